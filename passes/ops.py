@@ -1,0 +1,147 @@
+"""Octet's own Relax operators: the vocabulary of the graph between `annotate` and `lower`.
+
+Every operator works on logical tensors (NCHW / OIHW / row-major), never on a target's layout. Integer tensors are s8 as in the
+arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s, with rne = round to nearest, ties to even.
+
+=====================  ==========================================================================================
+octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/spec.py
+octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
+octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
+octet.conv2d           (data, weight, bias, multiplier[, residual]); float32: (data, weight, bias[, residual])
+octet.dense            the same for data [..., K] and weight [N, K]
+octet.matmul           (a, b) int8, both computed at run time, symmetric. attrs: multiplier, out_zero_point, clip_min, clip_max
+octet.add              (a, b) int8 -> int8, NumPy broadcasting
+octet.mul              (a, b) int8 -> int8, NumPy broadcasting
+octet.avg_pool2d       (x int8) -> int8
+octet.table            (x int8, table int8[256] or int8[C, 256]) -> int8: y = table[.., q + 128]
+octet.requantize       (x int8) -> int8
+=====================  ==========================================================================================
+
+Attributes and equations (f32 = IEEE binary32, every product and sum rounded on its own, never contracted to FMA):
+
+conv2d / dense, int8 (data s8, weight s8, bias s32[O] at scale s_x*s_w[o], multiplier f32[O], residual s8 of the output's shape):
+    acc[o] = sum((data - data_zero_point) * weight) exactly in s32; padding counts as data_zero_point (contributes 0)
+    out_dtype "int8":     y = clip(rne(f32(acc + bias) * multiplier [+ f32(residual - residual_zero_point) * residual_multiplier])
+                               + out_zero_point, clip_min, clip_max)        multiplier = s_x * s_w / s_y
+    out_dtype "float32":  y = min(max(f32(acc + bias) * multiplier, clip_min), clip_max)     multiplier = s_x * s_w, no residual
+    attrs: strides [2], padding [top, left, bottom, right], dilation [2], groups (conv2d only); data_zero_point, out_zero_point,
+           clip_min, clip_max, residual_zero_point, residual_multiplier, out_dtype
+conv2d / dense, float32: y = min(max(conv + bias [+ residual], clip_min), clip_max); clip_min/clip_max may be -inf/inf.
+add:  y = clip(rne(f32(a - a_zero_point) * a_multiplier + f32(b - b_zero_point) * b_multiplier) + out_zero_point, clip_min, clip_max)
+mul:  y = clip(rne(f32((a - a_zero_point) * (b - b_zero_point)) * multiplier) + out_zero_point, clip_min, clip_max)
+matmul: y = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), out_dtype as above
+avg_pool2d: y = clip(rne(f32(sum(x - data_zero_point)) * (multiplier / count in f32)) + out_zero_point, clip_min, clip_max)
+    multiplier = s_x / s_y; count = the window's size, or its valid part when count_include_pad is 0
+    attrs: pool_size [2], strides [2], padding [4], count_include_pad, ceil-mode already resolved into padding
+requantize: y = clip(rne(f32(x - data_zero_point) * multiplier) + out_zero_point, clip_min, clip_max)
+
+Everything that only moves data (reshape, permute_dims, concat, split, strided_slice, nn.pad, nn.max_pool2d, nearest resize) stays the
+ordinary Relax operator, on s8 tensors that share one (scale, zero point). At the border to float stay R.quantize and R.dequantize.
+"""
+
+import tvm
+from tvm import relax
+from tvm.ir import Op, make_node
+
+_SAME = ("octet.observe", "octet.unary", "octet.table", "octet.requantize")
+
+
+def _static(expr):
+    return [int(d) for d in expr.ty.shape.values]
+
+
+def _windows(extent, before, after, kernel, stride, dilation=1):
+    return (extent + before + after - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _infer_same(call, _):
+    return call.args[0].ty
+
+
+def _infer_conv2d(call, _):
+    attrs = attrs_of(call)
+    n, _, h, w = _static(call.args[0])
+    o, _, kh, kw = _static(call.args[1])
+    top, left, bottom, right = attrs["padding"]
+    (sh, sw), (dh, dw) = attrs["strides"], attrs["dilation"]
+    shape = [n, o, _windows(h, top, bottom, kh, sh, dh), _windows(w, left, right, kw, sw, dw)]
+    return relax.TensorType(shape, attrs["out_dtype"])
+
+
+def _infer_dense(call, _):
+    return relax.TensorType(_static(call.args[0])[:-1] + _static(call.args[1])[:1], attrs_of(call)["out_dtype"])
+
+
+def _broadcast(a, b):
+    rank = max(len(a), len(b))
+    a, b = [1] * (rank - len(a)) + a, [1] * (rank - len(b)) + b
+    assert all(x == y or 1 in (x, y) for x, y in zip(a, b)), f"shapes {a} and {b} do not broadcast"
+    return [max(x, y) for x, y in zip(a, b)]
+
+
+def _infer_matmul(call, _):
+    a, b = (_static(arg) for arg in call.args)
+    return relax.TensorType(_broadcast(a[:-2], b[:-2]) + [a[-2], b[-1]], attrs_of(call)["out_dtype"])
+
+
+def _infer_broadcast(call, _):
+    return relax.TensorType(_broadcast(*(_static(arg) for arg in call.args)), "int8")
+
+
+def _infer_avg_pool2d(call, _):
+    attrs = attrs_of(call)
+    n, c, h, w = _static(call.args[0])
+    top, left, bottom, right = attrs["padding"]
+    (kh, kw), (sh, sw) = attrs["pool_size"], attrs["strides"]
+    return relax.TensorType([n, c, _windows(h, top, bottom, kh, sh), _windows(w, left, right, kw, sw)], "int8")
+
+
+def _infer_interleave(call, _):
+    n, c, h, w = _static(call.args[0])
+    sh, sw = attrs_of(call)["strides"]
+    return relax.TensorType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], call.args[0].ty.dtype)
+
+
+_INFER = {name: _infer_same for name in _SAME} | {
+    "octet.conv2d": _infer_conv2d,
+    "octet.dense": _infer_dense,
+    "octet.matmul": _infer_matmul,
+    "octet.add": _infer_broadcast,
+    "octet.mul": _infer_broadcast,
+    "octet.avg_pool2d": _infer_avg_pool2d,
+    "octet.interleave": _infer_interleave,
+}
+
+
+def register():
+    """Registers the operators with TVM; idempotent. Called once by `octet.passes`."""
+    known = set(Op.list_op_names())
+    for name, infer in _INFER.items():
+        if name in known:
+            continue
+        tvm.ir._ffi_api.RegisterOp(name, "see octet.passes.ops")
+        tvm.ir.register_op_attr(name, "FInferType", infer)
+        tvm.ir.register_op_attr(name, "FPurity", True)
+
+
+def call(name, args, **attrs):
+    """A call of one of Octet's operators; its type is inferred when a BlockBuilder emits or normalises it."""
+    return relax.Call(Op.get(name), args, make_node("ir.DictAttrs", **attrs))
+
+
+def is_op(expr, *names):
+    """Whether `expr` is a call of one of the named operators (Relax's own or ours)."""
+    return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
+
+
+def attrs_of(expr):
+    """The attributes of a call as plain Python values: int, float, str and lists of them."""
+    return {key: _plain(value) for key, value in expr.attrs.items()} if expr.attrs is not None else {}
+
+
+def _plain(value):
+    if isinstance(value, (tvm.ir.Array, list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (tvm.tirx.IntImm, tvm.tirx.FloatImm)):
+        return value.value
+    return value

@@ -1,0 +1,25 @@
+"""The one error tree. Whatever a user can cause is an `OctetError`; everything else is a bug."""
+
+
+class OctetError(Exception):
+    """The user's input is wrong. The message is one line: what, where, what to do. Exit status 2."""
+
+
+class UnsupportedModelError(OctetError):
+    """The network has an operator, a type or a shape that cannot be imported at all."""
+
+
+class DataError(OctetError):
+    """Calibration or validation data do not fit the model, or hold values that cannot be used."""
+
+
+class PackageError(OctetError):
+    """A package is corrupt, truncated, of another format version, or not for this machine."""
+
+
+class TargetError(OctetError):
+    """A target is unknown, or its tool chain is missing."""
+
+
+class AccuracyError(OctetError):
+    """The accuracy target was not met. Exit status 3; the best package is still written."""

@@ -1,0 +1,25 @@
+"""What a target is: data and capabilities, never a name that a pass compares."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """name: as on the command line. mcpu: LLVM's processor name. features: CPU flags (as /proc/cpuinfo spells them) that the code needs.
+    dot: the int8 dot product, "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit). vector_bits: width of the vector unit in use.
+    rank: of two variants that run on a machine the higher rank is taken."""
+
+    name: str
+    mcpu: str
+    features: frozenset[str]
+    dot: str
+    vector_bits: int
+    rank: int
+    cores: int = 0
+    extra: dict = field(default_factory=dict, compare=False, hash=False)
+
+    def tvm_target(self):
+        """The tvm.target.Target of this spec (imports TVM's compiler)."""
+        import tvm
+
+        return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu})

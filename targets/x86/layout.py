@@ -1,0 +1,62 @@
+"""Physical layouts of tensors on x86: where a logical element lies in a kernel's buffer."""
+
+from dataclasses import dataclass
+from math import prod
+
+SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
+CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
+STORAGE = {"int8": "uint8"}  # x86 dot products are u8 x s8: an int8 tensor is stored with 128 added
+
+
+def channel_stride(channels: int, dtype: str) -> int:
+    """Distance in elements between two pixels: `channels` rounded up to 16, or to 4 for the int8 input of a first layer."""
+    if channels <= 4 and dtype == "int8":
+        return 4
+    return -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
+
+
+@dataclass(frozen=True)
+class Layout:
+    """kind: "plain" (logical shape, row-major), "nhwc" (rank 4) or "rows" (rank 2, 3). shape: logical. dtype: logical, e.g. "int8"."""
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self):
+        assert self.kind in ("plain", "nhwc", "rows"), self.kind
+        assert self.kind != "nhwc" or len(self.shape) == 4, self.shape
+
+    @property
+    def storage(self) -> str:
+        """dtype of the buffer."""
+        return STORAGE.get(self.dtype, self.dtype)
+
+    @property
+    def channels(self) -> int:
+        return self.shape[1] if self.kind == "nhwc" else self.shape[-1]
+
+    @property
+    def channel_stride(self) -> int:
+        return channel_stride(self.channels, self.dtype)
+
+    @property
+    def pixels(self) -> int:
+        """Number of channel vectors: N*H*W, or the number of rows."""
+        return prod(self.shape) // self.channels
+
+    @property
+    def elements(self) -> int:
+        """Elements of the flat buffer, slack included; of a plain tensor just its size."""
+        return prod(self.shape) if self.kind == "plain" else self.pixels * self.channel_stride + SLACK
+
+    @property
+    def physical_shape(self) -> tuple[int, ...]:
+        return self.shape if self.kind == "plain" else (self.elements,)
+
+
+def packed(shape, dtype: str) -> Layout | None:
+    """The packed layout of a logical tensor, or None for a rank that has none."""
+    shape = tuple(int(d) for d in shape)
+    kind = {4: "nhwc", 3: "rows", 2: "rows"}.get(len(shape))
+    return Layout(kind, shape, dtype) if kind is not None and dtype in ("int8", "float32") else None
