@@ -1,0 +1,55 @@
+"""A compiled network for one target: what `passes/lower/build.py` makes, packages hold and sessions run."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start on such a boundary
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output as the caller sees it. shape: logical and static. dtype: NumPy's name, e.g. "float32"."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it, e.g. "amx_conv2d", or "fallback".
+    dtype: "int8" or "float32". macs: multiply-adds of one run (0 for data movement). bytes: bytes read and written once.
+    layer: the name of the ONNX node it came from, "" when unknown."""
+
+    name: str
+    operator: str
+    kernel: str
+    dtype: str
+    macs: int = 0
+    bytes: int = 0
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
+    `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
+    arena_bytes: size of the buffer for intermediates. steps: in order of execution. features: CPU flags the code needs."""
+
+    target: str
+    library: bytes
+    weights: np.ndarray
+    arena_bytes: int
+    steps: tuple[Step, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    features: frozenset[str] = frozenset()
+    rank: int = 0
+    name: str = ""
+    extra: dict = field(default_factory=dict, compare=False, hash=False)
+
+    def __post_init__(self):
+        assert self.weights.dtype == np.uint8 and self.weights.ndim == 1, "weights are one flat uint8 blob"
+        assert self.arena_bytes >= 0, self.arena_bytes
+        assert self.inputs and self.outputs, "a network has inputs and outputs"
