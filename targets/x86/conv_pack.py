@@ -1,0 +1,48 @@
+"""Weights, biases and multipliers in the order in which the kernels read them (done once, at compile time)."""
+
+import numpy as np
+
+from .conv_problem import STORED_OFFSET, ConvProblem
+from .conv_walk import Walk, channel_span
+
+
+def weight_matrix(p: ConvProblem, walk: Walk, weight: np.ndarray, block: int, align: int) -> np.ndarray:
+    """OIHW weights -> [blocks][K][block]: for every block of output channels the taps of every run, each run padded with zeros to `align`.
+
+    With groups a block reads `walk.span` input channels; those of other groups get the weight zero."""
+    blocks = -(-p.out_channels // block)
+    padded = [-(-run.length // align) * align for run in walk.runs]
+    matrix = np.zeros((blocks, sum(padded), block), weight.dtype)
+    ins, outs = p.channels // p.groups, p.out_channels // p.groups
+    _, a, b = channel_span(p, block)
+    start = 0
+    for run, length in zip(walk.runs, padded):
+        for i, tap in enumerate(run.taps):
+            columns = weight[:, :, tap.row, tap.column]  # [O, I / groups]
+            for o in range(p.out_channels):
+                first = o // outs * ins - (o // block // a) * b if p.groups > 1 else 0
+                at = start + i * walk.span + first
+                matrix[o // block, at : at + ins, o % block] = columns[o]
+        start += length
+    return matrix
+
+
+def pack_amx(matrix: np.ndarray, out_blocks: int) -> np.ndarray:
+    """[blocks][K][32] -> per block and 64-byte step two tiles [16][16 channels][4 inputs]; an odd last block has one tile."""
+    blocks, k, _ = matrix.shape
+    tiles = matrix.reshape(blocks, k // 64, 16, 4, 2, 16).transpose(0, 1, 4, 2, 5, 3)
+    if out_blocks % 2 == 0:
+        return tiles.reshape(-1).copy()
+    return np.concatenate([tiles[:-1].reshape(-1), tiles[-1, :, 0].reshape(-1)])
+
+
+def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)), padded to whole vectors (modulo 2**32)."""
+    stored = p.data_zero_point + STORED_OFFSET
+    folded = bias.astype(np.int64) - stored * weight.astype(np.int64).sum(axis=(1, 2, 3))
+    return pad_channels(folded.astype(np.uint64).astype(np.uint32).view(np.int32), p)
+
+
+def pad_channels(values: np.ndarray, p: ConvProblem) -> np.ndarray:
+    """One value per output channel, padded with zeros to whole vectors of 16."""
+    return np.pad(values, (0, p.out_blocks * 16 - p.out_channels))

@@ -1,0 +1,19 @@
+"""The frame of a kernel: a PrimFunc over flat buffers."""
+
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+
+def emit_kernel(name: str, body):
+    """A PrimFunc called `name`; `body()` declares its arguments with `argument` and emits its statements."""
+    with IRBuilder() as builder:
+        with T.prim_func():
+            T.func_name(name)
+            T.func_attr({"global_symbol": name, "tirx.noalias": True})
+            body()
+    return builder.get()
+
+
+def argument(name: str, elements: int, dtype: str):
+    """The next argument: a flat buffer."""
+    return T.arg(name, T.Buffer((elements,), dtype))
