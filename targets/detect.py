@@ -1,0 +1,96 @@
+"""What this machine is: its CPU features, its cores, and the targets that run on it."""
+
+import ctypes
+import functools
+import os
+import platform
+from pathlib import Path
+
+from .errors import TargetError
+from .registry import TARGETS, find
+from .spec import TargetSpec
+
+_CPUINFO = Path("/proc/cpuinfo")
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+# arch_prctl of x86-64 Linux: a process asks once before it touches the 8 KiB of AMX tile state (Documentation/arch/x86/xstate.rst).
+_SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
+
+
+def _fields(text: str) -> list[dict[str, str]]:
+    """/proc/cpuinfo as one dictionary per logical processor."""
+    blocks = (block.splitlines() for block in text.strip().split("\n\n"))
+    return [{key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block)} for block in blocks]
+
+
+def flags_of(cpuinfo: str) -> frozenset[str]:
+    """The CPU flags of the first processor in the text of /proc/cpuinfo."""
+    return frozenset(_fields(cpuinfo)[0].get("flags", "").split())
+
+
+@functools.cache
+def request_amx() -> bool:
+    """Asks the kernel once per process for the AMX tile state; False where the kernel or a sandbox refuses. Covers all threads of the process."""
+    if platform.machine() != "x86_64" or platform.system() != "Linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.syscall(_SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA) == 0
+
+
+@functools.cache
+def cpu_features() -> frozenset[str]:
+    """The flags of this CPU as /proc/cpuinfo spells them, without amx_* where the kernel does not let us use the tiles."""
+    if not _CPUINFO.exists():
+        return frozenset()
+    flags = flags_of(_CPUINFO.read_text())
+    if "amx_tile" in flags and not request_amx():
+        flags = frozenset(flag for flag in flags if not flag.startswith("amx_"))
+    return flags
+
+
+@functools.cache
+def cpu_name() -> str:
+    if not _CPUINFO.exists():
+        return platform.processor() or platform.machine()
+    return _fields(_CPUINFO.read_text())[0].get("model name", platform.machine())
+
+
+@functools.cache
+def cores() -> int:
+    """Physical cores that this process may use: its affinity mask, a container's CPU quota and hyper-threads taken into account."""
+    allowed = os.sched_getaffinity(0)
+    processors = _fields(_CPUINFO.read_text()) if _CPUINFO.exists() else []
+    mine = [p for p in processors if int(p.get("processor", -1)) in allowed and "core id" in p]
+    physical = len({(p.get("physical id"), p["core id"]) for p in mine}) or len(allowed)
+    return max(1, min(physical, _quota()))
+
+
+def _quota() -> int:
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        return max(1, -(-int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
+        return os.cpu_count() or 1
+
+
+def missing(features) -> tuple[str, ...]:
+    """The features that this machine lacks, sorted."""
+    return tuple(sorted(frozenset(features) - cpu_features()))
+
+
+def runnable() -> tuple[TargetSpec, ...]:
+    """The targets that run here, best first."""
+    return tuple(sorted((spec for spec in TARGETS.values() if not missing(spec.features)), key=lambda spec: -spec.rank))
+
+
+def native() -> TargetSpec:
+    """The best target that runs here. Raises TargetError where none does."""
+    best = runnable()
+    if not best:
+        least = min(TARGETS.values(), key=lambda spec: spec.rank)
+        raise TargetError(f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere")
+    return best[0]
+
+
+def resolve(name: str) -> TargetSpec:
+    """A name of the command line, "native" included, as a TargetSpec."""
+    return native() if name == "native" else find(name)

@@ -1,0 +1,73 @@
+"""Opens a variant's shared library with TVM's runtime alone: no compiler, and not the 1.4 s of `import tvm`."""
+
+import ctypes
+import functools
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from . import detect
+from .errors import OctetError, PackageError
+
+_thread = threading.local()  # TVM's pool is thread-local, and so is what we last told it
+
+
+@functools.cache
+def runtime():
+    """tvm_ffi with libtvm_runtime.so loaded into the process. Raises OctetError where TVM is not installed."""
+    found = importlib.util.find_spec("tvm")
+    if found is None or importlib.util.find_spec("tvm_ffi") is None:
+        raise OctetError("apache-tvm is not installed in this environment; run: pip install octet")
+    # TVM halves the number of logical processors (it expects hyper-threads) and pins its workers to fixed cores, which two processes on
+    # one machine would then share: the pool gets as many threads as there are cores, and the kernel places them.
+    os.environ.setdefault("TVM_NUM_THREADS", str(detect.cores()))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+    tvm_ffi = _import_tvm_ffi()
+    if "tvm" not in sys.modules:
+        ctypes.CDLL(str(Path(found.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
+    return tvm_ffi
+
+
+def _import_tvm_ffi():
+    """`import tvm_ffi` imports PyTorch where that is installed (0.9 s) for tensors that we never pass: it is hidden for that one import."""
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None
+    try:
+        import tvm_ffi
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    return tvm_ffi
+
+
+def open_library(image: bytes):
+    """The tvm_ffi module of a shared object held in memory. Raises PackageError when it cannot be mapped."""
+    tvm_ffi = runtime()
+    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
+        path = Path(folder) / "kernels.so"
+        try:
+            path.write_bytes(image)
+            return tvm_ffi.load_module(str(path))  # mapped: the file may go
+        except (OSError, RuntimeError) as error:
+            raise PackageError(f"the kernels cannot be loaded from {folder}: {_line(error)}; set TMPDIR to a folder with space that allows execution") from error
+
+
+def use_threads(count: int) -> None:
+    """Makes the calling thread's kernels run on `count` threads (at most as many as the pool has: TVM_NUM_THREADS, else the cores)."""
+    if getattr(_thread, "count", None) != count:
+        runtime().get_global_func("runtime.config_threadpool")(1, count)
+        _thread.count = count
+
+
+def max_threads() -> int:
+    """The size of the pool."""
+    runtime()
+    return int(os.environ["TVM_NUM_THREADS"])
+
+
+def _line(error) -> str:
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -1,0 +1,33 @@
+"""The table of targets, and the names that the command line knows but has no kernels for."""
+
+from .errors import TargetError
+from .spec import TargetSpec
+
+_AVX512_VNNI = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"})
+
+TARGETS = {
+    spec.name: spec
+    for spec in (
+        TargetSpec(
+            name="amx",
+            mcpu="sapphirerapids",
+            features=_AVX512_VNNI | {"avx512vbmi", "amx_tile", "amx_int8"},
+            dot="amx",
+            vector_bits=512,
+            rank=20,
+        ),
+        TargetSpec(name="avx512vnni", mcpu="cascadelake", features=_AVX512_VNNI, dot="vnni", vector_bits=512, rank=10),
+    )
+}
+# Names that users of other tools will try: they get a line of their own instead of "unknown".
+WITHOUT_KERNELS = ("x86-64-v3", "x86-64-v4", "avxvnni", "cuda-sm61", "cuda-sm75", "cuda-sm80", "cuda-sm86", "cuda-sm89", "cuda-sm90")
+
+
+def find(name: str) -> TargetSpec:
+    """The target of that name ("native" is `detect.native()`). Raises TargetError for a name without kernels."""
+    if name in TARGETS:
+        return TARGETS[name]
+    known = ", ".join(("native", *TARGETS))
+    if name in WITHOUT_KERNELS or name.startswith("cuda-"):
+        raise TargetError(f"target {name}: this version has no int8 kernels for it; take one of: {known}")
+    raise TargetError(f"target {name}: unknown; take one of: {known}")

@@ -1,0 +1,133 @@
+"""A session: one compiled network, ready to run. Needs TVM's runtime library only."""
+
+import threading
+import time
+
+import numpy as np
+
+from . import detect
+from .errors import DataError, OctetError, PackageError
+from .native_library import max_threads, open_library, runtime, use_threads
+from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
+
+
+def aligned(shape, dtype) -> np.ndarray:
+    """An uninitialised array on a 64-byte boundary, as the kernels' vector loads want it."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + WEIGHT_ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % WEIGHT_ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _is_ready(array: np.ndarray) -> bool:
+    return array.flags.c_contiguous and array.ctypes.data % WEIGHT_ALIGNMENT == 0
+
+
+def check_input(spec: TensorSpec, value, where="run") -> np.ndarray:
+    """`value` as an array of exactly the spec's shape and dtype. Raises DataError otherwise."""
+    array = np.asarray(value)
+    if array.shape != tuple(spec.shape):
+        raise DataError(f"{where}: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, or compile with another --batch")
+    if array.dtype != np.dtype(spec.dtype):
+        raise DataError(f"{where}: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
+    return array
+
+
+class Session:
+    """Runs one variant. Thread-safe: runs of one session are serialised, as they share the arena.
+
+    threads: cores to use; None takes all that the process may use. inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
+    """
+
+    def __init__(self, variant: Variant, threads: int | None = None):
+        absent = detect.missing(variant.features)
+        if absent:
+            raise PackageError(f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`")
+        if threads is not None and threads < 1:
+            raise OctetError(f"threads is {threads}; it must be 1 or more")
+        self.target: str = variant.target
+        self.inputs: tuple[TensorSpec, ...] = tuple(variant.inputs)
+        self.outputs: tuple[TensorSpec, ...] = tuple(variant.outputs)
+        self.steps: tuple[Step, ...] = tuple(variant.steps)
+        self.threads: int = min(threads if threads is not None else detect.cores(), max_threads())
+        self._lock = threading.Lock()
+        self._module = open_library(variant.library)
+        self._run = self._module["octet_run"]
+        weights = aligned(variant.weights.shape, np.uint8)
+        weights[:] = variant.weights
+        arena = aligned((max(variant.arena_bytes, 1),), np.uint8)
+        arena[:] = 0  # pages are touched here, not in the first run
+        self._tensor = runtime().from_dlpack
+        self._fixed = (self._tensor(weights), self._tensor(arena))
+        self._staging = [aligned(spec.shape, spec.dtype) for spec in self.inputs]
+
+    @classmethod
+    def from_variant(cls, variant: Variant, threads: int | None = None) -> "Session":
+        """A session of a variant in memory, without a package."""
+        return cls(variant, threads)
+
+    @property
+    def batch(self) -> int:
+        """Samples per run: the first axis of the first input."""
+        return int(self.inputs[0].shape[0]) if self.inputs[0].shape else 1
+
+    def run(self, inputs: dict) -> dict:
+        """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes."""
+        arrays = self._checked(inputs)
+        with self._lock:
+            use_threads(self.threads)
+            results = self._results()
+            self._run(*self._arguments(arrays, results))
+        return results
+
+    def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
+        """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
+        arrays = self._checked(inputs)
+        step = self._module["octet_step"]
+        seconds = np.zeros((repeat + 1, len(self.steps)))
+        with self._lock:
+            use_threads(self.threads)
+            arguments = self._arguments(arrays, self._results())
+            for row in seconds:
+                for index in range(len(self.steps)):
+                    start = time.perf_counter()
+                    step(index, *arguments)
+                    row[index] = time.perf_counter() - start
+        return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
+
+    def _results(self):
+        return {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
+
+    def _checked(self, inputs):
+        names = [spec.name for spec in self.inputs]
+        absent, unknown = [n for n in names if n not in inputs], [n for n in inputs if n not in names]
+        if absent or unknown:
+            found = ", ".join(map(str, inputs)) or "nothing"
+            raise DataError(f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model does")
+        return [check_input(spec, inputs[spec.name]) for spec in self.inputs]
+
+    def _arguments(self, arrays, results):
+        ready = []
+        for array, staging in zip(arrays, self._staging, strict=True):
+            if not _is_ready(array):
+                staging[...] = array
+                array = staging
+            ready.append(self._tensor(array))
+        return (*self._fixed, *ready, *(self._tensor(array) for array in results.values()))
+
+
+def run_samples(session: Session, arrays: dict, progress=None) -> dict:
+    """Runs N samples (the first axis of every array) through a session of batch B and returns the first N rows of every output.
+    The last batch is filled up by repeating its last sample. progress: called with the number of samples done."""
+    batch = session.batch
+    total = len(next(iter(arrays.values())))
+    kept: dict[str, list] = {spec.name: [] for spec in session.outputs}
+    for start in range(0, total, batch):
+        count = min(batch, total - start)
+        rows = np.minimum(np.arange(start, start + batch), total - 1)
+        outputs = session.run({name: array[rows] for name, array in arrays.items()})
+        for name, value in outputs.items():
+            kept[name].append(value[:count] if value.ndim and value.shape[0] == batch else value)
+        if progress is not None:
+            progress(count)
+    return {name: np.concatenate(parts) if parts[0].ndim else np.stack(parts) for name, parts in kept.items()}
