@@ -1,0 +1,110 @@
+"""Stored bytes <-> int32 and float32 lanes, and the requantize step between them.
+
+A stored byte is u8 = s8 + 128; every zero point and clip bound here is an s8 value as in passes/ops.py, the 128 is added inside.
+Two orders of lanes:
+* straight: 16 neighbouring bytes are 16 lanes (`widen`, `requantize`);
+* planes: 64 bytes are four int32x16, plane k lane j = byte 4j + k (`split_bytes`, `join_bytes`). Cheaper by a third, for kernels whose operands are all bytes.
+
+`round_to_int` needs |x| < 2**31: true for any x = f32(u8 difference or product) * m with m < 2**14, which `check_multiplier` asserts; otherwise `limit` first."""
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from .conv_problem import STORED_OFFSET
+from .intrinsics import const, fence, load, pack_bytes, part, pure, round_to_int, splat, store
+
+LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
+_PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for k in range(4)]
+
+
+def check_multiplier(*multipliers):
+    """The bound that keeps f32(product of two differences) * multiplier within int32."""
+    assert all(abs(float(m)) < 2.0**14 for m in multipliers), f"multiplier out of range: {multipliers}"
+
+
+def widen(stored, zero_point=None):
+    """uint8x16 -> int32x16, the s8 value minus its zero point (None: the stored value itself)."""
+    words = tirx.Cast("int32x16", stored)
+    return words if zero_point is None else words - splat(zero_point + STORED_OFFSET, "int32")
+
+
+def to_float(words):
+    """int32x16 -> float32x16, exact below 2**24, else to nearest even."""
+    return tirx.Cast("float32x16", words)
+
+
+def split_bytes(stored, zero_point):
+    """uint8x64 -> four planes int32x16 of (s8 - zero_point), one instruction each: a dot product with a one at byte k."""
+    start = splat(-(zero_point + STORED_OFFSET), "int32")
+    return [
+        pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", start, stored, tirx.reinterpret("int8x64", splat(1 << (8 * k), "int32")))
+        for k in range(4)
+    ]
+
+
+def join_bytes(planes, zero_point, clip_min=-128, clip_max=127):
+    """Four planes int32x16 -> uint8x64 = clip(plane + zero_point) + 128; saturates, never wraps."""
+    halves = [pure("int16x32", "llvm.x86.avx512.packssdw.512", planes[i], planes[i + 1]) for i in (0, 2)]
+    offset = zero_point + STORED_OFFSET
+    if offset != 0:
+        halves = [pure("int16x32", "llvm.sadd.sat", half, splat(offset, "int16", 32)) for half in halves]
+    packed = pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves)
+    return clip_bytes(tirx.Shuffle([packed], _PLANE_ORDER), clip_min, clip_max)
+
+
+def clip_bytes(stored, clip_min, clip_max, lanes=BYTES):
+    """Stored bytes clipped to s8 bounds; nothing is emitted for the bounds of the type."""
+    low, high = int(clip_min) + STORED_OFFSET, int(clip_max) + STORED_OFFSET
+    if low > 0:
+        stored = tirx.max(stored, splat(low, "uint8", lanes))
+    return tirx.min(stored, splat(high, "uint8", lanes)) if high < 255 else stored
+
+
+def limit(value, bound=2.0**30):
+    """float32x16 made safe for `round_to_int`: only too large values go wrong there, too small ones (and NaN) become the smallest int32."""
+    return tirx.min(value, splat(bound, "float32"))
+
+
+def requantize(acc, multiplier, zero_point, clip_min=-128, clip_max=127, residual=None):
+    """clip(rne(f32(acc) * multiplier [+ residual]) + zero_point) + 128 as uint8x16.
+
+    acc: int32x16. multiplier: float32x16. residual: float32x16, already multiplied. The product and the sum round separately."""
+    scaled = to_float(acc) * multiplier
+    if residual is not None:
+        scaled = fence(scaled) + fence(residual)
+    words = round_to_int(scaled)
+    low, high = (splat(int(bound) + STORED_OFFSET, "int32") for bound in (max(clip_min, -128), min(clip_max, 127)))
+    words = tirx.min(tirx.max(words, low - splat(zero_point + STORED_OFFSET, "int32")), high - splat(zero_point + STORED_OFFSET, "int32"))
+    return tirx.Cast("uint8x16", words + splat(zero_point + STORED_OFFSET, "int32"))
+
+
+def round_planes(planes, zero_point, clip_min=-128, clip_max=127):
+    """Four float32x16 in plane order -> uint8x64."""
+    return join_bytes([T.Bind(round_to_int(plane)) for plane in planes], zero_point, clip_min, clip_max)
+
+
+def round_straight(vectors, zero_point, clip_min=-128, clip_max=127):
+    """Up to four float32x16, neighbouring bytes in neighbouring lanes -> uint8x64 (lanes of absent vectors hold copies of the last)."""
+    words = [T.Bind(round_to_int(vector)) for vector in vectors]
+    return clip_bytes(pack_bytes(words + words[-1:] * (4 - len(words)), zero_point + STORED_OFFSET), clip_min, clip_max)
+
+
+def store_bytes(buffer, at, value, count=BYTES):
+    """Writes the first `count` bytes of a uint8x64; count: a constant multiple of 4."""
+    assert count % 4 == 0 and 0 < count <= BYTES, count
+    done = 0
+    for size in (64, 32, 16, 8, 4):
+        if count & size:
+            store(buffer, at + done, part(value, done, size))
+            done += size
+
+
+def load_floats(buffer, at):
+    return load(buffer, at, LANES)
+
+
+def clip_floats(value, clip_min, clip_max):
+    """float32x16 clipped; infinite bounds emit nothing. NaN passes through a lower bound as that bound."""
+    if clip_min != float("-inf"):
+        value = tirx.max(value, splat(float(clip_min), "float32"))
+    return tirx.min(value, splat(float(clip_max), "float32")) if clip_max != float("inf") else value

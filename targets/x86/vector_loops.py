@@ -1,0 +1,54 @@
+"""Loops of the vector kernels: parallel when there is enough work, and tails without a scalar loop."""
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+PARALLEL_BYTES = 1 << 16  # less traffic than this is done before a second thread has woken up
+
+
+def kernel(name, body):
+    """A PrimFunc named `name`; body() declares the arguments and emits the statements."""
+    with IRBuilder() as builder:
+        with T.prim_func():
+            T.func_name(name)
+            T.func_attr({"tirx.noalias": True})
+            body()
+    return builder.get()
+
+
+def flat(name, elements, dtype):
+    """A flat argument of the PrimFunc."""
+    return T.arg(name, T.Buffer((elements,), dtype))
+
+
+def each(extent, traffic):
+    """`for i in range(extent)`, over all cores when the whole loop moves enough memory. traffic: bytes read and written by all of it."""
+    return T.parallel(0, extent) if extent > 1 and traffic >= PARALLEL_BYTES else T.serial(0, extent)
+
+
+def sweep(elements, step, traffic, body):
+    """body(at, count) over [0, elements) in pieces of `step`. Only a sweep shorter than one step sees count < step: the last piece of a
+    longer one is moved back to end at the last element, so that its vector is written whole (twice the same values where it overlaps)."""
+    if elements <= step:
+        body(0, elements)
+        return
+    with each(-(-elements // step), traffic) as i:
+        body(_start(i, elements, step), step)
+
+
+def steps(elements, step, body):
+    """`sweep` within one task: serial, unrolled when there is one piece."""
+    if elements <= step:
+        body(0, elements)
+        return
+    if elements <= 4 * step:
+        for i in range(-(-elements // step)):
+            body(min(i * step, elements - step), step)
+        return
+    with T.serial(0, -(-elements // step)) as i:
+        body(_start(i, elements, step), step)
+
+
+def _start(i, elements, step):
+    return i * step if elements % step == 0 else T.Bind(tirx.min(i * step, elements - step))
