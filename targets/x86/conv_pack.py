@@ -36,13 +36,19 @@ def pack_amx(matrix: np.ndarray, out_blocks: int) -> np.ndarray:
     return np.concatenate([tiles[:-1].reshape(-1), tiles[-1, :, 0].reshape(-1)])
 
 
+def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
+    """[blocks][K][block] -> [blocks][K / step][block][step]: the order of VPDPBUSD (step 4) or of plain vectors (step 1)."""
+    blocks, k, block = matrix.shape
+    return matrix.reshape(blocks, k // step, step, block).transpose(0, 1, 3, 2).reshape(-1).copy()
+
+
 def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)), padded to whole vectors (modulo 2**32)."""
+    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)) (modulo 2**32)."""
     stored = p.data_zero_point + STORED_OFFSET
     folded = bias.astype(np.int64) - stored * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    return pad_channels(folded.astype(np.uint64).astype(np.uint32).view(np.int32), p)
+    return folded.astype(np.uint64).astype(np.uint32).view(np.int32)
 
 
-def pad_channels(values: np.ndarray, p: ConvProblem) -> np.ndarray:
-    """One value per output channel, padded with zeros to whole vectors of 16."""
-    return np.pad(values, (0, p.out_blocks * 16 - p.out_channels))
+def pad_channels(values: np.ndarray, block: int) -> np.ndarray:
+    """One value per output channel, padded with zeros to whole blocks."""
+    return np.pad(values, (0, -len(values) % block))
