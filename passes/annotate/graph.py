@@ -1,0 +1,121 @@
+"""A read-only view of `main`: its bindings in order, and who reads which value. What the operator families match on."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ..ops import is_op
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One binding. index: its position. inputs: the tensor operands (variables and constants), tuples flattened."""
+
+    index: int
+    var: relax.Var
+    value: relax.Expr
+    inputs: tuple[relax.Expr, ...]
+
+    @property
+    def op(self) -> str:
+        """The operator's name, as Relax spells it ("relax.nn.conv2d"), or the kind of the binding."""
+        if isinstance(self.value, relax.Call) and isinstance(self.value.op, tvm.ir.Op):
+            return self.value.op.name
+        return type(self.value).__name__
+
+    @property
+    def name(self) -> str:
+        return self.var.name
+
+    def arg(self, position: int) -> relax.Expr:
+        return self.value.args[position]
+
+
+def shape_of(expr) -> tuple[int, ...]:
+    """The static shape of a tensor expression."""
+    return tuple(int(d) for d in expr.ty.shape.values)
+
+
+def is_tensor(expr) -> bool:
+    return isinstance(expr.ty, relax.TensorType)
+
+
+def is_float32(expr) -> bool:
+    return is_tensor(expr) and str(expr.ty.dtype) == "float32"
+
+
+def is_constant(expr) -> bool:
+    return isinstance(expr, tvm.ir.GenericConst)
+
+
+def array_of(expr) -> np.ndarray:
+    """The value of a constant."""
+    return expr.value.numpy()
+
+
+def operands(value) -> tuple[relax.Expr, ...]:
+    """The tensor operands of a binding's value, in order."""
+    if isinstance(value, relax.TupleGetItem):
+        return (value.tuple_value,)
+    if isinstance(value, relax.Var):
+        return (value,)
+    args = value.fields if isinstance(value, relax.Tuple) else getattr(value, "args", ())
+    found = []
+    for arg in args:
+        if isinstance(arg, relax.Tuple):
+            found += operands(arg)
+        elif isinstance(arg, relax.Var) or (is_constant(arg) and is_tensor(arg)):
+            found.append(arg)
+    return tuple(found)
+
+
+class Graph:
+    """`main` of a module with one dataflow block, as `canonicalize` leaves it."""
+
+    def __init__(self, mod: tvm.IRModule):
+        function = mod["main"]
+        blocks = function.body.blocks
+        assert len(blocks) == 1, "main must be one dataflow block"
+        self.params = tuple(function.params)
+        self.result = function.body.body
+        self.nodes = tuple(Node(i, b.var, b.value, operands(b.value)) for i, b in enumerate(blocks[0].bindings))
+
+    @cached_property
+    def producer(self) -> dict:
+        """variable -> the node that binds it; parameters are not in it."""
+        return {node.var: node for node in self.nodes}
+
+    @cached_property
+    def users(self) -> dict:
+        """variable -> the nodes that read it, once per operand."""
+        users = defaultdict(list)
+        for node in self.nodes:
+            for operand in node.inputs:
+                if isinstance(operand, relax.Var):
+                    users[operand].append(node)
+        return users
+
+    @cached_property
+    def outputs(self) -> set:
+        """The variables that the function returns."""
+        result = self.result
+        return {result} if isinstance(result, relax.Var) else set(operands(result))
+
+    def sole_user(self, var) -> Node | None:
+        """The only reader of `var`; None if there is another one or `var` leaves the function."""
+        users = self.users.get(var, [])
+        return users[0] if len(users) == 1 and var not in self.outputs else None
+
+
+def activation_behind(graph: Graph, node: Node) -> list[Node]:
+    """The relu and clip operators directly behind `node`, each the only reader of the one before."""
+    chain = []
+    user = graph.sole_user(node.var)
+    while user is not None and is_op(user.value, "relax.nn.relu", "relax.clip"):
+        chain.append(user)
+        user = graph.sole_user(user.var)
+    return chain

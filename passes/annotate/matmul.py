@@ -1,0 +1,19 @@
+"""Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator."""
+
+from ..ops import is_op
+from .conv import with_epilogue
+from .graph import Graph, Node, is_constant, is_float32, shape_of
+from .group import Group, Refusal
+
+
+def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    if not is_op(node.value, "relax.matmul"):
+        return None
+    data, weight = node.inputs
+    if not is_constant(weight):
+        return Refusal("both operands are computed at run time")
+    if len(shape_of(weight)) != 2:
+        return Refusal(f"its weight has {len(shape_of(weight))} dimensions, not 2")
+    if is_constant(data) or not is_float32(data) or len(shape_of(data)) < 2:
+        return Refusal("its data are not a float32 tensor of rank 2 or more")
+    return with_epilogue(graph, node, axis=1, excluded=excluded)

@@ -1,0 +1,133 @@
+"""Decides which operators become int8 and which tensors are quantised, before anything is rewritten.
+
+supply: a group can make an int8 result (convolutions and linear layers always; the others if an operand is int8 already);
+demand: a group becomes int8 only if an int8 operator reads its result (convolutions and linear layers always: they also make float32).
+So quantising starts and ends at convolutions and linear layers; logits, and whatever only feeds a softmax or a layer norm, stay in float.
+"""
+
+from dataclasses import dataclass
+
+from octet.targets.errors import OctetError
+
+from . import conv, elementwise, matmul, movement, pooling, unary
+from .graph import Graph, is_float32
+from .group import Group, Refusal
+from .recipe import Recipe
+
+FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise.match, unary.match)
+_DEMANDED = "its result is only used in float"
+_SUPPLIED = "none of its operands is int8"
+_EXCLUDED = "left in float by the recipe"
+_REASONS = {
+    "relax.nn.softmax": "softmax stays in float: its exponentials need more than 8 bits",
+    "relax.nn.layer_norm": "layer normalisation stays in float: its statistics need more than 8 bits",
+    "relax.take": "an embedding look-up only copies float rows",
+    "relax.matmul": "both operands are computed at run time",
+}
+_POOLS = ("relax.nn.avg_pool2d", "relax.mean")
+_QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """index: program order. name: of the operator's result in the fp32 graph. op: its operator. dtype: "int8" or "float".
+    reason: why it is float; for int8, what is fused into it."""
+
+    index: int
+    name: str
+    op: str
+    dtype: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """groups: those that become int8, in order of their results. decisions: one per operator, in program order."""
+
+    graph: Graph
+    groups: tuple[Group, ...]
+    decisions: tuple[Decision, ...]
+
+
+def plan(mod, recipe: Recipe) -> Plan:
+    """Raises OctetError if the recipe names an operator that does not exist."""
+    graph = Graph(mod)
+    names = {node.name for node in graph.nodes}
+    unknown = sorted(recipe.float_operators - names)
+    if unknown:
+        raise OctetError(f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary")
+    groups, reasons = _match(graph, recipe.float_operators)
+    supplied = _supply(graph, groups)
+    chosen = _demand(supplied, reasons)
+    for group in groups:
+        if group not in supplied:
+            reasons.update({node: _SUPPLIED for node in group.members})
+    return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons))
+
+
+def _match(graph, excluded):
+    """All groups in order of their results, and the reason of every binding that belongs to none."""
+    groups, reasons, taken = [], {}, set()
+    for node in graph.nodes:
+        if node in taken:
+            continue
+        answer = next((a for a in (family(graph, node, excluded) for family in FAMILIES) if a is not None), None)
+        if not isinstance(answer, Group):
+            reasons[node] = answer.reason if answer is not None else _REASONS.get(node.op, f"{_plain(node.op)} has no integer form")
+            continue
+        if node.name in excluded:
+            answer = answer.without_residual() if answer.bare else answer
+            reasons.update({member: _EXCLUDED for member in answer.members})
+        taken.update(answer.members)
+        if node.name in excluded:
+            continue
+        groups.append(answer)
+    return sorted(groups, key=lambda g: g.position), reasons
+
+
+def _supply(graph, groups):
+    """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is quantised."""
+    inputs, made, supplied = {p for p in graph.params if is_float32(p)}, set(), []
+    for group in groups:
+        if group.float_result or any(x in made for x in group.data):
+            made.add(group.result)
+        elif group.moves and any(x in inputs for x in group.data):
+            inputs.add(group.result)
+        elif group.anchor.op in _POOLS and group.data[0] in inputs:
+            made.add(group.result)
+        else:
+            continue
+        supplied.append(group)
+    return supplied
+
+
+def _demand(supplied, reasons):
+    wanted, chosen = set(), []
+    for group in reversed(supplied):
+        if group.result not in wanted:
+            if not group.float_result:
+                reasons.update({node: _DEMANDED for node in group.members})
+                continue
+            if group.bare:
+                reasons.update({node: _DEMANDED for node in group.members[group.bare :]})
+                group = group.without_residual()
+        wanted.update(group.data)
+        chosen.append(group)
+    return sorted(chosen, key=lambda g: g.position)
+
+
+def _decisions(graph, chosen, reasons):
+    found = [Decision(g.anchor.index, g.anchor.name, _plain(g.anchor.op), "int8", _fused(g)) for g in chosen]
+    found += [Decision(n.index, n.name, _plain(n.op), "float", why) for n, why in reasons.items() if n.op not in _QUIET]
+    return tuple(sorted(found, key=lambda d: d.index))
+
+
+def _fused(group):
+    fused = [_plain(node.op) for node in group.members[1:]]
+    return f"with {', '.join(fused)}" if fused else ""
+
+
+def _plain(op):
+    if op == "TupleGetItem":
+        return "split"
+    return op.removeprefix("relax.nn.").removeprefix("relax.image.").removeprefix("relax.").removeprefix("octet.")

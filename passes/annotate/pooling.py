@@ -1,0 +1,26 @@
+"""Average pooling and global means: one integer operator with a scale of its own (the mean's range is narrower than its input's)."""
+
+from ..ops import is_op
+from .graph import Graph, Node, activation_behind, is_constant, is_float32, shape_of
+from .group import Group, Refusal
+
+
+def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    if is_op(node.value, "relax.mean"):
+        return _mean(graph, node)
+    if not is_op(node.value, "relax.nn.avg_pool2d"):
+        return None
+    if not is_float32(node.inputs[0]) or is_constant(node.inputs[0]):
+        return Refusal("its data are not a float32 tensor")
+    if node.value.attrs["layout"] != "NCHW":
+        return Refusal(f"layout {node.value.attrs['layout']} is not NCHW")
+    return Group(node, (node, *activation_behind(graph, node)), node.inputs)
+
+
+def _mean(graph, node):
+    axes = node.value.attrs["axis"]
+    if not is_float32(node.inputs[0]) or axes is None or len(shape_of(node.inputs[0])) != 4:
+        return Refusal("only a float32 mean over height and width (NCHW) has an integer form")
+    if sorted(int(a) % 4 for a in axes) != [2, 3] or not node.value.attrs["keepdims"]:
+        return Refusal("only a mean over height and width that keeps its dimensions has an integer form")
+    return Group(node, (node, *activation_behind(graph, node)), node.inputs)

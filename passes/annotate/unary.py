@@ -1,0 +1,57 @@
+"""Functions of one quantised tensor: a chain of them becomes one table of 256 entries (or one per channel).
+
+Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a constant that is a scalar or has one value per channel.
+"""
+
+from ..ops import attrs_of, is_op
+from .graph import Graph, Node, array_of, is_constant, is_float32, shape_of
+from .group import Group, Refusal
+
+_SCALAR = ("octet.unary", "relax.nn.relu", "relax.clip", "relax.nn.leakyrelu", "relax.sigmoid", "relax.tanh", "relax.nn.gelu",
+           "relax.nn.silu", "relax.erf", "relax.abs", "relax.negative")  # fmt: skip
+
+
+def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    if not _is_function(node):
+        return _refusal(node)
+    chain = [node]
+    user = graph.sole_user(node.var)
+    while user is not None and _is_function(user) and user.name not in excluded:
+        chain.append(user)
+        user = graph.sole_user(user.var)
+    return Group(node, tuple(chain), tuple(x for x in node.inputs if not is_constant(x)))
+
+
+def fixed_kind(node: Node) -> str:
+    """What `spec.FIXED_RANGES` knows the range by: the kind of an octet.unary, otherwise the operator."""
+    if is_op(node.value, "octet.unary"):
+        return attrs_of(node.value)["kind"]
+    return {"relax.sigmoid": "sigmoid", "relax.tanh": "tanh"}.get(node.op, node.op)
+
+
+def _is_function(node: Node) -> bool:
+    if not is_float32(node.var):
+        return False
+    if is_op(node.value, *_SCALAR):
+        return not is_constant(node.inputs[0]) and is_float32(node.inputs[0])
+    if is_op(node.value, "relax.nn.prelu"):
+        return is_constant(node.inputs[1]) and not is_constant(node.inputs[0])
+    if is_op(node.value, "relax.add", "relax.multiply"):
+        constants = [x for x in node.inputs if is_constant(x)]
+        return len(constants) == 1 and _per_channel(shape_of(constants[0]), array_of(constants[0]).size, shape_of(node.var))
+    return False
+
+
+def _per_channel(shape, size, out) -> bool:
+    if size == 1:
+        return True
+    padded = (1,) * (len(out) - len(shape)) + tuple(shape)
+    return len(out) == 4 and padded == (1, out[1], 1, 1)
+
+
+def _refusal(node) -> Refusal | None:
+    if is_op(node.value, "relax.add", "relax.multiply"):
+        return Refusal("its constant operand is neither a scalar nor one value per channel")
+    if is_op(node.value, "relax.nn.prelu"):
+        return Refusal("its slope is computed at run time")
+    return None
