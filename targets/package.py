@@ -1,0 +1,165 @@
+"""A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
+
+NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz
+"""
+
+import io
+import zipfile
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from . import archive, detect
+from .errors import PackageError
+from .runtime import Session
+from .variant import Step, TensorSpec, Variant
+
+
+@dataclass(frozen=True)
+class Package:
+    """variants: one per target. info: what the manifest says beside them (model, calibration, operators, accuracy, ...; JSON values).
+    selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty."""
+
+    variants: tuple[Variant, ...]
+    info: dict = field(default_factory=dict)
+    selftest: dict = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self.variants[0].inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self.variants[0].outputs
+
+    def save(self, path) -> int:
+        """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be written."""
+        members = {}
+        for variant in self.variants:
+            members[_member(variant, "kernels.so")] = variant.library
+            members[_member(variant, "weights.bin")] = variant.weights.tobytes()
+        if self.selftest:
+            members["selftest.npz"] = _npz(self.selftest)
+        manifest = {
+            "info": self.info,
+            "versions": versions(),
+            "inputs": [_plain(spec) for spec in self.inputs],
+            "outputs": [_plain(spec) for spec in self.outputs],
+            "variants": [_described(variant) for variant in self.variants],
+        }
+        return archive.write(path, manifest, members)
+
+    def best(self, target: str | None = None) -> Variant:
+        """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""
+        named = [v for v in self.variants if target in (None, "native", v.target)]
+        if not named:
+            raise PackageError(f"target {target}: the package holds {', '.join(v.target for v in self.variants)}; take one of these")
+        able = [v for v in named if not detect.missing(v.features)]
+        if not able:
+            lacks = "; ".join(f"{v.target} needs {', '.join(detect.missing(v.features))}" for v in named)
+            raise PackageError(f"this CPU lacks features of every variant in the package ({lacks}); compile again with --target for this machine")
+        return max(able, key=lambda v: v.rank)
+
+    def session(self, threads: int | None = None, target: str | None = None) -> Session:
+        """A session of the best variant for this machine."""
+        return Session.from_variant(self.best(target), threads=threads)
+
+
+def read_package(path) -> Package:
+    """Reads and verifies a package: format, member list and SHA-256 of every member. Raises PackageError."""
+    manifest, members = archive.read(path)
+    inputs, outputs = (tuple(_tensor(entry) for entry in manifest[side]) for side in ("inputs", "outputs"))
+    variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest["variants"])
+    return Package(variants, manifest["info"] | {"versions": manifest["versions"]}, _arrays(members.get("selftest.npz")))
+
+
+def load(path, threads: int | None = None, target: str | None = None) -> Session:
+    """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise."""
+    return read_package(path).session(threads, target)
+
+
+def selftest_of(session: Session, inputs: dict) -> dict:
+    """The self-test vectors of a package: these inputs and what the session answers."""
+    outputs = session.run(inputs)
+    return {f"input/{k}": np.asarray(v) for k, v in inputs.items()} | {f"output/{k}": v for k, v in outputs.items()}
+
+
+def failed_outputs(session: Session, selftest: dict) -> tuple[str, ...]:
+    """Runs the self-test; the names of the outputs that are not what they were at compile time, byte for byte."""
+    inputs = {key.removeprefix("input/"): value for key, value in selftest.items() if key.startswith("input/")}
+    outputs = session.run(inputs)
+    return tuple(name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes())
+
+
+def versions() -> dict:
+    """Of what made the package."""
+    found = {}
+    for name in ("octet", "apache-tvm", "apache-tvm-ffi"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def size_of(path) -> int:
+    return Path(path).stat().st_size
+
+
+def _member(variant, name):
+    return f"variants/{variant.target}/{name}"
+
+
+def _plain(spec: TensorSpec):
+    return {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
+
+
+def _tensor(entry):
+    return TensorSpec(entry["name"], tuple(entry["shape"]), entry["dtype"])
+
+
+def _described(variant: Variant):
+    return {
+        "target": variant.target,
+        "features": sorted(variant.features),
+        "rank": variant.rank,
+        "name": variant.name,
+        "arena_bytes": int(variant.arena_bytes),
+        "steps": [asdict(step) for step in variant.steps],
+    }
+
+
+def _variant(entry, members, inputs, outputs):
+    folder = f"variants/{entry['target']}"
+    return Variant(
+        target=entry["target"],
+        library=members[f"{folder}/kernels.so"],
+        weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
+        arena_bytes=entry["arena_bytes"],
+        steps=tuple(Step(**step) for step in entry["steps"]),
+        inputs=inputs,
+        outputs=outputs,
+        features=frozenset(entry["features"]),
+        rank=entry["rank"],
+        name=entry["name"],
+    )
+
+
+def _npz(arrays):
+    """An .npz with fixed time stamps: the same arrays make the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, array in arrays.items():
+            item = io.BytesIO()
+            np.lib.format.write_array(item, np.asarray(array, order="C"), allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), item.getvalue())
+    return buffer.getvalue()
+
+
+def _arrays(data):
+    if data is None:
+        return {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

@@ -1,0 +1,67 @@
+"""What a command prints and returns when something goes wrong: one line on stderr, and the exit status."""
+
+import os
+import sys
+import traceback
+
+import click
+
+from ..targets.errors import AccuracyError, OctetError
+
+USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
+
+
+def _say(kind, text):
+    print(f"octet: {kind}: {' '.join(str(text).split())}", file=sys.stderr)
+
+
+def status_of(error: BaseException) -> int:
+    """Prints the one line for an exception and returns the exit status: 2 the user's input, 3 accuracy target missed, 1 a bug."""
+    if os.environ.get("OCTET_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, AccuracyError):
+        _say("accuracy", error)
+        return TARGET_MISSED
+    if isinstance(error, OctetError):
+        _say("error", error)
+        return USER
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        _say("error", error.format_message() + hint)
+        return USER
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        _say("interrupted", "nothing was written")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # `octet ... | head`: the reader has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    first = next(iter(str(error).strip().splitlines()), "")[:200]
+    _say("bug", f"{type(error).__name__}: {first}; run again with OCTET_DEBUG=1 and report the traceback")
+    return BUG
+
+
+class _Guarded:
+    """A click command whose errors are one line and whose exit status follows the table in the README."""
+
+    def main(self, *args, standalone_mode=True, **kwargs):
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        try:
+            status = super().main(*args, standalone_mode=False, **kwargs)
+        except click.exceptions.Exit as leave:
+            sys.exit(leave.exit_code)
+        except (Exception, KeyboardInterrupt) as error:
+            sys.exit(status_of(error))
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+class Group(_Guarded, click.Group):
+    """A group of commands."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)  # in the order of a user's work, not of the alphabet
+
+
+class Command(_Guarded, click.Command):
+    """A command of its own."""

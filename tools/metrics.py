@@ -1,0 +1,73 @@
+"""Accuracy metrics. Every metric takes the network's first output and a reference, both with samples on the first axis, and gives one float."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from ..targets.errors import DataError
+
+
+def _top(k):
+    def score(output: np.ndarray, labels: np.ndarray) -> float:
+        """Fraction of samples whose label is among the k largest scores; an output that already is a class index is compared as it is."""
+        output, labels = output.reshape(len(output), -1), labels.reshape(len(labels))
+        if output.shape[1] == 1:
+            return float((output[:, 0] == labels).mean())
+        k_best = min(k, output.shape[1])
+        best = np.argsort(-output, axis=1, kind="stable")[:, :k_best]
+        return float((best == labels[:, None]).any(axis=1).mean())
+
+    return score
+
+
+def _mse(output, reference):
+    """Mean squared error over all elements."""
+    return float(np.mean((output.astype(np.float64) - reference.astype(np.float64)) ** 2))
+
+
+def _cosine(output, reference):
+    """Mean over the samples of the cosine between output and reference; two zero vectors count as equal."""
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (output, reference))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    dots = (a * b).sum(axis=1)
+    same = ~a.any(axis=1) & ~b.any(axis=1)
+    return float(np.mean(np.where(same, 1.0, np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample, else an
+    array of the output's shape. larger_is_better: the direction of an improvement."""
+
+    name: str
+    score: Callable[[np.ndarray, np.ndarray], float]
+    classes: bool
+    larger_is_better: bool
+
+    def drop(self, reference: float, value: float) -> float:
+        """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better."""
+        worse = reference - value if self.larger_is_better else value - reference
+        return worse / abs(reference) if reference != 0 else worse
+
+    def check(self, output_shape, labels: np.ndarray, where) -> None:
+        """Raises DataError when the labels cannot belong to outputs of that shape ([N, ...])."""
+        if self.classes:
+            if labels.size != output_shape[0] or not np.issubdtype(labels.dtype, np.integer):
+                raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample")
+            classes = int(np.prod(output_shape[1:]))
+            if classes > 1 and (labels.min() < 0 or labels.max() >= classes):
+                raise DataError(f"{where}: labels go from {labels.min()} to {labels.max()}, the model has {classes} classes (0 to {classes - 1}); check that model and data belong together")
+        elif labels.shape != tuple(output_shape):
+            raise DataError(f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape {list(output_shape)}")
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("top1", _top(1), classes=True, larger_is_better=True),
+        Metric("top5", _top(5), classes=True, larger_is_better=True),
+        Metric("mse", _mse, classes=False, larger_is_better=False),
+        Metric("cosine", _cosine, classes=False, larger_is_better=True),
+    )
+}
