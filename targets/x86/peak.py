@@ -1,0 +1,169 @@
+"""The machine's measured limits: int8 dot products, float32 multiply-adds, and reading from L2, L3 and memory.
+
+What a kernel's time is compared with ("percent of peak"). Each limit is a loop as tight as the hardware runs it, written in TIR like the
+kernels: operands stay in registers or tiles, enough independent sums hide the latency of an instruction (5 cycles at 2 a cycle; 52 for TDPBUSD).
+"""
+
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from ..detect import missing
+from .intrinsics import bind, const, dot4, effect, fma, load, splat, store, tile_config, tile_dot, tile_load, tile_store
+from .kernel import argument, emit_kernel
+
+SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
+_L2, _L3, _MEMORY = 1 << 20, 1 << 24, 1 << 29  # bytes read over and over: fits half of a 2 MB L2; far beyond L2; beyond the share of an L3
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Of one run with `threads` cores, in 1e9 per second: int8 and float32 operations (a multiply-add is two), bytes read."""
+
+    threads: int
+    int8_gops: float
+    float32_gflops: float
+    l2_gbytes: float
+    l3_gbytes: float
+    memory_gbytes: float
+
+    def as_dict(self):
+        return asdict(self)
+
+
+def _dots(tasks, steps):
+    """VPDPBUSD on `SUMS` registers: 2 * 64 operations each."""
+
+    def body():
+        seed, out = argument("seed", 64, "uint8"), argument("out", tasks * 16, "int32")
+        with T.parallel(0, tasks) as task:
+            data = bind(load(seed, 0, 64))
+            _loop(steps, "int32", lambda old: dot4(old, data, data))(lambda total: store(out, task * 16, total))
+
+    return emit_kernel("peak_vnni", body), steps * SUMS * 2 * VECTOR
+
+
+def _fmas(tasks, steps):
+    """VFMADD231PS on `SUMS` registers: 2 * 16 operations each."""
+
+    def body():
+        seed, out = argument("seed", 16, "float32"), argument("out", tasks * 16, "float32")
+        with T.parallel(0, tasks) as task:
+            data = bind(load(seed, 0, 16))
+            _loop(steps, "float32", lambda old: fma(old, data, data))(lambda total: store(out, task * 16, total))
+
+    return emit_kernel("peak_fma", body), steps * SUMS * 2 * 16
+
+
+def _loop(steps, dtype, update):
+    """`steps` times: every one of the sums updated once; the sums' total is handed on, so that nothing is dead code."""
+    sums = T.alloc_buffer((SUMS * 16,), dtype, scope="local")
+    for i in range(SUMS):
+        store(sums, i * 16, splat(i, "int32") if dtype == "int32" else splat(float(i), dtype))
+    with T.serial(0, steps):
+        for i in range(SUMS):
+            store(sums, i * 16, update(load(sums, i * 16, 16)))
+
+    def finish(emit):
+        total = load(sums, 0, 16)
+        for i in range(1, SUMS):
+            total = total + load(sums, i * 16, 16)
+        emit(total)
+
+    return finish
+
+
+def _tiles(tasks, steps):
+    """TDPBUSD, four accumulators, operands loaded once: 2 * 16 * 16 * 64 operations each."""
+
+    def body():
+        from tvm import tirx
+
+        seed, config, out = argument("seed", 1024, "uint8"), argument("config", 64, "uint8"), argument("out", tasks * 256, "int32")
+        with T.parallel(0, tasks) as task:
+            effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
+            for tile in range(4):
+                effect("llvm.x86.tilezero", const(tile, "int8"))
+                tile_load(4 + tile, seed, 0, VECTOR)
+            with T.serial(0, steps):
+                for tile in range(4):
+                    tile_dot(tile, 4 + tile // 2, 6 + tile % 2)
+            for tile in range(4):
+                tile_store(tile, out, task * 256, VECTOR)
+            effect("llvm.x86.tilerelease")
+
+    return emit_kernel("peak_amx", body), steps * 4 * 2 * 16 * 16 * 64
+
+
+def _reads(tasks, size, passes):
+    """Every task reads its own `size` bytes, `passes` times."""
+    vectors = 16
+
+    def body():
+        data, out = argument("data", tasks * size // 4, "int32"), argument("out", tasks * 16, "int32")
+        with T.parallel(0, tasks) as task:
+            sums = T.alloc_buffer((vectors * 16,), "int32", scope="local")
+            for i in range(vectors):
+                store(sums, i * 16, splat(0, "int32"))
+            with T.serial(0, passes), T.serial(0, size // VECTOR // vectors) as step:
+                start = bind(task * (size // 4) + step * (vectors * 16))
+                for i in range(vectors):
+                    store(sums, i * 16, load(sums, i * 16, 16) + load(data, start + i * 16, 16))
+            total = load(sums, 0, 16)
+            for i in range(1, vectors):
+                total = total + load(sums, i * 16, 16)
+            store(out, task * 16, total)
+
+    return emit_kernel("peak_read", body), passes * size
+
+
+def measure(spec, threads: int) -> Peak:
+    """Runs every loop on `threads` cores for about 0.1 s. spec: the TargetSpec whose dot product is meant; it must run here. Takes about three seconds."""
+    assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"  # asking also gets the permission to use tiles
+    int8 = {"amx": _tiles, "vnni": _dots}[spec.dot]
+    return Peak(
+        threads,
+        _rate(spec, threads, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 400_000 if spec.dot == "amx" else 4_000_000),
+        _rate(spec, threads, _fmas, _seed(16, "float32"), 4_000_000),
+        *(_rate(spec, threads, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
+          for size, passes in ((_L2, 4000), (_L3, 100), (_MEMORY // threads, 2))),
+    )
+
+
+def _seed(elements, dtype):
+    from ..runtime import aligned
+
+    array = aligned((elements,), dtype)
+    array[:] = 1
+    return array
+
+
+def _copied(array):
+    from ..runtime import aligned
+
+    copy = aligned(array.shape, array.dtype)
+    copy[:] = array
+    return copy
+
+
+def _rate(spec, threads, loop, seed, steps):
+    """1e9 units per second, the best of five runs; a unit is what `loop` counts."""
+    import tvm
+
+    from ..native_library import use_threads
+    from ..runtime import aligned
+
+    function, units = loop(threads, steps)
+    kernel = tvm.compile(function, target=spec.tvm_target())[function.attrs["global_symbol"]]
+    config = [_copied(tile_config(16))] if loop is _tiles else []
+    out = aligned((threads * (256 if config else 16),), "float32" if seed.dtype == np.float32 else "int32")
+    arguments = [tvm.runtime.from_dlpack(array) for array in (seed, *config, out)]
+    use_threads(threads)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        kernel(*arguments)
+        seconds.append(time.perf_counter() - start)
+    return threads * units / min(seconds) / 1e9

@@ -1,0 +1,59 @@
+"""What the commands print: progress on stderr (a terminal only), results on stdout, figures as JSON where asked for."""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..targets.archive import check_writable, write_atomically
+
+JSON_HELP = "Write the printed figures to FILE as JSON."
+
+
+def out():
+    """The console of results."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None):
+    """A progress bar; yields advance(count=1). Silent where stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count=1: bar.advance(task, count)
+
+
+def table(title: str, columns, rows, right=()):
+    """A table; `right` names the columns to align right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    return made
+
+
+def check_json(path) -> None:
+    """Fails before the work when the JSON file could not be written after it."""
+    if path is not None:
+        check_writable(path)
+
+
+def write_json(path, figures: dict) -> None:
+    """Writes the figures where the user asked for it."""
+    if path is not None:
+        write_atomically(Path(path), (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
