@@ -7,11 +7,12 @@ Two orders of lanes:
 
 `round_to_int` needs |x| < 2**31: true for any x = f32(u8 difference or product) * m with m < 2**14, which `check_multiplier` asserts; otherwise `limit` first."""
 
+import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .conv_problem import STORED_OFFSET
-from .intrinsics import const, fence, load, pack_bytes, part, pure, round_to_int, splat, store
+from .intrinsics import fence, fma, load, pack_bytes, part, pure, round_to_int, splat, store
 
 LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
 _PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for k in range(4)]
@@ -108,3 +109,19 @@ def clip_floats(value, clip_min, clip_max):
     if clip_min != float("-inf"):
         value = tirx.max(value, splat(float(clip_min), "float32"))
     return tirx.min(value, splat(float(clip_max), "float32")) if clip_max != float("inf") else value
+
+
+def quotient(value, divisor):
+    """float32x16 / divisor, rounded as IEEE division rounds, saturated at +-1024; for the steps before `round_to_int`.
+
+    A multiplication with the reciprocal and two corrections of the exact remainder (Markstein, "IA-64 and Elementary Functions", theorem 8): five
+    instructions of a half cycle each against 16 cycles of VDIVPS. Needs 2**-60 < divisor < 2**60, so that no remainder underflows."""
+    divisor = np.float32(divisor)
+    assert 2.0**-60 < divisor < 2.0**60, f"scale out of range: {divisor}"
+    bound, inverse, scale = (splat(float(v), "float32") for v in (divisor * np.float32(1024), np.float32(1) / divisor, divisor))
+    value = T.Bind(tirx.max(tirx.min(value, bound), splat(-1.0, "float32") * bound))
+    result = T.Bind(value * inverse)
+    for _ in range(2):
+        remainder = fma(value, splat(-1.0, "float32") * result, scale)
+        result = T.Bind(fma(result, remainder, inverse))
+    return result

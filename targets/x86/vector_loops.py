@@ -22,6 +22,15 @@ def flat(name, elements, dtype):
     return T.arg(name, T.Buffer((elements,), dtype))
 
 
+def tensors(**layouts):
+    """The arguments of a kernel, all of them: name -> layout. Returns flat buffers (a plain tensor has its logical shape outside)."""
+    arguments = [T.arg(name, T.Buffer(layout.physical_shape, layout.storage)) for name, layout in layouts.items()]
+    return [
+        argument if len(layout.physical_shape) == 1 else T.decl_buffer((layout.elements,), layout.storage, data=argument.data)
+        for argument, layout in zip(arguments, layouts.values())
+    ]
+
+
 def each(extent, traffic):
     """`for i in range(extent)`, over all cores when the whole loop moves enough memory. traffic: bytes read and written by all of it."""
     return T.parallel(0, extent) if extent > 1 and traffic >= PARALLEL_BYTES else T.serial(0, extent)
