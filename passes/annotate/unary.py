@@ -7,6 +7,8 @@ from ..ops import attrs_of, is_op
 from .graph import Graph, Node, array_of, is_constant, is_float32, shape_of
 from .group import Group, Refusal
 
+# Functions whose slope or range is unbounded where networks use them: 256 steps of either side are not enough.
+_UNBOUNDED = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
 _SCALAR = ("octet.unary", "relax.nn.relu", "relax.clip", "relax.nn.leakyrelu", "relax.sigmoid", "relax.tanh", "relax.nn.gelu",
            "relax.nn.silu", "relax.erf", "relax.abs", "relax.negative")  # fmt: skip
 
@@ -32,6 +34,8 @@ def fixed_kind(node: Node) -> str:
 def _is_function(node: Node) -> bool:
     if not is_float32(node.var):
         return False
+    if is_op(node.value, "octet.unary") and attrs_of(node.value)["kind"] in _UNBOUNDED:
+        return False
     if is_op(node.value, *_SCALAR):
         return not is_constant(node.inputs[0]) and is_float32(node.inputs[0])
     if is_op(node.value, "relax.nn.prelu"):
@@ -52,6 +56,8 @@ def _per_channel(shape, size, out) -> bool:
 def _refusal(node) -> Refusal | None:
     if is_op(node.value, "relax.add", "relax.multiply"):
         return Refusal("its constant operand is neither a scalar nor one value per channel")
+    if is_op(node.value, "octet.unary"):
+        return Refusal(f"{attrs_of(node.value)['kind']} stays in float: its range is too wide for 256 steps")
     if is_op(node.value, "relax.nn.prelu"):
         return Refusal("its slope is computed at run time")
     return None

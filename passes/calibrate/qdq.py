@@ -1,0 +1,65 @@
+"""octet.observe(x) -> R.dequantize(R.quantize(x, s, z), s, z), and of a weight -> R.dequantize(const int8, s, 0, axis): the hub.
+
+Must run on an annotated module. The result is executable fake quantisation: ordinary Relax, all float32 between the pairs. The scales
+are float32 constants (a scalar; weights per channel: [channels]) and the zero points int8 constants of the same shape. Symmetric
+activations use [-127, 127]: they are clipped there by a clip in front of the quantize only if their range could exceed it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import IRModule, relax
+
+from ..annotate.conv import bare_members
+from ..annotate.graph import Graph, array_of, is_constant
+from ..ops import attrs_of, is_op
+from .collect import edge_of
+from .qparams import QParams
+from .replace import replace_observers
+from .weights import quantize_weight, weight_scales
+
+
+@dataclass(frozen=True)
+class InsertQDQ:
+    """qparams: edge number of a group (see annotate/spec.py) -> its qparams."""
+
+    qparams: Mapping[int, QParams]
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        layers = _layers(mod)
+
+        def replace(builder, observe, x):
+            edge = edge_of(observe)
+            if edge.spec == "weight":
+                return self._weight(builder, edge, array_of(observe.args[0]), *layers[edge.edge])
+            qparams = self.qparams[edge.group]
+            scale, zero_point = relax.const(np.float32(qparams.scale)), relax.const(np.int8(qparams.zero_point))
+            q = builder.emit(relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), name_hint=f"{edge.tensor}_q")
+            return builder.emit(relax.op.dequantize(q, scale, zero_point, axis=-1), name_hint=f"{edge.tensor}_dq")
+
+        return replace_observers(mod, replace)
+
+    def _weight(self, builder, edge, weight, data_group, bias):
+        scales = weight_scales(weight, edge.axis, self.qparams[data_group].scale, bias)
+        q = relax.const(quantize_weight(weight, scales, edge.axis))
+        if edge.axis < 0:
+            scales = scales.reshape(())
+        zero_points = np.zeros(scales.shape, np.int8)
+        call = relax.op.dequantize(q, relax.const(scales), relax.const(zero_points), axis=edge.axis)
+        return builder.emit(call, name_hint=f"{edge.tensor}_dq")
+
+
+def _layers(mod):
+    """edge of a weight -> (group of its layer's data, the layer's bias or None)."""
+    graph = Graph(mod)
+    layers = {}
+    for node in graph.nodes:
+        observe = graph.producer.get(node.inputs[1]) if is_op(node.value, "relax.nn.conv2d", "relax.matmul") else None
+        if observe is None or not is_op(observe.value, "octet.observe") or edge_of(observe.value).spec != "weight":
+            continue
+        data = attrs_of(graph.producer[node.inputs[0]].value)
+        members = bare_members(graph, node)
+        biases = [array_of(x) for member in members[1:] for x in member.inputs if is_constant(x)]
+        layers[edge_of(observe.value).edge] = (data["group"], biases[0].reshape(-1) if biases else None)
+    return layers

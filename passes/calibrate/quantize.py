@@ -1,0 +1,86 @@
+"""Post-training quantization in one call: annotate, calibrate, and the QDQ hub."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tvm import IRModule
+
+from ..annotate import Annotate, Decision, Recipe
+from .collect import Edge, ExecutorFactory, collect, edges_of
+from .observers import find_range
+from .qdq import InsertQDQ
+from .qparams import QParams, choose
+from .samples import check_samples, inputs_of
+from .statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of it.
+    statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns them."""
+
+    module: IRModule
+    model: object
+    recipe: Recipe
+    decisions: tuple[Decision, ...]
+    statistics: Mapping[int, Statistics]
+    edges: tuple[Edge, ...] = ()
+    qparams: Mapping[int, QParams] = None
+
+
+def quantize(model, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], recipe: Recipe | None = None, *,
+             executor_factory: ExecutorFactory, progress: Callable[[int, int | None], None] | None = None) -> Quantized:  # fmt: skip
+    """Quantizes a canonical fp32 `Model`.
+
+    samples: {input name: array with the samples on the first axis} (`labels` are ignored) or an iterable of such dictionaries.
+    executor_factory(module) -> run: compiles the fp32 network (see collect.Executor). progress(samples done, samples in all or None).
+    Raises DataError if the samples do not fit the model or make it overflow."""
+    recipe = recipe if recipe is not None else Recipe()
+    annotate = Annotate(recipe)
+    decisions = annotate.decide(model.module).decisions
+    annotated = annotate(model.module)
+    checked = _checked(model, samples)
+    statistics = collect(annotated, checked, executor_factory, progress=progress)
+    return _hub(model, annotated, recipe, decisions, statistics)
+
+
+def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
+    """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that change which
+    tensors are observed (activations, weights, float_operators) come from `quantized`."""
+    kept = quantized.recipe
+    recipe = replace(recipe, activations=kept.activations, weights=kept.weights, float_operators=kept.float_operators)
+    annotated = Annotate(recipe)(quantized.model.module)
+    return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
+
+
+def _checked(model, samples):
+    if isinstance(samples, Mapping):
+        return inputs_of(model, check_samples(model, samples))
+    return (inputs_of(model, check_samples(model, chunk, where=f"samples, part {i}")) for i, chunk in enumerate(samples))
+
+
+def _hub(model, annotated, recipe, decisions, statistics):
+    edges = tuple(edges_of(annotated))
+    qparams = group_qparams(edges, statistics, recipe)
+    return Quantized(InsertQDQ(qparams)(annotated), model, recipe, decisions, statistics, edges, qparams)
+
+
+def group_qparams(edges: Iterable[Edge], statistics: Mapping[int, Statistics], recipe: Recipe) -> dict[int, QParams]:
+    """The qparams of every group of tensors that share a scale: from the merged statistics of its sources."""
+    groups: dict[int, list[Edge]] = {}
+    for edge in edges:
+        if edge.spec != "weight":
+            groups.setdefault(edge.group, []).append(edge)
+    return {group: _qparams(members, statistics, recipe) for group, members in groups.items()}
+
+
+def _qparams(members, statistics, recipe):
+    owner = next(edge for edge in members if edge.edge == edge.group)
+    if owner.spec == "fixed":
+        return choose(owner.low, owner.high, owner.scheme)
+    merged = Statistics()
+    for edge in members:
+        if edge.edge in statistics:
+            merged.merge(statistics[edge.edge])
+    return choose(*find_range(merged, recipe, owner.scheme), owner.scheme)
