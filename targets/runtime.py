@@ -37,9 +37,10 @@ class Session:
     """Runs one variant. Thread-safe: runs of one session are serialised, as they share the arena.
 
     threads: cores to use; None takes all that the process may use. inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
+    reuse_outputs: every run writes its results into the same arrays (streams of large results: fresh memory costs page faults).
     """
 
-    def __init__(self, variant: Variant, threads: int | None = None):
+    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False):
         absent = detect.missing(variant.features)
         if absent:
             raise PackageError(f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`")
@@ -59,12 +60,13 @@ class Session:
         arena[:] = 0  # pages are touched here, not in the first run
         self._tensor = runtime().from_dlpack
         self._fixed = (self._tensor(weights), self._tensor(arena))
+        self._reused = self._new_results() if reuse_outputs else None
         self._staging = [aligned(spec.shape, spec.dtype) for spec in self.inputs]
 
     @classmethod
-    def from_variant(cls, variant: Variant, threads: int | None = None) -> "Session":
+    def from_variant(cls, variant: Variant, threads: int | None = None, reuse_outputs: bool = False) -> "Session":
         """A session of a variant in memory, without a package."""
-        return cls(variant, threads)
+        return cls(variant, threads, reuse_outputs)
 
     @property
     def batch(self) -> int:
@@ -96,6 +98,9 @@ class Session:
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
 
     def _results(self):
+        return self._reused if self._reused is not None else self._new_results()
+
+    def _new_results(self):
         return {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
 
     def _checked(self, inputs):

@@ -1,0 +1,103 @@
+"""The library behind the commands and behind `import octet`: load_onnx, quantize, compile."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..passes.annotate.recipe import Recipe
+from ..passes.calibrate.quantize import Quantized
+from ..passes.calibrate.quantize import quantize as _quantize
+from ..passes.frontend.model import Model
+from ..passes.frontend.onnx import load_onnx
+from ..passes.lower.build import build_variant
+from ..passes.pipeline import canonicalize
+from ..passes.realize.fuse_float import FuseFloat
+from ..passes.realize.realize import realize
+from ..targets import detect
+from ..targets.errors import OctetError
+from ..targets.package import Package, failed_outputs, selftest_of
+from ..targets.runtime import Session
+from .data import check_samples, read_samples
+from .sessions import executor
+
+__all__ = ["compile", "load_onnx", "quantize"]
+NO_TUNING = "this version has no tuning sessions, its kernels use analytical schedules; leave trials at 0 and --db out"
+
+
+def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, progress=None) -> Quantized:
+    """Post-training quantization: the QDQ hub of a network.
+
+    samples: calibration data, a path of an .npz or {input name: array [N, ...] in the input's dtype}; a few hundred are plenty.
+    progress: called with (samples done, samples in all). Raises DataError when the samples do not fit the model."""
+    if isinstance(samples, (str, Path)):
+        arrays, _ = read_samples(samples, model.inputs)
+    else:
+        arrays = check_samples({name: np.asarray(value) for name, value in samples.items() if name != "labels"}, model.inputs, "samples")
+    return _quantize(canonicalize(model), arrays, recipe, executor_factory=partial(executor, threads=threads), progress=progress)
+
+
+def compile(quantized: Quantized, targets=("native",), trials: int = 0, phase=lambda name: None) -> Package:
+    """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
+
+    trials: tuning trials per kernel; 0 takes the analytical schedules, and this version takes only 0.
+    phase: called with a short name when a stage begins. Raises TargetError for a target without kernels."""
+    if trials != 0:
+        raise OctetError(f"trials is {trials}: {NO_TUNING}")
+    specs = resolve_targets(targets)
+    phase("realize")
+    realized = realize(quantized.module)
+    module = FuseFloat()(realized.module)
+    variants = []
+    for spec in specs:
+        phase(f"build {spec.name}")
+        variants.append(build_variant(module, spec, quantized.model.inputs, quantized.model.outputs, quantized.model.name))
+    phase("self-test")
+    return with_selftest(Package(tuple(variants), _described(quantized, realized.layers)))
+
+
+def resolve_targets(targets) -> tuple:
+    """TargetSpecs of the names, without repetitions, in the order given."""
+    names = (targets,) if isinstance(targets, str) else tuple(targets)
+    if not names:
+        raise OctetError("no target was named; take native or one of `octet targets`")
+    return tuple({spec.name: spec for spec in map(detect.resolve, names)}.values())
+
+
+def with_selftest(package: Package) -> Package:
+    """The package with self-test vectors, if one of its variants runs here; all variants that do must agree byte for byte."""
+    able = [v for v in package.variants if not detect.missing(v.features)]
+    if not able:
+        return package
+    vectors = selftest_of(Session.from_variant(able[0]), selftest_inputs(package.inputs))
+    for variant in able[1:]:
+        failed = failed_outputs(Session.from_variant(variant), vectors)
+        assert not failed, f"{able[0].target} and {variant.target} disagree on {', '.join(failed)}"
+    return Package(package.variants, package.info, vectors)
+
+
+def selftest_inputs(inputs) -> dict[str, np.ndarray]:
+    """Deterministic inputs: normal numbers, or small non-negative integers (class and token indices)."""
+    rng = np.random.default_rng(8)
+    return {s.name: (rng.standard_normal(s.shape) if "float" in s.dtype else rng.integers(0, 2, s.shape)).astype(s.dtype) for s in inputs}
+
+
+def _described(quantized: Quantized, layers) -> dict:
+    """What a package's manifest says about its origin."""
+    model = quantized.model
+    recipe = asdict(quantized.recipe)
+    recipe["float_operators"] = sorted(recipe["float_operators"])
+    return {
+        "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch},
+        "recipe": recipe,
+        "operators": _operators(quantized.decisions, layers),
+    }
+
+
+def _operators(decisions, layers) -> dict:
+    """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is what became one kernel."""
+    decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason}
+    rest = [layer for layer in layers if layer.dtype != "int8"]
+    reasons = [{"name": l.name, "operator": l.operator, "reason": decided.get(l.name, l.reason)} for l in rest]
+    return {"int8": len(layers) - len(rest), "float": len(rest), "reasons": reasons}

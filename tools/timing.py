@@ -1,0 +1,58 @@
+"""Latency, measured fairly: all candidates in interleaved rounds of one run, so that a noisy neighbour or a clock change hits everyone."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+WARM_UP, ROUNDS, ROUND_SECONDS, MOST_RUNS = 3, 8, 0.25, 200
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one run: median, 10th and 90th percentile over all runs, and the median over the rounds of a round's fastest run."""
+
+    median: float
+    p10: float
+    p90: float
+    best: float
+    runs: int
+
+    def as_dict(self):
+        return {"latency_ms": round(self.median, 4), "p10_ms": round(self.p10, 4), "p90_ms": round(self.p90, 4), "best_ms": round(self.best, 4), "runs": self.runs}
+
+
+def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = ROUND_SECONDS, progress=None) -> dict[str, Latency]:
+    """Times every candidate (name -> function without arguments) in every round for about `round_seconds`.
+    progress: called once per candidate and round."""
+    samples: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
+    counts = {name: _runs_in(function, round_seconds) for name, function in candidates.items()}
+    for _ in range(rounds):
+        for name, function in candidates.items():
+            function(), function()  # the caches are the previous candidate's
+            samples[name].append(_times(function, counts[name]))
+            if progress is not None:
+                progress()
+    return {name: _summary(parts) for name, parts in samples.items()}
+
+
+def _runs_in(function, seconds):
+    for _ in range(WARM_UP):
+        function()
+    once = float(_times(function, 3).min())
+    return int(min(MOST_RUNS, max(3, seconds / max(once, 1e-9))))
+
+
+def _times(function, count):
+    times = np.empty(count)
+    for i in range(count):
+        start = time.perf_counter()
+        function()
+        times[i] = time.perf_counter() - start
+    return times
+
+
+def _summary(parts):
+    every = np.concatenate(parts) * 1e3
+    best = float(np.median([part.min() for part in parts])) * 1e3
+    return Latency(float(np.median(every)), float(np.percentile(every, 10)), float(np.percentile(every, 90)), best, len(every))
