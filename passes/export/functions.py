@@ -1,0 +1,64 @@
+"""Scalar functions in ONNX (opset 17): the kinds of `octet.unary` (see passes/unary.py for their equations)."""
+
+import numpy as np
+
+from ...targets.errors import UnsupportedModelError
+
+_DIRECT = {
+    "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "erf": "Erf", "abs": "Abs", "sin": "Sin", "cos": "Cos",
+    "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "round": "Round", "reciprocal": "Reciprocal", "softplus": "Softplus",
+    "softsign": "Softsign", "hard_swish": "HardSwish",
+}  # fmt: skip
+_WITH_ATTRIBUTES = {
+    "hard_sigmoid": "HardSigmoid", "leaky_relu": "LeakyRelu", "elu": "Elu", "selu": "Selu", "celu": "Celu", "thresholded_relu": "ThresholdedRelu",
+}  # fmt: skip
+
+
+def unary(kind: str, x: str, out, **parameters) -> str:
+    """Emits f(x); the name of the result."""
+    parameters = {key: float(value) for key, value in parameters.items() if value is not None}
+    if kind in _DIRECT:
+        return out.node(_DIRECT[kind], [x])
+    if kind in _WITH_ATTRIBUTES:
+        return out.node(_WITH_ATTRIBUTES[kind], [x], **parameters)
+    if kind not in _COMPOSED:
+        raise UnsupportedModelError(f"ONNX export: the function {kind!r} has no ONNX form")
+    return _COMPOSED[kind](x, out, **parameters)
+
+
+def _scalar(out, value):
+    return out.constant(np.float32(value))
+
+
+def _rsqrt(x, out):
+    return out.node("Reciprocal", [out.node("Sqrt", [x])])
+
+
+def _silu(x, out):
+    return out.node("Mul", [x, out.node("Sigmoid", [x])])
+
+
+def _mish(x, out):
+    return out.node("Mul", [x, out.node("Tanh", [out.node("Softplus", [x])])])
+
+
+def _gelu(x, out):
+    erf = out.node("Erf", [out.node("Mul", [x, _scalar(out, np.sqrt(0.5))])])
+    return _half_times_one_plus(x, erf, out)
+
+
+def _gelu_tanh(x, out):
+    cube = out.node("Mul", [out.node("Mul", [x, x]), out.node("Mul", [x, _scalar(out, 0.044715)])])
+    inner = out.node("Mul", [out.node("Add", [x, cube]), _scalar(out, np.sqrt(2 / np.pi))])
+    return _half_times_one_plus(x, out.node("Tanh", [inner]), out)
+
+
+def _half_times_one_plus(x, y, out):
+    return out.node("Mul", [out.node("Mul", [x, _scalar(out, 0.5)]), out.node("Add", [y, _scalar(out, 1.0)])])
+
+
+def _power(x, out, exponent):
+    return out.node("Pow", [x, _scalar(out, exponent)])
+
+
+_COMPOSED = {"rsqrt": _rsqrt, "silu": _silu, "mish": _mish, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "power": _power}

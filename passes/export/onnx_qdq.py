@@ -1,0 +1,171 @@
+"""The QDQ hub -> an ONNX model with QuantizeLinear / DequantizeLinear (opset 17) that other runtimes run.
+
+Binding by binding, by the table in operators.py; two things are put together again for the runtimes' sake: a convolution with its bias,
+and a bias between int8 operands becomes int32 at scale (data scale * weight scale), the derived spec of annotate/spec.py.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tvm import IRModule, relax
+
+from ...targets.errors import OctetError, UnsupportedModelError
+from ..annotate.conv import bare_members
+from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
+from ..ops import is_op
+from .operators import EXPORTERS
+
+OPSET = 17
+IR_VERSION = 8
+
+
+class Emitter:
+    """The ONNX graph as it grows. `node` returns the name of its result, or a tuple of names if `outputs` is given."""
+
+    def __init__(self):
+        self.nodes, self.initializers, self._taken, self._constants = [], [], set(), {}
+        self._hint = "tensor"
+
+    def node(self, kind, inputs, outputs=None, **attributes):
+        names = tuple(self.fresh(self._hint) for _ in range(1 if outputs is None else outputs))
+        self.nodes.append(helper.make_node(kind, list(inputs), list(names), name=self.fresh(f"{self._hint}_{kind}"), **attributes))
+        return names[0] if outputs is None else names
+
+    def constant(self, array, hint=None) -> str:
+        array = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self.fresh(hint if hint is not None else f"{self._hint}_const")
+            self.initializers.append(numpy_helper.from_array(array, self._constants[key]))
+        return self._constants[key]
+
+    def fresh(self, hint) -> str:
+        name, number = hint, 0
+        while name in self._taken:
+            number += 1
+            name = f"{hint}_{number}"
+        self._taken.add(name)
+        return name
+
+    def reserve(self, names) -> None:
+        """Keeps the names of the inputs and outputs from inner tensors."""
+        self._taken.update(names)
+
+    def dtype(self, name) -> int:
+        return helper.np_dtype_to_tensor_dtype(np.dtype(name))
+
+
+def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet") -> onnx.ModelProto:
+    """Any module of canonical float operators, R.quantize and R.dequantize as ONNX. outputs: names of the results.
+    Raises UnsupportedModelError for an operator without an ONNX form."""
+    graph = Graph(module)
+    out, names = Emitter(), {}
+    out.reserve([*outputs, *(param.name for param in graph.params)])
+    names.update({param: param.name for param in graph.params})
+    merged = _biases(graph)
+    for node in graph.nodes:
+        if node in merged.values():
+            continue
+        result = _export(graph, node, merged.get(node), names, out)
+        names[node.var] = result
+        if node in merged:
+            names[merged[node].var] = result
+    inputs = [_value_info(names[p], p.ty, out) for p in graph.params]
+    results = _name_results(graph, names, out, outputs)
+    model = helper.make_model(helper.make_graph(out.nodes, name, inputs, results, out.initializers),
+                              opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="octet")  # fmt: skip
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def export_qdq(quantized, path) -> None:
+    """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. Raises OctetError if it cannot be written."""
+    model = to_onnx(quantized.module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name)
+    write_atomically(Path(path), model.SerializeToString())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a sibling file and renames it."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OctetError(f"{path}: cannot be written ({error.strerror}): choose a folder that exists and is writable") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        os.unlink(temporary)
+        raise OctetError(f"{path}: cannot be written ({error.strerror}): free some space or choose another place") from None
+
+
+def _biases(graph: Graph) -> dict[Node, Node]:
+    """layer -> the addition of its bias that goes into the same ONNX node."""
+    layers = [n for n in graph.nodes if is_op(n.value, "relax.nn.conv2d") or (is_op(n.value, "relax.matmul") and len(shape_of(n.var)) == 2)]
+    return {layer: members[1] for layer in layers if len(members := bare_members(graph, layer)) == 2}
+
+
+def _export(graph, node, bias, names, out):
+    out._hint = node.name
+    value = node.value
+    if isinstance(value, relax.TupleGetItem):
+        return names[value.tuple_value][value.index]
+    if isinstance(value, relax.Var):
+        return names[value]
+    if isinstance(value, relax.Tuple):
+        return tuple(_operand(x, names, out) for x in value.fields)
+    if node.op not in EXPORTERS:
+        raise UnsupportedModelError(f"ONNX export: operator {node.op} ({node.name}) has no ONNX form here: it cannot be exported")
+    operands = [_operand(x, names, out) for x in node.inputs]
+    if bias is not None:
+        operands.append(_bias(graph, node, bias, out))
+        if is_op(value, "relax.matmul"):
+            return out.node("Gemm", operands)
+    return EXPORTERS[node.op](value, operands, out)
+
+
+def _operand(expr, names, out):
+    return out.constant(array_of(expr)) if is_constant(expr) else names[expr]
+
+
+def _bias(graph, node, add, out):
+    """The bias [channels]: int32 behind a DequantizeLinear if data and weights are int8, otherwise float32."""
+    bias = next(array_of(x) for x in add.inputs if is_constant(x)).reshape(-1).astype(np.float32)
+    scales = [_scale(graph, x) for x in node.inputs]
+    if any(scale is None for scale in scales):
+        return out.constant(bias, f"{node.name}_bias")
+    scale = (scales[0].astype(np.float64) * scales[1].astype(np.float64)).astype(np.float32).reshape(-1)
+    steps = np.rint(bias.astype(np.float64) / scale.astype(np.float64))
+    if np.abs(steps).max(initial=0) >= 2.0**31:
+        return out.constant(bias, f"{node.name}_bias")
+    operands = [out.constant(steps.astype(np.int32), f"{node.name}_bias")]
+    if scale.size == 1:
+        return out.node("DequantizeLinear", [*operands, out.constant(scale.reshape(())), out.constant(np.int32(0))])
+    return out.node("DequantizeLinear", [*operands, out.constant(scale), out.constant(np.zeros(scale.size, np.int32))], axis=0)
+
+
+def _scale(graph, expr):
+    node = graph.producer.get(expr) if isinstance(expr, relax.Var) else None
+    return array_of(node.arg(1)) if node is not None and is_op(node.value, "relax.dequantize") else None
+
+
+def _value_info(name, ty, out):
+    return helper.make_tensor_value_info(name, out.dtype(str(ty.dtype)), [int(d) for d in ty.shape.values])
+
+
+def _name_results(graph, names, out, outputs):
+    """Identity nodes that give the results their names (a value may be returned twice, or be an input)."""
+    result = graph.result
+    value = names[result] if isinstance(result, relax.Var) else tuple(_operand(x, names, out) for x in result.fields)
+    values = value if isinstance(value, tuple) else (value,)
+    types = result.ty.fields if hasattr(result.ty, "fields") else [result.ty]
+    infos = []
+    for source, name, ty in zip(values, outputs, types, strict=True):
+        out.nodes.append(helper.make_node("Identity", [source], [name], name=out.fresh(f"{name}_Identity")))
+        infos.append(_value_info(name, ty, out))
+    return infos

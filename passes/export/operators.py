@@ -1,0 +1,230 @@
+"""One Relax operator -> its ONNX nodes (opset 17): the table of the exporter.
+
+An exporter is `function(call, operands, out) -> result`: operands are the ONNX names of the tensor operands, `out` an `Emitter`.
+"""
+
+import math
+
+import numpy as np
+
+from ...targets.errors import UnsupportedModelError
+from ..annotate.graph import is_tensor, shape_of
+from ..ops import attrs_of
+from .functions import unary
+
+
+def _conv2d(call, operands, out):
+    attrs = attrs_of(call)
+    if (attrs["data_layout"], attrs["kernel_layout"]) != ("NCHW", "OIHW"):
+        raise UnsupportedModelError(f"ONNX export: conv2d in layout {attrs['data_layout']}/{attrs['kernel_layout']} has no ONNX form: canonicalize first")
+    return out.node("Conv", operands, kernel_shape=list(shape_of(call.args[1]))[2:], strides=attrs["strides"], pads=attrs["padding"],
+                    dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
+
+
+def _max_pool(call, operands, out):
+    attrs = attrs_of(call)
+    return out.node("MaxPool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
+                    dilations=attrs["dilation"], ceil_mode=int(attrs["ceil_mode"]))  # fmt: skip
+
+
+def _avg_pool(call, operands, out):
+    attrs = attrs_of(call)
+    return out.node("AveragePool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
+                    ceil_mode=int(attrs["ceil_mode"]), count_include_pad=int(attrs["count_include_pad"]))  # fmt: skip
+
+
+def _clip(call, operands, out):
+    bounds = [out.constant(np.float32(_literal(arg))) for arg in call.args[1:]]
+    return out.node("Clip", [operands[0], *bounds])
+
+
+def _reduce(kind):
+    def export(call, operands, out):
+        attrs = attrs_of(call)
+        axes = attrs["axis"] if attrs["axis"] is not None else list(range(len(shape_of(call.args[0]))))
+        if kind == "ReduceSum":
+            return out.node(kind, [operands[0], out.constant(np.array(axes, np.int64))], keepdims=int(attrs["keepdims"]))
+        if kind == "ReduceMean" and sorted(a % 4 for a in axes) == [2, 3] and len(shape_of(call.args[0])) == 4 and attrs["keepdims"]:
+            return out.node("GlobalAveragePool", operands)
+        return out.node(kind, operands, axes=axes, keepdims=int(attrs["keepdims"]))
+
+    return export
+
+
+def _reshape(call, operands, out):
+    return out.node("Reshape", [operands[0], out.constant(np.array(shape_of(call), np.int64))])
+
+
+def _transpose(call, operands, out):
+    axes = attrs_of(call)["axes"]
+    return out.node("Transpose", operands, perm=axes if axes is not None else list(range(len(shape_of(call))))[::-1])
+
+
+def _concat(call, operands, out):
+    return out.node("Concat", operands, axis=attrs_of(call)["axis"])
+
+
+def _split(call, operands, out):
+    axis = attrs_of(call)["axis"]
+    sizes = [int(field.shape.values[axis]) for field in call.ty.fields]
+    return out.node("Split", [operands[0], out.constant(np.array(sizes, np.int64))], outputs=len(sizes), axis=axis)
+
+
+def _slice(call, operands, out):
+    axes, begin, end = ([int(v.value) for v in arg.fields] for arg in call.args[1:4])
+    strides = [int(v.value) for v in call.args[4].fields] if len(call.args) > 4 else [1] * len(axes)
+    return out.node("Slice", [operands[0], *(out.constant(np.array(v, np.int64)) for v in (begin, end, axes, strides))])
+
+
+def _pad(call, operands, out):
+    attrs = attrs_of(call)
+    width = attrs["pad_width"]
+    pads = out.constant(np.array(width[0::2] + width[1::2], np.int64))
+    mode = {"constant": "constant", "edge": "edge", "reflect": "reflect"}[attrs["pad_mode"]]
+    return out.node("Pad", [operands[0], pads, out.constant(np.float32(attrs["pad_value"]))], mode=mode)
+
+
+def _resize(call, operands, out):
+    attrs = attrs_of(call)
+    mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
+    nearest = {"round": "round_prefer_floor", "": "round_prefer_floor", "floor": "floor", "ceil": "ceil",
+               "round_prefer_floor": "round_prefer_floor", "round_prefer_ceil": "round_prefer_ceil"}  # fmt: skip
+    extra = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
+    if mode == "cubic":
+        extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
+    sizes = out.constant(np.array(shape_of(call), np.int64))
+    return out.node("Resize", [operands[0], "", "", sizes], mode=mode, coordinate_transformation_mode=attrs["coordinate_transformation_mode"], **extra)
+
+
+def _interleave(call, operands, out):
+    """Zeros between neighbours: a last axis of `stride` per pixel and row, then the surplus cut off."""
+    attrs = attrs_of(call)
+    n, c, h, w = shape_of(call.args[0])
+    sh, sw = attrs["strides"]
+    fill = out.constant(np.float32(attrs.get("fill", 0)))
+    split = out.node("Reshape", [operands[0], out.constant(np.array([n, c, h, 1, w, 1], np.int64))])
+    padded = out.node("Pad", [split, out.constant(np.array([0] * 6 + [0, 0, 0, sh - 1, 0, sw - 1], np.int64)), fill])
+    joined = out.node("Reshape", [padded, out.constant(np.array([n, c, h * sh, w * sw], np.int64))])
+    ends = np.array([(h - 1) * sh + 1, (w - 1) * sw + 1], np.int64)
+    return out.node("Slice", [joined, out.constant(np.zeros(2, np.int64)), out.constant(ends), out.constant(np.array([2, 3], np.int64))])
+
+
+def _prelu(call, operands, out):
+    rank, axis = len(shape_of(call)), attrs_of(call)["axis"] % len(shape_of(call))
+    shape = [1] * (rank - axis)
+    shape[0] = int(np.prod(shape_of(call.args[1])))
+    slope = out.node("Reshape", [operands[1], out.constant(np.array(shape, np.int64))])
+    return out.node("PRelu", [operands[0], slope])
+
+
+def _softmax(call, operands, out):
+    return out.node("Softmax", operands, axis=attrs_of(call)["axis"])
+
+
+def _arg(kind):
+    def export(call, operands, out):
+        attrs = attrs_of(call)
+        return out.node(kind, operands, axis=attrs["axis"], keepdims=int(attrs["keepdims"]))
+
+    return export
+
+
+def _layer_norm(call, operands, out):
+    attrs = attrs_of(call)
+    axes = [a % len(shape_of(call)) for a in attrs["axes"]]
+    if axes != list(range(min(axes), len(shape_of(call)))):
+        raise UnsupportedModelError(f"ONNX export: layer_norm over axes {axes} has no ONNX form")
+    return out.node("LayerNormalization", operands, axis=axes[0], epsilon=attrs["epsilon"])
+
+
+def _take(call, operands, out):
+    axis = attrs_of(call)["axis"]
+    return out.node("Gather", operands, axis=axis if axis is not None else 0)
+
+
+def _cast(call, operands, out):
+    return out.node("Cast", operands, to=out.dtype(str(call.ty.dtype)))
+
+
+def _broadcast(call, operands, out):
+    return out.node("Expand", [operands[0], out.constant(np.array(shape_of(call), np.int64))])
+
+
+def _leaky(call, operands, out):
+    return out.node("LeakyRelu", operands, alpha=float(attrs_of(call)["alpha"]))
+
+
+def _qdq(kind):
+    def export(call, operands, out):
+        axis = attrs_of(call)["axis"]
+        per_channel = math.prod(shape_of(call.args[1])) > 1
+        return out.node(kind, operands, **({"axis": axis} if per_channel else {}))
+
+    return export
+
+
+def _plain(kind):
+    return lambda call, operands, out: out.node(kind, operands)
+
+
+def _literal(arg):
+    return float(arg.value)
+
+
+def _octet_unary(call, operands, out):
+    attrs = attrs_of(call)
+    return unary(attrs.pop("kind"), operands[0], out, **attrs)
+
+
+def _relax_unary(kind):
+    return lambda call, operands, out: unary(kind, operands[0], out)
+
+
+EXPORTERS = {
+    "relax.nn.conv2d": _conv2d,
+    "relax.nn.max_pool2d": _max_pool,
+    "relax.nn.avg_pool2d": _avg_pool,
+    "relax.clip": _clip,
+    "relax.mean": _reduce("ReduceMean"),
+    "relax.sum": _reduce("ReduceSum"),
+    "relax.max": _reduce("ReduceMax"),
+    "relax.min": _reduce("ReduceMin"),
+    "relax.reshape": _reshape,
+    "relax.squeeze": _reshape,
+    "relax.expand_dims": _reshape,
+    "relax.flatten": _reshape,
+    "relax.permute_dims": _transpose,
+    "relax.concat": _concat,
+    "relax.split": _split,
+    "relax.strided_slice": _slice,
+    "relax.nn.pad": _pad,
+    "relax.image.resize2d": _resize,
+    "octet.interleave": _interleave,
+    "octet.unary": _octet_unary,
+    "relax.nn.prelu": _prelu,
+    "relax.nn.leakyrelu": _leaky,
+    "relax.nn.softmax": _softmax,
+    "relax.argmax": _arg("ArgMax"),
+    "relax.argmin": _arg("ArgMin"),
+    "relax.nn.layer_norm": _layer_norm,
+    "relax.take": _take,
+    "relax.astype": _cast,
+    "relax.broadcast_to": _broadcast,
+    "relax.quantize": _qdq("QuantizeLinear"),
+    "relax.dequantize": _qdq("DequantizeLinear"),
+    "relax.where": _plain("Where"),
+} | {f"relax.{name}": _plain(kind) for name, kind in {
+    "matmul": "MatMul", "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
+    "nn.relu": "Relu", "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
+    "logical_not": "Not", "logical_and": "And", "logical_or": "Or", "negative": "Neg",
+}.items()} | {f"relax.{name}": _relax_unary(kind) for name, kind in {
+    "sigmoid": "sigmoid", "tanh": "tanh", "exp": "exp", "log": "log", "sqrt": "sqrt", "rsqrt": "rsqrt", "erf": "erf", "abs": "abs", "floor": "floor",
+    "ceil": "ceil", "round": "round", "nn.silu": "silu", "nn.gelu": "gelu", "nn.gelu_tanh": "gelu_tanh", "sin": "sin", "cos": "cos", "sign": "sign",
+}.items()}  # fmt: skip
+
+
+def tensor_operands(call):
+    """The tensor operands of a call that become inputs of its ONNX nodes; literals and shapes are attributes there."""
+    from ..annotate.graph import operands
+
+    return [x for x in operands(call) if is_tensor(x) or hasattr(x.ty, "fields")]
