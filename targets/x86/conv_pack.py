@@ -49,6 +49,6 @@ def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray) -> np.ndarra
     return folded.astype(np.uint64).astype(np.uint32).view(np.int32)
 
 
-def pad_channels(values: np.ndarray, block: int) -> np.ndarray:
+def pack_channels(values: np.ndarray, block: int) -> np.ndarray:
     """One value per output channel, padded with zeros to whole blocks."""
     return np.pad(values, (0, -len(values) % block))

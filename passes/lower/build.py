@@ -1,0 +1,123 @@
+"""Build: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob, one function that calls them all."""
+
+import tempfile
+from pathlib import Path
+
+import tvm
+from tvm import relax, tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+from ...targets.spec import TargetSpec
+from ...targets.variant import TensorSpec, Variant
+from ...targets.x86.fallback import schedule_fallback
+from .lowering import lower
+from .program import ALIASES, Program, linearize
+from .rules import RULES
+
+
+def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "") -> Variant:
+    """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`."""
+    lowered, fallbacks = lower(module, spec, RULES)
+    legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
+    program = linearize(legal)
+    library = compile_library(emit_library(legal, program, inputs, outputs), spec)
+    steps = tuple(call.step for call in program.calls)
+    return Variant(spec.name, library, program.weights, program.arena_bytes, steps, inputs, outputs, spec.features, spec.rank, name,
+                   {"fallbacks": sorted(set(fallbacks))})
+
+
+def schedule(mod: tvm.IRModule) -> tvm.IRModule:
+    """Gives every function that TVM's legalisation made (no kernel of ours) the fallback schedule."""
+    changed = {}
+    for var, func in mod.functions_items():
+        if isinstance(func, tirx.PrimFunc) and "octet.kernel" not in (func.attrs or {}):
+            changed[var] = schedule_fallback(func).with_attr("octet.kernel", "fallback")
+    out = tvm.IRModule(dict(mod.functions))
+    for var, func in changed.items():
+        out.update_func(var, func)
+    return out
+
+
+def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs) -> tvm.IRModule:
+    """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and `octet_step` for profiling."""
+    functions = {}
+    for called in sorted({call.function for call in program.calls}):
+        functions[called] = tvm.ir.GlobalVar(called)
+    body = {var: _private(mod[called]) for called, var in functions.items()}
+    for entry, indexed in (("octet_run", False), ("octet_step", True)):
+        body[tvm.ir.GlobalVar(entry)] = _entry(entry, indexed, program, functions, inputs, outputs)
+    return tvm.IRModule(body)
+
+
+def _private(func):
+    """PrimFunc over buffers -> the same over raw pointers, callable from another function of the module without argument checks."""
+    pointers = [T.ptr(str(param.dtype)) for param in func.params]
+    declared = [tirx.DeclBuffer(param, data=pointer) for param, pointer in zip(func.params, pointers)]
+    done = tirx.Return(tirx.const(0, "int32"))
+    attrs = {key: value for key, value in func.attrs.items() if key not in ("global_symbol",)}
+    plain = tirx.PrimFunc(pointers, tirx.SeqStmt([*declared, func.body, done]), tvm.ir.PrimType("int32"))
+    return plain.with_attrs({**attrs, "tirx.noalias": True})
+
+
+def _entry(name, indexed, program, functions, inputs, outputs):
+    with IRBuilder() as builder:
+        with T.prim_func():
+            T.func_name(name)
+            T.func_attr({"global_symbol": name})
+            index = T.arg("index", T.int32()) if indexed else None
+            buffers = {
+                "weights": T.arg("weights", T.Buffer((program.weights.size,), "uint8")),
+                "arena": T.arg("arena", T.Buffer((max(program.arena_bytes, 1),), "uint8")),
+                "input": [T.arg(f"input{i}", T.Buffer(spec.shape, spec.dtype)) for i, spec in enumerate(inputs)],
+                "output": [T.arg(f"output{i}", T.Buffer(spec.shape, spec.dtype)) for i, spec in enumerate(outputs)],
+            }
+            for i, call in enumerate(program.calls):
+                pointers = [_pointer(place, buffers) for place in call.operands]
+                run = tvm.ir.Call(functions[call.function], pointers, ret_ty=tvm.ir.PrimType("int32"))
+                if not indexed:
+                    T.evaluate(run)
+                    continue
+                with T.If(index == i):
+                    with T.Then():
+                        T.evaluate(run)
+    return builder.get()
+
+
+def _pointer(place, buffers):
+    found = buffers[place.kind]
+    if place.kind in ("input", "output"):
+        return found[place.offset].data
+    return tirx.address_of(found[place.offset])
+
+
+def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
+    """Machine code as a shared object."""
+    tirx.register_tir_pipeline("octet", _pipeline)
+    executable = tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernels.so"
+        executable.export_library(str(path))
+        return path.read_bytes()
+
+
+def _pipeline():
+    """TVM's own passes; then private functions learn on which device they run, which MakePackedAPI tells only public ones."""
+    passes, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
+
+    @tvm.transform.module_pass(opt_level=0)
+    def bind_device(mod, _):
+        changed = tvm.IRModule(dict(mod.functions), attrs=mod.attrs)
+        for var, func in mod.functions_items():
+            if func.attrs is None or "global_symbol" not in func.attrs:
+                changed.update_func(var, func.with_body(_on_cpu(func.body)))
+        return changed
+
+    return tvm.transform.Sequential([passes, bind_device]), finalize_host, finalize_device
+
+
+def _on_cpu(body):
+    """`body` with the marks by which LowerTVMBuiltin takes temporary buffers from the CPU's workspace pool."""
+    for key, value in (("device_type", 1), ("device_id", 0)):
+        body = tirx.AttrStmt(tvm.ir.StringImm("default"), key, tirx.const(value, "int32"), body)
+    return body

@@ -1,0 +1,169 @@
+"""Lower: logical operators -> calls of kernels on physical buffers.
+
+    y = octet.conv2d(x, w, ...)    ==>    y' = R.call_tir(kernel, (x', packed w, ...)),  x', y' flat buffers in the target's layout
+
+Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files) emits kernels; an operator without a rule is
+kept as plain Relax and gets the fallback schedule. A tensor is reformatted at most once per layout."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ...targets.spec import TargetSpec
+from ...targets.x86 import reformat
+from ...targets.x86.layout import Layout, packed
+from .. import ops
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the lowered graph: `var` holds `layout.physical_shape` elements of `layout.storage`."""
+
+    var: relax.Expr
+    layout: Layout
+
+
+Rule = Callable[[relax.Call, "Context"], Value | tuple | None]
+
+
+@dataclass
+class Context:
+    """What rules see: operands in the layout that they ask for, constants, and a way to emit kernels."""
+
+    spec: TargetSpec
+    builder: relax.BlockBuilder
+    values: dict = field(default_factory=dict)  # variable of the logical graph -> Value, or tuple of Values
+    _forms: dict = field(default_factory=dict)  # (physical variable, layout kind) -> Value
+    fallbacks: list = field(default_factory=list)  # operators that had no rule
+
+    def constant(self, expr) -> np.ndarray | None:
+        """The array of a constant, or None."""
+        return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
+
+    def layout(self, shape, dtype: str) -> Layout | None:
+        """The packed layout of a logical tensor, None where there is none (rank above 4, other types)."""
+        return packed(shape, dtype)
+
+    def value(self, expr) -> Value:
+        """The tensor in whatever layout it has now."""
+        if isinstance(expr, tvm.ir.GenericConst):
+            return self._constant_value(expr)
+        found = self.values[expr]
+        assert isinstance(found, Value), f"{expr} is a tuple"
+        return found
+
+    def packed(self, expr) -> Value:
+        """The tensor channels-last in a flat buffer."""
+        value = self.value(expr)
+        return self._formed(value, packed(value.layout.shape, value.layout.dtype))
+
+    def plain(self, expr) -> Value:
+        """The tensor with its logical shape."""
+        return self.plain_of(self.value(expr))
+
+    def plain_of(self, value: Value) -> Value:
+        return self._formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
+
+    def _formed(self, value, layout):
+        assert layout is not None, f"no packed layout for {value.layout}"
+        if value.layout == layout:
+            return value
+        key = (value.var, layout)
+        if key not in self._forms:
+            func = reformat.reformat(reformat.ReformatProblem(value.layout, layout))
+            self._forms[key] = self.emit(func, [value], layout, "reformat")
+        return self._forms[key]
+
+    def _constant_value(self, expr):
+        array = expr.value.numpy()
+        layout = Layout("plain", array.shape, str(array.dtype))
+        if layout.storage != layout.dtype:
+            expr = relax.const((array.astype(np.int16) + 128).astype(layout.storage))
+        return Value(expr, layout)
+
+    def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0) -> Value:
+        """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`."""
+        args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
+        moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
+        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": layout.dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
+        name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
+        func = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func
+        for key, value in attrs.items():
+            func = func.with_attr(key, value)
+        var = self.builder.add_func(func, name)
+        call = relax.call_tir(var, args, relax.TensorType(layout.physical_shape, layout.storage))
+        return Value(self.builder.emit(call), layout)
+
+
+def _bytes(expr):
+    return int(np.prod([int(d) for d in expr.ty.shape.values])) * np.dtype(str(expr.ty.dtype)).itemsize
+
+
+def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]]) -> tuple[tvm.IRModule, list[str]]:
+    """The module of kernels and call_tir, and the operators that had no kernel of their own."""
+    main = mod["main"]
+    builder = relax.BlockBuilder()
+    context = Context(spec, builder)
+    with builder.function("main", list(main.params)):
+        with builder.dataflow():
+            for param in main.params:
+                context.values[param] = Value(param, Layout("plain", _shape(param), str(param.ty.dtype)))
+            for block in main.body.blocks:
+                for binding in block.bindings:
+                    context.values[binding.var] = _lowered(binding.value, context, rules)
+            outputs = [builder.emit_output(context.plain_of(value).var) for value in _outputs(main.body.body, context)]
+        builder.emit_func_output(relax.Tuple(outputs))
+    return builder.get(), context.fallbacks
+
+
+def _shape(expr):
+    return tuple(int(d) for d in expr.ty.shape.values)
+
+
+def _outputs(result, context):
+    """What `main` returns."""
+    if isinstance(result, relax.Tuple):
+        return [context.value(field) for field in result.fields]
+    value = context.values[result]
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def _lowered(expr, context, rules):
+    if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
+        return context.values[expr] if expr in context.values else context.value(expr)
+    if isinstance(expr, relax.Tuple):
+        return tuple(context.value(field) for field in expr.fields)
+    if isinstance(expr, relax.TupleGetItem):
+        return context.values[expr.tuple_value][expr.index]
+    for rule in rules.get(expr.op.name, ()):
+        result = rule(expr, context)
+        if result is not None:
+            return result
+    return _fallback(expr, context)
+
+
+def _fallback(call, context):
+    """The operator itself on plain operands; TVM legalises it, `targets/x86/fallback.py` schedules it."""
+    context.fallbacks.append(call.op.name)
+    emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args))
+    if isinstance(emitted.ty, relax.TupleType):
+        fields = [context.builder.emit(relax.TupleGetItem(emitted, i)) for i in range(len(emitted.ty.fields))]
+        return tuple(_plain_value(field, old) for field, old in zip(fields, call.ty.fields))
+    return _plain_value(emitted, call.ty)
+
+
+def _plain_operand(arg, context):
+    if isinstance(arg, relax.Tuple):
+        return relax.Tuple([_plain_operand(field, context) for field in arg.fields])
+    if not isinstance(arg, (relax.Var, tvm.ir.GenericConst)):
+        return arg  # a shape or a scalar
+    found = context.values.get(arg)
+    return relax.Tuple([context.plain_of(value).var for value in found]) if isinstance(found, tuple) else context.plain(arg).var
+
+
+def _plain_value(var, logical):
+    """An int8 tensor stays stored as u8 = s8 + 128 through operators that only move data."""
+    return Value(var, Layout("plain", tuple(int(d) for d in logical.shape.values), str(logical.dtype)))

@@ -1,0 +1,129 @@
+"""The lowered module as a straight program: kernel calls on numbered storage, without Relax."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ...targets.variant import Step
+from . import memory
+
+ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number)."""
+
+    kind: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    function: str
+    operands: tuple[Place, ...]
+    step: Step
+
+
+@dataclass(frozen=True)
+class Program:
+    calls: tuple[KernelCall, ...]
+    weights: np.ndarray
+    arena_bytes: int
+
+
+class _Weights:
+    """Constants behind each other, each at a 64-byte boundary, equal ones once."""
+
+    def __init__(self):
+        self.parts, self.offsets, self.size = [], {}, 0
+
+    def place(self, array):
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        key = (raw.size, raw.tobytes() if raw.size < 4096 else hash(raw.tobytes()))
+        if key not in self.offsets:
+            self.offsets[key] = self.size
+            padded = -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT  # a kernel may read one vector past the end
+            self.parts.append(np.pad(raw, (0, padded - raw.size)))
+            self.size += padded
+        return Place("weights", self.offsets[key])
+
+    def blob(self):
+        return np.concatenate(self.parts) if self.parts else np.zeros(memory.ALIGNMENT, np.uint8)
+
+
+def linearize(mod: tvm.IRModule) -> Program:
+    """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs."""
+    main = mod["main"]
+    tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
+    calls, sizes = [], {}
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            tensors[binding.var] = _bound(binding, tensors, calls, sizes)
+    outputs = [_storage(field, tensors) for field in _fields(main.body.body, tensors)]
+    place = {}
+    for i, storage in enumerate(outputs):
+        if storage in sizes and storage not in place:
+            place[storage] = Place("output", i)
+        else:  # an input, a constant, or a tensor that is returned twice
+            calls.append(("copy", [storage, ("result", i)], main.body.body))
+    raise_if_unknown = [call for call in calls if call[0] == "copy"]
+    assert not raise_if_unknown, "a network output that is no kernel's result needs a copy: lower() emits it"
+    lives = {}
+    for i, (_, operands, _) in enumerate(calls):
+        for storage in operands:
+            if isinstance(storage, tuple) and storage in sizes and storage not in place:
+                first, _ = lives.get(storage, (i, i))
+                lives[storage] = (first, i)
+    offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
+    weights = _Weights()
+
+    def locate(storage):
+        if not isinstance(storage, tuple):
+            return weights.place(storage.value.numpy())
+        if storage[0] == "input":
+            return Place("input", storage[1])
+        return place.get(storage) or Place("arena", offsets[storage])
+
+    program = [KernelCall(name, tuple(locate(s) for s in operands), _step(i, name, mod)) for i, (name, operands, _) in enumerate(calls)]
+    return Program(tuple(program), weights.blob(), arena)
+
+
+def _bound(binding, tensors, calls, sizes):
+    value = binding.value
+    if isinstance(value, relax.Var):
+        return tensors[value]
+    if isinstance(value, relax.Tuple):
+        return [_storage(field, tensors) for field in value.fields]
+    if isinstance(value, relax.TupleGetItem):
+        return tensors[value.tuple_value][value.index]
+    if isinstance(value, tvm.ir.GenericConst):
+        return value
+    if value.op.name in ALIASES:
+        return _storage(value.args[0], tensors)
+    assert value.op.name == "relax.call_tir", f"{value.op.name} was not lowered"
+    results = []
+    for field in value.ty.fields if isinstance(value.ty, relax.TupleType) else [value.ty]:
+        storage = ("buffer", len(sizes))
+        sizes[storage] = int(np.prod([int(d) for d in field.shape.values], dtype=np.int64)) * np.dtype(str(field.dtype)).itemsize
+        results.append(storage)
+    operands = [_storage(arg, tensors) for arg in value.args[1].fields]
+    calls.append((value.args[0].name_hint, operands + results, value))
+    return results if isinstance(value.ty, relax.TupleType) else results[0]
+
+
+def _storage(expr, tensors):
+    return expr if isinstance(expr, tvm.ir.GenericConst) else tensors[expr]
+
+
+def _fields(result, tensors):
+    return list(result.fields) if isinstance(result, relax.Tuple) else [result]
+
+
+def _step(i, name, mod):
+    attrs = mod[name].attrs
+    known = {key.split(".")[1]: attrs[key] for key in attrs.keys() if key.startswith("octet.")}
+    return Step(f"{i}:{name}", str(known.get("operator", name)), str(known.get("kernel", "fallback")), str(known.get("dtype", "float32")),
+                int(known.get("macs", 0)), int(known.get("bytes", 0)))
