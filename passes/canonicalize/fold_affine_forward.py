@@ -1,0 +1,68 @@
+"""A constant factor and term in front of a layer move into it.
+
+L(x * s + t; w) = L(x; w * s) + L(t; w), s and t per input channel. A factor may go into any convolution; a term only into one without
+padding, whose border would otherwise see 0 where it saw t. Runs after FoldAffine, for what has no layer behind it (pre-activation
+networks, normalised inputs, scaled attention operands).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+from tvm.ir import Call, IRModule
+
+from .. import ops
+from .channel import per_channel
+from .graph import constant, is_float, rewrite, shape_of
+
+
+@dataclass(frozen=True)
+class FoldAffineForward:
+    """Only where the layer is the only user; a term in front of a padded convolution stays and is noted."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _fold)
+
+
+def _fold(graph, call, var):
+    if not ops.is_op(call, "relax.nn.conv2d", "relax.matmul") or not is_float(var):
+        return None
+    x, weight = call.args[0], constant(call.args[1])
+    is_conv = ops.is_op(call, "relax.nn.conv2d")
+    if weight is None or (not is_conv and weight.ndim != 2):
+        return None
+    axis = 1 if is_conv else -1
+    shift, rest = _operand(graph, x, "relax.add", axis)
+    scale, source = _operand(graph, rest, "relax.multiply", axis)
+    if shift is None and scale is None:
+        return None
+    if shift is not None and is_conv and any(int(p) for p in call.attrs.padding):
+        graph.note(f"{x.name}: the term in front of {var.name} was not folded: the convolution pads its input")
+        return None
+    columns = weight.shape[1] if is_conv else weight.shape[0]
+    by_input = weight if scale is None else weight * _spread(scale, weight, columns, is_conv)
+    new = Call(call.op, [source, relax.const(by_input)], call.attrs, call.ty_args)
+    if shift is None:
+        return new
+    term = weight * _spread(shift, weight, columns, is_conv)
+    term = term.sum(axis=(1, 2, 3), dtype="float64").reshape(1, -1, 1, 1) if is_conv else term.sum(axis=0, dtype="float64")
+    return relax.op.add(graph.emit(new), relax.const(term.astype("float32")))
+
+
+def _operand(graph, x, name, axis):
+    """The per-channel constant of x = op(rest, constant), and rest; (None, x) where x is not that or has other users."""
+    call = graph.match(x, name)
+    value = constant(call.args[1]) if call is not None else None
+    if value is None or not graph.used_once(x) or shape_of(call.args[0]) != shape_of(x):
+        return None, x
+    vector = per_channel(value, shape_of(x), axis)
+    return (None, x) if vector is None else (vector, call.args[0])
+
+
+def _spread(vector, weight, columns, is_conv):
+    """Per input channel -> a factor of the weight: group g of a convolution reads channels g*columns ..."""
+    if not is_conv:
+        return vector.reshape(-1, 1)
+    groups = vector.size // columns
+    rows = np.repeat(vector.reshape(groups, columns), weight.shape[0] // groups, axis=0)
+    return rows.reshape(weight.shape[0], columns, 1, 1)

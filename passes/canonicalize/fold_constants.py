@@ -1,0 +1,67 @@
+"""f(constants) = constant, for the data movement and arithmetic that converters put around weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+from tvm.ir import Call, IRModule
+
+from .. import ops
+from ..unary import evaluate
+from .graph import constant, rewrite, shape_of
+
+_BINARY = {
+    "relax.add": np.add,
+    "relax.subtract": np.subtract,
+    "relax.multiply": np.multiply,
+    "relax.divide": np.divide,
+    "relax.maximum": np.maximum,
+    "relax.minimum": np.minimum,
+    "relax.power": np.power,
+}
+
+
+@dataclass(frozen=True)
+class FoldConstants:
+    """Evaluates calls whose tensor operands are all constant with NumPy, in the operands' dtype."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _fold)
+
+
+def _fold(graph, call, var):
+    if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType):
+        return None
+    if ops.is_op(call, "relax.concat"):
+        values = [constant(field) for field in _fields(graph, call.args[0])]
+        result = None if not values or any(v is None for v in values) else np.concatenate(values, int(call.attrs.axis))
+    else:
+        values = [constant(arg) for arg in call.args if not isinstance(arg, relax.ShapeExpr)]
+        result = _evaluate(call, values, var) if values and all(v is not None for v in values) else None
+    dtype = str(var.ty.dtype)
+    return None if result is None else relax.const(np.ascontiguousarray(result, dtype).reshape(shape_of(var)), dtype)
+
+
+def _evaluate(call, values, var):
+    name = call.op.name if hasattr(call.op, "name") else ""
+    if name in _BINARY and str(var.ty.dtype).startswith("float"):
+        return _BINARY[name](*values)
+    if name == "relax.permute_dims":
+        return np.transpose(values[0], None if call.attrs.axes is None else [int(a) for a in call.attrs.axes])
+    if name in ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten"):
+        return values[0]
+    if name == "relax.broadcast_to":
+        return np.broadcast_to(values[0], shape_of(var))
+    if name == "relax.astype":
+        return values[0].astype(str(var.ty.dtype))
+    if name == "relax.negative":
+        return -values[0]
+    if name == "octet.unary":
+        attrs = ops.attrs_of(call)
+        return evaluate(attrs["kind"], values[0], attrs)
+    return None
+
+
+def _fields(graph, expr):
+    value = graph.value(expr)
+    return value.fields if isinstance(value, relax.Tuple) else []

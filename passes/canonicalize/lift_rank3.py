@@ -1,0 +1,115 @@
+"""f(reshape(y, [N, C, W])) = reshape(f'(y), ...) for y [N, C, 1, W]: an operator on rank 3 moves up to the rank of its operand's source.
+
+f is elementwise, concat, split, prelu, pad, strided_slice, softmax or a mean/max over W; so a 1-D network stays four-dimensional
+between its convolutions and RemoveNoops cancels the reshapes. Needs ConvertConv1d, ConvertBatchNorm and RecognizeUnary.
+"""
+
+from dataclasses import dataclass
+
+from tvm import relax
+from tvm.ir import Call, IRModule
+
+from .. import ops
+from .graph import constant, rewrite, shape_of
+
+_UNARY = ("relax.nn.relu", "relax.clip", "octet.unary")
+_BINARY = ("relax.add", "relax.multiply", "relax.subtract", "relax.divide", "relax.maximum", "relax.minimum")
+_AXIS = [0, 1, 3]  # rank 3 -> rank 4
+
+
+@dataclass(frozen=True)
+class LiftRank3:
+    """Leaves alone what has no lifted operand, and operators that mix the axes (reshape, permute_dims, matmul)."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _lift)
+
+
+def _lift(graph, value, var):
+    if isinstance(value, relax.TupleGetItem):
+        return _field(graph, value, var)
+    if not isinstance(value, Call) or not value.args or isinstance(var.ty, relax.ShapeType):
+        return None
+    lifted = _lift_call(graph, value)
+    if lifted is None:
+        return None
+    # A split stays a tuple of lifted parts; _field brings each down.
+    return lifted if isinstance(var.ty, relax.TupleType) else relax.op.reshape(graph.emit(lifted), shape_of(var))
+
+
+def _lift_call(graph, call):
+    x = call.args[0]
+    if ops.is_op(call, *_BINARY):
+        return _binary(graph, call)
+    if ops.is_op(call, "relax.concat"):
+        return _concat(graph, call)
+    source = _source(graph, x)
+    if source is None:
+        return None
+    attrs = call.attrs
+    if ops.is_op(call, *_UNARY):
+        return Call(call.op, [source, *call.args[1:]], attrs, call.ty_args)
+    if ops.is_op(call, "relax.nn.prelu"):
+        return relax.op.nn.prelu(source, call.args[1], _AXIS[int(attrs.axis) % 3])
+    if ops.is_op(call, "relax.nn.softmax"):
+        return relax.op.nn.softmax(source, _AXIS[int(attrs.axis) % 3])
+    if ops.is_op(call, "relax.split"):
+        places = [int(i) for i in attrs.indices_or_sections] if not isinstance(attrs.indices_or_sections, int) else attrs.indices_or_sections
+        return relax.op.split(source, places, _AXIS[int(attrs.axis) % 3])
+    if ops.is_op(call, "relax.nn.pad"):
+        width = [int(w) for w in attrs.pad_width]
+        return relax.op.nn.pad(source, width[:4] + [0, 0] + width[4:], float(attrs.pad_value), attrs.pad_mode)
+    if ops.is_op(call, "relax.strided_slice"):
+        return _slice(call, source)
+    if ops.is_op(call, "relax.mean", "relax.max") and attrs.axis is not None and [int(a) % 3 for a in attrs.axis] == [2]:
+        return (relax.op.mean if ops.is_op(call, "relax.mean") else relax.op.max)(source, [2, 3], keepdims=True)
+    return None
+
+
+def _binary(graph, call):
+    if not any(_source(graph, arg) is not None for arg in call.args):
+        return None
+    if any(len(shape_of(arg)) > 3 for arg in call.args):
+        return None
+    return Call(call.op, [_up(graph, arg) for arg in call.args], call.attrs, call.ty_args)
+
+
+def _concat(graph, call):
+    fields = graph.value(call.args[0]).fields
+    if not any(_source(graph, field) is not None for field in fields):
+        return None
+    return relax.op.concat([_up(graph, field) for field in fields], _AXIS[int(call.attrs.axis) % 3])
+
+
+def _slice(call, source):
+    axes, begin, end = ([int(v.value) for v in arg.fields] for arg in call.args[1:4])
+    strides = [int(v.value) for v in call.args[4].fields] if len(call.args) > 4 else None
+    return relax.op.strided_slice(source, [_AXIS[a % 3] for a in axes], begin, end, strides)
+
+
+def _field(graph, value, var):
+    split = graph.match(value.tuple_value, "relax.split")
+    if split is None or len(shape_of(split.args[0])) == len(shape_of(var)):
+        return None
+    return relax.op.reshape(graph.emit(value), shape_of(var))
+
+
+def _source(graph, x):
+    """The [N, C, 1, W] value that an [N, C, W] one is a reshape of."""
+    if not isinstance(x, relax.Var) or not isinstance(x.ty, relax.TensorType) or len(shape_of(x)) != 3:
+        return None
+    reshape = graph.match(x, "relax.reshape")
+    n, c, w = shape_of(x)
+    return reshape.args[0] if reshape is not None and shape_of(reshape.args[0]) == [n, c, 1, w] else None
+
+
+def _up(graph, x):
+    source = _source(graph, x)
+    if source is not None:
+        return source
+    shape = shape_of(x)
+    if not shape:
+        return x
+    n, c, w = [1] * (3 - len(shape)) + shape
+    value = constant(x)
+    return relax.const(value.reshape(n, c, 1, w)) if value is not None else graph.emit(relax.op.reshape(x, [n, c, 1, w]))

@@ -1,0 +1,27 @@
+"""clip(clip(x, a, b), c, d) = clip(x, min(max(a, c), d), min(max(b, c), d)); relu(x) = clip(x, 0, inf); clip(x, 0, inf) = relu(x)."""
+
+from dataclasses import dataclass
+
+from tvm.ir import IRModule
+
+from .clips import bounds, make_clip
+from .graph import is_float, rewrite
+
+
+@dataclass(frozen=True)
+class MergeClips:
+    """Consecutive ReLU, ReLU6 and Clip become one, which a kernel's epilogue does for free."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _merge)
+
+
+def _merge(graph, call, var):
+    outer = bounds(call)
+    if outer is None or not is_float(var):
+        return None
+    inner = bounds(graph.value(call.args[0]))
+    if inner is None:
+        return make_clip(call.args[0], *outer)
+    low, high = (min(max(bound, outer[0]), outer[1]) for bound in inner)
+    return make_clip(graph.value(call.args[0]).args[0], low, high)

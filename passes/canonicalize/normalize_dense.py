@@ -1,0 +1,48 @@
+"""matmul(x, W) with a constant W of leading extents 1 = matmul(x, W [K, N]); the constant added to it, if per column, gets the shape [N].
+
+The constant added to a convolution, if per channel, gets the shape [1, O, 1, 1]; so does every other per-channel constant of an add or
+multiply on rank 4. Needs NormalizeArithmetic (constants second) and FoldConstants (transposed weights).
+"""
+
+from dataclasses import dataclass
+
+from tvm import relax
+from tvm.ir import IRModule
+
+from .. import ops
+from .channel import per_channel, scalar
+from .graph import constant, is_float, rewrite, shape_of
+
+
+@dataclass(frozen=True)
+class NormalizeDense:
+    """One shape for every weight and bias, so that later passes match a bias by its shape alone."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _normalize)
+
+
+def _normalize(graph, call, var):
+    if not is_float(var) or not ops.is_op(call, "relax.matmul", "relax.add", "relax.multiply"):
+        return None
+    value, x = constant(call.args[1]), call.args[0]
+    if value is None or isinstance(x.ty, relax.ShapeType):
+        return None
+    if ops.is_op(call, "relax.matmul"):
+        flat = value.ndim > 2 and all(extent == 1 for extent in value.shape[:-2]) and len(shape_of(x)) >= value.ndim
+        return relax.op.matmul(x, relax.const(value.reshape(value.shape[-2:]))) if flat else None
+    if shape_of(x) != shape_of(var) or not shape_of(x):
+        return None
+    dense, conv = graph.match(x, "relax.matmul"), graph.match(x, "relax.nn.conv2d")
+    if dense is None and conv is None and scalar(value) is not None:
+        return _rebuild(call, x, value.reshape(())) if value.ndim else None
+    axis, shape = (-1, [-1]) if len(shape_of(x)) != 4 or dense is not None else (1, [1, -1, 1, 1])
+    vector = per_channel(value, shape_of(x), axis)
+    if vector is None or list(value.shape) == list(vector.reshape(shape).shape):
+        return None
+    return _rebuild(call, x, vector.reshape(shape))
+
+
+def _rebuild(call, x, value):
+    op = relax.op.add if ops.is_op(call, "relax.add") else relax.op.multiply
+    return op(x, relax.const(value))

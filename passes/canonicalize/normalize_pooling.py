@@ -1,0 +1,41 @@
+"""Averages over the whole picture in one form.
+
+mean(x, axes of H and W in any order or sign) = mean(x, [2, 3], keepdims=True), reshaped where keepdims was False;
+avg_pool2d with a window of the whole extent and no padding = the same mean; avg_pool2d without padding counts valid elements only.
+"""
+
+from dataclasses import dataclass
+
+from tvm import relax
+from tvm.ir import IRModule
+
+from .. import ops
+from .graph import is_float, rewrite, shape_of
+
+
+@dataclass(frozen=True)
+class NormalizePooling:
+    """Only rank 4; means over other axes stay as they are."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _normalize)
+
+
+def _normalize(graph, call, var):
+    if not ops.is_op(call, "relax.mean", "relax.nn.avg_pool2d") or not is_float(var):
+        return None
+    shape = shape_of(call.args[0])
+    if len(shape) != 4:
+        return None
+    attrs = call.attrs
+    if ops.is_op(call, "relax.mean"):
+        if attrs.axis is None or sorted(int(a) % 4 for a in attrs.axis) != [2, 3]:
+            return None
+        mean = relax.op.mean(call.args[0], [2, 3], keepdims=True)
+        return mean if attrs.keepdims else relax.op.reshape(graph.emit(mean), shape[:2])
+    padded = any(int(p) for p in attrs.padding)
+    if not padded and [int(k) for k in attrs.pool_size] == shape[2:]:
+        return relax.op.mean(call.args[0], [2, 3], keepdims=True)
+    if not padded and attrs.count_include_pad:
+        return relax.op.nn.avg_pool2d(call.args[0], attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation, False, False)
+    return None

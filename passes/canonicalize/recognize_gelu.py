@@ -1,0 +1,119 @@
+"""GELU as exporters spell it out. Needs NormalizeArithmetic and RecognizeUnary.
+
+x * (1 + erf(x / sqrt(2))) * 1/2 = gelu(x);   x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) * 1/2 = gelu_tanh(x), in every order of the factors.
+"""
+
+import math
+from dataclasses import dataclass
+
+from tvm.ir import IRModule
+
+from .. import ops
+from .channel import scalar
+from .graph import constant, rewrite
+
+_CUBIC = 0.044715
+
+
+@dataclass(frozen=True)
+class RecognizeGelu:
+    """Finds the erf and the tanh form; other constants leave the operators as they are."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _recognize)
+
+
+def _recognize(graph, call, var):
+    if not ops.is_op(call, "relax.multiply"):
+        return None
+    half, product = _strip(graph, call)
+    product = graph.match(product, "relax.multiply")
+    if product is None:
+        return None
+    for x, gate in (product.args, reversed(product.args)):
+        factor, gate = _strip(graph, gate)
+        inner = _one_plus(graph, gate)
+        if inner is None:
+            continue
+        # half * factor * x * (1 + f(..)): x itself may carry the 1/2 as a factor of its own.
+        for scale, base in ((1.0, x), _strip(graph, x)):
+            kind = _kind(graph, inner, base)
+            if kind is not None and _close(half * factor * scale, 0.5):
+                return ops.call("octet.unary", [base], kind=kind)
+    return None
+
+
+def _one_plus(graph, expr):
+    add = graph.match(expr, "relax.add")
+    return graph.match(add.args[0], "octet.unary") if add is not None and scalar(constant(add.args[1])) == 1.0 else None
+
+
+def _kind(graph, inner, x):
+    kind = ops.attrs_of(inner)["kind"]
+    factor, argument = _strip(graph, inner.args[0])
+    if kind == "erf":
+        return "gelu" if argument.same_as(x) and _close(factor, math.sqrt(0.5)) else None
+    if kind != "tanh":
+        return None
+    if _close(factor, math.sqrt(2 / math.pi)) and (_is_cubic(graph, argument, x) or _is_product(graph, argument, x)):
+        return "gelu_tanh"
+    # sqrt(2/pi) may stand at x inside the product x * (1 + 0.044715 x^2).
+    scaled = graph.match(argument, "relax.multiply")
+    for left, right in (scaled.args, reversed(scaled.args)) if scaled is not None else ():
+        inside, base = _strip(graph, left)
+        if base.same_as(x) and _close(factor * inside, math.sqrt(2 / math.pi)) and _is_one_plus_square(graph, right, x):
+            return "gelu_tanh"
+    return None
+
+
+def _is_cubic(graph, expr, x):
+    """x + 0.044715 * x^3"""
+    add = graph.match(expr, "relax.add")
+    for left, right in (add.args, reversed(add.args)) if add is not None else ():
+        factor, cube = _strip(graph, right)
+        if left.same_as(x) and _close(factor, _CUBIC) and _is_cube(graph, cube, x):
+            return True
+    return False
+
+
+def _is_product(graph, expr, x):
+    """x * (1 + 0.044715 * x^2)"""
+    multiply = graph.match(expr, "relax.multiply")
+    pairs = (multiply.args, reversed(multiply.args)) if multiply is not None else ()
+    return any(left.same_as(x) and _is_one_plus_square(graph, right, x) for left, right in pairs)
+
+
+def _is_one_plus_square(graph, expr, x):
+    add = graph.match(expr, "relax.add")
+    if add is None or scalar(constant(add.args[1])) != 1.0:
+        return False
+    factor, square = _strip(graph, add.args[0])
+    return _close(factor, _CUBIC) and _is_square(graph, square, x)
+
+
+def _is_square(graph, expr, x):
+    multiply = graph.match(expr, "relax.multiply")
+    return multiply is not None and multiply.args[0].same_as(x) and multiply.args[1].same_as(x)
+
+
+def _is_cube(graph, expr, x):
+    power = graph.unary(expr, "power")
+    if power is not None:
+        return power.args[0].same_as(x) and ops.attrs_of(power)["exponent"] == 3.0
+    multiply = graph.match(expr, "relax.multiply")
+    pairs = (multiply.args, reversed(multiply.args)) if multiply is not None else ()
+    return any(left.same_as(x) and _is_square(graph, right, x) for left, right in pairs)
+
+
+def _strip(graph, expr):
+    """expr = factor * rest, with lone constant factors taken off."""
+    factor = 1.0
+    multiply = graph.match(expr, "relax.multiply")
+    while multiply is not None and (number := scalar(constant(multiply.args[1]))) is not None:
+        factor, expr = factor * number, multiply.args[0]
+        multiply = graph.match(expr, "relax.multiply")
+    return factor, expr
+
+
+def _close(a, b):
+    return math.isclose(a, b, rel_tol=1e-4)

@@ -1,0 +1,26 @@
+"""x * sigmoid(x) = silu(x). Needs RecognizeUnary."""
+
+from dataclasses import dataclass
+
+from tvm.ir import IRModule
+
+from .. import ops
+from .graph import rewrite
+
+
+@dataclass(frozen=True)
+class RecognizeSilu:
+    """SiLU (Swish) as exporters spell it out."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _recognize)
+
+
+def _recognize(graph, call, var):
+    if not ops.is_op(call, "relax.multiply"):
+        return None
+    for x, gate in (call.args, reversed(call.args)):
+        sigmoid = graph.unary(gate, "sigmoid")
+        if sigmoid is not None and sigmoid.args[0].same_as(x):
+            return ops.call("octet.unary", [x], kind="silu")
+    return None

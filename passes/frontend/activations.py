@@ -1,0 +1,72 @@
+"""Scalar functions: each becomes one `octet.unary` or `R.clip`, where TVM's importer spells it out in several operators."""
+
+import numpy as np
+from tvm import relax
+
+from .. import ops
+
+# ONNX operator -> (kind, {parameter: (ONNX attribute, ONNX default)})
+_UNARY = {
+    "Sigmoid": ("sigmoid", {}),
+    "Tanh": ("tanh", {}),
+    "Exp": ("exp", {}),
+    "Log": ("log", {}),
+    "Sqrt": ("sqrt", {}),
+    "Erf": ("erf", {}),
+    "Abs": ("abs", {}),
+    "Sin": ("sin", {}),
+    "Cos": ("cos", {}),
+    "Floor": ("floor", {}),
+    "Ceil": ("ceil", {}),
+    "Round": ("round", {}),
+    "Sign": ("sign", {}),
+    "Reciprocal": ("reciprocal", {}),
+    "Softplus": ("softplus", {}),
+    "Softsign": ("softsign", {}),
+    "Mish": ("mish", {}),
+    "HardSwish": ("hard_swish", {}),
+    "HardSigmoid": ("hard_sigmoid", {"alpha": ("alpha", 0.2), "beta": ("beta", 0.5)}),
+    "LeakyRelu": ("leaky_relu", {"alpha": ("alpha", 0.01)}),
+    "Elu": ("elu", {"alpha": ("alpha", 1.0)}),
+    "Selu": ("selu", {"alpha": ("alpha", 1.67326319217681884765625), "gamma": ("gamma", 1.05070102214813232421875)}),
+    "Celu": ("celu", {"alpha": ("alpha", 1.0)}),
+    "ThresholdedRelu": ("thresholded_relu", {"alpha": ("alpha", 1.0)}),
+}
+
+
+def unary(node):
+    """One `octet.unary`; integer inputs are left to TVM."""
+    if node.dtype(0) != "float32":
+        return None
+    kind, parameters = _UNARY[node.op]
+    return ops.call("octet.unary", [node.inputs[0]], kind=kind, **{p: float(node.attrs.get(a, default)) for p, (a, default) in parameters.items()})
+
+
+def gelu(node):
+    """Gelu (opset 20, or contributed), FastGelu and BiasGelu: with the bias added first where there is one."""
+    exact = node.op == "BiasGelu" or (node.op == "Gelu" and node.text("approximate", "none") == "none")
+    x = node.inputs[0]
+    if node.has(1):
+        x = node.emit(relax.op.add(x, node.inputs[1]))
+    return ops.call("octet.unary", [x], kind="gelu" if exact else "gelu_tanh")
+
+
+def swish(node):
+    """Swish (opset 24): x * sigmoid(alpha * x)."""
+    alpha, x = float(node.attrs.get("alpha", 1.0)), node.inputs[0]
+    if alpha == 1.0:
+        return ops.call("octet.unary", [x], kind="silu")
+    scaled = node.emit(relax.op.multiply(x, relax.const(np.float32(alpha))))
+    return relax.op.multiply(x, node.emit(ops.call("octet.unary", [scaled], kind="sigmoid")))
+
+
+def clip(node):
+    """R.clip with the bounds as Python floats; a bound that is left out or NaN is no bound."""
+    if node.dtype(0) != "float32" or any(node.has(i) and node.arrays[i] is None for i in (1, 2)):
+        return None
+    low, high = (float(node.arrays[i].reshape(())) if node.has(i) else np.nan for i in (1, 2))
+    low, high = (-np.inf if np.isnan(low) else low), (np.inf if np.isnan(high) else high)
+    return node.inputs[0] if (low, high) == (-np.inf, np.inf) else relax.op.clip(node.inputs[0], low, high)
+
+
+CONVERTERS = dict.fromkeys(_UNARY, unary) | {"Gelu": gelu, "FastGelu": gelu, "BiasGelu": gelu, "Swish": swish, "Clip": clip}

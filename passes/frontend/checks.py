@@ -1,0 +1,66 @@
+"""What cannot be imported, said before the import: one line with the file, the node or tensor, and the remedy."""
+
+import math
+
+import onnx
+from onnx import TensorProto, helper
+
+from ...targets.errors import UnsupportedModelError
+from .read import first_line
+
+OLDEST_OPSET = 11
+_FLOATS_REFUSED = {TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
+_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulInteger16"}
+_DOMAINS = {"", "ai.onnx"}
+# Contributed operators that TVM's importer knows.
+_CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
+
+
+def opset_of(proto: onnx.ModelProto, path) -> int:
+    """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent, too old or newer than the installed onnx."""
+    versions = [entry.version for entry in proto.opset_import if entry.domain in _DOMAINS]
+    newest = onnx.defs.onnx_opset_version()
+    if not versions:
+        raise UnsupportedModelError(f"{path}: names no ONNX operator set; export it again with opset {OLDEST_OPSET} to {newest}")
+    version = max(versions)
+    if version < OLDEST_OPSET:
+        raise UnsupportedModelError(
+            f"{path}: opset {version} is too old; export with opset {OLDEST_OPSET} to {newest}, or convert with onnx.version_converter"
+        )
+    if version > newest:
+        raise UnsupportedModelError(f"{path}: opset {version} is newer than the installed onnx ({newest}); export with an older opset or upgrade onnx")
+    return version
+
+
+def check_proto(proto: onnx.ModelProto, path) -> None:
+    """Raises UnsupportedModelError for a broken graph, foreign or already quantised operators, and weights that are not fp32."""
+    if not proto.graph.node:
+        raise UnsupportedModelError(f"{path}: the graph has no nodes; give a trained network")
+    for node in proto.graph.node:
+        _check_node(node, path)
+    for tensor in proto.graph.initializer:
+        # A lone number of another float type is tolerated: a Cast folds it away (the importer refuses it where none does).
+        if tensor.data_type in _FLOATS_REFUSED and math.prod(tensor.dims) > 1:
+            kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            raise UnsupportedModelError(f"{path}: weight {tensor.name!r} is {kind}; Octet quantises fp32 networks, export it in float32")
+    if proto.graph.sparse_initializer:
+        name = proto.graph.sparse_initializer[0].values.name
+        raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
+    except ValueError:
+        pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
+
+
+def describe(node) -> str:
+    """A node as messages name it: operator and name, or its first output where the exporter left the name out."""
+    return f"{node.op_type} node {node.name or (node.output[0] if node.output else '?')!r}"
+
+
+def _check_node(node, path):
+    if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear"):
+        raise UnsupportedModelError(f"{path}: {describe(node)}: the network is already quantised; give the fp32 network it was made from")
+    if node.domain not in _DOMAINS and not (node.domain == "com.microsoft" and node.op_type in _CONTRIBUTED):
+        raise UnsupportedModelError(f"{path}: {describe(node)} of domain {node.domain!r} is not supported; export with ONNX's own operators")

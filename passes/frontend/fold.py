@@ -1,0 +1,37 @@
+"""Constants on import: a node whose inputs are all known is evaluated with ONNX's own reference implementation.
+
+With the batch fixed this turns every chain of Shape, Gather, Concat, Cast, ... that computes a shape into a constant.
+"""
+
+import numpy as np
+import onnx
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+# Nondeterministic, or with a body of their own.
+_NEVER = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "If", "Loop", "Scan"}
+
+
+def can_fold(node: onnx.NodeProto, inputs) -> bool:
+    """Whether every input is a NumPy array or left out (None)."""
+    if node.op_type == "Constant":
+        return True
+    return bool(inputs) and node.op_type not in _NEVER and all(value is None or isinstance(value, np.ndarray) for value in inputs)
+
+
+def fold(node: onnx.NodeProto, inputs, opsets) -> list[np.ndarray]:
+    """The node's outputs. `inputs`: arrays (None for an input left out); `opsets`: the model's opset_import."""
+    named = {name: value for name, value in zip(node.input, inputs) if name}
+    graph = helper.make_graph(
+        [node],
+        "fold",
+        [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape) for name, value in named.items()],
+        [onnx.ValueInfoProto(name=name) for name in node.output if name],
+    )
+    results = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(None, named)
+    return [np.asarray(result) for result in results]
+
+
+def shape_slice(shape, attrs) -> np.ndarray:
+    """ONNX Shape of a static shape; `start` and `end` (opset 15) may count from the end."""
+    return np.array(shape[slice(attrs.get("start", 0), attrs.get("end", len(shape)))], "int64")

@@ -1,0 +1,158 @@
+"""ONNX graph -> Relax, through TVM's importer, with three things of ours around it.
+
+1. Nodes of known inputs are evaluated here (fold.py), so that every shape is static; no node may compute a shape from data.
+2. Our own converters come first, where TVM's lose what a quantizer must see (Clip as six operators, Pad as opaque TIR).
+3. Every value is bound to a variable named after its node, and what fails names the node.
+"""
+
+import contextlib
+import io
+
+import numpy as np
+import onnx
+from tvm import relax, tirx
+from tvm.ir import GenericConst, IRModule
+from tvm.relax.frontend.onnx import onnx_frontend
+
+from ...targets.errors import UnsupportedModelError
+from . import activations, arrange, convolution, normalization, pooling
+from .checks import describe
+from .fold import can_fold, fold, shape_slice
+from .node import Node
+from .read import first_line
+
+_OURS = activations.CONVERTERS | arrange.CONVERTERS | convolution.CONVERTERS | normalization.CONVERTERS | pooling.CONVERTERS
+_REFUSED_FLOATS = ("float16", "float64", "bfloat16")
+
+
+def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> IRModule:
+    """A module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs. Raises UnsupportedModelError naming the node."""
+    return _Importer(proto, inputs, opset, path).run()
+
+
+class _Importer(onnx_frontend.ONNXGraphImporter):
+    def __init__(self, proto, inputs, opset, path):
+        super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
+        self.opset, self._proto, self._path = opset, proto, path
+        self._specs = inputs
+        self._table = onnx_frontend._get_convert_map()
+        self._arrays = {}  # known values, by name
+
+    def run(self):
+        graph = self._proto.graph
+        for tensor in graph.initializer:
+            self._arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
+        params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
+        self._nodes.update({var.name: var for var in params})
+        with self.bb.function("main", params=params):
+            with self.bb.dataflow():
+                self._convert_all(graph.node)
+                result = self.bb.emit_output(relax.Tuple([self._operand(value.name) for value in graph.output]))
+            self.bb.emit_func_output(result)
+        return self.bb.get()
+
+    def _convert_all(self, nodes):
+        try:
+            for node in nodes:
+                self._convert(node)
+        except UnsupportedModelError:
+            self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
+            raise
+
+    def _convert(self, node):
+        arrays = [self._arrays.get(name) if name else None for name in node.input]
+        known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
+        attrs = self._parse_attr([a for a in node.attribute if not _is_empty_list(a)])
+        if node.op_type in ("Shape", "Size"):
+            shape = self._shape(node.input[0])
+            value = shape_slice(shape, attrs) if node.op_type == "Shape" else np.array(np.prod(shape, dtype="int64"))
+            self._arrays[node.output[0]] = value
+        elif can_fold(node, known):
+            self._arrays.update(zip([name for name in node.output if name], self._guard(node, fold, node, arrays, self._proto.opset_import)))
+        elif node.op_type == "If":
+            self._inline_branch(node, attrs)
+        else:
+            self._emit(node, arrays, attrs)
+
+    def _inline_branch(self, node, attrs):
+        condition = self._arrays.get(node.input[0])
+        if condition is None:
+            self._fail(node, "branches on a value known only at run time; export the branch that is taken")
+        branch = attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"]
+        for tensor in branch.initializer:
+            self._arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
+        for inner in branch.node:
+            self._convert(inner)
+        for outer, inner in zip(node.output, branch.output):
+            values = self._arrays if inner.name in self._arrays else self._nodes
+            values[outer] = values[inner.name]
+
+    def _emit(self, node, arrays, attrs):
+        inputs = onnx_frontend.onnx_input(self._operand(name) if name else None for name in node.input)
+        result = None
+        if node.op_type in _OURS:
+            args = Node(node.op_type, node.name or node.output[0], self.bb, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
+            result = self._guard(node, _OURS[node.op_type], args)
+        if result is None:
+            if node.op_type not in self._table:
+                self._fail(node, "is an operator that cannot be imported; export the network without it")
+            attrs["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
+            result = self._guard(node, self._convert_operator, node.op_type, inputs, attrs, self.opset)
+        self._bind(node, result)
+
+    def _bind(self, node, result):
+        hint = node.name or node.output[0]
+        if not isinstance(result, relax.Tuple):
+            # A leaf (a passed-through variable or constant) needs no binding of its own.
+            result = result if isinstance(result, (relax.Var, GenericConst)) else self.bb.emit(result, name_hint=hint)
+            many = isinstance(result.ty, relax.TupleType)
+            values = [relax.TupleGetItem(result, i) for i in range(len(node.output))] if many else [result]
+        else:
+            values = list(result.fields)
+        for name, value in zip(node.output, values):
+            if not name:
+                continue
+            if not isinstance(value, (relax.Var, GenericConst)):
+                value = self.bb.emit(value, name_hint=hint)
+            self._check_type(node, value.ty)
+            if isinstance(value, GenericConst):
+                self._arrays[name] = value.value.numpy()
+            self._nodes[name] = value
+
+    def _check_type(self, node, ty):
+        if not isinstance(ty, relax.TensorType):
+            self._fail(node, "makes a value that is not a tensor; export the network without it")
+        if not isinstance(ty.shape, relax.ShapeExpr) or not all(isinstance(d, tirx.IntImm) for d in ty.shape.values):
+            self._fail(node, "has an output whose shape is known only at run time; export with static shapes")
+        if str(ty.dtype) in _REFUSED_FLOATS:
+            self._fail(node, f"computes in {ty.dtype}; export the network in float32")
+
+    def _operand(self, name):
+        if name not in self._nodes:
+            array = self._arrays[name]
+            self._nodes[name] = relax.const(array, str(array.dtype))  # without a dtype TVM narrows int64 to int32
+        return self._nodes[name]
+
+    def _shape(self, name):
+        if name in self._arrays:
+            return self._arrays[name].shape
+        return [int(extent) for extent in self._nodes[name].ty.shape.values]
+
+    def _guard(self, node, function, *args):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # TVM's importer prints the operands on failure
+                return function(*args)
+        except UnsupportedModelError as error:
+            self._fail(node, str(error))
+        except Exception as error:  # whatever a converter meets, the user needs the node
+            self._fail(node, f"cannot be imported: {first_line(error)}; export it with other attributes or shapes")
+
+    def _fail(self, node, reason):
+        raise UnsupportedModelError(f"{self._path}: {describe(node)} {reason}") from None
+
+
+def _is_empty_list(attribute):
+    # TVM's attribute parser refuses an empty list (axes = []); a converter's default covers it.
+    kinds = onnx.AttributeProto
+    lists = {kinds.INTS: attribute.ints, kinds.FLOATS: attribute.floats, kinds.STRINGS: attribute.strings}
+    return attribute.type in lists and not lists[attribute.type]

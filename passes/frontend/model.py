@@ -1,0 +1,40 @@
+"""The value that travels through the passes: a Relax module with the signature of the network it came from."""
+
+from dataclasses import dataclass, replace
+
+from tvm.ir import IRModule
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of the network: its ONNX name, static shape and NumPy dtype name."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self):
+        object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in Relax.
+
+    module: one function `main` with one dataflow block and static shapes; its parameters are the inputs in order, named as
+        in ONNX, and it always returns a tuple, also of one output. A variable is named after the ONNX node that it came from.
+    inputs, outputs: the signature in ONNX's order. name: the file's stem. sha256: of the ONNX file (and its external data).
+    batch: extent of the batch dimension (the first one of the first input). notes: what a pass could not do, and why.
+    """
+
+    module: IRModule
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    name: str
+    sha256: str
+    batch: int
+    notes: tuple[str, ...] = ()
+
+    def with_module(self, module: IRModule) -> "Model":
+        """The same network after a pass."""
+        return replace(self, module=module)

@@ -1,0 +1,51 @@
+"""What a converter of ours is given: one ONNX node with its operands already in Relax."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+
+from ...targets.errors import UnsupportedModelError
+
+
+@dataclass(frozen=True)
+class Node:
+    """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs: as in ONNX,
+    strings still bytes. name: for the variables it binds. A converter returns an expression (a relax.Tuple for several outputs), or None to leave the node to TVM."""
+
+    op: str
+    name: str
+    builder: relax.BlockBuilder
+    inputs: tuple
+    arrays: tuple
+    attrs: dict
+    opset: int
+    outputs: int
+
+    def emit(self, expr):
+        """Binds an intermediate value."""
+        return self.builder.emit(expr, name_hint=self.name)
+
+    def shape(self, index: int) -> list[int]:
+        """The static shape of an input."""
+        return [int(extent) for extent in self.inputs[index].ty.shape.values]
+
+    def dtype(self, index: int) -> str:
+        return str(self.inputs[index].ty.dtype)
+
+    def has(self, index: int) -> bool:
+        """Whether the optional input is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def array(self, index: int, what: str) -> np.ndarray | None:
+        """A known optional input; None if it is left out. Raises UnsupportedModelError if it is computed at run time."""
+        if not self.has(index):
+            return None
+        if self.arrays[index] is None:
+            raise UnsupportedModelError(f"computes its {what} at run time; export it with constant {what}")
+        return self.arrays[index]
+
+    def text(self, name: str, default: str) -> str:
+        """A string attribute."""
+        value = self.attrs.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value

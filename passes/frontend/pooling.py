@@ -1,0 +1,59 @@
+"""Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D and 2-D."""
+
+from tvm import relax
+
+from ...targets.errors import UnsupportedModelError
+from .convolution import same_padding
+
+
+def pool(node):
+    """R.nn.max_pool / avg_pool with ceil_mode False.
+
+    The last window of ceil_mode may reach beyond the padding. For the maximum, and for an average over valid elements, more padding
+    at the end is the same. An average that counts its padding does not count what lies beyond it: such padding is made explicit with
+    R.nn.pad, after which the average runs over valid elements only.
+    """
+    if node.outputs > 1:
+        raise UnsupportedModelError("has its indices as an output; export the network without them")
+    rank = len(node.shape(0)) - 2
+    if rank not in (1, 2):
+        raise UnsupportedModelError(f"is a {rank}-D pooling; only 1-D and 2-D are supported")
+    kernel = [int(k) for k in node.attrs["kernel_shape"]]
+    strides = [int(s) for s in node.attrs.get("strides", [1] * rank)]
+    dilation = [int(d) for d in node.attrs.get("dilations", [1] * rank)]
+    pads = same_padding(node, kernel, strides, dilation)
+    beyond = [0] * rank
+    if node.attrs.get("ceil_mode", 0) and node.text("auto_pad", "NOTSET") == "NOTSET":
+        beyond = [_beyond(extent + pads[i] + pads[rank + i], extent + pads[i], (kernel[i] - 1) * dilation[i] + 1, strides[i]) for i, extent in enumerate(node.shape(0)[2:])]
+    x, include = node.inputs[0], bool(node.attrs.get("count_include_pad", 0))
+    average = node.op == "AveragePool"
+    if average and include and any(beyond) and any(pads):
+        width = [0, 0, 0, 0] + [w for i in range(rank) for w in (pads[i], pads[rank + i])]
+        x, pads, include = node.emit(relax.op.nn.pad(x, width, 0.0)), [0] * 2 * rank, False
+    elif any(beyond):
+        include = False
+    pads = pads[:rank] + [pad + more for pad, more in zip(pads[rank:], beyond)]
+    op = getattr(relax.op.nn, f"{'avg' if average else 'max'}_pool{rank}d")
+    return op(x, kernel, strides, pads, dilation, False, include)
+
+
+def _beyond(padded, last_start, window, stride):
+    """Elements that the windows of ceil_mode reach beyond the padded extent; a window that would start in the end padding is dropped."""
+    count = -(-(padded - window) // stride) + 1
+    if (count - 1) * stride >= last_start:
+        count -= 1
+    return max((count - 1) * stride + window - padded, 0)
+
+
+def global_pool(node):
+    """GlobalAveragePool is a mean over the spatial axes, GlobalMaxPool a pooling window of the whole extent (2-D) or a maximum."""
+    extents = node.shape(0)[2:]
+    axes = [2 + i for i in range(len(extents))]
+    if node.op == "GlobalAveragePool":
+        return relax.op.mean(node.inputs[0], axes, keepdims=True)
+    if len(extents) == 2:
+        return relax.op.nn.max_pool2d(node.inputs[0], extents, [1, 1], [0, 0, 0, 0])
+    return relax.op.max(node.inputs[0], axes, keepdims=True)
+
+
+CONVERTERS = {"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": global_pool, "GlobalMaxPool": global_pool}

@@ -1,0 +1,105 @@
+"""The scalar functions of `octet.unary`: each kind's parameters and its value in NumPy.
+
+One definition for annotate (which kinds there are), realize (their 256-entry tables) and the NumPy referee. Values are computed in
+float64 and rounded once to float32, so that a table does not depend on how a NumPy build vectorises float32 functions.
+
+==================  ===========================  ==================================================
+kind                parameters                   f(x)
+==================  ===========================  ==================================================
+sigmoid             -                            1 / (1 + exp(-x))
+tanh, exp, log, sqrt, rsqrt, erf, abs, sin, cos, floor, ceil, sign          the function of that name
+round               -                            to nearest, ties to even
+reciprocal          -                            1 / x
+softplus            -                            log(1 + exp(x))
+softsign            -                            x / (1 + |x|)
+silu                -                            x * sigmoid(x)
+mish                -                            x * tanh(softplus(x))
+gelu                -                            x/2 * (1 + erf(x / sqrt(2)))
+gelu_tanh           -                            x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))
+hard_sigmoid        alpha, beta                  min(max(alpha * x + beta, 0), 1)
+hard_swish          -                            x * hard_sigmoid(x; 1/6, 1/2)
+leaky_relu          alpha                        x if x >= 0 else alpha * x
+elu                 alpha                        x if x >= 0 else alpha * (exp(x) - 1)
+selu                alpha, gamma                 gamma * elu(x; alpha)
+celu                alpha                        max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)
+thresholded_relu    alpha                        x if x > alpha else 0
+power               exponent                     x ** exponent
+==================  ===========================  ==================================================
+"""
+
+import math
+
+import numpy as np
+
+PARAMETERS = {
+    "hard_sigmoid": ("alpha", "beta"),
+    "leaky_relu": ("alpha",),
+    "elu": ("alpha",),
+    "selu": ("alpha", "gamma"),
+    "celu": ("alpha",),
+    "thresholded_relu": ("alpha",),
+    "power": ("exponent",),
+}
+
+
+def _sigmoid(x):
+    # exp of a non-positive number only: no overflow on either side.
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+def _softplus(x):
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _erf(x):
+    return np.fromiter(map(math.erf, x.ravel()), "float64", x.size).reshape(x.shape)
+
+
+def _hard_sigmoid(x, alpha, beta):
+    return np.clip(alpha * x + beta, 0.0, 1.0)
+
+
+def _elu(x, alpha):
+    return np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+
+
+_FUNCTIONS = {
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1.0 / np.sqrt(x),
+    "erf": _erf,
+    "abs": np.abs,
+    "sin": np.sin,
+    "cos": np.cos,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "sign": np.sign,
+    "reciprocal": lambda x: 1.0 / x,
+    "softplus": _softplus,
+    "softsign": lambda x: x / (1.0 + np.abs(x)),
+    "silu": lambda x: x * _sigmoid(x),
+    "mish": lambda x: x * np.tanh(_softplus(x)),
+    "gelu": lambda x: 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0))),
+    "gelu_tanh": lambda x: 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))),
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": lambda x: x * _hard_sigmoid(x, 1.0 / 6.0, 0.5),
+    "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
+    "elu": _elu,
+    "selu": lambda x, alpha, gamma: gamma * _elu(x, alpha),
+    "celu": lambda x, alpha: np.maximum(x, 0.0) + np.minimum(alpha * np.expm1(np.minimum(x / alpha, 0.0)), 0.0),
+    "thresholded_relu": lambda x, alpha: np.where(x > alpha, x, 0.0),
+    "power": lambda x, exponent: np.power(x, exponent),
+}
+KINDS = frozenset(_FUNCTIONS)
+
+
+def evaluate(kind: str, x: np.ndarray, attrs=None) -> np.ndarray:
+    """f(x), float32 of x's shape. `attrs` may be the whole attribute dictionary of an `octet.unary` call; a kind's parameters are taken from it."""
+    parameters = {name: float(attrs[name]) for name in PARAMETERS.get(kind, ())}
+    with np.errstate(all="ignore"):  # log(-1), 1/0 and overflow have their IEEE values
+        return np.asarray(_FUNCTIONS[kind](np.asarray(x, "float64"), **parameters)).astype("float32")
