@@ -1,5 +1,11 @@
 """Compiler passes: ONNX to Relax, quantization, integer realization and lowering."""
 
-from . import ops
+from ..targets import native_library
+from . import environment
+
+environment.check()  # before TVM is imported: a wrong pair of packages would crash the process
+native_library.runtime()  # TVM's thread pool takes its size from the environment, so ours must be set first
+
+from . import ops  # noqa: E402
 
 ops.register()

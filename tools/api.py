@@ -20,6 +20,7 @@ from ..targets.errors import OctetError
 from ..targets.package import Package, failed_outputs, selftest_of
 from ..targets.runtime import Session
 from .data import check_samples, read_samples
+from .inputs import random_inputs
 from .sessions import executor
 
 __all__ = ["compile", "load_onnx", "quantize"]
@@ -70,17 +71,11 @@ def with_selftest(package: Package) -> Package:
     able = [v for v in package.variants if not detect.missing(v.features)]
     if not able:
         return package
-    vectors = selftest_of(Session.from_variant(able[0]), selftest_inputs(package.inputs))
+    vectors = selftest_of(Session.from_variant(able[0]), random_inputs(package.inputs))
     for variant in able[1:]:
         failed = failed_outputs(Session.from_variant(variant), vectors)
         assert not failed, f"{able[0].target} and {variant.target} disagree on {', '.join(failed)}"
     return Package(package.variants, package.info, vectors)
-
-
-def selftest_inputs(inputs) -> dict[str, np.ndarray]:
-    """Deterministic inputs: normal numbers, or small non-negative integers (class and token indices)."""
-    rng = np.random.default_rng(8)
-    return {s.name: (rng.standard_normal(s.shape) if "float" in s.dtype else rng.integers(0, 2, s.shape)).astype(s.dtype) for s in inputs}
 
 
 def _described(quantized: Quantized, layers) -> dict:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..targets.archive import check_writable, write_atomically
 
+PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
 JSON_HELP = "Write the printed figures to FILE as JSON."
 
 
@@ -13,7 +14,8 @@ def out():
     """The console of results."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
 
 
 @contextmanager

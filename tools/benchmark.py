@@ -1,0 +1,91 @@
+"""What `octet bench` does, as one dictionary of figures."""
+
+from ..targets import detect
+from ..targets.errors import OctetError
+from ..targets.runtime import Session
+from .console import progress
+from .data import read_samples
+from .opening import fp32_session, open_model
+from .timing import interleaved
+
+_PROFILE_PASSES = 30
+
+
+def run_benchmark(options) -> dict:
+    """options: model, threads, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
+
+    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "peers": {name: median ms}; "details": every candidate in full;
+    "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
+    _check(options)
+    session, precision = open_model(options.model, options.threads)
+    feed = _feed(session, options.calib)
+    candidates = {"octet-" + precision: lambda: session.run(feed)}
+    others = _others(options, session, feed, precision)
+    with progress("bench", options.rounds * (len(candidates) + len(others))) as advance:
+        found = interleaved(candidates | others, rounds=options.rounds, progress=advance)
+    ours = found["octet-" + precision]
+    report = {"model": str(options.model), **ours.as_dict(), "threads": session.threads, "variant": session.target, "precision": precision, "batch": session.batch}
+    report["peers"] = {name: round(latency.median, 4) for name, latency in found.items() if name in others}
+    report["ratios"] = {name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others}
+    report["details"] = {name: latency.as_dict() for name, latency in found.items()}
+    if options.profile or options.peak:
+        report["peak"] = machine_peak(session.threads)
+    if options.profile:
+        report["kernels"] = kernel_figures(session, feed)
+    return report
+
+
+def machine_peak(threads: int) -> dict:
+    """The measured limits of this machine on `threads` cores; see targets/x86/peak.py."""
+    from .. import passes  # noqa: F401 - prepares TVM before it is imported
+    from ..targets.x86.peak import measure
+
+    return measure(detect.native(), threads).as_dict()
+
+
+def kernel_figures(session: Session, feed: dict) -> list[dict]:
+    """One dictionary per kernel: its Step, "seconds", "share" of all kernels' time, and "gops" (two operations per multiply-add)."""
+    timed = session.profile(feed, repeat=_PROFILE_PASSES)
+    total = sum(seconds for _, seconds in timed)
+    return [{**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds} for step, seconds in timed]
+
+
+def _check(options):
+    if options.against is None:
+        return
+    if options.onnx_path is None or options.calib is None:
+        absent = " and ".join(name for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib)) if value is None)
+        raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
+
+
+def _feed(session, calib):
+    """The first samples of the calibration data where given, else the self-test's random ones."""
+    from .inputs import random_inputs
+
+    if calib is None:
+        return random_inputs(session.inputs)
+    arrays, _ = read_samples(calib, session.inputs)
+    return {name: _first(array, session.batch) for name, array in arrays.items()}
+
+
+def _first(array, count):
+    from numpy import ascontiguousarray, resize
+
+    return ascontiguousarray(array[:count]) if len(array) >= count else resize(array, (count, *array.shape[1:]))
+
+
+def _others(options, session, feed, precision):
+    """The other candidates: our own fp32, and the peers."""
+    others = {}
+    if options.onnx_path is not None and precision == "int8":
+        fp32 = fp32_session(options.onnx_path, options.threads, session.batch)
+        if [s.name for s in fp32.inputs] != [s.name for s in session.inputs]:
+            raise OctetError(f"--model {options.onnx_path}: its inputs are not those of {options.model}; name the network that the package was made from")
+        others["octet-fp32"] = lambda: fp32.run(feed)
+    if options.against is not None:
+        from .peers import chosen, runners
+
+        names = chosen(options.against)
+        samples, _ = read_samples(options.calib, session.inputs)
+        others |= runners(names, options.onnx_path, samples, feed, session.threads)
+    return others

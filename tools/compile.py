@@ -1,0 +1,46 @@
+"""compile-model, and octet compile: an ONNX network becomes a package."""
+
+import click
+
+from .console import JSON_HELP
+from .errors import TARGET_MISSED, Command
+
+_AFTER = """\b
+DATA.npz holds one array per model input, named as the input, samples on the first axis;
+`labels` beside them where a metric needs it.
+Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the package is written); 1 a bug.
+"""
+
+
+@click.command("compile", cls=Command, epilog=_AFTER, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
+@click.option("-o", "--output", required=True, metavar="OUT.octet", help="The package to write.")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="native (default), or a name of `octet targets`; may be repeated.")
+@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration and for the measured latency [default: all].")
+@click.option("--validate", metavar="DATA.npz", help="Labelled data: measure the accuracy of fp32 and int8.")
+@click.option("--metric", help="top1 (default), top5, mse or cosine.")
+@click.option("--max-drop", type=click.FloatRange(min=0), metavar="FRACTION", help="Largest loss against fp32, relative to the fp32 figure, e.g. 0.01.")
+@click.option("--calibrator", help="max (default), entropy, percentile or mse.")
+@click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
+@click.option("--activations", help="affine (default) or symmetric.")
+@click.option("--weights", help="per-channel (default) or per-tensor.")
+@click.option("--trials", type=int, default=0, help="Tuning trials per kernel; this version takes only 0.")
+@click.option("--db", metavar="FILE_OR_URL", help="Tuning records; this version takes none.")
+@click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
+def compile_command(json_path, trials, db, **options):
+    """Compile a trained fp32 ONNX network to a fast int8 package."""
+    from ..targets.errors import OctetError
+    from .api import NO_TUNING
+    from .compilation import Request, compile_to_package
+    from .console import check_json, out, write_json
+    from .summary import print_compilation
+
+    if trials != 0 or db is not None:
+        raise OctetError(f"--trials {trials}{' --db ' + db if db else ''}: {NO_TUNING}")
+    check_json(json_path)
+    report = compile_to_package(Request(**options))
+    print_compilation(out(), report)
+    write_json(json_path, report)
+    return TARGET_MISSED if report.get("target_missed") else 0

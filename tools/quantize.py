@@ -1,0 +1,43 @@
+"""octet quantize: stop at the hub, and write it as ONNX QDQ for any other runtime."""
+
+import click
+
+from .errors import Command
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
+@click.option("-o", "--output", required=True, metavar="MODEL.qdq.onnx", help="The ONNX QDQ model to write.")
+@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration [default: all].")
+@click.option("--calibrator", help="max (default), entropy, percentile or mse.")
+@click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
+@click.option("--activations", help="affine (default) or symmetric.")
+@click.option("--weights", help="per-channel (default) or per-tensor.")
+def quantize(model, calib, output, batch, threads, **recipe):
+    """Quantise a network and write it as ONNX QDQ."""
+    from types import SimpleNamespace
+
+    from ..targets.archive import check_writable, write_atomically
+    from .console import out
+    from .data import read_samples
+    from .phases import phases
+    from .recipes import recipe_of
+
+    check_writable(output)
+    from ..passes.export.onnx_qdq import export_qdq
+    from .api import load_onnx
+    from .api import quantize as quantize_model
+
+    made = recipe_of(SimpleNamespace(**recipe))
+    with phases() as phase:
+        phase("import")
+        network = load_onnx(model, batch)
+        samples, _ = read_samples(calib, network.inputs)
+        phase("calibrate")
+        quantized = quantize_model(network, samples, made, threads=threads, progress=phase.to)
+        phase("export")
+        write_atomically(output, export_qdq(quantized).SerializeToString())
+    int8 = sum(d.dtype == "int8" for d in quantized.decisions)
+    out().print(f"{output}: {int8} operators in int8, {len(quantized.decisions) - int8} in float, {len(next(iter(samples.values())))} calibration samples")

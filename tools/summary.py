@@ -1,0 +1,73 @@
+"""The tables that the commands print."""
+
+from .console import size, table
+
+
+def print_compilation(console, report: dict) -> None:
+    """The summary of compile-model."""
+    rows = [("size", size(report["size"]["onnx_bytes"]), size(report["size"]["package_bytes"]), _times(report["size"]["onnx_bytes"], report["size"]["package_bytes"]))]
+    if "latency" in report:
+        fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
+        rows.append((f"latency, {report['threads']} cores, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
+    if "accuracy" in report:
+        a = report["accuracy"]
+        rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
+    console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", "int8", ""), rows, right=("fp32", "int8")))
+    print_operators(console, report["operators"])
+    console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
+    if report.get("target_missed"):
+        a = report["accuracy"]
+        console.print(f"accuracy target missed: {a['metric']} drops by {a['drop']:.2%}, --max-drop allows {a['max_drop']:.2%}; the package is written")
+
+
+def print_operators(console, operators: dict) -> None:
+    """How many operators run in int8, and why the others do not."""
+    console.print(f"operators: {operators['int8']} in int8, {operators['float']} in float")
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for entry in operators["reasons"]:
+        grouped.setdefault((entry["operator"], entry["reason"]), []).append(entry["name"])
+    if grouped:
+        rows = [(operator, len(names), _some(names), reason) for (operator, reason), names in grouped.items()]
+        console.print(table("in float", ("operator", "count", "names", "why"), rows, right=("count",)))
+
+
+def _some(names, most=3):
+    return ", ".join(names[:most]) + (f", ... {len(names) - most} more" if len(names) > most else "")
+
+
+def _figure(accuracy, name):
+    return f"{accuracy[name]:.2%}" if accuracy["metric"].startswith("top") else f"{accuracy[name]:.6g}"
+
+
+def _times(before, after):
+    return f"{before / after:.2f}x"
+
+
+def print_benchmark(console, report: dict) -> None:
+    """The tables of octet bench."""
+    ours = f"octet-{report['precision']}"
+    rows = []
+    for name, latency in report["details"].items():
+        ratio = "1.00" if name == ours else f"{report['ratios'][name]:.2f}"
+        rows.append((name, *(f"{latency[key]:.3f}" for key in ("latency_ms", "p10_ms", "p90_ms", "best_ms")), latency["runs"], ratio))
+    title = f"{report['model']}, {report['variant']}, {report['threads']} threads, batch {report['batch']}"
+    columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
+    console.print(table(title, columns, rows, right=columns[1:]))
+    if "peak" in report:
+        peak = report["peak"]
+        console.print(
+            f"peak of {peak['threads']} cores: int8 {peak['int8_gops']:.0f} Gop/s, fp32 {peak['float32_gflops']:.0f} GFlop/s; "
+            f"L2 {peak['l2_gbytes']:.0f}, L3 {peak['l3_gbytes']:.0f}, memory {peak['memory_gbytes']:.0f} GB/s"
+        )
+    if "kernels" in report:
+        _print_kernels(console, report["kernels"], report["peak"])
+
+
+def _print_kernels(console, kernels, peak):
+    rows = []
+    for index, k in enumerate(kernels):
+        limit = peak["int8_gops"] if k["dtype"] == "int8" else peak["float32_gflops"]
+        share = f"{k['gops'] / limit:.0%}" if k["macs"] else ""
+        rows.append((index, k["name"], k["kernel"], k["dtype"], f"{k['seconds'] * 1e6:.1f}", f"{k['share']:.1%}", f"{k['gops']:.0f}" if k["macs"] else "", share, f"{k['bytes'] / k['seconds'] / 1e9:.1f}"))
+    columns = ("", "name", "kernel", "dtype", "us", "share", "Gop/s", "of peak", "GB/s")
+    console.print(table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s")))
