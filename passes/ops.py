@@ -135,8 +135,13 @@ def is_op(expr, *names):
 
 
 def attrs_of(expr):
-    """The attributes of a call as plain Python values: int, float, str and lists of them."""
-    return {key: _plain(value) for key, value in expr.attrs.items()} if expr.attrs is not None else {}
+    """The attributes of a call (Octet's or Relax's own) as plain Python values: int, float, str, None and lists of them."""
+    if expr.attrs is None:
+        return {}
+    if isinstance(expr.attrs, tvm.ir.DictAttrs):
+        return {key: _plain(value) for key, value in expr.attrs.items()}
+    names = [field.name for field in type(expr.attrs).__tvm_ffi_type_info__.fields]
+    return {name: _plain(getattr(expr.attrs, name)) for name in names}
 
 
 def _plain(value):

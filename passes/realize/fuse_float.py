@@ -1,0 +1,61 @@
+"""FuseFloat: float layers and their epilogues become one operator each.
+
+    clip(R.nn.conv2d(x, w) + bias [+ r])         ->  octet.conv2d(x, w, bias[, r]) float32
+    clip(R.matmul(x, w[K, N]) + bias [+ r])      ->  octet.dense(x, w[N, K], bias[, r]) float32
+
+Runs on the canonical fp32 module and, after Realize, on the layers that stayed in float. Weights and bias are constants.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+
+from .. import ops
+from .chain import match_chain, shape_of
+from .conv import geometry_of
+from .rewriter import Rewriter, rebuild, replace_main
+
+
+@dataclass(frozen=True)
+class FuseFloat:
+    """The pass."""
+
+    def __call__(self, mod):
+        fuser = _Fuser(mod["main"])
+        return replace_main(mod, fuser.run())
+
+
+class _Fuser(Rewriter):
+    def __init__(self, function):
+        super().__init__(function)
+        self._values = {}
+
+    def run(self):
+        for var, value in self.graph.bindings:
+            chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
+            if chain is not None and str(var.ty.dtype) == "float32":
+                self._values[var] = self._fused(chain)
+            elif isinstance(value, (relax.Var, relax.Tuple)):
+                self._values[var] = rebuild(value, self._new)
+            else:
+                self._values[var] = self.emit(rebuild(value, self._new), var.name)
+        return self.finish(rebuild(self.graph.function.body.body, self._new))[0]
+
+    def _new(self, expr):
+        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
+
+    def _fused(self, chain):
+        weight = self.graph.constant(chain.call.args[1])
+        is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
+        weight = weight if is_conv else np.ascontiguousarray(weight.T)
+        bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
+        operands = [self._new(chain.call.args[0]), relax.const(weight, "float32"), relax.const(bias, "float32")]
+        if chain.residual is not None:
+            residual = self.graph.constant(chain.residual)
+            operands.append(self._new(chain.residual) if residual is None else relax.const(residual, "float32"))
+            assert shape_of(operands[-1]) == shape_of(chain.call)
+        geometry = geometry_of(chain.call) if is_conv else {}
+        name = "octet.conv2d" if is_conv else "octet.dense"
+        call = ops.call(name, operands, **geometry, clip_min=float(chain.low), clip_max=float(chain.high), out_dtype="float32")
+        return self.emit(call, chain.root.name)

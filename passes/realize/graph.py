@@ -1,0 +1,80 @@
+"""A dataflow function as a graph: who defines a variable, who uses it, which operands are constants."""
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from .. import ops
+
+
+def array(constant):
+    """The NumPy value of a Relax constant."""
+    return constant.value.numpy()
+
+
+class Graph:
+    """Definitions and uses of the one dataflow block of `function`."""
+
+    def __init__(self, function):
+        self.function = function
+        (block,) = function.body.blocks
+        self.bindings = [(binding.var, binding.value) for binding in block.bindings]
+        self._definitions = dict(self.bindings)
+        self._users = {}
+        self._order = {var: position for position, (var, _) in enumerate(self.bindings)}
+        for var, value in self.bindings:
+            for used in variables(value):
+                self._users.setdefault(used, []).append(var)
+        for used in variables(function.body.body):
+            self._users.setdefault(used, []).append(None)
+
+    def definition(self, expr):
+        """The expression that computes `expr`: itself unless it is a bound variable. A parameter is its own definition."""
+        while isinstance(expr, relax.Var) and expr in self._definitions:
+            expr = self._definitions[expr]
+        return expr
+
+    def users(self, var):
+        """The variables whose value uses `var`, once per use; None stands for the result of the function."""
+        return self._users.get(var, [])
+
+    def used_once(self, var):
+        return len(self.users(var)) == 1
+
+    def position(self, var):
+        """Index of the binding of `var`; -1 for a parameter."""
+        return self._order.get(var, -1)
+
+    def constant(self, expr):
+        """The value of an operand that is known at compile time (float32 if it is a dequantised constant), or None."""
+        expr = self.definition(expr)
+        if isinstance(expr, tvm.ir.GenericConst):
+            return array(expr)
+        if ops.is_op(expr, "relax.dequantize"):
+            operands = [self.constant(arg) for arg in expr.args]
+            if all(operand is not None for operand in operands):
+                return dequantize(*operands, ops.attrs_of(expr)["axis"])
+        return None
+
+
+def dequantize(values, scale, zero_point, axis=-1):
+    """(values - zero_point) * scale in float32; scale and zero point are scalars or run along `axis`."""
+    shape = [1] * values.ndim
+    if values.ndim:
+        shape[axis] = -1
+    scale, zero_point = (np.asarray(p).reshape(shape if np.size(p) > 1 else ()) for p in (scale, zero_point))
+    difference = values.astype(np.int64) - zero_point.astype(np.int64)
+    return difference.astype(np.float32) * scale.astype(np.float32)
+
+
+def variables(expr):
+    """The variables that occur in an expression, once per occurrence."""
+    if isinstance(expr, relax.Var):
+        return [expr]
+    if isinstance(expr, relax.Call):
+        return [var for arg in expr.args for var in variables(arg)]
+    if isinstance(expr, relax.Tuple):
+        return [var for field in expr.fields for var in variables(field)]
+    if isinstance(expr, relax.TupleGetItem):
+        return variables(expr.tuple_value)
+    return []

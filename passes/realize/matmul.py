@@ -1,0 +1,49 @@
+"""Linear layers and products of two computed tensors:
+
+    R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32, multiplier[, r])
+    R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), both zero points 0
+"""
+
+from .. import ops
+from . import overflow
+from .chain import shape_of
+from .linear import Refused, realize_linear, weight_of
+from .overflow import Bound
+from .requantize import multiplier
+
+
+def realize_dense(context, chain, out):
+    """The new variable or Refused; None if the chain is not a linear layer."""
+    if not ops.is_op(chain.call, "relax.matmul"):
+        return None
+    weight = weight_of(context.graph, chain.call.args[1], 1)
+    return realize_linear(context, chain, "octet.dense", weight, {}, out)
+
+
+def realize_matmul(context, var, low, high, out):
+    """`var` as octet.matmul; Refused, or None if `var` is not a matmul of two computed tensors. out None: float32 result."""
+    call = context.graph.definition(var)
+    if not ops.is_op(call, "relax.matmul"):
+        return None
+    a, b = (context.source(arg) for arg in call.args)
+    if a is None or b is None:
+        return Refused("an operand is not quantised")
+    if min(len(shape_of(arg)) for arg in call.args) < 2:
+        return Refused("a matmul with a vector stays in float")
+    if a.qparams.zero_point or b.qparams.zero_point:
+        return Refused("a matmul of two computed tensors needs symmetric operands (zero points 0)")
+    factor = multiplier([a.qparams.scale, b.qparams.scale], 1.0 if out is None else out.scale)
+    largest = 128 * 128 * shape_of(call.args[0])[-1]
+    if largest >= overflow.ACCUMULATOR_LIMIT or (out is not None and not overflow.converts(largest * float(factor))):
+        return Refused(f"an accumulator could reach {largest}, {largest * float(factor):.3g} when requantised (limit 2^31)")
+    low, high = (low, high) if out is None else out.bounds(low, high)
+    call = ops.call(
+        "octet.matmul",
+        [a.value, b.value],
+        multiplier=float(factor),
+        out_zero_point=0 if out is None else out.zero_point,
+        clip_min=low,
+        clip_max=high,
+        out_dtype="float32" if out is None else "int8",
+    )
+    return context.emit_layer(call, var, Bound(largest, 0.0 if out is None else largest * float(factor)))

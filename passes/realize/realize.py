@@ -1,0 +1,235 @@
+"""Realize: the QDQ hub becomes the integer graph.
+
+    R.quantize(f(R.dequantize(x, s_x, z_x), ..), s_y, z_y)  ->  octet.f(x, ..; multiplier from the scales)     f: see the rules
+    R.quantize(R.dequantize(x, s, z), s, z)                 ->  x
+    R.dequantize of an int8 tensor in front of a float operator, and R.quantize behind one, stay
+
+Runs on the hub: float32 canonical operators, R.quantize / R.dequantize with constant scales and zero points, weights as dequantised int8
+constants. What no rule takes stays in float, with the reason in `Realized.layers`. Every layer in int8 carries its overflow bound.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+import tvm
+from tvm import relax
+
+from .. import ops
+from . import conv, elementwise, matmul, movement, pooling, table
+from .chain import match_chain, peel_clips
+from .linear import Refused
+from .overflow import Bound
+from .requantize import QParams, qparams
+from .rewriter import Rewriter, rebuild, replace_main
+
+_BORDER = ("relax.quantize", "relax.dequantize")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator of the integer graph. dtype: "int8" or "float32" (what it computes in); reason: why it is in float, else "";
+    bound: the overflow proof of a convolution, linear layer or matmul, else None."""
+
+    name: str
+    operator: str
+    dtype: str
+    reason: str
+    bound: Bound | None
+
+
+@dataclass(frozen=True)
+class Realized:
+    module: tvm.IRModule
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An int8 variable of the new function and what it stands for. Hashable."""
+
+    value: relax.Expr
+    qparams: QParams
+
+
+@dataclass(frozen=True)
+class Realize:
+    """The pass; `realize` gives the layers and their reasons as well."""
+
+    def __call__(self, mod):
+        return realize(mod).module
+
+
+def realize(mod):
+    """IRModule (hub) -> Realized."""
+    realizer = _Realizer(mod["main"])
+    function, layers = realizer.run()
+    return Realized(replace_main(mod, function), layers)
+
+
+class _Realizer(Rewriter):
+    """The walk. Rules ask it for operands (`source`, `int8`, `float`) and emit through it."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._values = {}  # old variable -> new expression of the same type
+        self._codes = {}  # (old float variable, QParams) -> new int8 variable or Refused
+        self._late = {}  # old variable -> the Chain it ends, emitted when a float operator asks for it
+        self._reasons = {}  # old variable -> why it is not in int8
+        self._bounds = {}  # new variable -> Bound
+        self._origin = {}  # new variable -> old variable
+
+    def run(self):
+        for var, value in self.graph.bindings:
+            if ops.is_op(value, "relax.quantize"):
+                self._values[var] = self._quantize(var, value)
+            else:
+                self._bind_float(var, value)
+        result = self.float(self.graph.function.body.body)
+        if isinstance(result, relax.Tuple):
+            result = relax.Tuple(list(result.fields))
+        function, live = self.finish(result)
+        return function, tuple(layer for layer in (self._layer(var, expr) for var, expr in live) if layer is not None)
+
+    # What rules ask for
+
+    def source(self, expr):
+        """The int8 tensor behind a dequantised operand, or None."""
+        call = self.graph.definition(expr)
+        if not ops.is_op(call, "relax.dequantize") or self.graph.constant(call.args[0]) is not None:
+            return None
+        params = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
+        if params is None or call.args[0].ty.dtype != "int8":
+            return None
+        return Source(self.float(call.args[0]), params)
+
+    def int8(self, expr, out):
+        """The float operand `expr` of the old function as an int8 tensor with the QParams `out`, or Refused."""
+        return self.remember(expr, out, lambda: self._compute_int8(expr, out))
+
+    def remember(self, expr, params, compute):
+        """compute(), once per (operand, QParams)."""
+        key = (expr, params)
+        if key not in self._codes:
+            self._codes[key] = compute()
+        return self._codes[key]
+
+    def convert(self, value, have, want, name):
+        """An int8 variable from the QParams `have` to `want`."""
+        return elementwise.requantize(self, Source(value, have), -inf, inf, want, name)
+
+    def float(self, expr):
+        """The new expression for an operand of the old function (whatever its type)."""
+        if isinstance(expr, relax.Var) and expr in self._late:
+            self._values[expr] = self._emit_late(expr, self._late.pop(expr))
+        if isinstance(expr, relax.Var) and expr in self._values:
+            return self._values[expr]
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([self.float(field) for field in expr.fields])
+        constant = self.graph.constant(expr) if isinstance(expr, relax.Var) else None
+        return expr if constant is None else relax.const(constant, str(constant.dtype))
+
+    def emit_layer(self, call, root, bound):
+        """Emits a proved layer under the name of the old variable `root`."""
+        var = self.emit(call, root.name)
+        self._bounds[var], self._origin[var] = bound, root
+        return var
+
+    # The walk
+
+    def _quantize(self, var, call):
+        out = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
+        if out is not None and ops.attrs_of(call)["out_dtype"] == "int8" and self.graph.constant(call.args[0]) is None:
+            value = self.int8(call.args[0], out)
+            if not isinstance(value, Refused):
+                return value
+        return self._emit_like(var, call)
+
+    def _bind_float(self, var, value):
+        """A float binding: a chain that may run on integers waits until somebody needs its float result."""
+        if isinstance(value, relax.Tuple):
+            self._values[var] = self.float(value)
+            return
+        if self.graph.constant(var) is not None:
+            return
+        chain = match_chain(self.graph, var)
+        if chain is not None and chain.residual is None and self.source(chain.call.args[0]) is not None:
+            self._late[var] = chain
+            return
+        if ops.is_op(value, "relax.matmul"):
+            product = matmul.realize_matmul(self, var, -inf, inf, None)
+            if isinstance(product, relax.Var):
+                self._values[var] = product
+                return
+            self._refuse(var, product)
+        self._values[var] = self._emit_like(var, value)
+
+    def _emit_late(self, var, chain):
+        value = self._linear(chain, None)
+        return self._emit_like(var, self.graph.definition(var)) if isinstance(value, Refused) else value
+
+    def _emit_like(self, var, value):
+        new = self.emit(rebuild(value, self.float), var.name)
+        self._origin[new] = var
+        return new
+
+    def _compute_int8(self, expr, out):
+        constant = self.graph.constant(expr)
+        if constant is not None:
+            return relax.const(out.quantize(constant), "int8")
+        if not isinstance(expr, relax.Var) or self.graph.position(expr) < 0:
+            return Refused("it is an input of the network")
+        core, low, high = peel_clips(self.graph, expr)
+        source = self.source(core)
+        if source is not None:
+            return elementwise.requantize(self, source, low, high, out, expr.name)
+        chain = self._whole_chain(expr)
+        if chain is not None:
+            return self._linear(chain, out)
+        for realized in (
+            lambda: table.realize_table(self, expr, out),
+            lambda: matmul.realize_matmul(self, core, low, high, out),
+            lambda: elementwise.realize_add_mul(self, core, low, high, out),
+            lambda: pooling.realize_avg_pool(self, core, low, high, out),
+            lambda: movement.realize_movement(self, expr, out),
+        ):
+            value = realized()
+            if value is not None:
+                return self._refuse(core, value)
+        if core is not expr:
+            value = self.int8(core, out)
+            return value if isinstance(value, Refused) else elementwise.requantize(self, Source(value, out), low, high, out, expr.name)
+        return self._refuse(core, Refused("no int8 rule"))
+
+    def _whole_chain(self, expr):
+        """The chain that ends in `expr`, if everyone who uses `expr` quantises it: else it is computed once, in float."""
+        chain = match_chain(self.graph, expr)
+        if chain is None or not all(self._quantised_by(user) for user in self.graph.users(expr)):
+            return None
+        if chain.residual is not None and self.source(chain.residual) is None:
+            return None
+        return chain
+
+    def _quantised_by(self, user):
+        value = None if user is None else self.graph.definition(user)
+        return ops.is_op(value, "relax.quantize") or movement.is_movement(value) or isinstance(value, relax.TupleGetItem)
+
+    def _linear(self, chain, out):
+        value = conv.realize_conv(self, chain, out)
+        value = matmul.realize_dense(self, chain, out) if value is None else value
+        return self._refuse(chain.root, value)
+
+    def _refuse(self, var, value):
+        if isinstance(value, Refused):
+            self._reasons.setdefault(var, value.reason)
+        return value
+
+    def _layer(self, var, expr):
+        """The report line of a live binding; None for what computes nothing."""
+        if not isinstance(expr, relax.Call) or ops.is_op(expr, *_BORDER):
+            return None
+        operator = expr.op.name
+        integer = operator.startswith("octet.") and expr.args[0].ty.dtype == "int8" or movement.is_movement(expr)
+        if operator == "octet.interleave" or (integer and not operator.startswith("octet.")):
+            return None
+        reason = "" if integer else self._reasons.get(self._origin.get(var), "its operands or its result are not quantised")
+        return Layer(var.name, operator, "int8" if integer else "float32", reason, self._bounds.get(var))

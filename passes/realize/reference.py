@@ -1,0 +1,83 @@
+"""The referee: a plain NumPy interpreter of a Relax dataflow function.
+
+It runs the integer graph bit for bit by the contract of `passes/ops.py`; every target must equal it byte for byte. It also runs the fp32
+module and the QDQ hub (fake quantisation), with the float operators as defined in `reference_float.py`.
+"""
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from .. import ops
+from .graph import array, variables
+from .reference_float import FLOAT
+from .reference_integer import INTEGER
+from .reference_movement import MOVEMENT
+
+_OPERATORS = FLOAT | INTEGER | MOVEMENT
+
+
+def run(module, inputs):
+    """The outputs of `main` as a list of arrays. inputs: {parameter name: array}, cast to nothing, checked against the declared types."""
+    function = module["main"]
+    values = {}
+    for param in function.params:
+        value = np.asarray(inputs[param.name])
+        shape = tuple(int(extent) for extent in param.ty.shape.values)
+        assert value.shape == shape, f"input {param.name!r} has shape {value.shape}, not {shape}"
+        assert value.dtype == str(param.ty.dtype), f"input {param.name!r} is {value.dtype}, not {param.ty.dtype}"
+        values[param] = value
+    bindings = [binding for block in function.body.blocks for binding in block.bindings]
+    last_use = _last_uses(bindings)
+    kept = set(variables(function.body.body))
+    for position, binding in enumerate(bindings):
+        values[binding.var] = _value(binding.value, values)
+        for var in variables(binding.value):
+            if last_use[var] == position and var not in kept:
+                values.pop(var, None)
+    result = _value(function.body.body, values)
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def evaluate(call, args):
+    """One operator on NumPy operands; `args` stand for call.args (arrays, tuples of arrays, Python literals)."""
+    name = call.op.name
+    assert name in _OPERATORS, f"the referee has no operator {name}"
+    return _OPERATORS[name](args, ops.attrs_of(call))
+
+
+def supports(name):
+    """Whether the referee knows an operator."""
+    return name in _OPERATORS
+
+
+def _value(expr, values):
+    if isinstance(expr, relax.Var):
+        return values[expr]
+    if isinstance(expr, tvm.ir.GenericConst):
+        return array(expr)
+    if isinstance(expr, relax.Tuple):
+        return tuple(_value(field, values) for field in expr.fields)
+    if isinstance(expr, relax.TupleGetItem):
+        return _value(expr.tuple_value, values)[expr.index]
+    if isinstance(expr, relax.ShapeExpr):
+        return [int(extent) for extent in expr.values]
+    if isinstance(expr, relax.Call):
+        with np.errstate(all="ignore"):  # IEEE values of overflows and of NaN are what the contract means
+            result = evaluate(expr, [_value(arg, values) for arg in expr.args])
+        return _checked(expr, result)
+    return expr.value  # a literal: IntImm, FloatImm, StringImm, DataTypeImm
+
+
+def _checked(expr, result):
+    """The result; a shape or dtype that differs from the declared one is a bug of the referee or of the pass that made the call."""
+    if isinstance(result, np.ndarray) and isinstance(expr.ty, relax.TensorType):
+        declared = tuple(int(extent) for extent in expr.ty.shape.values)
+        assert result.shape == declared and result.dtype == str(expr.ty.dtype), (
+            f"{expr.op.name}: {result.dtype}{result.shape} computed, {expr.ty.dtype}{declared} declared"
+        )
+    return result
+
+
+def _last_uses(bindings):
+    return {var: position for position, binding in enumerate(bindings) for var in variables(binding.value)}

@@ -1,0 +1,49 @@
+"""Convolution and pooling windows in NumPy, for floating arrays that hold either real numbers or exact integers."""
+
+import numpy as np
+
+
+def windows(data, kernel, strides, padding, dilation, fill):
+    """A view [N, C, OH, OW, kh, kw] of the padded data. padding: [top, left, bottom, right]."""
+    top, left, bottom, right = padding
+    if any(padding):
+        data = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel)]
+    view = np.lib.stride_tricks.sliding_window_view(data, reach, axis=(2, 3))
+    return view[:, :, :: strides[0], :: strides[1], :: dilation[0], :: dilation[1]]
+
+
+def convolve(data, weight, strides, padding, dilation, groups):
+    """[N, O, OH, OW] of data [N, C, H, W] and weight [O, C / groups, kh, kw], both float32 or both float64.
+
+    Exact for integers as long as no sum reaches 2^53 (float64)."""
+    view = windows(data, weight.shape[2:], strides, padding, dilation, 0)
+    n, c, oh, ow, kh, kw = view.shape
+    o, depth = weight.shape[:2]
+    if depth == 1:
+        return _depthwise(view, weight, o // groups)
+    result = np.empty((n, o, oh, ow), data.dtype)
+    step = o // groups
+    for group in range(groups):
+        part = view[:, group * depth : (group + 1) * depth]
+        columns = part.transpose(0, 1, 4, 5, 2, 3).reshape(n, depth * kh * kw, oh * ow)
+        outs = slice(group * step, (group + 1) * step)
+        result[:, outs] = np.matmul(weight[outs].reshape(step, -1), columns).reshape(n, step, oh, ow)
+    return result
+
+
+def _depthwise(view, weight, multiple):
+    """One input channel per output channel: tap by tap, without a matrix."""
+    kh, kw = weight.shape[2:]
+    result = 0
+    for y in range(kh):
+        for x in range(kw):
+            taps = np.repeat(view[..., y, x], multiple, axis=1) if multiple > 1 else view[..., y, x]
+            result = result + taps * weight[:, 0, y, x].reshape(1, -1, 1, 1)
+    return result
+
+
+def window_counts(shape, kernel, strides, padding):
+    """float32 [OH, OW]: how many elements of the image (padding not counted) lie in every pooling window."""
+    ones = np.ones((1, 1, *shape), np.float32)
+    return windows(ones, kernel, strides, padding, (1, 1), 0).sum(axis=(4, 5))[0, 0]

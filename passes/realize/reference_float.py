@@ -1,0 +1,237 @@
+"""The float32 operators of the referee, each a documented sequence of operations, so that a vector kernel can do the same.
+
+* Sums over the last axis (softmax, layer_norm, mean, sum): 16 interleaved partial sums (`sum16`). Sums over other axes, and over pooling
+  windows: one element after the other in row-major order. A mean is the sum divided by the count.
+* Scalar functions: `targets/float_math.py`; kinds without an entry there: `passes/unary.py`.
+* Convolutions and matrix products: NumPy's float32 products, whose order of summation is not part of the contract (float kernels are
+  compared with a tolerance).
+"""
+
+import numpy as np
+
+from ...targets import float_math
+from .. import unary
+from .reference_conv import convolve, window_counts, windows
+
+F32 = np.float32
+_RELAX_KINDS = ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign")
+_NN_KINDS = ("silu", "gelu", "gelu_tanh", "softplus")
+
+
+def function(kind, x, attrs):
+    """An octet.unary kind at x, float32."""
+    x = np.asarray(x, F32)
+    if kind in float_math.FUNCTIONS:
+        return np.asarray(float_math.unary(float_math.NumpyOps, kind, x, attrs), F32)
+    return unary.evaluate(kind, x, attrs)
+
+
+def clamp(value, attrs):
+    """min(max(value, clip_min), clip_max) in float32."""
+    return np.minimum(np.maximum(value, F32(attrs["clip_min"])), F32(attrs["clip_max"]))
+
+
+def conv2d_f32(args, attrs):
+    """octet.conv2d on float32: (data, weight, bias[, residual])."""
+    data, weight, bias, *residual = args
+    value = convolve(data, weight, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
+    value = value + bias.reshape(1, -1, 1, 1)
+    return clamp(value + residual[0] if residual else value, attrs)
+
+
+def dense_f32(args, attrs):
+    """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
+    data, weight, bias, *residual = args
+    value = np.matmul(data, weight.T) + bias
+    return clamp(value + residual[0] if residual else value, attrs)
+
+
+def sum16(x):
+    """Sum over the last axis (kept, size 1): element i is added to partial sum i % 16 in order, then the 16 sums are halved pairwise
+    (j with j + 8, then j + 4, j + 2, j + 1). All partial sums start at +0.0."""
+    blocks = -(-x.shape[-1] // 16)
+    padded = np.zeros(x.shape[:-1] + (blocks * 16,), F32)
+    padded[..., : x.shape[-1]] = x
+    padded = padded.reshape(*x.shape[:-1], blocks, 16)
+    partial = np.zeros(x.shape[:-1] + (16,), F32)
+    for block in range(blocks):
+        partial = partial + padded[..., block, :]
+    for half in (8, 4, 2, 1):
+        partial = partial[..., :half] + partial[..., half : 2 * half]
+    return partial
+
+
+def ordered_sum(x, axes):
+    """Sum over the trailing `axes` count of axes, element after element in row-major order; those axes are dropped."""
+    flat = x.reshape(*x.shape[: x.ndim - axes], -1)
+    total = np.zeros(flat.shape[:-1], F32)
+    for position in range(flat.shape[-1]):
+        total = total + flat[..., position]
+    return total
+
+
+def _sum(x, attrs):
+    """Sum over the axes of `attrs`, and how many elements went into each."""
+    axes = attrs["axis"]
+    axes = list(range(x.ndim)) if axes is None else sorted(axis % x.ndim for axis in axes)
+    count = int(np.prod([x.shape[axis] for axis in axes]))
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    if axes == [x.ndim - 1]:
+        total = sum16(x)[..., 0]
+    else:
+        total = ordered_sum(x.transpose(kept + axes), len(axes))
+    if attrs["keepdims"]:
+        total = np.expand_dims(total, tuple(axes))
+    return total, F32(count)
+
+
+def _mean(args, attrs):
+    total, count = _sum(args[0], attrs)
+    return total / count
+
+
+def _extreme(reduce):
+    def run(args, attrs):
+        axes = attrs["axis"]
+        return reduce(args[0], axis=None if axes is None else tuple(axes), keepdims=bool(attrs["keepdims"]))
+
+    return run
+
+
+def _arg(reduce):
+    def run(args, attrs):
+        return np.asarray(reduce(args[0], axis=attrs["axis"], keepdims=bool(attrs["keepdims"])), np.int64)
+
+    return run
+
+
+def _avg_pool2d(args, attrs):
+    from .reference_movement import ceil_padding
+
+    (data,), padding = args, list(attrs["padding"])
+    assert attrs["layout"] == "NCHW" and list(attrs["dilation"]) == [1, 1], attrs
+    if attrs["ceil_mode"]:
+        padding = ceil_padding(data.shape[2:], padding, attrs)
+    kernel = attrs["pool_size"]
+    total = ordered_sum(windows(data, kernel, attrs["strides"], padding, (1, 1), 0), 2)
+    if attrs["count_include_pad"]:
+        return total / F32(kernel[0] * kernel[1])
+    return total / window_counts(data.shape[2:], kernel, attrs["strides"], padding)
+
+
+def _softmax_parts(x, axis):
+    moved = np.moveaxis(x, axis, -1)
+    shifted = moved - moved.max(axis=-1, keepdims=True)
+    powers = float_math.exp(float_math.NumpyOps, shifted)
+    return shifted, powers, sum16(powers)
+
+
+def _softmax(args, attrs):
+    """e = exp(x - max), e / sum16(e)."""
+    _, powers, total = _softmax_parts(args[0], attrs["axis"])
+    return np.moveaxis(powers / total, -1, attrs["axis"])
+
+
+def _log_softmax(args, attrs):
+    shifted, _, total = _softmax_parts(args[0], attrs["axis"])
+    return np.moveaxis(shifted - float_math.log(float_math.NumpyOps, total), -1, attrs["axis"])
+
+
+def normalize(rows, epsilon):
+    """(x - mean) * (1 / sqrt(variance + epsilon)) over the last axis; variance = mean of squared differences."""
+    count = F32(rows.shape[-1])
+    centred = rows - sum16(rows) / count
+    variance = sum16(centred * centred) / count
+    return centred * (F32(1.0) / np.sqrt(variance + F32(epsilon)))
+
+
+def _layer_norm(args, attrs):
+    """normalise, * gamma, + beta: each rounded on its own."""
+    x, *affine = args
+    axes = sorted(axis % x.ndim for axis in attrs["axes"])
+    assert axes == list(range(x.ndim - len(axes), x.ndim)), f"layer_norm over axes {axes} of {x.ndim}"
+    value = normalize(x.reshape(*x.shape[: axes[0]], -1), attrs["epsilon"]).reshape(x.shape)
+    value = value * affine[0] if attrs["scale"] else value
+    return value + affine[1] if attrs["center"] else value
+
+
+def _prelu(args, attrs):
+    x, slope = args
+    shape = [1] * x.ndim
+    shape[attrs["axis"]] = -1
+    return np.where(x < 0, x * slope.reshape(shape), x)
+
+
+def _batch_norm(args, attrs):
+    x, gamma, beta, mean, variance = args
+    shape = [1] * x.ndim
+    shape[attrs["axis"]] = -1
+    value = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + F32(attrs["epsilon"]))
+    value = value * gamma.reshape(shape) if attrs["scale"] else value
+    return (value + beta.reshape(shape) if attrs["center"] else value), mean, variance
+
+
+def _conv2d(args, attrs):
+    assert (attrs["data_layout"], attrs["kernel_layout"]) == ("NCHW", "OIHW"), attrs
+    return convolve(*args, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
+
+
+def _unary(kind):
+    return lambda args, attrs: function(kind, args[0], attrs)
+
+
+def _binary(operation):
+    return lambda args, attrs: operation(args[0], args[1])
+
+
+_BINARY = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": lambda a, b: a / b if a.dtype.kind == "f" else a // b,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "power": np.power,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+    "matmul": np.matmul,
+}
+
+FLOAT = (
+    {f"relax.{kind}": _unary(kind) for kind in _RELAX_KINDS}
+    | {f"relax.nn.{kind}": _unary(kind) for kind in _NN_KINDS}
+    | {f"relax.{name}": _binary(operation) for name, operation in _BINARY.items()}
+    | {
+        "octet.unary": lambda args, attrs: function(attrs["kind"], args[0], attrs),
+        "relax.negative": lambda args, attrs: -args[0],
+        "relax.square": lambda args, attrs: args[0] * args[0],
+        "relax.clip": lambda args, attrs: np.minimum(np.maximum(args[0], F32(args[1])), F32(args[2])),
+        "relax.where": lambda args, attrs: np.where(*args),
+        "relax.astype": lambda args, attrs: args[0].astype(str(attrs["dtype"])),
+        "relax.isnan": lambda args, attrs: np.isnan(args[0]),
+        "relax.logical_not": lambda args, attrs: np.logical_not(args[0]),
+        "relax.nn.relu": lambda args, attrs: np.maximum(args[0], F32(0)),
+        "relax.nn.relu6": lambda args, attrs: np.minimum(np.maximum(args[0], F32(0)), F32(6)),
+        "relax.nn.leakyrelu": lambda args, attrs: function("leaky_relu", args[0], attrs),
+        "relax.nn.selu": lambda args, attrs: function("selu", args[0], {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+        "relax.nn.prelu": _prelu,
+        "relax.nn.conv2d": _conv2d,
+        "relax.nn.avg_pool2d": _avg_pool2d,
+        "relax.nn.softmax": _softmax,
+        "relax.nn.log_softmax": _log_softmax,
+        "relax.nn.layer_norm": _layer_norm,
+        "relax.nn.batch_norm": _batch_norm,
+        "relax.mean": _mean,
+        "relax.sum": lambda args, attrs: _sum(args[0], attrs)[0],
+        "relax.max": _extreme(np.max),
+        "relax.min": _extreme(np.min),
+        "relax.argmax": _arg(np.argmax),
+        "relax.argmin": _arg(np.argmin),
+    }
+)

@@ -1,0 +1,129 @@
+"""The integer operators of the referee: the equations of `passes/ops.py`, written down.
+
+Each entry is function(args, attrs) -> array, args as in the call. Sums are exact (float64 products of small integers, or int64); the
+epilogue is float32 with every product and sum rounded on its own, np.rint rounds to nearest even.
+"""
+
+import numpy as np
+
+from .graph import dequantize
+from .reference_conv import convolve, window_counts, windows
+from .reference_float import clamp, conv2d_f32, dense_f32
+from .requantize import QMAX, QMIN
+
+F32 = np.float32
+
+
+def store(value, zero_point, clip_min, clip_max):
+    """clip(rne(value) + zero_point) as int8; `value` is float32 below 2^31 (overflow.py proves it)."""
+    codes = np.rint(value).astype(np.int64) + zero_point
+    return np.clip(codes, clip_min, clip_max).astype(np.int8)
+
+
+def _finish(acc, channel_shape, bias, multiplier, residual, attrs):
+    """The epilogue of a convolution or linear layer; acc: exact integers as float64."""
+    total = acc + bias.reshape(channel_shape).astype(np.float64)
+    assert np.abs(total).max(initial=0.0) < 2.0**31, "an int32 accumulator overflows"
+    value = total.astype(F32) * multiplier.reshape(channel_shape)
+    if attrs["out_dtype"] == "float32":
+        return clamp(value, attrs)
+    if residual is not None:
+        value = value + _difference(residual, attrs["residual_zero_point"]) * F32(attrs["residual_multiplier"])
+    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
+def _difference(codes, zero_point):
+    """q - z as float32, exact."""
+    return (codes.astype(np.int32) - zero_point).astype(F32)
+
+
+def _conv2d(args, attrs):
+    if args[0].dtype != np.int8:
+        return conv2d_f32(args, attrs)
+    data, weight, bias, multiplier, *residual = args
+    centred = data.astype(np.float64) - attrs["data_zero_point"]
+    geometry = [attrs[key] for key in ("strides", "padding", "dilation", "groups")]
+    acc = convolve(centred, weight.astype(np.float64), *geometry)
+    return _finish(acc, (1, -1, 1, 1), bias, multiplier, residual[0] if residual else None, attrs)
+
+
+def _dense(args, attrs):
+    if args[0].dtype != np.int8:
+        return dense_f32(args, attrs)
+    data, weight, bias, multiplier, *residual = args
+    acc = np.matmul(data.astype(np.float64) - attrs["data_zero_point"], weight.astype(np.float64).T)
+    return _finish(acc, (-1,), bias, multiplier, residual[0] if residual else None, attrs)
+
+
+def _matmul(args, attrs):
+    acc = np.matmul(args[0].astype(np.float64), args[1].astype(np.float64))
+    value = acc.astype(F32) * F32(attrs["multiplier"])
+    if attrs["out_dtype"] == "float32":
+        return clamp(value, attrs)
+    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
+def _add(args, attrs):
+    a = _difference(args[0], attrs["a_zero_point"]) * F32(attrs["a_multiplier"])
+    b = _difference(args[1], attrs["b_zero_point"]) * F32(attrs["b_multiplier"])
+    return store(a + b, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
+def _mul(args, attrs):
+    product = (args[0].astype(np.int32) - attrs["a_zero_point"]) * (args[1].astype(np.int32) - attrs["b_zero_point"])
+    return store(product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
+def _avg_pool2d(args, attrs):
+    (data,) = args
+    kernel, strides, padding = attrs["pool_size"], attrs["strides"], attrs["padding"]
+    total = windows(data.astype(np.int64) - attrs["data_zero_point"], kernel, strides, padding, (1, 1), 0).sum(axis=(4, 5))
+    if attrs["count_include_pad"]:
+        count = F32(kernel[0] * kernel[1])
+    else:
+        count = window_counts(data.shape[2:], kernel, strides, padding)
+    value = total.astype(F32) * (F32(attrs["multiplier"]) / count)
+    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
+def _table(args, attrs):
+    codes, table = args
+    index = codes.astype(np.int64) + 128
+    if table.ndim == 1:
+        return table[index]
+    channel = np.arange(table.shape[0]).reshape(1, -1, *[1] * (codes.ndim - 2))
+    return table[channel, index]
+
+
+def _requantize(args, attrs):
+    value = _difference(args[0], attrs["data_zero_point"]) * F32(attrs["multiplier"])
+    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
+def _quantize(args, attrs):
+    data, scale, zero_point = (_along(arg, args[0].ndim, attrs["axis"], position) for position, arg in enumerate(args))
+    low, high = (QMIN, QMAX) if attrs["out_dtype"] == "int8" else (np.iinfo(attrs["out_dtype"]).min, np.iinfo(attrs["out_dtype"]).max)
+    return np.clip(np.rint(data / scale) + zero_point.astype(F32), low, high).astype(attrs["out_dtype"])
+
+
+def _along(value, rank, axis, position):
+    """Scales and zero points that run along an axis, in the rank of the data (operand 0)."""
+    if position == 0 or value.size == 1:
+        return value if position == 0 else value.reshape(())
+    shape = [1] * rank
+    shape[axis] = -1
+    return value.reshape(shape)
+
+
+INTEGER = {
+    "octet.conv2d": _conv2d,
+    "octet.dense": _dense,
+    "octet.matmul": _matmul,
+    "octet.add": _add,
+    "octet.mul": _mul,
+    "octet.avg_pool2d": _avg_pool2d,
+    "octet.table": _table,
+    "octet.requantize": _requantize,
+    "relax.quantize": _quantize,
+    "relax.dequantize": lambda args, attrs: dequantize(*args, attrs["axis"]),
+}

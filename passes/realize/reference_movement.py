@@ -1,0 +1,117 @@
+"""Operators of the referee that only move data: any dtype, any scale."""
+
+import numpy as np
+
+from .reference_conv import windows
+from .reference_resize import resize2d
+
+
+def _pad(args, attrs):
+    before, after = attrs["pad_width"][0::2], attrs["pad_width"][1::2]
+    widths = list(zip(before, after))
+    if attrs["pad_mode"] == "constant":
+        return np.pad(args[0], widths, constant_values=np.asarray(attrs["pad_value"]).astype(args[0].dtype))
+    return np.pad(args[0], widths, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap", "edge": "edge"}[attrs["pad_mode"]])
+
+
+def _max_pool2d(args, attrs):
+    (data,) = args
+    assert attrs["layout"] == "NCHW", attrs["layout"]
+    lowest = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
+    padding = list(attrs["padding"])
+    if attrs["ceil_mode"]:
+        padding = ceil_padding(data.shape[2:], padding, attrs)
+    return windows(data, attrs["pool_size"], attrs["strides"], padding, attrs["dilation"], lowest).max(axis=(4, 5))
+
+
+def ceil_padding(sizes, padding, attrs):
+    """padding [4] with what ceil mode needs at the bottom and on the right."""
+    padding = list(padding)
+    for axis, size in enumerate(sizes):
+        reach = attrs["dilation"][axis] * (attrs["pool_size"][axis] - 1) + 1
+        rest = (size + padding[axis] + padding[axis + 2] - reach) % attrs["strides"][axis]
+        padding[axis + 2] += (attrs["strides"][axis] - rest) % attrs["strides"][axis]
+    return padding
+
+
+def _interleave(args, attrs):
+    (data,), (sh, sw) = args, attrs["strides"]
+    n, c, h, w = data.shape
+    result = np.full((n, c, (h - 1) * sh + 1, (w - 1) * sw + 1), attrs["fill"], data.dtype)
+    result[:, :, ::sh, ::sw] = data
+    return result
+
+
+def _strided_slice(args, attrs):
+    data, axes, begin, end, *strides = args
+    strides = strides[0] if strides else [1] * len(axes)
+    index = [slice(None)] * data.ndim
+    for axis, first, last, step in zip(axes, begin, end, strides):
+        size = data.shape[axis]
+        if step > 0:
+            index[axis] = slice(first, last, step)
+        else:  # a negative end that lies before the first element means: down to the first element
+            first = min(first + size if first < 0 else first, size - 1)
+            last = last + size if last < 0 else last
+            index[axis] = slice(first, None if last < 0 else last, step)
+    return data[tuple(index)]
+
+
+def _split(args, attrs):
+    sections, axis = attrs["indices_or_sections"], attrs["axis"]
+    if isinstance(sections, int):  # equal parts of ceil(size / sections), the last one smaller
+        size = args[0].shape[axis]
+        part = -(-size // sections)
+        sections = list(range(part, size, part))
+    return tuple(np.split(args[0], sections, axis))
+
+
+def _squeeze(args, attrs):
+    axes = attrs["axis"]
+    return np.squeeze(args[0], None if axes is None else tuple(axes))
+
+
+def _expand_dims(args, attrs):
+    return np.expand_dims(args[0], tuple(attrs["axis"]))
+
+
+def _permute_dims(args, attrs):
+    return np.transpose(args[0], attrs["axes"])
+
+
+def _pixel_shuffle(args, attrs):
+    (data,), r = args, attrs["upscale_factor"]
+    n, c, h, w = data.shape
+    return data.reshape(n, c // r**2, r, r, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, c // r**2, h * r, w * r)
+
+
+def _take(args, attrs):
+    data, indices = args
+    axis = attrs["axis"]
+    size = data.size if axis is None else data.shape[axis]
+    return np.take(data, np.where(indices < 0, indices + size, indices), axis)
+
+
+MOVEMENT = {
+    "octet.observe": lambda args, attrs: args[0],
+    "octet.interleave": _interleave,
+    "relax.reshape": lambda args, attrs: args[0].reshape(args[1]),
+    "relax.flatten": lambda args, attrs: args[0].reshape(-1),
+    "relax.nn.batch_flatten": lambda args, attrs: args[0].reshape(len(args[0]), -1),
+    "relax.broadcast_to": lambda args, attrs: np.broadcast_to(args[0], args[1]).copy(),
+    "relax.permute_dims": _permute_dims,
+    "relax.squeeze": _squeeze,
+    "relax.expand_dims": _expand_dims,
+    "relax.concat": lambda args, attrs: np.concatenate(args[0], 0 if attrs["axis"] is None else attrs["axis"]),
+    "relax.stack": lambda args, attrs: np.stack(args[0], 0 if attrs["axis"] is None else attrs["axis"]),
+    "relax.repeat": lambda args, attrs: np.repeat(args[0], attrs["repeats"], attrs["axis"]),
+    "relax.tile": lambda args, attrs: np.tile(args[0], attrs["repeats"]),
+    "relax.flip": lambda args, attrs: np.flip(args[0], attrs["axis"]),
+    "relax.strided_slice": _strided_slice,
+    "relax.split": _split,
+    "relax.take": _take,
+    "relax.nn.pad": _pad,
+    "relax.nn.max_pool2d": _max_pool2d,
+    "relax.nn.pixel_shuffle": _pixel_shuffle,
+    "relax.image.resize2d": resize2d,
+}

@@ -1,0 +1,64 @@
+"""R.image.resize2d of the referee: nearest neighbour (any dtype) and linear (float32), NCHW; separable, rows first.
+
+Source coordinates are computed in float32 as TVM's topi does. Linear: top = a + (b - a) * t along the width for two rows, then the same
+along the height; every operation rounded on its own.
+"""
+
+import numpy as np
+
+F32 = np.float32
+_EPSILON = F32(1e-5)
+
+
+def coordinates(size, result, mode):
+    """float32 [result]: where every output position lies in the input."""
+    x = np.arange(result).astype(F32)
+    scale = F32(size) / F32(result)
+    if mode == "half_pixel":
+        return (x + F32(0.5)) * scale - F32(0.5)
+    if mode == "pytorch_half_pixel":
+        return (x + F32(0.5)) * scale - F32(0.5) if result > 1 else np.zeros(1, F32)
+    if mode == "align_corners":
+        return F32(size - 1) / F32(max(result - 1, 1)) * x
+    if mode == "asymmetric":
+        return scale * x
+    assert mode == "tf_half_pixel_for_nn", f"coordinate transformation mode {mode}"
+    return (x + F32(0.5)) * scale
+
+
+def nearest_indices(size, result, mode, rounding):
+    """int64 [result]: the input position that every output position copies."""
+    x = coordinates(size, result, mode)
+    rounded = {
+        "round": lambda: np.rint(x),
+        "": lambda: np.rint(x),
+        "round_prefer_floor": lambda: np.ceil(x - F32(0.5)),
+        "round_prefer_ceil": lambda: np.floor(x + F32(0.5)),
+        "floor": lambda: np.floor(x + _EPSILON),
+        "ceil": lambda: np.ceil(x - _EPSILON),
+    }[rounding]()
+    return np.clip(rounded.astype(np.int64), 0, size - 1)
+
+
+def linear_taps(size, result, mode):
+    """(lower index, upper index, weight of the upper one float32) of every output position."""
+    x = coordinates(size, result, mode)
+    base = np.floor(x)
+    low, high = (np.clip(base.astype(np.int64) + step, 0, size - 1) for step in (0, 1))
+    return low, high, x - base
+
+
+def resize2d(args, attrs):
+    """The result [N, C, size...] in the dtype of the data."""
+    data, size = args[0], args[1]
+    assert attrs["layout"] == "NCHW", attrs["layout"]
+    mode = attrs["coordinate_transformation_mode"]
+    if attrs["method"] == "nearest_neighbor":
+        rows, columns = (nearest_indices(data.shape[2 + i], size[i], mode, attrs["rounding_method"]) for i in (0, 1))
+        return data[:, :, rows[:, None], columns[None, :]]
+    assert attrs["method"] == "linear", f"the referee has no resize method {attrs['method']}"
+    top, bottom, down = linear_taps(data.shape[2], size[0], mode)
+    left, right, across = linear_taps(data.shape[3], size[1], mode)
+    across = across.reshape(1, 1, 1, -1)
+    upper, lower = ((row[..., left] + (row[..., right] - row[..., left]) * across) for row in (data[:, :, top], data[:, :, bottom]))
+    return upper + (lower - upper) * down.reshape(1, 1, -1, 1)

@@ -1,0 +1,56 @@
+"""The arithmetic of scales: multipliers, quantised constants, clip bounds. The one place where they are defined.
+
+    multiplier = f32(f64(s_x) * f64(s_w) / f64(s_y))        s_* are float32 values; computed in float64, rounded once
+    quantise   = clip(rne(f32(x / s)) + z, -128, 127)       x / s in float32, as R.quantize does at run time
+    bias       = rne(f64(b) / (f64(s_x) * f64(s_w)))        in float64
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+QMIN, QMAX = -128, 127
+
+
+@dataclass(frozen=True)
+class QParams:
+    """Scale (a float32 value) and zero point (an s8 value) of a whole tensor: x ~ (q - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+
+    def __post_init__(self):
+        assert np.isfinite(self.scale) and self.scale > 0, f"scale {self.scale} of a quantised tensor"
+        assert QMIN <= self.zero_point <= QMAX, f"zero point {self.zero_point} of an int8 tensor"
+
+    def quantize(self, values):
+        """float32 array -> int8 array."""
+        values = np.asarray(values, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.clip(np.rint(values / np.float32(self.scale)) + np.float32(self.zero_point), QMIN, QMAX).astype(np.int8)
+
+    def dequantize(self, values):
+        """int8 array -> float32 array."""
+        return (np.asarray(values, np.int32) - self.zero_point).astype(np.float32) * np.float32(self.scale)
+
+    def bounds(self, low, high):
+        """The clip bounds of a float clip in the quantised domain: rounding is monotone, so clip and quantise commute."""
+        return int(self.quantize(low)), int(self.quantize(high))
+
+
+def qparams(scale, zero_point):
+    """QParams of constant operands of R.quantize / R.dequantize; None unless both hold one value and suit int8."""
+    if scale is None or zero_point is None or np.size(scale) != 1 or np.size(zero_point) != 1:
+        return None
+    scale, zero_point = float(np.asarray(scale, np.float32).reshape(())), int(np.asarray(zero_point).reshape(()))
+    if not (np.isfinite(scale) and scale > 0 and QMIN <= zero_point <= QMAX):
+        return None
+    return QParams(scale, zero_point)
+
+
+def multiplier(numerators, denominator=1.0):
+    """f32 of the product of the numerators (float32 scalars or arrays) over the denominator, computed in float64."""
+    product = np.float64(1.0)
+    for numerator in numerators:
+        product = product * np.asarray(numerator, np.float32).astype(np.float64)
+    return (product / np.float64(np.float32(denominator))).astype(np.float32)

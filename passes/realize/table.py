@@ -1,0 +1,125 @@
+"""A function of one quantised tensor, element by element, becomes a table of its 256 values:
+
+    R.quantize(f(dq(x)), s, z)  ->  octet.table(x, t)        t[.., q + 128] = quantise(f(dequantise(q)))
+
+f is any expression of scalar operators whose only tensor is x; constants are scalars or run along axis 1 (then t is int8 [C, 256]).
+The values come from the referee's own float32 functions, so a table and the float operator agree to the bit.
+"""
+
+import numpy as np
+from tvm import relax
+
+from .. import ops
+from .chain import is_tensor, shape_of
+from .linear import Refused
+from .requantize import QMAX, QMIN
+
+UNARY = (
+    "octet.unary",
+    "relax.nn.relu",
+    "relax.nn.relu6",
+    "relax.nn.leakyrelu",
+    "relax.nn.prelu",
+    "relax.nn.silu",
+    "relax.nn.gelu",
+    "relax.nn.gelu_tanh",
+    "relax.nn.selu",
+    "relax.nn.softplus",
+    "relax.sigmoid",
+    "relax.tanh",
+    "relax.exp",
+    "relax.log",
+    "relax.sqrt",
+    "relax.rsqrt",
+    "relax.square",
+    "relax.abs",
+    "relax.negative",
+    "relax.erf",
+    "relax.floor",
+    "relax.ceil",
+    "relax.round",
+    "relax.clip",
+)
+BINARY = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide", "relax.maximum", "relax.minimum", "relax.power")
+
+
+def realize_table(context, var, out):
+    """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no single source."""
+    graph = context.graph
+    leaves, order = [], []
+    if not _collect(context, var, leaves, order) or not order:
+        return None
+    sources = {(source.value, source.qparams) for source in leaves}
+    if len(sources) != 1:
+        return None
+    ((value, params),) = sources
+    shape = shape_of(var)
+    if shape != shape_of(value):
+        return None
+    channels = _channels(graph, order, shape)
+    if channels is None:
+        return Refused("its constants vary along another axis than the channel")
+    table = _evaluate(context, var, order, params, channels, len(shape))
+    table = out.quantize(table.reshape(256, channels).T)
+    table = table[0] if np.all(table == table[0]) else table
+    return context.emit(ops.call("octet.table", [value, relax.const(np.ascontiguousarray(table), "int8")]), var.name)
+
+
+def _collect(context, expr, leaves, order):
+    """Gathers the sources of `expr` and the scalar operators above them, operands first. False if something else computes it."""
+    graph = context.graph
+    if expr in order:
+        return True
+    source = context.source(expr)
+    if source is not None:
+        leaves.append(source)
+        return True
+    call = graph.definition(expr)
+    if not isinstance(expr, relax.Var) or not ops.is_op(call, *UNARY, *BINARY):
+        return False
+    for arg in call.args:
+        if is_tensor(arg) and graph.constant(arg) is None and not _collect(context, arg, leaves, order):
+            return False
+    order.append(expr)
+    return True
+
+
+def _channels(graph, order, shape):
+    """1 if every constant is a scalar, C if some run along axis 1 of a [N, C] or [N, C, H, W] tensor, else None."""
+    channels = 1
+    for var in order:
+        call = graph.definition(var)
+        if shape_of(var) != shape:
+            return None
+        for arg in call.args:
+            constant = graph.constant(arg) if is_tensor(arg) else None
+            if constant is None or constant.size == 1:
+                continue
+            if ops.is_op(call, "relax.nn.prelu"):
+                fits = ops.attrs_of(call)["axis"] % len(shape) == 1
+            else:
+                fits = constant.ndim >= len(shape) - 1 and constant.shape[constant.ndim - len(shape) + 1] == constant.size
+            if not fits or len(shape) not in (2, 4):
+                return None
+            channels = shape[1]
+    return channels
+
+
+def _evaluate(context, var, order, params, channels, rank):
+    """float32 [256, C, 1, ..]: the value of `var` for every q, in the order of q."""
+    from .reference import evaluate
+
+    codes = np.arange(QMIN, QMAX + 1).astype(np.int8)
+    shape = (256,) + (channels,) * (rank > 1) + (1,) * (rank - 2)
+    start = np.broadcast_to(params.dequantize(codes).reshape(256, *[1] * (len(shape) - 1)), shape)
+    graph, values = context.graph, {}
+
+    def operand(arg):
+        constant = graph.constant(arg)
+        return values[arg] if arg in values else start if constant is None else constant
+
+    for step in order:
+        call = graph.definition(step)
+        with np.errstate(all="ignore"):
+            values[step] = evaluate(call, [operand(arg) if is_tensor(arg) else arg for arg in call.args])
+    return values[var]

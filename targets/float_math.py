@@ -1,0 +1,217 @@
+"""Scalar float32 functions as fixed sequences of IEEE operations: one definition for the NumPy referee and for kernels.
+
+Every function takes a namespace `m` that supplies the operations (`NumpyOps` below; kernels bring their own for TIR) and builds the same
+sequence of float32 operations from it: each product, sum, quotient and square root is rounded to nearest on its own and never contracted
+to a fused multiply-add. So the results are equal to the bit wherever they are computed. Errors are at most 2 ulp over the range that
+matters to networks (exp, log 1; tanh, sigmoid, softplus 2.5), 6 ulp for erf.
+
+Range reduction and polynomials of exp, log and tanh: Cephes mathematical library (S. Moshier), single precision. erf: rational
+approximation as in Eigen's generic erf for float.
+
+m.const(value)         a float32 constant              m.add m.sub m.mul m.div m.min m.max     of two operands
+m.sqrt m.rint m.abs    of one operand                  m.select(condition, a, b)
+m.less(a, b)           a condition                     m.int(x)        int32 of a float32 that is integral
+m.shift_right(i, n)    arithmetic, of an int32         m.isub(i, j)    int32
+m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]             m.split(x)  (f, e): x = f * 2**e, f in [0.5, 1), e as float32; x > 0 normal
+"""
+
+import math
+
+import numpy as np
+
+
+def exp(m, x):
+    """e ** x. 0 below -87.33 (no subnormal results), inf above 88.73."""
+    low = m.const(-87.33654)
+    clamped = m.min(m.max(x, low), m.const(89.0))
+    n = m.rint(m.mul(clamped, m.const(1.44269504088896341)))
+    r = m.sub(m.sub(clamped, m.mul(n, m.const(0.693359375))), m.mul(n, m.const(-2.12194440e-4)))
+    series = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+    p = m.add(m.add(m.mul(_polynomial(m, r, series), m.mul(r, r)), r), m.const(1.0))
+    exponent = m.int(n)
+    half = m.shift_right(exponent, 1)  # 2 ** n in two steps: n = 128 is no float32 exponent
+    scaled = m.mul(m.mul(p, m.power_of_two(half)), m.power_of_two(m.isub(exponent, half)))
+    return m.select(m.less(x, low), m.const(0.0), scaled)
+
+
+def log(m, x):
+    """Natural logarithm of a positive normal number; -inf at 0, NaN below."""
+    tiny = m.const(1.17549435e-38)
+    fraction, exponent = m.split(m.max(x, tiny))
+    small = m.less(fraction, m.const(0.707106781186547524))
+    exponent = m.select(small, m.sub(exponent, m.const(1.0)), exponent)
+    f = m.sub(m.select(small, m.add(fraction, fraction), fraction), m.const(1.0))
+    z = m.mul(f, f)
+    series = (
+        7.0376836292e-2,
+        -1.1514610310e-1,
+        1.1676998740e-1,
+        -1.2420140846e-1,
+        1.4249322787e-1,
+        -1.6668057665e-1,
+        2.0000714765e-1,
+        -2.4999993993e-1,
+        3.3333331174e-1,
+    )
+    y = m.mul(m.mul(_polynomial(m, f, series), f), z)
+    y = m.add(y, m.mul(exponent, m.const(-2.12194440e-4)))
+    y = m.sub(y, m.mul(m.const(0.5), z))
+    y = m.add(m.add(f, y), m.mul(exponent, m.const(0.693359375)))
+    y = m.select(m.less(x, tiny), m.const(-math.inf), y)
+    y = m.select(m.less(x, m.const(0.0)), m.const(math.nan), y)
+    return m.select(m.less(x, m.const(math.inf)), y, x)
+
+
+def log1p_of_unit(m, u):
+    """log(1 + u) for u in [0, 1], accurate for small u."""
+    w = m.add(u, m.const(1.0))
+    difference = m.sub(w, m.const(1.0))
+    unit = m.less(difference, m.const(1e-30))
+    quotient = m.div(u, m.select(unit, m.const(1.0), difference))
+    return m.select(unit, u, m.mul(log(m, w), quotient))
+
+
+def tanh(m, x):
+    """Hyperbolic tangent."""
+    magnitude = m.abs(x)
+    e = exp(m, m.add(magnitude, magnitude))
+    far = m.sub(m.const(1.0), m.div(m.const(2.0), m.add(e, m.const(1.0))))
+    far = m.select(m.less(x, m.const(0.0)), m.sub(m.const(0.0), far), far)
+    z = m.mul(x, x)
+    series = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
+    near = m.add(m.mul(m.mul(_polynomial(m, z, series), z), x), x)
+    return m.select(m.less(magnitude, m.const(0.625)), near, far)
+
+
+def sigmoid(m, x):
+    """1 / (1 + e ** -x), without overflow on either side."""
+    e = exp(m, m.sub(m.const(0.0), m.abs(x)))
+    return m.div(m.select(m.less(x, m.const(0.0)), e, m.const(1.0)), m.add(m.const(1.0), e))
+
+
+def erf(m, x):
+    """Error function: x P(x^2) / Q(x^2) on [-4, 4], limited to [-1, 1]."""
+    x = m.min(m.max(x, m.const(-4.0)), m.const(4.0))
+    z = m.mul(x, x)
+    over = (
+        -2.72614225801306e-10,
+        2.77068142495902e-08,
+        -2.10102402082508e-06,
+        -5.69250639462346e-05,
+        -7.34990630326855e-04,
+        -2.95459980854025e-03,
+        -1.60960333262415e-02,
+    )
+    under = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02)
+    value = m.div(m.mul(x, _polynomial(m, z, over)), _polynomial(m, z, under))
+    return m.min(m.max(value, m.const(-1.0)), m.const(1.0))
+
+
+def softplus(m, x):
+    """log(1 + e ** x)."""
+    e = exp(m, m.sub(m.const(0.0), m.abs(x)))
+    return m.add(m.max(x, m.const(0.0)), log1p_of_unit(m, e))
+
+
+def silu(m, x):
+    return m.mul(x, sigmoid(m, x))
+
+
+def mish(m, x):
+    return m.mul(x, tanh(m, softplus(m, x)))
+
+
+def gelu(m, x):
+    scaled = m.mul(x, m.const(0.70710678118654752))
+    return m.mul(m.mul(m.const(0.5), x), m.add(m.const(1.0), erf(m, scaled)))
+
+
+def gelu_tanh(m, x):
+    cube = m.mul(m.mul(x, x), x)
+    inner = m.mul(m.const(0.79788456080286536), m.add(x, m.mul(m.const(0.044715), cube)))
+    return m.mul(m.mul(m.const(0.5), x), m.add(m.const(1.0), tanh(m, inner)))
+
+
+def hard_sigmoid(m, x, alpha, beta):
+    return m.min(m.max(m.add(m.mul(m.const(alpha), x), m.const(beta)), m.const(0.0)), m.const(1.0))
+
+
+def hard_swish(m, x):
+    return m.mul(x, hard_sigmoid(m, x, 1.0 / 6.0, 0.5))
+
+
+def leaky_relu(m, x, alpha):
+    return m.select(m.less(x, m.const(0.0)), m.mul(m.const(alpha), x), x)
+
+
+def elu(m, x, alpha):
+    grown = m.sub(exp(m, m.min(x, m.const(0.0))), m.const(1.0))
+    return m.select(m.less(x, m.const(0.0)), m.mul(m.const(alpha), grown), x)
+
+
+def selu(m, x, alpha, gamma):
+    return m.mul(m.const(gamma), elu(m, x, alpha))
+
+
+FUNCTIONS = {
+    "exp": (exp, ()),
+    "log": (log, ()),
+    "sqrt": (lambda m, x: m.sqrt(x), ()),
+    "rsqrt": (lambda m, x: m.div(m.const(1.0), m.sqrt(x)), ()),
+    "reciprocal": (lambda m, x: m.div(m.const(1.0), x), ()),
+    "abs": (lambda m, x: m.abs(x), ()),
+    "round": (lambda m, x: m.rint(x), ()),
+    "tanh": (tanh, ()),
+    "sigmoid": (sigmoid, ()),
+    "erf": (erf, ()),
+    "softplus": (softplus, ()),
+    "softsign": (lambda m, x: m.div(x, m.add(m.const(1.0), m.abs(x))), ()),
+    "silu": (silu, ()),
+    "mish": (mish, ()),
+    "gelu": (gelu, ()),
+    "gelu_tanh": (gelu_tanh, ()),
+    "hard_sigmoid": (hard_sigmoid, ("alpha", "beta")),
+    "hard_swish": (hard_swish, ()),
+    "leaky_relu": (leaky_relu, ("alpha",)),
+    "elu": (elu, ("alpha",)),
+    "selu": (selu, ("alpha", "gamma")),
+}  # kind of octet.unary -> (function, names of its parameters)
+
+
+def unary(m, kind, x, attrs):
+    """The value of an octet.unary `kind` at x; `attrs` holds its parameters. KeyError for a kind that is not in FUNCTIONS."""
+    function, names = FUNCTIONS[kind]
+    return function(m, x, *[float(attrs[name]) for name in names])
+
+
+def _polynomial(m, x, coefficients):
+    """Horner's rule, the highest power first."""
+    value = m.const(coefficients[0])
+    for coefficient in coefficients[1:]:
+        value = m.add(m.mul(value, x), m.const(coefficient))
+    return value
+
+
+class NumpyOps:
+    """The operations on NumPy float32 arrays (see the module's docstring)."""
+
+    const, add, sub, mul, div = np.float32, np.add, np.subtract, np.multiply, np.divide
+    min, max, sqrt, rint, abs, select, less, isub = np.minimum, np.maximum, np.sqrt, np.rint, np.abs, np.where, np.less, np.subtract
+
+    @staticmethod
+    def int(x):
+        return np.asarray(x).astype(np.int32)
+
+    @staticmethod
+    def shift_right(i, n):
+        return np.right_shift(i, n)
+
+    @staticmethod
+    def power_of_two(i):
+        return ((np.asarray(i, np.int32) + 127) << 23).astype(np.int32).view(np.float32)
+
+    @staticmethod
+    def split(x):
+        bits = np.asarray(x, np.float32).view(np.int32)
+        fraction = ((bits & 0x007FFFFF) | 0x3F000000).astype(np.int32).view(np.float32)
+        return fraction, ((bits >> 23) - 126).astype(np.float32)
