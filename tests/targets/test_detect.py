@@ -1,0 +1,81 @@
+import pytest
+
+from octet.targets import detect, registry
+from octet.targets.errors import TargetError
+
+CPUINFO = """processor\t: 0
+physical id\t: 0
+core id\t\t: 0
+model name\t: Some CPU
+flags\t\t: fpu avx512f avx512bw avx512vl avx512dq avx512_vnni
+
+processor\t: 1
+physical id\t: 0
+core id\t\t: 0
+flags\t\t: fpu
+"""
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Pretends to be a machine with the given /proc/cpuinfo."""
+
+    def pretend(text):
+        path = tmp_path / "cpuinfo"
+        path.write_text(text)
+        monkeypatch.setattr(detect, "_CPUINFO", path)
+        for cached in (detect.cpu_features, detect.cpu_name, detect.cores):
+            cached.cache_clear()
+
+    yield pretend
+    monkeypatch.undo()
+    for cached in (detect.cpu_features, detect.cpu_name, detect.cores):
+        cached.cache_clear()
+
+
+def test_flags(machine):
+    machine(CPUINFO)
+    assert "avx512_vnni" in detect.cpu_features() and detect.cpu_name() == "Some CPU"
+    assert detect.native().name == "avx512vnni"
+    assert [spec.name for spec in detect.runnable()] == ["avx512vnni"]
+    assert detect.missing(registry.TARGETS["amx"].features) == ("amx_int8", "amx_tile", "avx512vbmi")
+
+
+def test_amx_needs_the_kernels_permission(machine, monkeypatch):
+    machine(CPUINFO.replace("avx512_vnni", "avx512_vnni avx512vbmi amx_tile amx_int8"))
+    monkeypatch.setattr(detect, "request_amx", lambda: False)
+    assert detect.native().name == "avx512vnni"
+    detect.cpu_features.cache_clear()
+    monkeypatch.setattr(detect, "request_amx", lambda: True)
+    assert detect.native().name == "amx"
+
+
+def test_no_target_runs(machine):
+    machine(CPUINFO.replace("avx512_vnni", "sse2"))
+    with pytest.raises(TargetError, match="lacks avx512_vnni"):
+        detect.native()
+
+
+def test_cores(machine, monkeypatch):
+    machine(CPUINFO)
+    monkeypatch.setattr(detect.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(detect, "_quota", lambda: 8)
+    assert detect.cores() == 1  # two hyper-threads of one core
+
+
+def test_quota(monkeypatch, tmp_path):
+    path = tmp_path / "cpu.max"
+    monkeypatch.setattr(detect, "_CPU_QUOTA", path)
+    for text, cores in (("150000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", detect.os.cpu_count())):
+        path.write_text(text)
+        assert detect._quota() == cores
+
+
+@pytest.mark.parametrize("name", ["x86-64-v3", "cuda-sm75", "cuda-sm999", "avxvnni", "pentium"])
+def test_names_without_kernels(name):
+    with pytest.raises(TargetError, match="take one of: native, amx, avx512vnni"):
+        registry.find(name)
+
+
+def test_resolve():
+    assert detect.resolve("avx512vnni") is registry.TARGETS["avx512vnni"]
