@@ -2,13 +2,8 @@
 
 from math import prod
 
-import numpy as np
-
-from ...targets.x86 import conv_amx, conv_depthwise, conv_direct
-from ...targets.x86.conv_epilogue import supports_depthwise
-from ...targets.x86.conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, weight_matrix
+from ...targets.x86.conv import conv_kernel
 from ...targets.x86.conv_problem import ConvProblem, Epilogue
-from ...targets.x86.intrinsics import TILE_ROWS, tile_config
 from ...targets.x86.layout import Layout
 from .. import ops
 
@@ -52,33 +47,11 @@ def _epilogue(call, attrs):
 
 
 def _emit(call, ctx, data, weight, problem, layout):
-    int8 = problem.dtype == "int8"
-    bias = ctx.constant(call.args[2])
-    multiplier = ctx.constant(call.args[3]) if int8 else None
-    if int8:
-        bias = fold_bias(problem, weight, bias)
-    func, constants, kernel = _kernel(ctx.spec, problem, weight, bias, multiplier)
+    multiplier = ctx.constant(call.args[3]) if problem.dtype == "int8" else None
+    kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier)
     residual = _residual(call)
-    operands = [data, *(c for c in constants if c is not None)] + ([ctx.packed(residual)] if residual is not None else [])
-    return ctx.emit(func, operands, layout, call.op.name, kernel, problem.multiply_adds)
-
-
-def _kernel(spec, p, weight, bias, multiplier):
-    """(PrimFunc, its constants, the kernel family's name)."""
-    if p.depthwise and (p.dtype == "float32" or supports_depthwise(p.epilogue)):
-        order = conv_depthwise.pack_channels
-        constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
-        return conv_depthwise.conv2d_depthwise(p, conv_depthwise.default_schedule(p)), constants, "depthwise"
-    if p.dtype == "int8" and spec.dot == "amx":
-        walk = conv_amx.walk_of(p)
-        matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
-        constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
-        return conv_amx.conv2d_amx(p, conv_amx.default_schedule(p)), constants, "amx"
-    schedule = conv_direct.default_schedule(p)
-    block = schedule.vectors * 16
-    matrix = weight_matrix(p, conv_direct.walk_of(p, schedule.vectors), weight, block, conv_direct.step_of(p))
-    constants = [pack_direct(matrix, conv_direct.step_of(p)), pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
-    return conv_direct.conv2d_direct(p, schedule), constants, "vnni" if p.dtype == "int8" else "fma"
+    operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])
+    return ctx.emit(kernel.func, operands, layout, call.op.name, kernel.family, problem.multiply_adds)
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

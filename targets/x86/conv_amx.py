@@ -73,7 +73,7 @@ def _body(p, s):
     residual = argument("residual", out_elements, "uint8") if e.residual else None
     out = argument("out", out_elements, "uint8" if e.out_dtype == "int8" else e.out_dtype)
     source = emit_stage(p, walk, data)
-    k = _Kernel(p, walk, steps, source, weights, bias, Operands(out, multiplier, residual))
+    k = _Kernel(p, walk, steps, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = walk.images * walk.rows * _units(walk)
     chunks, blocks = -(-units // s.units), -(-p.out_blocks // 2)
     with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:

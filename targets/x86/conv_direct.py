@@ -78,7 +78,7 @@ def _body(p, s):
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
     source = emit_stage(p, walk, data)
-    k = _Kernel(p, s, walk, steps, source, weights, bias, Operands(out, multiplier, residual))
+    k = _Kernel(p, s, walk, steps, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = walk.images * walk.rows * k.per_line
     chunks = -(-units // s.units)
     with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:

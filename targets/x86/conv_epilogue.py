@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .conv_problem import STORED_OFFSET, Epilogue
-from .intrinsics import bind, fence, load, pack_bytes, part, round_to_int, splat, store
+from .intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Operands:
-    """Buffers of the epilogue; multiplier and residual may be None."""
+    """Buffers of the epilogue; multiplier and residual may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: object
     multiplier: object
     residual: object
+    lanes: int = 16
 
 
 def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
@@ -43,6 +44,22 @@ def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int
     items = [(r, v) for r in range(len(rows)) for v in range(vectors)]
     for start in range(0, len(items), 4):
         _pack_group(e, operands, rows, channel, accumulator, items[start : start + 4])
+
+
+def emit_depthwise_bytes(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
+    """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels (`interleave_bytes`): writes `channels`
+    bytes of each row. float32 output and residual are not for this order: see `supports_depthwise`."""
+    for r, row in enumerate(rows):
+        scaled = [tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16) for v in range(4)]
+        words = [bind(round_to_int(x)) for x in scaled]
+        packed = bind(_clip_bytes(e, pack_interleaved(words, e.out_zero_point + STORED_OFFSET)))
+        for offset, size in _pieces(max(1, channels // 16)):
+            store(operands.out, row.index + channel + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
+
+
+def supports_depthwise(e: Epilogue) -> bool:
+    """Whether the interleaved order of the depthwise kernel can serve this epilogue; otherwise the general kernels take the convolution."""
+    return e.out_dtype == "int8" and not e.residual
 
 
 def _pack_group(e, operands, rows, channel, accumulator, group):
@@ -60,7 +77,7 @@ def _pack_group(e, operands, rows, channel, accumulator, group):
         with _guard(rows[r]):
             at = rows[r].index + channel + group[lanes[0]][1] * 16
             for offset, size in _pieces(len(lanes)):
-                store(operands.out, at + offset * 16, part(packed, (lanes[0] + offset) * 16, size * 16))
+                store(operands.out, at + offset * 16, part(packed, (lanes[0] + offset) * 16, min(size * 16, operands.lanes * size)))
 
 
 def _pieces(vectors):

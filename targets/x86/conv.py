@@ -1,0 +1,64 @@
+"""Which kernel takes a convolution or linear layer, with its analytical schedule and its packed constants."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import conv_amx, conv_depthwise, conv_direct
+from .conv_epilogue import supports_depthwise
+from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, weight_matrix
+from .conv_problem import ConvProblem
+from .intrinsics import TILE_ROWS, tile_config
+
+
+@dataclass(frozen=True)
+class ConvKernel:
+    """family: "amx", "vnni", "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output."""
+
+    family: str
+    func: object
+    constants: list[np.ndarray]
+    schedule: object
+
+
+def family_of(p: ConvProblem, dot: str) -> str:
+    """dot: the target's int8 dot product, "amx" or "vnni"."""
+    if p.depthwise and (p.dtype == "float32" or supports_depthwise(p.epilogue)):
+        return "depthwise"
+    if p.dtype == "float32":
+        return "fma"
+    return dot
+
+
+def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None) -> ConvKernel:
+    """weight: OIHW, s8 or float32. bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier: float32 or None.
+    schedule: of the kernel family; None for the analytical default."""
+    family = family_of(p, dot)
+    if p.dtype == "int8":
+        bias = fold_bias(p, weight, bias)
+    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "fma": _direct}[family]
+    func, constants, schedule = build(p, weight, bias, multiplier, schedule)
+    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule)
+
+
+def _depthwise(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_depthwise.default_schedule(p)
+    order = conv_depthwise.pack_channels
+    constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
+    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule
+
+
+def _amx(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_amx.default_schedule(p)
+    walk = conv_amx.walk_of(p)
+    matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
+    constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
+    return conv_amx.conv2d_amx(p, schedule), constants, schedule
+
+
+def _direct(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_direct.default_schedule(p)
+    step, block = conv_direct.step_of(p), schedule.vectors * 16
+    matrix = weight_matrix(p, conv_direct.walk_of(p, schedule.vectors), weight, block, step)
+    constants = [pack_direct(matrix, step), pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
+    return conv_direct.conv2d_direct(p, schedule), constants, schedule

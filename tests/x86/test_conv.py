@@ -1,0 +1,97 @@
+"""Every convolution kernel equals plain NumPy: byte for byte in int8, to rounding in float32."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from octet.targets import detect, registry
+from octet.targets.x86.conv import conv_kernel, family_of
+
+_spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
+harness = sys.modules["conv_harness"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(harness)
+problem = harness.problem
+
+TARGETS = [registry.find(name) for name in ("amx", "avx512vnni")]
+
+
+def check(p, spec, seed=0):
+    missing = detect.missing(spec.features)
+    if missing:
+        pytest.skip(f"this CPU lacks {', '.join(missing)}")
+    data, weight, bias, multiplier, residual = harness.arguments(p, seed)
+    kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
+    got = harness.run(p, kernel.func, kernel.constants, data, residual, spec.mcpu)
+    want = harness.expected(p, data, weight, bias, multiplier, residual)
+    if p.epilogue.out_dtype == "int8" or p.dtype == "int8":
+        np.testing.assert_array_equal(got, want)
+    else:  # sums of up to a few thousand float32 products in another order
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * max(1.0, np.abs(want).max()) * np.sqrt(weight[0].size))
+
+
+CASES = {
+    "few channels": problem(7, 9, 5, 3),
+    "pointwise": problem(64, 8, 64),
+    "stride 2, uneven pads": problem(20, 5, 33, 3, 2, (1, 0, 2, 1)),
+    "first layer": problem(3, 17, 24, 7, 2),
+    "groups": problem(40, 3, 48, 3, groups=2),
+    "many groups": problem(48, 5, 96, 3, groups=48),
+    "groups that no block holds": problem(15, 4, 21, 3, groups=3),
+    "dilation and residual": problem(16, 10, 16, 3, dilation=2, padding=(2, 2, 2, 2), residual=True),
+    "stride 3 without padding": problem(24, 11, 40, 3, 3, (0, 0, 0, 0)),
+    "batch, residual, clip": problem(64, 7, 80, 3, residual=True, batch=3, clip=(-7, 100)),
+    "one row": problem(33, (1, 29), 17, (1, 5)),
+    "linear": problem(100, 1, 10, batch=5),
+    "linear, one sample": problem(100, 1, 200),
+    "depthwise": problem(33, 7, 33, 3, 2, groups=33),
+    "depthwise 5 x 5": problem(80, 9, 80, 5, groups=80),
+    "depthwise dilated": problem(130, 8, 130, 3, dilation=2, padding=(2, 2, 2, 2), groups=130),
+    "depthwise 1 x 1": problem(20, 5, 20, 1, groups=20),
+    "depthwise, batch, clip": problem(64, 9, 64, 3, groups=64, batch=2, clip=(-100, 90)),
+    "depthwise with residual": problem(32, 6, 32, 3, groups=32, residual=True),
+    "to float": problem(100, 3, 10, 3, out_dtype="float32"),
+}
+
+
+@pytest.mark.parametrize("spec", TARGETS, ids=lambda s: s.name)
+@pytest.mark.parametrize("name", CASES)
+def test_int8_equals_numpy(name, spec):
+    check(CASES[name], spec)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "to float"])
+def test_float32_equals_numpy(name):
+    p = CASES[name]
+    clip = (-1.0, np.inf) if p.epilogue.clip_max == 100 else (-np.inf, np.inf)
+    size = (p.height, p.width)
+    check(problem(p.channels, size, p.out_channels, p.kernel, p.strides[0], p.padding, p.groups, p.batch, "float32", p.dilation[0], p.epilogue.residual, clip=clip), TARGETS[1])
+
+
+@st.composite
+def problems(draw):
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    kernel = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+    dilation = draw(st.integers(1, 2))
+    padding = tuple(draw(st.integers(0, 2)) for _ in range(4))
+    size = tuple(draw(st.integers(dilation * (k - 1) + 1, 12)) for k in kernel)
+    return problem(groups * draw(st.integers(1, 40)), size, groups * draw(st.integers(1, 40)), kernel, draw(st.integers(1, 3)), padding, groups,
+                   draw(st.integers(1, 2)), dilation=dilation, residual=draw(st.booleans()), zero_point=draw(st.integers(-128, 127)))
+
+
+@pytest.mark.parametrize("spec", TARGETS, ids=lambda s: s.name)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(p=problems(), seed=st.integers(0, 9))
+def test_int8_equals_numpy_for_any_shape(spec, p, seed):
+    check(p, spec, seed)
+
+
+def test_the_target_decides_the_family():
+    depthwise = problem(32, 6, 32, 3, groups=32)
+    assert family_of(depthwise, "amx") == "depthwise"
+    assert family_of(problem(32, 6, 32, 3, groups=32, residual=True), "amx") == "amx"
+    assert family_of(problem(32, 6, 32, 3), "vnni") == "vnni"
+    assert family_of(problem(32, 6, 32, 3, dtype="float32"), "amx") == "fma"
