@@ -1,0 +1,53 @@
+"""Files stay small, every pass has a test, and the documents name what exists."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("passes", "targets", "tuning", "tools", "tests", "examples")
+MOST_LINES = 300
+SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_size_and_name(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines; split it by job"
+    assert path.stem not in ("utils", "util", "helpers", "common", "misc"), "name a file after its job"
+
+
+def passes():
+    """Classes with `__call__(self, mod)` in a file of passes/: (file, class name)."""
+    for path in sorted((ROOT / "passes").rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+                call = methods.get("__call__")
+                if call is not None and [argument.arg for argument in call.args.args[:2]] == ["self", "mod"]:
+                    yield path, node.name
+
+
+@pytest.mark.parametrize(("path", "name"), list(passes()), ids=lambda value: value if isinstance(value, str) else value.stem)
+def test_every_pass_has_a_test(path, name):
+    used = re.compile(rf"\b{name}\b")
+    assert any(used.search(test.read_text()) for test in (ROOT / "tests").rglob("test_*.py")), f"no test names the pass {name} of {path.relative_to(ROOT)}"
+
+
+def test_documents_link_to_files_that_exist():
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_nothing_committed_is_a_build_product_or_large():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        assert path.suffix not in (".so", ".pyc", ".whl", ".octet"), name
+        assert not path.exists() or path.stat().st_size < 2_000_000, name
