@@ -19,7 +19,7 @@ from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.package import Package, failed_outputs, selftest_of
 from ..targets.runtime import Session
-from .data import check_samples, read_samples
+from ..targets.samples import load_samples
 from .inputs import random_inputs
 from .sessions import executor
 
@@ -30,13 +30,11 @@ NO_TUNING = "this version has no tuning sessions, its kernels use analytical sch
 def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, progress=None) -> Quantized:
     """Post-training quantization: the QDQ hub of a network.
 
-    samples: calibration data, a path of an .npz or {input name: array [N, ...] in the input's dtype}; a few hundred are plenty.
+    samples: calibration data, a path of an .npz, {input name: array [N, ...]}, or an iterable of such dictionaries (streamed); a few hundred are plenty.
     progress: called with (samples done, samples in all). Raises DataError when the samples do not fit the model."""
     if isinstance(samples, (str, Path)):
-        arrays, _ = read_samples(samples, model.inputs)
-    else:
-        arrays = check_samples({name: np.asarray(value) for name, value in samples.items() if name != "labels"}, model.inputs, "samples")
-    return _quantize(canonicalize(model), arrays, recipe, executor_factory=partial(executor, threads=threads), progress=progress)
+        samples = load_samples(samples, model)
+    return _quantize(canonicalize(model), samples, recipe, executor_factory=partial(executor, threads=threads), progress=progress)
 
 
 def compile(quantized: Quantized, targets=("native",), trials: int = 0, phase=lambda name: None) -> Package:

@@ -64,7 +64,7 @@ def _feed(session, calib):
 
     if calib is None:
         return random_inputs(session.inputs)
-    arrays, _ = read_samples(calib, session.inputs)
+    arrays, _ = read_samples(calib, session)
     return {name: _first(array, session.batch) for name, array in arrays.items()}
 
 
@@ -86,6 +86,6 @@ def _others(options, session, feed, precision):
         from .peers import chosen, runners
 
         names = chosen(options.against)
-        samples, _ = read_samples(options.calib, session.inputs)
+        samples, _ = read_samples(options.calib, session)
         others |= runners(names, options.onnx_path, samples, feed, session.threads)
     return others

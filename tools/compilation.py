@@ -49,7 +49,7 @@ def compile_to_package(request: Request) -> dict:
     with phases() as phase:
         phase("import")
         model = api.load_onnx(request.model, request.batch)
-        samples, _ = read_samples(request.calib, model.inputs)
+        samples, _ = read_samples(request.calib, model)
         validation = _validation(request, metric, model)
         phase("calibrate")
         quantized = api.quantize(model, samples, recipe, threads=request.threads, progress=phase.to)
@@ -66,7 +66,7 @@ def compile_to_package(request: Request) -> dict:
 def _validation(request, metric, model):
     if request.validate is None:
         return None
-    arrays, labels = read_samples(request.validate, model.inputs)
+    arrays, labels = read_samples(request.validate, model)
     return arrays, check_labels(metric, labels, len(next(iter(arrays.values()))), model.outputs, request.validate)
 
 

@@ -25,7 +25,7 @@ def evaluate(model, data, metric, threads, batch, json_path):
     check_json(json_path)
     chosen = find_metric(metric)
     session, precision = open_model(model, threads, batch)
-    arrays, labels = read_samples(data, session.inputs)
+    arrays, labels = read_samples(data, session)
     count = len(next(iter(arrays.values())))
     labels = check_labels(chosen, labels, count, session.outputs, data)
     start = time.perf_counter()

@@ -34,7 +34,7 @@ def quantize(model, calib, output, batch, threads, **recipe):
     with phases() as phase:
         phase("import")
         network = load_onnx(model, batch)
-        samples, _ = read_samples(calib, network.inputs)
+        samples, _ = read_samples(calib, network)
         phase("calibrate")
         quantized = quantize_model(network, samples, made, threads=threads, progress=phase.to)
         phase("export")

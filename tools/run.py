@@ -27,7 +27,7 @@ def run(package, input_path, output_path, threads):
 
     check_writable(output_path)
     session = load(package, threads=threads)
-    arrays, _ = read_samples(input_path, session.inputs)
+    arrays, _ = read_samples(input_path, session)
     count = len(next(iter(arrays.values())))
     with progress("run", count) as advance:
         outputs = run_samples(session, arrays, advance)

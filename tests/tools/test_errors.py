@@ -1,0 +1,61 @@
+import click
+import pytest
+from click.testing import CliRunner
+
+from octet.targets.errors import AccuracyError, DataError
+from octet.tools.errors import Command, Group
+
+
+def group_of(error):
+    @click.group(cls=Group)
+    def main():
+        pass
+
+    @main.command()
+    @click.option("--count", type=click.IntRange(min=1))
+    def work(count):
+        if error is not None:
+            raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (DataError("calib.npz: holds no samples"), 2, "octet: error: calib.npz: holds no samples"),
+        (DataError("two\nlines"), 2, "octet: error: two lines"),
+        (AccuracyError("missed"), 3, "octet: accuracy: missed"),
+        (KeyError("x"), 1, "octet: bug: KeyError: 'x'; run again with OCTET_DEBUG=1 and report the traceback"),
+        (KeyboardInterrupt(), 130, "octet: interrupted: nothing was written"),
+    ],
+)
+def test_status_and_line(error, status, line):
+    result = CliRunner().invoke(group_of(error), ["work"])
+    assert result.exit_code == status
+    assert result.stderr.lstrip("\n") == line + "\n"  # click ends the line of a ^C first
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["work", "--nonsense"], ["work", "--count", "0"], ["work", "extra"]])
+def test_usage_errors_are_one_line(arguments):
+    result = CliRunner().invoke(group_of(None), arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("octet: error: ") and result.stderr.count("\n") == 1
+
+
+def test_done_and_help_are_zero():
+    assert CliRunner().invoke(group_of(None), ["work"]).exit_code == 0
+    assert CliRunner().invoke(group_of(None), ["--help"]).exit_code == 0
+
+
+def test_a_command_returns_its_status():
+    @click.command(cls=Command)
+    def main():
+        return 3
+
+    assert CliRunner().invoke(main, []).exit_code == 3
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("OCTET_DEBUG", "1")
+    assert "Traceback" in CliRunner().invoke(group_of(KeyError("x")), ["work"]).stderr

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from octet.targets.errors import DataError, OctetError
+from octet.tools.evaluation import check_labels, find_metric
+from octet.tools.metrics import METRICS
+
+SCORES = np.array([[0.1, 0.7, 0.2], [0.9, 0.0, 0.1], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]], np.float32)
+
+
+def test_top1():
+    assert METRICS["top1"].score(SCORES, np.array([1, 0, 0, 2])) == 0.5
+
+
+def test_top5_of_fewer_classes_is_one():
+    assert METRICS["top5"].score(SCORES, np.array([2, 2, 1, 0])) == 1.0
+
+
+def test_top5():
+    scores = np.tile(np.arange(10.0), (2, 1))
+    assert METRICS["top5"].score(scores, np.array([5, 4])) == 0.5
+
+
+def test_labels_as_a_column_and_class_indices_as_output():
+    assert METRICS["top1"].score(SCORES[:, :, None, None], np.array([[1], [0], [2], [1]])) == 1.0
+    assert METRICS["top1"].score(np.array([3, 1]), np.array([3, 2])) == 0.5
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32)))
+def test_mse_and_cosine_of_itself(x):
+    assert METRICS["mse"].score(x, x) == 0.0
+    assert METRICS["cosine"].score(x, x) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_mse_and_cosine():
+    a, b = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 2.0], [1.0, 0.0]])
+    assert METRICS["mse"].score(a, b) == (1 + 4 + 1 + 0) / 4
+    assert METRICS["cosine"].score(a, b) == 0.0
+
+
+def test_drop_is_relative_to_fp32_and_knows_the_direction():
+    assert METRICS["top1"].drop(0.8, 0.76) == pytest.approx(0.05)
+    assert METRICS["top1"].drop(0.8, 0.84) == pytest.approx(-0.05)
+    assert METRICS["mse"].drop(0.5, 0.6) == pytest.approx(0.2)
+    assert METRICS["mse"].drop(0.0, 0.25) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "said"),
+    [
+        ("top1", np.array([0, 1, 2]), "needs 4 integers"),
+        ("top1", np.zeros(4), "needs 4 integers"),
+        ("top1", np.array([0, 1, 2, 3]), "the model has 3 classes"),
+        ("top1", np.array([0, 1, 2, -1]), "labels go from -1"),
+        ("mse", np.zeros((4, 2)), "needs the output's shape [4, 3]"),
+        ("top1", None, "holds no labels"),
+    ],
+)
+def test_labels_that_do_not_fit(metric, labels, said):
+    class Output:
+        shape = (1, 3)
+
+    with pytest.raises(DataError) as error:
+        check_labels(find_metric(metric), labels, 4, [Output], "val.npz")
+    assert said in str(error.value) and "val.npz" in str(error.value)
+
+
+def test_unknown_metric():
+    with pytest.raises(OctetError, match="top1, top5, mse, cosine"):
+        find_metric("f1")
