@@ -29,7 +29,7 @@ def _convert(graph, call, var):
         out = _pool(graph, call)
     else:
         return None
-    return relax.op.reshape(graph.emit(out), shape_of(var))
+    return relax.op.reshape(graph.emit(out, like=var), shape_of(var))
 
 
 def _conv(graph, call):

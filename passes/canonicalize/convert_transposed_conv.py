@@ -42,7 +42,7 @@ def _convert(graph, call, var):
         return out
     top, left = (max(-p, 0) for p in wanted[:2])
     height, width = shape_of(var)[2:]
-    return relax.op.strided_slice(graph.emit(out), [2, 3], [top, left], [top + height, left + width])
+    return relax.op.strided_slice(graph.emit(out, like=var), [2, 3], [top, left], [top + height, left + width])
 
 
 def _flip(weight, groups):

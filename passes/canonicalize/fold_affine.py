@@ -63,6 +63,7 @@ def _scale_layer(graph, x, value, var):
         return None
     scaled = relax.const(weight * (scale.reshape(-1, 1, 1, 1) if is_conv else scale))
     new = Call(layer.op, [layer.args[0], scaled], layer.attrs, layer.ty_args)
+    layer_var = graph.emit(new, like=layer_var)
     if shift is None:
-        return new
-    return relax.op.add(graph.emit(new, like=layer_var), relax.const((shift * scale).reshape([1, -1, 1, 1] if is_conv else [-1])))
+        return layer_var
+    return relax.op.add(layer_var, relax.const((shift * scale).reshape([1, -1, 1, 1] if is_conv else [-1])))

@@ -46,7 +46,7 @@ def _fold(graph, call, var):
         return new
     term = weight * _spread(shift, weight, columns, is_conv)
     term = term.sum(axis=(1, 2, 3), dtype="float64").reshape(1, -1, 1, 1) if is_conv else term.sum(axis=0, dtype="float64")
-    return relax.op.add(graph.emit(new), relax.const(term.astype("float32")))
+    return relax.op.add(graph.emit(new, like=var), relax.const(term.astype("float32")))
 
 
 def _operand(graph, x, name, axis):

@@ -6,7 +6,7 @@ What a rule leaves without users is removed at the end.
 
 import numpy as np
 from tvm import relax
-from tvm.ir import Call, GenericConst, IRModule
+from tvm.ir import Call, GenericConst, IRModule, Op
 
 from .. import ops
 
@@ -14,12 +14,13 @@ from .. import ops
 class Graph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
 
-    def __init__(self, builder, uses):
-        self._builder = builder
+    def __init__(self, uses):
+        self._normalizer = relax.BlockBuilder()  # infers types; the bindings are ours, so that a variable keeps its name
         self._old_uses = uses
         self._uses = {}
         self._values = {}
         self._current = None
+        self._bindings = []
         self.notes = []
 
     def value(self, expr):
@@ -40,25 +41,27 @@ class Graph:
         """Whether the binding being rewritten is the only user of a variable."""
         return self._uses.get(var, 1) <= 1
 
-    def users(self, var) -> int:
-        """How many operands the original of the binding being rewritten is (model outputs count)."""
-        return self._old_uses.get(var, 0)
-
     def emit(self, expr, like=None):
-        """Binds an intermediate result, named after `like` (a variable) or else after the binding being rewritten."""
+        """Binds an intermediate result, named like another variable, or else after the binding being rewritten and the operator."""
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
-        name = (like if like is not None else self._current).name
-        var = self._builder.emit(expr, name_hint=name)
-        self._values[var] = self._builder.lookup_binding(var)
+        expr = self._normalizer.normalize(expr)
+        name = like.name if like is not None else f"{self._current.name}.{suffix_of(expr)}"
+        var = relax.DataflowVar(name, expr.ty)
+        self._bindings.append(relax.VarBinding(var, expr))
+        self._values[var] = expr
         return var
 
     def note(self, text):
         """Records what was not done and why."""
         self.notes.append(text)
 
-    def _finish(self, old, new):
-        new = self.emit(new, like=old)
+    def _step(self, old, value, rule):
+        self._current, first = old, len(self._bindings)
+        new = rule(self, value, old)
+        # Where the rule itself bound the operator that keeps the name, what it wraps around it gets a suffix.
+        taken = any(binding.var.name == old.name for binding in self._bindings[first:])
+        new = self.emit(value if new is None else new, like=None if taken else old)
         if isinstance(new, relax.Var):
             self._uses[new] = self._uses.get(new, 0) + self._old_uses.get(old, 0)
         return new
@@ -69,24 +72,15 @@ def rewrite(mod: IRModule, rule) -> IRModule:
 
     Notes of the rule are appended to the module's attribute "octet.notes".
     """
-    func = mod["main"]
-    block, output = func.body.blocks[0], func.body.body
-    builder, replaced = relax.BlockBuilder(), {}
-    graph = Graph(builder, _count_uses(block.bindings, output))
-    with builder.function("main", params=list(func.params), attrs=dict(func.attrs) if func.attrs else None):
-        with builder.dataflow():
-            result = output
-            for binding in block.bindings:
-                value = _substitute(binding.value, replaced)
-                if binding.var.same_as(output) and isinstance(value, relax.Tuple):
-                    result = value
-                    break
-                graph._current = binding.var
-                new = rule(graph, value, binding.var)
-                replaced[binding.var] = graph._finish(binding.var, value if new is None else new)
-            result = builder.emit_output(_substitute(result, replaced), name_hint=output.name)
-        builder.emit_func_output(result)
-    new = IRModule({**dict(mod.functions_items()), mod.get_global_var("main"): builder.get()["main"]}, attrs=mod.attrs)
+    block, output = mod["main"].body.blocks[0], mod["main"].body.body
+    graph, replaced, result = Graph(_count_uses(block.bindings, output)), {}, output
+    for binding in block.bindings:
+        value = _substitute(binding.value, replaced)
+        if binding.var.same_as(output) and isinstance(value, relax.Tuple):
+            result = value
+            break
+        replaced[binding.var] = graph._step(binding.var, value, rule)
+    new = _with_main(mod, graph, _substitute(result, replaced), output.name)
     new = relax.transform.DeadCodeElimination()(new)
     return new.with_attr("octet.notes", [*notes_of(mod), *graph.notes]) if graph.notes else new
 
@@ -94,6 +88,11 @@ def rewrite(mod: IRModule, rule) -> IRModule:
 def notes_of(mod: IRModule) -> list[str]:
     """What earlier passes recorded."""
     return [str(note) for note in mod.attrs["octet.notes"]] if mod.attrs and "octet.notes" in mod.attrs else []
+
+
+def suffix_of(expr) -> str:
+    """What is appended to the name of a node for a second variable that it needs."""
+    return expr.op.name.split(".")[-1] if isinstance(expr, Call) and isinstance(expr.op, Op) else "part"
 
 
 def constant(expr) -> np.ndarray | None:
@@ -109,6 +108,16 @@ def shape_of(expr) -> list[int]:
 def is_float(expr) -> bool:
     """Whether an expression is a float32 tensor."""
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"
+
+
+def _with_main(mod, graph, result, name):
+    func = mod["main"]
+    result = graph._normalizer.normalize(result)
+    output = relax.Var(name, result.ty)
+    block = relax.DataflowBlock([*graph._bindings, relax.VarBinding(output, result)])
+    main = relax.Function(func.params, relax.SeqExpr([block], output), result.ty, func.is_pure, func.attrs)
+    functions = {gvar: f for gvar, f in mod.functions_items() if gvar.name_hint != "main"}
+    return IRModule({**functions, mod.get_global_var("main"): main}, attrs=mod.attrs)
 
 
 def _substitute(expr, replaced):

@@ -34,7 +34,7 @@ def _lift(graph, value, var):
     if lifted is None:
         return None
     # A split stays a tuple of lifted parts; _field brings each down.
-    return lifted if isinstance(var.ty, relax.TupleType) else relax.op.reshape(graph.emit(lifted), shape_of(var))
+    return lifted if isinstance(var.ty, relax.TupleType) else relax.op.reshape(graph.emit(lifted, like=var), shape_of(var))
 
 
 def _lift_call(graph, call):
@@ -91,7 +91,7 @@ def _field(graph, value, var):
     split = graph.match(value.tuple_value, "relax.split")
     if split is None or len(shape_of(split.args[0])) == len(shape_of(var)):
         return None
-    return relax.op.reshape(graph.emit(value), shape_of(var))
+    return relax.op.reshape(graph.emit(value, like=var), shape_of(var))
 
 
 def _source(graph, x):

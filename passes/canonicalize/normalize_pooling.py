@@ -32,7 +32,7 @@ def _normalize(graph, call, var):
         if attrs.axis is None or sorted(int(a) % 4 for a in attrs.axis) != [2, 3]:
             return None
         mean = relax.op.mean(call.args[0], [2, 3], keepdims=True)
-        return mean if attrs.keepdims else relax.op.reshape(graph.emit(mean), shape[:2])
+        return mean if attrs.keepdims else relax.op.reshape(graph.emit(mean, like=var), shape[:2])
     padded = any(int(p) for p in attrs.padding)
     if not padded and [int(k) for k in attrs.pool_size] == shape[2:]:
         return relax.op.mean(call.args[0], [2, 3], keepdims=True)

@@ -47,7 +47,7 @@ def gelu(node):
     exact = node.op == "BiasGelu" or (node.op == "Gelu" and node.text("approximate", "none") == "none")
     x = node.inputs[0]
     if node.has(1):
-        x = node.emit(relax.op.add(x, node.inputs[1]))
+        x = node.emit(relax.op.add(x, node.inputs[1]), "bias")
     return ops.call("octet.unary", [x], kind="gelu" if exact else "gelu_tanh")
 
 
@@ -56,8 +56,8 @@ def swish(node):
     alpha, x = float(node.attrs.get("alpha", 1.0)), node.inputs[0]
     if alpha == 1.0:
         return ops.call("octet.unary", [x], kind="silu")
-    scaled = node.emit(relax.op.multiply(x, relax.const(np.float32(alpha))))
-    return relax.op.multiply(x, node.emit(ops.call("octet.unary", [scaled], kind="sigmoid")))
+    scaled = node.emit(relax.op.multiply(x, relax.const(np.float32(alpha))), "scaled")
+    return relax.op.multiply(x, node.emit(ops.call("octet.unary", [scaled], kind="sigmoid"), "sigmoid"))
 
 
 def clip(node):

@@ -28,7 +28,7 @@ def pad(node):
     x, cut = node.inputs[0], np.maximum(-width, 0)
     if cut.any():
         ends = [extent - int(c) for extent, c in zip(node.shape(0), cut[:, 1])]
-        x = node.emit(relax.op.strided_slice(x, list(range(rank)), [int(c) for c in cut[:, 0]], ends))
+        x = node.emit(relax.op.strided_slice(x, list(range(rank)), [int(c) for c in cut[:, 0]], ends), "cut")
     width = np.maximum(width, 0)
     return relax.op.nn.pad(x, [int(w) for w in width.reshape(-1)], fill, pad_mode=_PAD_MODES[node.text("mode", "constant")]) if width.any() else x
 
@@ -45,14 +45,14 @@ def gather(node):
     axis = node.attrs.get("axis", 0) % len(shape)
     if known is None:
         extent, zero = (relax.const(value, node.dtype(1)) for value in (shape[axis], 0))
-        negative = node.emit(relax.op.less(indices, zero))
-        indices = node.emit(relax.op.where(negative, node.emit(relax.op.add(indices, extent)), indices))
+        negative = node.emit(relax.op.less(indices, zero), "negative")
+        indices = node.emit(relax.op.where(negative, node.emit(relax.op.add(indices, extent), "wrapped"), indices), "indices")
         return relax.op.take(data, indices, axis, mode="clip")  # an index out of range must not read foreign memory
     known = np.where(known < 0, known + shape[axis], known)
     if known.size != 1 or known.ndim > 1:
         return relax.op.take(data, relax.const(known, str(known.dtype)), axis, mode="clip")
     start = int(known.reshape(-1)[0])
-    picked = node.emit(relax.op.strided_slice(data, [axis], [start], [start + 1]))
+    picked = node.emit(relax.op.strided_slice(data, [axis], [start], [start + 1]), "slice")
     return picked if known.ndim else relax.op.reshape(picked, shape[:axis] + shape[axis + 1 :])
 
 
@@ -67,7 +67,7 @@ def split(node):
     places = [int(p) for p in np.cumsum(sizes)]
     if node.outputs == 1:
         return node.inputs[0]
-    parts = node.emit(relax.op.split(node.inputs[0], places[:-1], axis))
+    parts = node.emit(relax.op.split(node.inputs[0], places[:-1], axis), "parts")
     return relax.Tuple([relax.TupleGetItem(parts, i) for i in range(node.outputs)])
 
 

@@ -67,8 +67,8 @@ def _with_bias(node, out, rank):
     if node.arrays[2] is not None:
         shaped = relax.const(node.arrays[2].reshape([1, -1] + [1] * rank))
     else:
-        shaped = node.emit(relax.op.reshape(bias, [1, -1] + [1] * rank))
-    return relax.op.add(node.emit(out), shaped)
+        shaped = node.emit(relax.op.reshape(bias, [1, -1] + [1] * rank), "shaped")
+    return node.emit(relax.op.add(node.emit(out), shaped), "bias")
 
 
 def _list(node, name, rank, default=1):

@@ -15,13 +15,13 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arrange, convolution, normalization, pooling
+from . import activations, arrange, convolution, dense, normalization, pooling
 from .checks import describe
 from .fold import can_fold, fold, shape_slice
 from .node import Node
 from .read import first_line
 
-_OURS = activations.CONVERTERS | arrange.CONVERTERS | convolution.CONVERTERS | normalization.CONVERTERS | pooling.CONVERTERS
+_OURS = activations.CONVERTERS | arrange.CONVERTERS | convolution.CONVERTERS | dense.CONVERTERS | normalization.CONVERTERS | pooling.CONVERTERS
 _REFUSED_FLOATS = ("float16", "float64", "bfloat16")
 
 

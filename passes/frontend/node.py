@@ -22,9 +22,9 @@ class Node:
     opset: int
     outputs: int
 
-    def emit(self, expr):
-        """Binds an intermediate value."""
-        return self.builder.emit(expr, name_hint=self.name)
+    def emit(self, expr, suffix=""):
+        """Binds an intermediate value, named after the node; a second one needs a suffix, as the builder would number it."""
+        return self.builder.emit(expr, name_hint=f"{self.name}.{suffix}" if suffix else self.name)
 
     def shape(self, index: int) -> list[int]:
         """The static shape of an input."""
