@@ -84,8 +84,10 @@ class Context:
             expr = relax.const((array.astype(np.int16) + 128).astype(layout.storage))
         return Value(expr, layout)
 
-    def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0) -> Value:
-        """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`."""
+    def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0,
+             workspace: tuple[int, str] = (0, "uint8")) -> Value:
+        """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
+        macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none."""
         args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
         attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": layout.dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
@@ -94,8 +96,11 @@ class Context:
         for key, value in attrs.items():
             func = func.with_attr(key, value)
         var = self.builder.add_func(func, name)
-        call = relax.call_tir(var, args, relax.TensorType(layout.physical_shape, layout.storage))
-        return Value(self.builder.emit(call), layout)
+        result = relax.TensorType(layout.physical_shape, layout.storage)
+        if workspace[0] == 0:
+            return Value(self.builder.emit(relax.call_tir(var, args, result)), layout)
+        both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]))
+        return Value(self.builder.emit(relax.TupleGetItem(both, 0)), layout)
 
 
 def _bytes(expr):

@@ -51,7 +51,7 @@ def _emit(call, ctx, data, weight, problem, layout):
     kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier)
     residual = _residual(call)
     operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])
-    return ctx.emit(kernel.func, operands, layout, call.op.name, kernel.family, problem.multiply_adds)
+    return ctx.emit(kernel.func, operands, layout, call.op.name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage))
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

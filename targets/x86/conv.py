@@ -8,17 +8,20 @@ from . import conv_amx, conv_depthwise, conv_direct
 from .conv_epilogue import supports_depthwise
 from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, weight_matrix
 from .conv_problem import ConvProblem
+from .conv_stage import stage_elements
 from .intrinsics import TILE_ROWS, tile_config
 
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """family: "amx", "vnni", "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output."""
+    """family: "amx", "vnni", "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
+    workspace: elements, of the data's storage type, of its last argument; 0 if it takes none."""
 
     family: str
     func: object
     constants: list[np.ndarray]
     schedule: object
+    workspace: int
 
 
 def family_of(p: ConvProblem, dot: str) -> str:
@@ -37,15 +40,15 @@ def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, 
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
     build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "fma": _direct}[family]
-    func, constants, schedule = build(p, weight, bias, multiplier, schedule)
-    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule)
+    func, constants, schedule, walk = build(p, weight, bias, multiplier, schedule)
+    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, stage_elements(p, walk))
 
 
 def _depthwise(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_depthwise.default_schedule(p)
     order = conv_depthwise.pack_channels
     constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
-    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule
+    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, conv_depthwise.walk_of(p)
 
 
 def _amx(p, weight, bias, multiplier, schedule):
@@ -53,12 +56,13 @@ def _amx(p, weight, bias, multiplier, schedule):
     walk = conv_amx.walk_of(p)
     matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
     constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
-    return conv_amx.conv2d_amx(p, schedule), constants, schedule
+    return conv_amx.conv2d_amx(p, schedule), constants, schedule, walk
 
 
 def _direct(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_direct.default_schedule(p)
     step, block = conv_direct.step_of(p), schedule.vectors * 16
-    matrix = weight_matrix(p, conv_direct.walk_of(p, schedule.vectors), weight, block, step)
+    walk = conv_direct.walk_of(p, schedule.vectors)
+    matrix = weight_matrix(p, walk, weight, block, step)
     constants = [pack_direct(matrix, step), pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
-    return conv_direct.conv2d_direct(p, schedule), constants, schedule
+    return conv_direct.conv2d_direct(p, schedule), constants, schedule, walk

@@ -57,7 +57,7 @@ def steps_of(walk: Walk) -> int:
 
 
 def conv2d_amx(p: ConvProblem, s: AmxSchedule):
-    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], [multiplier f32[]], [residual u8[]], out)."""
+    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], [multiplier f32[]], [residual u8[]], out, [stage u8[]])."""
     return emit_kernel(p.name + "_amx", lambda: _body(p, s))
 
 
@@ -78,7 +78,7 @@ def _body(p, s):
     chunks, blocks = -(-units // s.units), -(-p.out_blocks // 2)
     with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:
         effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
-        sums = T.alloc_buffer((4 * 256,), "int32")
+        sums = T.alloc_buffer((4 * 256,), "int32", annotations={"disable_lower_builtin": True})  # on the stack
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
         first = bind(chunk * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)

@@ -70,7 +70,7 @@ def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
 
 
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 

@@ -60,7 +60,7 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
 
 
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: _body(p, s))
 
 

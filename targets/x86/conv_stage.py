@@ -6,19 +6,23 @@ from tvm.tirx.script import builder as T
 from .conv_problem import STORED_OFFSET, ConvProblem
 from .conv_walk import Walk
 from .intrinsics import load, splat, store
+from .kernel import argument
 from .layout import SLACK
 
 
 def stage_elements(p: ConvProblem, walk: Walk) -> int:
-    return p.batch * walk.stage.image(p.data_stride) + SLACK
+    """Elements of the kernel's workspace; 0 where it reads its input directly."""
+    return p.batch * walk.stage.image(p.data_stride) + SLACK if walk.stage is not None else 0
 
 
 def emit_stage(p: ConvProblem, walk: Walk, data):
-    """Emits the copy (parallel over rows) and returns the staged buffer; without a stage returns `data`."""
+    """Declares the kernel's last argument, the workspace, and emits the copy into it (parallel over rows); returns the buffer to read from.
+
+    The workspace comes from the caller's arena: TVM's own pool maps and unmaps pages on every run."""
     stage, channels = walk.stage, p.data_stride
     if stage is None:
         return data
-    buffer = T.alloc_buffer((stage_elements(p, walk),), data.dtype)
+    buffer = argument("stage", stage_elements(p, walk), data.dtype)
     fill = p.data_zero_point + STORED_OFFSET if p.dtype == "int8" else 0.0
     strides = (p.strides if stage.phases != (1, 1) or walk.pitch != 0 else (1, 1))
     top, left = p.padding[:2]

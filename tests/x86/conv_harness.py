@@ -64,16 +64,17 @@ def expected(p: ConvProblem, data, weight, bias, multiplier, residual):
     return np.clip(np.rint(scaled).astype(np.int64) + e.out_zero_point, e.clip_min, e.clip_max).astype(np.int8)
 
 
-def run(p: ConvProblem, func, constants, data, residual, mcpu):
+def run(p: ConvProblem, kernel, data, residual, mcpu):
     """The kernel's output as a logical array; asserts that nothing behind the last pixel was written."""
     junk = 77 if p.dtype == "int8" else np.nan
-    library = tvm.compile(func, target=tvm.target.Target({"kind": "llvm", "mcpu": mcpu}))
+    library = tvm.compile(kernel.func, target=tvm.target.Target({"kind": "llvm", "mcpu": mcpu}))
     pixels = p.batch * p.out_height * p.out_width
     out = np.full(pixels * p.out_stride + SLACK, GUARD, np.uint8 if p.epilogue.out_dtype == "int8" else np.float32)
-    arrays = [pack(data, junk), *constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]
-    tensors = [tvm.runtime.tensor(array) for array in arrays]
-    library[str(func.attrs["global_symbol"])](*tensors)
-    got = tensors[-1].numpy()
+    arrays = [pack(data, junk), *kernel.constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]
+    stage = [np.full(kernel.workspace, junk, arrays[0].dtype)] if kernel.workspace else []
+    tensors = [tvm.runtime.tensor(array) for array in arrays + stage]
+    library[str(kernel.func.attrs["global_symbol"])](*tensors)
+    got = tensors[len(arrays) - 1].numpy()
     assert (got[pixels * p.out_stride :] == GUARD).all(), "the kernel wrote behind its output"
     logical = got[: pixels * p.out_stride].reshape(p.batch, p.out_height, p.out_width, p.out_stride)[..., : p.out_channels].transpose(0, 3, 1, 2)
     return (logical.astype(np.int16) - 128).astype(np.int8) if p.epilogue.out_dtype == "int8" else logical

@@ -25,7 +25,7 @@ def check(p, spec, seed=0):
         pytest.skip(f"this CPU lacks {', '.join(missing)}")
     data, weight, bias, multiplier, residual = harness.arguments(p, seed)
     kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
-    got = harness.run(p, kernel.func, kernel.constants, data, residual, spec.mcpu)
+    got = harness.run(p, kernel, data, residual, spec.mcpu)
     want = harness.expected(p, data, weight, bias, multiplier, residual)
     if p.epilogue.out_dtype == "int8" or p.dtype == "int8":
         np.testing.assert_array_equal(got, want)

@@ -1,0 +1,15 @@
+"""octet.statistics -> the summary kernel, on the layout that the tensor has: calibration never reformats."""
+
+from ...targets.x86.statistics import HEADER, SummaryProblem, summary
+from .. import ops
+
+assert HEADER == ops.SUMMARY_HEADER
+
+
+def statistics(call, ctx):
+    data = ctx.value(call.args[0])
+    problem = SummaryProblem(data.layout, ops.attrs_of(call)["samples"])
+    return ctx.emit(summary(problem), [data], problem.result, call.op.name, "statistics")
+
+
+RULES = {"octet.statistics": statistics}
