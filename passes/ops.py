@@ -5,6 +5,7 @@ arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s, with rne = round
 
 =====================  ==========================================================================================
 octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/spec.py
+octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see targets/x86/statistics.py. attrs: samples
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32: (data, weight, bias[, residual])
@@ -43,6 +44,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Op, make_node
 
+SUMMARY_HEADER = 256  # elements in front of the samples: HEADER in targets/x86/statistics.py
 _SAME = ("octet.observe", "octet.unary", "octet.table", "octet.requantize")
 
 
@@ -102,7 +104,12 @@ def _infer_interleave(call, _):
     return relax.TensorType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], call.args[0].ty.dtype)
 
 
+def _infer_statistics(call, _):
+    return relax.TensorType([SUMMARY_HEADER + attrs_of(call)["samples"]], "float32")
+
+
 _INFER = {name: _infer_same for name in _SAME} | {
+    "octet.statistics": _infer_statistics,
     "octet.conv2d": _infer_conv2d,
     "octet.dense": _infer_dense,
     "octet.matmul": _infer_matmul,

@@ -15,7 +15,7 @@ class Recipe:
     calibrator "percentile". activations: "affine" or "symmetric". weights: "per-channel" or "per-tensor".
     float_operators: names of operators (as in `Quantized.decisions`) to leave in float."""
 
-    calibrator: str = "max"
+    calibrator: str = "mse"
     percentile: float = 99.99
     activations: str = "affine"
     weights: str = "per-channel"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -9,9 +10,13 @@ from tvm import IRModule, relax
 
 from octet.targets.errors import DataError
 
-from ..ops import attrs_of, is_op
+from ..ops import SUMMARY_HEADER, attrs_of, call, is_op
+from .accumulate import Accumulator, NonFinite
 from .replace import replace_observers
 from .statistics import Statistics
+
+
+SAMPLES = 2048  # values per tensor and sample that go into its histogram; its range is always of all values
 
 
 class Executor(Protocol):
@@ -45,8 +50,11 @@ class Edge:
 
 def edges_of(mod: IRModule) -> list[Edge]:
     """All observed tensors of an annotated module, in program order."""
-    values = [b.value for block in mod["main"].body.blocks for b in block.bindings]
-    return [edge_of(v) for v in values if is_op(v, "octet.observe")]
+    return [edge_of(value) for value in _values(mod) if is_op(value, "octet.observe")]
+
+
+def _values(mod):
+    return [binding.value for block in mod["main"].body.blocks for binding in block.bindings]
 
 
 def edge_of(observe) -> Edge:
@@ -54,46 +62,86 @@ def edge_of(observe) -> Edge:
     return Edge(**attrs | {"source": bool(attrs["source"])})
 
 
-def measurable(mod: IRModule) -> tuple[IRModule, list[Edge]]:
-    """(the fp32 network that returns the tensors to be measured, those tensors). What only led to the old results is dropped."""
+def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
+    """(the fp32 network that returns the tensors to be measured, or octet.statistics of them; those tensors).
+    What only led to the old results is dropped."""
     found = []
 
     def keep(builder, observe, x):
         edge = edge_of(observe)
         if edge.measured:
-            found.append((edge, x))
+            found.append((edge, builder.emit(call("octet.statistics", [x], samples=_samples(mod, x))) if summaries else x))
         return x
 
     collecting = replace_observers(mod, keep, outputs=lambda _: [x for _, x in found])
     return relax.transform.DeadCodeElimination()(collecting), [edge for edge, _ in found]
 
 
-def collect(mod: IRModule, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], executor_factory: ExecutorFactory,
-            measure: Callable[[Statistics, np.ndarray, int], None] | None = None,
-            progress: Callable[[int, int | None], None] | None = None) -> dict[int, Statistics]:  # fmt: skip
+def _elements(x):
+    return prod(int(d) for d in x.ty.shape.values)
+
+
+def _samples(mod, x):
+    """How many values of a tensor go into its histogram in one run."""
+    return min(_elements(x), SAMPLES * _batch(mod))
+
+
+def _batch(mod):
+    params = mod["main"].params
+    return int(params[0].ty.shape.values[0]) if params and params[0].ty.shape.values else 1
+
+
+def collect(mod: IRModule, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], executor_factory: ExecutorFactory, *,
+            summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> dict[int, Statistics]:  # fmt: skip
     """{edge number: statistics} of the measured tensors of an annotated module.
 
     samples: arrays with the samples on the first axis (`labels` are ignored), or an iterable of such dictionaries (streamed).
-    measure(statistics, array, index of the run): how an array is taken in; the default is `Statistics.update`, all values, in NumPy.
+    summaries: whether the executor can run octet.statistics, as our own compiler's can: the range is then exact and the histogram counts
+    SAMPLES values of every tensor and sample; otherwise the tensors themselves come out and every value counts, in NumPy.
     progress(samples done, samples in all or None). Raises DataError if a tensor of the network becomes NaN or infinite."""
-    collecting, edges = measurable(mod)
+    collecting, edges = measurable(mod, summaries)
     run = executor_factory(collecting)
-    measure = measure if measure is not None else lambda statistics, array, _: statistics.update(array)
-    statistics = {edge.edge: Statistics() for edge in edges}
-    params = mod["main"].params
-    done = 0
-    for index, (feed, fresh, total) in enumerate(_batches(samples, params)):
-        for edge, array in zip(edges, run(feed), strict=True):
-            measure(statistics[edge.edge], array, index)
-            if statistics[edge.edge].nonfinite:
-                raise DataError(f"calibration: tensor {edge.tensor!r} becomes NaN or infinite in fp32, in samples {done} to {done + fresh - 1}: "
-                                "check the model and the samples' preprocessing")  # fmt: skip
-        done += fresh
-        if progress is not None:
-            progress(done, total)
-    if not done:
-        raise DataError("calibration: there are no samples: give at least one, some hundred are usual")
-    return statistics
+    gather = (_Summaries if summaries else _Arrays)(edges, mod, collecting)
+    done, batch = 0, _batch(mod)
+    try:
+        for feed, fresh, total in _batches(samples, mod["main"].params):
+            gather.add(run(feed))
+            done += fresh
+            if progress is not None:
+                progress(done, total)
+        if not done:
+            raise DataError("calibration: there are no samples: give at least one, some hundred are usual")
+        return dict(zip((edge.edge for edge in edges), gather.finish(), strict=True))
+    except NonFinite as error:
+        first = error.run * batch
+        which = f"sample {first}" if batch == 1 else f"samples {first} to {first + batch - 1}"
+        raise DataError(f"calibration: tensor {edges[error.tensor].tensor!r} becomes NaN or infinite in fp32 in {which}: "
+                        "check the model and the samples' preprocessing") from None  # fmt: skip
+
+
+class _Summaries(Accumulator):
+    def __init__(self, edges, mod, collecting):
+        elements = {edge_of(v).edge: _elements(v.args[0]) for v in _values(mod) if is_op(v, "octet.observe")}
+        widths = [int(field.shape.values[0]) - SUMMARY_HEADER for field in collecting["main"].ret_ty.fields]
+        super().__init__([elements[edge.edge] for edge in edges], widths)
+
+
+class _Arrays:
+    """The same interface for executors that hand out the tensors."""
+
+    def __init__(self, edges, mod, collecting):
+        self.statistics = [Statistics() for _ in edges]
+        self._runs = 0
+
+    def add(self, arrays):
+        for tensor, (statistics, array) in enumerate(zip(self.statistics, arrays, strict=True)):
+            statistics.update(array)
+            if statistics.nonfinite:
+                raise NonFinite(tensor, self._runs)
+        self._runs += 1
+
+    def finish(self):
+        return self.statistics
 
 
 def _batches(samples, params):

@@ -30,18 +30,19 @@ class Quantized:
 
 
 def quantize(model, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], recipe: Recipe | None = None, *,
-             executor_factory: ExecutorFactory, progress: Callable[[int, int | None], None] | None = None) -> Quantized:  # fmt: skip
+             executor_factory: ExecutorFactory, summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> Quantized:  # fmt: skip
     """Quantizes a canonical fp32 `Model`.
 
     samples: {input name: array with the samples on the first axis} (`labels` are ignored) or an iterable of such dictionaries.
-    executor_factory(module) -> run: compiles the fp32 network (see collect.Executor). progress(samples done, samples in all or None).
+    executor_factory(module) -> run: compiles the fp32 network (see collect.Executor); summaries: whether it can
+    run octet.statistics (our own compiler's executors can). progress(samples done, samples in all or None).
     Raises DataError if the samples do not fit the model or make it overflow."""
     recipe = recipe if recipe is not None else Recipe()
     annotate = Annotate(recipe)
     decisions = annotate.decide(model.module).decisions
     annotated = annotate(model.module)
     checked = _checked(model, samples)
-    statistics = collect(annotated, checked, executor_factory, progress=progress)
+    statistics = collect(annotated, checked, executor_factory, summaries=summaries, progress=progress)
     return _hub(model, annotated, recipe, decisions, statistics)
 
 

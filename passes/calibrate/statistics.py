@@ -1,7 +1,7 @@
 """What is known of one tensor's values after any number of samples: constant memory, exact to merge.
 
-The histogram is logarithmic-linear: a bin is the sign, the exponent and the first 10 bits of the fraction of a float32, that is
-1,024 equal bins between a power of two and the next, so a bin is never wider than 1/1024 of a value in it. It covers the 16 octaves
+The histogram is logarithmic-linear: a bin is the sign, the exponent and the first 9 bits of the fraction of a float32, that is
+512 equal bins between a power of two and the next, so a bin is never wider than 1/512 of a value in it. It covers the 16 octaves
 below the largest magnitude seen (its window); everything smaller counts in the lowest bin. When a larger value comes, the window
 moves up by whole octaves and what falls out at the bottom is merged into the lowest bin: every value lies where it would have lain
 had the largest come first, so shards merge exactly and in any order. Range, count, zeros and non-finite values are exact; the
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 OCTAVES = 16
-FRACTION_BITS = 10
+FRACTION_BITS = 9
 PER_OCTAVE = 1 << FRACTION_BITS
 BINS = OCTAVES * PER_OCTAVE  # of one sign
 SHIFT = 23 - FRACTION_BITS  # bits of the float32 fraction that a bin ignores

@@ -1,0 +1,104 @@
+"""Takes in the summaries that `octet.statistics` makes of every tensor in every run, for all tensors together.
+
+Runs are kept in a small buffer and taken in ROWS at a time: first all ranges (a histogram's window must know them), then all histograms, in one
+compiled loop. So a run of a small network costs some microseconds here and none of the memory grows with the number of samples."""
+
+from functools import cache
+
+import numpy as np
+import tvm
+
+from octet.targets import detect
+from octet.targets.x86.statistics import HEADER, LANES, MAXIMUM, MINIMUM, NONFINITE, PARTS, ZEROS, histogram
+
+from .statistics import BINS, SHIFT, Statistics
+
+ROWS = 8
+SLOTS = 2 * BINS + 16  # 16 more in which zeros are counted, see `histogram`
+_MAX_COUNT = 1 << 30  # of an int32 slot before it is added to the int64 statistics
+
+
+class NonFinite(Exception):
+    """tensor: position in the accumulator. run: the first one in which it was NaN or infinite, counted from the first `add`."""
+
+    def __init__(self, tensor: int, run: int):
+        super().__init__(f"tensor {tensor} is not finite in run {run}")
+        self.tensor, self.run = tensor, run
+
+
+@cache
+def _kernel():
+    target = detect.native().tvm_target()
+    return tvm.compile(histogram(BINS, SHIFT, SLOTS), target=target)["histogram"]
+
+
+def _tensor(array):
+    return tvm.runtime.tensor(array)
+
+
+class Accumulator:
+    """elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them."""
+
+    def __init__(self, elements: list[int], samples: list[int]):
+        self.statistics = [Statistics() for _ in elements]
+        self._elements = elements
+        sizes = np.array(samples, np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes + HEADER)])
+        self._header = starts[:-1, None] + np.arange(HEADER)
+        self._first, self._size = _tensor(starts[:-1] + HEADER), _tensor(sizes)
+        self._rows = tvm.runtime.empty((ROWS, int(starts[-1])), "float32")
+        self._buffer = np.from_dlpack(self._rows)
+        self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
+        self._counted = np.from_dlpack(self._counts)
+        self._pending = self._runs = self._unfolded = 0
+
+    def add(self, summaries: list[np.ndarray]) -> None:
+        """One run's summaries. Raises NonFinite, at the latest in the `ROWS`-th call after it happened, or in `finish`."""
+        np.concatenate(summaries, out=self._buffer[self._pending])
+        self._pending += 1
+        if self._pending == ROWS:
+            self._flush()
+
+    def finish(self) -> list[Statistics]:
+        """The statistics of all tensors."""
+        self._flush()
+        for tensor in range(len(self.statistics)):
+            self._fold(tensor)
+        return self.statistics
+
+    def _flush(self):
+        if not self._pending:
+            return
+        rows = self._buffer[: self._pending]
+        header = rows[:, self._header].reshape(len(rows), len(self._elements), PARTS, 4, LANES)
+        bad = np.isnan(header[:, :, :, NONFINITE].sum((2, 3)))
+        if bad.any():
+            run, tensor = np.argwhere(bad)[0]
+            raise NonFinite(int(tensor), self._runs + int(run))
+        low = header[:, :, :, MINIMUM].min((0, 2, 3))
+        high = header[:, :, :, MAXIMUM].max((0, 2, 3))
+        zeros = header[:, :, :, ZEROS].sum((0, 2, 3), dtype=np.float64)
+        for tensor, statistics in enumerate(self.statistics):
+            self._extend(tensor, statistics, len(rows) * self._elements[tensor], zeros[tensor], low[tensor], high[tensor])
+        base = _tensor(np.array([statistics.base for statistics in self.statistics], np.int32))
+        _kernel()(self._rows if len(rows) == ROWS else _tensor(rows), self._first, self._size, base, self._counts)
+        self._runs += len(rows)
+        self._pending = 0
+        self._unfolded += len(rows) * max(self._elements)
+        if self._unfolded > _MAX_COUNT:
+            for tensor in range(len(self.statistics)):
+                self._fold(tensor)
+            self._unfolded = 0
+
+    def _extend(self, tensor, statistics, count, zeros, low, high):
+        if low < statistics.minimum or high > statistics.maximum:
+            self._fold(tensor)  # its window may move
+        statistics.extend(count, zeros, 0, low, high)
+
+    def _fold(self, tensor):
+        """Moves the counts of a tensor into its statistics."""
+        counts = self._counted[tensor]
+        statistics = self.statistics[tensor]
+        statistics.histogram += counts[: 2 * BINS].reshape(2, BINS)
+        statistics.histogram[0, max(-statistics.base, 0)] += counts[2 * BINS :].sum()
+        counts[:] = 0

@@ -1,0 +1,182 @@
+"""Kernels of calibration: what one pass over a float tensor tells, and a histogram of values.
+
+The summary runs inside the fp32 network, right behind the operator that made the tensor, on the layout that it has: while the tensor is still in
+the cache, and without handing it out. Minimum, maximum, zeros and the check for NaN and infinities are over all elements; for the histogram a
+fixed, evenly strided choice of elements is copied out (the stride shares no factor with the number of channels, so
+every channel is met): 8-bit ranges do not get better from counting more of one picture, but counting all of them costs more than the network."""
+
+from dataclasses import dataclass
+from math import gcd, prod
+from operator import add
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from .intrinsics import bind, load, splat, store
+from .kernel import emit_kernel
+from .layout import Layout
+from .vector_loops import each, tensors
+
+LANES = 16
+BLOCK = 8 * LANES
+PARTS = 4  # tasks of a summary, each with rows of its own in the result
+MINIMUM, MAXIMUM, ZEROS, NONFINITE = range(4)  # rows of 16 lanes: ZEROS counts, NONFINITE is 0, or NaN if the lane met a NaN or infinity
+HEADER = PARTS * 4 * LANES
+BIG = 3.4028234663852886e38
+
+
+def stride_of(elements: int, samples: int, channels: int) -> int:
+    """Distance between two samples: as even as possible, prime to the number of channels."""
+    stride = max(elements // samples, 1)
+    while stride > 1 and gcd(stride, channels) != 1:
+        stride -= 1
+    return stride
+
+
+@dataclass(frozen=True)
+class SummaryProblem:
+    """layout: of the float32 tensor. samples: how many of its values are copied out."""
+
+    layout: Layout
+    samples: int
+
+    def __post_init__(self):
+        assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements, self
+
+    @property
+    def elements(self) -> int:
+        return prod(self.layout.shape)
+
+    @property
+    def result(self) -> Layout:
+        return Layout("plain", (HEADER + self.samples,), "float32")
+
+    @property
+    def rows(self) -> tuple[int, int, int]:
+        """(rows, valid elements of a row, distance of two rows): padding channels never count."""
+        layout = self.layout
+        if layout.kind == "plain" or layout.channel_stride == layout.channels:
+            return 1, self.elements, self.elements
+        return layout.pixels, layout.channels, layout.channel_stride
+
+
+def summary(p: SummaryProblem):
+    """The kernel (x, y): y is float32 [HEADER + samples]."""
+    rows, length, distance = p.rows
+
+    def body():
+        x, y = tensors(x=p.layout, y=p.result)
+        with each(PARTS, 4 * rows * distance) as part:
+            lanes = T.alloc_buffer((4 * LANES,), "float32", scope="local")
+            for row, value in ((MINIMUM, BIG), (MAXIMUM, -BIG), (ZEROS, 0.0), (NONFINITE, 0.0)):
+                store(lanes, row * LANES, splat(value, "float32"))
+            if rows == 1:
+                _row(x, lanes, part, length)
+            else:
+                size = -(-rows // PARTS)
+                with T.serial(0, tirx.max(tirx.min(rows - part * size, size), 0)) as i:
+                    _vectors(x, lanes, bind((part * size + i) * distance), length, padded=True)
+            for row in range(4):
+                store(y, (part * 4 + row) * LANES, load(lanes, row * LANES, LANES))
+        _choose(p, x, y)
+
+    return emit_kernel(f"summary_{p.layout.kind}_" + "x".join(map(str, p.layout.shape)), body)
+
+
+def _row(x, lanes, part, length):
+    """A contiguous tensor: the parts share its whole blocks, the last one takes the rest."""
+    blocks = length // BLOCK
+    size = -(-blocks // PARTS)
+    with T.serial(0, tirx.max(tirx.min(blocks - part * size, size), 0)) as i:
+        _gather(x, lanes, bind((part * size + i) * BLOCK), BLOCK)
+    if length % BLOCK:
+        with T.If(part == PARTS - 1):
+            with T.Then():
+                _vectors(x, lanes, blocks * BLOCK, length % BLOCK)
+
+
+def _vectors(x, lanes, start, length, padded=False):
+    """`length` neighbours from `start`; padded: a whole vector may be read behind the last one."""
+    for at in range(0, length - LANES + 1, BLOCK):
+        _gather(x, lanes, start + at, min(BLOCK, (length - at) // LANES * LANES))
+    if length % LANES:
+        (_masked if padded else _tail)(x, lanes, start + length - length % LANES, length % LANES)
+
+
+def _masked(x, lanes, start, count):
+    """The first `count` lanes of a vector: the others hold anything."""
+    value = bind(load(x, start, LANES))
+    valid = tirx.LT(tirx.Ramp(0, 1, LANES), splat(count, "int32"))
+    low, high, other = (bind(tirx.Select(valid, value, splat(neutral, "float32"))) for neutral in (BIG, -BIG, 1.0))
+    zero = splat(0.0, "float32")
+    _update(low, high, tirx.Select(tirx.EQ(other, zero), splat(1.0, "float32"), zero), other * zero, *_whole(lanes))
+
+
+def _tail(x, lanes, start, count):
+    """`count` elements, one by one: there need be nothing behind them."""
+    one, zero = tirx.const(1.0, "float32"), tirx.const(0.0, "float32")
+    with T.serial(0, count) as i:
+        value = bind(x[start + i])
+        _update(value, value, tirx.Select(value == zero, one, zero), value * zero, lambda row: lanes[row * LANES + i],
+                lambda row, new: T.buffer_store(lanes, new, [row * LANES + i]))  # fmt: skip
+
+
+def _gather(x, lanes, start, elements):
+    """`elements` <= BLOCK neighbours; combined pairwise first, so that the accumulators do not wait for each other."""
+    values = [bind(load(x, start + at, LANES)) for at in range(0, elements, LANES)]
+    zero = splat(0.0, "float32")
+    zeros = [tirx.Select(tirx.EQ(value, zero), splat(1.0, "float32"), zero) for value in values]
+    _update(_pairwise(tirx.min, values), _pairwise(tirx.max, values), _pairwise(add, zeros), _pairwise(add, [value * zero for value in values]),
+            *_whole(lanes))  # fmt: skip
+
+
+def _whole(lanes):
+    return lambda row: load(lanes, row * LANES, LANES), lambda row, new: store(lanes, row * LANES, new)
+
+
+def _update(low, high, zeros, nonfinite, read, write):
+    write(MINIMUM, tirx.min(read(MINIMUM), low))
+    write(MAXIMUM, tirx.max(read(MAXIMUM), high))
+    write(ZEROS, read(ZEROS) + zeros)
+    write(NONFINITE, read(NONFINITE) + nonfinite)
+
+
+def _pairwise(combine, values):
+    while len(values) > 1:
+        values = [combine(*values[i : i + 2]) if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)]
+    return values[0]
+
+
+def _choose(p, x, y):
+    """The samples, by their place in the logical channels-last order."""
+    channels = p.layout.channels if p.layout.shape else 1
+    stride = stride_of(p.elements, p.samples, channels)
+    rows, length, distance = p.rows
+    with T.serial(0, p.samples) as i:
+        at = i * stride
+        T.buffer_store(y, x[at if rows == 1 else at // length * distance + at % length], [HEADER + i])
+
+
+def histogram(bins: int, shift: int, slots: int):
+    """The kernel (values, first, size, base, counts) `histogram`: counts[t, key(v)] += 1 for the values of tensor t in every row of `values`.
+
+    values: float32 [rows, width], those of tensor t from first[t] on, size[t] of them. counts: int32 [tensors, slots]. key(v): the bits of
+    |v| >> shift, minus base[t], from 0 to bins - 1; negative values `bins` higher. Zeros, a third of all values behind a ReLU, count by turns in
+    the 16 slots from 2 * bins on: one slot would wait for itself. Tensor by tensor, so that its counts are fetched once for all rows."""
+
+    def body():
+        rows, width, tensors_ = T.int64(), T.int64(), T.int64()
+        values = T.arg("values", T.Buffer((rows, width), "float32"))
+        first, size = (T.arg(name, T.Buffer((tensors_,), "int64")) for name in ("first", "size"))
+        base, counts = T.arg("base", T.Buffer((tensors_,), "int32")), T.arg("counts", T.Buffer((tensors_, slots), "int32"))
+        with T.serial(0, tensors_) as t:
+            start, lowest = bind(first[t]), bind(base[t])
+            with T.serial(0, rows) as row:
+                with T.serial(0, size[t]) as i:
+                    bits = bind(tirx.reinterpret("int32", values[row, start + i]))
+                    magnitude = bits & tirx.const(0x7FFFFFFF, "int32")
+                    key = tirx.max(tirx.min((magnitude >> shift) - lowest, bins - 1), 0) + ((bits >> 31) & bins)
+                    slot = bind(tirx.Select(magnitude == 0, tirx.const(2 * bins, "int32") + tirx.Cast("int32", i & 15), key))
+                    T.buffer_store(counts, counts[t, slot] + 1, [t, slot])
+
+    return emit_kernel("histogram", body)
