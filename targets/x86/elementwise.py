@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from .intrinsics import bind, fence, load, splat
+from .kernel import argument, emit_kernel
 from .layout import SLACK, channel_stride
 from .vector import BYTES, check_multiplier, round_planes, split_bytes, store_bytes, to_float
-from .vector_loops import each, flat, kernel, steps, sweep
+from .vector_loops import each, steps, sweep
 
 STREAM = "same"  # how an operand lies beside the result: element for element,
 CHANNEL = "channel"  # or one value per channel, the same for all pixels of an image (or of all images)
@@ -50,9 +51,9 @@ def binary(p: BinaryProblem):
         return round_planes([_combined(p, to_float(x), to_float(y)) for x, y in pairs], p.out_zero_point, p.clip_min, p.clip_max)
 
     def body():
-        a, y_size = flat("a", p.elements + SLACK, "uint8"), p.elements + SLACK
-        b = flat("b", _second_elements(p) + SLACK, "uint8")
-        y = flat("y", y_size, "uint8")
+        a, y_size = argument("a", p.elements + SLACK, "uint8"), p.elements + SLACK
+        b = argument("b", _second_elements(p) + SLACK, "uint8")
+        y = argument("y", y_size, "uint8")
         if p.second == STREAM:
             sweep(p.elements, BYTES, 3 * p.elements,
                   lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count))
@@ -63,7 +64,7 @@ def binary(p: BinaryProblem):
             steps(p.stride, BYTES,
                   lambda c, count: store_bytes(y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count))
 
-    return kernel(f"{p.kind}_int8_{p.images}x{p.pixels}x{p.channels}_{p.second}", body)
+    return emit_kernel(f"{p.kind}_int8_{p.images}x{p.pixels}x{p.channels}_{p.second}", body)
 
 
 def _second_elements(p):
@@ -99,7 +100,7 @@ def requantize_kernel(p: RequantizeProblem):
         store_bytes(y, at, bind(round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)), count)
 
     def body():
-        x, y = flat("x", p.elements + SLACK, "uint8"), flat("y", p.elements + SLACK, "uint8")
+        x, y = argument("x", p.elements + SLACK, "uint8"), argument("y", p.elements + SLACK, "uint8")
         sweep(p.elements, BYTES, 2 * p.elements, lambda at, count: piece(x, y, at, count))
 
-    return kernel(f"requantize_int8_{p.elements}", body)
+    return emit_kernel(f"requantize_int8_{p.elements}", body)

@@ -4,10 +4,11 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .intrinsics import bind, load, splat, store
+from .kernel import emit_kernel
 from .reformat_convert import quantizes, real, scalar, scaled
 from .reformat_transpose import pixels_from_quads, transpose16
 from .vector import join_bytes, round_planes, widen
-from .vector_loops import each, kernel, tensors
+from .vector_loops import each, tensors
 
 
 def pack(p):
@@ -27,7 +28,7 @@ def pack(p):
             out = bind((image * pixels + first) * p.target.channel_stride)
             _block_row(p, x, y, bind(image * (c * pixels) + first), out, c, pixels)
 
-    return kernel(p.name, body)
+    return emit_kernel(p.name, body)
 
 
 def _block_row(p, x, y, source, out, channels, pixels):

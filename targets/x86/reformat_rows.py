@@ -8,9 +8,10 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .intrinsics import bind, load, store
+from .kernel import emit_kernel
 from .reformat_convert import quantizes, real, scalar, scaled
 from .vector import round_straight, store_bytes, widen
-from .vector_loops import each, kernel, steps, sweep, tensors
+from .vector_loops import each, steps, sweep, tensors
 
 
 def copy_rows(p):
@@ -38,7 +39,7 @@ def copy_rows(p):
             else:
                 _elements(p, x, source, y, target, length)
 
-    return kernel(p.name, body)
+    return emit_kernel(p.name, body)
 
 
 def _vector(p, x, source, y, target, count):

@@ -4,10 +4,11 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .intrinsics import bind, load, part, store
+from .kernel import emit_kernel
 from .reformat_convert import quantizes, real, scalar, scaled
 from .reformat_transpose import quads_from_pixels, transpose16
 from .vector import round_straight, split_bytes
-from .vector_loops import each, kernel, tensors
+from .vector_loops import each, tensors
 
 
 def unpack(p):
@@ -29,7 +30,7 @@ def unpack(p):
                 target = bind((image * c + group * 16) * pixels + first)
                 _block(p, x, y, source, target, pixels, lambda k: None if c % 16 == 0 or k < c % 16 else group < c // 16)
 
-    return kernel(p.name, body)
+    return emit_kernel(p.name, body)
 
 
 def _block(p, x, y, source, target, pixels, guard):

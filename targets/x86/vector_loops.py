@@ -1,25 +1,9 @@
 """Loops of the vector kernels: parallel when there is enough work, and tails without a scalar loop."""
 
 from tvm import tirx
-from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 PARALLEL_BYTES = 1 << 16  # less traffic than this is done before a second thread has woken up
-
-
-def kernel(name, body):
-    """A PrimFunc named `name`; body() declares the arguments and emits the statements."""
-    with IRBuilder() as builder:
-        with T.prim_func():
-            T.func_name(name)
-            T.func_attr({"tirx.noalias": True})
-            body()
-    return builder.get()
-
-
-def flat(name, elements, dtype):
-    """A flat argument of the PrimFunc."""
-    return T.arg(name, T.Buffer((elements,), dtype))
 
 
 def tensors(**layouts):
@@ -61,3 +45,16 @@ def steps(elements, step, body):
 
 def _start(i, elements, step):
     return i * step if elements % step == 0 else T.Bind(tirx.min(i * step, elements - step))
+
+
+class Accumulators:
+    """`count` vectors of 16 lanes that a loop updates; a local buffer, which LLVM keeps in registers. Indices must be constants."""
+
+    def __init__(self, count, dtype, lanes=16):
+        self.buffer, self.lanes = T.alloc_buffer((count * lanes,), dtype, scope="local"), lanes
+
+    def __getitem__(self, i):
+        return self.buffer.vload([i * self.lanes], f"{self.buffer.dtype}x{self.lanes}")
+
+    def __setitem__(self, i, value):
+        T.add_to_parent(self.buffer.vstore([i * self.lanes], value))
