@@ -100,6 +100,8 @@ def _verified(path, comment, members):
     text = members.pop(MANIFEST, None)
     if text is None or not comment.startswith(_MAGIC):
         raise PackageError(f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
+    if len(comment) < len(_MAGIC) + 64:  # the comment is the end of the file, and zip readers accept a shortened one
+        raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}")
     if comment.removeprefix(_MAGIC) != hashlib.sha256(text).hexdigest():
         raise PackageError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
     manifest = json.loads(text)

@@ -72,7 +72,8 @@ def _check_input(where, spec, array):
         raise DataError(f"{where}: {spec.name!r} is {array.dtype}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})")
     if np.issubdtype(array.dtype, np.floating):
         _check_finite(where, spec.name, array)
-    converted = np.ascontiguousarray(array, np.dtype(spec.dtype))
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which the check names
+        converted = np.ascontiguousarray(array, np.dtype(spec.dtype))
     if np.issubdtype(array.dtype, np.floating):
         _check_finite(where, spec.name, converted)
     return converted

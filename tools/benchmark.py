@@ -6,6 +6,7 @@ from ..targets.runtime import Session
 from .console import progress
 from .data import read_samples
 from .opening import fp32_session, open_model
+from .peers import chosen, runners
 from .timing import interleaved
 
 _PROFILE_PASSES = 30
@@ -56,6 +57,7 @@ def _check(options):
     if options.onnx_path is None or options.calib is None:
         absent = " and ".join(name for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib)) if value is None)
         raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
+    chosen(options.against)
 
 
 def _feed(session, calib):
@@ -83,9 +85,6 @@ def _others(options, session, feed, precision):
             raise OctetError(f"--model {options.onnx_path}: its inputs are not those of {options.model}; name the network that the package was made from")
         others["octet-fp32"] = lambda: fp32.run(feed)
     if options.against is not None:
-        from .peers import chosen, runners
-
-        names = chosen(options.against)
         samples, _ = read_samples(options.calib, session)
-        others |= runners(names, options.onnx_path, samples, feed, session.threads)
+        others |= runners(chosen(options.against), options.onnx_path, samples, feed, session.threads)
     return others

@@ -1,0 +1,52 @@
+"""Options and outputs that cannot be: one line, exit status 2, no file."""
+
+import pytest
+
+BAD_OPTIONS = {
+    "unknown target": (["--target", "pentium"], "take one of: native"),
+    "target without kernels": (["--target", "cuda-sm75"], "no int8 kernels"),
+    "one of two targets": (["--target", "avx512vnni", "--target", "x86-64-v3"], "x86-64-v3"),
+    "calibrator": (["--calibrator", "median"], "median"),
+    "percentile": (["--calibrator", "percentile", "--percentile", "101"], "101"),
+    "activations": (["--activations", "sideways"], "sideways"),
+    "weights": (["--weights", "per-planet"], "per-planet"),
+    "batch of zero": (["--batch", "0"], "--batch"),
+    "threads": (["--threads", "-1"], "--threads"),
+    "trials": (["--trials", "64"], "no tuning sessions"),
+    "database": (["--db", "records.db"], "no tuning sessions"),
+    "metric": (["--validate", "VAL", "--metric", "bleu"], "top1, top5, mse, cosine"),
+    "drop without data": (["--max-drop", "0.01"], "--validate"),
+    "negative drop": (["--validate", "VAL", "--max-drop", "-1"], "--max-drop"),
+    "no such option": (["--faster"], "--faster"),
+    "json in no folder": (["--json", "none/figures.json"], "figures.json"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_compile_options(folder, case):
+    options, said = BAD_OPTIONS[case]
+    folder.refused(folder.compile(*(folder.val if option == "VAL" else option for option in options)), said)
+
+
+def test_output_in_no_folder(folder):
+    folder.refused(folder.compile(output=str(folder.path / "none" / "out.octet")), "does not exist")
+
+
+def test_output_is_a_folder(folder):
+    folder.refused(folder.compile(output=str(folder.path)), "is a folder")
+
+
+def test_output_without_permission(folder):
+    folder.refused(folder.compile(output="/proc/out.octet"), "/proc/out.octet", "cannot be written")
+
+
+def test_missing_arguments(folder):
+    folder.refused(["compile"], "MODEL.onnx")
+    folder.refused(["compile", folder.model], "--calib")
+    folder.refused(["run", folder.model], "--input")
+    folder.refused(["frobnicate"], "frobnicate")
+
+
+def test_peers_need_the_network_and_data(folder, toy_package):
+    folder.refused(["bench", toy_package, "--against", "onnxruntime"], "--model MODEL.onnx and --calib DATA.npz")
+    folder.refused(["bench", toy_package, "--against", "tensorrt", "--model", folder.model, "--calib", folder.calib], "tensorrt")
