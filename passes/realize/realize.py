@@ -22,6 +22,7 @@ from .overflow import Bound
 from .requantize import QParams, qparams
 from .rewriter import Rewriter, rebuild, replace_main
 
+_NOT_QUANTISED = "its operands or its result are not quantised"
 _BORDER = ("relax.quantize", "relax.dequantize")
 
 
@@ -84,10 +85,7 @@ class _Realizer(Rewriter):
                 self._values[var] = self._quantize(var, value)
             else:
                 self._bind_float(var, value)
-        result = self.float(self.graph.function.body.body)
-        if isinstance(result, relax.Tuple):
-            result = relax.Tuple(list(result.fields))
-        function, live = self.finish(result)
+        function, live = self.finish(self.float(self.graph.function.body.body))
         return function, tuple(layer for layer in (self._layer(var, expr) for var, expr in live) if layer is not None)
 
     # What rules ask for
@@ -198,16 +196,26 @@ class _Realizer(Rewriter):
         if core is not expr:
             value = self.int8(core, out)
             return value if isinstance(value, Refused) else elementwise.requantize(self, Source(value, out), low, high, out, expr.name)
-        return self._refuse(core, Refused("no int8 rule"))
+        return self._refuse(core, Refused("it has no integer form"))
 
     def _whole_chain(self, expr):
-        """The chain that ends in `expr`, if everyone who uses `expr` quantises it: else it is computed once, in float."""
+        """The chain that ends in `expr`, if everyone who uses `expr` quantises it, to one scale: else it is computed once, in float."""
         chain = match_chain(self.graph, expr)
-        if chain is None or not all(self._quantised_by(user) for user in self.graph.users(expr)):
+        users = self.graph.users(expr)
+        if chain is None or not all(self._quantised_by(user) for user in users) or len(self._scales(users)) > 1:
             return None
         if chain.residual is not None and self.source(chain.residual) is None:
             return None
         return chain
+
+    def _scales(self, users):
+        """The different QParams that the R.quantize among these users have."""
+        calls = [self.graph.definition(user) for user in users]
+        return {
+            qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
+            for call in calls
+            if ops.is_op(call, "relax.quantize")
+        }
 
     def _quantised_by(self, user):
         value = None if user is None else self.graph.definition(user)
@@ -231,5 +239,5 @@ class _Realizer(Rewriter):
         integer = operator.startswith("octet.") and expr.args[0].ty.dtype == "int8" or movement.is_movement(expr)
         if operator == "octet.interleave" or (integer and not operator.startswith("octet.")):
             return None
-        reason = "" if integer else self._reasons.get(self._origin.get(var), "its operands or its result are not quantised")
+        reason = "" if integer else self._reasons.get(self._origin.get(var), _NOT_QUANTISED)
         return Layer(var.name, operator, "int8" if integer else "float32", reason, self._bounds.get(var))

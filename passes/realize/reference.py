@@ -31,11 +31,11 @@ def run(module, inputs):
     last_use = _last_uses(bindings)
     kept = set(variables(function.body.body))
     for position, binding in enumerate(bindings):
-        values[binding.var] = _value(binding.value, values)
+        values[binding.var] = value_of(binding.value, values)
         for var in variables(binding.value):
             if last_use[var] == position and var not in kept:
                 values.pop(var, None)
-    result = _value(function.body.body, values)
+    result = value_of(function.body.body, values)
     return list(result) if isinstance(result, tuple) else [result]
 
 
@@ -51,20 +51,21 @@ def supports(name):
     return name in _OPERATORS
 
 
-def _value(expr, values):
+def value_of(expr, values):
+    """The NumPy value of an operand or a bound expression; `values` holds the variables'."""
     if isinstance(expr, relax.Var):
         return values[expr]
     if isinstance(expr, tvm.ir.GenericConst):
         return array(expr)
     if isinstance(expr, relax.Tuple):
-        return tuple(_value(field, values) for field in expr.fields)
+        return tuple(value_of(field, values) for field in expr.fields)
     if isinstance(expr, relax.TupleGetItem):
-        return _value(expr.tuple_value, values)[expr.index]
+        return value_of(expr.tuple_value, values)[expr.index]
     if isinstance(expr, relax.ShapeExpr):
         return [int(extent) for extent in expr.values]
     if isinstance(expr, relax.Call):
         with np.errstate(all="ignore"):  # IEEE values of overflows and of NaN are what the contract means
-            result = evaluate(expr, [_value(arg, values) for arg in expr.args])
+            result = evaluate(expr, [value_of(arg, values) for arg in expr.args])
         return _checked(expr, result)
     return expr.value  # a literal: IntImm, FloatImm, StringImm, DataTypeImm
 

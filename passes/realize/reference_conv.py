@@ -47,3 +47,13 @@ def window_counts(shape, kernel, strides, padding):
     """float32 [OH, OW]: how many elements of the image (padding not counted) lie in every pooling window."""
     ones = np.ones((1, 1, *shape), np.float32)
     return windows(ones, kernel, strides, padding, (1, 1), 0).sum(axis=(4, 5))[0, 0]
+
+
+def ceil_padding(sizes, padding, attrs):
+    """padding [4] with what ceil mode needs at the bottom and on the right."""
+    padding = list(padding)
+    for axis, size in enumerate(sizes):
+        reach = attrs["dilation"][axis] * (attrs["pool_size"][axis] - 1) + 1
+        rest = (size + padding[axis] + padding[axis + 2] - reach) % attrs["strides"][axis]
+        padding[axis + 2] += (attrs["strides"][axis] - rest) % attrs["strides"][axis]
+    return padding

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...targets import float_math
 from .. import unary
-from .reference_conv import convolve, window_counts, windows
+from .reference_conv import ceil_padding, convolve, window_counts, windows
 
 F32 = np.float32
 _RELAX_KINDS = ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign")
@@ -106,8 +106,6 @@ def _arg(reduce):
 
 
 def _avg_pool2d(args, attrs):
-    from .reference_movement import ceil_padding
-
     (data,), padding = args, list(attrs["padding"])
     assert attrs["layout"] == "NCHW" and list(attrs["dilation"]) == [1, 1], attrs
     if attrs["ceil_mode"]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .reference_conv import windows
+from .reference_conv import ceil_padding, windows
 from .reference_resize import resize2d
 
 
@@ -22,16 +22,6 @@ def _max_pool2d(args, attrs):
     if attrs["ceil_mode"]:
         padding = ceil_padding(data.shape[2:], padding, attrs)
     return windows(data, attrs["pool_size"], attrs["strides"], padding, attrs["dilation"], lowest).max(axis=(4, 5))
-
-
-def ceil_padding(sizes, padding, attrs):
-    """padding [4] with what ceil mode needs at the bottom and on the right."""
-    padding = list(padding)
-    for axis, size in enumerate(sizes):
-        reach = attrs["dilation"][axis] * (attrs["pool_size"][axis] - 1) + 1
-        rest = (size + padding[axis] + padding[axis + 2] - reach) % attrs["strides"][axis]
-        padding[axis + 2] += (attrs["strides"][axis] - rest) % attrs["strides"][axis]
-    return padding
 
 
 def _interleave(args, attrs):

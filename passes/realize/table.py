@@ -12,6 +12,7 @@ from tvm import relax
 from .. import ops
 from .chain import is_tensor, shape_of
 from .linear import Refused
+from .reference import evaluate, value_of
 from .requantize import QMAX, QMIN
 
 UNARY = (
@@ -53,9 +54,9 @@ def realize_table(context, var, out):
     if len(sources) != 1:
         return None
     ((value, params),) = sources
-    shape = shape_of(var)
-    if shape != shape_of(value):
-        return None
+    shape = shape_of(value)
+    if any(shape_of(step) != shape for step in order):
+        return None  # a constant made it larger
     channels = _channels(graph, order, shape)
     if channels is None:
         return Refused("its constants vary along another axis than the channel")
@@ -89,8 +90,6 @@ def _channels(graph, order, shape):
     channels = 1
     for var in order:
         call = graph.definition(var)
-        if shape_of(var) != shape:
-            return None
         for arg in call.args:
             constant = graph.constant(arg) if is_tensor(arg) else None
             if constant is None or constant.size == 1:
@@ -99,7 +98,7 @@ def _channels(graph, order, shape):
                 fits = ops.attrs_of(call)["axis"] % len(shape) == 1
             else:
                 fits = constant.ndim >= len(shape) - 1 and constant.shape[constant.ndim - len(shape) + 1] == constant.size
-            if not fits or len(shape) not in (2, 4):
+            if not fits or constant.size != shape[1] or len(shape) not in (2, 4):
                 return None
             channels = shape[1]
     return channels
@@ -107,19 +106,19 @@ def _channels(graph, order, shape):
 
 def _evaluate(context, var, order, params, channels, rank):
     """float32 [256, C, 1, ..]: the value of `var` for every q, in the order of q."""
-    from .reference import evaluate
-
     codes = np.arange(QMIN, QMAX + 1).astype(np.int8)
     shape = (256,) + (channels,) * (rank > 1) + (1,) * (rank - 2)
     start = np.broadcast_to(params.dequantize(codes).reshape(256, *[1] * (len(shape) - 1)), shape)
     graph, values = context.graph, {}
 
     def operand(arg):
+        if not is_tensor(arg):
+            return value_of(arg, {})
         constant = graph.constant(arg)
         return values[arg] if arg in values else start if constant is None else constant
 
     for step in order:
         call = graph.definition(step)
         with np.errstate(all="ignore"):
-            values[step] = evaluate(call, [operand(arg) if is_tensor(arg) else arg for arg in call.args])
+            values[step] = evaluate(call, [operand(arg) for arg in call.args])
     return values[var]
