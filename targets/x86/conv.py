@@ -40,15 +40,15 @@ def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, 
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
     build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "fma": _direct}[family]
-    func, constants, schedule, walk = build(p, weight, bias, multiplier, schedule)
-    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, stage_elements(p, walk))
+    func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
+    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace)
 
 
 def _depthwise(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_depthwise.default_schedule(p)
     order = conv_depthwise.pack_channels
     constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
-    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, conv_depthwise.walk_of(p)
+    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, 0
 
 
 def _amx(p, weight, bias, multiplier, schedule):
@@ -56,7 +56,7 @@ def _amx(p, weight, bias, multiplier, schedule):
     walk = conv_amx.walk_of(p)
     matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
     constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
-    return conv_amx.conv2d_amx(p, schedule), constants, schedule, walk
+    return conv_amx.conv2d_amx(p, schedule), constants, schedule, stage_elements(p, walk)
 
 
 def _direct(p, weight, bias, multiplier, schedule):
@@ -65,4 +65,4 @@ def _direct(p, weight, bias, multiplier, schedule):
     walk = conv_direct.walk_of(p, schedule.vectors)
     matrix = weight_matrix(p, walk, weight, block, step)
     constants = [pack_direct(matrix, step), pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
-    return conv_direct.conv2d_direct(p, schedule), constants, schedule, walk
+    return conv_direct.conv2d_direct(p, schedule), constants, schedule, stage_elements(p, walk)

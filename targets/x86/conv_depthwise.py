@@ -1,19 +1,19 @@
 """Depthwise convolution: every channel on its own, 64 (int8) or 16 (float32) channels in a vector.
 
 int8: a dot product of four needs four taps of one channel side by side, so four rows of one input column are interleaved byte-wise (VPUNPCK) and that
-column serves every output pixel which it touches. Unpacking permutes the channels within 128-bit lanes; packing the result undoes exactly that."""
+column serves every output pixel which it touches. Unpacking permutes the channels within 128-bit lanes; packing the result undoes exactly that.
 
-from dataclasses import dataclass, replace
+Padding costs no copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .conv_epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue
-from .conv_problem import ConvProblem
-from .conv_stage import emit_stage
-from .conv_walk import Walk, plan_walk
-from .intrinsics import bind, dot4, fma, interleave_bytes, load, store
+from .conv_problem import STORED_OFFSET, ConvProblem
+from .intrinsics import bind, dot4, fma, interleave_bytes, load, splat, store
 from .kernel import argument, emit_kernel
 from .layout import SLACK
 
@@ -26,21 +26,13 @@ class DepthwiseSchedule:
     rows: int
 
 
-def walk_of(p: ConvProblem) -> Walk:
-    walk = plan_walk(p, 16, 1, allow_phases=False)
-    if walk.rows == p.out_height:
-        return walk
-    line = p.width * p.data_stride  # a 1 x 1 kernel: no matrix product over all pixels here
-    return replace(walk, images=p.batch, rows=p.height, pixels=p.width, row_stride=line, image_stride=p.height * line)
-
-
 def lanes_of(p: ConvProblem) -> int:
     return 64 if p.dtype == "int8" else 16
 
 
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
-    """As many pixels as the accumulators of a tile allow: every input column is prepared once for all of them."""
-    most = min(p.out_width, 7 if p.dtype == "int8" else 14)
+    """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time."""
+    most = min(p.out_width, 7 if p.dtype == "float32" or p.out_width <= 14 else 4)
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-p.out_width // n) * n, -n))
     return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)))
 
@@ -69,17 +61,23 @@ def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
     return padded.reshape(-1, 4, 4, 4).transpose(0, 2, 1, 3).reshape(-1).copy()
 
 
+def pad_value(p: ConvProblem):
+    """What padding holds: the stored zero point, or 0.0."""
+    return p.data_zero_point + STORED_OFFSET if p.dtype == "int8" else 0.0
+
+
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 
 def _body(p, s):
-    walk, e, int8 = walk_of(p), p.epilogue, p.dtype == "int8"
+    e, int8 = p.epilogue, p.dtype == "int8"
     lanes = lanes_of(p)
     chunks, (kh, kw) = -(-p.channels // lanes), p.kernel
     row_blocks = -(-kh // 4) if int8 else kh
-    data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint8" if int8 else "float32")
+    storage = "uint8" if int8 else "float32"
+    data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
     weights = argument("weights", chunks * row_blocks * kw * (256 if int8 else 16), p.dtype)
     bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
     multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
@@ -87,7 +85,7 @@ def _body(p, s):
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    k = _Kernel(p, s, walk, emit_stage(p, walk, data), weights, bias, Operands(out, multiplier, residual))
+    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual))
     lines = p.batch * p.out_height
     tasks = -(-lines // s.rows)
     with T.parallel(0, tasks) as task:
@@ -101,60 +99,108 @@ def _body(p, s):
 class _Kernel:
     p: ConvProblem
     s: DepthwiseSchedule
-    walk: Walk
-    source: object
+    data: object
     weights: object
     bias: object
     operands: Operands
 
     def line(self, image, row):
         """One row of the output: all channels of full vectors, then the rest."""
-        lanes = lanes_of(self.p)
-        full, rest = divmod(self.p.out_stride, lanes)
-        if full:
-            with T.serial(0, full) as chunk:
-                self.tiles(image, row, chunk, lanes)
-        if rest:
-            self.tiles(image, row, full, rest)
+        p, lanes = self.p, lanes_of(self.p)
+        first = bind(row * p.strides[0] - p.padding[0])
+        reach = (p.kernel[0] - 1) * p.dilation[0]
+        line = bind((image * p.out_height + row) * (p.out_width * p.out_stride))
 
-    def tiles(self, image, row, chunk, channels):
+        def channels(rows):
+            full, rest = divmod(p.out_stride, lanes)
+            if full:
+                with T.serial(0, full) as chunk:
+                    self.tiles(rows, line, chunk, lanes)
+            if rest:
+                self.tiles(rows, line, full, rest)
+
+        if p.padding[0] == 0 and p.padding[2] == 0:
+            channels(self.input_rows(image, first, True))
+            return
+        with T.If(tirx.all(first >= 0, first + reach < p.height)):
+            with T.Then():
+                channels(self.input_rows(image, first, True))
+            with T.Else():
+                channels(self.input_rows(image, first, False))
+
+    def input_rows(self, image, first, all_inside):
+        """The input rows of an output row: (index of the first element, whether it lies in the image, or None for certainly)."""
+        p, size, found = self.p, self.p.width * self.p.data_stride, []
+        for r in range(p.kernel[0]):
+            y = first + r * p.dilation[0]
+            if all_inside:
+                found.append((bind((image * p.height + y) * size), None))
+            else:
+                inside = bind(tirx.all(y >= 0, y < p.height))
+                found.append((bind((image * p.height + tirx.max(tirx.min(y, p.height - 1), 0)) * size), inside))
+        return found
+
+    def pixels(self, row, at, lanes):
+        """`lanes` channels of a pixel of `row`, or padding."""
+        start, inside = row
+        value = load(self.data, start + at, lanes)
+        return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, splat(pad_value(self.p), self.data.dtype, lanes))
+
+    def tiles(self, rows, line, chunk, channels):
+        """The tiles of a row: those that read only pixels of the image in a loop, those at its ends one by one."""
         p, s = self.p, self.s
-        with T.serial(0, -(-p.out_width // s.pixels)) as tile:
-            start = bind(tirx.min(tile * s.pixels, p.out_width - s.pixels))
-            self.tile(image, row, chunk, channels, start)
+        count = -(-p.out_width // s.pixels)
+        starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(count)]
+        inside = [i for i, start in enumerate(starts) if self.column(start, min(self.uses)) >= 0 and self.column(start, max(self.uses)) < p.width]
+        loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
+        for i, start in enumerate(starts):
+            if i not in loop:
+                self.tile(rows, line, chunk, channels, start, start)
+        if loop:
+            with T.serial(loop[0], loop[-1] + 1) as i:
+                at = bind(tirx.min(i * s.pixels, p.out_width - s.pixels))
+                self.tile(rows, line, chunk, channels, at, starts[loop[0]])
 
-    def tile(self, image, row, chunk, channels, start):
-        p, s, walk = self.p, self.s, self.walk
-        int8, lanes = p.dtype == "int8", lanes_of(p)
-        vectors = lanes // 16
-        base = bind(image * walk.image_stride + row * walk.row_stride + start * walk.pixel_stride + chunk * lanes)
+    def column(self, start, column):
+        """The image column that input column `column` of a tile at `start` is."""
+        return start * self.p.strides[1] - self.p.padding[1] + column
+
+    @property
+    def uses(self):
+        """Input column of a tile -> (output pixel, kernel column) that it serves."""
+        p, found = self.p, {}
+        for i in range(self.s.pixels):
+            for c in range(p.kernel[1]):
+                found.setdefault(i * p.strides[1] + c * p.dilation[1], []).append((i, c))
+        return found
+
+    def tile(self, rows, line, chunk, channels, start, example):
+        """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
+        p, s = self.p, self.s
+        int8, lanes, (kh, kw) = p.dtype == "int8", lanes_of(p), p.kernel
+        vectors, step = lanes // 16, 4 if p.dtype == "int8" else 1
         sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, scope="local")
         for v in range(vectors):
             first = bind(load(self.bias, chunk * lanes + v * 16, 16))
             for i in range(s.pixels):
                 store(sums, i * lanes + v * 16, first)
-        offsets = {(tap.row, tap.column): tap.offset for run in walk.runs for tap in run.taps}
-        (kh, kw), stride, dilation = p.kernel, p.strides[1], p.dilation[1]
-        uses = {}  # input column -> (output pixel, kernel column) that it serves
-        for i in range(s.pixels):
-            for c in range(kw):
-                uses.setdefault(i * stride + c * dilation, []).append((i, c))
-        step = 4 if int8 else 1
+        at = bind(self.column(start, 0) * p.data_stride + chunk * lanes)
         for block in range(-(-kh // step)):
-            taps = range(block * step, min(kh, block * step + step))
+            taps = rows[block * step : block * step + step]
             weights = chunk * (-(-kh // step) * kw * 16 * vectors * step) + block * (kw * 16 * vectors * step)
-            for column in sorted(uses):
-                found = [load(self.source, base + offsets[(r, 0)] + column * p.data_stride, lanes) for r in taps]
-                parts = [bind(x) for x in (interleave_bytes([bind(x) for x in found]) if int8 else found)]
-                for i, c in uses[column]:
+            for column, served in sorted(self.uses.items()):
+                inside = 0 <= self.column(example, column) < p.width
+                found = [bind(self.pixels(row, at + column * p.data_stride, lanes)) if inside else splat(pad_value(p), self.data.dtype, lanes) for row in taps]
+                parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
+                for i, c in served:
                     for v, x in enumerate(parts):
                         weight = load(self.weights, weights + (c * vectors + v) * 16 * step, 16 * step)
                         slot = i * lanes + v * 16
                         old = load(sums, slot, 16)
                         store(sums, slot, dot4(old, x, weight) if int8 else fma(old, x, weight))
-        rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
-        accumulator = lambda r, v: load(sums, r * lanes + v * 16, 16)
+        outputs = [Row(bind(line + (start + i) * p.out_stride)) for i in range(s.pixels)]
+        accumulator = lambda r, v: load(sums, r * lanes + v * 16, 16)  # noqa: E731
         if int8:
-            emit_depthwise_bytes(p.epilogue, self.operands, rows, chunk * lanes, channels, accumulator)
+            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, channels, accumulator)
         else:
-            emit_epilogue(p.epilogue, self.operands, rows, 1, chunk * lanes, accumulator)
+            emit_epilogue(p.epilogue, self.operands, outputs, 1, chunk * lanes, accumulator)
