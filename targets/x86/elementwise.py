@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from .intrinsics import bind, fence, load, splat
 from .kernel import argument, emit_kernel
 from .layout import SLACK, channel_stride
-from .vector import BYTES, check_multiplier, round_planes, split_bytes, store_bytes, to_float
+from .vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float
 from .vector_loops import each, steps, sweep
 
 STREAM = "same"  # how an operand lies beside the result: element for element,
-CHANNEL = "channel"  # or one value per channel, the same for all pixels of an image (or of all images)
+CHANNEL = "channel"  # or one value per channel and image (its buffer: images x stride),
+SHARED = "shared"  # or one value per channel for all images
 
 
 @dataclass(frozen=True)
 class BinaryProblem:
-    """kind: "add" or "mul". images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL (its buffer: images x stride) or
-    "shared" (one vector of channels for all images). Multipliers are float32 values; for "mul" only a_multiplier is used."""
+    """kind: "add" or "mul". images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or SHARED.
+    Multipliers are float32 values; for "mul" only a_multiplier is used."""
 
     kind: str
     images: int
@@ -31,8 +32,8 @@ class BinaryProblem:
     second: str = STREAM
 
     def __post_init__(self):
-        assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, "shared"), self
-        check_multiplier(self.a_multiplier, self.b_multiplier)
+        assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, SHARED), self
+        check_range(255 * 255 * self.a_multiplier if self.kind == "mul" else 255 * (abs(self.a_multiplier) + abs(self.b_multiplier)))
 
     @property
     def stride(self):
@@ -60,7 +61,7 @@ def binary(p: BinaryProblem):
             return
         with each(p.images * p.pixels, 2 * p.elements) as pixel:
             row = bind(pixel * p.stride)
-            image = 0 if p.second == "shared" or p.images == 1 else bind(pixel // p.pixels * p.stride)
+            image = 0 if p.second == SHARED or p.images == 1 else bind(pixel // p.pixels * p.stride)
             steps(p.stride, BYTES,
                   lambda c, count: store_bytes(y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count))
 
@@ -68,7 +69,7 @@ def binary(p: BinaryProblem):
 
 
 def _second_elements(p):
-    return {STREAM: p.elements, CHANNEL: p.images * p.stride, "shared": p.stride}[p.second]
+    return {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
 
 def _combined(p, a, b):
@@ -89,7 +90,7 @@ class RequantizeProblem:
     clip_max: int = 127
 
     def __post_init__(self):
-        check_multiplier(self.multiplier)
+        check_range(255 * self.multiplier)
 
 
 def requantize_kernel(p: RequantizeProblem):

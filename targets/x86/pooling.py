@@ -6,7 +6,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .layout import Layout
-from .vector import check_multiplier
+from .vector import check_range
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PoolProblem:
         assert self.kind in ("max", "average") and self.dtype in ("int8", "float32"), self
         assert self.dilation == (1, 1) or not any(self.padding), "a dilated window must not reach into padding"
         assert all(p < k for p, k in zip(self.padding[:2], self.size)), "every window needs a valid element"
-        check_multiplier(self.multiplier)
+        check_range(255 * self.multiplier)
 
     def extent(self, axis: int) -> int:
         reach = self.dilation[axis] * (self.size[axis] - 1) + 1

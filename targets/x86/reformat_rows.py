@@ -15,7 +15,8 @@ from .vector_loops import each, steps, sweep, tensors
 
 
 def copy_rows(p):
-    channels = p.source.channels if p.source.kind != "plain" else p.target.channels
+    packed = [layout for layout in (p.source, p.target) if layout.kind != "plain"]
+    channels = packed[0].channels if packed else prod(p.source.shape)
     rows = prod(p.source.shape) // channels
     strides = [layout.channel_stride if layout.kind != "plain" else channels for layout in (p.source, p.target)]
     exact = "plain" in (p.source.kind, p.target.kind)

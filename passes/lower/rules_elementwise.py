@@ -1,0 +1,52 @@
+"""octet.add, octet.mul, octet.requantize and octet.table on packed bytes."""
+
+from ...targets.x86.elementwise import BinaryProblem, RequantizeProblem, binary, requantize_kernel
+from ...targets.x86.layout import packed
+from ...targets.x86.table import TableProblem, pack_tables, table_kernel
+from .. import ops
+from .operands import broadcast_operands, images_of
+
+
+def add(call, ctx):
+    return _binary(call, ctx, "add")
+
+
+def mul(call, ctx):
+    return _binary(call, ctx, "mul")
+
+
+def _binary(call, ctx, kind):
+    """Sum and product commute, so the operand that is broadcast goes second, with its zero point and multiplier."""
+    attrs = ops.attrs_of(call)
+    layout = packed((int(d) for d in call.ty.shape.values), "int8")
+    first, second, how, swapped = broadcast_operands(call, ctx)
+    a, b = ("b", "a") if swapped else ("a", "b")
+    images = images_of(layout.shape)
+    multipliers = (attrs["multiplier"], 0.0) if kind == "mul" else (attrs[f"{a}_multiplier"], attrs[f"{b}_multiplier"])
+    problem = BinaryProblem(kind, images, layout.pixels // images, layout.channels, attrs[f"{a}_zero_point"], attrs[f"{b}_zero_point"],
+                            attrs["out_zero_point"], *multipliers, attrs["clip_min"], attrs["clip_max"], how)  # fmt: skip
+    return ctx.emit(binary(problem), [first, second], layout, call.op.name)
+
+
+def requantize(call, ctx):
+    attrs = ops.attrs_of(call)
+    value = ctx.value(call.args[0])
+    if value.layout.kind == "plain":
+        value = ctx.packed(call.args[0])
+    layout = value.layout
+    problem = RequantizeProblem(layout.pixels * layout.channel_stride, attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
+                                attrs["clip_min"], attrs["clip_max"])  # fmt: skip
+    return ctx.emit(requantize_kernel(problem), [value], layout, call.op.name)
+
+
+def table(call, ctx):
+    values = ctx.constant(call.args[1])
+    value = ctx.packed(call.args[0])
+    layout = value.layout
+    per_channel = values.ndim == 2
+    assert not per_channel or layout.kind == "nhwc" or len(layout.shape) == 2, f"a table per channel needs channels on axis 1, not {layout.shape}"
+    problem = TableProblem(layout.pixels, layout.channels, per_channel, "avx512vbmi" in ctx.spec.features)
+    return ctx.emit(table_kernel(problem), [value, pack_tables(problem, values)], layout, call.op.name)
+
+
+RULES = {"octet.add": add, "octet.mul": mul, "octet.requantize": requantize, "octet.table": table}

@@ -1,0 +1,67 @@
+"""Maximum and average pooling, and the mean over an image, on packed tensors."""
+
+from ...targets.x86.layout import packed
+from ...targets.x86.pooling import PoolProblem
+from ...targets.x86.pooling_average import avg_pool2d
+from ...targets.x86.pooling_max import max_pool2d
+from .. import ops
+
+
+def integer_average(call, ctx):
+    """octet.avg_pool2d."""
+    attrs = ops.attrs_of(call)
+    value = ctx.packed(call.args[0])
+    problem = PoolProblem("average", "int8", value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), tuple(attrs["padding"]), (1, 1),
+                          bool(attrs["count_include_pad"]), attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
+                          attrs["clip_min"], attrs["clip_max"])  # fmt: skip
+    return ctx.emit(avg_pool2d(problem), [value], problem.target, call.op.name)
+
+
+def maximum(call, ctx):
+    """R.nn.max_pool2d of int8 or float32."""
+    return _window(call, ctx, "max", max_pool2d, ("int8", "float32"))
+
+
+def average(call, ctx):
+    """R.nn.avg_pool2d of float32."""
+    return _window(call, ctx, "average", avg_pool2d, ("float32",))
+
+
+def _window(call, ctx, kind, kernel, dtypes):
+    attrs = ops.attrs_of(call)
+    dtype = str(call.ty.dtype)
+    if dtype not in dtypes or attrs["layout"] != "NCHW":
+        return None
+    value = ctx.packed(call.args[0])
+    padding = _resolved(attrs, value.layout.shape, [int(d) for d in call.ty.shape.values])
+    dilation = tuple(attrs["dilation"])
+    if dilation != (1, 1) and any(padding):
+        return None
+    if any(before >= size for before, size in zip(padding, attrs["pool_size"])):
+        return None  # a window without any element
+    problem = PoolProblem(kind, dtype, value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), padding, dilation,
+                          bool(attrs.get("count_include_pad", False)))  # fmt: skip
+    return ctx.emit(kernel(problem), [value], problem.target, call.op.name)
+
+
+def _resolved(attrs, shape, result):
+    """Padding with what ceil mode adds at the bottom and on the right."""
+    padding = list(attrs["padding"])
+    for axis in (0, 1):
+        reach = (result[2 + axis] - 1) * attrs["strides"][axis] + attrs["dilation"][axis] * (attrs["pool_size"][axis] - 1) + 1
+        padding[axis + 2] += max(0, reach - shape[2 + axis] - padding[axis] - padding[axis + 2])
+    return tuple(padding)
+
+
+def mean(call, ctx):
+    """R.mean over the two axes of an image, float32."""
+    attrs = ops.attrs_of(call)
+    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    if len(shape) != 4 or attrs["axis"] is None or sorted(axis % 4 for axis in attrs["axis"]) != [2, 3] or str(call.ty.dtype) != "float32":
+        return None
+    value = ctx.packed(call.args[0])
+    pooled = ctx.emit(avg_pool2d(PoolProblem("average", "float32", shape, shape[2:], (1, 1))), [value], packed((*shape[:2], 1, 1), "float32"), call.op.name)
+    return type(value)(pooled.var, packed([int(d) for d in call.ty.shape.values], "float32"))  # without keepdims the same buffer as rows
+
+
+RULES = {"octet.avg_pool2d": integer_average, "relax.nn.max_pool2d": maximum, "relax.nn.avg_pool2d": average, "relax.mean": mean}

@@ -1,0 +1,92 @@
+"""Quantize, dequantize, and reshapes that move no byte."""
+
+from math import prod
+
+from tvm import relax
+
+from ...targets.x86.layout import Layout, packed
+from ...targets.x86.reformat import ReformatProblem, reformat
+
+
+def quantize(call, ctx):
+    """R.quantize per tensor -> one kernel from whatever layout the float tensor has to packed bytes."""
+    return _convert(call, ctx, "float32", "int8", plain_ranks=())
+
+
+def dequantize(call, ctx):
+    """R.dequantize per tensor; a matrix comes out plain, as most are results of the network."""
+    return _convert(call, ctx, "int8", "float32", plain_ranks=(2,))
+
+
+def _convert(call, ctx, source, target, plain_ranks):
+    scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
+    if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
+        return None
+    if str(call.args[0].ty.dtype) != source or str(call.ty.dtype) != target:
+        return None
+    value = ctx.value(call.args[0])
+    layout = packed(value.layout.shape, target)
+    if layout is None or len(layout.shape) in plain_ranks:
+        layout = Layout("plain", value.layout.shape, target)
+    func = reformat(ReformatProblem(value.layout, layout, float(scale.reshape(())), int(zero_point.reshape(()))))
+    return ctx.emit(func, [value], layout, call.op.name)
+
+
+def reshape(call, ctx):
+    """A view where the new shape's packed buffer is the old one: the channels stay innermost and nothing else moves."""
+    if isinstance(call.args[0], relax.Tuple) or ctx.constant(call.args[0]) is not None:
+        return None
+    value = ctx.value(call.args[0])
+    layout = packed((int(d) for d in call.ty.shape.values), str(call.ty.dtype))
+    if layout is None or value.layout.kind == "plain":
+        return None
+    return type(value)(value.var, layout) if _same_bytes(value.layout, layout) else None
+
+
+def _same_bytes(old, new):
+    if old.channels != new.channels or old.pixels != new.pixels:
+        return False
+    outer = {layout: layout.shape[0] if layout.kind == "nhwc" and prod(layout.shape[2:]) > 1 else None for layout in (old, new)}
+    if outer[old] is None and outer[new] is None:
+        return True  # rows, or images of one pixel: the logical order is the packed one
+    return old.kind == new.kind and old.shape[0] == new.shape[0]  # NCHW -> NCH'W' with H*W = H'*W'
+
+
+def permute_dims(call, ctx):
+    """NCHW <-> NHWC and [N, K, M] -> [N, M, K]: the copies that a reformat does."""
+    axes = [int(a) for a in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(len(call.ty.shape.values))))
+    dtype = str(call.ty.dtype)
+    if dtype not in ("int8", "float32") or ctx.constant(call.args[0]) is not None:
+        return None
+    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    if axes == [0, 2, 3, 1]:  # the packed tensor without its padding channels
+        value = ctx.packed(call.args[0])
+        return _relabelled(call, ctx, value, Layout("rows", (shape[0] * shape[2] * shape[3], shape[1]), dtype), "plain")
+    if axes == [0, 3, 1, 2]:
+        value = ctx.plain(call.args[0])
+        return _relabelled(call, ctx, value, Layout("plain", (prod(shape[:3]), shape[3]), dtype), "rows")
+    if axes in ([0, 2, 1], [1, 0]):  # as NCHW with one column: channels innermost is the transpose
+        value = ctx.plain(call.args[0])
+        shape = (1,) * (3 - len(shape)) + shape
+        return _relabelled(call, ctx, value, Layout("plain", (*shape, 1), dtype), "nhwc")
+    return None
+
+
+def _relabelled(call, ctx, value, source, kind):
+    """The bytes of `value` read as `source`, reformatted to `kind`, and the result read as the call's own shape."""
+    shape = tuple(int(d) for d in call.ty.shape.values)
+    target = Layout(kind, source.shape, source.dtype)
+    layout = Layout("plain", shape, source.dtype) if kind == "plain" else packed(shape, source.dtype)
+    return ctx.emit(reformat(ReformatProblem(source, target)), [value], layout, call.op.name)
+
+
+RULES = {
+    "relax.quantize": quantize,
+    "relax.dequantize": dequantize,
+    "relax.reshape": reshape,
+    "relax.squeeze": reshape,
+    "relax.expand_dims": reshape,
+    "relax.flatten": reshape,
+    "relax.nn.batch_flatten": reshape,
+    "relax.permute_dims": permute_dims,
+}
