@@ -19,18 +19,17 @@ def aligned(shape, dtype) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+_WORTH_A_LOOK = 1 << 14  # bytes of an input: less is copied faster than its address is read
+
+
 def _is_ready(array: np.ndarray) -> bool:
-    return array.flags.c_contiguous and array.ctypes.data % WEIGHT_ALIGNMENT == 0
+    return array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % WEIGHT_ALIGNMENT == 0  # DLPack takes no read-only array
 
 
-def check_input(spec: TensorSpec, value, where="run") -> np.ndarray:
-    """`value` as an array of exactly the spec's shape and dtype. Raises DataError otherwise."""
-    array = np.asarray(value)
+def _refuse(spec: TensorSpec, array) -> None:
     if array.shape != tuple(spec.shape):
-        raise DataError(f"{where}: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, or compile with another --batch")
-    if array.dtype != np.dtype(spec.dtype):
-        raise DataError(f"{where}: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
-    return array
+        raise DataError(f"run: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, or compile with another --batch")
+    raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
 
 
 class Session:
@@ -51,6 +50,7 @@ class Session:
         self.outputs: tuple[TensorSpec, ...] = tuple(variant.outputs)
         self.steps: tuple[Step, ...] = tuple(variant.steps)
         self.threads: int = min(threads if threads is not None else detect.cores(), max_threads())
+        self._names = frozenset(spec.name for spec in self.inputs)
         self._lock = threading.Lock()
         self._module = open_library(variant.library)
         self._run = self._module["octet_run"]
@@ -59,9 +59,12 @@ class Session:
         arena = aligned((max(variant.arena_bytes, 1),), np.uint8)
         arena[:] = 0  # pages are touched here, not in the first run
         self._tensor = runtime().from_dlpack
-        self._fixed = (self._tensor(weights), self._tensor(arena))
-        self._reused = self._new_results() if reuse_outputs else None
         self._staging = [aligned(spec.shape, spec.dtype) for spec in self.inputs]
+        self._results = {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
+        self._staged, self._fixed, self._written = (
+            tuple(self._tensor(array) for array in arrays) for arrays in (self._staging, (weights, arena), self._results.values())
+        )
+        self._reuse_outputs = reuse_outputs
 
     @classmethod
     def from_variant(cls, variant: Variant, threads: int | None = None, reuse_outputs: bool = False) -> "Session":
@@ -78,9 +81,10 @@ class Session:
         arrays = self._checked(inputs)
         with self._lock:
             use_threads(self.threads)
-            results = self._results()
-            self._run(*self._arguments(arrays, results))
-        return results
+            self._run(*self._arguments(arrays))
+            if self._reuse_outputs:
+                return self._results
+            return {name: array.copy() for name, array in self._results.items()}
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
@@ -89,7 +93,7 @@ class Session:
         seconds = np.zeros((repeat + 1, len(self.steps)))
         with self._lock:
             use_threads(self.threads)
-            arguments = self._arguments(arrays, self._results())
+            arguments = self._arguments(arrays)
             for row in seconds:
                 for index in range(len(self.steps)):
                     start = time.perf_counter()
@@ -97,28 +101,26 @@ class Session:
                     row[index] = time.perf_counter() - start
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
 
-    def _results(self):
-        return self._reused if self._reused is not None else self._new_results()
-
-    def _new_results(self):
-        return {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
-
     def _checked(self, inputs):
-        names = [spec.name for spec in self.inputs]
-        absent, unknown = [n for n in names if n not in inputs], [n for n in inputs if n not in names]
-        if absent or unknown:
+        if inputs.keys() != self._names:
+            names = [spec.name for spec in self.inputs]
             found = ", ".join(map(str, inputs)) or "nothing"
             raise DataError(f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model does")
-        return [check_input(spec, inputs[spec.name]) for spec in self.inputs]
+        arrays = [np.asarray(inputs[spec.name]) for spec in self.inputs]
+        for spec, array, staging in zip(self.inputs, arrays, self._staging, strict=True):
+            if array.shape != staging.shape or array.dtype != staging.dtype:
+                _refuse(spec, array)
+        return arrays
 
-    def _arguments(self, arrays, results):
+    def _arguments(self, arrays):
         ready = []
-        for array, staging in zip(arrays, self._staging, strict=True):
-            if not _is_ready(array):
+        for array, staging, staged in zip(arrays, self._staging, self._staged, strict=True):
+            if array.nbytes > _WORTH_A_LOOK and _is_ready(array):
+                staged = self._tensor(array)
+            else:
                 staging[...] = array
-                array = staging
-            ready.append(self._tensor(array))
-        return (*self._fixed, *ready, *(self._tensor(array) for array in results.values()))
+            ready.append(staged)
+        return (*self._fixed, *ready, *self._written)
 
 
 def run_samples(session: Session, arrays: dict, progress=None) -> dict:

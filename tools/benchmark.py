@@ -1,10 +1,13 @@
 """What `octet bench` does, as one dictionary of figures."""
 
+import numpy as np
+
 from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.runtime import Session
 from .console import progress
 from .data import read_samples
+from .inputs import random_inputs
 from .opening import fp32_session, open_model
 from .peers import chosen, runners
 from .timing import interleaved
@@ -62,8 +65,6 @@ def _check(options):
 
 def _feed(session, calib):
     """The first samples of the calibration data where given, else the self-test's random ones."""
-    from .inputs import random_inputs
-
     if calib is None:
         return random_inputs(session.inputs)
     arrays, _ = read_samples(calib, session)
@@ -71,9 +72,8 @@ def _feed(session, calib):
 
 
 def _first(array, count):
-    from numpy import ascontiguousarray, resize
-
-    return ascontiguousarray(array[:count]) if len(array) >= count else resize(array, (count, *array.shape[1:]))
+    """The first `count` samples, over and over where there are fewer."""
+    return np.ascontiguousarray(array[np.arange(count) % len(array)])
 
 
 def _others(options, session, feed, precision):

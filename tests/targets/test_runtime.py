@@ -33,6 +33,20 @@ def test_input_of_any_strides_and_alignment(session):
     assert (session.run({"x": ready})["y"] == 2 * x + SHIFT).all()
 
 
+def test_read_only_and_large_inputs(toy_variant):
+    from octet.targets import runtime as module
+
+    x = aligned((4, 16), np.float32)
+    x[:] = random()
+    session = Session.from_variant(toy_variant)
+    for threshold in (0, module._WORTH_A_LOOK):  # 0: the array itself is given to the kernels where it is aligned
+        for writable in (True, False):
+            x.flags.writeable = writable
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(module, "_WORTH_A_LOOK", threshold)
+                assert (session.run({"x": x})["y"] == 2 * x + SHIFT).all()
+
+
 def test_results_are_fresh_unless_asked_otherwise(toy_variant, session):
     first = session.run({"x": random(0)})["y"]
     kept = first.copy()

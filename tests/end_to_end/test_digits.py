@@ -1,0 +1,165 @@
+"""The bundled network through every command: a trained ONNX file becomes a package that answers as the network does."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import octet
+from octet.targets import detect
+from octet.targets.package import read_package
+from octet.targets.runtime import run_samples
+
+
+def samples(path, count=None):
+    with np.load(path) as file:
+        return file["image"][:count], file["labels"][:count] if "labels" in file.files else None
+
+
+def test_report(digits):
+    report = digits.report
+    accuracy = report["accuracy"]
+    assert accuracy["fp32"] > 0.985 and accuracy["drop"] <= 0.01 and accuracy["samples"] == 600
+    assert report["operators"]["int8"] >= 14, report["operators"]
+    assert all(entry["reason"] for entry in report["operators"]["reasons"])
+    assert report["size"]["package_bytes"] < report["size"]["onnx_bytes"]
+    assert all(0 < report["latency"][name]["latency_ms"] < 100 for name in ("fp32", "int8"))
+    assert set(report["seconds"]) >= {"import", "calibrate", "realize", "measure", "write"}
+
+
+def test_no_float_kernel_inside_the_network(digits):
+    """All multiply-adds are int8: nothing between the first convolution and the last linear layer computes in float."""
+    steps = read_package(digits.package).best().steps
+    assert sum(step.macs for step in steps if step.dtype != "int8") == 0
+    assert sum(step.macs for step in steps) > 10_000_000
+
+
+def test_evaluate_agrees_with_the_report(digits, tmp_path):
+    for model, name in ((digits.model, "fp32"), (digits.package, "int8")):
+        figures = tmp_path / "figures.json"
+        said = digits.octet("evaluate", model, "--data", digits.val, "--metric", "top1", "--json", figures)
+        found = json.loads(figures.read_text())
+        assert found["top1"] == digits.report["accuracy"][name] and found["samples"] == 600
+        assert f"{found['top1']:.4%}" in said
+
+
+def test_run_answers_like_the_network(digits, tmp_path):
+    images, labels = samples(digits.val, 50)
+    np.savez(tmp_path / "in.npz", image=images)
+    digits.octet("run", digits.package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz", "--threads", 1)
+    with np.load(tmp_path / "out.npz") as file:
+        logits = file["logits"]
+    assert logits.shape == (50, 10) and logits.dtype == np.float32
+    assert (logits.argmax(1) == labels).mean() > 0.95
+    session = octet.load(digits.package)
+    again = np.concatenate([session.run({"image": image[None]})["logits"] for image in images])
+    assert again.tobytes() == logits.tobytes()
+
+
+def test_targets_agree_byte_for_byte(digits, tmp_path):
+    path = str(tmp_path / "all.octet")
+    targets = [spec.name for spec in detect.runnable()]
+    report = digits.compile(*(word for name in targets for word in ("--target", name)), output=path)
+    assert report["targets"] == targets
+    images, _ = samples(digits.val, 20)
+    answers = {name: run_samples(octet.load(path, target=name), {"image": images})["logits"].tobytes() for name in targets}
+    assert len(set(answers.values())) == 1
+    assert "self-test: every output byte" in digits.octet("inspect", path, "--self-test")
+
+
+def test_batch(digits, tmp_path):
+    path = str(tmp_path / "batch.octet")
+    digits.compile("--batch", 4, output=path)
+    images, _ = samples(digits.val, 10)
+    one, four = octet.load(digits.package), octet.load(path)
+    assert four.batch == 4
+    assert run_samples(one, {"image": images})["logits"].tobytes() == run_samples(four, {"image": images})["logits"].tobytes()
+
+
+def test_missed_target_is_status_3_and_the_package_is_written(digits, tmp_path):
+    path = tmp_path / "missed.octet"
+    images, labels = samples(digits.val, 40)
+    np.savez(tmp_path / "val.npz", image=images, labels=labels)
+    np.savez(tmp_path / "calib.npz", image=images[:1] * 0 - 1)  # one blank image: ranges that fit nothing
+    arguments = ["compile", digits.model, "--calib", tmp_path / "calib.npz", "-o", path, "--validate", tmp_path / "val.npz", "--max-drop", "0.01"]
+    said = digits.octet(*arguments, status=3)
+    assert "accuracy target missed" in said and octet.load(path).run({"image": images[:1]})
+
+
+def test_bench(digits, tmp_path):
+    figures = tmp_path / "figures.json"
+    said = digits.octet("bench", digits.package, "--model", digits.model, "--threads", 1, "--rounds", 2, "--json", figures)
+    found = json.loads(figures.read_text())
+    assert 0 < found["p10_ms"] <= found["latency_ms"] <= found["p90_ms"] < 100
+    assert found["threads"] == 1 and found["variant"] == detect.native().name and set(found["peers"]) == {"octet-fp32"}
+    assert "octet-int8" in said and "octet-fp32" in said
+
+
+def test_bench_profile(digits, tmp_path):
+    figures = tmp_path / "figures.json"
+    digits.octet("bench", digits.package, "--threads", 1, "--rounds", 1, "--profile", "--json", figures)
+    found = json.loads(figures.read_text())
+    assert sum(kernel["share"] for kernel in found["kernels"]) == pytest.approx(1)
+    assert all(kernel["gops"] < found["peak"]["int8_gops"] * 1.2 for kernel in found["kernels"] if kernel["dtype"] == "int8")
+
+
+def test_bench_against_peers(digits, tmp_path):
+    pytest.importorskip("onnxruntime")
+    figures = tmp_path / "figures.json"
+    arguments = ["--against", "onnxruntime", "--model", digits.model, "--calib", digits.calib, "--rounds", 2, "--threads", 1, "--json", figures]
+    digits.octet("bench", digits.package, *arguments)
+    found = json.loads(figures.read_text())
+    assert set(found["peers"]) == {"octet-fp32", "onnxruntime-fp32", "onnxruntime-int8"}
+    assert found["ratios"]["onnxruntime-fp32"] == pytest.approx(found["peers"]["onnxruntime-fp32"] / found["latency_ms"], rel=1e-3)
+
+
+def test_inspect(digits, tmp_path):
+    figures = tmp_path / "figures.json"
+    said = digits.octet("inspect", digits.package, "--kernels", "--self-test", "--json", figures)
+    found = json.loads(figures.read_text())
+    assert "image" in said and "logits" in said and found["self_test"] == "passed"
+    assert found["model"]["name"] == "digits" and found["accuracy"]["int8"] == digits.report["accuracy"]["int8"]
+
+
+def test_quantize_writes_a_model_for_other_runtimes(digits, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = str(tmp_path / "digits.qdq.onnx")
+    digits.octet("quantize", digits.model, "--calib", digits.calib, "-o", path)
+    images, labels = samples(digits.val, 100)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    logits = np.concatenate([session.run(None, {session.get_inputs()[0].name: image[None]})[0] for image in images])
+    assert (logits.argmax(1) == labels).mean() > 0.95
+    ours = run_samples(octet.load(digits.package), {"image": images})["logits"]
+    assert (logits.argmax(1) == ours.argmax(1)).mean() >= 0.99
+
+
+def test_python_api(digits, tmp_path):
+    model = octet.load_onnx(digits.model)
+    images, _ = samples(digits.calib, 64)
+    quantized = octet.quantize(model, {"image": images}, octet.Recipe(calibrator="percentile", percentile=99.9))
+    package = octet.compile(quantized, targets=["native"], trials=0)
+    package.save(tmp_path / "api.octet")
+    val, labels = samples(digits.val)
+    logits = run_samples(octet.load(tmp_path / "api.octet", threads=1), {"image": val})["logits"]
+    assert (logits.argmax(1) == labels).mean() > 0.97
+
+
+def test_load_to_first_answer_takes_less_than_a_second(digits):
+    code = f"""
+import time
+start = time.perf_counter()
+import numpy as np, octet
+session = octet.load({digits.package!r})
+session.run({{"image": np.zeros((1, 1, 32, 32), np.float32)}})
+print(time.perf_counter() - start)
+"""
+    seconds = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(3))
+    assert seconds < 1
+
+
+def test_one_and_two_threads_give_the_same_bytes(digits):
+    images, _ = samples(digits.val, 5)
+    answers = [run_samples(octet.load(digits.package, threads=n), {"image": images})["logits"].tobytes() for n in (1, 2)]
+    assert answers[0] == answers[1]
