@@ -122,7 +122,7 @@ class _Rewriter:
         extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {}
         group = spec.edge if kind == "shared" else edge
         return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=self.recipe.activations, source=int(source),
-                    tensor=old.name, **extra)  # fmt: skip
+                    made=int(old in self.results), tensor=old.name, **extra)  # fmt: skip
 
     def _rebuild(self, builder, node):
         group = self.group_of.get(node)
@@ -144,8 +144,8 @@ class _Rewriter:
         axis = group.axis if self.recipe.weights == "per-channel" else -1
         edge = len(self.specs) + self.weights
         self.weights += 1
-        return call("octet.observe", [group.weight], edge=edge, spec="weight", group=edge, scheme="symmetric", source=0, axis=axis,
-                    tensor=f"{node.name}.weight")  # fmt: skip
+        return call("octet.observe", [group.weight], edge=edge, spec="weight", group=edge, scheme="symmetric", source=0, made=0,
+                    axis=axis, tensor=f"{node.name}.weight")  # fmt: skip
 
     def _map(self, expr, int8):
         if isinstance(expr, relax.Var):

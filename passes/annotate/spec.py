@@ -8,6 +8,7 @@ spec     "own" (from its own statistics), "shared" (the qparams of `group`), "fi
 group    int, the edge whose qparams this one uses; itself unless shared
 scheme   "affine" (s8 [-128, 127], any zero point) or "symmetric" (s8 [-127, 127], zero point 0)
 source   1 if the tensor's statistics count for its group, 0 if its values come from other members of the group
+made     1 if an int8 operator makes the tensor, 0 if it is quantised from float (an input, a float operator's result)
 low      fixed: the range
 high
 axis     weight: the axis of the output channels, -1 for one scale for the whole tensor

@@ -9,11 +9,11 @@ import numpy as np
 import tvm
 
 from octet.targets import detect
-from octet.targets.x86.statistics import HEADER, LANES, MAXIMUM, MINIMUM, NONFINITE, PARTS, ZEROS, histogram
+from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, histogram
 
 from .statistics import BINS, SHIFT, Statistics
 
-ROWS = 8
+ROWS = 16
 SLOTS = 2 * BINS + 16  # 16 more in which zeros are counted, see `histogram`
 _MAX_COUNT = 1 << 30  # of an int32 slot before it is added to the int64 statistics
 
@@ -44,7 +44,7 @@ class Accumulator:
         self._elements = elements
         sizes = np.array(samples, np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes + HEADER)])
-        self._header = starts[:-1, None] + np.arange(HEADER)
+        self._summary = starts[:-1, None] + SUMMARY + np.arange(4)
         self._first, self._size = _tensor(starts[:-1] + HEADER), _tensor(sizes)
         self._rows = tvm.runtime.empty((ROWS, int(starts[-1])), "float32")
         self._buffer = np.from_dlpack(self._rows)
@@ -70,14 +70,13 @@ class Accumulator:
         if not self._pending:
             return
         rows = self._buffer[: self._pending]
-        header = rows[:, self._header].reshape(len(rows), len(self._elements), PARTS, 4, LANES)
-        bad = np.isnan(header[:, :, :, NONFINITE].sum((2, 3)))
+        summary = rows[:, self._summary]
+        bad = np.isnan(summary[:, :, NONFINITE])
         if bad.any():
             run, tensor = np.argwhere(bad)[0]
             raise NonFinite(int(tensor), self._runs + int(run))
-        low = header[:, :, :, MINIMUM].min((0, 2, 3))
-        high = header[:, :, :, MAXIMUM].max((0, 2, 3))
-        zeros = header[:, :, :, ZEROS].sum((0, 2, 3), dtype=np.float64)
+        low, high = summary[:, :, MINIMUM].min(0), summary[:, :, MAXIMUM].max(0)
+        zeros = summary[:, :, ZEROS].sum(0, dtype=np.float64)
         for tensor, statistics in enumerate(self.statistics):
             self._extend(tensor, statistics, len(rows) * self._elements[tensor], zeros[tensor], low[tensor], high[tensor])
         base = _tensor(np.array([statistics.base for statistics in self.statistics], np.int32))

@@ -16,7 +16,7 @@ from .replace import replace_observers
 from .statistics import Statistics
 
 
-SAMPLES = 2048  # values per tensor and sample that go into its histogram; its range is always of all values
+SAMPLES = 1024  # values per tensor and sample that go into its histogram; its range is always of all values
 
 
 class Executor(Protocol):
@@ -37,6 +37,7 @@ class Edge:
     group: int
     scheme: str
     source: bool
+    made: bool
     tensor: str
     low: float = 0.0
     high: float = 0.0
@@ -59,7 +60,7 @@ def _values(mod):
 
 def edge_of(observe) -> Edge:
     attrs = attrs_of(observe)
-    return Edge(**attrs | {"source": bool(attrs["source"])})
+    return Edge(**attrs | {"source": bool(attrs["source"]), "made": bool(attrs["made"])})
 
 
 def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
@@ -153,7 +154,5 @@ def _batches(samples, params):
         count = min((len(a) for a in arrays.values()), default=0)
         step = next(iter(batch.values()))
         for start in range(0, count, step):
-            taken = np.arange(start, start + step) % count
-            feed = {name: array[taken] if taken[-1] < taken[0] or start + step > count else array[start : start + step]
-                    for name, array in arrays.items()}  # fmt: skip
-            yield feed, min(step, count - start), None if streamed else count
+            rows = slice(start, start + step) if start + step <= count else np.arange(start, start + step) % count
+            yield {name: array[rows] for name, array in arrays.items()}, min(step, count - start), None if streamed else count

@@ -1,8 +1,9 @@
 """octet.observe(x) -> R.dequantize(R.quantize(x, s, z), s, z), and of a weight -> R.dequantize(const int8, s, 0, axis): the hub.
 
 Must run on an annotated module. The result is executable fake quantisation: ordinary Relax, all float32 between the pairs. The scales
-are float32 constants (a scalar; weights per channel: [channels]) and the zero points int8 constants of the same shape. Symmetric
-activations use [-127, 127]: they are clipped there by a clip in front of the quantize only if their range could exceed it.
+are float32 constants (a scalar; weights per channel: [channels]) and the zero points int8 constants of the same shape. A symmetric
+tensor keeps to [-127, 127] by a clip in front of its quantize, where an int8 operator makes it (there it costs nothing: it becomes the clip
+bounds of the kernel) and it can be negative; a float tensor that exceeds its calibrated range may become -128.
 """
 
 from collections.abc import Mapping
@@ -35,6 +36,9 @@ class InsertQDQ:
                 return self._weight(builder, edge, array_of(observe.args[0]), *layers[edge.edge])
             qparams = self.qparams[edge.group]
             scale, zero_point = relax.const(np.float32(qparams.scale)), relax.const(np.int8(qparams.zero_point))
+            if edge.scheme == "symmetric" and edge.made and edge.source and not is_op(builder.lookup_binding(x), "relax.nn.relu"):
+                low, high = qparams.range
+                x = builder.emit(relax.op.clip(x, low, high), name_hint=f"{edge.tensor}_clip")
             q = builder.emit(relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), name_hint=f"{edge.tensor}_q")
             return builder.emit(relax.op.dequantize(q, scale, zero_point, axis=-1), name_hint=f"{edge.tensor}_dq")
 

@@ -19,9 +19,10 @@ from .vector_loops import each, tensors
 
 LANES = 16
 BLOCK = 8 * LANES
-PARTS = 4  # tasks of a summary, each with rows of its own in the result
-MINIMUM, MAXIMUM, ZEROS, NONFINITE = range(4)  # rows of 16 lanes: ZEROS counts, NONFINITE is 0, or NaN if the lane met a NaN or infinity
-HEADER = PARTS * 4 * LANES
+PARTS = 4  # tasks of a summary, each with scratch rows of its own at the start of the result
+MINIMUM, MAXIMUM, ZEROS, NONFINITE = range(4)  # ZEROS counts; NONFINITE is 0, or NaN if there was a NaN or an infinity
+SUMMARY = PARTS * 4 * LANES  # where the four values lie in the result
+HEADER = SUMMARY + LANES
 BIG = 3.4028234663852886e38
 
 
@@ -78,6 +79,7 @@ def summary(p: SummaryProblem):
                     _vectors(x, lanes, bind((part * size + i) * distance), length, padded=True)
             for row in range(4):
                 store(y, (part * 4 + row) * LANES, load(lanes, row * LANES, LANES))
+        _reduce(y)
         _choose(p, x, y)
 
     return emit_kernel(f"summary_{p.layout.kind}_" + "x".join(map(str, p.layout.shape)), body)
@@ -147,6 +149,14 @@ def _pairwise(combine, values):
     return values[0]
 
 
+def _reduce(y):
+    """The parts and lanes of every row to one value."""
+    store(y, SUMMARY, splat(0.0, "float32"))
+    for row, combine in ((MINIMUM, tirx.min), (MAXIMUM, tirx.max), (ZEROS, add), (NONFINITE, add)):
+        vector = bind(_pairwise(combine, [load(y, (part * 4 + row) * LANES, LANES) for part in range(PARTS)]))
+        T.buffer_store(y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row])
+
+
 def _choose(p, x, y):
     """The samples, by their place in the logical channels-last order."""
     channels = p.layout.channels if p.layout.shape else 1
@@ -169,14 +179,30 @@ def histogram(bins: int, shift: int, slots: int):
         values = T.arg("values", T.Buffer((rows, width), "float32"))
         first, size = (T.arg(name, T.Buffer((tensors_,), "int64")) for name in ("first", "size"))
         base, counts = T.arg("base", T.Buffer((tensors_,), "int32")), T.arg("counts", T.Buffer((tensors_, slots), "int32"))
+        keys = T.alloc_buffer((LANES,), "int32", scope="local")
         with T.serial(0, tensors_) as t:
             start, lowest = bind(first[t]), bind(base[t])
             with T.serial(0, rows) as row:
-                with T.serial(0, size[t]) as i:
-                    bits = bind(tirx.reinterpret("int32", values[row, start + i]))
-                    magnitude = bits & tirx.const(0x7FFFFFFF, "int32")
-                    key = tirx.max(tirx.min((magnitude >> shift) - lowest, bins - 1), 0) + ((bits >> 31) & bins)
-                    slot = bind(tirx.Select(magnitude == 0, tirx.const(2 * bins, "int32") + tirx.Cast("int32", i & 15), key))
+                with T.serial(0, size[t] // LANES) as block:
+                    at = bind(start + block * LANES)
+                    slots_of(values.vload([row, at], "float32x16"), lowest, LANES, keys)
+                    for lane in range(LANES):
+                        slot = bind(keys[lane])
+                        T.buffer_store(counts, counts[t, slot] + 1, [t, slot])
+                with T.serial(0, size[t] % LANES) as i:
+                    slots_of(values[row, start + size[t] - size[t] % LANES + i], lowest, 1, keys)
+                    slot = bind(keys[0])
                     T.buffer_store(counts, counts[t, slot] + 1, [t, slot])
+
+    def slots_of(value, lowest, lanes, keys):
+        def number(n):
+            return tirx.const(n, "int32") if lanes == 1 else splat(n, "int32", lanes)
+
+        bits = bind(tirx.reinterpret("int32" if lanes == 1 else f"int32x{lanes}", value))
+        magnitude = bind(bits & number(0x7FFFFFFF))
+        lowest = lowest if lanes == 1 else tirx.Broadcast(lowest, lanes)
+        key = tirx.max(tirx.min((magnitude >> number(shift)) - lowest, number(bins - 1)), number(0)) + ((bits >> number(31)) & number(bins))
+        zero = number(2 * bins) if lanes == 1 else tirx.Ramp(2 * bins, 1, lanes)
+        store(keys, 0, tirx.Select(tirx.EQ(magnitude, number(0)), zero, key))
 
     return emit_kernel("histogram", body)
