@@ -14,7 +14,8 @@ from tvm import relax
 from .. import ops
 from .chain import match_chain, shape_of
 from .conv import geometry_of
-from .rewriter import Rewriter, rebuild, replace_main
+from .graph import rebuild
+from .rewriter import Rewriter, replace_main
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class _Fuser(Rewriter):
             chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
             if chain is not None and str(var.ty.dtype) == "float32":
                 self._values[var] = self._fused(chain)
-            elif isinstance(value, (relax.Var, relax.Tuple)):
+            elif isinstance(value, relax.Tuple):
                 self._values[var] = rebuild(value, self._new)
             else:
                 self._values[var] = self.emit(rebuild(value, self._new), var.name)
-        return self.finish(rebuild(self.graph.function.body.body, self._new))[0]
+        return self.finish(rebuild(self.graph.result, self._new))[0]
 
     def _new(self, expr):
         return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr

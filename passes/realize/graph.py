@@ -13,19 +13,19 @@ def array(constant):
 
 
 class Graph:
-    """Definitions and uses of the one dataflow block of `function`."""
+    """Definitions and uses of the one dataflow block of `function`. bindings: (variable, value) in order; result: what it returns."""
 
     def __init__(self, function):
         self.function = function
         (block,) = function.body.blocks
-        self.bindings = [(binding.var, binding.value) for binding in block.bindings]
+        self.bindings, self.result = _without_aliases(block.bindings, function.body.body)
         self._definitions = dict(self.bindings)
         self._users = {}
         self._order = {var: position for position, (var, _) in enumerate(self.bindings)}
         for var, value in self.bindings:
             for used in variables(value):
                 self._users.setdefault(used, []).append(var)
-        for used in variables(function.body.body):
+        for used in variables(self.result):
             self._users.setdefault(used, []).append(None)
 
     def definition(self, expr):
@@ -78,3 +78,28 @@ def variables(expr):
     if isinstance(expr, relax.TupleGetItem):
         return variables(expr.tuple_value)
     return []
+
+
+def rebuild(expr, substitute):
+    """`expr` with every operand replaced by substitute(operand); shapes and literals stay."""
+    if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
+        return substitute(expr)
+    if isinstance(expr, relax.Call):
+        return relax.Call(expr.op, [rebuild(arg, substitute) for arg in expr.args], expr.attrs, expr.ty_args)
+    if isinstance(expr, relax.Tuple):
+        return relax.Tuple([rebuild(field, substitute) for field in expr.fields])
+    if isinstance(expr, relax.TupleGetItem):
+        return relax.TupleGetItem(rebuild(expr.tuple_value, substitute), expr.index)
+    return expr
+
+
+def _without_aliases(bindings, result):
+    """([(variable, value)], result) with every variable that only renames another one replaced by it."""
+    renamed, kept = {}, []
+    for binding in bindings:
+        value = rebuild(binding.value, lambda operand: renamed.get(operand, operand)) if renamed else binding.value
+        if isinstance(value, relax.Var):
+            renamed[binding.var] = value
+        else:
+            kept.append((binding.var, value))
+    return kept, renamed.get(result, result)

@@ -9,8 +9,8 @@ A constant border (R.nn.pad, octet.interleave) is filled with the quantised fill
 from tvm import relax
 
 from .. import ops
+from .graph import rebuild
 from .linear import Refused
-from .rewriter import rebuild
 
 MOVING = (
     "relax.reshape",

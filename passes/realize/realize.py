@@ -17,10 +17,11 @@ from tvm import relax
 from .. import ops
 from . import conv, elementwise, matmul, movement, pooling, table
 from .chain import match_chain, peel_clips
+from .graph import rebuild
 from .linear import Refused
 from .overflow import Bound
 from .requantize import QParams, qparams
-from .rewriter import Rewriter, rebuild, replace_main
+from .rewriter import Rewriter, replace_main
 
 _NOT_QUANTISED = "its operands or its result are not quantised"
 _BORDER = ("relax.quantize", "relax.dequantize")
@@ -85,7 +86,7 @@ class _Realizer(Rewriter):
                 self._values[var] = self._quantize(var, value)
             else:
                 self._bind_float(var, value)
-        function, live = self.finish(self.float(self.graph.function.body.body))
+        function, live = self.finish(self.float(self.graph.result))
         return function, tuple(layer for layer in (self._layer(var, expr) for var, expr in live) if layer is not None)
 
     # What rules ask for

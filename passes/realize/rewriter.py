@@ -29,24 +29,11 @@ class Rewriter:
                 needed.update(variables(expr))
                 live.append((var, expr))
         live.reverse()
-        output = relax.Var("output", self._builder.normalize(result).ty)
+        output = relax.Var(self.graph.function.body.body.name, self._builder.normalize(result).ty)
         bindings = [relax.VarBinding(var, expr) for var, expr in live] + [relax.VarBinding(output, self._builder.normalize(result))]
         body = self._builder.normalize(relax.SeqExpr([relax.DataflowBlock(bindings)], output))
         old = self.graph.function
         return relax.Function(list(old.params), body, output.ty, is_pure=True, attrs=old.attrs), live
-
-
-def rebuild(expr, substitute):
-    """`expr` with every operand replaced by substitute(operand); shapes and literals stay."""
-    if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
-        return substitute(expr)
-    if isinstance(expr, relax.Call):
-        return relax.Call(expr.op, [rebuild(arg, substitute) for arg in expr.args], expr.attrs, expr.ty_args)
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([rebuild(field, substitute) for field in expr.fields])
-    if isinstance(expr, relax.TupleGetItem):
-        return relax.TupleGetItem(rebuild(expr.tuple_value, substitute), expr.index)
-    return expr
 
 
 def replace_main(module, function):
