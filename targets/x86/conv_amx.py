@@ -32,7 +32,7 @@ class AmxSchedule:
 
 
 def walk_of(p: ConvProblem) -> Walk:
-    return plan_walk(p, BLOCK, TILE_ROWS, allow_phases=True)
+    return plan_walk(p, BLOCK, TILE_ROWS, allow_phases=True, step=TILE_BYTES)
 
 
 def default_schedule(p: ConvProblem) -> AmxSchedule:

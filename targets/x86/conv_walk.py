@@ -33,14 +33,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Stage:
-    """The padded (and de-interleaved) copy of the input: planes[row phase][column phase][height][width][channels]."""
+    """The padded (and de-interleaved) copy of the input: planes[row phase][column phase][height][width][fold][channels].
+
+    fold: pixel (y, x) holds the rows y, y + 1, ..., y + fold - 1 of column x side by side, so that a first layer of three channels fills its dot products."""
 
     phases: tuple[int, int]
     height: int
     width: int
+    fold: int = 1
 
     def plane(self, channels: int) -> int:
-        return self.height * self.width * channels
+        return self.height * self.width * channels * self.fold
 
     def image(self, channels: int) -> int:
         return self.phases[0] * self.phases[1] * self.plane(channels)
@@ -74,8 +77,8 @@ def channel_span(p: ConvProblem, block: int) -> tuple[int, int, int]:
     return p.channels, 1, 0
 
 
-def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool) -> Walk:
-    """block: output channels of one kernel block. tile: pixels of one tile of the kernel."""
+def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: int = 0) -> Walk:
+    """block: output channels of one kernel block. tile: pixels of one tile of the kernel. step: elements of one dot-product step, if rows may be folded to fill it."""
     span = channel_span(p, block)[0]
     (kh, kw), (sh, sw), channels = p.kernel, p.strides, p.data_stride
     padded = any(p.padding)
@@ -83,6 +86,9 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool) -> Walk
         pixels = p.batch * p.height * p.width
         return Walk(1, 1, pixels, 0, 0, channels, 0, (Run(0, span, (Tap(0, 0, 0),)),), span, None)
     full_height, full_width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
+    fold = _fold(p, step)
+    if fold > 1:
+        return _folded(p, span, full_width, fold)
     pitch = -(-full_width // sw) if (kh, kw) != (1, 1) else p.out_width
     if allow_phases and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
         return _phases(p, span, full_height, pitch)
@@ -104,6 +110,23 @@ def _phases(p, span, full_height, pitch):
     image = stage.image(channels) if stage is not None else p.height * p.width * channels
     pixels = (p.out_height - 1) * pitch + p.out_width
     return Walk(p.batch, 1, pixels, image, 0, channels, pitch, _merge(taps, span, channels), span, stage)
+
+
+def _fold(p, step):
+    """How many kernel rows to put side by side: what needs the fewest steps."""
+    kh, kw = p.kernel
+    if step == 0 or p.dtype != "int8" or p.data_stride != 4 or p.groups != 1 or p.dilation != (1, 1):
+        return 1
+    return min((1, 2, 4), key=lambda fold: (-(-kh // fold) * -(-kw * 4 * fold // step), fold))
+
+
+def _folded(p, span, full_width, fold):
+    (sh, sw), channels = p.strides, p.data_stride * fold
+    height = (p.out_height - 1) * sh + (p.kernel[0] - 1) // fold * fold + 1
+    stage = Stage((1, 1), height, full_width, fold)
+    taps = _taps(p, lambda i, j: (i // fold * fold * full_width + j) * channels + i % fold * p.data_stride)
+    return Walk(p.batch, p.out_height, p.out_width, stage.image(p.data_stride), sh * full_width * channels, sw * channels, 0,
+                _merge(taps, span, p.data_stride), span, stage)
 
 
 def _taps(p, offset):
