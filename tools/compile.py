@@ -22,7 +22,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--validate", metavar="DATA.npz", help="Labelled data: measure the accuracy of fp32 and int8.")
 @click.option("--metric", help="top1 (default), top5, mse or cosine.")
 @click.option("--max-drop", type=click.FloatRange(min=0), metavar="FRACTION", help="Largest loss against fp32, relative to the fp32 figure, e.g. 0.01.")
-@click.option("--calibrator", help="max (default), entropy, percentile or mse.")
+@click.option("--calibrator", help="mse (default), max, entropy or percentile.")
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")

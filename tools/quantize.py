@@ -11,7 +11,7 @@ from .errors import Command
 @click.option("-o", "--output", required=True, metavar="MODEL.qdq.onnx", help="The ONNX QDQ model to write.")
 @click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration [default: all].")
-@click.option("--calibrator", help="max (default), entropy, percentile or mse.")
+@click.option("--calibrator", help="mse (default), max, entropy or percentile.")
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")

@@ -90,7 +90,8 @@ class Context:
         macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none."""
         args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
-        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": layout.dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
+        int8 = layout.dtype == "int8" or any(isinstance(operand, Value) and operand.layout.dtype == "int8" for operand in operands)
+        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": "int8" if int8 else layout.dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
         name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
         func = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func
         for key, value in attrs.items():

@@ -15,7 +15,8 @@ from .intrinsics import bind, const, dot4, effect, fma, load, splat, store, tile
 from .kernel import argument, emit_kernel
 
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
-_L2, _L3, _MEMORY = 1 << 20, 1 << 24, 1 << 29  # bytes read over and over: fits half of a 2 MB L2; far beyond L2; beyond the share of an L3
+_RUNS = 40
+_L2, _L3, _MEMORY = 1 << 20, 1 << 24, 1 << 28  # bytes read over and over: fits half of a 2 MB L2; far beyond L2; beyond the share of an L3
 
 
 @dataclass(frozen=True)
@@ -120,15 +121,15 @@ def _reads(tasks, size, passes):
 
 
 def measure(spec, threads: int) -> Peak:
-    """Runs every loop on `threads` cores for about 0.1 s. spec: the TargetSpec whose dot product is meant; it must run here. Takes about three seconds."""
+    """Runs every loop on `threads` cores, `_RUNS` times. spec: the TargetSpec whose dot product is meant; it must run here. Takes about four seconds."""
     assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"  # asking also gets the permission to use tiles
     int8 = {"amx": _tiles, "vnni": _dots}[spec.dot]
     return Peak(
         threads,
-        _rate(spec, threads, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 400_000 if spec.dot == "amx" else 4_000_000),
-        _rate(spec, threads, _fmas, _seed(16, "float32"), 4_000_000),
+        _rate(spec, threads, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 40_000 if spec.dot == "amx" else 400_000),
+        _rate(spec, threads, _fmas, _seed(16, "float32"), 400_000),
         *(_rate(spec, threads, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
-          for size, passes in ((_L2, 4000), (_L3, 100), (_MEMORY // threads, 2))),
+          for size, passes in ((_L2, 400), (_L3, 12), (_MEMORY // threads, 1))),
     )
 
 
@@ -149,7 +150,7 @@ def _copied(array):
 
 
 def _rate(spec, threads, loop, seed, steps):
-    """1e9 units per second, the best of five runs; a unit is what `loop` counts."""
+    """1e9 units per second, the best of many short runs: a neighbour must not lower the limit; a unit is what `loop` counts."""
     import tvm
 
     from ..native_library import use_threads
@@ -162,7 +163,7 @@ def _rate(spec, threads, loop, seed, steps):
     arguments = [tvm.runtime.from_dlpack(array) for array in (seed, *config, out)]
     use_threads(threads)
     seconds = []
-    for _ in range(5):
+    for _ in range(_RUNS):
         start = time.perf_counter()
         kernel(*arguments)
         seconds.append(time.perf_counter() - start)
