@@ -37,7 +37,7 @@ def _interleave(emit, x, shape, strides, fill):
     n, c, h, w = shape_of(x)
     sh, sw = strides
     cells = emit(relax.op.reshape(x, [n, c, h, 1, w, 1]))
-    cells = emit(relax.op.nn.pad(cells, [0] * 7 + [sh - 1] + [0] * 3 + [sw - 1], fill))
+    cells = emit(relax.op.nn.pad(cells, [0] * 7 + [sh - 1] + [0] * 3 + [sw - 1], "constant", fill))
     return relax.op.strided_slice(emit(relax.op.reshape(cells, [n, c, h * sh, w * sw])), [2, 3], [0, 0], shape[2:])
 
 
@@ -51,6 +51,8 @@ def _unary(emit, kind, x, alpha=None, beta=None, gamma=None, exponent=None):
         return getattr(op, kind)(x)
     if kind == "reciprocal":
         return op.divide(_number(1), x)
+    if kind == "power" and exponent == 3.0:
+        return op.multiply(emit(op.multiply(x, x)), x)  # TVM's pow of a negative number by 3 is NaN on some targets
     if kind == "power":
         return op.power(x, _number(exponent))
     if kind == "softplus":

@@ -58,7 +58,7 @@ def _lift_call(graph, call):
         return relax.op.split(source, places, _AXIS[int(attrs.axis) % 3])
     if ops.is_op(call, "relax.nn.pad"):
         width = [int(w) for w in attrs.pad_width]
-        return relax.op.nn.pad(source, width[:4] + [0, 0] + width[4:], float(attrs.pad_value), attrs.pad_mode)
+        return relax.op.nn.pad(source, width[:4] + [0, 0] + width[4:], attrs.pad_mode, float(attrs.pad_value))
     if ops.is_op(call, "relax.strided_slice"):
         return _slice(call, source)
     if ops.is_op(call, "relax.mean", "relax.max") and attrs.axis is not None and [int(a) % 3 for a in attrs.axis] == [2]:

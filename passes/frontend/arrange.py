@@ -30,7 +30,7 @@ def pad(node):
         ends = [extent - int(c) for extent, c in zip(node.shape(0), cut[:, 1])]
         x = node.emit(relax.op.strided_slice(x, list(range(rank)), [int(c) for c in cut[:, 0]], ends), "cut")
     width = np.maximum(width, 0)
-    return relax.op.nn.pad(x, [int(w) for w in width.reshape(-1)], fill, pad_mode=_PAD_MODES[node.text("mode", "constant")]) if width.any() else x
+    return relax.op.nn.pad(x, [int(w) for w in width.reshape(-1)], _PAD_MODES[node.text("mode", "constant")], fill) if width.any() else x
 
 
 def tile(node):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -46,12 +47,20 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
     if proto.graph.sparse_initializer:
         name = proto.graph.sparse_initializer[0].values.name
         raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
+    for value in proto.graph.output:
+        value.type.tensor_type.shape.SetInParent()  # the checker wants a shape that many exporters leave out; the importer infers it
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
         raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
     except ValueError:
         pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
+
+
+def check_finite(name: str, array, path) -> None:
+    """Weights must be numbers; -inf is one (attention masks)."""
+    if np.issubdtype(array.dtype, np.floating) and (np.isnan(array).any() or np.isposinf(array).any()):
+        raise UnsupportedModelError(f"{path}: weight {name!r} holds NaN or infinity; train or export the network again")
 
 
 def describe(node) -> str:

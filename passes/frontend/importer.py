@@ -15,13 +15,13 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arrange, convolution, dense, normalization, pooling
-from .checks import describe
+from . import activations, arrange, convolution, dense, normalization, pooling, resize
+from .checks import check_finite, describe
 from .fold import can_fold, fold, shape_slice
 from .node import Node
 from .read import first_line
 
-_OURS = activations.CONVERTERS | arrange.CONVERTERS | convolution.CONVERTERS | dense.CONVERTERS | normalization.CONVERTERS | pooling.CONVERTERS
+_OURS = activations.CONVERTERS | arrange.CONVERTERS | convolution.CONVERTERS | dense.CONVERTERS | normalization.CONVERTERS | pooling.CONVERTERS | resize.CONVERTERS
 _REFUSED_FLOATS = ("float16", "float64", "bfloat16")
 
 
@@ -42,29 +42,27 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         graph = self._proto.graph
         for tensor in graph.initializer:
             self._arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
+            check_finite(tensor.name, self._arrays[tensor.name], self._path)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
         self._nodes.update({var.name: var for var in params})
         with self.bb.function("main", params=params):
-            with self.bb.dataflow():
-                self._convert_all(graph.node)
-                result = self.bb.emit_output(relax.Tuple([self._operand(value.name) for value in graph.output]))
+            try:
+                with self.bb.dataflow():
+                    for node in graph.node:
+                        self._convert(node)
+                    result = self.bb.emit_output(relax.Tuple([self._operand(value.name) for value in graph.output]))
+            except UnsupportedModelError:
+                self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
+                raise
             self.bb.emit_func_output(result)
         return self.bb.get()
-
-    def _convert_all(self, nodes):
-        try:
-            for node in nodes:
-                self._convert(node)
-        except UnsupportedModelError:
-            self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
-            raise
 
     def _convert(self, node):
         arrays = [self._arrays.get(name) if name else None for name in node.input]
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
         attrs = self._parse_attr([a for a in node.attribute if not _is_empty_list(a)])
         if node.op_type in ("Shape", "Size"):
-            shape = self._shape(node.input[0])
+            shape = self._extents(node.input[0])
             value = shape_slice(shape, attrs) if node.op_type == "Shape" else np.array(np.prod(shape, dtype="int64"))
             self._arrays[node.output[0]] = value
         elif can_fold(node, known):
@@ -104,7 +102,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         hint = node.name or node.output[0]
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
-            result = result if isinstance(result, (relax.Var, GenericConst)) else self.bb.emit(result, name_hint=hint)
+            result = result if isinstance(result, (relax.Var, GenericConst)) else self._guard(node, self.bb.emit, result, hint)
             many = isinstance(result.ty, relax.TupleType)
             values = [relax.TupleGetItem(result, i) for i in range(len(node.output))] if many else [result]
         else:
@@ -113,7 +111,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             if not name:
                 continue
             if not isinstance(value, (relax.Var, GenericConst)):
-                value = self.bb.emit(value, name_hint=hint)
+                value = self._guard(node, self.bb.emit, value, hint)
             self._check_type(node, value.ty)
             if isinstance(value, GenericConst):
                 self._arrays[name] = value.value.numpy()
@@ -133,7 +131,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._nodes[name] = relax.const(array, str(array.dtype))  # without a dtype TVM narrows int64 to int32
         return self._nodes[name]
 
-    def _shape(self, name):
+    def _extents(self, name):
         if name in self._arrays:
             return self._arrays[name].shape
         return [int(extent) for extent in self._nodes[name].ty.shape.values]

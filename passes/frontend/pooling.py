@@ -29,7 +29,7 @@ def pool(node):
     average = node.op == "AveragePool"
     if average and include and any(beyond) and any(pads):
         width = [0, 0, 0, 0] + [w for i in range(rank) for w in (pads[i], pads[rank + i])]
-        x, pads, include = node.emit(relax.op.nn.pad(x, width, 0.0), "pad"), [0] * 2 * rank, False
+        x, pads, include = node.emit(relax.op.nn.pad(x, width), "pad"), [0] * 2 * rank, False
     elif any(beyond):
         include = False
     pads = pads[:rank] + [pad + more for pad, more in zip(pads[rank:], beyond)]
