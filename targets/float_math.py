@@ -3,7 +3,7 @@
 Every function takes a namespace `m` that supplies the operations (`NumpyOps` below; kernels bring their own for TIR) and builds the same
 sequence of float32 operations from it: each product, sum, quotient and square root is rounded to nearest on its own and never contracted
 to a fused multiply-add. So the results are equal to the bit wherever they are computed. Errors are at most 2 ulp over the range that
-matters to networks (exp, log 1; tanh, sigmoid, softplus 2.5), 6 ulp for erf.
+matters to networks (exp, log 1; tanh, sigmoid, softplus 2.5), 7 ulp for erf.
 
 Range reduction and polynomials of exp, log and tanh: Cephes mathematical library (S. Moshier), single precision. erf: rational
 approximation as in Eigen's generic erf for float.
