@@ -18,6 +18,8 @@ def weight_matrix(p: ConvProblem, walk: Walk, weight: np.ndarray, block: int, al
     start = 0
     for run, length in zip(walk.runs, padded):
         for i, tap in enumerate(run.taps):
+            if tap.row >= p.kernel[0]:
+                continue
             columns = weight[:, :, tap.row, tap.column]  # [O, I / groups]
             for o in range(p.out_channels):
                 first = o // outs * ins - (o // block // a) * b if p.groups > 1 else 0

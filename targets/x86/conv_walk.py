@@ -8,14 +8,14 @@ Three walks cover everything:
           a few computed pixels at each row's end fall off. Better than `rows` when a row is short for the tile of the matrix unit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .conv_problem import ConvProblem
 
 
 @dataclass(frozen=True)
 class Tap:
-    """Kernel position (row, column) and the offset of its first channel from the pixel's base, in elements."""
+    """Kernel position (row, column) and the offset of its first channel from the pixel's base, in elements. A row behind the kernel has weight zero."""
 
     offset: int
     row: int
@@ -124,7 +124,9 @@ def _folded(p, span, full_width, fold):
     (sh, sw), channels = p.strides, p.data_stride * fold
     height = (p.out_height - 1) * sh + (p.kernel[0] - 1) // fold * fold + 1
     stage = Stage((1, 1), height, full_width, fold)
-    taps = _taps(p, lambda i, j: (i // fold * fold * full_width + j) * channels + i % fold * p.data_stride)
+    # rows that only fill up the last group of `fold` are taps too, with weight zero, so that its run has no gaps
+    whole = replace(p, kernel=(-(-p.kernel[0] // fold) * fold, p.kernel[1]))
+    taps = _taps(whole, lambda i, j: (i // fold * fold * full_width + j) * channels + i % fold * p.data_stride)
     return Walk(p.batch, p.out_height, p.out_width, stage.image(p.data_stride), sh * full_width * channels, sw * channels, 0,
                 _merge(taps, span, p.data_stride), span, stage)
 
