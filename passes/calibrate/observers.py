@@ -16,6 +16,7 @@ from .statistics import Statistics
 
 _ENTROPY_BINS = {"affine": 4096, "symmetric": 2048}
 _ENTROPY_LEVELS = {"affine": 256, "symmetric": 128}
+_SMALLEST_PROBABILITY = 1e-6  # what Q gives to a bin that it lost: an end where only clipped values lie must cost something, but not everything
 _SHRINKS = np.linspace(0.02, 1.0, 99)
 
 
@@ -85,7 +86,7 @@ def _divergence(counts, start, stop, levels):
     p[0] += counts[:start].sum()
     p[-1] += counts[stop:].sum()
     level = np.arange(inside.size) * levels // inside.size
-    held = inside > 0
+    held = p > 0
     mass = np.bincount(level, inside, levels)
     width = np.bincount(level, held, levels)
     q = np.where(held, mass[level] / np.maximum(width[level], 1), 0.0)
@@ -93,7 +94,7 @@ def _divergence(counts, start, stop, levels):
     if total_p == 0 or total_q == 0:
         return np.inf
     p, q = p / total_p, q / total_q
-    q = np.maximum(q, 1e-12)
+    q = np.maximum(q, _SMALLEST_PROBABILITY)
     some = p > 0
     return float(np.sum(p[some] * np.log(p[some] / q[some])))
 
