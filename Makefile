@@ -15,7 +15,7 @@ demo: .venv/.installed
 	$(BIN)/octet bench digits.octet --model $(DIGITS)/digits.onnx --calib $(DIGITS)/digits-calib.npz
 
 test: .venv/.installed-test
-	$(BIN)/pytest -n $(JOBS) -q
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -q
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python

@@ -19,7 +19,7 @@ def quantize(model, calib, output, batch, threads, **recipe):
     """Quantise a network and write it as ONNX QDQ."""
     from types import SimpleNamespace
 
-    from ..targets.archive import check_writable, write_atomically
+    from ..targets.archive import check_writable
     from .console import out
     from .data import read_samples
     from .phases import phases
@@ -38,6 +38,6 @@ def quantize(model, calib, output, batch, threads, **recipe):
         phase("calibrate")
         quantized = quantize_model(network, samples, made, threads=threads, progress=phase.to)
         phase("export")
-        write_atomically(output, export_qdq(quantized).SerializeToString())
+        export_qdq(quantized, output)
     int8 = sum(d.dtype == "int8" for d in quantized.decisions)
     out().print(f"{output}: {int8} operators in int8, {len(quantized.decisions) - int8} in float, {len(next(iter(samples.values())))} calibration samples")

@@ -4,16 +4,13 @@ Binding by binding, by the table in operators.py; two things are put together ag
 and a bias between int8 operands becomes int32 at scale (data scale * weight scale), the derived spec of annotate/spec.py.
 """
 
-import os
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tvm import IRModule, relax
 
-from ...targets.errors import OctetError, UnsupportedModelError
+from ...targets.archive import write_atomically
+from ...targets.errors import UnsupportedModelError
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
 from ..ops import is_op
@@ -85,23 +82,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet") -> 
 def export_qdq(quantized, path) -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. Raises OctetError if it cannot be written."""
     model = to_onnx(quantized.module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name)
-    write_atomically(Path(path), model.SerializeToString())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a sibling file and renames it."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OctetError(f"{path}: cannot be written ({error.strerror}): choose a folder that exists and is writable") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        os.unlink(temporary)
-        raise OctetError(f"{path}: cannot be written ({error.strerror}): free some space or choose another place") from None
+    write_atomically(path, model.SerializeToString())
 
 
 def _biases(graph: Graph) -> dict[Node, Node]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import octet
+from octet.targets import detect
 from octet.tools.main import main
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
@@ -26,11 +28,18 @@ class Digits:
         assert result.stderr == "" or status != 0, result.stderr
         return result.stdout
 
-    def compile(self, *more, output=None, status=0):
+    def compile(self, *more):
         """Compiles with `more` options; the report."""
         figures = self.folder / "report.json"
-        self.octet("compile", self.model, "--calib", self.calib, "-o", output or self.package, "--json", figures, *more, status=status)
+        self.octet("compile", self.model, "--calib", self.calib, "-o", self.package, "--json", figures, *more)
         return json.loads(figures.read_text())
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """The example by the Python API, for every target that runs here, with max calibration."""
+    quantized = octet.quantize(octet.load_onnx(DIGITS / "digits.onnx"), DIGITS / "digits-calib.npz", octet.Recipe(calibrator="max"))
+    return octet.compile(quantized, targets=[spec.name for spec in detect.runnable()], trials=0)
 
 
 @pytest.fixture(scope="session")
