@@ -36,7 +36,7 @@ class InsertQDQ:
                 return self._weight(builder, edge, array_of(observe.args[0]), *layers[edge.edge])
             qparams = self.qparams[edge.group]
             scale, zero_point = relax.const(np.float32(qparams.scale)), relax.const(np.int8(qparams.zero_point))
-            if edge.scheme == "symmetric" and edge.made and edge.source and not is_op(builder.lookup_binding(x), "relax.nn.relu"):
+            if edge.scheme == "symmetric" and edge.made and edge.source and not _never_negative(builder.lookup_binding(x)):
                 low, high = qparams.range
                 x = builder.emit(relax.op.clip(x, low, high), name_hint=f"{edge.tensor}_clip")
             q = builder.emit(relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), name_hint=f"{edge.tensor}_q")
@@ -52,6 +52,10 @@ class InsertQDQ:
         zero_points = np.zeros(scales.shape, np.int8)
         call = relax.op.dequantize(q, relax.const(scales), relax.const(zero_points), axis=edge.axis)
         return builder.emit(call, name_hint=f"{edge.tensor}_dq")
+
+
+def _never_negative(value):
+    return is_op(value, "relax.nn.relu") or (is_op(value, "relax.clip") and float(value.args[1].value) >= 0)
 
 
 def _layers(mod):

@@ -48,8 +48,9 @@ class Statistics:
 
     def add(self, values: np.ndarray) -> None:
         """Counts finite float32 values that `extend` has announced in the histogram."""
-        bits = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.int32)
-        key = np.maximum(((bits & 0x7FFFFFFF) >> SHIFT) - self.base, 0) + np.where(bits < 0, BINS, 0)
+        values = np.ascontiguousarray(values, np.float32).reshape(-1)
+        magnitude = values.view(np.int32) & 0x7FFFFFFF
+        key = np.maximum((magnitude >> SHIFT) - self.base, 0) + np.where(values < 0, BINS, 0)  # -0.0 counts as 0.0
         self.histogram += np.bincount(key, minlength=2 * BINS).reshape(2, BINS)
 
     def update(self, values: np.ndarray) -> None:

@@ -1,0 +1,38 @@
+"""The accumulator equals the plain statistics of the values that it is given, whatever the number of runs."""
+
+import numpy as np
+import pytest
+from octet.passes.calibrate.accumulate import ROWS, Accumulator, NonFinite
+from octet.passes.calibrate.statistics import Statistics
+from octet.targets.x86.statistics import HEADER, SUMMARY
+
+
+def summary_of(values):
+    header = np.zeros(HEADER, np.float32)
+    header[SUMMARY : SUMMARY + 4] = values.min(), values.max(), np.count_nonzero(values == 0), (values * 0).sum()
+    return np.concatenate([header, values])
+
+
+@pytest.mark.parametrize("runs", [1, ROWS - 1, ROWS, 2 * ROWS + 3])
+def test_equals_plain_statistics(runs):
+    rng = np.random.default_rng(0)
+    sizes = [40, 7, 100]
+    accumulator, expected = Accumulator(sizes, sizes), [Statistics() for _ in sizes]
+    for run in range(runs):
+        values = [(rng.standard_normal(size) * 2.0 ** rng.integers(-20, 20)).astype(np.float32) * (rng.random(size) < 0.7) for size in sizes]
+        accumulator.add([summary_of(v.astype(np.float32)) for v in values])
+        for statistics, v in zip(expected, values):
+            statistics.update(v)
+    for found, wanted in zip(accumulator.finish(), expected):
+        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
+        assert np.array_equal(found.histogram, wanted.histogram)
+
+
+def test_names_the_first_run_that_is_not_finite():
+    accumulator = Accumulator([4, 4], [4, 4])
+    good, bad = np.ones(4, np.float32), np.array([1, np.nan, 1, 1], np.float32)
+    for run in range(3):
+        accumulator.add([summary_of(good), summary_of(bad if run == 1 else good)])
+    with pytest.raises(NonFinite) as error:
+        accumulator.finish()
+    assert (error.value.tensor, error.value.run) == (1, 1)

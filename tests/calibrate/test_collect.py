@@ -1,0 +1,68 @@
+"""Collection: which tensors are measured, streaming, progress, and what goes wrong."""
+
+import numpy as np
+import pytest
+from octet.passes.annotate import Annotate
+from octet.passes.calibrate.collect import collect, edges_of, measurable
+from octet.passes.lower.rules import RULES
+from octet.targets.errors import DataError
+from tvm import relax
+
+
+@pytest.fixture(scope="module")
+def annotated(module):
+    return Annotate()(module)
+
+
+def test_only_sources_are_measured_and_the_results_dropped(annotated):
+    collecting, edges = measurable(annotated, summaries=False)
+    assert [edge.tensor for edge in edges] == ["x", "relu6", "sum", "gated", "mean"]
+    assert len(collecting["main"].ret_ty.fields) == len(edges)
+    names = {binding.var.name for binding in collecting["main"].body.blocks[0].bindings}
+    assert "logits" not in names and not any(is_observed for is_observed in edges_of(collecting))
+
+
+def test_in_network_summaries(annotated):
+    collecting, edges = measurable(annotated, summaries=True)
+    calls = [b.value.op.name for b in collecting["main"].body.blocks[0].bindings if isinstance(b.value, relax.Call)]
+    assert calls.count("octet.statistics") == len(edges) and "octet.statistics" in RULES
+
+
+def test_statistics_do_not_depend_on_how_samples_are_fed(annotated, samples, referee):
+    x = samples["x"][:6]
+    whole = collect(annotated, {"x": x}, referee, summaries=False)
+    streamed = collect(annotated, ({"x": x[i : i + 2]} for i in (4, 0, 2)), referee, summaries=False)
+    assert whole.keys() == streamed.keys()
+    for edge in whole:
+        assert whole[edge].range == streamed[edge].range and np.array_equal(whole[edge].histogram, streamed[edge].histogram)
+
+
+def test_progress_counts_samples_and_a_last_batch_is_filled_up(annotated, samples, referee):
+    seen = []
+    found = collect(annotated, samples, referee, summaries=False, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(2, 7), (4, 7), (6, 7), (7, 7)]
+    assert next(iter(found.values())).range == (samples["x"].min(), samples["x"].max())
+
+
+def test_our_own_executor_agrees_with_the_referee(annotated, samples, referee):
+    from octet.tools.sessions import executor
+
+    plain = collect(annotated, samples, referee, summaries=False)
+    ours = collect(annotated, samples, executor)
+    for edge, wanted in plain.items():
+        assert ours[edge].range == pytest.approx(wanted.range, rel=1e-4, abs=1e-5)
+        assert ours[edge].count == wanted.count
+        for fraction in (0.1, 0.5, 0.99):
+            assert ours[edge].quantile(fraction) == pytest.approx(wanted.quantile(fraction), abs=0.01 * (wanted.maximum - wanted.minimum))
+
+
+def test_a_tensor_that_overflows_is_named(annotated, samples, referee):
+    huge = {"x": samples["x"].copy()}
+    huge["x"][5] = 3e38
+    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"calibration: tensor '\w+' becomes NaN or infinite in fp32 in samples 4 to 5"):
+        collect(annotated, huge, referee, summaries=False)
+
+
+def test_no_samples(annotated, referee):
+    with pytest.raises(DataError, match="there are no samples"):
+        collect(annotated, iter([]), referee, summaries=False)

@@ -1,0 +1,84 @@
+"""Every operator of the table against the referee, in ONNX Runtime."""
+
+import numpy as np
+import pytest
+from octet.passes.export.onnx_qdq import to_onnx
+from octet.passes.ops import call
+from octet.targets.errors import UnsupportedModelError
+from tvm import relax
+
+RNG = np.random.default_rng(3)
+R = relax.op
+
+
+def const(*shape):
+    return relax.const(RNG.standard_normal(shape).astype("float32"))
+
+
+IMAGE = {
+    "conv2d": lambda x: R.nn.conv2d(x, const(6, 2, 3, 3), strides=[2, 1], padding=[0, 1, 2, 1], dilation=[1, 2], groups=2),
+    "max_pool2d": lambda x: R.nn.max_pool2d(x, (3, 2), (2, 2), (1, 0, 1, 1)),
+    "avg_pool2d": lambda x: R.nn.avg_pool2d(x, (3, 3), (2, 2), (1, 1, 1, 1)),
+    "avg_pool2d with padding": lambda x: R.nn.avg_pool2d(x, (3, 3), (2, 2), (1, 1, 1, 1), count_include_pad=True),
+    "global mean": lambda x: R.mean(x, [2, 3], keepdims=True),
+    "mean": lambda x: R.mean(x, [1]),
+    "clip": lambda x: R.clip(x, -0.5, 0.75),
+    "prelu": lambda x: R.nn.prelu(x, const(4)),
+    "reshape": lambda x: R.reshape(x, (4, 35)),
+    "permute_dims": lambda x: R.permute_dims(x, [0, 2, 3, 1]),
+    "strided_slice": lambda x: R.strided_slice(x, axes=[2, 3], begin=[1, 0], end=[4, 7], strides=[2, 3]),
+    "pad": lambda x: R.nn.pad(x, (0, 0, 0, 0, 1, 2, 0, 3), pad_value=0.5),
+    "nearest": lambda x: R.image.resize2d(x, (10, 14), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
+    "linear": lambda x: R.image.resize2d(x, (10, 14), method="linear"),
+    "interleave": lambda x: call("octet.interleave", [x], strides=[2, 3], fill=0),
+    "softmax": lambda x: R.nn.softmax(x, 1),
+    "argmax": lambda x: R.argmax(x, 1),
+    "matmul": lambda x: R.matmul(x, const(7, 3)),
+    "add": lambda x: R.add(x, const(1, 4, 1, 1)),
+    "subtract": lambda x: R.subtract(x, const(1)),
+    "multiply": lambda x: R.multiply(x, const(4, 1, 7)),
+    "maximum": lambda x: R.maximum(x, const(1)),
+    "expand_dims": lambda x: R.expand_dims(x, [1]),
+    "concat": lambda x: R.concat([x, const(1, 2, 5, 7)], axis=1),
+}
+
+
+@pytest.mark.parametrize("name", IMAGE)
+def test_operator(build, agree, name):
+    agree(build(lambda emit, x: emit(IMAGE[name](x)), x=(1, 4, 5, 7)))
+
+
+UNARY = ["sigmoid", "tanh", "exp", "erf", "abs", "softplus", "softsign", "silu", "mish", "gelu", "gelu_tanh", "hard_swish", "floor", "ceil", "round",
+         ("hard_sigmoid", {"alpha": 0.3, "beta": 0.4}), ("leaky_relu", {"alpha": 0.2}), ("elu", {"alpha": 0.7}), ("celu", {"alpha": 0.7}),
+         ("selu", {"alpha": 1.6, "gamma": 1.1}), ("thresholded_relu", {"alpha": 0.4})]  # fmt: skip
+POSITIVE = ["log", "sqrt", "rsqrt", "reciprocal", ("power", {"exponent": 1.5})]
+
+
+@pytest.mark.parametrize("kind", UNARY + POSITIVE, ids=lambda k: k if isinstance(k, str) else k[0])
+def test_unary(build, agree, kind):
+    kind_, attrs = (kind, {}) if isinstance(kind, str) else kind
+    agree(build(lambda emit, x: emit(call("octet.unary", [x], kind=kind_, **attrs)), x=(2, 3, 5)), positive=kind in POSITIVE)
+
+
+def test_split_and_several_results(build, agree):
+    def body(emit, x):
+        parts = emit(R.split(x, [1, 3], axis=1))
+        return [emit(relax.TupleGetItem(parts, i)) for i in (2, 0)] + [x]
+
+    agree(build(body, x=(1, 4, 2, 2)))
+
+
+def test_layer_norm(build, agree):
+    agree(build(lambda emit, x: emit(R.nn.layer_norm(x, const(6), const(6), axes=[-1], epsilon=1e-5)), x=(2, 3, 6)))
+
+
+def test_unknown_operator(build):
+    module = build(lambda emit, x: emit(R.cumsum(x, 0)), x=(3,))
+    with pytest.raises(UnsupportedModelError, match="relax.cumsum"):
+        to_onnx(module, ("y",))
+
+
+def test_unknown_function(build):
+    module = build(lambda emit, x: emit(call("octet.unary", [x], kind="bessel")), x=(3,))
+    with pytest.raises(UnsupportedModelError, match="bessel"):
+        to_onnx(module, ("y",))

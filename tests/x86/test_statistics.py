@@ -1,0 +1,82 @@
+"""The kernels of calibration against NumPy: odd shapes, padding channels full of NaN, every layout."""
+
+from math import gcd
+
+import numpy as np
+import pytest
+import tvm
+from octet.passes.calibrate.statistics import BINS, SHIFT, Statistics
+from octet.targets import detect
+from octet.targets.x86 import statistics
+from octet.targets.x86.layout import Layout, packed
+from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
+
+
+def summary(layout, values, samples):
+    """The kernel's result for values [rows, channels]; what is no logical element is NaN."""
+    buffer = np.full(layout.elements, np.nan, np.float32)
+    if layout.kind == "plain":
+        buffer = values.reshape(layout.shape)
+    else:
+        buffer[: layout.pixels * layout.channel_stride].reshape(layout.pixels, -1)[:, : layout.channels] = values
+    problem = SummaryProblem(layout, samples)
+    func = statistics.summary(problem).with_attr("global_symbol", "summary")
+    result = tvm.runtime.tensor(np.zeros(problem.result.shape, np.float32))
+    tvm.compile(func, target=detect.native().tvm_target())["summary"](tvm.runtime.tensor(buffer), result)
+    return result.numpy()
+
+
+LAYOUTS = [packed((1, 5, 3, 7), "float32"), packed((2, 16, 4, 4), "float32"), packed((1, 40, 9, 5), "float32"), packed((3, 129), "float32"),
+           packed((1, 3, 1), "float32"), Layout("plain", (2, 3, 5), "float32"), Layout("plain", (1,), "float32"), Layout("plain", (4, 1000), "float32")]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_summary(layout):
+    rng = np.random.default_rng(0)
+    channels = layout.channels
+    values = np.maximum(rng.standard_normal((int(np.prod(layout.shape)) // channels, channels)), -0.5).astype(np.float32)
+    values[rng.random(values.shape) < 0.3] = 0.0
+    samples = min(values.size, 50)
+    result = summary(layout, values, samples)
+    four = result[SUMMARY : SUMMARY + 4]
+    assert four[MINIMUM] == values.min() and four[MAXIMUM] == values.max()
+    assert four[ZEROS] == np.count_nonzero(values == 0) and four[NONFINITE] == 0
+    stride = statistics.stride_of(values.size, samples, channels)
+    assert np.array_equal(result[HEADER:], values.reshape(-1)[::stride][:samples])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("layout", LAYOUTS[1:5], ids=str)
+def test_one_bad_value_anywhere_is_found(layout, value):
+    size = int(np.prod(layout.shape))
+    values = np.ones((size // layout.channels, layout.channels), np.float32)
+    values.reshape(-1)[size - 1] = value
+    assert np.isnan(summary(layout, values, 1)[SUMMARY + NONFINITE])
+
+
+def test_samples_meet_every_channel():
+    for channels in (1, 3, 16, 96, 100):
+        elements, samples = channels * 97, 64
+        stride = statistics.stride_of(elements, samples, channels)
+        assert gcd(stride, channels) == 1 or stride == 1
+        assert (samples - 1) * stride < elements
+
+
+def test_histogram_equals_the_plain_statistics():
+    rng = np.random.default_rng(0)
+    sizes = [37, 1, 160]
+    rows = rng.standard_normal((3, sum(sizes) + 5)).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.3] = 0.0
+    first = np.array([0, 40, 41], np.int64)
+    expected = [Statistics() for _ in sizes]
+    for tensor, (start, size) in enumerate(zip(first, sizes)):
+        expected[tensor].update(rows[:, start : start + size])
+    slots = 2 * BINS + 16
+    counts = tvm.runtime.tensor(np.zeros((3, slots), np.int32))
+    base = np.array([s.base for s in expected], np.int32)
+    kernel = tvm.compile(statistics.histogram(BINS, SHIFT, slots), target=detect.native().tvm_target())["histogram"]
+    kernel(*map(tvm.runtime.tensor, (rows, first, np.array(sizes, np.int64), base)), counts)
+    for found, wanted in zip(counts.numpy(), expected):
+        histogram = found[: 2 * BINS].reshape(2, BINS).copy()
+        histogram[0, max(-wanted.base, 0)] += found[2 * BINS :].sum()
+        assert np.array_equal(histogram, wanted.histogram)
