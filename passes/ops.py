@@ -36,6 +36,13 @@ avg_pool2d: y = clip(rne(f32(sum(x - data_zero_point)) * (multiplier / count in 
     attrs: pool_size [2], strides [2], padding [4], count_include_pad, ceil-mode already resolved into padding
 requantize: y = clip(rne(f32(x - data_zero_point) * multiplier) + out_zero_point, clip_min, clip_max)
 
+table: a table per channel, int8[C, 256], follows axis 1 of a rank-2 or rank-4 tensor.
+R.quantize: q = clip(rne(x / s) + z, -128, 127), x / s an IEEE division. R.dequantize: f32(q - z) * s.
+Every multiplier is f32(f64(s_x) * f64(s_w) / f64(s_y)): rounded once, from the float32 scales (passes/realize/requantize.py). Realize proves that
+no s32 accumulator overflows and that every value that is rounded is below 2^31 - 2^10 in magnitude (passes/realize/overflow.py), so a kernel
+may convert f32 to s32 before it adds the zero point and clips. acc + bias is one s32 sum: a bias with constants folded in may wrap, the sum does not.
+Scalar float functions are fixed sequences of float32 operations (targets/float_math.py); other float operators: passes/realize/reference_float.py.
+
 Everything that only moves data (reshape, permute_dims, concat, split, strided_slice, nn.pad, nn.max_pool2d, nearest resize) stays the
 ordinary Relax operator, on s8 tensors that share one (scale, zero point). At the border to float stay R.quantize and R.dequantize.
 """
