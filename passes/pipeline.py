@@ -17,6 +17,7 @@ from .canonicalize.normalize_dense import NormalizeDense
 from .canonicalize.normalize_pooling import NormalizePooling
 from .canonicalize.recognize_gelu import RecognizeGelu
 from .canonicalize.recognize_hard import RecognizeHard
+from .canonicalize.recognize_layer_norm import RecognizeLayerNorm
 from .canonicalize.recognize_mish import RecognizeMish
 from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_unary import RecognizeUnary
@@ -33,6 +34,7 @@ CANONICALIZE: list = [
     RecognizeMish(),
     RecognizeSilu(),
     RecognizeGelu(),
+    RecognizeLayerNorm(),
     MergeClips(),
     RecognizeHard(),
     ConvertBatchNorm(),

@@ -40,6 +40,10 @@ def _merge(graph, op, x, value, name, combine):
     first = constant(inner.args[1]) if inner is not None else None
     if first is None or not graph.used_once(x) or shape_of(inner.args[0]) != shape_of(x):
         return None
+    axis = 1 if len(shape_of(x)) == 4 else -1
+    # A bias stays a bias: a term that also varies along other axes (a position embedding) must not swallow it.
+    if shape_of(x) and any(per_channel(c, shape_of(x), axis) is None for c in (first, value)) and combine(first, value).size > first.size:
+        return None
     return op(inner.args[0], relax.const(combine(first, value)))
 
 

@@ -6,6 +6,7 @@ What a rule leaves without users is removed at the end.
 
 import numpy as np
 from tvm import relax
+from tvm_ffi import structural_equal
 from tvm.ir import Call, GenericConst, IRModule, Op
 
 from .. import ops
@@ -21,6 +22,7 @@ class Graph:
         self._values = {}
         self._current = None
         self._bindings = []
+        self.changed = False
         self.notes = []
 
     def value(self, expr):
@@ -45,7 +47,8 @@ class Graph:
         """Binds an intermediate result, named like another variable, or else after the binding being rewritten and the operator."""
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
-        expr = self._normalizer.normalize(expr)
+        if not isinstance(expr.ty, (relax.TensorType, relax.TupleType)):
+            expr = self._normalizer.normalize(expr)
         name = like.name if like is not None else f"{self._current.name}.{suffix_of(expr)}"
         var = relax.DataflowVar(name, expr.ty)
         self._bindings.append(relax.VarBinding(var, expr))
@@ -56,12 +59,19 @@ class Graph:
         """Records what was not done and why."""
         self.notes.append(text)
 
-    def _step(self, old, value, rule):
+    def _step(self, binding, value, rule):
+        old = binding.var
         self._current, first = old, len(self._bindings)
         new = rule(self, value, old)
-        # Where the rule itself bound the operator that keeps the name, what it wraps around it gets a suffix.
-        taken = any(binding.var.name == old.name for binding in self._bindings[first:])
-        new = self.emit(value if new is None else new, like=None if taken else old)
+        if new is None and value.same_as(binding.value):
+            self._bindings.append(binding)
+            self._values[old] = value
+            new = old
+        else:
+            self.changed = True
+            # Where the rule itself bound the operator that keeps the name, what it wraps around it gets a suffix.
+            taken = any(b.var.name == old.name for b in self._bindings[first:])
+            new = self.emit(value if new is None else new, like=None if taken else old)
         if isinstance(new, relax.Var):
             self._uses[new] = self._uses.get(new, 0) + self._old_uses.get(old, 0)
         return new
@@ -79,10 +89,12 @@ def rewrite(mod: IRModule, rule) -> IRModule:
         if binding.var.same_as(output) and isinstance(value, relax.Tuple):
             result = value
             break
-        replaced[binding.var] = graph._step(binding.var, value, rule)
+        replaced[binding.var] = graph._step(binding, value, rule)
+    if not graph.changed and not graph.notes:
+        return mod
     new = _with_main(mod, graph, _substitute(result, replaced), output.name)
     new = relax.transform.DeadCodeElimination()(new)
-    return new.with_attr("octet.notes", [*notes_of(mod), *graph.notes]) if graph.notes else new
+    return new.with_attr("octet.notes", list(dict.fromkeys([*notes_of(mod), *graph.notes]))) if graph.notes else new
 
 
 def notes_of(mod: IRModule) -> list[str]:
@@ -124,14 +136,18 @@ def _substitute(expr, replaced):
     if isinstance(expr, relax.Var):
         return replaced.get(expr, expr)
     if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, replaced) for field in expr.fields])
+        fields = [_substitute(field, replaced) for field in expr.fields]
+        return expr if all(new.same_as(old) for new, old in zip(fields, expr.fields)) else relax.Tuple(fields)
     if isinstance(expr, relax.TupleGetItem):
-        return relax.TupleGetItem(_substitute(expr.tuple_value, replaced), expr.index)
+        source = _substitute(expr.tuple_value, replaced)
+        return expr if source.same_as(expr.tuple_value) else relax.TupleGetItem(source, expr.index)
     if isinstance(expr, Call):
         args = [_substitute(arg, replaced) for arg in expr.args]
-        if all(new is old for new, old in zip(args, expr.args)):
+        if all(new.same_as(old) for new, old in zip(args, expr.args)):
             return expr
-        return Call(expr.op, args, expr.attrs, expr.ty_args)
+        # The result's type follows from the operands' types: it is inferred again only where a rule changed one.
+        same = all(new.same_as(old) or structural_equal(new.ty, old.ty) for new, old in zip(args, expr.args))
+        return Call(expr.op, args, expr.attrs, expr.ty_args, ret_ty=expr.ty if same else None)
     return expr
 
 

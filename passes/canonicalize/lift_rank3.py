@@ -1,7 +1,8 @@
 """f(reshape(y, [N, C, W])) = reshape(f'(y), ...) for y [N, C, 1, W]: an operator on rank 3 moves up to the rank of its operand's source.
 
 f is elementwise, concat, split, prelu, pad, strided_slice, softmax or a mean/max over W; so a 1-D network stays four-dimensional
-between its convolutions and RemoveNoops cancels the reshapes. Needs ConvertConv1d, ConvertBatchNorm and RecognizeUnary.
+between its convolutions and RemoveNoops cancels the reshapes. In front of the first convolution the reshape moves up through elementwise
+operators with constants: reshape(f(x)) = f'(reshape(x)). Needs ConvertConv1d, ConvertBatchNorm and RecognizeUnary.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ def _lift(graph, value, var):
         return _field(graph, value, var)
     if not isinstance(value, Call) or not value.args or isinstance(var.ty, relax.ShapeType):
         return None
+    if ops.is_op(value, "relax.reshape"):
+        x, shape = value.args[0], shape_of(var)
+        raised = len(shape) == 4 and shape[2] == 1 and shape_of(x) == [*shape[:2], shape[3]] and _is_elementwise(graph, x)
+        return _raise(graph, x) if raised else None
     lifted = _lift_call(graph, value)
     if lifted is None:
         return None
@@ -85,6 +90,25 @@ def _slice(call, source):
     axes, begin, end = ([int(v.value) for v in arg.fields] for arg in call.args[1:4])
     strides = [int(v.value) for v in call.args[4].fields] if len(call.args) > 4 else None
     return relax.op.strided_slice(source, [_AXIS[a % 3] for a in axes], begin, end, strides)
+
+
+def _is_elementwise(graph, x):
+    """Whether x is a scalar function, or arithmetic with a constant, that nothing else uses."""
+    call = graph.match(x, *_UNARY, "relax.add", "relax.multiply")
+    constants = call is not None and all(constant(arg) is not None for arg in call.args[1:] if isinstance(arg.ty, relax.TensorType))
+    return constants and graph.used_once(x) and shape_of(call.args[0]) == shape_of(x)
+
+
+def _raise(graph, x):
+    """x [N, C, W] computed as [N, C, 1, W]."""
+    if not _is_elementwise(graph, x):
+        return graph.emit(_up(graph, x))
+    call = graph.value(x)
+    if ops.is_op(call, "relax.add", "relax.multiply"):
+        args = [_raise(graph, call.args[0]), _up(graph, call.args[1])]
+    else:
+        args = [_raise(graph, call.args[0]), *call.args[1:]]
+    return graph.emit(Call(call.op, args, call.attrs, call.ty_args), like=x)
 
 
 def _field(graph, value, var):

@@ -1,7 +1,7 @@
-"""Averages over the whole picture in one form.
+"""Averages and maxima over the whole picture in one form.
 
 mean(x, axes of H and W in any order or sign) = mean(x, [2, 3], keepdims=True), reshaped where keepdims was False;
-avg_pool2d with a window of the whole extent and no padding = the same mean; avg_pool2d without padding counts valid elements only.
+max(x, [2, 3], keepdims=True) = max_pool2d with a window of the whole extent; avg_pool2d with a window of the whole extent and no padding = the same mean; avg_pool2d without padding counts valid elements only.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,20 @@ class NormalizePooling:
 
 
 def _normalize(graph, call, var):
-    if not ops.is_op(call, "relax.mean", "relax.nn.avg_pool2d") or not is_float(var):
+    if not ops.is_op(call, "relax.mean", "relax.max", "relax.nn.avg_pool2d") or not is_float(var):
         return None
     shape = shape_of(call.args[0])
     if len(shape) != 4:
         return None
     attrs = call.attrs
-    if ops.is_op(call, "relax.mean"):
+    if ops.is_op(call, "relax.mean", "relax.max"):
         if attrs.axis is None or sorted(int(a) % 4 for a in attrs.axis) != [2, 3]:
             return None
-        mean = relax.op.mean(call.args[0], [2, 3], keepdims=True)
-        return mean if attrs.keepdims else relax.op.reshape(graph.emit(mean, like=var), shape[:2])
+        if ops.is_op(call, "relax.mean"):
+            pooled = relax.op.mean(call.args[0], [2, 3], keepdims=True)
+        else:
+            pooled = relax.op.nn.max_pool2d(call.args[0], shape[2:], [1, 1], [0, 0, 0, 0])
+        return pooled if attrs.keepdims else relax.op.reshape(graph.emit(pooled, like=var), shape[:2])
     padded = any(int(p) for p in attrs.padding)
     if not padded and [int(k) for k in attrs.pool_size] == shape[2:]:
         return relax.op.mean(call.args[0], [2, 3], keepdims=True)

@@ -1,6 +1,7 @@
 """Moving data: operators that TVM's importer would make opaque (Pad, Tile) or general (Gather of one index), or gets wrong (uneven Split)."""
 
 import numpy as np
+import onnx
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
@@ -71,4 +72,14 @@ def split(node):
     return relax.Tuple([relax.TupleGetItem(parts, i) for i in range(node.outputs)])
 
 
-CONVERTERS = {"Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "Split": split}
+def cast(node):
+    """R.astype."""
+    return relax.op.astype(node.inputs[0], str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"])))
+
+
+def einsum(node):
+    """R.einsum."""
+    return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
+
+
+CONVERTERS = {"Cast": cast, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "Split": split}

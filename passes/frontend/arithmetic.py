@@ -1,0 +1,20 @@
+"""Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them first)."""
+
+import numpy as np
+from tvm import relax
+
+_OPERATORS = {"Sum": relax.op.add, "Mean": relax.op.add, "Max": relax.op.maximum, "Min": relax.op.minimum}
+
+
+def chain(node):
+    """((x0 op x1) op x2) ...; the mean is the sum times 1/n."""
+    result, *rest = node.inputs
+    for i, operand in enumerate(rest):
+        last = i == len(rest) - 1 and node.op != "Mean"
+        result = node.emit(_OPERATORS[node.op](result, operand), "" if last else f"part{i}")
+    if node.op == "Mean" and rest:
+        return relax.op.multiply(result, relax.const(np.float32(1.0 / len(node.inputs))))
+    return result
+
+
+CONVERTERS = dict.fromkeys(_OPERATORS, chain)
