@@ -1,7 +1,8 @@
 """Depthwise convolution: every channel on its own, 64 (int8) or 16 (float32) channels in a vector.
 
-int8: a dot product of four needs four taps of one channel side by side, so four rows of one input column are interleaved byte-wise (VPUNPCK) and that
-column serves every output pixel which it touches. Unpacking permutes the channels within 128-bit lanes; packing the result undoes exactly that.
+int8: a dot product of four needs four taps of one channel side by side, so four rows of one input column (of a kernel with one row: four columns) are
+interleaved byte-wise (VPUNPCK), once for all output pixels of a tile that they serve. Unpacking permutes the channels within 128-bit lanes; packing the
+result undoes exactly that.
 
 Padding costs no copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop."""
 
@@ -37,19 +38,25 @@ def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)))
 
 
-def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
-    """[C, 1, kh, kw] -> int8: [chunk][4 rows][column][vector][lane][tap], float32: [chunk][row][column][16]; zero where there is no channel or row."""
+def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
+    """The (row, column) taps that one multiplication takes at a time: up to four for int8, one for float32."""
     kh, kw = p.kernel
-    lanes = lanes_of(p)
-    chunks = -(-p.channels // lanes)
-    rows = -(-kh // 4) * 4 if p.dtype == "int8" else kh
-    full = np.zeros((chunks * lanes, rows, kw), weight.dtype)
-    full[: p.channels, :kh] = weight[:, 0]
     if p.dtype == "float32":
-        return full.reshape(chunks, lanes, rows, kw).transpose(0, 2, 3, 1).reshape(-1).copy()
-    # channel within a chunk = 16 * lane group + 4 * vector + element, see `interleave_bytes`
-    split = full.reshape(chunks, 4, 4, 4, rows // 4, 4, kw)  # chunk, group, vector, element, row block, tap, column
-    return split.transpose(0, 4, 6, 2, 1, 3, 5).reshape(-1).copy()
+        return [[(r, c)] for r in range(kh) for c in range(kw)]
+    if kh == 1:
+        return [[(0, c) for c in range(first, min(kw, first + 4))] for first in range(0, kw, 4)]
+    return [[(r, c) for r in range(first, min(kh, first + 4))] for first in range(0, kh, 4) for c in range(kw)]
+
+
+def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
+    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap."""
+    vectors, taps = (4, 4) if p.dtype == "int8" else (1, 1)
+    groups, chunks = tap_groups(p), -(-p.channels // lanes_of(p))
+    packed = np.zeros((chunks, len(groups), vectors * 16, taps), weight.dtype)
+    for g, group in enumerate(groups):
+        for t, (r, c) in enumerate(group):
+            packed[:, g, :, t] = pack_channels(p, weight[:, 0, r, c]).reshape(chunks, -1)
+    return packed.reshape(-1)
 
 
 def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
@@ -74,11 +81,10 @@ def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
 def _body(p, s):
     e, int8 = p.epilogue, p.dtype == "int8"
     lanes = lanes_of(p)
-    chunks, (kh, kw) = -(-p.channels // lanes), p.kernel
-    row_blocks = -(-kh // 4) if int8 else kh
+    chunks = -(-p.channels // lanes)
     storage = "uint8" if int8 else "float32"
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
-    weights = argument("weights", chunks * row_blocks * kw * (256 if int8 else 16), p.dtype)
+    weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), p.dtype)
     bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
     multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
@@ -151,7 +157,8 @@ class _Kernel:
         p, s = self.p, self.s
         count = -(-p.out_width // s.pixels)
         starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(count)]
-        inside = [i for i, start in enumerate(starts) if self.column(start, min(self.uses)) >= 0 and self.column(start, max(self.uses)) < p.width]
+        reach = (s.pixels - 1) * p.strides[1] + (p.kernel[1] - 1) * p.dilation[1]
+        inside = [i for i, start in enumerate(starts) if self.column(start, 0) >= 0 and self.column(start, reach) < p.width]
         loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
         for i, start in enumerate(starts):
             if i not in loop:
@@ -167,17 +174,17 @@ class _Kernel:
 
     @property
     def uses(self):
-        """Input column of a tile -> (output pixel, kernel column) that it serves."""
+        """What a tile reads: taps as (row, column of the tile's input) -> the (output pixel, group of taps) that they serve."""
         p, found = self.p, {}
         for i in range(self.s.pixels):
-            for c in range(p.kernel[1]):
-                found.setdefault(i * p.strides[1] + c * p.dilation[1], []).append((i, c))
+            for g, group in enumerate(tap_groups(p)):
+                found.setdefault(tuple((r, i * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
         return found
 
     def tile(self, rows, line, chunk, channels, start, example):
         """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
         p, s = self.p, self.s
-        int8, lanes, (kh, kw) = p.dtype == "int8", lanes_of(p), p.kernel
+        int8, lanes = p.dtype == "int8", lanes_of(p)
         vectors, step = lanes // 16, 4 if p.dtype == "int8" else 1
         sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, scope="local")
         for v in range(vectors):
@@ -185,19 +192,19 @@ class _Kernel:
             for i in range(s.pixels):
                 store(sums, i * lanes + v * 16, first)
         at = bind(self.column(start, 0) * p.data_stride + chunk * lanes)
-        for block in range(-(-kh // step)):
-            taps = rows[block * step : block * step + step]
-            weights = chunk * (-(-kh // step) * kw * 16 * vectors * step) + block * (kw * 16 * vectors * step)
-            for column, served in sorted(self.uses.items()):
+        weights = chunk * (len(tap_groups(p)) * 16 * vectors * step)
+        for taps, served in self.uses.items():
+            found = []
+            for r, column in taps:
                 inside = 0 <= self.column(example, column) < p.width
-                found = [bind(self.pixels(row, at + column * p.data_stride, lanes)) if inside else splat(pad_value(p), self.data.dtype, lanes) for row in taps]
-                parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
-                for i, c in served:
-                    for v, x in enumerate(parts):
-                        weight = load(self.weights, weights + (c * vectors + v) * 16 * step, 16 * step)
-                        slot = i * lanes + v * 16
-                        old = load(sums, slot, 16)
-                        store(sums, slot, dot4(old, x, weight) if int8 else fma(old, x, weight))
+                found.append(bind(self.pixels(rows[r], at + column * p.data_stride, lanes)) if inside else splat(pad_value(p), self.data.dtype, lanes))
+            parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
+            for i, g in served:
+                for v, x in enumerate(parts):
+                    weight = load(self.weights, weights + (g * vectors + v) * 16 * step, 16 * step)
+                    slot = i * lanes + v * 16
+                    old = load(sums, slot, 16)
+                    store(sums, slot, dot4(old, x, weight) if int8 else fma(old, x, weight))
         outputs = [Row(bind(line + (start + i) * p.out_stride)) for i in range(s.pixels)]
         accumulator = lambda r, v: load(sums, r * lanes + v * 16, 16)  # noqa: E731
         if int8:

@@ -52,6 +52,8 @@ CASES = {
     "linear, one sample": problem(100, 1, 200),
     "depthwise": problem(33, 7, 33, 3, 2, groups=33),
     "depthwise 5 x 5": problem(80, 9, 80, 5, groups=80),
+    "depthwise in one row": problem(70, (1, 30), 70, (1, 11), groups=70),
+    "depthwise in one row, stride 2": problem(18, (1, 23), 18, (1, 6), 2, groups=18),
     "depthwise dilated": problem(130, 8, 130, 3, dilation=2, padding=(2, 2, 2, 2), groups=130),
     "depthwise 1 x 1": problem(20, 5, 20, 1, groups=20),
     "depthwise, batch, clip": problem(64, 9, 64, 3, groups=64, batch=2, clip=(-100, 90)),
