@@ -1,7 +1,6 @@
 """The library behind the commands and behind `import octet`: load_onnx, quantize, compile."""
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +26,22 @@ __all__ = ["compile", "load_onnx", "quantize"]
 NO_TUNING = "this version has no tuning sessions, its kernels use analytical schedules; leave trials at 0 and --db out"
 
 
-def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, progress=None) -> Quantized:
+def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None) -> Quantized:
     """Post-training quantization: the QDQ hub of a network.
 
     samples: calibration data, a path of an .npz, {input name: array [N, ...]}, or an iterable of such dictionaries (streamed); a few hundred are plenty.
-    progress: called with (samples done, samples in all). Raises DataError when the samples do not fit the model."""
+    phase: called with a short name when a stage begins. progress: called with (samples done, samples in all or None). Raises DataError when the samples do not fit the model."""
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
-    return _quantize(canonicalize(model), samples, recipe, executor_factory=partial(executor, threads=threads), progress=progress)
+
+    def factory(module):
+        phase("build for calibration")
+        run = executor(module, threads)
+        phase("calibrate")
+        return run
+
+    phase("canonicalize")
+    return _quantize(canonicalize(model), samples, recipe, executor_factory=factory, progress=progress)
 
 
 def compile(quantized: Quantized, targets=("native",), trials: int = 0, phase=lambda name: None) -> Package:

@@ -46,20 +46,20 @@ def compile_to_package(request: Request) -> dict:
     recipe = recipe_of(request)
     specs = api.resolve_targets(request.targets or ("native",))
     metric = find_metric(request.metric or "top1")
-    with phases() as phase:
+    with phases() as (phase, display):
         phase("import")
         model = api.load_onnx(request.model, request.batch)
         samples, _ = read_samples(request.calib, model)
         validation = _validation(request, metric, model)
-        phase("calibrate")
-        quantized = api.quantize(model, samples, recipe, threads=request.threads, progress=phase.to)
+        quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
         package = api.compile(quantized, [spec.name for spec in specs], phase=phase)
         report = _report(request, model, package, len(next(iter(samples.values()))))
         if any(not detect.missing(variant.features) for variant in package.variants):
-            report |= _measured(request, quantized, package, validation, metric, phase)
+            report |= _measured(request, quantized, package, validation, metric, phase, display)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
+    report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
     return report
 
 
@@ -86,27 +86,27 @@ def _report(request, model, package, samples):
     }
 
 
-def _measured(request, quantized, package, validation, metric, phase):
+def _measured(request, quantized, package, validation, metric, phase, display):
     """Latency and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
     phase("build fp32")
     sessions = {"fp32": float_session(quantized.model, request.threads), "int8": package.session(request.threads)}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
-        report |= _accuracy(request, sessions, validation, metric, phase)
+        report |= _accuracy(request, sessions, validation, metric, phase, display)
     phase("measure")
     feed = random_inputs(package.inputs)
     found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=5, round_seconds=0.1)
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}
 
 
-def _accuracy(request, sessions, validation, metric, phase):
+def _accuracy(request, sessions, validation, metric, phase, display):
     arrays, labels = validation
     count = len(next(iter(arrays.values())))
     values = {}
     for name, session in sessions.items():
         phase(f"validate {name}")
-        phase.expect(count)
-        values[name] = score(session, arrays, labels, metric, phase.advance)
+        display.update(0, count)
+        values[name] = score(session, arrays, labels, metric, display.advance)
     drop = metric.drop(values["fp32"], values["int8"])
     missed = request.max_drop is not None and drop > request.max_drop
     return {"accuracy": {"metric": metric.name, **values, "drop": drop, "samples": count, "max_drop": request.max_drop}, "target_missed": missed}

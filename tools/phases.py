@@ -23,19 +23,35 @@ class Phases:
             self._announce(name)
 
 
+class _Display:
+    """One line of a rich.Progress: the running phase, its progress and its time."""
+
+    def __init__(self, progress):
+        self._progress, self._task = progress, None
+
+    def begin(self, name):
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(name, total=None)
+
+    def update(self, done, total=None):
+        self._progress.update(self._task, completed=done, total=total)
+
+    def advance(self, count=1):
+        self._progress.advance(self._task, count)
+
+
 @contextmanager
 def phases():
-    """Phases with a spinner on stderr that names the running one and its time (a terminal only). The spinner's `.display` hosts progress bars."""
+    """(Phases, display): the running phase, its progress and time are shown on stderr (a terminal only).
+    display.update(done, total) and display.advance(count) move the bar of the running phase."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
-        task = display.add_task("", total=None)
-        timed = Phases(lambda name: display.reset(task, description=name, total=None))
-        timed.to = lambda done, total=None: display.update(task, completed=done, total=total)
-        timed.advance = lambda count=1: display.advance(task, count)
-        timed.expect = lambda total: display.update(task, total=total)
-        yield timed
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        display = _Display(progress)
+        timed = Phases(display.begin)
+        yield timed, display
         timed(None)

@@ -31,12 +31,11 @@ def quantize(model, calib, output, batch, threads, **recipe):
     from .api import quantize as quantize_model
 
     made = recipe_of(SimpleNamespace(**recipe))
-    with phases() as phase:
+    with phases() as (phase, display):
         phase("import")
         network = load_onnx(model, batch)
         samples, _ = read_samples(calib, network)
-        phase("calibrate")
-        quantized = quantize_model(network, samples, made, threads=threads, progress=phase.to)
+        quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update)
         phase("export")
         export_qdq(quantized, output)
     int8 = sum(d.dtype == "int8" for d in quantized.decisions)

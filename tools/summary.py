@@ -14,6 +14,8 @@ def print_compilation(console, report: dict) -> None:
         rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
     console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", "int8", ""), rows, right=("fp32", "int8")))
     print_operators(console, report["operators"])
+    c = report["calibration"]
+    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples, {c['samples_per_second']:.0f} samples/s")
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
     if report.get("target_missed"):
         a = report["accuracy"]

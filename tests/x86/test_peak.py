@@ -1,0 +1,13 @@
+import pytest
+
+from octet.targets import detect
+from octet.targets.x86 import peak
+
+
+@pytest.mark.parametrize("spec", detect.runnable(), ids=lambda spec: spec.name)
+def test_limits_are_in_their_natural_order(spec, monkeypatch):
+    monkeypatch.setattr(peak, "_RUNS", 3)
+    found = peak.measure(spec, threads=1)
+    assert found.int8_gops > 2 * found.float32_gflops > 10
+    assert found.l2_gbytes > found.memory_gbytes > 0.5
+    assert found.as_dict()["threads"] == 1
