@@ -101,6 +101,8 @@ def collect(mod: IRModule, samples: Mapping[str, np.ndarray] | Iterable[Mapping[
     SAMPLES values of every tensor and sample; otherwise the tensors themselves come out and every value counts, in NumPy.
     progress(samples done, samples in all or None). Raises DataError if a tensor of the network becomes NaN or infinite."""
     collecting, edges = measurable(mod, summaries)
+    if not edges:
+        return {}  # nothing becomes int8
     run = executor_factory(collecting)
     gather = (_Summaries if summaries else _Arrays)(edges, mod, collecting)
     done, batch = 0, _batch(mod)

@@ -62,3 +62,17 @@ def test_constant_and_dead_tensors(model, referee):
     """All-zero samples: every tensor is constant, most are zero."""
     q = quantize(model, {"x": np.zeros((2, 3, 8, 8), np.float32)}, executor_factory=referee, summaries=False)
     assert all(np.isfinite(p.scale) and p.scale > 0 for p in q.qparams.values())
+
+
+def test_a_network_without_an_int8_operator(samples):
+    from octet.passes.frontend.model import Model, TensorSpec
+    from tvm import relax
+
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((2, 3, 8, 8), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit_output(relax.Tuple([builder.emit(relax.op.nn.softmax(x), "softmax")]))
+        builder.emit_func_output(result)
+    spec = TensorSpec("x", (2, 3, 8, 8), "float32")
+    q = quantize(Model(builder.get(), (spec,), (spec,), "none", "0" * 64, 2), samples, executor_factory=lambda module: pytest.fail("ran"))
+    assert not q.statistics and [d.dtype for d in q.decisions] == ["float"]
