@@ -1,8 +1,5 @@
 """Build: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob, one function that calls them all."""
 
-import tempfile
-from pathlib import Path
-
 import tvm
 from tvm import relax, tirx
 from tvm.script.ir_builder import IRBuilder
@@ -11,6 +8,7 @@ from tvm.tirx.script import builder as T
 from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
+from .codegen import compile_library
 from .lowering import lower
 from .program import ALIASES, Program, linearize
 from .rules import RULES
@@ -89,35 +87,3 @@ def _pointer(place, buffers):
     if place.kind in ("input", "output"):
         return found[place.offset].data
     return tirx.address_of(found[place.offset])
-
-
-def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
-    """Machine code as a shared object."""
-    tirx.register_tir_pipeline("octet", _pipeline)
-    executable = tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "kernels.so"
-        executable.export_library(str(path))
-        return path.read_bytes()
-
-
-def _pipeline():
-    """TVM's own passes; then private functions learn on which device they run, which MakePackedAPI tells only public ones."""
-    passes, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
-
-    @tvm.transform.module_pass(opt_level=0)
-    def bind_device(mod, _):
-        changed = tvm.IRModule(dict(mod.functions), attrs=mod.attrs)
-        for var, func in mod.functions_items():
-            if func.attrs is None or "global_symbol" not in func.attrs:
-                changed.update_func(var, func.with_body(_on_cpu(func.body)))
-        return changed
-
-    return tvm.transform.Sequential([passes, bind_device]), finalize_host, finalize_device
-
-
-def _on_cpu(body):
-    """`body` with the marks by which LowerTVMBuiltin takes temporary buffers from the CPU's workspace pool."""
-    for key, value in (("device_type", 1), ("device_id", 0)):
-        body = tirx.AttrStmt(tvm.ir.StringImm("default"), key, tirx.const(value, "int32"), body)
-    return body

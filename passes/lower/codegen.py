@@ -1,0 +1,69 @@
+"""Machine code: a TIR module of private kernels and public entries -> the bytes of a shared library."""
+
+import tempfile
+from pathlib import Path
+
+import tvm
+from tvm import tirx
+
+from ...targets.spec import TargetSpec
+
+# Our kernels are written as loops over flat buffers and explicit vectors: of TVM's passes they need only these. The others (most of them about blocks)
+# took four fifths of the compile time of a large kernel and changed nothing in its code.
+_TEMPLATES = [
+    tirx.transform.FlattenBuffer,
+    lambda: tirx.transform.NarrowDataType(32),
+    tirx.transform.VectorizeLoop,
+    tirx.transform.StorageRewrite,
+    tirx.transform.UnrollLoop,
+    tirx.transform.StmtSimplify,
+    tirx.transform.RemoveNoOp,
+    tirx.transform.VerifyMemory,
+    tirx.transform.AnnotateEntryFunc,
+    tirx.transform.SplitHostDevice,
+    tirx.transform.MakePackedAPI,
+]
+
+
+def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
+    """Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all others through the short one."""
+    tirx.register_tir_pipeline("octet", _pipeline)
+    executable = tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernels.so"
+        executable.export_library(str(path))
+        return path.read_bytes()
+
+
+def _pipeline():
+    whole, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
+    short = tvm.transform.Sequential([make() for make in _TEMPLATES])
+
+    @tvm.transform.module_pass(opt_level=0)
+    def by_kind(mod, _):
+        kinds = {False: {}, True: {}}
+        for var, func in mod.functions_items():
+            kinds[_attribute(func, "octet.kernel") == "fallback"][var] = func
+        functions = {}
+        for fallback, chosen in kinds.items():
+            if chosen:
+                lowered = (whole if fallback else short)(tvm.IRModule(chosen, attrs=mod.attrs))
+                functions |= dict(lowered.functions_items())
+        return _bind_device(tvm.IRModule(functions, attrs=mod.attrs))
+
+    return by_kind, finalize_host, finalize_device
+
+
+def _attribute(func, key):
+    return str(func.attrs[key]) if func.attrs is not None and key in func.attrs else None
+
+
+def _bind_device(mod):
+    """Private functions learn on which device they run, which MakePackedAPI tells only public ones: LowerTVMBuiltin asks when it places temporary buffers."""
+    for var, func in list(mod.functions_items()):
+        if _attribute(func, "global_symbol") is None:
+            body = func.body
+            for key, value in (("device_type", 1), ("device_id", 0)):
+                body = tirx.AttrStmt(tvm.ir.StringImm("default"), key, tirx.const(value, "int32"), body)
+            mod.update_func(var, func.with_body(body))
+    return mod
