@@ -22,11 +22,11 @@ def chosen(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in PEERS:
             raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
+    for module in dict.fromkeys(("onnxruntime.quantization", *names)):  # ONNX Runtime makes the int8 model that both peers read
         try:
-            __import__("onnxruntime.quantization" if name == "onnxruntime" else name)
-            import onnxruntime  # noqa: F401 - makes the int8 model that both peers read
+            __import__(module)
         except ImportError as error:
-            raise OctetError(f"--against {name}: {error.name or name} is not installed; run: pip install 'octet[peers]'") from error
+            raise OctetError(f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'") from error
     return names
 
 
