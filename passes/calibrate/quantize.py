@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tvm import IRModule
 
+from ...targets.samples import check_samples, inputs_of
 from ..annotate import Annotate, Decision, Recipe
 from .collect import Edge, ExecutorFactory, collect, edges_of
 from .observers import find_range
 from .qdq import InsertQDQ
 from .qparams import QParams, choose
-from .samples import check_samples, inputs_of
 from .statistics import Statistics
 
 
