@@ -66,13 +66,40 @@ def round_to_int(value):
 _UNPACKED = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]
 
 
+def interleave_bytes(rows):
+    """Up to four uint8x64 -> four int32x16: the bytes of all rows (zero for missing ones) of one channel side by side, ready for `dot4`.
+
+    Vector v, 128-bit lane g, element e holds channel 16 g + 4 v + e (VPUNPCK works within lanes)."""
+    zero = splat(0, "uint8", 64)
+    a, b, c, d = (rows + [zero] * (4 - len(rows)))[:4]
+
+    def unpack(x, y, high, size):
+        lanes = 64 // size
+        per_lane = 16 // size
+        first = per_lane // 2 if high else 0
+        order = [g * per_lane + first + i // 2 + (lanes if i % 2 else 0) for g in range(4) for i in range(per_lane)]
+        dtype = f"uint{8 * size}x{lanes}"
+        return tirx.Shuffle([tirx.reinterpret(dtype, x), tirx.reinterpret(dtype, y)], order)
+
+    halves = [(bind(unpack(a, b, high, 1)), bind(unpack(c, d, high, 1)) if len(rows) > 2 else zero) for high in (False, True)]
+    return [tirx.reinterpret("int32x16", unpack(low, high, second, 2)) for low, high in halves for second in (False, True)]
+
+
+def pack_interleaved(vectors, zero_point):
+    """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the order of the channels."""
+    return _pack(vectors, zero_point)
+
+
 def pack_bytes(vectors, zero_point):
     """Four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255), vector behind vector. zero_point: stored, 0..255."""
+    return tirx.reinterpret("uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED))
+
+
+def _pack(vectors, zero_point):
     halves = [pure("int16x32", "llvm.x86.avx512.packssdw.512", vectors[i], vectors[i + 1]) for i in (0, 2)]
     if zero_point != 0:
         halves = [pure("int16x32", "llvm.sadd.sat", half, splat(zero_point, "int16", 32)) for half in halves]
-    packed = tirx.reinterpret("int32x16", pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves))
-    return tirx.reinterpret("uint8x64", tirx.Shuffle([packed], _UNPACKED))
+    return pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves)
 
 
 def part(vector, start, lanes):
