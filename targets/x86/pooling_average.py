@@ -1,4 +1,6 @@
-"""Average pooling of packed tensors: int32 sums and one requantize (octet.avg_pool2d), or float32 sums and one multiplication."""
+"""Average pooling of packed tensors: int32 sums and one requantize (octet.avg_pool2d), or float32 sums and one division.
+
+Float elements are added one after the other in row-major order, as the referee does."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -10,7 +12,7 @@ from .pooling import PoolProblem, first_tap, inside, reaches_outside
 from .vector import BYTES, LANES, round_planes, store_bytes, to_float
 from .vector_loops import Accumulators, each, steps, tensors
 
-CHAINS = 2  # independent sums, so that one does not wait for the latency of the other
+CHAINS = 2  # independent integer sums, so that one does not wait for the latency of the other
 
 
 def avg_pool2d(p: PoolProblem):
@@ -53,7 +55,7 @@ def _windows(p, x, y):
 
 
 def _lanes(p):
-    return BYTES if p.dtype == "int8" else 2 * LANES if p.source.channel_stride >= 2 * LANES else LANES
+    return BYTES if p.dtype == "int8" else min(4 * LANES, p.source.channel_stride)
 
 
 def _bounds(p, axis, position):
@@ -73,18 +75,20 @@ def _sum(p, x, bounds, source):
     (top, height, down), (left, width, along) = bounds
     stride, vectors = p.source.channel_stride, _lanes(p) // LANES
     dtype = "int32" if p.dtype == "int8" else "float32"
-    sums = Accumulators(CHAINS * vectors, dtype)
-    for i in range(CHAINS * vectors):
+    chains = CHAINS if dtype == "int32" else 1
+    sums = Accumulators(chains * vectors, dtype)
+    for i in range(chains * vectors):
         sums[i] = splat(0 if dtype == "int32" else 0.0, dtype)
-    whole = width // CHAINS
+    whole = width // chains
     with T.serial(0, height) as i:
         row = bind(source + ((top + i * down) * p.shape[3] + left) * stride)
         with T.serial(0, whole) as j:
-            for chain in range(CHAINS):
-                _accumulate(sums, chain * vectors, vectors, x, row + (j * CHAINS + chain) * (along * stride))
-        with T.serial(0, width - whole * CHAINS) as j:
-            _accumulate(sums, 0, vectors, x, row + (whole * CHAINS + j) * (along * stride))
-    return [bind(sums[v] + sums[vectors + v]) for v in range(vectors)]
+            for chain in range(chains):
+                _accumulate(sums, chain * vectors, vectors, x, row + (j * chains + chain) * (along * stride))
+        if chains > 1:
+            with T.serial(0, width - whole * chains) as j:
+                _accumulate(sums, 0, vectors, x, row + (whole * chains + j) * (along * stride))
+    return [bind(sums[v] + sums[vectors + v] if chains > 1 else sums[v]) for v in range(vectors)]
 
 
 def _accumulate(sums, first, vectors, x, at):

@@ -70,7 +70,7 @@ def _shuffled(index, table):
     for half, start in enumerate((index, index ^ splat(128, "uint8", BYTES))):
         at = bind(tirx.reinterpret("int8x64", start))
         for step in range(_STEPS):
-            entries = tirx.Shuffle([load(table, (half * _STEPS + step) * 16, 16)], list(range(16)) * 4)
+            entries = tirx.Shuffle([load(table, (half * _STEPS + step) * 16, 16)] * 4, list(range(BYTES)))
             found = pure("uint8x64", "llvm.x86.avx512.pshuf.b.512", entries, tirx.reinterpret("uint8x64", at))
             result = bind(found if result is None else result ^ found)
             at = bind(pure("int8x64", "llvm.ssub.sat", at, splat(16, "int8", BYTES)))

@@ -51,7 +51,7 @@ class Accumulators:
     """`count` vectors of 16 lanes that a loop updates; a local buffer, which LLVM keeps in registers. Indices must be constants."""
 
     def __init__(self, count, dtype, lanes=16):
-        self.buffer, self.lanes = T.alloc_buffer((count * lanes,), dtype, scope="local"), lanes
+        self.buffer, self.lanes = T.alloc_buffer((count * lanes,), dtype), lanes
 
     def __getitem__(self, i):
         return self.buffer.vload([i * self.lanes], f"{self.buffer.dtype}x{self.lanes}")

@@ -1,0 +1,60 @@
+"""A small network of one or a few operators, compiled for x86 and compared with the NumPy referee."""
+
+from collections.abc import Callable
+
+import numpy as np
+from octet.passes.lower.build import build_variant
+from octet.passes.realize.reference import run
+from octet.targets.registry import find
+from octet.targets.runtime import Session
+from octet.targets.variant import TensorSpec
+from tvm import relax
+
+
+def network(shapes: dict[str, tuple], body: Callable):
+    """An IRModule: float32 inputs of `shapes`, outputs body(builder, *inputs) (one expression or a list)."""
+    builder = relax.BlockBuilder()
+    params = [relax.Var(name, relax.TensorType(list(shape), "float32")) for name, shape in shapes.items()]
+    with builder.function("main", params):
+        with builder.dataflow():
+            results = body(builder, *params)
+            outputs = [builder.emit_output(r) for r in (results if isinstance(results, list) else [results])]
+        builder.emit_func_output(relax.Tuple(outputs))
+    return builder.get()
+
+
+def samples(shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: (rng.standard_normal(shape) * 3).astype(np.float32) for name, shape in shapes.items()}
+
+
+def compiled(module, inputs, target="amx"):
+    """(outputs, operators that had no kernel)."""
+    main = module["main"]
+    ins = tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in inputs.items())
+    fields = main.ret_ty.fields
+    outs = tuple(TensorSpec(f"out{i}", tuple(int(d) for d in field.shape.values), str(field.dtype)) for i, field in enumerate(fields))
+    variant = build_variant(module, find(target), ins, outs)
+    results = Session(variant).run(inputs)
+    return [results[spec.name] for spec in outs], variant.extra["fallbacks"]
+
+
+def check(shapes, body, target="amx", fallbacks=(), tolerance=0.0, seed=0):
+    """Asserts that the compiled network equals the referee: byte for byte, or within `tolerance` (relative and absolute)."""
+    module, inputs = network(shapes, body), samples(shapes, seed)
+    got, without = compiled(module, inputs, target)
+    assert list(without) == list(fallbacks), without
+    for actual, wanted in zip(got, run(module, inputs), strict=True):
+        assert actual.shape == wanted.shape and actual.dtype == wanted.dtype, (actual.shape, wanted.shape, actual.dtype)
+        if tolerance == 0.0:
+            np.testing.assert_array_equal(actual, wanted)
+        else:
+            np.testing.assert_allclose(actual, wanted, rtol=tolerance, atol=tolerance)
+
+
+def quantize(builder, value, scale=0.05, zero_point=3):
+    return builder.emit(relax.op.quantize(value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1, out_dtype="int8"))
+
+
+def dequantize(builder, value, scale=0.05, zero_point=3):
+    return builder.emit(relax.op.dequantize(value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1))
