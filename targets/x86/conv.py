@@ -33,10 +33,17 @@ def family_of(p: ConvProblem, dot: str) -> str:
     return dot
 
 
+def family_of_schedule(p: ConvProblem, schedule) -> str:
+    """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
+    if isinstance(schedule, conv_direct.DirectSchedule):
+        return "vnni" if p.dtype == "int8" else "fma"
+    return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
+
+
 def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None) -> ConvKernel:
     """weight: OIHW, s8 or float32. bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier: float32 or None.
-    schedule: of the kernel family; None for the analytical default."""
-    family = family_of(p, dot)
+    schedule: of a kernel family that takes this problem; None for the analytical default of the target's."""
+    family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
     build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "fma": _direct}[family]
@@ -53,7 +60,7 @@ def _depthwise(p, weight, bias, multiplier, schedule):
 
 def _amx(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_amx.default_schedule(p)
-    walk = conv_amx.walk_of(p)
+    walk = conv_amx.walk_of(p, schedule.phases)
     matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
     constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
     return conv_amx.conv2d_amx(p, schedule), constants, schedule, stage_elements(p, walk)

@@ -19,20 +19,21 @@ from .layout import SLACK
 
 BLOCK = 32  # output channels of a block: two tiles
 TILE_SIZE = TILE_ROWS * TILE_BYTES
-UNROLL = 4  # steps of 64 input bytes that are unrolled
 
 
 @dataclass(frozen=True)
 class AmxSchedule:
     """pixels_outer: a task is a chunk of pixels and runs over all channels (weights stay in cache); otherwise the weights stream once.
-    units: pairs of pixel tiles of one task."""
+    units: pairs of pixel tiles of one task. unroll: steps of 64 input bytes that are unrolled. phases: whether short rows may be walked as one line."""
 
     pixels_outer: bool
     units: int
+    unroll: int = 4
+    phases: bool = True
 
 
-def walk_of(p: ConvProblem) -> Walk:
-    return plan_walk(p, BLOCK, TILE_ROWS, allow_phases=True, step=TILE_BYTES)
+def walk_of(p: ConvProblem, phases: bool = True) -> Walk:
+    return plan_walk(p, BLOCK, TILE_ROWS, allow_phases=phases, step=TILE_BYTES)
 
 
 def default_schedule(p: ConvProblem) -> AmxSchedule:
@@ -62,7 +63,7 @@ def conv2d_amx(p: ConvProblem, s: AmxSchedule):
 
 
 def _body(p, s):
-    walk, e = walk_of(p), p.epilogue
+    walk, e = walk_of(p, s.phases), p.epilogue
     steps = steps_of(walk)
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint8")
     weights = argument("weights", p.out_blocks * steps * TILE_SIZE, "int8")
@@ -73,7 +74,7 @@ def _body(p, s):
     residual = argument("residual", out_elements, "uint8") if e.residual else None
     out = argument("out", out_elements, "uint8" if e.out_dtype == "int8" else e.out_dtype)
     source = emit_stage(p, walk, data)
-    k = _Kernel(p, walk, steps, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    k = _Kernel(p, walk, steps, s.unroll, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = walk.images * walk.rows * _units(walk)
     chunks, blocks = -(-units // s.units), -(-p.out_blocks // 2)
     with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:
@@ -94,6 +95,7 @@ class _Kernel:
     p: ConvProblem
     walk: Walk
     steps: int
+    unroll: int
     source: object
     weights: object
     bias: object
@@ -152,11 +154,12 @@ class _Kernel:
                 for v in range(weight_tiles):
                     tile_dot(2 * t + v, 4 + t, 6 + v)
 
-        looped = count // UNROLL * UNROLL if count > UNROLL else 0
+        unroll = self.unroll
+        looped = count // unroll * unroll if count > unroll else 0
         if looped:
-            with T.serial(0, looped // UNROLL) as outer:
-                for i in range(UNROLL):
-                    step(outer * UNROLL + i)
+            with T.serial(0, looped // unroll) as outer:
+                for i in range(unroll):
+                    step(outer * unroll + i)
         for i in range(looped, count):
             step(i)
 
