@@ -85,14 +85,16 @@ def rewrite(mod: IRModule, rule) -> IRModule:
     block, output = mod["main"].body.blocks[0], mod["main"].body.body
     graph, replaced, result = Graph(_count_uses(block.bindings, output)), {}, output
     for binding in block.bindings:
-        value = _substitute(binding.value, replaced)
+        value = substitute(binding.value, replaced)
         if binding.var.same_as(output) and isinstance(value, relax.Tuple):
             result = value
             break
         replaced[binding.var] = graph._step(binding, value, rule)
     if not graph.changed and not graph.notes:
         return mod
-    new = _with_main(mod, graph, _substitute(result, replaced), output.name)
+    result = graph._normalizer.normalize(substitute(result, replaced))
+    output = relax.Var(output.name, result.ty)
+    new = with_main(mod, [*graph._bindings, relax.VarBinding(output, result)], output)
     new = relax.transform.DeadCodeElimination()(new)
     return new.with_attr("octet.notes", list(dict.fromkeys([*notes_of(mod), *graph.notes]))) if graph.notes else new
 
@@ -122,27 +124,27 @@ def is_float(expr) -> bool:
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"
 
 
-def _with_main(mod, graph, result, name):
-    func = mod["main"]
-    result = graph._normalizer.normalize(result)
-    output = relax.Var(name, result.ty)
-    block = relax.DataflowBlock([*graph._bindings, relax.VarBinding(output, result)])
-    main = relax.Function(func.params, relax.SeqExpr([block], output), result.ty, func.is_pure, func.attrs)
+def with_main(mod: IRModule, bindings, output) -> IRModule:
+    """`mod` with `main` made of other bindings; its last one binds `output`."""
+    old = mod["main"]
+    body = relax.BlockBuilder().normalize(relax.SeqExpr([relax.DataflowBlock(bindings)], output))
+    main = relax.Function(old.params, body, output.ty, old.is_pure, old.attrs)
     functions = {gvar: f for gvar, f in mod.functions_items() if gvar.name_hint != "main"}
     return IRModule({**functions, mod.get_global_var("main"): main}, attrs=mod.attrs)
 
 
-def _substitute(expr, replaced):
+def substitute(expr, replaced):
+    """`expr` with variables replaced by what `replaced` says; itself where it holds none of them."""
     if isinstance(expr, relax.Var):
         return replaced.get(expr, expr)
     if isinstance(expr, relax.Tuple):
-        fields = [_substitute(field, replaced) for field in expr.fields]
+        fields = [substitute(field, replaced) for field in expr.fields]
         return expr if all(new.same_as(old) for new, old in zip(fields, expr.fields)) else relax.Tuple(fields)
     if isinstance(expr, relax.TupleGetItem):
-        source = _substitute(expr.tuple_value, replaced)
+        source = substitute(expr.tuple_value, replaced)
         return expr if source.same_as(expr.tuple_value) else relax.TupleGetItem(source, expr.index)
     if isinstance(expr, Call):
-        args = [_substitute(arg, replaced) for arg in expr.args]
+        args = [substitute(arg, replaced) for arg in expr.args]
         if all(new.same_as(old) for new, old in zip(args, expr.args)):
             return expr
         # The result's type follows from the operands' types: it is inferred again only where a rule changed one.

@@ -59,8 +59,7 @@ def _lift_call(graph, call):
     if ops.is_op(call, "relax.nn.softmax"):
         return relax.op.nn.softmax(source, _AXIS[int(attrs.axis) % 3])
     if ops.is_op(call, "relax.split"):
-        places = [int(i) for i in attrs.indices_or_sections] if not isinstance(attrs.indices_or_sections, int) else attrs.indices_or_sections
-        return relax.op.split(source, places, _AXIS[int(attrs.axis) % 3])
+        return relax.op.split(source, ops.attrs_of(call)["indices_or_sections"], _AXIS[int(attrs.axis) % 3])
     if ops.is_op(call, "relax.nn.pad"):
         width = [int(w) for w in attrs.pad_width]
         return relax.op.nn.pad(source, width[:4] + [0, 0] + width[4:], attrs.pad_mode, float(attrs.pad_value))

@@ -2,6 +2,7 @@
 
 reshape(x) to x's shape, astype to x's dtype, permute_dims by the identity, pad by 0, a whole slice, concat of one, add 0, multiply 1 = x;
 reshape(reshape(x)) = reshape(x); permute_dims(permute_dims(x)) = one permute_dims; expand_dims, squeeze, flatten = reshape;
+two reshapes of one value to one shape are one;
 permute_dims that only moves extents of 1 = reshape.
 """
 
@@ -22,14 +23,15 @@ class RemoveNoops:
     """Drops identities and merges neighbouring reshapes and transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
-        return rewrite(mod, _simplify)
+        reshaped = {}
+        return rewrite(mod, lambda graph, call, var: _simplify(graph, call, var, reshaped))
 
 
-def _simplify(graph, call, var):
+def _simplify(graph, call, var, reshaped):
     if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType):
         return None
     if ops.is_op(call, *_RESHAPES):
-        return _reshape(graph, call, var)
+        return _reshape(graph, call, var, reshaped)
     if ops.is_op(call, "relax.permute_dims"):
         return _permute(graph, call, var)
     if ops.is_op(call, "relax.concat"):
@@ -53,14 +55,17 @@ def _moves(call):
     return ops.is_op(call, "relax.nn.pad") and any(int(w) for w in call.attrs.pad_width)
 
 
-def _reshape(graph, call, var):
+def _reshape(graph, call, var, reshaped):
     source = call.args[0]
     inner = graph.match(source, *_RESHAPES)
     while inner is not None:
         source, inner = inner.args[0], graph.match(inner.args[0], *_RESHAPES)
     if shape_of(source) == shape_of(var):
         return source
-    return relax.op.reshape(source, shape_of(var))
+    key = (source, *shape_of(var))
+    if key not in reshaped:
+        reshaped[key] = graph.emit(relax.op.reshape(source, shape_of(var)), like=var)
+    return reshaped[key]
 
 
 def _permute(graph, call, var):

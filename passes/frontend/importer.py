@@ -18,6 +18,7 @@ from ...targets.errors import UnsupportedModelError
 from . import activations, arithmetic, arrange, convolution, dense, normalization, pooling, resize
 from .checks import check_finite, describe
 from .fold import can_fold, fold, shape_slice
+from .names import restore_names
 from .node import Node
 from .read import first_line
 
@@ -38,6 +39,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._specs = inputs
         self._table = onnx_frontend._get_convert_map()
         self._arrays = {}  # known values, by name
+        self._names = {}  # the variables' names as they shall be: the builder spells them its own way
 
     def run(self):
         graph = self._proto.graph
@@ -56,7 +58,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
                 raise
             self.bb.emit_func_output(result)
-        return self.bb.get()
+        return restore_names(self.bb.get(), self._names)
 
     def _convert(self, node):
         arrays = [self._arrays.get(name) if name else None for name in node.input]
@@ -90,7 +92,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         inputs = onnx_frontend.onnx_input(self._operand(name) if name else None for name in node.input)
         result = None
         if node.op_type in _OURS:
-            args = Node(node.op_type, node.name or node.output[0], self.bb, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
+            args = Node(node.op_type, node.name or node.output[0], self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
             result = self._guard(node, _OURS[node.op_type], args)
         if result is None:
             if node.op_type not in self._table:
@@ -103,7 +105,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         hint = node.name or node.output[0]
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
-            result = result if isinstance(result, (relax.Var, GenericConst)) else self._guard(node, self.bb.emit, result, hint)
+            result = result if isinstance(result, (relax.Var, GenericConst)) else self._guard(node, self._bind_as, result, hint)
             many = isinstance(result.ty, relax.TupleType)
             values = [relax.TupleGetItem(result, i) for i in range(len(node.output))] if many else [result]
         else:
@@ -112,11 +114,18 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             if not name:
                 continue
             if not isinstance(value, (relax.Var, GenericConst)):
-                value = self._guard(node, self.bb.emit, value, hint)
+                value = self._guard(node, self._bind_as, value, hint)
+            if isinstance(value, relax.Var):
+                self._names.setdefault(value, hint)  # bound by TVM's converter on its own
             self._check_type(node, value.ty)
             if isinstance(value, GenericConst):
                 self._arrays[name] = value.value.numpy()
             self._nodes[name] = value
+
+    def _bind_as(self, expr, name):
+        var = self.bb.emit(expr)
+        self._names[var] = name
+        return var
 
     def _check_type(self, node, ty):
         if not isinstance(ty, relax.TensorType):

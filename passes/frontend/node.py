@@ -1,9 +1,9 @@
 """What a converter of ours is given: one ONNX node with its operands already in Relax."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 
@@ -11,11 +11,12 @@ from ...targets.errors import UnsupportedModelError
 @dataclass(frozen=True)
 class Node:
     """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs: as in ONNX,
-    strings still bytes. name: for the variables it binds. A converter returns an expression (a relax.Tuple for several outputs), or None to leave the node to TVM."""
+    strings still bytes. name: for the variables it binds;
+    bind(expr, name) binds one. A converter returns an expression (a relax.Tuple for several outputs), or None to leave the node to TVM."""
 
     op: str
     name: str
-    builder: relax.BlockBuilder
+    bind: Callable
     inputs: tuple
     arrays: tuple
     attrs: dict
@@ -23,8 +24,8 @@ class Node:
     outputs: int
 
     def emit(self, expr, suffix=""):
-        """Binds an intermediate value, named after the node; a second one needs a suffix, as the builder would number it."""
-        return self.builder.emit(expr, name_hint=f"{self.name}.{suffix}" if suffix else self.name)
+        """Binds an intermediate value, named after the node; every one but the operator itself needs a suffix."""
+        return self.bind(expr, f"{self.name}.{suffix}" if suffix else self.name)
 
     def shape(self, index: int) -> list[int]:
         """The static shape of an input."""

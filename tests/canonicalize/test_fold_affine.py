@@ -1,0 +1,104 @@
+"""BatchNormalization and other factors and terms: ConvertBatchNorm, FoldAffine, FoldAffineForward."""
+
+import numpy as np
+import pytest
+from octet.passes.canonicalize.convert_batch_norm import ConvertBatchNorm
+from octet.passes.canonicalize.fold_affine import FoldAffine
+from octet.passes.canonicalize.fold_affine_forward import FoldAffineForward
+from octet.passes.canonicalize.graph import notes_of
+from tvm import relax
+from tvm.relax import op
+
+SHAPE = [(2, 6, 7, 5)]
+
+
+def conv(build, x, out=4, groups=1, padding=(1, 1, 1, 1), bias=True):
+    channels = int(x.ty.shape.values[1])
+    y = build.e(op.nn.conv2d(x, build.const(build.random(out, channels // groups, 3, 3)), padding=list(padding), groups=groups))
+    return build.e(op.add(y, build.const(build.random(1, out, 1, 1, seed=2)))) if bias else y
+
+
+def norm(build, x, channels):
+    gamma, beta, mean, variance = (build.random(channels, seed=s) for s in (3, 4, 5, 6))
+    constants = [build.const(v) for v in (gamma, beta, mean, np.abs(variance) + 0.1)]
+    return build.e(relax.TupleGetItem(build.e(op.nn.batch_norm(x, *constants, axis=1, epsilon=1e-5, training=False)), 0))
+
+
+def affine(build, x, channels):
+    scaled = build.e(op.multiply(x, build.const(build.random(1, channels, 1, 1, seed=7))))
+    return build.e(op.add(scaled, build.const(build.random(1, channels, 1, 1, seed=8))))
+
+
+def test_batch_norm_alone_is_a_factor_and_a_term(build, preserves, names):
+    after = preserves(ConvertBatchNorm(), build(SHAPE, lambda x: norm(build, x, 6)))
+    assert names(after) == ["multiply", "add"]
+    assert list(after["main"].body.blocks[0].bindings[0].value.args[1].value.numpy().shape) == [1, 6, 1, 1]
+
+
+def test_batch_norm_of_computed_statistics_stays_with_a_reason(build, unchanged):
+    before = build([(2, 6, 7, 5), (6,)], lambda x, m: relax.TupleGetItem(build.e(op.nn.batch_norm(x, m, m, m, m, axis=1, training=False)), 0))
+    assert "at run time" in notes_of(unchanged(ConvertBatchNorm(), before))[0]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups, out", [(1, 4), (2, 4), (6, 12)])
+def test_a_norm_behind_a_convolution_folds_into_it(build, preserves, names, bias, groups, out):
+    before = build(SHAPE, lambda x: affine(build, conv(build, x, out, groups, bias=bias), out))
+    after = preserves(FoldAffine(), before)
+    assert names(after) == ["nn.conv2d", "add"]
+
+
+def test_a_norm_behind_a_linear_layer_folds_into_it(build, preserves, names):
+    def body(x):
+        y = build.e(op.add(build.e(op.matmul(x, build.const(build.random(6, 3)))), build.const(build.random(3))))
+        scaled = build.e(op.multiply(y, build.const(build.random(1, 3, seed=1))))
+        return op.add(scaled, build.const(build.random(1, 3, seed=2)))
+
+    assert names(preserves(FoldAffine(), build([(2, 6)], body))) == ["matmul", "add"]
+
+
+def test_a_shared_result_keeps_its_layer_and_says_so(build, unchanged):
+    def body(x):
+        y = conv(build, x, bias=False)
+        return [build.e(op.multiply(y, build.const(build.random(1, 4, 1, 1)))), build.e(op.nn.relu(y))]
+
+    assert "also used elsewhere" in notes_of(unchanged(FoldAffine(), build(SHAPE, body)))[0]
+
+
+def test_a_factor_per_pixel_does_not_fold(build, unchanged):
+    unchanged(FoldAffine(), build(SHAPE, lambda x: op.multiply(conv(build, x), build.const(build.random(1, 1, 7, 5)))))
+
+
+def test_a_position_embedding_does_not_swallow_the_bias(build, unchanged):
+    unchanged(FoldAffine(), build(SHAPE, lambda x: op.add(conv(build, x), build.const(build.random(1, 4, 7, 5)))))
+
+
+@pytest.mark.parametrize("groups, out", [(1, 4), (2, 4), (6, 12)])
+def test_a_norm_in_front_folds_where_nothing_is_padded(build, preserves, names, groups, out):
+    before = build(SHAPE, lambda x: conv(build, affine(build, x, 6), out, groups, padding=(0, 0, 0, 0), bias=False))
+    assert names(preserves(FoldAffineForward(), before)) == ["nn.conv2d", "add"]
+
+
+def test_a_factor_in_front_folds_through_padding(build, preserves, names):
+    before = build(SHAPE, lambda x: conv(build, build.e(op.multiply(x, build.const(build.random(1, 6, 1, 1)))), groups=2, bias=False))
+    assert names(preserves(FoldAffineForward(), before)) == ["nn.conv2d"]
+
+
+def test_a_term_in_front_of_padding_stays_with_a_reason(build, unchanged):
+    assert "pads its input" in notes_of(unchanged(FoldAffineForward(), build(SHAPE, lambda x: conv(build, affine(build, x, 6)))))[0]
+
+
+def test_a_norm_in_front_of_a_linear_layer_folds(build, preserves, names):
+    def body(x):
+        scaled = build.e(op.multiply(x, build.const(build.random(6))))
+        return op.matmul(build.e(op.add(scaled, build.const(build.random(6, seed=1)))), build.const(build.random(6, 3)))
+
+    assert names(preserves(FoldAffineForward(), build([(2, 6)], body))) == ["matmul", "add"]
+
+
+def test_a_norm_with_two_users_stays(build, unchanged):
+    def body(x):
+        y = affine(build, x, 6)
+        return [conv(build, y, padding=(0, 0, 0, 0)), build.e(op.nn.relu(y))]
+
+    unchanged(FoldAffineForward(), build(SHAPE, body))
