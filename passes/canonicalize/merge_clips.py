@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tvm.ir import IRModule
 
+from .. import ops
 from .clips import bounds, make_clip
 from .graph import is_float, rewrite
 
@@ -22,6 +23,7 @@ def _merge(graph, call, var):
         return None
     inner = bounds(graph.value(call.args[0]))
     if inner is None:
-        return make_clip(call.args[0], *outer)
+        single = make_clip(call.args[0], *outer)
+        return None if ops.is_op(single, call.op.name) else single
     low, high = (min(max(bound, outer[0]), outer[1]) for bound in inner)
     return make_clip(graph.value(call.args[0]).args[0], low, high)
