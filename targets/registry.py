@@ -1,5 +1,6 @@
 """The table of targets, and the names that the command line knows but has no kernels for."""
 
+from .cuda.specs import SPECS as CUDA
 from .errors import TargetError
 from .spec import TargetSpec
 
@@ -17,10 +18,11 @@ TARGETS = {
             rank=20,
         ),
         TargetSpec(name="avx512vnni", mcpu="cascadelake", features=_AVX512_VNNI, dot="vnni", vector_bits=512, rank=10),
+        *CUDA,
     )
 }
 # Names that users of other tools will try: they get a line of their own instead of "unknown".
-WITHOUT_KERNELS = ("x86-64-v3", "x86-64-v4", "avxvnni", "cuda-sm61", "cuda-sm75", "cuda-sm80", "cuda-sm86", "cuda-sm89", "cuda-sm90")
+WITHOUT_KERNELS = ("x86-64-v3", "x86-64-v4", "avxvnni", "cuda-sm61")
 
 
 def find(name: str) -> TargetSpec:

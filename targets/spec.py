@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class TargetSpec:
     """name: as on the command line. mcpu: LLVM's processor name. features: CPU flags (as /proc/cpuinfo spells them) that the code needs.
     dot: the int8 dot product, "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit). vector_bits: width of the vector unit in use.
-    rank: of two variants that run on a machine the higher rank is taken."""
+    rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
 
     name: str
     mcpu: str
@@ -16,6 +16,7 @@ class TargetSpec:
     vector_bits: int
     rank: int
     cores: int = 0
+    kind: str = "cpu"
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def tvm_target(self):

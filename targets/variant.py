@@ -32,8 +32,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """One launch of a GPU kernel. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. operands: where each lies:
+    ("weights" | "arena", offset in bytes) or ("input" | "output", number)."""
+
+    function: str
+    grid: tuple[int, int, int]
+    block: int
+    shared: int
+    operands: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class Variant:
-    """library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
+    """kind "cuda": library is a fatbin (machine code and PTX), launches are one per step. kind "cpu": library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
     `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
     arena_bytes: size of the buffer for intermediates. steps: in order of execution. features: CPU flags the code needs."""
 
@@ -47,9 +59,12 @@ class Variant:
     features: frozenset[str] = frozenset()
     rank: int = 0
     name: str = ""
+    kind: str = "cpu"
+    launches: tuple[Launch, ...] = ()
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self):
         assert self.weights.dtype == np.uint8 and self.weights.ndim == 1, "weights are one flat uint8 blob"
         assert self.arena_bytes >= 0, self.arena_bytes
+        assert self.kind in ("cpu", "cuda") and len(self.launches) == (len(self.steps) if self.kind == "cuda" else 0)
         assert self.inputs and self.outputs, "a network has inputs and outputs"

@@ -9,6 +9,7 @@ from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
 from .codegen import compile_library
+from .cuda.build import build_cuda_variant
 from .lowering import lower
 from .program import ALIASES, Program, linearize
 from .rules import RULES
@@ -16,13 +17,15 @@ from .rules import RULES
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "") -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`."""
+    if spec.kind == "cuda":
+        return build_cuda_variant(module, spec, inputs, outputs, name)
     lowered, fallbacks = lower(module, spec, RULES)
     legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
     program = linearize(legal)
     library = compile_library(emit_library(legal, program, inputs, outputs), spec)
     steps = tuple(call.step for call in program.calls)
     return Variant(spec.name, library, program.weights, program.arena_bytes, steps, inputs, outputs, spec.features, spec.rank, name,
-                   {"fallbacks": sorted(set(fallbacks))})
+                   extra={"fallbacks": sorted(set(fallbacks))})
 
 
 def schedule(mod: tvm.IRModule) -> tvm.IRModule:

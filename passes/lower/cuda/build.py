@@ -1,0 +1,48 @@
+"""Build for CUDA: the integer graph -> Variant: a fatbin, one blob of constants, and the launches on places in weights, arena, inputs and outputs."""
+
+import tvm
+
+from ....targets.cuda.compiler import compile_fatbin
+from ....targets.cuda.source import named, source
+from ....targets.spec import TargetSpec
+from ....targets.variant import Launch, TensorSpec, Variant
+from .. import memory
+from ..program import Weights
+from .lowering import Lowered, lower
+from .rules import RULES
+
+
+def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "") -> Variant:
+    """Compiles `main` of a realised, float-fused module. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
+    lowered = lower(module, spec, RULES)
+    names = named(call.kernel for call in lowered.calls)
+    library, usage = compile_fatbin(source(names), spec.extra["arch"])
+    launches, weights, arena = place(lowered, names)
+    extra = {"usage": usage, "kernels": names}
+    return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
+                   "cuda", launches, extra)  # fmt: skip
+
+
+def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", int]:
+    """(launches, weights blob, bytes of the arena): every storage gets its place; buffers that do not live at one time share bytes."""
+    outputs = {storage: i for i, storage in enumerate(lowered.outputs)}
+    lives: dict = {}
+    for i, call in enumerate(lowered.calls):
+        for storage in call.operands:
+            if storage.kind == "buffer" and storage not in outputs:
+                lives[storage] = (lives.get(storage, (i, i))[0], i)
+    offsets, arena = memory.plan([memory.Lifetime(storage, storage.bytes + memory.ALIGNMENT, *life) for storage, life in lives.items()])
+    weights = Weights()
+
+    def where(storage):
+        if storage.kind == "constant":
+            found = weights.place(storage.array)
+            return (found.kind, found.offset)
+        if storage.kind == "input":
+            return ("input", storage.number)
+        return ("output", outputs[storage]) if storage in outputs else ("arena", offsets[storage])
+
+    launches = tuple(
+        Launch(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, tuple(map(where, call.operands))) for call in lowered.calls
+    )
+    return launches, weights.blob(), arena

@@ -1,0 +1,164 @@
+"""Lower for CUDA: logical operators -> launches of kernels on buffers.
+
+    y = octet.conv2d(x, w, ...)    ==>    launch conv_mma(x', packed w, bias, multiplier, .., y'),  x', y' in the layouts of targets/cuda/layout.py
+
+Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files) emits launches. There is no
+fallback: an operator without a rule is an error that names it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ....targets.cuda import movement
+from ....targets.cuda.kernel import Kernel
+from ....targets.cuda.layout import Layout, packed, plain
+from ....targets.errors import TargetError
+from ....targets.spec import TargetSpec
+from ....targets.variant import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout` may differ between views of one storage."""
+
+    layout: Layout
+    storage: "Storage"
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """kind: "input" (number), "constant" (array) or "buffer"."""
+
+    kind: str
+    number: int = 0
+    array: np.ndarray | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One launch: operands in the kernel's order, the result last."""
+
+    kernel: Kernel
+    operands: tuple[Storage, ...]
+    step: Step
+
+
+@dataclass(frozen=True)
+class Lowered:
+    calls: tuple[Call, ...]
+    outputs: tuple[Storage, ...]  # each written by a launch, no two the same
+
+
+Rule = Callable[[relax.Call, "Context"], "Tensor | tuple | None"]
+
+
+@dataclass
+class Context:
+    """What rules see: operands in the layout that they ask for, constants, and a way to emit launches."""
+
+    spec: TargetSpec
+    values: dict = field(default_factory=dict)  # variable of the logical graph -> Tensor, or tuple of Tensors
+    calls: list = field(default_factory=list)
+    _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
+
+    def constant(self, expr) -> np.ndarray | None:
+        """The array of a constant, or None."""
+        return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
+
+    def tensor(self, expr) -> Tensor:
+        """The operand in whatever layout it has now."""
+        array = self.constant(expr)
+        if array is not None:
+            return Tensor(plain(array.shape, str(array.dtype)), self.array(array))
+        return self.values[expr]
+
+    def packed(self, expr) -> Tensor:
+        """The operand in the layout that kernels want."""
+        tensor = self.tensor(expr)
+        return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))
+
+    def plain(self, expr) -> Tensor:
+        tensor = self.tensor(expr)
+        return self.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
+
+    def formed(self, tensor: Tensor, layout: Layout) -> Tensor:
+        """The tensor in another layout; a copy is emitted at most once."""
+        if tensor.layout == layout:
+            return tensor
+        key = (tensor.storage, tensor.layout, layout)
+        if key not in self._forms:
+            kernel = movement.move(movement.copy(tensor.layout, layout), np.dtype(layout.dtype).itemsize)
+            self._forms[key] = self.emit(kernel, [tensor], layout, "reformat")
+        return self._forms[key]
+
+    def array(self, array: np.ndarray) -> Storage:
+        array = np.ascontiguousarray(array)
+        return Storage("constant", array=array, bytes=array.nbytes)
+
+    def empty(self, layout: Layout) -> Tensor:
+        """A result that launches will write."""
+        return Tensor(layout, Storage("buffer", bytes=layout.bytes))
+
+    def emit(self, kernel: Kernel, operands, layout: Layout, operator: str, macs: int = 0, into: Tensor | None = None) -> Tensor:
+        """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too."""
+        result = into if into is not None else self.empty(layout)
+        storages = tuple(operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands)
+        assert len(storages) + 1 == kernel.operands, (kernel.family, len(storages))
+        int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in (*operands, result))
+        moved = result.storage.bytes + sum(storage.bytes for storage in storages)
+        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else result.layout.dtype, int(macs), int(moved))
+        self.calls.append(Call(kernel, (*storages, result.storage), step))
+        return result
+
+
+def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]]) -> Lowered:
+    """The launches of `main`. Raises TargetError for an operator without a kernel."""
+    main = mod["main"]
+    context = Context(spec)
+    for i, param in enumerate(main.params):
+        layout = plain(_shape(param), str(param.ty.dtype))
+        context.values[param] = Tensor(layout, Storage("input", i, bytes=layout.bytes))
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            context.values[binding.var] = _lowered(binding.value, binding.var, context, rules)
+    fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
+    results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.tensor(expr))]
+    outputs = []
+    for tensor in results:
+        outputs.append(_output(tensor, outputs, context).storage)
+    return Lowered(tuple(context.calls), tuple(outputs))
+
+
+def _flat(value):
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def _output(tensor, before, context):
+    """The tensor in plain layout, in a buffer of its own."""
+    found = context.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
+    if found.storage.kind == "buffer" and found.storage not in before:
+        return found
+    return context.emit(movement.move(movement.copy(found.layout, found.layout), np.dtype(found.layout.dtype).itemsize), [found], found.layout, "copy")
+
+
+def _shape(expr):
+    return tuple(int(extent) for extent in expr.ty.shape.values)
+
+
+def _lowered(expr, var, context, rules):
+    if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
+        return context.values[expr] if isinstance(expr, relax.Var) else context.tensor(expr)
+    if isinstance(expr, relax.Tuple):
+        return tuple(context.tensor(field) for field in expr.fields)
+    if isinstance(expr, relax.TupleGetItem):
+        return context.values[expr.tuple_value][expr.index]
+    for rule in rules.get(expr.op.name, ()):
+        result = rule(expr, context)
+        if result is not None:
+            return result
+    types = ", ".join(f"{arg.ty.dtype}{list(_shape(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
+    raise TargetError(f"target {context.spec.name}: {expr.op.name} ({var.name}; {types}) has no CUDA kernel yet; leave this target out, or compile for a CPU target")

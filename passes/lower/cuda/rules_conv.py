@@ -1,0 +1,50 @@
+"""octet.conv2d and octet.dense."""
+
+from math import prod
+
+from ....targets.cuda.conv import Conv, Epilogue, conv_kernel
+from ....targets.cuda.layout import packed
+from ... import ops
+
+
+def conv2d(call, ctx):
+    """int8 data; the result is int8, packed, or float32, plain."""
+    if str(call.args[0].ty.dtype) != "int8":
+        return None
+    attrs = ops.attrs_of(call)
+    data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
+    (images, height, width), groups = data.layout.image, attrs["groups"]
+    shape = tuple(int(extent) for extent in call.ty.shape.values)
+    return _emit(call, ctx, data, weight, attrs, (images, height, width), (shape[2], shape[3]), groups, attrs["strides"], attrs["padding"][:2], attrs["dilation"])
+
+
+def dense(call, ctx):
+    """A convolution with one pixel per row of the data."""
+    if str(call.args[0].ty.dtype) != "int8":
+        return None
+    attrs = ops.attrs_of(call)
+    data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
+    rows = prod(data.layout.shape[:-1])
+    return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, 1, 1), (1, 1), 1, (1, 1), (0, 0), (1, 1))
+
+
+def _emit(call, ctx, data, weight, attrs, image, out, groups, strides, padding, dilation):
+    layout = packed((int(extent) for extent in call.ty.shape.values), str(call.ty.dtype))
+    outputs, channels, kernel_height, kernel_width = weight.shape
+    out_stride = layout.stride if layout.kind == "packed" else outputs
+    problem = Conv(*image, data.layout.stride, *out, out_stride, groups, channels, outputs // groups, kernel_height, kernel_width, *strides, *padding, *dilation,
+                   attrs["data_zero_point"])  # fmt: skip
+    residual = call.args[4] if len(call.args) > 4 else None
+    kernel = conv_kernel(problem, _epilogue(attrs, residual is not None), weight, ctx.constant(call.args[2]), ctx.constant(call.args[3]), ctx.spec)
+    added = data if residual is None else ctx.packed(residual)
+    return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, call.op.name, problem.macs)
+
+
+def _epilogue(attrs, residual):
+    if attrs["out_dtype"] == "float32":
+        return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
+    return Epilogue(False, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], 0.0, 0.0, residual,
+                    attrs.get("residual_zero_point", 0), float(attrs.get("residual_multiplier", 0.0)))  # fmt: skip
+
+
+RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

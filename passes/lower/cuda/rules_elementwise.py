@@ -1,0 +1,63 @@
+"""octet.add, octet.mul, octet.requantize and octet.table."""
+
+from ....targets.cuda.elementwise import Binary, binary, operand_steps, requantize, table
+from ....targets.cuda.layout import Layout, pack, packed
+from ... import ops
+from .lowering import Tensor
+
+
+def add(call, ctx):
+    return _binary(call, ctx, False)
+
+
+def mul(call, ctx):
+    return _binary(call, ctx, True)
+
+
+def _binary(call, ctx, product):
+    attrs = ops.attrs_of(call)
+    shape = tuple(int(extent) for extent in call.ty.shape.values)
+    if not 1 <= len(shape) <= 4:
+        return None
+    shape = (1,) * (2 - len(shape)) + shape  # a vector is a matrix of one row
+    result = packed(shape, "int8")
+    operands = [_operand(arg, len(shape), ctx) for arg in call.args]
+    a, b = (operand_steps(operand.layout, result) for operand in operands)
+    multipliers = (attrs["multiplier"], 0.0) if product else (attrs["a_multiplier"], attrs["b_multiplier"])
+    problem = Binary(product, *result.image, result.stride, *a[:3], *b[:3], a[3], b[3], attrs["a_zero_point"], attrs["b_zero_point"], attrs["out_zero_point"],
+                     attrs["clip_min"], attrs["clip_max"], *map(float, multipliers))  # fmt: skip
+    out = ctx.emit(binary(problem), operands, result, call.op.name)
+    return out if len(call.ty.shape.values) > 1 else ctx.formed(out, Layout("plain", shape, "int8"))
+
+
+def _operand(arg, rank, ctx):
+    """The operand packed, in the rank of the result."""
+    shape = tuple(int(extent) for extent in arg.ty.shape.values)
+    shape = (1,) * (rank - len(shape)) + shape
+    layout = packed(shape, "int8")
+    constant = ctx.constant(arg)
+    if constant is not None:
+        return Tensor(layout, ctx.array(pack(layout, constant.reshape(shape))))
+    value = ctx.tensor(arg)
+    if value.layout.shape != shape:
+        value = Tensor(Layout("plain", shape, "int8"), ctx.plain(arg).storage)
+    return ctx.formed(value, layout)
+
+
+def requantize_rule(call, ctx):
+    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    kernel = requantize(value.layout, attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]))
+    return ctx.emit(kernel, [value], value.layout, call.op.name)
+
+
+def table_rule(call, ctx):
+    """A table per channel needs the channels innermost."""
+    tables = ctx.constant(call.args[1])
+    value = ctx.tensor(call.args[0]) if tables.ndim == 1 else ctx.packed(call.args[0])
+    if tables.ndim == 2 and (value.layout.kind != "packed" or len(value.layout.shape) == 3):
+        return None
+    kernel, constant = table(value.layout, tables)
+    return ctx.emit(kernel, [value, constant], value.layout, call.op.name)
+
+
+RULES = {"octet.add": add, "octet.mul": mul, "octet.requantize": requantize_rule, "octet.table": table_rule}

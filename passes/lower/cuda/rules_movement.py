@@ -1,0 +1,153 @@
+"""Everything that only moves data, and the border between float32 and int8: all of it is `targets/cuda/movement.py`."""
+
+from math import prod
+
+import numpy as np
+
+from ....targets.cuda import movement
+from ....targets.cuda.layout import Layout, packed, plain
+from ... import ops
+from ...realize.reference_resize import nearest_indices
+from .lowering import Tensor
+
+
+def _shape(expr):
+    return tuple(int(extent) for extent in expr.ty.shape.values)
+
+
+def _moved(call, ctx, value, region, layout=None):
+    layout = layout if layout is not None else packed(_shape(call), str(call.ty.dtype))
+    return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name)
+
+
+def quantize(call, ctx):
+    scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
+    if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "float32" or str(call.ty.dtype) != "int8":
+        return None
+    value = ctx.tensor(call.args[0])
+    layout = packed(value.layout.shape, "int8")
+    kernel = movement.quantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
+    return ctx.emit(kernel, [value], layout, call.op.name)
+
+
+def dequantize(call, ctx):
+    scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
+    if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "int8" or str(call.ty.dtype) != "float32":
+        return None
+    value = ctx.tensor(call.args[0])
+    layout = plain(value.layout.shape, "float32")
+    kernel = movement.dequantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
+    return ctx.emit(kernel, [value], layout, call.op.name)
+
+
+def reshape(call, ctx):
+    """A view: plain tensors always, packed ones where the channels stay and nothing else moves."""
+    shape = _shape(call)
+    value = ctx.tensor(call.args[0])
+    layout = packed(shape, value.layout.dtype)
+    if value.layout.kind == "packed" and layout.kind == "packed" and _same_bytes(value.layout, layout):
+        return Tensor(layout, value.storage)
+    return Tensor(plain(shape, value.layout.dtype), ctx.plain(call.args[0]).storage)
+
+
+def _same_bytes(old, new):
+    """Rows of one channel count in one order: pixels of an image count as rows only if there is one per image or the images stay."""
+    if old.channels != new.channels or old.pixels != new.pixels:
+        return False
+    single = [len(layout.shape) != 4 or prod(layout.shape[2:]) == 1 for layout in (old, new)]
+    return all(single) or (len(old.shape) == len(new.shape) == 4 and old.shape[0] == new.shape[0])
+
+
+def permute_dims(call, ctx):
+    value = ctx.tensor(call.args[0])
+    rank = len(value.layout.shape)
+    axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
+    layout = packed(_shape(call), value.layout.dtype)
+    return _moved(call, ctx, value, movement.region(layout.shape, 0, [value.layout.steps[axis] for axis in axes], 0, layout.steps), layout)
+
+
+def concat(call, ctx):
+    """Each part is moved to its place."""
+    axis = ops.attrs_of(call)["axis"] or 0
+    layout = packed(_shape(call), str(call.ty.dtype))
+    axis, start, result = axis % len(layout.shape), 0, ctx.empty(layout)
+    parts = ctx.values[call.args[0]] if call.args[0] in ctx.values else [ctx.tensor(field) for field in call.args[0].fields]
+    for part in parts:
+        region = movement.region(part.layout.shape, 0, part.layout.steps, start * layout.steps[axis], layout.steps)
+        ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [part], layout, call.op.name, into=result)
+        start += part.layout.shape[axis]
+    return result
+
+
+def strided_slice(call, ctx):
+    value = ctx.tensor(call.args[0])
+    axes, begin, end, *strides = ([int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:])
+    shape = _shape(call)
+    start, steps = 0, list(value.layout.steps)
+    for axis, first, step in zip(axes, begin, strides[0] if strides else [1] * len(axes), strict=True):
+        size = value.layout.shape[axis]
+        first = min(max(first + size if first < 0 else first, 0), size - 1 if step < 0 else size)
+        start, steps[axis] = start + first * value.layout.steps[axis], step * value.layout.steps[axis]
+    layout = packed(shape, value.layout.dtype)
+    return _moved(call, ctx, value, movement.region(shape, start, steps, 0, layout.steps), layout)
+
+
+def _items(arg):
+    return arg.values if hasattr(arg, "values") else arg.fields if hasattr(arg, "fields") else [arg]
+
+
+def split(call, ctx):
+    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    axis, parts, start = attrs["axis"] % len(value.layout.shape), [], 0
+    for field in call.ty.fields:
+        layout = packed((int(extent) for extent in field.shape.values), value.layout.dtype)
+        region = movement.region(layout.shape, start * value.layout.steps[axis], value.layout.steps, 0, layout.steps)
+        parts.append(_moved(call, ctx, value, region, layout))
+        start += layout.shape[axis]
+    return tuple(parts)
+
+
+def pad(call, ctx):
+    """Constant padding of int8: the frame is filled, then the tensor is moved in."""
+    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    if attrs["pad_mode"] != "constant" or value.layout.dtype != "int8" or any(width < 0 for width in attrs["pad_width"]):
+        return None
+    layout = packed(_shape(call), "int8")
+    result = ctx.empty(layout)
+    ctx.emit(movement.fill(layout, int(attrs["pad_value"])), [], layout, call.op.name, into=result)
+    to = sum(before * step for before, step in zip(attrs["pad_width"][0::2], layout.steps, strict=True))
+    region = movement.region(value.layout.shape, 0, value.layout.steps, to, layout.steps)
+    return ctx.emit(movement.move(region, 1), [value], layout, call.op.name, into=result)
+
+
+def interleave(call, ctx):
+    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    if value.layout.dtype != "int8":
+        return None
+    layout = packed(_shape(call), "int8")
+    result = ctx.empty(layout)
+    ctx.emit(movement.fill(layout, int(attrs["fill"])), [], layout, call.op.name, into=result)
+    steps = [step * factor for step, factor in zip(layout.steps, (1, 1, *attrs["strides"]), strict=True)]
+    return ctx.emit(movement.move(movement.region(value.layout.shape, 0, value.layout.steps, 0, steps), 1), [value], layout, call.op.name, into=result)
+
+
+def resize(call, ctx):
+    """Nearest neighbour by whole factors, where every element is repeated in place."""
+    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    shape, old = _shape(call), value.layout.shape
+    if attrs["method"] != "nearest_neighbor" or attrs["layout"] != "NCHW" or any(new % before for new, before in zip(shape, old, strict=True)):
+        return None
+    for new, before in zip(shape[2:], old[2:], strict=True):
+        wanted = nearest_indices(before, new, attrs["coordinate_transformation_mode"], attrs["rounding_method"])
+        if (wanted != np.arange(new) // (new // before)).any():
+            return None
+    layout = packed(shape, value.layout.dtype)
+    divisor = [new // before for new, before in zip(shape, old, strict=True)]
+    return _moved(call, ctx, value, movement.region(shape, 0, value.layout.steps, 0, layout.steps, divisor), layout)
+
+
+RULES = (
+    {"relax.quantize": quantize, "relax.dequantize": dequantize, "relax.permute_dims": permute_dims, "relax.concat": concat, "relax.split": split}
+    | {"relax.strided_slice": strided_slice, "relax.nn.pad": pad, "octet.interleave": interleave, "relax.image.resize2d": resize}
+    | {f"relax.{name}": reshape for name in ("reshape", "squeeze", "expand_dims", "flatten", "nn.batch_flatten")}
+)

@@ -1,0 +1,29 @@
+"""Maximum and average over windows of int8."""
+
+from ....targets.cuda.pooling import Pool, average_pool, max_pool
+from ... import ops
+
+
+def maximum(call, ctx):
+    """R.nn.max_pool2d of int8, with ceil mode and dilation."""
+    attrs = ops.attrs_of(call)
+    if str(call.ty.dtype) != "int8" or attrs["layout"] != "NCHW":
+        return None
+    value = ctx.packed(call.args[0])
+    result = type(value.layout)("packed", tuple(int(extent) for extent in call.ty.shape.values), "int8")
+    problem = Pool(*value.layout.image, value.layout.stride, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+    return ctx.emit(max_pool(problem), [value], result, call.op.name)
+
+
+def average(call, ctx):
+    """octet.avg_pool2d."""
+    attrs = ops.attrs_of(call)
+    value = ctx.packed(call.args[0])
+    result = type(value.layout)("packed", tuple(int(extent) for extent in call.ty.shape.values), "int8")
+    problem = Pool(*value.layout.image, value.layout.stride, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], 1, 1,
+                   attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]),
+                   bool(attrs["count_include_pad"]))  # fmt: skip
+    return ctx.emit(average_pool(problem), [value], result, call.op.name)
+
+
+RULES = {"relax.nn.max_pool2d": maximum, "octet.avg_pool2d": average}

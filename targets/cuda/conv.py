@@ -1,0 +1,140 @@
+"""Convolutions and linear layers: problem -> kernel, with its constants packed."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from .conv_schedule import Tile, depth_of, rounded, tile_for
+from .kernel import Kernel, blocks, literal
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """As in device/requantize.cuh. float fields are passed as bits."""
+
+    to_float: bool
+    zero_point: int
+    low: int
+    high: int
+    low_float: float
+    high_float: float
+    residual: bool
+    residual_zero_point: int
+    residual_multiplier: float
+
+
+@dataclass(frozen=True)
+class Conv:
+    """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group."""
+
+    images: int
+    height: int
+    width: int
+    stride: int
+    out_height: int
+    out_width: int
+    out_stride: int
+    groups: int
+    channels: int
+    outputs: int
+    kernel_height: int
+    kernel_width: int
+    step_height: int
+    step_width: int
+    top: int
+    left: int
+    dilation_height: int
+    dilation_width: int
+    zero_point: int
+
+    def __post_init__(self):
+        assert max(self.images * self.height * self.width * self.stride, self.pixels * self.out_stride) < 2**31, "a tensor of 2 GiB"
+
+    @property
+    def pixels(self) -> int:
+        return self.images * self.out_height * self.out_width
+
+    @property
+    def macs(self) -> int:
+        return self.pixels * self.groups * self.outputs * self.channels * self.kernel_height * self.kernel_width
+
+
+@dataclass(frozen=True)
+class ConvKernel:
+    """constants: weights, bias, multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow."""
+
+    kernel: Kernel
+    constants: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, tile: Tile | None = None) -> ConvKernel:
+    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. tile: a schedule other than the analytical one."""
+    folded = (bias.astype(np.int64) - problem.zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))).astype(np.int32)
+    arguments = f"{literal(problem)}, {literal(epilogue)}"
+    if tile is None and _is_depthwise(problem):
+        return _depthwise(problem, arguments, weight, folded, multiplier)
+    if tile is None and _is_few_rows(problem):
+        return _rows(problem, arguments, weight, folded, multiplier)
+    if not _fits_tiles(problem):
+        return _direct(problem, arguments, weight, folded, multiplier)
+    tile = tile if tile is not None else tile_for(problem, spec)
+    arguments = f"{literal(problem)}, {literal(tile)}, {literal(epilogue)}"
+    grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups)
+    call = f"conv_mma<{arguments}>"
+    kernel = Kernel("mma_conv2d", "conv_mma.cuh", call, 6, grid, tile.threads, tile.shared_bytes)
+    return ConvKernel(kernel, _tiled(problem, tile, weight, folded, multiplier))
+
+
+def _is_depthwise(p):
+    return p.groups > 1 and p.channels == 1 and p.outputs == 1 and p.stride == p.out_stride
+
+
+def _is_few_rows(p):
+    return prod((p.height, p.width, p.kernel_height, p.kernel_width, p.groups)) == 1 and p.images <= 4 and p.stride % 16 == 0
+
+
+def _fits_tiles(p):
+    """Groups start at 16-byte granules of data and result."""
+    return p.groups == 1 or (p.channels % 16 == 0 and p.outputs % 16 == 0)
+
+
+def _tiled(p, tile, weight, bias, multiplier):
+    """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]."""
+    outputs, channels = rounded(p.outputs, tile.columns), 4 if p.stride == 4 else rounded(p.channels, 16)
+    taps = np.zeros((p.groups, outputs, p.kernel_height, p.kernel_width, channels), np.int8)
+    taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(0, 1, 3, 4, 2)
+    rows = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
+    rows[..., : depth_of(p)] = taps.reshape(p.groups, outputs, -1)
+    return rows, *(_per_group(p, vector, outputs) for vector in (bias, multiplier))
+
+
+def _per_group(p, vector, outputs):
+    out = np.zeros((p.groups, outputs), vector.dtype)
+    out[:, : p.outputs] = vector.reshape(p.groups, p.outputs)
+    return out
+
+
+def _depthwise(p, arguments, weight, bias, multiplier):
+    run = 4 if p.out_width >= 4 else 1
+    words, runs = p.stride // 4, -(-p.out_width // run)
+    call = f"conv_depthwise<{arguments}, {run}>"
+    kernel = Kernel("dp4a_depthwise", "conv_direct.cuh", call, 6, blocks(p.images * p.out_height * runs * words, 128), 128)
+    rows = np.zeros((p.kernel_height, p.kernel_width, p.stride), np.int8)
+    rows[..., : p.groups] = weight[:, 0].transpose(1, 2, 0)
+    return ConvKernel(kernel, (rows, *(np.pad(vector, (0, p.stride - p.groups)) for vector in (bias, multiplier))))
+
+
+def _rows(p, arguments, weight, bias, multiplier):
+    kernel = Kernel("dp4a_dense", "conv_direct.cuh", f"dense_rows<{arguments}>", 6, blocks(p.outputs, 4), 128)
+    rows = np.zeros((p.outputs, p.stride), np.int8)
+    rows[:, : p.channels] = weight[:, :, 0, 0]
+    return ConvKernel(kernel, (rows, bias, multiplier))
+
+
+def _direct(p, arguments, weight, bias, multiplier):
+    call = f"conv_direct<{arguments}>"
+    kernel = Kernel("dp4a_conv2d", "conv_direct.cuh", call, 6, blocks(p.pixels * p.groups * p.outputs, 256), 256)
+    rows = np.zeros((p.groups * p.outputs, p.kernel_height, p.kernel_width, rounded(p.channels, 4)), np.int8)
+    rows[..., : p.channels] = weight.transpose(0, 2, 3, 1)
+    return ConvKernel(kernel, (rows, bias, multiplier))

@@ -1,0 +1,94 @@
+"""Which tile a convolution on tensor cores takes: an analytical estimate over a short list.
+
+Time of a block's stage = the larger of what the tensor cores, the copies into shared memory and the latency of one stage need; blocks on one
+multiprocessor share the first two. The constants are data-sheet figures; they were not fitted to a measurement."""
+
+from dataclasses import dataclass
+
+_LATENCY = 300.0  # clocks of a stage that nothing overlaps: barrier, ldmatrix, a chain of products
+_START = 1500.0  # clocks to fill the pipeline and to store the result
+_COPY_BYTES = 48.0  # per clock and multiprocessor, from the second-level cache
+
+
+@dataclass(frozen=True)
+class Tile:
+    """As in device/conv_mma.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage."""
+
+    rows: int
+    columns: int
+    depth: int
+    warp_rows: int
+    warp_columns: int
+    stages: int
+
+    def __post_init__(self):
+        granules = self.depth // 16
+        assert granules in (2, 4, 8) and self.stages >= 2
+        assert self.rows % (16 * self.warp_rows) == 0 and self.columns % (16 * self.warp_columns) == 0, self
+        assert self.threads % granules == 0 and self.rows % (self.threads // granules) == 0, self
+
+    @property
+    def threads(self) -> int:
+        return 32 * self.warp_rows * self.warp_columns
+
+    @property
+    def shared_bytes(self) -> int:
+        """The stages; the int8 tile of the result reuses them."""
+        return max(self.stages * (self.rows + self.columns) * self.depth, self.rows * (self.columns + 16))
+
+
+_SHAPES = (
+    (256, 128, 64, 4, 2),
+    (128, 256, 64, 2, 4),
+    (128, 128, 64, 2, 2),
+    (128, 64, 64, 2, 2),
+    (64, 128, 64, 2, 2),
+    (64, 64, 64, 2, 2),
+    (128, 32, 64, 4, 1),
+    (128, 64, 32, 2, 2),
+    (128, 32, 32, 4, 1),
+    (64, 64, 128, 2, 2),
+    (64, 32, 64, 2, 2),
+    (64, 32, 128, 2, 2),
+    (32, 64, 128, 2, 2),
+    (32, 32, 128, 2, 2),
+    (32, 32, 64, 2, 2),
+    (128, 16, 64, 4, 1),
+    (64, 16, 64, 4, 1),
+)
+
+
+def rounded(value: int, unit: int) -> int:
+    return -(-value // unit) * unit
+
+
+def depth_of(problem) -> int:
+    """Bytes of the sum: 16-byte granules per tap, one word per tap of a first layer."""
+    return problem.kernel_height * problem.kernel_width * (4 if problem.stride == 4 else rounded(problem.channels, 16))
+
+
+def candidates(spec) -> tuple[Tile, ...]:
+    """The tiles that a target's shared memory holds."""
+    stages = spec.extra["stages"]
+    tiles = tuple(Tile(*shape, stages) for shape in _SHAPES)
+    return tuple(tile for tile in tiles if tile.shared_bytes <= spec.extra["shared_bytes"])
+
+
+def tile_for(problem, spec) -> Tile:
+    """The tile of the least estimated time; of equals the first."""
+    return min(candidates(spec), key=lambda tile: estimate(problem, tile, spec))
+
+
+def estimate(problem, tile: Tile, spec) -> float:
+    """Clocks of the whole layer."""
+    blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups
+    steps = -(-depth_of(problem) // tile.depth)
+    work = max(tile.rows * tile.columns * tile.depth / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / _COPY_BYTES)
+    resident = max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, 1024 // tile.threads, 8))
+    each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
+    whole, rest = divmod(each, resident)
+
+    def clocks(together):
+        return _START + steps * max(_LATENCY, together * work) if together else 0.0
+
+    return whole * clocks(resident) + clocks(rest)

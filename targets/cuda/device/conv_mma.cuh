@@ -1,0 +1,240 @@
+// Convolution as a matrix product on tensor cores: [pixels, taps * channels] x [taps * channels, outputs], the left operand gathered on the way
+// into shared memory. int8 in, int8 or float32 out; the residual, the rescaling and the clip happen before the only store.
+#pragma once
+#include "conv.cuh"
+
+namespace octet {
+
+// A block computes rows x columns of the result; its warps lie in a grid of warp_rows x warp_columns; `depth` bytes of the sum per stage.
+struct Tile {
+  int rows, columns, depth, warp_rows, warp_columns, stages;
+};
+
+OCTET_CONSTANT int threads_of(Tile T) { return 32 * T.warp_rows * T.warp_columns; }
+OCTET_CONSTANT int rounded(int value, int unit) { return (value + unit - 1) / unit * unit; }
+// Bytes of the sum as packed: whole 16-byte granules per tap, or, for a first layer (4 channels), one word per tap.
+OCTET_CONSTANT int depth_of(Conv P) { return P.kernel_height * P.kernel_width * (P.stride == 4 ? 4 : rounded(P.channels, 16)); }
+
+// Granule of 16 bytes of a tile's row, swizzled so that the eight rows of a matrix lie in different banks.
+template <Tile T>
+OCTET_DEVICE int tile_offset(int row, int granule) {
+  constexpr int granules = T.depth / 16;
+  constexpr int shift = granules >= 8 ? 0 : granules == 4 ? 1 : 2;
+  return row * T.depth + ((granule ^ ((row >> shift) & (granules - 1))) * 16);
+}
+
+template <Conv P, Tile T>
+struct DataLoader {
+  static constexpr int granules = T.depth / 16, row_step = threads_of(T) / granules, count = T.rows / row_step;
+  static constexpr int total = depth_of(P);
+  static constexpr bool pointwise = P.kernel_height * P.kernel_width == 1 && P.top == 0 && P.left == 0 && P.step_height == 1 && P.step_width == 1 &&
+                                    P.out_height == P.height && P.out_width == P.width && P.stride != 4;
+  static_assert(threads_of(T) % granules == 0 && T.rows % row_step == 0);
+  const signed char* x;
+  int granule, row, base[count], top[count], left[count];  // base: offset of the image (or the pixel); -1: no such pixel
+
+  OCTET_DEVICE DataLoader(const signed char* data, int first) : x(data), granule(threadIdx.x % granules), row(threadIdx.x / granules) {
+#pragma unroll
+    for (int i = 0; i < count; ++i) {
+      int pixel = first + row + i * row_step;
+      if (pixel >= out_pixels(P)) {
+        base[i] = -1;
+      } else if constexpr (pointwise) {
+        base[i] = pixel * P.stride;
+      } else {
+        int column = pixel % P.out_width, line = pixel / P.out_width;
+        top[i] = line % P.out_height * P.step_height - P.top;
+        left[i] = column * P.step_width - P.left;
+        base[i] = line / P.out_height * (P.height * P.width * P.stride);
+      }
+    }
+  }
+
+  OCTET_DEVICE bool inside(int h, int w) const {
+    return static_cast<unsigned>(h) < static_cast<unsigned>(P.height) && static_cast<unsigned>(w) < static_cast<unsigned>(P.width);
+  }
+
+  // One stage: bytes step * depth .. of every row of the tile.
+  OCTET_DEVICE void load(unsigned char* tile, int step) const {
+    int k = step * T.depth + granule * 16;
+#pragma unroll
+    for (int i = 0; i < count; ++i) {
+      unsigned char* to = tile + tile_offset<T>(row + i * row_step, granule);
+      if (base[i] < 0) continue;
+      if constexpr (P.stride == 4) {
+        load_words(to, k, i);
+      } else if (total % T.depth != 0 && k >= total) {
+        store16(to, uint4{0, 0, 0, 0});
+      } else if constexpr (pointwise) {
+        copy_async16(to, x + base[i] + k);
+      } else {
+        constexpr int per_tap = rounded(P.channels, 16);
+        int tap = k / per_tap, h = top[i] + tap / P.kernel_width * P.dilation_height, w = left[i] + tap % P.kernel_width * P.dilation_width;
+        if (inside(h, w)) {
+          copy_async16(to, x + base[i] + (h * P.width + w) * P.stride + k % per_tap);
+        } else {
+          constexpr unsigned padding = static_cast<unsigned>(P.zero_point & 0xff) * 0x01010101u;
+          store16(to, uint4{padding, padding, padding, padding});
+        }
+      }
+    }
+  }
+
+  // Four taps of a first layer, four channels each.
+  OCTET_DEVICE void load_words(unsigned char* to, int k, int i) const {
+#pragma unroll
+    for (int part = 0; part < 4; ++part) {
+      int tap = k / 4 + part, h = top[i] + tap / P.kernel_width * P.dilation_height, w = left[i] + tap % P.kernel_width * P.dilation_width;
+      if (4 * tap < total && inside(h, w)) {
+        copy_async4(to + 4 * part, x + base[i] + (h * P.width + w) * 4);
+      } else {
+        store4(to + 4 * part, splat(P.zero_point));
+      }
+    }
+  }
+};
+
+// The tile of weights [columns, depth]: packed with zeros to whole tiles, so there is nothing to check.
+template <Conv P, Tile T>
+OCTET_DEVICE void load_weights(unsigned char* tile, const signed char* weights, int step) {
+  constexpr int granules = T.depth / 16, row_step = threads_of(T) / granules, pitch = rounded(depth_of(P), T.depth);
+  int granule = threadIdx.x % granules, row = threadIdx.x / granules;
+#pragma unroll
+  for (int i = 0; i < (T.columns + row_step - 1) / row_step; ++i) {
+    int n = row + i * row_step;
+    if (T.columns % row_step == 0 || n < T.columns) copy_async16(tile + tile_offset<T>(n, granule), weights + n * pitch + step * T.depth + granule * 16);
+  }
+}
+
+template <Tile T>
+struct Fragments {
+  static constexpr int row_tiles = T.rows / T.warp_rows / 16, column_pairs = T.columns / T.warp_columns / 16;
+  static_assert(row_tiles * T.warp_rows * 16 == T.rows && column_pairs * T.warp_columns * 16 == T.columns);
+  int sums[row_tiles][2 * column_pairs][4];
+
+  OCTET_DEVICE void clear() {
+#pragma unroll
+    for (int i = 0; i < row_tiles; ++i)
+#pragma unroll
+      for (int j = 0; j < 2 * column_pairs; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
+  }
+
+  OCTET_DEVICE void accumulate(const unsigned char* data, const unsigned char* weights) {
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int row = warp / T.warp_columns * (16 * row_tiles) + lane % 16, column = warp % T.warp_columns * (16 * column_pairs) + lane % 8 + lane / 16 * 8;
+#pragma unroll
+    for (int k = 0; k < T.depth / 32; ++k) {
+      unsigned a[row_tiles][4], b[column_pairs][4];
+#pragma unroll
+      for (int i = 0; i < row_tiles; ++i) load_matrices(a[i], data + tile_offset<T>(row + 16 * i, 2 * k + lane / 16));
+#pragma unroll
+      for (int j = 0; j < column_pairs; ++j) load_matrices(b[j], weights + tile_offset<T>(column + 16 * j, 2 * k + lane / 8 % 2));
+#pragma unroll
+      for (int i = 0; i < row_tiles; ++i)
+#pragma unroll
+        for (int j = 0; j < 2 * column_pairs; ++j) multiply_add(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+    }
+  }
+};
+
+// Moves the int8 tile between shared memory (rows at `pitch`) and the result's layout, 16 bytes (4 for results of at most 4 channels) at a time.
+template <Conv P, Tile T, bool to_global>
+OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int first, int column) {
+  constexpr int unit = P.out_stride % 16 == 0 ? 16 : 4, parts = T.columns / unit, pitch = T.columns + 16;
+  constexpr int limit = P.groups == 1 ? P.out_stride : P.outputs;
+  for (int i = threadIdx.x; i < T.rows * parts; i += threads_of(T)) {
+    int row = i / parts, channel = i % parts * unit;
+    if (first + row >= out_pixels(P) || column + channel >= limit) continue;
+    unsigned char* inner = staged + row * pitch + channel;
+    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + blockIdx.z * P.outputs + column + channel;
+    if constexpr (unit == 16) {
+      if constexpr (to_global) store16(outer, load16(inner)); else store16(inner, load16(outer));
+    } else {
+      if constexpr (to_global) store4(outer, load4(inner)); else store4(inner, load4(outer));
+    }
+  }
+}
+
+template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const int* bias, const float* multiplier, const unsigned char* residual, void* y,
+                         int first, int column) {
+  constexpr int pitch = T.columns + 16;
+  using F = Fragments<T>;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  int row = warp / T.warp_columns * (16 * F::row_tiles) + lane / 4, inner = warp % T.warp_columns * (16 * F::column_pairs) + lane % 4 * 2;
+  if constexpr (!E.to_float && E.residual) {
+    move_tile<P, T, false>(staged, const_cast<unsigned char*>(residual), first, column);
+    barrier();
+  }
+#pragma unroll
+  for (int j = 0; j < 2 * F::column_pairs; ++j) {
+    int channel = inner + 8 * j;
+    int offsets[2] = {bias[column + channel], bias[column + channel + 1]};
+    float scales[2] = {multiplier[column + channel], multiplier[column + channel + 1]};
+#pragma unroll
+    for (int i = 0; i < F::row_tiles; ++i)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        int line = row + 16 * i + 8 * half;
+        const int* sums = result.sums[i][j] + 2 * half;
+        if constexpr (E.to_float) {
+          for (int e = 0; e < 2; ++e)
+            if (first + line < out_pixels(P) && column + channel + e < P.outputs)
+              static_cast<float*>(y)[float_index<P>(first + line, blockIdx.z * P.outputs + column + channel + e)] = dequantize<E>(sums[e] + offsets[e], scales[e]);
+        } else {
+          auto* at = reinterpret_cast<unsigned short*>(staged + line * pitch + channel);
+          unsigned old = E.residual ? *at : 0u;
+          int low = requantize<E>(sums[0] + offsets[0], scales[0], byte_of(old, 0)), high = requantize<E>(sums[1] + offsets[1], scales[1], byte_of(old, 1));
+          *at = static_cast<unsigned short>((low & 0xff) | ((high & 0xff) << 8));
+        }
+      }
+  }
+  if constexpr (!E.to_float) {
+    barrier();
+    move_tile<P, T, true>(staged, static_cast<unsigned char*>(y), first, column);
+  }
+}
+
+// weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias, multiplier: [groups][outputs rounded up to columns];
+// the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups).
+template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
+  OCTET_SHARED(memory);
+  constexpr int data_bytes = T.rows * T.depth, stage_bytes = data_bytes + T.columns * T.depth, steps = rounded(depth_of(P), T.depth) / T.depth;
+  constexpr int padded = rounded(P.outputs, T.columns), pitch = rounded(depth_of(P), T.depth);
+  int first = blockIdx.x * T.rows, column = blockIdx.y * T.columns;
+  DataLoader<P, T> loader(static_cast<const signed char*>(x) + blockIdx.z * P.channels, first);
+  const signed char* rows = static_cast<const signed char*>(weights) + (static_cast<long>(blockIdx.z) * padded + column) * pitch;
+#pragma unroll
+  for (int stage = 0; stage < T.stages - 1; ++stage) {
+    if (stage < steps) {
+      loader.load(memory + stage * stage_bytes, stage);
+      load_weights<P, T>(memory + stage * stage_bytes + data_bytes, rows, stage);
+    }
+    copy_commit();
+  }
+  Fragments<T> result;
+  result.clear();
+  int reading = 0, writing = T.stages - 1;
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
+    copy_wait<T.stages - 2>();
+    barrier();
+    if (step + T.stages - 1 < steps) {
+      loader.load(memory + writing * stage_bytes, step + T.stages - 1);
+      load_weights<P, T>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1);
+    }
+    copy_commit();
+    result.accumulate(memory + reading * stage_bytes, memory + reading * stage_bytes + data_bytes);
+    reading = reading + 1 == T.stages ? 0 : reading + 1;
+    writing = writing + 1 == T.stages ? 0 : writing + 1;
+  }
+  copy_wait<0>();
+  barrier();
+  finish<P, T, E>(result, memory, static_cast<const int*>(bias) + blockIdx.z * padded, static_cast<const float*>(multiplier) + blockIdx.z * padded,
+                  static_cast<const unsigned char*>(residual), y, first, column);
+}
+
+}  // namespace octet

@@ -1,0 +1,86 @@
+// Emulated launches for a host program: a table of kernels, buffers with forbidden pages around them, and faults as messages.
+#pragma once
+#include "fibres.cuh"
+
+namespace octet {
+
+struct Entry {
+  const char* name;
+  void (*run)(void**);
+};
+
+inline void* buffer_end(size_t bytes) {  // a mapping of whole pages, forbidden pages before and behind; returns the end of the usable part
+  size_t size = (bytes + page - 1) / page * page;
+  auto* base = static_cast<unsigned char*>(mmap(nullptr, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  if (base == MAP_FAILED || mprotect(base + page, size, PROT_READ | PROT_WRITE) != 0) std::abort();
+  return base + page + size;
+}
+
+inline void release(void* end, size_t bytes) {
+  size_t size = (bytes + page - 1) / page * page;
+  munmap(static_cast<unsigned char*>(end) - size - page, size + 2 * page);
+}
+
+inline void on_fault(int, siginfo_t* info, void*) {
+  std::snprintf(message, message_size, "an access outside of every buffer at %p (block %u %u %u, thread %d)", info->si_addr, blockIdx.x, blockIdx.y, blockIdx.z,
+                running);
+  _longjmp(failure, 1);
+}
+
+inline void prepare(int count) {
+  static int most = 0;
+  if (count > most) {
+    stacks = static_cast<unsigned char*>(mmap(nullptr, stack_bytes * count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    most = count;
+  }
+  fibres = std::vector<Fibre>(count);
+  for (int i = 0; i < count; ++i) {
+    getcontext(&fibres[i].start);
+    fibres[i].start.uc_stack.ss_sp = stacks + i * stack_bytes;
+    fibres[i].start.uc_stack.ss_size = stack_bytes;
+    fibres[i].start.uc_link = nullptr;
+    makecontext(&fibres[i].start, fibre_main, 0);
+  }
+}
+
+inline int emulate(const Entry* table, int entries, const char* name, const unsigned* grid, const unsigned* block, unsigned shared_bytes, void** arguments,
+                   uint64_t seed, char* text, int text_size) {
+  message = text, message_size = text_size;
+  kernel_body = nullptr;
+  for (int i = 0; i < entries; ++i)
+    if (std::strcmp(table[i].name, name) == 0) kernel_body = table[i].run;
+  if (kernel_body == nullptr) return std::snprintf(text, text_size, "no kernel %s", name), 1;
+  kernel_arguments = arguments;
+  gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
+  threads = static_cast<int>(block[0] * block[1] * block[2]);
+  if (threads % 32 != 0 || threads > 1024) return std::snprintf(text, text_size, "a block of %d threads", threads), 1;
+  random_state = seed * 0x9e3779b97f4a7c15u + 1;
+  copies_late = seed % 4 != 3;
+  static unsigned char* shared_end = static_cast<unsigned char*>(buffer_end(1 << 18));
+  unsigned shared_size = (shared_bytes + 127) / 128 * 128;
+  shared_memory = shared_end - shared_size;
+  static unsigned char* signal_stack = static_cast<unsigned char*>(std::malloc(1 << 16));
+  stack_t stack{signal_stack, 0, 1 << 16}, old_stack;
+  struct sigaction action{}, old_segv, old_bus;
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  sigaltstack(&stack, &old_stack);
+  sigaction(SIGSEGV, &action, &old_segv);
+  sigaction(SIGBUS, &action, &old_bus);
+  int failed = _setjmp(failure);
+  if (failed == 0) {
+    prepare(threads);
+    for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)
+      for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)
+        for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x) {
+          std::memset(shared_memory, 0xa5, shared_size);
+          run_block(seed);
+        }
+  }
+  sigaction(SIGSEGV, &old_segv, nullptr);
+  sigaction(SIGBUS, &old_bus, nullptr);
+  sigaltstack(&old_stack, nullptr);
+  return failed;
+}
+
+}  // namespace octet

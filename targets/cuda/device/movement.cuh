@@ -1,0 +1,64 @@
+// One kernel for everything that only moves elements, and for the border between float32 and int8.
+#pragma once
+#include "requantize.cuh"
+
+namespace octet {
+
+// Element (i0, .., i5) of `extent` goes from `from` + sum of (i / from_divisor) * from_step to `to` + sum of i * to_step; steps in elements.
+struct Move {
+  int extent[6];
+  long from, from_step[6];
+  int from_divisor[6];
+  long to, to_step[6];
+};
+
+template <Move M>
+OCTET_DEVICE bool locate(long index, long& from, long& to) {
+  long count = 1;
+#pragma unroll
+  for (int axis = 0; axis < 6; ++axis) count *= M.extent[axis];
+  if (index >= count) return false;
+  from = M.from, to = M.to;
+#pragma unroll
+  for (int axis = 5; axis >= 0; --axis) {
+    int i = index % M.extent[axis];
+    index /= M.extent[axis];
+    from += i / M.from_divisor[axis] * M.from_step[axis];
+    to += i * M.to_step[axis];
+  }
+  return true;
+}
+
+// T: uint4, unsigned or signed char; steps count in T.
+template <Move M, typename T>
+OCTET_DEVICE void move(const void* x, void* y) {
+  long from, to;
+  if (locate<M>(blockIdx.x * 128L + threadIdx.x, from, to)) static_cast<T*>(y)[to] = static_cast<const T*>(x)[from];
+}
+
+// Sets bytes: the frame of nn.pad, the gaps of interleave.
+template <long count, int byte>
+OCTET_DEVICE void fill(void* y) {
+  long index = (blockIdx.x * 128L + threadIdx.x) * 4;
+  if (index < count) store4(static_cast<signed char*>(y) + index, splat(byte));
+}
+
+// clip(rne(x / scale) + zero_point), float32 to int8.
+template <Move M, unsigned scale, int zero_point, int low>
+OCTET_DEVICE void quantize(const void* x, void* y) {
+  long from, to;
+  if (!locate<M>(blockIdx.x * 128L + threadIdx.x, from, to)) return;
+  float value = nearest(quotient(static_cast<const float*>(x)[from], float_of_bits(scale)));
+  value = fminf(fmaxf(add(value, to_float(zero_point)), to_float(low)), 127.0f);  // in float32: a value beyond int32 is still clipped
+  static_cast<signed char*>(y)[to] = static_cast<signed char>(to_int(value));
+}
+
+// (x - zero_point) * scale, int8 to float32.
+template <Move M, unsigned scale, int zero_point>
+OCTET_DEVICE void dequantize_codes(const void* x, void* y) {
+  long from, to;
+  if (!locate<M>(blockIdx.x * 128L + threadIdx.x, from, to)) return;
+  static_cast<float*>(y)[to] = mul(to_float(static_cast<const signed char*>(x)[from] - zero_point), float_of_bits(scale));
+}
+
+}  // namespace octet

@@ -1,0 +1,97 @@
+// What the kernels ask of the machine. Each function is one instruction or a few; emulate.cuh defines the same names for a host compiler,
+// so that a kernel file reads the same on a GPU and in the emulator. No kernel file holds PTX.
+#pragma once
+
+#ifdef OCTET_EMULATE
+#include "emulate.cuh"
+#else
+
+#define OCTET_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define OCTET_DEVICE __device__ __forceinline__
+#define OCTET_CONSTANT __host__ __device__ constexpr
+
+namespace octet {
+
+OCTET_DEVICE uint4 load16(const void* from) { return *reinterpret_cast<const uint4*>(from); }
+OCTET_DEVICE void store16(void* to, uint4 value) { *reinterpret_cast<uint4*>(to) = value; }
+OCTET_DEVICE unsigned load4(const void* from) { return *reinterpret_cast<const unsigned*>(from); }
+OCTET_DEVICE void store4(void* to, unsigned value) { *reinterpret_cast<unsigned*>(to) = value; }
+
+// Products, sums and quotients that are rounded to nearest on their own: never contracted to an FMA.
+OCTET_DEVICE float mul(float a, float b) { return __fmul_rn(a, b); }
+OCTET_DEVICE float add(float a, float b) { return __fadd_rn(a, b); }
+OCTET_DEVICE float sub(float a, float b) { return __fsub_rn(a, b); }
+OCTET_DEVICE float quotient(float a, float b) { return __fdiv_rn(a, b); }
+OCTET_DEVICE float root(float a) { return __fsqrt_rn(a); }
+OCTET_DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+OCTET_DEVICE float nearest(float a) { return rintf(a); }
+OCTET_DEVICE int to_int(float a) { return __float2int_rn(a); }
+OCTET_DEVICE float to_float(int a) { return __int2float_rn(a); }
+OCTET_DEVICE float float_of_bits(unsigned bits) { return __uint_as_float(bits); }
+OCTET_DEVICE unsigned bits_of(float value) { return __float_as_uint(value); }
+
+// c + the dot product of four signed bytes.
+OCTET_DEVICE int dp4a(unsigned a, unsigned b, int c) { return __dp4a(static_cast<int>(a), static_cast<int>(b), c); }
+// The larger of each of four signed bytes.
+OCTET_DEVICE unsigned max_bytes(unsigned a, unsigned b) { return __vmaxs4(a, b); }
+OCTET_DEVICE void barrier() { __syncthreads(); }
+OCTET_DEVICE int shuffle_xor(int value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
+OCTET_DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
+
+OCTET_DEVICE unsigned shared_address(const void* pointer) { return static_cast<unsigned>(__cvta_generic_to_shared(pointer)); }
+
+// Copies from global to shared memory that run beside the arithmetic (sm_80 and later); plain copies before.
+OCTET_DEVICE void copy_async16(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(shared_address(to)), "l"(from) : "memory");
+#else
+  store16(to, load16(from));
+#endif
+}
+OCTET_DEVICE void copy_async4(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;\n" ::"r"(shared_address(to)), "l"(from) : "memory");
+#else
+  store4(to, load4(from));
+#endif
+}
+OCTET_DEVICE void copy_commit() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;\n" ::: "memory");
+#endif
+}
+// Waits until at most `pending` groups of this thread's copies are under way.
+template <int pending>
+OCTET_DEVICE void copy_wait() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
+#endif
+}
+
+// Four 8x16-byte matrices from shared memory: lane l names the row l % 8 of matrix l / 8, and gets bytes 4 (l % 4) .. + 3 of row l / 4 of each.
+OCTET_DEVICE void load_matrices(unsigned (&part)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(part[0]), "=r"(part[1]), "=r"(part[2]), "=r"(part[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
+// c[16 x 8] += a[16 x 32] * b[32 x 8] of signed bytes by one warp, exact in int32.
+OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+#define OCTET_MMA_8816(c0, c1, a0, b) \
+  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};\n" : "+r"(c0), "+r"(c1) : "r"(a0), "r"(b))
+  OCTET_MMA_8816(c[0], c[1], a[0], b0);
+  OCTET_MMA_8816(c[2], c[3], a[1], b0);
+  OCTET_MMA_8816(c[0], c[1], a[2], b1);
+  OCTET_MMA_8816(c[2], c[3], a[3], b1);
+#undef OCTET_MMA_8816
+#endif
+}
+
+}  // namespace octet
+#endif

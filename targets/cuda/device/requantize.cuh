@@ -1,0 +1,39 @@
+// The arithmetic contract's last step: int32 or float32 values to int8 codes.
+#pragma once
+#include "primitives.cuh"
+
+namespace octet {
+
+struct Epilogue {
+  bool to_float;                                 // float32 out: no rounding, no zero point, no residual
+  int zero_point, low, high;                     // of the int8 result
+  unsigned low_float, high_float;                // bits of the float32 limits
+  bool residual;                                 // adds (residual - residual_zero_point) * residual_multiplier before rounding
+  int residual_zero_point;
+  unsigned residual_multiplier;                  // bits of a float32
+};
+
+OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low), high); }
+
+// clip(rne(value) + zero_point)
+OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) { return clamp(to_int(value) + zero_point, low, high); }
+
+template <Epilogue E>
+OCTET_DEVICE int requantize(int sum, float multiplier, int residual) {
+  float value = mul(to_float(sum), multiplier);
+  if constexpr (E.residual) value = add(value, mul(to_float(residual - E.residual_zero_point), float_of_bits(E.residual_multiplier)));
+  return to_code(value, E.zero_point, E.low, E.high);
+}
+
+template <Epilogue E>
+OCTET_DEVICE float dequantize(int sum, float multiplier) {
+  return fminf(fmaxf(mul(to_float(sum), multiplier), float_of_bits(E.low_float)), float_of_bits(E.high_float));
+}
+
+OCTET_DEVICE unsigned splat(int byte) { return static_cast<unsigned>(byte & 0xff) * 0x01010101u; }
+OCTET_DEVICE int byte_of(unsigned word, int index) { return static_cast<signed char>((word >> (8 * index)) & 0xff); }
+OCTET_DEVICE unsigned pack_bytes(int a, int b, int c, int d) {
+  return (a & 0xff) | ((b & 0xff) << 8) | ((c & 0xff) << 16) | (static_cast<unsigned>(d & 0xff) << 24);
+}
+
+}  // namespace octet

@@ -1,0 +1,51 @@
+"""A kernel: an instance of a template of `device/*.cuh` with everything known at compile time, and how it is launched."""
+
+from dataclasses import dataclass, fields, is_dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
+    operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. Equal kernels are compiled once."""
+
+    family: str
+    header: str
+    call: str
+    operands: int
+    grid: tuple[int, int, int]
+    block: int
+    shared: int = 0
+
+    def __post_init__(self):
+        assert self.block % 32 == 0 and 32 <= self.block <= 1024, self.block
+        assert all(extent >= 1 for extent in self.grid) and self.grid[1] < 65536 and self.grid[2] < 65536, self.grid
+
+    def source(self, name: str) -> str:
+        """The `__global__` function of that name; the last operand is the result."""
+        names = [f"a{i}" for i in range(self.operands)]
+        declared = [f"const void* __restrict__ {n}" for n in names[:-1]] + [f"void* __restrict__ {names[-1]}"]
+        return f'extern "C" __global__ void __launch_bounds__({self.block}) {name}({", ".join(declared)}) {{\n  {self.call}({", ".join(names)});\n}}\n'
+
+
+def blocks(threads: int, block: int) -> tuple[int, int, int]:
+    """The grid of a kernel with one thread per piece of work."""
+    return (max(1, -(-threads // block)), 1, 1)
+
+
+def bits(value: float) -> str:
+    """A float32 as C++ template arguments take it: its bits."""
+    return f"0x{int(np.float32(value).view(np.uint32)):08x}u"
+
+
+def literal(value) -> str:
+    """C++ for a Python value; a dataclass is the aggregate of the same name and field order. float: its float32 bits."""
+    if is_dataclass(value):
+        inner = ", ".join(literal(getattr(value, field.name)) for field in fields(value))
+        return f"{type(value).__name__}{{{inner}}}"
+    if isinstance(value, (tuple, list)):
+        return "{" + ", ".join(map(literal, value)) + "}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return bits(value) if isinstance(value, float) else str(int(value))

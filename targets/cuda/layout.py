@@ -1,0 +1,97 @@
+"""Where the elements of a tensor lie in a GPU buffer.
+
+"plain": the logical shape, row-major. "packed": channels last, the distance between two pixels rounded up to 16 bytes (4 for int8 of at most
+4 channels); the channel is axis 1 of rank 4, the last axis of rank 2 and 3. int8 is stored as it is. Padding channels hold unspecified values."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+GRANULE = 16  # bytes: the widest load, store and asynchronous copy
+SLACK = 16  # bytes behind a buffer that a kernel may read
+
+
+@dataclass(frozen=True)
+class Layout:
+    """kind: "plain" or "packed" (int8, rank 2 to 4). shape: logical."""
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self):
+        assert self.kind in ("plain", "packed"), self.kind
+        assert self.kind == "plain" or (self.dtype == "int8" and 2 <= len(self.shape) <= 4), (self.dtype, self.shape)
+
+    @property
+    def channel_axis(self) -> int:
+        return 1 if len(self.shape) == 4 else len(self.shape) - 1
+
+    @property
+    def channels(self) -> int:
+        return self.shape[self.channel_axis]
+
+    @property
+    def stride(self) -> int:
+        """Elements from one pixel of a packed tensor to the next."""
+        return 4 if self.channels <= 4 else -(-self.channels // GRANULE) * GRANULE
+
+    @property
+    def pixels(self) -> int:
+        return prod(self.shape) // self.channels
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(images, height, width) of a packed tensor; a matrix has one pixel per image, [B, T, C] has T columns."""
+        if len(self.shape) == 4:
+            return self.shape[0], self.shape[2], self.shape[3]
+        return (self.shape[0], 1, self.shape[1]) if len(self.shape) == 3 else (self.shape[0], 1, 1)
+
+    @property
+    def elements(self) -> int:
+        """Of the buffer, without slack."""
+        return prod(self.shape) if self.kind == "plain" else self.pixels * self.stride
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Elements from one index to the next, per logical axis."""
+        if self.kind == "plain":
+            return tuple(prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
+        if len(self.shape) == 4:
+            _, _, height, width = self.shape
+            return (height * width * self.stride, 1, width * self.stride, self.stride)
+        return (self.shape[1] * self.stride, self.stride, 1) if len(self.shape) == 3 else (self.stride, 1)
+
+
+def packed(shape, dtype: str = "int8") -> Layout:
+    """The layout that kernels want: packed for int8 of rank 2 to 4, plain for the rest."""
+    shape = tuple(int(extent) for extent in shape)
+    return Layout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)
+
+
+def plain(shape, dtype: str) -> Layout:
+    return Layout("plain", tuple(int(extent) for extent in shape), dtype)
+
+
+def pack(layout: Layout, array: np.ndarray) -> np.ndarray:
+    """A constant in its layout, flat; padding is zero."""
+    if layout.kind == "plain":
+        return np.ascontiguousarray(array).reshape(-1)
+    moved = np.moveaxis(array, layout.channel_axis, -1)
+    out = np.zeros((*moved.shape[:-1], layout.stride), array.dtype)
+    out[..., : layout.channels] = moved
+    return out.reshape(-1)
+
+
+def unpack(layout: Layout, flat: np.ndarray) -> np.ndarray:
+    """The logical tensor of a flat buffer."""
+    if layout.kind == "plain":
+        return flat[: layout.elements].reshape(layout.shape)
+    order = [extent for axis, extent in enumerate(layout.shape) if axis != layout.channel_axis]
+    rows = flat[: layout.elements].reshape(*order, layout.stride)[..., : layout.channels]
+    return np.ascontiguousarray(np.moveaxis(rows, -1, layout.channel_axis))

@@ -1,0 +1,80 @@
+"""Kernels that move elements: reformats, transposes, slices, concatenations, padding; and quantize / dequantize, which move and convert."""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from .kernel import Kernel, bits, blocks, literal
+from .layout import Layout
+
+AXES = 6
+
+
+@dataclass(frozen=True)
+class Move:
+    """As in device/movement.cuh: element i of `extent` goes from `start` + sum(i // divisor * from_step) to `to` + sum(i * to_step), in elements."""
+
+    extent: tuple[int, ...]
+    start: int
+    from_step: tuple[int, ...]
+    from_divisor: tuple[int, ...]
+    to: int
+    to_step: tuple[int, ...]
+
+
+def region(extent, start: int, from_step, to: int, to_step, divisor=None) -> Move:
+    """A Move of fewer axes; the innermost axis of the result is put last, so that neighbouring threads write neighbouring elements."""
+    axes = sorted(range(len(extent)), key=lambda axis: -abs(to_step[axis]) if extent[axis] > 1 else -(2**62))
+    divisor = (1,) * len(extent) if divisor is None else divisor
+    pad = AXES - len(axes)
+    assert pad >= 0, f"a movement over {len(extent)} axes"
+    ordered = [tuple(int(values[axis]) for axis in axes) for values in (extent, from_step, divisor, to_step)]
+    extent, from_step, divisor, to_step = ((first,) * pad + values for first, values in zip((1, 0, 1, 0), ordered, strict=True))
+    return Move(extent, int(start), from_step, divisor, int(to), to_step)
+
+
+def copy(source: Layout, target: Layout) -> Move:
+    """The same logical tensor in another layout."""
+    assert source.shape == target.shape, (source, target)
+    return region(source.shape, 0, source.steps, 0, target.steps)
+
+
+def move(problem: Move, itemsize: int) -> Kernel:
+    """The kernel; runs of 16 or 4 bytes are moved at once."""
+    types = {16: "uint4", 8: "long", 4: "unsigned", 1: "signed char"}
+    for width in (width for width in types if width >= itemsize):
+        wide = _widened(problem, width // itemsize)
+        if wide is not None:
+            return Kernel("move", "movement.cuh", f"move<{literal(wide)}, {types[width]}>", 2, blocks(prod(wide.extent), 128), 128)
+    raise AssertionError(f"no element of {itemsize} bytes")
+
+
+def _widened(problem, factor):
+    """The same movement in units of `factor` elements, or None where they do not lie together."""
+    if factor == 1:
+        return problem
+    last = AXES - 1
+    if problem.from_step[last] != 1 or problem.to_step[last] != 1 or problem.from_divisor[last] != 1 or problem.extent[last] % factor:
+        return None
+    moved = [problem.start, problem.to] + [step for steps in (problem.from_step[:last], problem.to_step[:last]) for step in steps]
+    if any(value % factor for value in moved):
+        return None
+    narrow = {name: tuple(step // factor for step in getattr(problem, name)[:last]) + (1,) for name in ("from_step", "to_step")}
+    return replace(problem, extent=(*problem.extent[:last], problem.extent[last] // factor), start=problem.start // factor, to=problem.to // factor, **narrow)
+
+
+def fill(layout: Layout, value: int) -> Kernel:
+    """Every byte of an int8 buffer."""
+    call = f"fill<{layout.elements}L, {int(value)}>"
+    return Kernel("fill", "movement.cuh", call, 1, blocks(-(-layout.elements // 4), 128), 128)
+
+
+def quantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:
+    call = f"quantize<{literal(problem)}, {bits(scale)}, {zero_point}, -128>"
+    return Kernel("quantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
+
+
+def dequantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:
+    call = f"dequantize_codes<{literal(problem)}, {bits(scale)}, {zero_point}>"
+    return Kernel("dequantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)

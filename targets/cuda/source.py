@@ -1,0 +1,43 @@
+"""The one translation unit of a variant: every distinct kernel once, under a name of its own."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from .kernel import Kernel
+
+DEVICE = Path(__file__).resolve().parent / "device"  # the .cuh files
+EMULATED = """
+#include "launch.cuh"
+static const octet::Entry entries[] = {{
+{entries}}};
+extern "C" int octet_emulate(const char* name, const unsigned* grid, const unsigned* block, unsigned shared_bytes, void** arguments, uint64_t seed, char* text, int size) {{
+  return octet::emulate(entries, sizeof entries / sizeof *entries, name, grid, block, shared_bytes, arguments, seed, text, size);
+}}
+extern "C" void* octet_buffer_end(size_t bytes) {{ return octet::buffer_end(bytes); }}
+extern "C" void octet_release(void* end, size_t bytes) {{ octet::release(end, bytes); }}
+"""
+
+
+def named(kernels: Iterable[Kernel]) -> dict[Kernel, str]:
+    """A name per distinct kernel, in order of first use."""
+    names: dict[Kernel, str] = {}
+    for kernel in kernels:
+        names.setdefault(kernel, f"octet_{len(names)}_{kernel.family}")
+    return names
+
+
+def source(names: dict[Kernel, str]) -> str:
+    """CUDA C++ of the kernels."""
+    headers = sorted({kernel.header for kernel in names})
+    functions = "\n".join(kernel.source(name) for kernel, name in names.items())
+    return "".join(f'#include "{header}"\n' for header in headers) + "using namespace octet;\n\n" + functions
+
+
+def emulated_source(names: dict[Kernel, str]) -> str:
+    """The same for a host compiler, with a table of the kernels behind it."""
+    entries = "".join(f'  {{"{name}", [](void** a) {{ {name}({_arguments(kernel)}); }}}},\n' for kernel, name in names.items())
+    return source(names) + EMULATED.format(entries=entries)
+
+
+def _arguments(kernel):
+    return ", ".join(f"*static_cast<void**>(a[{i}])" for i in range(kernel.operands))

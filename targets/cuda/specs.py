@@ -1,0 +1,21 @@
+"""The CUDA targets: what the schedules and the compiler ask of each.
+
+A variant for sm_XY runs on devices of the same major version from minor Y on, as machine code, and on later ones through its PTX."""
+
+from ..spec import TargetSpec
+
+
+def _spec(arch: int, dot: str, multiprocessors: int, shared_bytes: int, macs_per_clock: int, stages: int) -> TargetSpec:
+    """multiprocessors: of a typical device. shared_bytes: most dynamic shared memory of a block. macs_per_clock: int8, of one multiprocessor (CUDA C++
+    Programming Guide, compute capabilities; data sheets). stages: of the pipeline that loads tiles."""
+    extra = {"arch": arch, "multiprocessors": multiprocessors, "shared_bytes": shared_bytes, "macs_per_clock": macs_per_clock, "stages": stages}
+    return TargetSpec(f"cuda-sm{arch}", f"sm_{arch}", frozenset({f"cuda_sm{arch}"}), dot, 128, 100 + arch, kind="cuda", extra=extra)
+
+
+SPECS = (
+    _spec(75, "mma8816", 40, 64 << 10, 1024, 2),  # T4; no asynchronous copies: two stages
+    _spec(80, "mma16832", 108, 163 << 10, 2048, 4),  # A100
+    _spec(86, "mma16832", 84, 99 << 10, 1024, 3),  # A10, RTX 3090
+    _spec(89, "mma16832", 58, 99 << 10, 1024, 3),  # L4
+    _spec(90, "mma16832", 132, 227 << 10, 2048, 4),  # H100, H200, by mma.sync: wgmma would give 4096
+)
