@@ -6,6 +6,7 @@ arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s, with rne = round
 =====================  ==========================================================================================
 octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/spec.py
 octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see targets/x86/statistics.py. attrs: samples
+octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see targets/x86/fake_quantize.py
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32: (data, weight, bias[, residual])
@@ -52,7 +53,7 @@ from tvm import relax
 from tvm.ir import Op, make_node
 
 SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/statistics.py
-_SAME = ("octet.observe", "octet.unary", "octet.table", "octet.requantize")
+_SAME = ("octet.observe", "octet.fake_quantize", "octet.unary", "octet.table", "octet.requantize")
 
 
 def _static(expr):

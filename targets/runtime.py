@@ -36,6 +36,7 @@ class Session:
     """Runs one variant. Thread-safe: runs of one session are serialised, as they share the arena.
 
     threads: cores to use; None takes all that the process may use. inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
+    weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
     reuse_outputs: every run writes its results into the same arrays (streams of large results: fresh memory costs page faults).
     """
 
@@ -56,6 +57,7 @@ class Session:
         self._run = self._module["octet_run"]
         weights = aligned(variant.weights.shape, np.uint8)
         weights[:] = variant.weights
+        self.weights: np.ndarray = weights
         arena = aligned((max(variant.arena_bytes, 1),), np.uint8)
         arena[:] = 0  # pages are touched here, not in the first run
         self._tensor = runtime().from_dlpack

@@ -1,35 +1,50 @@
 """The options of post-training quantization, in one frozen value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from octet.targets.errors import OctetError
 
-CALIBRATORS = ("max", "percentile", "entropy", "mse")
+CALIBRATORS = ("max", "percentile", "entropy", "mse", "auto")
 GRANULARITIES = ("per-channel", "per-tensor")
 ACTIVATIONS = ("affine", "symmetric")
+PRECISIONS = ("int8", "float")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """calibrator: how a range is chosen from the statistics. percentile: per cent of the values that the range keeps, for
+    """calibrator: how a range is chosen from the statistics; "auto" measures the choices and is replaced by the best before ranges are
+    needed (passes/sensitivity). percentile: per cent of the values that the range keeps, for
     calibrator "percentile". activations: "affine" or "symmetric". weights: "per-channel" or "per-tensor".
-    float_operators: names of operators (as in `Quantized.decisions`) to leave in float."""
+    float_operators: names of operators (as in `Quantized.decisions`) to leave in float.
+    per_tensor: (tensor, calibrator, percentile) of the tensors that have a calibrator of their own.
+    attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer normalisation,
+    "int8" (with it, what runs between the blocks of a transformer) or "float"."""
 
     calibrator: str = "mse"
     percentile: float = 99.99
     activations: str = "affine"
     weights: str = "per-channel"
     float_operators: frozenset[str] = frozenset()
+    per_tensor: tuple[tuple[str, str, float], ...] = ()
+    attention: str = "int8"
+    residuals: str = "int8"
 
     def __post_init__(self):
         _one_of("calibrator", self.calibrator, CALIBRATORS)
         _one_of("activations", self.activations, ACTIVATIONS)
         _one_of("weights", self.weights, GRANULARITIES)
+        _one_of("attention", self.attention, PRECISIONS)
+        _one_of("residuals", self.residuals, PRECISIONS)
         if isinstance(self.percentile, bool) or not isinstance(self.percentile, (int, float)) or not 50 <= self.percentile <= 100:
             raise OctetError(f"recipe: percentile {self.percentile!r} is not a number from 50 to 100; 99.9 to 99.9999 is usual")
         if isinstance(self.float_operators, str):
             raise OctetError("recipe: float_operators is a set of operator names, not one string")
         object.__setattr__(self, "float_operators", frozenset(self.float_operators))
+
+    def of_tensor(self, name: str) -> "Recipe":
+        """The recipe with the tensor's own calibrator, if it has one."""
+        own = next((entry for entry in self.per_tensor if entry[0] == name), None)
+        return self if own is None else replace(self, calibrator=own[1], percentile=own[2])
 
 
 def _one_of(option, value, allowed):

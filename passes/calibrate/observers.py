@@ -22,6 +22,7 @@ _SHRINKS = np.linspace(0.02, 1.0, 99)
 
 def find_range(statistics: Statistics, recipe: Recipe, scheme: str) -> tuple[float, float]:
     """(low, high); low <= 0 <= high is not guaranteed, `qparams.choose` widens. (0, 0) for a tensor that never held a finite value."""
+    assert recipe.calibrator != "auto", "auto is resolved by measurement before"
     low, high = statistics.range
     if low == high or recipe.calibrator == "max" or not statistics.histogram.any():
         return low, high

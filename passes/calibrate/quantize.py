@@ -84,4 +84,4 @@ def _qparams(members, statistics, recipe):
     for edge in members:
         if edge.edge in statistics:
             merged.merge(statistics[edge.edge])
-    return choose(*find_range(merged, recipe, owner.scheme), owner.scheme)
+    return choose(*find_range(merged, recipe.of_tensor(owner.tensor), owner.scheme), owner.scheme)

@@ -34,16 +34,16 @@ class Program:
     arena_bytes: int
 
 
-class _Weights:
-    """Constants behind each other, each at a 64-byte boundary, equal ones once."""
+class Weights:
+    """Constants behind each other, each at a 64-byte boundary, equal ones once (unless `share` is off)."""
 
-    def __init__(self):
-        self.parts, self.offsets, self.size = [], {}, 0
+    def __init__(self, share=True):
+        self.parts, self.offsets, self.size, self.share = [], {}, 0, share
 
     def place(self, array):
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         key = (raw.size, raw.tobytes() if raw.size < 4096 else hash(raw.tobytes()))
-        if key not in self.offsets:
+        if key not in self.offsets or not self.share:
             self.offsets[key] = self.size
             padded = -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT  # a kernel may read one vector past the end
             self.parts.append(np.pad(raw, (0, padded - raw.size)))
@@ -54,8 +54,9 @@ class _Weights:
         return np.concatenate(self.parts) if self.parts else np.zeros(memory.ALIGNMENT, np.uint8)
 
 
-def linearize(mod: tvm.IRModule) -> Program:
-    """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs."""
+def linearize(mod: tvm.IRModule, share: bool = True) -> Program:
+    """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
+    share: whether equal constants lie in one place; without it the places do not depend on the values."""
     main = mod["main"]
     tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
     calls, sizes = [], {}
@@ -78,7 +79,7 @@ def linearize(mod: tvm.IRModule) -> Program:
                 first, _ = lives.get(storage, (i, i))
                 lives[storage] = (first, i)
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
-    weights = _Weights()
+    weights = Weights(share)
 
     def locate(storage):
         if not isinstance(storage, tuple):

@@ -1,0 +1,100 @@
+"""The constant weights of a canonical network's layers, and networks with other ones in their place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import IRModule, relax
+
+from ..annotate.conv import bare_members
+from ..annotate.graph import Graph, array_of, is_constant
+from ..calibrate.weights import quantize_weight, weight_scales
+from ..ops import is_op
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A convolution or linear layer. index, name: of its binding. weight: OIHW, or [K, N]. bias: [channels] or None; bias_index: the
+    binding that adds it. axis: the weight's output channel."""
+
+    index: int
+    name: str
+    weight: np.ndarray
+    bias: np.ndarray | None
+    bias_index: int | None
+
+    @property
+    def is_conv(self) -> bool:
+        return self.weight.ndim == 4
+
+    @property
+    def axis(self) -> int:
+        return 0 if self.is_conv else 1
+
+    def is_weight(self, fused: np.ndarray) -> bool:
+        """Whether these are the layer's weights as FuseFloat keeps them ([N, K] for a linear layer)."""
+        mine = self.weight if self.is_conv else self.weight.T
+        return mine.shape == fused.shape and np.array_equal(mine, fused)
+
+
+def layers_of(mod: IRModule) -> dict[int, Layer]:
+    """index -> Layer, in program order."""
+    graph, found = Graph(mod), {}
+    for node in graph.nodes:
+        if not is_op(node.value, "relax.nn.conv2d", "relax.matmul") or not is_constant(node.inputs[1]) or is_constant(node.inputs[0]):
+            continue
+        weight = array_of(node.inputs[1])
+        if weight.ndim != (4 if is_op(node.value, "relax.nn.conv2d") else 2):
+            continue
+        members = bare_members(graph, node)
+        bias = next((array_of(x).reshape(-1) for member in members[1:] for x in member.inputs if is_constant(x)), None)
+        found[node.index] = Layer(node.index, node.name, weight, bias, members[1].index if bias is not None else None)
+    return found
+
+
+def fake_quantized(layer: Layer, axis: int, data_scale: float) -> np.ndarray:
+    """The layer's weights through int8 and back; axis: -1 for one scale."""
+    scales = weight_scales(layer.weight, axis, data_scale, layer.bias)
+    return dequantized(quantize_weight(layer.weight, scales, axis), scales, axis)
+
+
+def dequantized(q: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
+    """float32 of q * scale along `axis`."""
+    shape = [1] * q.ndim
+    if axis >= 0:
+        shape[axis] = -1
+    return q.astype(np.float32) * scales.reshape(shape).astype(np.float32)
+
+
+def with_weights(mod: IRModule, values: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> IRModule:
+    """The network with other (weight, bias) in the layers named by index; bias None keeps it."""
+    layers, constants = layers_of(mod), {}
+    for index, (weight, bias) in values.items():
+        constants[index, 1] = weight
+        if bias is not None and layers[index].bias_index is not None:
+            constants[layers[index].bias_index, None] = bias
+    return replace_constants(mod, constants)
+
+
+def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], np.ndarray]) -> IRModule:
+    """The network with other values for constant operands: {(index of the binding, position among its arguments): array of as many elements}.
+    Position None stands for the only constant of a binding."""
+    main = mod["main"]
+    changed = {index for index, _ in constants}
+    bindings = []
+    for index, binding in enumerate(main.body.blocks[0].bindings):
+        if index in changed:
+            value = binding.value
+            args = [_replaced(arg, constants.get((index, i), constants.get((index, None)))) for i, arg in enumerate(value.args)]
+            binding = relax.VarBinding(binding.var, relax.Call(value.op, args, value.attrs, value.ty_args, ret_ty=value.ty))
+        bindings.append(binding)
+    body = relax.SeqExpr([relax.DataflowBlock(bindings)], main.body.body)
+    replaced = IRModule(dict(mod.functions_items()), attrs=mod.attrs)
+    replaced["main"] = relax.Function(main.params, body, main.ret_ty, main.is_pure, main.attrs)
+    return replaced
+
+
+def _replaced(arg, new):
+    if new is None or not is_constant(arg) or not isinstance(arg.ty, relax.TensorType):
+        return arg
+    return relax.const(np.ascontiguousarray(new, np.float32).reshape(array_of(arg).shape))
