@@ -1,7 +1,10 @@
 """Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template.
 
 A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input element (float32) or four neighbouring
-input channels (int8) of every pixel with `vectors` weight vectors. Lines whose length is no multiple of the tile end with a tile that overlaps the one before."""
+input channels (int8) of every pixel with `vectors` weight vectors. Lines whose length is no multiple of the tile end with a tile that overlaps the one before.
+
+Padding costs no copy. Tiles at the ends of a row are written out, so it is known which of their pixels lie beside the image; a row above or below it is a
+branch. Beside the image a float32 kernel adds nothing, an int8 kernel multiplies the zero point (the folded bias counts it for every tap)."""
 
 from dataclasses import dataclass
 
@@ -9,10 +12,9 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .conv_epilogue import Operands, Row, emit_epilogue
-from .conv_problem import ConvProblem
-from .conv_stage import emit_stage
-from .conv_walk import Walk, channel_span, plan_walk
-from .intrinsics import bind, broadcast4, dot4, fma, load, store
+from .conv_problem import STORED_OFFSET, ConvProblem
+from .conv_walk import channel_span
+from .intrinsics import bind, broadcast4, dot4, fma, load, splat, store
 from .kernel import argument, emit_kernel
 from .layout import SLACK
 
@@ -21,8 +23,8 @@ ACCUMULATORS = 28  # of the 32 vector registers; the others hold weights and the
 
 @dataclass(frozen=True)
 class DirectSchedule:
-    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units` pixel tiles and runs
-    over all channels; otherwise the weights stream once."""
+    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units` lines (of a matrix product:
+    register tiles) and runs over all channels; otherwise the weights stream once."""
 
     vectors: int
     pixels: int
@@ -30,8 +32,14 @@ class DirectSchedule:
     units: int
 
 
-def walk_of(p: ConvProblem, vectors: int) -> Walk:
-    return plan_walk(p, vectors * 16, 1, allow_phases=False)
+def is_matmul(p: ConvProblem) -> bool:
+    """Whether the convolution is a matrix product over all pixels of the batch."""
+    return p.kernel == (1, 1) and p.strides == (1, 1) and not any(p.padding)
+
+
+def line_of(p: ConvProblem) -> int:
+    """Pixels that follow each other at a constant stride."""
+    return p.batch * p.height * p.width if is_matmul(p) else p.out_width
 
 
 def step_of(p: ConvProblem) -> int:
@@ -39,47 +47,53 @@ def step_of(p: ConvProblem) -> int:
     return 4 if p.dtype == "int8" else 1
 
 
+def span_of(p: ConvProblem, vectors: int) -> int:
+    """Input channels that a block reads at each tap, padded to whole steps."""
+    return -(-channel_span(p, vectors * 16)[0] // step_of(p)) * step_of(p)
+
+
+def units_of(p: ConvProblem, pixels: int) -> int:
+    """Units of work for one block of channels: register tiles of a matrix product, else rows of the output."""
+    return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * p.out_height
+
+
 def default_schedule(p: ConvProblem) -> DirectSchedule:
     """Two vectors of channels and as many pixels as the registers hold; for few pixels more vectors, to hide the latency of the sums."""
-    line = walk_of(p, 1).pixels
+    line = line_of(p)
     if line <= 3:
         vectors = max(v for v in (1, 2, 4, 8) if v <= max(1, p.out_blocks) and v * line <= ACCUMULATORS)
     else:
         vectors = 2 if p.out_blocks > 1 else 1
     most = min(line, ACCUMULATORS // vectors, 14)
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * n, -n))
-    walk = walk_of(p, vectors)
-    total = walk.images * walk.rows * -(-line // pixels)
+    units = units_of(p, pixels)
     size = 1 if p.dtype == "int8" else 4
     weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1] * size
     data = p.batch * p.height * p.width * p.data_stride * size
     if weights < data:
-        return DirectSchedule(vectors, pixels, True, max(1, min(8, total // 16)))
+        return DirectSchedule(vectors, pixels, True, max(1, min(8 if is_matmul(p) else 2, units // 16)))
     blocks = -(-p.out_blocks // vectors)
-    return DirectSchedule(vectors, pixels, False, max(1, -(-total // max(1, 16 // blocks))))
+    return DirectSchedule(vectors, pixels, False, max(1, -(-units // max(1, 16 // blocks))))
 
 
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: _body(p, s))
 
 
 def _body(p, s):
-    walk, e, int8 = walk_of(p, s.vectors), p.epilogue, p.dtype == "int8"
-    align = step_of(p)
-    steps = sum(-(-run.length // align) for run in walk.runs)
+    e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint8" if int8 else "float32")
-    weights = argument("weights", blocks * steps * align * s.vectors * 16, p.dtype)
+    weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, p.dtype)
     bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    source = emit_stage(p, walk, data)
-    k = _Kernel(p, s, walk, steps, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
-    units = walk.images * walk.rows * k.per_line
+    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
     with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
@@ -88,68 +102,113 @@ def _body(p, s):
         with T.serial(0, blocks if s.pixels_outer else 1) as inner:
             block = bind(inner if s.pixels_outer else tirx.floordiv(task, chunks))
             with T.serial(0, count) as unit:
-                k.tile(block, bind(first + unit))
+                k.unit(block, bind(first + unit))
 
 
 @dataclass(frozen=True)
 class _Kernel:
     p: ConvProblem
     s: DirectSchedule
-    walk: Walk
-    steps: int
-    source: object
+    data: object
     weights: object
     bias: object
     operands: Operands
 
-    @property
-    def per_line(self):
-        return -(-self.walk.pixels // self.s.pixels)
-
-    def tile(self, block, unit):
-        """One register tile: a block of output channels at `pixels` neighbouring pixels. An odd last block has fewer vectors."""
-        left = self.p.out_blocks % self.s.vectors
-        if left == 0 or self.p.out_blocks < self.s.vectors:
-            self.micro(block, unit, min(self.s.vectors, self.p.out_blocks))
+    def unit(self, block, unit):
+        """One unit of pixels times one block of output channels; an odd last block has fewer vectors."""
+        p, left = self.p, self.p.out_blocks % self.s.vectors
+        if left == 0 or p.out_blocks < self.s.vectors:
+            self.line(block, unit, min(self.s.vectors, p.out_blocks))
             return
-        with T.If(block < self.p.out_blocks // self.s.vectors):
+        with T.If(block < p.out_blocks // self.s.vectors):
             with T.Then():
-                self.micro(block, unit, self.s.vectors)
+                self.line(block, unit, self.s.vectors)
             with T.Else():
-                self.micro(block, unit, left)
+                self.line(block, unit, left)
 
-    def micro(self, block, unit, vectors):
-        p, s, walk = self.p, self.s, self.walk
-        line, tile = bind(tirx.floordiv(unit, self.per_line)), tirx.floormod(unit, self.per_line)
-        image, row = bind(tirx.floordiv(line, walk.rows)), bind(tirx.floormod(line, walk.rows))
-        start = bind(tirx.min(tile * s.pixels, walk.pixels - s.pixels))
-        _, a, b = channel_span(p, s.vectors * 16)
-        channel = tirx.floordiv(block, a) * b if p.groups > 1 else 0
-        base = bind(image * walk.image_stride + row * walk.row_stride + start * walk.pixel_stride + channel)
-        weights = bind(block * (self.steps * step_of(p) * s.vectors * 16))
+    def line(self, block, unit, vectors):
+        p, s = self.p, self.s
+        if is_matmul(p):
+            self.tile(block, vectors, 0, 0, bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels)), None)
+            return
+        image, row = bind(tirx.floordiv(unit, p.out_height)), bind(tirx.floormod(unit, p.out_height))
+        starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(-(-p.out_width // s.pixels))]
+        inside = [i for i, start in enumerate(starts) if self.outside(start, 0, 0) == self.outside(start, s.pixels - 1, p.kernel[1] - 1) == 0]
+        loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
+        for i, start in enumerate(starts):
+            if i not in loop:
+                self.tile(block, vectors, image, row, start, start)
+        if loop:
+            with T.serial(loop[0], loop[-1] + 1) as i:
+                self.tile(block, vectors, image, row, bind(tirx.min(i * s.pixels, p.out_width - s.pixels)), starts[loop[0]])
+
+    def outside(self, start, pixel, column):
+        """How far the input column of (pixel of a tile at `start`, kernel column) lies beside the image: negative to the left, positive to the right."""
+        p = self.p
+        x = (start + pixel) * p.strides[1] - p.padding[1] + column * p.dilation[1]
+        return min(x, 0) + max(x - p.width + 1, 0)
+
+    def tile(self, block, vectors, image, row, start, example):
+        """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the image, None if all do."""
+        p, s = self.p, self.s
         sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, scope="local")
         for v in range(vectors):
             first = bind(load(self.bias, block * (s.vectors * 16) + v * 16, 16))
             for i in range(s.pixels):
                 store(sums, (i * vectors + v) * 16, first)
-        done = 0
-        for run in walk.runs:
-            count = -(-run.length // step_of(p))
-            with T.serial(0, count) as k:
-                self.step(sums, base + run.offset + k * step_of(p), weights + (done + k) * (step_of(p) * s.vectors * 16), vectors)
-            done += count
-        rows = [Row(bind(((image * walk.rows + row) * walk.pixels + start + i) * p.out_stride)) for i in range(s.pixels)]
+        _, a, b = channel_span(p, s.vectors * 16)
+        channel = tirx.floordiv(block, a) * b if p.groups > 1 else 0
+        tap = span_of(p, s.vectors) * s.vectors * 16
+        weights = bind(block * (p.kernel[0] * p.kernel[1] * tap))
+        padded_rows = p.padding[0] > 0 or p.padding[2] > 0
+        for r in range(p.kernel[0]):
+            y = bind(row * p.strides[0] - p.padding[0] + r * p.dilation[0])
+            at = bind(((image * p.height + y) * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel)
+            kernel_row = bind(weights + r * p.kernel[1] * tap)
+            if not padded_rows:
+                self.taps(sums, at, kernel_row, vectors, example, True)
+                continue
+            with T.If(tirx.all(y >= 0, y < p.height)):
+                with T.Then():
+                    self.taps(sums, at, kernel_row, vectors, example, True)
+                if p.dtype == "int8":
+                    with T.Else():
+                        self.taps(sums, at, kernel_row, vectors, example, False)
+        rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
         emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
 
-    def step(self, sums, at, weights, vectors):
-        int8 = self.p.dtype == "int8"
-        lanes = 16 * step_of(self.p)
-        found = [bind(load(self.weights, weights + v * lanes, lanes)) for v in range(vectors)]
-        for i in range(self.s.pixels):
-            where = at + i * self.walk.pixel_stride
-            element = bind(broadcast4(self.source, where) if int8 else tirx.Broadcast(self.source[where], 16))
-            for v in range(vectors):
-                slot = (i * vectors + v) * 16
-                old = load(sums, slot, 16)
-                store(sums, slot, dot4(old, element, found[v]) if int8 else fma(old, element, found[v]))
+    def taps(self, sums, at, weights, vectors, example, row_inside):
+        """The taps of one kernel row; neighbours whose channels follow each other in memory make one loop."""
+        p, s, span = self.p, self.s, span_of(self.p, self.s.vectors)
+        kw = p.kernel[1]
+        beside = [[example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)]
+        if not any(map(any, beside)) and row_inside and p.dilation[1] == 1 and span == p.data_stride:
+            self.run(sums, at, weights, vectors, kw * span, [True] * s.pixels)
+            return
+        for c in range(kw):
+            inside = [row_inside and not out for out in beside[c]]
+            if any(inside) or p.dtype == "int8":
+                self.run(sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside)
 
+    def run(self, sums, at, weights, vectors, length, inside):
+        """`length` input elements from `at` on, for the pixels that lie inside the image; int8: zero points for the others."""
+        p, step = self.p, step_of(self.p)
+        lanes = 16 * step
+        with T.serial(0, length // step) as k:
+            found = [bind(load(self.weights, weights + k * (lanes * self.s.vectors) + v * lanes, lanes)) for v in range(vectors)]
+            for i in range(self.s.pixels):
+                if not inside[i] and p.dtype == "float32":
+                    continue
+                element = bind(self.element(at + i * p.strides[1] * p.data_stride + k * step)) if inside[i] else self.zero_points
+                for v in range(vectors):
+                    slot = (i * vectors + v) * 16
+                    old = load(sums, slot, 16)
+                    store(sums, slot, dot4(old, element, found[v]) if p.dtype == "int8" else fma(old, element, found[v]))
+
+    def element(self, index):
+        return broadcast4(self.data, index) if self.p.dtype == "int8" else tirx.Broadcast(self.data[index], 16)
+
+    @property
+    def zero_points(self):
+        stored = self.p.data_zero_point + STORED_OFFSET
+        return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32")

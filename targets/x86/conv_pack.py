@@ -38,6 +38,20 @@ def pack_amx(matrix: np.ndarray, out_blocks: int) -> np.ndarray:
     return np.concatenate([tiles[:-1].reshape(-1), tiles[-1, :, 0].reshape(-1)])
 
 
+def tap_matrix(p: ConvProblem, weight: np.ndarray, block: int, align: int) -> np.ndarray:
+    """OIHW weights -> [blocks][kh * kw * channels][block], the channels of each tap padded with zeros to `align`; groups as in `weight_matrix`."""
+    span, a, b = channel_span(p, block)
+    padded = -(-span // align) * align
+    kh, kw = p.kernel
+    ins, outs = p.channels // p.groups, p.out_channels // p.groups
+    matrix = np.zeros((-(-p.out_channels // block), kh * kw, padded, block), weight.dtype)
+    taps = weight.transpose(0, 2, 3, 1).reshape(p.out_channels, kh * kw, ins)
+    for o in range(p.out_channels):
+        first = o // outs * ins - (o // block // a) * b if p.groups > 1 else 0
+        matrix[o // block, :, first : first + ins, o % block] = taps[o]
+    return matrix.reshape(matrix.shape[0], -1, block)
+
+
 def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
     """[blocks][K][block] -> [blocks][K / step][block][step]: the order of VPDPBUSD (step 4) or of plain vectors (step 1)."""
     blocks, k, block = matrix.shape
