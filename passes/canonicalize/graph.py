@@ -49,7 +49,7 @@ class Graph:
             return expr
         if not isinstance(expr.ty, (relax.TensorType, relax.TupleType)):
             expr = self._normalizer.normalize(expr)
-        name = like.name if like is not None else f"{self._current.name}.{suffix_of(expr)}"
+        name = like.name if like is not None else _append(self._current.name, suffix_of(expr))
         var = relax.DataflowVar(name, expr.ty)
         self._bindings.append(relax.VarBinding(var, expr))
         self._values[var] = expr
@@ -122,6 +122,10 @@ def shape_of(expr) -> list[int]:
 def is_float(expr) -> bool:
     """Whether an expression is a float32 tensor."""
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"
+
+
+def _append(name, suffix):
+    return name if name.endswith(f".{suffix}") else f"{name}.{suffix}"
 
 
 def with_main(mod: IRModule, bindings, output) -> IRModule:

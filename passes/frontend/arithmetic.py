@@ -1,4 +1,4 @@
-"""Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them first)."""
+"""Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them first), and softmax."""
 
 import numpy as np
 from tvm import relax
@@ -17,4 +17,13 @@ def chain(node):
     return result
 
 
-CONVERTERS = dict.fromkeys(_OPERATORS, chain)
+def softmax(node):
+    """R.nn.softmax / log_softmax over one axis. Before opset 13 ONNX flattens from the axis on: that is the same for the last axis only."""
+    rank = len(node.shape(0))
+    axis = node.attrs.get("axis", -1 if node.opset >= 13 else 1) % rank
+    if node.opset < 13 and axis != rank - 1:
+        return None
+    return (relax.op.nn.softmax if node.op == "Softmax" else relax.op.nn.log_softmax)(node.inputs[0], axis)
+
+
+CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax}
