@@ -24,7 +24,7 @@ from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
 from .frontend.model import Model
 
-# fp32 graph as imported -> the vocabulary of docs/canonical.md.
+# fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list = [
     FoldConstants(),
     RemoveNoops(),

@@ -24,7 +24,9 @@ def pool(node):
     pads = same_padding(node, kernel, strides, dilation)
     beyond = [0] * rank
     if node.attrs.get("ceil_mode", 0) and node.text("auto_pad", "NOTSET") == "NOTSET":
-        beyond = [_beyond(extent + pads[i] + pads[rank + i], extent + pads[i], (kernel[i] - 1) * dilation[i] + 1, strides[i]) for i, extent in enumerate(node.shape(0)[2:])]
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+        starts = [extent + pad for extent, pad in zip(node.shape(0)[2:], pads)]
+        beyond = [_beyond(start + end, start, window, stride) for start, end, window, stride in zip(starts, pads[rank:], reach, strides)]
     x, include = node.inputs[0], bool(node.attrs.get("count_include_pad", 0))
     average = node.op == "AveragePool"
     if average and include and any(beyond) and any(pads):

@@ -46,7 +46,8 @@ def _spec(value, batch, path):
         else:
             name = dim.dim_param or "unknown"
             raise UnsupportedModelError(
-                f"{path}: input {value.name!r} has the dynamic dimension {name!r} at axis {axis}; export with that extent fixed (only axis 0, the batch, may be symbolic)"
+                f"{path}: input {value.name!r} has the dynamic dimension {name!r} at axis {axis}; "
+                "export with that extent fixed (only axis 0, the batch, may be symbolic)"
             )
     return TensorSpec(value.name, tuple(shape), dtype)
 
