@@ -7,15 +7,20 @@ from ...targets.x86.conv_problem import ConvProblem, Epilogue
 from ...targets.x86.layout import Layout
 from .. import ops
 
+PLANAR_CHANNELS = 4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
+
 
 def conv2d(call, ctx):
     """octet.conv2d -> depthwise, tile (AMX) or vector kernel."""
-    data = ctx.packed(call.args[0])
-    weight = ctx.constant(call.args[1])
     attrs = ops.attrs_of(call)
+    data = ctx.value(call.args[0])
     n, c, h, w = data.layout.shape
+    planar = data.layout.kind == "plain" and data.layout.dtype == "float32" and c <= PLANAR_CHANNELS and attrs["groups"] == 1
+    if not planar:
+        data = ctx.packed(call.args[0])
+    weight = ctx.constant(call.args[1])
     problem = ConvProblem(data.layout.dtype, n, c, h, w, weight.shape[0], tuple(weight.shape[2:]), tuple(attrs["strides"]), tuple(attrs["padding"]),
-                          tuple(attrs["dilation"]), attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs))
+                          tuple(attrs["dilation"]), attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs), planar)
     return _emit(call, ctx, data, weight, problem, _layout(call))
 
 

@@ -18,6 +18,7 @@ from .intrinsics import bind, broadcast4, dot4, fma, load, splat, store
 from .kernel import argument, emit_kernel
 from .layout import SLACK
 
+WRITTEN_OUT = 5  # kernel rows and columns; larger kernels would not fit the instruction cache
 ACCUMULATORS = 28  # of the 32 vector registers; the others hold weights and the broadcast element
 
 
@@ -34,7 +35,7 @@ class DirectSchedule:
 
 def is_matmul(p: ConvProblem) -> bool:
     """Whether the convolution is a matrix product over all pixels of the batch."""
-    return p.kernel == (1, 1) and p.strides == (1, 1) and not any(p.padding)
+    return p.kernel == (1, 1) and p.strides == (1, 1) and not any(p.padding) and not p.planar
 
 
 def line_of(p: ConvProblem) -> int:
@@ -84,7 +85,7 @@ def conv2d_direct(p: ConvProblem, s: DirectSchedule):
 def _body(p, s):
     e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
-    data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint8" if int8 else "float32")
+    data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")
     weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, p.dtype)
     bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
@@ -161,54 +162,85 @@ class _Kernel:
         tap = span_of(p, s.vectors) * s.vectors * 16
         weights = bind(block * (p.kernel[0] * p.kernel[1] * tap))
         padded_rows = p.padding[0] > 0 or p.padding[2] > 0
-        for r in range(p.kernel[0]):
+
+        def kernel_row(r):
             y = bind(row * p.strides[0] - p.padding[0] + r * p.dilation[0])
-            at = bind(((image * p.height + y) * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel)
-            kernel_row = bind(weights + r * p.kernel[1] * tap)
+            at = bind(image * p.image_stride + (y * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel)
+            first = bind(weights + r * p.kernel[1] * tap)
             if not padded_rows:
-                self.taps(sums, at, kernel_row, vectors, example, True)
-                continue
+                self.taps(sums, at, first, vectors, start, example, True)
+                return
             with T.If(tirx.all(y >= 0, y < p.height)):
                 with T.Then():
-                    self.taps(sums, at, kernel_row, vectors, example, True)
+                    self.taps(sums, at, first, vectors, start, example, True)
                 if p.dtype == "int8":
                     with T.Else():
-                        self.taps(sums, at, kernel_row, vectors, example, False)
+                        self.taps(sums, at, first, vectors, start, example, False)
+
+        _each(p.kernel[0], kernel_row)
         rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
         emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
 
-    def taps(self, sums, at, weights, vectors, example, row_inside):
+    def taps(self, sums, at, weights, vectors, start, example, row_inside):
         """The taps of one kernel row; neighbours whose channels follow each other in memory make one loop."""
         p, s, span = self.p, self.s, span_of(self.p, self.s.vectors)
         kw = p.kernel[1]
         beside = [[example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)]
-        if not any(map(any, beside)) and row_inside and p.dilation[1] == 1 and span == p.data_stride:
+        if not any(map(any, beside)) and row_inside and p.dilation[1] == 1 and span == p.data_stride and not p.planar:
             self.run(sums, at, weights, vectors, kw * span, [True] * s.pixels)
             return
-        for c in range(kw):
-            inside = [row_inside and not out for out in beside[c]]
-            if any(inside) or p.dtype == "int8":
-                self.run(sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside)
+
+        def tap(c):
+            if kw <= WRITTEN_OUT:
+                inside = [row_inside and not out for out in beside[c]]
+                if not any(inside) and p.dtype == "float32":
+                    return
+            elif row_inside and any(map(any, beside)):
+                inside = [bind((start + i) * p.strides[1] - p.padding[1] + c * p.dilation[1]) for i in range(s.pixels)]
+                inside = [tirx.all(x >= 0, x < p.width) for x in inside]
+            else:
+                inside = [row_inside] * s.pixels
+            self.run(sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside)
+
+        _each(kw, tap)
 
     def run(self, sums, at, weights, vectors, length, inside):
-        """`length` input elements from `at` on, for the pixels that lie inside the image; int8: zero points for the others."""
+        """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
         p, step = self.p, step_of(self.p)
         lanes = 16 * step
         with T.serial(0, length // step) as k:
             found = [bind(load(self.weights, weights + k * (lanes * self.s.vectors) + v * lanes, lanes)) for v in range(vectors)]
             for i in range(self.s.pixels):
-                if not inside[i] and p.dtype == "float32":
+                if inside[i] is False and p.dtype == "float32":
                     continue
-                element = bind(self.element(at + i * p.strides[1] * p.data_stride + k * step)) if inside[i] else self.zero_points
+                element = bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i]))
                 for v in range(vectors):
                     slot = (i * vectors + v) * 16
                     old = load(sums, slot, 16)
                     store(sums, slot, dot4(old, element, found[v]) if p.dtype == "int8" else fma(old, element, found[v]))
 
-    def element(self, index):
-        return broadcast4(self.data, index) if self.p.dtype == "int8" else tirx.Broadcast(self.data[index], 16)
+    def element(self, index, inside):
+        """One input element (int8: four bytes) in every lane; padding where it is not `inside`."""
+        if inside is False:
+            return self.zero_points
+        if inside is not True:
+            index = tirx.Select(inside, index, 0)
+        if self.p.dtype == "float32":
+            value = self.data[index] if inside is True else tirx.Select(inside, self.data[index], tirx.const(0.0, "float32"))
+            return tirx.Broadcast(value, 16)
+        return broadcast4(self.data, index) if inside is True else tirx.Select(tirx.Broadcast(inside, 16), broadcast4(self.data, index), self.zero_points)
 
     @property
     def zero_points(self):
         stored = self.p.data_zero_point + STORED_OFFSET
         return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32")
+
+
+def _each(count, body):
+    """body(i) for all i: written out while that is short, so that borders are known; else a loop."""
+    if count <= WRITTEN_OUT:
+        for i in range(count):
+            body(i)
+        return
+    with T.serial(0, count) as i:
+        body(i)

@@ -25,7 +25,8 @@ class Epilogue:
 class ConvProblem:
     """A dense or grouped 2-D convolution; a linear layer is one with `batch` rows, a 1 x 1 image and a 1 x 1 kernel.
 
-    dtype: "int8" (s8 data and weights, s32 accumulators) or "float32". Shapes are logical (NCHW, OIHW)."""
+    dtype: "int8" (s8 data and weights, s32 accumulators) or "float32". Shapes are logical (NCHW, OIHW).
+    planar: the data are a plain NCHW tensor (the image at a network's input), read as it is."""
 
     dtype: str
     batch: int
@@ -40,6 +41,7 @@ class ConvProblem:
     groups: int
     data_zero_point: int
     epilogue: Epilogue
+    planar: bool = False
 
     @property
     def out_height(self) -> int:
@@ -55,7 +57,17 @@ class ConvProblem:
     @property
     def data_stride(self) -> int:
         """Elements between two pixels of the input."""
-        return channel_stride(self.channels, self.dtype)
+        return 1 if self.planar else channel_stride(self.channels, self.dtype)
+
+    @property
+    def channel_step(self) -> int:
+        """Elements between two channels of a pixel of the input."""
+        return self.height * self.width if self.planar else 1
+
+    @property
+    def image_stride(self) -> int:
+        """Elements between two images of the input."""
+        return self.height * self.width * (self.channels if self.planar else self.data_stride)
 
     @property
     def out_stride(self) -> int:

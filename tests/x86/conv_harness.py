@@ -8,14 +8,14 @@ from octet.targets.x86.layout import SLACK, channel_stride
 GUARD = 99  # what the output buffer holds before: nothing may be written behind the last pixel
 
 
-def problem(c, size, o, kernel=1, stride=1, padding=None, groups=1, batch=1, dtype="int8", dilation=1, residual=False, out_dtype=None, clip=None, zero_point=3):
+def problem(c, size, o, kernel=1, stride=1, padding=None, groups=1, batch=1, dtype="int8", dilation=1, residual=False, out_dtype=None, clip=None, zero_point=3, planar=False):
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     height, width = (size, size) if isinstance(size, int) else size
     padding = (kernel[0] // 2, kernel[1] // 2) * 2 if padding is None else padding
     out_dtype = out_dtype or dtype
     clip = clip or ((-128, 127) if out_dtype == "int8" else (-np.inf, np.inf))
     return ConvProblem(dtype, batch, c, height, width, o, kernel, (stride, stride), padding, (dilation, dilation), groups, zero_point if dtype == "int8" else 0,
-                       Epilogue(out_dtype, -7 if out_dtype == "int8" else 0, *clip, residual, 5 if dtype == "int8" else 0, 0.013 if dtype == "int8" else 0.0))
+                       Epilogue(out_dtype, -7 if out_dtype == "int8" else 0, *clip, residual, 5 if dtype == "int8" else 0, 0.013 if dtype == "int8" else 0.0), planar)
 
 
 def arguments(p: ConvProblem, seed=0):
@@ -70,7 +70,7 @@ def run(p: ConvProblem, kernel, data, residual, mcpu):
     library = tvm.compile(kernel.func, target=tvm.target.Target({"kind": "llvm", "mcpu": mcpu}))
     pixels = p.batch * p.out_height * p.out_width
     out = np.full(pixels * p.out_stride + SLACK, GUARD, np.uint8 if p.epilogue.out_dtype == "int8" else np.float32)
-    arrays = [pack(data, junk), *kernel.constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]
+    arrays = [data.reshape(-1) if p.planar else pack(data, junk), *kernel.constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]
     stage = [np.full(kernel.workspace, junk, arrays[0].dtype)] if kernel.workspace else []
     tensors = [tvm.runtime.tensor(array) for array in arrays + stage]
     library[str(kernel.func.attrs["global_symbol"])](*tensors)

@@ -41,6 +41,7 @@ CASES = {
     "first layer, rows folded by 4": problem(3, 21, 16, 3, 2, batch=2),
     "narrow first layer": problem(2, 7, 16, 3),
     "one channel in, three out": problem(1, 24, 3, 5),
+    "large kernel": problem(17, (9, 40), 40, (7, 6), 1, (3, 2, 3, 3), residual=True),
     "groups": problem(40, 3, 48, 3, groups=2),
     "many groups": problem(48, 5, 96, 3, groups=48),
     "groups that no block holds": problem(15, 4, 21, 3, groups=3),
@@ -74,6 +75,12 @@ def test_float32_equals_numpy(name):
     clip = (-1.0, np.inf) if p.epilogue.clip_max == 100 else (-np.inf, np.inf)
     size = (p.height, p.width)
     check(problem(p.channels, size, p.out_channels, p.kernel, p.strides[0], p.padding, p.groups, p.batch, "float32", p.dilation[0], p.epilogue.residual, clip=clip), TARGETS[1])
+
+
+@pytest.mark.parametrize("p", [problem(3, 17, 24, 7, 2, dtype="float32", planar=True, batch=2), problem(2, (5, 9), 5, 1, dtype="float32", planar=True),
+                               problem(1, 12, 33, 3, padding=(0, 1, 2, 1), dtype="float32", planar=True)], ids=lambda p: p.name)  # fmt: skip
+def test_a_plain_image_is_read_as_it_is(p):
+    check(p, TARGETS[1])
 
 
 @st.composite
