@@ -8,6 +8,7 @@ from tvm.tirx.script import builder as T
 from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
+from ...targets.x86.isa import building_for
 from .codegen import compile_library
 from .cuda.build import build_cuda_variant
 from .lowering import lower
@@ -19,7 +20,8 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`."""
     if spec.kind == "cuda":
         return build_cuda_variant(module, spec, inputs, outputs, name)
-    lowered, fallbacks = lower(module, spec, RULES)
+    with building_for(spec.dot):
+        lowered, fallbacks = lower(module, spec, RULES)
     legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
     program = linearize(legal)
     library = compile_library(emit_library(legal, program, inputs, outputs), spec)
@@ -57,7 +59,10 @@ def _private(func):
     declared = [tirx.DeclBuffer(param, data=pointer) for param, pointer in zip(func.params, pointers)]
     done = tirx.Return(tirx.const(0, "int32"))
     attrs = {key: value for key, value in func.attrs.items() if key not in ("global_symbol",)}
-    plain = tirx.PrimFunc(pointers, tirx.SeqStmt([*declared, func.body, done]), tvm.ir.PrimType("int32"))
+    # A compute scope is never inlined. It must not be: TVM's alias metadata (TBAA) says that two buffer variables never overlap, but an intermediate is
+    # one variable in the kernel that writes it and another in the kernel that reads it; side by side in one function LLVM deletes the first one's stores.
+    body = tirx.AttrStmt(tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), tirx.SeqStmt([*declared, func.body]))
+    plain = tirx.PrimFunc(pointers, tirx.SeqStmt([body, done]), tvm.ir.PrimType("int32"))
     return plain.with_attrs({**attrs, "tirx.noalias": True})
 
 

@@ -1,0 +1,168 @@
+"""Concat, split, slices, padding, interleave, flip and resize of packed tensors; batch and channels stay, except where a slice takes a range."""
+
+import numpy as np
+from tvm import relax
+
+from ...targets.x86.layout import packed
+from ...targets.x86.movement import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
+from ...targets.x86.resize import ResizeProblem, resize_linear
+from .. import ops
+from ..realize.reference_resize import linear_taps, nearest_indices
+
+
+def _layouts(call):
+    """(layout of operand 0, layout of the result) packed; None for each without one."""
+    return tuple(packed((int(d) for d in expr.ty.shape.values), str(expr.ty.dtype)) for expr in (call.args[0], call))
+
+
+def _axis_of(layout, axis):
+    """0, 1, 2 for images, rows, columns of `pixel_axes`; None for the channels."""
+    axis %= len(layout.shape)
+    if axis == channel_axis(layout):
+        return None
+    return {"nhwc": {0: 0, 2: 1, 3: 2}}.get(layout.kind, {0: 0, 1: 1} if len(layout.shape) == 3 else {0: 1})[axis]
+
+
+def _gathered(call, ctx, target, coordinates, first_channel=0, fill=0):
+    """coordinates: {axis of pixel_axes: source coordinates}; the others are copied one to one."""
+    value = ctx.packed(call.args[0])
+    axes = [tuple(coordinates.get(i, range(extent))) for i, extent in enumerate(pixel_axes(value.layout))]
+    problem = GatherProblem(value.layout, target, *axes, first_channel, fill)
+    return ctx.emit(gather(problem), [value, *problem.tables], target, call.op.name)
+
+
+def _constant(call, ctx):
+    return ctx.constant(call.args[0]) is not None
+
+
+def strided_slice(call, ctx):
+    source, target = _layouts(call)
+    if source is None or target is None or _constant(call, ctx) or len(source.shape) != len(target.shape):
+        return None
+    axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in call.args[1:])
+    coordinates, first = {}, 0
+    for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
+        size = source.shape[axis]
+        taken = range(size)[slice(start, stop, step)] if step > 0 else _backwards(size, start, stop, step)
+        where = _axis_of(source, axis)
+        if where is None:
+            if step != 1:
+                return None
+            first = taken[0]
+        else:
+            coordinates[where] = taken
+    return _gathered(call, ctx, target, coordinates, first)
+
+
+def _backwards(size, start, stop, step):
+    start = min(start + size if start < 0 else start, size - 1)
+    return range(start, max(stop + size if stop < 0 else stop, -1), step)
+
+
+def split(call, ctx):
+    source = _layouts_of(call.args[0])
+    if source is None or _constant(call, ctx):
+        return None
+    axis = int(ops.attrs_of(call)["axis"]) % len(source.shape)
+    where, start, parts = _axis_of(source, axis), 0, []
+    for field in call.ty.fields:
+        target = _layouts_of_type(field)
+        size = target.shape[axis]
+        coordinates = {} if where is None else {where: range(start, start + size)}
+        parts.append(_gathered(call, ctx, target, coordinates, start if where is None else 0))
+        start += size
+    return tuple(parts)
+
+
+def _layouts_of(expr):
+    return _layouts_of_type(expr.ty)
+
+
+def _layouts_of_type(ty):
+    return packed((int(d) for d in ty.shape.values), str(ty.dtype))
+
+
+def pad(call, ctx):
+    """Over rows and columns: a constant, the border repeated, or reflected."""
+    source, target = _layouts(call)
+    attrs = ops.attrs_of(call)
+    if source is None or _constant(call, ctx):
+        return None
+    coordinates = {}
+    for axis, (before, after) in enumerate(zip(attrs["pad_width"][0::2], attrs["pad_width"][1::2])):
+        if (before, after) == (0, 0):
+            continue
+        where = _axis_of(source, axis)
+        if where is None:
+            return None
+        index = np.pad(np.arange(source.shape[axis]), (before, after), **_MODES[attrs["pad_mode"]])
+        coordinates[where] = [int(i) for i in index]
+    return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
+
+
+_MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},
+          "circular": {"mode": "wrap"}}  # fmt: skip
+
+
+def _stored(value, layout):
+    return int(value) + 128 if layout.dtype == "int8" else float(value)
+
+
+def interleave(call, ctx):
+    source, target = _layouts(call)
+    attrs = ops.attrs_of(call)
+    coordinates = {}
+    for where, (size, stride) in enumerate(zip(source.shape[2:], attrs["strides"]), start=1):
+        coordinates[where] = [i // stride if i % stride == 0 else FILL for i in range((size - 1) * stride + 1)]
+    return _gathered(call, ctx, target, coordinates, fill=_stored(attrs.get("fill", 0), source))
+
+
+def flip(call, ctx):
+    source, target = _layouts(call)
+    if source is None or _constant(call, ctx):
+        return None
+    axis = int(ops.attrs_of(call)["axis"]) % len(source.shape)
+    where = _axis_of(source, axis)
+    return None if where is None else _gathered(call, ctx, target, {where: range(source.shape[axis] - 1, -1, -1)})
+
+
+def resize(call, ctx):
+    """Nearest neighbour of any type, linear of float32."""
+    source, target = _layouts(call)
+    attrs = ops.attrs_of(call)
+    if source is None or attrs["layout"] != "NCHW" or any(float(v) != 0.0 for v in attrs.get("roi", [])):
+        return None
+    mode = attrs["coordinate_transformation_mode"]
+    if mode not in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"):
+        return None
+    sizes = list(zip(source.shape[2:], target.shape[2:]))
+    if attrs["method"] == "nearest_neighbor":
+        rows, columns = (nearest_indices(size, result, mode, attrs["rounding_method"]).tolist() for size, result in sizes)
+        return _gathered(call, ctx, target, {1: rows, 2: columns})
+    if attrs["method"] != "linear" or source.dtype != "float32":
+        return None
+    tables = [table.astype(dtype) for size, result in sizes for table, dtype in zip(linear_taps(size, result, mode), ("int32", "int32", "float32"))]
+    return ctx.emit(resize_linear(ResizeProblem(source, target)), [ctx.packed(call.args[0]), *tables], target, call.op.name)
+
+
+def concatenate(call, ctx):
+    operands = call.args[0]
+    fields = list(operands.fields) if isinstance(operands, relax.Tuple) else None
+    axis = ops.attrs_of(call)["axis"]
+    target = packed((int(d) for d in call.ty.shape.values), str(call.ty.dtype))
+    if fields is None or axis is None or target is None or len(target.shape) < 2:
+        return None
+    values = [ctx.packed(field) for field in fields]
+    problem = ConcatProblem(tuple(value.layout for value in values), int(axis) % len(target.shape))
+    return ctx.emit(concat(problem), values, target, call.op.name)
+
+
+RULES = {
+    "relax.concat": concatenate,
+    "relax.split": split,
+    "relax.strided_slice": strided_slice,
+    "relax.nn.pad": pad,
+    "octet.interleave": interleave,
+    "relax.flip": flip,
+    "relax.image.resize2d": resize,
+}
