@@ -2,7 +2,7 @@
 
 Between observed tensors (and weights) and the next observed tensor lies exactly one integer operator, with all that fuses into it:
   conv2d/matmul [+ bias] [+ residual] [relu, clip]; add/multiply [relu, clip]; avg_pool2d/mean [relu, clip]; one data movement;
-  a chain of functions of one tensor (unary, prelu, relu, clip, sums and products with constants): one table.
+  a product of two computed tensors; a chain of functions of one tensor (unary, prelu, relu, clip, sums and products with constants): one table.
 A convolution or linear layer whose result is not observed hands out float32 (logits, a layer norm behind it).
 An int8 operator's result is replaced by its observation for all readers; a float operator's only for the int8 ones: the others
 can have the exact value for nothing.
@@ -33,7 +33,7 @@ class Annotate:
 
 
 def specs(decided: Plan, recipe: Recipe) -> dict:
-    """tensor -> (edge number, spec) for every tensor that an int8 operator of the plan reads."""
+    """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the plan reads."""
     graph = decided.graph
     position = {param: i - len(graph.params) for i, param in enumerate(graph.params)}
     position |= {node.var: node.index for node in graph.nodes}
@@ -42,17 +42,19 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
     root = _sharing(decided, edge)
     moved = {group.result for group in decided.groups if group.moves}
     fixed = {t: _fixed_range(graph, t) for t in tensors}
+    symmetric = {root[tensor] for group in decided.groups if group.symmetric for tensor in group.data}
     answer = {}
     for tensor in tensors:
+        scheme = "symmetric" if root[tensor] in symmetric else recipe.activations
         sources = [t for t in tensors if root[t] == root[tensor] and t not in moved]
         ranges = {fixed[t] for t in sources}
         if root[tensor] != edge[tensor]:
             spec = SharedQuantizationSpec(root[tensor])
         elif len(ranges) == 1 and None not in ranges:
-            spec = FixedQuantizationSpec(*ranges.pop(), recipe.activations)
+            spec = FixedQuantizationSpec(*ranges.pop(), scheme)
         else:
-            spec = QuantizationSpec(recipe.activations)
-        answer[tensor] = (edge[tensor], spec, tensor not in moved)
+            spec = QuantizationSpec(scheme)
+        answer[tensor] = (edge[tensor], spec, scheme, tensor not in moved)
     return answer
 
 
@@ -117,11 +119,11 @@ class _Rewriter:
                 self.value[old] = observed
 
     def _observe(self, old, new):
-        edge, spec, source = self.specs[old]
+        edge, spec, scheme, source = self.specs[old]
         kind = {QuantizationSpec: "own", SharedQuantizationSpec: "shared", FixedQuantizationSpec: "fixed"}[type(spec)]
         extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {}
         group = spec.edge if kind == "shared" else edge
-        return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=self.recipe.activations, source=int(source),
+        return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=scheme, source=int(source),
                     made=int(old in self.results), tensor=old.name, **extra)  # fmt: skip
 
     def _rebuild(self, builder, node):

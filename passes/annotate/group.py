@@ -12,7 +12,8 @@ class Group:
     """anchor: the operator that gives the group its name. members: all bindings of the group in program order, the anchor first,
     the last one makes the result. data: the tensors it reads as int8. weight/axis: the constant to quantise and its channel axis.
     moves: it only moves data, so its operands and its result share one scale. float_result: it can also hand out float32.
-    bare: how many of the members are left when the residual add is not fused (0: there is none)."""
+    bare: how many of the members are left when the residual add is not fused (0: there is none).
+    symmetric: its data need zero point 0."""
 
     anchor: Node
     members: tuple[Node, ...]
@@ -22,6 +23,7 @@ class Group:
     moves: bool = False
     float_result: bool = False
     bare: int = 0
+    symmetric: bool = False
 
     @property
     def result(self) -> relax.Var:

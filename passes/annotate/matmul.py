@@ -1,4 +1,5 @@
-"""Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator."""
+"""Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator; so is a product of two computed
+tensors (attention), whose operands are symmetric: an affine one would cost row sums at run time."""
 
 from ..ops import is_op
 from .conv import with_epilogue
@@ -11,9 +12,17 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
         return None
     data, weight = node.inputs
     if not is_constant(weight):
-        return Refusal("both operands are computed at run time")
+        return _product(node)
     if len(shape_of(weight)) != 2:
         return Refusal(f"its weight has {len(shape_of(weight))} dimensions, not 2")
     if is_constant(data) or not is_float32(data) or len(shape_of(data)) < 2:
         return Refusal("its data are not a float32 tensor of rank 2 or more")
     return with_epilogue(graph, node, axis=1, excluded=excluded)
+
+
+def _product(node):
+    if is_constant(node.inputs[0]):
+        return Refusal("its first operand is constant and its second is not")
+    if not all(is_float32(x) and len(shape_of(x)) >= 2 for x in node.inputs):
+        return Refusal("its operands are not float32 tensors of rank 2 or more")
+    return Group(node, (node,), node.inputs, float_result=True, symmetric=True)

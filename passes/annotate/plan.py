@@ -18,11 +18,11 @@ FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise
 _DEMANDED = "its result is only used in float"
 _SUPPLIED = "none of its operands is int8"
 _EXCLUDED = "left in float by the recipe"
+_FLOAT_ATTENTION = "the recipe leaves attention in float"
 _REASONS = {
     "relax.nn.softmax": "softmax stays in float: its exponentials need more than 8 bits",
     "relax.nn.layer_norm": "layer normalisation stays in float: its statistics need more than 8 bits",
     "relax.take": "an embedding look-up only copies float rows",
-    "relax.matmul": "both operands are computed at run time",
 }
 _POOLS = ("relax.nn.avg_pool2d", "relax.mean")
 _QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var")
@@ -57,8 +57,11 @@ def plan(mod, recipe: Recipe) -> Plan:
     if unknown:
         raise OctetError(f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary")
     groups, reasons = _match(graph, recipe.float_operators)
+    if recipe.attention == "float":
+        reasons.update({group.anchor: _FLOAT_ATTENTION for group in groups if group.symmetric})
+        groups = [group for group in groups if not group.symmetric]
     supplied = _supply(graph, groups)
-    chosen = _demand(supplied, reasons)
+    chosen = _demand(supplied, reasons, _sums(graph, supplied) if recipe.residuals == "int8" else set())
     for group in groups:
         if group not in supplied:
             reasons.update({node: _SUPPLIED for node in group.members})
@@ -101,8 +104,15 @@ def _supply(graph, groups):
     return supplied
 
 
-def _demand(supplied, reasons):
-    wanted, chosen = set(), []
+def _sums(graph, supplied):
+    """Sums of two computed tensors that a layer normalisation reads: residual adds, which the paper quantises."""
+    sums = {group.result for group in supplied if group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)}
+    return {var for var in sums if any(user.op == "relax.nn.layer_norm" for user in graph.users.get(var, ()))}
+
+
+def _demand(supplied, reasons, wanted):
+    """The groups whose int8 result somebody reads; `wanted` begins with tensors that are to be int8 although a float operator reads them."""
+    chosen = []
     for group in reversed(supplied):
         if group.result not in wanted:
             if not group.float_result:

@@ -20,9 +20,9 @@ _TEMPLATES = [
     tirx.transform.RemoveNoOp,
     tirx.transform.VerifyMemory,
     tirx.transform.AnnotateEntryFunc,
-    tirx.transform.SplitHostDevice,
-    tirx.transform.MakePackedAPI,
 ]
+# These follow calls, so they need every function of the module.
+_CALLS = [tirx.transform.SplitHostDevice, tirx.transform.MakePackedAPI]
 
 
 def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
@@ -37,7 +37,7 @@ def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
 
 def _pipeline():
     whole, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
-    short = tvm.transform.Sequential([make() for make in _TEMPLATES])
+    short, calls = (tvm.transform.Sequential([make() for make in passes]) for passes in (_TEMPLATES, _CALLS))
 
     @tvm.transform.module_pass(opt_level=0)
     def by_kind(mod, _):
@@ -49,7 +49,7 @@ def _pipeline():
             if chosen:
                 lowered = (whole if fallback else short)(tvm.IRModule(chosen, attrs=mod.attrs))
                 functions |= dict(lowered.functions_items())
-        return _bind_device(tvm.IRModule(functions, attrs=mod.attrs))
+        return _bind_device(calls(tvm.IRModule(functions, attrs=mod.attrs)))
 
     return by_kind, finalize_host, finalize_device
 

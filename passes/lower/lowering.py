@@ -14,8 +14,12 @@ from tvm import relax
 
 from ...targets.spec import TargetSpec
 from ...targets.x86 import reformat
-from ...targets.x86.layout import Layout, packed
+from ...targets.x86.layout import SLACK, Layout, channel_stride, packed
+from ...targets.x86.view import View, contiguous, view_of
+from ...targets.x86.view_copy import ViewCopyProblem, view_copy
+from ...targets.x86.workload import Records
 from .. import ops
+from .fusion import find_fusions
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Value:
     """A tensor of the lowered graph: `var` holds `layout.physical_shape` elements of `layout.storage`."""
 
     var: relax.Expr
-    layout: Layout
+    layout: Layout | View
 
 
 Rule = Callable[[relax.Call, "Context"], Value | tuple | None]
@@ -36,8 +40,9 @@ class Context:
     spec: TargetSpec
     builder: relax.BlockBuilder
     values: dict = field(default_factory=dict)  # variable of the logical graph -> Value, or tuple of Values
-    _forms: dict = field(default_factory=dict)  # (physical variable, layout kind) -> Value
+    _forms: dict = field(default_factory=dict)  # (physical variable, its layout, wanted layout) -> Value
     fallbacks: list = field(default_factory=list)  # operators that had no rule
+    tuned: Records | None = None  # schedules that were found by measuring
 
     def constant(self, expr) -> np.ndarray | None:
         """The array of a constant, or None."""
@@ -48,16 +53,39 @@ class Context:
         return packed(shape, dtype)
 
     def value(self, expr) -> Value:
-        """The tensor in whatever layout it has now."""
+        """The tensor in whatever layout it has now; a strided view is written out."""
+        value = self.find(expr)
+        if not isinstance(value.layout, View):
+            return value
+        return self.packed(expr) if len(value.layout.shape) in (2, 3) and value.layout.dtype in ("int8", "float32") else self.plain_of(value)
+
+    def find(self, expr) -> Value:
+        """The tensor where it lies: its layout may be a `View`."""
         if isinstance(expr, tvm.ir.GenericConst):
             return self._constant_value(expr)
         found = self.values[expr]
         assert isinstance(found, Value), f"{expr} is a tuple"
         return found
 
+    def strided(self, expr) -> Value:
+        """The tensor where it lies, as a `View`."""
+        value = self.find(expr)
+        return Value(value.var, view_of(value.layout))
+
+    def rows(self, expr) -> Value:
+        """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack behind it."""
+        value = self.strided(expr)
+        shape, dtype = value.layout.shape, value.layout.dtype
+        stride = channel_stride(shape[-1], dtype)
+        strides = (*(step * stride for step in contiguous(shape[:-1])), 1)
+        elements = contiguous((*shape[:-1], 1))[0] * shape[0] * stride if len(shape) > 1 else stride
+        view = View(shape, strides, 0, dtype, (elements + SLACK,), SLACK)
+        same = value.layout.padded >= SLACK and value.layout.offset == 0 and value.layout.strides == strides
+        return value if same else self._formed(value, view)
+
     def packed(self, expr) -> Value:
         """The tensor channels-last in a flat buffer."""
-        value = self.value(expr)
+        value = self.find(expr)
         return self._formed(value, packed(value.layout.shape, value.layout.dtype))
 
     def plain(self, expr) -> Value:
@@ -71,9 +99,12 @@ class Context:
         assert layout is not None, f"no packed layout for {value.layout}"
         if value.layout == layout:
             return value
-        key = (value.var, layout)
+        key = (value.var, value.layout, layout)
         if key not in self._forms:
-            func = reformat.reformat(reformat.ReformatProblem(value.layout, layout))
+            if isinstance(value.layout, View) or isinstance(layout, View):
+                func = view_copy(ViewCopyProblem(view_of(value.layout), layout))
+            else:
+                func = reformat.reformat(reformat.ReformatProblem(value.layout, layout))
             self._forms[key] = self.emit(func, [value], layout, "reformat")
         return self._forms[key]
 
@@ -85,13 +116,15 @@ class Context:
         return Value(expr, layout)
 
     def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0,
-             workspace: tuple[int, str] = (0, "uint8")) -> Value:
+             workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None) -> Value:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
-        macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none."""
+        macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
+        notes: further fields of the kernel's Step."""
         args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
         int8 = layout.dtype == "int8" or any(isinstance(operand, Value) and operand.layout.dtype == "int8" for operand in operands)
         attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": "int8" if int8 else layout.dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
+        attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
         func = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func
         for key, value in attrs.items():
@@ -108,18 +141,22 @@ def _bytes(expr):
     return int(np.prod([int(d) for d in expr.ty.shape.values])) * np.dtype(str(expr.ty.dtype)).itemsize
 
 
-def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]]) -> tuple[tvm.IRModule, list[str]]:
+def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> tuple[tvm.IRModule, list[str]]:
     """The module of kernels and call_tir, and the operators that had no kernel of their own."""
     main = mod["main"]
     builder = relax.BlockBuilder()
-    context = Context(spec, builder)
+    context = Context(spec, builder, tuned=tuned)
+    fusions, inner = find_fusions(main)
     with builder.function("main", list(main.params)):
         with builder.dataflow():
             for param in main.params:
                 context.values[param] = Value(param, Layout("plain", _shape(param), str(param.ty.dtype)))
             for block in main.body.blocks:
                 for binding in block.bindings:
-                    context.values[binding.var] = _lowered(binding.value, context, rules)
+                    if binding.var in fusions:
+                        context.values[binding.var] = fusions[binding.var].lower(context)
+                    elif binding.var not in inner:
+                        context.values[binding.var] = _lowered(binding.value, context, rules)
             outputs = [builder.emit_output(context.plain_of(value).var) for value in _outputs(main.body.body, context)]
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.get(), context.fallbacks
@@ -132,16 +169,16 @@ def _shape(expr):
 def _outputs(result, context):
     """What `main` returns."""
     if isinstance(result, relax.Tuple):
-        return [context.value(field) for field in result.fields]
+        return [context.find(field) for field in result.fields]
     value = context.values[result]
     return list(value) if isinstance(value, tuple) else [value]
 
 
 def _lowered(expr, context, rules):
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
-        return context.values[expr] if expr in context.values else context.value(expr)
+        return context.values[expr] if expr in context.values else context.find(expr)
     if isinstance(expr, relax.Tuple):
-        return tuple(context.value(field) for field in expr.fields)
+        return tuple(context.find(field) for field in expr.fields)
     if isinstance(expr, relax.TupleGetItem):
         return context.values[expr.tuple_value][expr.index]
     for rule in rules.get(expr.op.name, ()):

@@ -6,6 +6,7 @@ from tvm import relax
 
 from ...targets.x86.layout import Layout, packed
 from ...targets.x86.reformat import ReformatProblem, reformat
+from ...targets.x86.view import as_layout, reshaped, transposed, view_of
 
 
 def quantize(call, ctx):
@@ -33,14 +34,24 @@ def _convert(call, ctx, source, target, plain_ranks):
 
 
 def reshape(call, ctx):
-    """A view where the new shape's packed buffer is the old one: the channels stay innermost and nothing else moves."""
+    """A view where the new shape needs no copy."""
     if isinstance(call.args[0], relax.Tuple) or ctx.constant(call.args[0]) is not None:
         return None
-    value = ctx.value(call.args[0])
-    layout = packed((int(d) for d in call.ty.shape.values), str(call.ty.dtype))
-    if layout is None or value.layout.kind == "plain":
-        return None
-    return type(value)(value.var, layout) if _same_bytes(value.layout, layout) else None
+    value = ctx.find(call.args[0])
+    shape = tuple(int(d) for d in call.ty.shape.values)
+    if value.layout.kind == "plain" or str(call.ty.dtype) not in ("int8", "float32"):
+        return _alias(call, ctx, shape)
+    layout = packed(shape, str(call.ty.dtype))
+    if layout is not None and value.layout.kind != "view" and _same_bytes(value.layout, layout):
+        return type(value)(value.var, layout)
+    view = reshaped(view_of(value.layout), shape)
+    return type(value)(value.var, as_layout(view) or view) if view is not None else _alias(call, ctx, shape)
+
+
+def _alias(call, ctx, shape):
+    """The plain tensor under another shape."""
+    value = ctx.plain(call.args[0])
+    return type(value)(ctx.builder.emit(relax.op.reshape(value.var, shape)), Layout("plain", shape, value.layout.dtype))
 
 
 def _same_bytes(old, new):
@@ -53,12 +64,17 @@ def _same_bytes(old, new):
 
 
 def permute_dims(call, ctx):
-    """NCHW <-> NHWC and [N, K, M] -> [N, M, K]: the copies that a reformat does."""
+    """A view of what lies strided already; else NCHW <-> NHWC and [N, K, M] -> [N, M, K], the copies that a reformat does; else a view."""
     axes = [int(a) for a in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(len(call.ty.shape.values))))
     dtype = str(call.ty.dtype)
     if dtype not in ("int8", "float32") or ctx.constant(call.args[0]) is not None:
         return None
     shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    value = ctx.strided(call.args[0])
+    view = transposed(value.layout, axes)
+    layout = as_layout(view)
+    if layout is not None or ctx.find(call.args[0]).layout.kind == "view":
+        return type(value)(value.var, layout or view)
     if axes == [0, 2, 3, 1]:  # the packed tensor without its padding channels
         value = ctx.packed(call.args[0])
         return _relabelled(call, ctx, value, Layout("rows", (shape[0] * shape[2] * shape[3], shape[1]), dtype), "plain")
@@ -69,7 +85,7 @@ def permute_dims(call, ctx):
         value = ctx.plain(call.args[0])
         shape = (1,) * (3 - len(shape)) + shape
         return _relabelled(call, ctx, value, Layout("plain", (*shape, 1), dtype), "nhwc")
-    return None
+    return type(value)(value.var, view)
 
 
 def _relabelled(call, ctx, value, source, kind):

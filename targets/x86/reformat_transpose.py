@@ -33,6 +33,13 @@ def _lanes(a, b, first, second):
     return _pair(a, b, [4 * lane + i for lane in first for i in range(4)] + [16 + 4 * lane + i for lane in second for i in range(4)])
 
 
+def lanes_of_four(v):
+    """Four vectors -> w: w[g] = 128-bit lane g of v[0], v[1], v[2], v[3]."""
+    ab0, ab1 = _lanes(v[0], v[1], (0, 1), (0, 1)), _lanes(v[0], v[1], (2, 3), (2, 3))
+    cd0, cd1 = _lanes(v[2], v[3], (0, 1), (0, 1)), _lanes(v[2], v[3], (2, 3), (2, 3))
+    return [_lanes(ab0, cd0, (0, 2), (0, 2)), _lanes(ab0, cd0, (1, 3), (1, 3)), _lanes(ab1, cd1, (0, 2), (0, 2)), _lanes(ab1, cd1, (1, 3), (1, 3))]
+
+
 def transpose16(rows):
     """16 vectors of 16 dwords -> the 16 columns."""
     quads = [transpose_lanes(rows[i : i + 4]) for i in range(0, 16, 4)]

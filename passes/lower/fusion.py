@@ -1,0 +1,163 @@
+"""Chains of operators around a row reduction that one kernel computes:
+
+    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, 0)      attention's first product with its softmax; int8 result
+    R.quantize(R.nn.softmax(x), s, 0)
+    [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]
+
+Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips through memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+
+from .. import ops
+from ..realize.graph import Graph
+
+
+@dataclass(frozen=True)
+class SoftmaxParts:
+    """What lies between the product and the int8 probabilities: [* scale] [+ mask], softmax, quantize(probability_scale, 0)."""
+
+    scale: float | None
+    mask: relax.Expr | None
+    probability_scale: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Attention's first product with its softmax; root: the int8 probabilities."""
+
+    product: relax.Call
+    parts: SoftmaxParts
+    root: relax.Var
+
+    def lower(self, ctx):
+        from .rules_matmul import product
+
+        return product(self.product, ctx, self.parts, self.root)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax of a float tensor with an int8 result."""
+
+    source: relax.Expr
+    probability_scale: float
+    root: relax.Var
+
+    def lower(self, ctx):
+        from .rules_rows import softmax_rows
+
+        return softmax_rows(self.source, self.root, ctx, self.probability_scale)
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Layer normalisation; source: QParams-like (scale, zero point) of an int8 operand or None, target: of an int8 result or None."""
+
+    call: relax.Call
+    operand: relax.Expr
+    source: tuple[float, int] | None
+    target: tuple[float, int] | None
+    root: relax.Var
+
+    def lower(self, ctx):
+        from .rules_rows import layer_norm_rows
+
+        return layer_norm_rows(self, ctx)
+
+
+def find_fusions(main) -> tuple[dict, set]:
+    """({last variable of a chain: the chain}, the variables inside chains)."""
+    graph = Graph(main)
+    found, inner = {}, set()
+    for var, value in graph.bindings:
+        if ops.is_op(value, "relax.nn.softmax"):
+            chain, members = _softmax(graph, var, value)
+        elif ops.is_op(value, "relax.nn.layer_norm"):
+            chain, members = _layer_norm(graph, var, value)
+        else:
+            continue
+        if chain is not None:
+            found[chain.root] = chain
+            inner.update(members)
+    return found, inner
+
+
+def _rank(expr):
+    return len(expr.ty.shape.values)
+
+
+def _quantized(graph, var):
+    """(the int8 variable, scale, zero point) if the only reader of `var` quantises it per tensor."""
+    users = graph.users(var)
+    if len(users) != 1 or users[0] is None:
+        return None
+    found = _border(graph, users[0], "relax.quantize", "int8")
+    return None if found is None else (users[0], *found[1:])
+
+
+def _border(graph, var, operator, dtype):
+    """(operand, scale, zero point) of a per-tensor R.quantize / R.dequantize with this result."""
+    call = graph.definition(var)
+    if not ops.is_op(call, operator) or str(call.ty.dtype) != dtype:
+        return None
+    scale, zero_point = (graph.constant(arg) for arg in call.args[1:3])
+    if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
+        return None
+    return call.args[0], float(scale.reshape(())), int(zero_point.reshape(()))
+
+
+def _softmax(graph, var, call):
+    quantized = _quantized(graph, var)
+    if ops.attrs_of(call)["axis"] % _rank(var) != _rank(var) - 1 or quantized is None or quantized[2] != 0:
+        return None, ()
+    root, scale, _ = quantized
+    source, parts, members = call.args[0], {"scale": None, "mask": None}, [var]
+    for operator, key in (("relax.add", "mask"), ("relax.multiply", "scale")):
+        inner = graph.definition(source)
+        found = _other_operand(graph, source, inner, key) if ops.is_op(inner, operator) and graph.used_once(source) else None
+        if found is not None:
+            members.append(source)
+            source, parts[key] = found
+    product = graph.definition(source)
+    if ops.is_op(product, "octet.matmul") and graph.used_once(source) and ops.attrs_of(product)["out_dtype"] == "float32" and _unclipped(product):
+        return Scores(product, SoftmaxParts(**parts, probability_scale=scale), root), [*members, source]
+    return Softmax(call.args[0], scale, root), [var]
+
+
+def _unclipped(call):
+    attrs = ops.attrs_of(call)
+    return attrs["clip_min"] == -np.inf and attrs["clip_max"] == np.inf
+
+
+def _other_operand(graph, var, call, key):
+    """(the operand with the shape of the result, the other one: a mask, or the value of a uniform constant)."""
+    for source, other in (call.args, list(call.args)[::-1]):
+        constant = graph.constant(other)
+        if [int(d) for d in source.ty.shape.values] != [int(d) for d in var.ty.shape.values] or graph.constant(source) is not None:
+            continue
+        if key == "scale":
+            uniform = constant is not None and constant.size > 0 and np.all(constant == constant.reshape(-1)[0])
+            return (source, float(constant.reshape(-1)[0])) if uniform else None
+        shape = other.ty.shape.values
+        if len(shape) and int(shape[-1]) == int(var.ty.shape.values[-1]) and ops.is_op(graph.definition(source), "octet.matmul", "relax.multiply"):
+            return source, other
+    return None
+
+
+def _layer_norm(graph, var, call):
+    attrs = ops.attrs_of(call)
+    if [axis % _rank(var) for axis in attrs["axes"]] != [_rank(var) - 1] or any(graph.constant(arg) is None for arg in call.args[1:]):
+        return None, ()
+    members, operand, source, target, root = [], call.args[0], None, None, var
+    dequantized = _border(graph, operand, "relax.dequantize", "float32")
+    if dequantized is not None and graph.used_once(operand) and str(dequantized[0].ty.dtype) == "int8":
+        members.append(operand)
+        operand, source = dequantized[0], dequantized[1:]
+    quantized = _quantized(graph, var)
+    if quantized is not None:
+        members.append(var)
+        root, target = quantized[0], quantized[1:]
+    return LayerNorm(call, operand, source, target, root), members

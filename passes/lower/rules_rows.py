@@ -1,0 +1,53 @@
+"""Softmax and layer normalisation over the last axis, alone or with the quantize and dequantize around them."""
+
+from math import prod
+
+import numpy as np
+
+from ...targets.x86.layer_norm import LayerNormProblem, layer_norm
+from ...targets.x86.layout import SLACK, Layout, channel_stride
+from ...targets.x86.softmax_rows import SoftmaxProblem, softmax
+from ...targets.x86.view import View, as_layout, contiguous
+from .. import ops
+from .lowering import Value
+
+
+def softmax_rows(source, root, ctx, scale):
+    """softmax(source) -> the tensor of `root`: int8 with this scale, or float32 for scale None."""
+    problem = SoftmaxProblem(tuple(int(d) for d in root.ty.shape.values), scale)
+    return _emit(ctx, softmax(problem), [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
+
+
+def layer_norm_rows(parts, ctx):
+    """A chain of fusion.LayerNorm."""
+    shape = tuple(int(d) for d in parts.root.ty.shape.values)
+    attrs = ops.attrs_of(parts.call)
+    problem = LayerNormProblem(prod(shape[:-1]), shape[-1], float(attrs["epsilon"]), parts.source, parts.target)
+    gamma, beta = (_padded(ctx.constant(arg)) for arg in parts.call.args[1:])
+    gamma = gamma if attrs["scale"] else np.ones_like(gamma)
+    beta = beta if attrs["center"] else np.zeros_like(beta)
+    return _emit(ctx, layer_norm(problem), [ctx.rows(parts.operand), gamma, beta], parts.root, problem.result, "relax.nn.layer_norm")
+
+
+def _padded(vector):
+    return np.pad(vector, (0, -len(vector) % 16))
+
+
+def _emit(ctx, func, operands, root, rows: Layout, operator):
+    """The kernel's rows read as the tensor of `root`."""
+    shape = tuple(int(d) for d in root.ty.shape.values)
+    stride = channel_stride(shape[-1], rows.dtype)
+    view = View(shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK)
+    value = ctx.emit(func, operands, view, operator)
+    return Value(value.var, as_layout(view) or view)
+
+
+def plain_softmax(call, ctx):
+    """Softmax whose result stays float32."""
+    rank = len(call.ty.shape.values)
+    if ops.attrs_of(call)["axis"] % rank != rank - 1 or str(call.ty.dtype) != "float32" or ctx.constant(call.args[0]) is not None:
+        return None
+    return softmax_rows(call.args[0], call, ctx, None)
+
+
+RULES = {"relax.nn.softmax": plain_softmax}
