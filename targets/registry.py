@@ -3,26 +3,11 @@
 from .cuda.specs import SPECS as CUDA
 from .errors import TargetError
 from .spec import TargetSpec
+from .x86.specs import SPECS as X86
 
-_AVX512_VNNI = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"})
-
-TARGETS = {
-    spec.name: spec
-    for spec in (
-        TargetSpec(
-            name="amx",
-            mcpu="sapphirerapids",
-            features=_AVX512_VNNI | {"avx512vbmi", "amx_tile", "amx_int8"},
-            dot="amx",
-            vector_bits=512,
-            rank=20,
-        ),
-        TargetSpec(name="avx512vnni", mcpu="cascadelake", features=_AVX512_VNNI, dot="vnni", vector_bits=512, rank=10),
-        *CUDA,
-    )
-}
+TARGETS = {spec.name: spec for spec in (*X86, *CUDA)}
 # Names that users of other tools will try: they get a line of their own instead of "unknown".
-WITHOUT_KERNELS = ("x86-64-v3", "x86-64-v4", "avxvnni", "cuda-sm61")
+WITHOUT_KERNELS = ("x86-64-v2", "cuda-sm61")
 
 
 def find(name: str) -> TargetSpec:

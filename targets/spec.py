@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """name: as on the command line. mcpu: LLVM's processor name. features: CPU flags (as /proc/cpuinfo spells them) that the code needs.
-    dot: the int8 dot product, "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit). vector_bits: width of the vector unit in use.
+    """name: as on the command line. mcpu, mattr: LLVM's processor name and features beside its own. features: CPU flags (as /proc/cpuinfo spells them)
+    that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256".
+    vector_bits: width of the vector unit in use.
     rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
 
     name: str
@@ -17,10 +18,11 @@ class TargetSpec:
     rank: int
     cores: int = 0
     kind: str = "cpu"
+    mattr: tuple[str, ...] = ()
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def tvm_target(self):
         """The tvm.target.Target of this spec (imports TVM's compiler)."""
         import tvm
 
-        return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu})
+        return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu} | ({"mattr": list(self.mattr)} if self.mattr else {}))

@@ -10,11 +10,12 @@ from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, tap_matr
 from .conv_problem import ConvProblem
 from .conv_stage import stage_elements
 from .intrinsics import TILE_ROWS, tile_config
+from .isa import UNITS, building_for, current
 
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """family: "amx", "vnni", "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
+    """family: "amx", "vnni", "madd" (of 16-bit products), "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
     workspace: elements, of the data's storage type, of its last argument; 0 if it takes none."""
 
     family: str
@@ -25,28 +26,37 @@ class ConvKernel:
 
 
 def family_of(p: ConvProblem, dot: str) -> str:
-    """dot: the target's int8 dot product, "amx" or "vnni"."""
+    """dot: the target's int8 dot product (see `TargetSpec.dot`)."""
     if p.depthwise and (p.dtype == "float32" or supports_depthwise(p.epilogue)):
         return "depthwise"
     if p.dtype == "float32":
         return "fma"
-    return dot
+    return "amx" if dot == "amx" else _vector_family(UNITS[dot])
+
+
+def _vector_family(isa):
+    return "vnni" if isa.vnni else "madd"
 
 
 def family_of_schedule(p: ConvProblem, schedule) -> str:
     """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
     if isinstance(schedule, conv_direct.DirectSchedule):
-        return "vnni" if p.dtype == "int8" else "fma"
+        return _vector_family(current()) if p.dtype == "int8" else "fma"
     return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
 
 
 def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None) -> ConvKernel:
     """weight: OIHW, s8 or float32. bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier: float32 or None.
     schedule: of a kernel family that takes this problem; None for the analytical default of the target's."""
+    with building_for(dot):
+        return _conv_kernel(p, dot, weight, bias, multiplier, schedule)
+
+
+def _conv_kernel(p, dot, weight, bias, multiplier, schedule):
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
-    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "fma": _direct}[family]
+    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "madd": _direct, "fma": _direct}[family]
     func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
     return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace)
 

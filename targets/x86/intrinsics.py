@@ -1,10 +1,13 @@
-"""The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide.
+"""The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide; where registers have 256 (see `isa.py`), an instruction is
+applied to both halves. The results are the same, bit for bit, on every vector unit.
 
-Sources: Intel SDM vol. 2 (VPDPBUSD, TDPBUSD, TILELOADD, VPACKSSDW, VPACKUSWB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
+Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, TDPBUSD, TILELOADD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
 
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
+
+from .isa import current
 
 TILE_ROWS, TILE_BYTES = 16, 64
 
@@ -44,8 +47,60 @@ def broadcast4(buffer, index):
 
 
 def dot4(acc, unsigned_bytes, signed_bytes):
-    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32 (VPDPBUSD, no saturation). All int32x16."""
-    return pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", acc, tirx.reinterpret("uint8x64", unsigned_bytes), tirx.reinterpret("int8x64", signed_bytes))
+    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. All int32x16."""
+    data, weights = tirx.reinterpret("uint8x64", unsigned_bytes), tirx.reinterpret("int8x64", signed_bytes)
+    if not current().vnni:
+        return _dot_pairs(acc, unsigned_bytes, signed_bytes)
+    if current().bits == 512:
+        return pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", acc, data, weights)
+    return _by_halves("int32", 8, lambda *x: pure("int32x8", "llvm.x86.avx512.vpdpbusd.256", *x), acc, data, weights)
+
+
+def _dot_pairs(acc, unsigned_bytes, signed_bytes):
+    """`dot4` from 16-bit products: bytes 0 and 2 of every dword, then bytes 1 and 3."""
+    data = bind(tirx.reinterpret("uint16x32", unsigned_bytes))
+    even, odd = widen_weights(signed_bytes)
+    acc = dot2(acc, data & splat(255, "uint16", 32), even)
+    return dot2(acc, data >> splat(8, "uint16", 32), odd)
+
+
+def widen_weights(signed_bytes):
+    """int32x16 of four s8 -> (int16x32 of bytes 0 and 2 of every dword, of bytes 1 and 3)."""
+    weights, eight = bind(tirx.reinterpret("int16x32", signed_bytes)), splat(8, "int16", 32)
+    return bind((weights << eight) >> eight), bind(weights >> eight)
+
+
+def dot2(acc, data, weights):
+    """acc[i] + d[2i] * w[2i] + d[2i + 1] * w[2i + 1] in int32 (VPMADDWD). acc int32x16; data, weights: 512 bits that hold int16."""
+    data, weights = (bind(tirx.reinterpret("int16x32", x)) for x in (data, weights))
+    if current().bits == 512:
+        return acc + pure("int32x16", "llvm.x86.avx512.pmaddw.d.512", data, weights)
+    return acc + _by_halves("int32", 8, lambda *x: pure("int32x8", "llvm.x86.avx2.pmadd.wd", *x), data, weights)
+
+
+def add_bytes(acc, stored, k):
+    """acc[i] + u8[4i + k]: int32x16 and uint8x64. With VNNI one instruction, a dot product with a one at byte k."""
+    if current().vnni:
+        return dot4(acc, stored, splat(1 << (8 * k), "int32"))
+    words = tirx.reinterpret("uint32x16", stored) >> splat(8 * k, "uint32")
+    return acc + tirx.reinterpret("int32x16", words & splat(255, "uint32"))
+
+
+def _by_halves(dtype, lanes, operation, *vectors):
+    """operation(lower halves), operation(upper halves), which have `lanes` lanes each, as one vector."""
+    vectors = [bind(vector) for vector in vectors]
+    halves = []
+    for upper in (0, 1):
+        found = []
+        for vector in vectors:
+            size = _lanes(vector) // 2
+            found.append(tirx.Shuffle([vector], list(range(upper * size, upper * size + size))))
+        halves.append(bind(operation(*found)))
+    return tirx.Shuffle(halves, list(range(2 * lanes)))
+
+
+def _lanes(vector):
+    return int(str(vector.ty).rpartition("x")[2])
 
 
 def fma(acc, a, b):
@@ -59,7 +114,16 @@ def fence(value):
 
 def round_to_int(value):
     """float32x16 -> int32x16, to nearest, ties to even; |value| must be below 2**31 (VCVTPS2DQ)."""
-    return pure("int32x16", "llvm.x86.avx512.mask.cvtps2dq.512", value, splat(0, "int32"), const(-1, "int16"), const(4, "int32"))
+    if current().bits == 512:
+        return pure("int32x16", "llvm.x86.avx512.mask.cvtps2dq.512", value, splat(0, "int32"), const(-1, "int16"), const(4, "int32"))
+    return _by_halves("int32", 8, lambda x: pure("int32x8", "llvm.x86.avx.cvt.ps2dq.256", x), value)
+
+
+def shuffle_bytes(table, index):
+    """Within 128-bit lanes: table[index & 15], 0 where bit 7 of the index is set (VPSHUFB). uint8x64."""
+    if current().bits == 512:
+        return pure("uint8x64", "llvm.x86.avx512.pshuf.b.512", table, index)
+    return _by_halves("uint8", 32, lambda *x: pure("uint8x32", "llvm.x86.avx2.pshuf.b", *x), table, index)
 
 
 # VPACKSSDW and VPACKUSWB work within 128-bit lanes; this order of dwords puts the bytes of four packed vectors one vector behind the other.
@@ -86,20 +150,42 @@ def interleave_bytes(rows):
 
 
 def pack_interleaved(vectors, zero_point):
-    """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the order of the channels."""
+    """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the order of the channels.
+    Byte 4 k + e of 128-bit lane g is lane 4 g + e of vector k."""""
     return _pack(vectors, zero_point)
 
 
 def pack_bytes(vectors, zero_point):
     """Four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255), vector behind vector. zero_point: stored, 0..255."""
+    if current().bits == 256:
+        # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix all registers
+        vectors = [[tirx.Shuffle([bind(v)], list(range(start, start + 8))) for start in (0, 8)] for v in vectors]
+        return tirx.Shuffle([_pack_halves(pair, zero_point) for pair in (vectors[:2], vectors[2:])], list(range(64)))
     return tirx.reinterpret("uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED))
 
 
 def _pack(vectors, zero_point):
-    halves = [pure("int16x32", "llvm.x86.avx512.packssdw.512", vectors[i], vectors[i + 1]) for i in (0, 2)]
+    halves = [_pack_words(vectors[i], vectors[i + 1]) for i in (0, 2)]
     if zero_point != 0:
         halves = [pure("int16x32", "llvm.sadd.sat", half, splat(zero_point, "int16", 32)) for half in halves]
-    return pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves)
+    if current().bits == 512:
+        return pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves)
+    return _by_halves("uint8", 32, lambda *x: pure("uint8x32", "llvm.x86.avx2.packuswb", *x), *halves)
+
+
+def _pack_halves(vectors, zero_point):
+    """Two pairs of int32x8 -> uint8x32, vector behind vector."""
+    words = [pure("int16x16", "llvm.x86.avx2.packssdw", *vector) for vector in vectors]
+    if zero_point != 0:
+        words = [pure("int16x16", "llvm.sadd.sat", word, splat(zero_point, "int16")) for word in words]
+    packed = tirx.reinterpret("int32x8", pure("uint8x32", "llvm.x86.avx2.packuswb", *words))
+    return bind(tirx.reinterpret("uint8x32", tirx.Shuffle([packed], [0, 4, 1, 5, 2, 6, 3, 7])))
+
+
+def _pack_words(a, b):
+    if current().bits == 512:
+        return pure("int16x32", "llvm.x86.avx512.packssdw.512", a, b)
+    return _by_halves("int16", 16, lambda *x: pure("int16x16", "llvm.x86.avx2.packssdw", *x), a, b)
 
 
 def part(vector, start, lanes):

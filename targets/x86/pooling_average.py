@@ -6,7 +6,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .conv_problem import STORED_OFFSET
-from .intrinsics import bind, load, pure, splat, store
+from .intrinsics import add_bytes, bind, load, splat, store
 from .kernel import emit_kernel
 from .pooling import PoolProblem, first_tap, inside, reaches_outside
 from .vector import BYTES, LANES, round_planes, store_bytes, to_float
@@ -97,8 +97,8 @@ def _accumulate(sums, first, vectors, x, at):
             sums[first + v] = sums[first + v] + load(x, at + v * LANES, LANES)
         return
     stored = bind(load(x, at, BYTES))
-    for k in range(4):  # a dot product with a one at byte k adds every fourth byte
-        sums[first + k] = pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", sums[first + k], stored, tirx.reinterpret("int8x64", splat(1 << (8 * k), "int32")))
+    for k in range(4):
+        sums[first + k] = add_bytes(sums[first + k], stored, k)
 
 
 def _write(p, y, target, size, sums, valid, count):

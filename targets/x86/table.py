@@ -9,7 +9,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .intrinsics import bind, load, pure, splat
+from .intrinsics import bind, load, pure, shuffle_bytes, splat
 from .kernel import argument, emit_kernel
 from .layout import SLACK, channel_stride
 from .vector import BYTES, store_bytes
@@ -71,7 +71,7 @@ def _shuffled(index, table):
         at = bind(tirx.reinterpret("int8x64", start))
         for step in range(_STEPS):
             entries = tirx.Shuffle([load(table, (half * _STEPS + step) * 16, 16)] * 4, list(range(BYTES)))
-            found = pure("uint8x64", "llvm.x86.avx512.pshuf.b.512", entries, tirx.reinterpret("uint8x64", at))
+            found = shuffle_bytes(entries, tirx.reinterpret("uint8x64", at))
             result = bind(found if result is None else result ^ found)
             at = bind(pure("int8x64", "llvm.ssub.sat", at, splat(16, "int8", BYTES)))
     return result

@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .conv_problem import STORED_OFFSET
-from .intrinsics import fence, fma, load, pack_bytes, part, pure, round_to_int, splat, store
+from .intrinsics import add_bytes, fence, fma, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
 
 LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
 _PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for k in range(4)]
@@ -35,21 +35,14 @@ def to_float(words):
 
 
 def split_bytes(stored, zero_point):
-    """uint8x64 -> four planes int32x16 of (s8 - zero_point), one instruction each: a dot product with a one at byte k."""
+    """uint8x64 -> four planes int32x16 of (s8 - zero_point)."""
     start = splat(-(zero_point + STORED_OFFSET), "int32")
-    return [
-        pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", start, stored, tirx.reinterpret("int8x64", splat(1 << (8 * k), "int32")))
-        for k in range(4)
-    ]
+    return [add_bytes(start, stored, k) for k in range(4)]
 
 
 def join_bytes(planes, zero_point, clip_min=-128, clip_max=127):
     """Four planes int32x16 -> uint8x64 = clip(plane + zero_point) + 128; saturates, never wraps."""
-    halves = [pure("int16x32", "llvm.x86.avx512.packssdw.512", planes[i], planes[i + 1]) for i in (0, 2)]
-    offset = zero_point + STORED_OFFSET
-    if offset != 0:
-        halves = [pure("int16x32", "llvm.sadd.sat", half, splat(offset, "int16", 32)) for half in halves]
-    packed = pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves)
+    packed = pack_interleaved(planes, zero_point + STORED_OFFSET)
     return clip_bytes(tirx.Shuffle([packed], _PLANE_ORDER), clip_min, clip_max)
 
 

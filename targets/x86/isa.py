@@ -1,0 +1,55 @@
+"""The vector unit that kernels are being built for: how wide its registers are, how many there are, and how it multiplies int8.
+
+Kernels are written for vectors of 16 lanes (512 bits); LLVM splits their arithmetic where registers are narrower. What LLVM cannot split are
+instructions that are called by name: `intrinsics.py` asks `current()` how to spell those. Schedules ask it how many sums fit into registers."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Isa:
+    """bits: of a register. registers: how many. vnni: whether four u8 * s8 products are added to an int32 by one instruction (VPDPBUSD);
+    otherwise pairs of int16 products are (VPMADDWD): exact as well, where VPMADDUBSW would saturate. vbmi: permutations of bytes across a register."""
+
+    bits: int
+    registers: int
+    vnni: bool
+    vbmi: bool = False
+
+    @property
+    def parts(self) -> int:
+        """Registers that a vector of 16 int32 or float32 lanes takes."""
+        return 512 // self.bits
+
+    @property
+    def accumulators(self) -> int:
+        """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
+        return (self.registers - 4) // self.parts
+
+
+# By the name that `TargetSpec.dot` gives.
+UNITS = {
+    "amx": Isa(512, 32, True, vbmi=True),
+    "vnni": Isa(512, 32, True),
+    "vnni256": Isa(256, 16, True),
+    "madd": Isa(512, 32, False),
+    "madd256": Isa(256, 16, False),
+}
+_current = ContextVar("isa", default=UNITS["vnni"])
+
+
+def current() -> Isa:
+    """The vector unit of the innermost `building_for`; AVX-512 with VNNI outside of any."""
+    return _current.get()
+
+
+@contextmanager
+def building_for(dot: str):
+    """Kernels built inside are for the vector unit that `TargetSpec.dot` names."""
+    token = _current.set(UNITS[dot])
+    try:
+        yield UNITS[dot]
+    finally:
+        _current.reset(token)
