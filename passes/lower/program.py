@@ -127,4 +127,4 @@ def _step(i, name, mod):
     attrs = mod[name].attrs
     known = {key.split(".")[1]: attrs[key] for key in attrs.keys() if key.startswith("octet.")}
     return Step(f"{i}:{name}", str(known.get("operator", name)), str(known.get("kernel", "fallback")), str(known.get("dtype", "float32")),
-                int(known.get("macs", 0)), int(known.get("bytes", 0)))
+                int(known.get("macs", 0)), int(known.get("bytes", 0)), **{key: str(known[key]) for key in ("schedule", "source", "workload") if key in known})

@@ -5,6 +5,7 @@ from math import prod
 from ...targets.x86.conv import conv_kernel
 from ...targets.x86.conv_problem import ConvProblem, Epilogue
 from ...targets.x86.layout import Layout
+from ...targets.x86.workload import words, workload_of
 from .. import ops
 
 PLANAR_CHANNELS = 4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
@@ -53,10 +54,13 @@ def _epilogue(call, attrs):
 
 def _emit(call, ctx, data, weight, problem, layout):
     multiplier = ctx.constant(call.args[3]) if problem.dtype == "int8" else None
-    kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier)
+    workload = workload_of(problem)
+    tuned = ctx.tuned(workload) if ctx.tuned is not None else None
+    kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier, tuned.schedule if tuned is not None else None)
+    notes = {"schedule": words(kernel.schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}
     residual = _residual(call)
     operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])
-    return ctx.emit(kernel.func, operands, layout, call.op.name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage))
+    return ctx.emit(kernel.func, operands, layout, call.op.name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage), notes)
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}
