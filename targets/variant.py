@@ -20,7 +20,8 @@ class TensorSpec:
 class Step:
     """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it, e.g. "amx_conv2d", or "fallback".
     dtype: "int8" or "float32". macs: multiply-adds of one run (0 for data movement). bytes: bytes read and written once.
-    layer: the name of the ONNX node it came from, "" when unknown."""
+    layer: the name of the ONNX node it came from, "" when unknown. Of kernels that can be tuned: schedule: in words; source: "default" or the record
+    that it came from; workload: JSON of what it was tuned for (x86/workload.py)."""
 
     name: str
     operator: str
@@ -29,6 +30,9 @@ class Step:
     macs: int = 0
     bytes: int = 0
     layer: str = ""
+    schedule: str = ""
+    source: str = ""
+    workload: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Variant:
-    """kind "cuda": library is a fatbin (machine code and PTX), launches are one per step. kind "cpu": library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
+    """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
     `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
     arena_bytes: size of the buffer for intermediates. steps: in order of execution. features: CPU flags the code needs."""
 
@@ -61,6 +65,7 @@ class Variant:
     name: str = ""
     kind: str = "cpu"
     launches: tuple[Launch, ...] = ()
+    source: str = ""
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self):

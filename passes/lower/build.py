@@ -9,6 +9,7 @@ from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
 from ...targets.x86.isa import building_for
+from ...targets.x86.workload import Records
 from .codegen import compile_library
 from .cuda.build import build_cuda_variant
 from .lowering import lower
@@ -16,12 +17,13 @@ from .program import ALIASES, Program, linearize
 from .rules import RULES
 
 
-def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "") -> Variant:
-    """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`."""
+def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
+                  tuned: Records | None = None) -> Variant:
+    """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring."""
     if spec.kind == "cuda":
         return build_cuda_variant(module, spec, inputs, outputs, name)
     with building_for(spec.dot):
-        lowered, fallbacks = lower(module, spec, RULES)
+        lowered, fallbacks = lower(module, spec, RULES, tuned)
     legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
     program = linearize(legal)
     library = compile_library(emit_library(legal, program, inputs, outputs), spec)
