@@ -65,7 +65,7 @@ def _depthwise(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_depthwise.default_schedule(p)
     order = conv_depthwise.pack_channels
     constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
-    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, 0
+    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, stage_elements(p, conv_depthwise.walk_of(p, schedule))
 
 
 def _amx(p, weight, bias, multiplier, schedule):

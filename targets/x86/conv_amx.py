@@ -14,7 +14,7 @@ from .conv_problem import ConvProblem
 from .conv_stage import emit_stage
 from .conv_walk import Walk, channel_span, plan_walk
 from .intrinsics import TILE_BYTES, TILE_ROWS, bind, effect, load, tile_dot, tile_load, tile_store
-from .kernel import argument, emit_kernel
+from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
 
 BLOCK = 32  # output channels of a block: two tiles
@@ -77,7 +77,7 @@ def _body(p, s):
     k = _Kernel(p, walk, steps, s.unroll, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = walk.images * walk.rows * _units(walk)
     chunks, blocks = -(-units // s.units), -(-p.out_blocks // 2)
-    with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:
+    with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
         effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
         sums = T.alloc_buffer((4 * 256,), "int32", annotations={"disable_lower_builtin": True})  # on the stack
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)

@@ -4,9 +4,11 @@ int8: a dot product of four needs four taps of one channel side by side, so four
 interleaved byte-wise (VPUNPCK), once for all output pixels of a tile that they serve. Unpacking permutes the channels within 128-bit lanes; packing the
 result undoes exactly that.
 
-Padding costs no copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop."""
+Large images need no padded copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop.
+Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once per inference.
+The last vector of channels overlaps the one before where the channels do not fill it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import tirx
@@ -14,17 +16,22 @@ from tvm.tirx.script import builder as T
 
 from .conv_epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue
 from .conv_problem import STORED_OFFSET, ConvProblem
+from .conv_stage import emit_stage
+from .conv_walk import Stage, Walk
 from .intrinsics import bind, dot4, fma, interleave_bytes, load, splat, store
-from .kernel import argument, emit_kernel
+from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
+
+STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding
 
 
 @dataclass(frozen=True)
 class DepthwiseSchedule:
-    """pixels: output pixels of a register tile. rows: output rows of a task."""
+    """pixels: output pixels of a register tile. rows: output rows of a task. staged: whether the input is copied with its padding first."""
 
     pixels: int
     rows: int
+    staged: bool
 
 
 def lanes_of(p: ConvProblem) -> int:
@@ -35,7 +42,20 @@ def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time."""
     most = min(p.out_width, 7 if p.dtype == "float32" or p.out_width <= 14 else 4)
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-p.out_width // n) * n, -n))
-    return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)))
+    size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
+    return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES)
+
+
+def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
+    """Only for its stage."""
+    height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
+    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), height, width) if s.staged else None)
+
+
+def chunk_starts(p: ConvProblem) -> list[int]:
+    """First channel of every vector of channels."""
+    lanes = lanes_of(p)
+    return [min(first, max(p.out_stride - lanes, 0)) for first in range(0, p.out_stride, lanes)]
 
 
 def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
@@ -50,9 +70,8 @@ def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
 
 def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
     """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap."""
-    vectors, taps = (4, 4) if p.dtype == "int8" else (1, 1)
-    groups, chunks = tap_groups(p), -(-p.channels // lanes_of(p))
-    packed = np.zeros((chunks, len(groups), vectors * 16, taps), weight.dtype)
+    groups, chunks = tap_groups(p), len(chunk_starts(p))
+    packed = np.zeros((chunks, len(groups), lanes_of(p), 4 if p.dtype == "int8" else 1), weight.dtype)
     for g, group in enumerate(groups):
         for t, (r, c) in enumerate(group):
             packed[:, g, :, t] = pack_channels(p, weight[:, 0, r, c]).reshape(chunks, -1)
@@ -60,12 +79,13 @@ def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
 
 
 def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
-    """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 as it is; padded with zeros."""
+    """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded with zeros."""
     lanes = lanes_of(p)
-    padded = np.pad(values, (0, -len(values) % lanes))
-    if p.dtype == "float32":
-        return padded
-    return padded.reshape(-1, 4, 4, 4).transpose(0, 2, 1, 3).reshape(-1).copy()
+    padded = np.pad(values, (0, max(lanes, p.out_stride) - len(values)))
+    chunks = np.stack([padded[first : first + lanes] for first in chunk_starts(p)])
+    if p.dtype == "int8":
+        chunks = chunks.reshape(-1, 4, 4, 4).transpose(0, 2, 1, 3)
+    return chunks.reshape(-1).copy()
 
 
 def pad_value(p: ConvProblem):
@@ -74,14 +94,14 @@ def pad_value(p: ConvProblem):
 
 
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 
 def _body(p, s):
     e, int8 = p.epilogue, p.dtype == "int8"
     lanes = lanes_of(p)
-    chunks = -(-p.channels // lanes)
+    chunks = len(chunk_starts(p))
     storage = "uint8" if int8 else "float32"
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
     weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), p.dtype)
@@ -91,10 +111,14 @@ def _body(p, s):
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual))
+    source = emit_stage(p, walk_of(p, s), data)
+    if s.staged:  # from here on it is a convolution of a larger image without padding
+        stage = walk_of(p, s).stage
+        p = replace(p, height=stage.height, width=stage.width, padding=(0, 0, 0, 0))
+    k = _Kernel(p, s, source, weights, bias, Operands(out, multiplier, residual))
     lines = p.batch * p.out_height
     tasks = -(-lines // s.rows)
-    with T.parallel(0, tasks) as task:
+    with task_loop(tasks, p.microseconds) as task:
         count = s.rows if lines % s.rows == 0 else tirx.min(s.rows, lines - task * s.rows)
         with T.serial(0, count) as i:
             line = bind(task * s.rows + i)
@@ -111,19 +135,17 @@ class _Kernel:
     operands: Operands
 
     def line(self, image, row):
-        """One row of the output: all channels of full vectors, then the rest."""
+        """One row of the output."""
         p, lanes = self.p, lanes_of(self.p)
         first = bind(row * p.strides[0] - p.padding[0])
         reach = (p.kernel[0] - 1) * p.dilation[0]
         line = bind((image * p.out_height + row) * (p.out_width * p.out_stride))
 
         def channels(rows):
-            full, rest = divmod(p.out_stride, lanes)
-            if full:
-                with T.serial(0, full) as chunk:
-                    self.tiles(rows, line, chunk, lanes)
-            if rest:
-                self.tiles(rows, line, full, rest)
+            count = len(chunk_starts(p))
+            with T.serial(0, count) as chunk:
+                channel = 0 if count == 1 else chunk * lanes if p.out_stride % lanes == 0 else bind(tirx.min(chunk * lanes, p.out_stride - lanes))
+                self.tiles(rows, line, chunk, channel)
 
         if p.padding[0] == 0 and p.padding[2] == 0:
             channels(self.input_rows(image, first, True))
@@ -152,7 +174,7 @@ class _Kernel:
         value = load(self.data, start + at, lanes)
         return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, splat(pad_value(self.p), self.data.dtype, lanes))
 
-    def tiles(self, rows, line, chunk, channels):
+    def tiles(self, rows, line, chunk, channel):
         """The tiles of a row: those that read only pixels of the image in a loop, those at its ends one by one."""
         p, s = self.p, self.s
         count = -(-p.out_width // s.pixels)
@@ -162,11 +184,11 @@ class _Kernel:
         loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
         for i, start in enumerate(starts):
             if i not in loop:
-                self.tile(rows, line, chunk, channels, start, start)
+                self.tile(rows, line, chunk, channel, start, start)
         if loop:
             with T.serial(loop[0], loop[-1] + 1) as i:
                 at = bind(tirx.min(i * s.pixels, p.out_width - s.pixels))
-                self.tile(rows, line, chunk, channels, at, starts[loop[0]])
+                self.tile(rows, line, chunk, channel, at, starts[loop[0]])
 
     def column(self, start, column):
         """The image column that input column `column` of a tile at `start` is."""
@@ -181,7 +203,7 @@ class _Kernel:
                 found.setdefault(tuple((r, i * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
         return found
 
-    def tile(self, rows, line, chunk, channels, start, example):
+    def tile(self, rows, line, chunk, channel, start, example):
         """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
         p, s = self.p, self.s
         int8, lanes = p.dtype == "int8", lanes_of(p)
@@ -191,7 +213,7 @@ class _Kernel:
             first = bind(load(self.bias, chunk * lanes + v * 16, 16))
             for i in range(s.pixels):
                 store(sums, i * lanes + v * 16, first)
-        at = bind(self.column(start, 0) * p.data_stride + chunk * lanes)
+        at = bind(self.column(start, 0) * p.data_stride + channel)
         weights = chunk * (len(tap_groups(p)) * 16 * vectors * step)
         for taps, served in self.uses.items():
             found = []
@@ -205,9 +227,9 @@ class _Kernel:
                     slot = i * lanes + v * 16
                     old = load(sums, slot, 16)
                     store(sums, slot, dot4(old, x, weight) if int8 else fma(old, x, weight))
-        outputs = [Row(bind(line + (start + i) * p.out_stride)) for i in range(s.pixels)]
+        outputs = [Row(bind(line + (start + i) * p.out_stride + channel)) for i in range(s.pixels)]
         accumulator = lambda r, v: load(sums, r * lanes + v * 16, 16)  # noqa: E731
         if int8:
-            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, channels, accumulator)
+            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride), accumulator)
         else:
-            emit_epilogue(p.epilogue, self.operands, outputs, 1, chunk * lanes, accumulator)
+            emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)

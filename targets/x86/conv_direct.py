@@ -15,7 +15,7 @@ from .conv_epilogue import Operands, Row, emit_epilogue
 from .conv_problem import STORED_OFFSET, ConvProblem
 from .conv_walk import channel_span
 from .intrinsics import bind, broadcast4, dot4, fma, load, splat, store
-from .kernel import argument, emit_kernel
+from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
 
 WRITTEN_OUT = 5  # kernel rows and columns; larger kernels would not fit the instruction cache
@@ -96,7 +96,7 @@ def _body(p, s):
     k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
-    with T.parallel(0, chunks if s.pixels_outer else chunks * blocks) as task:
+    with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
         first = bind(chunk * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)

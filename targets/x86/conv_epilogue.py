@@ -48,13 +48,13 @@ def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int
 
 def emit_depthwise_bytes(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
     """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels (`interleave_bytes`): writes `channels`
-    bytes of each row. float32 output and residual are not for this order: see `supports_depthwise`."""
+    bytes of each row, whose index is that of the first of them. channel: where their multipliers are. float32 output and residual are not for this order: see `supports_depthwise`."""
     for r, row in enumerate(rows):
         scaled = [tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16) for v in range(4)]
         words = [bind(round_to_int(x)) for x in scaled]
         packed = bind(_clip_bytes(e, pack_interleaved(words, e.out_zero_point + STORED_OFFSET)))
         for offset, size in _pieces(max(1, channels // 16)):
-            store(operands.out, row.index + channel + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
+            store(operands.out, row.index + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
 
 
 def supports_depthwise(e: Epilogue) -> bool:

@@ -17,3 +17,11 @@ def emit_kernel(name: str, body):
 def argument(name: str, elements: int, dtype: str):
     """The next argument: a flat buffer."""
     return T.arg(name, T.Buffer((elements,), dtype))
+
+
+WAKE_UP = 10.0  # microseconds of work that pay for waking another thread and waiting for it
+
+
+def task_loop(extent: int, microseconds: float):
+    """`for task in range(extent)`, over all cores if the whole loop is estimated to take long enough."""
+    return T.parallel(0, extent) if extent > 1 and microseconds >= WAKE_UP else T.serial(0, extent)
