@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+from .cuda import driver
 from .errors import TargetError
 from .registry import TARGETS, find
 from .spec import TargetSpec
@@ -73,8 +74,10 @@ def _quota() -> int:
 
 
 def missing(features) -> tuple[str, ...]:
-    """The features that this machine lacks, sorted."""
-    return tuple(sorted(frozenset(features) - cpu_features()))
+    """The features that this machine lacks, sorted. The CUDA driver is asked only where a feature is a GPU's."""
+    features = frozenset(features)
+    here = cpu_features() | (driver.features() if any(feature.startswith("cuda_") for feature in features) else frozenset())
+    return tuple(sorted(features - here))
 
 
 def runnable() -> tuple[TargetSpec, ...]:
@@ -83,8 +86,8 @@ def runnable() -> tuple[TargetSpec, ...]:
 
 
 def native() -> TargetSpec:
-    """The best target that runs here. Raises TargetError where none does."""
-    best = runnable()
+    """The best CPU target that runs here. Raises TargetError where none does."""
+    best = [spec for spec in runnable() if spec.kind == "cpu"]
     if not best:
         least = min(TARGETS.values(), key=lambda spec: spec.rank)
         raise TargetError(f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere")

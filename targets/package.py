@@ -1,9 +1,11 @@
 """A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
 
 NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz
+(a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
 import io
+import warnings
 import zipfile
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -12,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from . import archive, detect
-from .errors import PackageError
+from .errors import OctetError, PackageError
 from .runtime import Session
-from .variant import Step, TensorSpec, Variant
+from .variant import Launch, Step, TensorSpec, Variant
+
+_LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,10 @@ class Package:
         """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be written."""
         members = {}
         for variant in self.variants:
-            members[_member(variant, "kernels.so")] = variant.library
-            members[_member(variant, "weights.bin")] = variant.weights.tobytes()
+            members[_member(variant)] = variant.library
+            members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
+            if variant.source:
+                members[f"variants/{variant.target}/kernels.cu"] = variant.source.encode()
         if self.selftest:
             members["selftest.npz"] = _npz(self.selftest)
         manifest = {
@@ -59,12 +65,20 @@ class Package:
         able = [v for v in named if not detect.missing(v.features)]
         if not able:
             lacks = "; ".join(f"{v.target} needs {', '.join(detect.missing(v.features))}" for v in named)
-            raise PackageError(f"this CPU lacks features of every variant in the package ({lacks}); compile again with --target for this machine")
+            raise PackageError(f"this machine lacks features of every variant in the package ({lacks}); compile again with --target for this machine")
         return max(able, key=lambda v: v.rank)
 
     def session(self, threads: int | None = None, target: str | None = None) -> Session:
-        """A session of the best variant for this machine."""
-        return Session.from_variant(self.best(target), threads=threads)
+        """A session of the best variant for this machine. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
+        best = self.best(target)
+        others = Package(tuple(v for v in self.variants if v is not best), self.info) if best.kind != "cpu" and target is None else None
+        if others is None or all(detect.missing(v.features) for v in others.variants):
+            return Session.from_variant(best, threads=threads)
+        try:
+            return Session.from_variant(best, threads=threads)
+        except OctetError as error:
+            warnings.warn(f"{best.target} is left out: {error}", RuntimeWarning, stacklevel=2)
+            return others.session(threads)
 
 
 def read_package(path) -> Package:
@@ -108,8 +122,8 @@ def size_of(path) -> int:
     return Path(path).stat().st_size
 
 
-def _member(variant, name):
-    return f"variants/{variant.target}/{name}"
+def _member(variant):
+    return f"variants/{variant.target}/{_LIBRARY[variant.kind]}"
 
 
 def _plain(spec: TensorSpec):
@@ -128,14 +142,14 @@ def _described(variant: Variant):
         "name": variant.name,
         "arena_bytes": int(variant.arena_bytes),
         "steps": [asdict(step) for step in variant.steps],
-    }
+    } | ({"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} if variant.kind != "cpu" else {})
 
 
 def _variant(entry, members, inputs, outputs):
-    folder = f"variants/{entry['target']}"
+    folder, kind = f"variants/{entry['target']}", entry.get("kind", "cpu")
     return Variant(
         target=entry["target"],
-        library=members[f"{folder}/kernels.so"],
+        library=members[f"{folder}/{_LIBRARY[kind]}"],
         weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
         arena_bytes=entry["arena_bytes"],
         steps=tuple(Step(**step) for step in entry["steps"]),
@@ -144,7 +158,15 @@ def _variant(entry, members, inputs, outputs):
         features=frozenset(entry["features"]),
         rank=entry["rank"],
         name=entry["name"],
+        kind=kind,
+        launches=tuple(_launch(launch) for launch in entry.get("launches", ())),
+        source=members.get(f"{folder}/kernels.cu", b"").decode(),
     )
+
+
+def _launch(entry):
+    places = tuple((kind, at) for kind, at in entry["operands"])
+    return Launch(entry["function"], tuple(entry["grid"]), entry["block"], entry["shared"], places)
 
 
 def _npz(arrays):

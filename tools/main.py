@@ -10,6 +10,7 @@ from .inspect import inspect
 from .quantize import quantize
 from .run import run
 from .targets import targets
+from .verify import verify
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +23,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, targets):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, targets, verify):
     main.add_command(command)
 
 compile_model = compile_command

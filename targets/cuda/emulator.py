@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import TargetError
-from .kernel import Kernel
-from .source import DEVICE, emulated_source, named
+from ..variant import Variant
+from .source import DEVICE, emulated_source
 
 FLAGS = ("-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing", "-DOCTET_EMULATE")
 _TEXT = 400
@@ -24,38 +24,47 @@ class EmulationError(RuntimeError):
 
 
 class Emulator:
-    """Kernels of one translation unit. kernels: what `launch` may name. device: folder of the .cuh files."""
+    """text: CUDA C++ of kernels (`source.source`). operands: number of each kernel's arguments. device: folder of the .cuh files."""
 
-    def __init__(self, kernels, device: Path = DEVICE):
-        self.names = named(kernels)
-        self._library = compile_host(emulated_source(self.names), device)
+    def __init__(self, text: str, operands: dict[str, int], device: Path = DEVICE):
+        self._operands = operands
+        self._library = compile_host(emulated_source(text, operands), device)
         self._library.octet_buffer_end.restype = ctypes.c_void_p
         self._library.octet_buffer_end.argtypes = (ctypes.c_size_t,)
         self._library.octet_release.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
+    @classmethod
+    def of_variant(cls, variant: Variant) -> "Emulator":
+        """The kernels of a variant of kind "cuda"."""
+        return cls(variant.source, {launch.function: len(launch.operands) for launch in variant.launches})
+
     def buffer(self, array: np.ndarray) -> "Buffer":
         return Buffer(self._library, array)
 
-    def launch(self, kernel: Kernel, addresses, seed: int = 0) -> None:
-        """addresses: of the operands, in order. Raises EmulationError."""
+    def launch(self, name: str, grid, block: int, shared: int, addresses, seed: int = 0) -> None:
+        """addresses: of the operands, in order. seed: picks the order of threads. Raises EmulationError."""
         values = [ctypes.c_void_p(address) for address in addresses]
-        assert len(values) == kernel.operands, (kernel, len(values))
+        assert len(values) == self._operands[name], (name, len(values))
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         text = ctypes.create_string_buffer(_TEXT)
-        grid, block = (ctypes.c_uint * 3)(*kernel.grid), (ctypes.c_uint * 3)(kernel.block, 1, 1)
-        name = self.names[kernel].encode()
-        if self._library.octet_emulate(name, grid, block, kernel.shared, pointers, ctypes.c_uint64(seed), text, _TEXT):
-            raise EmulationError(f"{kernel.family}: {text.value.decode()}")
+        grid, threads = (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(block, 1, 1)
+        if self._library.octet_emulate(name.encode(), grid, threads, shared, pointers, ctypes.c_uint64(seed), text, _TEXT):
+            raise EmulationError(f"{name}: {text.value.decode()}")
 
-    def run(self, kernel: Kernel, operands, result: np.ndarray, seed: int = 0) -> np.ndarray:
-        """One launch on buffers of their own, each with forbidden memory right behind it. result: what the output buffer holds before; a new array comes back."""
-        buffers = [self.buffer(operand) for operand in (*operands, result)]
-        self.launch(kernel, [buffer.address for buffer in buffers], seed)
-        return buffers[-1].array.copy()
+    def run(self, variant: Variant, inputs: dict, seed: int = 0) -> dict:
+        """One inference of the variant: arrays by input name in, arrays by output name out. Buffers hold rubbish before they are written."""
+        bases = {"weights": self.buffer(variant.weights), "arena": self.buffer(np.full(max(variant.arena_bytes, 1), 0x5A, np.uint8))}
+        given = [self.buffer(inputs[spec.name]) for spec in variant.inputs]
+        made = [self.buffer(np.full(spec.shape, 0x5A, spec.dtype)) for spec in variant.outputs]
+        sides = {"input": given, "output": made}
+        for launch in variant.launches:
+            addresses = [bases[kind].address + at if kind in bases else sides[kind][at].address for kind, at in launch.operands]
+            self.launch(launch.function, launch.grid, launch.block, launch.shared, addresses, seed)
+        return {spec.name: buffer.array.reshape(spec.shape).copy() for spec, buffer in zip(variant.outputs, made, strict=True)}
 
 
 class Buffer:
-    """A copy of an array that ends (to 16 bytes) where memory may no longer be touched."""
+    """A copy of an array that ends (to 16 bytes) where memory may no longer be touched. `array` is valid as long as the buffer lives."""
 
     def __init__(self, library, array: np.ndarray):
         flat = np.ascontiguousarray(array).reshape(-1)
@@ -72,16 +81,21 @@ class Buffer:
 
 def compile_host(text: str, device: Path = DEVICE) -> ctypes.CDLL:
     """A C++ text that includes the device files, as a loaded library. Raises TargetError without a host compiler."""
+    with tempfile.TemporaryDirectory() as folder:
+        return ctypes.CDLL(str(write_library(text, Path(folder) / "kernels.so", device)))  # mapped: the file may go
+
+
+def write_library(text: str, path: Path, device: Path = DEVICE) -> Path:
+    """As `compile_host`, into a file."""
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if not compiler:
         raise TargetError("the CUDA emulator needs a C++20 host compiler and found no g++; install one, or name it in CXX")
-    with tempfile.TemporaryDirectory() as folder:
-        path, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-        path.write_text(text)
-        done = subprocess.run([compiler, *FLAGS, f"-I{device}", str(path), "-o", str(library)], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise TargetError(f"{compiler}: cannot compile the emulator ({_first_error(done.stderr)}); it needs C++20, g++ 12 or newer")
-        return ctypes.CDLL(str(library))
+    source = path.with_suffix(".cpp")
+    source.write_text(text)
+    done = subprocess.run([compiler, *FLAGS, f"-I{device}", str(source), "-o", str(path)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise TargetError(f"{compiler}: cannot compile the emulator ({_first_error(done.stderr)}); it needs C++20, g++ 12 or newer")
+    return path
 
 
 def _first_error(text):

@@ -26,7 +26,7 @@ class Kernel:
         """The `__global__` function of that name; the last operand is the result."""
         names = [f"a{i}" for i in range(self.operands)]
         declared = [f"const void* __restrict__ {n}" for n in names[:-1]] + [f"void* __restrict__ {names[-1]}"]
-        return f'extern "C" __global__ void __launch_bounds__({self.block}) {name}({", ".join(declared)}) {{\n  {self.call}({", ".join(names)});\n}}\n'
+        return f'extern "C" __global__ void __launch_bounds__({self.block}, 1) {name}({", ".join(declared)}) {{\n  {self.call}({", ".join(names)});\n}}\n'
 
 
 def blocks(threads: int, block: int) -> tuple[int, int, int]:

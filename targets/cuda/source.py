@@ -33,11 +33,11 @@ def source(names: dict[Kernel, str]) -> str:
     return "".join(f'#include "{header}"\n' for header in headers) + "using namespace octet;\n\n" + functions
 
 
-def emulated_source(names: dict[Kernel, str]) -> str:
-    """The same for a host compiler, with a table of the kernels behind it."""
-    entries = "".join(f'  {{"{name}", [](void** a) {{ {name}({_arguments(kernel)}); }}}},\n' for kernel, name in names.items())
-    return source(names) + EMULATED.format(entries=entries)
+def emulated_source(text: str, operands: dict[str, int]) -> str:
+    """The kernels of `text` for a host compiler, with a table of them behind it. operands: number per name."""
+    entries = "".join(f'  {{"{name}", [](void** a) {{ {name}({_arguments(count)}); }}, {count}}},\n' for name, count in operands.items())
+    return text + EMULATED.format(entries=entries)
 
 
-def _arguments(kernel):
-    return ", ".join(f"*static_cast<void**>(a[{i}])" for i in range(kernel.operands))
+def _arguments(count):
+    return ", ".join(f"*static_cast<void**>(a[{i}])" for i in range(count))

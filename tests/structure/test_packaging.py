@@ -15,6 +15,11 @@ ROOMS = ("passes", "targets", "tuning", "tools")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
+def sources(room):
+    """Python, and the CUDA C++ that is compiled with the user's kernels."""
+    return [path for pattern in ("*.py", "*.cuh") for path in (ROOT / room).rglob(pattern)]
+
+
 def folders_with_sources():
     found = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     return {"octet"} | {".".join(("octet", *folder.parts)) for folder in found}
@@ -50,7 +55,7 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py"):
         (source / name).write_bytes((ROOT / name).read_bytes())
     for room in ROOMS:
-        for path in (ROOT / room).rglob("*.py"):
+        for path in sources(room):
             copy = source / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
@@ -63,7 +68,7 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_every_module_and_only_octet(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
-    expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")} | {"octet/__init__.py"}
+    expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in sources(room)} | {"octet/__init__.py"}
     assert names == expected
 
 

@@ -16,11 +16,11 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
     """Compiles `main` of a realised, float-fused module. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
     lowered = lower(module, spec, RULES)
     names = named(call.kernel for call in lowered.calls)
-    library, usage = compile_fatbin(source(names), spec.extra["arch"])
+    text = source(names)
+    library, usage = compile_fatbin(text, spec.extra["arch"])
     launches, weights, arena = place(lowered, names)
-    extra = {"usage": usage, "kernels": names}
     return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
-                   "cuda", launches, extra)  # fmt: skip
+                   "cuda", launches, text, {"usage": usage})  # fmt: skip
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", int]:

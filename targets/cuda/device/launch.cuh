@@ -7,6 +7,7 @@ namespace octet {
 struct Entry {
   const char* name;
   void (*run)(void**);
+  unsigned operands;
 };
 
 inline void* buffer_end(size_t bytes) {  // a mapping of whole pages, forbidden pages before and behind; returns the end of the usable part

@@ -1,0 +1,83 @@
+"""The CUDA driver through ctypes: loading it, its errors, its devices. No toolkit, no compiler."""
+
+import ctypes
+import functools
+import os
+from dataclasses import dataclass
+
+from ..errors import OctetError
+
+ARCHITECTURES = (75, 80, 86, 89, 90)  # that targets exist for
+LIBRARY = "libcuda.so.1"  # the environment's OCTET_LIBCUDA names another
+_MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
+
+
+@dataclass(frozen=True)
+class Device:
+    """number: the driver's. arch: compute capability, e.g. 80."""
+
+    number: int
+    name: str
+    arch: int
+    multiprocessors: int
+
+
+class Driver:
+    """The loaded library; every call raises OctetError with the driver's own words."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self._library = library
+        self.call("cuInit", 0)
+
+    def call(self, name: str, *arguments) -> None:
+        status = getattr(self._library, name)(*arguments)
+        if status != 0:
+            text = ctypes.c_char_p()
+            self._library.cuGetErrorString(status, ctypes.byref(text))
+            raise OctetError(f"CUDA: {name} failed ({status}: {(text.value or b'unknown error').decode()}); check the device with nvidia-smi, or load the CPU variant with target=")
+
+    def integer(self, name: str, *arguments) -> int:
+        """A call whose first argument is an int that it sets."""
+        value = ctypes.c_int()
+        self.call(name, ctypes.byref(value), *arguments)
+        return value.value
+
+    def handle(self, name: str, *arguments) -> ctypes.c_void_p:
+        """A call whose first argument is a handle that it sets."""
+        value = ctypes.c_void_p()
+        self.call(name, ctypes.byref(value), *arguments)
+        return value
+
+    def devices(self) -> tuple[Device, ...]:
+        found = []
+        for number in range(self.integer("cuDeviceGetCount")):
+            device, text = self.integer("cuDeviceGet", number), ctypes.create_string_buffer(256)
+            self.call("cuDeviceGetName", text, 256, device)
+            major, minor, count = (self.integer("cuDeviceGetAttribute", attribute, device) for attribute in (_MAJOR, _MINOR, _MULTIPROCESSORS))
+            found.append(Device(number, text.value.decode(), 10 * major + minor, count))
+        return tuple(found)
+
+
+@functools.cache
+def driver() -> Driver | None:
+    """The driver, or None where there is none (or it refuses to start)."""
+    try:
+        return Driver(ctypes.CDLL(os.environ.get("OCTET_LIBCUDA", LIBRARY)))
+    except (OSError, OctetError):
+        return None
+
+
+@functools.cache
+def device() -> Device | None:
+    """The device that sessions run on, or None: the first that CUDA_VISIBLE_DEVICES leaves."""
+    found = driver()
+    devices = found.devices() if found is not None else ()
+    return devices[0] if devices else None
+
+
+def features() -> frozenset[str]:
+    """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its PTX."""
+    found = device()
+    if found is None:
+        return frozenset()
+    return frozenset(f"cuda_sm{arch}" for arch in ARCHITECTURES if arch <= found.arch)

@@ -1,0 +1,69 @@
+"""A session on a CUDA device. Needs the driver only: no toolkit, no TVM."""
+
+import threading
+
+import numpy as np
+
+from .. import detect
+from ..errors import OctetError, PackageError
+from ..runtime import Session
+from ..variant import Variant
+from .driver import device
+from .loaded import Loaded
+
+
+class CudaSession(Session):
+    """Runs one variant of kind "cuda" on the first visible device. As `Session`; threads are of no use to it.
+
+    device: what it runs on (number, name, arch)."""
+
+    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False):
+        absent = detect.missing(variant.features)
+        if absent:
+            found = device()
+            here = f"this machine's {found.name} is sm_{found.arch}" if found is not None else "this machine has no CUDA device or no driver"
+            raise PackageError(f"target {variant.target}: {here}; load another variant of the package, or compile for one of `octet targets`")
+        if threads is not None and threads < 1:
+            raise OctetError(f"threads is {threads}; it must be 1 or more")
+        self.target, self.steps, self.threads = variant.target, tuple(variant.steps), 1
+        self.inputs, self.outputs = tuple(variant.inputs), tuple(variant.outputs)
+        self.device = device()
+        self._names = frozenset(spec.name for spec in self.inputs)
+        self._lock = threading.Lock()
+        self._reuse_outputs = reuse_outputs
+        self._loaded = Loaded(variant)
+        self._staging = self._loaded.inputs
+        self._results = {spec.name: array for spec, array in zip(self.outputs, self._loaded.outputs, strict=True)}
+
+    def run(self, inputs: dict) -> dict:
+        arrays = self._checked(inputs)
+        with self._lock:
+            self._stage(arrays)
+            self._loaded.run()
+            return self._results if self._reuse_outputs else {name: array.copy() for name, array in self._results.items()}
+
+    def profile(self, inputs: dict, repeat: int = 20) -> list:
+        """Seconds of every kernel on the device, the median over `repeat` passes."""
+        arrays = self._checked(inputs)
+        with self._lock:
+            self._stage(arrays)
+            seconds = np.array([self._loaded.step_seconds() for _ in range(repeat + 1)])
+        return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))
+
+    def device_seconds(self, inputs: dict, repeat: int = 20) -> float:
+        """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes."""
+        arrays = self._checked(inputs)
+        with self._lock:
+            self._stage(arrays)
+            self._loaded.run()
+            return self._loaded.run_resident(repeat) / repeat
+
+    def close(self) -> None:
+        """Gives the device's memory back; the session can no longer run."""
+        with self._lock:
+            self._loaded.close()
+
+    def _stage(self, arrays):
+        self._loaded.enter()  # a session may be called from any thread
+        for array, staging in zip(arrays, self._staging, strict=True):
+            staging[...] = array

@@ -1,0 +1,92 @@
+"""Runs integer graphs through the CUDA lowering and the emulator, against the referee."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+
+from octet.passes.lower.cuda.lowering import Lowered, lower
+from octet.passes.lower.cuda.rules import RULES
+from octet.passes.realize import reference
+from octet.targets.cuda.emulator import Emulator
+from octet.targets.cuda.source import DEVICE, named, source
+from octet.targets.registry import find
+
+SM80, SM75 = find("cuda-sm80"), find("cuda-sm75")
+
+
+def function(emit, **inputs):
+    """A module whose `main` has the inputs (name: array) and returns what emit(builder, variables by name) returns."""
+    builder = relax.BlockBuilder()
+    params = [relax.Var(name, relax.TensorType(array.shape, str(array.dtype))) for name, array in inputs.items()]
+    with builder.function("main", params):
+        with builder.dataflow():
+            results = emit(builder, *params)
+            results = results if isinstance(results, list) else [results]
+            outputs = [builder.emit_output(result) for result in results]
+        builder.emit_func_output(relax.Tuple(outputs))
+    return builder.get()
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A lowered module; `names` and `text` are those of all modules that were lowered with it."""
+
+    lowered: Lowered
+    names: dict
+    text: str
+
+    @property
+    def steps(self):
+        return [call.step for call in self.lowered.calls]
+
+    def run(self, emulated, inputs, seed):
+        """Every storage in a buffer of its own, with forbidden memory right behind it."""
+        buffers = {}
+        for call in self.lowered.calls:
+            for storage in call.operands:
+                if storage not in buffers:
+                    buffers[storage] = emulated.buffer(_content(storage, list(inputs.values())))
+            kernel = call.kernel
+            emulated.launch(self.names[kernel], kernel.grid, kernel.block, kernel.shared, [buffers[storage].address for storage in call.operands], seed)
+        return [buffers[storage].array.copy() for storage in self.lowered.outputs]
+
+
+def _content(storage, inputs):
+    if storage.kind == "buffer":
+        return np.full(storage.bytes, 0x5A, np.uint8)
+    return storage.array if storage.kind == "constant" else inputs[storage.number]
+
+
+def nets(modules, spec=SM80):
+    """One Net per module; all share one source, so that the emulator is compiled once."""
+    lowered = [lower(module, spec, RULES) for module in modules]
+    names = named(call.kernel for one in lowered for call in one.calls)
+    return [Net(one, names, source(names)) for one in lowered]
+
+
+def emulator(made, device=DEVICE):
+    return Emulator(made[0].text, {name: kernel.operands for kernel, name in made[0].names.items()}, device)
+
+
+def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3)):
+    """[(seed, number of the output, how many elements differ)]; empty if every byte is the referee's in every order of threads."""
+    wanted = reference.run(module, inputs)
+    found = []
+    for seed in seeds:
+        for i, (got, want) in enumerate(zip(net.run(emulated, inputs, seed), wanted, strict=True)):
+            want = np.ascontiguousarray(want).reshape(-1)
+            got = got.view(want.dtype)[: want.size]
+            if got.tobytes() != want.tobytes():
+                found.append((seed, i, int((got != want).sum())))
+    return found
+
+
+def codes(rng, *shape):
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def constant(array):
+    return relax.const(array)
+
+

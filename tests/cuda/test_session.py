@@ -1,0 +1,99 @@
+"""A package with a CUDA and a CPU variant on a machine with a driver: an emulated one, which runs the real kernels."""
+
+import numpy as np
+import pytest
+
+from octet.passes.lower.build import build_variant
+from octet.passes.realize import reference
+from octet.targets import detect
+from octet.targets.cuda.emulator import write_library
+from octet.targets.cuda.source import emulated_source
+from octet.targets.errors import PackageError
+from octet.targets.package import Package, load, read_package
+from octet.targets.registry import find
+from octet.targets.variant import TensorSpec
+
+INPUTS, OUTPUTS = (TensorSpec("x", (2, 3, 12, 11), "float32"),), (TensorSpec("y", (2, 9), "float32"),)
+RUN = """
+import numpy as np, octet, sys
+from octet.targets import detect
+session = octet.load(sys.argv[1] if len(sys.argv) > 1 else {path!r}, target={target!r})
+feed = dict(np.load({data!r}))
+y = feed.pop("y")
+first, second = session.run(feed), session.run(feed)
+assert first["y"].tobytes() == second["y"].tobytes() == y.tobytes(), "wrong result"
+steps = session.profile(feed, repeat=2)
+assert len(steps) == len(session.steps) and all(seconds >= 0 for _, seconds in steps)
+print(session.target, [s.name for s in detect.runnable() if s.kind == "cuda"], detect.native().kind, [m for m in ("tvm", "tvm_ffi") if m in sys.modules])
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(network, nvcc, here, tmp_path_factory):
+    """(path of the package, path of the driver, path of inputs and the expected output)."""
+    folder = tmp_path_factory.mktemp("cuda")
+    made = [build_variant(network, spec, INPUTS, OUTPUTS, "net") for spec in (find("cuda-sm80"), detect.native())]
+    Package(tuple(made), {}).save(folder / "net.octet")
+    text = emulated_source(made[0].source, {launch.function: len(launch.operands) for launch in made[0].launches})
+    write_library(text + (here / "fake_driver.cpp").read_text(), folder / "libcuda.so")
+    x = np.random.default_rng(1).standard_normal((2, 3, 12, 11)).astype(np.float32)
+    np.savez(folder / "data.npz", x=x, y=reference.run(network, {"x": x})[0])
+    return folder / "net.octet", folder / "libcuda.so", folder / "data.npz"
+
+
+def code(machine, target=None):
+    return RUN.format(path=str(machine[0]), data=str(machine[2]), target=target)
+
+
+def test_a_device_takes_the_gpu_variant(machine, python):
+    said = python(code(machine), OCTET_LIBCUDA=str(machine[1]))
+    assert said == "cuda-sm80 ['cuda-sm80', 'cuda-sm75'] cpu []"
+
+
+def test_a_newer_device_takes_it_too(machine, python):
+    assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="120").startswith("cuda-sm80")
+
+
+def test_an_older_device_or_no_driver_takes_the_cpu(machine, python):
+    native = detect.native().name
+    assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75").startswith(f"{native} ['cuda-sm75']")
+    assert python(code(machine), OCTET_LIBCUDA="/nowhere/libcuda.so").startswith(f"{native} []")
+    assert python(code(machine, native), OCTET_LIBCUDA=str(machine[1])).startswith(native)
+
+
+def test_a_driver_that_refuses_leaves_the_cpu_with_a_warning(machine, python, tmp_path):
+    import dataclasses
+
+    package = read_package(machine[0])
+    broken = dataclasses.replace(package.variants[0], library=b"no code at all")
+    Package((broken, package.variants[1]), {}).save(tmp_path / "broken.octet")
+    warned = "import warnings; warnings.simplefilter('error')\n" + code((tmp_path / "broken.octet", *machine[1:]))
+    said = python("import warnings; warnings.simplefilter('ignore')\n" + code((tmp_path / "broken.octet", *machine[1:])), OCTET_LIBCUDA=str(machine[1]))
+    assert said.startswith(detect.native().name)
+    with pytest.raises(AssertionError, match="cuda-sm80 is left out: CUDA: cuModuleLoadData failed"):
+        python(warned, OCTET_LIBCUDA=str(machine[1]))
+
+
+def test_package_keeps_the_variant(machine):
+    variant = read_package(machine[0]).variants[0]
+    assert variant.kind == "cuda" and len(variant.launches) == len(variant.steps) and "conv_mma<" in variant.source
+
+
+def test_the_variant_by_name_without_a_device(machine, monkeypatch):
+    if not detect.missing(find("cuda-sm80").features):
+        pytest.skip("this machine has such a device")
+    with pytest.raises(PackageError, match="cuda-sm80 needs cuda_sm80"):
+        load(machine[0], target="cuda-sm80")
+
+
+def test_threads_may_share_a_session(machine, python):
+    text = """
+import numpy as np, octet
+from concurrent.futures import ThreadPoolExecutor
+session = octet.load({path!r})
+feed = dict(np.load({data!r})); y = feed.pop("y")
+with ThreadPoolExecutor(4) as pool:
+    assert all(r["y"].tobytes() == y.tobytes() for r in pool.map(lambda _: session.run(feed), range(12)))
+session.close(); print("done", session.target)
+""".format(path=str(machine[0]), data=str(machine[2]))
+    assert python(text, OCTET_LIBCUDA=str(machine[1])) == "done cuda-sm80"
