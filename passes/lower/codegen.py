@@ -48,10 +48,15 @@ def _pipeline():
         for fallback, chosen in kinds.items():
             if chosen:
                 lowered = (whole if fallback else short)(tvm.IRModule(chosen, attrs=mod.attrs))
-                functions |= dict(lowered.functions_items())
+                functions |= {var: _no_entry(func) for var, func in lowered.functions_items()}
         return _bind_device(calls(tvm.IRModule(functions, attrs=mod.attrs)))
 
     return by_kind, finalize_host, finalize_device
+
+
+def _no_entry(func):
+    """TVM marks the only function of a module as its entry; alone among the fallbacks a private kernel is none."""
+    return func if _attribute(func, "global_symbol") is not None else func.without_attr("tirx.is_entry_func")
 
 
 def _attribute(func, key):
