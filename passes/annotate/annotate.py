@@ -33,11 +33,11 @@ class Annotate:
 
 
 def specs(decided: Plan, recipe: Recipe) -> dict:
-    """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the plan reads."""
+    """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the plan reads, and its sums."""
     graph = decided.graph
     position = {param: i - len(graph.params) for i, param in enumerate(graph.params)}
     position |= {node.var: node.index for node in graph.nodes}
-    tensors = sorted({x for group in decided.groups for x in group.data}, key=position.__getitem__)
+    tensors = sorted({x for group in decided.groups for x in group.data} | decided.sums, key=position.__getitem__)
     edge = {tensor: i for i, tensor in enumerate(tensors)}
     root = _sharing(decided, edge)
     moved = {group.result for group in decided.groups if group.moves}

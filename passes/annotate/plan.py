@@ -42,11 +42,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Plan:
-    """groups: those that become int8, in order of their results. decisions: one per operator, in program order."""
+    """groups: those that become int8, in order of their results. decisions: one per operator, in program order.
+    sums: int8 results that a float operator reads."""
 
     graph: Graph
     groups: tuple[Group, ...]
     decisions: tuple[Decision, ...]
+    sums: frozenset = frozenset()
 
 
 def plan(mod, recipe: Recipe) -> Plan:
@@ -61,11 +63,12 @@ def plan(mod, recipe: Recipe) -> Plan:
         reasons.update({group.anchor: _FLOAT_ATTENTION for group in groups if group.symmetric})
         groups = [group for group in groups if not group.symmetric]
     supplied = _supply(graph, groups)
-    chosen = _demand(supplied, reasons, _sums(graph, supplied) if recipe.residuals == "int8" else set())
+    sums = _sums(graph, supplied) if recipe.residuals == "int8" else frozenset()
+    chosen = _demand(supplied, reasons, set(sums))
     for group in groups:
         if group not in supplied:
             reasons.update({node: _SUPPLIED for node in group.members})
-    return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons))
+    return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), sums)
 
 
 def _match(graph, excluded):
@@ -107,7 +110,7 @@ def _supply(graph, groups):
 def _sums(graph, supplied):
     """Sums of two computed tensors that a layer normalisation reads: residual adds, which the paper quantises."""
     sums = {group.result for group in supplied if group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)}
-    return {var for var in sums if any(user.op == "relax.nn.layer_norm" for user in graph.users.get(var, ()))}
+    return frozenset(var for var in sums if any(user.op == "relax.nn.layer_norm" for user in graph.users.get(var, ())))
 
 
 def _demand(supplied, reasons, wanted):
