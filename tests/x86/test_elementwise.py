@@ -1,0 +1,63 @@
+"""octet.add, octet.mul, octet.requantize, octet.table and the float elementwise operators through lowering, against the referee."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from octet.passes import ops
+from octet.passes import unary as kinds
+from octet.targets import float_math
+from tvm import relax
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rule_harness import check, dequantize, quantize  # noqa: E402
+
+ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
+MUL = {"a_zero_point": 3, "b_zero_point": -4, "multiplier": 0.02, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
+SHAPES = [((1, 37, 5, 6), (1, 37, 5, 6)), ((2, 37, 5, 6), (2, 37, 1, 1)), ((2, 130, 3, 4), (1, 130, 1, 1)), ((2, 1, 5, 6), (2, 37, 5, 6)),
+          ((3, 1000), (1, 1000)), ((2, 5, 33), (2, 1, 33)), ((33,), (2, 5, 33)), ((2, 37, 1, 1), (1, 37, 3, 3)), ((1, 3, 4, 4), (4,))]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, attrs", [("octet.add", ADD), ("octet.mul", MUL)])
+@pytest.mark.parametrize("a, b", SHAPES)
+def test_integer_binary(name, attrs, a, b):
+    check({"x": a, "y": b}, lambda builder, x, y: dequantize(builder, builder.emit(ops.call(name, [quantize(builder, x), quantize(builder, y, zero_point=-4)], **attrs))))
+
+
+def test_integer_constant_operand_on_either_side():
+    constant = relax.const((np.arange(37).reshape(1, 37, 1, 1) - 20).astype("int8"))
+    for order in (1, -1):
+        check({"x": (2, 37, 3, 3)}, lambda b, x: dequantize(b, b.emit(ops.call("octet.add", [quantize(b, x), constant][::order], **ADD))))  # noqa: B023
+
+
+@pytest.mark.parametrize("target", ["amx", "avx512vnni"])
+@pytest.mark.parametrize("shape", [(2, 37, 5, 6), (3, 1000), (1, 3, 5, 5)])
+def test_table_and_requantize(shape, target):
+    table = relax.const(np.random.default_rng(0).permutation(256).astype("uint8").view("int8"))
+    attrs = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
+    check({"x": shape}, lambda b, x: dequantize(b, b.emit(ops.call("octet.requantize", [b.emit(ops.call("octet.table", [quantize(b, x), table]))], **attrs))), target=target)
+
+
+def test_table_per_channel():
+    table = relax.const(np.random.default_rng(0).integers(-128, 128, (37, 256)).astype("int8"))
+    check({"x": (2, 37, 5, 6)}, lambda b, x: dequantize(b, b.emit(ops.call("octet.table", [quantize(b, x), table]))))
+
+
+@pytest.mark.parametrize("kind", sorted(kinds.KINDS))
+def test_scalar_functions(kind):
+    """Exact where a fixed sequence defines the function; else within 2e-6 of the value computed in float64."""
+    values = {"alpha": 0.3, "beta": 0.4, "gamma": 1.2, "exponent": 2.0}
+    parameters = {name: values[name] for name in kinds.PARAMETERS.get(kind, ())}
+    check({"x": (2, 37, 5, 6)}, lambda b, x: ops.call("octet.unary", [x], kind=kind, **parameters), tolerance=0.0 if kind in float_math.FUNCTIONS else 2e-6)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "maximum", "minimum"])
+def test_float_binary(name):
+    function = getattr(relax.op, name)
+    check({"x": (2, 37, 3, 4), "y": (2, 37, 1, 1)}, lambda b, x, y: [function(y, x), b.emit(function(x, y)), b.emit(function(x, relax.const(2.5, "float32")))])
+
+
+def test_clip_relu_prelu():
+    slope = relax.const(np.random.default_rng(0).random(37, "float32"))
+    check({"x": (2, 37, 3, 4)}, lambda b, x: [relax.op.clip(x, -0.5, 1.5), b.emit(relax.op.nn.relu(x)), b.emit(relax.op.nn.prelu(x, slope, axis=1)), b.emit(relax.op.nn.leakyrelu(x, 0.1))])

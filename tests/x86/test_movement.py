@@ -1,0 +1,64 @@
+"""Concat, split, slices, padding, resize, reshape and transposes through lowering, int8 and float32, against the referee."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from octet.passes import ops
+from tvm import relax
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rule_harness import check, dequantize, quantize  # noqa: E402
+
+R = relax.op
+
+
+def _both(shapes, move):
+    """move(builder, *tensors) on float32 and on int8 tensors."""
+    check(shapes, lambda b, *xs: move(b, *xs))
+    check(shapes, lambda b, *xs: dequantize(b, b.emit(move(b, *(quantize(b, x) for x in xs)))))
+
+
+@pytest.mark.parametrize("a, b, axis", [((2, 17, 5, 6), (2, 1, 5, 6), 1), ((2, 64, 3, 3), (2, 128, 3, 3), 1), ((1, 1, 4, 4), (1, 2, 4, 4), 1), ((2, 17, 5, 6), (2, 17, 3, 6), 2),
+                                        ((2, 3, 5, 6), (2, 3, 5, 1), 3), ((2, 17, 5, 6), (1, 17, 5, 6), 0), ((3, 20), (3, 7), 1), ((2, 5, 20), (2, 6, 20), 1)])  # fmt: skip
+def test_concat(a, b, axis):
+    _both({"x": a, "y": b}, lambda builder, x, y: R.concat([x, y, x], axis))
+
+
+MOVES = {
+    "slice of channels and rows": lambda b, x: R.strided_slice(x, [1, 2], [1, 2], [3, 6]),
+    "slice with steps": lambda b, x: R.strided_slice(x, [2, 3], [0, 1], [6, 6], [2, 2]),
+    "pad": lambda b, x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 3, 0], "constant", 2),
+    "reflect": lambda b, x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 3, 0], "reflect"),
+    "flip": lambda b, x: R.flip(x, 2),
+    "interleave": lambda b, x: ops.call("octet.interleave", [x], strides=[2, 3], fill=0),
+    "nearest": lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
+    "nchw to nhwc": lambda b, x: R.permute_dims(x, [0, 2, 3, 1]),
+    "nhwc to nchw": lambda b, x: R.permute_dims(x, [0, 3, 1, 2]),
+    "join columns": lambda b, x: R.reshape(b.emit(R.flip(x, 2)), [x.ty.shape.values[0], x.ty.shape.values[1], 1, -1]),
+    "flatten": lambda b, x: R.reshape(b.emit(R.flip(x, 2)), [x.ty.shape.values[0], -1]),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("shape", [(2, 37, 7, 9), (1, 3, 6, 6)])
+def test_images(name, shape):
+    _both({"x": shape}, MOVES[name])
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "asymmetric", "align_corners"])
+def test_linear_resize(mode):
+    check({"x": (2, 37, 7, 9)}, lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="linear", coordinate_transformation_mode=mode))
+
+
+def test_rows():
+    _both({"x": (2, 7, 50)}, lambda b, x: R.strided_slice(x, [1, 2], [1, 5], [6, 25]))
+    _both({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1]))
+
+
+def test_split():
+    def parts(b, x):
+        split = b.emit(R.split(quantize(b, x), [10, 27], 1))
+        return [dequantize(b, b.emit(relax.TupleGetItem(split, i))) for i in range(3)]
+
+    check({"x": (2, 50, 4, 4)}, parts)
