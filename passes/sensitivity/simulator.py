@@ -5,49 +5,22 @@ float) can be measured in the time in which one would compile. What it computes 
 where a float32 sum rounds across a rounding border."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import tvm
-from tvm_ffi import structural_hash
-from tvm import relax
 
-from octet.targets import detect
-from octet.targets.runtime import Session, run_samples
-from octet.targets.variant import TensorSpec, Variant
+from octet.targets.runtime import run_samples
+from octet.targets.variant import TensorSpec
 from octet.targets.x86.fake_quantize import HIGH, LOW, SCALE, SWITCH
 
 from ..calibrate.qparams import LIMITS
-from ..lower.build import compile_library, emit_library, schedule
-from ..lower.lowering import lower
-from ..lower.program import ALIASES, linearize
-from ..lower.rules import RULES
 from ..ops import is_op
 from ..realize.fuse_float import FuseFloat
 from .configuration import FLOAT, Configuration
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
+from .libraries import Libraries
 from .weights import layers_of, with_weights
 
 _LAYERS = ("octet.conv2d", "octet.dense")
-
-
-@dataclass(frozen=True)
-class _Built:
-    program: object
-    module: tvm.IRModule
-
-
-class Libraries:
-    """Machine code by what it was made of: networks that differ only in constants share it."""
-
-    def __init__(self):
-        self._of = {}
-
-    def get(self, module, spec) -> bytes:
-        key = structural_hash(module)
-        if key not in self._of:
-            self._of[key] = compile_library(module, spec)
-        return self._of[key]
 
 
 class Simulator:
@@ -57,23 +30,20 @@ class Simulator:
     def __init__(self, model, operands, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]], *, taps: tuple[str, ...] = (),
                  threads: int | None = None, libraries: Libraries | None = None):  # fmt: skip
         self.model, self.taps, self.operands = model, taps, sorted_operands(operands)
-        self._spec = detect.native()
         self._insert = InsertSwitches(self.operands, taps)
-        self._layers = layers_of(model.module)
-        plain = self._built(model.module)
+        self._libraries = libraries if libraries is not None else Libraries()
         outputs = [TensorSpec(s.name, s.shape, s.dtype) for s in model.outputs] + _tap_specs(model.module, taps)
-        library = (libraries or Libraries()).get(emit_library(plain.module, plain.program, model.inputs, tuple(outputs)), self._spec)
-        variant = Variant(self._spec.name, library, plain.program.weights, plain.program.arena_bytes, (), model.inputs, tuple(outputs), self._spec.features)
-        self._session = Session.from_variant(variant, threads=threads, reuse_outputs=bool(taps))
-        self._places, self._switches = self._locate(plain)
-        self._float = plain.program.weights
+        fused, program, library = self._libraries.build(FuseFloat()(self._insert(model.module)), model.inputs, tuple(outputs))
+        self._session = self._libraries.session(library, program, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps))
+        self._places, self._switches = self._locate(fused, program)
+        self._float = program.weights
         self.use(quantized)
 
     def use(self, quantized) -> None:
         """Other values for the int8 weights and their biases."""
-        built = self._built(with_weights(self.model.module, quantized))
-        assert built.program.weights.size == self._float.size, "weights moved: their kernels depend on values"
-        self._quantized = built.program.weights
+        program = self._libraries.program(FuseFloat()(self._insert(with_weights(self.model.module, quantized))))
+        assert program.weights.size == self._float.size, "weights moved: their kernels depend on values"
+        self._quantized = program.weights
         self.configure(FLOAT)
 
     def configure(self, configuration: Configuration) -> None:
@@ -103,27 +73,19 @@ class Simulator:
         names = [spec.name for spec in self._session.outputs][-len(self.taps) :]
         return {tap: found[name] for tap, name in zip(self.taps, names)}
 
-    def _built(self, module):
-        fused = FuseFloat()(self._insert(module))
-        self._fused = fused
-        lowered, _ = lower(fused, self._spec, RULES)
-        legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
-        return _Built(linearize(legal, share=False), legal)
-
-    def _locate(self, built):
+    def _locate(self, fused, program):
         """({layer: byte ranges of its constants}, {operand: offset of its switch})."""
-        starts = sorted({p.offset for c in built.program.calls for p in c.operands if p.kind == "weights"} | {built.program.weights.size})
+        starts = sorted({p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weights.size})
         after = dict(zip(starts, starts[1:]))
-        bindings = [b.value for b in self._fused["main"].body.blocks[0].bindings]
-        fused = [value for value in bindings if is_op(value, *_LAYERS)]
-        calls = [c for c in built.program.calls if c.step.operator in _LAYERS]
-        assert len(fused) == len(calls), "a layer has no kernel of its own"
-        places, free = {}, dict(self._layers)
-        for value, kernel in zip(fused, calls):
+        layers = [b.value for b in fused["main"].body.blocks[0].bindings if is_op(b.value, *_LAYERS)]
+        calls = [c for c in program.calls if c.step.operator in _LAYERS]
+        assert len(layers) == len(calls), "a layer has no kernel of its own"
+        places, free = {}, layers_of(self.model.module)
+        for value, kernel in zip(layers, calls):
             layer = next(index for index, found in free.items() if found.is_weight(value.args[1].value.numpy()))
             del free[layer]
             places[layer] = [(p.offset, after[p.offset]) for p in kernel.operands if p.kind == "weights"]
-        switches = [c.operands[1].offset for c in built.program.calls if c.step.operator == "octet.fake_quantize"]
+        switches = [c.operands[1].offset for c in program.calls if c.step.operator == "octet.fake_quantize"]
         return places, dict(zip(self.operands, switches))
 
 

@@ -52,10 +52,10 @@ def layers_of(mod: IRModule) -> dict[int, Layer]:
     return found
 
 
-def fake_quantized(layer: Layer, axis: int, data_scale: float) -> np.ndarray:
-    """The layer's weights through int8 and back; axis: -1 for one scale."""
+def quantized_layer(layer: Layer, axis: int, data_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """(int8 weights, scales), as the hub has them; axis: -1 for one scale."""
     scales = weight_scales(layer.weight, axis, data_scale, layer.bias)
-    return dequantized(quantize_weight(layer.weight, scales, axis), scales, axis)
+    return quantize_weight(layer.weight, scales, axis), scales
 
 
 def dequantized(q: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
@@ -76,7 +76,7 @@ def with_weights(mod: IRModule, values: Mapping[int, tuple[np.ndarray, np.ndarra
     return replace_constants(mod, constants)
 
 
-def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], np.ndarray]) -> IRModule:
+def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], np.ndarray], dtype=np.float32) -> IRModule:
     """The network with other values for constant operands: {(index of the binding, position among its arguments): array of as many elements}.
     Position None stands for the only constant of a binding."""
     main = mod["main"]
@@ -85,7 +85,7 @@ def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], 
     for index, binding in enumerate(main.body.blocks[0].bindings):
         if index in changed:
             value = binding.value
-            args = [_replaced(arg, constants.get((index, i), constants.get((index, None)))) for i, arg in enumerate(value.args)]
+            args = [_replaced(arg, constants.get((index, i), constants.get((index, None))), dtype) for i, arg in enumerate(value.args)]
             binding = relax.VarBinding(binding.var, relax.Call(value.op, args, value.attrs, value.ty_args, ret_ty=value.ty))
         bindings.append(binding)
     body = relax.SeqExpr([relax.DataflowBlock(bindings)], main.body.body)
@@ -94,7 +94,7 @@ def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], 
     return replaced
 
 
-def _replaced(arg, new):
+def _replaced(arg, new, dtype):
     if new is None or not is_constant(arg) or not isinstance(arg.ty, relax.TensorType):
         return arg
-    return relax.const(np.ascontiguousarray(new, np.float32).reshape(array_of(arg).shape))
+    return relax.const(np.ascontiguousarray(new, dtype).reshape(array_of(arg).shape))

@@ -1,0 +1,26 @@
+"""layer(x) -> layer(x) + 0 where a convolution or linear layer has no bias: a place for corrections, free once it is fused.
+
+Runs on the canonical fp32 graph."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import IRModule, relax
+
+from ..canonicalize.graph import rewrite, shape_of
+from ..sensitivity.weights import layers_of
+
+
+@dataclass(frozen=True)
+class AddBiases:
+    def __call__(self, mod: IRModule) -> IRModule:
+        bare = {layer.name for layer in layers_of(mod).values() if layer.bias is None}
+
+        def add_bias(graph, value, var):
+            if var.name not in bare:
+                return None
+            out = shape_of(var)
+            shape = (1, out[1], 1, 1) if len(out) == 4 and value.op.name == "relax.nn.conv2d" else (out[-1],)
+            return relax.op.add(graph.emit(value, like=var), relax.const(np.zeros(shape, np.float32)))
+
+        return rewrite(mod, add_bias) if bare else mod

@@ -1,0 +1,42 @@
+"""Layers as matrix products: weights as [groups, K, outputs per group], and rows [R, groups, K] of their inputs at sampled places."""
+
+import numpy as np
+
+
+def as_matrix(weight: np.ndarray, groups: int) -> np.ndarray:
+    """OIHW -> [G, K, O / G]; [K, N] -> [1, K, N]."""
+    if weight.ndim == 2:
+        return weight[None]
+    return np.ascontiguousarray(weight.reshape(groups, weight.shape[0] // groups, -1).transpose(0, 2, 1))
+
+
+def from_matrix(matrix: np.ndarray, shape) -> np.ndarray:
+    """The inverse of `as_matrix`."""
+    if len(shape) == 2:
+        return matrix.reshape(shape)
+    return np.ascontiguousarray(matrix.transpose(0, 2, 1)).reshape(shape)
+
+
+def places(shape, count: int, attrs: dict | None, kernel, rng) -> np.ndarray:
+    """int [count', 3]: (image, row, column) of outputs of a convolution; [count', 1] of rows of a linear layer. attrs: of the convolution."""
+    if attrs is None:
+        return rng.choice(int(np.prod(shape[:-1])), min(count, int(np.prod(shape[:-1]))), replace=False)[:, None]
+    top, left, bottom, right = attrs["padding"]
+    (sh, sw), (dh, dw) = attrs["strides"], attrs["dilation"]
+    height = (shape[2] + top + bottom - dh * (kernel[0] - 1) - 1) // sh + 1
+    width = (shape[3] + left + right - dw * (kernel[1] - 1) - 1) // sw + 1
+    chosen = rng.choice(shape[0] * height * width, min(count, shape[0] * height * width), replace=False)
+    return np.stack([chosen // (height * width), chosen // width % height, chosen % width], 1)
+
+
+def rows_at(value: np.ndarray, where: np.ndarray, attrs: dict | None, kernel, groups: int) -> np.ndarray:
+    """float32 [R, G, K]."""
+    if attrs is None:
+        return value.reshape(-1, 1, value.shape[-1])[where[:, 0]].astype(np.float32)
+    top, left, bottom, right = attrs["padding"]
+    (sh, sw), (dh, dw) = attrs["strides"], attrs["dilation"]
+    padded = np.pad(value, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    y = where[:, 1, None] * sh + np.arange(kernel[0]) * dh
+    x = where[:, 2, None] * sw + np.arange(kernel[1]) * dw
+    patches = padded[where[:, 0, None, None], :, y[:, :, None], x[:, None, :]]  # [R, kh, kw, C]
+    return np.ascontiguousarray(patches.transpose(0, 3, 1, 2)).reshape(len(where), groups, -1)

@@ -1,0 +1,51 @@
+"""t -> t * f on a stream: makers and offsets * f, readers / f. All factors are powers of two, so not one bit of the fp32 result changes
+(short of overflow). Runs on the canonical fp32 graph."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from tvm import IRModule
+
+from ..annotate.graph import Graph, array_of
+from ..sensitivity.weights import replace_constants
+from .streams import Stream
+
+LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
+
+
+def power_of_two(factors: np.ndarray) -> np.ndarray:
+    """float32: the nearest powers of two (in the exponent), their product near 1; what is not positive and finite becomes 1."""
+    factors = np.asarray(factors, np.float64)
+    usable = np.isfinite(factors) & (factors > 0)
+    exponents = np.log2(np.where(usable, factors, 1.0))
+    centred = exponents - (np.median(exponents[usable]) if usable.any() else 0.0)
+    return np.exp2(np.clip(np.rint(np.where(usable, centred, 0.0)), -LIMIT, LIMIT)).astype(np.float32)
+
+
+def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> IRModule:
+    """factors: float32 [channels] by stream."""
+    nodes = Graph(mod).nodes
+    constants: dict[tuple[int, int], np.ndarray] = {}
+    for stream, factor in factors:
+        for site in (*stream.makers, *stream.offsets):
+            _multiply(constants, nodes, site, factor)
+        for site in stream.readers:
+            _multiply(constants, nodes, site, 1 / factor)
+    return replace_constants(mod, constants)
+
+
+def _multiply(constants: Mapping, nodes, site, factor):
+    key = (site.index, site.position)
+    value = constants[key] if key in constants else array_of(nodes[site.index].value.args[site.position])
+    shape = [1] * value.ndim
+    shape[site.axis] = -1
+    constants[key] = value * factor.reshape(shape).astype(np.float32)
+
+
+def magnitudes(mod: IRModule, sites, channels: int) -> np.ndarray:
+    """Largest magnitude per channel over some constants, float64 [channels]."""
+    nodes, largest = Graph(mod).nodes, np.zeros(channels)
+    for site in sites:
+        value = np.abs(array_of(nodes[site.index].value.args[site.position]).astype(np.float64))
+        largest = np.maximum(largest, value.max(axis=tuple(i for i in range(value.ndim) if i != site.axis)))
+    return largest

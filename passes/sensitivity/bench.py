@@ -1,0 +1,213 @@
+"""Where designs are measured: one network, its samples (a part held out), and everything that was built for it, kept for the next design."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..annotate import Annotate, Recipe
+from ..annotate.plan import Plan
+from ..calibrate.quantize import Quantized, hub_of
+from ..calibrate.statistics import Statistics
+from ..repair.add_biases import AddBiases
+from ..repair.correct_biases import CorrectBiases
+from ..repair.equalize_channels import EqualizeChannels
+from ..repair.migrate_scales import MigrateScales
+from ..repair.round_weights import RoundWeights
+from ..repair.streams import streams_of
+from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
+from .design import Design
+from .learn import Learnt, learn
+from .libraries import Libraries
+from .observe import statistics_of
+from .simulator import Simulator
+from .taps import channel_maxima
+from .weights import dequantized, layers_of, quantized_layer
+
+MOST_HELD_OUT = 128
+_MAXIMA_SAMPLES = 128
+
+
+@dataclass
+class _Network:
+    """A rescaled model and what is known of it."""
+
+    model: object
+    statistics: dict[str, Statistics] = field(default_factory=dict)
+    operands: set = field(default_factory=set)
+    simulator: Simulator | None = None
+    sites: dict[Recipe, Sites] = field(default_factory=dict)
+    weights_of: tuple = ()
+
+
+class Bench:
+    """model: canonical fp32. samples: {input: array}; every fourth sample, at most MOST_HELD_OUT, is held out: ranges and repairs come from the
+    others. threads: of every run. progress(samples done, samples in all) of calibration runs."""
+
+    def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None):
+        self.model = model.with_module(AddBiases()(model.module))
+        self.threads, self.progress, self.libraries = threads, progress, Libraries()
+        self.fit, self.held = split(samples)
+        self._networks: dict[str, _Network] = {}
+        self._learnt: dict[Design, dict[int, Learnt]] = {}
+        self._references: dict[int, dict] = {}
+
+    # What designs are judged by
+
+    def error(self, design: Design) -> float:
+        """Squared error of the outputs on the held-out samples, relative to their square: 1 / SQNR."""
+        return relative_error(self.float_outputs(self.held), self.outputs(design, self.held))
+
+    def outputs(self, design: Design, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{output: array} of the quantised network, simulated."""
+        simulator, configuration = self.prepared(design)
+        simulator.configure(configuration)
+        return simulator.run(arrays)
+
+    def outputs_of_part(self, design: Design, readers: Iterable[int], arrays) -> dict[str, np.ndarray]:
+        """The same with only the operators `readers` (indices of bindings) quantised: their inputs and weights."""
+        simulator, whole = self.prepared(design)
+        readers = set(readers)
+        operands = {operand: q for operand, q in whole.operands.items() if operand[0] in readers}
+        simulator.configure(Configuration(operands, {layer: axis for layer, axis in whole.weights.items() if layer in readers}))
+        return simulator.run(arrays)
+
+    def float_outputs(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{output: array} in fp32; computed once per set of arrays."""
+        if id(arrays) not in self._references:
+            network = self._network("")
+            simulator = network.simulator
+            if simulator is None:
+                simulator = network.simulator = Simulator(network.model, (), {}, threads=self.threads, libraries=self.libraries)
+            simulator.configure(FLOAT)
+            self._references[id(arrays)] = (arrays, simulator.run(arrays))
+        return self._references[id(arrays)][1]
+
+    def plan(self, design: Design) -> Plan:
+        """What becomes int8."""
+        return Annotate(design.recipe).decide(self._network(design.scaling).model.module)
+
+    def hub(self, design: Design) -> Quantized:
+        """The QDQ hub."""
+        network = self._network(design.scaling)
+        self._collect(network, self._sites(network, design.recipe))
+        quantized = hub_of(network.model, design.recipe, network.statistics)
+        learnt = self._learn(design)
+        names = {index: layer.name for index, layer in layers_of(network.model.module).items()}
+        module = quantized.module
+        if design.rounding:
+            module = RoundWeights({names[i]: found.weight for i, found in learnt.items()})(module)
+        if design.biases:
+            module = CorrectBiases({names[i]: found.bias_delta for i, found in learnt.items()})(module)
+        return replace(quantized, module=module)
+
+    def prepared(self, design: Design) -> tuple[Simulator, Configuration]:
+        """The simulator with the design's weights, and the configuration that makes it the design."""
+        network = self._network(design.scaling)
+        sites = self._sites(network, design.recipe)
+        self._collect(network, sites)
+        configuration = configure(sites, network.statistics, design.recipe)
+        missing = sites.operands.keys() - network.operands
+        if network.simulator is None or missing:
+            network.operands |= missing
+            network.simulator = Simulator(network.model, network.operands, {}, threads=self.threads, libraries=self.libraries)
+            network.weights_of = ()
+        made_for = (design.recipe.weights, design.rounding, design.biases, self._learnt_key(design) if design.rounding or design.biases else None)
+        if network.weights_of != made_for:
+            network.simulator.use(self._weights(network, design, configuration))
+            network.weights_of = made_for
+        return network.simulator, configuration
+
+    def expect(self, recipes: Iterable[Recipe], scaling: str = "") -> None:
+        """Makes room for what these recipes will observe, in one calibration run and one build."""
+        network = self._network(scaling)
+        sites = [self._sites(network, recipe) for recipe in recipes]
+        self._collect(network, *sites)
+        missing = set().union(*(s.operands for s in sites)) - network.operands
+        if missing:
+            network.operands |= missing
+            network.simulator = None
+
+    # How they are made
+
+    def _network(self, scaling) -> _Network:
+        if scaling not in self._networks:
+            module = self.model.module
+            if scaling == "equalize":
+                module = EqualizeChannels()(module)
+            elif scaling:
+                module = MigrateScales(float(scaling.removeprefix("migrate-")), self._maxima())(module)
+            self._networks[scaling] = _Network(self.model.with_module(module))
+        return self._networks[scaling]
+
+    def _maxima(self):
+        if not hasattr(self, "_largest"):
+            tensors = [name for stream in streams_of(self.model.module) for name in stream.tensors]
+            few = {name: array[:_MAXIMA_SAMPLES] for name, array in self.fit.items()}
+            self._largest = channel_maxima(self.model, tensors, few, threads=self.threads, libraries=self.libraries)
+        return self._largest
+
+    def _sites(self, network, recipe) -> Sites:
+        recipe = replace(recipe, calibrator="max", per_tensor=())  # ranges do not decide where observers are
+        if recipe not in network.sites:
+            network.sites[recipe] = sites_of(network.model.module, recipe)
+        return network.sites[recipe]
+
+    def _collect(self, network, *sites):
+        missing = measured_tensors(sites) - network.statistics.keys()
+        if missing:
+            factory = self.libraries.executor_factory(self.threads)
+            network.statistics |= statistics_of(network.model.module, missing, self.fit, factory, self.progress)
+
+    def _weights(self, network, design, configuration):
+        """{layer: (int8 weights as float32, bias or None)} of all layers, also of those left in float."""
+        learnt = self._learn(design)
+        layers, values = layers_of(network.model.module), {}
+        for index, layer in layers.items():
+            axis = layer.axis if design.recipe.weights == "per-channel" else -1
+            data = configuration.operands.get((index, 0))
+            q, scales = quantized_layer(layer, axis, data.scale if data is not None else 1.0)
+            found = learnt.get(index)
+            if design.rounding and found is not None:
+                q = found.weight
+            corrected = design.biases and found is not None and layer.bias is not None
+            values[index] = (dequantized(q, scales, axis), layer.bias + found.bias_delta if corrected else None)
+        return values
+
+    def _learnt_key(self, design) -> Design:
+        """Of the design with nothing left in float: leaving more in float does not learn anew."""
+        return design.with_recipe(float_operators=frozenset())
+
+    def _learn(self, design) -> dict[int, Learnt]:
+        if not (design.rounding or design.biases):
+            return {}
+        key = self._learnt_key(design)
+        if key not in self._learnt:
+            plain = replace(key, rounding=False, biases=False)
+            simulator, configuration = self.prepared(plain)
+            weights = self._weights(self._network(plain.scaling), plain, configuration)
+            self._learnt[key] = learn(simulator.model, configuration, weights, self.fit, rounding=design.rounding, biases=design.biases,
+                                      threads=self.threads, libraries=self.libraries)  # fmt: skip
+        return self._learnt[key]
+
+
+def split(samples: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(to fit, held out). Fewer than 8 samples do both."""
+    count = len(next(iter(samples.values())))
+    if count < 8:
+        return dict(samples), dict(samples)
+    stride = max(4, -(-count // MOST_HELD_OUT))
+    held = np.arange(count) % stride == stride - 1
+    return {k: a[~held] for k, a in samples.items()}, {k: a[held] for k, a in samples.items()}
+
+
+def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
+    """Mean over the float outputs of the squared error over the squared reference; infinite if a value is not finite."""
+    errors = []
+    for name, exact in reference.items():
+        if not np.issubdtype(exact.dtype, np.floating):
+            continue
+        exact, value = exact.astype(np.float64), found[name].astype(np.float64)
+        errors.append(np.sum((value - exact) ** 2) / max(np.sum(exact**2), 1e-30))
+    error = float(np.mean(errors)) if errors else 0.0
+    return error if np.isfinite(error) else float("inf")

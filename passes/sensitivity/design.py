@@ -1,0 +1,43 @@
+"""One way to quantise a network: the recipe, and the repairs."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from octet.targets.errors import OctetError
+
+from ..annotate import Recipe
+
+SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")
+
+
+@dataclass(frozen=True)
+class Design:
+    """scaling: of SCALINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases: corrected by data."""
+
+    recipe: Recipe
+    scaling: str = ""
+    rounding: bool = False
+    biases: bool = False
+
+    def __post_init__(self):
+        if self.scaling not in SCALINGS:
+            raise OctetError(f"scaling {self.scaling!r} is unknown: use one of {', '.join(filter(None, SCALINGS))}")
+
+    @property
+    def repaired(self) -> bool:
+        return bool(self.scaling) or self.rounding or self.biases
+
+    @property
+    def key(self) -> str:
+        """Equal for equal designs, across processes."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    def as_dict(self) -> dict:
+        """For reports, manifests and state files."""
+        recipe = asdict(self.recipe)
+        recipe["float_operators"] = sorted(recipe["float_operators"])
+        recipe["per_tensor"] = [list(entry) for entry in self.recipe.per_tensor]
+        return {"recipe": recipe, "scaling": self.scaling, "rounding": self.rounding, "biases": self.biases}
+
+    def with_recipe(self, **changes) -> "Design":
+        return replace(self, recipe=replace(self.recipe, **changes))

@@ -1,0 +1,62 @@
+"""Float networks built for this machine, with one piece of machine code for all that differ only in constants."""
+
+from functools import partial
+
+from tvm import relax
+from tvm_ffi import structural_hash
+
+from octet.targets import detect
+from octet.targets.runtime import Session
+from octet.targets.variant import TensorSpec, Variant
+
+from ..lower.build import compile_library, emit_library, schedule
+from ..lower.lowering import lower
+from ..lower.program import ALIASES, Program, linearize
+from ..lower.rules import RULES
+from ..realize.fuse_float import FuseFloat
+
+
+class Libraries:
+    """Machine code by the structure of what it was made of. Building a network a second time with other weights costs no compiler run."""
+
+    def __init__(self):
+        self._of, self._spec = {}, detect.native()
+
+    def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes]:
+        """(the module itself, its program, its machine code) of a module after FuseFloat."""
+        legal, program = self._lowered(fused)
+        emitted = emit_library(legal, program, inputs, outputs)
+        key = structural_hash(emitted)
+        if key not in self._of:
+            self._of[key] = compile_library(emitted, self._spec)
+        return fused, program, self._of[key]
+
+    def program(self, fused) -> Program:
+        """Without machine code: where constants lie, and their bytes."""
+        return self._lowered(fused)[1]
+
+    def session(self, library, program, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
+        variant = Variant(self._spec.name, library, program.weights, program.arena_bytes, (), tuple(inputs), outputs, self._spec.features)
+        return Session.from_variant(variant, threads, reuse_outputs)
+
+    def executor(self, module, threads=None):
+        """An ExecutorFactory of calibration (passes/calibrate/collect.py)."""
+        main = module["main"]
+        results = main.ret_ty.fields if hasattr(main.ret_ty, "fields") else [main.ret_ty]
+        inputs = tuple(_spec(p.name, p.ty) for p in main.params)
+        outputs = tuple(_spec(f"result{i}", ty) for i, ty in enumerate(results))
+        _, program, library = self.build(FuseFloat()(module), inputs, outputs)
+        session = self.session(library, program, inputs, outputs, threads, reuse_outputs=True)
+        return lambda feed: list(session.run(feed).values())
+
+    def executor_factory(self, threads=None):
+        return partial(self.executor, threads=threads)
+
+    def _lowered(self, fused):
+        lowered, _ = lower(fused, self._spec, RULES)
+        legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
+        return legal, linearize(legal, share=False)
+
+
+def _spec(name, ty):
+    return TensorSpec(name, tuple(int(extent) for extent in ty.shape.values), str(ty.dtype))

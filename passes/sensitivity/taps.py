@@ -1,0 +1,33 @@
+"""What flows through a network: the largest magnitude of every channel, and rows of the layers' inputs."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from .configuration import FLOAT
+from .libraries import Libraries
+from .simulator import Simulator
+
+
+def channel_maxima(model, tensors: Iterable[str], arrays: Mapping[str, np.ndarray], *, threads=None, libraries: Libraries | None = None) -> dict[str, np.ndarray]:
+    """{tensor: float32 [channels]}: largest magnitude per channel in fp32; the channel is axis 1 of rank 4, else the last one."""
+    tensors = tuple(dict.fromkeys(tensors))
+    if not tensors:
+        return {}
+    simulator = Simulator(model, (), {}, taps=tensors, threads=threads, libraries=libraries)
+    simulator.configure(FLOAT)
+    largest: dict[str, np.ndarray] = {}
+    for feed in batches(model, arrays):
+        for name, value in simulator.run_taps(feed).items():
+            axis = 1 if value.ndim == 4 else value.ndim - 1
+            found = np.abs(value).max(axis=tuple(i for i in range(value.ndim) if i != axis))
+            largest[name] = np.maximum(largest[name], found) if name in largest else found
+    return largest
+
+
+def batches(model, arrays: Mapping[str, np.ndarray]):
+    """One run's inputs after the other; an incomplete last batch is left out unless it is the only one."""
+    size, count = model.batch, len(next(iter(arrays.values())))
+    for start in range(0, max(count - size, 0) + 1, size):
+        rows = np.arange(start, start + size) % count
+        yield {spec.name: np.ascontiguousarray(arrays[spec.name][rows]) for spec in model.inputs}
