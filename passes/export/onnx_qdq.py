@@ -147,6 +147,7 @@ def _name_results(graph, names, out, outputs):
     types = result.ty.fields if hasattr(result.ty, "fields") else [result.ty]
     infos = []
     for source, name, ty in zip(values, outputs, types, strict=True):
-        out.nodes.append(helper.make_node("Identity", [source], [name], name=out.fresh(f"{name}_Identity")))
+        if source != name:  # an input that is a result keeps its one name
+            out.nodes.append(helper.make_node("Identity", [source], [name], name=out.fresh(f"{name}_Identity")))
         infos.append(_value_info(name, ty, out))
     return infos

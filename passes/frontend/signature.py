@@ -12,7 +12,7 @@ _INPUT_DTYPES = {"float32", "int64", "int32", "int8", "uint8", "bool"}
 def input_specs(graph: onnx.GraphProto, batch: int | None, path) -> tuple[TensorSpec, ...]:
     """The inputs that are not initializers, in order. A symbolic first dimension becomes `batch` (None: 1).
 
-    Raises UnsupportedModelError: no inputs, an unknown rank, a symbolic dimension that is not the first, a type that is not
+    Raises UnsupportedModelError: no inputs, an unknown rank, a scalar, a symbolic dimension that is not the first, a type that is not
     fp32/integer, or `batch` for a network whose batch is fixed to another value.
     """
     if batch is not None and batch < 1:
@@ -37,6 +37,8 @@ def _spec(value, batch, path):
     dtype = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type)) if tensor.elem_type else "undefined"
     if dtype not in _INPUT_DTYPES:
         raise UnsupportedModelError(f"{path}: input {value.name!r} is {dtype}; Octet quantises fp32 networks, export with float32 inputs")
+    if not tensor.shape.dim:
+        raise UnsupportedModelError(f"{path}: input {value.name!r} is a scalar, so samples have no axis to lie on; export it as a constant or with shape [1]")
     shape = []
     for axis, dim in enumerate(tensor.shape.dim):
         if not _symbolic(dim):

@@ -20,6 +20,7 @@ from ...targets.x86.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.workload import Records
 from .. import ops
 from .fusion import find_fusions
+from .results import own_results
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
                         context.values[binding.var] = fusions[binding.var].lower(context)
                     elif binding.var not in inner:
                         context.values[binding.var] = _lowered(binding.value, context, rules)
-            outputs = [builder.emit_output(context.plain_of(value).var) for value in _outputs(main.body.body, context)]
+            plain = [context.plain_of(value) for value in _outputs(main.body.body, context)]
+            outputs = [builder.emit_output(value.var) for value in own_results(plain, context)]
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.get(), context.fallbacks
 
