@@ -46,6 +46,14 @@ def quantize(model, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np
     return _hub(model, annotated, recipe, decisions, statistics)
 
 
+def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quantized:
+    """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes."""
+    annotate = Annotate(recipe)
+    annotated = annotate(model.module)
+    measured = {edge.edge: statistics[edge.tensor] for edge in edges_of(annotated) if edge.measured}
+    return _hub(model, annotated, recipe, annotate.decide(model.module).decisions, measured)
+
+
 def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that change which
     tensors are observed (activations, weights, float_operators) come from `quantized`."""
