@@ -8,7 +8,8 @@ import numpy as np
 @dataclass(frozen=True)
 class Kernel:
     """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
-    operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. Equal kernels are compiled once."""
+    operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions
+    that `call` names. Equal kernels are compiled once."""
 
     family: str
     header: str
@@ -17,6 +18,7 @@ class Kernel:
     grid: tuple[int, int, int]
     block: int
     shared: int = 0
+    prelude: tuple[str, ...] = ()
 
     def __post_init__(self):
         assert self.block % 32 == 0 and 32 <= self.block <= 1024, self.block

@@ -30,7 +30,8 @@ def source(names: dict[Kernel, str]) -> str:
     """CUDA C++ of the kernels."""
     headers = sorted({kernel.header for kernel in names})
     functions = "\n".join(kernel.source(name) for kernel, name in names.items())
-    return "".join(f'#include "{header}"\n' for header in headers) + "using namespace octet;\n\n" + functions
+    preludes = "\n".join(dict.fromkeys(text for kernel in names for text in kernel.prelude))
+    return "".join(f'#include "{header}"\n' for header in headers) + f"using namespace octet;\n\n{preludes}\n{functions}"
 
 
 def emulated_source(text: str, operands: dict[str, int]) -> str:

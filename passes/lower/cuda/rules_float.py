@@ -1,0 +1,172 @@
+"""float32 and index operators, on plain tensors."""
+
+from math import prod
+
+import numpy as np
+
+from ....targets.cuda import floats, functions
+from ....targets.cuda.layout import plain
+from ... import ops
+from ...unary import PARAMETERS
+
+_SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
+
+
+def _shape(expr):
+    return tuple(int(extent) for extent in expr.ty.shape.values)
+
+
+def _dtype(expr):
+    return str(expr.ty.dtype)
+
+
+def _emit(call, ctx, kernel, operands, macs=0):
+    return ctx.emit(kernel, operands, plain(_shape(call), _dtype(call)), call.op.name, macs)
+
+
+def _binary(name):
+    def rule(call, ctx):
+        dtype, out = _dtype(call.args[0]), _dtype(call)
+        if dtype != _dtype(call.args[1]) or dtype not in floats.TYPES or out not in floats.TYPES or len(_shape(call)) > floats.AXES:
+            return None
+        if name == "divide" and dtype != "float32":
+            return None
+        kernel = floats.binary(name, dtype, out, _shape(call), *map(_shape, call.args))
+        return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args])
+
+    return rule
+
+
+def where(call, ctx):
+    if _dtype(call) not in floats.TYPES or len(_shape(call)) > floats.AXES:
+        return None
+    return _emit(call, ctx, floats.where(_dtype(call), _shape(call), *map(_shape, call.args)), [ctx.plain(arg) for arg in call.args])
+
+
+def astype(call, ctx):
+    if _dtype(call.args[0]) not in floats.TYPES or _dtype(call) not in floats.TYPES:
+        return None
+    return _emit(call, ctx, floats.astype(prod(_shape(call)), _dtype(call.args[0]), _dtype(call)), [ctx.plain(call.args[0])])
+
+
+def _unary(call, ctx, kind, attrs):
+    if _dtype(call) != "float32" or not functions.known(kind):
+        return None
+    return _emit(call, ctx, floats.unary(prod(_shape(call)), kind, attrs), [ctx.plain(call.args[0])])
+
+
+def octet_unary(call, ctx):
+    attrs = ops.attrs_of(call)
+    return _unary(call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())})
+
+
+def _fixed(kind, attrs=None):
+    return lambda call, ctx: _unary(call, ctx, kind, attrs or {})
+
+
+def leaky_relu(call, ctx):
+    return _unary(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})
+
+
+def clip(call, ctx):
+    low, high = (float(arg.value.value) for arg in call.args[1:3])
+    return _unary(call, ctx, "clip", {"low": low, "high": high})
+
+
+def take(call, ctx):
+    axis, shape, indices = ops.attrs_of(call)["axis"], _shape(call.args[0]), call.args[1]
+    if axis is None or _dtype(call) not in floats.TYPES or _dtype(indices) not in ("int64", "int32"):
+        return None
+    axis %= len(shape)
+    kernel = floats.take(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), prod(_shape(indices)), _dtype(call), _dtype(indices))
+    return _emit(call, ctx, kernel, [ctx.plain(call.args[0]), ctx.plain(indices)])
+
+
+def _softmax(log):
+    def rule(call, ctx):
+        shape = _shape(call)
+        if _dtype(call) != "float32":
+            return None
+        axis = ops.attrs_of(call)["axis"] % len(shape)
+        kernel = floats.softmax(prod(shape) // shape[axis], shape[axis], prod(shape[axis + 1 :]), log)
+        return _emit(call, ctx, kernel, [ctx.plain(call.args[0])])
+
+    return rule
+
+
+def layer_norm(call, ctx):
+    attrs, shape = ops.attrs_of(call), _shape(call)
+    axes = sorted(axis % len(shape) for axis in attrs["axes"])
+    if axes != list(range(len(shape) - len(axes), len(shape))) or _dtype(call) != "float32":
+        return None
+    count = prod(shape[axes[0] :])
+    affine = [ctx.plain(arg) for arg in call.args[1:3]]
+    kernel = floats.layer_norm(prod(shape) // count, count, attrs["epsilon"], bool(attrs["scale"]), bool(attrs["center"]))
+    return _emit(call, ctx, kernel, [ctx.plain(call.args[0]), *affine])
+
+
+def _reduction(mean):
+    def rule(call, ctx):
+        """One run of neighbouring axes."""
+        shape, axes = _shape(call.args[0]), ops.attrs_of(call)["axis"]
+        axes = sorted(axis % len(shape) for axis in (range(len(shape)) if axes is None else axes))
+        if axes != list(range(axes[0], axes[-1] + 1)) or _dtype(call) != "float32":
+            return None
+        outer, count, inner = prod(shape[: axes[0]]), prod(shape[axis] for axis in axes), prod(shape[axes[-1] + 1 :])
+        kernel = floats.reduce(outer, count, inner, mean, ordered=axes != [len(shape) - 1])
+        return _emit(call, ctx, kernel, [ctx.plain(call.args[0])])
+
+    return rule
+
+
+def conv2d(call, ctx):
+    """octet.conv2d and octet.dense in float32."""
+    if _dtype(call.args[0]) != "float32":
+        return None
+    attrs, weight, shape = ops.attrs_of(call), ctx.constant(call.args[1]), _shape(call.args[0])
+    dense = weight.ndim == 2
+    image = (prod(shape[:-1]), shape[-1], 1, 1) if dense else shape
+    out = (weight.shape[0], 1, 1) if dense else (weight.shape[0], *_shape(call)[2:])
+    geometry = (1, 1, 1, 1, 1, 0, 0, 1, 1) if dense else (attrs["groups"], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+    residual = call.args[3] if len(call.args) > 3 else None
+    problem = floats.FloatConv(*image, *out, *geometry, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
+    data = ctx.plain(call.args[0])
+    bias = np.asarray(ctx.constant(call.args[2]), np.float32)
+    return _emit(call, ctx, floats.conv(problem), [data, weight, bias, data if residual is None else ctx.plain(residual)], problem.macs)
+
+
+def matmul(call, ctx):
+    """relax.matmul in float32; a batch runs with its operand or shares one matrix."""
+    a, b = (_shape(arg) for arg in call.args)
+    if _dtype(call) != "float32" or len(a) < 2 or len(b) < 2:
+        return None
+    batches, result = [prod(shape[:-2]) for shape in (a, b)], prod(_shape(call)[:-2])
+    if any(batch not in (1, result) for batch in batches) or result > 65535:
+        return None
+    kernel = floats.matmul(result, a[-2], b[-1], a[-1], batches[0] < result, batches[1] < result)
+    return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args], result * a[-2] * a[-1] * b[-1])
+
+
+def _pool(average):
+    def rule(call, ctx):
+        attrs, shape, out = ops.attrs_of(call), _shape(call.args[0]), _shape(call)
+        if _dtype(call) != "float32" or attrs["layout"] != "NCHW":
+            return None
+        problem = floats.FloatPool(shape[0] * shape[1], *shape[2:], *out[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"],
+                                   average, bool(attrs.get("count_include_pad", False)))  # fmt: skip
+        return _emit(call, ctx, floats.pool(problem), [ctx.plain(call.args[0])])
+
+    return rule
+
+
+RULES = (
+    {f"relax.{name}": _binary(name) for name in floats.OPERATIONS}
+    | {"relax.where": where, "relax.astype": astype, "relax.take": take, "relax.nn.layer_norm": layer_norm, "relax.clip": clip}
+    | {"relax.nn.softmax": _softmax(False), "relax.nn.log_softmax": _softmax(True), "relax.mean": _reduction(True), "relax.sum": _reduction(False)}
+    | {"octet.unary": octet_unary, "octet.conv2d": conv2d, "octet.dense": conv2d, "relax.matmul": matmul}
+    | {"relax.nn.max_pool2d": _pool(False), "relax.nn.avg_pool2d": _pool(True)}
+    | {"relax.nn.relu": _fixed("relu"), "relax.nn.relu6": _fixed("clip", {"low": 0.0, "high": 6.0}), "relax.nn.selu": _fixed("selu", _SELU)}
+    | {"relax.nn.leakyrelu": leaky_relu}
+    | {f"relax.nn.{kind}": _fixed(kind) for kind in ("silu", "gelu", "gelu_tanh", "softplus")}
+    | {f"relax.{kind}": _fixed(kind) for kind in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "floor", "ceil", "round", "negative", "square")}
+)

@@ -1,0 +1,160 @@
+"""float32 (and index) operators on plain tensors."""
+
+from dataclasses import dataclass
+from math import prod
+
+from . import functions
+from .kernel import Kernel, blocks, literal
+
+AXES = 6
+TYPES = {"float32": "float", "int64": "long", "int32": "int", "bool": "bool"}
+OPERATIONS = {
+    "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
+    "divide": "Divide",
+    "maximum": "Maximum",
+    "minimum": "Minimum",
+    "less": "Less",
+    "less_equal": "LessEqual",
+    "greater": "Greater",
+    "greater_equal": "GreaterEqual",
+    "equal": "Equal",
+    "not_equal": "NotEqual",
+    "logical_and": "And",
+}  # Relax operator -> struct of device/floats.cuh
+
+
+@dataclass(frozen=True)
+class Zip:
+    """As in device/floats.cuh."""
+
+    extent: tuple[int, ...]
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    c: tuple[int, ...]
+
+
+def zipped(result, *operands) -> Zip:
+    """Shapes, broadcast as NumPy does; at most AXES axes."""
+    assert len(result) <= AXES
+    steps = [_steps(shape, result) for shape in operands]
+    pad = (0,) * AXES
+    return Zip((1,) * (AXES - len(result)) + tuple(result), *(steps + [pad] * (3 - len(steps))))
+
+
+def _steps(shape, result):
+    own = [prod(shape[axis + 1 :]) if extent > 1 else 0 for axis, extent in enumerate(shape)]
+    return (0,) * (AXES - len(own)) + tuple(own)
+
+
+def binary(operation: str, dtype: str, out: str, result, a, b) -> Kernel:
+    call = f"zip<{literal(zipped(result, a, b))}, {OPERATIONS[operation]}, {TYPES[dtype]}, {TYPES[out]}>"
+    return Kernel(operation, "floats.cuh", call, 3, blocks(prod(result), 128), 128)
+
+
+def where(dtype: str, result, condition, a, b) -> Kernel:
+    return Kernel("where", "floats.cuh", f"choose<{literal(zipped(result, condition, a, b))}, {TYPES[dtype]}>", 4, blocks(prod(result), 128), 128)
+
+
+def astype(count: int, dtype: str, out: str) -> Kernel:
+    return Kernel("astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128)
+
+
+def unary(count: int, kind: str, attrs) -> Kernel:
+    name, text = functions.function(kind, attrs)
+    return Kernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
+
+
+def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) -> Kernel:
+    call = f"take<{outer}L, {size}L, {inner}L, {count}L, {TYPES[dtype]}, {TYPES[index]}>"
+    return Kernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)
+
+
+def softmax(rows: int, count: int, inner: int, log: bool) -> Kernel:
+    (exp, exp_text), (ln, ln_text) = functions.function("exp", {}), functions.function("log", {})
+    call = f"softmax<{rows}L, {count}, {inner}L, {exp}, {ln}, {literal(log)}>"
+    return Kernel("softmax", "floats.cuh", call, 2, blocks(16 * rows, 128), 128, prelude=(exp_text, ln_text))
+
+
+def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool) -> Kernel:
+    call = f"layer_norm<{rows}L, {count}, {literal(float(epsilon))}, {literal(scale)}, {literal(center)}>"
+    return Kernel("layer_norm", "floats.cuh", call, 4, blocks(16 * rows, 128), 128)
+
+
+def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> Kernel:
+    """Over the middle of [outer, count, inner]. ordered: element by element even where inner is 1 (several axes in one)."""
+    name = "mean" if mean else "sum"
+    if ordered and inner == 1:
+        return Kernel(name, "floats.cuh", f"reduce_ordered<{outer}L, {count}, {literal(mean)}>", 2, blocks(outer, 128), 128)
+    threads = 16 * outer if inner == 1 else outer * inner
+    return Kernel(name, "floats.cuh", f"reduce<{outer}L, {count}, {inner}L, {literal(mean)}>", 2, blocks(threads, 128), 128)
+
+
+@dataclass(frozen=True)
+class FloatConv:
+    """As in device/float_layers.cuh."""
+
+    images: int
+    channels: int
+    height: int
+    width: int
+    outputs: int
+    out_height: int
+    out_width: int
+    groups: int
+    kernel_height: int
+    kernel_width: int
+    step_height: int
+    step_width: int
+    top: int
+    left: int
+    dilation_height: int
+    dilation_width: int
+    low: float
+    high: float
+    residual: bool
+
+    @property
+    def results(self) -> int:
+        return self.images * self.outputs * self.out_height * self.out_width
+
+    @property
+    def macs(self) -> int:
+        return self.results * self.channels // self.groups * self.kernel_height * self.kernel_width
+
+
+def conv(problem: FloatConv) -> Kernel:
+    return Kernel("float_conv2d", "float_layers.cuh", f"conv_float<{literal(problem)}>", 5, blocks(problem.results, 128), 128)
+
+
+def matmul(batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool) -> Kernel:
+    """shared: one matrix for the whole batch."""
+    call = f"matmul_float<{m}, {n}, {k}, {0 if shared_a else m * k}L, {0 if shared_b else k * n}L>"
+    return Kernel("float_matmul", "float_layers.cuh", call, 3, (-(-n // 16), -(-m // 16), batch), 256, 2 * 16 * 17 * 4)
+
+
+@dataclass(frozen=True)
+class FloatPool:
+    """As in device/float_layers.cuh; images: times channels."""
+
+    images: int
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+    kernel_height: int
+    kernel_width: int
+    step_height: int
+    step_width: int
+    top: int
+    left: int
+    dilation_height: int
+    dilation_width: int
+    average: bool
+    count_padding: bool
+
+
+def pool(problem: FloatPool) -> Kernel:
+    call = f"pool_float<{literal(problem)}>"
+    return Kernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.images * problem.out_height * problem.out_width, 128), 128)
