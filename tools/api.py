@@ -20,10 +20,10 @@ from ..targets.package import Package, failed_outputs, selftest_of
 from ..targets.runtime import Session
 from ..targets.samples import load_samples
 from .inputs import random_inputs
+from .records import records_for
 from .sessions import executor
 
 __all__ = ["compile", "load_onnx", "quantize"]
-NO_TUNING = "this version has no tuning sessions, its kernels use analytical schedules; leave trials at 0 and --db out"
 
 
 def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None) -> Quantized:
@@ -44,21 +44,28 @@ def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int |
     return _quantize(canonicalize(model), samples, recipe, executor_factory=factory, progress=progress)
 
 
-def compile(quantized: Quantized, targets=("native",), trials: int = 0, phase=lambda name: None) -> Package:
+def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None) -> Package:
     """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
 
-    trials: tuning trials per kernel; 0 takes the analytical schedules, and this version takes only 0.
-    phase: called with a short name when a stage begins. Raises TargetError for a target without kernels."""
-    if trials != 0:
-        raise OctetError(f"trials is {trials}: {NO_TUNING}")
+    trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
+    none, with trials octet-tuning.db. threads: most cores to measure with. phase: called with a short name when a stage begins. Raises TargetError for a
+    target without kernels, OctetError for a database that cannot be opened."""
+    if trials < 0:
+        raise OctetError(f"trials is {trials}; it must be 0 or more")
     specs = resolve_targets(targets)
+    with records_for(trials, db, threads, phase) as records:
+        return _compile(quantized, specs, records, phase)
+
+
+def _compile(quantized, specs, records, phase):
     phase("realize")
     realized = realize(quantized.module)
     module = FuseFloat()(realized.module)
     variants = []
     for spec in specs:
+        tuned = records(module, spec)
         phase(f"build {spec.name}")
-        variants.append(build_variant(module, spec, quantized.model.inputs, quantized.model.outputs, quantized.model.name))
+        variants.append(build_variant(module, spec, quantized.model.inputs, quantized.model.outputs, quantized.model.name, tuned))
     phase("self-test")
     return with_selftest(Package(tuple(variants), _described(quantized, realized.layers)))
 

@@ -13,6 +13,7 @@ from .evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
 from .phases import phases
 from .recipes import recipe_of
+from .records import sources
 from .sessions import float_session
 from .timing import interleaved
 
@@ -34,6 +35,8 @@ class Request:
     percentile: float | None = None
     activations: str | None = None
     weights: str | None = None
+    trials: int = 0
+    db: str | None = None
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -52,7 +55,7 @@ def compile_to_package(request: Request) -> dict:
         samples, _ = read_samples(request.calib, model)
         validation = _validation(request, metric, model)
         quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
-        package = api.compile(quantized, [spec.name for spec in specs], phase=phase)
+        package = api.compile(quantized, [spec.name for spec in specs], request.trials, request.db, request.threads, phase)
         report = _report(request, model, package, len(next(iter(samples.values()))))
         if any(not detect.missing(variant.features) for variant in package.variants):
             report |= _measured(request, quantized, package, validation, metric, phase, display)
@@ -78,6 +81,7 @@ def _report(request, model, package, samples):
         "batch": model.batch,
         "calibration": {**package.info["recipe"], "samples": samples},
         "operators": package.info["operators"],
+        "kernels": {variant.target: sources(variant) for variant in package.variants},
         "size": {
             "onnx_bytes": Path(request.model).stat().st_size,
             "weights_bytes": {variant.target: int(variant.weights.size) for variant in package.variants},

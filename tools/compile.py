@@ -26,19 +26,15 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")
-@click.option("--trials", type=int, default=0, help="Tuning trials per kernel; this version takes only 0.")
-@click.option("--db", metavar="FILE_OR_URL", help="Tuning records; this version takes none.")
+@click.option("--trials", type=click.IntRange(min=0), default=0, show_default=True, help="Schedules to measure per kernel before building (see octet tune).")
+@click.option("--db", metavar="FILE_OR_URL", help="Tuning records to apply [default: none; octet-tuning.db with --trials].")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def compile_command(json_path, trials, db, **options):
+def compile_command(json_path, **options):
     """Compile a trained fp32 ONNX network to a fast int8 package."""
-    from ..targets.errors import OctetError
-    from .api import NO_TUNING
     from .compilation import Request, compile_to_package
     from .console import check_json, out, write_json
     from .summary import print_compilation
 
-    if trials != 0 or db is not None:
-        raise OctetError(f"--trials {trials}{' --db ' + db if db else ''}: {NO_TUNING}")
     check_json(json_path)
     report = compile_to_package(Request(**options))
     print_compilation(out(), report)

@@ -40,8 +40,8 @@ def inspect(package, kernels, self_test, json_path):
     figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), **info}
     figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes} for v in read.variants}
     if kernels:
-        rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.layer) for i, s in enumerate(read.best().steps)]
-        console.print(table(read.best().target, ("", "name", "operator", "kernel", "dtype", "multiply-adds", "layer"), rows))
+        rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer) for i, s in enumerate(read.best().steps)]
+        console.print(table(read.best().target, ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer"), rows))
     if self_test:
         figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
     write_json(json_path, figures)

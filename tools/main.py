@@ -4,13 +4,16 @@ import click
 
 from .bench import bench
 from .compile import compile_command
+from .db import db
 from .errors import Group
 from .evaluate import evaluate
 from .inspect import inspect
 from .quantize import quantize
 from .run import run
 from .targets import targets
+from .tune import tune
 from .verify import verify
+from .worker import worker
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +26,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, targets, verify):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, targets, verify, tune, db, worker):
     main.add_command(command)
 
 compile_model = compile_command

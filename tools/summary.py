@@ -14,6 +14,9 @@ def print_compilation(console, report: dict) -> None:
         rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
     console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", "int8", ""), rows, right=("fp32", "int8")))
     print_operators(console, report["operators"])
+    for target, kernels in report["kernels"].items():
+        if kernels["tuned"]:
+            console.print(f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults")
     c = report["calibration"]
     console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples, {c['samples_per_second']:.0f} samples/s")
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))

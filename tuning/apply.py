@@ -1,0 +1,32 @@
+"""Records of a database as what lowering asks for."""
+
+from ..targets.spec import TargetSpec
+from ..targets.x86.workload import Tuned, Workload
+from .database import Database, key_of
+from .spaces.registry import from_json
+
+
+class Applied:
+    """Finds the record of a workload on one target; counts what was found."""
+
+    def __init__(self, database: Database, spec: TargetSpec):
+        self._database, self._spec = database, spec
+        self.tuned, self.default = 0, 0
+
+    def __call__(self, workload: Workload) -> Tuned | None:
+        found = self._find(workload)
+        if found is None:
+            self.default += 1
+        else:
+            self.tuned += 1
+        return found
+
+    def _find(self, workload):
+        record = self._database.find(key_of(workload.key, self._spec))
+        if record is None:
+            return None
+        try:
+            _, schedule = from_json(record.schedule)
+        except (KeyError, TypeError):  # decisions of another version of the template
+            return None
+        return Tuned(schedule, f"record {record.id}: {record.ratio:.3f} of the default's time")

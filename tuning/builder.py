@@ -1,0 +1,136 @@
+"""A schedule -> a shared library that runs its kernel again and again, as a network would: with weights that are not in the nearest cache.
+
+Building happens in child processes: a compiler that crashes or never ends costs one candidate.
+
+The kernel is called `copies` times, each with its own copy of the constants, so that a large layer reads them from where a whole network would.
+The library also exports `octet_prepare`: it asks the operating system for the tile unit, so that any TVM RPC server can run it."""
+
+import functools
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
+from tvm.tirx.script import builder as T
+
+from ..passes.lower.build import emit_library
+from ..passes.lower.codegen import compile_library
+from ..passes.lower.program import KernelCall, Place, Program
+from ..targets.spec import TargetSpec
+from ..targets.variant import Step, TensorSpec
+from ..targets.x86.conv import conv_kernel
+from ..targets.x86.isa import building_for
+from .referee import Case, case_of
+from ..targets.x86.workload import Workload
+
+COLD_BYTES = 4 << 20  # constants of all copies together: more than a second-level cache holds
+MOST_COPIES = 8
+ALIGNMENT = 64
+BUILD_SECONDS = 60
+# Linux x86-64: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA); a process asks once before it touches tile state.
+_ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
+
+
+@dataclass(frozen=True)
+class Built:
+    """library: the shared object. constants: uint8, one copy. arena_bytes: scratch. copies: calls per run. family, schedule: as built.
+    out_elements, out_dtype: of the output buffer."""
+
+    library: bytes
+    constants: np.ndarray
+    arena_bytes: int
+    copies: int
+    family: str
+    schedule: object
+    out_elements: int
+    out_dtype: str
+
+
+def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
+    """Compiles one kernel for measuring. schedule: None for the analytical default."""
+    p = workload.problem
+    with building_for(spec.dot):
+        kernel = conv_kernel(p, spec.dot, case.weight, case.bias, case.multiplier, schedule)
+    parts = [np.ascontiguousarray(constant).reshape(-1).view(np.uint8) for constant in kernel.constants]
+    offsets, size = [], 0
+    for part in parts:
+        offsets.append(size)
+        size += -(-(part.size + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
+    copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
+    constants = np.zeros(size, np.uint8)
+    for offset, part in zip(offsets, parts):
+        constants[offset : offset + part.size] = part
+    inputs = [case.data] + ([case.residual] if case.residual is not None else [])
+    step = Step("kernel", "octet.conv2d", kernel.family, p.dtype)
+
+    def call(copy):
+        constants = [Place("weights", copy * size + offset) for offset in offsets]
+        residual = [Place("input", 1)] if case.residual is not None else []
+        workspace = [Place("arena", 0)] if kernel.workspace else []
+        return KernelCall("kernel", (Place("input", 0), *constants, *residual, Place("output", 0), *workspace), step)
+
+    arena = kernel.workspace * case.data.itemsize
+    program = Program(tuple(call(copy) for copy in range(copies)), np.tile(constants, copies), arena)
+    signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(inputs)]
+    output = TensorSpec("output", (case.layout.elements,), case.layout.storage)
+    module = emit_library(tvm.IRModule({"kernel": kernel.func.without_attr("global_symbol")}), program, signature, [output])
+    module.update_func(tvm.ir.GlobalVar("octet_prepare"), _prepare())
+    library = compile_library(module, spec)
+    return Built(library, constants, arena, copies, kernel.family, kernel.schedule, case.layout.elements, case.layout.storage)
+
+
+class Builder:
+    """Builds in child processes; see `builders`."""
+
+    def __init__(self, pool, spec: TargetSpec):
+        self._pool, self._spec = pool, spec
+
+    def build(self, wanted: list) -> list:
+        """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, or a str that says why there is none."""
+        jobs = [(workload, schedule, self._spec) for workload, schedule in wanted]
+        return [_outcome(result) for result in self._pool.map_with_error_catching(_job, jobs)]
+
+
+@contextmanager
+def builders(spec: TargetSpec, processes: int):
+    """A Builder with so many child processes."""
+    pool = PopenPoolExecutor(max_workers=processes, timeout=BUILD_SECONDS)
+    try:
+        yield Builder(pool, spec)
+    finally:
+        del pool  # its destructor ends the processes
+
+
+def _job(job):
+    """Runs in a child process."""
+    import octet.passes  # noqa: F401 - prepares TVM
+
+    workload, schedule, spec = job
+    return build(workload, schedule, _case(workload), spec)
+
+
+_case = functools.lru_cache(maxsize=2)(case_of)
+
+
+def _outcome(result):
+    if result.status == StatusKind.COMPLETE:
+        return result.value
+    if result.status == StatusKind.TIMEOUT:
+        return f"did not compile within {BUILD_SECONDS} s"
+    lines = str(result.value).strip().splitlines() or [type(result.value).__name__]
+    return f"did not compile: {lines[-1][:160]}"
+
+
+def _prepare():
+    """PrimFunc(state i32[1]): state[0] = result of the request for tiles, 0 where they may be used."""
+    with IRBuilder() as builder:
+        with T.prim_func():
+            T.func_name("octet_prepare")
+            T.func_attr({"global_symbol": "octet_prepare"})
+            state = T.arg("state", T.Buffer((1,), "int32"))
+            numbers = [tirx.const(number, "int64") for number in (_ARCH_PRCTL, _REQUEST, _TILES)]
+            T.buffer_store(state, tirx.call_extern("int64", "syscall", *numbers).astype("int32"), [0])
+    return builder.get()

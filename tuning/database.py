@@ -1,0 +1,193 @@
+"""The database of tuning records: SQLite (a file, several sessions at once) or PostgreSQL (a URL, for a team).
+
+A record is found only by its whole key: the workload's structure, the target's features, TVM's version and the version of the design spaces."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..targets.errors import OctetError
+from ..targets.spec import TargetSpec
+from .spaces.space import VERSION
+
+BUSY_SECONDS = 60  # that a session waits for another one's transaction
+_META = sql.MetaData()
+_KEY = [sql.Column(name, sql.String(64), nullable=False) for name in ("workload", "target", "tvm")]
+_RECORDS = sql.Table(
+    "octet_records",
+    _META,
+    sql.Column("id", sql.Integer, primary_key=True),
+    *(column.copy() for column in _KEY),
+    sql.Column("space", sql.Integer, nullable=False),
+    *(sql.Column(name, sql.Text, nullable=False) for name in ("problem", "target_name", "schedule", "default_schedule", "cpu", "created")),
+    *(sql.Column(name, sql.Float, nullable=False) for name in ("seconds", "default_seconds", "ratio", "noise")),
+    sql.UniqueConstraint("workload", "target", "tvm", "space"),
+)
+_TRIALS = sql.Table(
+    "octet_trials",
+    _META,
+    sql.Column("id", sql.Integer, primary_key=True),
+    *(column.copy() for column in _KEY),
+    sql.Column("space", sql.Integer, nullable=False),
+    sql.Column("schedule", sql.String(512), nullable=False),
+    sql.Column("ratio", sql.Float),
+    sql.Column("error", sql.Text, nullable=False),
+    sql.UniqueConstraint("workload", "target", "tvm", "space", "schedule"),
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What must be equal for a record to apply."""
+
+    workload: str
+    target: str
+    tvm: str
+    space: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """problem, schedule, default_schedule: JSON values. seconds, default_seconds: of one call, on `cpu`. ratio: time over the default's, measured
+    interleaved. noise: half width of its interval. id: 0 before it is stored."""
+
+    key: Key
+    problem: dict
+    target_name: str
+    schedule: dict
+    default_schedule: dict
+    seconds: float
+    default_seconds: float
+    ratio: float
+    noise: float
+    cpu: str
+    created: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A measured schedule. ratio: time over the default's; None for a failure, and `error` says why."""
+
+    schedule: dict
+    ratio: float | None
+    error: str = ""
+
+
+def key_of(workload_key: str, spec: TargetSpec) -> Key:
+    """The key of a workload on a target with the installed TVM and these design spaces."""
+    target = json.dumps({"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits}, sort_keys=True)
+    return Key(workload_key, sha256(target.encode()).hexdigest()[:32], version("apache-tvm"), VERSION)
+
+
+class Database:
+    """where: a file's path (made if missing) or an SQLAlchemy URL. Raises OctetError when it cannot be opened."""
+
+    def __init__(self, where: str):
+        self.where = str(where)
+        try:
+            self._engine = sql.create_engine(_url(self.where))
+            if self._engine.dialect.name == "sqlite":
+                sql.event.listen(self._engine, "connect", _set_up_sqlite)
+            _META.create_all(self._engine)
+        except (sql.exc.SQLAlchemyError, ImportError) as error:
+            raise OctetError(f"--db {self.shown}: cannot be opened: {_line(error)}; name a writable file or a database URL") from error
+
+    @property
+    def shown(self):
+        """The place without a password."""
+        return sql.make_url(self.where).render_as_string(hide_password=True) if "://" in self.where else self.where
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def find(self, key: Key) -> Record | None:
+        """The record of exactly this key."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sql.select(_RECORDS).where(*_matches(_RECORDS, key))).first()
+        return _record(row) if row is not None else None
+
+    def put(self, record: Record) -> None:
+        """Stores a record; one with the same key is replaced if it is slower against the default."""
+        values = asdict(record) | asdict(record.key) | {"created": record.created or datetime.now(UTC).isoformat(timespec="seconds")}
+        del values["key"], values["id"]
+        for name in ("problem", "schedule", "default_schedule"):
+            values[name] = json.dumps(values[name], sort_keys=True)
+        insert = self._insert(_RECORDS).values(values)
+        changed = {name: insert.excluded[name] for name in values if name not in asdict(record.key)}
+        better = _RECORDS.c.ratio > insert.excluded.ratio
+        with self._engine.begin() as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=["workload", "target", "tvm", "space"], set_=changed, where=better))
+
+    def add_trials(self, key: Key, trials: list[Trial]) -> None:
+        """Remembers what was measured, so that a resumed session does not measure it again."""
+        rows = [asdict(key) | {"schedule": json.dumps(t.schedule, sort_keys=True), "ratio": t.ratio, "error": t.error} for t in trials]
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(self._insert(_TRIALS).on_conflict_do_nothing(), rows)
+
+    def trials(self, key: Key) -> list[Trial]:
+        """Everything that was measured for a key, in order."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sql.select(_TRIALS).where(*_matches(_TRIALS, key)).order_by(_TRIALS.c.id)).all()
+        return [Trial(json.loads(row.schedule), row.ratio, row.error) for row in rows]
+
+    def records(self) -> list[Record]:
+        """All of them, in order."""
+        with self._engine.connect() as connection:
+            return [_record(row) for row in connection.execute(sql.select(_RECORDS).order_by(_RECORDS.c.id))]
+
+    def count_trials(self) -> int:
+        with self._engine.connect() as connection:
+            return connection.execute(sql.select(sql.func.count()).select_from(_TRIALS)).scalar_one()
+
+    def prune(self) -> tuple[int, int]:
+        """Deletes records and trials of other versions of TVM or of the spaces; (records, trials) deleted."""
+        deleted = []
+        with self._engine.begin() as connection:
+            for table in (_RECORDS, _TRIALS):
+                other = (table.c.tvm != version("apache-tvm")) | (table.c.space != VERSION)
+                deleted.append(connection.execute(sql.delete(table).where(other)).rowcount)
+        return tuple(deleted)
+
+    def _insert(self, table):
+        dialect = self._engine.dialect.name
+        if dialect not in ("sqlite", "postgresql"):
+            raise OctetError(f"--db {self.shown}: {dialect} is not supported; take an SQLite file or a postgresql:// URL")
+        return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+def _url(where):
+    if "://" not in where:
+        return sql.URL.create("sqlite", database=where)
+    return where.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _set_up_sqlite(connection, _):
+    """Write-ahead log: readers and one writer at a time go on side by side; the others wait."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _matches(table, key):
+    return [table.c[name] == value for name, value in asdict(key).items()]
+
+
+def _record(row):
+    found = dict(row._mapping)
+    key = Key(*(found.pop(name) for name in ("workload", "target", "tvm", "space")))
+    for name in ("problem", "schedule", "default_schedule"):
+        found[name] = json.loads(found[name])
+    return Record(key=key, **found)
+
+
+def _line(error):
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -1,0 +1,101 @@
+"""Workers: TVM RPC servers, one of our own on this machine or many that have registered with a tracker."""
+
+import os
+import time
+
+from tvm import rpc
+
+from ..targets.errors import OctetError
+
+SESSION_SECONDS = 120  # after which a worker ends a session that hangs
+WATCH_SECONDS = 5  # between looks at whether a worker is still there
+LOOPBACK = "127.0.0.1"
+_KEY = "octet-local"
+
+
+def configure(threads: int):
+    """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel (see targets/native_library.py)."""
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    os.environ["TVM_BIND_THREADS"] = "0"
+
+
+class LocalWorker:
+    """A server in a child process on the loopback interface; a context manager. Every session runs in a process of its own there."""
+
+    def __init__(self, threads: int):
+        self._threads, self._server = threads, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.failed()
+
+    def connect(self):
+        """A session; the server is started when there is none."""
+        if self._server is None:
+            threads = self._threads
+            self._server = rpc.Server(host=LOOPBACK, port=9190, port_end=9990, key=_KEY, silent=True, server_init_callback=lambda: configure(threads))
+        return rpc.connect(LOOPBACK, self._server.port, key=_KEY, session_timeout=SESSION_SECONDS)
+
+    def failed(self):
+        """A session ended badly: TVM's server does not survive the crash of one."""
+        if self._server is not None:
+            self._server.terminate()
+            self._server = None
+
+
+class TrackedWorker:
+    """Whatever worker a tracker hands out under a key."""
+
+    def __init__(self, tracker, key: str):
+        self._tracker, self._key = tracker, key
+
+    def connect(self):
+        """Waits until a worker is free."""
+        return self._tracker.request(self._key, session_timeout=SESSION_SECONDS)
+
+    def failed(self):
+        """The tracker notices by itself."""
+
+
+def tracked_workers(address: str, key: str) -> list[TrackedWorker]:
+    """One for each worker that a tracker knows under `key`. Raises OctetError when the tracker or the key is missing."""
+    host, port = _address(address)
+    try:
+        tracker = rpc.connect_tracker(host, port)
+        servers = tracker.summary()["server_info"]
+    except Exception as error:  # whatever the socket or the protocol raises
+        raise OctetError(f"--tracker {address}: no TVM RPC tracker answers there; start one: python -m tvm.exec.rpc_tracker --port {port}") from error
+    count = sum(1 for server in servers if server["key"] == f"server:{key}")
+    if count == 0:
+        raise OctetError(f"--key {key}: no worker at {address} has it; start one there: octet worker --tracker {address} --key {key}")
+    return [TrackedWorker(rpc.connect_tracker(host, port), key) for _ in range(count)]
+
+
+def serve(tracker: str, key: str, host: str, threads: int) -> None:
+    """Runs a worker until interrupted. TVM's server does not survive a kernel that crashes: it is started again."""
+    address = _address(tracker)
+    while True:
+        server = rpc.Server(host=host, port=9190, port_end=9990, tracker_addr=address, key=key, silent=True, server_init_callback=lambda: configure(threads))
+        try:
+            while _alive(tracker, key, server.port):
+                time.sleep(WATCH_SECONDS)
+        finally:
+            server.terminate()
+
+
+def _alive(tracker, key, port):
+    """Whether the tracker still knows the server: a dead one has lost its connection."""
+    try:
+        servers = rpc.connect_tracker(*_address(tracker)).summary()["server_info"]
+    except Exception:  # the tracker is away; the server waits for it by itself
+        return True
+    return any(entry["key"] == f"server:{key}" and entry["addr"][1] == port for entry in servers)
+
+
+def _address(tracker):
+    host, _, port = tracker.rpartition(":")
+    if not host or not port.isdigit():
+        raise OctetError(f"--tracker {tracker}: give it as HOST:PORT")
+    return host, int(port)

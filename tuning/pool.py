@@ -1,0 +1,34 @@
+"""Several workers as one: each measures its share of the candidates against the default, at the same time as the others."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from .runner import Comparison, Outcome, Runner
+
+
+class RunnerPool:
+    """runners: one per worker; each candidate's ratio is to the default on the machine that measured it."""
+
+    def __init__(self, runners: list[Runner]):
+        self._runners = runners
+
+    def compare(self, case, default, candidates, rounds: int) -> Comparison:
+        """As Runner.compare. A worker that fails altogether costs its share, unless all do."""
+        shares = [list(range(start, len(candidates), len(self._runners))) for start in range(len(self._runners))]
+        shares = [share for share in shares if share] or [[]]
+        with ThreadPoolExecutor(len(shares)) as threads:
+            jobs = [threads.submit(runner.compare, case, default, [candidates[i] for i in share], rounds) for runner, share in zip(self._runners, shares)]
+        outcomes: list[Outcome] = [Outcome()] * len(candidates)
+        done, failures = [], []
+        for job, share in zip(jobs, shares):
+            error = job.exception()
+            if error is not None:
+                failures.append(error)
+                for i in share:
+                    outcomes[i] = Outcome(error=str(error))
+                continue
+            done.append(job.result().default)
+            for i, outcome in zip(share, job.result().candidates):
+                outcomes[i] = outcome
+        if not done:
+            raise failures[0]
+        return Comparison(done[0], tuple(outcomes))

@@ -1,0 +1,248 @@
+"""A tuning session: a budget spent on the tasks of one network where time can still be saved.
+
+Everything is committed to the database as it is measured: a killed session has lost at most one batch, and the next one goes on where it ended."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..targets.errors import OctetError
+from ..targets.spec import TargetSpec
+from ..targets.x86.isa import building_for
+from .builder import Builder, Built
+from .database import Database, Record, Trial, key_of
+from .referee import case_of
+from .runner import Comparison, Outcome, Runner
+from .search import CostModel, Search
+from .spaces.registry import family_of_json, from_json, spaces_of, to_json
+from .tasks import Task
+
+BATCH = 8  # candidates built and measured together
+ROUNDS, FINAL_ROUNDS = 3, 12
+PROMISING = 0.985  # a candidate below this part of the default's time, and of the record's, is measured again, longer
+HOPELESS = 1.5  # a family whose best is so much slower than another's is not searched further
+PATIENCE = 4  # batches without a gain after which a task's expected gain is a sixteenth
+LEAST_GAIN = 0.01
+
+
+@dataclass
+class State:
+    """Where a task stands. default_seconds: of one call with the most cores; best: (ratio, family, schedule) of what is recorded or the default.
+    gap: seconds per run of the network that the hardware's limit would save."""
+
+    task: Task
+    searches: list[Search]
+    case: object = None
+    default: Built | None = None
+    default_seconds: float = 0.0
+    best_ratio: float = 1.0
+    best: tuple | None = None
+    trials: int = 0
+    failed: int = 0
+    stale: int = 0
+    done: bool = False
+    family_best: dict = field(default_factory=dict)
+    last_error: str = ""
+    reported: int = 0
+
+    @property
+    def total(self) -> float:
+        """Seconds of the network that this workload takes now."""
+        return self.task.count * self.default_seconds * self.best_ratio
+
+
+@dataclass(frozen=True)
+class Budget:
+    """seconds: of the session, None without limit. trials: per task, None without limit."""
+
+    seconds: float | None = None
+    trials: int | None = None
+
+    def __post_init__(self):
+        if self.seconds is None and self.trials is None:
+            raise OctetError("tune: give a --budget, e.g. 5m, or --trials")
+
+
+class Session:
+    """builder, runner: where kernels are made and measured. progress: called with the session after every step."""
+
+    def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner, cpu: str, progress: Callable = lambda session: None):
+        if not tasks:
+            raise OctetError("tune: the network has no convolution or linear layer, there is nothing to tune")
+        self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
+        self._model = CostModel()
+        self.states = [State(task, []) for task in tasks]
+        self.started, self.budget, self.doing = time.monotonic(), Budget(trials=0), "starting"
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def run(self, budget: Budget) -> None:
+        """Raises OctetError when not one measurement succeeded."""
+        self.budget = budget
+        self._say("compiling the defaults")
+        built = self._builder.build([(state.task.workload, None) for state in self.states])
+        for state, default in zip(self.states, built, strict=True):
+            self._say(f"default of {state.task.workload.name}")
+            self._begin(state, default)
+        while self._in_time():
+            state = self._next()
+            if state is None:
+                break
+            self._say(state.task.workload.name)
+            self._step(state)
+        self._say("done")
+        self._check()
+
+    def _in_time(self):
+        return self.budget.seconds is None or self.elapsed < self.budget.seconds
+
+    def _say(self, what):
+        self.doing = what
+        self._progress(self)
+
+    def _begin(self, state, default):
+        """The default's time; what earlier sessions measured."""
+        workload = state.task.workload
+        key = key_of(workload.key, self.spec)
+        with building_for(self.spec.dot):
+            spaces = spaces_of(workload, self.spec)
+        state.searches = [Search(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target()) for space in spaces]
+        state.case = case_of(workload)
+        if isinstance(default, str):
+            raise OctetError(f"tune: the default kernel of {workload.name} {default}")
+        state.default = default
+        found = self._runner.compare(state.case, state.default, [], ROUNDS)
+        state.default_seconds = found.default.seconds
+        default = to_json(state.default.family, state.default.schedule)
+        past = [Trial(default, 1.0)] + [trial for trial in self.database.trials(key) if trial.schedule != default]
+        self._learn(state, past)
+        record = self.database.find(key)
+        if record is not None and _known(record.schedule):
+            state.best_ratio, state.best = record.ratio, from_json(record.schedule)
+        state.reported = len(past) - 1
+
+    def _learn(self, state, trials):
+        """Tells the searches what was measured."""
+        for search in state.searches:
+            mine = [trial for trial in trials if family_of_json(trial.schedule) == search.space.family and _known(trial.schedule)]
+            schedules = [from_json(trial.schedule)[1] for trial in mine]
+            seconds = [None if trial.ratio is None else trial.ratio * state.default_seconds for trial in mine]
+            search.report(schedules, seconds)
+            ratios = [trial.ratio for trial in mine if trial.ratio is not None]
+            if ratios:
+                family = search.space.family
+                state.family_best[family] = min([*ratios, state.family_best.get(family, np.inf)])
+
+    def _next(self):
+        """The task with the largest expected saving: the gap to the limit, halved with every batch without a gain."""
+        open_tasks = [state for state in self.states if not state.done and state.default is not None]
+        if self.budget.trials is not None:
+            open_tasks = [state for state in open_tasks if state.trials < self.budget.trials]
+        return max(open_tasks, key=self._expected, default=None)
+
+    def _expected(self, state):
+        return state.total * (1 - self._limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
+
+    def _limit(self, state):
+        """Seconds of one call at the best rates that any kernel of this session reached: operations per second, and bytes per second."""
+        p = state.task.workload.problem
+        same = [other for other in self.states if other.default_seconds and other.task.workload.problem.dtype == p.dtype]
+        rates = [(_work(other), other.default_seconds * other.best_ratio) for other in same]
+        operations = max(work[0] / seconds for work, seconds in rates)
+        moved = max(work[1] / seconds for work, seconds in rates)
+        work = _work(state)
+        return max(work[0] / operations, work[1] / moved)
+
+    def _step(self, state):
+        """One batch of one task."""
+        count = BATCH if self.budget.trials is None else min(BATCH, self.budget.trials - state.trials)
+        chosen = self._propose(state, count)
+        if not chosen:
+            state.done = True
+            return
+        built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
+        good = [i for i, result in enumerate(built) if isinstance(result, Built)]
+        found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS)
+        trials = []
+        for i, (family, schedule) in enumerate(chosen):
+            outcome = found.candidates[good.index(i)] if i in good else Outcome(error=built[i])
+            ratio = None if outcome.ratios is None else float(np.median(outcome.ratios))
+            trials.append(Trial(to_json(family, schedule), ratio, outcome.error))
+        self.database.add_trials(key_of(state.task.workload.key, self.spec), trials)
+        self._learn(state, trials)
+        state.trials += len(trials)
+        failures = [trial for trial in trials if trial.error]
+        state.failed += len(failures)
+        state.last_error = failures[-1].error if failures else state.last_error
+        state.default_seconds = min(state.default_seconds, found.default.seconds)
+        state.stale += 0 if self._promote(state, chosen, built, trials) else 1
+
+    def _propose(self, state, count):
+        """(family, schedule) pairs, shared out among the families that have a chance."""
+        best = min(state.family_best.values(), default=1.0)
+        alive = [s for s in state.searches if state.family_best.get(s.space.family, best) <= HOPELESS * best and s.left != 0]
+        untried = [s for s in alive if s.space.family not in state.family_best]
+        tried = sorted((s for s in alive if s not in untried), key=lambda s: state.family_best[s.space.family])
+        chosen = [(search.space.family, search.space.default) for search in untried]
+        for position, search in enumerate(tried, 1):
+            left = count - len(chosen)
+            share = left if position == len(tried) else left * 3 // 4
+            chosen += [(search.space.family, schedule) for schedule in search.propose(share)]
+        return chosen[:count]
+
+    def _promote(self, state, chosen, built, trials):
+        """Measures the best candidates again and longer; records one that beats the default by more than the noise. True if one did."""
+        ranked = sorted((trial.ratio, i) for i, trial in enumerate(trials) if trial.ratio is not None)
+        bar = PROMISING * min(1.0, state.best_ratio)
+        finalists = [i for ratio, i in ranked[:2] if ratio < bar]
+        if not finalists:
+            return False
+        found = self._runner.compare(state.case, state.default, [built[i] for i in finalists], FINAL_ROUNDS)
+        results = [(*interval(found.candidates[n].ratios), i, n) for n, i in enumerate(finalists) if found.candidates[n].ratios is not None]
+        if not results:
+            return False
+        ratio, noise, i, n = min(results)
+        if ratio + max(noise, LEAST_GAIN) >= min(1.0, state.best_ratio):
+            return False
+        family, schedule = chosen[i]
+        self._record(state, family, schedule, ratio, noise, found, n)
+        state.best_ratio, state.best = ratio, (family, schedule)
+        return True
+
+    def _record(self, state, family, schedule, ratio, noise, found: Comparison, n):
+        workload = state.task.workload
+        default = to_json(state.default.family, state.default.schedule)
+        seconds = (found.candidates[n].seconds, found.default.seconds)
+        key = key_of(workload.key, self.spec)
+        self.database.put(Record(key, workload.as_dict(), self.spec.name, to_json(family, schedule), default, *seconds, ratio, noise, self._cpu))
+
+    def _check(self):
+        tried = sum(state.trials for state in self.states)
+        if tried and tried == sum(state.failed for state in self.states):
+            reason = next(state.last_error for state in self.states if state.last_error)
+            raise OctetError(f"tune: not one of {tried} measurements succeeded; the last failed with: {reason}")
+
+
+def interval(ratios: np.ndarray) -> tuple[float, float]:
+    """(median, half width of its interval of about 95 %) of repeated ratios: robust against single disturbed rounds."""
+    median = float(np.median(ratios))
+    spread = 1.4826 * float(np.median(np.abs(ratios - median)))
+    return median, 2.5 * spread / np.sqrt(len(ratios))
+
+
+def _work(state):
+    """(operations, bytes) of one call."""
+    p, case = state.task.workload.problem, state.case
+    return 2.0 * p.multiply_adds, float(case.data.nbytes + case.weight.nbytes + case.expected.nbytes + (case.residual.nbytes if case.residual is not None else 0))
+
+
+def _known(entry):
+    try:
+        from_json(entry)
+    except (KeyError, TypeError):
+        return False
+    return True

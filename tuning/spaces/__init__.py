@@ -1,0 +1,1 @@
+"""Design spaces: one file per kernel family."""

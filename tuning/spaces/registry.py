@@ -1,0 +1,45 @@
+"""Which spaces a workload has on a target, and schedules as JSON values."""
+
+from dataclasses import asdict
+
+from ...targets.spec import TargetSpec
+from ...targets.x86.conv import family_of
+from ...targets.x86.conv_amx import AmxSchedule
+from ...targets.x86.conv_depthwise import DepthwiseSchedule
+from ...targets.x86.conv_direct import DirectSchedule
+from ...targets.x86.isa import building_for
+from ...targets.x86.workload import Workload, words
+from . import amx, depthwise, direct
+from .space import Space
+
+SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "madd": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule}
+_SPACES = {"amx": amx.space, "vnni": direct.space, "madd": direct.space, "fma": direct.space, "depthwise": depthwise.space}
+_OTHERS = {"amx": ("vnni",)}  # the vector unit's kernels run wherever the tile unit's do, and win where tiles stay half empty
+
+
+def spaces_of(workload: Workload, spec: TargetSpec) -> list[Space]:
+    """The space of the family that the target takes by default, then those of the others that could."""
+    p = workload.problem
+    first = family_of(p, spec.dot)
+    with building_for(spec.dot):
+        return [_SPACES[family](p) for family in (first, *_OTHERS.get(first, ()))]
+
+
+def to_json(family: str, schedule) -> dict:
+    """{"family": ..., and the decisions}."""
+    return {"family": family, **asdict(schedule)}
+
+
+def from_json(entry: dict):
+    """(family, schedule). Raises KeyError or TypeError for a family or decisions that this version does not have."""
+    decisions = {key: value for key, value in entry.items() if key != "family"}
+    return entry["family"], SCHEDULES[entry["family"]](**decisions)
+
+
+def family_of_json(entry: dict) -> str:
+    return entry["family"]
+
+
+def text_of(family: str, schedule) -> str:
+    """One word per decision, for tables."""
+    return f"{family} {words(schedule)}"

@@ -1,0 +1,65 @@
+"""A design space: a few named decisions with finite choices, and how they make a schedule of a kernel template."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from itertools import product
+
+from ...targets.x86.conv_problem import ConvProblem
+
+VERSION = 1  # of the spaces and of what their decisions mean: records of another version are not applied
+
+
+@dataclass(frozen=True)
+class Space:
+    """family: which template. decisions: name -> choices; the number and order of names is fixed for a family (MetaSchedule traces must keep their shape).
+    schedule_class: the template's schedule, a dataclass whose fields are the decisions. default: the analytical schedule, always a member.
+    valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles, steps, bytes, waste)."""
+
+    family: str
+    problem: ConvProblem
+    decisions: dict[str, tuple]
+    schedule_class: type
+    default: object
+    valid: Callable[[object], bool]
+    features: Callable[[object], list[float]]
+    guesses: tuple = ()
+
+    def __post_init__(self):
+        for name, value in asdict(self.default).items():
+            assert value in self.decisions[name], f"{self.family}: the default's {name} = {value} is not in the space"
+        assert all(self.schedule(asdict(guess)) is not None for guess in self.guesses), self.guesses
+
+    def schedule(self, choice: dict):
+        """The schedule of one combination, or None where it cannot be built. choice: decision -> value."""
+        made = self.schedule_class(**choice)
+        return made if self.valid(made) else None
+
+    @property
+    def points(self) -> int:
+        """Combinations, invalid ones included."""
+        count = 1
+        for values in self.decisions.values():
+            count *= len(values)
+        return count
+
+    def every(self) -> list:
+        """All schedules that can be built."""
+        found = (self.schedule(dict(zip(self.decisions, values))) for values in product(*self.decisions.values()))
+        return [schedule for schedule in found if schedule is not None]
+
+
+def fixed(default, decisions: dict) -> dict:
+    """`decisions` and, for every other field of the schedule, the default's value as the only choice; in the order of the fields."""
+    return {field.name: decisions.get(field.name, (getattr(default, field.name),)) for field in fields(default)}
+
+
+def choices(*values) -> tuple:
+    """Sorted, without repetitions."""
+    return tuple(sorted(set(values)))
+
+
+def chunks(total: int, default: int) -> tuple[int, ...]:
+    """Sizes of a task when `total` units are shared out: a few powers and thirds, sizes that divide the work evenly, and all of it."""
+    ladder = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, default}
+    even = {-(-total // parts) for parts in (1, 2, 4, 8, 16)}
+    return choices(*(size for size in ladder | even if size <= max(total, default)))

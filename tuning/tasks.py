@@ -1,0 +1,46 @@
+"""What there is to tune in a network: its distinct workloads, and how often each is run."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import tvm
+
+from ..passes.lower.lowering import lower
+from ..passes.lower.rules import RULES
+from ..targets.errors import OctetError
+from ..targets.spec import TargetSpec
+from ..targets.variant import Variant
+from ..targets.x86.isa import building_for
+from ..targets.x86.workload import Workload, from_dict
+
+
+@dataclass(frozen=True)
+class Task:
+    """count: kernels of the network with this workload."""
+
+    workload: Workload
+    count: int
+
+
+def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
+    """The tasks of a realised, float-fused module: what lowering it asks for, in order of first use."""
+    found = Counter()
+
+    def note(workload):
+        found[workload] += 1
+
+    with building_for(spec.dot):
+        lower(module, spec, RULES, note)
+    return [Task(workload, count) for workload, count in found.items()]
+
+
+def tasks_of_variant(variant: Variant) -> list[Task]:
+    """The tasks of a compiled network. Raises OctetError for a package whose kernels do not say what they were built for."""
+    texts = Counter(step.workload for step in variant.steps if step.workload)
+    if not texts and any(step.macs for step in variant.steps):
+        raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
+    try:
+        return [Task(from_dict(json.loads(text)), count) for text, count in texts.items()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise OctetError(f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again") from error

@@ -1,0 +1,43 @@
+"""Tuning from end to end: workers, builders, database and session put together."""
+
+from contextlib import contextmanager
+
+from ..targets import detect
+from ..targets.errors import OctetError
+from ..targets.spec import TargetSpec
+from .builder import builders
+from .database import Database
+from .fleet import LocalWorker, tracked_workers
+from .pool import RunnerPool
+from .runner import Runner
+from .session import Budget, Session
+from .tasks import Task
+
+DEFAULT_DATABASE = "octet-tuning.db"
+
+
+def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget, threads: int | None = None, tracker: str | None = None,
+         key: str | None = None, progress=lambda session: None) -> Session:
+    """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core, too); None for all.
+    tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
+    cores = threads if threads is not None else detect.cores()
+    with _workers(spec, cores, tracker, key) as (runner, where), builders(spec, detect.cores()) as builder:
+        session = Session(tasks, spec, database, builder, runner, where, progress)
+        session.run(budget)
+        return session
+
+
+@contextmanager
+def _workers(spec, cores, tracker, key):
+    """(what measures, whose figures these are)."""
+    counts = tuple(sorted({1, cores}))
+    if (tracker is None) != (key is None):
+        raise OctetError("tune: --tracker and --key belong together; give both or none")
+    if tracker is not None:
+        yield RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key)]), f"workers {key} of {tracker}"
+        return
+    lacks = detect.missing(spec.features)
+    if lacks:
+        raise OctetError(f"tune: target {spec.name} needs {', '.join(lacks)}, which this CPU lacks; measure on other machines with --tracker and --key")
+    with LocalWorker(cores) as worker:
+        yield Runner(worker, counts), detect.cpu_name()
