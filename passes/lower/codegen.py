@@ -25,10 +25,15 @@ _TEMPLATES = [
 _CALLS = [tirx.transform.SplitHostDevice, tirx.transform.MakePackedAPI]
 
 
-def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
-    """Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all others through the short one."""
+def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec):
+    """tvm's Executable. Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all others through the short one."""
     tirx.register_tir_pipeline("octet", _pipeline)
-    executable = tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
+    return tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
+
+
+def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
+    """The bytes of a shared library."""
+    executable = compile_module(mod, spec)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.so"
         executable.export_library(str(path))

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import conv_amx, conv_depthwise, conv_direct
 from .conv_epilogue import supports_depthwise
-from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, tap_matrix, weight_matrix
+from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_pairs, tap_matrix, weight_matrix
 from .conv_problem import ConvProblem
 from .conv_stage import stage_elements
 from .intrinsics import TILE_ROWS, tile_config
@@ -80,5 +80,6 @@ def _direct(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_direct.default_schedule(p)
     step, block = conv_direct.step_of(p), schedule.vectors * 16
     matrix = tap_matrix(p, weight, block, step)
-    constants = [pack_direct(matrix, step), pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
+    packed = pack_pairs(matrix) if p.dtype == "int8" and not current().vnni else pack_direct(matrix, step)
+    constants = [packed, pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
     return conv_direct.conv2d_direct(p, schedule), constants, schedule, 0

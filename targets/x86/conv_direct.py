@@ -1,4 +1,4 @@
-"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template.
+"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD (or VPMADDWD), float32 with FMA, from one template.
 
 A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input element (float32) or four neighbouring
 input channels (int8) of every pixel with `vectors` weight vectors. Lines whose length is no multiple of the tile end with a tile that overlaps the one before.
@@ -14,12 +14,13 @@ from tvm.tirx.script import builder as T
 from .conv_epilogue import Operands, Row, emit_epilogue
 from .conv_problem import STORED_OFFSET, ConvProblem
 from .conv_walk import channel_span
-from .intrinsics import bind, broadcast4, dot4, fma, load, splat, store
+from .intrinsics import bind, broadcast4, dot2, dot4, fma, load, splat, split_pairs, store
+from .isa import current
 from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
 
+CHAINS = 10  # sums in flight that hide the latency of a multiplication: five cycles, two a cycle
 WRITTEN_OUT = 5  # kernel rows and columns; larger kernels would not fit the instruction cache
-ACCUMULATORS = 28  # of the 32 vector registers; the others hold weights and the broadcast element
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,30 @@ def units_of(p: ConvProblem, pixels: int) -> int:
     return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * p.out_height
 
 
+def most_pixels(p: ConvProblem, vectors: int) -> int:
+    """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
+    isa = current()
+    if p.dtype == "int8" and not isa.vnni:
+        return max(1, (isa.registers - 3) // (vectors * isa.parts + 2))  # two registers of data per pixel
+    return max(1, isa.accumulators // vectors)
+
+
+def most_vectors(p: ConvProblem) -> int:
+    """Vectors of channels in a block: as many as keep the loads of a step fewer than its multiplications."""
+    isa = current()
+    vectors = max(1, isa.registers // isa.parts // 16) * (1 if p.dtype == "float32" or isa.vnni else 2)
+    return max(1, min(vectors, p.out_blocks))
+
+
 def default_schedule(p: ConvProblem) -> DirectSchedule:
-    """Two vectors of channels and as many pixels as the registers hold; for few pixels more vectors, to hide the latency of the sums."""
+    """As many pixels as the registers hold; for few pixels more vectors, to hide the latency of the sums."""
     line = line_of(p)
+    vectors = most_vectors(p)
     if line <= 3:
-        vectors = max(v for v in (1, 2, 4, 8) if v <= max(1, p.out_blocks) and v * line <= ACCUMULATORS)
-    else:
-        vectors = 2 if p.out_blocks > 1 else 1
-    most = min(line, ACCUMULATORS // vectors, 14)
-    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * n, -n))
+        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(p, v) >= line)
+    most = min(line, most_pixels(p, vectors), 14)
+    latency = -(-CHAINS // (vectors * current().parts))  # a tile of fewer pixels takes no less time
+    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * max(n, latency), -n))
     units = units_of(p, pixels)
     size = 1 if p.dtype == "int8" else 4
     weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1] * size
@@ -86,7 +102,8 @@ def _body(p, s):
     e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")
-    weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, p.dtype)
+    weights_type = "int16" if int8 and not current().vnni else p.dtype
+    weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, weights_type)
     bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
@@ -207,17 +224,31 @@ class _Kernel:
     def run(self, sums, at, weights, vectors, length, inside):
         """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
         p, step = self.p, step_of(self.p)
-        lanes = 16 * step
         with T.serial(0, length // step) as k:
-            found = [bind(load(self.weights, weights + k * (lanes * self.s.vectors) + v * lanes, lanes)) for v in range(vectors)]
-            for i in range(self.s.pixels):
-                if inside[i] is False and p.dtype == "float32":
-                    continue
-                element = bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i]))
-                for v in range(vectors):
+            first = weights + k * (16 * step * self.s.vectors)
+            used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i] is not False]
+            steps = self.pair_step if self.weights.dtype == "int16" else self.step
+            steps(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
+
+    def step(self, sums, weights, vectors, used, element_of):
+        int8, lanes = self.p.dtype == "int8", 16 * step_of(self.p)
+        found = [bind(load(self.weights, weights + v * lanes, lanes)) for v in range(vectors)]
+        for i in used:
+            element = element_of(i)
+            for v in range(vectors):
+                slot = (i * vectors + v) * 16
+                old = load(sums, slot, 16)
+                store(sums, slot, dot4(old, element, found[v]) if int8 else fma(old, element, found[v]))
+
+    def pair_step(self, sums, weights, vectors, used, element_of):
+        """int8 multiplied in pairs: the split data stay in registers, the weights pass by; first those of channels 0 and 2, then those of 1 and 3."""
+        split = [split_pairs(element_of(i)) for i in used]
+        for v in range(vectors):
+            for parity in (0, 1):
+                weight = bind(load(self.weights, weights + (parity * self.s.vectors + v) * 32, 32))
+                for i, data in zip(used, split):
                     slot = (i * vectors + v) * 16
-                    old = load(sums, slot, 16)
-                    store(sums, slot, dot4(old, element, found[v]) if p.dtype == "int8" else fma(old, element, found[v]))
+                    store(sums, slot, dot2(load(sums, slot, 16), data[parity], weight))
 
     def element(self, index, inside):
         """One input element (int8: four bytes) in every lane; padding where it is not `inside`."""

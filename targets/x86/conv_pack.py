@@ -58,6 +58,12 @@ def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
     return matrix.reshape(blocks, k // step, step, block).transpose(0, 1, 3, 2).reshape(-1).copy()
 
 
+def pack_pairs(matrix: np.ndarray) -> np.ndarray:
+    """s8 [blocks][K][block] -> int16 [blocks][K / 4][inputs 0 and 2, inputs 1 and 3][block][2]: the order of VPMADDWD on the even and odd bytes of a dword."""
+    blocks, k, block = matrix.shape
+    return matrix.reshape(blocks, k // 4, 2, 2, block).transpose(0, 1, 3, 4, 2).astype(np.int16).reshape(-1)
+
+
 def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)) (modulo 2**32)."""
     stored = p.data_zero_point + STORED_OFFSET

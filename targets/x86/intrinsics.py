@@ -50,24 +50,27 @@ def dot4(acc, unsigned_bytes, signed_bytes):
     """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. All int32x16."""
     data, weights = tirx.reinterpret("uint8x64", unsigned_bytes), tirx.reinterpret("int8x64", signed_bytes)
     if not current().vnni:
-        return _dot_pairs(acc, unsigned_bytes, signed_bytes)
+        return dot_pairs(acc, split_pairs(unsigned_bytes), _split_weights(signed_bytes))
     if current().bits == 512:
         return pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", acc, data, weights)
     return _by_halves("int32", 8, lambda *x: pure("int32x8", "llvm.x86.avx512.vpdpbusd.256", *x), acc, data, weights)
 
 
-def _dot_pairs(acc, unsigned_bytes, signed_bytes):
-    """`dot4` from 16-bit products: bytes 0 and 2 of every dword, then bytes 1 and 3."""
+def split_pairs(unsigned_bytes):
+    """int32x16 of four u8 -> (bytes 0 and 2 of every dword, bytes 1 and 3), as pairs of int16."""
     data = bind(tirx.reinterpret("uint16x32", unsigned_bytes))
-    even, odd = widen_weights(signed_bytes)
-    acc = dot2(acc, data & splat(255, "uint16", 32), even)
-    return dot2(acc, data >> splat(8, "uint16", 32), odd)
+    return bind(data & splat(255, "uint16", 32)), bind(data >> splat(8, "uint16", 32))
 
 
-def widen_weights(signed_bytes):
-    """int32x16 of four s8 -> (int16x32 of bytes 0 and 2 of every dword, of bytes 1 and 3)."""
+def _split_weights(signed_bytes):
+    """The same of four s8."""
     weights, eight = bind(tirx.reinterpret("int16x32", signed_bytes)), splat(8, "int16", 32)
     return bind((weights << eight) >> eight), bind(weights >> eight)
+
+
+def dot_pairs(acc, data, weights):
+    """`dot4` from 16-bit products. data, weights: (pairs of int16, pairs of int16)."""
+    return dot2(dot2(acc, data[0], weights[0]), data[1], weights[1])
 
 
 def dot2(acc, data, weights):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import tvm
+from octet.passes.lower.codegen import compile_module
 from octet.targets.x86.conv_problem import ConvProblem, Epilogue
 from octet.targets.x86.layout import SLACK, channel_stride
 
@@ -64,10 +65,10 @@ def expected(p: ConvProblem, data, weight, bias, multiplier, residual):
     return np.clip(np.rint(scaled).astype(np.int64) + e.out_zero_point, e.clip_min, e.clip_max).astype(np.int8)
 
 
-def run(p: ConvProblem, kernel, data, residual, mcpu):
+def run(p: ConvProblem, kernel, data, residual, spec):
     """The kernel's output as a logical array; asserts that nothing behind the last pixel was written."""
     junk = 77 if p.dtype == "int8" else np.nan
-    library = tvm.compile(kernel.func, target=tvm.target.Target({"kind": "llvm", "mcpu": mcpu}))
+    library = compile_module(kernel.func, spec)
     pixels = p.batch * p.out_height * p.out_width
     out = np.full(pixels * p.out_stride + SLACK, GUARD, np.uint8 if p.epilogue.out_dtype == "int8" else np.float32)
     arrays = [data.reshape(-1) if p.planar else pack(data, junk), *kernel.constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]
