@@ -13,7 +13,7 @@ from .conv_epilogue import Operands, Row, emit_epilogue
 from .conv_problem import ConvProblem
 from .conv_stage import emit_stage
 from .conv_walk import Walk, channel_span, plan_walk
-from .intrinsics import TILE_BYTES, TILE_ROWS, bind, effect, load, tile_dot, tile_load, tile_store
+from .intrinsics import TILE_BYTES, TILE_ROWS, TILE_ROWS_AT, bind, load, tile_configure, tile_dot, tile_load, tile_store
 from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
 
@@ -74,11 +74,11 @@ def _body(p, s):
     residual = argument("residual", out_elements, "uint8") if e.residual else None
     out = argument("out", out_elements, "uint8" if e.out_dtype == "int8" else e.out_dtype)
     source = emit_stage(p, walk, data)
-    k = _Kernel(p, walk, steps, s.unroll, source, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    k = _Kernel(p, walk, steps, s.unroll, source, weights, bias, config, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = walk.images * walk.rows * _units(walk)
     chunks, blocks = -(-units // s.units), -(-p.out_blocks // 2)
     with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
-        effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
+        tile_configure(config)
         sums = T.alloc_buffer((4 * 256,), "int32", annotations={"disable_lower_builtin": True})  # on the stack
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
         first = bind(chunk * s.units)
@@ -87,7 +87,6 @@ def _body(p, s):
             block = bind(inner if s.pixels_outer else tirx.floordiv(task, chunks))
             with T.serial(0, count) as unit:
                 k.unit(block, bind(first + unit), sums)
-        effect("llvm.x86.tilerelease")
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,7 @@ class _Kernel:
     source: object
     weights: object
     bias: object
+    config: object
     operands: Operands
 
     def unit(self, block, unit, sums):
@@ -168,7 +168,8 @@ class _Kernel:
         p, walk = self.p, self.walk
         at_once = 4 // vectors
         for t, start in enumerate(starts):
-            with T.serial(0, -(-rows // at_once)) as group:
+            # the number of pixels comes from the configuration: unrolled, this loop would be most of the kernel's code and miss the cache on every inference
+            with T.serial(0, tirx.floordiv(tirx.Cast("int32", self.config[TILE_ROWS_AT]) + (at_once - 1), at_once)) as group:
                 first = bind(group * at_once)
                 found = [self.row(image, row, start + first + r, first + r < rows if rows % at_once else None) for r in range(at_once)]
                 emit_epilogue(p.epilogue, self.operands, found, vectors, block * BLOCK,

@@ -208,7 +208,7 @@ class _Kernel:
         p, s = self.p, self.s
         int8, lanes = p.dtype == "int8", lanes_of(p)
         vectors, step = lanes // 16, 4 if p.dtype == "int8" else 1
-        sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, scope="local")
+        sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         for v in range(vectors):
             first = bind(load(self.bias, chunk * lanes + v * 16, 16))
             for i in range(s.pixels):

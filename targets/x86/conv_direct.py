@@ -169,7 +169,7 @@ class _Kernel:
     def tile(self, block, vectors, image, row, start, example):
         """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the image, None if all do."""
         p, s = self.p, self.s
-        sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, scope="local")
+        sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         for v in range(vectors):
             first = bind(load(self.bias, block * (s.vectors * 16) + v * 16, 16))
             for i in range(s.pixels):

@@ -10,6 +10,7 @@ from tvm.tirx.script import builder as T
 from .isa import current
 
 TILE_ROWS, TILE_BYTES = 16, 64
+TILE_ROWS_AT = 48  # byte of the tile configuration that holds the rows of tile 0
 
 
 def const(value, dtype):
@@ -122,6 +123,14 @@ def round_to_int(value):
     return _by_halves("int32", 8, lambda x: pure("int32x8", "llvm.x86.avx.cvt.ps2dq.256", x), value)
 
 
+def scale_by_power(x, n):
+    """x * 2 ** n, rounded once; float32x16, n whole and -126 <= n <= 127 (VSCALEFPS)."""
+    if current().bits == 512:
+        return pure("float32x16", "llvm.x86.avx512.mask.scalef.ps.512", x, n, splat(0.0, "float32"), const(-1, "int16"), const(4, "int32"))
+    exponent = (tirx.Cast("int32x16", n) + splat(127, "int32")) << splat(23, "int32")
+    return x * tirx.reinterpret("float32x16", exponent)
+
+
 def shuffle_bytes(table, index):
     """Within 128-bit lanes: table[index & 15], 0 where bit 7 of the index is set (VPSHUFB). uint8x64."""
     if current().bits == 512:
@@ -204,8 +213,23 @@ def tile_config(rows):
     config = np.zeros(64, "uint8")
     config[0] = 1
     config[16:32].view("uint16")[:] = TILE_BYTES
-    config[48:56] = [rows] * 6 + [TILE_ROWS] * 2
+    config[TILE_ROWS_AT : TILE_ROWS_AT + 8] = [rows] * 6 + [TILE_ROWS] * 2
     return config
+
+
+def tile_configure(config):
+    """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one 20: it is loaded only if it differs.
+    Nothing releases the tiles between kernels; `octet_run` does so at its end."""
+    now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})  # on the stack
+    effect("llvm.x86.sttilecfg", tirx.address_of(now[0]))
+    difference = tirx.reinterpret("int32x16", load(now, 0, 64)) ^ tirx.reinterpret("int32x16", load(config, 0, 64))
+    with T.If(pure("int32", "llvm.vector.reduce.or", difference) != 0):
+        with T.Then():
+            effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
+
+
+def tile_release():
+    effect("llvm.x86.tilerelease")
 
 
 def tile_load(tile, buffer, index, stride_bytes):
