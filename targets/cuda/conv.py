@@ -26,7 +26,8 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class Conv:
-    """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group."""
+    """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group.
+    batched: groups are problems of their own (products of two computed tensors)."""
 
     images: int
     height: int
@@ -47,6 +48,7 @@ class Conv:
     dilation_height: int
     dilation_width: int
     zero_point: int
+    batched: bool = False
 
     def __post_init__(self):
         assert max(self.images * self.height * self.width * self.stride, self.pixels * self.out_stride) < 2**31, "a tensor of 2 GiB"
@@ -79,11 +81,14 @@ def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.
     if not _fits_tiles(problem):
         return _direct(problem, arguments, weight, folded, multiplier)
     tile = tile if tile is not None else tile_for(problem, spec)
-    arguments = f"{literal(problem)}, {literal(tile)}, {literal(epilogue)}"
+    return ConvKernel(tiled_kernel("mma_conv2d", problem, epilogue, tile), _tiled(problem, tile, weight, folded, multiplier))
+
+
+def tiled_kernel(family: str, problem: Conv, epilogue: Epilogue, tile: Tile) -> Kernel:
+    """Operands: data, weights, bias, multiplier, residual, result, as device/conv_mma.cuh wants them."""
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups)
-    call = f"conv_mma<{arguments}>"
-    kernel = Kernel("mma_conv2d", "conv_mma.cuh", call, 6, grid, tile.threads, tile.shared_bytes)
-    return ConvKernel(kernel, _tiled(problem, tile, weight, folded, multiplier))
+    call = f"conv_mma<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
+    return Kernel(family, "conv_mma.cuh", call, 6, grid, tile.threads, tile.shared_bytes)
 
 
 def _is_depthwise(p):

@@ -14,19 +14,20 @@ SLACK = 16  # bytes behind a buffer that a kernel may read
 
 @dataclass(frozen=True)
 class Layout:
-    """kind: "plain" or "packed" (int8, rank 2 to 4). shape: logical."""
+    """kind: "plain", "packed" (int8, rank 2 to 4) or "rows" (int8, any rank: as packed, but the last axis is the channel). shape: logical."""
 
     kind: str
     shape: tuple[int, ...]
     dtype: str
 
     def __post_init__(self):
-        assert self.kind in ("plain", "packed"), self.kind
-        assert self.kind == "plain" or (self.dtype == "int8" and 2 <= len(self.shape) <= 4), (self.dtype, self.shape)
+        assert self.kind in ("plain", "packed", "rows"), self.kind
+        assert self.kind == "plain" or self.dtype == "int8", (self.kind, self.dtype)
+        assert self.kind != "packed" or 2 <= len(self.shape) <= 4, self.shape
 
     @property
     def channel_axis(self) -> int:
-        return 1 if len(self.shape) == 4 else len(self.shape) - 1
+        return 1 if self.kind == "packed" and len(self.shape) == 4 else len(self.shape) - 1
 
     @property
     def channels(self) -> int:
@@ -43,7 +44,7 @@ class Layout:
 
     @property
     def image(self) -> tuple[int, int, int]:
-        """(images, height, width) of a packed tensor; a matrix has one pixel per image, [B, T, C] has T columns."""
+        """(images, height, width) of a packed tensor, not of rows; a matrix has one pixel per image, [B, T, C] has T columns."""
         if len(self.shape) == 4:
             return self.shape[0], self.shape[2], self.shape[3]
         return (self.shape[0], 1, self.shape[1]) if len(self.shape) == 3 else (self.shape[0], 1, 1)
@@ -62,16 +63,27 @@ class Layout:
         """Elements from one index to the next, per logical axis."""
         if self.kind == "plain":
             return tuple(prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
-        if len(self.shape) == 4:
+        if self.kind == "packed" and len(self.shape) == 4:
             _, _, height, width = self.shape
             return (height * width * self.stride, 1, width * self.stride, self.stride)
-        return (self.shape[1] * self.stride, self.stride, 1) if len(self.shape) == 3 else (self.stride, 1)
+        return (*(prod(self.shape[axis + 1 : -1]) * self.stride for axis in range(len(self.shape) - 1)), 1)
+
+    def same_places(self, other: "Layout") -> bool:
+        """Whether every element lies where it does in `other`, and nothing else does."""
+        steps = zip(self.shape, self.steps, other.steps, strict=True)
+        return self.shape == other.shape and self.elements == other.elements and all(extent == 1 or a == b for extent, a, b in steps)
 
 
 def packed(shape, dtype: str = "int8") -> Layout:
     """The layout that kernels want: packed for int8 of rank 2 to 4, plain for the rest."""
     shape = tuple(int(extent) for extent in shape)
     return Layout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)
+
+
+def rows(shape) -> Layout:
+    """int8 with the last axis as the channel."""
+    shape = tuple(int(extent) for extent in shape)
+    return Layout("packed" if len(shape) in (2, 3) else "rows", shape, "int8")
 
 
 def plain(shape, dtype: str) -> Layout:

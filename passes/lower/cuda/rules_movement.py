@@ -62,7 +62,7 @@ def permute_dims(call, ctx):
     value = ctx.tensor(call.args[0])
     rank = len(value.layout.shape)
     axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
-    layout = packed(_shape(call), value.layout.dtype)
+    layout = (packed if rank < 4 else plain)(_shape(call), value.layout.dtype)  # of rank 4 mostly heads of attention, which are reshaped or multiplied next
     return _moved(call, ctx, value, movement.region(layout.shape, 0, [value.layout.steps[axis] for axis in axes], 0, layout.steps), layout)
 
 

@@ -11,6 +11,7 @@ struct Conv {
   int groups, channels, outputs;                 // logical, of one group
   int kernel_height, kernel_width, step_height, step_width, top, left, dilation_height, dilation_width;
   int zero_point;                                // of the data: what padding holds
+  bool batched;                                  // groups are problems of their own, behind one another in data, weights and result; one bias and multiplier
 };
 
 OCTET_CONSTANT int out_pixels(Conv P) { return P.images * P.out_height * P.out_width; }
@@ -19,6 +20,7 @@ OCTET_CONSTANT int out_pixels(Conv P) { return P.images * P.out_height * P.out_w
 template <Conv P>
 OCTET_DEVICE long float_index(int m, int o) {
   constexpr int plane = P.out_height * P.out_width;
+  if constexpr (P.batched) return (static_cast<long>(o / P.outputs) * out_pixels(P) + m) * P.outputs + o % P.outputs;
   return (static_cast<long>(m / plane) * (P.groups * P.outputs) + o) * plane + m % plane;
 }
 

@@ -143,12 +143,13 @@ struct Fragments {
 template <Conv P, Tile T, bool to_global>
 OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int first, int column) {
   constexpr int unit = P.out_stride % 16 == 0 ? 16 : 4, parts = T.columns / unit, pitch = T.columns + 16;
-  constexpr int limit = P.groups == 1 ? P.out_stride : P.outputs;
+  constexpr int limit = P.groups == 1 || P.batched ? P.out_stride : P.outputs;
+  constexpr long group = P.batched ? static_cast<long>(out_pixels(P)) * P.out_stride : P.outputs;
   for (int i = threadIdx.x; i < T.rows * parts; i += threads_of(T)) {
     int row = i / parts, channel = i % parts * unit;
     if (first + row >= out_pixels(P) || column + channel >= limit) continue;
     unsigned char* inner = staged + row * pitch + channel;
-    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + blockIdx.z * P.outputs + column + channel;
+    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + blockIdx.z * group + column + channel;
     if constexpr (unit == 16) {
       if constexpr (to_global) store16(outer, load16(inner)); else store16(inner, load16(outer));
     } else {
@@ -205,7 +206,9 @@ OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias,
   constexpr int data_bytes = T.rows * T.depth, stage_bytes = data_bytes + T.columns * T.depth, steps = rounded(depth_of(P), T.depth) / T.depth;
   constexpr int padded = rounded(P.outputs, T.columns), pitch = rounded(depth_of(P), T.depth);
   int first = blockIdx.x * T.rows, column = blockIdx.y * T.columns;
-  DataLoader<P, T> loader(static_cast<const signed char*>(x) + blockIdx.z * P.channels, first);
+  constexpr long group = P.batched ? static_cast<long>(P.images) * P.height * P.width * P.stride : P.channels;
+  const int vectors = P.batched ? 0 : blockIdx.z * padded;
+  DataLoader<P, T> loader(static_cast<const signed char*>(x) + blockIdx.z * group, first);
   const signed char* rows = static_cast<const signed char*>(weights) + (static_cast<long>(blockIdx.z) * padded + column) * pitch;
 #pragma unroll
   for (int stage = 0; stage < T.stages - 1; ++stage) {
@@ -233,7 +236,7 @@ OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias,
   }
   copy_wait<0>();
   barrier();
-  finish<P, T, E>(result, memory, static_cast<const int*>(bias) + blockIdx.z * padded, static_cast<const float*>(multiplier) + blockIdx.z * padded,
+  finish<P, T, E>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,
                   static_cast<const unsigned char*>(residual), y, first, column);
 }
 
