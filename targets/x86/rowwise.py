@@ -5,7 +5,7 @@ The order of every sum is that of `sum16` in passes/realize/reference_float.py."
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .intrinsics import const, fence, fma, pure, splat
+from .intrinsics import const, fence, fma, pure, scale_by_power, splat
 from .vector_loops import Accumulators
 
 UNROLL = 8  # vectors of a row up to which its loop is written out
@@ -77,5 +77,4 @@ def exp_nonpositive(x):
         p = held(fence(p * r) + splat(c, "float32"))
     p = held(fence(p * fence(r * r)) + r)
     p = held(p + splat(1.0, "float32"))
-    scaled = pure("float32x16", "llvm.x86.avx512.mask.scalef.ps.512", p, n, splat(0.0, "float32"), const(-1, "int16"), const(4, "int32"))
-    return held(tirx.Select(tirx.LT(x, low), splat(0.0, "float32"), scaled))
+    return held(tirx.Select(tirx.LT(x, low), splat(0.0, "float32"), scale_by_power(p, n)))
