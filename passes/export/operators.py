@@ -117,8 +117,8 @@ def _prelu(call, operands, out):
     return out.node("PRelu", [operands[0], slope])
 
 
-def _softmax(call, operands, out):
-    return out.node("Softmax", operands, axis=attrs_of(call)["axis"])
+def _softmax(kind):
+    return lambda call, operands, out: out.node(kind, operands, axis=attrs_of(call)["axis"])
 
 
 def _arg(kind):
@@ -203,7 +203,8 @@ EXPORTERS = {
     "octet.unary": _octet_unary,
     "relax.nn.prelu": _prelu,
     "relax.nn.leakyrelu": _leaky,
-    "relax.nn.softmax": _softmax,
+    "relax.nn.softmax": _softmax("Softmax"),
+    "relax.nn.log_softmax": _softmax("LogSoftmax"),
     "relax.argmax": _arg("ArgMax"),
     "relax.argmin": _arg("ArgMin"),
     "relax.nn.layer_norm": _layer_norm,

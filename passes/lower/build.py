@@ -14,6 +14,7 @@ from ...targets.x86.workload import Records
 from .codegen import compile_library
 from .cuda.build import build_cuda_variant
 from .lowering import lower
+from .merge_axes import MergeAxes
 from .program import ALIASES, Program, linearize
 from .rules import RULES
 
@@ -21,6 +22,7 @@ from .rules import RULES
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
                   tuned: Records | None = None) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring."""
+    module = MergeAxes()(module)
     if spec.kind == "cuda":
         return build_cuda_variant(module, spec, inputs, outputs, name)
     with building_for(spec.dot):

@@ -32,6 +32,7 @@ IMAGE = {
     "linear": lambda x: R.image.resize2d(x, (10, 14), method="linear"),
     "interleave": lambda x: call("octet.interleave", [x], strides=[2, 3], fill=0),
     "softmax": lambda x: R.nn.softmax(x, 1),
+    "log_softmax": lambda x: R.nn.log_softmax(x, 1),
     "argmax": lambda x: R.argmax(x, 1),
     "matmul": lambda x: R.matmul(x, const(7, 3)),
     "add": lambda x: R.add(x, const(1, 4, 1, 1)),

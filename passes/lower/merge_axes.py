@@ -1,0 +1,122 @@
+"""MergeAxes: operators that only know rows work on a view of fewer axes where no packed layout fits the tensor.
+
+    f(x [A, B, C, D, E])                            ->  reshape(f(reshape(x, [A*B*C*D, E])), [A, B, C, D, E])
+    f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x [A, B, C*D, E], y [1, B, 1, E]
+    dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C, K])), [A, B, C, N])
+
+Elementwise operators of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of rank 4 has its channels on axis 1); elementwise operators
+behind such a layer stay in its form. Runs last before lowering, on float and integer operators; the values do not change by one bit. What still has no
+layout keeps its shape.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import tvm
+from tvm import relax
+
+from .. import ops
+from ..realize.graph import rebuild
+from ..realize.rewriter import Rewriter, replace_main
+
+# The operands that are tensors of the operator's shape stand in front.
+_UNARY = {"octet.unary", "octet.requantize", "octet.fake_quantize", "octet.table", "relax.quantize", "relax.dequantize", "relax.clip"}
+_UNARY |= {f"relax.nn.{name}" for name in ("relu", "relu6", "leakyrelu", "selu", "silu", "gelu", "gelu_tanh", "softplus")}
+_UNARY |= {f"relax.{name}" for name in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign", "negative", "square")}
+_BINARY = {"octet.add", "octet.mul"} | {f"relax.{name}" for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")}
+_LAYOUT_RANKS = (2, 3, 4)
+
+
+@dataclass(frozen=True)
+class MergeAxes:
+    """The pass."""
+
+    def __call__(self, mod):
+        return replace_main(mod, _Merger(mod["main"]).run())
+
+
+class _Merger(Rewriter):
+    def __init__(self, function):
+        super().__init__(function)
+        self._values, self._merged = {}, {}  # old variable -> new one; new variable -> the same tensor with its axes merged
+
+    def run(self):
+        for var, value in self.graph.bindings:
+            new = rebuild(value, self._new)
+            shapes = self._shapes(new, _shape(var)) if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType) else None
+            if shapes is not None:
+                self._values[var] = self._reshaped(new, var, shapes)
+                continue
+            self._values[var] = new if isinstance(value, relax.Tuple) else self.emit(new, var.name)
+        return self.finish(rebuild(self.graph.result, self._new))[0]
+
+    def _new(self, expr):
+        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
+
+    def _shapes(self, call, result):
+        """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a layout as they are."""
+        if ops.is_op(call, "octet.dense"):
+            return _dense_shapes(call) if len(result) not in (2, 3) else None
+        count = 2 if call.op.name in _BINARY else 1 if call.op.name in _UNARY else 0
+        if count == 0 or not _per_tensor(call):
+            return None
+        rank = max(len(_shape(arg)) for arg in call.args[:count])
+        if rank == 0 or (rank in _LAYOUT_RANKS and not any(arg in self._merged for arg in call.args[:count])):
+            return None
+        return _elementwise_shapes([_shape(arg) for arg in call.args[:count]], rank)
+
+    def _reshaped(self, call, var, shapes):
+        """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
+        operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
+        made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), f"{var.name}_merged")
+        result = self.emit(relax.op.reshape(made, _shape(var)), var.name)
+        self._merged[result] = made
+        return result
+
+    def _as(self, operand, shape, var):
+        if isinstance(operand, tvm.ir.GenericConst):
+            return relax.const(operand.value.numpy().reshape(shape), str(operand.ty.dtype))
+        if operand in self._merged and _shape(self._merged[operand]) == shape:
+            return self._merged[operand]
+        return self.emit(relax.op.reshape(operand, shape), f"{var.name}_operand")
+
+
+def _shape(expr):
+    return tuple(int(extent) for extent in expr.ty.shape.values)
+
+
+def _dense_shapes(call):
+    tensors = {0: call.args[0]}
+    first = 3 if str(call.args[1].ty.dtype) == "float32" else 4  # the residual follows bias and, for int8, multiplier
+    if len(call.args) > first:
+        tensors[first] = call.args[first]
+    return {i: (prod(_shape(arg)[:-1]), _shape(arg)[-1]) for i, arg in tensors.items()}
+
+
+def _elementwise_shapes(shapes, rank):
+    """{operand: shape}: the last axis by itself, and runs of the others along which the same operand, or none, is repeated."""
+    shapes = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    if len(shapes) == 1:
+        return {0: (prod(shapes[0][:-1]), shapes[0][-1])}
+    groups = []
+    for sizes in zip(*(shape[:-1] for shape in shapes)):
+        if groups and _broadcast(groups[-1]) == _broadcast(sizes):
+            groups[-1] = tuple(a * b for a, b in zip(groups[-1], sizes))
+        elif sizes != (1, 1):
+            groups.append(sizes)
+    groups = (groups or [(1, 1)]) + [tuple(shape[-1] for shape in shapes)]
+    return {i: tuple(group[i] for group in groups) for i in range(2)} if len(groups) in _LAYOUT_RANKS else None
+
+
+def _broadcast(sizes):
+    """Which of the two operands is repeated along an axis: neither, the first or the second."""
+    return 0 if sizes[0] == sizes[1] else 1 if sizes[0] == 1 else 2
+
+
+def _per_tensor(call):
+    """Whether the operator's parameters do not depend on an axis."""
+    if ops.is_op(call, "octet.table"):
+        return len(call.args[1].ty.shape.values) == 1
+    if ops.is_op(call, "relax.quantize", "relax.dequantize"):
+        return all(len(arg.ty.shape.values) == 0 or prod(_shape(arg)) == 1 for arg in call.args[1:3])
+    return True

@@ -1,0 +1,75 @@
+"""Tensors of awkward ranks: the merged module computes the same, and its kernels equal the referee."""
+
+import numpy as np
+import octet.passes  # noqa: F401 - registers the operators
+import pytest
+from octet.passes import ops
+from octet.passes.lower.build import build_variant
+from octet.passes.lower.merge_axes import MergeAxes
+from octet.passes.realize import reference
+from octet.targets import detect
+from octet.targets.runtime import Session
+from octet.targets.variant import TensorSpec
+from tvm import relax
+
+RNG = np.random.default_rng(0)
+
+
+def const(*shape):
+    return relax.const(RNG.standard_normal(shape).astype("float32"))
+
+
+def unary(x, kind):
+    return ops.call("octet.unary", [x], kind=kind)
+
+
+def dense(x, outputs, *residual):
+    inputs = int(x.ty.shape.values[-1])
+    return ops.call("octet.dense", [x, const(outputs, inputs), const(outputs), *residual], clip_min=-np.inf, clip_max=np.inf, out_dtype="float32")
+
+
+def quantised(emit, x):
+    """Between int8 tensors: a sum with a broadcast operand, and a table."""
+    scale, zero = relax.const(np.float32(0.03)), relax.const(np.int8(3))
+    q = emit(relax.op.quantize(x, scale, zero))
+    part = emit(relax.op.strided_slice(q, [2, 4], [0, 0], [1, 1]))
+    settings = {"a_zero_point": 3, "b_zero_point": 3, "a_multiplier": 0.7, "b_multiplier": 0.4, "out_zero_point": -2, "clip_min": -128, "clip_max": 127}
+    total = emit(ops.call("octet.add", [q, part], **settings))
+    return emit(relax.op.dequantize(emit(ops.call("octet.table", [total, relax.const(RNG.integers(-128, 128, 256).astype("int8"))])), scale, zero))
+
+
+def behind_a_layer(emit, x):
+    """Two linear layers on a tensor of rank 4, with a function, a scale per channel and a residual in their form."""
+    y = emit(relax.op.multiply(emit(unary(emit(dense(x, 20)), "gelu")), const(20)))
+    return emit(dense(y, int(x.ty.shape.values[-1]), x))
+
+
+NETWORKS = {
+    "rank 1": ((13,), lambda emit, x: emit(unary(emit(relax.op.add(x, const(13))), "sigmoid"))),
+    "rank 5": ((1, 3, 2, 4, 5), lambda emit, x: emit(relax.op.multiply(emit(unary(x, "sigmoid")), const(1, 3, 1, 1, 5)))),
+    "rank 6, one channel": ((1, 2, 2, 3, 2, 1), lambda emit, x: emit(relax.op.add(x, const(2, 1, 1, 1)))),
+    "int8": ((1, 3, 2, 4, 5), quantised),
+    "linear layers": ((2, 3, 4, 12), behind_a_layer),
+}
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_the_merged_network_equals_the_referee(case):
+    shape, body = NETWORKS[case]
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType(shape, "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit_output(body(builder.emit, x))
+        builder.emit_func_output(result)
+    module = builder.get()
+    value = RNG.standard_normal(shape).astype("float32")
+    (wanted,) = reference.run(module, {"x": value})
+    (merged,) = reference.run(MergeAxes()(module), {"x": value})
+    assert merged.tobytes() == wanted.tobytes()
+    variant = build_variant(module, detect.native(), (TensorSpec("x", shape, "float32"),), (TensorSpec("y", wanted.shape, "float32"),))
+    got = Session.from_variant(variant).run({"x": value})["y"]
+    assert set(variant.extra["fallbacks"]) <= {"relax.strided_slice"}
+    if case == "linear layers":  # float products are summed in another order
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+    else:
+        assert got.tobytes() == wanted.tobytes()
