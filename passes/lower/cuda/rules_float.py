@@ -69,7 +69,7 @@ def leaky_relu(call, ctx):
 
 
 def clip(call, ctx):
-    low, high = (float(arg.value.value) for arg in call.args[1:3])
+    low, high = (float(getattr(arg.value, "value", arg.value)) for arg in call.args[1:3])
     return _unary(call, ctx, "clip", {"low": low, "high": high})
 
 
