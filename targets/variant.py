@@ -15,6 +15,9 @@ class TensorSpec:
     shape: tuple[int, ...]
     dtype: str
 
+    def __post_init__(self):
+        object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
+
 
 @dataclass(frozen=True)
 class Step:

@@ -4,17 +4,7 @@ from dataclasses import dataclass, replace
 
 from tvm.ir import IRModule
 
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One input or output of the network: its ONNX name, static shape and NumPy dtype name."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    def __post_init__(self):
-        object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
+from ...targets.variant import TensorSpec
 
 
 @dataclass(frozen=True)
