@@ -170,10 +170,11 @@ class _Kernel:
         """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the image, None if all do."""
         p, s = self.p, self.s
         sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, annotations={"disable_lower_builtin": True})
-        for v in range(vectors):
-            first = bind(load(self.bias, block * (s.vectors * 16) + v * 16, 16))
+        lanes, registers = current().lanes, vectors * current().parts
+        for r in range(registers):
+            first = bind(load(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
             for i in range(s.pixels):
-                store(sums, (i * vectors + v) * 16, first)
+                store(sums, (i * registers + r) * lanes, first)
         _, a, b = channel_span(p, s.vectors * 16)
         channel = tirx.floordiv(block, a) * b if p.groups > 1 else 0
         tap = span_of(p, s.vectors) * s.vectors * 16
@@ -231,40 +232,44 @@ class _Kernel:
             steps(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
 
     def step(self, sums, weights, vectors, used, element_of):
-        int8, lanes = self.p.dtype == "int8", 16 * step_of(self.p)
-        found = [bind(load(self.weights, weights + v * lanes, lanes)) for v in range(vectors)]
+        int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
+        size = lanes * step_of(self.p)
+        found = [bind(load(self.weights, weights + r * size, size)) for r in range(registers)]
         for i in used:
             element = element_of(i)
-            for v in range(vectors):
-                slot = (i * vectors + v) * 16
-                old = load(sums, slot, 16)
-                store(sums, slot, dot4(old, element, found[v]) if int8 else fma(old, element, found[v]))
+            for r in range(registers):
+                slot = (i * registers + r) * lanes
+                old = load(sums, slot, lanes)
+                store(sums, slot, dot4(old, element, found[r]) if int8 else fma(old, element, found[r]))
 
     def pair_step(self, sums, weights, vectors, used, element_of):
         """int8 multiplied in pairs: the split data stay in registers, the weights pass by; first those of channels 0 and 2, then those of 1 and 3."""
+        lanes, registers = current().lanes, vectors * current().parts
         split = [split_pairs(element_of(i)) for i in used]
-        for v in range(vectors):
+        for r in range(registers):
             for parity in (0, 1):
-                weight = bind(load(self.weights, weights + (parity * self.s.vectors + v) * 32, 32))
+                weight = bind(load(self.weights, weights + parity * self.s.vectors * 32 + r * 2 * lanes, 2 * lanes))
                 for i, data in zip(used, split):
-                    slot = (i * vectors + v) * 16
-                    store(sums, slot, dot2(load(sums, slot, 16), data[parity], weight))
+                    slot = (i * registers + r) * lanes
+                    store(sums, slot, dot2(load(sums, slot, lanes), data[parity], weight))
 
     def element(self, index, inside):
-        """One input element (int8: four bytes) in every lane; padding where it is not `inside`."""
+        """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""
+        lanes = current().lanes
         if inside is False:
             return self.zero_points
         if inside is not True:
             index = tirx.Select(inside, index, 0)
         if self.p.dtype == "float32":
             value = self.data[index] if inside is True else tirx.Select(inside, self.data[index], tirx.const(0.0, "float32"))
-            return tirx.Broadcast(value, 16)
-        return broadcast4(self.data, index) if inside is True else tirx.Select(tirx.Broadcast(inside, 16), broadcast4(self.data, index), self.zero_points)
+            return tirx.Broadcast(value, lanes)
+        value = broadcast4(self.data, index, lanes)
+        return value if inside is True else tirx.Select(tirx.Broadcast(inside, lanes), value, self.zero_points)
 
     @property
     def zero_points(self):
         stored = self.p.data_zero_point + STORED_OFFSET
-        return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32")
+        return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
 
 
 def _each(count, body):

@@ -42,31 +42,34 @@ def effect(name, *args):
     T.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
 
-def broadcast4(buffer, index):
-    """Four bytes at `index` repeated over 16 lanes: int32x16."""
-    return tirx.Broadcast(tirx.reinterpret("int32", load(buffer, index, 4)), 16)
+def broadcast4(buffer, index, lanes=16):
+    """Four bytes at `index` repeated over all lanes: int32x16."""
+    return tirx.Broadcast(tirx.reinterpret("int32", load(buffer, index, 4)), lanes)
 
 
 def dot4(acc, unsigned_bytes, signed_bytes):
-    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. All int32x16."""
-    data, weights = tirx.reinterpret("uint8x64", unsigned_bytes), tirx.reinterpret("int8x64", signed_bytes)
+    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. acc: 16 int32 (or one register of them); the others: as many bits."""
     if not current().vnni:
         return dot_pairs(acc, split_pairs(unsigned_bytes), _split_weights(signed_bytes))
-    if current().bits == 512:
-        return pure("int32x16", "llvm.x86.avx512.vpdpbusd.512", acc, data, weights)
-    return _by_halves("int32", 8, lambda *x: pure("int32x8", "llvm.x86.avx512.vpdpbusd.256", *x), acc, data, weights)
+    data, weights = (tirx.reinterpret(f"{kind}8x{4 * _lanes(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
+    return _by_registers({512: "llvm.x86.avx512.vpdpbusd.512", 256: "llvm.x86.avx512.vpdpbusd.256"}, "int32", acc, data, weights)
 
 
 def split_pairs(unsigned_bytes):
-    """int32x16 of four u8 -> (bytes 0 and 2 of every dword, bytes 1 and 3), as pairs of int16."""
-    data = bind(tirx.reinterpret("uint16x32", unsigned_bytes))
-    return bind(data & splat(255, "uint16", 32)), bind(data >> splat(8, "uint16", 32))
+    """int32 lanes of four u8 -> (bytes 0 and 2 of every dword, bytes 1 and 3), as pairs of uint16."""
+    data, lanes = bind(_halfwords("uint16", unsigned_bytes)), _bits(unsigned_bytes) // 16
+    return bind(data & splat(255, "uint16", lanes)), bind(data >> splat(8, "uint16", lanes))
 
 
 def _split_weights(signed_bytes):
     """The same of four s8."""
-    weights, eight = bind(tirx.reinterpret("int16x32", signed_bytes)), splat(8, "int16", 32)
+    weights = bind(_halfwords("int16", signed_bytes))
+    eight = splat(8, "int16", _lanes(weights))
     return bind((weights << eight) >> eight), bind(weights >> eight)
+
+
+def _halfwords(dtype, vector):
+    return tirx.reinterpret(f"{dtype}x{_bits(vector) // 16}", vector)
 
 
 def dot_pairs(acc, data, weights):
@@ -75,11 +78,9 @@ def dot_pairs(acc, data, weights):
 
 
 def dot2(acc, data, weights):
-    """acc[i] + d[2i] * w[2i] + d[2i + 1] * w[2i + 1] in int32 (VPMADDWD). acc int32x16; data, weights: 512 bits that hold int16."""
-    data, weights = (bind(tirx.reinterpret("int16x32", x)) for x in (data, weights))
-    if current().bits == 512:
-        return acc + pure("int32x16", "llvm.x86.avx512.pmaddw.d.512", data, weights)
-    return acc + _by_halves("int32", 8, lambda *x: pure("int32x8", "llvm.x86.avx2.pmadd.wd", *x), data, weights)
+    """acc[i] + d[2i] * w[2i] + d[2i + 1] * w[2i + 1] in int32 (VPMADDWD). data, weights: as many bits as acc, int16."""
+    names = {512: "llvm.x86.avx512.pmaddw.d.512", 256: "llvm.x86.avx2.pmadd.wd"}
+    return acc + _by_registers(names, "int32", _halfwords("int16", data), _halfwords("int16", weights))
 
 
 def add_bytes(acc, stored, k):
@@ -90,25 +91,39 @@ def add_bytes(acc, stored, k):
     return acc + tirx.reinterpret("int32x16", words & splat(255, "uint32"))
 
 
-def _by_halves(dtype, lanes, operation, *vectors):
-    """operation(lower halves), operation(upper halves), which have `lanes` lanes each, as one vector."""
+def _by_registers(names, dtype, *vectors):
+    """The instruction names[bits of a register] on vectors of one or two registers, the result in lanes of `dtype`."""
+    if _bits(vectors[0]) <= current().bits:
+        return pure(_typed(dtype, vectors[0]), names[_bits(vectors[0])], *vectors)
+    return by_halves(lambda *halves: pure(_typed(dtype, halves[0]), names[current().bits], *halves), *vectors)
+
+
+def by_halves(operation, *vectors):
+    """operation(lower halves) and operation(upper halves), behind each other."""
     vectors = [bind(vector) for vector in vectors]
-    halves = []
-    for upper in (0, 1):
-        found = []
-        for vector in vectors:
-            size = _lanes(vector) // 2
-            found.append(tirx.Shuffle([vector], list(range(upper * size, upper * size + size))))
-        halves.append(bind(operation(*found)))
-    return tirx.Shuffle(halves, list(range(2 * lanes)))
+    found = [bind(operation(*(half(vector, upper) for vector in vectors))) for upper in (0, 1)]
+    return tirx.Shuffle(found, list(range(2 * _lanes(found[0]))))
+
+
+def half(vector, upper):
+    size = _lanes(vector) // 2
+    return tirx.Shuffle([vector], list(range(upper * size, upper * size + size)))
 
 
 def _lanes(vector):
     return int(str(vector.ty).rpartition("x")[2])
 
 
+def _bits(vector):
+    return _lanes(vector) * np.dtype(str(vector.ty).rpartition("x")[0]).itemsize * 8
+
+
+def _typed(dtype, vector):
+    return f"{dtype}x{_bits(vector) // (np.dtype(dtype).itemsize * 8)}"
+
+
 def fma(acc, a, b):
-    return pure("float32x16", "llvm.fma", a, b, acc)
+    return pure(f"float32x{_lanes(acc)}", "llvm.fma", a, b, acc)
 
 
 def fence(value):
@@ -120,7 +135,7 @@ def round_to_int(value):
     """float32x16 -> int32x16, to nearest, ties to even; |value| must be below 2**31 (VCVTPS2DQ)."""
     if current().bits == 512:
         return pure("int32x16", "llvm.x86.avx512.mask.cvtps2dq.512", value, splat(0, "int32"), const(-1, "int16"), const(4, "int32"))
-    return _by_halves("int32", 8, lambda x: pure("int32x8", "llvm.x86.avx.cvt.ps2dq.256", x), value)
+    return _by_registers({256: "llvm.x86.avx.cvt.ps2dq.256"}, "int32", value)
 
 
 def scale_by_power(x, n):
@@ -133,9 +148,7 @@ def scale_by_power(x, n):
 
 def shuffle_bytes(table, index):
     """Within 128-bit lanes: table[index & 15], 0 where bit 7 of the index is set (VPSHUFB). uint8x64."""
-    if current().bits == 512:
-        return pure("uint8x64", "llvm.x86.avx512.pshuf.b.512", table, index)
-    return _by_halves("uint8", 32, lambda *x: pure("uint8x32", "llvm.x86.avx2.pshuf.b", *x), table, index)
+    return _by_registers({512: "llvm.x86.avx512.pshuf.b.512", 256: "llvm.x86.avx2.pshuf.b"}, "uint8", table, index)
 
 
 # VPACKSSDW and VPACKUSWB work within 128-bit lanes; this order of dwords puts the bytes of four packed vectors one vector behind the other.
@@ -169,35 +182,20 @@ def pack_interleaved(vectors, zero_point):
 
 def pack_bytes(vectors, zero_point):
     """Four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255), vector behind vector. zero_point: stored, 0..255."""
-    if current().bits == 256:
-        # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix all registers
-        vectors = [[tirx.Shuffle([bind(v)], list(range(start, start + 8))) for start in (0, 8)] for v in vectors]
-        return tirx.Shuffle([_pack_halves(pair, zero_point) for pair in (vectors[:2], vectors[2:])], list(range(64)))
-    return tirx.reinterpret("uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED))
+    if current().bits == 512:
+        return tirx.reinterpret("uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED))
+    # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix all registers
+    halves = [half(bind(v), upper) for v in vectors for upper in (0, 1)]
+    packed = [tirx.reinterpret("int32x8", _pack(halves[i : i + 4], zero_point)) for i in (0, 4)]
+    return tirx.Shuffle([bind(tirx.reinterpret("uint8x32", tirx.Shuffle([p], [0, 4, 1, 5, 2, 6, 3, 7]))) for p in packed], list(range(64)))
 
 
 def _pack(vectors, zero_point):
-    halves = [_pack_words(vectors[i], vectors[i + 1]) for i in (0, 2)]
+    names = {512: "llvm.x86.avx512.packssdw.512", 256: "llvm.x86.avx2.packssdw"}
+    words = [_by_registers(names, "int16", vectors[i], vectors[i + 1]) for i in (0, 2)]
     if zero_point != 0:
-        halves = [pure("int16x32", "llvm.sadd.sat", half, splat(zero_point, "int16", 32)) for half in halves]
-    if current().bits == 512:
-        return pure("uint8x64", "llvm.x86.avx512.packuswb.512", *halves)
-    return _by_halves("uint8", 32, lambda *x: pure("uint8x32", "llvm.x86.avx2.packuswb", *x), *halves)
-
-
-def _pack_halves(vectors, zero_point):
-    """Two pairs of int32x8 -> uint8x32, vector behind vector."""
-    words = [pure("int16x16", "llvm.x86.avx2.packssdw", *vector) for vector in vectors]
-    if zero_point != 0:
-        words = [pure("int16x16", "llvm.sadd.sat", word, splat(zero_point, "int16")) for word in words]
-    packed = tirx.reinterpret("int32x8", pure("uint8x32", "llvm.x86.avx2.packuswb", *words))
-    return bind(tirx.reinterpret("uint8x32", tirx.Shuffle([packed], [0, 4, 1, 5, 2, 6, 3, 7])))
-
-
-def _pack_words(a, b):
-    if current().bits == 512:
-        return pure("int16x32", "llvm.x86.avx512.packssdw.512", a, b)
-    return _by_halves("int16", 16, lambda *x: pure("int16x16", "llvm.x86.avx2.packssdw", *x), a, b)
+        words = [pure(f"int16x{_lanes(word)}", "llvm.sadd.sat", word, splat(zero_point, "int16", _lanes(word))) for word in words]
+    return _by_registers({512: "llvm.x86.avx512.packuswb.512", 256: "llvm.x86.avx2.packuswb"}, "uint8", *words)
 
 
 def part(vector, start, lanes):

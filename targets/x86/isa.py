@@ -19,6 +19,11 @@ class Isa:
     vbmi: bool = False
 
     @property
+    def lanes(self) -> int:
+        """int32 or float32 lanes of a register."""
+        return self.bits // 32
+
+    @property
     def parts(self) -> int:
         """Registers that a vector of 16 int32 or float32 lanes takes."""
         return 512 // self.bits
