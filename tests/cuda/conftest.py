@@ -60,8 +60,8 @@ def integer_network():
             flat = builder.emit(relax.op.reshape(pooled, (2, 20)))
             vectors = [relax.const(rng.integers(-500, 500, 9).astype(np.int32)), relax.const(np.full(9, 0.001, np.float32))]
             dense = ops.call("octet.dense", [flat, weights(9, 20), *vectors], data_zero_point=1, clip_min=float("-inf"), clip_max=float("inf"), out_dtype="float32")
-            result = builder.emit_output(builder.emit(dense))
-        builder.emit_func_output(relax.Tuple([result]))
+            result = builder.emit_output(relax.Tuple([builder.emit(dense)]))
+        builder.emit_func_output(result)
     return builder.get()
 
 

@@ -23,8 +23,8 @@ def function(emit, **inputs):
         with builder.dataflow():
             results = emit(builder, *params)
             results = results if isinstance(results, list) else [results]
-            outputs = [builder.emit_output(result) for result in results]
-        builder.emit_func_output(relax.Tuple(outputs))
+            output = builder.emit_output(relax.Tuple(results))
+        builder.emit_func_output(output)
     return builder.get()
 
 
