@@ -1,5 +1,6 @@
 # make demo   sets up and compiles the bundled network to int8, prints accuracy and latency of fp32 and int8
 # make test   sets up and runs the tests
+# make test-gpu   runs the tests that need a CUDA device; skips them with the reason where there is none
 # make clean  removes what these two made
 
 PYTHON ?= python3.11
@@ -7,7 +8,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 
-.PHONY: demo test clean
+.PHONY: demo test test-gpu clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -16,6 +17,9 @@ demo: .venv/.installed
 
 test: .venv/.installed-test
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -q
+
+test-gpu: .venv/.installed-test
+	$(BIN)/pytest -q -rs tests/cuda/test_gpu.py
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python
