@@ -18,7 +18,7 @@ def load_samples(path, model) -> dict[str, np.ndarray]:
     """The arrays of the .npz file `path`: one per model input, and `labels` if it holds them. Raises DataError."""
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file: give an .npz with one array per model input ({_names(model)})")
+        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}: give an .npz with one array per model input ({_names(model)})")
     try:
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tvm import IRModule
 
+from ...targets.errors import DataError
 from ...targets.samples import check_samples, inputs_of
 from ..annotate import Annotate, Decision, Recipe
 from .collect import Edge, ExecutorFactory, collect, edges_of
 from .observers import find_range
 from .qdq import InsertQDQ
-from .qparams import QParams, choose
+from .qparams import LARGEST_SCALE, QParams, choose
 from .statistics import Statistics
 
 
@@ -92,4 +93,7 @@ def _qparams(members, statistics, recipe):
     for edge in members:
         if edge.edge in statistics:
             merged.merge(statistics[edge.edge])
-    return choose(*find_range(merged, recipe.of_tensor(owner.tensor), owner.scheme), owner.scheme)
+    low, high = find_range(merged, recipe.of_tensor(owner.tensor), owner.scheme)
+    if max(-low, high) > 127 * LARGEST_SCALE:
+        raise DataError(f"calibration: tensor {owner.tensor!r} reaches {max(-low, high):.1e}: check the model and the samples' preprocessing")
+    return choose(low, high, owner.scheme)

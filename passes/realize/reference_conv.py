@@ -43,10 +43,10 @@ def _depthwise(view, weight, multiple):
     return result
 
 
-def window_counts(shape, kernel, strides, padding):
+def window_counts(shape, kernel, strides, padding, dilation=(1, 1)):
     """float32 [OH, OW]: how many elements of the image (padding not counted) lie in every pooling window."""
     ones = np.ones((1, 1, *shape), np.float32)
-    return windows(ones, kernel, strides, padding, (1, 1), 0).sum(axis=(4, 5))[0, 0]
+    return windows(ones, kernel, strides, padding, dilation, 0).sum(axis=(4, 5))[0, 0]
 
 
 def ceil_padding(sizes, padding, attrs):

@@ -107,14 +107,14 @@ def _arg(reduce):
 
 def _avg_pool2d(args, attrs):
     (data,), padding = args, list(attrs["padding"])
-    assert attrs["layout"] == "NCHW" and list(attrs["dilation"]) == [1, 1], attrs
+    assert attrs["layout"] == "NCHW", attrs
     if attrs["ceil_mode"]:
         padding = ceil_padding(data.shape[2:], padding, attrs)
-    kernel = attrs["pool_size"]
-    total = ordered_sum(windows(data, kernel, attrs["strides"], padding, (1, 1), 0), 2)
+    kernel, dilation = attrs["pool_size"], attrs["dilation"]
+    total = ordered_sum(windows(data, kernel, attrs["strides"], padding, dilation, 0), 2)
     if attrs["count_include_pad"]:
         return total / F32(kernel[0] * kernel[1])
-    return total / window_counts(data.shape[2:], kernel, attrs["strides"], padding)
+    return total / window_counts(data.shape[2:], kernel, attrs["strides"], padding, dilation)
 
 
 def _softmax_parts(x, axis):

@@ -46,6 +46,7 @@ def test_other_calibrators_from_the_same_statistics(quantized, model, samples, r
     (lambda s: {"x": s["x"][:, :2]}, "shape"),
     (lambda s: {"x": s["x"][:0]}, "no samples"),
     (lambda s: {"x": np.where(np.arange(7)[:, None, None, None] == 4, np.nan, s["x"])}, "NaN in sample 4"),
+    (lambda s: {"x": s["x"] * np.float32(1e30)}, "'x' reaches .*e[+]30"),
 ])  # fmt: skip
 def test_bad_samples(model, samples, referee, change, message):
     with pytest.raises(DataError, match=message) as error:

@@ -61,6 +61,7 @@ MODULES = {
     "max_pool2d_ceil": lambda x: R.nn.max_pool2d(x, [3, 2], [2, 3], ceil_mode=True),
     "avg_pool2d": lambda x: R.nn.avg_pool2d(x, [3, 3], [2, 2], [1, 1, 1, 1]),
     "avg_pool2d_padded": lambda x: R.nn.avg_pool2d(x, [3, 3], [2, 2], [1, 1, 1, 1], count_include_pad=True),
+    "avg_pool2d_dilated": lambda x: R.nn.avg_pool2d(x, [2, 2], [1, 1], [0, 0, 0, 0], [2, 1]),
     "avg_pool2d_ceil": lambda x: R.nn.avg_pool2d(x, [3, 3], [2, 2], ceil_mode=True),
     "mean": lambda x: R.mean(x, [2, 3]),
     "mean_last": lambda x: R.mean(x, [-1], keepdims=True),
