@@ -1,4 +1,4 @@
-"""Linear layers, and the products of attention that stay in float."""
+"""Linear layers, and the products of attention."""
 
 from tvm import relax
 
@@ -9,20 +9,43 @@ def test_linear_layer_of_any_rank(network, observed):
     assert found["a.weight"]["axis"] == 1
 
 
-def test_attention_stays_in_float_around_int8_linear_layers(network, observed, decisions):
+def attention(net, x):
+    q, k, v = (net.dense(x, 6, name) for name in "qkv")
+    scores = net(relax.op.nn.softmax(net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "kt")), "qk")), "softmax")
+    mixed = net(relax.op.matmul(scores, v), "mixed")
+    return net(relax.op.add(x, net.dense(mixed, 6, "o")), "sum")
+
+
+def test_attention_products_are_int8_with_symmetric_operands(network, observed, decisions):
+    module = network(attention, (1, 5, 6))
+    found = {name: a for name, a in observed(module).items() if a["spec"] != "weight"}
+    assert set(found) == {"x", "q_bias", "k_bias", "v_bias", "kt", "softmax", "mixed"}
+    assert {name for name, a in found.items() if a["scheme"] == "symmetric"} == {"q_bias", "k_bias", "v_bias", "kt", "softmax"}
+    assert (found["softmax"]["spec"], found["kt"]["spec"]) == ("fixed", "shared")
+    decided = decisions(module)
+    assert {name for name, d in decided.items() if d.dtype == "int8"} == {"q", "k", "v", "o", "kt", "qk", "mixed"}
+    assert decided["softmax"].reason.startswith("softmax stays in float")
+    assert decided["sum"].reason == "its result is only used in float"
+
+
+def test_attention_can_stay_in_float(network, observed, decisions):
+    module = network(attention, (1, 5, 6))
+    assert {name for name, a in observed(module, attention="float").items() if a["spec"] != "weight"} == {"x", "mixed"}
+    decided = decisions(module, attention="float")
+    assert {name for name, d in decided.items() if d.dtype == "int8"} == {"q", "k", "v", "o"}
+    assert decided["qk"].reason == decided["mixed"].reason == "the recipe leaves attention in float"
+
+
+def test_the_sum_in_front_of_a_layer_norm_is_int8(network, observed):
     def body(net, x):
-        q, k, v = (net.dense(x, 6, name) for name in "qkv")
-        scores = net(relax.op.nn.softmax(net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "kt")), "qk")), "softmax")
-        mixed = net(relax.op.matmul(scores, v), "mixed")
-        return net(relax.op.add(x, net.dense(mixed, 6, "o")), "sum")
+        ones = relax.const([1.0] * 6, "float32")
+        normed = net(relax.op.nn.layer_norm(net(relax.op.add(net.dense(x, 6, "a"), x), "sum"), ones, ones, [-1]), "norm")
+        return net.dense(normed, 4, "b")
 
     module = network(body, (1, 5, 6))
-    assert {name for name, a in observed(module).items() if a["spec"] != "weight"} == {"x", "mixed"}
-    decided = decisions(module)
-    assert {name for name, d in decided.items() if d.dtype == "int8"} == {"q", "k", "v", "o"}
-    assert decided["qk"].reason == decided["mixed"].reason == "both operands are computed at run time"
-    assert decided["softmax"].reason.startswith("softmax stays in float")
-    assert decided["kt"].reason == decided["sum"].reason == "its result is only used in float"
+    tensors = lambda **recipe: {name for name, a in observed(module, **recipe).items() if a["spec"] != "weight"}  # noqa: E731
+    assert tensors() == {"x", "sum", "norm"}
+    assert tensors(residuals="float") == {"x", "norm"}
 
 
 def test_a_float_operator_keeps_the_exact_value(network, observed):

@@ -18,8 +18,9 @@ def network(shapes: dict[str, tuple], body: Callable):
     with builder.function("main", params):
         with builder.dataflow():
             results = body(builder, *params)
-            outputs = [builder.emit_output(r) for r in (results if isinstance(results, list) else [results])]
-        builder.emit_func_output(relax.Tuple(outputs))
+            results = [builder.emit(r) for r in (results if isinstance(results, list) else [results])]
+            output = builder.emit_output(relax.Tuple(results))  # as the passes leave it
+        builder.emit_func_output(output)
     return builder.get()
 
 

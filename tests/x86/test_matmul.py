@@ -1,0 +1,102 @@
+"""octet.matmul on strided operands, the softmax fused behind it, and layer normalisation between int8 tensors, against the referee."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from octet.passes import ops
+from octet.targets.x86.view import View, as_layout, reshaped, transposed, view_of
+from octet.targets.x86.layout import packed
+from tvm import relax
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rule_harness import check, dequantize, quantize  # noqa: E402
+
+
+def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0):
+    low, high = (-120, 119) if dtype == "int8" else (-np.inf, np.inf)
+    attrs = {"multiplier": multiplier, "out_zero_point": zero_point, "clip_min": low, "clip_max": high, "out_dtype": dtype}
+    return builder.emit(ops.call("octet.matmul", [a, b], **attrs))
+
+
+def attention(batch, tokens, heads, size, scale):
+    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size]."""
+
+    def body(b, q, k, v, *mask):
+        def split(x, axes):
+            x = b.emit(relax.op.reshape(quantize(b, x, 0.05, 0), [batch, tokens, heads, size]))
+            return b.emit(relax.op.permute_dims(x, axes))
+
+        q, k, v = split(q, [0, 2, 1, 3]), split(k, [0, 2, 3, 1]), split(v, [0, 2, 1, 3])
+        scores = product(b, q, k, "float32")
+        scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(scale)))) if scale else scores
+        scores = b.emit(relax.op.add(scores, mask[0])) if mask else scores
+        mixed = product(b, quantize(b, b.emit(relax.op.nn.softmax(scores, -1)), 1 / 127, 0), v, multiplier=0.01, zero_point=5)
+        joined = b.emit(relax.op.permute_dims(mixed, [0, 2, 1, 3]))
+        return dequantize(b, b.emit(relax.op.reshape(joined, [batch, tokens, heads * size])))
+
+    return body
+
+
+@pytest.mark.parametrize("target", ["amx", "avx512vnni"])
+@pytest.mark.parametrize("batch, tokens, heads, size, masked, scale",
+                         [(2, 50, 4, 32, True, 0.37), (1, 97, 2, 64, False, 0.125), (1, 7, 2, 16, True, None), (2, 33, 1, 20, True, 0.5)])  # fmt: skip
+def test_attention(target, batch, tokens, heads, size, masked, scale):
+    shapes = {name: (batch, tokens, heads * size) for name in "qkv"}
+    if masked:
+        shapes["mask"] = (batch, 1, 1, tokens)
+    check(shapes, attention(batch, tokens, heads, size, scale), target=target)
+
+
+@pytest.mark.parametrize("a, b", [((5, 7), (7, 9)), ((3, 20, 70), (3, 70, 17)), ((2, 1, 4, 130), (1, 3, 130, 64)), ((1, 16, 64), (64, 33))])
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_products_of_any_rank(a, b, dtype):
+    def body(builder, x, y):
+        result = product(builder, quantize(builder, x, 0.05, 0), quantize(builder, y, 0.05, 0), dtype)
+        return result if dtype == "float32" else dequantize(builder, result)
+
+    check({"x": a, "y": b}, body)
+
+
+def test_masks_of_minus_ten_thousand_leave_exact_zeros():
+    """A masked column must not change a byte: exp(-10000) is 0, whatever the score."""
+
+    def body(b, x, y, mask):
+        hidden = b.emit(relax.op.multiply(mask, relax.const(np.float32(-10000))))
+        scores = b.emit(relax.op.add(product(b, quantize(b, x, 0.05, 0), quantize(b, y, 0.05, 0), "float32"), hidden))
+        return dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(scores, -1)), 1 / 127, 0), 1 / 127, 0)
+
+    check({"x": (1, 2, 8, 16), "y": (1, 2, 16, 24), "mask": (1, 1, 1, 24)}, body)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 96), (3, 40), (2, 2, 3, 130)])
+@pytest.mark.parametrize("source, target", [(True, True), (False, True), (True, False), (False, False)])
+def test_layer_norm(shape, source, target):
+    rng = np.random.default_rng(1)
+    gamma, beta = (relax.const(rng.standard_normal(shape[-1]).astype("float32")) for _ in range(2))
+
+    def body(b, x):
+        x = dequantize(b, quantize(b, x)) if source else x
+        y = b.emit(relax.op.nn.layer_norm(x, gamma, beta, axes=[-1], epsilon=1e-5))
+        return dequantize(b, quantize(b, y, 0.03, -7), 0.03, -7) if target else y
+
+    check({"x": shape}, body)
+
+
+def test_softmax_of_a_float_tensor_with_an_int8_result():
+    check({"x": (2, 3, 5, 37)}, lambda b, x: dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), 1 / 127, 0), 1 / 127, 0))
+
+
+def test_views_need_no_copy_where_strides_fit():
+    rows = view_of(packed((2, 6, 32), "int8"))
+    heads = transposed(reshaped(rows, (2, 6, 2, 16)), (0, 2, 1, 3))
+    assert heads.shape == (2, 2, 6, 16) and heads.strides == (192, 16, 32, 1)
+    assert reshaped(heads, (2, 2, 96)) is None
+    assert as_layout(reshaped(transposed(heads, (0, 2, 1, 3)), (2, 6, 32))) == packed((2, 6, 32), "int8")
+
+
+def test_an_image_read_as_tokens_is_the_same_memory():
+    image = view_of(packed((1, 32, 3, 5), "float32"))
+    tokens = transposed(reshaped(image, (1, 32, 15)), (0, 2, 1))
+    assert isinstance(tokens, View) and as_layout(tokens) == packed((1, 15, 32), "float32")
