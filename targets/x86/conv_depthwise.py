@@ -19,6 +19,7 @@ from .conv_problem import STORED_OFFSET, ConvProblem
 from .conv_stage import emit_stage
 from .conv_walk import Stage, Walk
 from .intrinsics import bind, dot4, fma, interleave_bytes, load, splat, store
+from .isa import current
 from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
 
@@ -40,7 +41,8 @@ def lanes_of(p: ConvProblem) -> int:
 
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time."""
-    most = min(p.out_width, 7 if p.dtype == "float32" or p.out_width <= 14 else 4)
+    many = p.dtype == "float32" or p.out_width <= 14
+    most = min(p.out_width, 7 if many and current().parts == 1 else 4)
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-p.out_width // n) * n, -n))
     size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
     return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES)

@@ -10,6 +10,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, effect, fence, load, splat, store, tile_config, tile_dot, tile_load, tile_store
+from .isa import current
 from .kernel import argument, emit_kernel
 from .matmul_pack import TILE, emit_pack, packed_bytes
 from .matmul_problem import Matrices, MatmulProblem
@@ -153,14 +154,14 @@ class _Kernel:
         self._blocks(2, columns)
 
     def vector_products(self, starts, rows):
-        """4 rows x 64 columns in registers."""
+        """4 rows x 64 columns in registers, x 16 where registers are few."""
         p = self.p
         height = min(_GROUP, rows)
         for t, start in enumerate(starts):
             with T.serial(0, -(-rows // height)) as group:
                 first = bind(tirx.min(group * height, rows - height))
                 at = bind(self.a_start + (start + first) * p.a.row)
-                self._blocks(4, lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count))
+                self._blocks(4 if current().parts == 1 else 1, lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count))
 
     def _vectors(self, t, first, at, height, block, count):
         p = self.p
