@@ -8,6 +8,7 @@ octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: se
 octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see targets/x86/statistics.py. attrs: samples
 octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see targets/x86/fake_quantize.py
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
+octet.lstm_state       (x, r [B, 4H], c [B, H]) f32 -> [B, H]; octet.lstm_output and octet.gru_output likewise: see targets/recurrent_math.py
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32: (data, weight, bias[, residual])
 octet.dense            the same for data [..., K] and weight [N, K]
@@ -112,6 +113,10 @@ def _infer_interleave(call, _):
     return relax.TensorType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], call.args[0].ty.dtype)
 
 
+def _infer_state(call, _):
+    return call.args[2].ty
+
+
 def _infer_statistics(call, _):
     return relax.TensorType([SUMMARY_HEADER + attrs_of(call)["samples"]], "float32")
 
@@ -119,6 +124,9 @@ def _infer_statistics(call, _):
 _INFER = {name: _infer_same for name in _SAME} | {
     "octet.statistics": _infer_statistics,
     "octet.conv2d": _infer_conv2d,
+    "octet.lstm_state": _infer_state,
+    "octet.lstm_output": _infer_state,
+    "octet.gru_output": _infer_state,
     "octet.dense": _infer_dense,
     "octet.matmul": _infer_matmul,
     "octet.add": _infer_broadcast,

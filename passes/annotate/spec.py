@@ -76,4 +76,6 @@ FIXED_RANGES = {
     "hard_sigmoid": (0.0, 1.0),
     "hardsigmoid": (0.0, 1.0),
     "tanh": (-1.0, 1.0),
+    "octet.lstm_output": (-1.0, 1.0),
+    "octet.gru_output": (-1.0, 1.0),
 }

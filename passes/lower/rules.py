@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-_FAMILIES = ("conv", "elementwise", "pooling", "movement", "reformat", "unary", "softmax", "matmul", "rows", "statistics", "simulate")
+_FAMILIES = ("conv", "elementwise", "pooling", "movement", "reformat", "unary", "softmax", "matmul", "rows", "recurrent", "statistics", "simulate")
 
 
 def _collect():

@@ -9,7 +9,7 @@
 
 import numpy as np
 
-from ...targets import float_math
+from ...targets import float_math, recurrent_math
 from .. import unary
 from .reference_conv import ceil_padding, convolve, window_counts, windows
 
@@ -201,10 +201,18 @@ _BINARY = {
     "matmul": np.matmul,
 }
 
+
+def _recurrent(name):
+    """A step of an LSTM or GRU; the gates of a row lie behind each other."""
+    step, gates = recurrent_math.STEPS[name]
+    return lambda args, attrs: step(float_math.NumpyOps, np.split(args[0], gates, -1), np.split(args[1], gates, -1), args[2])
+
+
 FLOAT = (
     {f"relax.{kind}": _unary(kind) for kind in _RELAX_KINDS}
     | {f"relax.nn.{kind}": _unary(kind) for kind in _NN_KINDS}
     | {f"relax.{name}": _binary(operation) for name, operation in _BINARY.items()}
+    | {name: _recurrent(name) for name in recurrent_math.STEPS}
     | {
         "octet.unary": lambda args, attrs: function(attrs["kind"], args[0], attrs),
         "relax.negative": lambda args, attrs: -args[0],

@@ -1,0 +1,58 @@
+"""LSTM, GRU and RNN nodes unrolled on import, against ONNX Runtime."""
+
+import numpy as np
+import onnx
+import pytest
+from octet.passes.frontend.onnx import load_onnx
+from octet.passes.realize.reference import run
+from octet.targets.errors import UnsupportedModelError
+from onnx import TensorProto, helper, numpy_helper
+
+T, B, I, H = 3, 2, 5, 4
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+def network(path, kind, direction="forward", bias=True, states=False, **attrs):
+    """One node with all its outputs."""
+    rng, ways = np.random.default_rng(0), 2 if direction == "bidirectional" else 1
+    batch_first = attrs.get("layout", 0)
+    rows = GATES[kind] * H
+    arrays = {"w": (ways, rows, I), "r": (ways, rows, H)} | ({"b": (ways, 2 * rows)} if bias else {})
+    weights = [numpy_helper.from_array(rng.standard_normal(shape).astype("float32") * 0.5, name) for name, shape in arrays.items()]
+    inputs = {"x": [B, T, I] if batch_first else [T, B, I]}
+    names = ["x", "w", "r", "b" if bias else "", ""]
+    outputs = ["y", "y_h"] + ["y_c"] * (kind == "LSTM")
+    if states:
+        names += ["h0"] + ["c0"] * (kind == "LSTM")
+        inputs |= {name: [B, ways, H] if batch_first else [ways, B, H] for name in names[5:]}
+    node = helper.make_node(kind, names, outputs, hidden_size=H, direction=direction, name="cell", **attrs)
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+                              [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], weights)  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return {name: np.random.default_rng(1).standard_normal(shape).astype("float32") for name, shape in inputs.items()}
+
+
+CASES = [
+    ("LSTM", {}), ("LSTM", {"direction": "bidirectional", "states": True}), ("LSTM", {"direction": "reverse", "bias": False}),
+    ("GRU", {"linear_before_reset": 1}), ("GRU", {"direction": "bidirectional", "linear_before_reset": 1, "states": True}),
+    ("GRU", {"states": True}), ("RNN", {"direction": "bidirectional"}), ("RNN", {"bias": False}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, options", CASES)
+def test_recurrent_nodes(kind, options, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    feed = network(tmp_path / "r.onnx", kind, **options)
+    wanted = runtime.InferenceSession(str(tmp_path / "r.onnx"), providers=["CPUExecutionProvider"]).run(None, feed)
+    model = load_onnx(tmp_path / "r.onnx")
+    for actual, expected in zip(run(model.module, feed), wanted, strict=True):
+        assert actual.shape == expected.shape
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("attrs, reason", [({"clip": 3.0}, "clips its gates"), ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu")])
+def test_what_cannot_be_unrolled_is_named(attrs, reason, tmp_path):
+    network(tmp_path / "r.onnx", "LSTM", **attrs)
+    with pytest.raises(UnsupportedModelError, match=reason) as caught:
+        load_onnx(tmp_path / "r.onnx")
+    assert "'cell'" in str(caught.value)
