@@ -54,7 +54,7 @@ class Launch:
 class Variant:
     """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
     `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
-    arena_bytes: size of the buffer for intermediates. steps: in order of execution. features: CPU flags the code needs."""
+    arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs."""
 
     target: str
     library: bytes

@@ -85,10 +85,11 @@ def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.
 
 
 def tiled_kernel(family: str, problem: Conv, epilogue: Epilogue, tile: Tile) -> Kernel:
-    """Operands: data, weights, bias, multiplier, residual, result, as device/conv_mma.cuh wants them."""
-    grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups)
+    """Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+    grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
     call = f"conv_mma<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
-    return Kernel(family, "conv_mma.cuh", call, 6, grid, tile.threads, tile.shared_bytes)
+    state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
+    return Kernel(family, "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
 
 
 def _is_depthwise(p):

@@ -3,16 +3,19 @@
 Time of a block's stage = the larger of what the tensor cores, the copies into shared memory and the latency of one stage need; blocks on one
 multiprocessor share the first two. The constants are data-sheet figures; they were not fitted to a measurement."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _LATENCY = 300.0  # clocks of a stage that nothing overlaps: barrier, ldmatrix, a chain of products
 _START = 1500.0  # clocks to fill the pipeline and to store the result
+_MEETING = 2000.0  # clocks until the last of the blocks that share a sum knows that it is the last
+_ATOMIC_BYTES = 24.0  # per clock and multiprocessor, added to memory
+_SPLITS = (1, 2, 3, 4, 6, 8)
 _COPY_BYTES = 48.0  # per clock and multiprocessor, from the second-level cache
 
 
 @dataclass(frozen=True)
 class Tile:
-    """As in device/conv_mma.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage."""
+    """As in device/conv_mma.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits: blocks that share a sum."""
 
     rows: int
     columns: int
@@ -20,6 +23,7 @@ class Tile:
     warp_rows: int
     warp_columns: int
     stages: int
+    splits: int = 1
 
     def __post_init__(self):
         granules = self.depth // 16
@@ -75,20 +79,29 @@ def candidates(spec) -> tuple[Tile, ...]:
 
 
 def tile_for(problem, spec) -> Tile:
-    """The tile of the least estimated time; of equals the first."""
-    return min(candidates(spec), key=lambda tile: estimate(problem, tile, spec))
+    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device."""
+    tiles = [replace(tile, splits=splits) for splits in _SPLITS for tile in candidates(spec) if splits == 1 or _splits_evenly(problem, tile, splits)]
+    return min(tiles, key=lambda tile: estimate(problem, tile, spec))
+
+
+def _splits_evenly(problem, tile, splits):
+    """Every block gets work, and enough of it."""
+    steps = -(-depth_of(problem) // tile.depth)
+    share = -(-steps // splits)
+    return problem.groups == 1 and share >= 3 and share * (splits - 1) < steps
 
 
 def estimate(problem, tile: Tile, spec) -> float:
     """Clocks of the whole layer."""
-    blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups
-    steps = -(-depth_of(problem) // tile.depth)
+    blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
+    steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
+    start = _START + (_MEETING + 2 * 4 * tile.rows * tile.columns / _ATOMIC_BYTES if tile.splits > 1 else 0.0)
     work = max(tile.rows * tile.columns * tile.depth / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / _COPY_BYTES)
     resident = max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, 1024 // tile.threads, 8))
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
     whole, rest = divmod(each, resident)
 
     def clocks(together):
-        return _START + steps * max(_LATENCY, together * work) if together else 0.0
+        return start + steps * max(_LATENCY, together * work) if together else 0.0
 
     return whole * clocks(resident) + clocks(rest)

@@ -52,8 +52,8 @@ class Emulator:
             raise EmulationError(f"{name}: {text.value.decode()}")
 
     def run(self, variant: Variant, inputs: dict, seed: int = 0) -> dict:
-        """One inference of the variant: arrays by input name in, arrays by output name out. Buffers hold rubbish before they are written."""
-        bases = {"weights": self.buffer(variant.weights), "arena": self.buffer(np.full(max(variant.arena_bytes, 1), 0x5A, np.uint8))}
+        """One inference of the variant: arrays by input name in, arrays by output name out. Outputs hold rubbish before they are written."""
+        bases = {"weights": self.buffer(variant.weights), "arena": self.buffer(np.zeros(max(variant.arena_bytes, 1), np.uint8))}
         given = [self.buffer(inputs[spec.name]) for spec in variant.inputs]
         made = [self.buffer(np.full(spec.shape, 0x5A, spec.dtype)) for spec in variant.outputs]
         sides = {"input": given, "output": made}

@@ -9,7 +9,7 @@ import numpy as np
 class Kernel:
     """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
     operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions
-    that `call` names. Equal kernels are compiled once."""
+    that `call` names. state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none. Equal kernels are compiled once."""
 
     family: str
     header: str
@@ -19,6 +19,7 @@ class Kernel:
     block: int
     shared: int = 0
     prelude: tuple[str, ...] = ()
+    state: int = 0
 
     def __post_init__(self):
         assert self.block % 32 == 0 and 32 <= self.block <= 1024, self.block
@@ -27,7 +28,8 @@ class Kernel:
     def source(self, name: str) -> str:
         """The `__global__` function of that name; the last operand is the result."""
         names = [f"a{i}" for i in range(self.operands)]
-        declared = [f"const void* __restrict__ {n}" for n in names[:-1]] + [f"void* __restrict__ {names[-1]}"]
+        read = len(names) - (2 if self.state else 1)
+        declared = [f"{'const ' if i < read else ''}void* __restrict__ {name}" for i, name in enumerate(names)]
         return f'extern "C" __global__ void __launch_bounds__({self.block}, 1) {name}({", ".join(declared)}) {{\n  {self.call}({", ".join(names)});\n}}\n'
 
 

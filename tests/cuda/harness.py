@@ -43,18 +43,22 @@ class Net:
     def run(self, emulated, inputs, seed):
         """Every storage in a buffer of its own, with forbidden memory right behind it."""
         buffers = {}
+        state = next((s for call in self.lowered.calls for s in call.operands if s.kind == "state"), None)
         for call in self.lowered.calls:
             for storage in call.operands:
                 if storage not in buffers:
                     buffers[storage] = emulated.buffer(_content(storage, list(inputs.values())))
             kernel = call.kernel
             emulated.launch(self.names[kernel], kernel.grid, kernel.block, kernel.shared, [buffers[storage].address for storage in call.operands], seed)
+        assert state is None or not buffers[state].array.any(), "state must be zero again"
         return [buffers[storage].array.copy() for storage in self.lowered.outputs]
 
 
 def _content(storage, inputs):
     if storage.kind == "buffer":
         return np.full(storage.bytes, 0x5A, np.uint8)
+    if storage.kind == "state":
+        return np.zeros(storage.bytes, np.uint8)
     return storage.array if storage.kind == "constant" else inputs[storage.number]
 
 

@@ -31,6 +31,8 @@ def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", 
         for storage in call.operands:
             if storage.kind == "buffer" and storage not in outputs:
                 lives[storage] = (lives.get(storage, (i, i))[0], i)
+            if storage.kind == "state":
+                lives[storage] = (0, len(lowered.calls))  # nothing else may ever lie there
     offsets, arena = memory.plan([memory.Lifetime(storage, storage.bytes + memory.ALIGNMENT, *life) for storage, life in lives.items()])
     weights = Weights()
 

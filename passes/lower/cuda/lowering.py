@@ -28,9 +28,9 @@ class Tensor:
     storage: "Storage"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Storage:
-    """kind: "input" (number), "constant" (array) or "buffer"."""
+    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all kernels that want some."""
 
     kind: str
     number: int = 0
@@ -63,6 +63,7 @@ class Context:
     spec: TargetSpec
     values: dict = field(default_factory=dict)  # variable of the logical graph -> Tensor, or tuple of Tensors
     calls: list = field(default_factory=list)
+    state: Storage = field(default_factory=lambda: Storage("state"))
     _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
 
     def constant(self, expr) -> np.ndarray | None:
@@ -109,9 +110,12 @@ class Context:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too."""
         result = into if into is not None else self.empty(layout)
         storages = tuple(operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands)
+        if kernel.state:
+            self.state.bytes = max(self.state.bytes, kernel.state)
+            storages = (*storages, self.state)
         assert len(storages) + 1 == kernel.operands, (kernel.family, len(storages))
         int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in (*operands, result))
-        moved = result.storage.bytes + sum(storage.bytes for storage in storages)
+        moved = result.storage.bytes + sum(storage.bytes for storage in storages if storage is not self.state)
         step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else result.layout.dtype, int(macs), int(moved))
         self.calls.append(Call(kernel, (*storages, result.storage), step))
         return result

@@ -6,9 +6,14 @@
 namespace octet {
 
 // A block computes rows x columns of the result; its warps lie in a grid of warp_rows x warp_columns; `depth` bytes of the sum per stage.
+// splits > 1: that many blocks share a tile, each a part of the sum; exact in any order, as the sums are integers.
 struct Tile {
-  int rows, columns, depth, warp_rows, warp_columns, stages;
+  int rows, columns, depth, warp_rows, warp_columns, stages, splits;
 };
+
+// The group that this block works for.
+template <Tile T>
+OCTET_DEVICE int group_of_block() { return T.splits > 1 ? 0 : blockIdx.z; }
 
 OCTET_CONSTANT int threads_of(Tile T) { return 32 * T.warp_rows * T.warp_columns; }
 OCTET_CONSTANT int rounded(int value, int unit) { return (value + unit - 1) / unit * unit; }
@@ -149,7 +154,7 @@ OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int fi
     int row = i / parts, channel = i % parts * unit;
     if (first + row >= out_pixels(P) || column + channel >= limit) continue;
     unsigned char* inner = staged + row * pitch + channel;
-    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + blockIdx.z * group + column + channel;
+    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + group_of_block<T>() * group + column + channel;
     if constexpr (unit == 16) {
       if constexpr (to_global) store16(outer, load16(inner)); else store16(inner, load16(outer));
     } else {
@@ -183,7 +188,7 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
         if constexpr (E.to_float) {
           for (int e = 0; e < 2; ++e)
             if (first + line < out_pixels(P) && column + channel + e < P.outputs)
-              static_cast<float*>(y)[float_index<P>(first + line, blockIdx.z * P.outputs + column + channel + e)] = dequantize<E>(sums[e] + offsets[e], scales[e]);
+              static_cast<float*>(y)[float_index<P>(first + line, group_of_block<T>() * P.outputs + column + channel + e)] = dequantize<E>(sums[e] + offsets[e], scales[e]);
         } else {
           auto* at = reinterpret_cast<unsigned short*>(staged + line * pitch + channel);
           unsigned old = E.residual ? *at : 0u;
@@ -198,23 +203,51 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
   }
 }
 
+// Adds this block's part of a tile's sums to `state` and returns whether it came last; that block then holds the whole sums, and `state` is zero again.
+// state: int32, a counter per tile (rounded up to 32), then each tile's sums as its threads hold them. Zero before the first launch.
+template <Conv P, Tile T>
+OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* state) {
+  using F = Fragments<T>;
+  constexpr int tiles = rounded(out_pixels(P), T.rows) / T.rows * (rounded(P.outputs, T.columns) / T.columns), each = F::row_tiles * F::column_pairs * 8;
+  int tile = blockIdx.y * gridDim.x + blockIdx.x;
+  int* sums = state + rounded(tiles, 32) + tile * (each * threads_of(T)) + threadIdx.x;
+#pragma unroll
+  for (int i = 0; i < each; ++i) atomic_add(sums + i * threads_of(T), result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4]);
+  publish();
+  barrier();
+  int* before = reinterpret_cast<int*>(memory);
+  if (threadIdx.x == 0) *before = atomic_add(state + tile, 1);
+  barrier();
+  bool last = *before == T.splits - 1;
+  barrier();  // the epilogue writes there
+  if (!last) return false;
+  publish();
+#pragma unroll
+  for (int i = 0; i < each; ++i) result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4] = atomic_swap(sums + i * threads_of(T), 0);
+  if (threadIdx.x == 0) atomic_swap(state + tile, 0);
+  return true;
+}
+
 // weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias, multiplier: [groups][outputs rounded up to columns];
-// the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups).
+// the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits).
 template <Conv P, Tile T, Epilogue E>
-OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
+OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
   OCTET_SHARED(memory);
   constexpr int data_bytes = T.rows * T.depth, stage_bytes = data_bytes + T.columns * T.depth, steps = rounded(depth_of(P), T.depth) / T.depth;
   constexpr int padded = rounded(P.outputs, T.columns), pitch = rounded(depth_of(P), T.depth);
+  constexpr int share = (steps + T.splits - 1) / T.splits;
+  static_assert(T.splits == 1 || (P.groups == 1 && share * (T.splits - 1) < steps));
   int first = blockIdx.x * T.rows, column = blockIdx.y * T.columns;
+  const int begin = T.splits > 1 ? blockIdx.z * share : 0, end = min(begin + share, steps);
   constexpr long group = P.batched ? static_cast<long>(P.images) * P.height * P.width * P.stride : P.channels;
-  const int vectors = P.batched ? 0 : blockIdx.z * padded;
-  DataLoader<P, T> loader(static_cast<const signed char*>(x) + blockIdx.z * group, first);
-  const signed char* rows = static_cast<const signed char*>(weights) + (static_cast<long>(blockIdx.z) * padded + column) * pitch;
+  const int vectors = P.batched ? 0 : group_of_block<T>() * padded;
+  DataLoader<P, T> loader(static_cast<const signed char*>(x) + group_of_block<T>() * group, first);
+  const signed char* rows = static_cast<const signed char*>(weights) + (static_cast<long>(group_of_block<T>()) * padded + column) * pitch;
 #pragma unroll
   for (int stage = 0; stage < T.stages - 1; ++stage) {
-    if (stage < steps) {
-      loader.load(memory + stage * stage_bytes, stage);
-      load_weights<P, T>(memory + stage * stage_bytes + data_bytes, rows, stage);
+    if (begin + stage < end) {
+      loader.load(memory + stage * stage_bytes, begin + stage);
+      load_weights<P, T>(memory + stage * stage_bytes + data_bytes, rows, begin + stage);
     }
     copy_commit();
   }
@@ -222,10 +255,10 @@ OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias,
   result.clear();
   int reading = 0, writing = T.stages - 1;
 #pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
+  for (int step = begin; step < end; ++step) {
     copy_wait<T.stages - 2>();
     barrier();
-    if (step + T.stages - 1 < steps) {
+    if (step + T.stages - 1 < end) {
       loader.load(memory + writing * stage_bytes, step + T.stages - 1);
       load_weights<P, T>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1);
     }
@@ -236,8 +269,15 @@ OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias,
   }
   copy_wait<0>();
   barrier();
+  if constexpr (T.splits > 1)
+    if (!combine<P, T>(result, memory, static_cast<int*>(state))) return;
   finish<P, T, E>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,
                   static_cast<const unsigned char*>(residual), y, first, column);
+}
+
+template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
+  conv_mma<P, T, E>(x, weights, bias, multiplier, residual, nullptr, y);
 }
 
 }  // namespace octet
