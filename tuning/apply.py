@@ -29,4 +29,4 @@ class Applied:
             _, schedule = from_json(record.schedule)
         except (KeyError, TypeError):  # decisions of another version of the template
             return None
-        return Tuned(schedule, f"record {record.id}: {record.ratio:.3f} of the default's time")
+        return Tuned(schedule, f"record {record.id}")

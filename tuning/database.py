@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
 
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
@@ -17,13 +18,18 @@ from .spaces.space import VERSION
 
 BUSY_SECONDS = 60  # that a session waits for another one's transaction
 _META = sql.MetaData()
-_KEY = [sql.Column(name, sql.String(64), nullable=False) for name in ("workload", "target", "tvm")]
+
+
+def _key():
+    """The columns of a key."""
+    return [*(sql.Column(name, sql.String(64), nullable=False) for name in ("workload", "target", "tvm")), sql.Column("space", sql.Integer, nullable=False)]
+
+
 _RECORDS = sql.Table(
     "octet_records",
     _META,
     sql.Column("id", sql.Integer, primary_key=True),
-    *(column.copy() for column in _KEY),
-    sql.Column("space", sql.Integer, nullable=False),
+    *_key(),
     *(sql.Column(name, sql.Text, nullable=False) for name in ("problem", "target_name", "schedule", "default_schedule", "cpu", "created")),
     *(sql.Column(name, sql.Float, nullable=False) for name in ("seconds", "default_seconds", "ratio", "noise")),
     sql.UniqueConstraint("workload", "target", "tvm", "space"),
@@ -32,8 +38,7 @@ _TRIALS = sql.Table(
     "octet_trials",
     _META,
     sql.Column("id", sql.Integer, primary_key=True),
-    *(column.copy() for column in _KEY),
-    sql.Column("space", sql.Integer, nullable=False),
+    *_key(),
     sql.Column("schedule", sql.String(512), nullable=False),
     sql.Column("ratio", sql.Float),
     sql.Column("error", sql.Text, nullable=False),
@@ -94,7 +99,9 @@ class Database:
             self._engine = sql.create_engine(_url(self.where))
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _set_up_sqlite)
-            _META.create_all(self._engine)
+            with self._engine.begin() as connection:
+                for table in _META.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))  # another session may be making it at this moment
         except (sql.exc.SQLAlchemyError, ImportError) as error:
             raise OctetError(f"--db {self.shown}: cannot be opened: {_line(error)}; name a writable file or a database URL") from error
 

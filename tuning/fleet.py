@@ -1,6 +1,7 @@
 """Workers: TVM RPC servers, one of our own on this machine or many that have registered with a tracker."""
 
 import os
+import socket
 import time
 
 from tvm import rpc
@@ -8,6 +9,7 @@ from tvm import rpc
 from ..targets.errors import OctetError
 
 SESSION_SECONDS = 120  # after which a worker ends a session that hangs
+PROBE_SECONDS = 5
 WATCH_SECONDS = 5  # between looks at whether a worker is still there
 LOOPBACK = "127.0.0.1"
 _KEY = "octet-local"
@@ -63,6 +65,7 @@ def tracked_workers(address: str, key: str) -> list[TrackedWorker]:
     """One for each worker that a tracker knows under `key`. Raises OctetError when the tracker or the key is missing."""
     host, port = _address(address)
     try:
+        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()  # TVM itself tries for a minute
         tracker = rpc.connect_tracker(host, port)
         servers = tracker.summary()["server_info"]
     except Exception as error:  # whatever the socket or the protocol raises

@@ -12,15 +12,16 @@ from ..targets.errors import OctetError
 from .builder import Built
 from .referee import Case
 
-ROUND_SECONDS = 0.003  # of one repetition: long against the 20 us of a timer and a call
-REPEATS = 3  # of a round, the fastest counts: interruptions only ever slow down
-HOPELESS = 1.25  # of the default's time in one round: not measured again
+REPEAT_SECONDS = 0.001  # of one repetition: long against the 20 us of a timer and a call, short against a time slice of the operating system
+REPEATS = 8  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
+GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
+HOPELESS = 1.4  # of the default's time in one round: not measured again
 MOST_CONNECTS = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per round, the geometric mean over the thread counts.
+    """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of rounds, the geometric mean over the thread counts.
     None where it failed, and `error` says why."""
 
     seconds: float | None = None
@@ -63,7 +64,7 @@ class Loaded:
     def number(self) -> int:
         """Runs that fill a repetition."""
         self.seconds(1, 1)
-        return max(1, min(2000, int(ROUND_SECONDS / max(self.seconds(2, 1) * self._copies, 1e-7))))
+        return max(1, min(2000, int(REPEAT_SECONDS / max(self.seconds(2, 1) * self._copies, 1e-7))))
 
 
 class Runner:
@@ -129,7 +130,9 @@ class Runner:
 def _outcome(seconds, default, error=""):
     if seconds is None:
         return Outcome(error=error)
-    return Outcome(float(np.median(seconds[:, -1])), np.exp(np.log(seconds / default[: len(seconds)]).mean(axis=1)))
+    groups = max(1, len(seconds) // GROUP)
+    fastest = [(seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0)) for group in range(groups)]
+    return Outcome(float(seconds[:, -1].min()), np.array([np.exp(np.log(mine / other).mean()) for mine, other in fastest]))
 
 
 def _line(error) -> str:

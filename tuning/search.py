@@ -36,6 +36,13 @@ def _without_intrinsics():
             del sys.modules[name]
 
 
+def _one_thread():
+    """XGBoost starts as many threads as there are cores for a matrix of a hundred rows, which takes longer than the work."""
+    import xgboost
+
+    return xgboost.config_context(nthread=1)
+
+
 def _meta_schedule():
     from tvm.s_tir import meta_schedule
 
@@ -137,21 +144,24 @@ class Search:
                 record = self._ms.database.TuningRecord(candidate.sch.trace, self._workload, cost, self._target, candidate.args_info)
                 self._database.commit_tuning_record(record)
         if candidates:
-            self._model.update(self._context, candidates, results)
+            with _one_thread():
+                self._model.update(self._context, candidates, results)
 
     def _ordered(self):
         """All schedules that are left, best prediction first."""
         rest = [schedule for schedule in self._every if schedule not in self._seen]
         if not rest:
             return []
-        scores = self._model.predict(self._context, [self._candidate(schedule) for schedule in rest])
+        with _one_thread():
+            scores = self._model.predict(self._context, [self._candidate(schedule) for schedule in rest])
         return [rest[i] for i in np.argsort(-np.asarray(scores), kind="stable")]
 
     def _evolved(self, count):
         if not self._started:
             self._context.pre_tuning(1 << 30, count, self._design, self._database, self._model)
             self._started = True
-        found = self._context.generate_measure_candidates() or []
+        with _one_thread():
+            found = self._context.generate_measure_candidates() or []
         if found:  # the strategy counts its rounds by these notes; the records themselves are in the database
             self._context.notify_runner_results(found, [self._ms.runner.RunnerResult(None, "noted") for _ in found])
         return [self.space.schedule(_choice(self.space, candidate.sch.trace)) for candidate in found]

@@ -1,0 +1,135 @@
+"""Measuring for real: workers on the loopback interface, a tracker with two servers, kernels and workers that die."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+import tvm
+from tvm import rpc
+from tvm.rpc.tracker import Tracker
+
+from octet.targets import detect
+from octet.targets.errors import OctetError
+from octet.targets.registry import find
+from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.workload import workload_of
+from octet.tuning.builder import build
+from octet.tuning.database import Database, key_of
+from octet.tuning.fleet import LOOPBACK, configure, tracked_workers
+from octet.tuning.pool import RunnerPool
+from octet.tuning.referee import case_of
+from octet.tuning.runner import Runner
+from octet.tuning.session import Budget
+from octet.tuning.spaces.registry import spaces_of
+from octet.tuning.tasks import Task
+from octet.tuning.tune import tune
+
+SPEC = find("avx512vnni")
+pytestmark = pytest.mark.skipif(bool(detect.missing(SPEC.features)), reason="measures AVX-512 VNNI kernels")
+KEY = "octet-test"
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    """host:port of a tracker, and its two servers."""
+    running = Tracker(host=LOOPBACK, port=9390, port_end=9490, silent=True)
+    address = (LOOPBACK, running.port)
+    servers = [rpc.Server(host=LOOPBACK, port=9500, port_end=9600, tracker_addr=address, key=KEY, silent=True, server_init_callback=lambda: configure(1)) for _ in range(2)]
+    yield f"{LOOPBACK}:{running.port}", servers
+    for server in servers:
+        server.terminate()
+    running.terminate()
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    """A case, its default and four candidates."""
+    chosen = workload_of(ConvProblem("int8", 1, 32, 14, 14, 32, (3, 3), (1, 1), (1,) * 4, (1, 1), 1, 0, Epilogue("int8")))
+    case, space = case_of(chosen), spaces_of(chosen, SPEC)[0]
+    schedules = [s for s in space.every() if s.vectors == 2 and s.units == 1][:4]
+    return case, build(chosen, None, case, SPEC), [build(chosen, s, case, SPEC) for s in schedules]
+
+
+class Here:
+    """This process in place of a worker: a context manager that counts sessions."""
+
+    def __init__(self, folder):
+        self.folder, self.sessions, self.failures = folder, 0, 0
+
+    def connect(self):
+        self.sessions += 1
+        return self
+
+    def failed(self):
+        self.failures += 1
+
+    def get_function(self, name):
+        return tvm.get_global_func(name)
+
+    def upload(self, data, name):
+        (self.folder / f"{self.sessions}{name}").write_bytes(data)
+
+    def load_module(self, name):
+        return tvm.runtime.load_module(str(self.folder / f"{self.sessions}{name}"))
+
+    def cpu(self, index):
+        return tvm.cpu(index)
+
+
+def test_a_wrong_kernel_is_refused_and_the_others_are_measured(kernels, tmp_path):
+    case, default, candidates = kernels
+    wrong = replace(candidates[1], constants=np.roll(candidates[1].constants, 64))
+    found = Runner(Here(tmp_path), (1,)).compare(case, default, [candidates[0], wrong, candidates[2]], 3)
+    assert found.default.seconds > 0
+    assert [outcome.error for outcome in found.candidates] == ["", "differs from the referee", ""]
+    assert all((outcome.ratios is None) == bool(outcome.error) for outcome in found.candidates)
+
+
+def test_a_kernel_that_fails_costs_itself_only(kernels, tmp_path):
+    case, default, candidates = kernels
+    worker = Here(tmp_path)
+    found = Runner(worker, (1,)).compare(case, default, [candidates[0], replace(candidates[1], library=b"no library"), candidates[2]], 3)
+    assert [bool(outcome.error) for outcome in found.candidates] == [False, True, False]
+    assert (worker.sessions, worker.failures) == (2, 1)
+
+
+def test_a_default_that_cannot_be_measured_is_an_error(kernels, tmp_path):
+    case, default, _ = kernels
+    with pytest.raises(OctetError, match="default kernel could not be measured"):
+        Runner(Here(tmp_path), (1,)).compare(case, replace(default, library=b"no library"), [], 1)
+
+
+def test_a_session_over_two_servers(tracker, workload, tmp_path):
+    address, _ = tracker
+    chosen = workload(channels=16, size=8, out=16)
+    database = Database(str(tmp_path / "records.db"))
+    session = tune([Task(chosen, 1)], SPEC, database, Budget(trials=4), threads=1, tracker=address, key=KEY)
+    state = session.states[0]
+    assert (state.trials, state.failed) == (4, 0) and database.count_trials() == 4
+    assert all(trial.ratio > 0 for trial in database.trials(key_of(chosen.key, SPEC)))
+    database.close()
+
+
+def test_a_worker_that_dies_costs_one_measurement(tracker, kernels):
+    """Runs last: it ends one of the two servers."""
+    address, servers = tracker
+    case, default, candidates = kernels
+    runners = [Runner(worker, (1,)) for worker in tracked_workers(address, KEY)]
+    assert len(runners) == 2
+    process = psutil.Process(servers[0].proc._proc.pid)
+    victims = [*process.children(recursive=True), process]
+    timer = threading.Timer(0.3, lambda: [victim.kill() for victim in [*process.children(recursive=True), *victims] if victim.is_running()])
+    timer.start()
+    found = RunnerPool(runners).compare(case, default, candidates, 24)
+    timer.join()
+    assert sum(bool(outcome.error) for outcome in found.candidates) <= 1
+    assert found.default.seconds > 0
+
+
+def test_trackers_and_keys_that_are_not_there(tracker):
+    address, _ = tracker
+    for where, key, words in (("nonsense", KEY, "HOST:PORT"), (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"), (address, "other", "no worker")):
+        with pytest.raises(OctetError, match=words):
+            tracked_workers(where, key)

@@ -1,0 +1,109 @@
+"""A session spends its budget well, records only what beats the default by more than the noise, resumes, and fails loudly."""
+
+import math
+
+import numpy as np
+import pytest
+
+from octet.targets.errors import OctetError
+from octet.targets.registry import find
+from octet.tuning.database import Database, key_of
+from octet.tuning.session import BATCH, Budget, Session, interval
+from octet.tuning.spaces.registry import from_json, spaces_of
+from octet.tuning.tasks import Task
+
+SPEC = find("avx512vnni")
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database(str(tmp_path / "records.db"))
+    yield opened
+    opened.close()
+
+
+def cost(schedule):
+    return 1e-5 * (2 + abs(schedule.units - 6) / 6 + schedule.pixels_outer)
+
+
+def session_of(tasks, database, pretend, cost=cost, noise=0.0, broken=lambda schedule: False):
+    builder, runner = pretend[0](SPEC, broken), pretend[1](cost, noise)
+    return Session([Task(w, count) for w, count in tasks], SPEC, database, builder, runner, "a CPU"), runner
+
+
+def test_the_winner_is_recorded(workload, database, pretend):
+    chosen = workload(channels=32, size=20, out=64)
+    session, runner = session_of([(chosen, 3)], database, pretend)
+    session.run(Budget(trials=40))
+    record = database.find(key_of(chosen.key, SPEC))
+    default = spaces_of(chosen, SPEC)[0].default
+    assert record.ratio == pytest.approx(cost(from_json(record.schedule)[1]) / cost(default)) and record.ratio < 0.9
+    assert record.ratio == min(t.ratio for t in database.trials(record.key)), "the best of all that was measured"
+    assert database.count_trials() == session.states[0].trials == 40
+
+
+def test_noise_is_no_gain(workload, database, pretend):
+    session, _ = session_of([(workload(channels=32, size=20, out=64), 1)], database, pretend, cost=lambda schedule: 1e-5, noise=0.2)
+    session.run(Budget(trials=40))
+    assert database.records() == []
+
+
+def test_a_second_session_goes_on(workload, database, pretend):
+    chosen = workload(channels=32, size=20, out=64)
+    first, before = session_of([(chosen, 1)], database, pretend)
+    first.run(Budget(trials=BATCH))
+    second, after = session_of([(chosen, 1)], database, pretend)
+    second.run(Budget(trials=BATCH))
+    again = set(before.measured) & set(after.measured)
+    finalists = {from_json(r.schedule)[1] for r in database.records()}
+    assert database.count_trials() == 2 * BATCH and again <= finalists
+    assert second.states[0].best_ratio <= first.states[0].best_ratio
+
+
+def test_an_exhausted_space_ends_the_session(workload, database, pretend):
+    chosen = workload(channels=16, size=4, out=16, groups=16)
+    session, _ = session_of([(chosen, 1)], database, pretend, cost=lambda schedule: 1e-5 * (1 + schedule.rows))
+    session.run(Budget(trials=10_000))
+    assert session.states[0].done and database.count_trials() == len(spaces_of(chosen, SPEC)[0].every()) - 1
+
+
+def test_time_goes_where_it_can_be_saved(workload, database, pretend):
+    large, small = workload(channels=64, size=28, out=64), workload(channels=32, size=14, out=32)
+    session, _ = session_of([(small, 1), (large, 20)], database, pretend)
+    session.run(Budget(trials=3 * BATCH))
+    first = database.trials(key_of(large.key, SPEC))
+    assert len(first) == 3 * BATCH
+    order = [space.trials for space in session.states]
+    assert order[1] >= order[0]
+
+
+def test_no_measurement_is_a_failure_with_the_reason(workload, database, pretend):
+    default = spaces_of(workload(), SPEC)[0].default
+    session, _ = session_of([(workload(), 1)], database, pretend, cost=lambda s: 1e-5 if s == default else math.nan)
+    with pytest.raises(OctetError, match="not one of 8 measurements succeeded.*crashed"):
+        session.run(Budget(trials=8))
+    session, _ = session_of([(workload(channels=32), 1)], database, pretend, broken=lambda schedule: True)
+    with pytest.raises(OctetError, match="did not compile: pretended"):
+        session.run(Budget(trials=8))
+    assert database.records() == []
+
+
+def test_some_failures_are_survived(workload, database, pretend):
+    chosen = workload(channels=32, size=20, out=64)
+    session, _ = session_of([(chosen, 1)], database, pretend, broken=lambda schedule: schedule.units % 2 == 0)
+    session.run(Budget(trials=24))
+    assert session.states[0].failed > 0 and database.find(key_of(chosen.key, SPEC)) is not None
+    assert any(trial.error for trial in database.trials(key_of(chosen.key, SPEC)))
+
+
+def test_nothing_to_tune_and_no_budget():
+    with pytest.raises(OctetError, match="nothing to tune"):
+        Session([], SPEC, None, None, None, "")
+    with pytest.raises(OctetError, match="--budget"):
+        Budget()
+
+
+def test_interval():
+    ratio, noise = interval(np.array([0.9, 0.91, 0.89, 0.9]))
+    assert ratio == pytest.approx(0.9) and 0 < noise < 0.05
+    assert interval(np.array([0.5, 0.5, 0.5, 2.0]))[0] == 0.5

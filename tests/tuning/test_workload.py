@@ -1,0 +1,44 @@
+"""What two layers must have in common to share a tuned schedule."""
+
+import json
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.workload import from_dict, words, workload_of
+
+PROBLEM = ConvProblem("int8", 1, 16, 8, 8, 32, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 5, Epilogue("int8", 7, 7, 127, True, -3, 0.5))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(-128, 127), st.integers(-128, 127), st.floats(0.125, 2))
+def test_numbers_do_not_matter(data, out, multiplier):
+    other = replace(PROBLEM, data_zero_point=data, epilogue=replace(PROBLEM.epilogue, out_zero_point=out, residual_zero_point=out, residual_multiplier=multiplier))
+    assert workload_of(other) == workload_of(PROBLEM) and workload_of(other).key == workload_of(PROBLEM).key
+
+
+def test_structure_matters():
+    e = PROBLEM.epilogue
+    others = [replace(PROBLEM, channels=20), replace(PROBLEM, batch=2), replace(PROBLEM, strides=(2, 2)), replace(PROBLEM, padding=(0, 0, 0, 0)),
+              replace(PROBLEM, dtype="float32"), replace(PROBLEM, epilogue=replace(e, residual=False)), replace(PROBLEM, epilogue=replace(e, clip_min=-128)),
+              replace(PROBLEM, epilogue=replace(e, out_dtype="float32"))]  # fmt: skip
+    assert len({workload_of(p).key for p in [PROBLEM, *others]}) == len(others) + 1
+
+
+def test_json_keeps_everything():
+    for problem in (PROBLEM, replace(PROBLEM, dtype="float32", epilogue=Epilogue("float32"))):
+        chosen = workload_of(problem)
+        text = json.dumps(chosen.as_dict(), allow_nan=False)
+        assert from_dict(json.loads(text)) == chosen
+
+
+def test_a_representative_is_its_own():
+    assert workload_of(workload_of(PROBLEM).problem) == workload_of(PROBLEM)
+
+
+def test_words():
+    from octet.targets.x86.conv_amx import AmxSchedule
+
+    assert words(AmxSchedule(True, 4)).startswith("pixels_outer=1 units=4")
