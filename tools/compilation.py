@@ -1,19 +1,24 @@
 """What `compile-model` does: import, calibrate, build, check, measure, write; and the report of it as one dictionary."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
 from ..targets.archive import check_writable
 from ..targets.errors import OctetError
 from ..targets.package import Package
+from ..targets.runtime import run_samples
 from . import api
+from .accuracy import Workflow, automatic
 from .data import read_samples
 from .evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
 from .phases import phases
 from .recipes import recipe_of
 from .records import sources
+from .report import write_report
 from .sessions import float_session
 from .timing import interleaved
 
@@ -37,6 +42,10 @@ class Request:
     weights: str | None = None
     trials: int = 0
     db: str | None = None
+    budget: str | None = None
+    max_float: float = 0.5
+    repair: bool = True
+    report: str | None = None
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -49,20 +58,32 @@ def compile_to_package(request: Request) -> dict:
     recipe = recipe_of(request)
     specs = api.resolve_targets(request.targets or ("native",))
     metric = find_metric(request.metric or "top1")
+    seconds = None if request.budget is None else parse_duration(request.budget)
+    if request.report is not None:
+        check_writable(request.report)
     with phases() as (phase, display):
         phase("import")
         model = api.load_onnx(request.model, request.batch)
         samples, _ = read_samples(request.calib, model)
         validation = _validation(request, metric, model)
-        quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
-        package = api.compile(quantized, [spec.name for spec in specs], request.trials, request.db, request.threads, phase)
-        report = _report(request, model, package, len(next(iter(samples.values()))))
+        names = [spec.name for spec in specs]
+        found, workflow = {}, None
+        if request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state")
+            quantized, package, found = automatic(request, workflow, validation, metric, seconds)
+        else:
+            quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
+            package = api.compile(quantized, names, request.trials, request.db, request.threads, phase)
+        report = _report(request, model, package, len(next(iter(samples.values())))) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
             report |= _measured(request, quantized, package, validation, metric, phase, display)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
-    report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
+    if "calibrate" in phase.seconds:
+        report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
+    if request.report is not None:
+        write_report(request.report, workflow, report)
     return report
 
 
@@ -70,6 +91,8 @@ def _validation(request, metric, model):
     if request.validate is None:
         return None
     arrays, labels = read_samples(request.validate, model)
+    if labels is None and metric.classes is False:
+        return arrays, None  # fp32's own outputs stand in
     return arrays, check_labels(metric, labels, len(next(iter(arrays.values()))), model.outputs, request.validate)
 
 
@@ -107,6 +130,8 @@ def _accuracy(request, sessions, validation, metric, phase, display):
     arrays, labels = validation
     count = len(next(iter(arrays.values())))
     values = {}
+    if labels is None:
+        labels = run_samples(sessions["fp32"], arrays)[sessions["fp32"].outputs[0].name]
     for name, session in sessions.items():
         phase(f"validate {name}")
         display.update(0, count)
@@ -114,6 +139,11 @@ def _accuracy(request, sessions, validation, metric, phase, display):
     drop = metric.drop(values["fp32"], values["int8"])
     missed = request.max_drop is not None and drop > request.max_drop
     return {"accuracy": {"metric": metric.name, **values, "drop": drop, "samples": count, "max_drop": request.max_drop}, "target_missed": missed}
+
+
+def _save(path, package: Package) -> None:
+    """The best so far: it is there if the search is killed."""
+    package.save(path)
 
 
 def _with_results(package: Package, report) -> Package:

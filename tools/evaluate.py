@@ -9,7 +9,7 @@ from .errors import Command
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL")
 @click.option("--data", required=True, metavar="DATA.npz", help="One array per input, and `labels`.")
-@click.option("--metric", default="top1", show_default=True, help="top1, top5, mse or cosine.")
+@click.option("--metric", default="top1", show_default=True, help="top1, top5, f1, mse, sqnr, cosine, or package.module:function.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--batch", type=click.IntRange(min=1), help="Of an .onnx with a symbolic batch dimension [default: 1].")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)

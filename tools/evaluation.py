@@ -4,13 +4,15 @@ import numpy as np
 
 from ..targets.errors import DataError, OctetError
 from ..targets.runtime import Session, run_samples
-from .metrics import METRICS, Metric
+from .metrics import METRICS, Metric, own_metric
 
 
 def find_metric(name: str) -> Metric:
-    """Raises OctetError for an unknown name."""
+    """A metric by its name, or the user's own as package.module:function. Raises OctetError for an unknown name."""
+    if ":" in name:
+        return own_metric(name)
     if name not in METRICS:
-        raise OctetError(f"--metric {name}: unknown; take one of {', '.join(METRICS)}")
+        raise OctetError(f"--metric {name}: unknown; take one of {', '.join(METRICS)}, or your own as package.module:function")
     return METRICS[name]
 
 

@@ -1,11 +1,14 @@
 """Accuracy metrics. Every metric takes the network's first output and a reference, both with samples on the first axis, and gives one float."""
 
+import importlib
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
-from ..targets.errors import DataError
+from ..targets.errors import DataError, OctetError
 
 
 def _top(k):
@@ -35,14 +38,50 @@ def _cosine(output, reference):
     return float(np.mean(np.where(same, 1.0, np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))))
 
 
+def _sqnr(output, reference):
+    """Signal to quantisation noise in dB: the reference's energy over that of the difference; at most 200."""
+    exact = reference.astype(np.float64)
+    noise = np.sum((output.astype(np.float64) - exact) ** 2)
+    signal = np.sum(exact**2)
+    return float(min(10 * np.log10(max(signal, 1e-30) / noise), 200.0)) if noise > 0 else 200.0
+
+
+def _f1(output, labels):
+    """F1 averaged over the classes that occur (macro); a network with one output per sample answers with its rounded value."""
+    output, labels = output.reshape(len(output), -1), labels.reshape(len(labels))
+    found = np.rint(output[:, 0]).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
+    scores = []
+    for label in np.unique(np.concatenate([labels, found])):
+        hits = np.count_nonzero((found == label) & (labels == label))
+        scores.append(2 * hits / (np.count_nonzero(found == label) + np.count_nonzero(labels == label)))
+    return float(np.mean(scores))
+
+
+def own_metric(name: str) -> "Metric":
+    """The metric of "package.module:function": function(outputs, labels) -> float, larger is better. The current folder is searched first.
+    Raises OctetError if there is no such function."""
+    module, _, function = name.partition(":")
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OctetError(f"--metric {name}: {error}; name a function as package.module:function, importable from {folder}") from None
+    finally:
+        sys.path.remove(folder)
+    if not callable(found):
+        raise OctetError(f"--metric {name}: is no function; it is called with (outputs, labels) and returns a number")
+    return Metric(name, lambda output, labels: float(found(output, labels)), classes=None, larger_is_better=True)
+
+
 @dataclass(frozen=True)
 class Metric:
     """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample, else an
-    array of the output's shape. larger_is_better: the direction of an improvement."""
+    array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement."""
 
     name: str
     score: Callable[[np.ndarray, np.ndarray], float]
-    classes: bool
+    classes: bool | None
     larger_is_better: bool
 
     def drop(self, reference: float, value: float) -> float:
@@ -52,6 +91,8 @@ class Metric:
 
     def check(self, output_shape, labels: np.ndarray, where) -> None:
         """Raises DataError when the labels cannot belong to outputs of that shape ([N, ...])."""
+        if self.classes is None:
+            return
         if self.classes:
             if labels.size != output_shape[0] or not np.issubdtype(labels.dtype, np.integer):
                 raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample")
@@ -67,6 +108,8 @@ METRICS = {
     for metric in (
         Metric("top1", _top(1), classes=True, larger_is_better=True),
         Metric("top5", _top(5), classes=True, larger_is_better=True),
+        Metric("f1", _f1, classes=True, larger_is_better=True),
+        Metric("sqnr", _sqnr, classes=False, larger_is_better=True),
         Metric("mse", _mse, classes=False, larger_is_better=False),
         Metric("cosine", _cosine, classes=False, larger_is_better=True),
     )

@@ -37,6 +37,10 @@ class _Display:
     def update(self, done, total=None):
         self._progress.update(self._task, completed=done, total=total)
 
+    def describe(self, text):
+        """What the running phase does now."""
+        self._progress.update(self._task, description=text)
+
     def advance(self, count=1):
         self._progress.advance(self._task, count)
 

@@ -18,11 +18,25 @@ def print_compilation(console, report: dict) -> None:
         if kernels["tuned"]:
             console.print(f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults")
     c = report["calibration"]
-    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples, {c['samples_per_second']:.0f} samples/s")
+    speed = f", {c['samples_per_second']:.0f} samples/s" if "samples_per_second" in c else ""
+    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}")
+    if report.get("workflow", {}).get("steps"):
+        print_workflow(console, report["workflow"])
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
     if report.get("target_missed"):
         a = report["accuracy"]
         console.print(f"accuracy target missed: {a['metric']} drops by {a['drop']:.2%}, --max-drop allows {a['max_drop']:.2%}; the package is written")
+
+
+def print_workflow(console, workflow: dict) -> None:
+    """What the automatic workflow tried, and what each step recovered."""
+    rows = [
+        (s["name"], "" if s["sqnr_db"] is None else f"{s['sqnr_db']:.2f}", "" if s["drop"] is None else f"{s['drop']:.2%}", "kept" if s["kept"] else "")
+        for s in workflow["steps"]
+    ]
+    console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
+    if workflow["float_operators"]:
+        console.print(f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)")
 
 
 def print_operators(console, operators: dict) -> None:

@@ -1,6 +1,6 @@
 """Bias correction (Nagel et al., arXiv 1906.04721, section 4.2, with data): bias + E[X] w - E[X'] w', by channel, on the hub.
 
-X: rows of the layer's input in fp32, X' and w': in the quantised network, errors of earlier layers included. The fp32 network stays as it is."""
+X: rows of the layer's input in fp32, X' and w': quantised. The fp32 network stays as it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from tvm import IRModule
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
-from ..sensitivity.weights import replace_constants
+from ..sensitivity.weights import products, replace_constants
 
 
 @dataclass(frozen=True)
 class CorrectBiases:
-    """deltas: {layer: float32 [channels]}. Runs on the hub of a network on which AddBiases ran; layers in float there stay."""
+    """deltas: {layer: float32 [channels]}, layers counted as in RoundWeights. Runs on the hub of a network on which AddBiases ran; layers in float there stay."""
 
-    deltas: Mapping[str, np.ndarray]
+    deltas: Mapping[int, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
         graph, constants = Graph(mod), {}
-        for node in graph.nodes:
-            if node.name not in self.deltas or not is_op(node.value, "relax.nn.conv2d", "relax.matmul"):
+        for number, node in enumerate(products(graph)):
+            if number not in self.deltas:
                 continue
             weight, members = graph.producer.get(node.inputs[1]), bare_members(graph, node)
             if weight is None or not is_op(weight.value, "relax.dequantize") or len(members) < 2:
                 continue
             bias = next(array_of(x) for x in members[1].inputs if is_constant(x))
-            constants[members[1].index, None] = bias + self.deltas[node.name].reshape(bias.shape).astype(np.float32)
+            constants[members[1].index, None] = bias + self.deltas[number].reshape(bias.shape).astype(np.float32)
         return replace_constants(mod, constants) if constants else mod
 
 

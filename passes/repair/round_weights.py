@@ -2,18 +2,18 @@
 
     q = argmin over q in {floor(w / s), ceil(w / s)} of || X w - X' (s q) ||^2
 
-X: rows of the layer's input in fp32, X': in the quantised network. Solved by coordinate descent on the Gram matrices from rounding to nearest, so
-the layer's error on these rows never grows. The fp32 weights stay as they are: the rounding is applied to the hub, by name."""
+X: rows of the layer's input in fp32, X': the same quantised. Solved by coordinate descent on the Gram matrices from rounding to nearest, so
+the layer's error on these rows never grows. The fp32 weights stay as they are: the rounding is applied to the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from tvm import IRModule, relax
+from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
-from ..sensitivity.weights import replace_constants
+from ..sensitivity.weights import products, replace_constants
 
 _SWEEPS = 4
 _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
@@ -21,19 +21,20 @@ _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
 
 @dataclass(frozen=True)
 class RoundWeights:
-    """rounded: {layer: int8 weights}, as `round_layer` makes them. Runs on the hub; layers whose weights are float there stay."""
+    """rounded: {layer: int8 weights}, as `round_layer` makes them; a layer is counted over the convolutions and matmuls of the graph, as names may
+    change on the way. Runs on the hub; layers whose weights are float there stay."""
 
-    rounded: Mapping[str, np.ndarray]
+    rounded: Mapping[int, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
         graph, constants = Graph(mod), {}
-        for node in graph.nodes:
-            if node.name not in self.rounded or not is_op(node.value, "relax.nn.conv2d", "relax.matmul"):
+        for number, node in enumerate(products(graph)):
+            if number not in self.rounded:
                 continue
             weight = graph.producer.get(node.inputs[1])
             if weight is None or not is_op(weight.value, "relax.dequantize") or not is_constant(weight.inputs[0]):
                 continue
-            old, new = array_of(weight.inputs[0]), self.rounded[node.name]
+            old, new = array_of(weight.inputs[0]), self.rounded[number]
             assert np.abs(old.astype(int) - new).max() <= 1, f"{node.name}: a weight moved by more than one step"
             constants[weight.index, 0] = new
         return replace_constants(mod, constants, np.int8) if constants else mod

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..annotate import Annotate, Recipe
+from ..annotate.graph import Graph
 from ..annotate.plan import Plan
-from ..calibrate.quantize import Quantized, hub_of
+from ..calibrate.quantize import Quantized, group_qparams, hub_of
 from ..calibrate.statistics import Statistics
 from ..repair.add_biases import AddBiases
 from ..repair.correct_biases import CorrectBiases
@@ -22,7 +23,7 @@ from .libraries import Libraries
 from .observe import statistics_of
 from .simulator import Simulator
 from .taps import channel_maxima
-from .weights import dequantized, layers_of, quantized_layer
+from .weights import dequantized, layers_of, products, quantized_layer
 
 MOST_HELD_OUT = 128
 _MAXIMA_SAMPLES = 128
@@ -87,18 +88,31 @@ class Bench:
         """What becomes int8."""
         return Annotate(design.recipe).decide(self._network(design.scaling).model.module)
 
+    def tensors(self, design: Design) -> list[str]:
+        """The tensors that have a range of their own, longest tails first: where calibrators differ."""
+        network = self._network(design.scaling)
+        sites = self._sites(network, design.recipe)
+        self._collect(network, sites)
+        owners = {edge.tensor: edge.scheme for edge in sites.edges if edge.measured and edge.edge == edge.group}
+
+        def tail(name):
+            found = network.statistics[name]
+            return -max(map(abs, found.range)) / max(found.quantile(0.999, of_magnitude=True), 1e-30)
+
+        return sorted(owners, key=tail)
+
     def hub(self, design: Design) -> Quantized:
         """The QDQ hub."""
         network = self._network(design.scaling)
         self._collect(network, self._sites(network, design.recipe))
         quantized = hub_of(network.model, design.recipe, network.statistics)
         learnt = self._learn(design)
-        names = {index: layer.name for index, layer in layers_of(network.model.module).items()}
+        numbers = {node.index: number for number, node in enumerate(products(Graph(network.model.module)))}
         module = quantized.module
         if design.rounding:
-            module = RoundWeights({names[i]: found.weight for i, found in learnt.items()})(module)
+            module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
         if design.biases:
-            module = CorrectBiases({names[i]: found.bias_delta for i, found in learnt.items()})(module)
+            module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
         return replace(quantized, module=module)
 
     def prepared(self, design: Design) -> tuple[Simulator, Configuration]:
@@ -117,6 +131,24 @@ class Bench:
             network.simulator.use(self._weights(network, design, configuration))
             network.weights_of = made_for
         return network.simulator, configuration
+
+    def quantized_weights(self, design: Design) -> dict:
+        """{layer: (int8 weights as float32, bias or None)}, for a simulator of one's own."""
+        _, configuration = self.prepared(design)
+        return self._weights(self._network(design.scaling), design, configuration)
+
+    def ranges(self, design: Design) -> dict:
+        """{tensor: (Statistics, QParams)} of every tensor that has a range of its own."""
+        network = self._network(design.scaling)
+        sites = self._sites(network, design.recipe)
+        self._collect(network, sites)
+        measured = {edge.edge: network.statistics[edge.tensor] for edge in sites.edges if edge.measured}
+        qparams = group_qparams(sites.edges, measured, design.recipe)
+        return {edge.tensor: (network.statistics[edge.tensor], qparams[edge.edge]) for edge in sites.edges if edge.measured and edge.edge == edge.group}
+
+    def layers(self, design: Design) -> dict:
+        """{index: Layer} of the rescaled fp32 network."""
+        return layers_of(self._network(design.scaling).model.module)
 
     def expect(self, recipes: Iterable[Recipe], scaling: str = "") -> None:
         """Makes room for what these recipes will observe, in one calibration run and one build."""
@@ -185,8 +217,7 @@ class Bench:
         if key not in self._learnt:
             plain = replace(key, rounding=False, biases=False)
             simulator, configuration = self.prepared(plain)
-            weights = self._weights(self._network(plain.scaling), plain, configuration)
-            self._learnt[key] = learn(simulator.model, configuration, weights, self.fit, rounding=design.rounding, biases=design.biases,
+            self._learnt[key] = learn(simulator.model, configuration, self.fit, rounding=design.rounding, biases=design.biases,
                                       threads=self.threads, libraries=self.libraries)  # fmt: skip
         return self._learnt[key]
 

@@ -37,6 +37,11 @@ class Layer:
         return mine.shape == fused.shape and np.array_equal(mine, fused)
 
 
+def products(graph: Graph) -> list:
+    """The convolutions and matmuls, in program order: the same ones in the fp32 graph and in its hub."""
+    return [node for node in graph.nodes if is_op(node.value, "relax.nn.conv2d", "relax.matmul")]
+
+
 def layers_of(mod: IRModule) -> dict[int, Layer]:
     """index -> Layer, in program order."""
     graph, found = Graph(mod), {}

@@ -1,0 +1,66 @@
+"""Single-layer sensitivity (Wu et al., section 5.1): one operator quantised at a time, the others in fp32."""
+
+from dataclasses import asdict, dataclass
+from math import prod, sqrt
+
+import numpy as np
+
+from ..annotate.graph import shape_of
+from ..annotate.plan import Plan
+from ..ops import is_op
+from .bench import relative_error
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """name, op: of the operator. error: of the outputs when only it is quantised, relative (1 / SQNR), on held-out calibration samples.
+    lost: samples whose loss of correctness is beyond chance, as a fraction of the validation samples (0 without labels). macs: multiply-adds."""
+
+    name: str
+    op: str
+    error: float
+    lost: float
+    macs: int
+
+
+def rank(bench, design, plan: Plan, judge, journal, budget, tell=lambda *a: None) -> list[Ranked]:
+    """Most sensitive first: by significant losses on labels, then by output error. When the budget ends, the rest is ranked behind what was
+    measured, larger layers last."""
+    groups = [group for group in plan.groups if not group.moves]
+    ranked = []
+    for number, group in enumerate(groups):
+        tell("sensitivity", number, len(groups))
+        if budget.spent:
+            ranked.append(Ranked(group.anchor.name, group.anchor.op, 0.0, 0.0, multiply_adds(group.anchor)))
+            continue
+        measured = journal.get(f"alone {group.anchor.name} {design.key}", lambda g=group: asdict(_measured(bench, design, g, judge)))
+        ranked.append(Ranked(**measured))
+    return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs, r.name))
+
+
+def _measured(bench, design, group, judge):
+    members = [node.index for node in group.members]
+    error = relative_error(bench.float_outputs(bench.held), bench.outputs_of_part(design, members, bench.held))
+    before = judge.losses(bench.float_outputs(judge.arrays)) if judge is not None else None
+    lost = 0.0
+    if before is not None:
+        lost = significant_loss(before, judge.losses(bench.outputs_of_part(design, members, judge.arrays)))
+    return Ranked(group.anchor.name, group.anchor.op, error, lost, multiply_adds(group.anchor))
+
+
+def significant_loss(before: np.ndarray, after: np.ndarray) -> float:
+    """before, after: losses of the same samples, 0 or 1 each. The net fraction lost, 0 unless it is beyond two standard deviations of the flips
+    (McNemar's test): single samples that flip by chance rank nothing."""
+    worse, better = np.count_nonzero(after > before), np.count_nonzero(after < before)
+    net = worse - better
+    return net / len(before) if net > 2 * sqrt(worse + better) else 0.0
+
+
+def multiply_adds(node) -> int:
+    """Of a convolution, linear layer or matmul; 0 for the others."""
+    if is_op(node.value, "relax.nn.conv2d"):
+        return prod(shape_of(node.var)) * prod(shape_of(node.inputs[1])[1:])
+    if is_op(node.value, "relax.matmul"):
+        inner = shape_of(node.inputs[0])[-1]
+        return prod(shape_of(node.var)) * inner
+    return 0
