@@ -11,7 +11,8 @@ import numpy as np
 from tvm.tirx.script import builder as T
 
 from ..detect import missing
-from .intrinsics import bind, const, dot4, effect, fma, load, splat, store, tile_config, tile_dot, tile_load, tile_store
+from .intrinsics import bind, const, dot2, dot4, effect, fma, load, splat, store, tile_config, tile_dot, tile_load, tile_store
+from .isa import building_for, current
 from .kernel import argument, emit_kernel
 
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
@@ -35,42 +36,45 @@ class Peak:
 
 
 def _dots(tasks, steps):
-    """VPDPBUSD on `SUMS` registers: 2 * 64 operations each."""
+    """VPDPBUSD on `SUMS` registers, two operations per byte of a register; without it VPMADDWD and VPADDD, one operation per byte."""
+    isa = current()
+    multiply = dot4 if isa.vnni else dot2
 
     def body():
         seed, out = argument("seed", 64, "uint8"), argument("out", tasks * 16, "int32")
         with T.parallel(0, tasks) as task:
-            data = bind(load(seed, 0, 64))
-            _loop(steps, "int32", lambda old: dot4(old, data, data))(lambda total: store(out, task * 16, total))
+            data = bind(load(seed, 0, isa.bits // 8))
+            _loop(steps, "int32", lambda old: multiply(old, data, data))(lambda total: store(out, task * 16, total))
 
-    return emit_kernel("peak_vnni", body), steps * SUMS * 2 * VECTOR
+    return emit_kernel("peak_dot", body), steps * SUMS * isa.bits // 8 * (2 if isa.vnni else 1)
 
 
 def _fmas(tasks, steps):
-    """VFMADD231PS on `SUMS` registers: 2 * 16 operations each."""
+    """VFMADD231PS on `SUMS` registers: two operations per lane each."""
 
     def body():
         seed, out = argument("seed", 16, "float32"), argument("out", tasks * 16, "float32")
         with T.parallel(0, tasks) as task:
-            data = bind(load(seed, 0, 16))
+            data = bind(load(seed, 0, current().lanes))
             _loop(steps, "float32", lambda old: fma(old, data, data))(lambda total: store(out, task * 16, total))
 
-    return emit_kernel("peak_fma", body), steps * SUMS * 2 * 16
+    return emit_kernel("peak_fma", body), steps * SUMS * 2 * current().lanes
 
 
 def _loop(steps, dtype, update):
-    """`steps` times: every one of the sums updated once; the sums' total is handed on, so that nothing is dead code."""
-    sums = T.alloc_buffer((SUMS * 16,), dtype, scope="local")
+    """`steps` times: every one of the sums (registers) updated once; the sums' total is handed on, so that nothing is dead code."""
+    lanes = current().lanes
+    sums = T.alloc_buffer((SUMS * lanes,), dtype, scope="local")
     for i in range(SUMS):
-        store(sums, i * 16, splat(i, "int32") if dtype == "int32" else splat(float(i), dtype))
+        store(sums, i * lanes, splat(i, "int32", lanes) if dtype == "int32" else splat(float(i), dtype, lanes))
     with T.serial(0, steps):
         for i in range(SUMS):
-            store(sums, i * 16, update(load(sums, i * 16, 16)))
+            store(sums, i * lanes, update(load(sums, i * lanes, lanes)))
 
     def finish(emit):
-        total = load(sums, 0, 16)
+        total = load(sums, 0, lanes)
         for i in range(1, SUMS):
-            total = total + load(sums, i * 16, 16)
+            total = total + load(sums, i * lanes, lanes)
         emit(total)
 
     return finish
@@ -123,7 +127,12 @@ def _reads(tasks, size, passes):
 def measure(spec, threads: int) -> Peak:
     """Runs every loop on `threads` cores, `_RUNS` times. spec: the TargetSpec whose dot product is meant; it must run here. Takes about four seconds."""
     assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"  # asking also gets the permission to use tiles
-    int8 = {"amx": _tiles, "vnni": _dots}[spec.dot]
+    with building_for(spec.dot):
+        return _measure(spec, threads)
+
+
+def _measure(spec, threads):
+    int8 = _tiles if spec.dot == "amx" else _dots
     return Peak(
         threads,
         _rate(spec, threads, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 40_000 if spec.dot == "amx" else 400_000),

@@ -5,7 +5,7 @@ import pytest
 BAD_OPTIONS = {
     "unknown target": (["--target", "pentium"], "take one of: native"),
     "target without kernels": (["--target", "cuda-sm75"], "no int8 kernels"),
-    "one of two targets": (["--target", "avx512vnni", "--target", "x86-64-v3"], "x86-64-v3"),
+    "one of two targets": (["--target", "avx512vnni", "--target", "x86-64-v2"], "x86-64-v2"),
     "calibrator": (["--calibrator", "median"], "median"),
     "percentile": (["--calibrator", "percentile", "--percentile", "101"], "101"),
     "activations": (["--activations", "sideways"], "sideways"),

@@ -29,15 +29,20 @@ def samples(shapes, seed=0):
     return {name: (rng.standard_normal(shape) * 3).astype(np.float32) for name, shape in shapes.items()}
 
 
-def compiled(module, inputs, target="amx"):
-    """(outputs, operators that had no kernel)."""
+def build(module, inputs, target="amx"):
+    """The Variant of a network whose outputs are called out0, out1, ..."""
     main = module["main"]
     ins = tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in inputs.items())
     fields = main.ret_ty.fields
     outs = tuple(TensorSpec(f"out{i}", tuple(int(d) for d in field.shape.values), str(field.dtype)) for i, field in enumerate(fields))
-    variant = build_variant(module, find(target), ins, outs)
+    return build_variant(module, find(target), ins, outs)
+
+
+def compiled(module, inputs, target="amx"):
+    """(outputs, operators that had no kernel)."""
+    variant = build(module, inputs, target)
     results = Session(variant).run(inputs)
-    return [results[spec.name] for spec in outs], variant.extra["fallbacks"]
+    return [results[spec.name] for spec in variant.outputs], variant.extra["fallbacks"]
 
 
 def check(shapes, body, target="amx", fallbacks=(), tolerance=0.0, seed=0):

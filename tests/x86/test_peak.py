@@ -2,12 +2,16 @@ import pytest
 
 from octet.targets import detect
 from octet.targets.x86 import peak
+from octet.targets.x86.isa import UNITS
 
 
-@pytest.mark.parametrize("spec", detect.runnable(), ids=lambda spec: spec.name)
+RUNNABLE = [spec for spec in detect.runnable() if spec.kind == "cpu"]
+
+
+@pytest.mark.parametrize("spec", RUNNABLE[:1] + RUNNABLE[-1:], ids=lambda spec: spec.name)
 def test_limits_are_in_their_natural_order(spec, monkeypatch):
     monkeypatch.setattr(peak, "_RUNS", 3)
     found = peak.measure(spec, threads=1)
-    assert found.int8_gops > 2 * found.float32_gflops > 10
+    assert found.int8_gops > (2 if UNITS[spec.dot].vnni else 0.8) * found.float32_gflops > 5
     assert found.l2_gbytes > found.memory_gbytes > 0.5
     assert found.as_dict()["threads"] == 1

@@ -1,0 +1,82 @@
+"""Every kernel family on every level that this CPU runs, the same bytes; packages of several levels."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from octet.passes import ops
+from octet.targets import detect, registry
+from octet.targets.errors import PackageError
+from octet.targets.package import Package
+from octet.targets.runtime import Session
+from octet.targets.x86.isa import UNITS, building_for, current
+from tvm import relax
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+from octet.passes.realize.reference import run  # noqa: E402
+
+LEVELS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu"]
+SHAPES = {"x": (2, 37, 9, 10), "y": (2, 37, 9, 10), "q": (2, 19, 40), "k": (2, 40, 19)}
+ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
+POOL = {"pool_size": [3, 2], "strides": [1, 2], "padding": [1, 0, 2, 1], "count_include_pad": 0, "data_zero_point": 3, "multiplier": 0.8, "out_zero_point": 1,
+        "clip_min": -100, "clip_max": 99}  # fmt: skip
+REQUANTIZE = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
+MATMUL = {"multiplier": 0.003, "out_zero_point": 0, "clip_min": -120, "clip_max": 119, "out_dtype": "int8"}
+
+
+def body(b, x, y, q, k):
+    """Elementwise, tables, pooling, reformats, products of tensors, softmax and scalar functions."""
+    left, right = quantize(b, x), quantize(b, y, zero_point=-4)
+    table = relax.const(np.random.default_rng(0).permutation(256).astype("uint8").view("int8"))
+    looked_up = b.emit(ops.call("octet.table", [left, table]))
+    product = b.emit(ops.call("octet.matmul", [quantize(b, q, zero_point=0), quantize(b, k, zero_point=0)], **MATMUL))
+    bytes_of = [b.emit(ops.call("octet.add", [left, right], **ADD)), b.emit(ops.call("octet.requantize", [looked_up], **REQUANTIZE)),
+                b.emit(ops.call("octet.avg_pool2d", [left], **POOL)), b.emit(relax.op.nn.max_pool2d(left, [3, 3], [2, 2], [1, 1, 1, 1])), product]  # fmt: skip
+    soft = quantize(b, b.emit(relax.op.nn.softmax(dequantize(b, product, zero_point=0), -1)), 1 / 127, 0)
+    floats = [b.emit(ops.call("octet.unary", [x], kind=kind)) for kind in ("exp", "tanh")]
+    return [dequantize(b, value) for value in (*bytes_of, soft)] + floats
+
+
+@pytest.fixture(scope="module")
+def variants():
+    """One per level, compiled on this machine whatever it can run, and what the referee says."""
+    module, inputs = network(SHAPES, body), samples(SHAPES)
+    return {spec.name: build(module, inputs, spec.name) for spec in LEVELS}, inputs, run(module, inputs)
+
+
+@pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
+def test_every_level_gives_the_same_bytes(spec, variants):
+    built, inputs, wanted = variants
+    if detect.missing(spec.features):
+        pytest.skip(f"this CPU lacks {', '.join(detect.missing(spec.features))}")
+    found = Session(built[spec.name]).run(inputs)
+    for i, value in enumerate(wanted):
+        np.testing.assert_array_equal(found[f"out{i}"], value, err_msg=f"output {i}")
+
+
+def test_a_package_of_all_levels_gives_each_cpu_its_best(variants, monkeypatch):
+    package = Package(tuple(variants[0].values()), {})
+    expected = {"avx512_vnni": "avx512vnni", "avx_vnni": "avxvnni", "avx512f": "x86-64-v4", "avx2": "x86-64-v3"}
+    for flag, name in expected.items():
+        monkeypatch.setattr(detect, "cpu_features", lambda name=name: registry.find(name).features)
+        assert flag in detect.cpu_features() and package.best().target == name
+        for variant in package.variants:
+            if variant.features <= detect.cpu_features():
+                continue
+            with pytest.raises(PackageError, match=f"{variant.target} needs"):
+                package.best(variant.target)
+            with pytest.raises(PackageError, match="CPU features that this machine lacks"):
+                Session(variant)  # not even when it is asked for
+    monkeypatch.setattr(detect, "cpu_features", lambda: frozenset({"sse2"}))
+    with pytest.raises(PackageError, match="lacks features of every variant"):
+        package.best()
+
+
+def test_a_kernel_is_built_for_its_target():
+    assert current() == UNITS["vnni"]
+    with building_for("madd256") as isa:
+        assert current() == isa and (isa.parts, isa.lanes, isa.accumulators) == (2, 8, 6)
+    assert current() == UNITS["vnni"]
+    assert all(spec.vector_bits == UNITS[spec.dot].bits for spec in LEVELS)
