@@ -27,6 +27,8 @@ def write_atomically(path, data: bytes) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
+        if path.exists() and not path.is_file():
+            raise OSError(22, "it is a device or a pipe")  # os.replace would put a file in its place
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -45,6 +47,8 @@ def check_writable(path) -> None:
     path = Path(path)
     if path.is_dir():
         raise OctetError(f"{path}: is a folder; name a file inside it")
+    if path.exists() and not path.is_file():
+        raise OctetError(f"{path}: is a device or a pipe; name a file")
     if not path.parent.is_dir():
         raise OctetError(f"{path}: the folder {path.parent} does not exist; create it first")
     try:

@@ -1,8 +1,10 @@
 """What a command prints and returns when something goes wrong: one line on stderr, and the exit status."""
 
 import os
+import signal
 import sys
 import traceback
+from contextlib import contextmanager
 
 import click
 
@@ -41,18 +43,38 @@ def status_of(error: BaseException) -> int:
     return BUG
 
 
+@contextmanager
+def _interrupts():
+    """A list that is no longer empty once ^C was pressed: a KeyboardInterrupt within a callback of TVM comes out as a RuntimeError without a word."""
+    seen, previous = [], signal.getsignal(signal.SIGINT)
+
+    def interrupt(number, frame):
+        seen.append(number)
+        previous(number, frame)
+
+    ours = previous is signal.default_int_handler  # not where ^C is ignored (a job in the background) or somebody else's
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield seen
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, previous)
+
+
 class _Guarded:
     """A click command whose errors are one line and whose exit status follows the table in the README."""
 
     def main(self, *args, standalone_mode=True, **kwargs):
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **kwargs)
-        try:
-            status = super().main(*args, standalone_mode=False, **kwargs)
-        except click.exceptions.Exit as leave:
-            sys.exit(leave.exit_code)
-        except (Exception, KeyboardInterrupt) as error:
-            sys.exit(status_of(error))
+        with _interrupts() as seen:
+            try:
+                status = super().main(*args, standalone_mode=False, **kwargs)
+            except click.exceptions.Exit as leave:
+                sys.exit(leave.exit_code)
+            except (Exception, KeyboardInterrupt) as error:
+                sys.exit(status_of(KeyboardInterrupt() if seen else error))
         sys.exit(status if isinstance(status, int) else 0)
 
 

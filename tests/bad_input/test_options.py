@@ -1,19 +1,21 @@
 """Options and outputs that cannot be: one line, exit status 2, no file."""
 
+import os
+
 import pytest
 
 BAD_OPTIONS = {
     "unknown target": (["--target", "pentium"], "take one of: native"),
-    "target without kernels": (["--target", "cuda-sm75"], "no int8 kernels"),
     "one of two targets": (["--target", "avx512vnni", "--target", "x86-64-v2"], "x86-64-v2"),
     "calibrator": (["--calibrator", "median"], "median"),
     "percentile": (["--calibrator", "percentile", "--percentile", "101"], "101"),
+    "percentile of another calibrator": (["--percentile", "99"], "--calibrator percentile"),
     "activations": (["--activations", "sideways"], "sideways"),
     "weights": (["--weights", "per-planet"], "per-planet"),
     "batch of zero": (["--batch", "0"], "--batch"),
     "threads": (["--threads", "-1"], "--threads"),
-    "trials": (["--trials", "64"], "no tuning sessions"),
-    "database": (["--db", "records.db"], "no tuning sessions"),
+    "trials": (["--trials", "-1"], "--trials"),
+    "database": (["--db", "none/records.db"], "none/records.db"),
     "metric": (["--validate", "VAL", "--metric", "bleu"], "top1, top5, mse, cosine"),
     "drop without data": (["--max-drop", "0.01"], "--validate"),
     "negative drop": (["--validate", "VAL", "--max-drop", "-1"], "--max-drop"),
@@ -34,6 +36,12 @@ def test_output_in_no_folder(folder):
 
 def test_output_is_a_folder(folder):
     folder.refused(folder.compile(output=str(folder.path)), "is a folder")
+
+
+def test_output_is_a_pipe(folder):
+    os.mkfifo(folder.path / "pipe")
+    folder.refused(folder.compile(output=str(folder.path / "pipe")), "is a device or a pipe")
+    folder.refused(folder.compile("--json", str(folder.path / "pipe")), "is a device or a pipe")
 
 
 def test_output_without_permission(folder):

@@ -1,3 +1,5 @@
+import signal
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -41,6 +43,19 @@ def test_usage_errors_are_one_line(arguments):
     result = CliRunner().invoke(group_of(None), arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("octet: error: ") and result.stderr.count("\n") == 1
+
+
+def test_an_interrupt_that_came_out_as_another_error():
+    @click.command(cls=Command)
+    def main():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError from None
+
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 130 and "interrupted" in result.stderr
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_done_and_help_are_zero():
