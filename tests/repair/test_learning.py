@@ -1,0 +1,88 @@
+"""Rounding and bias correction: better on their own objective, and nothing but the hub changes."""
+
+import numpy as np
+import pytest
+
+from octet.passes.annotate import Recipe
+from octet.passes.annotate.graph import Graph, array_of
+from octet.passes.repair.add_biases import AddBiases
+from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
+from octet.passes.repair.round_weights import RoundWeights, round_layer
+from octet.passes.repair.rows import as_matrix, from_matrix, places, rows_at
+from octet.passes.sensitivity.bench import Bench
+from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.weights import layers_of, replace_constants
+
+
+def test_biases_are_added_once_and_change_no_bit(toy, samples, run):
+    number, layer = next(iter(layers_of(toy.module).items()))
+    assert AddBiases()(AddBiases()(toy.module)) is not None and all(found.bias is not None for found in layers_of(AddBiases()(toy.module)).values())
+    assert np.array_equal(run(AddBiases()(toy.module), samples), run(toy.module, samples))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_rounding_lowers_the_error_of_the_layer(groups):
+    rng = np.random.default_rng(3)
+    weight = rng.standard_normal((groups, 18, 6)).astype(np.float32)
+    scale = np.abs(weight).max(1) / 7
+    rows = (rng.standard_normal((300, groups, 18)) @ np.triu(np.ones((18, 18))) / 4).astype(np.float32)
+    nearest = np.rint(weight / scale[:, None])
+    learnt = round_layer(weight, scale, rows, rows, centred=False)
+
+    def error(q):
+        return float(np.sum(np.einsum("rgk,gko->rgo", rows, weight - q * scale[:, None]) ** 2))
+
+    assert np.abs(learnt - weight / scale[:, None]).max() <= 1 + 1e-4
+    assert error(learnt) < 0.7 * error(nearest)
+
+
+def test_bias_delta_is_the_mean_error():
+    rng = np.random.default_rng(4)
+    rows, weight = rng.uniform(0, 1, (500, 1, 10)).astype(np.float32), rng.standard_normal((1, 10, 3)).astype(np.float32)
+    rough = np.round(weight * 2) / 2
+    delta = bias_delta(weight, rough, rows, rows)
+    missing = rows[:, 0] @ weight[0] - (rows[:, 0] @ rough[0] + delta)
+    np.testing.assert_allclose(missing.mean(0), 0, atol=1e-5)
+
+
+def test_rows_are_the_convolution():
+    rng = np.random.default_rng(5)
+    attrs = {"padding": [1, 0, 1, 2], "strides": [2, 1], "dilation": [1, 2]}
+    x, weight = rng.standard_normal((2, 4, 7, 9)).astype(np.float32), rng.standard_normal((6, 2, 3, 3)).astype(np.float32)
+    where = places(x.shape, 10_000, attrs, (3, 3), rng)
+    rows = rows_at(x, where, attrs, (3, 3), 2)
+    found = np.einsum("rgk,gko->rgo", rows, as_matrix(weight, 2)).reshape(len(rows), 6)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 2)))
+    for row, (n, i, j) in list(zip(found, where))[::7]:
+        patch = padded[n, :, i * 2 : i * 2 + 3, j : j + 5 : 2]
+        expected = [np.sum(patch[2 * (o // 3) : 2 * (o // 3) + 2] * weight[o]) for o in range(6)]
+        np.testing.assert_allclose(row, expected, rtol=2e-4, atol=2e-4)
+    assert np.array_equal(from_matrix(as_matrix(weight, 2), weight.shape), weight)
+
+
+def test_repairs_change_the_hub_and_not_the_fp32_network(toy, samples):
+    bench = Bench(toy, samples, threads=1)
+    recipe = Recipe(weights="per-tensor")
+    plain, repaired = bench.hub(Design(recipe)), bench.hub(Design(recipe, rounding=True, biases=True))
+    assert plain.model is repaired.model
+    constants = [[array_of(x) for node in Graph(q.module).nodes for x in node.inputs if not hasattr(x, "name")] for q in (plain, repaired)]
+    moved = [not np.array_equal(a, b) for a, b in zip(*constants, strict=True)]
+    assert 4 <= sum(moved) <= 6, "int8 weights and biases of three layers"
+    assert bench.error(Design(recipe, rounding=True, biases=True)) < bench.error(Design(recipe))
+
+
+def test_nothing_learnt_changes_nothing(toy, samples):
+    hub = Bench(toy, samples, threads=1).hub(Design(Recipe())).module
+    assert RoundWeights({})(hub) is hub and CorrectBiases({})(hub) is hub
+
+
+def test_a_weight_moves_by_one_step_at_most(toy, samples):
+    hub = Bench(toy, samples, threads=1).hub(Design(Recipe())).module
+    with pytest.raises(AssertionError, match="more than one step"):
+        RoundWeights({0: np.full((8, 3, 3, 3), 127, np.int8)})(hub)
+
+
+def test_constants_keep_their_shape(toy):
+    index, layer = next(iter(layers_of(toy.module).items()))
+    changed = layers_of(replace_constants(toy.module, {(index, 1): np.zeros(layer.weight.size)}))
+    assert changed[index].weight.shape == layer.weight.shape and not changed[index].weight.any()
