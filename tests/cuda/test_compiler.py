@@ -8,6 +8,7 @@ import pytest
 from cuda_harness import SM80
 
 from octet.passes.lower.cuda.build import build_cuda_variant
+from octet.targets import detect
 from octet.targets.cuda import compiler
 from octet.targets.cuda.specs import SPECS
 from octet.targets.errors import TargetError
@@ -17,7 +18,7 @@ from octet.targets.variant import TensorSpec
 INPUTS, OUTPUTS = (TensorSpec("x", (2, 3, 12, 11), "float32"),), (TensorSpec("y", (2, 9), "float32"),)
 
 
-@pytest.fixture(scope="module", params=SPECS, ids=lambda spec: spec.name)
+@pytest.fixture(scope="module", params=[spec for spec in SPECS if spec.extra["arch"] in (75, 80, 90)], ids=lambda spec: spec.name)
 def built(request, network, nvcc):
     return request.param, build_cuda_variant(network, request.param, INPUTS, OUTPUTS)
 
@@ -58,12 +59,19 @@ def test_ptx_has_the_intended_instructions(network, nvcc, tmp_path):
     assert "fma." not in text and ".approx" not in text  # the contract rounds every product and sum, and divides exactly
 
 
+def test_every_architecture_compiles(nvcc):
+    text = 'extern "C" __global__ void empty(void* y) {}'
+    assert all(compiler.compile_fatbin(text, spec.extra["arch"])[1]["empty"].spills == 0 for spec in SPECS)
+
+
 def test_missing_nvcc_is_one_line_with_the_remedy(monkeypatch, tmp_path):
     for name in ("NVCC", "CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     with pytest.raises(TargetError, match="need nvcc, which was not found; install the CUDA toolkit"):
         compiler.find_nvcc()
+    with pytest.raises(TargetError, match="need nvcc"):
+        detect.resolve("cuda-sm80")  # before the first long phase
     monkeypatch.setenv("NVCC", "/nowhere/nvcc")
     with pytest.raises(TargetError, match="NVCC is /nowhere/nvcc, which is no program"):
         compiler.find_nvcc()

@@ -96,7 +96,8 @@ def test_every_tile(spec):
     x, weight, residual = codes(rng, n, c, h, w), rng.integers(-127, 128, (o, c, 3, 3)).astype(np.int8), codes(rng, n, o, h, w)
     bias, multiplier = rng.integers(-999, 999, o).astype(np.int32), np.full(o, 0.003, np.float32)
     split = [replace(tile, splits=splits) for tile, splits in zip(candidates(spec)[-6:], (2, 4, 2, 7, 3, 2), strict=True)]
-    kernels = {tile: conv_kernel(problem, epilogue, weight, bias, multiplier, spec, tile) for tile in (*candidates(spec), *split)}
+    tiles = (*candidates(spec), *split) if spec is SM80 else (*candidates(spec)[::4], *split[-2:])  # the rest differs in nothing but the number of stages
+    kernels = {tile: conv_kernel(problem, epilogue, weight, bias, multiplier, spec, tile) for tile in tiles}
     names = named(kernel.kernel for kernel in kernels.values())
     emulated = Emulator(source(names), {name: kernel.operands for kernel, name in names.items()})
     attrs = dict(data_zero_point=-9, strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, out_dtype="int8", out_zero_point=5, clip_min=-128, clip_max=100)
