@@ -7,6 +7,8 @@ import time
 from tvm import rpc
 
 from ..targets.errors import OctetError
+from ..targets.spec import TargetSpec
+from .probe import check_worker
 
 SESSION_SECONDS = 120  # after which a worker ends a session that hangs
 PROBE_SECONDS = 5
@@ -50,18 +52,20 @@ class LocalWorker:
 class TrackedWorker:
     """Whatever worker a tracker hands out under a key."""
 
-    def __init__(self, tracker, key: str):
-        self._tracker, self._key = tracker, key
+    def __init__(self, tracker, key: str, spec: TargetSpec):
+        self._tracker, self._key, self._spec = tracker, key, spec
 
     def connect(self):
-        """Waits until a worker is free."""
-        return self._tracker.request(self._key, session_timeout=SESSION_SECONDS)
+        """Waits until a worker is free. Raises TargetError when it cannot run the target's code."""
+        remote = self._tracker.request(self._key, session_timeout=SESSION_SECONDS)
+        check_worker(remote, self._spec)
+        return remote
 
     def failed(self):
         """The tracker notices by itself."""
 
 
-def tracked_workers(address: str, key: str) -> list[TrackedWorker]:
+def tracked_workers(address: str, key: str, spec: TargetSpec) -> list[TrackedWorker]:
     """One for each worker that a tracker knows under `key`. Raises OctetError when the tracker or the key is missing."""
     host, port = _address(address)
     try:
@@ -73,7 +77,7 @@ def tracked_workers(address: str, key: str) -> list[TrackedWorker]:
     count = sum(1 for server in servers if server["key"] == f"server:{key}")
     if count == 0:
         raise OctetError(f"--key {key}: no worker at {address} has it; start one there: octet worker --tracker {address} --key {key}")
-    return [TrackedWorker(rpc.connect_tracker(host, port), key) for _ in range(count)]
+    return [TrackedWorker(rpc.connect_tracker(host, port), key, spec) for _ in range(count)]
 
 
 def serve(tracker: str, key: str, host: str, threads: int) -> None:

@@ -34,7 +34,7 @@ def _workers(spec, cores, tracker, key):
     if (tracker is None) != (key is None):
         raise OctetError("tune: --tracker and --key belong together; give both or none")
     if tracker is not None:
-        yield RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key)]), f"workers {key} of {tracker}"
+        yield RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key, spec)]), f"workers {key} of {tracker}"
         return
     lacks = detect.missing(spec.features)
     if lacks:

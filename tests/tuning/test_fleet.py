@@ -11,7 +11,7 @@ from tvm import rpc
 from tvm.rpc.tracker import Tracker
 
 from octet.targets import detect
-from octet.targets.errors import OctetError
+from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find
 from octet.targets.x86.conv_problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
@@ -112,11 +112,17 @@ def test_a_session_over_two_servers(tracker, workload, tmp_path):
     database.close()
 
 
+def test_a_worker_of_another_kind_is_refused(tracker):
+    worker = tracked_workers(tracker[0], KEY, replace(SPEC, features=SPEC.features | {"of_tomorrow"}))[0]
+    with pytest.raises(TargetError, match="lacks of_tomorrow"):
+        worker.connect()
+
+
 def test_a_worker_that_dies_costs_one_measurement(tracker, kernels):
     """Runs last: it ends one of the two servers."""
     address, servers = tracker
     case, default, candidates = kernels
-    runners = [Runner(worker, (1,)) for worker in tracked_workers(address, KEY)]
+    runners = [Runner(worker, (1,)) for worker in tracked_workers(address, KEY, SPEC)]
     assert len(runners) == 2
     process = psutil.Process(servers[0].proc._proc.pid)
     victims = [*process.children(recursive=True), process]
@@ -132,4 +138,4 @@ def test_trackers_and_keys_that_are_not_there(tracker):
     address, _ = tracker
     for where, key, words in (("nonsense", KEY, "HOST:PORT"), (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"), (address, "other", "no worker")):
         with pytest.raises(OctetError, match=words):
-            tracked_workers(where, key)
+            tracked_workers(where, key, SPEC)
