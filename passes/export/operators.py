@@ -80,8 +80,12 @@ def _pad(call, operands, out):
     attrs = attrs_of(call)
     width = attrs["pad_width"]
     pads = out.constant(np.array(width[0::2] + width[1::2], np.int64))
-    mode = {"constant": "constant", "edge": "edge", "reflect": "reflect"}[attrs["pad_mode"]]
+    mode = {"constant": "constant", "edge": "edge", "replicate": "edge", "reflect": "reflect"}[attrs["pad_mode"]]
     return out.node("Pad", [operands[0], pads, out.constant(np.float32(attrs["pad_value"]))], mode=mode)
+
+
+def _tile(call, operands, out):
+    return out.node("Tile", [operands[0], out.constant(np.array(attrs_of(call)["repeats"], np.int64))])
 
 
 def _resize(call, operands, out):
@@ -198,6 +202,7 @@ EXPORTERS = {
     "relax.split": _split,
     "relax.strided_slice": _slice,
     "relax.nn.pad": _pad,
+    "relax.tile": _tile,
     "relax.image.resize2d": _resize,
     "octet.interleave": _interleave,
     "octet.unary": _octet_unary,

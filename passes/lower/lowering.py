@@ -157,7 +157,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
                     if binding.var in fusions:
                         context.values[binding.var] = fusions[binding.var].lower(context)
                     elif binding.var not in inner:
-                        context.values[binding.var] = _lowered(binding.value, context, rules)
+                        context.values[binding.var] = _lowered(binding.value, context, rules, binding.var.name)
             plain = [context.plain_of(value) for value in _outputs(main.body.body, context)]
             outputs = [builder.emit_output(value.var) for value in own_results(plain, context)]
         builder.emit_func_output(relax.Tuple(outputs))
@@ -176,7 +176,7 @@ def _outputs(result, context):
     return list(value) if isinstance(value, tuple) else [value]
 
 
-def _lowered(expr, context, rules):
+def _lowered(expr, context, rules, name):
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
         return context.values[expr] if expr in context.values else context.find(expr)
     if isinstance(expr, relax.Tuple):
@@ -187,13 +187,13 @@ def _lowered(expr, context, rules):
         result = rule(expr, context)
         if result is not None:
             return result
-    return _fallback(expr, context)
+    return _fallback(expr, context, name)
 
 
-def _fallback(call, context):
+def _fallback(call, context, name):
     """The operator itself on plain operands; TVM legalises it, `targets/x86/fallback.py` schedules it."""
     context.fallbacks.append(call.op.name)
-    emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args))
+    emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args), name)
     if isinstance(emitted.ty, relax.TupleType):
         fields = [context.builder.emit(relax.TupleGetItem(emitted, i)) for i in range(len(emitted.ty.fields))]
         return tuple(_plain_value(field, old) for field, old in zip(fields, call.ty.fields))

@@ -6,6 +6,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from ...targets.errors import UnsupportedModelError
 from ...targets.variant import Step
 from . import memory
 
@@ -98,7 +99,9 @@ def _bound(binding, tensors, calls, sizes):
         return value
     if value.op.name in ALIASES:
         return _storage(value.args[0], tensors)
-    assert value.op.name == "relax.call_tir", f"{value.op.name} was not lowered"
+    if value.op.name != "relax.call_tir":
+        operator = value.op.name.removeprefix("relax.")
+        raise UnsupportedModelError(f"node {binding.var.name!r}: operator {operator} has no kernel; export the network without it, and do that step outside")
     results = []
     for field in value.ty.fields if isinstance(value.ty, relax.TupleType) else [value.ty]:
         storage = ("buffer", len(sizes))

@@ -3,7 +3,7 @@
 import numpy as np
 from tvm import relax
 
-from ...targets.x86.layout import packed
+from ...targets.x86.layout import Layout, packed
 from ...targets.x86.movement import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
 from ...targets.x86.resize import ResizeProblem, resize_linear
 from .. import ops
@@ -86,18 +86,28 @@ def pad(call, ctx):
     """Over rows and columns: a constant, the border repeated, or reflected."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
-    if source is None or _constant(call, ctx):
+    if _constant(call, ctx):
         return None
     coordinates = {}
     for axis, (before, after) in enumerate(zip(attrs["pad_width"][0::2], attrs["pad_width"][1::2])):
         if (before, after) == (0, 0):
             continue
-        where = _axis_of(source, axis)
+        where = _axis_of(source, axis) if source is not None else None
         if where is None:
-            return None
+            return _plain_pad(call, ctx, attrs)
         index = np.pad(np.arange(source.shape[axis]), (before, after), **_MODES[attrs["pad_mode"]])
         coordinates[where] = [int(i) for i in index]
     return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
+
+
+def _plain_pad(call, ctx, attrs):
+    """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored with 128 added too."""
+    if str(call.ty.dtype) != "int8":
+        return None
+    value = ctx.plain(call.args[0])
+    padded = relax.op.nn.pad(value.var, attrs["pad_width"], attrs["pad_mode"], _stored(attrs["pad_value"], value.layout))
+    ctx.fallbacks.append(call.op.name)
+    return type(value)(ctx.builder.emit(padded), Layout("plain", tuple(int(d) for d in call.ty.shape.values), "int8"))
 
 
 _MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},

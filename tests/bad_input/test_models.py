@@ -39,6 +39,17 @@ def test_operator_that_tvm_has_not(folder):
     folder.refused(folder.compile(), "the_operator", "Det")
 
 
+def test_operator_without_a_kernel(folder):
+    model = onnx.load(folder.model)
+    axis = onnx.numpy_helper.from_array(np.array(1), "axis")
+    result = model.graph.output[0].name
+    model.graph.node.append(onnx.helper.make_node("CumSum", [result, "axis"], ["sums"], name="the_sums"))
+    model.graph.initializer.append(axis)
+    model.graph.output[0].name = "sums"
+    onnx.save(model, folder.model)
+    folder.refused(folder.compile(), "the_sums", "cumsum")
+
+
 def test_dynamic_shapes(folder):
     folder.save_network(shape=("N", 3, "H", "W"))
     folder.refused(folder.compile(), "image", "H")

@@ -16,7 +16,7 @@ BAD_OPTIONS = {
     "threads": (["--threads", "-1"], "--threads"),
     "trials": (["--trials", "-1"], "--trials"),
     "database": (["--db", "none/records.db"], "none/records.db"),
-    "metric": (["--validate", "VAL", "--metric", "bleu"], "top1, top5, mse, cosine"),
+    "metric": (["--validate", "VAL", "--metric", "bleu"], "take one of top1"),
     "drop without data": (["--max-drop", "0.01"], "--validate"),
     "negative drop": (["--validate", "VAL", "--max-drop", "-1"], "--max-drop"),
     "no such option": (["--faster"], "--faster"),

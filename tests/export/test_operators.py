@@ -28,6 +28,8 @@ IMAGE = {
     "permute_dims": lambda x: R.permute_dims(x, [0, 2, 3, 1]),
     "strided_slice": lambda x: R.strided_slice(x, axes=[2, 3], begin=[1, 0], end=[4, 7], strides=[2, 3]),
     "pad": lambda x: R.nn.pad(x, (0, 0, 0, 0, 1, 2, 0, 3), pad_value=0.5),
+    "pad_edge": lambda x: R.nn.pad(x, (0, 0, 0, 0, 1, 2, 0, 3), "replicate"),
+    "tile": lambda x: R.tile(x, [1, 2, 1, 3]),
     "nearest": lambda x: R.image.resize2d(x, (10, 14), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
     "linear": lambda x: R.image.resize2d(x, (10, 14), method="linear"),
     "interleave": lambda x: call("octet.interleave", [x], strides=[2, 3], fill=0),

@@ -62,3 +62,9 @@ def test_split():
         return [dequantize(b, b.emit(relax.TupleGetItem(split, i))) for i in range(3)]
 
     check({"x": (2, 50, 4, 4)}, parts)
+
+
+def test_padded_channels():
+    """No kernel of ours pads channels; the stored bytes of an int8 tensor must be padded with 128 added."""
+    for value in (-128, 5):
+        check({"x": (1, 5, 3, 4)}, lambda b, x, v=value: dequantize(b, b.emit(R.nn.pad(quantize(b, x), [0, 0, 2, 1, 0, 0, 0, 0], "constant", v))), fallbacks=["relax.nn.pad"])
