@@ -31,6 +31,8 @@ class Workflow:
     display: object
     save: object = lambda package: None
     state: str | None = None
+    trials: int = 0
+    db: str | None = None
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
 
@@ -62,7 +64,7 @@ class Workflow:
         """(hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
-            package = api.compile(quantized, self.targets, threads=self.threads, phase=lambda name: self._tell(f"compile: {name}"))
+            package = api.compile(quantized, self.targets, self.trials, self.db, self.threads, phase=lambda name: self._tell(f"compile: {name}"))
             info = package.info | {"repairs": {key: value for key, value in design.as_dict().items() if key != "recipe"}}
             self.compiled = {design: (quantized, Package(package.variants, info, package.selftest))}
         return self.compiled[design]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..passes.calibrate.store import holds_statistics
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
 from ..targets.archive import check_writable
@@ -20,6 +21,7 @@ from .recipes import recipe_of
 from .records import sources
 from .report import write_report
 from .sessions import float_session
+from .statistics import hub_from
 from .timing import interleaved
 
 
@@ -64,17 +66,24 @@ def compile_to_package(request: Request) -> dict:
     with phases() as (phase, display):
         phase("import")
         model = api.load_onnx(request.model, request.batch)
-        samples, _ = read_samples(request.calib, model)
+        stored = holds_statistics(request.calib)
+        if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
+            raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")
+        samples = None if stored else read_samples(request.calib, model)[0]
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
         found, workflow = {}, None
-        if request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state")
+        if stored:
+            quantized, count = hub_from(request.calib, model, recipe)
+            package = api.compile(quantized, names, request.trials, request.db, request.threads, phase)
+        elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db)
             quantized, package, found = automatic(request, workflow, validation, metric, seconds)
         else:
             quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
             package = api.compile(quantized, names, request.trials, request.db, request.threads, phase)
-        report = _report(request, model, package, len(next(iter(samples.values())))) | found
+        count = count if stored else len(next(iter(samples.values())))
+        report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
             report |= _measured(request, quantized, package, validation, metric, phase, display)
         phase("write")

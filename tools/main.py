@@ -3,6 +3,7 @@
 import click
 
 from .bench import bench
+from .calibrate import calibrate
 from .compile import compile_command
 from .db import db
 from .errors import Group
@@ -10,6 +11,7 @@ from .evaluate import evaluate
 from .inspect import inspect
 from .quantize import quantize
 from .run import run
+from .study import study
 from .targets import targets
 from .tune import tune
 from .verify import verify
@@ -26,7 +28,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, targets, verify, tune, db, worker):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, tune, db, worker):
     main.add_command(command)
 
 compile_model = compile_command

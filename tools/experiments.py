@@ -1,0 +1,112 @@
+"""The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log10, sqrt
+
+import numpy as np
+
+from ..passes.annotate import Recipe
+from ..passes.canonicalize.fold_affine import FoldAffine
+from ..passes.canonicalize.fold_affine_forward import FoldAffineForward
+from ..passes.pipeline import CANONICALIZE, canonicalize
+from ..passes.sensitivity.bench import Bench
+from ..passes.sensitivity.budget import Budget, Journal
+from ..passes.sensitivity.design import Design
+from ..passes.sensitivity.ranking import rank
+from ..passes.sensitivity.search import CALIBRATIONS
+from .judge import Judge
+
+PARTIAL = (1, 2, 4, 8)  # layers left in float
+_RESAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the tables. score: the metric. drop: score of fp32 minus score, and its 95 % interval over paired samples. sqnr: dB, held out."""
+
+    weights: str
+    batch_norm: str
+    calibration: str
+    in_float: int
+    score: float
+    drop: float
+    low: float
+    high: float
+    sqnr: float
+
+
+def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None) -> dict:
+    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
+
+    model: Model as imported. Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
+    `target`, relative to fp32."""
+    rows, fp32 = [], None
+    for folding in ("folded", "kept"):
+        network = canonicalize(model) if folding == "folded" else _unfolded(model)
+        if network is None:
+            continue
+        bench = Bench(network, samples, threads=threads)
+        exact = bench.float_outputs(arrays)
+        judge = Judge(arrays, labels, metric, model.outputs[0].name, metric.score(exact[model.outputs[0].name], labels))
+        fp32 = judge.reference if fp32 is None else fp32
+        for granularity in ("per-channel", "per-tensor"):
+            rows += _pair(bench, judge, exact, granularity, folding, seed, target, tell)
+    return {"fp32": fp32, "metric": metric.name, "samples": len(labels), "seed": seed, "rows": [row.__dict__ for row in rows]}
+
+
+def _pair(bench, judge, exact, granularity, folding, seed, target, tell):
+    designs = [Design(Recipe(calibrator=name, percentile=percentile, weights=granularity)) for name, percentile in CALIBRATIONS]
+    rows = []
+    for design in designs:
+        tell(f"{granularity}, BatchNorm {folding}, {_name(design)}")
+        rows.append(_row(bench, judge, exact, design, folding, 0, seed))
+    best, design = min(zip(rows, designs), key=lambda pair: (judge.metric.drop(judge.reference, pair[0].score), -pair[0].sqnr))
+    if judge.metric.drop(judge.reference, best.score) <= target:
+        return rows
+    ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), tell)
+    for count in [count for count in PARTIAL if count < len(ranking)]:
+        partial = design.with_recipe(float_operators=frozenset(layer.name for layer in ranking[:count]))
+        rows.append(_row(bench, judge, exact, partial, folding, count, seed))
+        if judge.metric.drop(judge.reference, rows[-1].score) <= target:
+            break
+    return rows
+
+
+def _row(bench, judge, exact, design, folding, count, seed):
+    outputs = bench.outputs(design, judge.arrays)
+    score, error = judge.score(outputs), bench.error(design)
+    low, high = interval(judge, exact, outputs, seed)
+    return Row(design.recipe.weights, folding, _name(design), count, score, judge.reference - score, low, high, -10 * log10(max(error, 1e-20)))
+
+
+def interval(judge: Judge, exact: dict, outputs: dict, seed: int) -> tuple[float, float]:
+    """95 % of the loss of score against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
+    their mean, else by resampling them."""
+    if judge.metric.name == "top1":
+        difference = judge.losses(outputs).astype(np.float64) - judge.losses(exact)
+        half = 1.96 * difference.std() / sqrt(len(difference))
+        return float(difference.mean() - half), float(difference.mean() + half)
+    rng, count = np.random.default_rng(seed), len(judge.labels)
+    found = []
+    for _ in range(_RESAMPLES):
+        chosen = rng.integers(0, count, count)
+        before, after = (judge.metric.score(o[judge.output][chosen], judge.labels[chosen]) for o in (exact, outputs))
+        found.append(before - after)
+    return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
+
+
+def _unfolded(model):
+    """The network with its BatchNorms as products and sums of their own; None if that is the folded one."""
+    module = model.module
+    for step in CANONICALIZE:
+        if not isinstance(step, (FoldAffine, FoldAffineForward)):
+            module = step(module)
+    products = sum(str(b.value.op.name) == "relax.multiply" for b in module["main"].body.blocks[0].bindings if hasattr(b.value, "op") and hasattr(b.value.op, "name"))
+    return model.with_module(module) if products else None
+
+
+def _name(design):
+    recipe = design.recipe
+    return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
+
