@@ -84,9 +84,15 @@ class Package:
 def read_package(path) -> Package:
     """Reads and verifies a package: format, member list and SHA-256 of every member. Raises PackageError."""
     manifest, members = archive.read(path)
-    inputs, outputs = (tuple(_tensor(entry) for entry in manifest[side]) for side in ("inputs", "outputs"))
-    variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest["variants"])
-    return Package(variants, manifest["info"] | {"versions": manifest["versions"]}, _arrays(members.get("selftest.npz")))
+    try:
+        inputs, outputs = (tuple(_tensor(entry) for entry in manifest[side]) for side in ("inputs", "outputs"))
+        variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest["variants"])
+        info = manifest["info"] | {"versions": manifest["versions"]}
+    except (KeyError, TypeError, ValueError) as error:  # whole, but written by another version or by hand
+        raise PackageError(f"{path}: its manifest is not what this octet reads ({type(error).__name__}: {error}); compile it again with this version") from error
+    if not variants:
+        raise PackageError(f"{path}: holds no variant; compile it again")
+    return Package(variants, info, _arrays(members.get("selftest.npz")))
 
 
 def load(path, threads: int | None = None, target: str | None = None) -> Session:

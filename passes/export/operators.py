@@ -29,6 +29,8 @@ def _max_pool(call, operands, out):
 
 def _avg_pool(call, operands, out):
     attrs = attrs_of(call)
+    if list(attrs["dilation"]) != [1, 1]:
+        raise UnsupportedModelError("ONNX export: an average pooling is dilated, which opset 17 cannot say: it cannot be exported")
     return out.node("AveragePool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
                     ceil_mode=int(attrs["ceil_mode"]), count_include_pad=int(attrs["count_include_pad"]))  # fmt: skip
 

@@ -37,6 +37,8 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
     """Raises UnsupportedModelError for a broken graph, foreign or already quantised operators, and weights that are not fp32."""
     if not proto.graph.node:
         raise UnsupportedModelError(f"{path}: the graph has no nodes; give a trained network")
+    if not proto.graph.output:
+        raise UnsupportedModelError(f"{path}: the graph has no outputs; export the network with its results as outputs")
     for node in proto.graph.node:
         _check_node(node, path)
     for tensor in proto.graph.initializer:

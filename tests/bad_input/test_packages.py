@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from octet.targets import archive
 from octet.targets.package import Package, read_package
 from octet.targets.variant import Variant
 
@@ -50,6 +51,14 @@ def test_corrupted(folder, command, toy_package):
     data[data.index(b"weights.bin") + 20] ^= 1  # the weights are stored as they are, behind their name
     toy_package.write_bytes(data)
     folder.refused(command(toy_package), "toy.octet", "corrupt")
+
+
+@pytest.mark.parametrize("change, said", [(lambda m: m.pop("inputs"), "inputs"), (lambda m: m["variants"][0].pop("steps"), "steps"), (lambda m: m["variants"].clear(), "no variant")])
+def test_a_manifest_of_another_version(folder, toy_package, change, said):
+    manifest, members = archive.read(toy_package)
+    change(manifest)
+    archive.write(toy_package, {key: value for key, value in manifest.items() if key not in ("format", "members")}, members)
+    folder.refused(COMMANDS["inspect"](toy_package, folder), "toy.octet", said, "compile it again")
 
 
 def test_features_that_this_cpu_lacks(folder, toy_variant, toy_package):

@@ -71,6 +71,12 @@ def test_other_float_types(model, refused, dtype):
     refused(model([node("Add", ["x", "c"])], X, {"c": rand(4, 1, 1).astype(dtype)}), "'c'", dtype)
 
 
+def test_a_graph_without_outputs(model, refused):
+    proto = model([node("Relu")], X)
+    del proto.graph.output[:]
+    refused(proto, "no outputs")
+
+
 def test_a_graph_without_inputs(model, refused):
     refused(model([node("Relu", ["c"])], {}, {"c": rand(3)}), "no inputs")
 
