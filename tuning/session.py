@@ -14,7 +14,7 @@ from ..targets.x86.isa import building_for
 from .builder import Builder, Built
 from .database import Database, Record, Trial, key_of
 from .referee import case_of
-from .runner import Comparison, Outcome, Runner
+from .runner import Outcome, Runner
 from .search import CostModel, Search
 from .spaces.registry import family_of_json, from_json, spaces_of, to_json
 from .tasks import Task
@@ -25,6 +25,15 @@ PROMISING = 0.985  # a candidate below this part of the default's time, and of t
 HOPELESS = 1.5  # a family whose best is so much slower than another's is not searched further
 PATIENCE = 4  # batches without a gain after which a task's expected gain is a sixteenth
 LEAST_GAIN = 0.01
+MOST_ATTEMPTS = 3
+
+
+@dataclass
+class Contender:
+    """A schedule whose first figure was promising. attempts: longer measurements so far, which the noise may have spoiled."""
+
+    ratio: float
+    attempts: int = 0
 
 
 @dataclass
@@ -45,7 +54,7 @@ class State:
     done: bool = False
     family_best: dict = field(default_factory=dict)
     last_error: str = ""
-    reported: int = 0
+    contenders: dict = field(default_factory=dict)  # (family, schedule) -> Contender
 
     @property
     def total(self) -> float:
@@ -119,11 +128,10 @@ class Session:
         state.default_seconds = found.default.seconds
         default = to_json(state.default.family, state.default.schedule)
         past = [Trial(default, 1.0)] + [trial for trial in self.database.trials(key) if trial.schedule != default]
-        self._learn(state, past)
         record = self.database.find(key)
         if record is not None and _known(record.schedule):
             state.best_ratio, state.best = record.ratio, from_json(record.schedule)
-        state.reported = len(past) - 1
+        self._learn(state, past)
 
     def _learn(self, state, trials):
         """Tells the searches what was measured."""
@@ -132,6 +140,9 @@ class Session:
             schedules = [from_json(trial.schedule)[1] for trial in mine]
             seconds = [None if trial.ratio is None else trial.ratio * state.default_seconds for trial in mine]
             search.report(schedules, seconds)
+            for trial, schedule in zip(mine, schedules):
+                if trial.ratio is not None and schedule not in (state.default.schedule, state.best and state.best[1]):
+                    state.contenders.setdefault((search.space.family, schedule), Contender(trial.ratio))
             ratios = [trial.ratio for trial in mine if trial.ratio is not None]
             if ratios:
                 family = search.space.family
@@ -162,7 +173,7 @@ class Session:
         count = BATCH if self.budget.trials is None else min(BATCH, self.budget.trials - state.trials)
         chosen = self._propose(state, count)
         if not chosen:
-            state.done = True
+            state.done = not self._promote(state) and not state.contenders
             return
         built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
         good = [i for i, result in enumerate(built) if isinstance(result, Built)]
@@ -179,7 +190,7 @@ class Session:
         state.failed += len(failures)
         state.last_error = failures[-1].error if failures else state.last_error
         state.default_seconds = min(state.default_seconds, found.default.seconds)
-        state.stale += 0 if self._promote(state, chosen, built, trials) else 1
+        state.stale += 0 if self._promote(state) else 1
 
     def _propose(self, state, count):
         """(family, schedule) pairs, shared out among the families that have a chance."""
@@ -194,37 +205,45 @@ class Session:
             chosen += [(search.space.family, schedule) for schedule in search.propose(share)]
         return chosen[:count]
 
-    def _promote(self, state, chosen, built, trials):
-        """Measures the best candidates again and longer; records one that beats the default by more than the noise. True if one did."""
-        ranked = sorted((trial.ratio, i) for i, trial in enumerate(trials) if trial.ratio is not None)
+    def _promote(self, state):
+        """Measures the most promising schedules again and longer; records one that beats the default by more than the noise. True if one did."""
         bar = PROMISING * min(1.0, state.best_ratio)
-        finalists = [i for ratio, i in ranked[:2] if ratio < bar]
+        open_ = {key: entry for key, entry in state.contenders.items() if entry.ratio < bar and entry.attempts < MOST_ATTEMPTS}
+        state.contenders = open_
+        finalists = sorted(open_, key=lambda key: (open_[key].attempts, open_[key].ratio))[:2]
         if not finalists:
             return False
-        found = self._runner.compare(state.case, state.default, [built[i] for i in finalists], FINAL_ROUNDS)
-        results = [(*interval(outcome.ratios), i) for i, outcome in zip(finalists, found.candidates) if outcome.ratios is not None]
-        if not results or not self._beats(state, *min(results)[:2]):
+        for key in finalists:
+            open_[key].attempts += 1
+        results = [(*found, key) for key, found in zip(finalists, self._final(state, finalists)) if found is not None]
+        if not results or not self._beats(state, *min(results, key=lambda r: r[0])[:2]):
             return False
-        winner = min(results)[2]
+        winner = min(results, key=lambda r: r[0])[-1]
         # The best of many noisy figures is flattered by its noise: what is recorded is a measurement of its own.
-        found = self._runner.compare(state.case, state.default, [built[winner]], FINAL_ROUNDS)
-        if found.candidates[0].ratios is None:
+        again = self._final(state, [winner])[0]
+        if again is None or not self._beats(state, *again[:2]):
             return False
-        ratio, noise = interval(found.candidates[0].ratios)
-        if not self._beats(state, ratio, noise):
-            return False
-        self._record(state, *chosen[winner], ratio, noise, found)
-        state.best_ratio, state.best = ratio, chosen[winner]
+        ratio, noise, seconds = again
+        self._record(state, *winner, ratio, noise, seconds)
+        state.best_ratio, state.best = ratio, winner
         return True
+
+    def _final(self, state, chosen):
+        """(ratio, noise, (seconds, default's seconds)) of each (family, schedule), None for a failure."""
+        built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
+        good = [entry for entry in built if isinstance(entry, Built)]
+        found = self._runner.compare(state.case, state.default, good, FINAL_ROUNDS)
+        outcomes = iter(found.candidates)
+        results = [next(outcomes) if isinstance(entry, Built) else Outcome(error=entry) for entry in built]
+        return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]
 
     def _beats(self, state, ratio, noise):
         """Whether a ratio is below the default's and the record's by more than the noise."""
         return ratio + max(noise, LEAST_GAIN) < min(1.0, state.best_ratio)
 
-    def _record(self, state, family, schedule, ratio, noise, found: Comparison):
+    def _record(self, state, family, schedule, ratio, noise, seconds):
         workload = state.task.workload
         default = to_json(state.default.family, state.default.schedule)
-        seconds = (found.candidates[0].seconds, found.default.seconds)
         key = key_of(workload.key, self.spec)
         self.database.put(Record(key, workload.as_dict(), self.spec.name, to_json(family, schedule), default, *seconds, ratio, noise, self._cpu))
 
