@@ -21,6 +21,7 @@ from .vector_loops import Accumulators
 
 STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
 _GROUP = 4  # rows of a VNNI tile
+_ROWS = 2  # rows whose softmax is computed side by side
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def default_schedule(p: MatmulProblem) -> MatmulSchedule:
 
 def stack_bytes(p: MatmulProblem, s: MatmulSchedule) -> int:
     """What a task keeps on its stack."""
-    return packed_bytes(p) + p.column_blocks * 64 * (2 + s.tiles * TILE_ROWS)
+    return packed_bytes(p) + p.column_blocks * 64 * (1 + _ROWS + s.tiles * TILE_ROWS)
 
 
 def constants_of(p: MatmulProblem, dot: str) -> list:
@@ -66,7 +67,7 @@ def _body(p, s, dot):
     with T.parallel(0, prod(p.batch) * s.chunks) as task:
         width = p.column_blocks * 16
         packed, corrections = _stack(packed_bytes(p), "uint8"), _stack(width, "int32")
-        sums, scratch = _stack(s.tiles * TILE_ROWS * width, "int32"), _stack(width, "float32")
+        sums, scratch = _stack(s.tiles * TILE_ROWS * width, "int32"), _stack(_ROWS * width, "float32")
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         k = _Kernel(p, s.tiles, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
@@ -127,8 +128,10 @@ class _Kernel:
         starts = [bind(tirx.min((unit * self.per_unit + t) * TILE_ROWS, p.rows - rows)) for t in range(tiles)]
         (self.tile_products if dot == "amx" else self.vector_products)(starts, rows)
         for t, start in enumerate(starts):
-            with T.serial(0, rows) as row:
-                self.finish(start + row, (t * TILE_ROWS + row) * (p.column_blocks * 16))
+            together = _ROWS if p.softmax is not None and rows % _ROWS == 0 else 1
+            with T.serial(0, rows // together) as group:
+                first = bind(group * together)
+                self.finish([(start + first + r, (t * TILE_ROWS + first + r) * (p.column_blocks * 16)) for r in range(together)])
 
     def tile_products(self, starts, rows):
         """Tiles 0-3: sums, 4-5: rows of a, 6-7: columns of b."""
@@ -191,28 +194,36 @@ class _Kernel:
         if self.p.column_blocks % size:
             body(whole * size, self.p.column_blocks % size)
 
-    def finish(self, row, sums_at):
+    def finish(self, rows):
+        """rows: (row of the result, index of its sums)."""
         p = self.p
-        to = bind(self.out_start + row * p.out.row)
-        scaled = lambda v: to_float(load(self.sums, sums_at + v * 16, 16)) * splat(p.multiplier, "float32")  # noqa: E731
         if p.softmax is not None:
-            self._softmax(row, to, scaled)
-        elif p.out_dtype == "int8":
+            self._softmax(rows)
+            return
+        ((row, sums_at),) = rows
+        to = bind(self.out_start + row * p.out.row)
+        scaled = lambda v: self._scaled(sums_at, v)  # noqa: E731
+        if p.out_dtype == "int8":
             low, high = max(-128, p.clip_min), min(127, p.clip_max)
             over(p.column_blocks, 4, lambda first, size: store_bytes(
                 self.out, to + first * 16, bind(round_straight([scaled(first + i) for i in range(size)], p.out_zero_point, low, high)), 16 * size))
         else:
             over(p.column_blocks, 1, lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)))
 
-    def _softmax(self, row, to, scaled):
-        e = self.p.softmax
+    def _scaled(self, sums_at, v):
+        return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
 
-        def value(v):
-            x = held(scaled(v))
+    def _softmax(self, rows):
+        e = self.p.softmax
+        to = [bind(self.out_start + row * self.p.out.row) for row, _ in rows]
+
+        def value(r, v):
+            row, sums_at = rows[r]
+            x = held(self._scaled(sums_at, v))
             if e.scale is not None:
                 x = held(x * splat(e.scale, "float32"))
             if self.mask is not None:
                 x = fence(x) + load(self.mask, self.mask_start + row * e.mask.row + v * 16, 16)
             return x
 
-        emit_softmax(self.p.columns, value, self.scratch, write_bytes(self.out, to, e.probability_scale))
+        emit_softmax(self.p.columns, len(rows), value, self.scratch, write_bytes(self.out, to.__getitem__, e.probability_scale))
