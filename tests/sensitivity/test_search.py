@@ -1,0 +1,138 @@
+"""The search: meets targets, leaves little in float, resumes after a kill, ends with its budget."""
+
+import json
+
+import numpy as np
+import pytest
+
+from octet.passes.annotate import Recipe
+from octet.passes.repair.twin import rescaled_twin
+from octet.passes.sensitivity.bench import Bench
+from octet.passes.sensitivity.budget import Budget, Journal, parse_duration
+from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.ranking import Ranked, significant_loss
+from octet.passes.sensitivity.search import Search, choose_calibration
+from octet.targets.errors import OctetError
+
+
+class Synthetic:
+    """A bench whose layers cost what a table says: the search alone is tested."""
+
+    COSTS = {"a": 0.004, "b": 0.05, "c": 0.001, "d": 0.02}
+
+    def __init__(self):
+        self.asked = 0
+
+    def cost(self, design):
+        scaled = 0.5 if design.scaling == "migrate-0.5" else 1.0
+        return scaled * sum(cost for name, cost in self.COSTS.items() if name not in design.recipe.float_operators)
+
+    def error(self, design):
+        self.asked += 1
+        return self.cost(design)
+
+    def outputs(self, design, arrays):
+        return design
+
+    def plan(self, design):
+        return None
+
+    def tensors(self, design):
+        return []
+
+
+class Table:
+    arrays: dict = {}
+
+    def __init__(self, bench):
+        self.drop = bench.cost
+
+
+@pytest.fixture
+def synthetic(monkeypatch):
+    ranked = [Ranked(name, "conv", cost, 0.0, 10) for name, cost in sorted(Synthetic.COSTS.items(), key=lambda item: -item[1])]
+    monkeypatch.setattr("octet.passes.sensitivity.search.rank", lambda *arguments: ranked)
+    return Synthetic()
+
+
+def searched(bench, target, **options):
+    return Search(bench, Table(bench), target, bench.cost, **options).run(Design(Recipe()), calibrate=False)
+
+
+def test_a_target_that_holds_at_once_needs_one_step(synthetic):
+    outcome = searched(synthetic, 0.1)
+    assert outcome.met and len(outcome.steps) == 1 and not outcome.design.repaired
+
+
+def test_repairs_come_before_float(synthetic):
+    outcome = searched(synthetic, 0.04)
+    assert outcome.met and outcome.design.scaling == "migrate-0.5" and not outcome.design.recipe.float_operators
+
+
+def test_the_fewest_layers_are_left_in_float(synthetic):
+    outcome = searched(synthetic, 0.006, repair=False)
+    assert outcome.met and outcome.design.recipe.float_operators == {"b", "d"}
+
+
+def test_what_may_be_float_is_limited(synthetic):
+    outcome = searched(synthetic, 0.006, repair=False, most_float=0.25)
+    assert not outcome.met and outcome.design.recipe.float_operators == {"b"} and outcome.drop == pytest.approx(0.025)
+
+
+def test_a_spent_budget_keeps_the_best_so_far(synthetic):
+    outcome = searched(synthetic, 0.006, budget=Budget(0.0))
+    assert not outcome.met and outcome.drop == pytest.approx(0.075) and len(outcome.steps) == 1
+
+
+def test_a_search_goes_on_where_it_was_killed(synthetic, tmp_path):
+    path = tmp_path / "state"
+    first = searched(synthetic, 0.006, journal=Journal(path, "x"))
+    asked, synthetic.asked = synthetic.asked, 0
+    second = searched(synthetic, 0.006, journal=Journal(path, "x"))
+    assert asked > 0 and synthetic.asked == 0 and second.design == first.design
+    searched(synthetic, 0.006, journal=Journal(path, "another identity"))
+    assert synthetic.asked == asked
+
+
+def test_a_broken_state_file_is_started_anew(tmp_path):
+    path = tmp_path / "state"
+    path.write_text('{"identity": "x", "measure')
+    assert Journal(path, "x").get("k", lambda: 1.5) == 1.5
+    assert json.loads(path.read_text())["measurements"] == {"k": 1.5}
+    Journal(path, "x").remove()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)])
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1m", "infh"])
+def test_bad_durations(text):
+    with pytest.raises(OctetError, match="--budget"):
+        parse_duration(text)
+
+
+def test_chance_flips_rank_nothing():
+    before = np.zeros(100, np.int8)
+    one, many = before.copy(), before.copy()
+    one[:2], many[:20] = 1, 1
+    assert significant_loss(before, one) == 0.0 and significant_loss(before, many) == 0.2
+
+
+def test_calibration_is_chosen_by_error(bench):
+    steps = []
+    chosen = choose_calibration(bench, Design(Recipe(calibrator="auto")), Journal(), log=steps.append)
+    assert chosen.recipe.calibrator != "auto" and len(steps) >= 7
+    assert bench.error(chosen) <= min(step.error for step in steps)
+
+
+def test_a_rescaled_twin_is_recovered(digits_model, calibration, judge_of):
+    twin = Bench(digits_model.with_module(rescaled_twin(digits_model.module)), calibration, threads=1)
+    judge = judge_of(twin)
+    plain = Design(Recipe())
+    outcome = Search(twin, judge, -1.0, lambda design: judge.drop(twin.outputs(design, judge.arrays)), most_float=0.0).run(plain, calibrate=False)
+    assert outcome.design.scaling or any(step.kept and step.design.scaling for step in outcome.steps)
+    best = min(step.error for step in outcome.steps)
+    assert best < twin.error(plain) / 4, "the repairs remove most of the noise"

@@ -1,0 +1,63 @@
+"""The simulator computes what the hub means, with any part of it switched on."""
+
+import numpy as np
+
+from octet.passes.annotate import Recipe
+from octet.passes.sensitivity.bench import relative_error, split
+from octet.passes.sensitivity.configuration import FLOAT, sites_of
+from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.insert_switches import InsertSwitches, sorted_operands
+from octet.passes.sensitivity.layer_errors import layer_errors
+from octet.passes.sensitivity.observe import ObserveTensors
+from octet.targets.runtime import run_samples
+from octet.tools import api
+
+
+def test_the_simulation_is_the_integer_network(bench):
+    design = Design(Recipe())
+    few = {name: array[:32] for name, array in bench.held.items()}
+    package = api.compile(bench.hub(design))
+    compiled = run_samples(package.session(1), few)
+    assert relative_error(compiled, bench.outputs(design, few)) < bench.error(design) / 10, "they differ by far less than quantising costs"
+
+
+def test_switched_off_it_is_the_fp32_network(bench):
+    simulator, _ = bench.prepared(Design(Recipe()))
+    simulator.configure(FLOAT)
+    exact = bench.float_outputs(bench.held)
+    assert relative_error(exact, simulator.run(bench.held)) < 1e-10
+
+
+def test_parts_cost_less_than_the_whole(bench):
+    design = Design(Recipe())
+    whole = bench.error(design)
+    groups = [group for group in bench.plan(design).groups if not group.moves]
+    parts = [relative_error(bench.float_outputs(bench.held), bench.outputs_of_part(design, [n.index for n in g.members], bench.held)) for g in groups]
+    assert all(0 <= part < 2 * whole for part in parts) and max(parts) > 0
+    errors = layer_errors(bench, design, 8)
+    assert [e.name for e in errors] == [g.anchor.name for g in groups]
+    assert all(np.isfinite([e.own, e.total]).all() and e.inherited >= 0 for e in errors) and errors[-1].inherited > 0
+
+
+def test_sites_follow_the_recipe(bench):
+    module = bench.model.module
+    whole = sites_of(module, Recipe())
+    name = bench.plan(Design(Recipe())).groups[0].anchor.name
+    without = sites_of(module, Recipe(float_operators=frozenset({name})))
+    assert len(without.weights) == len(whole.weights) - 1
+    assert set(whole.weights) - set(without.weights)
+
+
+def test_switches_and_observers_keep_the_results(bench):
+    module = bench.model.module
+    sites = sites_of(module, Recipe())
+    switched = InsertSwitches(sorted_operands(sites.operands))(module)
+    assert str(switched["main"].ret_ty) == str(module["main"].ret_ty)
+    assert str(ObserveTensors(frozenset({module["main"].params[0].name}))(module)["main"].ret_ty) == str(module["main"].ret_ty)
+
+
+def test_held_out_samples_are_not_fitted_to():
+    fit, held = split({"x": np.arange(100)})
+    assert not set(fit["x"]) & set(held["x"]) and len(held["x"]) == 25
+    assert len(split({"x": np.arange(2000)})[1]["x"]) <= 128
+    assert len(split({"x": np.arange(3)})[1]["x"]) == 3
