@@ -1,12 +1,14 @@
 """Which tile a convolution on tensor cores takes: an analytical estimate over a short list.
 
-Time of a block's stage = the larger of what the tensor cores, the copies into shared memory and the latency of one stage need; blocks on one
-multiprocessor share the first two. The constants are data-sheet figures; they were not fitted to a measurement."""
+Time of a block's stage = the largest of what the tensor cores, the copies into shared memory, the reads of it and the latency of one stage need; blocks
+on one multiprocessor share the first three. The constants are data-sheet figures and guesses; they were not fitted to a measurement."""
 
 from dataclasses import dataclass, replace
 
 _LATENCY = 300.0  # clocks of a stage that nothing overlaps: barrier, ldmatrix, a chain of products
 _START = 1500.0  # clocks to fill the pipeline and to store the result
+_STAGE = 40.0  # clocks of a stage that its products do not hide: addresses, the barrier
+_SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _MEETING = 2000.0  # clocks until the last of the blocks that share a sum knows that it is the last
 _ATOMIC_BYTES = 24.0  # per clock and multiprocessor, added to memory
 _SPLITS = (1, 2, 3, 4, 6, 8)
@@ -96,8 +98,10 @@ def estimate(problem, tile: Tile, spec) -> float:
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
     start = _START + (_MEETING + 2 * 4 * tile.rows * tile.columns / _ATOMIC_BYTES if tile.splits > 1 else 0.0)
-    work = max(tile.rows * tile.columns * tile.depth / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / _COPY_BYTES)
-    resident = max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, 1024 // tile.threads, 8))
+    macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
+    reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
+    work = _STAGE + max(macs / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / _COPY_BYTES, reads)
+    resident = max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, 1024 // tile.threads, 4))
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
     whole, rest = divmod(each, resident)
 
