@@ -10,6 +10,7 @@ import numpy as np
 from ...targets.errors import UnsupportedModelError
 from ..annotate.graph import is_tensor, shape_of
 from ..ops import attrs_of
+from . import recurrent
 from .functions import unary
 
 
@@ -208,6 +209,7 @@ EXPORTERS = {
     "relax.image.resize2d": _resize,
     "octet.interleave": _interleave,
     "octet.unary": _octet_unary,
+    **recurrent.EXPORTERS,
     "relax.nn.prelu": _prelu,
     "relax.nn.leakyrelu": _leaky,
     "relax.nn.softmax": _softmax("Softmax"),

@@ -56,3 +56,16 @@ def test_what_cannot_be_unrolled_is_named(attrs, reason, tmp_path):
     with pytest.raises(UnsupportedModelError, match=reason) as caught:
         load_onnx(tmp_path / "r.onnx")
     assert "'cell'" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind, options", [("LSTM", {}), ("GRU", {"linear_before_reset": 1})])
+def test_unrolled_layers_are_exported(kind, options, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    from octet.passes.export.onnx_qdq import to_onnx
+
+    feed = network(tmp_path / "r.onnx", kind, **options)
+    model = load_onnx(tmp_path / "r.onnx")
+    exported = to_onnx(model.module, tuple(spec.name for spec in model.outputs)).SerializeToString()
+    results = runtime.InferenceSession(exported, providers=["CPUExecutionProvider"]).run(None, feed)
+    for actual, expected in zip(results, run(model.module, feed), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
