@@ -57,9 +57,10 @@ def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quant
 
 def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that change which
-    tensors are observed (activations, weights, float_operators) come from `quantized`."""
+    tensors are observed (activations, weights, float_operators, attention, residuals) come from `quantized`."""
     kept = quantized.recipe
-    recipe = replace(recipe, activations=kept.activations, weights=kept.weights, float_operators=kept.float_operators)
+    observed = ("activations", "weights", "float_operators", "attention", "residuals")
+    recipe = replace(recipe, **{name: getattr(kept, name) for name in observed})
     annotated = Annotate(recipe)(quantized.model.module)
     return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
 
