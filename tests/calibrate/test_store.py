@@ -1,0 +1,58 @@
+"""Stored statistics: exact merging of shards, and reasons for staleness."""
+
+import numpy as np
+import pytest
+
+from octet.passes.calibrate import store
+from octet.passes.calibrate.statistics import Statistics
+from octet.targets.errors import DataError
+
+
+def identity(data="d", model="m", samples=3):
+    return store.Identity(model, 1, (data,), samples)
+
+
+def statistics_of(values):
+    found = Statistics()
+    found.update(values)
+    return {"x": found}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[n].histogram, b[n].histogram) and (a[n].count, a[n].zeros, a[n].range, a[n].top) == (b[n].count, b[n].zeros, b[n].range, b[n].top) for n in a
+    )
+
+
+def test_shards_merge_to_the_bytes_of_the_whole(tmp_path):
+    values = (np.random.default_rng(0).standard_normal(3000) * 10.0 ** np.arange(3).repeat(1000)).astype(np.float32)
+    for i, part in enumerate((values[0::3], values[1::3], values[2::3])):
+        store.save(tmp_path / f"{i}.npz", identity(f"shard {i}"), statistics_of(part))
+    parts = [(name, *store.load(name)) for name in (tmp_path / "2.npz", tmp_path / "0.npz", tmp_path / "1.npz")]
+    merged_identity, merged = store.merge(parts)
+    assert same(merged, statistics_of(values)) and merged_identity.samples == 9
+    store.save(tmp_path / "all.npz", merged_identity, merged)
+    assert same(store.load(tmp_path / "all.npz")[1], merged)
+
+
+def test_wrong_shards_are_refused():
+    part = statistics_of(np.ones(3, np.float32))
+    with pytest.raises(DataError, match="in another shard already"):
+        store.merge([("a", identity(), part), ("b", identity(), part)])
+    with pytest.raises(DataError, match="not of the same model"):
+        store.merge([("a", identity(), part), ("b", identity("e", "other"), part)])
+
+
+def test_what_made_statistics_stale_is_said():
+    assert identity().stale(identity()) is None
+    assert identity().stale(identity("e")) == "the calibration data or their preprocessing changed"
+    assert identity().stale(identity("e", "n")).startswith("the model's weights or graph, the calibration data")
+
+
+def test_other_files_hold_no_statistics(tmp_path):
+    np.savez(tmp_path / "samples.npz", x=np.zeros(3))
+    (tmp_path / "text.npz").write_text("no")
+    for name in ("samples.npz", "text.npz", "missing.npz"):
+        assert not store.holds_statistics(tmp_path / name)
+        with pytest.raises(DataError, match="octet calibrate"):
+            store.load(tmp_path / name)

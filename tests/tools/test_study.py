@@ -1,0 +1,81 @@
+"""Metrics of one's own, intervals, and the commands study and calibrate."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from octet.targets.errors import OctetError
+from octet.tools.calibrate import parse_shard
+from octet.tools.evaluation import find_metric
+from octet.tools.experiments import interval
+from octet.tools.judge import Judge
+from octet.tools.main import main
+from octet.tools.metrics import METRICS
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
+
+
+def octet(*arguments, status=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_f1_and_sqnr():
+    labels, output = np.array([0, 0, 1, 1]), np.eye(2)[[0, 1, 1, 1]]
+    assert METRICS["f1"].score(output, labels) == pytest.approx((2 / 3 + 4 / 5) / 2)
+    x = np.ones((4, 5))
+    assert METRICS["sqnr"].score(x * 1.1, x) == pytest.approx(20.0) and METRICS["sqnr"].score(x, x) == 200.0
+
+
+def test_a_metric_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "my_metric.py").write_text("def half(outputs, labels):\n    return 0.5\n")
+    monkeypatch.chdir(tmp_path)
+    assert find_metric("my_metric:half").score(np.zeros(3), np.zeros(3)) == 0.5
+    for name in ("my_metric:missing", "no_such_module:f"):
+        with pytest.raises(OctetError, match="package.module:function"):
+            find_metric(name)
+
+
+def test_intervals_are_paired():
+    labels = np.arange(400) % 10
+    exact = {"y": np.eye(10)[labels]}
+    worse = {"y": exact["y"].copy()}
+    worse["y"][:8] = np.eye(10)[(labels[:8] + 1) % 10]
+    judge = Judge({}, labels, METRICS["top1"], "y", 1.0)
+    low, high = interval(judge, exact, worse, 0)
+    assert low < 0.02 < high and high - low < 0.03 and interval(judge, exact, exact, 0) == (0.0, 0.0)
+    f1 = Judge({}, labels, METRICS["f1"], "y", 1.0)
+    assert interval(f1, exact, worse, 3) == interval(f1, exact, worse, 3)
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b"])
+def test_bad_shards(text):
+    with pytest.raises(OctetError, match="--shard"):
+        parse_shard(text)
+
+
+def test_calibration_in_shards_and_from_statistics(tmp_path):
+    model, calib = DIGITS / "digits.onnx", DIGITS / "digits-calib.npz"
+    for i in (1, 2):
+        octet("calibrate", model, "--calib", calib, "--shard", f"{i}/2", "-o", tmp_path / f"{i}.npz")
+    octet("calibrate", "--merge", tmp_path / "1.npz", "--merge", tmp_path / "2.npz", "-o", tmp_path / "both.npz")
+    octet("calibrate", model, "--calib", calib, "-o", tmp_path / "all.npz")
+    assert "fresh" in octet("calibrate", model, "--calib", calib, "-o", tmp_path / "all.npz")
+    with np.load(tmp_path / "both.npz") as both, np.load(tmp_path / "all.npz") as whole:
+        assert np.array_equal(both["histograms"], whole["histograms"]) and np.array_equal(both["ranges"], whole["ranges"])
+    assert "int8" in octet("compile", model, "--calib", tmp_path / "both.npz", "-o", tmp_path / "d.octet")
+
+
+def test_the_study_compares_granularities(tmp_path):
+    for name, count in (("calib", 24), ("val", 40)):
+        with np.load(DIGITS / f"digits-{name}.npz") as stored:
+            np.savez(tmp_path / f"{name}.npz", **{key: stored[key][:count] for key in stored.files})
+    octet("study", DIGITS / "digits.onnx", "--calib", tmp_path / "calib.npz", "--data", tmp_path / "val.npz", "--json", tmp_path / "s.json", "--html", tmp_path / "s.html")
+    rows = json.loads((tmp_path / "s.json").read_text())["rows"]
+    assert {(row["weights"], row["batch_norm"]) for row in rows} >= {("per-channel", "folded"), ("per-tensor", "folded")}
+    assert all(row["low"] <= row["drop"] <= row["high"] for row in rows)
+    assert "<table>" in (tmp_path / "s.html").read_text()
