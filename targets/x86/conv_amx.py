@@ -38,14 +38,20 @@ def walk_of(p: ConvProblem, phases: bool = True) -> Walk:
 
 def default_schedule(p: ConvProblem) -> AmxSchedule:
     """Keep the smaller operand in the cache and stream the larger one once; about 16 tasks, so that a few threads share them evenly."""
-    walk = walk_of(p)
+    phases = _cost(walk_of(p, True)) <= _cost(walk_of(p, False))
+    walk = walk_of(p, phases)
     total = walk.images * walk.rows * _units(walk)
     weights = p.out_blocks * 16 * sum(run.length for run in walk.runs)
     data = p.batch * p.height * p.width * p.data_stride
     if weights < data:
-        return AmxSchedule(True, max(1, min(8, total // 16)))
+        return AmxSchedule(True, max(1, min(8, total // 16)), phases=phases)
     blocks = -(-p.out_blocks // 2)
-    return AmxSchedule(False, max(1, -(-total // max(1, 16 // blocks))))
+    return AmxSchedule(False, max(1, -(-total // max(1, 16 // blocks))), phases=phases)
+
+
+def _cost(walk):
+    """Dot-product steps of all tiles. Planes of a stride as large as the kernel hold one tap each, so rows win there."""
+    return walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * steps_of(walk)
 
 
 def _units(walk):
