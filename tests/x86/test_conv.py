@@ -42,6 +42,7 @@ CASES = {
     "first layer, rows folded by 4": problem(3, 21, 16, 3, 2, batch=2),
     "narrow first layer": problem(2, 7, 16, 3),
     "one channel in, three out": problem(1, 24, 3, 5),
+    "patches": problem(3, 24, 40, 8, 8, (0, 0, 0, 0)),
     "large kernel": problem(17, (9, 40), 40, (7, 6), 1, (3, 2, 3, 3), residual=True),
     "groups": problem(40, 3, 48, 3, groups=2),
     "many groups": problem(48, 5, 96, 3, groups=48),
