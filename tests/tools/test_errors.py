@@ -45,7 +45,15 @@ def test_usage_errors_are_one_line(arguments):
     assert result.stderr.startswith("octet: error: ") and result.stderr.count("\n") == 1
 
 
-def test_an_interrupt_that_came_out_as_another_error():
+@pytest.fixture
+def interruptible():
+    """pytest's workers ignore ^C."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def test_an_interrupt_that_came_out_as_another_error(interruptible):
     @click.command(cls=Command)
     def main():
         try:
