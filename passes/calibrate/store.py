@@ -64,7 +64,7 @@ def holds_statistics(path) -> bool:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return _KEY in stored.files
-    except (OSError, ValueError, BadZipFile, AttributeError, TypeError):
+    except (OSError, ValueError, BadZipFile, AttributeError, TypeError, EOFError):
         return False
 
 

@@ -70,5 +70,5 @@ def test_labels_that_do_not_fit(metric, labels, said):
 
 
 def test_unknown_metric():
-    with pytest.raises(OctetError, match="top1, top5, mse, cosine"):
-        find_metric("f1")
+    with pytest.raises(OctetError, match="top1, top5, f1, sqnr, mse, cosine"):
+        find_metric("f7")
