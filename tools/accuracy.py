@@ -41,7 +41,7 @@ class Workflow:
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
-        self.phase("choose calibrators")
+        self.phase("calibrate")
         if self.recipe.calibrator != "auto":
             return Design(self.recipe), *self.compile(Design(self.recipe))
         design = choose_calibration(self.bench, Design(self.recipe), Journal(), self._tell, self.steps.append)
@@ -53,7 +53,7 @@ class Workflow:
         clock = Budget(budget)
         journal = Journal(self.state, self._identity(judge))
         search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell)
-        self.phase("accuracy workflow")
+        self.phase("calibrate")
         outcome = search.run(Design(self.recipe), calibrate)
         self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
         if outcome.met or not clock.spent:
@@ -64,7 +64,8 @@ class Workflow:
         """(hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
-            package = api.compile(quantized, self.targets, self.trials, self.db, self.threads, phase=lambda name: self._tell(f"compile: {name}"))
+            package = api.compile(quantized, self.targets, self.trials, self.db, self.threads, phase=self.phase)
+            self.phase("accuracy workflow")
             info = package.info | {"repairs": {key: value for key, value in design.as_dict().items() if key != "recipe"}}
             self.compiled = {design: (quantized, Package(package.variants, info, package.selftest))}
         return self.compiled[design]

@@ -89,7 +89,7 @@ def compile_to_package(request: Request) -> dict:
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
-    if "calibrate" in phase.seconds:
+    if "calibrate" in phase.seconds and workflow is None:
         report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
     if request.report is not None:
         write_report(request.report, workflow, report)

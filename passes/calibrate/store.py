@@ -4,6 +4,7 @@ An .npz without pickle. Shards of the same network merge exactly, in any order (
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
