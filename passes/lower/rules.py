@@ -8,11 +8,7 @@ _FAMILIES = ("conv", "elementwise", "pooling", "movement", "reformat", "unary", 
 def _collect():
     table = {}
     for family in _FAMILIES:
-        try:
-            rules = import_module(f".rules_{family}", __package__).RULES
-        except ModuleNotFoundError:
-            continue
-        for operator, rule in rules.items():
+        for operator, rule in import_module(f".rules_{family}", __package__).RULES.items():
             table.setdefault(operator, []).append(rule)
     return table
 

@@ -9,7 +9,7 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, effect, fence, load, splat, store, tile_config, tile_dot, tile_load, tile_store
+from .intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, fence, load, splat, store, tile_config, tile_configure, tile_dot, tile_load, tile_store
 from .isa import current
 from .kernel import argument, emit_kernel
 from .matmul_pack import TILE, emit_pack, packed_bytes
@@ -72,7 +72,7 @@ def _body(p, s, dot):
         k = _Kernel(p, s.tiles, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
         if dot == "amx":
-            effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
+            tile_configure(config)
         emit_pack(p, b, _start(p, p.b, matrix), packed, corrections)
         first = bind(chunk * share) if s.chunks > 1 else 0
         count = share if s.chunks == 1 or units % s.chunks == 0 else tirx.max(0, tirx.min(share, units - first))
@@ -88,8 +88,6 @@ def _body(p, s, dot):
                         k.unit(unit, s.tiles, dot)
                     with T.Else():
                         k.unit(unit, tiles % s.tiles, dot)
-        if dot == "amx":
-            effect("llvm.x86.tilerelease")
 
 
 def _stack(elements, dtype):
