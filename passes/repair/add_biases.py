@@ -8,7 +8,7 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..canonicalize.graph import rewrite, shape_of
-from ..sensitivity.weights import layers_of
+from .weights import layers_of
 
 
 @dataclass(frozen=True)

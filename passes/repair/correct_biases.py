@@ -11,7 +11,7 @@ from tvm import IRModule
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
-from ..sensitivity.weights import products, replace_constants
+from .weights import products, replace_constants
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
-from ..sensitivity.weights import products, replace_constants
+from .weights import products, replace_constants
 
 _SWEEPS = 4
 _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest

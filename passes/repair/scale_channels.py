@@ -7,7 +7,7 @@ import numpy as np
 from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of
-from ..sensitivity.weights import replace_constants
+from .weights import replace_constants
 from .streams import Stream
 
 LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT

@@ -16,6 +16,7 @@ from ..repair.equalize_channels import EqualizeChannels
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
 from ..repair.streams import streams_of
+from ..repair.weights import dequantized, layers_of, products, quantized_layer
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
 from .learn import Learnt, learn
@@ -23,7 +24,6 @@ from .libraries import Libraries
 from .observe import statistics_of
 from .simulator import Simulator
 from .taps import channel_maxima
-from .weights import dequantized, layers_of, products, quantized_layer
 
 MOST_HELD_OUT = 128
 _MAXIMA_SAMPLES = 128

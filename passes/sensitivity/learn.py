@@ -11,10 +11,10 @@ from ..ops import attrs_of
 from ..repair.correct_biases import bias_delta
 from ..repair.round_weights import round_layer
 from ..repair.rows import as_matrix, from_matrix, places, rows_at
+from ..repair.weights import dequantized, layers_of, quantized_layer
 from .configuration import Configuration
 from .simulator import Simulator
 from .taps import batches
-from .weights import dequantized, layers_of, quantized_layer
 
 ROWS = 2048  # of every layer's input
 SAMPLES = 256  # that they come from

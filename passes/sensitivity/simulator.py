@@ -15,10 +15,10 @@ from octet.targets.x86.fake_quantize import HIGH, LOW, SCALE, SWITCH
 from ..calibrate.qparams import LIMITS
 from ..ops import is_op
 from ..realize.fuse_float import FuseFloat
+from ..repair.weights import layers_of, with_weights
 from .configuration import FLOAT, Configuration
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
 from .libraries import Libraries
-from .weights import layers_of, with_weights
 
 _LAYERS = ("octet.conv2d", "octet.dense")
 
