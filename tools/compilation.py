@@ -19,6 +19,7 @@ from .inputs import random_inputs
 from .phases import phases
 from .recipes import recipe_of
 from .records import sources
+from .referee import compare
 from .report import write_report
 from .sessions import float_session
 from .statistics import hub_from
@@ -48,6 +49,7 @@ class Request:
     max_float: float = 0.5
     repair: bool = True
     report: str | None = None
+    referee: bool = False
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -86,6 +88,9 @@ def compile_to_package(request: Request) -> dict:
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
             report |= _measured(request, quantized, package, validation, metric, phase, display)
+        if request.referee:
+            phase("referee")
+            report["referee"] = compare(quantized, package)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
@@ -114,12 +119,19 @@ def _report(request, model, package, samples):
         "calibration": {**package.info["recipe"], "samples": samples},
         "operators": package.info["operators"],
         "kernels": {variant.target: sources(variant) for variant in package.variants},
+        "multiply_adds": _multiply_adds(package.variants[0]),
         "size": {
             "onnx_bytes": Path(request.model).stat().st_size,
             "weights_bytes": {variant.target: int(variant.weights.size) for variant in package.variants},
             "library_bytes": {variant.target: len(variant.library) for variant in package.variants},
         },
     }
+
+
+def _multiply_adds(variant):
+    """{"int8": count, "float": count} of one run."""
+    whole, int8 = (sum(step.macs for step in variant.steps if step.dtype in dtypes) for dtypes in ({"int8", "float32"}, {"int8"}))
+    return {"int8": int8, "float": whole - int8}
 
 
 def _measured(request, quantized, package, validation, metric, phase, display):

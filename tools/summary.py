@@ -14,6 +14,12 @@ def print_compilation(console, report: dict) -> None:
         rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
     console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", "int8", ""), rows, right=("fp32", "int8")))
     print_operators(console, report["operators"])
+    m = report["multiply_adds"]
+    if m["int8"] + m["float"]:
+        console.print(f"multiply-adds: {(m['int8'] + m['float']) / 1e6:.1f} M, {m['int8'] / (m['int8'] + m['float']):.2%} in int8")
+    if "referee" in report:
+        r = report["referee"]
+        console.print(f"referee: all {r['bytes']} bytes of {r['outputs']} outputs equal ({r['seconds']:.1f} s of NumPy)")
     for target, kernels in report["kernels"].items():
         if kernels["tuned"]:
             console.print(f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults")
