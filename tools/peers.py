@@ -4,13 +4,13 @@ int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 w
 that one file. Every peer gets the same number of threads, one stream, and float32 arithmetic where it is not int8.
 """
 
-import logging
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ..targets.errors import DataError, OctetError
+from . import onnxruntime_peer
 
 PEERS = ("onnxruntime", "openvino")
 CALIBRATION_SAMPLES = 64
@@ -46,35 +46,13 @@ def runners(names, onnx_path, samples: dict, feed: dict, threads: int) -> dict:
 
 
 def _quantized(path, samples, feed, folder):
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
     batch = {name: len(array) for name, array in feed.items()}
     count = min(len(next(iter(samples.values()))), CALIBRATION_SAMPLES)
     batches = [{name: _batch(samples[name], start, batch[name]) for name in samples} for start in range(0, count, max(batch.values()))]
-
-    class Reader:
-        """onnxruntime's CalibrationDataReader, by its one method."""
-
-        def __init__(self):
-            self.left = iter(batches)
-
-        def get_next(self):
-            return next(self.left, None)
-
-    prepared, quantized = folder / "prepared.onnx", folder / "int8.onnx"
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it advises preprocessing, on the root logger, after preprocessing
     try:
-        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared), str(quantized), Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8
-        )
+        return onnxruntime_peer.quantized(path, batches, folder)
     except Exception as error:
         raise DataError(f"{path}: onnxruntime cannot quantise it ({str(error).strip().splitlines()[0][:120]}); benchmark without --against") from error
-    finally:
-        logging.getLogger().setLevel(level)
-    return quantized
 
 
 def _batch(array, start, count):
@@ -82,13 +60,8 @@ def _batch(array, start, count):
 
 
 def _onnxruntime(path, feed, threads):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, feed)
+    run = onnxruntime_peer.session(path, threads)
+    return lambda: run(feed)
 
 
 def _openvino(path, feed, threads):

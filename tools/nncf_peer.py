@@ -1,0 +1,68 @@
+"""NNCF's post-training quantization for OpenVINO, which runs the result."""
+
+import contextlib
+import io
+import logging
+import os
+
+import numpy as np
+
+PRESETS = ("performance", "mixed")  # symmetric activations; affine ones
+
+
+def prepared():
+    """The module nncf, silent: no figures of use sent to its makers, no progress bars and advice of its own."""
+    os.environ.setdefault("NNCF_CI", "1")  # its switch for telemetry, read at import
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def read(path, shapes: dict):
+    """OpenVINO's model of an ONNX file with the given input shapes ({name: shape})."""
+    import openvino
+
+    model = openvino.Core().read_model(str(path))
+    model.reshape({name: list(shape) for name, shape in shapes.items()})
+    return model
+
+
+def quantized(model, feeds, preset: str, transformer: bool):
+    """model: openvino.Model. feeds: a list of one run each; all are used. preset: of PRESETS. transformer: its model_type=TRANSFORMER."""
+    nncf = prepared()
+    with _silent():
+        return nncf.quantize(model, nncf.Dataset(feeds), subset_size=len(feeds), **_options(nncf, preset, transformer))
+
+
+def accuracy_controlled(model, feeds, validation, score, max_drop: float, transformer: bool):
+    """Its own search for layers to leave in float. validation: feeds. score(first outputs, one array) -> larger is better. max_drop: relative."""
+    nncf = prepared()
+
+    def validate(compiled, items):
+        return score(np.concatenate([next(iter(compiled(feed).values())).copy() for feed in items])), None
+
+    with _silent():
+        return nncf.quantize_with_accuracy_control(
+            model, nncf.Dataset(feeds), nncf.Dataset(validation), validate, max_drop=max_drop, drop_type=nncf.DropType.RELATIVE, subset_size=len(feeds),
+            **_options(nncf, "performance", transformer),
+        )  # fmt: skip
+
+
+def session(model, threads: int):
+    """feed -> the first output, on the CPU; what is not int8 in float32."""
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return lambda feed: request.infer(feed)[0].copy()
+
+
+def _options(nncf, preset, transformer):
+    return {"preset": nncf.QuantizationPreset(preset), "model_type": nncf.ModelType.TRANSFORMER if transformer else None}
+
+
+@contextlib.contextmanager
+def _silent():
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield

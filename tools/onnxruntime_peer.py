@@ -1,0 +1,50 @@
+"""ONNX Runtime's static quantization: QDQ, unsigned 8 bit activations, signed weights per channel, everything else as its defaults have it."""
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+METHODS = ("MinMax", "Entropy", "Percentile")
+LINEAR = ("Conv", "Gemm", "MatMul")  # what its users fall back to where its default, every operator, loses a network
+
+
+class _Reader:
+    """onnxruntime's CalibrationDataReader, by its one method."""
+
+    def __init__(self, batches):
+        self._left = iter(batches)
+
+    def get_next(self):
+        return next(self._left, None)
+
+
+def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tuple[str, ...] | None = None) -> Path:
+    """The int8 model, a new file in `folder`. batches: feeds of one run each. method: of METHODS. operators: ONNX types to quantise, None for its
+    default (all it knows). Raises what onnxruntime raises."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared, made = folder / "prepared.onnx", folder / f"int8-{method}-{'all' if operators is None else 'some'}.onnx"
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # it advises preprocessing, on the root logger, after preprocessing
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what its calibrators do
+            if not prepared.exists():
+                quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+            quantize_static(str(prepared), str(made), _Reader(batches), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
+                            weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod[method], op_types_to_quantize=operators)  # fmt: skip
+    finally:
+        logging.getLogger().setLevel(level)
+    return made
+
+
+def session(path, threads: int):
+    """feed -> its first output."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    made = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda feed: made.run(None, feed)[0]
