@@ -1,4 +1,4 @@
-"""Sums and products of two computed tensors [+ relu, clip]: one integer operator with a scale of its own."""
+"""Sums, differences and products of two computed tensors [+ relu, clip]: one integer operator with a scale of its own."""
 
 from ..ops import is_op
 from .graph import Graph, Node, activation_behind, is_constant, is_float32
@@ -6,7 +6,7 @@ from .group import Group, Refusal
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
-    if not is_op(node.value, "relax.add", "relax.multiply"):
+    if not is_op(node.value, "relax.add", "relax.subtract", "relax.multiply"):
         return None
     if any(is_constant(x) for x in node.inputs):
         return None

@@ -26,3 +26,11 @@ def test_relu_behind_a_sum_is_fused(network, observed):
 
     found = observed(network(body, (1, 3, 8, 8)))
     assert "sum" not in found and "out" in found
+
+
+def test_difference_of_two_layers_is_int8(network, decisions):
+    def body(net, x):
+        a, b = (net.conv(x, 4, name=name) for name in "ab")
+        return net.conv(net(relax.op.subtract(a, b), "difference"), 2, name="last")
+
+    assert decisions(network(body, (1, 3, 8, 8)))["difference"].dtype == "int8"
