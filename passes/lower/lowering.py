@@ -20,6 +20,7 @@ from ...targets.x86.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.workload import Records
 from .. import ops
 from .fusion import find_fusions
+from .program import named
 from .results import own_results
 
 
@@ -44,6 +45,7 @@ class Context:
     _forms: dict = field(default_factory=dict)  # (physical variable, its layout, wanted layout) -> Value
     fallbacks: list = field(default_factory=list)  # operators that had no rule
     tuned: Records | None = None  # schedules that were found by measuring
+    layer: str = ""  # the variable of the logical graph that is being lowered
 
     def constant(self, expr) -> np.ndarray | None:
         """The array of a constant, or None."""
@@ -133,8 +135,8 @@ class Context:
         var = self.builder.add_func(func, name)
         result = relax.TensorType(layout.physical_shape, layout.storage)
         if workspace[0] == 0:
-            return Value(self.builder.emit(relax.call_tir(var, args, result)), layout)
-        both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]))
+            return Value(self.builder.emit(relax.call_tir(var, args, result), named(self.layer)), layout)
+        both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]), named(self.layer))
         return Value(self.builder.emit(relax.TupleGetItem(both, 0)), layout)
 
 
@@ -154,10 +156,12 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
                 context.values[param] = Value(param, Layout("plain", _shape(param), str(param.ty.dtype)))
             for block in main.body.blocks:
                 for binding in block.bindings:
+                    context.layer = binding.var.name
                     if binding.var in fusions:
                         context.values[binding.var] = fusions[binding.var].lower(context)
                     elif binding.var not in inner:
-                        context.values[binding.var] = _lowered(binding.value, context, rules, binding.var.name)
+                        context.values[binding.var] = _lowered(binding.value, context, rules)
+            context.layer = ""
             plain = [context.plain_of(value) for value in _outputs(main.body.body, context)]
             outputs = [builder.emit_output(value.var) for value in own_results(plain, context)]
         builder.emit_func_output(relax.Tuple(outputs))
@@ -176,7 +180,7 @@ def _outputs(result, context):
     return list(value) if isinstance(value, tuple) else [value]
 
 
-def _lowered(expr, context, rules, name):
+def _lowered(expr, context, rules):
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
         return context.values[expr] if expr in context.values else context.find(expr)
     if isinstance(expr, relax.Tuple):
@@ -187,13 +191,13 @@ def _lowered(expr, context, rules, name):
         result = rule(expr, context)
         if result is not None:
             return result
-    return _fallback(expr, context, name)
+    return _fallback(expr, context)
 
 
-def _fallback(call, context, name):
+def _fallback(call, context):
     """The operator itself on plain operands; TVM legalises it, `targets/x86/fallback.py` schedules it."""
     context.fallbacks.append(call.op.name)
-    emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args), name)
+    emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args), named(context.layer))
     if isinstance(emitted.ty, relax.TupleType):
         fields = [context.builder.emit(relax.TupleGetItem(emitted, i)) for i in range(len(emitted.ty.fields))]
         return tuple(_plain_value(field, old) for field, old in zip(fields, call.ty.fields))

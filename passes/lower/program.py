@@ -1,5 +1,6 @@
 """The lowered module as a straight program: kernel calls on numbered storage, without Relax."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +84,7 @@ def linearize(mod: tvm.IRModule, share: bool = True) -> Program:
             return Place("input", storage[1])
         return place.get(storage) or Place("arena", offsets[storage])
 
-    program = [KernelCall(name, tuple(locate(s) for s in operands), _step(i, name, mod)) for i, (name, operands, _) in enumerate(calls)]
+    program = [KernelCall(name, tuple(locate(s) for s in operands), _step(i, name, mod, layer)) for i, (name, operands, layer) in enumerate(calls)]
     return Program(tuple(program), weights.blob(), arena)
 
 
@@ -108,7 +109,7 @@ def _bound(binding, tensors, calls, sizes):
         sizes[storage] = int(np.prod([int(d) for d in field.shape.values], dtype=np.int64)) * np.dtype(str(field.dtype)).itemsize
         results.append(storage)
     operands = [_storage(arg, tensors) for arg in value.args[1].fields]
-    calls.append((value.args[0].name_hint, operands + results, value))
+    calls.append((value.args[0].name_hint, operands + results, layer_of(binding.var.name)))
     return results if isinstance(value.ty, relax.TupleType) else results[0]
 
 
@@ -120,8 +121,22 @@ def _fields(result, tensors):
     return list(result.fields) if isinstance(result, relax.Tuple) else [result]
 
 
-def _step(i, name, mod):
+_LAYER = re.compile(r"(.+)__\d*$")
+
+
+def named(layer: str) -> str:
+    """The name of a lowered variable that says which variable of the logical graph it belongs to; the builder may put a number behind it."""
+    return f"{layer}__" if layer else ""
+
+
+def layer_of(name: str) -> str:
+    """What `named` was given; "" for a variable of another name."""
+    found = _LAYER.match(name)
+    return "" if found is None else found[1]
+
+
+def _step(i, name, mod, layer):
     attrs = mod[name].attrs
     known = {key.split(".")[1]: attrs[key] for key in attrs.keys() if key.startswith("octet.")}
     return Step(f"{i}:{name}", str(known.get("operator", name)), str(known.get("kernel", "fallback")), str(known.get("dtype", "float32")),
-                int(known.get("macs", 0)), int(known.get("bytes", 0)), **{key: str(known[key]) for key in ("schedule", "source", "workload") if key in known})
+                int(known.get("macs", 0)), int(known.get("bytes", 0)), layer, **{key: str(known[key]) for key in ("schedule", "source", "workload") if key in known})
