@@ -24,7 +24,7 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring."""
     module = MergeAxes()(module)
     if spec.kind == "cuda":
-        return build_cuda_variant(module, spec, inputs, outputs, name)
+        return build_cuda_variant(module, spec, inputs, outputs, name, tuned)
     with building_for(spec.dot):
         lowered, fallbacks = lower(module, spec, RULES, tuned)
     legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from .conv_schedule import Tile, depth_of, rounded, tile_for
+from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
 from .kernel import Kernel, blocks, literal
 
 
@@ -64,44 +64,54 @@ class Conv:
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """constants: weights, bias, multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow."""
+    """constants: weights, bias, multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow.
+    schedule: as built."""
 
     kernel: Kernel
     constants: tuple[np.ndarray, np.ndarray, np.ndarray]
+    schedule: Schedule
 
 
-def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, tile: Tile | None = None) -> ConvKernel:
-    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. tile: a schedule other than the analytical one."""
+def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, schedule: Schedule | None = None) -> ConvKernel:
+    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template."""
     folded = (bias.astype(np.int64) - problem.zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))).astype(np.int32)
+    schedule = schedule if schedule is not None else default_schedule(problem, spec)
     arguments = f"{literal(problem)}, {literal(epilogue)}"
-    if tile is None and _is_depthwise(problem):
-        return _depthwise(problem, arguments, weight, folded, multiplier)
-    if tile is None and _is_few_rows(problem):
-        return _rows(problem, arguments, weight, folded, multiplier)
-    if not _fits_tiles(problem):
-        return _direct(problem, arguments, weight, folded, multiplier)
-    tile = tile if tile is not None else tile_for(problem, spec)
-    return ConvKernel(tiled_kernel("mma_conv2d", problem, epilogue, tile), _tiled(problem, tile, weight, folded, multiplier))
+    if isinstance(schedule, Tile):
+        return ConvKernel(tiled_kernel("mma_conv2d", problem, epilogue, schedule), _tiled(problem, schedule, weight, folded, multiplier), schedule)
+    make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
+    return ConvKernel(*make(problem, schedule, arguments, weight, folded, multiplier), schedule)
+
+
+def default_schedule(problem: Conv, spec) -> Schedule:
+    """The analytical schedule. spec: the target."""
+    if is_depthwise(problem):
+        return Depthwise(4 if problem.out_width >= 4 else 1, 128)
+    if is_few_rows(problem):
+        return Rows(4)
+    return tile_for(problem, spec) if fits_tiles(problem) else Direct(256)
 
 
 def tiled_kernel(family: str, problem: Conv, epilogue: Epilogue, tile: Tile) -> Kernel:
     """Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+    assert tile.sound, tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
     call = f"conv_mma<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
     state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
     return Kernel(family, "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
 
 
-def _is_depthwise(p):
+def is_depthwise(p) -> bool:
     return p.groups > 1 and p.channels == 1 and p.outputs == 1 and p.stride == p.out_stride
 
 
-def _is_few_rows(p):
+def is_few_rows(p) -> bool:
+    """Whether device/conv_direct.cuh's dense_rows can do it."""
     return prod((p.height, p.width, p.kernel_height, p.kernel_width, p.groups)) == 1 and p.images <= 4 and p.stride % 16 == 0
 
 
-def _fits_tiles(p):
-    """Groups start at 16-byte granules of data and result."""
+def fits_tiles(p) -> bool:
+    """Whether groups start at 16-byte granules of data and result."""
     return p.groups == 1 or (p.channels % 16 == 0 and p.outputs % 16 == 0)
 
 
@@ -121,26 +131,25 @@ def _per_group(p, vector, outputs):
     return out
 
 
-def _depthwise(p, arguments, weight, bias, multiplier):
-    run = 4 if p.out_width >= 4 else 1
-    words, runs = p.stride // 4, -(-p.out_width // run)
-    call = f"conv_depthwise<{arguments}, {run}>"
-    kernel = Kernel("dp4a_depthwise", "conv_direct.cuh", call, 6, blocks(p.images * p.out_height * runs * words, 128), 128)
+def _depthwise(p, schedule, arguments, weight, bias, multiplier):
+    words, runs = p.stride // 4, -(-p.out_width // schedule.run)
+    call = f"conv_depthwise<{arguments}, {schedule.run}>"
+    kernel = Kernel("dp4a_depthwise", "conv_direct.cuh", call, 6, blocks(p.images * p.out_height * runs * words, schedule.threads), schedule.threads)
     rows = np.zeros((p.kernel_height, p.kernel_width, p.stride), np.int8)
     rows[..., : p.groups] = weight[:, 0].transpose(1, 2, 0)
-    return ConvKernel(kernel, (rows, *(np.pad(vector, (0, p.stride - p.groups)) for vector in (bias, multiplier))))
+    return kernel, (rows, *(np.pad(vector, (0, p.stride - p.groups)) for vector in (bias, multiplier)))
 
 
-def _rows(p, arguments, weight, bias, multiplier):
-    kernel = Kernel("dp4a_dense", "conv_direct.cuh", f"dense_rows<{arguments}>", 6, blocks(p.outputs, 4), 128)
+def _rows(p, schedule, arguments, weight, bias, multiplier):
+    kernel = Kernel("dp4a_dense", "conv_direct.cuh", f"dense_rows<{arguments}>", 6, blocks(p.outputs, schedule.warps), 32 * schedule.warps)
     rows = np.zeros((p.outputs, p.stride), np.int8)
     rows[:, : p.channels] = weight[:, :, 0, 0]
-    return ConvKernel(kernel, (rows, bias, multiplier))
+    return kernel, (rows, bias, multiplier)
 
 
-def _direct(p, arguments, weight, bias, multiplier):
+def _direct(p, schedule, arguments, weight, bias, multiplier):
     call = f"conv_direct<{arguments}>"
-    kernel = Kernel("dp4a_conv2d", "conv_direct.cuh", call, 6, blocks(p.pixels * p.groups * p.outputs, 256), 256)
+    kernel = Kernel("dp4a_conv2d", "conv_direct.cuh", call, 6, blocks(p.pixels * p.groups * p.outputs, schedule.threads), schedule.threads)
     rows = np.zeros((p.groups * p.outputs, p.kernel_height, p.kernel_width, rounded(p.channels, 4)), np.int8)
     rows[..., : p.channels] = weight.transpose(0, 2, 3, 1)
-    return ConvKernel(kernel, (rows, bias, multiplier))
+    return kernel, (rows, bias, multiplier)

@@ -1,4 +1,4 @@
-"""Which tile a convolution on tensor cores takes: an analytical estimate over a short list.
+"""Schedules of convolutions and linear layers, and which tile a convolution on tensor cores takes: an analytical estimate over a short list.
 
 Time of a block's stage = the largest of what the tensor cores, the copies into shared memory, the reads of it and the latency of one stage need; blocks
 on one multiprocessor share the first three. The constants are data-sheet figures and guesses; they were not fitted to a measurement."""
@@ -12,6 +12,8 @@ _SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _MEETING = 2000.0  # clocks until the last of the blocks that share a sum knows that it is the last
 _ATOMIC_BYTES = 24.0  # per clock and multiprocessor, added to memory
 _SPLITS = (1, 2, 3, 4, 6, 8)
+MOST_THREADS = 1024  # of a block
+_REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
 _COPY_BYTES = 48.0  # per clock and multiprocessor, from the second-level cache
 
 
@@ -27,21 +29,55 @@ class Tile:
     stages: int
     splits: int = 1
 
-    def __post_init__(self):
+    @property
+    def sound(self) -> bool:
+        """Whether the template can be instantiated: whole matrices of 16 x 16 per warp, whole granules per thread."""
         granules = self.depth // 16
-        assert granules in (2, 4, 8) and self.stages >= 2
-        assert self.rows % (16 * self.warp_rows) == 0 and self.columns % (16 * self.warp_columns) == 0, self
-        assert self.threads % granules == 0 and self.rows % (self.threads // granules) == 0, self
+        if granules not in (2, 4, 8) or self.stages < 2 or self.threads > MOST_THREADS:
+            return False
+        whole = self.rows % (16 * self.warp_rows) == 0 and self.columns % (16 * self.warp_columns) == 0
+        return whole and self.threads % granules == 0 and self.rows % (self.threads // granules) == 0
 
     @property
     def threads(self) -> int:
         return 32 * self.warp_rows * self.warp_columns
 
     @property
+    def registers(self) -> int:
+        """An upper estimate per thread: the sums, the operands of one step (the next one's are loaded early), addresses of the gather, the rest."""
+        row_tiles, column_pairs = self.rows // self.warp_rows // 16, self.columns // self.warp_columns // 16
+        gathered = self.rows * (self.depth // 16) // self.threads
+        return 8 * row_tiles * column_pairs + 4 * (row_tiles + column_pairs) + 3 * gathered + 40
+
+    @property
     def shared_bytes(self) -> int:
         """The stages; the int8 tile of the result reuses them."""
         return max(self.stages * (self.rows + self.columns) * self.depth, self.rows * (self.columns + 16))
 
+
+@dataclass(frozen=True)
+class Depthwise:
+    """run: neighbours of a line that a thread makes, four channels each. threads: of a block."""
+
+    run: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A thread per result. threads: of a block."""
+
+    threads: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A warp per column of a product of few rows. warps: of a block."""
+
+    warps: int
+
+
+Schedule = Tile | Depthwise | Direct | Rows
 
 _SHAPES = (
     (256, 128, 64, 4, 2),
@@ -78,6 +114,13 @@ def candidates(spec) -> tuple[Tile, ...]:
     stages = spec.extra["stages"]
     tiles = tuple(Tile(*shape, stages) for shape in _SHAPES)
     return tuple(tile for tile in tiles if tile.shared_bytes <= spec.extra["shared_bytes"])
+
+
+def buildable(problem, tile: Tile, spec) -> bool:
+    """Whether the target's shared memory, registers and threads hold the tile, and the problem fills its splits."""
+    if not tile.sound or tile.shared_bytes > spec.extra["shared_bytes"] or (tile.splits > 1 and not _splits_evenly(problem, tile, tile.splits)):
+        return False
+    return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
 
 def tile_for(problem, spec) -> Tile:

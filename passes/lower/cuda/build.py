@@ -6,15 +6,17 @@ from ....targets.cuda.compiler import compile_fatbin
 from ....targets.cuda.source import named, source
 from ....targets.spec import TargetSpec
 from ....targets.variant import Launch, TensorSpec, Variant
+from ....targets.x86.workload import Records
 from .. import memory
 from ..program import Weights
 from .lowering import Lowered, lower
 from .rules import RULES
 
 
-def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "") -> Variant:
-    """Compiles `main` of a realised, float-fused module. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
-    lowered = lower(module, spec, RULES)
+def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
+                       tuned: Records | None = None) -> Variant:
+    """Compiles `main` of a realised, float-fused module. tuned: schedules found by measuring. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
+    lowered = lower(module, spec, RULES, tuned)
     names = named(call.kernel for call in lowered.calls)
     text = source(names)
     library, usage = compile_fatbin(text, spec.extra["arch"])

@@ -18,6 +18,7 @@ from ....targets.cuda.layout import Layout, packed, plain
 from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec
 from ....targets.variant import Step
+from ....targets.x86.workload import Records, Tuned, words
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,7 @@ class Context:
     values: dict = field(default_factory=dict)  # variable of the logical graph -> Tensor, or tuple of Tensors
     calls: list = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
+    tuned: Records | None = None  # schedules that were found by measuring
     _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
 
     def constant(self, expr) -> np.ndarray | None:
@@ -98,6 +100,10 @@ class Context:
             self._forms[key] = self.emit(kernel, [tensor], layout, "reformat")
         return self._forms[key]
 
+    def found(self, workload) -> Tuned | None:
+        """The schedule that was found by measuring, None for the analytical default."""
+        return self.tuned(workload) if self.tuned is not None else None
+
     def array(self, array: np.ndarray) -> Storage:
         array = np.ascontiguousarray(array)
         return Storage("constant", array=array, bytes=array.nbytes)
@@ -106,8 +112,9 @@ class Context:
         """A result that launches will write."""
         return Tensor(layout, Storage("buffer", bytes=layout.bytes))
 
-    def emit(self, kernel: Kernel, operands, layout: Layout, operator: str, macs: int = 0, into: Tensor | None = None) -> Tensor:
-        """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too."""
+    def emit(self, kernel: Kernel, operands, layout: Layout, operator: str, macs: int = 0, into: Tensor | None = None, notes=None) -> Tensor:
+        """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
+        notes: of a kernel that can be tuned, see `notes`."""
         result = into if into is not None else self.empty(layout)
         storages = tuple(operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands)
         if kernel.state:
@@ -116,15 +123,20 @@ class Context:
         assert len(storages) + 1 == kernel.operands, (kernel.family, len(storages))
         int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in (*operands, result))
         moved = result.storage.bytes + sum(storage.bytes for storage in storages if storage is not self.state)
-        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else result.layout.dtype, int(macs), int(moved))
+        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else result.layout.dtype, int(macs), int(moved), **(notes or {}))
         self.calls.append(Call(kernel, (*storages, result.storage), step))
         return result
 
 
-def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]]) -> Lowered:
-    """The launches of `main`. Raises TargetError for an operator without a kernel."""
+def notes(workload, schedule, found: Tuned | None) -> dict:
+    """What a Step says of a kernel that can be tuned."""
+    return {"schedule": words(schedule), "source": found.source if found is not None else "default", "workload": workload.text}
+
+
+def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
+    """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
     main = mod["main"]
-    context = Context(spec)
+    context = Context(spec, tuned=tuned)
     for i, param in enumerate(main.params):
         layout = plain(_shape(param), str(param.ty.dtype))
         context.values[param] = Tensor(layout, Storage("input", i, bytes=layout.bytes))

@@ -4,7 +4,9 @@ from math import prod
 
 from ....targets.cuda.conv import Conv, Epilogue, conv_kernel
 from ....targets.cuda.layout import packed
+from ....targets.cuda.workload import workload_of
 from ... import ops
+from .lowering import notes
 
 
 def conv2d(call, ctx):
@@ -35,9 +37,14 @@ def _emit(call, ctx, data, weight, attrs, image, out, groups, strides, padding, 
     problem = Conv(*image, data.layout.stride, *out, out_stride, groups, channels, outputs // groups, kernel_height, kernel_width, *strides, *padding, *dilation,
                    attrs["data_zero_point"])  # fmt: skip
     residual = call.args[4] if len(call.args) > 4 else None
-    kernel = conv_kernel(problem, _epilogue(attrs, residual is not None), weight, ctx.constant(call.args[2]), ctx.constant(call.args[3]), ctx.spec)
+    epilogue = _epilogue(attrs, residual is not None)
+    workload = workload_of(problem, epilogue)
+    found = ctx.found(workload)
+    vectors = [ctx.constant(arg) for arg in call.args[2:4]]
+    kernel = conv_kernel(problem, epilogue, weight, *vectors, ctx.spec, found.schedule if found is not None else None)
     added = data if residual is None else ctx.packed(residual)
-    return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, call.op.name, problem.macs)
+    noted = notes(workload, kernel.schedule, found)
+    return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, call.op.name, problem.macs, notes=noted)
 
 
 def _epilogue(attrs, residual):

@@ -8,7 +8,9 @@ from ....targets.cuda import movement
 from ....targets.cuda.conv import Conv, Epilogue, tiled_kernel
 from ....targets.cuda.conv_schedule import depth_of, rounded, tile_for
 from ....targets.cuda.layout import plain, rows
+from ....targets.cuda.workload import workload_of
 from ... import ops
+from .lowering import notes
 
 
 def matmul(call, ctx):
@@ -22,12 +24,15 @@ def matmul(call, ctx):
     left, to_float = rows((*shape[:-2], m, k)), attrs["out_dtype"] == "float32"
     result = plain(shape, "float32") if to_float else rows(shape)
     problem = Conv(m, 1, 1, left.stride, 1, 1, n if to_float else result.stride, batch, k, n, 1, 1, 1, 1, 0, 0, 1, 1, 0, True)
-    tile = tile_for(problem, ctx.spec)
-    outputs, pitch = rounded(n, tile.columns), rounded(depth_of(problem), tile.depth)
     epilogue = _epilogue(attrs, to_float)
+    workload = workload_of(problem, epilogue)
+    found = ctx.found(workload)
+    tile = found.schedule if found is not None else tile_for(problem, ctx.spec)
+    outputs, pitch = rounded(n, tile.columns), rounded(depth_of(problem), tile.depth)
     first, second = _left(ctx, a, left, call.op.name), _right(ctx, b, (*shape[:-2], k, n), outputs, pitch, call.op.name)
     vectors = [np.zeros(outputs, np.int32), np.full(outputs, attrs["multiplier"], np.float32)]
-    return ctx.emit(tiled_kernel("mma_matmul", problem, epilogue, tile), [first, second, *vectors, first], result, call.op.name, batch * m * n * k)
+    return ctx.emit(tiled_kernel("mma_matmul", problem, epilogue, tile), [first, second, *vectors, first], result, call.op.name, batch * m * n * k,
+                    notes=notes(workload, tile, found))  # fmt: skip
 
 
 def _epilogue(attrs, to_float):

@@ -19,7 +19,7 @@ template <Conv P, Epilogue E>
 OCTET_DEVICE void conv_direct(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
   constexpr int outputs = P.groups * P.outputs, words = (P.channels + 3) / 4, taps = P.kernel_height * P.kernel_width;
   constexpr bool aligned = P.channels % 4 == 0 || P.groups == 1;
-  long index = blockIdx.x * 256L + threadIdx.x;
+  long index = blockIdx.x * static_cast<long>(blockDim.x) + threadIdx.x;
   if (index >= static_cast<long>(out_pixels(P)) * outputs) return;
   int o = index % outputs, pixel = index / outputs, w = pixel % P.out_width, h = pixel / P.out_width % P.out_height, n = pixel / (P.out_width * P.out_height);
   const signed char* image = static_cast<const signed char*>(x) + static_cast<long>(n) * P.height * P.width * P.stride + o / P.outputs * P.channels;
@@ -51,7 +51,7 @@ template <Conv P, Epilogue E, int run>
 OCTET_DEVICE void conv_depthwise(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
   constexpr int words = P.stride / 4, runs = (P.out_width + run - 1) / run, columns = (run - 1) * P.step_width + P.kernel_width;
   constexpr bool shared_columns = P.dilation_width == 1;  // neighbours read the same columns: each is read once
-  int index = blockIdx.x * 128 + threadIdx.x;
+  int index = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (index >= P.images * P.out_height * runs * words) return;
   int c = index % words * 4, first = index / words % runs * run, line = index / (words * runs), h = line % P.out_height, n = line / P.out_height;
   const signed char* image = static_cast<const signed char*>(x) + static_cast<long>(n) * P.height * P.width * P.stride + c;
@@ -103,7 +103,7 @@ OCTET_DEVICE void conv_depthwise(const void* x, const void* weights, const void*
 template <Conv P, Epilogue E>
 OCTET_DEVICE void dense_rows(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
   constexpr int granules = P.stride / 16;
-  int o = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  int o = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
   if (o >= P.outputs) return;
   int sums[P.images] = {};
   for (int g = lane; g < granules; g += 32) {
