@@ -1,6 +1,6 @@
 """Scalar float32 functions as CUDA C++: the sequences of `targets/float_math.py`, written out operation by operation."""
 
-from .. import float_math
+from .. import float_math, recurrent_math
 from .kernel import bits
 
 
@@ -58,29 +58,67 @@ class Writer:
         return self._let("float", f"float_of_bits(({raw} & 0x007fffffu) | 0x3f000000u)"), self._let("float", exponent)
 
 
+def _wide(name, *more):
+    """The C library's float64 function, rounded once, as passes/unary.py has it."""
+    arguments = "".join(f", {value}" for value in more)
+    return lambda m, x: m._let("float", f"static_cast<float>(::{name}(static_cast<double>({x}){arguments}))")
+
+
+def _celu(m, x, alpha):
+    grown = m._let("double", f"fmin({alpha} * ::expm1(fmin(static_cast<double>({x}) / {alpha}, 0.0)), 0.0)")
+    return m._let("float", f"static_cast<float>(fmax(static_cast<double>({x}), 0.0) + {grown})")
+
+
+def _thresholded_relu(m, x, alpha):
+    return m._let("float", f"static_cast<double>({x}) > {alpha} ? {x} : 0.0f")
+
+
+def _power(m, x, exponent):
+    return _wide("pow", exponent)(m, x)
+
+
+_ONE_WIDE = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "exp2", "exp10", "log2", "log10", "log1p")
+WIDE = frozenset((*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign"))  # functions of <cmath> that are called in float64
 _MORE = {
-    "relu": lambda m, x: m.max(x, m.const(0.0)),
-    "negative": lambda m, x: m._let("float", f"-{x}"),
-    "square": lambda m, x: m.mul(x, x),
-    "floor": lambda m, x: m._let("float", f"floorf({x})"),
-    "ceil": lambda m, x: m._let("float", f"ceilf({x})"),
-}
+    "clip": (lambda m, x, low, high: m.min(m.max(x, m.const(low)), m.const(high)), ("low", "high")),
+    "relu": (lambda m, x: m.max(x, m.const(0.0)), ()),
+    "negative": (lambda m, x: m._let("float", f"-{x}"), ()),
+    "square": (lambda m, x: m.mul(x, x), ()),
+    "floor": (lambda m, x: m._let("float", f"floorf({x})"), ()),
+    "ceil": (lambda m, x: m._let("float", f"ceilf({x})"), ()),
+    "trunc": (lambda m, x: m._let("float", f"truncf({x})"), ()),
+    "sign": (lambda m, x: m._let("float", f"{x} > 0.0f ? 1.0f : {x} < 0.0f ? -1.0f : {x} == 0.0f ? 0.0f : {x}"), ()),
+    "celu": (_celu, ("alpha",)),
+    "thresholded_relu": (_thresholded_relu, ("alpha",)),
+    "power": (_power, ("exponent",)),
+} | {kind: (_wide(kind), ()) for kind in _ONE_WIDE}
+_ALL = float_math.FUNCTIONS | _MORE  # kind -> (sequence of operations, names of its parameters)
 
 
 def known(kind: str) -> bool:
-    return kind in float_math.FUNCTIONS or kind in _MORE or kind == "clip"
+    return kind in _ALL
+
+
+def parameters(kind: str) -> tuple[str, ...]:
+    """The names of what `attrs` must hold."""
+    return _ALL[kind][1]
 
 
 def function(kind: str, attrs) -> tuple[str, str]:
-    """(name, definition) of float name(float x). attrs: the parameters of the kind; "low" and "high" of "clip"."""
+    """(name, definition) of float name(float x)."""
     m = Writer()
-    if kind == "clip":
-        parameters = (attrs["low"], attrs["high"])
-        result = m.min(m.max("x", m.const(attrs["low"])), m.const(attrs["high"]))
-    elif kind in _MORE:
-        parameters, result = (), _MORE[kind](m, "x")
-    else:
-        parameters = tuple(float(attrs[name]) for name in float_math.FUNCTIONS[kind][1])
-        result = float_math.unary(m, kind, "x", attrs)
-    name = "_".join(["f", kind, *(bits(value)[2:-1] for value in parameters)])
+    sequence, names = _ALL[kind]
+    values = tuple(float(attrs[name]) for name in names)
+    result = sequence(m, "x", *values)
+    name = "_".join(["f", kind, *(bits(value)[2:-1] for value in values)])
     return name, f"OCTET_DEVICE float {name}(float x) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n"
+
+
+def step(name: str) -> tuple[str, str, int]:
+    """(name, definition, gates) of float name(const float* x, const float* r, long gate, float c): an element of a recurrent step; gates lie `gate` apart."""
+    sequence, gates = recurrent_math.STEPS[name]
+    m = Writer()
+    x, r = ([m._let("float", f"{side}[{i} * gate]") for i in range(gates)] for side in ("x", "r"))
+    result = sequence(m, x, r, "c")
+    symbol = f"f_{name.removeprefix('octet.')}"
+    return symbol, f"OCTET_DEVICE float {symbol}(const float* x, const float* r, long gate, float c) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n", gates

@@ -9,7 +9,8 @@ import numpy as np
 class Kernel:
     """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
     operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions
-    that `call` names. state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none. Equal kernels are compiled once."""
+    that `call` names. state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none. results: how many of
+    the last operands it writes. Equal kernels are compiled once."""
 
     family: str
     header: str
@@ -20,15 +21,16 @@ class Kernel:
     shared: int = 0
     prelude: tuple[str, ...] = ()
     state: int = 0
+    results: int = 1
 
     def __post_init__(self):
         assert self.block % 32 == 0 and 32 <= self.block <= 1024, self.block
         assert all(extent >= 1 for extent in self.grid) and self.grid[1] < 65536 and self.grid[2] < 65536, self.grid
 
     def source(self, name: str) -> str:
-        """The `__global__` function of that name; the last operand is the result."""
+        """The `__global__` function of that name; the last operands are the results."""
         names = [f"a{i}" for i in range(self.operands)]
-        read = len(names) - (2 if self.state else 1)
+        read = len(names) - self.results - (1 if self.state else 0)
         declared = [f"{'const ' if i < read else ''}void* __restrict__ {name}" for i, name in enumerate(names)]
         return f'extern "C" __global__ void __launch_bounds__({self.block}, 1) {name}({", ".join(declared)}) {{\n  {self.call}({", ".join(names)});\n}}\n'
 

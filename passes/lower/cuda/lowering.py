@@ -2,8 +2,8 @@
 
     y = octet.conv2d(x, w, ...)    ==>    launch conv_mma(x', packed w, bias, multiplier, .., y'),  x', y' in the layouts of targets/cuda/layout.py
 
-Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files) emits launches. There is no
-fallback: an operator without a rule is an error that names it."""
+Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files) emits launches; an operator
+without a rule becomes kernels generated from its TIR (fallback.py). What cannot be generated either is an error that names it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import tvm
 from tvm import relax
 
 from ....targets.cuda import movement
+from ....targets.cuda.cxx import Unsupported
 from ....targets.cuda.kernel import Kernel
 from ....targets.cuda.layout import Layout, packed, plain
 from ....targets.errors import TargetError
@@ -41,7 +42,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Call:
-    """One launch: operands in the kernel's order, the result last."""
+    """One launch: operands in the kernel's order, the results last."""
 
     kernel: Kernel
     operands: tuple[Storage, ...]
@@ -54,6 +55,7 @@ class Lowered:
     outputs: tuple[Storage, ...]  # each written by a launch, no two the same
 
 
+ANY = ""  # the key of the rules for every operator, tried last
 Rule = Callable[[relax.Call, "Context"], "Tensor | tuple | None"]
 
 
@@ -66,6 +68,7 @@ class Context:
     calls: list = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
     tuned: Records | None = None  # schedules that were found by measuring
+    layer: str = ""  # the variable of the logical graph that is being lowered
     _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
 
     def constant(self, expr) -> np.ndarray | None:
@@ -116,16 +119,21 @@ class Context:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
         notes: of a kernel that can be tuned, see `notes`."""
         result = into if into is not None else self.empty(layout)
-        storages = tuple(operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands)
+        self.launch(kernel, [*operands, result], operator, macs, notes)
+        return result
+
+    def launch(self, kernel: Kernel, operands, operator: str, macs: int = 0, notes: dict | None = None) -> None:
+        """As `emit`, with the results among the operands: the last `kernel.results`."""
+        storages = [operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands]
+        results = operands[len(operands) - kernel.results :]
+        moved = sum(storage.bytes for storage in storages)
         if kernel.state:
             self.state.bytes = max(self.state.bytes, kernel.state)
-            storages = (*storages, self.state)
-        assert len(storages) + 1 == kernel.operands, (kernel.family, len(storages))
-        int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in (*operands, result))
-        moved = result.storage.bytes + sum(storage.bytes for storage in storages if storage is not self.state)
-        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else result.layout.dtype, int(macs), int(moved), **(notes or {}))
-        self.calls.append(Call(kernel, (*storages, result.storage), step))
-        return result
+            storages.insert(len(storages) - kernel.results, self.state)
+        assert len(storages) == kernel.operands, (kernel.family, len(storages))
+        int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in operands)
+        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else results[0].layout.dtype, int(macs), int(moved), self.layer, **(notes or {}))
+        self.calls.append(Call(kernel, tuple(storages), step))
 
 
 def notes(workload, schedule, found: Tuned | None) -> dict:
@@ -142,7 +150,9 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
         context.values[param] = Tensor(layout, Storage("input", i, bytes=layout.bytes))
     for block in main.body.blocks:
         for binding in block.bindings:
+            context.layer = binding.var.name
             context.values[binding.var] = _lowered(binding.value, binding.var, context, rules)
+    context.layer = ""
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
     results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.tensor(expr))]
     outputs = []
@@ -174,9 +184,13 @@ def _lowered(expr, var, context, rules):
         return tuple(context.tensor(field) for field in expr.fields)
     if isinstance(expr, relax.TupleGetItem):
         return context.values[expr.tuple_value][expr.index]
-    for rule in rules.get(expr.op.name, ()):
-        result = rule(expr, context)
-        if result is not None:
-            return result
+    try:
+        for rule in (*rules.get(expr.op.name, ()), *rules[ANY]):
+            result = rule(expr, context)
+            if result is not None:
+                return result
+        reason = "no rule takes it"
+    except Unsupported as error:
+        reason = str(error)
     types = ", ".join(f"{arg.ty.dtype}{list(_shape(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
-    raise TargetError(f"target {context.spec.name}: {expr.op.name} ({var.name}; {types}) has no CUDA kernel yet; leave this target out, or compile for a CPU target")
+    raise TargetError(f"target {context.spec.name}: {expr.op.name} ({var.name}; {types}) has no CUDA kernel: {reason}; leave this target out, or do that step outside of the network")
