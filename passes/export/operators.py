@@ -161,6 +161,23 @@ def _leaky(call, operands, out):
     return out.node("LeakyRelu", operands, alpha=float(attrs_of(call)["alpha"]))
 
 
+def _cumsum(call, operands, out):
+    attrs = attrs_of(call)
+    return out.node("CumSum", [operands[0], out.constant(np.int64(attrs["axis"]))], exclusive=int(attrs["exclusive"]))
+
+
+def _topk(call, operands, out):
+    attrs = attrs_of(call)
+    both = out.node("TopK", [operands[0], out.constant(np.array([attrs["k"]], np.int64))], outputs=2, axis=attrs["axis"], largest=int(attrs["largest"]))
+    return both[0 if attrs["ret_type"] == "values" else 1]
+
+
+def _flip(call, operands, out):
+    """A slice with step -1."""
+    ends = [np.array([value], np.int64) for value in (-1, -(2**62), attrs_of(call)["axis"], -1)]
+    return out.node("Slice", [operands[0], *map(out.constant, ends)])
+
+
 def _qdq(kind):
     def export(call, operands, out):
         axis = attrs_of(call)["axis"]
@@ -223,6 +240,9 @@ EXPORTERS = {
     "relax.quantize": _qdq("QuantizeLinear"),
     "relax.dequantize": _qdq("DequantizeLinear"),
     "relax.where": _plain("Where"),
+    "relax.cumsum": _cumsum,
+    "relax.topk": _topk,
+    "relax.flip": _flip,
 } | {f"relax.{name}": _plain(kind) for name, kind in {
     "matmul": "MatMul", "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
     "nn.relu": "Relu", "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",

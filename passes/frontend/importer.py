@@ -15,14 +15,14 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arithmetic, arrange, convolution, dense, normalization, pooling, recurrent, resize
+from . import activations, arithmetic, arrange, convolution, dense, normalization, order, pooling, recurrent, resize
 from .checks import check_finite, describe
 from .fold import can_fold, fold, shape_slice
 from .names import restore_names
 from .node import Node
 from .read import first_line
 
-_TOPICS = (activations, arithmetic, arrange, convolution, dense, normalization, pooling, recurrent, resize)
+_TOPICS = (activations, arithmetic, arrange, convolution, dense, normalization, order, pooling, recurrent, resize)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
 _REFUSED_FLOATS = ("float16", "float64", "bfloat16")
 

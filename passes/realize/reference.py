@@ -13,8 +13,9 @@ from .graph import array, variables
 from .reference_float import FLOAT
 from .reference_integer import INTEGER
 from .reference_movement import MOVEMENT
+from .reference_order import ORDER
 
-_OPERATORS = FLOAT | INTEGER | MOVEMENT
+_OPERATORS = FLOAT | INTEGER | MOVEMENT | ORDER
 
 
 def run(module, inputs):

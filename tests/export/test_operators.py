@@ -75,9 +75,18 @@ def test_layer_norm(build, agree):
     agree(build(lambda emit, x: emit(R.nn.layer_norm(x, const(6), const(6), axes=[-1], epsilon=1e-5)), x=(2, 3, 6)))
 
 
+@pytest.mark.parametrize("kind", ["values", "indices"])
+def test_top_k(build, agree, kind):
+    agree(build(lambda emit, x: emit(R.astype(emit(R.topk(x, 3, 1, kind, True, "int64")), "float32")), x=(2, 8, 3)))
+
+
+def test_running_sum_backwards(build, agree):
+    agree(build(lambda emit, x: emit(R.flip(emit(R.cumsum(emit(R.flip(x, 1)), 1, exclusive=True)), 1)), x=(2, 6)))
+
+
 def test_unknown_operator(build):
-    module = build(lambda emit, x: emit(R.cumsum(x, 0)), x=(3,))
-    with pytest.raises(UnsupportedModelError, match="relax.cumsum"):
+    module = build(lambda emit, x: emit(R.cumprod(x, 0)), x=(3,))
+    with pytest.raises(UnsupportedModelError, match="relax.cumprod"):
         to_onnx(module, ("y",))
 
 
