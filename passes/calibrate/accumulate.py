@@ -50,6 +50,10 @@ class Accumulator:
         self._buffer = np.from_dlpack(self._rows)
         self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
         self._counted = np.from_dlpack(self._counts)
+        self._low, self._high = np.full(len(elements), np.inf, np.float32), np.full(len(elements), -np.inf, np.float32)
+        self._zeros, self._tops = np.zeros(len(elements), np.int64), np.ones(len(elements), np.int32)
+        self._base = tvm.runtime.tensor(np.full(len(elements), self.statistics[0].base if elements else 0, np.int32))
+        self._bases = np.from_dlpack(self._base)
         self._pending = self._runs = self._unfolded = 0
 
     def add(self, summaries: list[np.ndarray]) -> None:
@@ -62,8 +66,10 @@ class Accumulator:
     def finish(self) -> list[Statistics]:
         """The statistics of all tensors."""
         self._flush()
-        for tensor in range(len(self.statistics)):
+        for tensor, statistics in enumerate(self.statistics):
             self._fold(tensor)
+            if self._runs:
+                statistics.extend(self._runs * self._elements[tensor], self._zeros[tensor], 0, self._low[tensor], self._high[tensor])
         return self.statistics
 
     def _flush(self):
@@ -75,12 +81,9 @@ class Accumulator:
         if bad.any():
             run, tensor = np.argwhere(bad)[0]
             raise NonFinite(int(tensor), self._runs + int(run))
-        low, high = summary[:, :, MINIMUM].min(0), summary[:, :, MAXIMUM].max(0)
-        zeros = summary[:, :, ZEROS].sum(0, dtype=np.float64)
-        for tensor, statistics in enumerate(self.statistics):
-            self._extend(tensor, statistics, len(rows) * self._elements[tensor], zeros[tensor], low[tensor], high[tensor])
-        base = _tensor(np.array([statistics.base for statistics in self.statistics], np.int32))
-        _kernel()(self._rows if len(rows) == ROWS else _tensor(rows), self._first, self._size, base, self._counts)
+        self._extend(summary[:, :, MINIMUM].min(0), summary[:, :, MAXIMUM].max(0))
+        self._zeros += summary[:, :, ZEROS].sum(0, dtype=np.float64).astype(np.int64)
+        _kernel()(self._rows if len(rows) == ROWS else _tensor(rows), self._first, self._size, self._base, self._counts)
         self._runs += len(rows)
         self._pending = 0
         self._unfolded += len(rows) * max(self._elements)
@@ -89,10 +92,17 @@ class Accumulator:
                 self._fold(tensor)
             self._unfolded = 0
 
-    def _extend(self, tensor, statistics, count, zeros, low, high):
-        if low < statistics.minimum or high > statistics.maximum:
-            self._fold(tensor)  # its window may move
-        statistics.extend(count, zeros, 0, low, high)
+    def _extend(self, low, high):
+        """Takes in the ranges of all tensors; only where a window moves is there anything to do for a single one."""
+        np.minimum(self._low, low, out=self._low)
+        np.maximum(self._high, high, out=self._high)
+        largest = np.maximum(np.abs(self._low), np.abs(self._high))
+        tops = (largest.view(np.int32) >> 23) + 1  # window_top
+        for tensor in np.flatnonzero(tops > self._tops):
+            self._fold(tensor)
+            statistics = self.statistics[tensor]
+            statistics.extend(0, 0, 0, self._low[tensor], self._high[tensor])
+            self._tops[tensor], self._bases[tensor] = statistics.top, statistics.base
 
     def _fold(self, tensor):
         """Moves the counts of a tensor into its statistics."""

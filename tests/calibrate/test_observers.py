@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from octet.passes.annotate import Recipe
-from octet.passes.calibrate.observers import find_range
-from octet.passes.calibrate.qparams import choose, dequantize, quantize
+from octet.passes.calibrate.observers import _Error, find_range
+from octet.passes.calibrate.qparams import LIMITS, choose, dequantize, quantize
 from octet.passes.calibrate.statistics import Statistics
 
 
@@ -75,3 +75,16 @@ def test_constant_and_empty_tensors(calibrator, x):
         assert np.isfinite(p.scale) and p.scale > 0
         if x.size:
             assert np.all(np.abs(dequantize(quantize(x, p), p) - x) <= max(abs(float(x[0])) / 100, 1e-12))
+
+
+@pytest.mark.parametrize("scheme", ["affine", "symmetric"])
+def test_the_error_of_a_range_is_that_of_rounding_every_bin(scheme):
+    statistics = Statistics()
+    statistics.update(np.random.default_rng(3).standard_normal(5000).astype(np.float32) ** 3)
+    below, above, count = statistics.masses()
+    x = (below + above) / 2
+    for low, high in ((-2.0, 3.0), (-0.5, 0.5), (-30.0, 30.0), (0.0, 1.0)):
+        qparams, (smallest, largest) = choose(low, high, scheme), LIMITS[scheme]
+        q = np.clip(np.rint(x / qparams.scale) + qparams.zero_point, smallest, largest)
+        wanted = np.dot(count, ((q - qparams.zero_point) * qparams.scale - x) ** 2)
+        assert _Error(statistics, scheme)(low, high) == pytest.approx(wanted, rel=1e-9)
