@@ -33,15 +33,19 @@ class Workflow:
     state: str | None = None
     trials: int = 0
     db: str | None = None
+    policy: str = "fastest"
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
+    clock: Budget = field(default_factory=Budget)
+    stage: str | None = None  # the phase that runs
+    resumed: int = 0  # measurements of an earlier search that were used again
 
     def __post_init__(self):
         self.bench = Bench(canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update)
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
-        self.phase("calibrate")
+        self._tell("calibrate")
         if self.recipe.calibrator != "auto":
             return Design(self.recipe), *self.compile(Design(self.recipe))
         design = choose_calibration(self.bench, Design(self.recipe), Journal(), self._tell, self.steps.append)
@@ -49,12 +53,14 @@ class Workflow:
 
     def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> Outcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""
-        self.judge, self.best = judge, float("inf")
-        clock = Budget(budget)
+        clock = self.clock = Budget(budget)
         journal = Journal(self.state, self._identity(judge))
+        confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
+        self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
         search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell)
-        self.phase("calibrate")
+        self._tell("calibrate")
         outcome = search.run(Design(self.recipe), calibrate)
+        self.resumed = journal.reused
         self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
         if outcome.met or not clock.spent:
             journal.remove()
@@ -64,14 +70,15 @@ class Workflow:
         """(hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
-            package = api.compile(quantized, self.targets, self.trials, self.db, self.threads, phase=self.phase)
-            self.phase("accuracy workflow")
+            quantized, package = api.compile_with_hub(quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy)
+            self.stage = None
             info = package.info | {"repairs": {key: value for key, value in design.as_dict().items() if key != "recipe"}}
             self.compiled = {design: (quantized, Package(package.variants, info, package.selftest))}
         return self.compiled[design]
 
     def _confirm(self, design) -> float:
         _, package = self.compile(design)
+        self._tell("confirm on the compiled module")
         outputs = run_samples(package.session(self.threads), self.judge.arrays)
         drop = self.judge.drop(outputs)
         if drop < self.best:
@@ -80,7 +87,15 @@ class Workflow:
         return drop
 
     def _tell(self, text, done=None, total=None):
-        self.display.describe(text)
+        """text: "stage" or "stage: detail"; every stage is a phase of its own in the report."""
+        stage = text.partition(":")[0]
+        if stage == "compile":
+            return  # its phases are the compiler's
+        if stage != self.stage:
+            self.stage = stage
+            self.phase(stage)
+        left = self.clock.left
+        self.display.describe(text if left is None else f"{text} (budget left {left:.0f} s)")
         if total is not None:
             self.display.update(done, total)
 
@@ -101,6 +116,7 @@ def automatic(request, workflow: Workflow, validation, metric, budget: float | N
         workflow.outcome = Outcome(design, float("nan"), True, workflow.steps)
         return quantized, package, {"workflow": described(workflow.outcome)}
     arrays, labels = validation
+    workflow.phase("fp32 reference")
     exact = workflow.bench.float_outputs(arrays)
     output = workflow.model.outputs[0].name
     labels = exact[output] if labels is None else labels
@@ -108,7 +124,7 @@ def automatic(request, workflow: Workflow, validation, metric, budget: float | N
     calibrate = request.calibrator in (None, "auto")
     workflow.outcome = workflow.search(judge, request.max_drop, budget, request.max_float, request.repair, calibrate)
     quantized, package = workflow.compile(workflow.outcome.design)
-    return quantized, package, {"workflow": described(workflow.outcome)}
+    return quantized, package, {"workflow": described(workflow.outcome) | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}}
 
 
 def described(outcome: Outcome) -> dict:

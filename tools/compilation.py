@@ -11,6 +11,7 @@ from ..targets.archive import check_writable
 from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples
+from ..tuning.place import place_of
 from . import api
 from .accuracy import Workflow, automatic
 from .data import read_samples
@@ -45,6 +46,7 @@ class Request:
     weights: str | None = None
     trials: int = 0
     db: str | None = None
+    policy: str = "fastest"
     budget: str | None = None
     max_float: float = 0.5
     repair: bool = True
@@ -77,13 +79,14 @@ def compile_to_package(request: Request) -> dict:
         found, workflow = {}, None
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
-            package = api.compile(quantized, names, request.trials, request.db, request.threads, phase)
+            quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db)
+            phase("canonicalize")
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy)
             quantized, package, found = automatic(request, workflow, validation, metric, seconds)
         else:
             quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
-            package = api.compile(quantized, names, request.trials, request.db, request.threads, phase)
+            quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         count = count if stored else len(next(iter(samples.values())))
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
@@ -93,6 +96,8 @@ def compile_to_package(request: Request) -> dict:
             report["referee"] = compare(quantized, package)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
+    if request.trials > 0:
+        report["database"] = place_of(request.db)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     if "calibrate" in phase.seconds and workflow is None:
         report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
@@ -118,6 +123,7 @@ def _report(request, model, package, samples):
         "batch": model.batch,
         "calibration": {**package.info["recipe"], "samples": samples},
         "operators": package.info["operators"],
+        "policy": package.info.get("policy"),
         "kernels": {variant.target: sources(variant) for variant in package.variants},
         "multiply_adds": _multiply_adds(package.variants[0]),
         "size": {

@@ -20,9 +20,13 @@ def print_compilation(console, report: dict) -> None:
     if "referee" in report:
         r = report["referee"]
         console.print(f"referee: all {r['bytes']} bytes of {r['outputs']} outputs equal ({r['seconds']:.1f} s of NumPy)")
+    if report.get("policy"):
+        print_policy(console, report["policy"])
     for target, kernels in report["kernels"].items():
         if kernels["tuned"]:
             console.print(f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults")
+    if report.get("database"):
+        console.print(f"tuning records: {report['database']}")
     c = report["calibration"]
     speed = f", {c['samples_per_second']:.0f} samples/s" if "samples_per_second" in c else ""
     console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}")
@@ -34,6 +38,20 @@ def print_compilation(console, report: dict) -> None:
         console.print(f"accuracy target missed: {a['metric']} drops by {a['drop']:.2%}, --max-drop allows {a['max_drop']:.2%}; the package is written")
 
 
+def print_policy(console, policy: dict) -> None:
+    """The layers that stay in float because int8 would be slower."""
+    if policy["layers"]:
+        rows = [(layer["name"], layer["operator"], f"{layer['int8_us']:.1f}", f"{layer['float_us']:.1f}") for layer in policy["layers"]]
+        columns = ("layer", "operator", "int8 us", "float us")
+        console.print(table(f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region", columns, rows, right=columns[2:]))
+        console.print(f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
+                      f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us")  # fmt: skip
+    if policy.get("rejected"):
+        console.print(f"all in int8: {len(policy['rejected'])} layers seemed faster in float, but the network was not")
+    for network in policy.get("networks", ()):
+        console.print(f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, {network['chosen_ms']:.3f} ms with those in float")
+
+
 def print_workflow(console, workflow: dict) -> None:
     """What the automatic workflow tried, and what each step recovered."""
     rows = [
@@ -41,6 +59,10 @@ def print_workflow(console, workflow: dict) -> None:
         for s in workflow["steps"]
     ]
     console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
+    if workflow.get("resumed"):
+        console.print(f"resumed: {workflow['resumed']} measurements of the search before were used again")
+    if workflow.get("budget_spent"):
+        console.print("the budget ended the search; the same command goes on where it was")
     if workflow["float_operators"]:
         console.print(f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)")
 

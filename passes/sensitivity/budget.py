@@ -32,6 +32,11 @@ class Budget:
     def spent(self) -> bool:
         return self._end is not None and time.monotonic() >= self._end
 
+    @property
+    def left(self) -> float | None:
+        """Seconds, None without an end."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
 
 class Journal:
     """Measurements by key, on disk after every one: a search that was killed finds them again and goes on where it was.
@@ -39,23 +44,29 @@ class Journal:
     path: of the file, None keeps them in memory. identity: what the measurements belong to; a file of another identity is started anew."""
 
     def __init__(self, path=None, identity: str = ""):
-        self.path, self.identity, self.found, self.reused = Path(path) if path is not None else None, identity, {}, 0
+        self.path, self.identity, self.found = Path(path) if path is not None else None, identity, {}
         if self.path is not None and self.path.is_file():
             try:
                 stored = json.loads(self.path.read_text())
                 self.found = stored["measurements"] if stored["identity"] == identity else {}
             except (ValueError, KeyError, TypeError):
                 self.found = {}  # written by something else, or half: nothing in it can be trusted
+        self._old, self._used = frozenset(self.found), set()
 
     def get(self, key: str, measure):
         """The measurement of that key (JSON values), made by measure() if it is new."""
         if key in self.found:
-            self.reused += 1
+            self._used.add(key)
             return self.found[key]
         self.found[key] = value = measure()
         if self.path is not None:
             write_atomically(self.path, json.dumps({"identity": self.identity, "measurements": self.found}).encode())
         return value
+
+    @property
+    def reused(self) -> int:
+        """How many measurements of the file were asked for."""
+        return len(self._old & self._used)
 
     def remove(self) -> None:
         """The search is done: nothing is left to resume."""

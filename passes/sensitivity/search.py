@@ -115,8 +115,10 @@ class Search:
         for name, candidates in _REPAIRS:
             if self.budget.spent:
                 break
-            self.tell(f"repair: {name}")
-            tried = [(self._error(candidate), i, candidate) for i, candidate in enumerate(candidates(design))]
+            tried, several = [], candidates(design)
+            for number, candidate in enumerate(several):
+                self.tell(f"repair: {name}", number, len(several))
+                tried.append((self._error(candidate), number, candidate))
             best, _, chosen = min(tried)
             kept = best < error * _WORTH
             for found, _, candidate in tried:
@@ -157,12 +159,13 @@ class Search:
             chosen = chosen + more[:1]
 
     def _prefix_holds(self, design, ranking, count):
-        self.tell(f"{count} operators in float")
+        self.tell(f"partial quantization: {count} operators in float")
         return self._drop(_without(design, ranking[:count])) <= self.target
 
     def _pruned(self, design, chosen):
         """The chosen layers without those that turn out not to be needed, least sensitive first."""
-        for layer in reversed(chosen[:-1] if len(chosen) > 1 else []):
+        for number, layer in enumerate(reversed(chosen[:-1] if len(chosen) > 1 else [])):
+            self.tell("partial quantization: which are not needed", number, len(chosen) - 1)
             fewer = [other for other in chosen if other != layer]
             if not self.budget.spent and fewer and self._drop(_without(design, fewer)) <= self.target:
                 chosen = fewer
