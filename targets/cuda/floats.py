@@ -77,6 +77,18 @@ def softmax(rows: int, count: int, inner: int, log: bool) -> Kernel:
     return Kernel("softmax", "floats.cuh", call, 2, blocks(16 * rows, 128), 128, prelude=(exp_text, ln_text))
 
 
+def recurrent(name: str, rows: int, width: int) -> Kernel:
+    """A step of targets/recurrent_math.py."""
+    step, text, gates = functions.step(name)
+    return Kernel(name.removeprefix("octet."), "recurrent.cuh", f"recurrent<{rows}L, {width}, {gates}, {step}>", 4, blocks(rows * width, 128), 128, prelude=(text,))
+
+
+def resize_linear(planes: int, size: tuple[int, int], result: tuple[int, int]) -> Kernel:
+    """Operands: the planes, then for rows and for columns: lower index, upper index (int32), weight of the upper (float32)."""
+    call = f"resize_linear<{planes}L, {size[0]}, {size[1]}, {result[0]}, {result[1]}>"
+    return Kernel("resize_linear", "resize.cuh", call, 8, blocks(planes * result[0] * result[1], 128), 128)
+
+
 def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool) -> Kernel:
     call = f"layer_norm<{rows}L, {count}, {literal(float(epsilon))}, {literal(scale)}, {literal(center)}>"
     return Kernel("layer_norm", "floats.cuh", call, 4, blocks(16 * rows, 128), 128)

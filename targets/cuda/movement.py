@@ -65,9 +65,9 @@ def _widened(problem, factor):
 
 
 def fill(layout: Layout, value: int) -> Kernel:
-    """Every byte of an int8 buffer."""
-    call = f"fill<{layout.elements}L, {int(value)}>"
-    return Kernel("fill", "movement.cuh", call, 1, blocks(-(-layout.elements // 4), 128), 128)
+    """Every byte of a buffer."""
+    call = f"fill<{layout.bytes}L, {int(value)}>"
+    return Kernel("fill", "movement.cuh", call, 1, blocks(-(-layout.bytes // 4), 128), 128)
 
 
 def quantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:

@@ -6,7 +6,9 @@ import numpy as np
 
 from ....targets.cuda import floats, functions
 from ....targets.cuda.layout import plain
+from ....targets.recurrent_math import STEPS
 from ... import ops
+from ...realize.reference_resize import linear_taps
 from ...unary import PARAMETERS
 
 _SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
@@ -105,18 +107,19 @@ def layer_norm(call, ctx):
     return _emit(call, ctx, kernel, [ctx.plain(call.args[0]), *affine])
 
 
-def _reduction(mean):
-    def rule(call, ctx):
-        """One run of neighbouring axes."""
-        shape, axes = _shape(call.args[0]), ops.attrs_of(call)["axis"]
-        axes = sorted(axis % len(shape) for axis in (range(len(shape)) if axes is None else axes))
-        if axes != list(range(axes[0], axes[-1] + 1)) or _dtype(call) != "float32":
-            return None
-        outer, count, inner = prod(shape[: axes[0]]), prod(shape[axis] for axis in axes), prod(shape[axes[-1] + 1 :])
-        kernel = floats.reduce(outer, count, inner, mean, ordered=axes != [len(shape) - 1])
-        return _emit(call, ctx, kernel, [ctx.plain(call.args[0])])
+def recurrent(call, ctx):
+    """octet.lstm_state, octet.lstm_output, octet.gru_output."""
+    return _emit(call, ctx, floats.recurrent(call.op.name, *_shape(call)), [ctx.plain(arg) for arg in call.args])
 
-    return rule
+
+def resize(call, ctx):
+    """Linear; nearest neighbours are a movement."""
+    attrs, shape, size = ops.attrs_of(call), _shape(call.args[0]), _shape(call)
+    if attrs["method"] != "linear" or attrs["layout"] != "NCHW" or _dtype(call) != "float32" or any(float(v) != 0.0 for v in attrs.get("roi", [])):
+        return None
+    taps = [linear_taps(*extents, attrs["coordinate_transformation_mode"]) for extents in zip(shape[2:], size[2:], strict=True)]
+    tables = [table.astype(dtype) for three in taps for table, dtype in zip(three, ("int32", "int32", "float32"), strict=True)]
+    return _emit(call, ctx, floats.resize_linear(shape[0] * shape[1], shape[2:], size[2:]), [ctx.plain(call.args[0]), *tables])
 
 
 def conv2d(call, ctx):
@@ -162,11 +165,11 @@ def _pool(average):
 RULES = (
     {f"relax.{name}": _binary(name) for name in floats.OPERATIONS}
     | {"relax.where": where, "relax.astype": astype, "relax.take": take, "relax.nn.layer_norm": layer_norm, "relax.clip": clip}
-    | {"relax.nn.softmax": _softmax(False), "relax.nn.log_softmax": _softmax(True), "relax.mean": _reduction(True), "relax.sum": _reduction(False)}
+    | {"relax.nn.softmax": _softmax(False), "relax.nn.log_softmax": _softmax(True)}
     | {"octet.unary": octet_unary, "octet.conv2d": conv2d, "octet.dense": conv2d, "relax.matmul": matmul}
     | {"relax.nn.max_pool2d": _pool(False), "relax.nn.avg_pool2d": _pool(True)}
     | {"relax.nn.relu": _fixed("relu"), "relax.nn.relu6": _fixed("clip", {"low": 0.0, "high": 6.0}), "relax.nn.selu": _fixed("selu", _SELU)}
-    | {"relax.nn.leakyrelu": leaky_relu}
+    | {"relax.nn.leakyrelu": leaky_relu, "relax.image.resize2d": resize} | dict.fromkeys(STEPS, recurrent)
     | {f"relax.nn.{kind}": _fixed(kind) for kind in ("silu", "gelu", "gelu_tanh", "softplus")}
-    | {f"relax.{kind}": _fixed(kind) for kind in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "floor", "ceil", "round", "negative", "square")}
+    | {f"relax.{kind}": _fixed(kind) for kind in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "floor", "ceil", "round", "negative", "square", "sin", "cos", "sign")}
 )

@@ -121,14 +121,16 @@ def pad(call, ctx):
 
 
 def interleave(call, ctx):
+    """int8, and float32 with zeros between."""
     attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
-    if value.layout.dtype != "int8":
+    fill, layout = attrs.get("fill", 0), packed(_shape(call), value.layout.dtype)
+    if layout.dtype != "int8" and fill != 0:
         return None
-    layout = packed(_shape(call), "int8")
     result = ctx.empty(layout)
-    ctx.emit(movement.fill(layout, int(attrs["fill"])), [], layout, call.op.name, into=result)
+    ctx.emit(movement.fill(layout, int(fill)), [], layout, call.op.name, into=result)
     steps = [step * factor for step, factor in zip(layout.steps, (1, 1, *attrs["strides"]), strict=True)]
-    return ctx.emit(movement.move(movement.region(value.layout.shape, 0, value.layout.steps, 0, steps), 1), [value], layout, call.op.name, into=result)
+    region = movement.region(value.layout.shape, 0, value.layout.steps, 0, steps)
+    return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name, into=result)
 
 
 def resize(call, ctx):

@@ -1,0 +1,44 @@
+"""Operators along one axis of a plain tensor [outer, count, inner]: extremes and their places, running sums, the first k."""
+
+from dataclasses import dataclass
+
+from .floats import TYPES
+from .kernel import Kernel, blocks, literal
+
+DTYPES = ("float32", "int32", "int64")
+_THREADS = 128
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The tensor. dtype: of DTYPES."""
+
+    outer: int
+    count: int
+    inner: int
+    dtype: str
+
+    @property
+    def rows(self) -> int:
+        return self.outer * self.inner
+
+    @property
+    def arguments(self) -> str:
+        """The first four parameters of every template of device/axis.cuh."""
+        return f"{self.outer}L, {self.count}, {self.inner}L, {TYPES[self.dtype]}"
+
+
+def extreme(axis: Axis, largest: bool, where: bool) -> Kernel:
+    """where: the place of the first extreme (int64) instead of its value."""
+    lanes = 32 if axis.inner == 1 and axis.count >= 32 else 1
+    call = f"extreme<{axis.arguments}, {literal(largest)}, {literal(where)}, {lanes}>"
+    return Kernel(f"{'arg' * where}{'max' if largest else 'min'}", "axis.cuh", call, 2, blocks(axis.rows * lanes, _THREADS), _THREADS)
+
+
+def running_sum(axis: Axis, exclusive: bool) -> Kernel:
+    return Kernel("running_sum", "axis.cuh", f"running_sum<{axis.arguments}, {literal(exclusive)}>", 2, blocks(axis.rows, _THREADS), _THREADS)
+
+
+def top_k(axis: Axis, k: int, largest: bool, where: bool) -> Kernel:
+    call = f"top_k<{axis.arguments}, {k}, {literal(largest)}, {literal(where)}>"
+    return Kernel("top_k", "axis.cuh", call, 2, blocks(axis.rows, _THREADS), _THREADS)
