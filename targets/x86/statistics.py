@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from math import gcd, prod
 from operator import add
 
+import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .intrinsics import bind, load, splat, store
 from .kernel import emit_kernel
 from .layout import Layout
-from .vector_loops import each, tensors
+from .vector_loops import PARALLEL_BYTES
 
 LANES = 16
 BLOCK = 8 * LANES
@@ -34,6 +35,10 @@ def stride_of(elements: int, samples: int, channels: int) -> int:
     return stride
 
 
+PARAMETERS = 8  # int32 operands of a summary: see `SummaryProblem.parameters`
+_ROWS, _LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP = range(6)
+
+
 @dataclass(frozen=True)
 class SummaryProblem:
     """layout: of the float32 tensor. samples: how many of its values are copied out."""
@@ -42,7 +47,7 @@ class SummaryProblem:
     samples: int
 
     def __post_init__(self):
-        assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements, self
+        assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements < 1 << 31, self
 
     @property
     def elements(self) -> int:
@@ -60,55 +65,70 @@ class SummaryProblem:
             return 1, self.elements, self.elements
         return layout.pixels, layout.channels, layout.channel_stride
 
+    @property
+    def kernel(self) -> tuple[bool, bool]:
+        """(several rows, parallel): all that the code depends on."""
+        rows, _, distance = self.rows
+        return rows > 1, 4 * rows * distance >= PARALLEL_BYTES
 
-def summary(p: SummaryProblem):
-    """The kernel (x, y): y is float32 [HEADER + samples]."""
-    rows, length, distance = p.rows
+    @property
+    def parameters(self) -> np.ndarray:
+        """int32 [PARAMETERS]: rows, length, distance, samples, and the step from one sample to the next, whole rows and the rest."""
+        rows, length, distance = self.rows
+        stride = stride_of(self.elements, self.samples, self.layout.channels if self.layout.shape else 1)
+        found = [rows, length, distance, self.samples, *(divmod(stride, length) if rows > 1 else (0, stride))]
+        return np.array([*found, 0, 0], np.int32)
+
+
+def summary(several: bool, parallel: bool):
+    """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a network: the extents are operands
+    (x and y are declared with one element; kernels are called through pointers)."""
 
     def body():
-        x, y = tensors(x=p.layout, y=p.result)
-        with each(PARTS, 4 * rows * distance) as part:
+        x, p, y = T.arg("x", T.Buffer((1,), "float32")), T.arg("parameters", T.Buffer((PARAMETERS,), "int32")), T.arg("y", T.Buffer((1,), "float32"))
+        rows, length, distance, samples = (bind(p[i]) for i in (_ROWS, _LENGTH, _DISTANCE, _SAMPLES))
+        with T.parallel(0, PARTS) if parallel else T.serial(0, PARTS) as part:
             lanes = T.alloc_buffer((4 * LANES,), "float32", scope="local")
             for row, value in ((MINIMUM, BIG), (MAXIMUM, -BIG), (ZEROS, 0.0), (NONFINITE, 0.0)):
                 store(lanes, row * LANES, splat(value, "float32"))
-            if rows == 1:
-                _row(x, lanes, part, length)
-            else:
-                size = -(-rows // PARTS)
+            if several:
+                size = bind((rows + PARTS - 1) // PARTS)
                 with T.serial(0, tirx.max(tirx.min(rows - part * size, size), 0)) as i:
-                    _vectors(x, lanes, bind((part * size + i) * distance), length, padded=True)
+                    start = bind((part * size + i) * distance)
+                    with T.serial(0, length // BLOCK) as block:
+                        _gather(x, lanes, start + block * BLOCK, BLOCK)
+                    with T.serial(0, length % BLOCK // LANES) as block:
+                        _gather(x, lanes, start + length // BLOCK * BLOCK + block * LANES, LANES)
+                    with T.If(length % LANES > 0):
+                        with T.Then():
+                            _masked(x, lanes, start + length // LANES * LANES, length % LANES)
+            else:
+                _row(x, lanes, part, length)
             for row in range(4):
                 store(y, (part * 4 + row) * LANES, load(lanes, row * LANES, LANES))
         _reduce(y)
-        _choose(p, x, y)
+        _choose(p, x, y, several)
 
-    return emit_kernel(f"summary_{p.layout.kind}_" + "x".join(map(str, p.layout.shape)), body)
+    return emit_kernel(f"summary{'_rows' if several else ''}{'_parallel' if parallel else ''}", body)
 
 
 def _row(x, lanes, part, length):
     """A contiguous tensor: the parts share its whole blocks, the last one takes the rest."""
-    blocks = length // BLOCK
-    size = -(-blocks // PARTS)
+    blocks = bind(length // BLOCK)
+    size = bind((blocks + PARTS - 1) // PARTS)
     with T.serial(0, tirx.max(tirx.min(blocks - part * size, size), 0)) as i:
         _gather(x, lanes, bind((part * size + i) * BLOCK), BLOCK)
-    if length % BLOCK:
-        with T.If(part == PARTS - 1):
-            with T.Then():
-                _vectors(x, lanes, blocks * BLOCK, length % BLOCK)
-
-
-def _vectors(x, lanes, start, length, padded=False):
-    """`length` neighbours from `start`; padded: a whole vector may be read behind the last one."""
-    for at in range(0, length - LANES + 1, BLOCK):
-        _gather(x, lanes, start + at, min(BLOCK, (length - at) // LANES * LANES))
-    if length % LANES:
-        (_masked if padded else _tail)(x, lanes, start + length - length % LANES, length % LANES)
+    with T.If(part == PARTS - 1):
+        with T.Then():
+            with T.serial(0, length % BLOCK // LANES) as i:
+                _gather(x, lanes, blocks * BLOCK + i * LANES, LANES)
+            _tail(x, lanes, length // LANES * LANES, length % LANES)
 
 
 def _masked(x, lanes, start, count):
-    """The first `count` lanes of a vector: the others hold anything."""
+    """The first `count` lanes of a vector: the others hold anything, but there are 16."""
     value = bind(load(x, start, LANES))
-    valid = tirx.LT(tirx.Ramp(0, 1, LANES), splat(count, "int32"))
+    valid = tirx.LT(tirx.Ramp(0, 1, LANES), tirx.Broadcast(count, LANES))
     low, high, other = (bind(tirx.Select(valid, value, splat(neutral, "float32"))) for neutral in (BIG, -BIG, 1.0))
     zero = splat(0.0, "float32")
     _update(low, high, tirx.Select(tirx.EQ(other, zero), splat(1.0, "float32"), zero), other * zero, *_whole(lanes))
@@ -157,14 +177,22 @@ def _reduce(y):
         T.buffer_store(y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row])
 
 
-def _choose(p, x, y):
-    """The samples, by their place in the logical channels-last order."""
-    channels = p.layout.channels if p.layout.shape else 1
-    stride = stride_of(p.elements, p.samples, channels)
-    rows, length, distance = p.rows
-    with T.serial(0, p.samples) as i:
-        at = i * stride
-        T.buffer_store(y, x[at if rows == 1 else at // length * distance + at % length], [HEADER + i])
+def _choose(p, x, y, several):
+    """The samples, by their place in the logical channels-last order: row and column are counted on, a division each would cost more than the rest."""
+    length, distance, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _ROW_STEP, _COLUMN_STEP))
+    if not several:
+        with T.serial(0, p[_SAMPLES]) as i:
+            T.buffer_store(y, x[i * column_step], [HEADER + i])
+        return
+    cursor = T.alloc_buffer((2,), "int32", scope="local")  # place in memory, column
+    for i in range(2):
+        T.buffer_store(cursor, tirx.const(0, "int32"), [i])
+    with T.serial(0, p[_SAMPLES]) as i:
+        T.buffer_store(y, x[cursor[0]], [HEADER + i])
+        column = bind(cursor[1] + column_step)
+        over = bind(tirx.Select(column >= length, tirx.const(1, "int32"), tirx.const(0, "int32")))
+        T.buffer_store(cursor, cursor[0] + row_step * distance + column_step + over * (distance - length), [0])
+        T.buffer_store(cursor, column - over * length, [1])
 
 
 def histogram(bins: int, shift: int, slots: int):

@@ -1,5 +1,6 @@
 """The kernels of calibration against NumPy: odd shapes, padding channels full of NaN, every layout."""
 
+from functools import cache
 from math import gcd
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import tvm
 from octet.passes.calibrate.statistics import BINS, SHIFT, Statistics
 from octet.targets import detect
+from octet.targets.runtime import aligned
 from octet.targets.x86 import statistics
 from octet.targets.x86.layout import Layout, packed
 from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
@@ -20,14 +22,23 @@ def summary(layout, values, samples):
     else:
         buffer[: layout.pixels * layout.channel_stride].reshape(layout.pixels, -1)[:, : layout.channels] = values
     problem = SummaryProblem(layout, samples)
-    func = statistics.summary(problem).with_attr("global_symbol", "summary")
-    result = tvm.runtime.tensor(np.zeros(problem.result.shape, np.float32))
-    tvm.compile(func, target=detect.native().tvm_target())["summary"](tvm.runtime.tensor(buffer), result)
-    return result.numpy()
+    result = aligned(problem.result.shape, np.float32)
+    given = aligned(buffer.shape, np.float32)
+    parameters = aligned(problem.parameters.shape, np.int32)
+    given[...], parameters[...] = buffer, problem.parameters
+    _kernel(*problem.kernel)(*(tvm.runtime.from_dlpack(array) for array in (given.reshape(-1)[:1], parameters, result[:1])))
+    return result
+
+
+@cache
+def _kernel(several, parallel):
+    func = statistics.summary(several, parallel).with_attr("global_symbol", "summary")
+    return tvm.compile(func, target=detect.native().tvm_target())["summary"]
 
 
 LAYOUTS = [packed((1, 5, 3, 7), "float32"), packed((2, 16, 4, 4), "float32"), packed((1, 40, 9, 5), "float32"), packed((3, 129), "float32"),
-           packed((1, 3, 1), "float32"), Layout("plain", (2, 3, 5), "float32"), Layout("plain", (1,), "float32"), Layout("plain", (4, 1000), "float32")]  # fmt: skip
+           packed((1, 3, 1), "float32"), Layout("plain", (2, 3, 5), "float32"), Layout("plain", (1,), "float32"), Layout("plain", (4, 1000), "float32"),
+           packed((1, 200, 33, 9), "float32"), Layout("plain", (3, 20001), "float32")]  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
