@@ -25,4 +25,6 @@ class TargetSpec:
         """The tvm.target.Target of this spec (imports TVM's compiler)."""
         import tvm
 
+        if self.kind == "cuda":
+            return tvm.target.Target({"kind": "cuda", "arch": self.mcpu})
         return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu} | ({"mattr": list(self.mattr)} if self.mattr else {}))

@@ -40,12 +40,20 @@ def find_nvcc() -> str:
 
 def compile_fatbin(text: str, arch: int) -> tuple[bytes, dict[str, Usage]]:
     """(fatbin, what each kernel uses). Raises TargetError where nvcc is missing or does not know the architecture."""
+    return _compiled(text, arch, ("-fatbin", "-gencode", f"arch=compute_{arch},code=[sm_{arch},compute_{arch}]"))
+
+
+def compile_cubin(text: str, arch: int) -> tuple[bytes, dict[str, Usage]]:
+    """(machine code alone, what each kernel uses); errors as of `compile_fatbin`."""
+    return _compiled(text, arch, ("-cubin", f"-arch=sm_{arch}"))
+
+
+def _compiled(text, arch, kind):
     nvcc = find_nvcc()
     with tempfile.TemporaryDirectory() as folder:
-        path, out = Path(folder) / "kernels.cu", Path(folder) / "kernels.fatbin"
+        path, out = Path(folder) / "kernels.cu", Path(folder) / "kernels.out"
         path.write_text(text)
-        code = f"arch=compute_{arch},code=[sm_{arch},compute_{arch}]"
-        done = subprocess.run([nvcc, *FLAGS, "-fatbin", "-gencode", code, f"-I{DEVICE}", str(path), "-o", str(out)], capture_output=True, text=True)
+        done = subprocess.run([nvcc, *FLAGS, *kind, f"-I{DEVICE}", str(path), "-o", str(out)], capture_output=True, text=True)
         if done.returncode != 0:
             raise TargetError(f"{nvcc} failed for sm_{arch}: {_reason(done.stderr)}; the CUDA toolkit must be 12.4 or newer and know the architecture")
         return out.read_bytes(), usage(done.stderr)

@@ -11,7 +11,7 @@ _STAGE = 40.0  # clocks of a stage that its products do not hide: addresses, the
 _SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _MEETING = 2000.0  # clocks until the last of the blocks that share a sum knows that it is the last
 _ATOMIC_BYTES = 24.0  # per clock and multiprocessor, added to memory
-_SPLITS = (1, 2, 3, 4, 6, 8)
+SPLITS = (1, 2, 3, 4, 6, 8)
 MOST_THREADS = 1024  # of a block
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
 _COPY_BYTES = 48.0  # per clock and multiprocessor, from the second-level cache
@@ -125,7 +125,7 @@ def buildable(problem, tile: Tile, spec) -> bool:
 
 def tile_for(problem, spec) -> Tile:
     """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device."""
-    tiles = [replace(tile, splits=splits) for splits in _SPLITS for tile in candidates(spec) if splits == 1 or _splits_evenly(problem, tile, splits)]
+    tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in candidates(spec) if splits == 1 or _splits_evenly(problem, tile, splits)]
     return min(tiles, key=lambda tile: estimate(problem, tile, spec))
 
 
@@ -136,6 +136,11 @@ def _splits_evenly(problem, tile, splits):
     return problem.groups == 1 and share >= 3 and share * (splits - 1) < steps
 
 
+def resident(tile: Tile, spec) -> int:
+    """Blocks that share a multiprocessor."""
+    return max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, MOST_THREADS // tile.threads, 4))
+
+
 def estimate(problem, tile: Tile, spec) -> float:
     """Clocks of the whole layer."""
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
@@ -144,11 +149,11 @@ def estimate(problem, tile: Tile, spec) -> float:
     macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
     reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
     work = _STAGE + max(macs / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / _COPY_BYTES, reads)
-    resident = max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, 1024 // tile.threads, 4))
+    most = resident(tile, spec)
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
-    whole, rest = divmod(each, resident)
+    whole, rest = divmod(each, most)
 
     def clocks(together):
         return start + steps * max(_LATENCY, together * work) if together else 0.0
 
-    return whole * clocks(resident) + clocks(rest)
+    return whole * clocks(most) + clocks(rest)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from ...targets.x86.conv import family_of
 from ...targets.x86.conv_amx import AmxSchedule
@@ -9,16 +10,18 @@ from ...targets.x86.conv_depthwise import DepthwiseSchedule
 from ...targets.x86.conv_direct import DirectSchedule
 from ...targets.x86.isa import building_for
 from ...targets.x86.workload import Workload, words
-from . import amx, depthwise, direct
+from . import amx, cuda_families, depthwise, direct
 from .space import Space
 
-SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "madd": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule}
+SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "madd": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule, **cuda_families.SCHEDULES}
 _SPACES = {"amx": amx.space, "vnni": direct.space, "madd": direct.space, "fma": direct.space, "depthwise": depthwise.space}
 _OTHERS = {"amx": ("vnni",)}  # the vector unit's kernels run wherever the tile unit's do, and win where tiles stay half empty
 
 
-def spaces_of(workload: Workload, spec: TargetSpec) -> list[Space]:
+def spaces_of(workload: Workload | CudaWorkload, spec: TargetSpec) -> list[Space]:
     """The space of the family that the target takes by default, then those of the others that could."""
+    if isinstance(workload, CudaWorkload):
+        return cuda_families.spaces_of(workload, spec)
     p = workload.problem
     first = family_of(p, spec.dot)
     with building_for(spec.dot):

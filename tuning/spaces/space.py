@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 
+from ...targets.cuda.conv import Conv
 from ...targets.x86.conv_problem import ConvProblem
 
 VERSION = 1  # of the spaces and of what their decisions mean: records of another version are not applied
@@ -16,7 +17,7 @@ class Space:
     valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles, steps, bytes, waste)."""
 
     family: str
-    problem: ConvProblem
+    problem: ConvProblem | Conv
     decisions: dict[str, tuple]
     schedule_class: type
     default: object

@@ -1,0 +1,119 @@
+"""A few candidates of one task, measured together in a child process: a kernel that crashes or hangs costs its own measurement and nothing else."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import OctetError
+from .job import Job, Plan, Task, from_json, to_json
+
+QUIET_SECONDS = 120  # without a word from the child before it is ended
+MOST_FAILURES = 3  # of the default
+
+
+@dataclass(frozen=True)
+class Batch:
+    """task: the candidates to measure, the default first. blobs: by digest. rounds: interleaved. threads: numbers of cores (CPU)."""
+
+    kind: str
+    task: Task
+    blobs: dict[str, bytes]
+    rounds: int
+    threads: tuple[int, ...] = (1,)
+
+    def pack(self) -> bytes:
+        """One line of JSON, then the blobs in its order."""
+        job = Job(self.kind, "", (), {}, Plan(self.rounds, 0, 0.0, self.threads), (self.task,))
+        head = json.dumps({"job": to_json(job), "blobs": [[name, len(data)] for name, data in self.blobs.items()]})
+        return b"".join([head.encode(), b"\n", *self.blobs.values()])
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Batch":
+        head, _, rest = data.partition(b"\n")
+        entry = json.loads(head)
+        job, blobs, at = from_json(entry["job"]), {}, 0
+        for name, size in entry["blobs"]:
+            blobs[name] = rest[at : at + size]
+            at += size
+        return cls(job.kind, job.tasks[0], blobs, job.plan.first, job.plan.threads)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """seconds: of one call, by candidate [rounds, numbers of cores] (fewer rounds for a hopeless one). errors: by candidate. device: what measured."""
+
+    seconds: dict[int, np.ndarray]
+    errors: dict[int, str]
+    device: dict = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        return json.dumps({"seconds": {i: rows.tolist() for i, rows in self.seconds.items()}, "errors": self.errors, "device": self.device})
+
+    @classmethod
+    def read(cls, text: str) -> "Figures":
+        entry = json.loads(text)
+        seconds = {int(i): np.array(rows) for i, rows in entry["seconds"].items()}
+        return cls(seconds, {int(i): error for i, error in entry["errors"].items()}, entry["device"])
+
+
+def part(task: Task, numbers) -> Task:
+    """The task with the default and the candidates of these numbers."""
+    return replace(task, candidates=(task.candidates[0], *(task.candidates[i] for i in numbers)))
+
+
+def run_batch(batch: Batch, quiet: float = QUIET_SECONDS) -> Figures:
+    """Measures on this machine. Raises OctetError when the default cannot be measured."""
+    packed, errors, failures = batch.pack(), {}, 0
+    while True:
+        said, at, reason = _child(packed, sorted(errors), quiet)
+        if said is not None:
+            return Figures(said.seconds, said.errors | errors, said.device)
+        if at > 0:
+            errors[at] = reason
+            continue
+        failures += 1
+        if failures >= MOST_FAILURES:
+            raise OctetError(f"{batch.task.name}: the default kernel could not be measured: {reason}")
+
+
+def _child(packed, skip, quiet):
+    """(Figures or None, the candidate at work when the child ended, why it did)."""
+    with tempfile.TemporaryFile() as errors:
+        command = [sys.executable, "-m", "octet.targets.measure.child", *map(str, skip)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        found, at, reason = None, 0, ""
+        try:
+            try:
+                process.stdin.write(packed)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass
+            while line := _line(process, quiet):
+                entry = json.loads(line)
+                at = entry.get("at", at)
+                reason = entry.get("error", reason)
+                found = Figures.read(line) if "seconds" in entry else found
+            status = process.wait()
+        finally:
+            process.kill()
+            process.wait()
+        if found is None and not reason:
+            errors.seek(0)
+            words = errors.read().decode(errors="replace").strip().splitlines()
+            reason = f"did not answer within {quiet:.0f} s" if status == -9 else f"crashed ({status})" if status < 0 else (words or [f"ended with {status}"])[-1][:200]
+        return found, at, reason
+
+
+def _line(process, quiet):
+    """The child's next line; empty when it has ended. A child that says nothing is ended."""
+    watch = threading.Timer(quiet, process.kill)
+    watch.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        watch.cancel()

@@ -1,0 +1,39 @@
+"""python -m octet.targets.measure.child [number of a candidate to leave out]...
+
+Reads a batch from stdin, measures it, and says on stdout what it is at ({"at": candidate}), why it gives up ({"error": ...}) or, at the end, the figures:
+one JSON value per line."""
+
+import json
+import os
+import sys
+
+from .batch import Batch
+from .rounds import measure
+
+
+def main(arguments) -> int:
+    # What libraries print must not mix with the protocol.
+    protocol = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(text):
+        print(text, file=protocol, flush=True)
+
+    batch = Batch.unpack(sys.stdin.buffer.read())
+    try:
+        say(measure(batch, {int(text) for text in arguments}, lambda at: say(json.dumps({"at": at}))).as_json())
+    except Exception as error:  # whatever it was, the parent leaves this candidate out
+        say(json.dumps({"error": _line(error)}))
+        return 1
+    return 0
+
+
+def _line(error):
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(status)  # a driver after a fault may never finish its own clean-up

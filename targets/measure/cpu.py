@@ -1,0 +1,65 @@
+"""Candidates on this CPU: shared libraries through TVM's runtime."""
+
+import time
+
+import numpy as np
+
+from .. import detect
+from ..native_library import open_library, runtime, use_threads
+from ..runtime import aligned
+from .job import Candidate, Task
+
+_SLACK = 64  # elements that a kernel may read behind a buffer
+
+
+class CpuDevice:
+    """threads: most cores that kernels are measured with. about: the processor's name."""
+
+    def __init__(self, threads: int):
+        detect.request_amx()
+        self.about = {"name": detect.cpu_name()}
+        use_threads(threads)
+
+    def use_threads(self, count: int) -> None:
+        use_threads(count)
+
+    def load(self, task: Task, candidate: Candidate, blobs) -> "CpuKernel":
+        return CpuKernel(task, candidate, blobs)
+
+
+class CpuKernel:
+    """A run of the library calls the kernel once per copy of the constants."""
+
+    def __init__(self, task: Task, candidate: Candidate, blobs):
+        made = {
+            "input": lambda number: task.inputs[number].array(),
+            "constant": lambda number: np.tile(np.frombuffer(blobs[candidate.constants[number]], np.uint8), candidate.copies),
+            "zero": lambda number: np.zeros(max(number, 1), np.uint8),
+            "output": lambda number: np.full(task.output.size, 0x5A, np.uint8).view(task.output.dtype),
+        }
+        self._arrays = [_kept(made[kind](number)) for kind, number in candidate.operands]
+        self._output = self._arrays[[kind for kind, _ in candidate.operands].index("output")]
+        self._arguments = [runtime().from_dlpack(array) for array in self._arrays]
+        self._run, self._copies = open_library(blobs[candidate.code])[candidate.function], candidate.copies
+
+    def answer(self) -> np.ndarray:
+        self._run(*self._arguments)
+        return self._output
+
+    def seconds(self, number: int) -> float:
+        """Of one call of the kernel, the mean over at least `number`."""
+        runs = -(-number // self._copies)
+        start = time.perf_counter()
+        for _ in range(runs):
+            self._run(*self._arguments)
+        return (time.perf_counter() - start) / (runs * self._copies)
+
+    def close(self) -> None:
+        """Arrays and library go with the object."""
+
+
+def _kept(array):
+    """On a 64-byte boundary, with slack behind it."""
+    made = aligned((array.size + _SLACK,), array.dtype)
+    made[: array.size] = array
+    return made[: array.size]

@@ -1,0 +1,78 @@
+"""Candidates on a CUDA device: cubins through the driver, a graph of launches timed with events."""
+
+import numpy as np
+
+from ..cuda.driver import device, driver
+from ..cuda.loaded import Loaded
+from ..errors import TargetError
+from ..variant import Launch, Step, TensorSpec, Variant
+from .job import Candidate, Task
+
+_L2_BYTES = 38  # CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE
+MOST_COPIES = 16
+MOST_BYTES = 256 << 20  # of all copies together
+_ALIGNMENT = 256
+
+
+class CudaDevice:
+    """The first visible device. about: its name and architecture. Raises TargetError where there is none."""
+
+    def __init__(self):
+        found = device()
+        if found is None:
+            raise TargetError("no CUDA device or no driver here; measure on a machine that has one")
+        self._l2_bytes = driver().integer("cuDeviceGetAttribute", _L2_BYTES, found.number)
+        self.about = {"name": found.name, "arch": found.arch, "driver": driver().integer("cuDriverGetVersion")}
+
+    def use_threads(self, count: int) -> None:
+        """Cores are of no use to a GPU."""
+
+    def load(self, task: Task, candidate: Candidate, blobs) -> "CudaKernel":
+        return CudaKernel(task, candidate, blobs, self._l2_bytes)
+
+
+class CudaKernel:
+    """A candidate with its operands on the device. Every launch of a pass reads its own copy of the constants, so that together they do not fit into the
+    second-level cache; activations stay there, as in a network that has just written them."""
+
+    def __init__(self, task: Task, candidate: Candidate, blobs, l2_bytes: int):
+        constants = [np.frombuffer(blobs[name], np.uint8) for name in candidate.constants]
+        offsets = np.cumsum([0, *(-(-(part.size + 64) // _ALIGNMENT) * _ALIGNMENT for part in constants)]).tolist()
+        size = offsets[-1]
+        self._copies = max(1, min(MOST_COPIES, -(-5 * l2_bytes // (4 * size)), MOST_BYTES // size)) if size else 1
+        block = np.zeros(size, np.uint8)
+        for offset, part in zip(offsets, constants):
+            block[offset : offset + part.size] = part
+        zeros = [number for kind, number in candidate.operands if kind == "zero"]
+
+        def place(copy, kind, number):
+            found = {"constant": lambda: ("weights", copy * size + offsets[number]), "zero": lambda: ("arena", 0)}
+            return found[kind]() if kind in found else (kind, number)
+
+        launches = tuple(
+            Launch(candidate.function, candidate.grid, candidate.block, candidate.shared, tuple(place(copy, *operand) for operand in candidate.operands))
+            for copy in range(self._copies)
+        )
+        inputs = tuple(TensorSpec(f"input{i}", (entry.size,), "uint8") for i, entry in enumerate(task.inputs))
+        outputs = (TensorSpec("output", (task.output.size,), "uint8"),)
+        step = Step("candidate", "", candidate.function, "int8")
+        weights = np.tile(block, self._copies) if size else np.zeros(_ALIGNMENT, np.uint8)
+        variant = Variant("cuda", blobs[candidate.code], weights, max(zeros, default=0), (step,) * self._copies, inputs, outputs, kind="cuda", launches=launches)
+        self._loaded = Loaded(variant)
+        for staging, entry in zip(self._loaded.inputs, task.inputs, strict=True):
+            staging[...] = entry.array().view(np.uint8)
+
+    def answer(self) -> np.ndarray:
+        """The output after every launch has run twice, which shows whether one leaves something behind for the next. It is rubbish before."""
+        self._loaded.spoil_outputs()
+        self._loaded.run()
+        self._loaded.run()
+        return self._loaded.outputs[0]
+
+    def seconds(self, number: int) -> float:
+        """Of one launch, the mean over at least `number`."""
+        passes = -(-number // self._copies)
+        return self._loaded.run_resident(passes) / (passes * self._copies)
+
+    def close(self) -> None:
+        self._loaded.close()

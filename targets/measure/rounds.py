@@ -1,0 +1,67 @@
+"""Times kernels against each other in interleaved rounds, so that a device that slows down slows all; each is checked against the referee first."""
+
+import numpy as np
+
+from .batch import Batch, Figures
+
+HOPELESS = 1.4  # of the default's time in one round: not measured again
+REPEATS = {"cpu": 8, "cuda": 4}  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
+REPEAT_SECONDS = 0.001  # of one repetition: long against a timer, short against a time slice of the operating system
+MOST_CALLS = 2000
+GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
+
+
+def measure(batch: Batch, skip, say) -> Figures:
+    """skip: candidates to leave out. say(candidate): called before anything is done with it. Raises whatever a kernel or a driver raises."""
+    device = _device(batch)
+    kernels, errors = {}, {}
+    for index, candidate in enumerate(batch.task.candidates):
+        if index in skip:
+            continue
+        say(index)
+        kernel = device.load(batch.task, candidate, batch.blobs)
+        if batch.task.output.agrees(kernel.answer()):
+            kernels[index] = kernel
+        elif index == 0:
+            raise ValueError("the default kernel differs from the referee")
+        else:
+            errors[index] = "differs from the referee"
+            kernel.close()
+    say(0)
+    number = calls(kernels[0])
+    seconds = {index: [] for index in kernels}
+    for _ in range(batch.rounds):
+        row = {index: np.zeros(len(batch.threads)) for index in kernels}
+        for column, threads in enumerate(batch.threads):
+            device.use_threads(threads)
+            for index, kernel in kernels.items():
+                say(index)
+                row[index][column] = min(kernel.seconds(number) for _ in range(REPEATS[batch.kind]))
+        for index, figures in row.items():
+            seconds[index].append(figures)
+            if index and np.exp(np.log(figures / row[0]).mean()) > HOPELESS:
+                kernels.pop(index).close()
+    return Figures({index: np.array(rows) for index, rows in seconds.items()}, errors, device.about)
+
+
+def calls(kernel) -> int:
+    """Of a kernel, to fill a repetition."""
+    kernel.seconds(1)
+    return max(1, min(MOST_CALLS, int(REPEAT_SECONDS / max(kernel.seconds(2), 1e-7))))
+
+
+def ratios(seconds: np.ndarray, default: np.ndarray) -> np.ndarray:
+    """Time over the default's, a figure per group of rounds, the geometric mean over the numbers of cores. seconds, default: [rounds, numbers of cores]."""
+    groups = max(1, len(seconds) // GROUP)
+    fastest = [(seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0)) for group in range(groups)]
+    return np.array([np.exp(np.log(mine / other).mean()) for mine, other in fastest])
+
+
+def _device(batch):
+    if batch.kind == "cuda":
+        from .cuda import CudaDevice
+
+        return CudaDevice()
+    from .cpu import CpuDevice
+
+    return CpuDevice(max(batch.threads))

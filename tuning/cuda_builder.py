@@ -1,0 +1,84 @@
+"""A schedule of a CUDA kernel -> a cubin and its launch, for measuring. Needs nvcc, no device."""
+
+import functools
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..targets.cuda.compiler import compile_cubin
+from ..targets.cuda.conv import conv_kernel, tiled_kernel
+from ..targets.cuda.conv_schedule import depth_of, rounded, tile_for
+from ..targets.cuda.kernel import Kernel
+from ..targets.cuda.source import source
+from ..targets.cuda.workload import CudaWorkload
+from ..targets.errors import TargetError
+from ..targets.spec import TargetSpec
+from .portable import CudaCase, portable
+from .spaces.cuda_families import family_of
+
+
+@dataclass(frozen=True)
+class CudaBuilt:
+    """code: a cubin. function: in there. kernel: how it is launched. constants: weights, bias, multiplier as the kernel reads them. operands: as in
+    targets/measure/job.py. family, schedule: as built."""
+
+    code: bytes
+    function: str
+    kernel: Kernel
+    constants: tuple[np.ndarray, ...]
+    operands: tuple[tuple[str, int], ...]
+    family: str
+    schedule: object
+
+
+def build(workload: CudaWorkload, schedule, case: CudaCase, spec: TargetSpec) -> CudaBuilt:
+    """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers in memory."""
+    p, e = workload.problem, workload.epilogue
+    if p.batched:
+        schedule = schedule if schedule is not None else tile_for(p, spec)
+        kernel, constants = tiled_kernel("mma_matmul", p, e, schedule), _tiles(p, schedule, case)
+    else:
+        made = conv_kernel(p, e, case.weight, case.bias, case.multiplier, spec, schedule)
+        kernel, constants, schedule = made.kernel, made.constants, made.schedule
+    function = f"octet_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:16]}"
+    code, usage = compile_cubin(source({kernel: function}), spec.extra["arch"])
+    used = usage.get(function)
+    if used is not None and used.spills:
+        raise TargetError(f"its registers do not suffice: {used.spills} bytes spilled")
+    residual = [("input", 1 if case.residual is not None else 0)]
+    state = [("zero", kernel.state)] if kernel.state else []
+    operands = (("input", 0), *(("constant", i) for i in range(len(constants))), *residual, *state, ("output", 0))
+    return CudaBuilt(code, function, kernel, tuple(map(np.ascontiguousarray, constants)), operands, family_of(schedule), schedule)
+
+
+def _tiles(p, tile, case):
+    """The right operand of a product as rules_matmul.py lays it: [batch][N rounded up][K rounded up], zeros around; bias, multiplier [N rounded up]."""
+    outputs = rounded(p.outputs, tile.columns)
+    tiles = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
+    tiles[:, : p.outputs, : p.channels] = case.weight.transpose(0, 2, 1)
+    return tiles, *(np.pad(vector, (0, outputs - p.outputs)) for vector in (case.bias, case.multiplier))
+
+
+class CudaBuilder:
+    """As `builder.Builder`: many candidates at a time, each by a compiler of its own."""
+
+    def __init__(self, spec: TargetSpec, processes: int):
+        self._spec, self._processes, self._lock = spec, processes, threading.Lock()
+        self._case = functools.lru_cache(maxsize=2)(portable)
+
+    def build(self, wanted: list) -> list:
+        """wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, or a str that says why there is none."""
+        with ThreadPoolExecutor(self._processes) as threads:
+            return list(threads.map(self._one, wanted))
+
+    def _one(self, wanted):
+        workload, schedule = wanted
+        with self._lock:
+            case = self._case(workload)
+        try:
+            return build(workload, schedule, case, self._spec)
+        except TargetError as error:
+            return f"did not compile: {str(error)[:160]}"

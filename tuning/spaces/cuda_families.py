@@ -1,0 +1,27 @@
+"""Which kernel families can do a CUDA workload, the one that is taken by default first."""
+
+from ...targets.cuda.conv import default_schedule, fits_tiles, is_few_rows
+from ...targets.cuda.conv_schedule import Depthwise, Direct, Rows, Tile
+from ...targets.cuda.workload import CudaWorkload
+from ...targets.spec import TargetSpec
+from . import cuda_depthwise, cuda_direct, cuda_mma, cuda_rows
+from .space import Space
+
+SCHEDULES = {"mma": Tile, "dp4a_depthwise": Depthwise, "dp4a_direct": Direct, "dp4a_rows": Rows}
+_SPACES = {"mma": cuda_mma.space, "dp4a_depthwise": cuda_depthwise.space, "dp4a_direct": cuda_direct.space, "dp4a_rows": cuda_rows.space}
+_SMALL = 1 << 24  # multiply-adds up to which a thread per result may beat tensor cores, whose tiles stay empty or few
+
+
+def family_of(schedule) -> str:
+    """The family that a schedule belongs to."""
+    return next(family for family, made in SCHEDULES.items() if isinstance(schedule, made))
+
+
+def spaces_of(workload: CudaWorkload, spec: TargetSpec) -> list[Space]:
+    p = workload.problem
+    if p.batched:
+        return [cuda_mma.space(workload, spec)]
+    first = family_of(default_schedule(p, spec))
+    able = {"mma": fits_tiles(p), "dp4a_rows": is_few_rows(p), "dp4a_direct": p.macs <= _SMALL}
+    others = [family for family, fits in able.items() if fits and family != first]
+    return [_SPACES[family](workload, spec) for family in (first, *others)]

@@ -1,0 +1,54 @@
+"""The space of convolutions and matrix products on tensor cores (targets/cuda/device/conv_mma.cuh)."""
+
+from dataclasses import replace
+from itertools import product
+from math import log2
+
+from ...targets.cuda.conv_schedule import SPLITS, Tile, buildable, candidates, depth_of, estimate, resident, tile_for
+from ...targets.cuda.workload import CudaWorkload
+from ...targets.spec import TargetSpec
+from .space import Space, choices, fixed
+
+SIDES = (16, 32, 64, 128, 256)
+MOST_STAGES, SYNCHRONOUS_STAGES = 6, 3  # where copies pass through registers, more stages hide nothing
+GUESSES = 6
+
+
+def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
+    p, default = workload.problem, tile_for(workload.problem, spec)
+    most = MOST_STAGES if spec.extra["stages"] > 2 else SYNCHRONOUS_STAGES
+    decisions = {
+        "rows": choices(default.rows, *(n for n in SIDES if n < 2 * max(16, p.pixels))),
+        "columns": choices(default.columns, *(n for n in SIDES if n < 2 * max(16, p.outputs))),
+        "depth": choices(default.depth, *(n for n in (32, 64, 128) if n < 2 * depth_of(p))),
+        "warp_rows": (1, 2, 4, 8),
+        "warp_columns": (1, 2, 4, 8),
+        "stages": choices(default.stages, *range(2, most + 1)),
+        "splits": choices(default.splits, *(SPLITS if p.groups == 1 else (1,))),
+    }
+    return Space("mma", p, fixed(default, decisions), Tile, default, lambda s: buildable(p, s, spec), lambda s: _features(p, s, spec), _guesses(p, default, spec, decisions))
+
+
+def _features(p, s, spec):
+    """Logarithms of: blocks, blocks per multiprocessor, steps of a block, shared memory, threads, length of a sum, the analytical estimate; blocks that
+    share a multiprocessor, what a product costs in copies and in reads of shared memory, registers; waste; stages, splits."""
+    across, down = -(-p.pixels // s.rows), -(-p.outputs // s.columns)
+    blocks = across * down * p.groups * s.splits
+    together = resident(s, spec)
+    steps = -(-(-(-depth_of(p) // s.depth)) // s.splits)
+    logs = [log2(x) for x in (blocks, blocks / spec.extra["multiprocessors"], steps, s.shared_bytes, s.threads, depth_of(p), estimate(p, s, spec))]
+    copies, reads = 1 / s.rows + 1 / s.columns, s.warp_rows / s.rows + s.warp_columns / s.columns
+    waste = across * s.rows / p.pixels * down * s.columns / p.outputs
+    return [*logs, float(together), 64 * copies, 64 * reads, s.registers / 64, waste, float(s.stages), float(s.splits)]
+
+
+def _guesses(p, default, spec, decisions):
+    """The estimate's other favourites, each of another shape, and the default with another depth of its pipeline."""
+    shapes = {}
+    for tile, splits in product(candidates(spec), decisions["splits"]):
+        tile = replace(tile, splits=splits)
+        if tile != default and buildable(p, tile, spec) and all(getattr(tile, name) in values for name, values in decisions.items()):
+            shapes[tile] = estimate(p, tile, spec)
+    best = sorted(shapes, key=shapes.get)[: GUESSES - 2]
+    deeper = [replace(default, stages=stages) for stages in (default.stages - 1, default.stages + 1) if stages in decisions["stages"]]
+    return tuple([*best, *(tile for tile in deeper if buildable(p, tile, spec))])
