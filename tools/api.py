@@ -12,14 +12,13 @@ from ..passes.frontend.model import Model
 from ..passes.frontend.onnx import load_onnx
 from ..passes.lower.build import build_variant
 from ..passes.pipeline import canonicalize
-from ..passes.realize.fuse_float import FuseFloat
-from ..passes.realize.realize import realize
 from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.package import Package, failed_outputs, selftest_of
 from ..targets.runtime import Session
 from ..targets.samples import load_samples
 from .inputs import random_inputs
+from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
 from .sessions import executor
 
@@ -44,30 +43,33 @@ def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int |
     return _quantize(canonicalize(model), samples, recipe, executor_factory=factory, progress=progress)
 
 
-def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None) -> Package:
+def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None, policy: str = "fastest") -> Package:
     """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
 
     trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
-    none, with trials octet-tuning.db. threads: most cores to measure with. phase: called with a short name when a stage begins. Raises TargetError for a
-    target without kernels, OctetError for a database that cannot be opened."""
+    none, with trials the user's (tuning/place.py). threads: most cores to measure with. phase: called with a short name when a stage begins. policy: "fastest"
+    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing. Raises TargetError for a target
+    without kernels, OctetError for a database that cannot be opened."""
     if trials < 0:
         raise OctetError(f"trials is {trials}; it must be 0 or more")
+    return compile_with_hub(quantized, targets, trials, db, threads, phase, policy)[1]
+
+
+def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str) -> tuple[Quantized, Package]:
+    """The same, and the hub that the package was built from: `quantized`, or what the policy made of it."""
+    check_policy(policy)
     specs = resolve_targets(targets)
     with records_for(trials, db, threads, phase) as records:
-        return _compile(quantized, specs, records, phase)
+        model = quantized.model
 
+        def build(module, spec, tune=True):
+            tuned = records(module, spec, tune)
+            phase(f"build {spec.name}")
+            return build_variant(module, spec, model.inputs, model.outputs, model.name, tuned)
 
-def _compile(quantized, specs, records, phase):
-    phase("realize")
-    realized = realize(quantized.module)
-    module = FuseFloat()(realized.module)
-    variants = []
-    for spec in specs:
-        tuned = records(module, spec)
-        phase(f"build {spec.name}")
-        variants.append(build_variant(module, spec, quantized.model.inputs, quantized.model.outputs, quantized.model.name, tuned))
+        made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase)
     phase("self-test")
-    return with_selftest(Package(tuple(variants), _described(quantized, realized.layers)))
+    return made.quantized, with_selftest(Package(made.variants, _described(made)))
 
 
 def resolve_targets(targets) -> tuple:
@@ -90,16 +92,16 @@ def with_selftest(package: Package) -> Package:
     return Package(package.variants, package.info, vectors)
 
 
-def _described(quantized: Quantized, layers) -> dict:
+def _described(made: Outcome) -> dict:
     """What a package's manifest says about its origin."""
-    model = quantized.model
+    quantized, model = made.quantized, made.quantized.model
     recipe = asdict(quantized.recipe)
     recipe["float_operators"] = sorted(recipe["float_operators"])
     return {
         "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch},
         "recipe": recipe,
-        "operators": _operators(quantized.decisions, layers),
-    }
+        "operators": _operators(quantized.decisions, made.realized.layers),
+    } | ({"policy": made.report} if made.report is not None else {})
 
 
 def _operators(decisions, layers) -> dict:

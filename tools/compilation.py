@@ -101,8 +101,6 @@ def compile_to_package(request: Request) -> dict:
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     if "calibrate" in phase.seconds and workflow is None:
         report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
-    if request.report is not None:
-        write_report(request.report, workflow, report)
     return report
 
 

@@ -17,7 +17,7 @@ compile-model --db FILE_OR_URL then builds with the records. Workers of a fleet:
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples, for an .onnx; a few are enough to tune.")
 @click.option("--budget", metavar="TIME", help="E.g. 5m, 90s, 1h [default: 5m, or none with --trials].")
 @click.option("--trials", type=click.IntRange(min=1), help="Most schedules to measure per kernel.")
-@click.option("--db", metavar="FILE_OR_URL", help="Where records go: an SQLite file or a postgresql:// URL [default: octet-tuning.db].")
+@click.option("--db", metavar="FILE_OR_URL", help="Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in $XDG_STATE_HOME].")
 @click.option("--target", metavar="NAME", help="native (default), or a name of `octet targets`.")
 @click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension of an .onnx [default: 1].")
 @click.option("--threads", type=click.IntRange(min=1), help="Most cores a kernel is measured with; it is measured with one, too [default: all].")
@@ -27,14 +27,13 @@ compile-model --db FILE_OR_URL then builds with the records. Workers of a fleet:
 def tune(json_path, db, **options):
     """Tune a network's kernels: find schedules that beat the defaults on this machine or on a fleet."""
     from ..tuning.database import Database
-    from ..tuning.tune import DEFAULT_DATABASE
+    from ..tuning.place import place_of
     from .console import check_json, out, write_json
     from .tuning import run_session
     from .tuning_display import figures, live, print_session
 
     check_json(json_path)
-    where = db if db is not None else DEFAULT_DATABASE
-    database = Database(where)
+    database = Database(place_of(db))
     try:
         with live() as progress:
             session = run_session(database=database, progress=progress, **options)

@@ -13,8 +13,6 @@ from .runner import Runner
 from .session import Budget, Session
 from .tasks import Task
 
-DEFAULT_DATABASE = "octet-tuning.db"
-
 
 def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget, threads: int | None = None, tracker: str | None = None,
          key: str | None = None, progress=lambda session: None) -> Session:

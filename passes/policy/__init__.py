@@ -1,0 +1,1 @@
+"""Which regions of a quantised network stay in float because int8 would be slower there."""

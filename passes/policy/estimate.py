@@ -1,0 +1,51 @@
+"""The time of every operator of a graph by the cost model of a target: from shapes alone."""
+
+from math import prod
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from .. import ops
+from ..realize.graph import Graph
+
+_LAYERS = ("octet.conv2d", "octet.dense", "octet.matmul", "relax.matmul", "relax.nn.conv2d")
+_FREE = ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten", "relax.permute_dims")  # mostly views
+
+
+def estimate(mod: tvm.IRModule, dot: str, cost) -> dict[str, float]:
+    """{variable's name: seconds on one core} for `main` of a realised, float-fused module. cost: as targets/x86/cost.seconds."""
+    found = {}
+    for var, value in Graph(mod["main"]).bindings:
+        if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE):
+            found[var.name] = _seconds(value, dot, cost)
+    return found
+
+
+def _seconds(call, dot, cost):
+    tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
+    int8 = any(str(arg.ty.dtype) == "int8" for arg in tensors)
+    moved = sum(map(_bytes, tensors)) + (_bytes(call) if isinstance(call.ty, relax.TensorType) else 0)
+    macs, depthwise = _macs(call), False
+    if ops.is_op(call, "octet.conv2d"):
+        depthwise = ops.attrs_of(call)["groups"] == _shape(call.args[0])[1] > 1
+    return cost(dot, "int8" if int8 else "float32", macs, moved, depthwise)
+
+
+def _macs(call):
+    if not ops.is_op(call, *_LAYERS):
+        return 0
+    results = prod(_shape(call))
+    if ops.is_op(call, "octet.conv2d", "octet.dense", "relax.nn.conv2d"):
+        return results * prod(_shape(call.args[1])[1:])
+    return results * _shape(call.args[0])[-1]
+
+
+def _shape(expr):
+    return [int(extent) for extent in expr.ty.shape.values]
+
+
+def _bytes(expr):
+    if expr.ty.shape is None:
+        return 0
+    return prod(_shape(expr)) * np.dtype(str(expr.ty.dtype)).itemsize

@@ -1,0 +1,92 @@
+"""The regions of a hub: operators between quantised tensors, and the tensors that join them.
+
+A region is what becomes one integer operator, with whatever float operators hang on it: a connected part of the hub once every R.quantize / R.dequantize
+pair is cut. A region computes in int8 or in float; where two neighbours differ their tensor is converted."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import tvm
+from tvm import relax
+
+from .. import ops
+from ..realize.graph import Graph, variables
+
+OUTSIDE = -1  # the region of the network's inputs and results
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A quantised tensor. value: what is quantised; code: the variable of its R.quantize; real: of its R.dequantize (there may be several). producer, readers:
+    numbers of regions, OUTSIDE for an input or a result of the network. shape: logical."""
+
+    value: relax.Expr
+    code: relax.Var
+    real: tuple[relax.Var, ...]
+    producer: int
+    readers: frozenset[int]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """graph: of the hub. members: the variables of every region, in program order. tensors: that join them."""
+
+    graph: Graph
+    members: tuple[tuple[relax.Var, ...], ...]
+    tensors: tuple[Tensor, ...]
+
+    @cached_property
+    def of_name(self) -> dict[str, int]:
+        """Region by the name of a member, or of the R.quantize behind one (a kernel may take that over)."""
+        found = {var.name: number for number, members in enumerate(self.members) for var in members}
+        return found | {t.code.name: t.producer for t in self.tensors if t.producer != OUTSIDE}
+
+
+def regions_of(mod: tvm.IRModule) -> Regions:
+    """Of a hub (see passes/calibrate/qdq.py)."""
+    graph = Graph(mod["main"])
+    parent = {}
+
+    def root(var):
+        while parent[var] is not var:
+            parent[var] = parent[parent[var]]
+            var = parent[var]
+        return var
+
+    computed = [(var, value) for var, value in graph.bindings if not _is_pair(graph, value) and graph.constant(var) is None]
+    for var, value in computed:
+        parent[var] = var
+        for operand in variables(value):
+            if operand in parent:
+                parent[root(operand)] = root(var)
+    numbers, members = {}, []
+    for var, _ in computed:
+        key = root(var)
+        if key not in numbers:
+            numbers[key] = len(members)
+            members.append([])
+        members[numbers[key]].append(var)
+    number_of = {var: number for number, group in enumerate(members) for var in group}
+    return Regions(graph, tuple(map(tuple, members)), tuple(_tensors(graph, number_of)))
+
+
+def _tensors(graph, number_of):
+    for var, value in graph.bindings:
+        if not ops.is_op(value, "relax.quantize") or graph.constant(value.args[0]) is not None:
+            continue
+        real = tuple(user for user in graph.users(var) if user is not None)
+        users = [user for dequantized in real for user in graph.users(dequantized)]
+        readers = frozenset(OUTSIDE if user is None else number_of.get(user, OUTSIDE) for user in users)
+        shape = tuple(int(extent) for extent in value.args[0].ty.shape.values)
+        yield Tensor(value.args[0], var, real, number_of.get(value.args[0], OUTSIDE), readers, shape)
+
+
+def _is_pair(graph, value):
+    return ops.is_op(value, "relax.quantize", "relax.dequantize")
+
+
+def plain(name: str) -> str:
+    """A variable's name as every stage spells it: builders replace what is no letter, digit or underscore."""
+    return re.sub(r"\W", "_", name)

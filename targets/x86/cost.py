@@ -1,0 +1,42 @@
+"""Rough times of operators from what the vector and matrix units of a target can do: constants of the instruction sets, nothing measured.
+
+For decisions where no machine of the target is at hand. They are upper bounds of throughput with a common efficiency: good enough to tell a factor, not a tenth."""
+
+from dataclasses import dataclass
+
+_GHZ = 2.5
+_EFFICIENCY = 0.6
+KERNEL_SECONDS = 1.5e-6  # of a kernel that does nothing: the call and its edges
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one core, per cycle. dense, depthwise: multiply-adds in int8 and in float32. moved: bytes between a kernel and the L2 cache."""
+
+    dense_int8: float
+    dense_float: float
+    depthwise_int8: float
+    depthwise_float: float
+    moved: float = 24.0
+
+
+# VPDPBUSD: 64 products twice a cycle; VPMADDWD: 32, and an addition of their sums; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. Halves where
+# registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
+RATES = {
+    "amx": Rates(1024, 32, 20, 16),
+    "vnni": Rates(128, 32, 20, 16),
+    "vnni256": Rates(64, 16, 10, 8),
+    "madd": Rates(32, 32, 9, 16),
+    "madd256": Rates(16, 16, 5, 8),
+}
+
+
+def seconds(dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False) -> float:
+    """One kernel on one core. dot: of the TargetSpec. dtype: "int8" or "float32". macs: multiply-adds. moved: bytes read and written."""
+    rates = RATES[dot]
+    if depthwise:
+        rate = rates.depthwise_int8 if dtype == "int8" else rates.depthwise_float
+    else:
+        rate = rates.dense_int8 if dtype == "int8" else rates.dense_float
+    cycles = max(macs / rate, moved / rates.moved) / _EFFICIENCY
+    return KERNEL_SECONDS + cycles / _GHZ * 1e-9
