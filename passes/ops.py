@@ -16,6 +16,7 @@ octet.matmul           (a, b) int8, both computed at run time, symmetric. attrs:
 octet.add              (a, b) int8 -> int8, NumPy broadcasting
 octet.mul              (a, b) int8 -> int8, NumPy broadcasting
 octet.avg_pool2d       (x int8) -> int8
+octet.resize2d         (x int8 NCHW, rows int32[OH, 3], columns int32[OW, 3]) -> int8. Linear interpolation with whole weights
 octet.table            (x int8, table int8[256] or int8[C, 256]) -> int8: y = table[.., q + 128]
 octet.requantize       (x int8) -> int8
 =====================  ==========================================================================================
@@ -36,6 +37,9 @@ matmul: y = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), out_dtype as
 avg_pool2d: y = clip(rne(f32(sum(x - data_zero_point)) * (multiplier / count in f32)) + out_zero_point, clip_min, clip_max)
     multiplier = s_x / s_y; count = the window's size, or its valid part when count_include_pad is 0
     attrs: pool_size [2], strides [2], padding [4], count_include_pad, ceil-mode already resolved into padding
+resize2d: y[i, j] = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), multiplier = s_x / (s_y * row_units * column_units)
+    acc = sum over both rows r, both columns c of weight_r * weight_c * (x[r, c] - data_zero_point); (low, high, w) of `rows`: rows low and high
+    of x with weights row_units - w and w, of `columns` likewise. attrs: row_units, column_units, both zero points, multiplier, clip_min, clip_max
 requantize: y = clip(rne(f32(x - data_zero_point) * multiplier) + out_zero_point, clip_min, clip_max)
 
 table: a table per channel, int8[C, 256], follows axis 1 of a rank-2 or rank-4 tensor.
@@ -107,6 +111,10 @@ def _infer_avg_pool2d(call, _):
     return relax.TensorType([n, c, _windows(h, top, bottom, kh, sh), _windows(w, left, right, kw, sw)], "int8")
 
 
+def _infer_resize2d(call, _):
+    return relax.TensorType(_static(call.args[0])[:2] + [_static(arg)[0] for arg in call.args[1:]], "int8")
+
+
 def _infer_interleave(call, _):
     n, c, h, w = _static(call.args[0])
     sh, sw = attrs_of(call)["strides"]
@@ -132,6 +140,7 @@ _INFER = {name: _infer_same for name in _SAME} | {
     "octet.add": _infer_broadcast,
     "octet.mul": _infer_broadcast,
     "octet.avg_pool2d": _infer_avg_pool2d,
+    "octet.resize2d": _infer_resize2d,
     "octet.interleave": _infer_interleave,
 }
 

@@ -6,6 +6,7 @@ from tvm import relax
 from ...targets.x86.layout import Layout, packed
 from ...targets.x86.movement import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
 from ...targets.x86.resize import ResizeProblem, resize_linear
+from ...targets.x86.resize_integer import IntegerResizeProblem, resize_integer
 from .. import ops
 from ..realize.reference_resize import linear_taps, nearest_indices
 
@@ -155,6 +156,13 @@ def resize(call, ctx):
     return ctx.emit(resize_linear(ResizeProblem(source, target)), [ctx.packed(call.args[0]), *tables], target, call.op.name)
 
 
+def resize_whole(call, ctx):
+    """octet.resize2d."""
+    source, target = _layouts(call)
+    problem = IntegerResizeProblem(source, target, **ops.attrs_of(call))
+    return ctx.emit(resize_integer(problem), [ctx.packed(call.args[0]), *(ctx.constant(arg).reshape(-1) for arg in call.args[1:])], target, call.op.name)
+
+
 def concatenate(call, ctx):
     operands = call.args[0]
     fields = list(operands.fields) if isinstance(operands, relax.Tuple) else None
@@ -175,4 +183,5 @@ RULES = {
     "octet.interleave": interleave,
     "relax.flip": flip,
     "relax.image.resize2d": resize,
+    "octet.resize2d": resize_whole,
 }

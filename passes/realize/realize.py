@@ -15,7 +15,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from . import conv, elementwise, matmul, movement, pooling, table
+from . import conv, elementwise, matmul, movement, pooling, resize, table
 from .chain import match_chain, peel_clips
 from .graph import rebuild
 from .linear import Refused
@@ -189,6 +189,7 @@ class _Realizer(Rewriter):
             lambda: matmul.realize_matmul(self, core, low, high, out),
             lambda: elementwise.realize_add_mul(self, core, low, high, out),
             lambda: pooling.realize_avg_pool(self, core, low, high, out),
+            lambda: resize.realize_resize(self, core, low, high, out),
             lambda: movement.realize_movement(self, expr, out),
         ):
             value = realized()

@@ -9,6 +9,7 @@ import numpy as np
 from .graph import dequantize
 from .reference_conv import convolve, window_counts, windows
 from .reference_float import clamp, conv2d_f32, dense_f32
+from .reference_resize import interpolate
 from .requantize import QMAX, QMIN
 
 F32 = np.float32
@@ -100,6 +101,12 @@ def _requantize(args, attrs):
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
+def _resize2d(args, attrs):
+    codes, rows, columns = args
+    total = interpolate(codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"])
+    return store(total.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+
+
 def _quantize(args, attrs):
     data, scale, zero_point = (_along(arg, args[0].ndim, attrs["axis"], position) for position, arg in enumerate(args))
     low, high = (QMIN, QMAX) if attrs["out_dtype"] == "int8" else (np.iinfo(attrs["out_dtype"]).min, np.iinfo(attrs["out_dtype"]).max)
@@ -122,6 +129,7 @@ INTEGER = {
     "octet.add": _add,
     "octet.mul": _mul,
     "octet.avg_pool2d": _avg_pool2d,
+    "octet.resize2d": _resize2d,
     "octet.table": _table,
     "octet.requantize": _requantize,
     "relax.quantize": _quantize,

@@ -4,6 +4,9 @@ Source coordinates are computed in float32 as TVM's topi does. Linear: top = a +
 along the height; every operation rounded on its own.
 """
 
+from fractions import Fraction
+from math import floor, lcm
+
 import numpy as np
 
 F32 = np.float32
@@ -46,6 +49,39 @@ def linear_taps(size, result, mode):
     base = np.floor(x)
     low, high = (np.clip(base.astype(np.int64) + step, 0, size - 1) for step in (0, 1))
     return low, high, x - base
+
+
+LARGEST_UNIT = 128  # so that the int32 sums stay below 2**24, where float32 holds them exactly
+
+
+def whole_taps(size, result, mode):
+    """(int32 [result, 3] of (lower index, upper index, weight of the upper one), the sum of both weights) with exact rational positions: linear
+    interpolation in whole numbers. None where the weights have no common unit up to LARGEST_UNIT."""
+    ratio, half = Fraction(size, result), Fraction(1, 2)
+    position = {
+        "half_pixel": lambda i: (i + half) * ratio - half,
+        "pytorch_half_pixel": lambda i: (i + half) * ratio - half if result > 1 else Fraction(0),
+        "align_corners": lambda i: i * Fraction(size - 1, max(result - 1, 1)),
+        "asymmetric": lambda i: i * ratio,
+        "tf_half_pixel_for_nn": lambda i: (i + half) * ratio,
+    }.get(mode)
+    if position is None:
+        return None
+    places = [position(i) for i in range(result)]
+    unit = lcm(*(place.denominator for place in places))
+    if unit > LARGEST_UNIT:
+        return None
+    taps = [(floor(place), floor(place) + 1, int((place - floor(place)) * unit)) for place in places]
+    return np.array([(min(max(low, 0), size - 1), min(max(high, 0), size - 1), weight) for low, high, weight in taps], np.int32), unit
+
+
+def interpolate(codes, rows, columns, row_units, column_units):
+    """int64 [N, C, OH, OW]: the weighted sums of octet.resize2d, `codes` without their zero point."""
+    wide = codes.astype(np.int64)
+    (top, bottom, down), (left, right, across) = rows.T.astype(np.int64), columns.T.astype(np.int64)
+    down, across = down[:, None], across[None, :]
+    upper, lower = (row[..., left] * (column_units - across) + row[..., right] * across for row in (wide[:, :, top], wide[:, :, bottom]))
+    return upper * (row_units - down) + lower * down
 
 
 def resize2d(args, attrs):

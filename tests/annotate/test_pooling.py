@@ -21,3 +21,15 @@ def test_average_pooling_may_start_at_an_input(network, observed):
 def test_mean_over_other_axes_is_refused(network, decisions):
     module = network(lambda net, x: net.dense(net(relax.op.mean(net.dense(x, 6, "a"), [1]), "mean"), 4, "b"), (1, 5, 6))
     assert decisions(module)["mean"].reason.startswith("only a float32 mean over height and width")
+
+
+def test_linear_interpolation(network, observed, decisions):
+    def body(size):
+        def emit(net, x):
+            y = net(relax.op.image.resize2d(net.conv(x, 4), size, method="linear", layout="NCHW", coordinate_transformation_mode="half_pixel"), "resized")
+            return net.conv(net.relu(y), 3, name="last")
+
+        return network(emit, (1, 3, 8, 8))
+
+    assert observed(body((16, 24)))["relu"]["spec"] == "own"
+    assert "multiples of one unit" in decisions(body((397, 8)))["resized"].reason

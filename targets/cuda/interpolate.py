@@ -1,0 +1,29 @@
+"""octet.resize2d of a packed tensor."""
+
+from dataclasses import dataclass
+
+from .kernel import Kernel, blocks, literal
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """As in device/interpolate.cuh."""
+
+    images: int
+    height: int
+    width: int
+    stride: int
+    out_height: int
+    out_width: int
+    row_units: int
+    column_units: int
+    zero_point: int
+    out_zero_point: int
+    low: int
+    high: int
+    multiplier: float
+
+
+def interpolate(problem: Interpolation) -> Kernel:
+    threads = problem.images * problem.out_height * problem.out_width * problem.stride // 4
+    return Kernel("resize2d", "interpolate.cuh", f"interpolate<{literal(problem)}>", 4, blocks(threads, 128), 128)

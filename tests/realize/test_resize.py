@@ -1,0 +1,45 @@
+"""Linear interpolation in whole numbers."""
+
+import numpy as np
+import pytest
+from octet.passes.realize import reference
+from octet.passes.realize.realize import Realize, realize
+from octet.passes.realize.reference_resize import coordinates, whole_taps
+from tvm.relax import op as R
+
+MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size, result", [(4, 8), (5, 15), (9, 4), (6, 1), (1, 7)])
+def test_taps_are_the_float_positions(mode, size, result):
+    taps, unit = whole_taps(size, result, mode)
+    low, high, weight = taps.T
+    where = np.clip(coordinates(size, result, mode), 0, size - 1)
+    assert np.all((0 <= weight) & (weight < unit)) and taps.min() >= 0 and max(low.max(), high.max()) < size
+    np.testing.assert_allclose((low * (unit - weight) + high * weight) / unit, where, atol=1e-5)
+
+
+def test_a_common_unit_may_not_exist():
+    assert whole_taps(100, 297, "half_pixel") is None and whole_taps(4, 8, "cubic") is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_linear(build, operators, assert_close_codes, mode):
+    def body(net, x):
+        y = net(R.image.resize2d(net.qdq(x, 0.03, 4), (8, 15), method="linear", layout="NCHW", coordinate_transformation_mode=mode))
+        return net.quantize(net(R.nn.relu(y)), 0.0231, -120)  # no ratio of scales that makes ties common
+
+    module = build(body, x=[1, 3, 4, 5])
+    result = Realize()(module)
+    assert operators(result) == ["octet.resize2d"]
+    feed = {"x": np.random.default_rng(0).normal(size=[1, 3, 4, 5]).astype("float32")}
+    assert_close_codes(reference.run(module, feed)[0], reference.run(result, feed)[0])
+
+
+def test_other_ratios_are_a_reason(build):
+    def body(net, x):
+        return net.quantize(net(R.image.resize2d(net.qdq(x, 0.03, 4), (99, 4), method="linear", layout="NCHW")), 0.02, 0)
+
+    (layer,) = realize(build(body, x=[1, 3, 32, 4])).layers
+    assert layer.dtype == "float32" and "multiples of one unit" in layer.reason
