@@ -96,6 +96,9 @@ def compile_to_package(request: Request) -> dict:
             report["referee"] = compare(quantized, package)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
+        if request.report is not None:
+            phase("report")
+            write_report(request.report, workflow, report)
     if request.trials > 0:
         report["database"] = place_of(request.db)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
