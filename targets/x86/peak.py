@@ -124,20 +124,20 @@ def _reads(tasks, size, passes):
     return emit_kernel("peak_read", body), passes * size
 
 
-def measure(spec, threads: int) -> Peak:
-    """Runs every loop on `threads` cores, `_RUNS` times. spec: the TargetSpec whose dot product is meant; it must run here. Takes about four seconds."""
+def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
+    """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run here. With 40 runs about four seconds."""
     assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"  # asking also gets the permission to use tiles
     with building_for(spec.dot):
-        return _measure(spec, threads)
+        return _measure(spec, threads, runs)
 
 
-def _measure(spec, threads):
+def _measure(spec, threads, runs):
     int8 = _tiles if spec.dot == "amx" else _dots
     return Peak(
         threads,
-        _rate(spec, threads, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 40_000 if spec.dot == "amx" else 400_000),
-        _rate(spec, threads, _fmas, _seed(16, "float32"), 400_000),
-        *(_rate(spec, threads, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
+        _rate(spec, threads, runs, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 40_000 if spec.dot == "amx" else 400_000),
+        _rate(spec, threads, runs, _fmas, _seed(16, "float32"), 400_000),
+        *(_rate(spec, threads, runs, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
           for size, passes in ((_L2, 400), (_L3, 12), (_MEMORY // threads, 1))),
     )
 
@@ -158,7 +158,7 @@ def _copied(array):
     return copy
 
 
-def _rate(spec, threads, loop, seed, steps):
+def _rate(spec, threads, runs, loop, seed, steps):
     """1e9 units per second, the best of many short runs: a neighbour must not lower the limit; a unit is what `loop` counts."""
     import tvm
 
@@ -172,7 +172,7 @@ def _rate(spec, threads, loop, seed, steps):
     arguments = [tvm.runtime.from_dlpack(array) for array in (seed, *config, out)]
     use_threads(threads)
     seconds = []
-    for _ in range(_RUNS):
+    for _ in range(runs):
         start = time.perf_counter()
         kernel(*arguments)
         seconds.append(time.perf_counter() - start)
