@@ -1,0 +1,28 @@
+"""compile-model --referee."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from octet.targets.errors import OctetError
+from octet.tools import api
+from octet.tools.referee import compare
+
+
+def test_the_package_equals_the_referee(small, octet, tmp_path):
+    printed = octet("compile", small / "small.onnx", "--calib", small / "calib.npz", "-o", tmp_path / "s.octet", "--referee", "--json", tmp_path / "s.json")
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert report["referee"]["equal"] and report["referee"]["bytes"] == 5 * 4 and "all 20 bytes of 1 outputs equal" in printed
+    assert report["multiply_adds"] == {"int8": 64 * (8 * 27 + 8 * 9 + 12 * 72) + 60, "float": 0} and "100.00% in int8" in printed
+
+
+def test_other_bytes_are_a_bug(small):
+    quantized = api.quantize(api.load_onnx(small / "small.onnx"), small / "calib.npz", threads=1)
+    package = api.compile(quantized)
+    wrong = {name: array + np.float32(1e-3) if name.startswith("output/") else array for name, array in package.selftest.items()}
+    with pytest.raises(AssertionError, match="output y: [0-9]+ of 20 bytes differ from the referee"):
+        compare(quantized, replace(package, selftest=wrong))
+    with pytest.raises(OctetError, match="--target native"):
+        compare(quantized, replace(package, selftest={}))
