@@ -10,6 +10,7 @@ from .. import ops
 from ..realize.graph import Graph
 
 _LAYERS = ("octet.conv2d", "octet.dense", "octet.matmul", "relax.matmul", "relax.nn.conv2d")
+_BLOCK = 16  # channels of a vector
 _FREE = ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten", "relax.permute_dims")  # mostly views
 
 
@@ -28,7 +29,10 @@ def _seconds(call, dot, cost):
     moved = sum(map(_bytes, tensors)) + (_bytes(call) if isinstance(call.ty, relax.TensorType) else 0)
     macs, depthwise = _macs(call), False
     if ops.is_op(call, "octet.conv2d"):
-        depthwise = ops.attrs_of(call)["groups"] == _shape(call.args[0])[1] > 1
+        attrs = ops.attrs_of(call)
+        depthwise = attrs["groups"] == _shape(call.args[0])[1] > 1
+        if depthwise and int8 and attrs["out_dtype"] != "int8":  # as a grouped convolution: every channel costs a block of them
+            macs, depthwise = macs * _BLOCK, False
     return cost(dot, "int8" if int8 else "float32", macs, moved, depthwise)
 
 

@@ -1,0 +1,80 @@
+"""compile-model --policy: slower in int8 stays in float, and the summary says so by layer."""
+
+from functools import partial
+
+import pytest
+
+from octet.targets import detect
+from octet.targets.errors import OctetError
+from octet.targets.registry import find
+from octet.tools import api, policy, region_times
+from octet.tools.console import out
+from octet.tools.summary import print_policy
+
+from ..policy.conftest import alternating, quantize  # noqa: F401 - a fixture
+
+
+@pytest.fixture(scope="module")
+def lone(quantize):  # noqa: F811
+    return quantize(partial(alternating, groups=32))
+
+
+def build(quantized, counts):
+    def made(module, spec, tune=True):
+        counts.append(tune)
+        return policy_build(module, spec, quantized.model.inputs, quantized.model.outputs, "net")
+
+    from octet.passes.lower.build import build_variant as policy_build
+
+    return made
+
+
+@pytest.mark.parametrize("target", ["amx", "x86-64-v3"])
+def test_int8_leaves_nothing_in_float(lone, target):
+    made = policy.build_by_policy(lone, (find(target),), "int8", False, build(lone, []), 1, lambda name: None)
+    assert made.report is None and sum(layer.dtype == "int8" for layer in made.realized.layers) == 2
+
+
+def test_measured_times_decide(lone, monkeypatch):
+    """Float's kernels are taken for ten times as fast as they are measured: the layers go, with the two times of each."""
+    measured, counts = region_times.measured_times, []
+    faster = lambda *args: (t := measured(*args)) and type(t)(t.int8, tuple(s / 10 for s in t.float), t.quantize, t.dequantize)  # noqa: E731
+    monkeypatch.setattr(policy, "measured_times", faster)
+    monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 2.0, "chosen_ms": 1.0})
+    made = policy.build_by_policy(lone, (detect.native(),), "fastest", True, build(lone, counts), 1, lambda name: None)
+    assert counts == [True, False, True], "in int8; all in float, for the times only; as chosen"
+    assert {layer["name"] for layer in made.report["layers"]} == {"conv0", "conv1"} and made.report["how"] == "measured"
+    assert all(layer["int8_us"] > layer["float_us"] > 0 for layer in made.report["layers"])
+    assert not any(layer.dtype == "int8" for layer in made.realized.layers)
+    reasons = {entry["name"]: entry["reason"] for entry in api._operators(made.quantized.decisions, made.realized.layers)["reasons"]}
+    assert "faster in float" in reasons["conv0"] and "measured" in reasons["conv0"]
+
+
+def test_a_network_that_is_not_faster_stays(lone, monkeypatch):
+    measured = region_times.measured_times
+    monkeypatch.setattr(policy, "measured_times", lambda *args: (t := measured(*args)) and type(t)(t.int8, (0.0,) * len(t.float), t.quantize, t.dequantize))
+    monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 1.0, "chosen_ms": 1.0})
+    made = policy.build_by_policy(lone, (detect.native(),), "fastest", True, build(lone, []), 1, lambda name: None)
+    assert made.quantized is lone and made.report["layers"] == [] and len(made.report["rejected"]) == 2
+
+
+def test_the_cost_model_speaks_up_only_when_it_is_clear(quantize, capsys):  # noqa: F811
+    spec = find("x86-64-v3")
+    small = quantize(partial(alternating, groups=32))
+    assert policy.build_by_policy(small, (spec,), "fastest", False, build(small, []), 1, lambda name: None).report["layers"] == []
+    large = quantize(partial(alternating, groups=32, layers=8))
+    monkey = policy._CLEAR_SECONDS
+    policy._CLEAR_SECONDS = 1e-6
+    try:
+        made = policy.build_by_policy(large, (spec,), "fastest", False, build(large, []), 1, lambda name: None)
+    finally:
+        policy._CLEAR_SECONDS = monkey
+    assert len(made.report["layers"]) == 8 and made.report["how"] == "cost model"
+    print_policy(out(), made.report)
+    shown = capsys.readouterr().out
+    assert "faster in float (cost model, x86-64-v3)" in shown and "conv7" in shown and "conversions" in shown
+
+
+def test_an_unknown_policy():
+    with pytest.raises(OctetError, match="policy 'slowest' is unknown"):
+        api.compile(None, policy="slowest")
