@@ -3,9 +3,9 @@
 from ..passes.frontend.model import Model
 from ..passes.lower.build import build_variant
 from ..passes.realize.fuse_float import FuseFloat
+from ..passes.sensitivity.libraries import Libraries
 from ..targets import detect
 from ..targets.runtime import Session
-from ..targets.variant import TensorSpec
 
 
 def float_session(model: Model, threads: int | None = None) -> Session:
@@ -16,14 +16,4 @@ def float_session(model: Model, threads: int | None = None) -> Session:
 
 def executor(module, threads: int | None = None):
     """module (float Relax, `main` with static shapes) -> run({input: array}) -> list of its results; a run overwrites the results of the last."""
-    main = module["main"]
-    inputs = tuple(_spec(param.name, param.ty) for param in main.params)
-    results = main.ret_ty.fields if hasattr(main.ret_ty, "fields") else [main.ret_ty]
-    outputs = tuple(_spec(f"result{i}", ty) for i, ty in enumerate(results))
-    variant = build_variant(FuseFloat()(module), detect.native(), inputs, outputs, "calibration")
-    session = Session.from_variant(variant, threads=threads, reuse_outputs=True)
-    return lambda feed: list(session.run(feed).values())
-
-
-def _spec(name, ty):
-    return TensorSpec(name, tuple(int(extent) for extent in ty.shape.values), str(ty.dtype))
+    return Libraries().executor(module, threads)

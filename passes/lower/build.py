@@ -48,14 +48,14 @@ def schedule(mod: tvm.IRModule) -> tvm.IRModule:
     return out
 
 
-def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs, tiles: bool = False) -> tvm.IRModule:
-    """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and `octet_step` for profiling.
+def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs, tiles: bool = False, stepwise: bool = True) -> tvm.IRModule:
+    """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and, if `stepwise`, `octet_step` for profiling.
     tiles: whether kernels use the tile unit, which `octet_run` releases at its end."""
     functions = {}
     for called in sorted({call.function for call in program.calls}):
         functions[called] = tvm.ir.GlobalVar(called)
     body = {var: _private(mod[called]) for called, var in functions.items()}
-    for entry, indexed in (("octet_run", False), ("octet_step", True)):
+    for entry, indexed in (("octet_run", False), ("octet_step", True))[: 1 + stepwise]:
         body[tvm.ir.GlobalVar(entry)] = _entry(entry, indexed, program, functions, inputs, outputs, tiles)
     return tvm.IRModule(body)
 
@@ -100,6 +100,8 @@ def _entry(name, indexed, program, functions, inputs, outputs, tiles):
 
 
 def _pointer(place, buffers):
+    if place.kind == "packed":
+        return tirx.address_of(buffers["output"][0][place.offset])
     found = buffers[place.kind]
     if place.kind in ("input", "output"):
         return found[place.offset].data

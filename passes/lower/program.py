@@ -1,7 +1,7 @@
 """The lowered module as a straight program: kernel calls on numbered storage, without Relax."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tvm
@@ -14,9 +14,12 @@ from . import memory
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 
 
+_ALIGNED = memory.ALIGNMENT // 4
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number)."""
+    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number), "packed" (element of the only output)."""
 
     kind: str
     offset: int
@@ -54,6 +57,17 @@ class Weights:
 
     def blob(self):
         return np.concatenate(self.parts) if self.parts else np.zeros(memory.ALIGNMENT, np.uint8)
+
+
+def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[int], int]:
+    """(the program with all outputs, float32 of so many elements each, in one; where each begins; elements in all). The code that checks an argument of
+    the entry is larger than a small kernel, and calibration has a result per tensor."""
+    starts, size = [], 0
+    for count in elements:
+        starts.append(size)
+        size += -(-count // _ALIGNED) * _ALIGNED
+    calls = [replace(c, operands=tuple(Place("packed", starts[p.offset]) if p.kind == "output" else p for p in c.operands)) for c in program.calls]
+    return replace(program, calls=tuple(calls)), starts, size
 
 
 def linearize(mod: tvm.IRModule, share: bool = True) -> Program:

@@ -1,6 +1,7 @@
 """Float networks built for this machine, with one piece of machine code for all that differ only in constants."""
 
 from functools import partial
+from math import prod
 
 from tvm import relax
 from tvm_ffi import structural_hash
@@ -11,7 +12,8 @@ from octet.targets.variant import TensorSpec, Variant
 
 from ..lower.build import compile_library, emit_library, schedule
 from ..lower.lowering import lower
-from ..lower.program import ALIASES, Program, linearize
+from ..lower.merge_axes import MergeAxes
+from ..lower.program import ALIASES, Program, linearize, pack_outputs
 from ..lower.rules import RULES
 from ..realize.fuse_float import FuseFloat
 
@@ -25,11 +27,7 @@ class Libraries:
     def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes]:
         """(the module itself, its program, its machine code) of a module after FuseFloat."""
         legal, program = self._lowered(fused)
-        emitted = emit_library(legal, program, inputs, outputs)
-        key = structural_hash(emitted)
-        if key not in self._of:
-            self._of[key] = compile_library(emitted, self._spec)
-        return fused, program, self._of[key]
+        return fused, program, self._compiled(legal, program, inputs, outputs)
 
     def program(self, fused) -> Program:
         """Without machine code: where constants lie, and their bytes."""
@@ -45,12 +43,30 @@ class Libraries:
         results = main.ret_ty.fields if hasattr(main.ret_ty, "fields") else [main.ret_ty]
         inputs = tuple(_spec(p.name, p.ty) for p in main.params)
         outputs = tuple(_spec(f"result{i}", ty) for i, ty in enumerate(results))
-        _, program, library = self.build(FuseFloat()(module), inputs, outputs)
-        session = self.session(library, program, inputs, outputs, threads, reuse_outputs=True)
-        return lambda feed: list(session.run(feed).values())
+        legal, program = self._lowered(MergeAxes()(FuseFloat()(module)))
+        if any(spec.dtype != "float32" for spec in outputs):
+            session = self.session(self._compiled(legal, program, inputs, outputs), program, inputs, outputs, threads, reuse_outputs=True)
+            return lambda feed: list(session.run(feed).values())
+        sizes = [prod(spec.shape) for spec in outputs]
+        program, starts, size = pack_outputs(program, sizes)
+        packed = (TensorSpec("results", (size,), "float32"),)
+        session = self.session(self._compiled(legal, program, inputs, packed), program, inputs, packed, threads, reuse_outputs=True)
+
+        def run(feed):
+            whole = session.run(feed)["results"]
+            return [whole[start : start + n].reshape(spec.shape) for start, n, spec in zip(starts, sizes, outputs)]
+
+        return run
 
     def executor_factory(self, threads=None):
         return partial(self.executor, threads=threads)
+
+    def _compiled(self, legal, program, inputs, outputs):
+        emitted = emit_library(legal, program, inputs, outputs, stepwise=False)
+        key = structural_hash(emitted)
+        if key not in self._of:
+            self._of[key] = compile_library(emitted, self._spec)
+        return self._of[key]
 
     def _lowered(self, fused):
         lowered, _ = lower(fused, self._spec, RULES)

@@ -6,6 +6,7 @@ fixed, evenly strided choice of elements is copied out (the stride shares no fac
 every channel is met): 8-bit ranges do not get better from counting more of one picture, but counting all of them costs more than the network."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import gcd, prod
 from operator import add
 
@@ -80,6 +81,7 @@ class SummaryProblem:
         return np.array([*found, 0, 0], np.int32)
 
 
+@cache
 def summary(several: bool, parallel: bool):
     """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a network: the extents are operands
     (x and y are declared with one element; kernels are called through pointers)."""
