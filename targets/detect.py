@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 from .cuda import driver
-from .cuda.compiler import find_nvcc
+from .cuda.compiler import find_compiler
 from .errors import TargetError
 from .registry import TARGETS, find
 from .spec import TargetSpec
@@ -99,5 +99,5 @@ def resolve(name: str) -> TargetSpec:
     """A name of the command line, "native" included, as a TargetSpec. Raises TargetError for a target that this machine cannot compile for."""
     spec = native() if name == "native" else find(name)
     if spec.kind == "cuda":
-        find_nvcc()
+        find_compiler(spec.extra["arch"])
     return spec

@@ -7,7 +7,7 @@ from .x86.specs import SPECS as X86
 
 TARGETS = {spec.name: spec for spec in (*X86, *CUDA)}
 # Names that users of other tools will try: they get a line of their own instead of "unknown".
-WITHOUT_KERNELS = ("x86-64-v2", "cuda-sm61")
+WITHOUT_KERNELS = ("x86-64-v2", "cuda-sm70")
 
 
 def find(name: str) -> TargetSpec:

@@ -39,7 +39,7 @@ def build(workload: CudaWorkload, schedule, case: CudaCase, spec: TargetSpec) ->
     p, e = workload.problem, workload.epilogue
     if p.batched:
         schedule = schedule if schedule is not None else tile_for(p, spec)
-        kernel, constants = tiled_kernel("mma_matmul", p, e, schedule), _tiles(p, schedule, case)
+        kernel, constants = tiled_kernel("matmul", p, e, schedule, spec), _tiles(p, schedule, case)
     else:
         made = conv_kernel(p, e, case.weight, case.bias, case.multiplier, spec, schedule)
         kernel, constants, schedule = made.kernel, made.constants, made.schedule

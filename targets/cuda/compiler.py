@@ -1,19 +1,20 @@
-"""CUDA C++ -> a fatbin with machine code for one architecture and its PTX, by nvcc. Needs the toolkit, neither a GPU nor a driver."""
+"""CUDA C++ -> a fatbin with machine code for one architecture and its PTX. Needs nvcc, or the pip package of NVRTC; neither a GPU nor a driver."""
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import TargetError
+from .nvcc import Nvcc, find_nvcc
+from .nvrtc import Nvrtc, find_nvrtc
 from .source import DEVICE
 
 # No fast-math and no contraction: the arithmetic contract rounds every product and sum on its own.
-FLAGS = ("-std=c++20", "-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false", "-Xptxas", "-v")
-_USAGE = re.compile(r"Function properties for (\w+)\s+(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers")
+FLAGS = ("-std=c++20", "-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false", "--ptxas-options=-v")
+_USAGE = re.compile(
+    r"Function properties for (\w+)\s+(?:ptxas\s+\.\s+)?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers"
+)
+_FIRST = 75  # the oldest architecture of CUDA 13
+_REMEDIES = {True: "pip install 'octet[cuda]', or the CUDA toolkit (12.4 or newer), and set NVCC if it is not on PATH", False: "pip install 'octet[pascal]', NVRTC of CUDA 12"}
 
 
 @dataclass(frozen=True)
@@ -25,45 +26,35 @@ class Usage:
     spills: int
 
 
-def find_nvcc() -> str:
-    """The path of nvcc: the environment's NVCC, PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda. Raises TargetError."""
-    named = os.environ.get("NVCC")
-    if named is not None and shutil.which(named) is None:
-        raise TargetError(f"NVCC is {named}, which is no program; name nvcc of the CUDA toolkit (12.4 or newer), or unset NVCC")
-    roots = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
-    places = [named, "nvcc", *(str(Path(root) / "bin" / "nvcc") for root in roots if root)]
-    found = next((path for place in places if place and (path := shutil.which(place))), None)
+def find_compiler(arch: int) -> Nvcc | Nvrtc:
+    """nvcc where it knows the architecture, else NVRTC. Raises TargetError, with the remedy, where neither does."""
+    nvcc = find_nvcc()
+    if nvcc is not None and arch in nvcc.architectures:
+        return nvcc
+    found = find_nvrtc(arch)
     if found is None:
-        raise TargetError("CUDA targets need nvcc, which was not found; install the CUDA toolkit (12.4 or newer; no GPU is needed), or set NVCC to its path")
+        lacks = "found neither nvcc nor NVRTC" if nvcc is None else f"{nvcc.path} makes no code for it, and there is no NVRTC that does"
+        raise TargetError(f"target cuda-sm{arch} needs a CUDA compiler: {lacks}; {_REMEDIES[arch >= _FIRST]} (no GPU is needed)")
     return found
 
 
 def compile_fatbin(text: str, arch: int) -> tuple[bytes, dict[str, Usage]]:
-    """(fatbin, what each kernel uses). Raises TargetError where nvcc is missing or does not know the architecture."""
-    return _compiled(text, arch, ("-fatbin", "-gencode", f"arch=compute_{arch},code=[sm_{arch},compute_{arch}]"))
+    """(fatbin, what each kernel uses). Raises TargetError where no compiler knows the architecture."""
+    code, log = find_compiler(arch).fatbin(text, arch, FLAGS, DEVICE)
+    return code, usage(log)
 
 
 def compile_cubin(text: str, arch: int) -> tuple[bytes, dict[str, Usage]]:
     """(machine code alone, what each kernel uses); errors as of `compile_fatbin`."""
-    return _compiled(text, arch, ("-cubin", f"-arch=sm_{arch}"))
+    code, log = find_compiler(arch).cubin(text, arch, FLAGS, DEVICE)
+    return code, usage(log)
 
 
-def _compiled(text, arch, kind):
-    nvcc = find_nvcc()
-    with tempfile.TemporaryDirectory() as folder:
-        path, out = Path(folder) / "kernels.cu", Path(folder) / "kernels.out"
-        path.write_text(text)
-        done = subprocess.run([nvcc, *FLAGS, *kind, f"-I{DEVICE}", str(path), "-o", str(out)], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise TargetError(f"{nvcc} failed for sm_{arch}: {_reason(done.stderr)}; the CUDA toolkit must be 12.4 or newer and know the architecture")
-        return out.read_bytes(), usage(done.stderr)
+def compile_ptx(text: str, arch: int) -> str:
+    """PTX alone; errors as of `compile_fatbin`."""
+    return find_compiler(arch).ptx(text, arch, FLAGS, DEVICE)[0].decode()
 
 
 def usage(text: str) -> dict[str, Usage]:
     """ptxas -v's report."""
     return {name: Usage(int(registers), int(stack), int(stores) + int(loads)) for name, stack, stores, loads, registers in _USAGE.findall(text)}
-
-
-def _reason(text):
-    lines = [line.strip() for line in text.splitlines() if "error" in line.lower() or "fatal" in line.lower()]
-    return lines[0] if lines else (text.strip().splitlines() or ["no message"])[-1]

@@ -78,7 +78,7 @@ def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
     arguments = f"{literal(problem)}, {literal(epilogue)}"
     if isinstance(schedule, Tile):
-        return ConvKernel(tiled_kernel("mma_conv2d", problem, epilogue, schedule), _tiled(problem, schedule, weight, folded, multiplier), schedule)
+        return ConvKernel(tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, folded, multiplier), schedule)
     make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
     return ConvKernel(*make(problem, schedule, arguments, weight, folded, multiplier), schedule)
 
@@ -92,13 +92,14 @@ def default_schedule(problem: Conv, spec) -> Schedule:
     return tile_for(problem, spec) if fits_tiles(problem) else Direct(256)
 
 
-def tiled_kernel(family: str, problem: Conv, epilogue: Epilogue, tile: Tile) -> Kernel:
-    """Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec) -> Kernel:
+    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
     assert tile.sound, tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
-    call = f"conv_mma<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
+    unit = "dp4a" if spec.dot == "dp4a" else "mma"
+    call = f"conv_{unit}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
     state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
-    return Kernel(family, "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
+    return Kernel(f"{unit}_tiled_{operator}" if unit == "dp4a" else f"mma_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
 
 
 def is_depthwise(p) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import OctetError
 
-ARCHITECTURES = (75, 80, 86, 89, 90)  # that targets exist for
+ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # that targets exist for
 LIBRARY = "libcuda.so.1"  # the environment's OCTET_LIBCUDA names another
 _MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
 

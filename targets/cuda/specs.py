@@ -13,6 +13,7 @@ def _spec(arch: int, dot: str, multiprocessors: int, shared_bytes: int, macs_per
 
 
 SPECS = (
+    _spec(61, "dp4a", 20, 48 << 10, 512, 2),  # P4, GTX 1080; no tensor cores, no ldmatrix
     _spec(75, "mma8816", 40, 64 << 10, 1024, 2),  # T4; no asynchronous copies: two stages
     _spec(80, "mma16832", 108, 163 << 10, 2048, 4),  # A100
     _spec(86, "mma16832", 84, 99 << 10, 1024, 3),  # A10, RTX 3090

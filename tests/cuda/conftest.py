@@ -21,7 +21,7 @@ sys.modules["cuda_harness"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sys.modules["cuda_harness"])
 
 try:
-    compiler.find_nvcc()
+    compiler.find_compiler(80)
     NVCC = ""
 except TargetError as error:
     NVCC = str(error)

@@ -12,7 +12,7 @@ from octet.targets.cuda.emulator import Emulator
 from octet.targets.cuda.source import DEVICE, named, source
 from octet.targets.registry import find
 
-SM80, SM75 = find("cuda-sm80"), find("cuda-sm75")
+SM80, SM75, SM61 = find("cuda-sm80"), find("cuda-sm75"), find("cuda-sm61")
 
 
 def function(emit, **inputs):

@@ -1,25 +1,43 @@
-"""nvcc makes code for every architecture: the intended instructions are there, nothing spills, limits are kept."""
+"""Machine code for every architecture: the intended instructions are there, nothing spills, limits are kept; and which compiler is taken."""
 
+import importlib.util
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import SM80
 
 from octet.passes.lower.cuda.build import build_cuda_variant
 from octet.targets import detect
 from octet.targets.cuda import compiler
+from octet.targets.cuda.fatbin import fatbin
+from octet.targets.cuda.nvcc import Nvcc, find_nvcc
+from octet.targets.cuda.nvrtc import find_nvrtc
 from octet.targets.cuda.specs import SPECS
 from octet.targets.errors import TargetError
 from octet.targets.registry import find
 from octet.targets.variant import TensorSpec
 
 INPUTS, OUTPUTS = (TensorSpec("x", (2, 3, 12, 11), "float32"),), (TensorSpec("y", (2, 9), "float32"),)
+EMPTY = 'extern "C" __global__ void empty(void* y) {}'
+COMMON = ("dp4a.s32.s32", "mul.rn.f32", "add.rn.f32", "cvt.rni.s32.f32", "st.global.v4")
 
 
-@pytest.fixture(scope="module", params=[spec for spec in SPECS if spec.extra["arch"] in (75, 80, 90)], ids=lambda spec: spec.name)
-def built(request, network, nvcc):
+def cuobjdump():
+    """The toolkit's, or that of the pip package."""
+    spec = importlib.util.find_spec("nvidia")
+    wheels = [str(Path(folder) / "cu13" / "bin" / "cuobjdump") for folder in (spec.submodule_search_locations if spec is not None else ())]
+    found = next((path for place in ("cuobjdump", *wheels) if (path := shutil.which(place))), None)
+    return found if found is not None else pytest.skip("cuobjdump is not installed: pip install 'octet[test]'")
+
+
+@pytest.fixture(scope="module", params=[spec for spec in SPECS if spec.extra["arch"] in (61, 75, 80, 90)], ids=lambda spec: spec.name)
+def built(request, network):
+    try:
+        compiler.find_compiler(request.param.extra["arch"])
+    except TargetError as error:
+        pytest.skip(str(error))
     return request.param, build_cuda_variant(network, request.param, INPUTS, OUTPUTS)
 
 
@@ -34,47 +52,79 @@ def test_no_spills_and_within_limits(built):
 
 
 def test_machine_code_has_the_intended_instructions(built, tmp_path):
-    tool = shutil.which("cuobjdump")
-    if tool is None:
-        pytest.skip("cuobjdump is not installed")
     spec, variant = built
+    if spec.extra["arch"] < 75:
+        pytest.skip("the disassembler of CUDA 13 no longer reads sm_61; its PTX is checked")
     path = tmp_path / "kernels.fatbin"
     path.write_bytes(variant.library)
-    code = subprocess.run([tool, "--dump-sass", str(path)], capture_output=True, text=True, check=True).stdout
+    code = subprocess.run([cuobjdump(), "--dump-sass", str(path)], capture_output=True, text=True, check=True).stdout
     tensor, copies = ("IMMA.8816", None) if spec.dot == "mma8816" else ("IMMA.16832", "LDGSTS.E.BYPASS.128")
     for name in (tensor, copies, "LDSM.16.M88.4", "IDP.4A"):
         assert name is None or name in code, name
+    assert "STL" not in code and "LDL" not in code  # no local memory
 
 
-def test_ptx_has_the_intended_instructions(network, nvcc, tmp_path):
-    variant = build_cuda_variant(network, SM80, INPUTS, OUTPUTS)
-    path = tmp_path / "kernels.cu"
-    path.write_text(variant.source)
-    out = tmp_path / "kernels.ptx"
-    subprocess.run([compiler.find_nvcc(), *compiler.FLAGS, "-arch=compute_80", "-ptx", f"-I{compiler.DEVICE}", str(path), "-o", str(out)], check=True, capture_output=True)
-    text = out.read_text()
-    wanted = ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", "ldmatrix.sync.aligned.m8n8.x4", "cp.async.cg.shared.global", "cp.async.ca.shared.global",
-              "dp4a.s32.s32", "mul.rn.f32", "add.rn.f32", "cvt.rni.s32.f32", "st.global.v4")  # fmt: skip
-    assert [name for name in wanted if name not in text] == []
+def test_ptx_has_the_intended_instructions(built):
+    spec, variant = built
+    text = compiler.compile_ptx(variant.source, spec.extra["arch"])
+    ldmatrix, copies = "ldmatrix.sync.aligned.m8n8.x4", ("cp.async.cg.shared.global", "cp.async.ca.shared.global")
+    wanted = {"dp4a": (), "mma8816": ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32", ldmatrix),
+              "mma16832": ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", ldmatrix, *copies)}[spec.dot]  # fmt: skip
+    assert [name for name in (*COMMON, *wanted) if name not in text] == []
     assert "fma." not in text and ".approx" not in text  # the contract rounds every product and sum, and divides exactly
+    assert spec.dot != "dp4a" or not any(name in text for name in ("mma.sync", "ldmatrix", "cp.async"))
 
 
 def test_every_architecture_compiles(nvcc):
-    text = 'extern "C" __global__ void empty(void* y) {}'
-    assert all(compiler.compile_fatbin(text, spec.extra["arch"])[1]["empty"].spills == 0 for spec in SPECS)
+    found = {spec.extra["arch"]: compiler.compile_fatbin(EMPTY, spec.extra["arch"])[1]["empty"].spills for spec in SPECS if spec.extra["arch"] >= 75}
+    assert set(found.values()) == {0}
 
 
-def test_missing_nvcc_is_one_line_with_the_remedy(monkeypatch, tmp_path):
-    for name in ("NVCC", "CUDA_HOME", "CUDA_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
-    with pytest.raises(TargetError, match="need nvcc, which was not found; install the CUDA toolkit"):
-        compiler.find_nvcc()
-    with pytest.raises(TargetError, match="need nvcc"):
+def test_nvrtc_makes_what_nvcc_makes(network, monkeypatch):
+    if find_nvrtc(80) is None:
+        pytest.skip("NVRTC is not installed: pip install 'octet[cuda]'")
+    monkeypatch.setattr(compiler, "find_nvcc", lambda: None)
+    variant = build_cuda_variant(network, find("cuda-sm80"), INPUTS, OUTPUTS)
+    assert set(variant.extra["usage"]) == {launch.function for launch in variant.launches}
+    assert all((used.spills, used.stack) == (0, 0) for used in variant.extra["usage"].values())
+
+
+def test_the_container_is_the_toolkits(tmp_path):
+    tool, nvcc = shutil.which("fatbinary"), find_nvcc()
+    tool = tool or (shutil.which(str(Path(nvcc.path).resolve().parent / "fatbinary")) if nvcc is not None else None)
+    if tool is None:
+        pytest.skip("the CUDA toolkit is not installed")
+    cubin, ptx = (make(EMPTY, 80, compiler.FLAGS, compiler.DEVICE)[0] for make in (nvcc.cubin, nvcc.ptx))
+    for name, content in (("k.cubin", cubin), ("k.ptx", ptx)):
+        (tmp_path / name).write_bytes(content)
+    images = [f"--image3=kind={kind},sm=80,file={tmp_path / name}" for kind, name in (("elf", "k.cubin"), ("ptx", "k.ptx"))]
+    subprocess.run([tool, "-64", "--compress=false", f"--create={tmp_path / 'k.fatbin'}", *images], check=True)
+    theirs, ours = (tmp_path / "k.fatbin").read_bytes(), fatbin(cubin, ptx, 80)
+    code = 16 + 64 + len(cubin) + -len(cubin) % 8
+    assert ours[16:code] == theirs[16:code]  # in front of it stands the size in all, which counts PTX with its comments
+    assert ours[code : code + 8] == theirs[code : code + 8] and ours[code + 32 : code + 80] == theirs[code + 32 : code + 80]
+
+
+def test_a_missing_compiler_is_one_line_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(compiler, "find_nvcc", lambda: None)
+    monkeypatch.setattr(compiler, "find_nvrtc", lambda arch: None)
+    with pytest.raises(TargetError, match=r"cuda-sm80 needs a CUDA compiler: found neither nvcc nor NVRTC; pip install 'octet\[cuda\]'"):
         detect.resolve("cuda-sm80")  # before the first long phase
+    monkeypatch.setattr(compiler, "find_nvcc", lambda: Nvcc("/opt/nvcc", frozenset({75, 80})))
+    with pytest.raises(TargetError, match=r"cuda-sm61 .* /opt/nvcc makes no code for it.*; pip install 'octet\[pascal\]'"):
+        detect.resolve("cuda-sm61")
+    assert compiler.find_compiler(75).path == "/opt/nvcc"
+
+
+def test_nvcc_that_is_no_program(monkeypatch):
     monkeypatch.setenv("NVCC", "/nowhere/nvcc")
     with pytest.raises(TargetError, match="NVCC is /nowhere/nvcc, which is no program"):
-        compiler.find_nvcc()
+        find_nvcc()
+
+
+def test_what_does_not_compile_is_one_line(nvcc):
+    with pytest.raises(TargetError, match=r"failed for sm_80: .*error.*; it "):
+        compiler.compile_fatbin("void f() { nothing(); }", 80)
 
 
 def test_an_operator_without_a_kernel_is_named(nvcc):

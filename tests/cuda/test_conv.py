@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cuda_harness import SM75, SM80, codes, constant, differences, emulator, function, nets
+from cuda_harness import SM61, SM75, SM80, codes, constant, differences, emulator, function, nets
 
 from octet.passes import ops
 from octet.targets.cuda.conv import Conv, Epilogue, conv_kernel
@@ -50,7 +50,7 @@ def convolution(case, seed):
     return function(lambda b, x, *r: b.emit(ops.call("octet.conv2d", [x, *vectors, *r], **attrs)), **inputs), inputs
 
 
-@pytest.fixture(scope="module", params=[SM80, SM75], ids=lambda spec: spec.name)
+@pytest.fixture(scope="module", params=[SM80, SM75, SM61], ids=lambda spec: spec.name)
 def convolutions(request):
     made = {name: convolution(case, i) for i, (name, case) in enumerate(CASES.items())}
     found = nets([module for module, _ in made.values()], request.param)
@@ -65,7 +65,7 @@ def test_convolution(convolutions, name):
 
 def test_each_kind_of_kernel_is_met(convolutions):
     used = {step.kernel for net, _, _ in convolutions[1].values() for step in net.steps}
-    assert {"mma_conv2d", "dp4a_depthwise", "dp4a_conv2d"} <= used
+    assert {"dp4a_depthwise", "dp4a_conv2d"} <= used and ("mma_conv2d" in used) != ("dp4a_tiled_conv2d" in used)
 
 
 @pytest.mark.parametrize("rows", [1, 4, 5])
@@ -85,7 +85,7 @@ def test_dense(rows):
         assert not differences(emulated, net, module, inputs, seeds=(0, 1))
 
 
-@pytest.mark.parametrize("spec", [SM80, SM75], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [SM80, SM75, SM61], ids=lambda spec: spec.name)
 def test_every_tile(spec):
     """Each schedule a target may choose, on one layer that none divides."""
     rng = np.random.default_rng(3)

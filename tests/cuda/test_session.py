@@ -47,7 +47,7 @@ def code(machine, target=None):
 
 def test_a_device_takes_the_gpu_variant(machine, python):
     said = python(code(machine), OCTET_LIBCUDA=str(machine[1]))
-    assert said == "cuda-sm80 ['cuda-sm80', 'cuda-sm75'] cpu []"
+    assert said == "cuda-sm80 ['cuda-sm80', 'cuda-sm75', 'cuda-sm61'] cpu []"
 
 
 def test_a_newer_device_takes_it_too(machine, python):
@@ -56,7 +56,7 @@ def test_a_newer_device_takes_it_too(machine, python):
 
 def test_an_older_device_or_no_driver_takes_the_cpu(machine, python):
     native = detect.native().name
-    assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75").startswith(f"{native} ['cuda-sm75']")
+    assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75").startswith(f"{native} ['cuda-sm75', 'cuda-sm61']")
     assert python(code(machine), OCTET_LIBCUDA="/nowhere/libcuda.so").startswith(f"{native} []")
     assert python(code(machine, native), OCTET_LIBCUDA=str(machine[1])).startswith(native)
 

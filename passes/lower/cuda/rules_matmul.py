@@ -31,7 +31,7 @@ def matmul(call, ctx):
     outputs, pitch = rounded(n, tile.columns), rounded(depth_of(problem), tile.depth)
     first, second = _left(ctx, a, left, call.op.name), _right(ctx, b, (*shape[:-2], k, n), outputs, pitch, call.op.name)
     vectors = [np.zeros(outputs, np.int32), np.full(outputs, attrs["multiplier"], np.float32)]
-    return ctx.emit(tiled_kernel("mma_matmul", problem, epilogue, tile), [first, second, *vectors, first], result, call.op.name, batch * m * n * k,
+    return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec), [first, second, *vectors, first], result, call.op.name, batch * m * n * k,
                     notes=notes(workload, tile, found))  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 // Convolution as a matrix product on tensor cores: [pixels, taps * channels] x [taps * channels, outputs], the left operand gathered on the way
 // into shared memory. int8 in, int8 or float32 out; the residual, the rescaling and the clip happen before the only store.
+// conv_dp4a is the same for a GPU without tensor cores: the threads of a warp hold the sums where mma.sync would have put them.
 #pragma once
 #include "conv.cuh"
 
@@ -126,6 +127,27 @@ struct Fragments {
         for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
   }
 
+  OCTET_DEVICE void accumulate_dp4a(const unsigned char* data, const unsigned char* weights) {
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int row = warp / T.warp_columns * (16 * row_tiles) + lane / 4, column = warp % T.warp_columns * (16 * column_pairs) + lane % 4 * 2;
+#pragma unroll 1
+    for (int k = 0; k < T.depth / 16; ++k) {
+#pragma unroll
+      for (int j = 0; j < 2 * column_pairs; ++j) {
+        uint4 b[2] = {load16(weights + tile_offset<T>(column + 8 * j, k)), load16(weights + tile_offset<T>(column + 8 * j + 1, k))};
+#pragma unroll
+        for (int i = 0; i < 2 * row_tiles; ++i) {
+          uint4 a = load16(data + tile_offset<T>(row + 8 * i, k));
+#pragma unroll
+          for (int e = 0; e < 2; ++e) {
+            int& sum = sums[i / 2][j][i % 2 * 2 + e];
+            sum = dp4a(a.x, b[e].x, dp4a(a.y, b[e].y, dp4a(a.z, b[e].z, dp4a(a.w, b[e].w, sum))));
+          }
+        }
+      }
+    }
+  }
+
   OCTET_DEVICE void accumulate(const unsigned char* data, const unsigned char* weights) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int row = warp / T.warp_columns * (16 * row_tiles) + lane % 16, column = warp % T.warp_columns * (16 * column_pairs) + lane % 8 + lane / 16 * 8;
@@ -229,9 +251,9 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
 }
 
 // weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias, multiplier: [groups][outputs rounded up to columns];
-// the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits).
-template <Conv P, Tile T, Epilogue E>
-OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
+// the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits). tensor: whether there are tensor cores.
+template <Conv P, Tile T, Epilogue E, bool tensor>
+OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
   OCTET_SHARED(memory);
   constexpr int data_bytes = T.rows * T.depth, stage_bytes = data_bytes + T.columns * T.depth, steps = rounded(depth_of(P), T.depth) / T.depth;
   constexpr int padded = rounded(P.outputs, T.columns), pitch = rounded(depth_of(P), T.depth);
@@ -263,7 +285,8 @@ OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias,
       load_weights<P, T>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1);
     }
     copy_commit();
-    result.accumulate(memory + reading * stage_bytes, memory + reading * stage_bytes + data_bytes);
+    const unsigned char* stage = memory + reading * stage_bytes;
+    if constexpr (tensor) result.accumulate(stage, stage + data_bytes); else result.accumulate_dp4a(stage, stage + data_bytes);
     reading = reading + 1 == T.stages ? 0 : reading + 1;
     writing = writing + 1 == T.stages ? 0 : writing + 1;
   }
@@ -276,8 +299,20 @@ OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias,
 }
 
 template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
+  conv_tiled<P, T, E, true>(x, weights, bias, multiplier, residual, state, y);
+}
+template <Conv P, Tile T, Epilogue E>
 OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
-  conv_mma<P, T, E>(x, weights, bias, multiplier, residual, nullptr, y);
+  conv_tiled<P, T, E, true>(x, weights, bias, multiplier, residual, nullptr, y);
+}
+template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void conv_dp4a(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
+  conv_tiled<P, T, E, false>(x, weights, bias, multiplier, residual, state, y);
+}
+template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void conv_dp4a(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
+  conv_tiled<P, T, E, false>(x, weights, bias, multiplier, residual, nullptr, y);
 }
 
 }  // namespace octet

@@ -1,0 +1,102 @@
+"""CUDA C++ -> machine code and PTX by NVRTC, the run-time compiler: a pip package instead of a toolkit, and the only one that still knows sm_61 (before 13)."""
+
+import ctypes
+import functools
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import TargetError
+from .fatbin import fatbin
+
+# Packages that bring the library, newest first: the folder of `nvidia` that each installs into, and what is wanted there.
+_WHEELS = (("cu13/lib", "libnvrtc.so.13"), ("cuda_nvrtc/lib", "libnvrtc.so.12"))
+_SYSTEM = ("libnvrtc.so.13", "libnvrtc.so.12")
+_LEAST = (12, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class Nvrtc:
+    """One loaded library. version: (major, minor). architectures: that it makes code for."""
+
+    path: str
+    version: tuple[int, int]
+    architectures: frozenset[int]
+    library: ctypes.CDLL
+
+    def fatbin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+        """(machine code and PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line."""
+        cubin, ptx, log = self._compiled(text, arch, flags, folder)
+        return fatbin(cubin, ptx, arch), log
+
+    def cubin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+        """As `fatbin`, machine code alone."""
+        cubin, _, log = self._compiled(text, arch, flags, folder)
+        return cubin, log
+
+    def ptx(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+        """As `fatbin`, PTX alone."""
+        _, ptx, log = self._compiled(text, arch, flags, folder)
+        return ptx.rstrip(b"\0"), log
+
+    def _compiled(self, text, arch, flags, folder):
+        """(cubin, PTX, messages)."""
+        program = ctypes.c_void_p()
+        self._call("nvrtcCreateProgram", ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+        try:
+            options = [option.encode() for option in (*flags, f"--gpu-architecture=sm_{arch}", f"-I{folder}")]
+            status = self.library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+            log = self._text(program, "nvrtcGetProgramLog").decode(errors="replace")
+            if status != 0:
+                reason = next((line.strip() for line in log.splitlines() if "error" in line), log.strip()[-200:])
+                raise TargetError(f"{self.path} failed for sm_{arch}: {reason}; it must be 12.4 or newer and know the architecture")
+            return self._bytes(program, "nvrtcGetCUBIN"), self._bytes(program, "nvrtcGetPTX"), log
+        finally:
+            self.library.nvrtcDestroyProgram(ctypes.byref(program))
+
+    def _call(self, name, *arguments):
+        status = getattr(self.library, name)(*arguments)
+        if status != 0:
+            raise TargetError(f"{self.path}: {name} failed with status {status}; install the package again")
+
+    def _bytes(self, program, getter):
+        size = ctypes.c_size_t()
+        self._call(f"{getter}Size", program, ctypes.byref(size))
+        found = ctypes.create_string_buffer(size.value)
+        self._call(getter, program, found)
+        return found.raw
+
+    def _text(self, program, getter):
+        return self._bytes(program, getter).rstrip(b"\0")
+
+
+def find_nvrtc(arch: int) -> Nvrtc | None:
+    """A library that makes code for the architecture; None where there is none."""
+    return next((found for path in _places() if (found := _opened(path)) is not None and arch in found.architectures and found.version >= _LEAST), None)
+
+
+def _places():
+    """Paths or names of libraries, the environment's NVRTC alone if that is set."""
+    named = os.environ.get("NVRTC")
+    if named is not None:
+        return (named,)
+    spec = importlib.util.find_spec("nvidia")
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    wheels = [str(path) for inner, name in _WHEELS for folder in folders if (path := Path(folder) / inner / name).exists()]
+    return (*wheels, *_SYSTEM)
+
+
+@functools.cache
+def _opened(path) -> Nvrtc | None:
+    try:
+        library = ctypes.CDLL(path)
+    except OSError:
+        return None
+    major, minor, count = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    library.nvrtcGetNumSupportedArchs(ctypes.byref(count))
+    found = (ctypes.c_int * count.value)()
+    library.nvrtcGetSupportedArchs(found)
+    return Nvrtc(str(path), (major.value, minor.value), frozenset(found), library)
