@@ -1,5 +1,6 @@
-"""The bundled example, its twin, and a bench for it."""
+"""A small network, and a bench for it."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +12,36 @@ from octet.passes.sensitivity.bench import Bench
 from octet.tools.judge import Judge
 from octet.tools.metrics import METRICS
 
-DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
-
-
-def arrays_of(name):
-    with np.load(DIGITS / name) as stored:
-        arrays = {key: stored[key] for key in stored.files}
-    return {key: value for key, value in arrays.items() if key != "labels"}, arrays.get("labels")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import small_network  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def digits_model():
-    return canonicalize(load_onnx(DIGITS / "digits.onnx"))
+def folder(tmp_path_factory):
+    return small_network.write(tmp_path_factory.mktemp("small"), calibration=96, validation=100)
 
 
 @pytest.fixture(scope="session")
-def calibration():
-    return {name: array[:96] for name, array in arrays_of("digits-calib.npz")[0].items()}
+def small_model(folder):
+    return canonicalize(load_onnx(folder / "small.onnx"))
 
 
 @pytest.fixture(scope="session")
-def bench(digits_model, calibration):
-    return Bench(digits_model, calibration, threads=1)
+def calibration(folder):
+    with np.load(folder / "calib.npz") as stored:
+        return {"x": stored["x"]}
 
 
 @pytest.fixture(scope="session")
-def judge_of():
-    """judge_of(bench): on the first 200 validation samples."""
-    arrays, labels = arrays_of("digits-val.npz")
-    arrays, labels = {name: array[:200] for name, array in arrays.items()}, labels[:200]
+def bench(small_model, calibration):
+    return Bench(small_model, calibration, threads=1)
+
+
+@pytest.fixture(scope="session")
+def judge_of(folder):
+    """judge_of(bench): on the validation samples."""
+    with np.load(folder / "val.npz") as stored:
+        arrays, labels = {"x": stored["x"]}, stored["labels"]
 
     def make(bench):
         output = bench.model.outputs[0].name

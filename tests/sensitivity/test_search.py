@@ -128,8 +128,8 @@ def test_calibration_is_chosen_by_error(bench):
     assert bench.error(chosen) <= min(step.error for step in steps)
 
 
-def test_a_rescaled_twin_is_recovered(digits_model, calibration, judge_of):
-    twin = Bench(digits_model.with_module(rescaled_twin(digits_model.module)), calibration, threads=1)
+def test_a_rescaled_twin_is_recovered(small_model, calibration, judge_of):
+    twin = Bench(small_model.with_module(rescaled_twin(small_model.module)), calibration, threads=1)
     judge = judge_of(twin)
     plain = Design(Recipe())
     outcome = Search(twin, judge, -1.0, lambda design: judge.drop(twin.outputs(design, judge.arrays)), most_float=0.0).run(plain, calibrate=False)
