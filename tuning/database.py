@@ -3,6 +3,7 @@
 A record is found only by its whole key: the workload's structure, the target's features, TVM's version and the version of the design spaces."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -96,7 +97,9 @@ class Database:
     def __init__(self, where: str):
         self.where = str(where)
         try:
-            self._engine = sql.create_engine(_url(self.where))
+            url = sql.make_url(_url(self.where))
+            encoded = {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}  # psycopg hands out bytes where a server has no encoding
+            self._engine = sql.create_engine(url, pool_pre_ping=True, connect_args=encoded)
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _set_up_sqlite)
             with self._engine.begin() as connection:
@@ -113,9 +116,18 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
+    @contextmanager
+    def _transaction(self):
+        """A connection; committed at the end. Raises OctetError where the database has gone away, is locked or is full."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.DBAPIError as error:
+            raise OctetError(f"--db {self.shown}: {_line(error)}; what was committed before is kept: start again when the database answers") from error
+
     def find(self, key: Key) -> Record | None:
         """The record of exactly this key."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             row = connection.execute(sql.select(_RECORDS).where(*_matches(_RECORDS, key))).first()
         return _record(row) if row is not None else None
 
@@ -128,35 +140,35 @@ class Database:
         insert = self._insert(_RECORDS).values(values)
         changed = {name: insert.excluded[name] for name in values if name not in asdict(record.key)}
         better = _RECORDS.c.ratio > insert.excluded.ratio
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["workload", "target", "tvm", "space"], set_=changed, where=better))
 
     def add_trials(self, key: Key, trials: list[Trial]) -> None:
         """Remembers what was measured, so that a resumed session does not measure it again."""
         rows = [asdict(key) | {"schedule": json.dumps(t.schedule, sort_keys=True), "ratio": t.ratio, "error": t.error} for t in trials]
         if rows:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 connection.execute(self._insert(_TRIALS).on_conflict_do_nothing(), rows)
 
     def trials(self, key: Key) -> list[Trial]:
         """Everything that was measured for a key, in order."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(sql.select(_TRIALS).where(*_matches(_TRIALS, key)).order_by(_TRIALS.c.id)).all()
         return [Trial(json.loads(row.schedule), row.ratio, row.error) for row in rows]
 
     def records(self) -> list[Record]:
         """All of them, in order."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return [_record(row) for row in connection.execute(sql.select(_RECORDS).order_by(_RECORDS.c.id))]
 
     def count_trials(self) -> int:
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return connection.execute(sql.select(sql.func.count()).select_from(_TRIALS)).scalar_one()
 
     def prune(self) -> tuple[int, int]:
         """Deletes records and trials of other versions of TVM or of the spaces; (records, trials) deleted."""
         deleted = []
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             for table in (_RECORDS, _TRIALS):
                 other = (table.c.tvm != version("apache-tvm")) | (table.c.space != VERSION)
                 deleted.append(connection.execute(sql.delete(table).where(other)).rowcount)
