@@ -17,13 +17,14 @@ from ..passes.sensitivity.ranking import rank
 from ..passes.sensitivity.search import CALIBRATIONS
 from .judge import Judge
 
+GRANULARITIES = ("per-channel", "per-tensor")
 PARTIAL = (1, 2, 4, 8)  # layers left in float
 _RESAMPLES = 300
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the tables. score: the metric. drop: score of fp32 minus score, and its 95 % interval over paired samples. sqnr: dB, held out."""
+    """One cell of the tables. score: the metric. drop: by how much it is worse than fp32, and its 95 % interval over paired samples. sqnr: dB, held out."""
 
     weights: str
     batch_norm: str
@@ -37,22 +38,22 @@ class Row:
 
 
 def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None) -> dict:
-    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
+    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
-    model: Model as imported. Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
+    model: Model as imported. labels: None where fp32's own outputs are to stand in. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
-    rows, fp32 = [], None
-    for folding in ("folded", "kept"):
-        network = canonicalize(model) if folding == "folded" else _unfolded(model)
-        if network is None:
-            continue
+    networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
+    rows, fp32, output = [], None, model.outputs[0].name
+    total = len(networks) * len(GRANULARITIES) * len(CALIBRATIONS)
+    for folding, network in networks.items():
         bench = Bench(network, samples, threads=threads)
         exact = bench.float_outputs(arrays)
-        judge = Judge(arrays, labels, metric, model.outputs[0].name, metric.score(exact[model.outputs[0].name], labels))
+        labels = exact[output] if labels is None else labels
+        judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))
         fp32 = judge.reference if fp32 is None else fp32
-        for granularity in ("per-channel", "per-tensor"):
-            rows += _pair(bench, judge, exact, granularity, folding, seed, target, tell)
-    return {"fp32": fp32, "metric": metric.name, "samples": len(labels), "seed": seed, "rows": [row.__dict__ for row in rows]}
+        for granularity in GRANULARITIES:
+            rows += _pair(bench, judge, exact, granularity, folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total))
+    return {"fp32": fp32, "metric": metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
 
 
 def _pair(bench, judge, exact, granularity, folding, seed, target, tell):
@@ -64,7 +65,7 @@ def _pair(bench, judge, exact, granularity, folding, seed, target, tell):
     best, design = min(zip(rows, designs), key=lambda pair: (judge.metric.drop(judge.reference, pair[0].score), -pair[0].sqnr))
     if judge.metric.drop(judge.reference, best.score) <= target:
         return rows
-    ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), tell)
+    ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), lambda text, done, of: tell(f"{granularity}, BatchNorm {folding}, {text} {done}/{of}"))
     for count in [count for count in PARTIAL if count < len(ranking)]:
         partial = design.with_recipe(float_operators=frozenset(layer.name for layer in ranking[:count]))
         rows.append(_row(bench, judge, exact, partial, folding, count, seed))
@@ -77,7 +78,8 @@ def _row(bench, judge, exact, design, folding, count, seed):
     outputs = bench.outputs(design, judge.arrays)
     score, error = judge.score(outputs), bench.error(design)
     low, high = interval(judge, exact, outputs, seed)
-    return Row(design.recipe.weights, folding, _name(design), count, score, judge.reference - score, low, high, -10 * log10(max(error, 1e-20)))
+    drop = _worse(judge, judge.reference, score)
+    return Row(design.recipe.weights, folding, _name(design), count, score, drop, low, high, -10 * log10(max(error, 1e-20)))
 
 
 def interval(judge: Judge, exact: dict, outputs: dict, seed: int) -> tuple[float, float]:
@@ -92,8 +94,13 @@ def interval(judge: Judge, exact: dict, outputs: dict, seed: int) -> tuple[float
     for _ in range(_RESAMPLES):
         chosen = rng.integers(0, count, count)
         before, after = (judge.metric.score(o[judge.output][chosen], judge.labels[chosen]) for o in (exact, outputs))
-        found.append(before - after)
+        found.append(_worse(judge, before, after))
     return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
+
+
+def _worse(judge, before, after):
+    """By how much `after` is worse, in units of the metric."""
+    return before - after if judge.metric.larger_is_better else after - before
 
 
 def _unfolded(model):

@@ -16,13 +16,13 @@ _STYLE = {
 }  # fmt: skip
 
 
-def require() -> None:
-    """Raises OctetError where matplotlib or jinja2 is not installed."""
+def require(option: str = "--report") -> None:
+    """Raises OctetError where matplotlib or jinja2 is not installed, which `option` needs."""
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
     except ImportError:
-        raise OctetError("--report needs matplotlib and jinja2; install them with pip install 'octet[report]'") from None
+        raise OctetError(f"{option} needs matplotlib and jinja2; install them with pip install 'octet[report]'") from None
 
 
 @contextmanager
@@ -139,6 +139,23 @@ def channels(weight: np.ndarray, axis: int) -> str:
         axes.axhline(0, color="#9ca3af", linewidth=0.6)
         axes.set_xlim(-0.8, len(low) - 0.2)
         axes.tick_params(labelsize=6.5)
+        return text()
+
+
+def intervals(rows, target: float) -> str:
+    """rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops below, intervals across."""
+    with drawn(10.5, 0.7 + 0.22 * len(rows)) as (axes, text):
+        at = np.arange(len(rows))[::-1]
+        for height, (_, drop, low, high, int8) in zip(at, rows):
+            colour = RED if drop > target else (INT8 if int8 else INHERITED)
+            axes.plot([low, high], [height, height], color=colour, linewidth=1.5)
+            axes.plot([drop], [height], "o", color=colour, markersize=4)
+        axes.axvline(0, color="#9ca3af", linewidth=0.8)
+        axes.axvline(target, color=RED, linewidth=0.8, linestyle="--")
+        axes.set_yticks(at, [label for label, *_ in rows], fontsize=7)
+        ends = [value for _, _, low, high, _ in rows for value in (low, high)]
+        axes.set_xscale("symlog", linthresh=max(target, 1e-6)) if max(map(abs, ends)) > 20 * target else None
+        axes.grid(axis="x", color="#e5e7eb", linewidth=0.7)
         return text()
 
 

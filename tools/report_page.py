@@ -1,6 +1,6 @@
 """The page of the report: one HTML file, no requests. Filled by report.py."""
 
-_STYLE = """
+STYLE = """
 :root { --ink: #111827; --soft: #6b7280; --line: #e5e7eb; --accent: #0f766e; --warn: #fff7ed; }
 * { box-sizing: border-box; } html { scroll-behavior: smooth; }
 body { font: 14px/1.5 system-ui, "Segoe UI", sans-serif; margin: 0; color: var(--ink); background: #f9fafb; }
@@ -25,7 +25,7 @@ figcaption { font-size: 12px; color: var(--soft); } figcaption b { display: bloc
 svg { max-width: 100%; height: auto; display: block; } .wide svg { width: 100%; } footer { color: var(--soft); text-align: center; padding: 8px 0 32px; }
 """
 
-_SCRIPT = """
+SORT = """
 "use strict";
 const order = (a, b) => a < b ? -1 : a > b ? 1 : 0;
 document.querySelectorAll("th[data-sort]").forEach((head) => head.addEventListener("click", () => {
@@ -41,6 +41,9 @@ document.querySelectorAll("th[data-sort]").forEach((head) => head.addEventListen
     return up ? found : -found;
   }).forEach((row) => body.append(row));
 }));
+"""
+
+_SCRIPT = """
 const words = document.getElementById("filter"), floats = document.getElementById("floats"), rows = [...document.querySelectorAll("#operators tbody tr")];
 const filter = () => rows.forEach((row) => {
   row.hidden = (floats.checked && !row.classList.contains("float")) || !row.textContent.toLowerCase().includes(words.value.toLowerCase());
@@ -87,5 +90,5 @@ _BODY = """
 
 PAGE = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><title>{{{{ title }}}}</title>
-<style>{_STYLE}</style></head><body>{_BODY}<script>{_SCRIPT}</script></body></html>
+<style>{STYLE}</style></head><body>{_BODY}<script>{SORT}{_SCRIPT}</script></body></html>
 """

@@ -5,14 +5,6 @@ import click
 from .console import JSON_HELP
 from .errors import Command
 
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 60em; } table { border-collapse: collapse; }
-th, td { padding: .25em .8em; border-bottom: 1px solid #d9dee4; text-align: left; } .n { text-align: right; }</style></head><body>
-<h1>{{ title }}</h1><p>fp32 {{ report.metric }} {{ "%.4f"|format(report.fp32) }} on {{ report.samples }} samples, seed {{ report.seed }}</p>
-<table><tr>{% for c in columns %}<th>{{ c }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for cell in row %}<td{% if loop.index > 3 %} class="n"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</table></body></html>
-"""
 _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", "95 %", "SQNR dB")
 
 
@@ -32,15 +24,22 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, html, json
     from pathlib import Path
 
     from ..targets.archive import check_writable, write_atomically
+    from . import plots
     from .api import load_onnx
     from .console import check_json, out, table, write_json
     from .data import read_samples
     from .evaluation import check_labels, find_metric
     from .experiments import study as run_study
     from .phases import phases
+    from .study_page import page
+
+    def tell(text, done, total):
+        display.describe(text)
+        display.update(done, total)
 
     check_json(json_path)
     if html is not None:
+        plots.require("--html")
         check_writable(html)
     chosen = find_metric(metric)
     with phases() as (phase, display):
@@ -48,26 +47,16 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, html, json
         network = load_onnx(model, batch)
         samples, _ = read_samples(calib, network)
         arrays, labels = read_samples(data, network)
-        labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network.outputs, data)
+        if labels is not None or chosen.classes is not False:  # without labels fp32's own outputs stand in
+            labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network.outputs, data)
         phase("study")
-        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=lambda text, *_: display.describe(text))
+        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell)
     rows = [_cells(row) for row in report["rows"]]
     title = f"{Path(model).name}: fp32 {chosen.name} {report['fp32']:.4f}, {report['samples']} samples"
     out().print(table(title, _COLUMNS, rows, right=_COLUMNS[3:]))
     write_json(json_path, report)
     if html is not None:
-        write_atomically(Path(html), page(Path(model).name, report, rows).encode())
-
-
-def page(name: str, report: dict, rows) -> str:
-    """The table as HTML. Raises OctetError without jinja2."""
-    from ..targets.errors import OctetError
-
-    try:
-        from jinja2 import Environment
-    except ImportError:
-        raise OctetError("--html needs jinja2; install it with pip install 'octet[report]'") from None
-    return Environment(autoescape=True).from_string(_PAGE).render(title=f"Study of {name}", report=report, columns=_COLUMNS, rows=rows)
+        write_atomically(Path(html), page(Path(model).name, report, _COLUMNS, rows).encode())
 
 
 def _cells(row):

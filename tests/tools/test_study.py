@@ -1,27 +1,16 @@
 """Metrics of one's own, intervals, and the commands study and calibrate."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from octet.targets.errors import OctetError
 from octet.tools.calibrate import parse_shard
 from octet.tools.evaluation import find_metric
 from octet.tools.experiments import interval
 from octet.tools.judge import Judge
-from octet.tools.main import main
 from octet.tools.metrics import METRICS
-
-DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
-
-
-def octet(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result.output
 
 
 def test_f1_and_sqnr():
@@ -58,8 +47,8 @@ def test_bad_shards(text):
         parse_shard(text)
 
 
-def test_calibration_in_shards_and_from_statistics(tmp_path):
-    model, calib = DIGITS / "digits.onnx", DIGITS / "digits-calib.npz"
+def test_calibration_in_shards_and_from_statistics(small, octet, tmp_path):
+    model, calib = small / "small.onnx", small / "calib.npz"
     for i in (1, 2):
         octet("calibrate", model, "--calib", calib, "--shard", f"{i}/2", "-o", tmp_path / f"{i}.npz")
     octet("calibrate", "--merge", tmp_path / "1.npz", "--merge", tmp_path / "2.npz", "-o", tmp_path / "both.npz")
@@ -70,12 +59,13 @@ def test_calibration_in_shards_and_from_statistics(tmp_path):
     assert "int8" in octet("compile", model, "--calib", tmp_path / "both.npz", "-o", tmp_path / "d.octet")
 
 
-def test_the_study_compares_granularities(tmp_path):
-    for name, count in (("calib", 24), ("val", 40)):
-        with np.load(DIGITS / f"digits-{name}.npz") as stored:
-            np.savez(tmp_path / f"{name}.npz", **{key: stored[key][:count] for key in stored.files})
-    octet("study", DIGITS / "digits.onnx", "--calib", tmp_path / "calib.npz", "--data", tmp_path / "val.npz", "--json", tmp_path / "s.json", "--html", tmp_path / "s.html")
+def test_the_study_compares_granularities(small, octet, tmp_path):
+    arguments = ("study", small / "small.onnx", "--calib", small / "calib.npz", "--data", small / "val.npz", "--metric", "f1", "--seed", 3)
+    octet(*arguments, "--json", tmp_path / "s.json", "--html", tmp_path / "s.html")
     rows = json.loads((tmp_path / "s.json").read_text())["rows"]
-    assert {(row["weights"], row["batch_norm"]) for row in rows} >= {("per-channel", "folded"), ("per-tensor", "folded")}
+    pairs = {(row["weights"], row["batch_norm"]) for row in rows}
+    assert pairs == {(weights, folding) for weights in ("per-channel", "per-tensor") for folding in ("folded", "kept")}
     assert all(row["low"] <= row["drop"] <= row["high"] for row in rows)
-    assert "<table>" in (tmp_path / "s.html").read_text()
+    assert "<table" in (tmp_path / "s.html").read_text()
+    octet(*arguments, "--json", tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "s.json").read_bytes(), "equal for equal arguments"
