@@ -69,10 +69,10 @@ def _open(where, new=False):
 
 
 def _kernel(record):
-    from ..targets.x86.workload import from_dict
+    from ..targets.workloads import workload_from
 
     try:
-        return from_dict(record.problem).name
+        return workload_from(record.problem).name
     except (KeyError, TypeError, ValueError):  # a kernel of another version
         return record.key.workload
 

@@ -9,6 +9,7 @@ from .db import db
 from .errors import Group
 from .evaluate import evaluate
 from .inspect import inspect
+from .measure import measure
 from .quantize import quantize
 from .run import run
 from .study import study
@@ -28,7 +29,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, tune, db, worker):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, tune, measure, db, worker):
     main.add_command(command)
 
 compile_model = compile_command

@@ -21,8 +21,6 @@ def records_for(trials: int, db, threads: int | None, phase):
     database, seen = Database(place_of(db)), set()
 
     def records(module, spec, tune=True):
-        if spec.kind != "cpu":
-            return None
         if tune and trials > 0 and not detect.missing(spec.features):
             _tune(module, spec, database, trials, threads, phase, seen)
         return Applied(database, spec)

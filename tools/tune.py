@@ -9,6 +9,7 @@ _AFTER = """\b
 MODEL is an .onnx (with --calib) or a package that compile-model wrote.
 Every record is committed as it is found: an interrupted session loses nothing, and the next one goes on where it ended.
 compile-model --db FILE_OR_URL then builds with the records. Workers of a fleet: octet worker --tracker HOST:PORT --key KEY.
+For a machine that cannot be reached: --export-candidates DIR, octet measure DIR there, --import-measurements DIR; and again for the next round.
 """
 
 
@@ -23,8 +24,10 @@ compile-model --db FILE_OR_URL then builds with the records. Workers of a fleet:
 @click.option("--threads", type=click.IntRange(min=1), help="Most cores a kernel is measured with; it is measured with one, too [default: all].")
 @click.option("--tracker", metavar="HOST:PORT", help="Measure on the workers of this TVM RPC tracker.")
 @click.option("--key", help="The workers' key at the tracker.")
+@click.option("--export-candidates", "export_to", metavar="DIR", help="Measure nothing; write compiled candidates for `octet measure` elsewhere, to a folder or a FILE.tar.xz; --trials per kernel [default: 16].")
+@click.option("--import-measurements", "import_from", metavar="DIR", help="Learn from what `octet measure` appended beside these candidates, before a further export.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def tune(json_path, db, **options):
+def tune(json_path, db, export_to, import_from, **options):
     """Tune a network's kernels: find schedules that beat the defaults on this machine or on a fleet."""
     from ..tuning.database import Database
     from ..tuning.place import place_of
@@ -34,6 +37,15 @@ def tune(json_path, db, **options):
 
     check_json(json_path)
     database = Database(place_of(db))
+    if export_to is not None or import_from is not None:
+        from .carry import carry, print_carried
+
+        try:
+            found = carry(**options, export_to=export_to, import_from=import_from, database=database, progress=lambda text: click.echo(text, err=True))
+        finally:
+            database.close()
+        print_carried(out(), found, export_to, import_from)
+        return write_json(json_path, found)
     try:
         with live() as progress:
             session = run_session(database=database, progress=progress, **options)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..passes.realize.fuse_float import FuseFloat
 from ..passes.realize.realize import realize
 from ..targets import detect
-from ..targets.errors import OctetError, TargetError
+from ..targets.errors import OctetError
 from ..targets.package import read_package
 from ..tuning.session import Budget, Session
 from ..tuning.tasks import Task, tasks_of_graph, tasks_of_variant
@@ -36,8 +36,6 @@ def run_session(model, calib, budget, trials, target, batch, threads, tracker, k
 
 def tasks_of(path, calib, batch, spec, threads) -> list[Task]:
     """The tasks of an .onnx with calibration samples, or of a package's variant for the target."""
-    if spec.kind != "cpu":
-        raise TargetError(f"target {spec.name}: tuning sessions measure CPU kernels; take one of these")
     kind = Path(path).suffix
     if kind == ".octet":
         variants = [variant for variant in read_package(path).variants if variant.target == spec.name]

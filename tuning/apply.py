@@ -1,6 +1,7 @@
 """Records of a database as what lowering asks for."""
 
 from ..targets.spec import TargetSpec
+from ..targets.cuda.workload import CudaWorkload
 from ..targets.x86.workload import Tuned, Workload
 from .database import Database, key_of
 from .spaces.registry import from_json
@@ -13,7 +14,7 @@ class Applied:
         self._database, self._spec = database, spec
         self.tuned, self.default = 0, 0
 
-    def __call__(self, workload: Workload) -> Tuned | None:
+    def __call__(self, workload: Workload | CudaWorkload) -> Tuned | None:
         found = self._find(workload)
         if found is None:
             self.default += 1

@@ -85,23 +85,13 @@ def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
 class Builder:
     """Builds in child processes; see `builders`."""
 
-    def __init__(self, pool, spec: TargetSpec):
-        self._pool, self._spec = pool, spec
+    def __init__(self, pool, spec: TargetSpec, job):
+        self._pool, self._spec, self._job = pool, spec, job
 
     def build(self, wanted: list) -> list:
         """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, or a str that says why there is none."""
         jobs = [(workload, schedule, self._spec) for workload, schedule in wanted]
-        return [_outcome(result) for result in self._pool.map_with_error_catching(_job, jobs)]
-
-
-@contextmanager
-def builders(spec: TargetSpec, processes: int):
-    """A Builder with so many child processes."""
-    pool = PopenPoolExecutor(max_workers=processes, timeout=BUILD_SECONDS)
-    try:
-        yield Builder(pool, spec)
-    finally:
-        del pool  # its destructor ends the processes
+        return [_outcome(result) for result in self._pool.map_with_error_catching(self._job, jobs)]
 
 
 def _job(job):
@@ -110,6 +100,16 @@ def _job(job):
 
     workload, schedule, spec = job
     return build(workload, schedule, _case(workload), spec)
+
+
+@contextmanager
+def builders(spec: TargetSpec, processes: int, job=_job):
+    """A Builder with so many child processes. job((workload, schedule, spec)) -> Built, there."""
+    pool = PopenPoolExecutor(max_workers=processes, timeout=BUILD_SECONDS)
+    try:
+        yield Builder(pool, spec, job)
+    finally:
+        del pool  # its destructor ends the processes
 
 
 _case = functools.lru_cache(maxsize=2)(case_of)

@@ -8,6 +8,7 @@ from tvm import rpc
 
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
+from .cuda_runner import check_device, offer
 from .probe import check_worker
 
 SESSION_SECONDS = 120  # after which a worker ends a session that hangs
@@ -21,6 +22,7 @@ def configure(threads: int):
     """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel (see targets/native_library.py)."""
     os.environ["TVM_NUM_THREADS"] = str(threads)
     os.environ["TVM_BIND_THREADS"] = "0"
+    offer()
 
 
 class LocalWorker:
@@ -58,7 +60,7 @@ class TrackedWorker:
     def connect(self):
         """Waits until a worker is free. Raises TargetError when it cannot run the target's code."""
         remote = self._tracker.request(self._key, session_timeout=SESSION_SECONDS)
-        check_worker(remote, self._spec)
+        (check_device if self._spec.kind == "cuda" else check_worker)(remote, self._spec)
         return remote
 
     def failed(self):

@@ -9,12 +9,12 @@ import numpy as np
 import tvm
 
 from ..targets.errors import OctetError
+from ..targets.measure.rounds import ratios
 from .builder import Built
 from .referee import Case
 
 REPEAT_SECONDS = 0.001  # of one repetition: long against the 20 us of a timer and a call, short against a time slice of the operating system
 REPEATS = 8  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
-GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
 HOPELESS = 1.4  # of the default's time in one round: not measured again
 MOST_CONNECTS = 3
 
@@ -130,9 +130,7 @@ class Runner:
 def _outcome(seconds, default, error=""):
     if seconds is None:
         return Outcome(error=error)
-    groups = max(1, len(seconds) // GROUP)
-    fastest = [(seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0)) for group in range(groups)]
-    return Outcome(float(seconds[:, -1].min()), np.array([np.exp(np.log(mine / other).mean()) for mine, other in fastest]))
+    return Outcome(float(seconds[:, -1].min()), ratios(seconds, default))
 
 
 def _line(error) -> str:

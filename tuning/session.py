@@ -10,10 +10,11 @@ import numpy as np
 
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
-from ..targets.x86.isa import building_for
-from .builder import Builder, Built
+from ..targets.x86.peak import Peak
+from ..targets.x86.roofline import limit_of
+from .builder import Builder
+from .cases import case_of
 from .database import Database, Record, Trial, key_of
-from .referee import case_of
 from .runner import Outcome, Runner
 from .search import CostModel, Search
 from .spaces.registry import family_of_json, from_json, spaces_of, to_json
@@ -44,7 +45,7 @@ class State:
     task: Task
     searches: list[Search]
     case: object = None
-    default: Built | None = None
+    default: object = None  # what the builder made
     default_seconds: float = 0.0
     best_ratio: float = 1.0
     best: tuple | None = None
@@ -75,13 +76,15 @@ class Budget:
 
 
 class Session:
-    """builder, runner: where kernels are made and measured. progress: called with the session after every step."""
+    """builder, runner: where kernels are made and measured. progress: called with the session after every step. peak: of the machine that measures, with the
+    most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in."""
 
-    def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner, cpu: str, progress: Callable = lambda session: None):
+    def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner, cpu: str, progress: Callable = lambda session: None,
+                 peak: Peak | None = None):
         if not tasks:
             raise OctetError("tune: the network has no convolution or linear layer, there is nothing to tune")
         self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
-        self._model = CostModel()
+        self.peak, self._model = peak, CostModel()
         self.states = [State(task, []) for task in tasks]
         self.started, self.budget, self.doing = time.monotonic(), Budget(trials=0), "starting"
 
@@ -106,6 +109,14 @@ class Session:
         self._say("done")
         self._check()
 
+    def proposals(self, count: int):
+        """(task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds; measures nothing."""
+        built = self._builder.build([(state.task.workload, None) for state in self.states])
+        for state, default in zip(self.states, built, strict=True):
+            self._open(state, default)
+            self._recall(state, 1.0)  # the model compares the times of one task with each other
+            yield state.task, state.default, self._propose(state, count)
+
     def _in_time(self):
         return self.budget.seconds is None or self.elapsed < self.budget.seconds
 
@@ -115,17 +126,24 @@ class Session:
 
     def _begin(self, state, default):
         """The default's time; what earlier sessions measured."""
+        self._open(state, default)
+        found = self._runner.compare(state.case, state.default, [], ROUNDS)
+        self._recall(state, found.default.seconds)
+
+    def _open(self, state, default):
+        """The spaces of a task, and operands for its kernels."""
         workload = state.task.workload
-        key = key_of(workload.key, self.spec)
-        with building_for(self.spec.dot):
-            spaces = spaces_of(workload, self.spec)
+        spaces = spaces_of(workload, self.spec)
         state.searches = [Search(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target()) for space in spaces]
         state.case = case_of(workload)
         if isinstance(default, str):
             raise OctetError(f"tune: the default kernel of {workload.name} {default}")
         state.default = default
-        found = self._runner.compare(state.case, state.default, [], ROUNDS)
-        state.default_seconds = found.default.seconds
+
+    def _recall(self, state, default_seconds):
+        """What earlier sessions measured. default_seconds: of one call of the default."""
+        state.default_seconds = default_seconds
+        key = key_of(state.task.workload.key, self.spec)
         default = to_json(state.default.family, state.default.schedule)
         past = [Trial(default, 1.0)] + [trial for trial in self.database.trials(key) if trial.schedule != default]
         record = self.database.find(key)
@@ -156,17 +174,18 @@ class Session:
         return max(open_tasks, key=self._expected, default=None)
 
     def _expected(self, state):
-        return state.total * (1 - self._limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
+        return state.total * (1 - self.limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
 
-    def _limit(self, state):
-        """Seconds of one call at the best rates that any kernel of this session reached: operations per second, and bytes per second."""
-        p = state.task.workload.problem
-        same = [other for other in self.states if other.default_seconds and other.task.workload.problem.dtype == p.dtype]
+    def limit(self, state: State) -> float:
+        """Seconds of one call that the machine cannot go below: operations at the peak, bytes at the bandwidth."""
+        workload = state.task.workload
+        operations, moved = _work(state)
+        if self.peak is not None:
+            p = workload.problem
+            return limit_of(self.peak, p.dtype, int(operations / 2), int(moved), p.depthwise).seconds
+        same = [other for other in self.states if other.default_seconds and other.task.workload.dtype == workload.dtype]
         rates = [(_work(other), other.default_seconds * other.best_ratio) for other in same]
-        operations = max(work[0] / seconds for work, seconds in rates)
-        moved = max(work[1] / seconds for work, seconds in rates)
-        work = _work(state)
-        return max(work[0] / operations, work[1] / moved)
+        return max(operations / max(work[0] / seconds for work, seconds in rates), moved / max(work[1] / seconds for work, seconds in rates))
 
     def _step(self, state):
         """One batch of one task."""
@@ -176,7 +195,7 @@ class Session:
             state.done = not self._promote(state) and not state.contenders
             return
         built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
-        good = [i for i, result in enumerate(built) if isinstance(result, Built)]
+        good = [i for i, result in enumerate(built) if not isinstance(result, str)]
         found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS)
         trials = []
         for i, (family, schedule) in enumerate(chosen):
@@ -231,10 +250,10 @@ class Session:
     def _final(self, state, chosen):
         """(ratio, noise, (seconds, default's seconds)) of each (family, schedule), None for a failure."""
         built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
-        good = [entry for entry in built if isinstance(entry, Built)]
+        good = [entry for entry in built if not isinstance(entry, str)]
         found = self._runner.compare(state.case, state.default, good, FINAL_ROUNDS)
         outcomes = iter(found.candidates)
-        results = [next(outcomes) if isinstance(entry, Built) else Outcome(error=entry) for entry in built]
+        results = [Outcome(error=entry) if isinstance(entry, str) else next(outcomes) for entry in built]
         return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]
 
     def _beats(self, state, ratio, noise):
@@ -263,8 +282,8 @@ def interval(ratios: np.ndarray) -> tuple[float, float]:
 
 def _work(state):
     """(operations, bytes) of one call."""
-    p, case = state.task.workload.problem, state.case
-    return 2.0 * p.multiply_adds, float(case.data.nbytes + case.weight.nbytes + case.expected.nbytes + (case.residual.nbytes if case.residual is not None else 0))
+    case = state.case
+    return 2.0 * state.task.workload.multiply_adds, float(case.data.nbytes + case.weight.nbytes + case.expected.nbytes + (case.residual.nbytes if case.residual is not None else 0))
 
 
 def _known(entry):

@@ -6,20 +6,25 @@ from dataclasses import dataclass
 
 import tvm
 
+from ..passes.lower.cuda.lowering import lower as lower_cuda
+from ..passes.lower.cuda.rules import RULES as CUDA_RULES
 from ..passes.lower.lowering import lower
+from ..passes.lower.merge_axes import MergeAxes
 from ..passes.lower.rules import RULES
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.variant import Variant
+from ..targets.cuda.workload import CudaWorkload
+from ..targets.workloads import workload_from
 from ..targets.x86.isa import building_for
-from ..targets.x86.workload import Workload, from_dict
+from ..targets.x86.workload import Workload
 
 
 @dataclass(frozen=True)
 class Task:
     """count: kernels of the network with this workload."""
 
-    workload: Workload
+    workload: Workload | CudaWorkload
     count: int
 
 
@@ -30,8 +35,12 @@ def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
     def note(workload):
         found[workload] += 1
 
-    with building_for(spec.dot):
-        lower(module, spec, RULES, note)
+    module = MergeAxes()(module)  # as build_variant does
+    if spec.kind == "cuda":
+        lower_cuda(module, spec, CUDA_RULES, note)
+    else:
+        with building_for(spec.dot):
+            lower(module, spec, RULES, note)
     return [Task(workload, count) for workload, count in found.items()]
 
 
@@ -41,6 +50,6 @@ def tasks_of_variant(variant: Variant) -> list[Task]:
     if not texts and any(step.macs for step in variant.steps):
         raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
     try:
-        return [Task(from_dict(json.loads(text)), count) for text, count in texts.items()]
+        return [Task(workload_from(json.loads(text)), count) for text, count in texts.items()]
     except (KeyError, TypeError, ValueError) as error:
         raise OctetError(f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again") from error

@@ -1,11 +1,14 @@
 """Tuning from end to end: workers, builders, database and session put together."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
+from ..targets.x86.peak import measure as measure_peak
 from .builder import builders
+from .cuda_builder import CudaBuilder
+from .cuda_runner import CudaRunner, RemoteDevice, here
 from .database import Database
 from .fleet import LocalWorker, tracked_workers
 from .pool import RunnerPool
@@ -13,16 +16,24 @@ from .runner import Runner
 from .session import Budget, Session
 from .tasks import Task
 
+PEAK_RUNS = 8  # of each of its loops: half a second
+
 
 def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget, threads: int | None = None, tracker: str | None = None,
          key: str | None = None, progress=lambda session: None) -> Session:
     """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core, too); None for all.
     tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
     cores = threads if threads is not None else detect.cores()
-    with _workers(spec, cores, tracker, key) as (runner, where), builders(spec, detect.cores()) as builder:
-        session = Session(tasks, spec, database, builder, runner, where, progress)
+    with _workers(spec, cores, tracker, key) as (runner, where), builders_of(spec) as builder:
+        peak = measure_peak(spec, cores, PEAK_RUNS) if tracker is None and spec.kind == "cpu" else None
+        session = Session(tasks, spec, database, builder, runner, where, progress, peak)
         session.run(budget)
         return session
+
+
+def builders_of(spec: TargetSpec):
+    """A context manager with the builder of a target."""
+    return nullcontext(CudaBuilder(spec, detect.cores())) if spec.kind == "cuda" else builders(spec, detect.cores())
 
 
 @contextmanager
@@ -31,6 +42,12 @@ def _workers(spec, cores, tracker, key):
     counts = tuple(sorted({1, cores}))
     if (tracker is None) != (key is None):
         raise OctetError("tune: --tracker and --key belong together; give both or none")
+    if spec.kind == "cuda":
+        if tracker is None:
+            yield CudaRunner(), here(spec)
+        else:
+            yield RunnerPool([CudaRunner(RemoteDevice(worker)) for worker in tracked_workers(tracker, key, spec)]), f"workers {key} of {tracker}"
+        return
     if tracker is not None:
         yield RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key, spec)]), f"workers {key} of {tracker}"
         return

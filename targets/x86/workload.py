@@ -25,6 +25,14 @@ class Workload:
         extras = [word for word, present in (("+residual", p.epilogue.residual), ("to float", p.dtype != p.epilogue.out_dtype)) if present]
         return " ".join([p.name, *extras])
 
+    @property
+    def multiply_adds(self) -> int:
+        return self.problem.multiply_adds
+
+    @property
+    def dtype(self) -> str:
+        return self.problem.dtype
+
     def as_dict(self) -> dict:
         """JSON values; `from_dict` reads them back."""
         return _plain(asdict(self.problem))

@@ -1,0 +1,129 @@
+"""A job and its blobs as files: a folder, or one .tar.xz where the way is narrow.
+
+    manifest.json           the job (job.py), with its SHA-256
+    blobs/SHA256[.xz]       code and constants, named by the digest of their contents; xz in a folder, plain in an archive, which is compressed as a whole
+"""
+
+import io
+import json
+import lzma
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from ..archive import check_writable, write_atomically
+from ..errors import DataError, OctetError
+from .job import Job, digest, from_json, to_json
+
+FORMAT, MANIFEST, BLOBS, ARCHIVE, LOG = 1, "manifest.json", "blobs", ".tar.xz", "measurements.jsonl"
+_AGAIN = "export the candidates again, or copy them again"
+
+
+class Carrier:
+    """path: as written by `write`. job: what is in it. digest: the job's. measurements: the file beside it that `octet measure` appends to.
+    Raises DataError in one line for whatever is wrong with the files."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._members = _unpacked(self.path) if is_archive(path) else None
+        self.measurements = self.path.with_name(self.path.name + "." + LOG) if is_archive(path) else self.path / LOG
+        try:
+            entry = json.loads(self._read(MANIFEST))
+            if entry["octet-candidates"] != FORMAT:
+                raise DataError(f"{path}: is of format {entry['octet-candidates']}, this version reads {FORMAT}; use the same version of octet on both machines")
+            self.job: Job = from_json(json.dumps(entry["job"]))
+            self.digest: str = entry["sha256"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes ({type(error).__name__}); {_AGAIN}") from error
+        if digest(to_json(self.job).encode()) != self.digest:
+            raise DataError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
+
+    def blob(self, name: str) -> bytes:
+        """Contents by digest, verified."""
+        if self._members is not None:
+            data = self._read(f"{BLOBS}/{name}")
+        else:
+            try:
+                data = lzma.decompress(self._read(f"{BLOBS}/{name}.xz"))
+            except lzma.LZMAError as error:
+                raise DataError(f"{self.path}: {BLOBS}/{name[:16]}... is corrupt; {_AGAIN}") from error
+        if digest(data) != name:
+            raise DataError(f"{self.path}: {BLOBS}/{name[:16]}... does not match its SHA-256; {_AGAIN}")
+        return data
+
+    def _read(self, name):
+        if self._members is not None:
+            if name not in self._members:
+                raise DataError(f"{self.path}: {name} is missing; {_AGAIN}")
+            return self._members[name]
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` wrote") from error
+
+
+def is_archive(path) -> bool:
+    return str(path).endswith(ARCHIVE)
+
+
+def check_free(path) -> None:
+    """Raises OctetError now if `write` could not make the folder or the archive after minutes of work."""
+    if is_archive(path):
+        return check_writable(path)
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OctetError(f"{path}: exists and is no empty folder; name a new one")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OctetError(f"{path}: {path.parent} is no folder that can be written to; name another place")
+
+
+def write(path, job: Job, blobs: dict[str, bytes]) -> int:
+    """Writes a folder, or an archive where the name ends with .tar.xz, whole or not at all; the bytes written."""
+    text = to_json(job)
+    manifest = json.dumps({"octet-candidates": FORMAT, "sha256": digest(text.encode()), "job": json.loads(text)}, indent=1, sort_keys=True).encode()
+    wanted = {name: blobs[name] for name in sorted(job.blobs)}
+    return _write_archive(Path(path), manifest, wanted) if is_archive(path) else _write_folder(Path(path), manifest, wanted)
+
+
+def _write_archive(path, manifest, blobs):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", preset=6) as file:
+        members = sorted(blobs.items(), key=lambda entry: (entry[1][:4], len(entry[1])))  # like beside like
+        for name, data in [(MANIFEST, manifest), *((f"{BLOBS}/{name}", data) for name, data in members)]:
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            file.addfile(info, io.BytesIO(data))
+    write_atomically(path, buffer.getvalue())
+    return buffer.getbuffer().nbytes
+
+
+def _write_folder(path, manifest, blobs):
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            (folder / BLOBS).mkdir()
+            for name, data in blobs.items():
+                (folder / BLOBS / f"{name}.xz").write_bytes(lzma.compress(data))
+            (folder / MANIFEST).write_bytes(manifest)
+            folder.chmod(0o755)
+            os.replace(folder, path)  # an empty folder of that name may be there
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room") from error
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _unpacked(path):
+    """{name: contents}; nothing is written anywhere."""
+    try:
+        with tarfile.open(path, "r:xz") as file:
+            return {member.name: file.extractfile(member).read() for member in file if member.isfile()}
+    except OSError as error:
+        if not isinstance(error, tarfile.ReadError) and error.strerror:
+            raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error
+    except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error

@@ -1,0 +1,114 @@
+"""Measures the candidates of a carried job on this machine: all, then the promising ones longer, then the best once more."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import detect
+from ..cuda.driver import device
+from ..errors import OctetError, TargetError
+from . import log
+from .batch import Batch, part, run_batch
+from .carrier import Carrier
+from .log import FINAL, FIRST, WINNER, Measurement
+
+BATCH = 8  # candidates that are measured against the default at a time
+FINALISTS = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """task: name. number, of: tasks. measured, failed: candidates of the task so far; best: the least ratio that a decision confirmed, None without one."""
+
+    task: str
+    number: int
+    of: int
+    measured: int
+    failed: int
+    best: float | None
+
+
+def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda state: None, measure=run_batch) -> dict:
+    """Appends to the carrier's measurements; what this device has measured before is not measured again. measure: takes a Batch to its Figures.
+    Returns {"measured", "failed", "faster", "tasks", "device"}. Raises OctetError where this machine lacks what the job needs, or nothing could be measured."""
+    job = carrier.job
+    _check(carrier)
+    name = device().name if job.kind == "cuda" else detect.cpu_name()
+    totals, reasons = {"measured": 0, "failed": 0, "faster": 0, "tasks": len(job.tasks), "device": name}, []
+    for number, task in enumerate(job.tasks, 1):
+        held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and entry.device.get("name") == name]
+        work = _Work(carrier, task, name, measure, held)
+        try:
+            best = work.run()
+        except OctetError as error:  # the default does not run here; other tasks may
+            reasons.append(str(error))
+            best = None
+        first = [entry for entry in work.held if entry.stage == FIRST and entry.candidate > 0]
+        state = Progress(task.name, number, len(job.tasks), len(first), sum(bool(entry.error) for entry in first), best)
+        totals["measured"] += state.measured
+        totals["failed"] += state.failed
+        totals["faster"] += best is not None
+        progress(state)
+    if reasons and len(reasons) == len(job.tasks):
+        raise OctetError(f"{carrier.path}: nothing could be measured: {reasons[-1]}")
+    return totals
+
+
+def _check(carrier):
+    job = carrier.job
+    lacks = detect.missing(job.features)
+    if lacks:
+        found = device() if job.kind == "cuda" else None
+        has = f"its {found.name} is sm_{found.arch}" if found is not None else "there is no CUDA device or no driver" if job.kind == "cuda" else f"it lacks {', '.join(lacks)}"
+        raise TargetError(f"{carrier.path}: the candidates are for {job.target}, which this machine does not run ({has}); measure them on one that does")
+
+
+@dataclass
+class _Work:
+    """One task. held: its measurements by this device, old and new."""
+
+    carrier: Carrier
+    task: object
+    name: str
+    measure: Callable
+    held: list
+
+    def run(self) -> float | None:
+        plan, numbers = self.carrier.job.plan, range(1, len(self.task.candidates))
+        waiting = [i for i in numbers if i not in self._ratios(FIRST)]
+        for start in range(0, len(waiting), BATCH):
+            self._stage(FIRST, waiting[start : start + BATCH], plan.first)
+        first = {i: ratio for i, ratio in self._ratios(FIRST).items() if ratio < plan.promising}
+        finalists = sorted(first, key=first.get)[:FINALISTS]
+        self._stage(FINAL, [i for i in finalists if i not in self._ratios(FINAL)], plan.final)
+        final = {i: ratio for i, ratio in self._ratios(FINAL).items() if ratio < 1.0}
+        if not final:
+            return None
+        winner = min(final, key=final.get)
+        # The best of many noisy figures is flattered by its noise: what counts is a measurement of its own.
+        self._stage(WINNER, [winner] if winner not in self._ratios(WINNER) else [], plan.final)
+        ratio = self._ratios(WINNER)[winner]
+        return ratio if ratio < 1.0 else None
+
+    def _ratios(self, stage):
+        """{candidate: median ratio, infinite for a failure}."""
+        return {e.candidate: float("inf") if e.error else float(np.median(e.ratios)) for e in self.held if e.stage == stage}
+
+    def _stage(self, stage, numbers, rounds):
+        if not numbers:
+            return
+        chosen = part(self.task, numbers)
+        names = {name for candidate in chosen.candidates for name in (candidate.code, *candidate.constants)}
+        blobs = {name: self.carrier.blob(name) for name in sorted(names)}
+        found = self.measure(Batch(self.carrier.job.kind, chosen, blobs, rounds, self.carrier.job.plan.threads))
+        made = [self._measurement(stage, i, position, found) for position, i in enumerate([0, *numbers])]
+        log.append(self.carrier.measurements, made)
+        self.held += made
+
+    def _measurement(self, stage, candidate, position, found):
+        about = {**found.device, "name": self.name}
+        if position not in found.seconds:
+            return Measurement(self.carrier.digest, self.task.key, candidate, stage, about, error=found.errors.get(position, "was not measured"))
+        seconds = found.seconds[position].tolist()
+        return Measurement(self.carrier.digest, self.task.key, candidate, stage, about, seconds, found.seconds[0].tolist())

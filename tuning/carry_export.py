@@ -1,0 +1,81 @@
+"""Proposals for kernels of a machine that is not here: compiled, with operands and the referee's digests, for `octet measure`."""
+
+from collections.abc import Callable
+from contextlib import contextmanager, nullcontext
+
+from ..targets import detect
+from ..targets.cuda.workload import CudaWorkload
+from ..targets.errors import OctetError
+from ..targets.measure import carrier
+from ..targets.measure.job import Job, Plan
+from ..targets.spec import TargetSpec
+from .builder import build, builders
+from .cuda_builder import CudaBuilder
+from .database import Database, Trial, key_of
+from .jobs import task_of
+from .portable import portable, portable_x86
+from .session import FINAL_ROUNDS, PROMISING, ROUNDS, Session
+from .spaces.registry import to_json
+from .tasks import Task
+
+DEFAULT_TRIALS = 16
+
+
+def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, path, trials: int = DEFAULT_TRIALS, threads: int = 1, progress: Callable = lambda text: None) -> dict:
+    """Writes up to `trials` candidates per task beside its default. database: what was measured already, from which the cost model learns first.
+    threads: most cores that CPU kernels are measured with. Returns {"tasks", "candidates", "failed", "skipped", "bytes"}. Raises OctetError when there is nothing to write."""
+    carrier.check_free(path)
+    able = [task for task in tasks if _carried(task.workload)]
+    if not able:
+        raise OctetError("tune: the network has no int8 convolution or linear layer, there is nothing to carry")
+    counts, made, blobs = {"tasks": 0, "candidates": 0, "failed": 0, "skipped": len(tasks) - len(able)}, [], {}
+    with _builder(spec) as builder:
+        session = Session(able, spec, database, builder, None, "")
+        for task, default, chosen in session.proposals(trials):
+            progress(task.workload.name)
+            if not chosen:
+                continue  # the space is exhausted
+            built = builder.build([(task.workload, schedule) for _, schedule in chosen])
+            failed = [Trial(to_json(*choice), None, result) for choice, result in zip(chosen, built) if isinstance(result, str)]
+            database.add_trials(key_of(task.workload.key, spec), failed)  # not to be proposed again
+            good = [result for result in built if not isinstance(result, str)]
+            counts["failed"] += len(failed)
+            if good:
+                one, found = task_of(task.workload, task.count, *_operands(task.workload), [default, *good])
+                made.append(one)
+                blobs |= found
+                counts["tasks"] += 1
+                counts["candidates"] += len(good)
+    if not made:
+        raise OctetError("tune: every schedule of every kernel has been measured; there is nothing to export")
+    key = key_of("", spec)
+    plan = Plan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.kind == "cpu" else (1,))
+    job = Job(spec.kind, spec.name, tuple(sorted(spec.features)), {"target": key.target, "tvm": key.tvm, "space": key.space}, plan, tuple(made))
+    return counts | {"bytes": carrier.write(path, job, blobs)}
+
+
+def _carried(workload):
+    """Whether the referee's bytes are the kernel's: float32 sums depend on their order."""
+    return isinstance(workload, CudaWorkload) or (workload.dtype == "int8" and not workload.problem.planar)
+
+
+def _operands(workload):
+    """(inputs, output) as a job describes them."""
+    if isinstance(workload, CudaWorkload):
+        case = portable(workload)
+        return case.inputs, case.output
+    return portable_x86(workload)[1:]
+
+
+@contextmanager
+def _builder(spec):
+    with nullcontext(CudaBuilder(spec, detect.cores())) if spec.kind == "cuda" else builders(spec, detect.cores(), _build_x86) as builder:
+        yield builder
+
+
+def _build_x86(job):
+    """Runs in a child process."""
+    import octet.passes  # noqa: F401 - prepares TVM
+
+    workload, schedule, spec = job
+    return build(workload, schedule, portable_x86(workload)[0], spec)

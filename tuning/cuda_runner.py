@@ -1,0 +1,95 @@
+"""Measures built CUDA kernels: on this machine's device, or on workers that have one. What travels is code and its launch (targets/measure/batch.py)."""
+
+import json
+from collections.abc import Callable
+
+from ..targets.cuda.driver import device
+from ..targets.errors import OctetError, TargetError
+from ..targets.measure.batch import Batch, Figures, run_batch
+from ..targets.measure.rounds import ratios
+from ..targets.spec import TargetSpec
+from .cuda_builder import CudaBuilt
+from .jobs import batch_of
+from .portable import CudaCase
+from .runner import Comparison, Outcome
+
+_FILE = "octet-batch"
+MEASURE, DEVICE = "octet.measure", "octet.device"  # functions of a worker
+_MOST_CONNECTS = 3
+
+
+class CudaRunner:
+    """measure: what takes a Batch to its Figures."""
+
+    def __init__(self, measure: Callable[[Batch], Figures] = run_batch):
+        self._measure = measure
+
+    def compare(self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int) -> Comparison:
+        """As Runner.compare. Raises OctetError when the default cannot be measured."""
+        found = self._measure(batch_of(case, [default, *candidates], rounds))
+        first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
+        return Comparison(first, tuple(others))
+
+
+def _outcome(figures: Figures, index: int) -> Outcome:
+    seconds = figures.seconds.get(index)
+    if seconds is None:
+        return Outcome(error=figures.errors.get(index, "was not measured"))
+    return Outcome(float(seconds[:, -1].min()), ratios(seconds, figures.seconds[0]))
+
+
+def here(spec: TargetSpec) -> str:
+    """The name of this machine's device. Raises TargetError where it does not run the target's code."""
+    found = device()
+    if found is None or found.arch < spec.extra["arch"]:
+        has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
+        raise TargetError(f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere")
+    return found.name
+
+
+class RemoteDevice:
+    """worker: connect() -> an RPC session with `octet worker`, failed() after one that broke. Called with a Batch, it answers with the Figures."""
+
+    def __init__(self, worker):
+        self._worker = worker
+
+    def __call__(self, batch: Batch) -> Figures:
+        for attempt in range(_MOST_CONNECTS):
+            try:
+                remote = self._worker.connect()
+                remote.upload(bytearray(batch.pack()), _FILE)
+                return Figures.read(remote.get_function(MEASURE)(_FILE))
+            except TargetError:
+                raise
+            except Exception as error:  # the RPC layer raises whatever happened on the other side
+                self._worker.failed()
+                reason = str(error).strip().splitlines()
+        raise OctetError(f"tuning: no worker measured the default kernel: {reason[-1][:200] if reason else 'no answer'}")
+
+
+def check_device(remote, spec: TargetSpec) -> None:
+    """remote: an RPC session. Raises TargetError when the worker has no device for the target."""
+    try:
+        found = json.loads(remote.get_function(DEVICE)())
+    except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
+        raise TargetError(f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there") from error
+    if found.get("arch", 0) < spec.extra["arch"]:
+        has = f"is sm_{found['arch']}" if found else "is missing"
+        raise TargetError(f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key")
+
+
+def offer() -> None:
+    """Makes this process, a worker's, measure batches for sessions elsewhere."""
+    from tvm_ffi import get_global_func, register_global_func
+
+    def measure(name):
+        path = get_global_func("tvm.rpc.server.workpath")(name)
+        with open(path, "rb") as file:
+            return run_batch(Batch.unpack(file.read())).as_json()
+
+    def about():
+        found = device()
+        return json.dumps({"name": found.name, "arch": found.arch} if found is not None else {})
+
+    register_global_func(MEASURE, measure, override=True)
+    register_global_func(DEVICE, about, override=True)
