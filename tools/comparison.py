@@ -61,9 +61,12 @@ class Comparison:
             shown = f"nncf {preset}{', model_type transformer' if kind else ''}"
             yield shown, lambda p=preset, k=kind: nncf_peer.session(nncf_peer.quantized(nncf_peer.read(path, shapes), feeds, p, k), threads)
         if "nncf-accuracy-control" in names:
-            sign = 1 if self.larger_is_better else -1
-            yield "nncf accuracy control", lambda: nncf_peer.session(
-                nncf_peer.accuracy_controlled(nncf_peer.read(path, shapes), feeds, self._feeds(self.arrays), lambda found: sign * self._value(found), self.max_drop, transformer), threads)
+            yield "nncf accuracy control", lambda: nncf_peer.session(self._controlled(nncf_peer.read(path, shapes), feeds, transformer), threads)
+
+    def _controlled(self, model, feeds, transformer):
+        sign = 1 if self.larger_is_better else -1
+        pairs = [(feed, labels["labels"]) for feed, labels in zip(self._feeds(self.arrays), self._feeds({"labels": self.labels}))]
+        return nncf_peer.accuracy_controlled(model, feeds, pairs, lambda outputs, labels: sign * self.score(outputs, labels), self.max_drop, transformer)
 
     def _measured(self, name, make):
         start = time.perf_counter()

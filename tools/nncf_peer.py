@@ -36,16 +36,18 @@ def quantized(model, feeds, preset: str, transformer: bool):
 
 
 def accuracy_controlled(model, feeds, validation, score, max_drop: float, transformer: bool):
-    """Its own search for layers to leave in float. validation: feeds. score(first outputs, one array) -> larger is better. max_drop: relative."""
+    """Its own search for layers to leave in float. validation: (feed, labels) pairs, of which it takes parts as it likes.
+    score(first outputs, labels) -> larger is better. max_drop: relative."""
     nncf = prepared()
 
     def validate(compiled, items):
-        return score(np.concatenate([next(iter(compiled(feed).values())).copy() for feed in items])), None
+        outputs, labels = zip(*((next(iter(compiled(feed).values())).copy(), labels) for feed, labels in items))
+        return score(np.concatenate(outputs), np.concatenate(labels)), None
 
     with _silent():
         return nncf.quantize_with_accuracy_control(
-            model, nncf.Dataset(feeds), nncf.Dataset(validation), validate, max_drop=max_drop, drop_type=nncf.DropType.RELATIVE, subset_size=len(feeds),
-            **_options(nncf, "performance", transformer),
+            model, nncf.Dataset(feeds), nncf.Dataset(validation, lambda item: item[0]), validate, max_drop=max_drop, drop_type=nncf.DropType.RELATIVE,
+            subset_size=len(feeds), **_options(nncf, "performance", transformer),
         )  # fmt: skip
 
 

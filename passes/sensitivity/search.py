@@ -80,7 +80,7 @@ class Search:
         if design.recipe.calibrator != "auto" and self._confirmed(design, "as calibrated"):
             return self.outcome
         if calibrate or design.recipe.calibrator == "auto":
-            chosen = choose_calibration(self.bench, design, self.journal, self.tell, self._log)
+            chosen = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget)
             if chosen != design and self._confirmed(chosen, "best calibrators"):
                 return self.outcome
             design = chosen
@@ -172,31 +172,36 @@ class Search:
         return chosen
 
 
-def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None) -> Design:
-    """The design with the calibrator of least output error, then with other calibrators for single tensors where that helps."""
+def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
+    """The design with the calibrator of least output error, then with other calibrators for single tensors where that helps. A budget that ends
+    leaves out what was not tried yet."""
     def error(candidate):
         return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
 
     candidates = [design.with_recipe(calibrator=name, percentile=percentile, per_tensor=()) for name, percentile in CALIBRATIONS]
     tried = []
     for number, candidate in enumerate(candidates):
+        if tried and budget.spent:
+            break
         tell("calibrators", number, len(candidates))
         tried.append((error(candidate), number, candidate))
     best, _, chosen = min(tried)
     for found, _, candidate in tried:
         log(Step(f"calibrator {_calibrator(candidate.recipe)}", found, None, candidate == chosen, candidate))
-    refined, least = _refined(bench, chosen, best, error, tell)
+    refined, least = _refined(bench, chosen, best, error, tell, budget)
     if refined != chosen:
         log(Step(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
     return refined
 
 
-def _refined(bench, design, best, error, tell):
+def _refined(bench, design, best, error, tell, budget):
     """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the outputs."""
-    tensors = bench.tensors(design)[:_REFINED]
+    tensors = [] if budget.spent else bench.tensors(design)[:_REFINED]
     for number, tensor in enumerate(tensors):
         tell("calibrators by tensor", number, len(tensors))
         for calibrator, percentile in (("max", 99.99), ("mse", 99.99), ("percentile", 99.99)):
+            if budget.spent:
+                return design, best
             if (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
                 continue
             others = tuple(entry for entry in design.recipe.per_tensor if entry[0] != tensor)

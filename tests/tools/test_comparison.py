@@ -14,12 +14,12 @@ from octet.tools import comparing, comparison, onnxruntime_peer
 def test_the_tools_side_by_side(small, octet, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("nncf")
-    printed = octet("evaluate", small / "small.onnx", "--data", small / "val.npz", "--calib", small / "calib.npz", "--against", "onnxruntime,nncf",
+    printed = octet("evaluate", small / "small.onnx", "--data", small / "val.npz", "--calib", small / "calib.npz", "--against", "onnxruntime,nncf,nncf-accuracy-control",
                     "--json", tmp_path / "e.json")  # fmt: skip
     report = json.loads((tmp_path / "e.json").read_text())
     rows = {row["name"]: row for row in report["against"]}
     assert rows["octet fp32"]["top1"] == rows["onnxruntime fp32"]["top1"] == report["top1"] == 1.0
-    assert {"octet int8, as calibrated", "onnxruntime Entropy", "nncf performance", "nncf mixed"} <= rows.keys()
+    assert {"octet int8, as calibrated", "onnxruntime Entropy", "nncf performance", "nncf mixed", "nncf accuracy control"} <= rows.keys()
     assert all(row["top1"] > 0.8 and row["drop"] == pytest.approx(1 - row["top1"]) and not row["error"] for row in rows.values())
     assert set(report["versions"]) == {"onnxruntime", "openvino", "nncf"} and "nncf mixed" in printed
 
