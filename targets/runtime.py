@@ -8,6 +8,7 @@ import numpy as np
 from . import detect
 from .errors import DataError, OctetError, PackageError
 from .native_library import max_threads, open_library, runtime, use_threads
+from .samples import batch_of, feed_of
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
 
 
@@ -79,8 +80,8 @@ class Session:
 
     @property
     def batch(self) -> int:
-        """Samples per run: the first axis of the first input."""
-        return int(self.inputs[0].shape[0]) if self.inputs[0].shape else 1
+        """Samples per run: the first axis of the inputs."""
+        return batch_of(self.inputs)
 
     def run(self, inputs: dict) -> dict:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes."""
@@ -129,18 +130,19 @@ class Session:
         return (*self._fixed, *ready, *self._written)
 
 
-def run_samples(session: Session, arrays: dict, progress=None) -> dict:
-    """Runs N samples (the first axis of every array) through a session of batch B and returns the first N rows of every output.
-    The last batch is filled up by repeating its last sample. progress: called with the number of samples done."""
+def run_samples(session: Session, arrays: dict, progress=None, only: str | None = None) -> dict:
+    """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a session of batch B and returns the first N rows of
+    every output. The last batch is filled up by repeating its last sample. progress: called with the number of samples done. only: the one output to keep."""
     batch = session.batch
     total = len(next(iter(arrays.values())))
-    kept: dict[str, list] = {spec.name: [] for spec in session.outputs}
+    kept: dict[str, list] = {spec.name: [] for spec in session.outputs if only in (None, spec.name)}
     for start in range(0, total, batch):
         count = min(batch, total - start)
-        rows = np.minimum(np.arange(start, start + batch), total - 1)
-        outputs = session.run({name: array[rows] for name, array in arrays.items()})
-        for name, value in outputs.items():
-            kept[name].append(value[:count] if value.ndim and value.shape[0] == batch else value)
+        rows = slice(start, start + batch) if count == batch else np.minimum(np.arange(start, start + batch), total - 1)
+        outputs = session.run(feed_of(session.inputs, arrays, rows))
+        for name, parts in kept.items():
+            value = outputs[name]
+            parts.append(value[:count] if value.ndim and value.shape[0] == batch else value[None] if value.ndim and batch == 1 else value)
         if progress is not None:
             progress(count)
     return {name: np.concatenate(parts) if parts[0].ndim else np.stack(parts) for name, parts in kept.items()}

@@ -1,7 +1,8 @@
-"""Calibration and validation data: read from an .npz, checked against a model's signature before anything expensive starts.
+"""Calibration and validation data: streamed from an .npz, checked against a model's signature before anything expensive starts.
 
 `model` is whatever has `inputs`, a tuple of TensorSpec: a Model, a Session, a Package."""
 
+import hashlib
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,34 +11,41 @@ from zipfile import BadZipFile
 import numpy as np
 
 from .errors import DataError
+from .stored_array import StoredArray, open_npz
 
 LABELS = "labels"
+_PIECE = 1 << 20  # bytes that are looked at in one go
 
 
-def load_samples(path, model) -> dict[str, np.ndarray]:
-    """The arrays of the .npz file `path`: one per model input, and `labels` if it holds them. Raises DataError."""
+def load_samples(path, model, rows=None) -> dict[str, StoredArray | np.ndarray]:
+    """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and `labels` if it holds them.
+    Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices); nothing else is read.
+    Raises DataError."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}: give an .npz with one array per model input ({_names(model)})")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
+        if _starts_as_array(path):
             raise DataError(f"{path}: is a single array, not an .npz: save it with np.savez(path, {model.inputs[0].name}=array)")
-        with loaded as stored:
-            samples = {name: stored[name] for name in stored.files}
+        return check_samples(model, open_npz(path, rows), where=str(path))
     except DataError:
         raise
     except PermissionError:
         raise DataError(f"{path}: permission denied: make the file readable") from None
-    except (OSError, ValueError, BadZipFile, zlib.error, EOFError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, BadZipFile, zlib.error, EOFError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{path}: is not a readable .npz ({_line(error)}): save it with np.savez") from None
-    return check_samples(model, samples, where=str(path))
+
+
+def _starts_as_array(path):
+    with open(path, "rb") as file:
+        return file.read(6) == b"\x93NUMPY"
 
 
 def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "samples") -> dict[str, np.ndarray]:
-    """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes. Raises DataError: one line, what is
-    wrong, where, and the remedy. Other arrays than the inputs and `labels` are refused: a misspelt name must not go unnoticed."""
-    samples = {str(name): np.asarray(array) for name, array in samples.items()}
+    """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray stays one and is read a few
+    megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs and `labels` are refused: a
+    misspelt name must not go unnoticed."""
+    samples = {str(name): array if isinstance(array, StoredArray) else np.asarray(array) for name, array in samples.items()}
     inputs = {spec.name: spec for spec in model.inputs}
     missing = [name for name in inputs if name not in samples]
     extra = [name for name in samples if name not in inputs and name != LABELS]
@@ -46,13 +54,13 @@ def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "sample
         raise DataError(f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: {_names(model)}")
     if extra:
         raise DataError(f"{where}: array {extra[0]!r} is no input of the model: name the arrays {_names(model)} (and {LABELS})")
-    checked = {name: _check_input(where, spec, samples[name]) for name, spec in inputs.items()}
+    checked = {name: _check_input(where, spec, samples[name], batch_of(model.inputs)) for name, spec in inputs.items()}
     first, count = next((name, len(array)) for name, array in checked.items())
     for name, array in checked.items():
         if len(array) != count:
             raise DataError(f"{where}: {name!r} has {len(array)} samples but {first!r} has {count}: give every input the same number")
     if LABELS in samples:
-        checked[LABELS] = _check_labels(where, samples[LABELS], count)
+        checked[LABELS] = _check_labels(where, np.asarray(samples[LABELS]), count)
     return checked
 
 
@@ -61,22 +69,73 @@ def inputs_of(model, samples) -> dict[str, np.ndarray]:
     return {spec.name: samples[spec.name] for spec in model.inputs}
 
 
-def _check_input(where, spec, array):
-    wanted = spec.shape[1:]
+def batch_of(inputs) -> int:
+    """Samples per run: the leading extent of the inputs (TensorSpecs); 1 where they differ."""
+    extents = {spec.shape[0] if spec.shape else 1 for spec in inputs}
+    return int(extents.pop()) if len(extents) == 1 else 1
+
+
+def takes_whole(spec, batch: int) -> bool:
+    """Whether a sample is a whole array of this input, leading extent and all."""
+    return bool(spec.shape) and spec.shape[0] != batch
+
+
+def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
+    """One run's inputs: the samples `rows` (an index array or a slice, as many as the batch) of every array, in the order of `inputs`."""
+    found = {spec.name: arrays[spec.name][rows] for spec in inputs}
+    return {spec.name: found[spec.name][0] if found[spec.name].ndim > len(spec.shape) else found[spec.name] for spec in inputs}
+
+
+def digest_of(array) -> str:
+    """SHA-256 of an array: dtype, shape and values."""
+    if isinstance(array, StoredArray):
+        if array.digest is None:
+            _scan(array, lambda start, piece: None)
+        return array.digest
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _check_input(where, spec, array, batch):
+    wanted = spec.shape if takes_whole(spec, batch) else spec.shape[1:]
     shape = ", ".join(["samples", *map(str, wanted)])
-    if array.ndim != len(spec.shape) or array.shape[1:] != tuple(wanted):
-        raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]: reshape it, samples on the first axis")
+    if array.ndim != 1 + len(wanted) or array.shape[1:] != tuple(wanted):
+        why = ", as the inputs' first extents differ" if takes_whole(spec, batch) else ""
+        raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis")
     if not len(array):
         raise DataError(f"{where}: {spec.name!r} holds no samples: give at least one, some hundred are usual")
-    if array.dtype != np.dtype(spec.dtype) and not _harmless(array.dtype, np.dtype(spec.dtype)):
+    dtype = np.dtype(spec.dtype)
+    if array.dtype != dtype and not _harmless(array.dtype, dtype):
         raise DataError(f"{where}: {spec.name!r} is {array.dtype}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})")
-    if np.issubdtype(array.dtype, np.floating):
-        _check_finite(where, spec.name, array)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which the check names
-        converted = np.ascontiguousarray(array, np.dtype(spec.dtype))
-    if np.issubdtype(array.dtype, np.floating):
-        _check_finite(where, spec.name, converted)
-    return converted
+    checked = np.issubdtype(array.dtype, np.floating)
+
+    def look(start, piece):
+        if checked:
+            _check_finite(where, spec.name, piece, start)
+            if piece.dtype != dtype:
+                with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which the check names
+                    _check_finite(where, spec.name, piece.astype(dtype), start)
+
+    if isinstance(array, StoredArray):
+        _scan(array, look)
+        return array.astype(dtype) if array.dtype != dtype else array
+    look(0, array)
+    return np.ascontiguousarray(array, dtype)
+
+
+def _scan(array: StoredArray, look):
+    """Reads all of it once: look(first row, rows) on every piece, its digest, and the file's checksum. Raises OSError where that is wrong."""
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    found = array.checksum[0] if array.checksum is not None else 0
+    for start, piece in array.pieces():
+        look(start, piece)
+        raw = piece.reshape(-1).view(np.uint8)
+        digest.update(raw)
+        found = zlib.crc32(raw, found) if array.checksum is not None else 0
+    if array.checksum is not None and found != array.checksum[1]:
+        raise BadZipFile("its checksum is wrong")
+    array.digest = digest.hexdigest()
 
 
 def _harmless(given, wanted):
@@ -85,11 +144,14 @@ def _harmless(given, wanted):
     return both_float or (np.issubdtype(given, np.integer) and np.issubdtype(wanted, np.integer) and np.can_cast(given, wanted))
 
 
-def _check_finite(where, name, array):
-    for index, sample in enumerate(array):  # by sample: no temporary of the size of the whole array
-        if not np.isfinite(sample).all():
-            what = "NaN" if np.isnan(sample).any() else "an infinity"
-            raise DataError(f"{where}: {name!r} holds {what} in sample {index}: remove or repair that sample")
+def _check_finite(where, name, array, start):
+    step = max(_PIECE // max(array[:1].nbytes, 1), 1)
+    for at in range(0, len(array), step):  # no temporary of the size of the whole array
+        good = np.isfinite(array[at : at + step])
+        if not good.all():
+            index = at + int(np.argmin(good.reshape(len(good), -1).all(1)))
+            what = "NaN" if np.isnan(array[index]).any() else "an infinity"
+            raise DataError(f"{where}: {name!r} holds {what} in sample {start + index}: remove or repair that sample")
 
 
 def _check_labels(where, labels, count):

@@ -3,8 +3,6 @@
 import hashlib
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..passes.pipeline import canonicalize
 from ..passes.sensitivity.bench import Bench
 from ..passes.sensitivity.budget import Budget, Journal
@@ -12,6 +10,7 @@ from ..passes.sensitivity.design import Design
 from ..passes.sensitivity.search import Outcome, Search, choose_calibration
 from ..targets.package import Package
 from ..targets.runtime import run_samples
+from ..targets.samples import digest_of
 from . import api
 from .judge import Judge
 
@@ -104,8 +103,7 @@ class Workflow:
         digest = hashlib.sha256(f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.metric.name} {Design(self.recipe).key} {self.targets}".encode())
         for arrays in (self.samples, judge.arrays, {"labels": judge.labels}):
             for name, array in arrays.items():
-                digest.update(f"{name} {array.dtype} {array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).view(np.uint8))
+                digest.update(f"{name} {digest_of(array)}".encode())
         return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.runtime import Session
+from ..targets.samples import feed_of
 from .console import progress
 from .data import read_samples
 from .inputs import random_inputs
@@ -68,12 +69,8 @@ def _feed(session, calib):
     if calib is None:
         return random_inputs(session.inputs)
     arrays, _ = read_samples(calib, session)
-    return {name: _first(array, session.batch) for name, array in arrays.items()}
-
-
-def _first(array, count):
-    """The first `count` samples, over and over where there are fewer."""
-    return np.ascontiguousarray(array[np.arange(count) % len(array)])
+    count = len(next(iter(arrays.values())))
+    return feed_of(session.inputs, arrays, np.arange(session.batch) % count)  # over and over where there are fewer
 
 
 def _others(options, session, feed, precision):

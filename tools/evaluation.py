@@ -26,5 +26,5 @@ def check_labels(metric: Metric, labels, count: int, session_outputs, where) -> 
 
 def score(session: Session, arrays: dict, labels: np.ndarray, metric: Metric, progress=None) -> float:
     """The metric of the first output over all samples."""
-    outputs = run_samples(session, arrays, progress)
-    return metric.score(outputs[session.outputs[0].name], labels)
+    name = session.outputs[0].name
+    return metric.score(run_samples(session, arrays, progress, only=name)[name], labels)

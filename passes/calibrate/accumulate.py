@@ -1,6 +1,6 @@
 """Takes in the summaries that `octet.statistics` makes of every tensor in every run, for all tensors together.
 
-Runs are kept in a small buffer and taken in ROWS at a time: first all ranges (a histogram's window must know them), then all histograms, in one
+Runs are kept in a small buffer and taken in some at a time: first all ranges (a histogram's window must know them), then all histograms, in one
 compiled loop. So a run of a small network costs some microseconds here and none of the memory grows with the number of samples."""
 
 from functools import cache
@@ -13,7 +13,7 @@ from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SU
 
 from .statistics import BINS, SHIFT, Statistics
 
-ROWS = 16
+ROWS, _BYTES = 64, 1 << 24  # most runs that are taken in together, and most memory that they may take
 SLOTS = 2 * BINS + 16  # 16 more in which zeros are counted, see `histogram`
 _MAX_COUNT = 1 << 30  # of an int32 slot before it is added to the int64 statistics
 
@@ -44,9 +44,10 @@ class Accumulator:
         self._elements = elements
         sizes = np.array(samples, np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes + HEADER)])
+        self.rows = int(np.clip(_BYTES // (4 * max(starts[-1], 1)), 4, ROWS))
         self._summary = starts[:-1, None] + SUMMARY + np.arange(4)
         self._first, self._size = _tensor(starts[:-1] + HEADER), _tensor(sizes)
-        self._rows = tvm.runtime.empty((ROWS, int(starts[-1])), "float32")
+        self._rows = tvm.runtime.empty((self.rows, int(starts[-1])), "float32")
         self._buffer = np.from_dlpack(self._rows)
         self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
         self._counted = np.from_dlpack(self._counts)
@@ -57,10 +58,10 @@ class Accumulator:
         self._pending = self._runs = self._unfolded = 0
 
     def add(self, summaries: list[np.ndarray]) -> None:
-        """One run's summaries. Raises NonFinite, at the latest in the `ROWS`-th call after it happened, or in `finish`."""
+        """One run's summaries. Raises NonFinite, at the latest in the `rows`-th call after it happened, or in `finish`."""
         np.concatenate(summaries, out=self._buffer[self._pending])
         self._pending += 1
-        if self._pending == ROWS:
+        if self._pending == self.rows:
             self._flush()
 
     def finish(self) -> list[Statistics]:
@@ -83,7 +84,7 @@ class Accumulator:
             raise NonFinite(int(tensor), self._runs + int(run))
         self._extend(summary[:, :, MINIMUM].min(0), summary[:, :, MAXIMUM].max(0))
         self._zeros += summary[:, :, ZEROS].sum(0, dtype=np.float64).astype(np.int64)
-        _kernel()(self._rows if len(rows) == ROWS else _tensor(rows), self._first, self._size, self._base, self._counts)
+        _kernel()(self._rows if len(rows) == self.rows else _tensor(rows), self._first, self._size, self._base, self._counts)
         self._runs += len(rows)
         self._pending = 0
         self._unfolded += len(rows) * max(self._elements)

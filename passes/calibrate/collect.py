@@ -9,6 +9,8 @@ import numpy as np
 from tvm import IRModule, relax
 
 from octet.targets.errors import DataError
+from octet.targets.samples import batch_of, feed_of
+from octet.targets.variant import TensorSpec
 
 from ..ops import SUMMARY_HEADER, attrs_of, call, is_op
 from .accumulate import Accumulator, NonFinite
@@ -25,6 +27,7 @@ class Executor(Protocol):
     def __call__(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]: ...
 
 
+Samples = Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]] | Callable[[], Iterable[Mapping[str, np.ndarray]]]
 ExecutorFactory = Callable[[IRModule], Executor]
 
 
@@ -88,15 +91,15 @@ def _samples(mod, x):
 
 
 def _batch(mod):
-    params = mod["main"].params
-    return int(params[0].ty.shape.values[0]) if params and params[0].ty.shape.values else 1
+    return batch_of(_inputs(mod["main"].params))
 
 
-def collect(mod: IRModule, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], executor_factory: ExecutorFactory, *,
+def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, *,
             summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> dict[int, Statistics]:  # fmt: skip
     """{edge number: statistics} of the measured tensors of an annotated module.
 
-    samples: arrays with the samples on the first axis (`labels` are ignored), or an iterable of such dictionaries (streamed).
+    samples: arrays with the samples on the first axis (`labels` are ignored; a StoredArray is read as it goes), an iterable of such dictionaries of
+    any length (streamed), or a function that gives such an iterable.
     summaries: whether the executor can run octet.statistics, as our own compiler's can: the range is then exact and the histogram counts
     SAMPLES values of every tensor and sample; otherwise the tensors themselves come out and every value counts, in NumPy.
     progress(samples done, samples in all or None). Raises DataError if a tensor of the network becomes NaN or infinite."""
@@ -148,13 +151,30 @@ class _Arrays:
 
 
 def _batches(samples, params):
-    """(one run's inputs, samples that are new in it, samples in all or None). The last batch is filled up with earlier samples."""
-    streamed = not isinstance(samples, Mapping)
-    for chunk in samples if streamed else [samples]:
-        arrays = {p.name: np.asarray(chunk[p.name]) for p in params}
-        batch = {p.name: int(p.ty.shape.values[0]) for p in params}
-        count = min((len(a) for a in arrays.values()), default=0)
-        step = next(iter(batch.values()))
-        for start in range(0, count, step):
-            rows = slice(start, start + step) if start + step <= count else np.arange(start, start + step) % count
-            yield {name: array[rows] for name, array in arrays.items()}, min(step, count - start), None if streamed else count
+    """(one run's inputs, samples that are new in it, samples in all or None). The last batch is filled up with its own samples, so that shards of whole
+    batches see exactly what the whole sees."""
+    inputs = _inputs(params)
+    batch = batch_of(inputs)
+    if isinstance(samples, Mapping):
+        count = min((len(samples[spec.name]) for spec in inputs), default=0)
+        for start in range(0, count, batch):
+            fresh = min(batch, count - start)
+            rows = slice(start, start + batch) if fresh == batch else start + np.arange(batch) % fresh
+            yield feed_of(inputs, samples, rows), fresh, count
+        return
+    left = None
+    for chunk in samples() if callable(samples) else samples:
+        arrays = {spec.name: np.asarray(chunk[spec.name]) for spec in inputs}
+        if left is not None:
+            arrays = {name: np.concatenate([left[name], array]) for name, array in arrays.items()}
+        count = min((len(array) for array in arrays.values()), default=0)
+        whole = count // batch * batch
+        for start in range(0, whole, batch):
+            yield feed_of(inputs, arrays, slice(start, start + batch)), batch, None
+        left = {name: array[whole:] for name, array in arrays.items()} if whole < count else None
+    if left is not None:
+        yield from ((feed, fresh, None) for feed, fresh, _ in _batches(left, params))
+
+
+def _inputs(params):
+    return [TensorSpec(p.name, tuple(int(d) for d in p.ty.shape.values), str(p.ty.dtype)) for p in params]

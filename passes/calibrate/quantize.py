@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 from tvm import IRModule
 
 from ...targets.errors import DataError
 from ...targets.samples import check_samples, inputs_of
 from ..annotate import Annotate, Decision, Recipe
-from .collect import Edge, ExecutorFactory, collect, edges_of
+from .collect import Edge, ExecutorFactory, Samples, collect, edges_of
 from .observers import find_range
 from .qdq import InsertQDQ
 from .qparams import LARGEST_SCALE, QParams, choose
@@ -30,11 +29,11 @@ class Quantized:
     qparams: Mapping[int, QParams] = None
 
 
-def quantize(model, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], recipe: Recipe | None = None, *,
+def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
              executor_factory: ExecutorFactory, summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> Quantized:  # fmt: skip
     """Quantizes a canonical fp32 `Model`.
 
-    samples: {input name: array with the samples on the first axis} (`labels` are ignored) or an iterable of such dictionaries.
+    samples: {input name: array with the samples on the first axis} (`labels` are ignored), an iterable of such dictionaries, or a function that gives one.
     executor_factory(module) -> run: compiles the fp32 network (see collect.Executor); summaries: whether it can
     run octet.statistics (our own compiler's executors can). progress(samples done, samples in all or None).
     Raises DataError if the samples do not fit the model or make it overflow."""
@@ -42,7 +41,7 @@ def quantize(model, samples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np
     annotate = Annotate(recipe)
     decisions = annotate.decide(model.module).decisions
     annotated = annotate(model.module)
-    checked = _checked(model, samples)
+    checked = checked_samples(model, samples)
     statistics = collect(annotated, checked, executor_factory, summaries=summaries, progress=progress)
     return _hub(model, annotated, recipe, decisions, statistics)
 
@@ -65,10 +64,14 @@ def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
 
 
-def _checked(model, samples):
+def checked_samples(model, samples):
+    """As `collect` takes them; streams are checked part by part. Raises DataError."""
     if isinstance(samples, Mapping):
         return inputs_of(model, check_samples(model, samples))
-    return (inputs_of(model, check_samples(model, chunk, where=f"samples, part {i}")) for i, chunk in enumerate(samples))
+    chunks = samples() if callable(samples) else samples
+    if isinstance(chunks, (str, bytes)) or not isinstance(chunks, Iterable):
+        raise DataError(f"samples: {type(chunks).__name__} is no calibration data: give {{input name: array}}, an iterable of such dictionaries, or a function that gives one")
+    return (inputs_of(model, check_samples(model, chunk, where=f"samples, part {i}")) for i, chunk in enumerate(chunks))
 
 
 def _hub(model, annotated, recipe, decisions, statistics):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from octet.targets.stored_array import select
+
 from ..annotate import Annotate, Recipe
 from ..annotate.graph import Graph
 from ..annotate.plan import Plan
@@ -229,7 +231,7 @@ def split(samples: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
         return dict(samples), dict(samples)
     stride = max(4, -(-count // MOST_HELD_OUT))
     held = np.arange(count) % stride == stride - 1
-    return {k: a[~held] for k, a in samples.items()}, {k: a[held] for k, a in samples.items()}
+    return {k: select(a, ~held) for k, a in samples.items()}, {k: select(a, held) for k, a in samples.items()}
 
 
 def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:

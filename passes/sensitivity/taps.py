@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from octet.targets.samples import batch_of, feed_of
+
 from .configuration import FLOAT
 from .libraries import Libraries
 from .simulator import Simulator
@@ -27,7 +29,7 @@ def channel_maxima(model, tensors: Iterable[str], arrays: Mapping[str, np.ndarra
 
 def batches(model, arrays: Mapping[str, np.ndarray]):
     """One run's inputs after the other; an incomplete last batch is left out unless it is the only one."""
-    size, count = model.batch, len(next(iter(arrays.values())))
+    size, count = batch_of(model.inputs), len(next(iter(arrays.values())))
     for start in range(0, max(count - size, 0) + 1, size):
         rows = np.arange(start, start + size) % count
-        yield {spec.name: np.ascontiguousarray(arrays[spec.name][rows]) for spec in model.inputs}
+        yield {name: np.ascontiguousarray(array) for name, array in feed_of(model.inputs, arrays, rows).items()}

@@ -1,0 +1,200 @@
+"""Arrays that stay in their file: read by rows when asked for, so that memory does not grow with the number of samples.
+
+An .npz is a zip of .npy members. A stored member (np.savez) lies in the file as it is, and is read with pread: no page of it is mapped, the process
+stays small. A compressed member (np.savez_compressed) and one in Fortran order are written out once, row by row, to an unlinked temporary file."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+_PIECE = 1 << 22  # bytes that are read at once where everything is read
+_LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28  # of a zip member; the zip format, section 4.3.7
+
+
+class _File:
+    """A descriptor that is closed with its last user."""
+
+    def __init__(self, descriptor: int, name: str):
+        self.descriptor, self.name = descriptor, name
+
+    def read(self, offset: int, size: int, into: memoryview) -> None:
+        done = 0
+        while done < size:
+            count = os.preadv(self.descriptor, [into[done:size]], offset + done)
+            if count == 0:
+                raise OSError(5, f"{self.name} became shorter while it was read")
+            done += count
+
+    def __del__(self):
+        os.close(self.descriptor)
+
+
+class StoredArray:
+    """Rows of an array in a file. shape, dtype, ndim, len() and array[rows] as of an ndarray; `array[rows]` reads, `select` only chooses.
+
+    rows: the chosen rows, ascending or not; None for all. converted: the dtype that reading gives. digest: of what the array holds, once somebody has
+    read it all (samples.py). checksum: (CRC-32 in front of the data, CRC-32 of the whole) where the file says so."""
+
+    def __init__(self, file: _File, offset: int, shape: tuple[int, ...], dtype: np.dtype, rows: np.ndarray | None = None, converted: np.dtype | None = None):
+        self._file, self._offset, self._shape, self._stored, self._rows = file, offset, shape, dtype, rows
+        self.digest: str | None = None
+        self.checksum: tuple[int, int] | None = None
+        self.dtype = np.dtype(converted if converted is not None else dtype)
+        self.shape = shape if rows is None else (len(rows), *shape[1:])
+        self._row_bytes = prod(shape[1:]) * dtype.itemsize
+
+    ndim = property(lambda self: len(self.shape))
+    nbytes = property(lambda self: prod(self.shape) * self.dtype.itemsize)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows) -> np.ndarray:
+        """rows: an index, a slice, indices or a mask. A new array, aligned for kernels."""
+        if isinstance(rows, (int, np.integer)):
+            return self._read(np.array([range(len(self))[rows]]))[0]
+        return self._read(np.arange(len(self))[rows])
+
+    def __array__(self, dtype=None, copy=None):
+        found = self[:]
+        return found if dtype is None else found.astype(dtype, copy=False)
+
+    def select(self, rows) -> "StoredArray":
+        """The chosen rows, not read yet."""
+        chosen = np.arange(len(self))[rows]
+        found = StoredArray(self._file, self._offset, self._shape, self._stored, chosen if self._rows is None else self._rows[chosen], self.dtype)
+        if self.digest is not None:
+            found.digest = hashlib.sha256(self.digest.encode() + chosen.tobytes()).hexdigest()
+        return found
+
+    def astype(self, dtype) -> "StoredArray":
+        """The same, converted when it is read."""
+        found = StoredArray(self._file, self._offset, self._shape, self._stored, self._rows, dtype)
+        found.digest, found.checksum = self.digest, self.checksum
+        return found
+
+    def pieces(self):
+        """(first row, array) of all rows in order, a few megabytes at a time."""
+        step = max(_PIECE // max(self._row_bytes, 1), 1)
+        for start in range(0, len(self), step):
+            yield start, self[start : start + step]
+
+    def _read(self, rows):
+        rows = rows if self._rows is None else self._rows[rows]
+        found = _aligned((len(rows), *self._shape[1:]), self._stored)
+        view, size = memoryview(found.reshape(-1).view(np.uint8)), self._row_bytes
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        for start, stop in zip([0, *breaks], [*breaks, len(rows)]) if size else ():
+            if stop > start:
+                self._file.read(self._offset + int(rows[start]) * size, (stop - start) * size, view[start * size : stop * size])
+        with np.errstate(over="ignore"):
+            return found if found.dtype == self.dtype else found.astype(self.dtype)
+
+
+def _aligned(shape, dtype):
+    raw = np.empty(prod(shape) * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def select(array, rows):
+    """The rows of an array, without reading those of a StoredArray."""
+    return array.select(rows) if isinstance(array, StoredArray) else array[rows]
+
+
+def open_npz(path, rows=None) -> dict[str, StoredArray | np.ndarray]:
+    """{name: array} of an .npz. rows: function of a length that gives the rows wanted (of the labels too), an index array; nothing else is read.
+    Raises OSError, ValueError or zipfile.BadZipFile where it is none; objects (pickles) are refused."""
+    path = Path(path)
+    file = _File(os.open(path, os.O_RDONLY), str(path))
+    with zipfile.ZipFile(path) as archive:
+        return {member.filename.removesuffix(".npy"): _member(archive, member, file, rows) for member in archive.infolist()}
+
+
+def _member(archive, member, file, rows):
+    with archive.open(member) as stream:
+        try:
+            shape, fortran, dtype = _header(stream)
+        except ValueError:
+            if member.filename.endswith(".npy"):
+                raise
+            return np.zeros((), "S1")  # some other file; it is no input's
+        begin, size = stream.tell(), prod(shape) * dtype.itemsize
+        if begin + size != member.file_size:
+            raise ValueError(f"{member.filename} should hold {size} bytes and holds {member.file_size - begin}")
+        if not shape or not dtype.itemsize:
+            return np.frombuffer(stream.read(size), dtype).reshape(shape)
+        chosen, checksum = rows(shape[0]) if rows is not None else None, None
+        if member.compress_type != zipfile.ZIP_STORED:
+            file, offset = _unpacked(stream, size, member.filename), 0
+        else:
+            offset = _data_offset(file, member)
+            header = bytearray(begin)
+            file.read(offset, begin, memoryview(header))
+            offset, checksum = offset + begin, (zlib.crc32(header), member.CRC)
+    if fortran and len(shape) > 1:
+        file, offset, checksum = _transposed(file, offset, shape, dtype, member.filename), 0, None
+    found = StoredArray(file, offset, shape, dtype, chosen)
+    found.checksum = checksum if chosen is None else None
+    return found
+
+
+def _header(stream):
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"npy format {version} is not known")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are not loaded")
+    return shape, fortran, dtype
+
+
+def _data_offset(file, member):
+    header = bytearray(_LOCAL_HEADER)
+    file.read(member.header_offset, _LOCAL_HEADER, memoryview(header))
+    lengths = (int.from_bytes(header[at : at + 2], "little") for at in (_NAME_LENGTH, _EXTRA_LENGTH))
+    return member.header_offset + _LOCAL_HEADER + sum(lengths)
+
+
+def _temporary(name):
+    with tempfile.TemporaryFile(prefix="octet.") as made:
+        return _File(os.dup(made.fileno()), name)
+
+
+def _unpacked(stream, size, name):
+    file, done = _temporary(name), 0
+    while done < size:
+        piece = stream.read(min(_PIECE, size - done))
+        if not piece:
+            raise EOFError(f"{name} ends early")
+        done += _write(file, done, piece)
+    stream.read(1)  # the end: zipfile compares the checksum there
+    return file
+
+
+def _write(file, offset, data) -> int:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(file.descriptor, memoryview(data)[done:], offset + done)
+    return done
+
+
+def _transposed(source, offset, shape, dtype, name):
+    """In C order. Columns (all axes but the first, last one slowest) of a Fortran-ordered array are contiguous: block by block of rows."""
+    file, columns = _temporary(name), prod(shape[1:])
+    step = max(_PIECE // max(columns * dtype.itemsize, 1), 1)
+    for start in range(0, shape[0], step):
+        count = min(step, shape[0] - start)
+        block = np.empty((columns, count), dtype)
+        for column in range(columns):
+            source.read(offset + (column * shape[0] + start) * dtype.itemsize, count * dtype.itemsize, memoryview(block[column].view(np.uint8)))
+        rows = block.reshape(*reversed(shape[1:]), count).transpose()
+        _write(file, start * columns * dtype.itemsize, np.ascontiguousarray(rows).tobytes())
+    return file
