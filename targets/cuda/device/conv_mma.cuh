@@ -234,7 +234,7 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
   int tile = blockIdx.y * gridDim.x + blockIdx.x;
   int* sums = state + rounded(tiles, 32) + tile * (each * threads_of(T)) + threadIdx.x;
 #pragma unroll
-  for (int i = 0; i < each; ++i) atomic_add(sums + i * threads_of(T), result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4]);
+  for (int i = 0; i < each; ++i) accumulate(sums + i * threads_of(T), result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4]);
   publish();
   barrier();
   int* before = reinterpret_cast<int*>(memory);

@@ -1,5 +1,6 @@
-// A thread block on one host thread: every CUDA thread is a fibre that runs until a barrier or a warp's collective operation.
-// The order in which fibres run is chosen by the launch's seed, so that a missing barrier shows as a wrong result.
+// Thread blocks on one host thread: every CUDA thread is a fibre that runs until a barrier, a warp's collective operation or an atomic one.
+// The order in which fibres run, and blocks, is chosen by the launch's seed, so that a missing barrier shows as a wrong result. Several blocks run
+// side by side, and what they add to memory without looking at it arrives as late as it may: that is how races between blocks show.
 #pragma once
 #include <csetjmp>
 #include <csignal>
@@ -28,6 +29,10 @@ struct Copy {
   const void* from;
   int bytes, group;
 };
+struct Sum {
+  int* to;
+  int value;
+};
 enum class State { ready, at_barrier, in_warp, done };
 struct Fibre {
   ucontext_t start;
@@ -37,13 +42,21 @@ struct Fibre {
   int operation = 0, groups = 0;
   Lane lane;
   std::vector<Copy> copies;
+  std::vector<Sum> sums;
+};
+struct Block {
+  Index3 index;
+  Fibre* fibres;
+  unsigned char* shared;
+  int done;
 };
 using Collective = void (*)(Lane*);
 
 inline constexpr size_t stack_bytes = 1 << 16, page = 4096;
 inline unsigned char* shared_memory = nullptr;
 inline unsigned char* stacks = nullptr;
-inline std::vector<Fibre> fibres;
+inline std::vector<Fibre> all_fibres;  // of all blocks that run side by side
+inline Fibre* fibres = nullptr;         // of the block whose turn it is
 inline int running = 0, threads = 0;
 inline void (*kernel_body)(void**) = nullptr;
 inline void** kernel_arguments = nullptr;
@@ -52,6 +65,7 @@ inline char* message = nullptr;
 inline int message_size = 0;
 inline uint64_t random_state = 1;
 inline bool copies_late = true;
+inline bool interleaved = false;  // whether several blocks run side by side
 
 [[noreturn]] inline void fail(const char* format, ...) {
   char text[200];
@@ -136,38 +150,79 @@ inline void resume(int thread) {
   setcontext(&fibre.start);
 }
 
-// seed 0: first thread first; 1: last thread first; others: warps and lanes in random order, changing all the time.
-inline void run_block(uint64_t seed) {
-  for (Fibre& fibre : fibres) fibre.state = State::ready, fibre.copies.clear(), fibre.groups = 0, fibre.operation = 0;
-  int warps = threads / 32, done = 0;
-  while (done < threads) {
-    bool progress = false;
-    unsigned turn = seed > 1 ? random_below(warps) : 0;
-    for (int w = 0; w < warps; ++w) {
-      int warp = seed == 1 ? warps - 1 - w : static_cast<int>((w + turn) % warps);
-      for (bool again = true; again;) {
-        again = false;
-        unsigned first = seed > 1 ? random_below(32) : 0;
-        for (int l = 0; l < 32; ++l) {
-          int lane = seed == 1 ? 31 - l : static_cast<int>((l + first) % 32);
-          if (fibres[warp * 32 + lane].state != State::ready) continue;
-          resume(warp * 32 + lane);
-          done += fibres[warp * 32 + lane].state == State::done;
-          again = progress = true;
-        }
-        if (seed > 1 && random_below(4) == 0) again = false;  // another warp may overtake here
+// Sums that nobody has waited for yet: other blocks see them late.
+inline void add_later(int* to, int value) { fibres[running].sums.push_back({to, value}); }
+inline void deliver(Fibre& fibre) {
+  for (const Sum& sum : fibre.sums) *sum.to = static_cast<int>(static_cast<unsigned>(*sum.to) + static_cast<unsigned>(sum.value));
+  fibre.sums.clear();
+}
+inline void deliver_sums() { deliver(fibres[running]); }
+
+// Others may come between: before and after whatever other blocks can see.
+inline void let_others() {
+  if (interleaved && random_below(4) == 0) yield(State::ready);
+}
+
+inline void start_block(Block& block) {
+  block.done = 0;
+  for (int i = 0; i < threads; ++i) {
+    Fibre& fibre = block.fibres[i];
+    fibre.state = State::ready, fibre.copies.clear(), fibre.sums.clear(), fibre.groups = 0, fibre.operation = 0;
+  }
+}
+
+// Every thread of the block that can run gets a turn. seed 0: first thread first; 1: last thread first; others: warps and lanes in random order, changing
+// all the time.
+inline void run_turn(Block& block, uint64_t seed) {
+  fibres = block.fibres, shared_memory = block.shared, blockIdx = block.index;
+  int warps = threads / 32;
+  bool progress = false;
+  unsigned turn = seed > 1 ? random_below(warps) : 0;
+  for (int w = 0; w < warps; ++w) {
+    int warp = seed == 1 ? warps - 1 - w : static_cast<int>((w + turn) % warps);
+    for (bool again = true; again;) {
+      again = false;
+      unsigned first = seed > 1 ? random_below(32) : 0;
+      for (int l = 0; l < 32; ++l) {
+        int lane = seed == 1 ? 31 - l : static_cast<int>((l + first) % 32);
+        Fibre& fibre = fibres[warp * 32 + lane];
+        if (fibre.state != State::ready) continue;
+        resume(warp * 32 + lane);
+        if (fibre.state == State::done) deliver(fibre), ++block.done;
+        again = progress = true;
       }
+      if (seed > 1 && random_below(4) == 0) again = false;  // another warp may overtake here
     }
-    int waiting = 0;
-    for (const Fibre& fibre : fibres) waiting += fibre.state == State::at_barrier;
-    if (waiting + done == threads && waiting > 0) {
-      if (done > 0) fail("a barrier is not reached by all threads");
-      for (Fibre& fibre : fibres) fibre.state = State::ready;
-    } else if (!progress && done < threads) {
-      bool ready = false;
-      for (const Fibre& fibre : fibres) ready = ready || fibre.state == State::ready;
-      if (!ready) fail("the block hangs: some threads wait at a barrier, others in a warp's operation");
-    }
+  }
+  int waiting = 0;
+  bool ready = false;
+  for (int i = 0; i < threads; ++i) waiting += fibres[i].state == State::at_barrier, ready = ready || fibres[i].state == State::ready;
+  if (waiting + block.done == threads && waiting > 0) {
+    if (block.done > 0) fail("a barrier is not reached by all threads");
+    for (int i = 0; i < threads; ++i) fibres[i].state = State::ready;
+  } else if (!progress && !ready && block.done < threads) {
+    fail("the block hangs: some threads wait at a barrier, others in a warp's operation");
+  }
+}
+
+// Runs blocks `order[0 .. count)` of the grid, at most as many side by side as there are `places`; a place that is done takes the next one. The blocks take
+// turns at random, and some may wait for long.
+inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& places, size_t shared_size, uint64_t seed) {
+  size_t next = 0;
+  std::vector<Block*> live;
+  auto begin = [&](Block& block) {
+    block.index = order[next++];
+    std::memset(block.shared, 0xa5, shared_size);
+    start_block(block);
+  };
+  for (Block& block : places)
+    if (next < order.size()) begin(block), live.push_back(&block);
+  while (!live.empty()) {
+    size_t which = live.size() > 1 ? random_below(static_cast<unsigned>(live.size())) : 0;
+    for (unsigned turns = live.size() > 1 ? 1 + random_below(8) : 1; turns > 0 && live[which]->done < threads; --turns) run_turn(*live[which], seed);
+    if (live[which]->done < threads) continue;
+    if (next < order.size()) begin(*live[which]);
+    else live.erase(live.begin() + which);
   }
 }
 

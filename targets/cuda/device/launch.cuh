@@ -1,5 +1,6 @@
 // Emulated launches for a host program: a table of kernels, buffers with forbidden pages around them, and faults as messages.
 #pragma once
+#include <algorithm>
 #include "fibres.cuh"
 
 namespace octet {
@@ -34,15 +35,28 @@ inline void prepare(int count) {
     stacks = static_cast<unsigned char*>(mmap(nullptr, stack_bytes * count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     most = count;
   }
-  fibres = std::vector<Fibre>(count);
+  all_fibres = std::vector<Fibre>(count);
   for (int i = 0; i < count; ++i) {
-    getcontext(&fibres[i].start);
-    fibres[i].start.uc_stack.ss_sp = stacks + i * stack_bytes;
-    fibres[i].start.uc_stack.ss_size = stack_bytes;
-    fibres[i].start.uc_link = nullptr;
-    makecontext(&fibres[i].start, fibre_main, 0);
+    getcontext(&all_fibres[i].start);
+    all_fibres[i].start.uc_stack.ss_sp = stacks + i * stack_bytes;
+    all_fibres[i].start.uc_stack.ss_size = stack_bytes;
+    all_fibres[i].start.uc_link = nullptr;
+    makecontext(&all_fibres[i].start, fibre_main, 0);
   }
 }
+
+// The blocks of the grid: seed 0 in order, 1 in reverse, others in any order.
+inline std::vector<Index3> block_order(const unsigned* grid, uint64_t seed) {
+  std::vector<Index3> order;
+  for (unsigned z = 0; z < grid[2]; ++z)
+    for (unsigned y = 0; y < grid[1]; ++y)
+      for (unsigned x = 0; x < grid[0]; ++x) order.push_back({x, y, z});
+  if (seed == 1) std::reverse(order.begin(), order.end());
+  for (size_t i = order.size(); seed > 1 && i > 1; --i) std::swap(order[i - 1], order[random_below(static_cast<unsigned>(i))]);
+  return order;
+}
+
+constexpr size_t most_shared = 1 << 18, side_by_side = 4;
 
 inline int emulate(const Entry* table, int entries, const char* name, const unsigned* grid, const unsigned* block, unsigned shared_bytes, void** arguments,
                    uint64_t seed, char* text, int text_size) {
@@ -57,9 +71,11 @@ inline int emulate(const Entry* table, int entries, const char* name, const unsi
   if (threads % 32 != 0 || threads > 1024) return std::snprintf(text, text_size, "a block of %d threads", threads), 1;
   random_state = seed * 0x9e3779b97f4a7c15u + 1;
   copies_late = seed % 4 != 3;
-  static unsigned char* shared_end = static_cast<unsigned char*>(buffer_end(1 << 18));
-  unsigned shared_size = (shared_bytes + 127) / 128 * 128;
-  shared_memory = shared_end - shared_size;
+  static unsigned char* shared_ends[side_by_side] = {};
+  size_t shared_size = (shared_bytes + 127) / 128 * 128;
+  std::vector<Index3> order = block_order(grid, seed);
+  size_t count = seed > 1 ? std::min(side_by_side, order.size()) : 1;
+  interleaved = count > 1;
   static unsigned char* signal_stack = static_cast<unsigned char*>(std::malloc(1 << 16));
   stack_t stack{signal_stack, 0, 1 << 16}, old_stack;
   struct sigaction action{}, old_segv, old_bus;
@@ -70,13 +86,13 @@ inline int emulate(const Entry* table, int entries, const char* name, const unsi
   sigaction(SIGBUS, &action, &old_bus);
   int failed = _setjmp(failure);
   if (failed == 0) {
-    prepare(threads);
-    for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)
-      for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)
-        for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x) {
-          std::memset(shared_memory, 0xa5, shared_size);
-          run_block(seed);
-        }
+    prepare(threads * static_cast<int>(count));
+    std::vector<Block> places(count);
+    for (size_t i = 0; i < count; ++i) {
+      if (shared_ends[i] == nullptr) shared_ends[i] = static_cast<unsigned char*>(buffer_end(most_shared));
+      places[i] = {{}, all_fibres.data() + i * threads, shared_ends[i] - shared_size, 0};
+    }
+    run_blocks(order, places, shared_size, seed);
   }
   sigaction(SIGSEGV, &old_segv, nullptr);
   sigaction(SIGBUS, &old_bus, nullptr);

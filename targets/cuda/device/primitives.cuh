@@ -38,7 +38,9 @@ OCTET_DEVICE void barrier() { __syncthreads(); }
 OCTET_DEVICE int shuffle_xor(int value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 OCTET_DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 
-// Between blocks: both return what was there before. `publish` makes this thread's writes visible to other blocks before its later ones.
+// Between blocks: `accumulate` adds without looking, in its own time; the other two return what was there before. `publish` makes this thread's writes
+// visible to other blocks before its later ones.
+OCTET_DEVICE void accumulate(int* at, int value) { atomicAdd(at, value); }
 OCTET_DEVICE int atomic_add(int* at, int value) { return atomicAdd(at, value); }
 OCTET_DEVICE int atomic_swap(int* at, int value) { return atomicExch(at, value); }
 OCTET_DEVICE void publish() { __threadfence(); }
