@@ -206,6 +206,11 @@ def part(vector, start, lanes):
     return tirx.reinterpret(f"uint8x{lanes}", words)
 
 
+def prefetch(buffer, index):
+    """Asks for the cache line at `index` to be brought into the second-level cache; an address behind the buffer is harmless."""
+    T.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", tirx.address_of(buffer[index]), const(0, "int32"), const(2, "int32"), const(1, "int32")))
+
+
 def tile_config(rows):
     """The 64-byte configuration for LDTILECFG: tiles 0-5 `rows` x 64 bytes (accumulators, data), tiles 6-7 16 x 64 bytes (weights)."""
     config = np.zeros(64, "uint8")
@@ -228,6 +233,10 @@ def tile_configure(config):
 
 def tile_release():
     effect("llvm.x86.tilerelease")
+
+
+def tile_zero(tile):
+    effect("llvm.x86.tilezero", const(tile, "int8"))
 
 
 def tile_load(tile, buffer, index, stride_bytes):

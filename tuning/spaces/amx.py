@@ -18,6 +18,8 @@ def space(p: ConvProblem) -> Space:
         "units": chunks(total, default.units),
         "unroll": choices(default.unroll, *(n for n in (1, 2, 4, 8) if n <= steps)),
         "phases": walks,
+        "woven": choices(default.woven, True, False),
+        "ahead": choices(default.ahead, True, False),
     }
     return Space("amx", p, fixed(default, decisions), AmxSchedule, default, lambda s: True, lambda s: _features(p, s), _guesses(default, total, decisions["units"]))
 
@@ -38,7 +40,7 @@ def _features(p, s):
     computed = walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * TILE_ROWS
     output = s.units * 2 * TILE_ROWS * (p.out_stride if s.pixels_outer else BLOCK)
     logs = [log2(x) for x in (tasks, s.units, weights, s.units * 2 * TILE_ROWS * depth, output, depth, p.out_stride, s.unroll)]
-    return [*logs, computed / useful, float(s.pixels_outer), float(s.phases), float(walk.stage is not None), float(p.epilogue.residual)]
+    return [*logs, computed / useful, float(s.pixels_outer), float(s.phases), float(s.woven), float(s.ahead), float(walk.stage is not None), float(p.epilogue.residual)]
 
 
 def _guesses(default, total, units):

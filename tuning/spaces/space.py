@@ -7,7 +7,7 @@ from itertools import product
 from ...targets.cuda.conv import Conv
 from ...targets.x86.conv_problem import ConvProblem
 
-VERSION = 1  # of the spaces and of what their decisions mean: records of another version are not applied
+VERSION = 2  # of the spaces and of what their decisions mean: records of another version are not applied
 
 
 @dataclass(frozen=True)
