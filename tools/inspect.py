@@ -8,7 +8,7 @@ from .errors import Command
 
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
-@click.option("--kernels", is_flag=True, help="List every kernel of the best variant.")
+@click.option("--kernels", is_flag=True, help="List every kernel, with its schedule and the tuning record it came from, if any.")
 @click.option("--self-test", "self_test", is_flag=True, help="Run the self-test vectors on this machine.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
 def inspect(package, kernels, self_test, json_path):
@@ -40,8 +40,10 @@ def inspect(package, kernels, self_test, json_path):
     figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), **info}
     figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes} for v in read.variants}
     if kernels:
-        rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer) for i, s in enumerate(read.best().steps)]
-        console.print(table(read.best().target, ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer"), rows))
+        columns = ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer")
+        for v in read.variants:
+            rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer) for i, s in enumerate(v.steps)]
+            console.print(table(v.target, columns, rows))
     if self_test:
         figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
     write_json(json_path, figures)

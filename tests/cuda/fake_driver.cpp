@@ -31,6 +31,7 @@ static int fault(const char* what) { return std::snprintf(text, sizeof text, "%s
 
 extern "C" {
 int cuInit(unsigned) { return 0; }
+int cuDriverGetVersion(int* out) { return *out = 12040, 0; }
 int cuGetErrorString(int, const char** out) { return *out = fake::text, 0; }
 int cuDeviceGetCount(int* out) { return *out = 1, 0; }
 int cuDeviceGet(int* out, int number) { return *out = number, 0; }
