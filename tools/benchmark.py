@@ -4,16 +4,16 @@ import numpy as np
 
 from ..targets import detect
 from ..targets.errors import OctetError
+from ..targets.registry import find
 from ..targets.runtime import Session
 from ..targets.samples import feed_of
 from .console import progress
 from .data import read_samples
 from .inputs import random_inputs
-from .opening import fp32_session, open_model
+from .opening import fp32_session, manifest_of, open_model
 from .peers import chosen, runners
+from .profile import profile_of
 from .timing import interleaved
-
-_PROFILE_PASSES = 30
 
 
 def run_benchmark(options) -> dict:
@@ -34,25 +34,20 @@ def run_benchmark(options) -> dict:
     report["ratios"] = {name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others}
     report["details"] = {name: latency.as_dict() for name, latency in found.items()}
     if options.profile or options.peak:
-        report["peak"] = machine_peak(session.threads)
+        peak = machine_peak(session)
+        report["peak"] = peak.as_dict()
     if options.profile:
-        report["kernels"] = kernel_figures(session, feed)
+        report["kernels"] = profile_of(session, feed, peak, manifest_of(options.model))
     return report
 
 
-def machine_peak(threads: int) -> dict:
-    """The measured limits of this machine on `threads` cores; see targets/x86/peak.py."""
+def machine_peak(session: Session):
+    """The measured limits of this machine on the session's cores, with the dot product of its target; see targets/x86/peak.py."""
     from .. import passes  # noqa: F401 - prepares TVM before it is imported
     from ..targets.x86.peak import measure
 
-    return measure(detect.native(), threads).as_dict()
-
-
-def kernel_figures(session: Session, feed: dict) -> list[dict]:
-    """One dictionary per kernel: its Step, "seconds", "share" of all kernels' time, and "gops" (two operations per multiply-add)."""
-    timed = session.profile(feed, repeat=_PROFILE_PASSES)
-    total = sum(seconds for _, seconds in timed)
-    return [{**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds} for step, seconds in timed]
+    spec = find(session.target)
+    return measure(spec if spec.kind == "cpu" else detect.native(), session.threads)
 
 
 def _check(options):

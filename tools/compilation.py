@@ -12,8 +12,9 @@ from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples
 from ..tuning.place import place_of
-from . import api
+from . import api, roofline
 from .accuracy import Workflow, automatic
+from .cache import cache_of, say_where_from
 from .data import read_samples
 from .evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
@@ -51,6 +52,8 @@ class Request:
     max_float: float = 0.5
     repair: bool = True
     report: str | None = None
+    cache: str | None = None
+    no_cache: bool = False
     referee: bool = False
 
     def __post_init__(self):
@@ -67,6 +70,7 @@ def compile_to_package(request: Request) -> dict:
     seconds = None if request.budget is None else parse_duration(request.budget)
     if request.report is not None:
         check_writable(request.report)
+    cache = cache_of(request.cache, request.no_cache)
     with phases() as (phase, display):
         phase("import")
         model = api.load_onnx(request.model, request.batch)
@@ -82,10 +86,10 @@ def compile_to_package(request: Request) -> dict:
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
             phase("canonicalize")
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy)
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache)
             quantized, package, found = automatic(request, workflow, validation, metric, seconds)
         else:
-            quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update)
+            quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update, cache=cache)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         count = count if stored else len(next(iter(samples.values())))
         report = _report(request, model, package, count) | found
@@ -98,13 +102,23 @@ def compile_to_package(request: Request) -> dict:
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
         if request.report is not None:
             phase("report")
-            write_report(request.report, workflow, report)
+            write_report(request.report, workflow, report | {"sections": _sections(request, package)})
     if request.trials > 0:
         report["database"] = place_of(request.db)
+    say_where_from(cache)
+    if cache is not None and cache.line is not None:
+        report["calibration"]["source"] = cache.line.removeprefix("calibration: ")
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     if "calibrate" in phase.seconds and workflow is None:
         report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
     return report
+
+
+def _sections(request, package):
+    """What the report shows beside accuracy: the kernels under the machine's roofs, where one of the package's CPU variants runs here."""
+    if all(variant.kind != "cpu" or detect.missing(variant.features) for variant in package.variants):
+        return []
+    return [roofline.section(package.session(request.threads), random_inputs(package.inputs), package.info)]
 
 
 def _validation(request, metric, model):

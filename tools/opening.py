@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..targets.errors import OctetError
-from ..targets.package import load
+from ..targets.package import load, read_package
 from ..targets.runtime import Session
 
 
@@ -26,3 +26,8 @@ def fp32_session(path, threads: int | None = None, batch: int | None = None) -> 
     from .sessions import float_session
 
     return float_session(canonicalize(load_onnx(path, batch)), threads)
+
+
+def manifest_of(path) -> dict | None:
+    """What a package says about its origin; None for an ONNX file."""
+    return read_package(path).info if Path(path).suffix == ".octet" else None

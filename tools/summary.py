@@ -1,6 +1,7 @@
 """The tables that the commands print."""
 
 from .console import size, table
+from .profile import print_profile
 
 
 def print_compilation(console, report: dict) -> None:
@@ -107,14 +108,4 @@ def print_benchmark(console, report: dict) -> None:
             f"L2 {peak['l2_gbytes']:.0f}, L3 {peak['l3_gbytes']:.0f}, memory {peak['memory_gbytes']:.0f} GB/s"
         )
     if "kernels" in report:
-        _print_kernels(console, report["kernels"], report["peak"])
-
-
-def _print_kernels(console, kernels, peak):
-    rows = []
-    for index, k in enumerate(kernels):
-        limit = peak["int8_gops"] if k["dtype"] == "int8" else peak["float32_gflops"]
-        share = f"{k['gops'] / limit:.0%}" if k["macs"] else ""
-        rows.append((index, k["name"], k["kernel"], k["dtype"], f"{k['seconds'] * 1e6:.1f}", f"{k['share']:.1%}", f"{k['gops']:.0f}" if k["macs"] else "", share, f"{k['bytes'] / k['seconds'] / 1e9:.1f}"))
-    columns = ("", "name", "kernel", "dtype", "us", "share", "Gop/s", "of peak", "GB/s")
-    console.print(table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s")))
+        print_profile(console, report["kernels"])
