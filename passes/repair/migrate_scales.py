@@ -1,6 +1,8 @@
 """Migration of outlier channels (SmoothQuant, Xiao et al., arXiv 2211.10438, equation 4): f = w**(1 - strength) / a**strength by channel, with
 a the largest activation and w the largest weight that reads it. Activations become even at the weights' expense: strength 1 makes all
-channels equally large, 0.5 shares the difficulty. Behind layer normalisations and behind any layer that can absorb the factor."""
+channels equally large, 0.5 shares the difficulty. Behind layer normalisations and behind any layer that can absorb the factor.
+
+Queries q and keys k are two activations that multiply each other: f = sqrt(largest k / largest q) makes both equally uneven, whatever the strength."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,12 +31,19 @@ class MigrateScales:
     def __call__(self, mod: IRModule) -> IRModule:
         factors = []
         for stream in streams_of(mod):
-            seen = [np.asarray(self.largest[name], np.float64) for name in stream.tensors if name in self.largest]
-            if not seen:
+            activation, against = (_largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps))
+            if activation is None or (stream.counter_taps and against is None):
                 continue
-            activation, weight = np.max(seen, axis=0), magnitudes(mod, stream.readers, stream.channels)
+            other, share = (magnitudes(mod, stream.readers, stream.channels), self.strength) if against is None else (against, 0.5)
             with np.errstate(divide="ignore", invalid="ignore"):
-                factor = power_of_two(weight ** (1 - self.strength) / activation**self.strength)
+                factor = power_of_two(other ** (1 - share) / activation**share)
             if np.any(factor != 1):
-                factors.append((stream, np.where((activation > 0) & (weight > 0), factor, np.float32(1))))
+                factors.append((stream, np.where((activation > 0) & (other > 0), factor, np.float32(1))))
         return scale_channels(mod, factors) if factors else mod
+
+
+def _largest(known, taps, channels):
+    """Largest magnitude per channel of a stream over those of its tensors that are known, float64; None if none is."""
+    seen = [np.asarray(known[tap.name], np.float64)[tap.places] for tap in taps if tap.name in known]
+    assert all(len(values) == channels for values in seen)
+    return np.max(seen, axis=0) if seen else None

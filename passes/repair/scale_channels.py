@@ -1,4 +1,4 @@
-"""t -> t * f on a stream: makers and offsets * f, readers / f. All factors are powers of two, so not one bit of the fp32 result changes
+"""t -> t * f on a stream: makers and offsets * f, readers and counter offsets / f. All factors are powers of two, so not one bit of the fp32 result changes
 (short of overflow). Runs on the canonical fp32 graph."""
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> I
     for stream, factor in factors:
         for site in (*stream.makers, *stream.offsets):
             _multiply(constants, nodes, site, factor)
-        for site in stream.readers:
+        for site in (*stream.readers, *stream.counter_offsets):
             _multiply(constants, nodes, site, 1 / factor)
     return replace_constants(mod, constants)
 
@@ -37,9 +37,11 @@ def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> I
 def _multiply(constants: Mapping, nodes, site, factor):
     key = (site.index, site.position)
     value = constants[key] if key in constants else array_of(nodes[site.index].value.args[site.position])
+    whole = np.ones(value.shape[site.axis], np.float32)
+    whole[site.places] = factor
     shape = [1] * value.ndim
     shape[site.axis] = -1
-    constants[key] = value * factor.reshape(shape).astype(np.float32)
+    constants[key] = value * whole.reshape(shape)
 
 
 def magnitudes(mod: IRModule, sites, channels: int) -> np.ndarray:
@@ -47,5 +49,5 @@ def magnitudes(mod: IRModule, sites, channels: int) -> np.ndarray:
     nodes, largest = Graph(mod).nodes, np.zeros(channels)
     for site in sites:
         value = np.abs(array_of(nodes[site.index].value.args[site.position]).astype(np.float64))
-        largest = np.maximum(largest, value.max(axis=tuple(i for i in range(value.ndim) if i != site.axis)))
+        largest = np.maximum(largest, value.max(axis=tuple(i for i in range(value.ndim) if i != site.axis))[site.places])
     return largest

@@ -1,0 +1,106 @@
+"""Which elements of a tensor belong to which channel, carried through the operators that only move or mix elements of one channel.
+
+A label array has the tensor's rank, extent 1 on every axis along which the channel does not change, and the number of the channel elsewhere:
+[1, C, 1, 1] behind a convolution, [1, 1, D] behind a linear layer, [1, heads, 1, D / heads] once its result is split into heads."""
+
+import numpy as np
+
+from ..annotate.graph import shape_of
+from ..ops import attrs_of
+
+
+def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    """Channels that run along one axis."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return numbers.reshape(shape)
+
+
+def only_axis(labels: np.ndarray, axis: int) -> bool:
+    """Whether the channel changes along this axis at most."""
+    return all(extent == 1 for i, extent in enumerate(labels.shape) if i != axis % labels.ndim)
+
+
+def compressed(labels: np.ndarray) -> np.ndarray:
+    """The same with extent 1 wherever the channel does not change."""
+    for axis, extent in enumerate(labels.shape):
+        first = labels.take([0], axis)
+        if extent > 1 and np.array_equal(np.broadcast_to(first, labels.shape), labels):
+            labels = first
+    return labels
+
+
+def reshaped(labels: np.ndarray, old, new) -> np.ndarray:
+    return compressed(np.broadcast_to(labels, old).reshape(new))
+
+
+def permuted(labels: np.ndarray, node) -> np.ndarray:
+    axes = attrs_of(node.value)["axes"]
+    return labels.transpose(axes if axes is not None else None)
+
+
+def pooled(labels: np.ndarray) -> np.ndarray | None:
+    """Windows over the pixels of an image."""
+    return labels if labels.ndim == 4 and labels.shape[2:] == (1, 1) else None
+
+
+def reduced(labels: np.ndarray, node) -> np.ndarray | None:
+    """A mean or sum over axes along which the channel does not change."""
+    attrs = attrs_of(node.value)
+    axes = tuple(axis % labels.ndim for axis in attrs["axis"]) if attrs["axis"] is not None else tuple(range(labels.ndim))
+    if any(labels.shape[axis] != 1 for axis in axes):
+        return None
+    return labels if attrs["keepdims"] else labels.squeeze(axes)
+
+
+def padded(labels: np.ndarray, node) -> np.ndarray | None:
+    """Zeros have any factor; only axes without channels may grow."""
+    attrs = attrs_of(node.value)
+    grows = [before or after for before, after in zip(attrs["pad_width"][0::2], attrs["pad_width"][1::2])]
+    zeros = attrs["pad_mode"] != "constant" or attrs["pad_value"] == 0
+    return labels if zeros and not any(grow and extent > 1 for grow, extent in zip(grows, labels.shape)) else None
+
+
+def sliced(labels: np.ndarray, node) -> np.ndarray:
+    """relax.strided_slice."""
+    axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in node.value.args[1:])
+    for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
+        size = labels.shape[axis]
+        if size > 1:
+            stop = None if step < 0 and stop < -size else stop
+            labels = labels[(slice(None),) * axis + (slice(start, stop, step),)]
+    return compressed(labels)
+
+
+def pieces(labels: np.ndarray, node) -> list[np.ndarray]:
+    """relax.split."""
+    axis, start, found = attrs_of(node.value)["axis"] % labels.ndim, 0, []
+    for part in node.var.ty.fields:
+        extent = int(part.shape.values[axis])
+        place = (slice(None),) * axis + (slice(start, start + extent),)
+        found.append(labels if labels.shape[axis] == 1 else compressed(labels[place]))
+        start += extent
+    return found
+
+
+def joined(parts: list[np.ndarray], shapes, axis: int) -> np.ndarray:
+    """relax.concat."""
+    rank = parts[0].ndim
+    widest = [max(part.shape[i] for part in parts) for i in range(rank)]
+    full = [np.broadcast_to(part, [shape[i] if i == axis else widest[i] for i in range(rank)]) for part, shape in zip(parts, shapes)]
+    return compressed(np.concatenate(full, axis))
+
+
+def constant_along(constant, shape, channel) -> int | None:
+    """The constant's axis that has one value per element of axis `channel` of a tensor of `shape`, if it varies along no other."""
+    own = shape_of(constant)
+    axis = channel - (len(shape) - len(own))
+    if axis < 0 or any(extent != (shape[channel] if i == axis else 1) for i, extent in enumerate(own)):
+        return None
+    return axis
+
+
+def constant_per_channel(constant, mine, shape) -> int | None:
+    """The same for the axis along which the labels `mine` run."""
+    axes = [i for i, extent in enumerate(mine.shape) if extent > 1] or [1 if len(shape) == 4 else len(shape) - 1]
+    return constant_along(constant, shape, axes[0]) if len(axes) == 1 and mine.size == shape[axes[0]] else None
