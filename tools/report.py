@@ -72,14 +72,18 @@ def _tiles(report):
         tiles.append((f"{a['metric']} on {a['samples']} samples", f"{shown.format(a['fp32'])} → {shown.format(a['int8'])}", f"drop {a['drop']:.2%}, {verdict}".rstrip(", "), report["target_missed"]))
     if "latency" in report:
         fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
-        tiles.append((f"latency, {report['threads']} threads, {report['variant']}", f"{fp32:.3g} → {int8:.3g} ms", f"{fp32 / int8:.1f} times as fast", False))
+        tiles.append((f"latency, {report['threads']} threads, {report['variant']}", f"{fp32:.3g} → {int8:.3g} ms", _times(fp32 / int8, "faster", "slower"), fp32 < int8))
     s = report["size"]
-    tiles.append(("size", f"{size(s['onnx_bytes'])} → {size(s['package_bytes'])}", f"{s['onnx_bytes'] / s['package_bytes']:.1f} times smaller, code included", False))
+    tiles.append(("size", f"{size(s['onnx_bytes'])} → {size(s['package_bytes'])}", f"{_times(s['onnx_bytes'] / s['package_bytes'], 'smaller', 'larger')}, code included", False))
     m = report["multiply_adds"]
     total = m["int8"] + m["float"]
     o = report["operators"]
-    tiles.append(("multiply-adds in int8", f"{m['int8'] / max(total, 1):.1%}", f"of {total / 1e6:.1f} M; {o['int8']} kernels in int8, {o['float']} in float", False))
+    tiles.append(("multiply-adds in int8", f"{m['int8'] / max(total, 1):.1%}", f"of {total / 1e6:.1f} M; kernels: {o['int8']} int8, {o['float']} float", False))
     return [{"name": name, "value": value, "note": note, "bad": bad} for name, value, note, bad in tiles]
+
+
+def _times(ratio, better, worse):
+    return f"{ratio:.1f} times {better}" if ratio >= 1 else f"{1 / ratio:.1f} times {worse}"
 
 
 def _panels(report):

@@ -5,18 +5,18 @@ STYLE = """
 * { box-sizing: border-box; } html { scroll-behavior: smooth; }
 body { font: 14px/1.5 system-ui, "Segoe UI", sans-serif; margin: 0; color: var(--ink); background: #f9fafb; }
 header, main { max-width: 1240px; margin: 0 auto; padding: 0 24px; } header { padding-top: 28px; }
-h1 { margin: 0; font-size: 26px; } h2 { margin: 0 0 4px; font-size: 18px; } p { margin: 0 0 10px; color: var(--soft); max-width: 60em; }
+h1 { margin: 0; font-size: 26px; } h2 { margin: 0 0 4px; font-size: 18px; } p { margin: 0 0 10px; color: var(--soft); max-width: 80em; }
 nav { position: sticky; top: 0; background: #f9fafbee; border-bottom: 1px solid var(--line); z-index: 2; }
 nav div { max-width: 1240px; margin: 0 auto; padding: 8px 24px; display: flex; gap: 18px; flex-wrap: wrap; } nav a { color: var(--accent); text-decoration: none; }
 section { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 18px 20px; margin: 18px 0; scroll-margin-top: 48px; overflow-x: auto; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 14px; margin: 18px 0; }
 .tile { background: #fff; border: 1px solid var(--line); border-top: 3px solid var(--accent); border-radius: 8px; padding: 12px 16px; }
 .tile.bad { border-top-color: #dc2626; } .tile b { display: block; font-size: 20px; font-weight: 600; white-space: nowrap; } .tile span { color: var(--soft); font-size: 12.5px; }
-table { border-collapse: collapse; width: 100%; margin: 6px 0; } th, td { padding: 5px 9px; text-align: left; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; background: #f3f4f6; white-space: nowrap; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; margin: 6px 0; font-size: 13px; } th, td { padding: 4px 7px; text-align: left; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; background: #f3f4f6; vertical-align: bottom; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 th[data-sort] { cursor: pointer; user-select: none; } th[data-sort]::after { content: " ↕"; color: #9ca3af; }
 th[aria-sort=ascending]::after { content: " ↑"; color: var(--accent); } th[aria-sort=descending]::after { content: " ↓"; color: var(--accent); }
-td.name { font-family: ui-monospace, monospace; font-size: 12.5px; overflow-wrap: anywhere; min-width: 14em; } tr.float td { background: var(--warn); }
+td.name { font-family: ui-monospace, monospace; font-size: 12px; overflow-wrap: anywhere; min-width: 15em; } tr.float td { background: var(--warn); }
 td.bar { background: linear-gradient(to left, #ccfbf1 calc(100% * var(--level, 0)), transparent 0); }
 .kept { color: var(--accent); font-weight: 600; } .tools { display: flex; gap: 16px; align-items: center; margin: 6px 0; color: var(--soft); }
 input[type=search] { font: inherit; padding: 4px 8px; border: 1px solid #d1d5db; border-radius: 6px; width: 22em; }
