@@ -1,9 +1,11 @@
 """Fixtures that several rooms share, and the check that the tests test this checkout."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TVM_NUM_THREADS", "2")  # before TVM starts its pool: the same on every machine
+os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # not the user's calibration cache
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -13,6 +13,7 @@ from ..targets.runtime import run_samples
 from ..targets.samples import digest_of
 from . import api
 from .judge import Judge
+from .statistics import measuring
 
 _VERSION = "1"  # of what a state file means
 
@@ -33,6 +34,7 @@ class Workflow:
     trials: int = 0
     db: str | None = None
     policy: str = "fastest"
+    cache: object = None  # StatisticsCache
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
     clock: Budget = field(default_factory=Budget)
@@ -40,7 +42,7 @@ class Workflow:
     resumed: int = 0  # measurements of an earlier search that were used again
 
     def __post_init__(self):
-        self.bench = Bench(canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update)
+        self.bench = Bench(canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache))
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""

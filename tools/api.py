@@ -1,17 +1,22 @@
 """The library behind the commands and behind `import octet`: load_onnx, quantize, compile."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..passes.annotate.recipe import Recipe
-from ..passes.calibrate.quantize import Quantized
+from ..passes.calibrate.cache import StatisticsCache
+from ..passes.calibrate.quantize import Quantized, checked_samples, hub_of
 from ..passes.calibrate.quantize import quantize as _quantize
 from ..passes.frontend.model import Model
 from ..passes.frontend.onnx import load_onnx
 from ..passes.lower.build import build_variant
 from ..passes.pipeline import canonicalize
+from ..passes.sensitivity.configuration import measured_tensors, sites_of
+from ..passes.sensitivity.observe import statistics_of
 from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.package import Package, failed_outputs, selftest_of
@@ -25,11 +30,13 @@ from .sessions import executor
 __all__ = ["compile", "load_onnx", "quantize"]
 
 
-def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None) -> Quantized:
+def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None, cache=None) -> Quantized:
     """Post-training quantization: the QDQ hub of a network.
 
-    samples: calibration data, a path of an .npz, {input name: array [N, ...]}, or an iterable of such dictionaries (streamed); a few hundred are plenty.
-    phase: called with a short name when a stage begins. progress: called with (samples done, samples in all or None). Raises DataError when the samples do not fit the model."""
+    samples: calibration data, a few hundred are plenty: a path of an .npz (read as it goes), {input name: array [N, ...]}, an iterable of such dictionaries
+    (streamed; parts of any length), or a function that gives one. phase: called with a short name when a stage begins. progress: called with (samples done,
+    samples in all or None). cache: a folder where statistics are kept and looked up, or a StatisticsCache; not for streams, whose content is known only
+    when they are over. Raises DataError when the samples do not fit the model."""
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
 
@@ -40,7 +47,15 @@ def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int |
         return run
 
     phase("canonicalize")
-    return _quantize(canonicalize(model), samples, recipe, executor_factory=factory, progress=progress)
+    canonical = canonicalize(model)
+    if not isinstance(samples, Mapping):
+        return _quantize(canonical, samples, recipe, executor_factory=factory, progress=progress)
+    recipe = recipe if recipe is not None else Recipe()
+    tensors = measured_tensors([sites_of(canonical.module, recipe)])
+    measure = statistics_of
+    if cache is not None:
+        measure = partial((cache if isinstance(cache, StatisticsCache) else StatisticsCache(cache)).measured, statistics_of)
+    return hub_of(canonical, recipe, measure(canonical.module, tensors, checked_samples(canonical, samples), factory, progress))
 
 
 def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None, policy: str = "fastest") -> Package:

@@ -2,6 +2,7 @@
 
 import click
 
+from .cache import cache_of, cache_options, say_where_from
 from .errors import Command
 
 
@@ -13,7 +14,8 @@ from .errors import Command
 @click.option("--merge", "shards", multiple=True, metavar="STATS.npz", help="Merge shards, once per file; exact, in any order. Needs no MODEL.")
 @click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
-def calibrate(model, calib, output, shard, shards, batch, threads):
+@cache_options
+def calibrate(model, calib, output, shard, shards, batch, threads, cache, no_cache):
     """Measure the ranges and histograms of a network's tensors."""
     from pathlib import Path
 
@@ -34,7 +36,9 @@ def calibrate(model, calib, output, shard, shards, batch, threads):
         raise OctetError("calibrate needs MODEL.onnx and --calib DATA.npz, or --merge STATS.npz for every shard")
     from .statistics import measure
 
-    identity, count, note = measure(model, calib, output, parse_shard(shard), batch, threads, store, Path(output).is_file())
+    kept = cache_of(cache, no_cache)
+    identity, count, note = measure(model, calib, output, parse_shard(shard), batch, threads, Path(output).is_file(), kept)
+    say_where_from(kept)
     out().print(f"{output}: {count} tensors, {identity.samples} samples{note}")
 
 

@@ -16,6 +16,7 @@ from ..passes.sensitivity.design import Design
 from ..passes.sensitivity.ranking import rank
 from ..passes.sensitivity.search import CALIBRATIONS
 from .judge import Judge
+from .statistics import measuring
 
 GRANULARITIES = ("per-channel", "per-tensor")
 PARTIAL = (1, 2, 4, 8)  # layers left in float
@@ -37,7 +38,7 @@ class Row:
     sqnr: float
 
 
-def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None) -> dict:
+def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None) -> dict:
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
     model: Model as imported. labels: None where fp32's own outputs are to stand in. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
@@ -46,7 +47,7 @@ def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: floa
     rows, fp32, output = [], None, model.outputs[0].name
     total = len(networks) * len(GRANULARITIES) * len(CALIBRATIONS)
     for folding, network in networks.items():
-        bench = Bench(network, samples, threads=threads)
+        bench = Bench(network, samples, threads=threads, measure=measuring(cache))
         exact = bench.float_outputs(arrays)
         labels = exact[output] if labels is None else labels
         judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))

@@ -2,6 +2,7 @@
 
 import click
 
+from .cache import cache_of, cache_options, say_where_from
 from .errors import Command
 
 
@@ -15,7 +16,8 @@ from .errors import Command
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")
-def quantize(model, calib, output, batch, threads, **recipe):
+@cache_options
+def quantize(model, calib, output, batch, threads, cache, no_cache, **recipe):
     """Quantise a network and write it as ONNX QDQ."""
     from types import SimpleNamespace
 
@@ -30,13 +32,14 @@ def quantize(model, calib, output, batch, threads, **recipe):
     from .api import load_onnx
     from .api import quantize as quantize_model
 
-    made = recipe_of(SimpleNamespace(**recipe))
+    made, kept = recipe_of(SimpleNamespace(**recipe)), cache_of(cache, no_cache)
     with phases() as (phase, display):
         phase("import")
         network = load_onnx(model, batch)
         samples, _ = read_samples(calib, network)
-        quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update)
+        quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
         phase("export")
         export_qdq(quantized, output)
+    say_where_from(kept)
     int8 = sum(d.dtype == "int8" for d in quantized.decisions)
     out().print(f"{output}: {int8} operators in int8, {len(quantized.decisions) - int8} in float, {len(next(iter(samples.values())))} calibration samples")

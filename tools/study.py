@@ -2,6 +2,7 @@
 
 import click
 
+from .cache import cache_of, cache_options, say_where_from
 from .console import JSON_HELP
 from .errors import Command
 
@@ -17,9 +18,10 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling behind the intervals.")
 @click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@cache_options
 @click.option("--html", metavar="STUDY.html", help="Write the table as a page.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def study(model, calib, data, metric, max_drop, seed, batch, threads, html, json_path):
+def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_cache, html, json_path):
     """Weight granularity x BatchNorm folding x calibration x partial quantization, with paired confidence intervals."""
     from pathlib import Path
 
@@ -41,7 +43,7 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, html, json
     if html is not None:
         plots.require("--html")
         check_writable(html)
-    chosen = find_metric(metric)
+    chosen, kept = find_metric(metric), cache_of(cache, no_cache)
     with phases() as (phase, display):
         phase("import")
         network = load_onnx(model, batch)
@@ -50,7 +52,8 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, html, json
         if labels is not None or chosen.classes is not False:  # without labels fp32's own outputs stand in
             labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network.outputs, data)
         phase("study")
-        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell)
+        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept)
+    say_where_from(kept)
     rows = [_cells(row) for row in report["rows"]]
     title = f"{Path(model).name}: fp32 {chosen.name} {report['fp32']:.4f}, {report['samples']} samples"
     out().print(table(title, _COLUMNS, rows, right=_COLUMNS[3:]))

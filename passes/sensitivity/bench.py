@@ -45,11 +45,11 @@ class _Network:
 
 class Bench:
     """model: canonical fp32. samples: {input: array}; every fourth sample, at most MOST_HELD_OUT, is held out: ranges and repairs come from the
-    others. threads: of every run. progress(samples done, samples in all) of calibration runs."""
+    others. threads: of every run. progress(samples done, samples in all) of calibration runs. measure: `statistics_of`, or the same by way of a cache."""
 
-    def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None):
+    def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of):
         self.model = model.with_module(AddBiases()(model.module))
-        self.threads, self.progress, self.libraries = threads, progress, Libraries()
+        self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples)
         self._networks: dict[str, _Network] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
@@ -191,7 +191,7 @@ class Bench:
         missing = measured_tensors(sites) - network.statistics.keys()
         if missing:
             factory = self.libraries.executor_factory(self.threads)
-            network.statistics |= statistics_of(network.model.module, missing, self.fit, factory, self.progress)
+            network.statistics |= self._measure(network.model.module, missing, self.fit, factory, self.progress)
 
     def _weights(self, network, design, configuration):
         """{layer: (int8 weights as float32, bias or None)} of all layers, also of those left in float."""

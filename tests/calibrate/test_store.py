@@ -1,15 +1,18 @@
 """Stored statistics: exact merging of shards, and reasons for staleness."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from octet.passes.calibrate import store
+from octet.passes.calibrate.identity import Identity
 from octet.passes.calibrate.statistics import Statistics
 from octet.targets.errors import DataError
 
 
 def identity(data="d", model="m", samples=3):
-    return store.Identity(model, 1, (data,), samples)
+    return Identity({"conv": "g"}, {"conv": model}, {"x": "float32 [1, 3]"}, ({"x": data},), samples)
 
 
 def statistics_of(values):
@@ -45,8 +48,18 @@ def test_wrong_shards_are_refused():
 
 def test_what_made_statistics_stale_is_said():
     assert identity().stale(identity()) is None
-    assert identity().stale(identity("e")) == "the calibration data or their preprocessing changed"
-    assert identity().stale(identity("e", "n")).startswith("the model's weights or graph, the calibration data")
+    assert identity().stale(identity("e")) == "the calibration data changed (input 'x')"
+    assert identity().stale(identity("e", "n")) == "weights changed ('conv')"
+    assert identity().stale(replace(identity(), version="9")).startswith("Octet's version changed")
+
+
+def test_damaged_files_are_refused(tmp_path):
+    store.save(tmp_path / "a.npz", identity(), statistics_of(np.ones(3, np.float32)))
+    whole = (tmp_path / "a.npz").read_bytes()
+    for cut in (10, len(whole) // 2, len(whole) - 3):
+        (tmp_path / "a.npz").write_bytes(whole[:cut])
+        with pytest.raises(DataError):
+            store.load(tmp_path / "a.npz")
 
 
 def test_other_files_hold_no_statistics(tmp_path):

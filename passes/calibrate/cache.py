@@ -1,0 +1,124 @@
+"""Statistics of earlier calibrations, found again by the content that they depend on (identity.py).
+
+A folder of files as store.py writes them, named by their identity's digest. Files appear whole (written beside, then renamed), so writers may run side
+by side and a process may be killed at any time; a damaged file counts as absent. Where the folder grows past its limit, what was used least recently goes."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from octet.targets.errors import DataError, OctetError
+
+from . import store
+from .identity import Identity, network_identity
+from .statistics import Statistics
+
+LIMIT = 512 << 20  # bytes
+_LOOKED_AT = 64  # entries, latest first, that are asked why they do not serve
+
+
+class StatisticsCache:
+    """A cache in `folder`, made when something is first written there. limit: bytes that it may take.
+
+    notes: what every question led to, in words for the user; `line` sums them up."""
+
+    def __init__(self, folder, limit: int = LIMIT):
+        self.folder, self.limit, self.notes = Path(folder), limit, []
+
+    def find(self, identity: Identity) -> dict[str, Statistics]:
+        """What is known of a network on these samples; {} if nothing."""
+        path = self._path(identity)
+        try:
+            _, statistics = store.load(path)
+            os.utime(path, (time.time(), path.stat().st_mtime))  # used now, made then
+            return statistics
+        except (DataError, OSError):
+            return {}
+
+    def put(self, identity: Identity, statistics: Mapping[str, Statistics]) -> str:
+        """Keeps them; returns what went wrong, "" if nothing: a cache that cannot be written is no reason to stop."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            store.save(self._path(identity), identity, statistics)
+            self._shrink(self._path(identity))
+        except (OctetError, OSError) as error:
+            return f"; not cached ({error.strerror if isinstance(error, OSError) else error})"
+        return ""
+
+    def why_not(self, identity: Identity) -> str:
+        """Why there is no entry, by the one that is nearest to it: of the same network or the same tensors; "" if there is none."""
+        found = []
+        for path in self._entries()[:_LOOKED_AT]:
+            try:
+                other = store.identity_in(path)
+            except (DataError, OSError):
+                continue
+            shared = len(other.graph.keys() & identity.graph.keys()) / max(len(identity.graph), 1)
+            if shared < 0.5 or other.inputs.keys() != identity.inputs.keys():
+                continue
+            same = (other.graph == identity.graph) + (other.weights == identity.weights) + (other.data == identity.data) + (other.inputs == identity.inputs)
+            found.append((same + shared, len(found), other.stale(identity)))
+        return max(found, key=lambda entry: (entry[0], -entry[1]))[2] or "" if found else ""
+
+    def measured(self, measure, mod, tensors: Iterable[str], samples: Mapping, executor_factory, progress=None) -> dict[str, Statistics]:
+        """measure(mod, tensors, samples, executor_factory, progress) -> {tensor: Statistics}, without doing again what was done before."""
+        identity, tensors = network_identity(mod).with_data(samples), set(tensors)
+        found = self.find(identity)
+        missing = tensors - found.keys()
+        if not missing:
+            self.notes.append(("cached", f"from cache ({identity.samples} samples, made {self._made(identity)})"))
+            return {name: found[name] for name in tensors}
+        reason = f"the cached entry lacks {len(missing)} tensors" if found else self.why_not(identity)
+        new = measure(mod, missing, samples, executor_factory, progress)
+        trouble = self.put(identity, found | new)
+        self.notes.append(("computed", (f"computed; {reason}" if found else f"computed, the cached entry was stale: {reason}" if reason else "computed") + trouble))
+        return {name: (found | new)[name] for name in tensors}
+
+    @property
+    def line(self) -> str | None:
+        """One line for the user; None if nothing was asked."""
+        if not self.notes:
+            return None
+        cached = sum(kind == "cached" for kind, _ in self.notes)
+        first = next((text for kind, text in self.notes if kind == "computed"), self.notes[0][1])
+        more = f"; {cached} of {len(self.notes)} runs from cache" if len(self.notes) > 1 and cached < len(self.notes) else ""
+        return f"calibration: {first}{more}"
+
+    def _path(self, identity):
+        return self.folder / f"{identity.key}.npz"
+
+    def _made(self, identity):
+        try:
+            return time.strftime("%Y-%m-%d %H:%M", time.localtime(self._path(identity).stat().st_mtime))
+        except OSError:
+            return "earlier"  # another process removed it
+
+    def _entries(self):
+        """Files of the cache, used last first."""
+        found = []
+        for path in self.folder.glob("*.npz") if self.folder.is_dir() else ():
+            try:
+                found.append((path.stat().st_atime, path))
+            except OSError:
+                continue  # another process removed it
+        return [path for _, path in sorted(found, reverse=True)]
+
+    def _shrink(self, kept):
+        size = 0
+        for path in self._entries():
+            try:
+                size += path.stat().st_size
+                if size > self.limit and path != kept:
+                    path.unlink()
+            except OSError:
+                continue
+
+
+def cache_place(folder: str | None = None) -> Path:
+    """Where the user's cache is: `folder`, else $OCTET_CACHE, else $XDG_CACHE_HOME/octet, else ~/.cache/octet."""
+    if folder is not None:
+        return Path(folder)
+    if os.environ.get("OCTET_CACHE"):
+        return Path(os.environ["OCTET_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "octet"

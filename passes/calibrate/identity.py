@@ -1,0 +1,104 @@
+"""What statistics depend on, by content: the graph, the weights, the inputs' form and the samples."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from tvm import IRModule, relax
+
+from octet.targets.samples import digest_of
+
+from ..annotate.graph import array_of, is_constant
+from ..ops import attrs_of
+
+_FORMAT = 2  # of statistics: what is counted, and how
+_DIGITS = 16  # of a digest within an identity
+
+
+def _version():
+    try:
+        return f"{version('octet')}, statistics {_FORMAT}"
+    except PackageNotFoundError:
+        return f"statistics {_FORMAT}"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """graph, weights: {variable: digest} of the canonical network: operator, attributes and operands; constant operands. inputs: {input: dtype and
+    shape}, the batch included. data: {input: digest of the samples}, of shards one after the other. samples: how many. version: of Octet."""
+
+    graph: Mapping[str, str]
+    weights: Mapping[str, str]
+    inputs: Mapping[str, str]
+    data: tuple[Mapping[str, str], ...] = ()
+    samples: int = 0
+    version: str = field(default_factory=_version)
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def with_data(self, arrays: Mapping[str, np.ndarray]) -> "Identity":
+        """Of the network with these samples."""
+        digests = {name: digest_of(array) for name, array in sorted(arrays.items())}
+        return Identity(self.graph, self.weights, self.inputs, (digests,), len(next(iter(arrays.values()))), self.version)
+
+    def same_network(self, other: "Identity") -> bool:
+        return (self.graph, self.weights, self.inputs, self.version) == (other.graph, other.weights, other.inputs, other.version)
+
+    def stale(self, other: "Identity", data: bool = True) -> str | None:
+        """Why statistics with this identity do not serve for `other`, with the first thing that differs; None if they do. data: whether samples count."""
+        if self.version != other.version:
+            return f"Octet's version changed ({self.version}; now {other.version})"
+        for name, said in (("inputs", "the batch or the preprocessing changed (input {!r})"), ("graph", "the graph changed ({!r})"), ("weights", "weights changed ({!r})")):
+            differing = _first_difference(getattr(self, name), getattr(other, name))
+            if differing is not None:
+                return said.format(differing)
+        if not data or self.data == other.data:
+            return None
+        for mine, theirs in zip(self.data, other.data):
+            differing = _first_difference(mine, theirs)
+            if differing is not None:
+                return f"the calibration data changed (input {differing!r})"
+        return "the calibration data changed"
+
+
+def _first_difference(mine, theirs):
+    return next((name for name in (*theirs, *mine) if mine.get(name) != theirs.get(name)), None)
+
+
+def network_identity(mod: IRModule) -> Identity:
+    """Of a canonical fp32 network, without samples."""
+    main, graph, weights = mod["main"], {}, {}
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            name, constants = binding.var.name, hashlib.sha256()
+            text = _described(binding.value, constants)
+            graph[name] = hashlib.sha256(f"{text} {binding.var.ty}".encode()).hexdigest()[:_DIGITS]
+            if constants.digest() != hashlib.sha256().digest():
+                weights[name] = constants.hexdigest()[:_DIGITS]
+    graph["results"] = hashlib.sha256(str(main.body.body).encode()).hexdigest()[:_DIGITS]
+    inputs = {p.name: f"{p.ty.dtype} {[int(d) for d in p.ty.shape.values]}" for p in main.params}
+    return Identity(graph, weights, inputs)
+
+
+def _described(value, constants):
+    """`value` in words; its constants' values go into the digest."""
+    if is_constant(value):
+        array = array_of(value)
+        constants.update(f"{array.dtype} {array.shape}".encode())
+        constants.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        return f"constant {array.dtype} {array.shape}"
+    if isinstance(value, relax.Var):
+        return value.name
+    if isinstance(value, relax.Tuple):
+        return f"({', '.join(_described(field, constants) for field in value.fields)})"
+    if isinstance(value, relax.TupleGetItem):
+        return f"{_described(value.tuple_value, constants)}[{value.index}]"
+    if isinstance(value, relax.Call):
+        operator = getattr(value.op, "name", None) or str(value.op)
+        return f"{operator}({', '.join(_described(arg, constants) for arg in value.args)}) {sorted(attrs_of(value).items(), key=str)}"
+    return str(value)
