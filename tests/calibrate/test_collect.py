@@ -66,3 +66,32 @@ def test_a_tensor_that_overflows_is_named(annotated, samples, referee):
 def test_no_samples(annotated, referee):
     with pytest.raises(DataError, match="there are no samples"):
         collect(annotated, iter([]), referee, summaries=False)
+
+
+def test_shards_of_whole_batches_see_exactly_what_the_whole_sees(annotated, samples):
+    from octet.passes.calibrate.statistics import Statistics
+    from octet.tools.sessions import executor
+    from octet.tools.statistics import rows_of_shard
+
+    x = samples["x"]  # 7 samples in batches of 2: the last one is filled up
+    run = executor(measurable(annotated, summaries=True)[0], 1)
+    whole = collect(annotated, {"x": x}, lambda module: run)
+    merged = {edge: Statistics() for edge in whole}
+    for shard in (2, 0, 1):
+        part = x[rows_of_shard((shard, 3), 2, "calib.npz", len(x))]
+        for edge, found in collect(annotated, {"x": part}, lambda module: run).items():
+            merged[edge].merge(found)
+    for edge, wanted in whole.items():
+        found = merged[edge]
+        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
+        assert found.histogram.tobytes() == wanted.histogram.tobytes()
+    with pytest.raises(DataError, match="shard 1 of 9"):
+        rows_of_shard((0, 9), 2, "calib.npz", 7)
+
+
+def test_parts_of_any_length_and_functions_are_streams(annotated, samples, referee):
+    x = samples["x"][:6]
+    whole = collect(annotated, {"x": x}, referee, summaries=False)
+    for parts in ((1, 2, 3, 4, 5), (5,), (3,)):
+        found = collect(annotated, lambda: ({"x": part} for part in np.split(x, parts)), referee, summaries=False)
+        assert all(np.array_equal(whole[edge].histogram, found[edge].histogram) and whole[edge].count == found[edge].count for edge in whole)
