@@ -1,0 +1,119 @@
+"""Files that carry candidates: whole or refused in one line; measurements survive a kill; operands are the same everywhere."""
+
+import json
+import lzma
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from octet.targets.errors import DataError, OctetError
+from octet.targets.measure import carrier, log
+from octet.targets.measure.batch import Batch, Figures, part
+from octet.targets.measure.job import Candidate, Input, Job, Output, Plan, Task, digest, from_json, to_json
+from octet.targets.measure.log import FIRST, Measurement
+from octet.targets.measure.values import random_bytes
+
+BLOBS = {digest(data): data for data in (b"code" * 500, bytes(1000), b"other code")}
+NAMES = tuple(BLOBS)
+
+
+def job_of():
+    candidates = tuple(Candidate({"family": "f", "n": n}, NAMES[2 * n], "run", (NAMES[1],), (("input", 0), ("constant", 0), ("zero", 8), ("output", 0)), grid=(n + 1, 1, 1)) for n in (0, 1))
+    task = Task("key", "a kernel", 2, {"n": 1}, (Input.of(1, 40, "int8"),), Output(64, "int8", 4, 16, 10, digest(b"")), candidates)
+    return Job("cuda", "cuda-sm80", ("cuda_sm80",), {"target": "t", "tvm": "0", "space": 1}, Plan(3, 12, 0.98), (task,))
+
+
+@pytest.mark.parametrize("name", ["folder", "archive.tar.xz"])
+def test_what_is_written_is_read(name, tmp_path):
+    job, path = job_of(), tmp_path / name
+    size = carrier.write(path, job, BLOBS | {"unused": b"x"})
+    read = carrier.Carrier(path)
+    assert read.job == job and read.digest == digest(to_json(job).encode()) and size < 6000
+    assert {digest_: read.blob(digest_) for digest_ in job.blobs} == BLOBS
+    if path.is_dir():
+        with pytest.raises(OctetError, match="exists and is no empty folder"):
+            carrier.check_free(path)
+
+
+@pytest.mark.parametrize("name", ["folder", "archive.tar.xz"])
+def test_damage_is_one_line(name, tmp_path):
+    path = tmp_path / name
+    carrier.write(path, job_of(), BLOBS)
+    if path.is_dir():
+        victim = path / "blobs" / f"{NAMES[0]}.xz"
+        for damage, words in ((b"rubbish", "corrupt"), (lzma.compress(b"another"), "does not match its SHA-256")):
+            victim.write_bytes(damage)
+            with pytest.raises(DataError, match=words):
+                carrier.Carrier(path).blob(NAMES[0])
+        victim.unlink()
+        with pytest.raises(DataError, match="cannot be read"):
+            carrier.Carrier(path).blob(NAMES[0])
+        manifest = path / "manifest.json"
+        text = manifest.read_text()
+        for old, new, words in (("a kernel", "b kernel", "does not match its SHA-256"), ('"octet-candidates": 1', '"octet-candidates": 2', "is of format 2"), ("{", "", "is not what")):
+            manifest.write_text(text.replace(old, new, 1))
+            with pytest.raises(DataError, match=words):
+                carrier.Carrier(path)
+        return
+    data = path.read_bytes()
+    for cut in (b"", data[:100], data[: len(data) // 2], b"no archive at all"):
+        path.write_bytes(cut)
+        with pytest.raises(DataError, match="truncated or no archive|is not what|missing"):
+            carrier.Carrier(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        carrier.Carrier(tmp_path / "nowhere.tar.xz")
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, 70))
+def test_bytes_do_not_depend_on_how_many_are_asked_for(seed, count):
+    assert random_bytes(seed, count).tobytes() == random_bytes(seed, 80)[:count].tobytes()
+
+
+def test_bytes_are_the_same_for_all_time():
+    assert digest(random_bytes(1, 1000))[:16] == "c9f859d4ae49ba28"
+    assert abs(random_bytes(7, 100_000).astype(float).mean() - 127.5) < 1
+    with pytest.raises(ValueError, match="another digest"):
+        Input(1, 10, "int8", "0" * 64).array()
+
+
+def test_only_what_counts_is_compared():
+    rows = np.arange(64, dtype=np.uint8).reshape(4, 16)
+    output = Output(64, "uint8", 4, 16, 10, digest(np.ascontiguousarray(rows[:, :10])))
+    assert output.agrees(rows)
+    rows[:, 10:] = 7
+    assert output.agrees(rows)
+    rows[2, 9] += 1
+    assert not output.agrees(rows)
+
+
+def test_a_batch_survives_the_way():
+    job = job_of()
+    batch = Batch("cuda", part(job.tasks[0], [1]), {name: BLOBS[name] for name in job.blobs}, 3, (1, 2))
+    assert Batch.unpack(batch.pack()) == batch and from_json(to_json(job)) == job
+    figures = Figures({0: np.ones((3, 1)), 2: np.full((1, 1), 0.5)}, {1: "crashed"}, {"name": "d"})
+    again = Figures.read(figures.as_json())
+    assert again.errors == figures.errors and again.device == figures.device and all((again.seconds[i] == figures.seconds[i]).all() for i in (0, 2))
+
+
+def entry(candidate=0, **more):
+    return Measurement(**{"job": "j", "task": "t", "candidate": candidate, "stage": FIRST, "device": {"name": "d"}, "seconds": [[1.0]], "default": [[2.0]]} | more)
+
+
+def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
+    path = tmp_path / "measurements.jsonl"
+    assert log.read(path, "j") == []
+    log.append(path, [entry(0), entry(1)])
+    with open(path, "ab") as file:
+        file.write(b'{"job": "j", "ta')  # killed here
+    log.append(path, [entry(2, seconds=None, default=None, error="crashed")])
+    found = log.read(path, "j")
+    assert [one.candidate for one in found] == [0, 1, 2] and found[0].ratios == [0.5] and found[2].ratios is None and found[0].time
+    for bad in ({"seconds": [[-1.0]]}, {"seconds": [[float("nan")]]}, {"stage": "other"}, {"default": None}, {"candidate": "1"}):
+        with open(path, "a") as file:
+            file.write(json.dumps(entry(9).__dict__ | bad) + "\n")
+    assert len(log.read(path, "j")) == 3
+    with pytest.raises(DataError, match="other candidates"):
+        log.read(path, "another")
