@@ -5,7 +5,7 @@ kernels: operands stay in registers or tiles, enough independent sums hide the l
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from tvm.tirx.script import builder as T
@@ -17,7 +17,8 @@ from .kernel import argument, emit_kernel
 
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
 _RUNS = 40
-_L2, _L3, _MEMORY = 1 << 20, 1 << 24, 1 << 28  # bytes read over and over: fits half of a 2 MB L2; far beyond L2; beyond the share of an L3
+_L2, _L3 = 1 << 20, 1 << 24  # bytes read over and over by each core: fits half of a 2 MB L2; far beyond L2
+_MEMORY, _PARTS = 1 << 28, 16  # bytes read in turns, a part per run: beyond the share of an L3
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,17 @@ def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
 
 def _measure(spec, threads, runs):
     int8 = _tiles if spec.dot == "amx" else _dots
-    return Peak(
+    part = _MEMORY // _PARTS // threads // 4096 * 4096
+    measured = Peak(
         threads,
         _rate(spec, threads, runs, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 40_000 if spec.dot == "amx" else 400_000),
         _rate(spec, threads, runs, _fmas, _seed(16, "float32"), 400_000),
         *(_rate(spec, threads, runs, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
-          for size, passes in ((_L2, 400), (_L3, 12), (_MEMORY // threads, 1))),
+          for size, passes in ((_L2, 100), (_L3, 2))),
+        _rate(spec, threads, runs, lambda tasks, passes: _reads(tasks, part, passes), _seed(threads * part // 4, "int32"), 1, _PARTS),
     )
+    l3 = max(measured.l3_gbytes, measured.memory_gbytes)  # a nearer cache is never slower: then a neighbour was in the way
+    return replace(measured, l2_gbytes=max(measured.l2_gbytes, l3), l3_gbytes=l3)
 
 
 def _seed(elements, dtype):
@@ -158,8 +163,9 @@ def _copied(array):
     return copy
 
 
-def _rate(spec, threads, runs, loop, seed, steps):
-    """1e9 units per second, the best of many short runs: a neighbour must not lower the limit; a unit is what `loop` counts."""
+def _rate(spec, threads, runs, loop, seed, steps, parts=1):
+    """1e9 units per second, the best of many runs of about a millisecond, shorter than a time slice: a neighbour must not lower the limit; a unit is what
+    `loop` counts. parts: copies of `seed` that the runs take turns with."""
     import tvm
 
     from ..native_library import use_threads
@@ -169,10 +175,11 @@ def _rate(spec, threads, runs, loop, seed, steps):
     kernel = tvm.compile(function, target=spec.tvm_target())[function.attrs["global_symbol"]]
     config = [_copied(tile_config(16))] if loop is _tiles else []
     out = aligned((threads * (256 if config else 16),), "float32" if seed.dtype == np.float32 else "int32")
-    arguments = [tvm.runtime.from_dlpack(array) for array in (seed, *config, out)]
+    turns = [[tvm.runtime.from_dlpack(array) for array in (data, *config, out)] for data in (seed, *(_copied(seed) for _ in range(parts - 1)))]
     use_threads(threads)
     seconds = []
-    for _ in range(runs):
+    for run in range(runs):
+        arguments = turns[run % parts]
         start = time.perf_counter()
         kernel(*arguments)
         seconds.append(time.perf_counter() - start)
