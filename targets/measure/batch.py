@@ -1,6 +1,8 @@
 """A few candidates of one task, measured together in a child process: a kernel that crashes or hangs costs its own measurement and nothing else."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,7 +87,7 @@ def _child(packed, skip, quiet):
     """(Figures or None, the candidate at work when the child ended, why it did)."""
     with tempfile.TemporaryFile() as errors:
         command = [sys.executable, "-m", "octet.targets.measure.child", *map(str, skip)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
         found, at, reason = None, 0, ""
         try:
             try:
@@ -100,7 +102,7 @@ def _child(packed, skip, quiet):
                 found = Figures.read(line) if "seconds" in entry else found
             status = process.wait()
         finally:
-            process.kill()
+            _end(process)
             process.wait()
         if found is None and not reason:
             errors.seek(0)
@@ -109,9 +111,17 @@ def _child(packed, skip, quiet):
         return found, at, reason
 
 
+def _end(process):
+    """The child and whatever it may have started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def _line(process, quiet):
     """The child's next line; empty when it has ended. A child that says nothing is ended."""
-    watch = threading.Timer(quiet, process.kill)
+    watch = threading.Timer(quiet, _end, [process])
     watch.start()
     try:
         return process.stdout.readline()
