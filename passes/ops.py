@@ -17,6 +17,7 @@ octet.add              (a, b) int8 -> int8, NumPy broadcasting
 octet.mul              (a, b) int8 -> int8, NumPy broadcasting
 octet.avg_pool2d       (x int8) -> int8
 octet.resize2d         (x int8 NCHW, rows int32[OH, 3], columns int32[OW, 3]) -> int8. Linear interpolation with whole weights
+octet.softmax          (x int8, table int32[256]) -> int8, over the last axis
 octet.table            (x int8, table int8[256] or int8[C, 256]) -> int8: y = table[.., q + 128]
 octet.requantize       (x int8) -> int8
 =====================  ==========================================================================================
@@ -40,6 +41,9 @@ avg_pool2d: y = clip(rne(f32(sum(x - data_zero_point)) * (multiplier / count in 
 resize2d: y[i, j] = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), multiplier = s_x / (s_y * row_units * column_units)
     acc = sum over both rows r, both columns c of weight_r * weight_c * (x[r, c] - data_zero_point); (low, high, w) of `rows`: rows low and high
     of x with weights row_units - w and w, of `columns` likewise. attrs: row_units, column_units, both zero points, multiplier, clip_min, clip_max
+softmax, in whole numbers: e = table[max(x) - x], table[d] = rne(2^15 * exp(-d * s_x * scale)); r = (levels << shift) / sum(e), cut to a whole number;
+    y = ((e * r + 2^(shift - 1)) >> shift) + out_zero_point. levels: 127 or 255, 1 / s_y; shift: 24 or 23, so that nothing leaves int32 for
+    rows of up to 65535. attrs: levels, out_zero_point
 requantize: y = clip(rne(f32(x - data_zero_point) * multiplier) + out_zero_point, clip_min, clip_max)
 
 table: a table per channel, int8[C, 256], follows axis 1 of a rank-2 or rank-4 tensor.
@@ -58,7 +62,7 @@ from tvm import relax
 from tvm.ir import Op, make_node
 
 SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/statistics.py
-_SAME = ("octet.observe", "octet.fake_quantize", "octet.unary", "octet.table", "octet.requantize")
+_SAME = ("octet.observe", "octet.fake_quantize", "octet.unary", "octet.table", "octet.softmax", "octet.requantize")
 
 
 def _static(expr):

@@ -45,6 +45,9 @@ class Request:
     percentile: float | None = None
     activations: str | None = None
     weights: str | None = None
+    attention: str | None = None
+    residuals: str | None = None
+    softmax: str | None = None
     trials: int = 0
     db: str | None = None
     policy: str = "fastest"
@@ -74,6 +77,7 @@ def compile_to_package(request: Request) -> dict:
     with phases() as (phase, display):
         phase("import")
         model = api.load_onnx(request.model, request.batch)
+        api.check_targets(model, specs)
         stored = holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
             raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")

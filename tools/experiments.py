@@ -1,7 +1,7 @@
 """The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log10, sqrt
 
 import numpy as np
@@ -38,10 +38,11 @@ class Row:
     sqnr: float
 
 
-def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None) -> dict:
+def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
+          recipe: Recipe = Recipe()) -> dict:  # noqa: B008
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
-    model: Model as imported. labels: None where fp32's own outputs are to stand in. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
+    recipe: its other choices. model: Model as imported. labels: None where fp32's own outputs are to stand in. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
     networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
     rows, fp32, output = [], None, model.outputs[0].name
@@ -53,12 +54,12 @@ def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: floa
         judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))
         fp32 = judge.reference if fp32 is None else fp32
         for granularity in GRANULARITIES:
-            rows += _pair(bench, judge, exact, granularity, folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total))
+            rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total))
     return {"fp32": fp32, "metric": metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
 
 
-def _pair(bench, judge, exact, granularity, folding, seed, target, tell):
-    designs = [Design(Recipe(calibrator=name, percentile=percentile, weights=granularity)) for name, percentile in CALIBRATIONS]
+def _pair(bench, judge, exact, recipe, folding, seed, target, tell):
+    granularity, designs = recipe.weights, [Design(replace(recipe, calibrator=name, percentile=percentile)) for name, percentile in CALIBRATIONS]
     rows = []
     for design in designs:
         tell(f"{granularity}, BatchNorm {folding}, {_name(design)}")

@@ -4,6 +4,7 @@ import click
 
 from .cache import cache_of, cache_options, say_where_from
 from .errors import Command
+from .recipe_options import precision_options
 
 
 @click.command(cls=Command)
@@ -16,6 +17,7 @@ from .errors import Command
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")
+@precision_options
 @cache_options
 def quantize(model, calib, output, batch, threads, cache, no_cache, **recipe):
     """Quantise a network and write it as ONNX QDQ."""

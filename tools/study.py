@@ -5,6 +5,7 @@ import click
 from .cache import cache_of, cache_options, say_where_from
 from .console import JSON_HELP
 from .errors import Command
+from .recipe_options import precision_options
 
 _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", "95 %", "SQNR dB")
 
@@ -18,12 +19,14 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling behind the intervals.")
 @click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@precision_options
 @cache_options
 @click.option("--html", metavar="STUDY.html", help="Write the table as a page.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_cache, html, json_path):
+def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_cache, html, json_path, **recipe):
     """Weight granularity x BatchNorm folding x calibration x partial quantization, with paired confidence intervals."""
     from pathlib import Path
+    from types import SimpleNamespace
 
     from ..targets.archive import check_writable, write_atomically
     from . import plots
@@ -33,6 +36,7 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_
     from .evaluation import check_labels, find_metric
     from .experiments import study as run_study
     from .phases import phases
+    from .recipes import recipe_of
     from .study_page import page
 
     def tell(text, done, total):
@@ -52,7 +56,8 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_
         if labels is not None or chosen.classes is not False:  # without labels fp32's own outputs stand in
             labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network.outputs, data)
         phase("study")
-        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept)
+        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
+                           recipe=recipe_of(SimpleNamespace(**recipe)))  # fmt: skip
     say_where_from(kept)
     rows = [_cells(row) for row in report["rows"]]
     title = f"{Path(model).name}: fp32 {chosen.name} {report['fp32']:.4f}, {report['samples']} samples"

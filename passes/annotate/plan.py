@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from octet.targets.errors import OctetError
 
-from . import conv, elementwise, matmul, movement, pooling, unary
+from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .graph import Graph, is_float32
 from .group import Group, Refusal
 from .recipe import Recipe
@@ -58,7 +58,8 @@ def plan(mod, recipe: Recipe) -> Plan:
     unknown = sorted(recipe.float_operators - names)
     if unknown:
         raise OctetError(f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary")
-    groups, reasons = _match(graph, recipe.float_operators)
+    families = (softmax.match, *FAMILIES) if recipe.softmax == "table" else FAMILIES
+    groups, reasons = _match(graph, recipe.float_operators, families)
     if recipe.attention == "float":
         reasons.update({group.anchor: _FLOAT_ATTENTION for group in groups if group.symmetric})
         groups = [group for group in groups if not group.symmetric]
@@ -71,13 +72,13 @@ def plan(mod, recipe: Recipe) -> Plan:
     return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), sums)
 
 
-def _match(graph, excluded):
+def _match(graph, excluded, families):
     """All groups in order of their results, and the reason of every binding that belongs to none."""
     groups, reasons, taken = [], {}, set()
     for node in graph.nodes:
         if node in taken:
             continue
-        answer = next((a for a in (family(graph, node, excluded) for family in FAMILIES) if a is not None), None)
+        answer = next((a for a in (family(graph, node, excluded) for family in families) if a is not None), None)
         if not isinstance(answer, Group):
             reasons[node] = answer.reason if answer is not None else _REASONS.get(node.op, f"{_plain(node.op)} has no integer form")
             continue
@@ -136,7 +137,7 @@ def _decisions(graph, chosen, reasons):
 
 
 def _fused(group):
-    fused = [_plain(node.op) for node in group.members[1:]]
+    fused = [_plain(node.op) for node in group.members if node is not group.anchor]
     return f"with {', '.join(fused)}" if fused else ""
 
 

@@ -8,6 +8,7 @@ CALIBRATORS = ("max", "percentile", "entropy", "mse", "auto")
 GRANULARITIES = ("per-channel", "per-tensor")
 ACTIVATIONS = ("affine", "symmetric")
 PRECISIONS = ("int8", "float")
+SOFTMAXES = ("float", "table")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Recipe:
     float_operators: names of operators (as in `Quantized.decisions`) to leave in float.
     per_tensor: (tensor, calibrator, percentile) of the tensors that have a calibrator of their own.
     attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer normalisation,
-    "int8" (with it, what runs between the blocks of a transformer) or "float"."""
+    "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or "table" between two int8 tensors (passes/ops.py)
+    where no mask comes in."""
 
     calibrator: str = "mse"
     percentile: float = 99.99
@@ -28,6 +30,7 @@ class Recipe:
     per_tensor: tuple[tuple[str, str, float], ...] = ()
     attention: str = "int8"
     residuals: str = "int8"
+    softmax: str = "float"
 
     def __post_init__(self):
         _one_of("calibrator", self.calibrator, CALIBRATORS)
@@ -35,6 +38,7 @@ class Recipe:
         _one_of("weights", self.weights, GRANULARITIES)
         _one_of("attention", self.attention, PRECISIONS)
         _one_of("residuals", self.residuals, PRECISIONS)
+        _one_of("softmax", self.softmax, SOFTMAXES)
         if isinstance(self.percentile, bool) or not isinstance(self.percentile, (int, float)) or not 50 <= self.percentile <= 100:
             raise OctetError(f"recipe: percentile {self.percentile!r} is not a number from 50 to 100; 99.9 to 99.9999 is usual")
         if isinstance(self.float_operators, str):

@@ -7,6 +7,7 @@ import numpy as np
 from ...targets.x86.layer_norm import LayerNormProblem, layer_norm
 from ...targets.x86.layout import SLACK, Layout, channel_stride
 from ...targets.x86.softmax_rows import SoftmaxProblem, softmax
+from ...targets.x86.softmax_table import SoftmaxTableProblem, softmax_by_table
 from ...targets.x86.view import View, as_layout, contiguous
 from .. import ops
 from .lowering import Value
@@ -50,4 +51,10 @@ def plain_softmax(call, ctx):
     return softmax_rows(call.args[0], call, ctx, None)
 
 
-RULES = {"relax.nn.softmax": plain_softmax}
+def integer_softmax(call, ctx):
+    """octet.softmax."""
+    problem = SoftmaxTableProblem(tuple(int(d) for d in call.ty.shape.values), **ops.attrs_of(call))
+    return _emit(ctx, softmax_by_table(problem), [ctx.rows(call.args[0]), ctx.constant(call.args[1])], call, problem.layout, call.op.name)
+
+
+RULES = {"relax.nn.softmax": plain_softmax, "octet.softmax": integer_softmax}

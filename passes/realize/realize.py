@@ -15,7 +15,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from . import conv, elementwise, matmul, movement, pooling, resize, table
+from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
 from .chain import match_chain, peel_clips
 from .graph import rebuild
 from .linear import Refused
@@ -190,6 +190,7 @@ class _Realizer(Rewriter):
             lambda: elementwise.realize_add_mul(self, core, low, high, out),
             lambda: pooling.realize_avg_pool(self, core, low, high, out),
             lambda: resize.realize_resize(self, core, low, high, out),
+            lambda: softmax.realize_softmax(self, core, low, high, out),
             lambda: movement.realize_movement(self, expr, out),
         ):
             value = realized()

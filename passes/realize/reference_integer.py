@@ -6,6 +6,7 @@ epilogue is float32 with every product and sum rounded on its own, np.rint round
 
 import numpy as np
 
+from ...targets.softmax_table import softmax_shift
 from .graph import dequantize
 from .reference_conv import convolve, window_counts, windows
 from .reference_float import clamp, conv2d_f32, dense_f32
@@ -96,6 +97,17 @@ def _table(args, attrs):
     return table[channel, index]
 
 
+def _softmax(args, attrs):
+    codes, table = args
+    wide = codes.astype(np.int64)
+    powers = table[wide.max(axis=-1, keepdims=True) - wide].astype(np.int64)
+    total, shift = powers.sum(axis=-1, keepdims=True), softmax_shift(attrs["levels"])
+    assert total.max(initial=0) < 2**31, "an int32 sum overflows"
+    scaled = powers * ((attrs["levels"] << shift) // total) + (1 << (shift - 1))
+    assert scaled.max(initial=0) < 2**31, "an int32 product overflows"
+    return ((scaled >> shift) + attrs["out_zero_point"]).astype(np.int8)
+
+
 def _requantize(args, attrs):
     value = _difference(args[0], attrs["data_zero_point"]) * F32(attrs["multiplier"])
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
@@ -131,6 +143,7 @@ INTEGER = {
     "octet.avg_pool2d": _avg_pool2d,
     "octet.resize2d": _resize2d,
     "octet.table": _table,
+    "octet.softmax": _softmax,
     "octet.requantize": _requantize,
     "relax.quantize": _quantize,
     "relax.dequantize": lambda args, attrs: dequantize(*args, attrs["axis"]),

@@ -1,0 +1,38 @@
+"""Softmax over the last axis by tables, where the recipe asks for it: [multiply by a positive number], softmax is one integer operator.
+
+Not behind a sum or a choice: there masks of -10000 come in, and on one scale with them the scores would keep no steps at all."""
+
+from ..ops import attrs_of, is_op
+from .graph import Graph, Node, array_of, is_constant, is_float32, shape_of
+from .group import Group, Refusal
+
+MOST_COLUMNS = 2**16 - 1  # so that the exponentials' sum fits into int32
+_MASKS = ("relax.add", "relax.subtract", "relax.where", "relax.maximum", "relax.minimum")
+
+
+def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    if is_op(node.value, "relax.nn.softmax"):
+        return _group(graph, node, (node,))
+    softmax = graph.sole_user(node.var) if _scales(node) else None
+    if softmax is None or not is_op(softmax.value, "relax.nn.softmax") or {node.name, softmax.name} & excluded:
+        return None
+    found = _group(graph, softmax, (node, softmax))
+    return found if isinstance(found, Group) else None
+
+
+def _scales(node):
+    constants = [array_of(x) for x in node.inputs if is_constant(x)] if is_op(node.value, "relax.multiply") else []
+    return len(constants) == 1 and constants[0].size == 1 and float(constants[0].reshape(())) > 0 and is_float32(node.var)
+
+
+def _group(graph, softmax, members):
+    data = next((x for x in members[0].inputs if not is_constant(x)), None)
+    shape = shape_of(softmax.var)
+    if data is None or not is_float32(data) or shape_of(data) != shape:
+        return Refusal("its data are not a float32 tensor")
+    if len(shape) < 2 or attrs_of(softmax.value)["axis"] % len(shape) != len(shape) - 1 or shape[-1] > MOST_COLUMNS:
+        return Refusal(f"tables do softmax over the last axis, of {MOST_COLUMNS} elements at most")
+    producer = graph.producer.get(data)
+    if producer is not None and is_op(producer.value, *_MASKS):
+        return Refusal("its input carries a mask, which leaves its scores no steps in int8")
+    return Group(softmax, members, (data,))

@@ -1,0 +1,21 @@
+"""octet.softmax of rows."""
+
+from dataclasses import dataclass
+
+from .kernel import Kernel, blocks, literal
+
+
+@dataclass(frozen=True)
+class SoftmaxTable:
+    """As in device/softmax_table.cuh."""
+
+    rows: int
+    columns: int
+    stride: int
+    levels: int
+    shift: int
+    zero_point: int
+
+
+def softmax_table(problem: SoftmaxTable) -> Kernel:
+    return Kernel("softmax_table", "softmax_table.cuh", f"softmax_table<{literal(problem)}>", 3, blocks(32 * problem.rows, 128), 128)

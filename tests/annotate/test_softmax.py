@@ -1,0 +1,52 @@
+"""Softmax by tables: an option, with its scale, not behind a mask."""
+
+import numpy as np
+import pytest
+from octet.passes.annotate import Recipe
+from octet.targets.errors import OctetError
+from octet.tools.recipe_options import PRECISIONS, SOFTMAXES
+from tvm import relax
+
+
+def attention(network, masked=False):
+    def body(net, x):
+        q, k, v = (net.dense(x, 8, name) for name in "qkv")
+        scores = net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "turned")), "scores")
+        scaled = net(relax.op.multiply(scores, relax.const(np.float32(0.35))), "scaled")
+        scaled = net(relax.op.add(scaled, relax.const(np.full((1, 1, 5), -1e4, np.float32))), "masked") if masked else scaled
+        soft = net(relax.op.nn.softmax(scaled, -1), "soft")
+        return net.dense(net(relax.op.matmul(soft, v), "mixed"), 4, "last")
+
+    return network(body, (1, 5, 8))
+
+
+def test_float_by_default(network, decisions):
+    assert decisions(attention(network))["soft"].dtype == "float"
+
+
+def test_with_its_scale(network, decisions, observed):
+    decided = decisions(attention(network), softmax="table")
+    assert decided["soft"].dtype == "int8" and decided["soft"].reason == "with multiply" and "scaled" not in decided
+    found = observed(attention(network), softmax="table")
+    assert found["scores"]["spec"] == "own" and "scaled" not in found
+    assert (found["soft"]["spec"], found["soft"]["low"], found["soft"]["high"], found["soft"]["scheme"]) == ("fixed", 0.0, 1.0, "symmetric")
+
+
+def test_not_behind_a_mask(network, decisions):
+    decided = decisions(attention(network, masked=True), softmax="table")
+    assert decided["soft"].reason == "its input carries a mask, which leaves its scores no steps in int8"
+
+
+def test_left_in_float_by_name(network, decisions):
+    decided = decisions(attention(network), softmax="table", float_operators={"soft"})
+    assert decided["soft"].reason == "left in float by the recipe"
+
+
+def test_unknown_softmax():
+    with pytest.raises(OctetError, match="softmax 'int8' is unknown"):
+        Recipe(softmax="int8")
+
+
+def test_the_commands_offer_what_the_recipe_knows():
+    for name, choices in (("attention", PRECISIONS), ("residuals", PRECISIONS), ("softmax", SOFTMAXES)):
+        assert [getattr(Recipe(**{name: choice}), name) for choice in choices] == list(choices)

@@ -1,0 +1,18 @@
+"""Options of the recipe that several commands take; nothing of the compiler is imported for them."""
+
+import click
+
+PRECISIONS = ("int8", "float")
+SOFTMAXES = ("float", "table")
+
+
+def precision_options(command):
+    """--attention, --residuals, --softmax: what may be int8 besides the layers; None where the user did not say."""
+    options = (
+        click.option("--attention", type=click.Choice(PRECISIONS), help="Both matmuls of an attention [default: int8]."),
+        click.option("--residuals", type=click.Choice(PRECISIONS), help="The sums in front of layer normalisations [default: int8]."),
+        click.option("--softmax", type=click.Choice(SOFTMAXES), help="table: in whole numbers, where no mask comes in [default: float]."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
