@@ -1,6 +1,6 @@
 # make demo   sets up and compiles the bundled network to int8, prints accuracy and latency of fp32 and int8
 # make test   sets up and runs the tests
-# make test-gpu   runs the tests that need a CUDA device; skips them with the reason where there is none
+# make test-gpu   runs the tests that need a CUDA device, and compares with PyTorch; says why where there is none
 # make clean  removes what these two made
 
 PYTHON ?= python3.11
@@ -20,6 +20,7 @@ test: .venv/.installed-test
 
 test-gpu: .venv/.installed-test
 	$(BIN)/pytest -q -rs tests/cuda/test_gpu.py
+	$(BIN)/python tests/cuda/compare_torch.py
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import archive, detect
+from .cuda import driver
 from .errors import OctetError, PackageError
 from .runtime import Session
 from .variant import Launch, Step, TensorSpec, Variant
@@ -73,12 +74,27 @@ class Package:
         best = self.best(target)
         others = Package(tuple(v for v in self.variants if v is not best), self.info) if best.kind != "cpu" and target is None else None
         if others is None or all(detect.missing(v.features) for v in others.variants):
-            return Session.from_variant(best, threads=threads)
+            return self._opened(best, threads, target)
         try:
-            return Session.from_variant(best, threads=threads)
+            return self._opened(best, threads, target)
         except OctetError as error:
             warnings.warn(f"{best.target} is left out: {error}", RuntimeWarning, stacklevel=2)
-            return others.session(threads)
+            session = others.session(threads)
+            session.why = f"the driver refused {best.target}"
+            return session
+
+    def _opened(self, variant, threads, target):
+        session = Session.from_variant(variant, threads=threads)
+        session.why = "as asked" if target not in (None, "native") else self._reason(variant)
+        return session
+
+    def _reason(self, chosen):
+        """Why the better variants are not taken."""
+        better = [v for v in self.variants if v.rank > chosen.rank]
+        if not better:
+            return "the best variant of the package"
+        lacks = [driver.state() if v.kind == "cuda" else f"this CPU lacks {', '.join(detect.missing(v.features))}" for v in better]
+        return "; ".join(f"{v.target} does not run here: {lack}" for v, lack in zip(better, lacks, strict=True))
 
 
 def read_package(path) -> Package:

@@ -39,7 +39,10 @@ class Session:
     threads: cores to use; None takes all that the process may use. inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
     weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
     reuse_outputs: every run writes its results into the same arrays (streams of large results: fresh memory costs page faults).
+    why: of a package's session, why it runs this variant.
     """
+
+    why: str = ""
 
     def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False):
         absent = detect.missing(variant.features)

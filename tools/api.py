@@ -14,6 +14,7 @@ from ..passes.calibrate.quantize import quantize as _quantize
 from ..passes.frontend.model import Model
 from ..passes.frontend.onnx import load_onnx
 from ..passes.lower.build import build_variant
+from ..passes.lower.cuda.build import check as check_cuda
 from ..passes.pipeline import canonicalize
 from ..passes.sensitivity.configuration import measured_tensors, sites_of
 from ..passes.sensitivity.observe import statistics_of
@@ -93,6 +94,14 @@ def resolve_targets(targets) -> tuple:
     if not names:
         raise OctetError("no target was named; take native or one of `octet targets`")
     return tuple({spec.name: spec for spec in map(detect.resolve, names)}.values())
+
+
+def check_targets(model: Model, specs) -> None:
+    """Raises TargetError for an operator without a kernel on one of the targets, before the first long phase. (CPU targets say it when they build for calibration.)"""
+    gpus = [spec for spec in specs if spec.kind == "cuda"]
+    module = canonicalize(model).module if gpus else None
+    for spec in gpus:
+        check_cuda(module, spec)
 
 
 def with_selftest(package: Package) -> Package:

@@ -34,4 +34,4 @@ def run(package, input_path, output_path, threads):
     buffer = io.BytesIO()
     np.savez(buffer, **outputs)
     write_atomically(output_path, buffer.getvalue())
-    click.echo(f"{output_path}: {count} samples on {session.target}; " + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items()))
+    click.echo(f"{output_path}: {count} samples on {session.target} ({session.why}); " + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items()))

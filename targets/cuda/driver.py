@@ -75,6 +75,14 @@ def device() -> Device | None:
     return devices[0] if devices else None
 
 
+def state() -> str:
+    """What there is, in words."""
+    if driver() is None:
+        return "there is no CUDA driver"
+    found = device()
+    return "there is no CUDA device" if found is None else f"the device is {found.name}, sm_{found.arch}"
+
+
 def features() -> frozenset[str]:
     """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its PTX."""
     found = device()

@@ -33,10 +33,11 @@ def _cases(file):
 
 def everything():
     """{name: (module, inputs)}."""
-    conv, operators, floats = (_cases(file) for file in ("test_conv", "test_operators", "test_floats"))
+    conv = _cases("test_conv")
     made = {name: conv.convolution(case, i) for i, (name, case) in enumerate(conv.CASES.items())}
-    for name, (emit, inputs) in (operators.CASES | floats.CASES).items():
-        made[name] = (function(emit, **inputs), inputs)
+    for file in ("operators", "floats", "axis", "generated", "tables"):
+        for name, (emit, inputs) in _cases(f"test_{file}").CASES.items():
+            made[f"{file}: {name}"] = (function(emit, **inputs), inputs)
     return made
 
 
@@ -72,7 +73,7 @@ def gpu(nvcc):
     if found is None:
         pytest.skip("this machine has no CUDA device, or no driver")
     if not specs():
-        pytest.skip(f"{found.name} is sm_{found.arch}; the oldest target is sm_75")
+        pytest.skip(f"{found.name} is sm_{found.arch}; the oldest target is sm_61")
     return found
 
 

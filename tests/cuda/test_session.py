@@ -61,6 +61,13 @@ def test_an_older_device_or_no_driver_takes_the_cpu(machine, python):
     assert python(code(machine, native), OCTET_LIBCUDA=str(machine[1])).startswith(native)
 
 
+def test_the_session_says_why(machine, python):
+    said = "import octet, sys; session = octet.load(sys.argv[1]); print(session.why)".replace("sys.argv[1]", repr(str(machine[0])))
+    assert python(said, OCTET_LIBCUDA=str(machine[1])) == "the best variant of the package"
+    assert python(said, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75") == "cuda-sm80 does not run here: the device is emulated device, sm_75"
+    assert python(said, OCTET_LIBCUDA="/nowhere/libcuda.so") == "cuda-sm80 does not run here: there is no CUDA driver"
+
+
 def test_a_driver_that_refuses_leaves_the_cpu_with_a_warning(machine, python, tmp_path):
     import dataclasses
 

@@ -7,7 +7,9 @@ from ....targets.cuda.source import named, source
 from ....targets.spec import TargetSpec
 from ....targets.variant import Launch, TensorSpec, Variant
 from ....targets.x86.workload import Records
+from ...realize.fuse_float import FuseFloat
 from .. import memory
+from ..merge_axes import MergeAxes
 from ..program import Weights
 from .lowering import Lowered, lower
 from .rules import RULES
@@ -23,6 +25,11 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
     launches, weights, arena = place(lowered, names)
     return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
                    "cuda", launches, text, {"usage": usage})  # fmt: skip
+
+
+def check(module: tvm.IRModule, spec: TargetSpec) -> None:
+    """Raises TargetError for an operator that no kernel can be made for. module: any form of the network; nothing is compiled."""
+    lower(MergeAxes()(FuseFloat()(module)), spec, RULES)
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", int]:

@@ -59,7 +59,14 @@ inline unsigned max_bytes(unsigned a, unsigned b) {
 inline void barrier() { wait_for_block(); }
 
 inline void accumulate(int* at, int value) { check_aligned<4>(at); volatile int touched = *at; (void)touched; add_later(at, value); let_others(); }
-inline int atomic_add(int* at, int value) { let_others(); check_aligned<4>(at); int old = *at; *at = static_cast<int>(static_cast<unsigned>(old) + value); return old; }
+inline int atomic_add(int* at, int value) {
+  let_others();
+  check_aligned<4>(at);
+  int old = *at;
+  *at = static_cast<int>(static_cast<unsigned>(old) + value);
+  fall_behind();
+  return old;
+}
 inline int atomic_swap(int* at, int value) { let_others(); check_aligned<4>(at); int old = *at; *at = value; return old; }
 inline void publish() { deliver_sums(); let_others(); }
 

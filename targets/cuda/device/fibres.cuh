@@ -49,6 +49,7 @@ struct Block {
   Fibre* fibres;
   unsigned char* shared;
   int done;
+  unsigned nap;  // turns that it lets pass
 };
 using Collective = void (*)(Lane*);
 
@@ -152,19 +153,28 @@ inline void resume(int thread) {
 
 // Sums that nobody has waited for yet: other blocks see them late.
 inline void add_later(int* to, int value) { fibres[running].sums.push_back({to, value}); }
-inline void deliver(Fibre& fibre) {
-  for (const Sum& sum : fibre.sums) *sum.to = static_cast<int>(static_cast<unsigned>(*sum.to) + static_cast<unsigned>(sum.value));
-  fibre.sums.clear();
+inline void deliver(std::vector<Sum>& sums) {
+  for (const Sum& sum : sums) *sum.to = static_cast<int>(static_cast<unsigned>(*sum.to) + static_cast<unsigned>(sum.value));
+  sums.clear();
 }
-inline void deliver_sums() { deliver(fibres[running]); }
+inline void deliver_sums() { deliver(fibres[running].sums); }
+inline std::vector<Sum> last_sums;  // of threads that are done and never published: nobody can rely on them before the launch is over
 
 // Others may come between: before and after whatever other blocks can see.
 inline void let_others() {
   if (interleaved && random_below(4) == 0) yield(State::ready);
 }
 
+// The whole block falls behind here: what it has told others, and what its other threads have not done yet, stand for a while.
+inline unsigned nap = 0;
+inline void fall_behind() {
+  if (!interleaved) return;
+  nap = random_below(100);
+  yield(State::ready);
+}
+
 inline void start_block(Block& block) {
-  block.done = 0;
+  block.done = 0, block.nap = 0;
   for (int i = 0; i < threads; ++i) {
     Fibre& fibre = block.fibres[i];
     fibre.state = State::ready, fibre.copies.clear(), fibre.sums.clear(), fibre.groups = 0, fibre.operation = 0;
@@ -188,11 +198,19 @@ inline void run_turn(Block& block, uint64_t seed) {
         Fibre& fibre = fibres[warp * 32 + lane];
         if (fibre.state != State::ready) continue;
         resume(warp * 32 + lane);
-        if (fibre.state == State::done) deliver(fibre), ++block.done;
+        if (nap > 0) {
+          block.nap = nap, nap = 0;
+          return;
+        }
+        if (fibre.state == State::done) {
+          last_sums.insert(last_sums.end(), fibre.sums.begin(), fibre.sums.end());
+          ++block.done;
+        }
         again = progress = true;
       }
       if (seed > 1 && random_below(4) == 0) again = false;  // another warp may overtake here
     }
+    if (interleaved && random_below(4) == 0) return;  // or another block
   }
   int waiting = 0;
   bool ready = false;
@@ -210,6 +228,7 @@ inline void run_turn(Block& block, uint64_t seed) {
 inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& places, size_t shared_size, uint64_t seed) {
   size_t next = 0;
   std::vector<Block*> live;
+  last_sums.clear();
   auto begin = [&](Block& block) {
     block.index = order[next++];
     std::memset(block.shared, 0xa5, shared_size);
@@ -219,11 +238,16 @@ inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& pla
     if (next < order.size()) begin(block), live.push_back(&block);
   while (!live.empty()) {
     size_t which = live.size() > 1 ? random_below(static_cast<unsigned>(live.size())) : 0;
-    for (unsigned turns = live.size() > 1 ? 1 + random_below(8) : 1; turns > 0 && live[which]->done < threads; --turns) run_turn(*live[which], seed);
+    if (live[which]->nap > 0 && live.size() > 1) {
+      --live[which]->nap;
+      continue;
+    }
+    for (unsigned turns = live.size() > 1 ? 1 + random_below(8) : 1; turns > 0 && live[which]->done < threads && live[which]->nap == 0; --turns) run_turn(*live[which], seed);
     if (live[which]->done < threads) continue;
     if (next < order.size()) begin(*live[which]);
     else live.erase(live.begin() + which);
   }
+  deliver(last_sums);
 }
 
 }  // namespace octet
