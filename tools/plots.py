@@ -108,40 +108,6 @@ def sensitivity(ranking, left) -> str:
         return text()
 
 
-def histogram(statistics, qparams) -> str:
-    """Values of a tensor, logarithmic, with the range that was chosen; what is clipped is red."""
-    low, high = statistics.range
-    low, high = min(low, qparams.range[0]), max(high, qparams.range[1])
-    with drawn(3.6, 1.7) as (axes, text):
-        if low < high:
-            edges = np.linspace(low, high, 121)
-            counts = statistics.linear(low, high, 120)
-            centres = (edges[1:] + edges[:-1]) / 2
-            clipped = (centres < qparams.range[0]) | (centres > qparams.range[1])
-            axes.bar(centres, counts, edges[1] - edges[0], color=np.where(clipped, RED, OWN), linewidth=0)
-            axes.set_yscale("symlog", linthresh=1)
-            axes.set_ylim(0, 3 * max(counts.max(), 1))
-            axes.yaxis.set_major_locator(_decades(counts.max()))
-            axes.yaxis.set_minor_locator(_nothing())
-        for end in qparams.range:
-            axes.axvline(end, color=RED, linewidth=1)
-        axes.tick_params(labelsize=6.5)
-        return text()
-
-
-def channels(weight: np.ndarray, axis: int) -> str:
-    """Smallest and largest weight of every output channel."""
-    rest = tuple(i for i in range(weight.ndim) if i != axis)
-    low, high = weight.min(axis=rest), weight.max(axis=rest)
-    with drawn(3.6, 1.7) as (axes, text):
-        at = np.arange(len(low))
-        axes.vlines(at, low, high, color=INT8, linewidth=float(np.clip(150 / len(low), 0.4, 4)))
-        axes.axhline(0, color="#9ca3af", linewidth=0.6)
-        axes.set_xlim(-0.8, len(low) - 0.2)
-        axes.tick_params(labelsize=6.5)
-        return text()
-
-
 def intervals(rows, target: float) -> str:
     """rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops below, intervals across."""
     with drawn(10.5, 0.7 + 0.22 * len(rows)) as (axes, text):
@@ -167,16 +133,3 @@ def decibels(error: float) -> float:
 def short(name: str, most: int = 28) -> str:
     """The end of a long name, which tells layers apart; `$` would start a formula."""
     return (name if len(name) <= most else "…" + name[-most:]).replace("$", "")
-
-
-def _decades(most):
-    from matplotlib.ticker import FixedLocator
-
-    top = int(np.log10(max(most, 1)))
-    return FixedLocator([10.0**power for power in range(0, top + 1, max(1, -(-top // 3)))])
-
-
-def _nothing():
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()

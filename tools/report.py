@@ -8,11 +8,11 @@ import numpy as np
 from ..passes.sensitivity.layer_errors import layer_errors
 from ..passes.sensitivity.ranking import multiply_adds
 from ..targets.archive import write_atomically
-from . import plots
+from . import plots, small_plots
 from .console import size
 
 EXACT = 89.9  # dB
-MOST_PLOTS = 60  # tensors and layers that get a plot of their own; the table holds all
+MOST_PLOTS = 150  # tensors and layers that get a plot of their own; the table holds all
 _COLUMNS = (("#", True), ("operator", False), ("kind", False), ("runs in", False), ("multiply-adds, M", True), ("fused, or why not int8", False),
             ("own SQNR, dB", True), ("inherited, dB", True), ("SQNR, dB", True))  # fmt: skip
 
@@ -129,7 +129,7 @@ def _activation(name, statistics, qparams, recipe):
     clipped = count[(high < qparams.range[0] - half) | (low > qparams.range[1] + half)].sum() / max(count.sum(), 1)
     shown = f"{calibrator} {percentile:g}" if calibrator == "percentile" else calibrator
     note = f"{shown}: {qparams.range[0]:.4g} … {qparams.range[1]:.4g} of {statistics.range[0]:.4g} … {statistics.range[1]:.4g}; step {qparams.scale:.3g}; {f'{clipped:.4%}' if clipped else 'nothing'} clipped"
-    return {"name": name, "note": note, "plot": plots.histogram(statistics, qparams)}
+    return {"name": name, "note": note, "plot": small_plots.histogram(statistics, qparams)}
 
 
 def _weight(layer, recipe):
@@ -141,4 +141,4 @@ def _weight(layer, recipe):
         note += f", widest {ratio:.3g} times the narrowest"
         if ratio > 2:
             note += f": {'one' if recipe.weights == 'per-channel' else 'the one'} scale for all leaves the narrowest {max(8 - log2(ratio), 0):.1f} of 8 bits"
-    return {"name": layer.name, "note": note, "plot": plots.channels(layer.weight, layer.axis)}
+    return {"name": layer.name, "note": note, "plot": small_plots.channels(layer.weight, layer.axis)}
