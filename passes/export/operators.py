@@ -235,6 +235,7 @@ EXPORTERS = {
     "relax.argmin": _arg("ArgMin"),
     "relax.nn.layer_norm": _layer_norm,
     "relax.take": _take,
+    "relax.gather_elements": lambda call, operands, out: out.node("GatherElements", operands, axis=attrs_of(call)["axis"]),
     "relax.astype": _cast,
     "relax.broadcast_to": _broadcast,
     "relax.quantize": _qdq("QuantizeLinear"),

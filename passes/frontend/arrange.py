@@ -57,6 +57,15 @@ def gather(node):
     return picked if known.ndim else relax.op.reshape(picked, shape[:axis] + shape[axis + 1 :])
 
 
+def gather_elements(node):
+    """R.gather_elements, negative indices brought into range."""
+    axis = node.attrs.get("axis", 0) % len(node.shape(0))
+    extent, zero = (relax.const(value, node.dtype(1)) for value in (node.shape(0)[axis], 0))
+    negative = node.emit(relax.op.less(node.inputs[1], zero), "negative")
+    wrapped = node.emit(relax.op.add(node.inputs[1], extent), "wrapped")
+    return relax.op.gather_elements(node.inputs[0], node.emit(relax.op.where(negative, wrapped, node.inputs[1]), "indices"), axis)
+
+
 def split(node):
     """R.split at explicit places; parts of unequal size when `num_outputs` (opset 18) does not divide the extent."""
     shape = node.shape(0)
@@ -82,4 +91,4 @@ def einsum(node):
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
-CONVERTERS = {"Cast": cast, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "Split": split}
+CONVERTERS = {"Cast": cast, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "GatherElements": gather_elements, "Split": split}

@@ -100,6 +100,7 @@ MOVEMENT = {
     "relax.strided_slice": _strided_slice,
     "relax.split": _split,
     "relax.take": _take,
+    "relax.gather_elements": lambda args, attrs: np.take_along_axis(args[0], args[1], attrs["axis"]),
     "relax.nn.pad": _pad,
     "relax.nn.max_pool2d": _max_pool2d,
     "relax.nn.pixel_shuffle": _pixel_shuffle,
