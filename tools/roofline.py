@@ -6,6 +6,7 @@ from . import plots
 from .profile import profile_of
 
 _LEVELS = (("l2_gbytes", "L2"), ("l3_gbytes", "L3"), ("memory_gbytes", "memory"))
+_NAMED, _APART = 5, 0.15  # points with a name; how far, as a logarithm, two of them must be apart
 _LEAST_SHARE = 1e-4  # of the time: a smaller point cannot be seen
 
 
@@ -26,7 +27,7 @@ def roofline(kernels: list[dict], peak: dict) -> str:
         for dtype, colour in (("int8", plots.INT8), ("float32", plots.FLOAT)):
             mine = [k for k in shown if k["dtype"] == dtype]
             axes.scatter([2 * k["macs"] / k["bytes"] for k in mine], [k["gops"] for k in mine], [12 + 1500 * k["share"] for k in mine], colour, alpha=0.55, linewidths=0.4, edgecolors="white")
-        for k in sorted(shown, key=lambda k: k["limit"] - k["seconds"])[:5]:
+        for k in _named(shown):
             axes.annotate(plots.short(k["layer"] or k["name"], 24), (2 * k["macs"] / k["bytes"], k["gops"]), (4, -9), textcoords="offset points", fontsize=6)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -34,6 +35,16 @@ def roofline(kernels: list[dict], peak: dict) -> str:
         axes.set_xlabel("operations per byte read or written")
         axes.set_ylabel("Gop/s")
         return text()
+
+
+def _named(kernels):
+    """Those with most to gain; of several in one place the first."""
+    chosen = []
+    for k in sorted(kernels, key=lambda k: k["limit"] - k["seconds"]):
+        at = np.log([k["macs"] / k["bytes"], k["gops"]])
+        if all(np.abs(at - np.log([o["macs"] / o["bytes"], o["gops"]])).max() > _APART for o in chosen):
+            chosen.append(k)
+    return chosen[:_NAMED]
 
 
 def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
