@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..passes.calibrate.quantize import Quantized
 from ..passes.policy.choose import Times, choose_float
-from ..passes.policy.estimate import estimate
+from ..passes.policy.estimate import estimate, most_to_gain
 from ..passes.policy.regions import Regions, plain, regions_of
 from ..passes.policy.release_float import ReleaseFloat
 from ..passes.realize.fuse_float import FuseFloat
@@ -49,6 +49,9 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
     here = [spec for spec in specs if measure and not detect.missing(spec.features)]
     variants = tuple(build(module, spec) for spec in specs) if here else None
     phase("policy")
+    if not here and not any(_worth_a_look(module, spec) for spec in specs):
+        report = {"how": "cost model", "target": specs[0].name, "layers": []}
+        return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), report)
     regions = regions_of(quantized.module)
     int8 = _in_int8(regions, realized)
     release = lambda released: replace(quantized, module=ReleaseFloat(regions, frozenset(range(len(int8))) - int8 | released, quantized.model.module)(quantized.module))  # noqa: E731
@@ -93,6 +96,12 @@ def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:
             if any(str(getattr(tensor.ty, "dtype", "")) == "int8" for tensor in tensors):
                 found.add(regions.of_name.get(binding.var.name))
     return frozenset(found - {None})
+
+
+def _worth_a_look(module, spec) -> bool:
+    """Whether the cost model could be clear about anything: the float form of a large network takes seconds to make."""
+    total, saved = most_to_gain(module, spec.dot, cost.seconds)
+    return saved > _CLEAR_SECONDS and saved > (1 - _CLEAR_GAIN) * total
 
 
 def _choose(regions, times: dict, measured: bool) -> frozenset[int]:

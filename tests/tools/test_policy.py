@@ -63,6 +63,7 @@ def test_the_cost_model_speaks_up_only_when_it_is_clear(quantize, capsys):  # no
     small = quantize(partial(alternating, groups=32))
     assert policy.build_by_policy(small, (spec,), "fastest", False, build(small, []), 1, lambda name: None).report["layers"] == []
     large = quantize(partial(alternating, groups=32, layers=8))
+    assert policy.build_by_policy(large, (find("avx512vnni"),), "fastest", False, build(large, []), 1, lambda name: None).report["layers"] == []
     monkey = policy._CLEAR_SECONDS
     policy._CLEAR_SECONDS = 1e-6
     try:
