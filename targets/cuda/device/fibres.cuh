@@ -242,6 +242,7 @@ inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& pla
       --live[which]->nap;
       continue;
     }
+    live[which]->nap = 0;
     for (unsigned turns = live.size() > 1 ? 1 + random_below(8) : 1; turns > 0 && live[which]->done < threads && live[which]->nap == 0; --turns) run_turn(*live[which], seed);
     if (live[which]->done < threads) continue;
     if (next < order.size()) begin(*live[which]);
