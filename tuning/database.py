@@ -18,6 +18,7 @@ from ..targets.spec import TargetSpec
 from .spaces.space import VERSION
 
 BUSY_SECONDS = 60  # that a session waits for another one's transaction
+_MAKING = 0x6F63746574  # the lock of who makes the tables
 _META = sql.MetaData()
 
 
@@ -103,6 +104,8 @@ class Database:
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _set_up_sqlite)
             with self._engine.begin() as connection:
+                if self._engine.dialect.name == "postgresql":  # there "if not exists" alone loses races
+                    connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_MAKING)))
                 for table in _META.sorted_tables:
                     connection.execute(CreateTable(table, if_not_exists=True))  # another session may be making it at this moment
         except (sql.exc.SQLAlchemyError, ImportError) as error:
