@@ -14,7 +14,6 @@ _TEMPLATES = [
     tirx.transform.FlattenBuffer,
     lambda: tirx.transform.NarrowDataType(32),
     tirx.transform.VectorizeLoop,
-    tirx.transform.StorageRewrite,
     tirx.transform.UnrollLoop,
     tirx.transform.StmtSimplify,
     tirx.transform.RemoveNoOp,

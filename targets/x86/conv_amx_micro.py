@@ -150,7 +150,7 @@ class Micro:
                 step(done + i, offset + i * TILE_BYTES)
                 if not loops:
                     first, last = (groups * (done + i + k) // self.steps for k in (0, 1))
-                    if last - first > 2:
+                    if last - first > (2 if self.walk.pitch == 0 else 1):  # the places of a pitched line are long to compute, and to compile
                         with T.serial(first, last) as number:
                             group(number)
                         continue

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import log2
 
-from ...targets.x86.conv_amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, steps_of, walk_of
+from ...targets.x86.conv_amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, linear, steps_of, walk_of
 from ...targets.x86.conv_problem import ConvProblem
 from .space import Space, choices, chunks, fixed
 
@@ -18,7 +18,7 @@ def space(p: ConvProblem) -> Space:
         "units": chunks(total, default.units),
         "unroll": choices(default.unroll, *(n for n in (1, 2, 4, 8) if n <= steps)),
         "phases": walks,
-        "woven": choices(default.woven, True, False),
+        "woven": (True, False) if linear(p) else (default.woven,),
         "ahead": choices(default.ahead, True, False),
     }
     return Space("amx", p, fixed(default, decisions), AmxSchedule, default, lambda s: True, lambda s: _features(p, s), _guesses(default, total, decisions["units"]))
