@@ -25,6 +25,6 @@ def cache_of(folder: str | None, off: bool):
 
 
 def say_where_from(cache) -> None:
-    """One line on stderr: whether the statistics were computed, and why."""
+    """One line: whether the statistics were computed, and why."""
     if cache is not None and cache.line is not None:
-        click.echo(cache.line, err=True)
+        click.echo(cache.line)

@@ -39,7 +39,7 @@ class ObserveTensors:
                 for node in graph.nodes:
                     if not isinstance(node.value, relax.Tuple):
                         bind(node.var, builder.emit(rebuilt(node, lambda _, x: value.get(x, x) if isinstance(x, relax.Var) else x), name_hint=node.name))
-                result = builder.emit_output(relax.Tuple([value[field] for field in result_fields(graph)]))
+                result = builder.emit_output(relax.Tuple([value.get(field, field) for field in result_fields(graph)]))
             builder.emit_func_output(result)
         observed = IRModule(dict(mod.functions_items()), attrs=mod.attrs)
         observed["main"] = builder.get()["main"]
