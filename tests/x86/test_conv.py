@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from octet.targets import detect, registry
+from octet.targets.x86 import conv_amx
 from octet.targets.x86.conv import conv_kernel, family_of
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
@@ -25,9 +27,21 @@ def check(p, spec, seed=0):
     if missing:
         pytest.skip(f"this CPU lacks {', '.join(missing)}")
     data, weight, bias, multiplier, residual = harness.arguments(p, seed)
-    kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
-    got = harness.run(p, kernel, data, residual, spec)
     want = harness.expected(p, data, weight, bias, multiplier, residual)
+    for schedule in tile_schedules(p, seed) if spec.dot == "amx" else (None,):
+        kernel = conv_kernel(p, spec.dot, weight, bias, multiplier, schedule)
+        compare(p, harness.run(p, kernel, data, residual, spec), want, weight)
+
+
+def tile_schedules(p, seed):
+    """The default, and the tile unit's kernel where the default leaves it out or is another one."""
+    if p.dtype == "float32" or family_of(p, "amx") == "depthwise":
+        return (None,)
+    default = conv_amx.default_schedule(p)
+    return None, replace(default, woven=bool(seed % 2), units=min(default.units, 3), ahead=True)
+
+
+def compare(p, got, want, weight):
     if p.epilogue.out_dtype == "int8" or p.dtype == "int8":
         np.testing.assert_array_equal(got, want)
     else:  # sums of up to a few thousand float32 products in another order
@@ -123,6 +137,8 @@ def test_int8_equals_numpy_for_any_shape_on_lower_levels(spec, p, seed):
 def test_the_target_decides_the_family():
     depthwise = problem(32, 6, 32, 3, groups=32)
     assert family_of(depthwise, "amx") == "depthwise"
-    assert family_of(problem(32, 6, 32, 3, groups=32, residual=True), "amx") == "amx"
+    assert family_of(problem(32, 26, 32, 3, groups=32, residual=True), "amx") == "vnni"  # nine products a result
+    assert family_of(problem(32, 26, 32, 3), "amx") == "amx"
+    assert family_of(problem(96, 1, 96), "amx") == family_of(problem(16, 26, 96), "amx") == family_of(problem(32, 2, 8), "amx") == "vnni"  # tiles stay nearly empty
     assert family_of(problem(32, 6, 32, 3), "vnni") == "vnni"
     assert family_of(problem(32, 6, 32, 3, dtype="float32"), "amx") == "fma"

@@ -15,7 +15,7 @@ from .space import Space
 
 SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "madd": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule, **cuda_families.SCHEDULES}
 _SPACES = {"amx": amx.space, "vnni": direct.space, "madd": direct.space, "fma": direct.space, "depthwise": depthwise.space}
-_OTHERS = {"amx": ("vnni",)}  # the vector unit's kernels run wherever the tile unit's do, and win where tiles stay half empty
+_BOTH = ("amx", "vnni")  # on a target with a tile unit the vector unit's kernels run too, and win where tiles stay half empty
 
 
 def spaces_of(workload: Workload | CudaWorkload, spec: TargetSpec) -> list[Space]:
@@ -24,8 +24,9 @@ def spaces_of(workload: Workload | CudaWorkload, spec: TargetSpec) -> list[Space
         return cuda_families.spaces_of(workload, spec)
     p = workload.problem
     first = family_of(p, spec.dot)
+    others = [family for family in _BOTH if family != first] if spec.dot == "amx" and first in _BOTH else []
     with building_for(spec.dot):
-        return [_SPACES[family](p) for family in (first, *_OTHERS.get(first, ()))]
+        return [_SPACES[family](p) for family in (first, *others)]
 
 
 def to_json(family: str, schedule) -> dict:
