@@ -14,7 +14,7 @@ from ..targets.workloads import workload_from
 from .database import Database, Key, Record, Trial
 from .session import LEAST_GAIN, interval
 from .spaces.registry import from_json
-from .spaces.space import VERSION
+from .spaces.space import VERSIONS
 
 
 def import_measurements(path, database: Database) -> dict:
@@ -35,8 +35,9 @@ def import_measurements(path, database: Database) -> dict:
 
 
 def _check(path, job: Job):
-    if (job.key["tvm"], job.key["space"]) != (version("apache-tvm"), VERSION):
-        raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {version('apache-tvm')} and {VERSION}; export new ones")
+    installed = (version("apache-tvm"), VERSIONS[job.kind])
+    if (job.key["tvm"], job.key["space"]) != installed:
+        raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
     for task in job.tasks:
         try:
             same = workload_from(task.problem).key == task.key

@@ -1,6 +1,6 @@
 """The database of tuning records: SQLite (a file, several sessions at once) or PostgreSQL (a URL, for a team).
 
-A record is found only by its whole key: the workload's structure, the target's features, TVM's version and the version of the design spaces."""
+A record is found only by its whole key: the workload's structure, the target's features, TVM's version and the version of its kind's design spaces."""
 
 import json
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
-from .spaces.space import VERSION
+from .spaces.space import VERSIONS
 
 BUSY_SECONDS = 60  # that a session waits for another one's transaction
 _MAKING = 0x6F63746574  # the lock of who makes the tables
@@ -89,7 +89,7 @@ class Trial:
 def key_of(workload_key: str, spec: TargetSpec) -> Key:
     """The key of a workload on a target with the installed TVM and these design spaces."""
     target = json.dumps({"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits}, sort_keys=True)
-    return Key(workload_key, sha256(target.encode()).hexdigest()[:32], version("apache-tvm"), VERSION)
+    return Key(workload_key, sha256(target.encode()).hexdigest()[:32], version("apache-tvm"), VERSIONS[spec.kind])
 
 
 class Database:
@@ -173,7 +173,7 @@ class Database:
         deleted = []
         with self._transaction() as connection:
             for table in (_RECORDS, _TRIALS):
-                other = (table.c.tvm != version("apache-tvm")) | (table.c.space != VERSION)
+                other = (table.c.tvm != version("apache-tvm")) | table.c.space.not_in(VERSIONS.values())
                 deleted.append(connection.execute(sql.delete(table).where(other)).rowcount)
         return tuple(deleted)
 

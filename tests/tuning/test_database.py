@@ -12,6 +12,7 @@ from octet.targets.registry import find
 from octet.tuning.apply import Applied
 from octet.tuning.database import Database, Record, Trial, key_of
 from octet.tuning.exchange import export_records, import_records
+from octet.tuning.spaces.space import VERSIONS
 
 AMX, VNNI = find("amx"), find("avx512vnni")
 SCHEDULE = {"family": "vnni", "vectors": 2, "pixels": 7, "pixels_outer": True, "units": 3}
@@ -74,6 +75,16 @@ def test_prune_deletes_other_versions(database, workload):
     database.put(record(chosen))
     database.put(record(other, key=replace(key_of(other.key, VNNI), tvm="0.0.1")))
     assert database.prune() == (1, 0) and len(database.records()) == 1
+
+
+def test_kinds_of_targets_have_design_spaces_of_their_own(database, workload, monkeypatch):
+    chosen, gpu = workload(), find("cuda-sm80")
+    database.put(record(chosen))
+    database.put(record(workload(out=48), spec=gpu))
+    assert key_of(chosen.key, VNNI).space != key_of(chosen.key, gpu).space
+    monkeypatch.setitem(VERSIONS, "cuda", VERSIONS["cuda"] + 1)
+    assert Applied(database, VNNI)(chosen) is not None and database.find(key_of(workload(out=48).key, gpu)) is None
+    assert database.prune() == (1, 0) and [found.target_name for found in database.records()] == [VNNI.name]
 
 
 def test_export_and_import(database, workload, tmp_path):
