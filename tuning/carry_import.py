@@ -35,7 +35,7 @@ def import_measurements(path, database: Database) -> dict:
 
 
 def _check(path, job: Job):
-    installed = (version("apache-tvm"), VERSIONS[job.kind])
+    installed = (version("apache-tvm"), VERSIONS.get(job.kind))
     if (job.key["tvm"], job.key["space"]) != installed:
         raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
     for task in job.tasks:
