@@ -7,6 +7,7 @@ import numpy as np
 
 from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
 from .kernel import Kernel, blocks, literal
+from .window import Window
 
 
 @dataclass(frozen=True)
@@ -25,28 +26,15 @@ class Epilogue:
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Window):
     """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group.
     batched: groups are problems of their own (products of two computed tensors)."""
 
-    images: int
-    height: int
-    width: int
     stride: int
-    out_height: int
-    out_width: int
     out_stride: int
     groups: int
     channels: int
     outputs: int
-    kernel_height: int
-    kernel_width: int
-    step_height: int
-    step_width: int
-    top: int
-    left: int
-    dilation_height: int
-    dilation_width: int
     zero_point: int
     batched: bool = False
 
@@ -54,12 +42,8 @@ class Conv:
         assert max(self.images * self.height * self.width * self.stride, self.pixels * self.out_stride) < 2**31, "a tensor of 2 GiB"
 
     @property
-    def pixels(self) -> int:
-        return self.images * self.out_height * self.out_width
-
-    @property
     def macs(self) -> int:
-        return self.pixels * self.groups * self.outputs * self.channels * self.kernel_height * self.kernel_width
+        return self.pixels * self.groups * self.outputs * self.channels * self.taps
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from math import prod
 
 from . import functions
 from .kernel import Kernel, blocks, literal
+from .window import Window
 
 AXES = 6
 TYPES = {"float32": "float", "int64": "long", "int32": "int", "bool": "bool"}
@@ -104,36 +105,23 @@ def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> Ker
 
 
 @dataclass(frozen=True)
-class FloatConv:
+class FloatConv(Window):
     """As in device/float_layers.cuh."""
 
-    images: int
     channels: int
-    height: int
-    width: int
     outputs: int
-    out_height: int
-    out_width: int
     groups: int
-    kernel_height: int
-    kernel_width: int
-    step_height: int
-    step_width: int
-    top: int
-    left: int
-    dilation_height: int
-    dilation_width: int
     low: float
     high: float
     residual: bool
 
     @property
     def results(self) -> int:
-        return self.images * self.outputs * self.out_height * self.out_width
+        return self.pixels * self.outputs
 
     @property
     def macs(self) -> int:
-        return self.results * self.channels // self.groups * self.kernel_height * self.kernel_width
+        return self.results * self.channels // self.groups * self.taps
 
 
 def conv(problem: FloatConv) -> Kernel:
@@ -147,26 +135,13 @@ def matmul(batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool) -
 
 
 @dataclass(frozen=True)
-class FloatPool:
+class FloatPool(Window):
     """As in device/float_layers.cuh; images: times channels."""
 
-    images: int
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    kernel_height: int
-    kernel_width: int
-    step_height: int
-    step_width: int
-    top: int
-    left: int
-    dilation_height: int
-    dilation_width: int
     average: bool
     count_padding: bool
 
 
 def pool(problem: FloatPool) -> Kernel:
     call = f"pool_float<{literal(problem)}>"
-    return Kernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.images * problem.out_height * problem.out_width, 128), 128)
+    return Kernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.pixels, 128), 128)

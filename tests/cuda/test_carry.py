@@ -25,8 +25,8 @@ from octet.tuning.tasks import Task
 
 SPEC = find("cuda-sm80")
 INT8 = Epilogue(False, 2, -90, 127, 0.0, 0.0, False, 0, 0.0)
-DENSE = workload_of(Conv(1, 3, 3, 16, 3, 3, 16, 1, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 9), replace(INT8, residual=True, residual_multiplier=0.3))
-GROUPS = workload_of(Conv(1, 5, 5, 32, 5, 5, 32, 4, 6, 6, 3, 3, 1, 1, 1, 1, 1, 1, 9), INT8)  # a space of six points
+DENSE = workload_of(Conv(1, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 16, 16, 1, 16, 16, 9), replace(INT8, residual=True, residual_multiplier=0.3))
+GROUPS = workload_of(Conv(1, 5, 5, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 32, 32, 4, 6, 6, 9), INT8)  # a space of six points
 MEASURE = """
 import sys
 from octet.targets.measure.carrier import Carrier

@@ -91,7 +91,7 @@ def test_every_tile(spec):
     rng = np.random.default_rng(3)
     n, c, h, w, o = 1, 40, 13, 11, 70
     layout, result = packed((n, c, h, w)), packed((n, o, h, w))
-    problem = Conv(n, h, w, layout.stride, h, w, result.stride, 1, c, o, 3, 3, 1, 1, 1, 1, 1, 1, -9)
+    problem = Conv(n, h, w, h, w, 3, 3, 1, 1, 1, 1, 1, 1, layout.stride, result.stride, 1, c, o, -9)
     epilogue = Epilogue(False, 5, -128, 100, 0.0, 0.0, True, -2, 0.4)
     x, weight, residual = codes(rng, n, c, h, w), rng.integers(-127, 128, (o, c, 3, 3)).astype(np.int8), codes(rng, n, o, h, w)
     bias, multiplier = rng.integers(-999, 999, o).astype(np.int32), np.full(o, 0.003, np.float32)

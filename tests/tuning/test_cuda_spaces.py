@@ -10,6 +10,7 @@ import octet.passes  # noqa: F401 - prepares TVM
 from octet.targets.cuda.conv import Conv, Epilogue
 from octet.targets.cuda.conv_schedule import Tile, buildable
 from octet.targets.cuda.emulator import Emulator
+from octet.targets.cuda.window import ROW
 from octet.targets.cuda.workload import workload_of
 from octet.targets.errors import TargetError
 from octet.targets.registry import find
@@ -30,12 +31,12 @@ def stride(channels):
 
 def convolution(images, channels, size, outputs, kernel, step=1, groups=1):
     out = (size + 2 * (kernel // 2) - kernel) // step + 1
-    return Conv(images, size, size, stride(channels), out, out, stride(outputs), groups, channels // groups, outputs // groups, kernel, kernel, step, step,
-                kernel // 2, kernel // 2, 1, 1, 9)  # fmt: skip
+    window = (images, size, size, out, out, kernel, kernel, step, step, kernel // 2, kernel // 2, 1, 1)
+    return Conv(*window, stride(channels), stride(outputs), groups, channels // groups, outputs // groups, 9)
 
 
 def product(batch, rows, depth, columns, to_float):
-    return Conv(rows, 1, 1, stride(depth), 1, 1, columns if to_float else stride(columns), batch, depth, columns, 1, 1, 1, 1, 0, 0, 1, 1, 0, True)
+    return Conv(rows, *ROW, stride(depth), columns if to_float else stride(columns), batch, depth, columns, 0, True)
 
 
 WORKLOADS = {

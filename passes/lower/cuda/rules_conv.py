@@ -4,6 +4,7 @@ from math import prod
 
 from ....targets.cuda.conv import Conv, Epilogue, conv_kernel
 from ....targets.cuda.layout import packed
+from ....targets.cuda.window import ROW
 from ....targets.cuda.workload import workload_of
 from ... import ops
 from .lowering import notes
@@ -17,7 +18,8 @@ def conv2d(call, ctx):
     data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
     (images, height, width), groups = data.layout.image, attrs["groups"]
     shape = tuple(int(extent) for extent in call.ty.shape.values)
-    return _emit(call, ctx, data, weight, attrs, (images, height, width), (shape[2], shape[3]), groups, attrs["strides"], attrs["padding"][:2], attrs["dilation"])
+    window = (images, height, width, *shape[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+    return _emit(call, ctx, data, weight, attrs, window, groups)
 
 
 def dense(call, ctx):
@@ -27,15 +29,14 @@ def dense(call, ctx):
     attrs = ops.attrs_of(call)
     data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
     rows = prod(data.layout.shape[:-1])
-    return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, 1, 1), (1, 1), 1, (1, 1), (0, 0), (1, 1))
+    return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, *ROW), 1)
 
 
-def _emit(call, ctx, data, weight, attrs, image, out, groups, strides, padding, dilation):
+def _emit(call, ctx, data, weight, attrs, window, groups):
     layout = packed((int(extent) for extent in call.ty.shape.values), str(call.ty.dtype))
-    outputs, channels, kernel_height, kernel_width = weight.shape
+    outputs, channels = weight.shape[:2]
     out_stride = layout.stride if layout.kind == "packed" else outputs
-    problem = Conv(*image, data.layout.stride, *out, out_stride, groups, channels, outputs // groups, kernel_height, kernel_width, *strides, *padding, *dilation,
-                   attrs["data_zero_point"])  # fmt: skip
+    problem = Conv(*window, data.layout.stride, out_stride, groups, channels, outputs // groups, attrs["data_zero_point"])
     residual = call.args[4] if len(call.args) > 4 else None
     epilogue = _epilogue(attrs, residual is not None)
     workload = workload_of(problem, epilogue)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ....targets.cuda import floats, functions
 from ....targets.cuda.layout import plain
+from ....targets.cuda.window import ROW
 from ....targets.recurrent_math import STEPS
 from ... import ops
 from ...realize.reference_resize import linear_taps
@@ -127,12 +128,13 @@ def conv2d(call, ctx):
     if _dtype(call.args[0]) != "float32":
         return None
     attrs, weight, shape = ops.attrs_of(call), ctx.constant(call.args[1]), _shape(call.args[0])
-    dense = weight.ndim == 2
-    image = (prod(shape[:-1]), shape[-1], 1, 1) if dense else shape
-    out = (weight.shape[0], 1, 1) if dense else (weight.shape[0], *_shape(call)[2:])
-    geometry = (1, 1, 1, 1, 1, 0, 0, 1, 1) if dense else (attrs["groups"], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+    if weight.ndim == 2:
+        window, channels, groups = (prod(shape[:-1]), *ROW), shape[-1], 1
+    else:
+        window = (shape[0], *shape[2:], *_shape(call)[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+        channels, groups = shape[1], attrs["groups"]
     residual = call.args[3] if len(call.args) > 3 else None
-    problem = floats.FloatConv(*image, *out, *geometry, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
+    problem = floats.FloatConv(*window, channels, weight.shape[0], groups, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
     data = ctx.plain(call.args[0])
     bias = np.asarray(ctx.constant(call.args[2]), np.float32)
     return _emit(call, ctx, floats.conv(problem), [data, weight, bias, data if residual is None else ctx.plain(residual)], problem.macs)

@@ -8,6 +8,7 @@ from ....targets.cuda import movement
 from ....targets.cuda.conv import Conv, Epilogue, tiled_kernel
 from ....targets.cuda.conv_schedule import depth_of, rounded, tile_for
 from ....targets.cuda.layout import plain, rows
+from ....targets.cuda.window import ROW
 from ....targets.cuda.workload import workload_of
 from ... import ops
 from .lowering import notes
@@ -23,7 +24,7 @@ def matmul(call, ctx):
         return None
     left, to_float = rows((*shape[:-2], m, k)), attrs["out_dtype"] == "float32"
     result = plain(shape, "float32") if to_float else rows(shape)
-    problem = Conv(m, 1, 1, left.stride, 1, 1, n if to_float else result.stride, batch, k, n, 1, 1, 1, 1, 0, 0, 1, 1, 0, True)
+    problem = Conv(m, *ROW, left.stride, n if to_float else result.stride, batch, k, n, 0, True)
     epilogue = _epilogue(attrs, to_float)
     workload = workload_of(problem, epilogue)
     found = ctx.found(workload)

@@ -1,12 +1,12 @@
 // Layers that stay in float32: correct, in fused multiply-adds, without a claim to speed. The order of summation is not part of the contract.
 #pragma once
 #include "floats.cuh"
+#include "window.cuh"
 
 namespace octet {
 
-struct FloatConv {
-  int images, channels, height, width, outputs, out_height, out_width, groups;
-  int kernel_height, kernel_width, step_height, step_width, top, left, dilation_height, dilation_width;
+struct FloatConv : Window {
+  int channels, outputs, groups;
   unsigned low, high;  // bits of float32
   bool residual;
 };
@@ -15,7 +15,7 @@ template <FloatConv P>
 OCTET_DEVICE void conv_float(const void* x, const void* weights, const void* bias, const void* residual, void* y) {
   constexpr int inputs = P.channels / P.groups, taps = P.kernel_height * P.kernel_width;
   long index = blockIdx.x * 128L + threadIdx.x;
-  if (index >= static_cast<long>(P.images) * P.outputs * P.out_height * P.out_width) return;
+  if (index >= static_cast<long>(out_pixels(P)) * P.outputs) return;
   int w = index % P.out_width, h = index / P.out_width % P.out_height, o = index / (P.out_width * P.out_height) % P.outputs;
   long n = index / (static_cast<long>(P.out_width) * P.out_height * P.outputs);
   const float* row = static_cast<const float*>(weights) + static_cast<long>(o) * inputs * taps;
@@ -50,16 +50,14 @@ OCTET_DEVICE void matmul_float(const void* a, const void* b, void* y) {
   if (i < m && j < n) static_cast<float*>(y)[(static_cast<long>(blockIdx.z) * m + i) * n + j] = sum;
 }
 
-struct FloatPool {
-  int images, height, width, out_height, out_width;  // images: times channels
-  int kernel_height, kernel_width, step_height, step_width, top, left, dilation_height, dilation_width;
+struct FloatPool : Window {  // images: times channels
   bool average, count_padding;
 };
 
 template <FloatPool P>
 OCTET_DEVICE void pool_float(const void* x, void* y) {
   long index = blockIdx.x * 128L + threadIdx.x;
-  if (index >= static_cast<long>(P.images) * P.out_height * P.out_width) return;
+  if (index >= out_pixels(P)) return;
   int w = index % P.out_width, h = index / P.out_width % P.out_height, count = 0;
   const float* plane = static_cast<const float*>(x) + index / (P.out_width * P.out_height) * (P.height * P.width);
   float total = P.average ? 0.0f : float_of_bits(0xff800000u);

@@ -1,14 +1,13 @@
 // Maximum and average over windows, channels-last int8.
 #pragma once
-#include "requantize.cuh"
+#include "window.cuh"
 
 namespace octet {
 
-struct Pool {
-  int images, height, width, stride, out_height, out_width;  // stride: bytes from pixel to pixel, of data and result
-  int kernel_height, kernel_width, step_height, step_width, top, left, dilation_height, dilation_width;
-  int zero_point, out_zero_point, low, high;                 // of averages
-  unsigned multiplier;                                       // bits of a float32: s_x / s_y
+struct Pool : Window {
+  int stride;                                 // bytes from pixel to pixel, of data and result
+  int zero_point, out_zero_point, low, high;  // of averages
+  unsigned multiplier;                        // bits of a float32: s_x / s_y
   bool count_padding;
 };
 
@@ -37,7 +36,7 @@ template <Pool P>
 OCTET_DEVICE void max_pool(const void* x, void* y) {
   constexpr int unit = unit_of(P), parts = P.stride / unit;
   int index = blockIdx.x * 128 + threadIdx.x;
-  if (index >= P.images * P.out_height * P.out_width * parts) return;
+  if (index >= out_pixels(P) * parts) return;
   int c = index % parts * unit, pixel = index / parts, w = pixel % P.out_width, h = pixel / P.out_width % P.out_height, n = pixel / (P.out_width * P.out_height);
   const signed char* image = static_cast<const signed char*>(x) + static_cast<long>(n) * P.height * P.width * P.stride + c;
   Words<unit> best;
@@ -58,7 +57,7 @@ template <Pool P, int lanes>
 OCTET_DEVICE void average_pool(const void* x, void* y) {
   constexpr int parts = P.stride / 4;
   int index = (blockIdx.x * 128 + threadIdx.x) / lanes, lane = threadIdx.x % lanes;
-  bool real = index < P.images * P.out_height * P.out_width * parts;
+  bool real = index < out_pixels(P) * parts;
   int c = index % parts * 4, pixel = index / parts, w = pixel % P.out_width, h = pixel / P.out_width % P.out_height, n = pixel / (P.out_width * P.out_height);
   const signed char* image = static_cast<const signed char*>(x) + static_cast<long>(n) * P.height * P.width * P.stride + c;
   int top = h * P.step_height - P.top, left = w * P.step_width - P.left;

@@ -1,0 +1,33 @@
+"""Where the windows of a layer lie: the extents that convolutions and pooling share."""
+
+from dataclasses import dataclass
+
+ROW = (1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)  # all but `images` of a matrix: a row is an image of one pixel, which is the window
+
+
+@dataclass(frozen=True)
+class Window:
+    """As in device/window.cuh. images: or independent planes. step, dilation: in elements. top, left: of the padding; what lies below and right follows from the result."""
+
+    images: int
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+    kernel_height: int
+    kernel_width: int
+    step_height: int
+    step_width: int
+    top: int
+    left: int
+    dilation_height: int
+    dilation_width: int
+
+    @property
+    def pixels(self) -> int:
+        """Of the result."""
+        return self.images * self.out_height * self.out_width
+
+    @property
+    def taps(self) -> int:
+        return self.kernel_height * self.kernel_width
