@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from octet.targets.errors import OctetError
 
+from ..ops import is_op
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
-from .graph import Graph, is_float32
+from .graph import Graph, is_float32, is_tensor, shape_of
 from .group import Group, Refusal
 from .recipe import Recipe
 
@@ -19,6 +20,8 @@ _DEMANDED = "its result is only used in float"
 _SUPPLIED = "none of its operands is int8"
 _EXCLUDED = "left in float by the recipe"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
+_WHOLE = "it computes indices or a mask"
+_SOFTMAX = "in float with the softmax behind it"
 _REASONS = {
     "relax.nn.softmax": "softmax stays in float: its exponentials need more than 8 bits",
     "relax.nn.layer_norm": "layer normalisation stays in float: its statistics need more than 8 bits",
@@ -69,6 +72,7 @@ def plan(mod, recipe: Recipe) -> Plan:
     for group in groups:
         if group not in supplied:
             reasons.update({node: _SUPPLIED for node in group.members})
+    reasons.update({node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) != _EXCLUDED})
     return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), sums)
 
 
@@ -77,6 +81,9 @@ def _match(graph, excluded, families):
     groups, reasons, taken = [], {}, set()
     for node in graph.nodes:
         if node in taken:
+            continue
+        if _whole(node):
+            reasons[node] = _WHOLE
             continue
         answer = next((a for a in (family(graph, node, excluded) for family in families) if a is not None), None)
         if not isinstance(answer, Group):
@@ -90,6 +97,20 @@ def _match(graph, excluded, families):
             continue
         groups.append(answer)
     return sorted(groups, key=lambda g: g.position), reasons
+
+
+def _whole(node):
+    """Whether an operator makes something else than float32, or makes it of nothing that is float32."""
+    return is_tensor(node.var) and bool(node.inputs) and not (is_float32(node.var) and any(is_float32(x) or not is_tensor(x) for x in node.inputs))
+
+
+def _scores(graph):
+    """The factors and masks between a product and its softmax."""
+    for node in graph.nodes:
+        before = graph.producer.get(node.inputs[0]) if is_op(node.value, "relax.nn.softmax") else None
+        while before is not None and is_op(before.value, "relax.add", "relax.multiply") and graph.sole_user(before.var) is not None:
+            yield before
+            before = next((graph.producer[x] for x in before.inputs if x in graph.producer and shape_of(x) == shape_of(before.var)), None)
 
 
 def _supply(graph, groups):

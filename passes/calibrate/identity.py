@@ -14,7 +14,7 @@ from octet.targets.samples import digest_of
 from ..annotate.graph import array_of, is_constant
 from ..ops import attrs_of
 
-_FORMAT = 2  # of statistics: what is counted, and how
+_FORMAT = 3  # of statistics: what is counted, and how
 _DIGITS = 16  # of a digest within an identity
 
 

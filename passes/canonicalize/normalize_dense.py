@@ -1,7 +1,7 @@
 """matmul(x, W) with a constant W of leading extents 1 = matmul(x, W [K, N]); the constant added to it, if per column, gets the shape [N].
 
 The constant added to a convolution, if per channel, gets the shape [1, O, 1, 1]; so does every other per-channel constant of an add or
-multiply on rank 4. Needs NormalizeArithmetic (constants second) and FoldConstants (transposed weights).
+multiply on rank 4. A lone number that is no bias (the factor of an attention's scores) is a scalar. Needs NormalizeArithmetic (constants second) and FoldConstants (transposed weights).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ def _normalize(graph, call, var):
     if shape_of(x) != shape_of(var) or not shape_of(x):
         return None
     dense, conv = graph.match(x, "relax.matmul"), graph.match(x, "relax.nn.conv2d")
-    if dense is None and conv is None and scalar(value) is not None:
+    layer = conv is not None or (dense is not None and constant(dense.args[1]) is not None)
+    if scalar(value) is not None and not (layer and ops.is_op(call, "relax.add")):
         return _rebuild(call, x, value.reshape(())) if value.ndim else None
     axis, shape = (-1, [-1]) if len(shape_of(x)) != 4 or dense is not None else (1, [1, -1, 1, 1])
     vector = per_channel(value, shape_of(x), axis)

@@ -2,8 +2,11 @@
 
 The summary runs inside the fp32 network, right behind the operator that made the tensor, on the layout that it has: while the tensor is still in
 the cache, and without handing it out. Minimum, maximum, zeros and the check for NaN and infinities are over all elements; for the histogram a
-fixed, evenly strided choice of elements is copied out (the stride shares no factor with the number of channels, so
-every channel is met): 8-bit ranges do not get better from counting more of one picture, but counting all of them costs more than the network."""
+evenly strided choice of elements is copied out (the stride shares no factor with the number of channels, so
+every channel is met): 8-bit ranges do not get better from counting more of one picture, but counting all of them costs more than the network.
+Where the choice begins depends on the values, it goes on at the front when it reaches the end, and so every element is met as often as any other over
+many samples. (Always the same places miss what only one place has: a transformer's first token, which carries the outliers, was seen in an eighth of
+its channels.) It depends on nothing else, so shards see what the whole sees."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -48,7 +51,7 @@ class SummaryProblem:
     samples: int
 
     def __post_init__(self):
-        assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements < 1 << 31, self
+        assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements < 1 << 30, self
 
     @property
     def elements(self) -> int:
@@ -179,18 +182,52 @@ def _reduce(y):
         T.buffer_store(y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row])
 
 
+def first_of(minimum, maximum, zeros, middle, elements: int) -> int:
+    """Where the choice begins: a place in [0, elements) that these four float32 values of the tensor (`middle`: its middle element) decide."""
+    bits = [int(np.float32(value).view(np.int32)) & 0x7FFFFFFF for value in (minimum, maximum, zeros, middle)]
+    mixed = sum(bit * factor for bit, factor in zip(bits, _FACTORS))
+    return ((mixed ^ (mixed >> 31)) & 0x7FFFFFFF) * elements >> 31
+
+
+_FACTORS = (668265263, 374761393, 1013904223, 842502087)  # odd, below 2^30: the sum of four products stays in int64
+
+
+def _first(x, y, middle, elements):
+    """`first_of` in the kernel, int32."""
+    values = [*(y[SUMMARY + row] for row in (MINIMUM, MAXIMUM, ZEROS)), x[middle]]
+    mixed = tirx.const(0, "int64")
+    for value, factor in zip(values, _FACTORS):
+        mixed = mixed + (tirx.reinterpret("int32", value) & tirx.const(0x7FFFFFFF, "int32")).astype("int64") * tirx.const(factor, "int64")
+    mixed, mask = bind(mixed), tirx.const(0x7FFFFFFF, "int64")
+    return bind((((mixed ^ (mixed >> tirx.const(31, "int64"))) & mask) * elements.astype("int64") >> tirx.const(31, "int64")).astype("int32"))
+
+
 def _choose(p, x, y, several):
     """The samples, by their place in the logical channels-last order: row and column are counted on, a division each would cost more than the rest."""
+    length, distance, samples, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP))
+    elements, stride = (bind(p[_ROWS] * length), bind(row_step * length + column_step)) if several else (length, column_step)
+    half = bind(elements // 2)
+    begin = _first(x, y, half // length * distance + half % length if several else half, elements)
+    first = bind(tirx.Select(samples == elements, tirx.const(0, "int32"), begin))
+    before = bind(tirx.min(samples, (elements - first + stride - 1) // stride))
+    _copy(p, x, y, several, first, tirx.const(0, "int32"), before)
+    _copy(p, x, y, several, bind(first + before * stride - elements), before, bind(samples - before))
+
+
+def _copy(p, x, y, several, first, at, count):
+    """`count` samples from the element `first` on, to the places from `at` on."""
     length, distance, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _ROW_STEP, _COLUMN_STEP))
     if not several:
-        with T.serial(0, p[_SAMPLES]) as i:
-            T.buffer_store(y, x[i * column_step], [HEADER + i])
+        with T.serial(0, count) as i:
+            T.buffer_store(y, x[first + i * column_step], [HEADER + at + i])
         return
     cursor = T.alloc_buffer((2,), "int32", scope="local")  # place in memory, column
-    for i in range(2):
-        T.buffer_store(cursor, tirx.const(0, "int32"), [i])
-    with T.serial(0, p[_SAMPLES]) as i:
-        T.buffer_store(y, x[cursor[0]], [HEADER + i])
+    with T.If(count > 0):
+        with T.Then():
+            T.buffer_store(cursor, first // length * distance + first % length, [0])
+            T.buffer_store(cursor, first % length, [1])
+    with T.serial(0, count) as i:
+        T.buffer_store(y, x[cursor[0]], [HEADER + at + i])
         column = bind(cursor[1] + column_step)
         over = bind(tirx.Select(column >= length, tirx.const(1, "int32"), tirx.const(0, "int32")))
         T.buffer_store(cursor, cursor[0] + row_step * distance + column_step + over * (distance - length), [0])

@@ -24,6 +24,22 @@ def test_float_by_default(network, decisions):
     assert decisions(attention(network))["soft"].dtype == "float"
 
 
+def test_factor_and_mask_of_the_scores_are_in_float_with_their_softmax(network, decisions):
+    decided = decisions(attention(network, masked=True))
+    assert {decided[name].reason for name in ("scaled", "masked")} == {"in float with the softmax behind it"}
+    assert decided["scores"].dtype == decided["mixed"].dtype == "int8"
+
+
+def test_indices_and_masks_are_named_as_such(network, decisions):
+    def body(net, x):
+        hidden = net(relax.op.less(x, relax.const(np.float32(0))), "hidden")
+        mask = net(relax.op.multiply(net(relax.op.astype(hidden, "float32"), "cast"), relax.const(np.float32(-1e4))), "mask")
+        return net.dense(net(relax.op.add(net.dense(x, 8), mask), "masked"), 4, "last")
+
+    decided = decisions(network(body, (1, 5, 8)))
+    assert decided["hidden"].reason == decided["cast"].reason == "it computes indices or a mask"
+
+
 def test_with_its_scale(network, decisions, observed):
     decided = decisions(attention(network), softmax="table")
     assert decided["soft"].dtype == "int8" and decided["soft"].reason == "with multiply" and "scaled" not in decided

@@ -119,6 +119,14 @@ def test_a_lone_number_behind_a_layer_becomes_a_bias(build, becomes):
     becomes(NormalizeDense(), before, build(SHAPE, lambda x: op.add(build.e(conv(build, x)), build.const(np.full((1, 4, 1, 1), 0.5)))))
 
 
+def test_a_lone_factor_is_a_scalar_behind_products_and_layers(build, becomes, unchanged):
+    w, shape = build.random(6, 4), [(2, 3, 6), (2, 6, 5)]
+    for factor in (np.float32(0.5), np.full(1, 0.5, np.float32), np.full((1, 1, 1), 0.5, np.float32)):
+        for body in (lambda x, y, f: op.multiply(build.e(op.matmul(x, y)), build.const(f)), lambda x, y, f: op.multiply(build.e(op.matmul(x, build.const(w))), build.const(f))):
+            before, after = (build(shape, lambda x, y, f=f, body=body: body(x, y, f)) for f in (factor, np.float32(0.5)))
+            (becomes if factor.ndim else lambda step, old, _: unchanged(step, old))(NormalizeDense(), before, after)
+
+
 def test_other_constants_stay(build, unchanged):
     unchanged(NormalizeDense(), build(SHAPE, lambda x: op.add(x, build.const(build.random(7, 5)))))
     unchanged(NormalizeDense(), build([(1, 4)], lambda x: op.add(x, build.const(build.random(3, 4)))))

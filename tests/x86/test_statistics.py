@@ -53,7 +53,9 @@ def test_summary(layout):
     assert four[MINIMUM] == values.min() and four[MAXIMUM] == values.max()
     assert four[ZEROS] == np.count_nonzero(values == 0) and four[NONFINITE] == 0
     stride = statistics.stride_of(values.size, samples, channels)
-    assert np.array_equal(result[HEADER:], values.reshape(-1)[::stride][:samples])
+    flat = values.reshape(-1)
+    first = statistics.first_of(four[MINIMUM], four[MAXIMUM], four[ZEROS], flat[flat.size // 2], flat.size) if samples < flat.size else 0
+    assert np.array_equal(result[HEADER:], flat[(first + np.arange(samples) * stride) % flat.size])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -63,6 +65,21 @@ def test_one_bad_value_anywhere_is_found(layout, value):
     values = np.ones((size // layout.channels, layout.channels), np.float32)
     values.reshape(-1)[size - 1] = value
     assert np.isnan(summary(layout, values, 1)[SUMMARY + NONFINITE])
+
+
+@pytest.mark.parametrize("layout", [packed((1, 64, 24), "float32"), packed((1, 40, 9, 5), "float32"), Layout("plain", (1500,), "float32")], ids=str)
+def test_over_many_samples_every_place_is_met_alike(layout):
+    channels = layout.channels
+    size = int(np.prod(layout.shape))
+    rng, met = np.random.default_rng(0), np.zeros(size)
+    for _ in range(400):
+        values = rng.permutation(size).astype(np.float32) + 1  # which says where it lies, if the permutation is known
+        result = summary(layout, values.reshape(-1, channels), 64)[HEADER:]
+        places = np.empty(size, np.int64)
+        places[values.astype(np.int64) - 1] = np.arange(size)
+        met[places[result.astype(np.int64) - 1]] += 1
+    expected = 400 * 64 / size
+    assert abs(met - expected).max() < 6 * np.sqrt(expected) and met.min() > 0
 
 
 def test_samples_meet_every_channel():
