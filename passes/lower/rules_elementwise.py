@@ -3,6 +3,7 @@
 from ...targets.x86.elementwise import BinaryProblem, RequantizeProblem, binary, requantize_kernel
 from ...targets.x86.layout import packed
 from ...targets.x86.table import TableProblem, pack_tables, table_kernel
+from ...targets.x86.table_affine import affine_kernel, lines_of, pad_lines
 from .. import ops
 from .operands import broadcast_operands, images_of
 
@@ -45,6 +46,10 @@ def table(call, ctx):
     layout = value.layout
     per_channel = values.ndim == 2
     assert not per_channel or layout.kind == "nhwc" or len(layout.shape) == 2, f"a table per channel needs channels on axis 1, not {layout.shape}"
+    lines = lines_of(values) if per_channel and layout.channel_stride % 16 == 0 else None
+    if lines is not None:
+        operands = [value, pad_lines(lines.scale), pad_lines(lines.shift)]
+        return ctx.emit(affine_kernel(layout.pixels, layout.channels, lines.low, lines.high), operands, layout, call.op.name)
     problem = TableProblem(layout.pixels, layout.channels, per_channel, "avx512vbmi" in ctx.spec.features)
     return ctx.emit(table_kernel(problem), [value, pack_tables(problem, values)], layout, call.op.name)
 

@@ -8,6 +8,7 @@ import pytest
 from octet.passes import ops
 from octet.passes import unary as kinds
 from octet.targets import float_math
+from octet.targets.x86.table_affine import lines_of
 from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -37,6 +38,28 @@ def test_table_and_requantize(shape, target):
     table = relax.const(np.random.default_rng(0).permutation(256).astype("uint8").view("int8"))
     attrs = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
     check({"x": shape}, lambda b, x: dequantize(b, b.emit(ops.call("octet.requantize", [b.emit(ops.call("octet.table", [quantize(b, x), table]))], **attrs))), target=target)
+
+
+@pytest.mark.parametrize("target", ["amx", "avx512vnni", "x86-64-v3"])
+@pytest.mark.parametrize("shape", [(2, 37, 5, 6), (1, 64, 9, 9), (3, 1000), (1, 208, 1, 3)])
+def test_table_per_channel_of_lines(shape, target):
+    """A BatchNormalization and a ReLU of a quantised tensor."""
+    rng, x = np.random.default_rng(0), np.arange(-128, 128)
+    real = (x - 3) * rng.normal(0, 1, (shape[1], 1)) * 0.02 + rng.normal(0, 1, (shape[1], 1))
+    for low in (-np.inf, 0.0):
+        table = np.clip(np.rint(np.maximum(real, low) / 0.013) - 100, -128, 127).astype("int8")
+        lines = lines_of(table)
+        np.testing.assert_array_equal(lines(), table.astype(int) + 128)
+        check({"x": shape}, lambda b, x: dequantize(b, b.emit(ops.call("octet.table", [quantize(b, x), relax.const(table)]))), target=target)  # noqa: B023
+
+
+def test_what_is_no_line_stays_a_table():
+    x, rng = np.arange(-128, 128), np.random.default_rng(0)
+    step, still = np.where(x < 17, -128, 127), np.full(256, -5)
+    assert lines_of(np.stack([step, still, -x - 1]).astype("int8")) is not None
+    bent = np.clip(x + x * x // 900, -128, 127)
+    assert lines_of(np.stack([step, bent]).astype("int8")) is None
+    assert lines_of(rng.integers(-128, 128, (5, 256)).astype("int8")) is None
 
 
 def test_table_per_channel():
