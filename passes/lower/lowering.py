@@ -7,6 +7,7 @@ kept as plain Relax and gets the fallback schedule. A tensor is reformatted at m
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import tvm
@@ -22,6 +23,7 @@ from .. import ops
 from .fusion import find_fusions
 from .program import named
 from .results import own_results
+from .walk import lowered
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
                     if binding.var in fusions:
                         context.values[binding.var] = fusions[binding.var].lower(context)
                     elif binding.var not in inner:
-                        context.values[binding.var] = _lowered(binding.value, context, rules)
+                        context.values[binding.var] = lowered(binding.value, context, rules, partial(_fallback, context))
             context.layer = ""
             plain = [context.plain_of(value) for value in _outputs(main.body.body, context)]
             outputs = [builder.emit_output(value.var) for value in own_results(plain, context)]
@@ -180,21 +182,7 @@ def _outputs(result, context):
     return list(value) if isinstance(value, tuple) else [value]
 
 
-def _lowered(expr, context, rules):
-    if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
-        return context.values[expr] if expr in context.values else context.find(expr)
-    if isinstance(expr, relax.Tuple):
-        return tuple(context.find(field) for field in expr.fields)
-    if isinstance(expr, relax.TupleGetItem):
-        return context.values[expr.tuple_value][expr.index]
-    for rule in rules.get(expr.op.name, ()):
-        result = rule(expr, context)
-        if result is not None:
-            return result
-    return _fallback(expr, context)
-
-
-def _fallback(call, context):
+def _fallback(context, call):
     """The operator itself on plain operands; TVM legalises it, `targets/x86/fallback.py` schedules it."""
     context.fallbacks.append(call.op.name)
     emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args), named(context.layer))

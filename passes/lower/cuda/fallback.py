@@ -39,7 +39,7 @@ def _legal(call, ctx):
                                 for i, field in enumerate(ctx.values[expr])])  # fmt: skip
         array = ctx.constant(expr)
         if array is not None and array.ndim > 0:
-            return _parameter(params, operands, expr, array.shape, str(array.dtype), lambda: ctx.tensor(expr))
+            return _parameter(params, operands, expr, array.shape, str(array.dtype), lambda: ctx.find(expr))
         if isinstance(expr, relax.Var):
             found = ctx.values[expr].layout
             return _parameter(params, operands, expr, found.shape, found.dtype, lambda: ctx.plain(expr))

@@ -20,6 +20,7 @@ from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec
 from ....targets.variant import Step
 from ....targets.x86.workload import Records, Tuned, words
+from ..walk import lowered
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class Lowered:
     outputs: tuple[Storage, ...]  # each written by a launch, no two the same
 
 
-ANY = ""  # the key of the rules for every operator, tried last
+ANY = ""  # the key of what takes every operator that no rule takes
 Rule = Callable[[relax.Call, "Context"], "Tensor | tuple | None"]
 
 
@@ -75,7 +76,7 @@ class Context:
         """The array of a constant, or None."""
         return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
 
-    def tensor(self, expr) -> Tensor:
+    def find(self, expr) -> Tensor:
         """The operand in whatever layout it has now."""
         array = self.constant(expr)
         if array is not None:
@@ -84,11 +85,11 @@ class Context:
 
     def packed(self, expr) -> Tensor:
         """The operand in the layout that kernels want."""
-        tensor = self.tensor(expr)
+        tensor = self.find(expr)
         return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))
 
     def plain(self, expr) -> Tensor:
-        tensor = self.tensor(expr)
+        tensor = self.find(expr)
         return self.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
 
     def formed(self, tensor: Tensor, layout: Layout) -> Tensor:
@@ -151,10 +152,10 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     for block in main.body.blocks:
         for binding in block.bindings:
             context.layer = binding.var.name
-            context.values[binding.var] = _lowered(binding.value, binding.var, context, rules)
+            context.values[binding.var] = _lowered(binding.value, context, rules)
     context.layer = ""
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
-    results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.tensor(expr))]
+    results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.find(expr))]
     outputs = []
     for tensor in results:
         outputs.append(_output(tensor, outputs, context).storage)
@@ -177,20 +178,9 @@ def _shape(expr):
     return tuple(int(extent) for extent in expr.ty.shape.values)
 
 
-def _lowered(expr, var, context, rules):
-    if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
-        return context.values[expr] if isinstance(expr, relax.Var) else context.tensor(expr)
-    if isinstance(expr, relax.Tuple):
-        return tuple(context.tensor(field) for field in expr.fields)
-    if isinstance(expr, relax.TupleGetItem):
-        return context.values[expr.tuple_value][expr.index]
+def _lowered(expr, context, rules):
     try:
-        for rule in (*rules.get(expr.op.name, ()), *rules[ANY]):
-            result = rule(expr, context)
-            if result is not None:
-                return result
-        reason = "no rule takes it"
+        return lowered(expr, context, rules, lambda call: rules[ANY][0](call, context))
     except Unsupported as error:
-        reason = str(error)
-    types = ", ".join(f"{arg.ty.dtype}{list(_shape(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
-    raise TargetError(f"target {context.spec.name}: {expr.op.name} ({var.name}; {types}) has no CUDA kernel: {reason}; leave this target out, or do that step outside of the network")
+        types = ", ".join(f"{arg.ty.dtype}{list(_shape(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
+        raise TargetError(f"target {context.spec.name}: {expr.op.name} ({context.layer}; {types}) has no CUDA kernel: {error}; leave this target out, or do that step outside of the network") from error

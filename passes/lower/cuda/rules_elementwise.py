@@ -38,14 +38,14 @@ def _operand(arg, rank, ctx):
     constant = ctx.constant(arg)
     if constant is not None:
         return Tensor(layout, ctx.array(pack(layout, constant.reshape(shape))))
-    value = ctx.tensor(arg)
+    value = ctx.find(arg)
     if value.layout.shape != shape:
         value = Tensor(Layout("plain", shape, "int8"), ctx.plain(arg).storage)
     return ctx.formed(value, layout)
 
 
 def requantize_rule(call, ctx):
-    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     kernel = requantize(value.layout, attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]))
     return ctx.emit(kernel, [value], value.layout, call.op.name)
 
@@ -53,7 +53,7 @@ def requantize_rule(call, ctx):
 def table_rule(call, ctx):
     """A table per channel needs the channels innermost."""
     tables = ctx.constant(call.args[1])
-    value = ctx.tensor(call.args[0]) if tables.ndim == 1 else ctx.packed(call.args[0])
+    value = ctx.find(call.args[0]) if tables.ndim == 1 else ctx.packed(call.args[0])
     if tables.ndim == 2 and (value.layout.kind != "packed" or len(value.layout.shape) == 3):
         return None
     kernel, constant = table(value.layout, tables)

@@ -18,7 +18,7 @@ def matmul(call, ctx):
     """a [.., M, K] row by row; b [.., K, N] is transposed into zero-padded tiles, as packed weights are."""
     attrs = ops.attrs_of(call)
     shape = tuple(int(extent) for extent in call.ty.shape.values)
-    a, b = (ctx.tensor(arg) for arg in call.args)
+    a, b = (ctx.find(arg) for arg in call.args)
     m, k, n, batch = a.layout.shape[-2], a.layout.shape[-1], shape[-1], prod(shape[:-2])
     if batch > 65535 or len(shape) > movement.AXES:
         return None

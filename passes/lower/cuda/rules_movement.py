@@ -24,7 +24,7 @@ def quantize(call, ctx):
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "float32" or str(call.ty.dtype) != "int8":
         return None
-    value = ctx.tensor(call.args[0])
+    value = ctx.find(call.args[0])
     layout = packed(value.layout.shape, "int8")
     kernel = movement.quantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
     return ctx.emit(kernel, [value], layout, call.op.name)
@@ -34,7 +34,7 @@ def dequantize(call, ctx):
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "int8" or str(call.ty.dtype) != "float32":
         return None
-    value = ctx.tensor(call.args[0])
+    value = ctx.find(call.args[0])
     layout = plain(value.layout.shape, "float32")
     kernel = movement.dequantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
     return ctx.emit(kernel, [value], layout, call.op.name)
@@ -43,7 +43,7 @@ def dequantize(call, ctx):
 def reshape(call, ctx):
     """A view: plain tensors always, packed ones where the channels stay and nothing else moves."""
     shape = _shape(call)
-    value = ctx.tensor(call.args[0])
+    value = ctx.find(call.args[0])
     layout = packed(shape, value.layout.dtype)
     if value.layout.kind == "packed" and layout.kind == "packed" and _same_bytes(value.layout, layout):
         return Tensor(layout, value.storage)
@@ -59,7 +59,7 @@ def _same_bytes(old, new):
 
 
 def permute_dims(call, ctx):
-    value = ctx.tensor(call.args[0])
+    value = ctx.find(call.args[0])
     rank = len(value.layout.shape)
     axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
     layout = (packed if rank < 4 else plain)(_shape(call), value.layout.dtype)  # of rank 4 mostly heads of attention, which are reshaped or multiplied next
@@ -71,7 +71,7 @@ def concat(call, ctx):
     axis = ops.attrs_of(call)["axis"] or 0
     layout = packed(_shape(call), str(call.ty.dtype))
     axis, start, result = axis % len(layout.shape), 0, ctx.empty(layout)
-    parts = ctx.values[call.args[0]] if call.args[0] in ctx.values else [ctx.tensor(field) for field in call.args[0].fields]
+    parts = ctx.values[call.args[0]] if call.args[0] in ctx.values else [ctx.find(field) for field in call.args[0].fields]
     for part in parts:
         region = movement.region(part.layout.shape, 0, part.layout.steps, start * layout.steps[axis], layout.steps)
         ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [part], layout, call.op.name, into=result)
@@ -80,7 +80,7 @@ def concat(call, ctx):
 
 
 def strided_slice(call, ctx):
-    value = ctx.tensor(call.args[0])
+    value = ctx.find(call.args[0])
     axes, begin, end, *strides = ([int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:])
     shape = _shape(call)
     start, steps = 0, list(value.layout.steps)
@@ -97,7 +97,7 @@ def _items(arg):
 
 
 def split(call, ctx):
-    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     axis, parts, start = attrs["axis"] % len(value.layout.shape), [], 0
     for field in call.ty.fields:
         layout = packed((int(extent) for extent in field.shape.values), value.layout.dtype)
@@ -109,7 +109,7 @@ def split(call, ctx):
 
 def pad(call, ctx):
     """Constant padding of int8: the frame is filled, then the tensor is moved in."""
-    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     if attrs["pad_mode"] != "constant" or value.layout.dtype != "int8" or any(width < 0 for width in attrs["pad_width"]):
         return None
     layout = packed(_shape(call), "int8")
@@ -122,7 +122,7 @@ def pad(call, ctx):
 
 def interleave(call, ctx):
     """int8, and float32 with zeros between."""
-    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     fill, layout = attrs.get("fill", 0), packed(_shape(call), value.layout.dtype)
     if layout.dtype != "int8" and fill != 0:
         return None
@@ -135,7 +135,7 @@ def interleave(call, ctx):
 
 def resize(call, ctx):
     """Nearest neighbour by whole factors, where every element is repeated in place."""
-    attrs, value = ops.attrs_of(call), ctx.tensor(call.args[0])
+    attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     shape, old = _shape(call), value.layout.shape
     if attrs["method"] != "nearest_neighbor" or attrs["layout"] != "NCHW" or any(new % before for new, before in zip(shape, old, strict=True)):
         return None

@@ -16,7 +16,7 @@ def resize(call, ctx):
 
 
 def softmax(call, ctx):
-    attrs, tensor = ops.attrs_of(call), ctx.tensor(call.args[0])
+    attrs, tensor = ops.attrs_of(call), ctx.find(call.args[0])
     layout = rows(tensor.layout.shape)
     problem = SoftmaxTable(layout.pixels, layout.channels, layout.stride, attrs["levels"], softmax_shift(attrs["levels"]), attrs["out_zero_point"])
     return ctx.emit(softmax_table(problem), [ctx.formed(tensor, layout), ctx.constant(call.args[1])], layout, call.op.name)
