@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.registry import find
 from ..targets.runtime import Session
@@ -19,19 +18,20 @@ from .timing import interleaved
 def run_benchmark(options) -> dict:
     """options: model, threads, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
 
-    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "peers": {name: median ms}; "details": every candidate in full;
+    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason}; "details": every candidate in full;
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
     session, precision = open_model(options.model, options.threads)
     feed = _feed(session, options.calib)
     candidates = {"octet-" + precision: lambda: session.run(feed)}
-    others = _others(options, session, feed, precision)
+    others, failed = _others(options, session, feed, precision)
     with progress("bench", options.rounds * (len(candidates) + len(others))) as advance:
         found = interleaved(candidates | others, rounds=options.rounds, progress=advance)
     ours = found["octet-" + precision]
-    report = {"model": str(options.model), **ours.as_dict(), "threads": session.threads, "variant": session.target, "precision": precision, "batch": session.batch}
+    report = {"model": str(options.model), **ours.as_dict(), "threads": session.threads, **device_of(session), "variant": session.target, "precision": precision, "batch": session.batch}
     report["peers"] = {name: round(latency.median, 4) for name, latency in found.items() if name in others}
     report["ratios"] = {name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others}
+    report["failed"] = failed
     report["details"] = {name: latency.as_dict() for name, latency in found.items()}
     if options.profile or options.peak:
         peak = machine_peak(session)
@@ -42,21 +42,31 @@ def run_benchmark(options) -> dict:
 
 
 def machine_peak(session: Session):
-    """The measured limits of this machine on the session's cores, with the dot product of its target; see targets/x86/peak.py."""
+    """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target (targets/x86/peak.py), or what its GPU
+    says of itself (targets/cuda/peak.py)."""
+    spec = find(session.target)
+    if spec.kind == "cuda":
+        from ..targets.cuda.peak import peak_of
+
+        return peak_of(session.device)
     from .. import passes  # noqa: F401 - prepares TVM before it is imported
     from ..targets.x86.peak import measure
 
-    spec = find(session.target)
-    return measure(spec if spec.kind == "cpu" else detect.native(), session.threads)
+    return measure(spec, session.threads)
+
+
+def device_of(session: Session) -> dict:
+    """{"device": name} of a session on a GPU, {} of others."""
+    return {"device": session.device.name} if find(session.target).kind == "cuda" else {}
 
 
 def _check(options):
     if options.against is None:
         return
+    chosen(options.against)
     if options.onnx_path is None or options.calib is None:
         absent = " and ".join(name for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib)) if value is None)
         raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
-    chosen(options.against)
 
 
 def _feed(session, calib):
@@ -69,8 +79,8 @@ def _feed(session, calib):
 
 
 def _others(options, session, feed, precision):
-    """The other candidates: our own fp32, and the peers."""
-    others = {}
+    """The other candidates (our own fp32, and the peers), and the reasons of peers that cannot run."""
+    others, failed = {}, {}
     if options.onnx_path is not None and precision == "int8":
         fp32 = fp32_session(options.onnx_path, options.threads, session.batch)
         if [s.name for s in fp32.inputs] != [s.name for s in session.inputs]:
@@ -78,5 +88,6 @@ def _others(options, session, feed, precision):
         others["octet-fp32"] = lambda: fp32.run(feed)
     if options.against is not None:
         samples, _ = read_samples(options.calib, session)
-        others |= runners(chosen(options.against), options.onnx_path, samples, feed, session.threads)
-    return others
+        made, failed = runners(chosen(options.against), options.onnx_path, samples, feed, session.threads)
+        others |= made
+    return others, failed

@@ -2,6 +2,8 @@
 
 int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data; both runtimes read
 that one file. Every peer gets the same number of threads, one stream, and float32 arithmetic where it is not int8.
+
+A peer that cannot run a model must not take the benchmark with it: each loads it and runs once in a process of its own first (`peer_probe.py`).
 """
 
 import tempfile
@@ -9,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..targets.errors import DataError, OctetError
+from ..targets.errors import OctetError
 from . import onnxruntime_peer
+from .peer_openers import OPENERS
+from .peer_probe import first_line, probe
 
 PEERS = ("onnxruntime", "openvino")
 CALIBRATION_SAMPLES = 64
@@ -20,6 +24,8 @@ def chosen(text: str) -> tuple[str, ...]:
     """The comma separated peers of the command line. Raises OctetError for an unknown one or one that is not installed."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
+        if name == "torch":
+            raise OctetError("--against torch: it does not read ONNX; tests/cuda/compare_torch.py compares a package with PyTorch fp16 on the same GPU, with networks that torch builds itself")
         if name not in PEERS:
             raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
     for module in dict.fromkeys(("onnxruntime.quantization", *names)):  # ONNX Runtime makes the int8 model that both peers read
@@ -30,46 +36,32 @@ def chosen(text: str) -> tuple[str, ...]:
     return names
 
 
-def runners(names, onnx_path, samples: dict, feed: dict, threads: int) -> dict:
-    """Functions without arguments, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8").
+def runners(names, onnx_path, samples: dict, feed: dict, threads: int) -> tuple[dict, dict]:
+    """Functions without arguments, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
     samples: calibration arrays [N, ...]. feed: one batch in the shapes that the models run with."""
-    made = {}
+    made, failed = {}, {}
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
-        int8 = _quantized(Path(onnx_path), samples, feed, Path(folder))
-        if "onnxruntime" in names:
-            made["onnxruntime-fp32"] = _onnxruntime(str(onnx_path), feed, threads)
-            made["onnxruntime-int8"] = _onnxruntime(str(int8), feed, threads)
-        if "openvino" in names:
-            made["openvino-fp32"] = _openvino(str(onnx_path), feed, threads)
-            made["openvino-int8"] = _openvino(str(int8), feed, threads)
-    return made
+        int8, reason = _quantized(Path(onnx_path), samples, feed, Path(folder))
+        for name in names:
+            for precision, path in (("fp32", onnx_path), ("int8", int8)):
+                why = reason if path is None else probe(name, path, feed, threads, Path(folder))
+                if why is None:
+                    made[f"{name}-{precision}"] = OPENERS[name](str(path), feed, threads)
+                else:
+                    failed[f"{name}-{precision}"] = why
+    return made, failed
 
 
 def _quantized(path, samples, feed, folder):
+    """(path, None), or (None, the reason)."""
     batch = {name: len(array) for name, array in feed.items()}
     count = min(len(next(iter(samples.values()))), CALIBRATION_SAMPLES)
     batches = [{name: _batch(samples[name], start, batch[name]) for name in samples} for start in range(0, count, max(batch.values()))]
     try:
-        return onnxruntime_peer.quantized(path, batches, folder)
-    except Exception as error:
-        raise DataError(f"{path}: onnxruntime cannot quantise it ({str(error).strip().splitlines()[0][:120]}); benchmark without --against") from error
+        return onnxruntime_peer.quantized(path, batches, folder), None
+    except Exception as error:  # whatever it raises
+        return None, f"onnxruntime cannot quantise it: {first_line(error)}"
 
 
 def _batch(array, start, count):
     return array[np.minimum(np.arange(start, start + count), len(array) - 1)]
-
-
-def _onnxruntime(path, feed, threads):
-    run = onnxruntime_peer.session(path, threads)
-    return lambda: run(feed)
-
-
-def _openvino(path, feed, threads):
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(path)
-    model.reshape({name: array.shape for name, array in feed.items()})
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return lambda: request.infer(feed)

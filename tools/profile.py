@@ -1,19 +1,19 @@
 """octet bench --profile: where the time of a network goes, kernel by kernel, against what the machine could do."""
 
 from ..targets.runtime import Session
-from ..targets.x86.peak import Peak
 from ..targets.x86.roofline import limit_of
 from .console import table
 
 PASSES = 30
-_CONVERSIONS = ("relax.quantize", "relax.dequantize")
+_TICK = 1e-9  # seconds: a kernel takes no less, whatever a clock says
+_CONVERSIONS, _COPIES = ("relax.quantize", "relax.dequantize"), ("reformat", "copy")
 WIDE_GAP = 0.5  # of the limit: below, a kernel is pointed out if it takes
 WORTH_A_LOOK = 0.02  # of all kernels' time
 MOST_GAPS = 8
 
 
-def profile_of(session: Session, feed: dict, peak: Peak, info: dict | None = None) -> list[dict]:
-    """One dictionary per kernel: its Step; "seconds" and "share" of all kernels' time; "gops" (two operations per multiply-add) and "gbytes" a second, and their
+def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> list[dict]:
+    """peak: of the session's cores or device, see `benchmark.machine_peak`. One dictionary per kernel: its Step; "seconds" and "share" of all kernels' time; "gops" (two operations per multiply-add) and "gbytes" a second, and their
     parts of the peak, "of_compute" and "of_bandwidth"; "limit": the least seconds, "bound": what sets it; "part": "kernel", "conversion" or "reformat";
     "why": of a kernel in float, from `info`, the manifest of the package."""
     timed = session.profile(feed, repeat=PASSES)
@@ -21,8 +21,9 @@ def profile_of(session: Session, feed: dict, peak: Peak, info: dict | None = Non
     reasons = {_plain(entry["name"]): entry["reason"] for entry in (info or {}).get("operators", {}).get("reasons", ())}
     kernels = []
     for step, seconds in timed:
-        limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel == "depthwise")
-        part = "conversion" if step.operator in _CONVERSIONS else "reformat" if step.operator == "reformat" else "kernel"
+        seconds = max(seconds, _TICK)
+        limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel.endswith("depthwise"))
+        part = "conversion" if step.operator in _CONVERSIONS else "reformat" if step.operator in _COPIES else "kernel"
         why = reasons.get(_plain(step.layer), "") if step.dtype != "int8" and part == "kernel" else ""
         kernels.append({**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds, "gbytes": 1e-9 * step.bytes / seconds,
                         "of_compute": limit.compute / seconds, "of_bandwidth": limit.memory / seconds, "limit": limit.seconds, "bound": limit.bound,

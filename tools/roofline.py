@@ -1,8 +1,9 @@
-"""The roofline picture: every kernel by its operations per byte and its rate, under the roofs that were measured on this machine."""
+"""The roofline picture: every kernel by its operations per byte and its rate, under the roofs of the machine."""
 
 import numpy as np
 
 from . import plots
+from .benchmark import device_of, machine_peak
 from .profile import profile_of
 
 _LEVELS = (("l2_gbytes", "L2"), ("l3_gbytes", "L3"), ("memory_gbytes", "memory"))
@@ -17,7 +18,7 @@ def roofline(kernels: list[dict], peak: dict) -> str:
         intensity = [2 * k["macs"] / k["bytes"] for k in shown] or [1.0]
         ends = np.array([min(intensity) / 3, max(*intensity, peak["int8_gops"] / peak["memory_gbytes"]) * 2])
         top = peak["int8_gops"]
-        for (key, name), style in zip(_LEVELS, ("-", "--", ":")):
+        for (key, name), style in ((level, style) for level, style in zip(_LEVELS, ("-", "--", ":")) if level[0] in peak):
             knee = top / peak[key]
             axes.plot([ends[0], knee], [ends[0] * peak[key], top], style, color="#4b5563", linewidth=1)
             axes.annotate(f"{name} {peak[key]:.0f} GB/s", (ends[0], ends[0] * peak[key]), (2, 3), textcoords="offset points", fontsize=7, color="#4b5563")
@@ -49,14 +50,11 @@ def _named(kernels):
 
 def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
     """(id, title, HTML) for the report. Measures the kernels and this machine: some seconds."""
-    from ..targets.registry import find
-    from ..targets.x86.peak import measure
-
-    peak = measure(find(session.target), session.threads)
+    peak = machine_peak(session)
     kernels = profile_of(session, feed, peak, info)
     times = {part: sum(k["seconds"] for k in kernels if k["part"] == part) for part in ("kernel", "conversion", "reformat")}
     total = sum(times.values())
     words = ", ".join(f"{name}s {seconds / total:.0%}" for name, seconds in times.items())
     text = (f"<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its share of the time; named are those with most to gain. "
-            f"{session.threads} core{'s' * (session.threads > 1)}, {session.target}. Time: {words}.</p>")  # fmt: skip
+            f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, {session.target}. Time: {words}.</p>")  # fmt: skip
     return "roofline", "Roofline", f'{text}<div class="wide">{roofline(kernels, peak.as_dict())}</div>'

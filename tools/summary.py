@@ -98,14 +98,14 @@ def print_benchmark(console, report: dict) -> None:
     for name, latency in report["details"].items():
         ratio = "1.00" if name == ours else f"{report['ratios'][name]:.2f}"
         rows.append((name, *(f"{latency[key]:.3f}" for key in ("latency_ms", "p10_ms", "p90_ms", "best_ms")), latency["runs"], ratio))
-    title = f"{report['model']}, {report['variant']}, {report['threads']} threads, batch {report['batch']}"
+    rows += [(name, *[""] * 5, reason) for name, reason in report["failed"].items()]
+    title = f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, batch {report['batch']}"
     columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
     console.print(table(title, columns, rows, right=columns[1:]))
     if "peak" in report:
         peak = report["peak"]
-        console.print(
-            f"peak of {peak['threads']} cores: int8 {peak['int8_gops']:.0f} Gop/s, fp32 {peak['float32_gflops']:.0f} GFlop/s; "
-            f"L2 {peak['l2_gbytes']:.0f}, L3 {peak['l3_gbytes']:.0f}, memory {peak['memory_gbytes']:.0f} GB/s"
-        )
+        whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"
+        levels = ", ".join(f"{name} {peak[key]:.0f}" for key, name in (("l2_gbytes", "L2"), ("l3_gbytes", "L3"), ("memory_gbytes", "memory")) if key in peak)
+        console.print(f"{whose}: int8 {peak['int8_gops']:.0f} Gop/s, fp32 {peak['float32_gflops']:.0f} GFlop/s; {levels} GB/s")
     if "kernels" in report:
         print_profile(console, report["kernels"])

@@ -18,6 +18,7 @@ from .kernel import argument, emit_kernel
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
 _RUNS = 40
 _L2, _L3 = 1 << 20, 1 << 24  # bytes read over and over by each core: fits half of a 2 MB L2; far beyond L2
+_L2_SHARE, _L3_SHARE = 1 << 20, 1 << 24  # bytes: half of an L2 of 2 MB, per core; what one may hope to keep of a shared L3
 _MEMORY, _PARTS = 1 << 28, 16  # bytes read in turns, a part per run: beyond the share of an L3
 
 
@@ -31,6 +32,14 @@ class Peak:
     l2_gbytes: float
     l3_gbytes: float
     memory_gbytes: float
+
+    def level(self, moved: int) -> tuple[str, float]:
+        """The cache that holds `moved` bytes, and its bandwidth."""
+        if moved <= _L2_SHARE * self.threads:
+            return "L2", self.l2_gbytes
+        if moved <= _L3_SHARE:
+            return "L3", self.l3_gbytes
+        return "memory", self.memory_gbytes
 
     def as_dict(self):
         return asdict(self)

@@ -1,5 +1,7 @@
 """A package with a CUDA and a CPU variant on a machine with a driver: an emulated one, which runs the real kernels."""
 
+import ast
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,15 @@ def machine(network, nvcc, here, tmp_path_factory):
     x = np.random.default_rng(1).standard_normal((2, 3, 12, 11)).astype(np.float32)
     np.savez(folder / "data.npz", x=x, y=reference.run(network, {"x": x})[0])
     return folder / "net.octet", folder / "libcuda.so", folder / "data.npz"
+PROFILE = """
+import numpy as np, octet
+from octet.tools.benchmark import device_of, machine_peak
+from octet.tools.profile import profile_of
+session = octet.load({path!r})
+peak = machine_peak(session)
+kernels = profile_of(session, {{"x": np.load({data!r})["x"]}}, peak)
+print(device_of(session), peak.int8_gops / peak.float32_gflops, {{k["bound"] for k in kernels}} <= {{"compute", "memory"}}, [(k["part"], k["dtype"], k["macs"], k["bytes"], k["layer"] != "", k["source"]) for k in kernels])
+"""
 
 
 def code(machine, target=None):
@@ -91,6 +102,18 @@ def test_the_variant_by_name_without_a_device(machine, monkeypatch):
         pytest.skip("this machine has such a device")
     with pytest.raises(PackageError, match="cuda-sm80 needs cuda_sm80"):
         load(machine[0], target="cuda-sm80")
+
+
+def test_a_profile_is_measured_against_the_device(machine, python):
+    path, driver, data = machine
+    said = python(PROFILE.format(path=str(path), data=str(data)), OCTET_LIBCUDA=str(driver))
+    assert said.startswith("{'device': 'emulated device'} 32.0 True"), "sm_80: 2048 int8 multiply-adds a clock, 64 in float32"
+    kernels = ast.literal_eval(said[said.index("[") :])
+    assert [k[0] for k in kernels] == ["conversion"] + 4 * ["kernel"] and all(k[1] == "int8" and k[4] for k in kernels)
+    assert [k[5] for k in kernels] == ["", "default", "default", "", "default"]
+    assert [k[2] for k in kernels] == [0, 2 * 36 * 20 * 27, 2 * 36 * 20 * 180, 0, 2 * 9 * 20]
+    assert kernels[0][3] == 2 * 132 * 3 * 4 + 2 * 132 * 4, "float32 in, four bytes a pixel out"
+    assert kernels[-1][3] == 2 * 32 + 9 * 32 + 2 * 9 * 4 + 2 * 9 * 4, "rows of whole granules, bias, multiplier and result: nothing twice"
 
 
 def test_threads_may_share_a_session(machine, python):

@@ -1,11 +1,14 @@
 import builtins
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from octet.targets.errors import OctetError
 from octet.tools import peers
+from octet.tools.summary import print_benchmark
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
@@ -34,9 +37,43 @@ def test_peers_classify_the_digits(name):
     pytest.importorskip(name)
     with np.load(DIGITS / "digits-val.npz") as file:
         images, labels = file["image"][:8], file["labels"][:8]
-    made = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", {"image": images}, {"image": images}, threads=1)
-    assert set(made) == {f"{name}-fp32", f"{name}-int8"}
+    made, failed = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", {"image": images}, {"image": images}, threads=1)
+    assert not failed and set(made) == {f"{name}-fp32", f"{name}-int8"}
     for run in made.values():
         answer = run()
         logits = answer if isinstance(answer, np.ndarray) else next(iter(answer.values()))
         assert (np.asarray(logits).argmax(1) == labels).sum() >= 7
+
+
+def test_torch_is_compared_elsewhere():
+    with pytest.raises(OctetError, match="--against torch: .*tests/cuda/compare_torch.py"):
+        peers.chosen("onnxruntime,torch")
+
+
+def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
+    """A runtime that kills itself, and another that cannot read the model."""
+    for name, body in (("openvino", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), ("onnxruntime", "raise RuntimeError('bad model\\nmore')")):
+        (tmp_path / f"{name}.py").write_text(body)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(peers.onnxruntime_peer, "quantized", lambda path, batches, folder: path)
+    feed = {"x": np.zeros((1, 2), np.float32)}
+    made, failed = peers.runners(peers.PEERS, tmp_path / "net.onnx", feed, feed, 1)
+    crashed, unread = "crashed (signal 11)", "cannot load: bad model"
+    assert made == {} and failed == {"openvino-fp32": crashed, "openvino-int8": crashed, "onnxruntime-fp32": unread, "onnxruntime-int8": unread}
+    text = io.StringIO()
+    latency = {"latency_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0, "best_ms": 1.0, "runs": 3}
+    report = {"model": "net", "variant": "amx", "threads": 1, "batch": 1, "precision": "int8", "details": {"octet-int8": latency}, "ratios": {}, "failed": failed}
+    print_benchmark(Console(file=text, width=200), report)
+    assert crashed in text.getvalue() and unread in text.getvalue()
+
+
+def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
+    def refuse(*rest):
+        raise ValueError("no such operator")
+
+    monkeypatch.setattr(peers.onnxruntime_peer, "quantized", refuse)
+    monkeypatch.setattr(peers, "probe", lambda *rest: None)
+    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: lambda: None)
+    feed = {"x": np.zeros((1, 2), np.float32)}
+    made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", feed, feed, 1)
+    assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: no such operator"}

@@ -127,7 +127,7 @@ class Context:
         """As `emit`, with the results among the operands: the last `kernel.results`."""
         storages = [operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands]
         results = operands[len(operands) - kernel.results :]
-        moved = sum(storage.bytes for storage in storages)
+        moved = sum(storage.bytes for storage in dict.fromkeys(storages))  # an operand that stands for a missing one is given twice
         if kernel.state:
             self.state.bytes = max(self.state.bytes, kernel.state)
             storages.insert(len(storages) - kernel.results, self.state)

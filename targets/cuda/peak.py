@@ -1,0 +1,35 @@
+"""What a CUDA device could do at most, by its own clocks and widths: not measured, and no kernel gets all of it."""
+
+from dataclasses import asdict, dataclass
+
+from .driver import Device, driver
+from .specs import SPECS
+
+_CLOCK, _MEMORY_CLOCK, _BUS_BITS = 13, 36, 37  # CUdevice_attribute; kHz, kHz, bits
+_FLOAT_LANES = {61: 128, 75: 64, 80: 64, 86: 128, 89: 128, 90: 128}  # float32 multiply-adds a clock of one multiprocessor (CUDA C++ Programming Guide)
+
+
+@dataclass(frozen=True)
+class DevicePeak:
+    """In 1e9 per second: int8 (by mma.sync) and float32 operations, a multiply-add is two; bytes of the device's memory. A cache's bandwidth no driver tells."""
+
+    device: str
+    int8_gops: float
+    float32_gflops: float
+    memory_gbytes: float
+
+    def level(self, moved: int) -> tuple[str, float]:
+        """Where `moved` bytes come from, and how fast."""
+        return "memory", self.memory_gbytes
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def peak_of(device: Device) -> DevicePeak:
+    """Raises OctetError where the driver does not tell."""
+    clock, memory_clock, bits = (driver().integer("cuDeviceGetAttribute", attribute, device.number) for attribute in (_CLOCK, _MEMORY_CLOCK, _BUS_BITS))
+    known = max((spec.extra["arch"] for spec in SPECS if spec.extra["arch"] <= device.arch), default=min(_FLOAT_LANES))
+    macs = next(spec.extra["macs_per_clock"] for spec in SPECS if spec.extra["arch"] == known)
+    clocks = 1e-6 * clock * device.multiprocessors  # 1e9 a second, of all multiprocessors
+    return DevicePeak(device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8)  # two transfers a clock
