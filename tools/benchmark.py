@@ -18,7 +18,8 @@ from .timing import interleaved
 def run_benchmark(options) -> dict:
     """options: model, threads, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
 
-    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason}; "details": every candidate in full;
+    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
+    "details": every candidate in full;
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
     session, precision = open_model(options.model, options.threads)
