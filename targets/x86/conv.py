@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import conv_amx, conv_depthwise, conv_direct
+from . import conv_amx, conv_depthwise, conv_direct, conv_listed
 from .conv_epilogue import supports_depthwise
-from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_pairs, tap_matrix, weight_matrix
+from .conv_pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
 from .conv_problem import ConvProblem
 from .conv_stage import stage_elements
 from .intrinsics import TILE_ROWS, tile_config
@@ -15,7 +15,7 @@ from .isa import UNITS, building_for, current
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """family: "amx", "vnni", "madd" (of 16-bit products), "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
+    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
     workspace: elements, of the data's storage type, of its last argument; 0 if it takes none."""
 
     family: str
@@ -43,7 +43,7 @@ def _tiles_pay(p):
 
 
 def _vector_family(isa):
-    return "vnni" if isa.vnni else "madd"
+    return "vnni" if isa.vnni else "listed"
 
 
 def family_of_schedule(p: ConvProblem, schedule) -> str:
@@ -64,7 +64,7 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule):
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
-    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "madd": _direct, "fma": _direct}[family]
+    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct}[family]
     func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
     return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace)
 
@@ -87,7 +87,14 @@ def _amx(p, weight, bias, multiplier, schedule):
 def _direct(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_direct.default_schedule(p)
     step, block = conv_direct.step_of(p), schedule.vectors * 16
-    matrix = tap_matrix(p, weight, block, step)
-    packed = pack_pairs(matrix) if p.dtype == "int8" and not current().vnni else pack_direct(matrix, step)
+    packed = pack_direct(tap_matrix(p, weight, block, step), step)
     constants = [packed, pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
     return conv_direct.conv2d_direct(p, schedule), constants, schedule, 0
+
+
+def _listed(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_listed.default_schedule(p)
+    block = schedule.vectors * 16
+    steps = pack_steps(p, tap_matrix(p, weight, block, 4), p.width + p.padding[1] + p.padding[3])
+    constants = [steps.weights, steps.table, pack_channels(bias, block), pack_channels(multiplier, block)]
+    return conv_listed.conv2d_listed(p, schedule, steps), constants, schedule, conv_listed.workspace(p, steps)

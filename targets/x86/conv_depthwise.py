@@ -18,7 +18,7 @@ from .conv_epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue
 from .conv_problem import STORED_OFFSET, ConvProblem
 from .conv_stage import emit_stage
 from .conv_walk import Stage, Walk
-from .intrinsics import bind, dot4, fma, interleave_bytes, load, splat, store
+from .intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, splat, split_pairs, store
 from .isa import current
 from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
@@ -42,7 +42,7 @@ def lanes_of(p: ConvProblem) -> int:
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time."""
     many = p.dtype == "float32" or p.out_width <= 14
-    most = min(p.out_width, 7 if many and current().parts == 1 else 4)
+    most = min(p.out_width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-p.out_width // n) * n, -n))
     size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
     return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES)
@@ -71,12 +71,15 @@ def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
 
 
 def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
-    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap."""
+    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap. int8 without VPDPBUSD: int16
+    [chunk][group][vector][taps 0 and 2, taps 1 and 3][lane][2], the order of VPMADDWD on the even and odd bytes of a dword."""
     groups, chunks = tap_groups(p), len(chunk_starts(p))
     packed = np.zeros((chunks, len(groups), lanes_of(p), 4 if p.dtype == "int8" else 1), weight.dtype)
     for g, group in enumerate(groups):
         for t, (r, c) in enumerate(group):
             packed[:, g, :, t] = pack_channels(p, weight[:, 0, r, c]).reshape(chunks, -1)
+    if p.dtype == "int8" and not current().vnni:
+        packed = packed.reshape(chunks, len(groups), 4, 16, 2, 2).transpose(0, 1, 2, 5, 3, 4).astype(np.int16)
     return packed.reshape(-1)
 
 
@@ -106,7 +109,7 @@ def _body(p, s):
     chunks = len(chunk_starts(p))
     storage = "uint8" if int8 else "float32"
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
-    weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), p.dtype)
+    weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), "int16" if int8 and not current().vnni else p.dtype)
     bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
     multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
@@ -209,29 +212,54 @@ class _Kernel:
         """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
         p, s = self.p, self.s
         int8, lanes = p.dtype == "int8", lanes_of(p)
-        vectors, step = lanes // 16, 4 if p.dtype == "int8" else 1
         sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
-        for v in range(vectors):
-            first = bind(load(self.bias, chunk * lanes + v * 16, 16))
-            for i in range(s.pixels):
-                store(sums, i * lanes + v * 16, first)
         at = bind(self.column(start, 0) * p.data_stride + channel)
-        weights = chunk * (len(tap_groups(p)) * 16 * vectors * step)
-        for taps, served in self.uses.items():
-            found = []
-            for r, column in taps:
-                inside = 0 <= self.column(example, column) < p.width
-                found.append(bind(self.pixels(rows[r], at + column * p.data_stride, lanes)) if inside else splat(pad_value(p), self.data.dtype, lanes))
-            parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
-            for i, g in served:
-                for v, x in enumerate(parts):
-                    weight = load(self.weights, weights + (g * vectors + v) * 16 * step, 16 * step)
-                    slot = i * lanes + v * 16
-                    old = load(sums, slot, 16)
-                    store(sums, slot, dot4(old, x, weight) if int8 else fma(old, x, weight))
+        if int8 and current().parts > 1:
+            with T.serial(0, current().parts) as part:  # one after the other, so that the sums of a part stay in registers
+                self.products(rows, chunk, at, example, sums, part)
+        else:
+            self.products(rows, chunk, at, example, sums, 0)
+        vectors = lanes // 16
         outputs = [Row(bind(line + (start + i) * p.out_stride + channel)) for i in range(s.pixels)]
-        accumulator = lambda r, v: load(sums, r * lanes + v * 16, 16)  # noqa: E731
+        accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)  # noqa: E731
         if int8:
             emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride), accumulator)
         else:
             emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
+
+    def products(self, rows, chunk, at, example, sums, part):
+        """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The lanes of a register of sums are
+        those of its `part` of the vector of 16."""
+        p, s, isa = self.p, self.s, current()
+        int8, lanes = p.dtype == "int8", lanes_of(p)
+        vectors, size = lanes // 16, 16 // (isa.parts if int8 else 1)
+        mine = T.alloc_buffer((s.pixels * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        for v in range(vectors):
+            first = bind(load(self.bias, chunk * lanes + v * 16 + part * size, size))
+            for i in range(s.pixels):
+                store(mine, (i * vectors + v) * size, first)
+        width = size * (4 if int8 else 1)
+        begin = bind(at + part * width) if int8 and isa.parts > 1 else at
+        for taps, served in self.uses.items():
+            found = []
+            for r, column in taps:
+                inside = 0 <= self.column(example, column) < p.width
+                found.append(bind(self.pixels(rows[r], begin + column * p.data_stride, width)) if inside else splat(pad_value(p), self.data.dtype, width))
+            parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
+            if self.weights.dtype == "int16":
+                parts = [split_pairs(x) for x in parts]
+            for i, g in served:
+                for v, x in enumerate(parts):
+                    slot, first = (i * vectors + v) * size, ((chunk * len(tap_groups(p)) + g) * vectors + v) * 16
+                    store(mine, slot, self.multiplied(load(mine, slot, size), x, first, part * size, size))
+        for i in range(s.pixels):
+            for v in range(vectors):
+                store(sums, (i * vectors + v) * 16 + part * size, load(mine, (i * vectors + v) * size, size))
+
+    def multiplied(self, old, x, first, lane, size):
+        """old + x times `size` weights, from `lane` on, of the vector of 16 that is number `first` / 16."""
+        if self.p.dtype == "float32":
+            return fma(old, x, load(self.weights, first + lane, size))
+        if self.weights.dtype == "int8":
+            return dot4(old, x, load(self.weights, (first + lane) * 4, 4 * size))
+        return dot_pairs(old, x, [load(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)])

@@ -1,4 +1,4 @@
-"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD (or VPMADDWD), float32 with FMA, from one template.
+"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template (int8 without VPDPBUSD: `conv_listed.py`).
 
 A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input element (float32) or four neighbouring
 input channels (int8) of every pixel with `vectors` weight vectors. Lines whose length is no multiple of the tile end with a tile that overlaps the one before.
@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 from .conv_epilogue import Operands, Row, emit_epilogue
 from .conv_problem import STORED_OFFSET, ConvProblem
 from .conv_walk import channel_span
-from .intrinsics import bind, broadcast4, dot2, dot4, fma, load, splat, split_pairs, store
+from .intrinsics import bind, broadcast4, dot4, fma, load, splat, store
 from .isa import current
 from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
@@ -59,19 +59,15 @@ def units_of(p: ConvProblem, pixels: int) -> int:
     return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * p.out_height
 
 
-def most_pixels(p: ConvProblem, vectors: int) -> int:
+def most_pixels(vectors: int) -> int:
     """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
-    isa = current()
-    if p.dtype == "int8" and not isa.vnni:
-        return max(1, (isa.registers - 3) // (vectors * isa.parts + 2))  # two registers of data per pixel
-    return max(1, isa.accumulators // vectors)
+    return max(1, current().accumulators // vectors)
 
 
 def most_vectors(p: ConvProblem) -> int:
     """Vectors of channels in a block: as many as keep the loads of a step fewer than its multiplications."""
     isa = current()
-    vectors = max(1, isa.registers // isa.parts // 16) * (1 if p.dtype == "float32" or isa.vnni else 2)
-    return max(1, min(vectors, p.out_blocks))
+    return max(1, min(isa.registers // isa.parts // 16, p.out_blocks))
 
 
 def default_schedule(p: ConvProblem) -> DirectSchedule:
@@ -79,8 +75,8 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     line = line_of(p)
     vectors = most_vectors(p)
     if line <= 3:
-        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(p, v) >= line)
-    most = min(line, most_pixels(p, vectors), 14)
+        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(v) >= line)
+    most = min(line, most_pixels(vectors), 14)
     latency = -(-CHAINS // (vectors * current().parts))  # a tile of fewer pixels takes no less time
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * max(n, latency), -n))
     units = units_of(p, pixels)
@@ -102,8 +98,7 @@ def _body(p, s):
     e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")
-    weights_type = "int16" if int8 and not current().vnni else p.dtype
-    weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, weights_type)
+    weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, p.dtype)
     bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
@@ -228,8 +223,7 @@ class _Kernel:
         with T.serial(0, length // step) as k:
             first = weights + k * (16 * step * self.s.vectors)
             used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i] is not False]
-            steps = self.pair_step if self.weights.dtype == "int16" else self.step
-            steps(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
+            self.step(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
 
     def step(self, sums, weights, vectors, used, element_of):
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
@@ -241,17 +235,6 @@ class _Kernel:
                 slot = (i * registers + r) * lanes
                 old = load(sums, slot, lanes)
                 store(sums, slot, dot4(old, element, found[r]) if int8 else fma(old, element, found[r]))
-
-    def pair_step(self, sums, weights, vectors, used, element_of):
-        """int8 multiplied in pairs: the split data stay in registers, the weights pass by; first those of channels 0 and 2, then those of 1 and 3."""
-        lanes, registers = current().lanes, vectors * current().parts
-        split = [split_pairs(element_of(i)) for i in used]
-        for r in range(registers):
-            for parity in (0, 1):
-                weight = bind(load(self.weights, weights + parity * self.s.vectors * 32 + r * 2 * lanes, 2 * lanes))
-                for i, data in zip(used, split):
-                    slot = (i * registers + r) * lanes
-                    store(sums, slot, dot2(load(sums, slot, lanes), data[parity], weight))
 
     def element(self, index, inside):
         """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""

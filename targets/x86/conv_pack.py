@@ -1,5 +1,7 @@
 """Weights, biases and multipliers in the order in which the kernels read them (done once, at compile time)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .conv_problem import STORED_OFFSET, ConvProblem
@@ -58,10 +60,43 @@ def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
     return matrix.reshape(blocks, k // step, step, block).transpose(0, 1, 3, 2).reshape(-1).copy()
 
 
-def pack_pairs(matrix: np.ndarray) -> np.ndarray:
-    """s8 [blocks][K][block] -> int16 [blocks][K / 4][inputs 0 and 2, inputs 1 and 3][block][2]: the order of VPMADDWD on the even and odd bytes of a dword."""
+@dataclass(frozen=True)
+class StepList:
+    """What `conv_listed.py` reads: table, int32: for every block its STEP_HEADER numbers (first byte of its weights, first entry, safe steps, other steps), then
+    the entries: offsets of steps from a tile's first element. weights, s8: per block the safe steps [block][4 inputs], then the others, as bytes of
+    int16 [inputs 0 and 1, inputs 2 and 3][block][2]. unsafe: number of those others."""
+
+    table: np.ndarray
+    weights: np.ndarray
+    unsafe: int
+
+
+STEP_HEADER = 4
+_PAIR_LIMIT = 128  # 255 * 128 < 2**15
+
+
+def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
+    """tap_matrix(.., align=4), s8 [blocks][K][block] -> lists. width: of the padded image. Steps whose weights are all zero are left out."""
     blocks, k, block = matrix.shape
-    return matrix.reshape(blocks, k // 4, 2, 2, block).transpose(0, 1, 3, 4, 2).astype(np.int16).reshape(-1)
+    taps = p.kernel[0] * p.kernel[1]
+    steps = matrix.reshape(blocks, k // 4, 4, block).transpose(0, 1, 3, 2)  # [blocks][step][block][4]
+    row, column = np.divmod(np.arange(taps), p.kernel[1])
+    pixels = (row * p.dilation[0] * width + column * p.dilation[1]) * p.data_stride
+    offsets = (pixels[:, None] + 4 * np.arange(k // taps // 4)).reshape(-1)
+    _, a, b = channel_span(p, block)
+    headers, entries, weights, start, unsafe = [], [], [], 0, 0
+    for i, listed in enumerate(steps):
+        pairs = listed.reshape(-1, 2 * block, 2).astype(np.int16)
+        exact = ((np.maximum(pairs, 0).sum(2) <= _PAIR_LIMIT) & (np.minimum(pairs, 0).sum(2) >= -_PAIR_LIMIT)).all(1)
+        used = listed.any((1, 2))
+        safe, others = np.flatnonzero(used & exact), np.flatnonzero(used & ~exact)
+        wide = listed[others].reshape(-1, block, 2, 2).transpose(0, 2, 1, 3).astype("<i2")
+        first = i // a * b if p.groups > 1 else 0
+        headers.append([start, blocks * STEP_HEADER + sum(map(len, entries)), len(safe), len(others)])
+        entries.append(offsets[np.concatenate([safe, others])] + first)
+        weights += [np.ascontiguousarray(listed[safe]).reshape(-1), np.ascontiguousarray(wide).view(np.int8).reshape(-1)]
+        start, unsafe = start + weights[-2].size + weights[-1].size, unsafe + len(others)
+    return StepList(np.concatenate([np.array(headers).reshape(-1), *entries]).astype(np.int32), np.concatenate([*weights, np.zeros(64, np.int8)]), unsafe)
 
 
 def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -74,13 +74,26 @@ def _halfwords(dtype, vector):
 
 def dot_pairs(acc, data, weights):
     """`dot4` from 16-bit products. data, weights: (pairs of int16, pairs of int16)."""
-    return dot2(dot2(acc, data[0], weights[0]), data[1], weights[1])
+    return _ordered(dot2(dot2(acc, data[0], weights[0]), data[1], weights[1]))
+
+
+def _ordered(sums):
+    """Keeps LLVM from reassociating a chain of integer sums: as a tree it needs more registers than there are."""
+    floats = f"float32x{_lanes(sums)}"
+    return tirx.reinterpret(f"int32x{_lanes(sums)}", pure(floats, "llvm.arithmetic.fence", tirx.reinterpret(floats, sums)))
 
 
 def dot2(acc, data, weights):
     """acc[i] + d[2i] * w[2i] + d[2i + 1] * w[2i + 1] in int32 (VPMADDWD). data, weights: as many bits as acc, int16."""
     names = {512: "llvm.x86.avx512.pmaddw.d.512", 256: "llvm.x86.avx2.pmadd.wd"}
     return acc + _by_registers(names, "int32", _halfwords("int16", data), _halfwords("int16", weights))
+
+
+def dot4_safe(acc, unsigned_bytes, signed_bytes):
+    """`dot4` where no sum of a pair of products leaves int16, so that VPMADDUBSW does not saturate. acc: a register of int32; the others: as many bits."""
+    data, weights = (tirx.reinterpret(f"{kind}8x{4 * _lanes(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
+    pairs = _by_registers({512: "llvm.x86.avx512.pmaddubs.w.512", 256: "llvm.x86.avx2.pmadd.ub.sw"}, "int16", data, weights)
+    return dot2(acc, pairs, splat(1, "int16", 2 * _lanes(acc)))
 
 
 def add_bytes(acc, stored, k):
@@ -156,22 +169,23 @@ _UNPACKED = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]
 
 
 def interleave_bytes(rows):
-    """Up to four uint8x64 -> four int32x16: the bytes of all rows (zero for missing ones) of one channel side by side, ready for `dot4`.
+    """Up to four uint8x64 (or x32) -> four int32x16 (x8): the bytes of all rows (zero for missing ones) of one channel side by side, ready for `dot4`.
 
     Vector v, 128-bit lane g, element e holds channel 16 g + 4 v + e (VPUNPCK works within lanes)."""
-    zero = splat(0, "uint8", 64)
+    width = _lanes(rows[0])
+    zero = splat(0, "uint8", width)
     a, b, c, d = (rows + [zero] * (4 - len(rows)))[:4]
 
     def unpack(x, y, high, size):
-        lanes = 64 // size
+        lanes = width // size
         per_lane = 16 // size
         first = per_lane // 2 if high else 0
-        order = [g * per_lane + first + i // 2 + (lanes if i % 2 else 0) for g in range(4) for i in range(per_lane)]
+        order = [g * per_lane + first + i // 2 + (lanes if i % 2 else 0) for g in range(width // 16) for i in range(per_lane)]
         dtype = f"uint{8 * size}x{lanes}"
         return tirx.Shuffle([tirx.reinterpret(dtype, x), tirx.reinterpret(dtype, y)], order)
 
     halves = [(bind(unpack(a, b, high, 1)), bind(unpack(c, d, high, 1)) if len(rows) > 2 else zero) for high in (False, True)]
-    return [tirx.reinterpret("int32x16", unpack(low, high, second, 2)) for low, high in halves for second in (False, True)]
+    return [tirx.reinterpret(f"int32x{width // 4}", unpack(low, high, second, 2)) for low, high in halves for second in (False, True)]
 
 
 def pack_interleaved(vectors, zero_point):

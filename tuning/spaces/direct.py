@@ -1,8 +1,9 @@
-"""The space of dense and grouped convolutions on the vector unit, int8 and float32 (targets/x86/conv_direct.py)."""
+"""The space of dense and grouped convolutions on the vector unit, int8 and float32 (targets/x86/conv_direct.py, conv_listed.py)."""
 
 from math import log2
 
-from ...targets.x86.conv_direct import DirectSchedule, default_schedule, is_matmul, line_of, span_of, units_of
+from ...targets.x86 import conv_direct, conv_listed
+from ...targets.x86.conv_direct import DirectSchedule, is_matmul, line_of, span_of, units_of
 from ...targets.x86.conv_problem import ConvProblem
 from ...targets.x86.isa import current
 from .space import Space, choices, chunks, fixed
@@ -12,7 +13,8 @@ MOST_PIXELS = 14
 
 
 def space(p: ConvProblem) -> Space:
-    default = default_schedule(p)
+    listed = p.dtype == "int8" and not current().vnni
+    default = (conv_listed if listed else conv_direct).default_schedule(p)
     least = min(8, default.vectors * default.pixels)
     most = max(current().accumulators, default.vectors * default.pixels)
     decisions = {
@@ -23,7 +25,7 @@ def space(p: ConvProblem) -> Space:
     }
     # the sums stay in registers, and enough of them are in flight to hide the latency of a dot product
     valid = lambda s: least <= s.vectors * s.pixels <= most  # noqa: E731
-    family = "fma" if p.dtype == "float32" else "vnni" if current().vnni else "madd"
+    family = "fma" if p.dtype == "float32" else "listed" if listed else "vnni"
     return Space(family, p, fixed(default, decisions), DirectSchedule, default, valid, lambda s: _features(p, s))
 
 

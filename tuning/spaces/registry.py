@@ -13,8 +13,8 @@ from ...targets.x86.workload import Workload, words
 from . import amx, cuda_families, depthwise, direct
 from .space import Space
 
-SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "madd": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule, **cuda_families.SCHEDULES}
-_SPACES = {"amx": amx.space, "vnni": direct.space, "madd": direct.space, "fma": direct.space, "depthwise": depthwise.space}
+SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "listed": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule, **cuda_families.SCHEDULES}
+_SPACES = {"amx": amx.space, "vnni": direct.space, "listed": direct.space, "fma": direct.space, "depthwise": depthwise.space}
 _BOTH = ("amx", "vnni")  # on a target with a tile unit the vector unit's kernels run too, and win where tiles stay half empty
 
 

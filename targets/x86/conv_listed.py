@@ -1,0 +1,227 @@
+"""Dense and grouped int8 convolution where the vector unit has no VPDPBUSD: dot products of four from VPMADDUBSW wherever that is exact, else from VPMADDWD.
+
+VPMADDUBSW adds two products u8 * s8 in int16 with saturation. Weights are constants, so it is known which sums can never leave int16: those where neither the
+positive nor the negative weights of a pair add up to more than 128 (`conv_pack.py`). A block of output channels therefore has two lists of steps: the safe ones (multiply, add
+pairs, add to the sum: three instructions for 64 products) and the others, on data widened to 16 bits once per run (four instructions). A list entry is where a step's data lie, so the
+steps need no order; those whose weights are all zero are left out. Whatever the weights, the result is exact.
+
+The input is copied with its padding first, so that all taps of a tile make one list."""
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from .conv_direct import DirectSchedule, is_matmul, line_of, units_of
+from .conv_epilogue import Operands, Row, emit_epilogue
+from .conv_pack import STEP_HEADER, StepList
+from .conv_problem import STORED_OFFSET, ConvProblem
+from .intrinsics import bind, broadcast4, dot2, dot4_safe, load, splat, store
+from .isa import current
+from .kernel import argument, emit_kernel, task_loop
+from .layout import SLACK
+
+_MOST_PIXELS = 14
+
+
+def most_pixels(vectors: int) -> int:
+    """Pixels of a register tile: its sums, a step's weights (of narrow registers: read from memory), an element, a product and the ones fit into registers."""
+    isa = current()
+    return max(1, min(_MOST_PIXELS, (isa.registers - 4) // (vectors * isa.parts)))
+
+
+def default_schedule(p: ConvProblem) -> DirectSchedule:
+    """One vector: the fewer weights share a step, the more steps are safe. Few pixels take more vectors, which share what a step costs besides."""
+    line = line_of(p)
+    vectors = min(4 if line == 1 else 2, p.out_blocks) if line <= 3 else 1
+    most = min(line, most_pixels(vectors))
+    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * (n + 1), -n))
+    units = units_of(p, pixels)
+    weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1]
+    if weights < p.batch * p.height * p.width * p.data_stride:
+        return DirectSchedule(vectors, pixels, True, max(1, min(8 if is_matmul(p) else 2, units // 16)))
+    blocks = -(-p.out_blocks // vectors)
+    return DirectSchedule(vectors, pixels, False, max(1, -(-units // max(1, 16 // blocks))))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the kernel reads: the image with its padding, `height` x `width`. Byte `wide` of the workspace: the first of its elements in 16 bits."""
+
+    height: int
+    width: int
+    wide: int
+    elements: int
+
+
+def source_of(p: ConvProblem, steps: StepList) -> Source:
+    height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
+    size = p.batch * height * width * p.data_stride
+    wide = -(-size // 64) * 64 if any(p.padding) else 0
+    return Source(height, width, wide, wide + 2 * size * bool(steps.unsafe))
+
+
+def workspace(p: ConvProblem, steps: StepList) -> int:
+    """Bytes of the kernel's last argument; 0 if it takes none."""
+    elements = source_of(p, steps).elements
+    return elements + SLACK if elements else 0
+
+
+def conv2d_listed(p: ConvProblem, s: DirectSchedule, steps: StepList):
+    """PrimFunc(data u8[], weights s8[], table s32[], bias s32[], multiplier f32[], [residual], out, [workspace u8[]])."""
+    return emit_kernel(p.name + "_listed", lambda: _body(p, s, steps))
+
+
+def _body(p, s, steps):
+    e, blocks = p.epilogue, -(-p.out_blocks // s.vectors)
+    data = argument("data", p.batch * p.image_stride + SLACK, "uint8")
+    weights, table = argument("weights", len(steps.weights), "int8"), argument("table", len(steps.table), "int32")
+    bias = argument("bias", blocks * s.vectors * 16, "int32")
+    multiplier = argument("multiplier", blocks * s.vectors * 16, "float32")
+    out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
+    out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
+    residual = argument("residual", out_elements, out_storage) if e.residual else None
+    out = argument("out", out_elements, out_storage)
+    source = source_of(p, steps)
+    copy = argument("workspace", workspace(p, steps), "uint8") if source.elements else None
+    if copy is not None:
+        _emit_copy(p, source, data, copy, steps)
+    k = _Kernel(p, s, source, copy if any(p.padding) else data, copy, weights, table, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    units = units_of(p, s.pixels)
+    chunks = -(-units // s.units)
+    with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
+        first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
+        count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
+        with T.serial(0, blocks if s.pixels_outer else 1) as inner:
+            block = bind(inner if s.pixels_outer else tirx.floordiv(task, chunks))
+            header = [bind(table[block * STEP_HEADER + i]) for i in range(STEP_HEADER)]
+            with T.serial(0, count) as unit:
+                k.unit(block, header, bind(first + unit))
+
+
+def _emit_copy(p, source, data, copy, steps):
+    """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel over rows."""
+    row, line = source.width * p.data_stride, p.width * p.data_stride
+    fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
+    with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
+        image, y = tirx.floordiv(task, source.height), bind(tirx.floormod(task, source.height) - p.padding[0])
+        target = bind(task * row)
+
+        def put(at, length, value):
+            def piece(i, lanes):
+                x = bind(value(i, lanes))
+                if any(p.padding):
+                    store(copy, target + at + i, x)
+                if steps.unsafe:
+                    store(copy, source.wide + 2 * (target + at + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
+
+            _pieces(length, piece)
+
+        def outside(at, length):
+            put(at, length, lambda i, lanes: tirx.Shuffle([fill], list(range(lanes))) if lanes < 64 else fill)
+
+        def inside():
+            start = bind((image * p.height + y) * line)
+            left = p.padding[1] * p.data_stride
+            outside(0, left)
+            put(left, line, lambda i, lanes: load(data, start + i, lanes))
+            outside(left + line, row - left - line)
+
+        if source.height == p.height:
+            inside()
+            return
+        with T.If(tirx.all(y >= 0, y < p.height)):
+            with T.Then():
+                inside()
+            with T.Else():
+                outside(0, row)
+
+
+def _pieces(length, body):
+    """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is touched."""
+    full = length // 64
+    if full:
+        with T.serial(0, full) as i:
+            body(i * 64, 64)
+    done, lanes = full * 64, 32
+    while done < length:
+        if lanes <= length - done:
+            body(done, lanes)
+            done += lanes
+        lanes //= 2
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """source: the bytes that safe steps read. wide: the workspace."""
+
+    p: ConvProblem
+    s: DirectSchedule
+    at: Source
+    source: object
+    wide: object
+    weights: object
+    table: object
+    bias: object
+    operands: Operands
+
+    def unit(self, block, header, unit):
+        """One unit of pixels times one block of output channels; an odd last block has fewer vectors."""
+        p, left = self.p, self.p.out_blocks % self.s.vectors
+        if left == 0 or p.out_blocks < self.s.vectors:
+            self.line(block, header, unit, min(self.s.vectors, p.out_blocks))
+            return
+        with T.If(block < p.out_blocks // self.s.vectors):
+            with T.Then():
+                self.line(block, header, unit, self.s.vectors)
+            with T.Else():
+                self.line(block, header, unit, left)
+
+    def line(self, block, header, unit, vectors):
+        """A register tile of a matrix product, or the tiles of one row; the last one of a line overlaps the one before."""
+        p, s = self.p, self.s
+        if is_matmul(p):
+            start = bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels))
+            self.tile(block, header, vectors, bind(start * p.data_stride), bind(start * p.out_stride))
+            return
+        image, row = bind(tirx.floordiv(unit, p.out_height)), bind(tirx.floormod(unit, p.out_height))
+        base = bind((image * self.at.height + row * p.strides[0]) * self.at.width)
+        with T.serial(0, -(-p.out_width // s.pixels)) as i:
+            start = bind(tirx.min(i * s.pixels, p.out_width - s.pixels))
+            self.tile(block, header, vectors, bind((base + start * p.strides[1]) * p.data_stride), bind((unit * p.out_width + start) * p.out_stride))
+
+    def tile(self, block, header, vectors, at, to):
+        """`pixels` pixels whose data begin at element `at` of the source, whose results at element `to`."""
+        p, s = self.p, self.s
+        lanes, registers = current().lanes, vectors * current().parts
+        sums = T.alloc_buffer((s.pixels * vectors * 16,), "int32", annotations={"disable_lower_builtin": True})
+        for r in range(registers):
+            first = bind(load(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
+            for i in range(s.pixels):
+                store(sums, (i * registers + r) * lanes, first)
+        pitch, (weights, entries, safe, unsafe) = p.strides[1] * p.data_stride, header
+
+        def add(i, r, value):
+            slot = (i * registers + r) * lanes
+            store(sums, slot, value(load(sums, slot, lanes)))
+
+        with T.serial(0, safe) as k:
+            offset = bind(at + self.table[entries + k])
+            found = [bind(load(self.weights, weights + k * (s.vectors * 64) + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
+            for i in range(s.pixels):
+                element = bind(broadcast4(self.source, offset + i * pitch, lanes))
+                for r in range(registers):
+                    add(i, r, lambda old, r=r, element=element: dot4_safe(old, element, found[r]))
+        if self.at.elements > self.at.wide:
+            behind = bind(weights + safe * (s.vectors * 64))
+            with T.serial(0, unsafe) as k:
+                offset = bind(self.at.wide + 2 * (at + self.table[entries + safe + k]))
+                for half in (0, 1):
+                    first = behind + (k * 2 + half) * (s.vectors * 64)
+                    found = [bind(load(self.weights, first + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
+                    for i in range(s.pixels):
+                        element = bind(broadcast4(self.wide, offset + 2 * i * pitch + 4 * half, lanes))
+                        for r in range(registers):
+                            add(i, r, lambda old, r=r, element=element: dot2(old, element, found[r]))
+        rows = [Row(bind(to + i * p.out_stride)) for i in range(s.pixels)]
+        emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
