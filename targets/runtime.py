@@ -20,6 +20,11 @@ def aligned(shape, dtype) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def tensors(arrays) -> tuple:
+    """Writeable arrays on 64-byte boundaries as kernels take them; they share the arrays' memory."""
+    return tuple(runtime().from_dlpack(array) for array in arrays)
+
+
 _WORTH_A_LOOK = 1 << 14  # bytes of an input: less is copied faster than its address is read
 
 
@@ -96,6 +101,13 @@ class Session:
                 return self._results
             return {name: array.copy() for name, array in self._results.items()}
 
+    def run_into(self, inputs: dict, results: tuple) -> None:
+        """The same, into the caller's arrays: `tensors` of all outputs in order, each of the output's size."""
+        arrays = self._checked(inputs)
+        with self._lock:
+            use_threads(self.threads)
+            self._run(*self._arguments(arrays, results))
+
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
         arrays = self._checked(inputs)
@@ -122,7 +134,7 @@ class Session:
                 _refuse(spec, array)
         return arrays
 
-    def _arguments(self, arrays):
+    def _arguments(self, arrays, results=None):
         ready = []
         for array, staging, staged in zip(arrays, self._staging, self._staged, strict=True):
             if array.nbytes > _WORTH_A_LOOK and _is_ready(array):
@@ -130,7 +142,7 @@ class Session:
             else:
                 staging[...] = array
             ready.append(staged)
-        return (*self._fixed, *ready, *self._written)
+        return (*self._fixed, *ready, *(self._written if results is None else results))
 
 
 def run_samples(session: Session, arrays: dict, progress=None, only: str | None = None) -> dict:

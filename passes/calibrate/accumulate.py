@@ -9,11 +9,12 @@ import numpy as np
 import tvm
 
 from octet.targets import detect
+from octet.targets.runtime import aligned, tensors
 from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, histogram
 
 from .statistics import BINS, SHIFT, Statistics
 
-ROWS, _BYTES = 64, 1 << 24  # most runs that are taken in together, and most memory that they may take
+ROWS, _BYTES = 64, 1 << 21  # most runs that are taken in together, and most memory that they may take
 SLOTS = 2 * BINS + 16  # 16 more in which zeros are counted, see `histogram`
 _MAX_COUNT = 1 << 30  # of an int32 slot before it is added to the int64 statistics
 
@@ -36,19 +37,27 @@ def _tensor(array):
     return tvm.runtime.tensor(array)
 
 
-class Accumulator:
-    """elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them."""
+def _shared(array):
+    return tensors((array,))[0]
 
-    def __init__(self, elements: list[int], samples: list[int]):
+
+class Accumulator:
+    """elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them. starts, width: where the
+    summaries begin in an executor's row, and its length, for `add_from`; without them they lie behind each other."""
+
+    def __init__(self, elements: list[int], samples: list[int], starts: list[int] | None = None, width: int = 0):
         self.statistics = [Statistics() for _ in elements]
         self._elements = elements
         sizes = np.array(samples, np.int64)
-        starts = np.concatenate([[0], np.cumsum(sizes + HEADER)])
-        self.rows = int(np.clip(_BYTES // (4 * max(starts[-1], 1)), 4, ROWS))
-        self._summary = starts[:-1, None] + SUMMARY + np.arange(4)
-        self._first, self._size = _tensor(starts[:-1] + HEADER), _tensor(sizes)
-        self._rows = tvm.runtime.empty((self.rows, int(starts[-1])), "float32")
-        self._buffer = np.from_dlpack(self._rows)
+        if starts is None:
+            starts, width = np.cumsum(sizes + HEADER) - sizes - HEADER, int(np.sum(sizes + HEADER))
+        starts = np.array(starts, np.int64)
+        self.rows = int(np.clip(_BYTES // (4 * max(width, 1)), 4, ROWS))
+        self._summary = starts[:, None] + SUMMARY + np.arange(4)
+        self._first, self._size = _tensor(starts + HEADER), _tensor(sizes)
+        self._buffer = aligned((self.rows, width), np.float32)
+        self._rows = _shared(self._buffer)
+        self._row = None  # of every row by itself, made when a run writes there
         self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
         self._counted = np.from_dlpack(self._counts)
         self._low, self._high = np.full(len(elements), np.inf, np.float32), np.full(len(elements), -np.inf, np.float32)
@@ -60,6 +69,15 @@ class Accumulator:
     def add(self, summaries: list[np.ndarray]) -> None:
         """One run's summaries. Raises NonFinite, at the latest in the `rows`-th call after it happened, or in `finish`."""
         np.concatenate(summaries, out=self._buffer[self._pending])
+        self._pending += 1
+        if self._pending == self.rows:
+            self._flush()
+
+    def add_from(self, run, feed) -> None:
+        """The same, of a run that writes its summaries here by itself: run.into(feed, row)."""
+        if self._row is None:
+            self._row = tensors(self._buffer)
+        run.into(feed, self._row[self._pending])
         self._pending += 1
         if self._pending == self.rows:
             self._flush()

@@ -107,11 +107,11 @@ def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, 
     if not edges:
         return {}  # nothing becomes int8
     run = executor_factory(collecting)
-    gather = (_Summaries if summaries else _Arrays)(edges, mod, collecting)
+    gather = _Summaries(edges, mod, collecting, run) if summaries else _Arrays(edges)
     done, batch = 0, _batch(mod)
     try:
         for feed, fresh, total in _batches(samples, mod["main"].params):
-            gather.add(run(feed))
+            gather.take(run, feed)
             done += fresh
             if progress is not None:
                 progress(done, total)
@@ -126,21 +126,30 @@ def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, 
 
 
 class _Summaries(Accumulator):
-    def __init__(self, edges, mod, collecting):
+    """What `octet.statistics` made; an executor with one array for all its results (libraries.PackedExecutor) writes it where it is wanted."""
+
+    def __init__(self, edges, mod, collecting, run):
         elements = {edge_of(v).edge: _elements(v.args[0]) for v in _values(mod) if is_op(v, "octet.observe")}
         widths = [int(field.shape.values[0]) - SUMMARY_HEADER for field in collecting["main"].ret_ty.fields]
-        super().__init__([elements[edge.edge] for edge in edges], widths)
+        self._packed = hasattr(run, "into")
+        super().__init__([elements[edge.edge] for edge in edges], widths, *((run.starts, run.size) if self._packed else ()))
+
+    def take(self, run, feed):
+        if self._packed:
+            self.add_from(run, feed)
+        else:
+            self.add(run(feed))
 
 
 class _Arrays:
     """The same interface for executors that hand out the tensors."""
 
-    def __init__(self, edges, mod, collecting):
+    def __init__(self, edges):
         self.statistics = [Statistics() for _ in edges]
         self._runs = 0
 
-    def add(self, arrays):
-        for tensor, (statistics, array) in enumerate(zip(self.statistics, arrays, strict=True)):
+    def take(self, run, feed):
+        for tensor, (statistics, array) in enumerate(zip(self.statistics, run(feed), strict=True)):
             statistics.update(array)
             if statistics.nonfinite:
                 raise NonFinite(tensor, self._runs)

@@ -1,5 +1,6 @@
 """Float networks built for this machine, with one piece of machine code for all that differ only in constants."""
 
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 
@@ -16,6 +17,24 @@ from ..lower.merge_axes import MergeAxes
 from ..lower.program import ALIASES, Program, linearize, pack_outputs
 from ..lower.rules import RULES
 from ..realize.fuse_float import FuseFloat
+
+
+@dataclass(frozen=True)
+class PackedExecutor:
+    """An executor whose results lie in one float32 array of `size` elements, the i-th from starts[i] on."""
+
+    session: Session
+    starts: list[int]
+    size: int
+    shapes: list[tuple[int, ...]]
+
+    def __call__(self, feed):
+        whole = self.session.run(feed)["results"]
+        return [whole[start : start + prod(shape)].reshape(shape) for start, shape in zip(self.starts, self.shapes)]
+
+    def into(self, feed, row) -> None:
+        """One run, the results into `row` (`runtime.tensors` of such an array)."""
+        self.session.run_into(feed, (row,))
 
 
 class Libraries:
@@ -52,11 +71,7 @@ class Libraries:
         packed = (TensorSpec("results", (size,), "float32"),)
         session = self.session(self._compiled(legal, program, inputs, packed), program, inputs, packed, threads, reuse_outputs=True)
 
-        def run(feed):
-            whole = session.run(feed)["results"]
-            return [whole[start : start + n].reshape(spec.shape) for start, n, spec in zip(starts, sizes, outputs)]
-
-        return run
+        return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 
     def executor_factory(self, threads=None):
         return partial(self.executor, threads=threads)

@@ -36,3 +36,32 @@ def test_names_the_first_run_that_is_not_finite():
     with pytest.raises(NonFinite) as error:
         accumulator.finish()
     assert (error.value.tensor, error.value.run) == (1, 1)
+
+
+class Packed:
+    """Writes summaries where an executor with one array for all results does: with gaps between them."""
+
+    starts, size = [0, 320, 608], 1008
+
+    def __init__(self, runs):
+        self.runs = iter(runs)
+
+    def into(self, feed, row):
+        row = np.from_dlpack(row)
+        row[:] = np.nan  # what lies between belongs to no tensor
+        for start, values in zip(self.starts, next(self.runs)):
+            row[start : start + values.size] = values
+
+
+def test_summaries_that_runs_write_in_place_count_alike():
+    rng = np.random.default_rng(1)
+    sizes = [40, 7, 100]
+    runs = [[summary_of(rng.standard_normal(size).astype(np.float32)) for size in sizes] for _ in range(ROWS + 5)]
+    plain, packed = Accumulator(sizes, sizes), Accumulator(sizes, sizes, Packed.starts, Packed.size)
+    executor = Packed(runs)
+    for run in runs:
+        plain.add(run)
+        packed.add_from(executor, {})
+    for found, wanted in zip(packed.finish(), plain.finish()):
+        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
+        assert found.histogram.tobytes() == wanted.histogram.tobytes()

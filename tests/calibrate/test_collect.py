@@ -56,6 +56,15 @@ def test_our_own_executor_agrees_with_the_referee(annotated, samples, referee):
             assert ours[edge].quantile(fraction) == pytest.approx(wanted.quantile(fraction), abs=0.01 * (wanted.maximum - wanted.minimum))
 
 
+def test_results_in_place_are_those_that_are_handed_out(annotated, samples):
+    from octet.passes.sensitivity.libraries import Libraries
+
+    run = Libraries().executor(measurable(annotated, summaries=True)[0], 1)
+    in_place, handed_out = (collect(annotated, samples, lambda module, run=run: run) for run in (run, lambda feed: run(feed)))
+    for edge, wanted in handed_out.items():
+        assert in_place[edge].histogram.tobytes() == wanted.histogram.tobytes() and in_place[edge].range == wanted.range
+
+
 def test_a_tensor_that_overflows_is_named(annotated, samples, referee):
     huge = {"x": samples["x"].copy()}
     huge["x"][5, 1, 2, 3] = np.inf

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import DataError, OctetError, PackageError
-from octet.targets.runtime import Session, aligned, run_samples
+from octet.targets.runtime import Session, aligned, run_samples, tensors
 from octet.targets.variant import Variant
 
 SHIFT = np.arange(16, dtype=np.float32)
@@ -54,6 +54,16 @@ def test_results_are_fresh_unless_asked_otherwise(toy_variant, session):
     assert (first == kept).all()
     reusing = Session.from_variant(toy_variant, reuse_outputs=True)
     assert reusing.run({"x": random(0)})["y"] is reusing.run({"x": random(1)})["y"]
+
+
+def test_results_in_the_callers_arrays(session):
+    rows = aligned((3, 4, 16), np.float32)
+    kept = session.run({"x": random(7)})["y"]
+    for row, place in enumerate(tensors(rows)):
+        session.run_into({"x": random(row)}, (place,))
+    for row in range(3):
+        assert rows[row].tobytes() == (2 * random(row) + SHIFT).tobytes()
+    assert (kept == 2 * random(7) + SHIFT).all()
 
 
 def test_one_and_two_threads_agree(toy_variant):
