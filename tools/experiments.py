@@ -20,7 +20,7 @@ from .judge import Judge
 from .statistics import measuring
 
 GRANULARITIES = ("per-channel", "per-tensor")
-PARTIAL = (1, 2, 4, 8)  # layers left in float
+PARTIAL = (1, 2, 4, 8, 16)  # layers left in float; no more once the target holds
 _RESAMPLES = 300
 
 
