@@ -101,3 +101,9 @@ def test_a_function_is_written_once_per_set_of_parameters():
     one, two = (functions.function("leaky_relu", {"alpha": alpha}) for alpha in (0.1, 0.2))
     assert one[0] != two[0] and one == functions.function("leaky_relu", {"alpha": 0.1})
     assert functions.known("celu") and not functions.known("gamma")
+
+
+def test_of_a_table_only_what_is_taken_counts():
+    emit, inputs = CASES["take"]
+    step = nets([function(emit, **inputs)])[0].steps[0]
+    assert (step.kernel, step.bytes) == ("take", 2 * (2 * 2 * 5 * 3 * 4) + 10 * 8)

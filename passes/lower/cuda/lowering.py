@@ -118,7 +118,7 @@ class Context:
 
     def emit(self, kernel: Kernel, operands, layout: Layout, operator: str, macs: int = 0, into: Tensor | None = None, notes=None) -> Tensor:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
-        notes: of a kernel that can be tuned, see `notes`."""
+        notes: further fields of the Step: of a kernel that can be tuned, see `notes`; bytes, of one that reads a part of an operand."""
         result = into if into is not None else self.empty(layout)
         self.launch(kernel, [*operands, result], operator, macs, notes)
         return result
@@ -133,7 +133,7 @@ class Context:
             storages.insert(len(storages) - kernel.results, self.state)
         assert len(storages) == kernel.operands, (kernel.family, len(storages))
         int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in operands)
-        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else results[0].layout.dtype, int(macs), int(moved), self.layer, **(notes or {}))
+        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else results[0].layout.dtype, int(macs), layer=self.layer, **({"bytes": int(moved)} | (notes or {})))
         self.calls.append(Call(kernel, tuple(storages), step))
 
 

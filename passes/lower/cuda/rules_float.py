@@ -82,7 +82,9 @@ def take(call, ctx):
         return None
     axis %= len(shape)
     kernel = floats.take(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), prod(_shape(indices)), _dtype(call), _dtype(indices))
-    return _emit(call, ctx, kernel, [ctx.plain(call.args[0]), ctx.plain(indices)])
+    index = ctx.plain(indices)
+    layout = plain(_shape(call), _dtype(call))
+    return ctx.emit(kernel, [ctx.plain(call.args[0]), index], layout, call.op.name, notes={"bytes": 2 * layout.bytes + index.layout.bytes})  # a table is read in part
 
 
 def _softmax(log):
