@@ -62,6 +62,8 @@ class Request:
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
             raise OctetError(f"--{'metric' if self.max_drop is None else 'max-drop'}: needs labelled data; add --validate DATA.npz")
+        if self.budget is not None and self.max_drop is None and self.calibrator != "auto":
+            raise OctetError(f"--budget {self.budget}: is for the search that --max-drop starts; add that, or leave it out")
 
 
 def compile_to_package(request: Request) -> dict:

@@ -29,27 +29,21 @@ For a machine that cannot be reached: --export-candidates DIR, octet measure DIR
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
 def tune(json_path, db, export_to, import_from, **options):
     """Tune a network's kernels: find schedules that beat the defaults on this machine or on a fleet."""
-    from ..tuning.database import Database
+    from ..tuning.database import opened
     from ..tuning.place import place_of
     from .console import check_json, out, write_json
     from .tuning import run_session
     from .tuning_display import figures, live, print_session
 
     check_json(json_path)
-    database = Database(place_of(db))
-    if export_to is not None or import_from is not None:
-        from .carry import carry, print_carried
+    with opened(place_of(db)) as database:
+        if export_to is not None or import_from is not None:
+            from .carry import carry, print_carried
 
-        try:
             found = carry(**options, export_to=export_to, import_from=import_from, database=database, progress=lambda text: click.echo(text, err=True))
-        finally:
-            database.close()
-        print_carried(out(), found, export_to, import_from)
-        return write_json(json_path, found)
-    try:
+            print_carried(out(), found, export_to, import_from)
+            return write_json(json_path, found)
         with live() as progress:
             session = run_session(database=database, progress=progress, **options)
-    finally:
-        database.close()
-    print_session(out(), session, database.shown)
-    write_json(json_path, figures(session))
+        print_session(out(), session, database.shown)
+        write_json(json_path, figures(session))

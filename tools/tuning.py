@@ -1,10 +1,10 @@
 """What `octet tune` does: the tasks of a model or a package, and a session on them."""
 
-import re
 from pathlib import Path
 
 from ..passes.realize.fuse_float import FuseFloat
 from ..passes.realize.realize import realize
+from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
 from ..targets.errors import OctetError
 from ..targets.package import read_package
@@ -12,23 +12,16 @@ from ..tuning.session import Budget, Session
 from ..tuning.tasks import Task, tasks_of_graph, tasks_of_variant
 from ..tuning.tune import tune
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 DEFAULT_BUDGET = "5m"
-
-
-def seconds_of(text: str) -> float:
-    """"5m" -> 300.0. Raises OctetError for what is no time."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if found is None or float(found[1]) == 0:
-        raise OctetError(f"--budget {text}: is no time; give seconds, or a number with s, m or h, e.g. 5m")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def run_session(model, calib, budget, trials, target, batch, threads, tracker, key, database, progress) -> Session:
     """The finished session. Raises OctetError for what a user can get wrong."""
     if budget is None and trials is None:
         budget = DEFAULT_BUDGET
-    limits = Budget(seconds_of(budget) if budget is not None else None, trials)
+    if budget is not None and parse_duration(budget) == 0:
+        raise OctetError(f"--budget {budget}: leaves no time to measure; give 90s, 10m or 2h")
+    limits = Budget(None if budget is None else parse_duration(budget), trials)
     spec = detect.resolve(target if target is not None else "native")
     tasks = tasks_of(model, calib, batch, spec, threads)
     return tune(tasks, spec, database, limits, threads, tracker, key, progress)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
@@ -182,6 +183,23 @@ class Database:
         if dialect not in ("sqlite", "postgresql"):
             raise OctetError(f"--db {self.shown}: {dialect} is not supported; take an SQLite file or a postgresql:// URL")
         return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+@contextmanager
+def opened(where: str):
+    """A Database that is closed at the end. A file that was made for a session that could not start is removed again."""
+    new = "://" not in where and not Path(where).exists()
+    database = Database(where)
+    try:
+        yield database
+    except OctetError:
+        empty = new and database.count_trials() == 0 and not database.records()
+        database.close()
+        for suffix in ("", "-wal", "-shm") if empty else ():
+            Path(where + suffix).unlink(missing_ok=True)
+        raise
+    finally:
+        database.close()
 
 
 def _url(where):
