@@ -7,6 +7,7 @@ from ..passes.pipeline import canonicalize
 from ..passes.sensitivity.bench import Bench
 from ..passes.sensitivity.budget import Budget, Journal
 from ..passes.sensitivity.design import Design
+from ..passes.sensitivity.learnt_files import LearntFiles
 from ..passes.sensitivity.search import Outcome, Search, choose_calibration
 from ..targets.package import Package
 from ..targets.runtime import run_samples
@@ -56,6 +57,7 @@ class Workflow:
         """The whole workflow. The journal is removed when it came to an end by itself."""
         clock = self.clock = Budget(budget)
         journal = Journal(self.state, self._identity(judge))
+        self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
         self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
         search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell)
@@ -65,6 +67,7 @@ class Workflow:
         self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
         if outcome.met or not clock.spent:
             journal.remove()
+            self.bench.learnt_files.remove()
         return outcome
 
     def compile(self, design: Design) -> tuple:

@@ -22,6 +22,7 @@ from ..repair.weights import dequantized, layers_of, products, quantized_layer
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
 from .learn import Learnt, learn
+from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
 from .simulator import Simulator
@@ -45,7 +46,8 @@ class _Network:
 
 class Bench:
     """model: canonical fp32. samples: {input: array}; every fourth sample, at most MOST_HELD_OUT, is held out: ranges and repairs come from the
-    others. threads: of every run. progress(samples done, samples in all) of calibration runs. measure: `statistics_of`, or the same by way of a cache."""
+    others. threads: of every run. progress(samples done, samples in all) of calibration runs. measure: `statistics_of`, or the same by way of a cache.
+    learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
     def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of):
         self.model = model.with_module(AddBiases()(model.module))
@@ -53,6 +55,7 @@ class Bench:
         self.fit, self.held = split(samples)
         self._networks: dict[str, _Network] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
+        self.learnt_files = LearntFiles()
         self._references: dict[int, dict] = {}
 
     # What designs are judged by
@@ -217,11 +220,12 @@ class Bench:
             return {}
         key = self._learnt_key(design)
         if key not in self._learnt:
-            plain = replace(key, rounding=False, biases=False)
-            simulator, configuration = self.prepared(plain)
-            self._learnt[key] = learn(simulator.model, configuration, self.fit, rounding=design.rounding, biases=design.biases,
-                                      threads=self.threads, libraries=self.libraries)  # fmt: skip
+            self._learnt[key] = self.learnt_files.get(key, lambda: self._learnt_anew(key))
         return self._learnt[key]
+
+    def _learnt_anew(self, key):
+        simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))
+        return learn(simulator.model, configuration, self.fit, rounding=key.rounding, biases=key.biases, threads=self.threads, libraries=self.libraries)
 
 
 def split(samples: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

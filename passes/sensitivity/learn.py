@@ -18,7 +18,7 @@ from .taps import batches
 
 ROWS = 2048  # of every layer's input
 SAMPLES = 256  # that they come from
-_CHUNK_BYTES = 1 << 28
+_CHUNK_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Collection: which tensors are measured, streaming, progress, and what goes wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from octet.passes.annotate import Annotate
@@ -63,6 +65,21 @@ def test_results_in_place_are_those_that_are_handed_out(annotated, samples):
     in_place, handed_out = (collect(annotated, samples, lambda module, run=run: run) for run in (run, lambda feed: run(feed)))
     for edge, wanted in handed_out.items():
         assert in_place[edge].histogram.tobytes() == wanted.histogram.tobytes() and in_place[edge].range == wanted.range
+
+
+def test_runs_keep_no_memory(annotated, samples):
+    from octet.tools.sessions import executor
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    run = executor(measurable(annotated, summaries=True)[0], 1)
+    many = {"x": np.concatenate([samples["x"]] * 100)}
+    collect(annotated, many, lambda module: run)
+    before = resident()
+    for _ in range(5):
+        collect(annotated, many, lambda module: run)
+    assert resident() - before < 8 << 20, "a page for every kernel and run would be 30 MB"
 
 
 def test_a_tensor_that_overflows_is_named(annotated, samples, referee):

@@ -10,8 +10,10 @@ from octet.passes.repair.twin import rescaled_twin
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget, Journal, parse_duration
 from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.learnt_files import LearntFiles
+from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
-from octet.passes.sensitivity.search import Search, choose_calibration
+from octet.passes.sensitivity.search import CALIBRATIONS, Search, choose_calibration
 from octet.targets.errors import OctetError
 
 
@@ -94,6 +96,28 @@ def test_a_search_goes_on_where_it_was_killed(synthetic, tmp_path):
     assert synthetic.asked == asked
 
 
+def test_what_repairs_learnt_is_found_again(small_model, calibration, tmp_path, monkeypatch):
+    design = Design(Recipe(), rounding=True, biases=True)
+
+    def error(path, identity):
+        bench = Bench(small_model, calibration, threads=1)
+        bench.learnt_files = LearntFiles(path, identity)
+        return bench.error(design)
+
+    wanted = error(None, "")
+    assert error(tmp_path / "state", "x") == wanted
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith("state.learnt-")
+    with monkeypatch.context() as patch:
+        patch.setattr("octet.passes.sensitivity.bench.learn", lambda *arguments, **options: pytest.fail("learnt again"))
+        assert error(tmp_path / "state", "x") == wanted
+    file.write_bytes(file.read_bytes()[:100])
+    assert error(tmp_path / "state", "x") == wanted, "half a file is none"
+    assert error(tmp_path / "state", "y") == wanted and len(list(tmp_path.iterdir())) == 2
+    LearntFiles(tmp_path / "state").remove()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_broken_state_file_is_started_anew(tmp_path):
     path = tmp_path / "state"
     path.write_text('{"identity": "x", "measure')
@@ -126,6 +150,43 @@ def test_calibration_is_chosen_by_error(bench):
     chosen = choose_calibration(bench, Design(Recipe(calibrator="auto")), Journal(), log=steps.append)
     assert chosen.recipe.calibrator != "auto" and len(steps) >= 7
     assert bench.error(chosen) <= min(step.error for step in steps)
+
+
+class Preferring(Synthetic):
+    """A network whose outputs like one calibrator best, whatever a tensor's own error says."""
+
+    def __init__(self, calibrator, percentile):
+        self.best = (calibrator, percentile)
+
+    def error(self, design):
+        recipe = design.recipe
+        return 0.01 if (recipe.calibrator, recipe.percentile) == self.best else 0.02
+
+
+@pytest.mark.parametrize(("calibrator", "percentile"), CALIBRATIONS)
+def test_auto_takes_the_calibrator_of_least_error_of_that_model(calibrator, percentile):
+    chosen = choose_calibration(Preferring(calibrator, percentile), Design(Recipe(calibrator="auto")), Journal())
+    assert (chosen.recipe.calibrator, chosen.recipe.percentile) == (calibrator, percentile)
+
+
+def test_every_calibrator_comes_out_of_one_pass(small_model, calibration):
+    passes, measured = [], []
+
+    def counting(*arguments):
+        passes.append(arguments)
+        return statistics_of(*arguments)
+
+    bench = Bench(small_model, calibration, threads=1, measure=counting)
+    for name, percentile in CALIBRATIONS:
+        ranges = bench.ranges(Design(Recipe(calibrator=name, percentile=percentile)))
+        measured.append({tensor: max(map(abs, qparams.range)) for tensor, (_, qparams) in ranges.items()})
+    assert len(passes) == 1, "no sample runs twice"
+    percentiles = [found for found, (name, _) in zip(measured, CALIBRATIONS) if name == "percentile"]
+    assert [percentile for name, percentile in CALIBRATIONS if name == "percentile"] == [99.9, 99.99, 99.999, 99.9999]
+    for tensor in percentiles[0]:
+        widths = [found[tensor] for found in percentiles]
+        assert widths == sorted(widths) and widths[-1] <= measured[1][tensor] * 1.001, tensor
+    assert any(found[0] < found[-1] for found in zip(*(found.values() for found in percentiles)))
 
 
 def test_a_rescaled_twin_is_recovered(small_model, calibration, judge_of):
