@@ -95,6 +95,6 @@ def _direct(p, weight, bias, multiplier, schedule):
 def _listed(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_listed.default_schedule(p)
     block = schedule.vectors * 16
-    steps = pack_steps(p, tap_matrix(p, weight, block, 4), p.width + p.padding[1] + p.padding[3])
+    steps = pack_steps(p, tap_matrix(p, weight, block, 4), conv_listed.source_width(p))
     constants = [steps.weights, steps.table, pack_channels(bias, block), pack_channels(multiplier, block)]
     return conv_listed.conv2d_listed(p, schedule, steps), constants, schedule, conv_listed.workspace(p, steps)

@@ -7,12 +7,12 @@ steps need no order; those whose weights are all zero are left out. Whatever the
 
 The input is copied with its padding first, so that all taps of a tile make one list."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .conv_direct import DirectSchedule, is_matmul, line_of, units_of
+from .conv_direct import DirectSchedule, is_matmul, line_of
 from .conv_epilogue import Operands, Row, emit_epilogue
 from .conv_pack import STEP_HEADER, StepList
 from .conv_problem import STORED_OFFSET, ConvProblem
@@ -30,12 +30,22 @@ def most_pixels(vectors: int) -> int:
     return max(1, min(_MOST_PIXELS, (isa.registers - 4) // (vectors * isa.parts)))
 
 
+def units_of(p: ConvProblem, pixels: int) -> int:
+    """Units of work for one block of channels: register tiles of a matrix product, else rows of the output, of short ones as many as a tile holds."""
+    return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * -(-p.out_height // _tall(p, pixels))
+
+
+def _tall(p, pixels):
+    """Rows of the output in a register tile."""
+    return max(1, pixels // p.out_width)
+
+
 def default_schedule(p: ConvProblem) -> DirectSchedule:
     """One vector: the fewer weights share a step, the more steps are safe. Few pixels take more vectors, which share what a step costs besides."""
+    p = _gathered(p) or p
     line = line_of(p)
     vectors = min(4 if line == 1 else 2, p.out_blocks) if line <= 3 else 1
-    most = min(line, most_pixels(vectors))
-    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * (n + 1), -n))
+    pixels = _pixels(p, line, most_pixels(vectors))
     units = units_of(p, pixels)
     weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1]
     if weights < p.batch * p.height * p.width * p.data_stride:
@@ -44,21 +54,47 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     return DirectSchedule(vectors, pixels, False, max(1, -(-units // max(1, 16 // blocks))))
 
 
+def _pixels(p, line, most):
+    """Of a register tile: few of them for nothing at the end of a line. A step costs a quarter of a pixel besides; one pixel more than registers hold costs
+    a tenth of the time (measured at 256 bits), less than a tile that half repeats another."""
+    tall = max((n for n in range(2, most // line + 1) if p.out_height % n == 0), default=1)
+    if not is_matmul(p) and tall > 1:
+        return line * tall
+    extra = current().parts > 1
+    cost = lambda n: (-(-line // n) * (n + 0.25) * (1.11 if n > most else 1), -n)  # noqa: E731
+    return min(range(max(1, most // 2), min(line, most + extra) + 1) if line > 1 else (1,), key=cost, default=line)
+
+
+def _gathered(p):
+    """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product remains. None for others."""
+    if p.kernel != (1, 1) or p.strides == (1, 1) or any(p.padding):
+        return None
+    return replace(p, height=p.out_height, width=p.out_width, strides=(1, 1))
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where the kernel reads: the image with its padding, `height` x `width`. Byte `wide` of the workspace: the first of its elements in 16 bits."""
+    """Where the kernel reads: the image with its padding, `height` x `width`. copied: whether the workspace begins with it. wide: the byte of the workspace
+    where its elements in 16 bits begin. elements: bytes of the workspace."""
 
     height: int
     width: int
+    copied: bool
     wide: int
     elements: int
 
 
 def source_of(p: ConvProblem, steps: StepList) -> Source:
+    copied = any(p.padding) or _gathered(p) is not None
+    p = _gathered(p) or p
     height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
     size = p.batch * height * width * p.data_stride
-    wide = -(-size // 64) * 64 if any(p.padding) else 0
-    return Source(height, width, wide, wide + 2 * size * bool(steps.unsafe))
+    wide = -(-size // 64) * 64 if copied else 0
+    return Source(height, width, copied, wide, wide + 2 * size * bool(steps.unsafe))
+
+
+def source_width(p: ConvProblem) -> int:
+    return (_gathered(p) or p).width + p.padding[1] + p.padding[3]
 
 
 def workspace(p: ConvProblem, steps: StepList) -> int:
@@ -86,7 +122,8 @@ def _body(p, s, steps):
     copy = argument("workspace", workspace(p, steps), "uint8") if source.elements else None
     if copy is not None:
         _emit_copy(p, source, data, copy, steps)
-    k = _Kernel(p, s, source, copy if any(p.padding) else data, copy, weights, table, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    p = _gathered(p) or p
+    k = _Kernel(p, s, source, copy if source.copied else data, copy, weights, table, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
     with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
@@ -101,16 +138,16 @@ def _body(p, s, steps):
 
 def _emit_copy(p, source, data, copy, steps):
     """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel over rows."""
-    row, line = source.width * p.data_stride, p.width * p.data_stride
+    row, line, gathered = source.width * p.data_stride, p.width * p.data_stride, _gathered(p)
     fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
     with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
-        image, y = tirx.floordiv(task, source.height), bind(tirx.floormod(task, source.height) - p.padding[0])
+        image, y = tirx.floordiv(task, source.height), bind(tirx.floormod(task, source.height) * (p.strides[0] if gathered else 1) - p.padding[0])
         target = bind(task * row)
 
         def put(at, length, value):
             def piece(i, lanes):
                 x = bind(value(i, lanes))
-                if any(p.padding):
+                if source.copied:
                     store(copy, target + at + i, x)
                 if steps.unsafe:
                     store(copy, source.wide + 2 * (target + at + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
@@ -127,6 +164,11 @@ def _emit_copy(p, source, data, copy, steps):
             put(left, line, lambda i, lanes: load(data, start + i, lanes))
             outside(left + line, row - left - line)
 
+        if gathered:
+            with T.serial(0, p.out_width) as x:
+                start = bind(((image * p.height + y) * p.width + x * p.strides[1]) * p.data_stride)
+                put(x * p.data_stride, p.data_stride, lambda i, lanes: load(data, start + i, lanes))
+            return
         if source.height == p.height:
             inside()
             return
@@ -184,11 +226,13 @@ class _Kernel:
             start = bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels))
             self.tile(block, header, vectors, bind(start * p.data_stride), bind(start * p.out_stride))
             return
-        image, row = bind(tirx.floordiv(unit, p.out_height)), bind(tirx.floormod(unit, p.out_height))
-        base = bind((image * self.at.height + row * p.strides[0]) * self.at.width)
-        with T.serial(0, -(-p.out_width // s.pixels)) as i:
-            start = bind(tirx.min(i * s.pixels, p.out_width - s.pixels))
-            self.tile(block, header, vectors, bind((base + start * p.strides[1]) * p.data_stride), bind((unit * p.out_width + start) * p.out_stride))
+        tall = _tall(p, s.pixels)
+        groups = -(-p.out_height // tall)
+        image, row = bind(tirx.floordiv(unit, groups)), bind(tirx.min(tirx.floormod(unit, groups) * tall, p.out_height - tall))
+        base, to = bind((image * self.at.height + row * p.strides[0]) * self.at.width), bind((image * p.out_height + row) * p.out_width)
+        with T.serial(0, -(-p.out_width * tall // s.pixels)) as i:
+            start = bind(tirx.min(i * s.pixels, p.out_width * tall - s.pixels))
+            self.tile(block, header, vectors, bind((base + start * p.strides[1]) * p.data_stride), bind((to + start) * p.out_stride))
 
     def tile(self, block, header, vectors, at, to):
         """`pixels` pixels whose data begin at element `at` of the source, whose results at element `to`."""
@@ -199,7 +243,8 @@ class _Kernel:
             first = bind(load(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
             for i in range(s.pixels):
                 store(sums, (i * registers + r) * lanes, first)
-        pitch, (weights, entries, safe, unsafe) = p.strides[1] * p.data_stride, header
+        weights, entries, safe, unsafe = header
+        pitches = [self.pitch(i) for i in range(s.pixels)]
 
         def add(i, r, value):
             slot = (i * registers + r) * lanes
@@ -209,7 +254,7 @@ class _Kernel:
             offset = bind(at + self.table[entries + k])
             found = [bind(load(self.weights, weights + k * (s.vectors * 64) + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
             for i in range(s.pixels):
-                element = bind(broadcast4(self.source, offset + i * pitch, lanes))
+                element = bind(broadcast4(self.source, offset + pitches[i], lanes))
                 for r in range(registers):
                     add(i, r, lambda old, r=r, element=element: dot4_safe(old, element, found[r]))
         if self.at.elements > self.at.wide:
@@ -220,8 +265,14 @@ class _Kernel:
                     first = behind + (k * 2 + half) * (s.vectors * 64)
                     found = [bind(load(self.weights, first + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
                     for i in range(s.pixels):
-                        element = bind(broadcast4(self.wide, offset + 2 * i * pitch + 4 * half, lanes))
+                        element = bind(broadcast4(self.wide, offset + 2 * pitches[i] + 4 * half, lanes))
                         for r in range(registers):
                             add(i, r, lambda old, r=r, element=element: dot2(old, element, found[r]))
         rows = [Row(bind(to + i * p.out_stride)) for i in range(s.pixels)]
         emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
+
+    def pitch(self, i):
+        """Elements between the first data of a tile's first pixel and of pixel i."""
+        p = self.p
+        row, column = divmod(i, p.out_width) if not is_matmul(p) and self.s.pixels > p.out_width else (0, i)
+        return (row * p.strides[0] * self.at.width + column * p.strides[1]) * p.data_stride
