@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from octet.targets import detect
 from octet.targets.x86.conv_problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
+from octet.tools.main import main
+from octet.tuning import session
 from octet.tuning.builder import build
 from octet.tuning.fleet import LocalWorker
 from octet.tuning.referee import case_of
@@ -77,14 +80,16 @@ def test_a_worker_that_is_killed_costs_one_measurement(kernels):
     assert sum(bool(outcome.error) for outcome in found.candidates) <= 1 and found.default.seconds > 0
 
 
-def test_octet_tune_is_killed_and_goes_on(tmp_path):
-    """SIGKILL after the first batch was committed: nothing of it is lost, and the next session measures other schedules."""
+def test_octet_tune_is_killed_and_goes_on(tmp_path, monkeypatch):
+    """SIGKILL after the first batch was committed: nothing of it is lost, and the next session measures other schedules. Batches of two: a session mostly
+    starts processes."""
     model, database = tmp_path / "net.onnx", tmp_path / "records.db"
     samples = alternating(model, 1, layers=1)
     np.savez(tmp_path / "calib.npz", **samples)
-    command = [sys.executable, "-c", "from octet.tools.main import main; main()", "tune", str(model), "--calib", str(tmp_path / "calib.npz"), "--db", str(database), "--threads", "1"]
+    options = ["tune", str(model), "--calib", str(tmp_path / "calib.npz"), "--db", str(database), "--threads", "1"]
+    start = "from octet.tuning import session; session.BATCH = 2; from octet.tools.main import main; main()"
     environment = os.environ | {"TVM_NUM_THREADS": "1"}
-    running = subprocess.Popen([*command, "--trials", "1000"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    running = subprocess.Popen([sys.executable, "-c", start, *options, "--trials", "1000"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         first = _first_trials(database, running)
     finally:
@@ -92,9 +97,10 @@ def test_octet_tune_is_killed_and_goes_on(tmp_path):
         running.wait()
     kept = _trials(database)
     assert kept >= first > 0
-    done = subprocess.run([*command, "--trials", "4", "--json", str(tmp_path / "figures.json")], env=environment, capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, done.stderr
-    assert _trials(database) == kept + 4, "four more, none of them measured before"
+    monkeypatch.setattr(session, "BATCH", 2)
+    done = CliRunner().invoke(main, [*options, "--trials", "2", "--json", str(tmp_path / "figures.json")])
+    assert done.exit_code == 0, done.output
+    assert _trials(database) == kept + 2, "two more, none of them measured before"
     assert "of limit" in done.stdout and "above the limit" in done.stderr
 
 
@@ -104,7 +110,7 @@ def _first_trials(path: Path, running):
         assert running.poll() is None, "the session ended"
         if path.exists() and (count := _trials(path)):
             return count
-        time.sleep(0.5)
+        time.sleep(0.2)
     raise AssertionError("nothing was measured")
 
 
