@@ -20,14 +20,14 @@ class Rates:
     moved: float = 24.0
 
 
-# VPDPBUSD: 64 products twice a cycle; VPMADDWD: 32, and an addition of their sums; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. Halves where
+# VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv_listed.py`), of which two or, at 256 bits, three run in a cycle; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. Halves where
 # registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
 RATES = {
     "amx": Rates(1024, 32, 20, 16),
     "vnni": Rates(128, 32, 20, 16),
     "vnni256": Rates(64, 16, 10, 8),
-    "madd": Rates(32, 32, 9, 16),
-    "madd256": Rates(16, 16, 5, 8),
+    "madd": Rates(38, 32, 9, 16),
+    "madd256": Rates(28, 16, 5, 8),
 }
 
 
