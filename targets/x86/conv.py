@@ -97,4 +97,4 @@ def _listed(p, weight, bias, multiplier, schedule):
     block = schedule.vectors * 16
     steps = pack_steps(p, tap_matrix(p, weight, block, 4), conv_listed.source_width(p))
     constants = [steps.weights, steps.table, pack_channels(bias, block), pack_channels(multiplier, block)]
-    return conv_listed.conv2d_listed(p, schedule, steps), constants, schedule, conv_listed.workspace(p, steps)
+    return conv_listed.conv2d_listed(p, schedule, steps), constants, schedule, conv_listed.workspace(p, schedule, steps)

@@ -14,14 +14,16 @@ from tvm.tirx.script import builder as T
 
 from .conv_direct import DirectSchedule, is_matmul, line_of
 from .conv_epilogue import Operands, Row, emit_epilogue
+from .conv_listed_copy import emit_copy, gathered, widened
 from .conv_pack import STEP_HEADER, StepList
-from .conv_problem import STORED_OFFSET, ConvProblem
-from .intrinsics import bind, broadcast4, dot2, dot4_safe, load, splat, store
+from .conv_problem import ConvProblem
+from .intrinsics import bind, broadcast4, dot2, dot4_safe, load, store
 from .isa import current
 from .kernel import argument, emit_kernel, task_loop
 from .layout import SLACK
 
 _MOST_PIXELS = 14
+STACK_BYTES = 1 << 18  # of a task's pixels in 16 bits
 
 
 def most_pixels(vectors: int) -> int:
@@ -42,7 +44,7 @@ def _tall(p, pixels):
 
 def default_schedule(p: ConvProblem) -> DirectSchedule:
     """One vector: the fewer weights share a step, the more steps are safe. Few pixels take more vectors, which share what a step costs besides."""
-    p = _gathered(p) or p
+    p = gathered(p) or p
     line = line_of(p)
     vectors = min(4 if line == 1 else 2, p.out_blocks) if line <= 3 else 1
     pixels = _pixels(p, line, most_pixels(vectors))
@@ -65,13 +67,6 @@ def _pixels(p, line, most):
     return min(range(max(1, most // 2), min(line, most + extra) + 1) if line > 1 else (1,), key=cost, default=line)
 
 
-def _gathered(p):
-    """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product remains. None for others."""
-    if p.kernel != (1, 1) or p.strides == (1, 1) or any(p.padding):
-        return None
-    return replace(p, height=p.out_height, width=p.out_width, strides=(1, 1))
-
-
 @dataclass(frozen=True)
 class Source:
     """Where the kernel reads: the image with its padding, `height` x `width`. copied: whether the workspace begins with it. wide: the byte of the workspace
@@ -84,9 +79,16 @@ class Source:
     elements: int
 
 
-def source_of(p: ConvProblem, steps: StepList) -> Source:
-    copied = any(p.padding) or _gathered(p) is not None
-    p = _gathered(p) or p
+def _local(p, s):
+    """Whether each task widens its own pixels on its stack, where they stay in the nearest cache: a task that runs over all channels."""
+    return is_matmul(p) and s.pixels_outer and s.units * s.pixels * p.data_stride <= STACK_BYTES // 2
+
+
+def source_of(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
+    if _local(p, s):
+        return Source(p.height, p.width, False, 0, 0)
+    copied = any(p.padding) or gathered(p) is not None
+    p = gathered(p) or p
     height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
     size = p.batch * height * width * p.data_stride
     wide = -(-size // 64) * 64 if copied else 0
@@ -94,12 +96,12 @@ def source_of(p: ConvProblem, steps: StepList) -> Source:
 
 
 def source_width(p: ConvProblem) -> int:
-    return (_gathered(p) or p).width + p.padding[1] + p.padding[3]
+    return (gathered(p) or p).width + p.padding[1] + p.padding[3]
 
 
-def workspace(p: ConvProblem, steps: StepList) -> int:
+def workspace(p: ConvProblem, s: DirectSchedule, steps: StepList) -> int:
     """Bytes of the kernel's last argument; 0 if it takes none."""
-    elements = source_of(p, steps).elements
+    elements = source_of(p, s, steps).elements
     return elements + SLACK if elements else 0
 
 
@@ -118,17 +120,21 @@ def _body(p, s, steps):
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    source = source_of(p, steps)
-    copy = argument("workspace", workspace(p, steps), "uint8") if source.elements else None
+    source, local = source_of(p, s, steps), _local(p, s)
+    copy = argument("workspace", workspace(p, s, steps), "uint8") if source.elements else None
     if copy is not None:
-        _emit_copy(p, source, data, copy, steps)
-    p = _gathered(p) or p
-    k = _Kernel(p, s, source, copy if source.copied else data, copy, weights, table, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+        emit_copy(p, source, data, copy, steps)
+    p = gathered(p) or p
+    operands = Operands(out, multiplier, residual, min(16, p.out_stride))
+    k = _Kernel(p, s, source, copy if source.copied else data, copy if steps.unsafe else None, 0, weights, table, bias, operands)
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
     with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
         first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
+        if local and steps.unsafe:
+            wide, first_pixel = widened(p, s, data, first, count)
+            k = replace(k, wide=wide, wide_from=bind(first_pixel * p.data_stride))
         with T.serial(0, blocks if s.pixels_outer else 1) as inner:
             block = bind(inner if s.pixels_outer else tirx.floordiv(task, chunks))
             header = [bind(table[block * STEP_HEADER + i]) for i in range(STEP_HEADER)]
@@ -136,72 +142,16 @@ def _body(p, s, steps):
                 k.unit(block, header, bind(first + unit))
 
 
-def _emit_copy(p, source, data, copy, steps):
-    """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel over rows."""
-    row, line, gathered = source.width * p.data_stride, p.width * p.data_stride, _gathered(p)
-    fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
-    with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
-        image, y = tirx.floordiv(task, source.height), bind(tirx.floormod(task, source.height) * (p.strides[0] if gathered else 1) - p.padding[0])
-        target = bind(task * row)
-
-        def put(at, length, value):
-            def piece(i, lanes):
-                x = bind(value(i, lanes))
-                if source.copied:
-                    store(copy, target + at + i, x)
-                if steps.unsafe:
-                    store(copy, source.wide + 2 * (target + at + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
-
-            _pieces(length, piece)
-
-        def outside(at, length):
-            put(at, length, lambda i, lanes: tirx.Shuffle([fill], list(range(lanes))) if lanes < 64 else fill)
-
-        def inside():
-            start = bind((image * p.height + y) * line)
-            left = p.padding[1] * p.data_stride
-            outside(0, left)
-            put(left, line, lambda i, lanes: load(data, start + i, lanes))
-            outside(left + line, row - left - line)
-
-        if gathered:
-            with T.serial(0, p.out_width) as x:
-                start = bind(((image * p.height + y) * p.width + x * p.strides[1]) * p.data_stride)
-                put(x * p.data_stride, p.data_stride, lambda i, lanes: load(data, start + i, lanes))
-            return
-        if source.height == p.height:
-            inside()
-            return
-        with T.If(tirx.all(y >= 0, y < p.height)):
-            with T.Then():
-                inside()
-            with T.Else():
-                outside(0, row)
-
-
-def _pieces(length, body):
-    """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is touched."""
-    full = length // 64
-    if full:
-        with T.serial(0, full) as i:
-            body(i * 64, 64)
-    done, lanes = full * 64, 32
-    while done < length:
-        if lanes <= length - done:
-            body(done, lanes)
-            done += lanes
-        lanes //= 2
-
-
 @dataclass(frozen=True)
 class _Kernel:
-    """source: the bytes that safe steps read. wide: the workspace."""
+    """source: the bytes that safe steps read. wide: what the others read, None without any; its data in 16 bits begin with element `wide_from` of the source."""
 
     p: ConvProblem
     s: DirectSchedule
     at: Source
     source: object
     wide: object
+    wide_from: object
     weights: object
     table: object
     bias: object
@@ -257,10 +207,10 @@ class _Kernel:
                 element = bind(broadcast4(self.source, offset + pitches[i], lanes))
                 for r in range(registers):
                     add(i, r, lambda old, r=r, element=element: dot4_safe(old, element, found[r]))
-        if self.at.elements > self.at.wide:
+        if self.wide is not None:
             behind = bind(weights + safe * (s.vectors * 64))
             with T.serial(0, unsafe) as k:
-                offset = bind(self.at.wide + 2 * (at + self.table[entries + safe + k]))
+                offset = bind(self.at.wide + 2 * (at - self.wide_from + self.table[entries + safe + k]))
                 for half in (0, 1):
                     first = behind + (k * 2 + half) * (s.vectors * 64)
                     found = [bind(load(self.weights, first + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
