@@ -64,10 +64,10 @@ def device_of(session: Session) -> dict:
 def _check(options):
     if options.against is None:
         return
-    chosen(options.against)
     if options.onnx_path is None or options.calib is None:
         absent = " and ".join(name for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib)) if value is None)
         raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
+    chosen(options.against)
 
 
 def _feed(session, calib):
