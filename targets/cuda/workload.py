@@ -1,18 +1,16 @@
 """What a CUDA kernel is tuned for: the structure of a convolution, linear layer or product, without the numbers that leave its code's shape unchanged."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from math import inf, isinf
 
+from ..workload_key import Keyed
 from .conv import Conv, Epilogue
 
 KIND = "cuda"
 
 
 @dataclass(frozen=True)
-class CudaWorkload:
+class CudaWorkload(Keyed):
     """problem, epilogue: a representative with fixed numbers, which is what is built and measured; make one with `workload_of`."""
 
     problem: Conv
@@ -36,16 +34,6 @@ class CudaWorkload:
         """JSON values; `from_dict` reads them back."""
         numbers = {key: str(value) if isinstance(value, float) and isinf(value) else value for key, value in asdict(self.epilogue).items()}
         return {"kind": KIND, "problem": asdict(self.problem), "epilogue": numbers}
-
-    @cached_property
-    def text(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(self.as_dict(), sort_keys=True)
-
-    @property
-    def key(self) -> str:
-        """Names the structure: 32 hexadecimal digits of its SHA-256."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:32]
 
     @property
     def multiply_adds(self) -> int:

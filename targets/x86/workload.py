@@ -2,18 +2,16 @@
 
 Zero points, multipliers and the values of clip bounds differ from layer to layer and cost nothing; two layers that differ in nothing else share a workload."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from math import inf, isinf
 from typing import Protocol
 
+from ..workload_key import Keyed
 from .conv_problem import ConvProblem, Epilogue
 
 
 @dataclass(frozen=True)
-class Workload:
+class Workload(Keyed):
     """problem: a representative with fixed numbers, which is what is built and measured; make one with `workload_of`."""
 
     problem: ConvProblem
@@ -36,16 +34,6 @@ class Workload:
     def as_dict(self) -> dict:
         """JSON values; `from_dict` reads them back."""
         return _plain(asdict(self.problem))
-
-    @cached_property
-    def text(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(self.as_dict(), sort_keys=True)
-
-    @property
-    def key(self) -> str:
-        """Names the structure: 32 hexadecimal digits of its SHA-256."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

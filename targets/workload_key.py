@@ -1,0 +1,24 @@
+"""The key of a workload, of any target: what a tuning record is found by."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+
+class Keyed(ABC):
+    """A frozen dataclass that is known by its structure."""
+
+    @abstractmethod
+    def as_dict(self) -> dict:
+        """JSON values of the structure."""
+
+    @cached_property
+    def text(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    @property
+    def key(self) -> str:
+        """Names the structure: 32 hexadecimal digits of its SHA-256."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:32]
