@@ -3,8 +3,6 @@
     R.quantize(R.nn.softmax([c *] dq(x)), s, z)  ->  octet.softmax(x, table)      1 / s: 127 with z = 0, or 255 with z = -128
 """
 
-from math import inf
-
 import numpy as np
 from tvm import relax
 
@@ -27,8 +25,10 @@ def realize_softmax(context, var, low, high, out):
     shape = shape_of(call)
     levels = round(1 / float(out.scale))
     zero_point = 0 if levels == 127 else -128
-    if levels not in LEVELS or np.float32(1 / levels) != np.float32(out.scale) or out.zero_point != zero_point or (low, high) != (-inf, inf):
+    if levels not in LEVELS or np.float32(1 / levels) != np.float32(out.scale) or out.zero_point != zero_point:
         return Refused("tables make probabilities in steps of 1/127 or 1/255")
+    if low > 0 or high < levels * float(out.scale):
+        return Refused("tables make probabilities from 0 to 1, unclipped")
     if ops.attrs_of(call)["axis"] % len(shape) != len(shape) - 1 or shape[-1] > _MOST_COLUMNS:
         return Refused(f"tables do softmax over the last axis, of {_MOST_COLUMNS} elements at most")
     table = softmax_table(float(np.float32(source.qparams.scale)) * scale)

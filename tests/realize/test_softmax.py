@@ -48,3 +48,9 @@ def test_the_table():
 def test_reasons(build, out, zero_point, axis, said):
     (layer,) = realize(build(body(None, out, zero_point, axis), x=[4, 4])).layers
     assert layer.dtype == "float32" and said in layer.reason
+
+
+@pytest.mark.parametrize(("low", "high", "found"), [(-1.0, 1.0, "octet.softmax"), (0.0, 0.5, "relax.nn.softmax"), (0.25, 1.0, "relax.nn.softmax")])
+def test_a_clip_that_no_probability_reaches_is_none(build, operators, low, high, found):
+    module = build(lambda net, x: net.quantize(net(R.clip(net(R.nn.softmax(net.qdq(x, 0.03, 4), -1)), low, high)), 1 / 127, 0), x=[2, 9])
+    assert found in operators(Realize()(module))
