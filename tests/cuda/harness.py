@@ -73,6 +73,13 @@ def emulator(made, device=DEVICE):
     return Emulator(made[0].text, {name: kernel.operands for kernel, name in made[0].names.items()}, device)
 
 
+def emulated(cases):
+    """Of {name: (emit, inputs)}: the emulator of all their kernels at once, which is one compilation, and {name: (net, module)}."""
+    modules = {name: function(emit, **inputs) for name, (emit, inputs) in cases.items()}
+    found = nets(list(modules.values()))
+    return emulator(found), dict(zip(modules, zip(found, modules.values(), strict=True), strict=True))
+
+
 def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3)):
     """[(seed, number of the output, how many elements differ)]; empty if every byte is the referee's in every order of threads."""
     wanted = reference.run(module, inputs)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_harness import differences, emulator, function, nets
+from cuda_harness import differences, emulated
 from tvm import relax
 
 from octet.passes import ops
@@ -58,13 +58,11 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def operators():
-    modules = {name: function(emit, **inputs) for name, (emit, inputs) in CASES.items()}
-    found = nets(list(modules.values()))
-    return emulator(found), dict(zip(modules, zip(found, modules.values(), strict=True), strict=True))
+    return emulated(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_same_bits(operators, name):
-    emulated, found = operators
+    machine, found = operators
     assert "generated" not in {step.kernel for step in found[name][0].steps}
-    assert not differences(emulated, *found[name], CASES[name][1], seeds=(0, 2))
+    assert not differences(machine, *found[name], CASES[name][1], seeds=(0, 2))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_harness import SM80, codes, differences, emulator, function, nets
+from cuda_harness import SM80, codes, differences, emulated, emulator, function, nets
 from tvm import relax, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
@@ -46,16 +46,14 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def operators():
-    modules = {name: function(emit, **inputs) for name, (emit, inputs) in CASES.items()}
-    found = nets(list(modules.values()))
-    return emulator(found), dict(zip(modules, zip(found, modules.values(), strict=True), strict=True))
+    return emulated(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_same_bits(operators, name):
-    emulated, found = operators
+    machine, found = operators
     assert "generated" in {step.kernel for step in found[name][0].steps}
-    assert not differences(emulated, *found[name], CASES[name][1], seeds=(0, 1))
+    assert not differences(machine, *found[name], CASES[name][1], seeds=(0, 1))
 
 
 @pytest.mark.parametrize("make, inputs", [

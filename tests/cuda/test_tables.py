@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_harness import codes, constant, differences, emulator, function, nets
+from cuda_harness import codes, constant, differences, emulated
 
 from octet.passes import ops
 from octet.passes.realize.reference_resize import whole_taps
@@ -33,12 +33,10 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def operators():
-    modules = {name: function(emit, **inputs) for name, (emit, inputs) in CASES.items()}
-    made = nets(list(modules.values()))
-    return emulator(made), dict(zip(modules, zip(made, modules.values(), strict=True), strict=True))
+    return emulated(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_operator(operators, name):
-    emulated, found = operators
-    assert not differences(emulated, *found[name], CASES[name][1], seeds=(0, 1))
+    machine, found = operators
+    assert not differences(machine, *found[name], CASES[name][1], seeds=(0, 1))

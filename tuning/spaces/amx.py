@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import log2
 
-from ...targets.x86.conv_amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, linear, steps_of, walk_of
+from ...targets.x86.conv_amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, linear, steps_of, units_of, walk_of
 from ...targets.x86.conv_problem import ConvProblem
 from .space import Space, choices, chunks, fixed
 
@@ -26,7 +26,7 @@ def space(p: ConvProblem) -> Space:
 
 def _units(p, s):
     walk = walk_of(p, s.phases)
-    return walk.images * walk.rows * -(-(-(-walk.pixels // TILE_ROWS)) // 2)
+    return walk.images * walk.rows * units_of(walk)
 
 
 def _features(p, s):
