@@ -74,9 +74,9 @@ class StoredArray:
         return found
 
     def astype(self, dtype) -> "StoredArray":
-        """The same, converted when it is read."""
+        """The same, converted when it is read. What the file's checksum is of is no longer what one reads."""
         found = StoredArray(self._file, self._offset, self._shape, self._stored, self._rows, dtype)
-        found.digest, found.checksum = self.digest, self.checksum
+        found.digest, found.checksum = self.digest, self.checksum if found.dtype == self.dtype else None
         return found
 
     def pieces(self):

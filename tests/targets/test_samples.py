@@ -31,6 +31,13 @@ def test_harmless_conversions():
     assert found["image"].dtype == np.float32 and found["mask"].dtype == np.int64
 
 
+def test_converted_samples_are_checked_again(tmp_path):
+    """As compiling does: what was loaded is checked once more where it is used."""
+    path = saved(tmp_path, image=np.ones((4, 2, 3)), mask=np.arange(4, dtype=np.int32))
+    found = check_samples(MODEL, load_samples(path, MODEL))
+    assert found["image"].dtype == np.float32 and found["mask"][:].tolist() == [0, 1, 2, 3]
+
+
 def nan_in(values, sample):
     values["image"][sample, 1, 2] = np.nan
     return values
