@@ -20,9 +20,9 @@ _WHERE = {
     "Recipe": ".passes.annotate.recipe",
     "Model": ".passes.frontend.model",
     "Quantized": ".passes.calibrate.quantize",
-    "load_onnx": ".tools.api",
-    "quantize": ".tools.api",
-    "compile": ".tools.api",
+    "load_onnx": ".tools.building.api",
+    "quantize": ".tools.building.api",
+    "compile": ".tools.building.api",
 }
 __all__ = sorted(_WHERE)
 

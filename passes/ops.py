@@ -5,8 +5,8 @@ arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s, with rne = round
 
 =====================  ==========================================================================================
 octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/spec.py
-octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see targets/x86/statistics.py. attrs: samples
-octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see targets/x86/fake_quantize.py
+octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see targets/x86/elementwise/statistics.py. attrs: samples
+octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see targets/x86/elementwise/fake_quantize.py
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
 octet.lstm_state       (x, r [B, 4H], c [B, H]) f32 -> [B, H]; octet.lstm_output and octet.gru_output likewise: see targets/recurrent_math.py
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
@@ -61,7 +61,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Op, make_node
 
-SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/statistics.py
+SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/elementwise/statistics.py
 _SAME = ("octet.observe", "octet.fake_quantize", "octet.unary", "octet.table", "octet.softmax", "octet.requantize")
 
 

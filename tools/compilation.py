@@ -12,19 +12,20 @@ from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples
 from ..tuning.place import place_of
-from . import api, roofline
-from .accuracy import Workflow, automatic
-from .cache import cache_of, say_where_from
+from .building import api
+from .building.accuracy import Workflow, automatic
+from .building.calibration_cache import cache_of, say_where_from
+from .building.recipes import recipe_of
+from .building.records import sources
+from .building.referee import compare
+from .building.sessions import float_session
+from .building.statistics import hub_from
 from .data import read_samples
-from .evaluation import check_labels, find_metric, score
+from .evaluating.evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
+from .pages import roofline
+from .pages.report import write_report
 from .phases import phases
-from .recipes import recipe_of
-from .records import sources
-from .referee import compare
-from .report import write_report
-from .sessions import float_session
-from .statistics import hub_from
 from .timing import interleaved
 
 

@@ -2,21 +2,21 @@
 
 import click
 
-from .bench import bench
-from .calibrate import calibrate
-from .compile import compile_command
-from .db import db
+from .commands.bench import bench
+from .commands.calibrate import calibrate
+from .commands.compile import compile_command
+from .commands.db import db
+from .commands.evaluate import evaluate
+from .commands.inspect import inspect
+from .commands.measure import measure
+from .commands.quantize import quantize
+from .commands.run import run
+from .commands.study import study
+from .commands.targets import targets
+from .commands.tune import tune
+from .commands.verify import verify
+from .commands.worker import worker
 from .errors import Group
-from .evaluate import evaluate
-from .inspect import inspect
-from .measure import measure
-from .quantize import quantize
-from .run import run
-from .study import study
-from .targets import targets
-from .tune import tune
-from .verify import verify
-from .worker import worker
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

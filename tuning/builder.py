@@ -21,10 +21,10 @@ from ..passes.lower.codegen import compile_library
 from ..passes.lower.program import KernelCall, Place, Program
 from ..targets.spec import TargetSpec
 from ..targets.variant import Step, TensorSpec
-from ..targets.x86.conv import conv_kernel
+from ..targets.x86.conv.choose import conv_kernel
 from ..targets.x86.isa import building_for
-from .referee import Case, case_of
 from ..targets.x86.workload import Workload
+from .referee import Case, case_of
 
 COLD_BYTES = 4 << 20  # constants of all copies together: more than a second-level cache holds
 MOST_COPIES = 8

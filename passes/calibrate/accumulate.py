@@ -10,7 +10,7 @@ import tvm
 
 from octet.targets import detect
 from octet.targets.runtime import aligned, tensors
-from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, histogram
+from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, histogram
 
 from .statistics import BINS, SHIFT, Statistics
 

@@ -14,10 +14,10 @@ import tvm
 from tvm import relax
 
 from ...targets.spec import TargetSpec
-from ...targets.x86 import reformat
 from ...targets.x86.layout import SLACK, Layout, channel_stride, packed
+from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
+from ...targets.x86.reformat import choose as reformat
 from ...targets.x86.view import View, contiguous, view_of
-from ...targets.x86.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.workload import Records
 from .. import ops
 from .fusion import find_fusions

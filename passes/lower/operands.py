@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from ...targets.x86.elementwise import CHANNEL, SHARED, STREAM
+from ...targets.x86.elementwise.integer import CHANNEL, SHARED, STREAM
 from ...targets.x86.layout import packed
-from ...targets.x86.movement_broadcast import BroadcastProblem, broadcast
-from ...targets.x86.reformat_constant import pack_constant
+from ...targets.x86.movement.broadcast import BroadcastProblem, broadcast
+from ...targets.x86.reformat.constant import pack_constant
 
 
 def broadcast_operands(call, ctx):
-    """(first, second, how, swapped): `first` lies like the result; `second` is STREAM, CHANNEL or SHARED (targets/x86/elementwise.py).
+    """(first, second, how, swapped): `first` lies like the result; `second` is STREAM, CHANNEL or SHARED (targets/x86/elementwise/integer.py).
 
     Whatever is broadcast in another way is written out in full. swapped: `second` is call.args[0]. Operands are Values or packed arrays."""
     shape, dtype = tuple(int(d) for d in call.ty.shape.values), str(call.ty.dtype)

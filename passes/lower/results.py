@@ -6,7 +6,7 @@
 import tvm
 from tvm import relax
 
-from ...targets.x86.copy import copy
+from ...targets.x86.movement.copy import copy
 from .program import ALIASES
 
 

@@ -2,8 +2,8 @@
 
 from math import prod
 
-from ...targets.x86.conv import conv_kernel
-from ...targets.x86.conv_problem import ConvProblem, Epilogue
+from ...targets.x86.conv.choose import conv_kernel
+from ...targets.x86.conv.problem import ConvProblem, Epilogue
 from ...targets.x86.layout import Layout
 from ...targets.x86.workload import words, workload_of
 from .. import ops

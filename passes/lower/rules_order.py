@@ -1,6 +1,6 @@
 """R.cumsum and R.topk (values or indices) of float32 and integers."""
 
-from ...targets.x86.order import AxisProblem, running_sum, top_k
+from ...targets.x86.rows.order import AxisProblem, running_sum, top_k
 from .. import ops
 
 _DTYPES = ("float32", "int32", "int64")

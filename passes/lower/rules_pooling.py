@@ -1,9 +1,9 @@
 """Maximum and average pooling, and the mean over an image, on packed tensors."""
 
 from ...targets.x86.layout import packed
-from ...targets.x86.pooling import PoolProblem
-from ...targets.x86.pooling_average import avg_pool2d
-from ...targets.x86.pooling_max import max_pool2d
+from ...targets.x86.windows.average import avg_pool2d
+from ...targets.x86.windows.maximum import max_pool2d
+from ...targets.x86.windows.pooling import PoolProblem
 from .. import ops
 
 

@@ -2,7 +2,7 @@
 
 from ...targets.recurrent_math import STEPS
 from ...targets.x86.layout import packed
-from ...targets.x86.recurrent import RecurrentProblem, recurrent
+from ...targets.x86.rows.recurrent import RecurrentProblem, recurrent
 
 
 def step(call, ctx):

@@ -4,10 +4,10 @@ from math import prod
 
 import numpy as np
 
-from ...targets.x86.layer_norm import LayerNormProblem, layer_norm
 from ...targets.x86.layout import SLACK, Layout, channel_stride
-from ...targets.x86.softmax_rows import SoftmaxProblem, softmax
-from ...targets.x86.softmax_table import SoftmaxTableProblem, softmax_by_table
+from ...targets.x86.rows.layer_norm import LayerNormProblem, layer_norm
+from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
+from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
 from ...targets.x86.view import View, as_layout, contiguous
 from .. import ops
 from .lowering import Value

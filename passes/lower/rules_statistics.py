@@ -1,6 +1,6 @@
 """octet.statistics -> the summary kernel, on the layout that the tensor has: calibration never reformats."""
 
-from ...targets.x86.statistics import HEADER, SummaryProblem, summary
+from ...targets.x86.elementwise.statistics import HEADER, SummaryProblem, summary
 from .. import ops
 
 assert HEADER == ops.SUMMARY_HEADER

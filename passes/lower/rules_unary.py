@@ -1,10 +1,10 @@
 """Elementwise float32 operators: octet.unary, Relax's scalar functions, and two operands with broadcasting."""
 
-from ...targets.x86.elementwise import SHARED
-from ...targets.x86.elementwise_float import FloatBinaryProblem, UnaryProblem, binary_float, unary
-from ...targets.x86.elementwise_math import KINDS
+from ...targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
+from ...targets.x86.elementwise.integer import SHARED
+from ...targets.x86.elementwise.math import KINDS
 from ...targets.x86.layout import packed
-from ...targets.x86.reformat_constant import pack_constant
+from ...targets.x86.reformat.constant import pack_constant
 from .. import ops
 from ..unary import PARAMETERS
 from .operands import broadcast_operands, images_of

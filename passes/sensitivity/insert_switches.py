@@ -11,7 +11,7 @@ from ..annotate.graph import Graph
 from ..ops import call
 from .configuration import RESULT, Operand, result_fields
 
-PARAMETERS = 16  # float32 values of one switch: see targets/x86/fake_quantize.py
+PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fake_quantize.py
 
 
 @dataclass(frozen=True)

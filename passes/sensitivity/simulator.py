@@ -10,7 +10,7 @@ import numpy as np
 
 from octet.targets.runtime import run_samples
 from octet.targets.variant import TensorSpec
-from octet.targets.x86.fake_quantize import HIGH, LOW, SCALE, SWITCH
+from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 
 from ..calibrate.qparams import LIMITS
 from ..ops import is_op

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Isa:
     """bits: of a register. registers: how many. vnni: whether four u8 * s8 products are added to an int32 by one instruction (VPDPBUSD);
-    otherwise pairs of int16 are multiplied (VPMADDWD; `conv_listed.py`: VPMADDUBSW where it is exact). vbmi: permutations of bytes across a register."""
+    otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: permutations of bytes across a register."""
 
     bits: int
     registers: int

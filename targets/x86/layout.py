@@ -5,7 +5,8 @@ from math import prod
 
 SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
 CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
-STORAGE = {"int8": "uint8"}  # x86 dot products are u8 x s8: an int8 tensor is stored with 128 added
+STORAGE = {"int8": "uint8"}  # x86 dot products are u8 x s8
+STORED_OFFSET = 128  # an s8 value is stored as u8 = s8 + 128
 
 
 def channel_stride(channels: int, dtype: str) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .conv_problem import STORED_OFFSET
 from .intrinsics import add_bytes, fence, fma, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
+from .layout import STORED_OFFSET
 
 LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
 _PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for k in range(4)]

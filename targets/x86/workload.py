@@ -7,7 +7,7 @@ from math import inf, isinf
 from typing import Protocol
 
 from ..workload_key import Keyed
-from .conv_problem import ConvProblem, Epilogue
+from .conv.problem import ConvProblem, Epilogue
 
 
 @dataclass(frozen=True)

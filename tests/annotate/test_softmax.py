@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from octet.passes.annotate import Recipe
 from octet.targets.errors import OctetError
-from octet.tools.recipe_options import PRECISIONS, SOFTMAXES
+from octet.tools.commands.recipe_options import PRECISIONS, SOFTMAXES
 from tvm import relax
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from octet.passes.calibrate.accumulate import ROWS, Accumulator, NonFinite
 from octet.passes.calibrate.statistics import Statistics
-from octet.targets.x86.statistics import HEADER, SUMMARY
+from octet.targets.x86.elementwise.statistics import HEADER, SUMMARY
 
 
 def summary_of(values):

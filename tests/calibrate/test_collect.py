@@ -47,7 +47,7 @@ def test_progress_counts_samples_and_a_last_batch_is_filled_up(annotated, sample
 
 
 def test_our_own_executor_agrees_with_the_referee(annotated, samples, referee):
-    from octet.tools.sessions import executor
+    from octet.tools.building.sessions import executor
 
     plain = collect(annotated, samples, referee, summaries=False)
     ours = collect(annotated, samples, executor)
@@ -68,7 +68,7 @@ def test_results_in_place_are_those_that_are_handed_out(annotated, samples):
 
 
 def test_runs_keep_no_memory(annotated, samples):
-    from octet.tools.sessions import executor
+    from octet.tools.building.sessions import executor
 
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -96,8 +96,8 @@ def test_no_samples(annotated, referee):
 
 def test_shards_of_whole_batches_see_exactly_what_the_whole_sees(annotated, samples):
     from octet.passes.calibrate.statistics import Statistics
-    from octet.tools.sessions import executor
-    from octet.tools.statistics import rows_of_shard
+    from octet.tools.building.sessions import executor
+    from octet.tools.building.statistics import rows_of_shard
 
     x = samples["x"]  # 7 samples in batches of 2: the last one is filled up
     run = executor(measurable(annotated, summaries=True)[0], 1)

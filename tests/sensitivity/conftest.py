@@ -9,7 +9,7 @@ import pytest
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
-from octet.tools.judge import Judge
+from octet.tools.building.judge import Judge
 from octet.tools.metrics import METRICS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -10,7 +10,7 @@ from octet.passes.sensitivity.insert_switches import InsertSwitches, sorted_oper
 from octet.passes.sensitivity.layer_errors import layer_errors
 from octet.passes.sensitivity.observe import ObserveTensors
 from octet.targets.runtime import run_samples
-from octet.tools import api
+from octet.tools.building import api
 
 
 def test_the_simulation_is_the_integer_network(bench):

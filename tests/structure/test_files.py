@@ -1,4 +1,4 @@
-"""Files stay small, every pass has a test, and the documents name what exists."""
+"""Files and folders stay small, every pass has a test, and the documents name what exists."""
 
 import ast
 import re
@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("passes", "targets", "tuning", "tools", "tests", "examples")
 MOST_LINES = 300
+MOST_FILES = 30
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
@@ -18,6 +19,12 @@ def test_size_and_name(path):
     lines = len(path.read_text().splitlines())
     assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines; split it by job"
     assert path.stem not in ("utils", "util", "helpers", "common", "misc"), "name a file after its job"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_is_crowded(folder):
+    files = len(list(folder.glob("*.py")))
+    assert files <= MOST_FILES, f"{folder.relative_to(ROOT)} has {files} files; give those of one family a folder"
 
 
 def passes():

@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from octet.targets.errors import OctetError
-from octet.tools import comparing, comparison, onnxruntime_peer
+from octet.tools.evaluating import comparing, comparison
+from octet.tools.peers import onnxruntime_peer
 
 
 def test_the_tools_side_by_side(small, octet, tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
-from octet.tools.evaluation import check_labels, find_metric
+from octet.tools.evaluating.evaluation import check_labels, find_metric
 from octet.tools.metrics import METRICS
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.9, 0.0, 0.1], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]], np.float32)

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from octet.targets.errors import OctetError
-from octet.tools import peers
-from octet.tools.summary import print_benchmark
+from octet.tools.commands.summary import print_benchmark
+from octet.tools.peers import runtimes as peers
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 

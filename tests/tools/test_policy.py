@@ -7,9 +7,9 @@ import pytest
 from octet.targets import detect
 from octet.targets.errors import OctetError
 from octet.targets.registry import find
-from octet.tools import api, policy, region_times
+from octet.tools.building import api, policy, region_times
+from octet.tools.commands.summary import print_policy
 from octet.tools.console import out
-from octet.tools.summary import print_policy
 
 from ..policy.conftest import alternating, quantize  # noqa: F401 - a fixture
 

@@ -7,8 +7,9 @@ from octet.targets.runtime import Session
 from octet.targets.variant import Step
 from octet.targets.x86.peak import Peak
 from octet.targets.x86.roofline import limit_of
-from octet.tools import profile, roofline
+from octet.tools.benchmarking import profile
 from octet.tools.console import out
+from octet.tools.pages import roofline
 
 PEAK = Peak(1, 1000.0, 100.0, 100.0, 50.0, 10.0)
 

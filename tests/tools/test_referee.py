@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import OctetError
-from octet.tools import api
-from octet.tools.referee import compare
+from octet.tools.building import api
+from octet.tools.building.referee import compare
 
 
 def test_the_package_equals_the_referee(small, octet, tmp_path):

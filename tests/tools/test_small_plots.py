@@ -8,7 +8,7 @@ import pytest
 
 from octet.passes.calibrate.qparams import choose
 from octet.passes.calibrate.statistics import Statistics
-from octet.tools.small_plots import _ticks, channels, histogram
+from octet.tools.pages.small_plots import _ticks, channels, histogram
 
 
 def statistics_of(values):

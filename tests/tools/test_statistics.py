@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from octet.passes.calibrate import store
-from octet.tools.statistics import measure
+from octet.tools.building.statistics import measure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
 import language  # noqa: E402

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import OctetError
-from octet.tools.calibrate import parse_shard
-from octet.tools.evaluation import find_metric
-from octet.tools.experiments import interval
-from octet.tools.judge import Judge
+from octet.tools.building.experiments import interval
+from octet.tools.building.judge import Judge
+from octet.tools.commands.calibrate import parse_shard
+from octet.tools.evaluating.evaluation import find_metric
 from octet.tools.metrics import METRICS
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import octet.passes  # noqa: F401 - prepares TVM
 from octet.targets import detect
-from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
 from octet.tuning.builder import Built
 from octet.tuning.runner import Comparison, Outcome

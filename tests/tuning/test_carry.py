@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import OctetError
-from octet.targets.measure import batch as batches
-from octet.targets.measure import carrier, log
+from octet.targets.measure import batch as batches, carrier, log
 from octet.targets.measure.batch import Batch, Figures, run_batch
 from octet.targets.measure.stages import measure_job
+from octet.tools.tuning.carry import carry
 from octet.tuning import carry_export
 from octet.tuning.builder import build
 from octet.tuning.carry_export import export_candidates
@@ -20,7 +20,6 @@ from octet.tuning.jobs import task_of
 from octet.tuning.portable import periodic, portable_x86
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
-from octet.tools.carry import carry
 
 
 class Here:

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from octet.targets import detect
-from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
 from octet.tools.main import main
 from octet.tuning import session

@@ -13,7 +13,7 @@ from tvm.rpc.tracker import Tracker
 from octet.targets import detect
 from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find
-from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
 from octet.tuning.builder import build
 from octet.tuning.database import Database, key_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import from_dict, words, workload_of
 
 PROBLEM = ConvProblem("int8", 1, 16, 8, 8, 32, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 5, Epilogue("int8", 7, 7, 127, True, -3, 0.5))
@@ -39,6 +39,6 @@ def test_a_representative_is_its_own():
 
 
 def test_words():
-    from octet.targets.x86.conv_amx import AmxSchedule
+    from octet.targets.x86.conv.amx import AmxSchedule
 
     assert words(AmxSchedule(True, 4)).startswith("pixels_outer=1 units=4")

@@ -3,7 +3,7 @@
 import numpy as np
 import tvm
 from octet.passes.lower.codegen import compile_module
-from octet.targets.x86.conv_problem import ConvProblem, Epilogue
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.layout import SLACK, channel_stride
 
 GUARD = 99  # what the output buffer holds before: nothing may be written behind the last pixel

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from octet.targets import detect, registry
-from octet.targets.x86 import conv_amx
-from octet.targets.x86.conv import conv_kernel, family_of
+from octet.targets.x86.conv import amx as conv_amx
+from octet.targets.x86.conv.choose import conv_kernel, family_of
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
 harness = sys.modules["conv_harness"] = importlib.util.module_from_spec(_spec)

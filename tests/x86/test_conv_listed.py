@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from octet.targets import detect, registry
-from octet.targets.x86 import conv_listed
-from octet.targets.x86.conv import conv_kernel
-from octet.targets.x86.conv_direct import DirectSchedule
-from octet.targets.x86.conv_pack import STEP_HEADER, pack_steps, tap_matrix
+from octet.targets.x86.conv import listed as conv_listed
+from octet.targets.x86.conv.choose import conv_kernel
+from octet.targets.x86.conv.direct import DirectSchedule
+from octet.targets.x86.conv.pack import STEP_HEADER, pack_steps, tap_matrix
 from octet.targets.x86.isa import building_for
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octet.passes import ops
-from octet.passes import unary as kinds
+from octet.passes import ops, unary as kinds
 from octet.targets import float_math
-from octet.targets.x86.table_affine import lines_of
+from octet.targets.x86.elementwise.table_affine import lines_of
 from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -28,7 +28,7 @@ def test_a_small_operator_stays_serial():
 
 
 def test_a_function_without_blocks_is_left_alone():
-    from octet.targets.x86.elementwise import RequantizeProblem, requantize_kernel
+    from octet.targets.x86.elementwise.integer import RequantizeProblem, requantize_kernel
 
     func = requantize_kernel(RequantizeProblem(64, 0, 0, 0.5))
     tvm.ir.assert_structural_equal(schedule_fallback(func), func)

@@ -6,8 +6,8 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from octet.targets.x86.layout import Layout
-from octet.targets.x86.reformat import ReformatProblem, reformat
-from octet.targets.x86.reformat_constant import pack_constant
+from octet.targets.x86.reformat.choose import ReformatProblem, reformat
+from octet.targets.x86.reformat.constant import pack_constant
 
 SCALE, ZERO_POINT, GUARD = np.float32(0.0371), 5, 99
 

@@ -9,9 +9,9 @@ import tvm
 from octet.passes.calibrate.statistics import BINS, SHIFT, Statistics
 from octet.targets import detect
 from octet.targets.runtime import aligned
-from octet.targets.x86 import statistics
+from octet.targets.x86.elementwise import statistics
+from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
 from octet.targets.x86.layout import Layout, packed
-from octet.targets.x86.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
 
 
 def summary(layout, values, samples):

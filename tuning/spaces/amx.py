@@ -1,10 +1,10 @@
-"""The space of int8 convolutions and linear layers on the tile unit (targets/x86/conv_amx.py)."""
+"""The space of int8 convolutions and linear layers on the tile unit (targets/x86/conv/amx.py)."""
 
 from dataclasses import replace
 from math import log2
 
-from ...targets.x86.conv_amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, linear, steps_of, units_of, walk_of
-from ...targets.x86.conv_problem import ConvProblem
+from ...targets.x86.conv.amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, linear, steps_of, units_of, walk_of
+from ...targets.x86.conv.problem import ConvProblem
 from .space import Space, choices, chunks, fixed
 
 

@@ -1,9 +1,9 @@
-"""The space of depthwise convolutions (targets/x86/conv_depthwise.py)."""
+"""The space of depthwise convolutions (targets/x86/conv/depthwise.py)."""
 
 from math import log2
 
-from ...targets.x86.conv_depthwise import DepthwiseSchedule, default_schedule, lanes_of
-from ...targets.x86.conv_problem import ConvProblem
+from ...targets.x86.conv.depthwise import DepthwiseSchedule, default_schedule, lanes_of
+from ...targets.x86.conv.problem import ConvProblem
 from .space import Space, choices, chunks, fixed
 
 MOST_PIXELS = 8

@@ -1,10 +1,10 @@
-"""The space of dense and grouped convolutions on the vector unit, int8 and float32 (targets/x86/conv_direct.py, conv_listed.py)."""
+"""The space of dense and grouped convolutions on the vector unit, int8 and float32 (targets/x86/conv/direct.py, listed.py)."""
 
 from math import log2
 
-from ...targets.x86 import conv_direct, conv_listed
-from ...targets.x86.conv_direct import DirectSchedule, is_matmul, line_of, span_of, units_of
-from ...targets.x86.conv_problem import ConvProblem
+from ...targets.x86.conv import direct as conv_direct, listed as conv_listed
+from ...targets.x86.conv.direct import DirectSchedule, is_matmul, line_of, span_of, units_of
+from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.isa import current
 from .space import Space, choices, chunks, fixed
 

@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
-from ...targets.x86.conv import family_of
-from ...targets.x86.conv_amx import AmxSchedule
-from ...targets.x86.conv_depthwise import DepthwiseSchedule
-from ...targets.x86.conv_direct import DirectSchedule
+from ...targets.x86.conv.amx import AmxSchedule
+from ...targets.x86.conv.choose import family_of
+from ...targets.x86.conv.depthwise import DepthwiseSchedule
+from ...targets.x86.conv.direct import DirectSchedule
 from ...targets.x86.isa import building_for
 from ...targets.x86.workload import Workload, words
 from . import amx, cuda_families, depthwise, direct

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import product
 
 from ...targets.cuda.conv import Conv
-from ...targets.x86.conv_problem import ConvProblem
+from ...targets.x86.conv.problem import ConvProblem
 
 # Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands tell the kinds apart, so that a number
 # says which spaces it is of, and a new version of one kind's leaves the records of the other.

@@ -1,0 +1,100 @@
+"""Which kernel takes a convolution or linear layer, with its analytical schedule and its packed constants."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..intrinsics import TILE_ROWS, tile_config
+from ..isa import UNITS, building_for, current
+from . import amx as conv_amx, depthwise as conv_depthwise, direct as conv_direct, listed as conv_listed
+from .epilogue import supports_depthwise
+from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
+from .problem import ConvProblem
+from .stage import stage_elements
+
+
+@dataclass(frozen=True)
+class ConvKernel:
+    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
+    workspace: elements, of the data's storage type, of its last argument; 0 if it takes none."""
+
+    family: str
+    func: object
+    constants: list[np.ndarray]
+    schedule: object
+    workspace: int
+
+
+def family_of(p: ConvProblem, dot: str) -> str:
+    """dot: the target's int8 dot product (see `TargetSpec.dot`)."""
+    if p.depthwise and (p.dtype == "float32" or supports_depthwise(p.epilogue)):
+        return "depthwise"
+    if p.dtype == "float32":
+        return "fma"
+    return "amx" if dot == "amx" and _tiles_pay(p) else _vector_family(UNITS[dot])
+
+
+def _tiles_pay(p):
+    """Whether the tile unit is the faster one: a tile holds 16 pixels x 64 products. Measured on a Xeon with AMX, time of the vector unit's kernel over that of the tile
+    unit's: 0.78 for 16 -> 96 channels (1 x 1), 1.09 for 32 -> 64; 0.59 to 0.77 for one row of 96 or 128 products, 1.4 for 768; 0.65 to 0.85 below 32,000 products."""
+    depth = p.channels // p.groups * p.kernel[0] * p.kernel[1]
+    one_row = p.batch * p.out_height * p.out_width == 1
+    return depth > 16 and p.multiply_adds >= 32_000 and not (one_row and depth <= 512)
+
+
+def _vector_family(isa):
+    return "vnni" if isa.vnni else "listed"
+
+
+def family_of_schedule(p: ConvProblem, schedule) -> str:
+    """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
+    if isinstance(schedule, conv_direct.DirectSchedule):
+        return _vector_family(current()) if p.dtype == "int8" else "fma"
+    return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
+
+
+def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None) -> ConvKernel:
+    """weight: OIHW, s8 or float32. bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier: float32 or None.
+    schedule: of a kernel family that takes this problem; None for the analytical default of the target's."""
+    with building_for(dot):
+        return _conv_kernel(p, dot, weight, bias, multiplier, schedule)
+
+
+def _conv_kernel(p, dot, weight, bias, multiplier, schedule):
+    family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
+    if p.dtype == "int8":
+        bias = fold_bias(p, weight, bias)
+    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct}[family]
+    func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
+    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace)
+
+
+def _depthwise(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_depthwise.default_schedule(p)
+    order = conv_depthwise.pack_channels
+    constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
+    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, stage_elements(p, conv_depthwise.walk_of(p, schedule))
+
+
+def _amx(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_amx.default_schedule(p)
+    walk = conv_amx.walk_of(p, schedule.phases)
+    matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
+    constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
+    return conv_amx.conv2d_amx(p, schedule), constants, schedule, stage_elements(p, walk)
+
+
+def _direct(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_direct.default_schedule(p)
+    step, block = conv_direct.step_of(p), schedule.vectors * 16
+    packed = pack_direct(tap_matrix(p, weight, block, step), step)
+    constants = [packed, pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
+    return conv_direct.conv2d_direct(p, schedule), constants, schedule, 0
+
+
+def _listed(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_listed.default_schedule(p)
+    block = schedule.vectors * 16
+    steps = pack_steps(p, tap_matrix(p, weight, block, 4), conv_listed.source_width(p))
+    constants = [steps.weights, steps.table, pack_channels(bias, block), pack_channels(multiplier, block)]
+    return conv_listed.conv2d_listed(p, schedule, steps), constants, schedule, conv_listed.workspace(p, schedule, steps)

@@ -1,0 +1,265 @@
+"""Depthwise convolution: every channel on its own, 64 (int8) or 16 (float32) channels in a vector.
+
+int8: a dot product of four needs four taps of one channel side by side, so four rows of one input column (of a kernel with one row: four columns) are
+interleaved byte-wise (VPUNPCK), once for all output pixels of a tile that they serve. Unpacking permutes the channels within 128-bit lanes; packing the
+result undoes exactly that.
+
+Large images need no padded copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop.
+Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once per inference.
+The last vector of channels overlaps the one before where the channels do not fill it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, splat, split_pairs, store
+from ..isa import current
+from ..kernel import argument, emit_kernel, task_loop
+from ..layout import SLACK, STORED_OFFSET
+from .epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue
+from .problem import ConvProblem
+from .stage import emit_stage
+from .walk import Stage, Walk
+
+STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding
+
+
+@dataclass(frozen=True)
+class DepthwiseSchedule:
+    """pixels: output pixels of a register tile. rows: output rows of a task. staged: whether the input is copied with its padding first."""
+
+    pixels: int
+    rows: int
+    staged: bool
+
+
+def lanes_of(p: ConvProblem) -> int:
+    return 64 if p.dtype == "int8" else 16
+
+
+def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
+    """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time."""
+    many = p.dtype == "float32" or p.out_width <= 14
+    most = min(p.out_width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
+    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-p.out_width // n) * n, -n))
+    size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
+    return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES)
+
+
+def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
+    """Only for its stage."""
+    height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
+    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), height, width) if s.staged else None)
+
+
+def chunk_starts(p: ConvProblem) -> list[int]:
+    """First channel of every vector of channels."""
+    lanes = lanes_of(p)
+    return [min(first, max(p.out_stride - lanes, 0)) for first in range(0, p.out_stride, lanes)]
+
+
+def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
+    """The (row, column) taps that one multiplication takes at a time: up to four for int8, one for float32."""
+    kh, kw = p.kernel
+    if p.dtype == "float32":
+        return [[(r, c)] for r in range(kh) for c in range(kw)]
+    if kh == 1:
+        return [[(0, c) for c in range(first, min(kw, first + 4))] for first in range(0, kw, 4)]
+    return [[(r, c) for r in range(first, min(kh, first + 4))] for first in range(0, kh, 4) for c in range(kw)]
+
+
+def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
+    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap. int8 without VPDPBUSD: int16
+    [chunk][group][vector][taps 0 and 2, taps 1 and 3][lane][2], the order of VPMADDWD on the even and odd bytes of a dword."""
+    groups, chunks = tap_groups(p), len(chunk_starts(p))
+    packed = np.zeros((chunks, len(groups), lanes_of(p), 4 if p.dtype == "int8" else 1), weight.dtype)
+    for g, group in enumerate(groups):
+        for t, (r, c) in enumerate(group):
+            packed[:, g, :, t] = pack_channels(p, weight[:, 0, r, c]).reshape(chunks, -1)
+    if p.dtype == "int8" and not current().vnni:
+        packed = packed.reshape(chunks, len(groups), 4, 16, 2, 2).transpose(0, 1, 2, 5, 3, 4).astype(np.int16)
+    return packed.reshape(-1)
+
+
+def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
+    """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded with zeros."""
+    lanes = lanes_of(p)
+    padded = np.pad(values, (0, max(lanes, p.out_stride) - len(values)))
+    chunks = np.stack([padded[first : first + lanes] for first in chunk_starts(p)])
+    if p.dtype == "int8":
+        chunks = chunks.reshape(-1, 4, 4, 4).transpose(0, 2, 1, 3)
+    return chunks.reshape(-1).copy()
+
+
+def pad_value(p: ConvProblem):
+    """What padding holds: the stored zero point, or 0.0."""
+    return p.data_zero_point + STORED_OFFSET if p.dtype == "int8" else 0.0
+
+
+def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
+    return emit_kernel(p.name, lambda: _body(p, s))
+
+
+def _body(p, s):
+    e, int8 = p.epilogue, p.dtype == "int8"
+    lanes = lanes_of(p)
+    chunks = len(chunk_starts(p))
+    storage = "uint8" if int8 else "float32"
+    data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
+    weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), "int16" if int8 and not current().vnni else p.dtype)
+    bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
+    multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
+    out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
+    out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
+    residual = argument("residual", out_elements, out_storage) if e.residual else None
+    out = argument("out", out_elements, out_storage)
+    source = emit_stage(p, walk_of(p, s), data)
+    if s.staged:  # from here on it is a convolution of a larger image without padding
+        stage = walk_of(p, s).stage
+        p = replace(p, height=stage.height, width=stage.width, padding=(0, 0, 0, 0))
+    k = _Kernel(p, s, source, weights, bias, Operands(out, multiplier, residual))
+    lines = p.batch * p.out_height
+    tasks = -(-lines // s.rows)
+    with task_loop(tasks, p.microseconds) as task:
+        count = s.rows if lines % s.rows == 0 else tirx.min(s.rows, lines - task * s.rows)
+        with T.serial(0, count) as i:
+            line = bind(task * s.rows + i)
+            k.line(bind(tirx.floordiv(line, p.out_height)), bind(tirx.floormod(line, p.out_height)))
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    p: ConvProblem
+    s: DepthwiseSchedule
+    data: object
+    weights: object
+    bias: object
+    operands: Operands
+
+    def line(self, image, row):
+        """One row of the output."""
+        p, lanes = self.p, lanes_of(self.p)
+        first = bind(row * p.strides[0] - p.padding[0])
+        reach = (p.kernel[0] - 1) * p.dilation[0]
+        line = bind((image * p.out_height + row) * (p.out_width * p.out_stride))
+
+        def channels(rows):
+            count = len(chunk_starts(p))
+            with T.serial(0, count) as chunk:
+                channel = 0 if count == 1 else chunk * lanes if p.out_stride % lanes == 0 else bind(tirx.min(chunk * lanes, p.out_stride - lanes))
+                self.tiles(rows, line, chunk, channel)
+
+        if p.padding[0] == 0 and p.padding[2] == 0:
+            channels(self.input_rows(image, first, True))
+            return
+        with T.If(tirx.all(first >= 0, first + reach < p.height)):
+            with T.Then():
+                channels(self.input_rows(image, first, True))
+            with T.Else():
+                channels(self.input_rows(image, first, False))
+
+    def input_rows(self, image, first, all_inside):
+        """The input rows of an output row: (index of the first element, whether it lies in the image, or None for certainly)."""
+        p, size, found = self.p, self.p.width * self.p.data_stride, []
+        for r in range(p.kernel[0]):
+            y = first + r * p.dilation[0]
+            if all_inside:
+                found.append((bind((image * p.height + y) * size), None))
+            else:
+                inside = bind(tirx.all(y >= 0, y < p.height))
+                found.append((bind((image * p.height + tirx.max(tirx.min(y, p.height - 1), 0)) * size), inside))
+        return found
+
+    def pixels(self, row, at, lanes):
+        """`lanes` channels of a pixel of `row`, or padding."""
+        start, inside = row
+        value = load(self.data, start + at, lanes)
+        return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, splat(pad_value(self.p), self.data.dtype, lanes))
+
+    def tiles(self, rows, line, chunk, channel):
+        """The tiles of a row: those that read only pixels of the image in a loop, those at its ends one by one."""
+        p, s = self.p, self.s
+        count = -(-p.out_width // s.pixels)
+        starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(count)]
+        reach = (s.pixels - 1) * p.strides[1] + (p.kernel[1] - 1) * p.dilation[1]
+        inside = [i for i, start in enumerate(starts) if self.column(start, 0) >= 0 and self.column(start, reach) < p.width]
+        loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
+        for i, start in enumerate(starts):
+            if i not in loop:
+                self.tile(rows, line, chunk, channel, start, start)
+        if loop:
+            with T.serial(loop[0], loop[-1] + 1) as i:
+                at = bind(tirx.min(i * s.pixels, p.out_width - s.pixels))
+                self.tile(rows, line, chunk, channel, at, starts[loop[0]])
+
+    def column(self, start, column):
+        """The image column that input column `column` of a tile at `start` is."""
+        return start * self.p.strides[1] - self.p.padding[1] + column
+
+    @property
+    def uses(self):
+        """What a tile reads: taps as (row, column of the tile's input) -> the (output pixel, group of taps) that they serve."""
+        p, found = self.p, {}
+        for i in range(self.s.pixels):
+            for g, group in enumerate(tap_groups(p)):
+                found.setdefault(tuple((r, i * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
+        return found
+
+    def tile(self, rows, line, chunk, channel, start, example):
+        """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
+        p, s = self.p, self.s
+        int8, lanes = p.dtype == "int8", lanes_of(p)
+        sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        at = bind(self.column(start, 0) * p.data_stride + channel)
+        if int8 and current().parts > 1:
+            with T.serial(0, current().parts) as part:  # one after the other, so that the sums of a part stay in registers
+                self.products(rows, chunk, at, example, sums, part)
+        else:
+            self.products(rows, chunk, at, example, sums, 0)
+        vectors = lanes // 16
+        outputs = [Row(bind(line + (start + i) * p.out_stride + channel)) for i in range(s.pixels)]
+        accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)  # noqa: E731
+        if int8:
+            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride), accumulator)
+        else:
+            emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
+
+    def products(self, rows, chunk, at, example, sums, part):
+        """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The lanes of a register of sums are
+        those of its `part` of the vector of 16."""
+        p, s, isa = self.p, self.s, current()
+        int8, lanes = p.dtype == "int8", lanes_of(p)
+        vectors, size = lanes // 16, 16 // (isa.parts if int8 else 1)
+        mine = T.alloc_buffer((s.pixels * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        for v in range(vectors):
+            first = bind(load(self.bias, chunk * lanes + v * 16 + part * size, size))
+            for i in range(s.pixels):
+                store(mine, (i * vectors + v) * size, first)
+        width = size * (4 if int8 else 1)
+        begin = bind(at + part * width) if int8 and isa.parts > 1 else at
+        for taps, served in self.uses.items():
+            found = []
+            for r, column in taps:
+                inside = 0 <= self.column(example, column) < p.width
+                found.append(bind(self.pixels(rows[r], begin + column * p.data_stride, width)) if inside else splat(pad_value(p), self.data.dtype, width))
+            parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
+            if self.weights.dtype == "int16":
+                parts = [split_pairs(x) for x in parts]
+            for i, g in served:
+                for v, x in enumerate(parts):
+                    slot, first = (i * vectors + v) * size, ((chunk * len(tap_groups(p)) + g) * vectors + v) * 16
+                    store(mine, slot, self.multiplied(load(mine, slot, size), x, first, part * size, size))
+        for i in range(s.pixels):
+            for v in range(vectors):
+                store(sums, (i * vectors + v) * 16 + part * size, load(mine, (i * vectors + v) * size, size))
+
+    def multiplied(self, old, x, first, lane, size):
+        """old + x times `size` weights, from `lane` on, of the vector of 16 that is number `first` / 16."""
+        if self.p.dtype == "float32":
+            return fma(old, x, load(self.weights, first + lane, size))
+        if self.weights.dtype == "int8":
+            return dot4(old, x, load(self.weights, (first + lane) * 4, 4 * size))
+        return dot_pairs(old, x, [load(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)])

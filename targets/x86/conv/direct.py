@@ -1,0 +1,265 @@
+"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template (int8 without VPDPBUSD: `listed.py`).
+
+A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input element (float32) or four neighbouring
+input channels (int8) of every pixel with `vectors` weight vectors. Lines whose length is no multiple of the tile end with a tile that overlaps the one before.
+
+Padding costs no copy. Tiles at the ends of a row are written out, so it is known which of their pixels lie beside the image; a row above or below it is a
+branch. Beside the image a float32 kernel adds nothing, an int8 kernel multiplies the zero point (the folded bias counts it for every tap)."""
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, broadcast4, dot4, fma, load, splat, store
+from ..isa import current
+from ..kernel import argument, emit_kernel, task_loop
+from ..layout import SLACK, STORED_OFFSET
+from .epilogue import Operands, Row, emit_epilogue
+from .problem import ConvProblem
+from .walk import channel_span
+
+CHAINS = 10  # sums in flight that hide the latency of a multiplication: five cycles, two a cycle
+WRITTEN_OUT = 5  # kernel rows and columns; larger kernels would not fit the instruction cache
+
+
+@dataclass(frozen=True)
+class DirectSchedule:
+    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units` lines (of a matrix product:
+    register tiles) and runs over all channels; otherwise the weights stream once."""
+
+    vectors: int
+    pixels: int
+    pixels_outer: bool
+    units: int
+
+
+def is_matmul(p: ConvProblem) -> bool:
+    """Whether the convolution is a matrix product over all pixels of the batch."""
+    return p.kernel == (1, 1) and p.strides == (1, 1) and not any(p.padding) and not p.planar
+
+
+def line_of(p: ConvProblem) -> int:
+    """Pixels that follow each other at a constant stride."""
+    return p.batch * p.height * p.width if is_matmul(p) else p.out_width
+
+
+def step_of(p: ConvProblem) -> int:
+    """Input elements of one step."""
+    return 4 if p.dtype == "int8" else 1
+
+
+def span_of(p: ConvProblem, vectors: int) -> int:
+    """Input channels that a block reads at each tap, padded to whole steps."""
+    return -(-channel_span(p, vectors * 16)[0] // step_of(p)) * step_of(p)
+
+
+def units_of(p: ConvProblem, pixels: int) -> int:
+    """Units of work for one block of channels: register tiles of a matrix product, else rows of the output."""
+    return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * p.out_height
+
+
+def most_pixels(vectors: int) -> int:
+    """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
+    return max(1, current().accumulators // vectors)
+
+
+def most_vectors(p: ConvProblem) -> int:
+    """Vectors of channels in a block: as many as keep the loads of a step fewer than its multiplications."""
+    isa = current()
+    return max(1, min(isa.registers // isa.parts // 16, p.out_blocks))
+
+
+def default_schedule(p: ConvProblem) -> DirectSchedule:
+    """As many pixels as the registers hold; for few pixels more vectors, to hide the latency of the sums."""
+    line = line_of(p)
+    vectors = most_vectors(p)
+    if line <= 3:
+        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(v) >= line)
+    most = min(line, most_pixels(vectors), 14)
+    latency = -(-CHAINS // (vectors * current().parts))  # a tile of fewer pixels takes no less time
+    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * max(n, latency), -n))
+    units = units_of(p, pixels)
+    size = 1 if p.dtype == "int8" else 4
+    weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1] * size
+    data = p.batch * p.height * p.width * p.data_stride * size
+    if weights < data:
+        return DirectSchedule(vectors, pixels, True, max(1, min(8 if is_matmul(p) else 2, units // 16)))
+    blocks = -(-p.out_blocks // vectors)
+    return DirectSchedule(vectors, pixels, False, max(1, -(-units // max(1, 16 // blocks))))
+
+
+def conv2d_direct(p: ConvProblem, s: DirectSchedule):
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
+    return emit_kernel(p.name + "_direct", lambda: _body(p, s))
+
+
+def _body(p, s):
+    e, int8 = p.epilogue, p.dtype == "int8"
+    blocks = -(-p.out_blocks // s.vectors)
+    data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")
+    weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, p.dtype)
+    bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
+    multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
+    out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
+    out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
+    residual = argument("residual", out_elements, out_storage) if e.residual else None
+    out = argument("out", out_elements, out_storage)
+    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    units = units_of(p, s.pixels)
+    chunks = -(-units // s.units)
+    with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
+        chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
+        first = bind(chunk * s.units)
+        count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
+        with T.serial(0, blocks if s.pixels_outer else 1) as inner:
+            block = bind(inner if s.pixels_outer else tirx.floordiv(task, chunks))
+            with T.serial(0, count) as unit:
+                k.unit(block, bind(first + unit))
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    p: ConvProblem
+    s: DirectSchedule
+    data: object
+    weights: object
+    bias: object
+    operands: Operands
+
+    def unit(self, block, unit):
+        """One unit of pixels times one block of output channels; an odd last block has fewer vectors."""
+        p, left = self.p, self.p.out_blocks % self.s.vectors
+        if left == 0 or p.out_blocks < self.s.vectors:
+            self.line(block, unit, min(self.s.vectors, p.out_blocks))
+            return
+        with T.If(block < p.out_blocks // self.s.vectors):
+            with T.Then():
+                self.line(block, unit, self.s.vectors)
+            with T.Else():
+                self.line(block, unit, left)
+
+    def line(self, block, unit, vectors):
+        p, s = self.p, self.s
+        if is_matmul(p):
+            self.tile(block, vectors, 0, 0, bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels)), None)
+            return
+        image, row = bind(tirx.floordiv(unit, p.out_height)), bind(tirx.floormod(unit, p.out_height))
+        starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(-(-p.out_width // s.pixels))]
+        inside = [i for i, start in enumerate(starts) if self.outside(start, 0, 0) == self.outside(start, s.pixels - 1, p.kernel[1] - 1) == 0]
+        loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
+        for i, start in enumerate(starts):
+            if i not in loop:
+                self.tile(block, vectors, image, row, start, start)
+        if loop:
+            with T.serial(loop[0], loop[-1] + 1) as i:
+                self.tile(block, vectors, image, row, bind(tirx.min(i * s.pixels, p.out_width - s.pixels)), starts[loop[0]])
+
+    def outside(self, start, pixel, column):
+        """How far the input column of (pixel of a tile at `start`, kernel column) lies beside the image: negative to the left, positive to the right."""
+        p = self.p
+        x = (start + pixel) * p.strides[1] - p.padding[1] + column * p.dilation[1]
+        return min(x, 0) + max(x - p.width + 1, 0)
+
+    def tile(self, block, vectors, image, row, start, example):
+        """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the image, None if all do."""
+        p, s = self.p, self.s
+        sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        lanes, registers = current().lanes, vectors * current().parts
+        for r in range(registers):
+            first = bind(load(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
+            for i in range(s.pixels):
+                store(sums, (i * registers + r) * lanes, first)
+        _, a, b = channel_span(p, s.vectors * 16)
+        channel = tirx.floordiv(block, a) * b if p.groups > 1 else 0
+        tap = span_of(p, s.vectors) * s.vectors * 16
+        weights = bind(block * (p.kernel[0] * p.kernel[1] * tap))
+        padded_rows = p.padding[0] > 0 or p.padding[2] > 0
+
+        def kernel_row(r):
+            y = bind(row * p.strides[0] - p.padding[0] + r * p.dilation[0])
+            at = bind(image * p.image_stride + (y * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel)
+            first = bind(weights + r * p.kernel[1] * tap)
+            if not padded_rows:
+                self.taps(sums, at, first, vectors, start, example, True)
+                return
+            with T.If(tirx.all(y >= 0, y < p.height)):
+                with T.Then():
+                    self.taps(sums, at, first, vectors, start, example, True)
+                if p.dtype == "int8":
+                    with T.Else():
+                        self.taps(sums, at, first, vectors, start, example, False)
+
+        _each(p.kernel[0], kernel_row)
+        rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
+        emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
+
+    def taps(self, sums, at, weights, vectors, start, example, row_inside):
+        """The taps of one kernel row; neighbours whose channels follow each other in memory make one loop."""
+        p, s, span = self.p, self.s, span_of(self.p, self.s.vectors)
+        kw = p.kernel[1]
+        beside = [[example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)]
+        if not any(map(any, beside)) and row_inside and p.dilation[1] == 1 and span == p.data_stride and not p.planar:
+            self.run(sums, at, weights, vectors, kw * span, [True] * s.pixels)
+            return
+
+        def tap(c):
+            if kw <= WRITTEN_OUT:
+                inside = [row_inside and not out for out in beside[c]]
+                if not any(inside) and p.dtype == "float32":
+                    return
+            elif row_inside and any(map(any, beside)):
+                inside = [bind((start + i) * p.strides[1] - p.padding[1] + c * p.dilation[1]) for i in range(s.pixels)]
+                inside = [tirx.all(x >= 0, x < p.width) for x in inside]
+            else:
+                inside = [row_inside] * s.pixels
+            self.run(sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside)
+
+        _each(kw, tap)
+
+    def run(self, sums, at, weights, vectors, length, inside):
+        """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
+        p, step = self.p, step_of(self.p)
+        with T.serial(0, length // step) as k:
+            first = weights + k * (16 * step * self.s.vectors)
+            used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i] is not False]
+            self.step(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
+
+    def step(self, sums, weights, vectors, used, element_of):
+        int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
+        size = lanes * step_of(self.p)
+        found = [bind(load(self.weights, weights + r * size, size)) for r in range(registers)]
+        for i in used:
+            element = element_of(i)
+            for r in range(registers):
+                slot = (i * registers + r) * lanes
+                old = load(sums, slot, lanes)
+                store(sums, slot, dot4(old, element, found[r]) if int8 else fma(old, element, found[r]))
+
+    def element(self, index, inside):
+        """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""
+        lanes = current().lanes
+        if inside is False:
+            return self.zero_points
+        if inside is not True:
+            index = tirx.Select(inside, index, 0)
+        if self.p.dtype == "float32":
+            value = self.data[index] if inside is True else tirx.Select(inside, self.data[index], tirx.const(0.0, "float32"))
+            return tirx.Broadcast(value, lanes)
+        value = broadcast4(self.data, index, lanes)
+        return value if inside is True else tirx.Select(tirx.Broadcast(inside, lanes), value, self.zero_points)
+
+    @property
+    def zero_points(self):
+        stored = self.p.data_zero_point + STORED_OFFSET
+        return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
+
+
+def _each(count, body):
+    """body(i) for all i: written out while that is short, so that borders are known; else a loop."""
+    if count <= WRITTEN_OUT:
+        for i in range(count):
+            body(i)
+        return
+    with T.serial(0, count) as i:
+        body(i)

@@ -1,0 +1,122 @@
+"""The epilogue of a convolution: bias, residual, activation, requantize, clip; from accumulator vectors to stores.
+
+The equations are those of octet.conv2d (passes/ops.py). Four vectors of 16 results are rounded, packed and clipped together. The conversion to
+int32 relies on the overflow proof (passes/realize/overflow.py): |acc * multiplier| < 2**31."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import inf
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
+from ..layout import STORED_OFFSET
+from .problem import Epilogue
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pixel of the result: `index` of its first element in the output (and residual), `valid`: condition, or None for always."""
+
+    index: object
+    valid: object = None
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Buffers of the epilogue; multiplier and residual may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
+
+    out: object
+    multiplier: object
+    residual: object
+    lanes: int = 16
+
+
+def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
+    """Writes rows x (vectors * 16) results. channel: index of the first output channel. accumulator(row, vector) -> 16 sums, bias included."""
+    if e.out_dtype == "float32":
+        for r, row in enumerate(rows):
+            with _guard(row):
+                for v in range(vectors):
+                    at = row.index + channel + v * 16
+                    store(operands.out, at, _float_result(e, operands, accumulator(r, v), channel + v * 16, at))
+        return
+    items = [(r, v) for r in range(len(rows)) for v in range(vectors)]
+    for start in range(0, len(items), 4):
+        _pack_group(e, operands, rows, channel, accumulator, items[start : start + 4])
+
+
+def emit_depthwise_bytes(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
+    """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels (`interleave_bytes`): writes `channels`
+    bytes of each row, whose index is that of the first of them. channel: where their multipliers are. float32 output and residual are not for this order: see `supports_depthwise`."""
+    for r, row in enumerate(rows):
+        scaled = [tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16) for v in range(4)]
+        words = [bind(round_to_int(x)) for x in scaled]
+        packed = bind(_clip_bytes(e, pack_interleaved(words, e.out_zero_point + STORED_OFFSET)))
+        for offset, size in _pieces(max(1, channels // 16)):
+            store(operands.out, row.index + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
+
+
+def supports_depthwise(e: Epilogue) -> bool:
+    """Whether the interleaved order of the depthwise kernel can serve this epilogue; otherwise the general kernels take the convolution."""
+    return e.out_dtype == "int8" and not e.residual
+
+
+def _pack_group(e, operands, rows, channel, accumulator, group):
+    words = []
+    for r, v in group:
+        scaled = tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
+        if e.residual:
+            stored = load(operands.residual, rows[r].index + channel + v * 16, 16)
+            shifted = tirx.Cast("float32x16", tirx.Cast("int32x16", stored) - splat(e.residual_zero_point + STORED_OFFSET, "int32"))
+            scaled = fence(scaled) + fence(shifted * splat(e.residual_multiplier, "float32"))
+        words.append(bind(round_to_int(scaled)))
+    packed = bind(_clip_bytes(e, pack_bytes(words + words[-1:] * (4 - len(words)), e.out_zero_point + STORED_OFFSET)))
+    for r in sorted({r for r, _ in group}):
+        lanes = [i for i, (row, _) in enumerate(group) if row == r]
+        with _guard(rows[r]):
+            at = rows[r].index + channel + group[lanes[0]][1] * 16
+            for offset, size in _pieces(len(lanes)):
+                store(operands.out, at + offset * 16, part(packed, (lanes[0] + offset) * 16, min(size * 16, operands.lanes * size)))
+
+
+def _pieces(vectors):
+    return {1: [(0, 1)], 2: [(0, 2)], 3: [(0, 2), (2, 1)], 4: [(0, 4)]}[vectors]
+
+
+def _clip_bytes(e, value):
+    low, high = int(e.clip_min) + STORED_OFFSET, int(e.clip_max) + STORED_OFFSET
+    if low > 0:
+        value = tirx.max(value, splat(low, "uint8", 64))
+    return tirx.min(value, splat(high, "uint8", 64)) if high < 255 else value
+
+
+def _float_result(e, operands, acc, channel, at):
+    value = tirx.Cast("float32x16", acc) * load(operands.multiplier, channel, 16) if operands.multiplier is not None else acc
+    if e.residual:
+        value = value + load(operands.residual, at, 16)
+    if e.clip_min != -inf:
+        value = tirx.max(value, splat(float(e.clip_min), "float32"))
+    return tirx.min(value, splat(float(e.clip_max), "float32")) if e.clip_max != inf else value
+
+
+def _guard(row):
+    if row.valid is None:
+        return nullcontext()
+    return _If(row.valid)
+
+
+class _If:
+    """`if condition:` without an else branch."""
+
+    def __init__(self, condition):
+        self.frames = (T.If(condition), T.Then())
+
+    def __enter__(self):
+        for frame in self.frames:
+            frame.__enter__()
+
+    def __exit__(self, *error):
+        for frame in reversed(self.frames):
+            frame.__exit__(*error)

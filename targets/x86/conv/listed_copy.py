@@ -1,0 +1,90 @@
+"""What `listed.py` copies before it computes: the image with its padding, in bytes and in 16 bits."""
+
+from dataclasses import replace
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, load, splat, store
+from ..kernel import task_loop
+from ..layout import STORED_OFFSET
+from .direct import line_of
+from .problem import ConvProblem
+
+
+def gathered(p: ConvProblem) -> ConvProblem | None:
+    """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product remains. None for others."""
+    if p.kernel != (1, 1) or p.strides == (1, 1) or any(p.padding):
+        return None
+    return replace(p, height=p.out_height, width=p.out_width, strides=(1, 1))
+
+
+def emit_copy(p, source, data, copy, steps):
+    """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel over rows."""
+    row, line, sparse = source.width * p.data_stride, p.width * p.data_stride, gathered(p) is not None
+    fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
+    with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
+        image, y = tirx.floordiv(task, source.height), bind(tirx.floormod(task, source.height) * (p.strides[0] if sparse else 1) - p.padding[0])
+        target = bind(task * row)
+
+        def put(at, length, value):
+            def piece(i, lanes):
+                x = bind(value(i, lanes))
+                if source.copied:
+                    store(copy, target + at + i, x)
+                if steps.unsafe:
+                    store(copy, source.wide + 2 * (target + at + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
+
+            _pieces(length, piece)
+
+        def outside(at, length):
+            put(at, length, lambda i, lanes: tirx.Shuffle([fill], list(range(lanes))) if lanes < 64 else fill)
+
+        def inside():
+            start = bind((image * p.height + y) * line)
+            left = p.padding[1] * p.data_stride
+            outside(0, left)
+            put(left, line, lambda i, lanes: load(data, start + i, lanes))
+            outside(left + line, row - left - line)
+
+        if sparse:
+            with T.serial(0, p.out_width) as x:
+                start = bind(((image * p.height + y) * p.width + x * p.strides[1]) * p.data_stride)
+                put(x * p.data_stride, p.data_stride, lambda i, lanes: load(data, start + i, lanes))
+            return
+        if source.height == p.height:
+            inside()
+            return
+        with T.If(tirx.all(y >= 0, y < p.height)):
+            with T.Then():
+                inside()
+            with T.Else():
+                outside(0, row)
+
+
+def widened(p, s, data, first, count):
+    """The pixels of `count` register tiles from number `first` on, in 16 bits, on the stack, and the number of the first of them."""
+    stack = T.alloc_buffer((2 * s.units * s.pixels * p.data_stride,), "uint8", annotations={"disable_lower_builtin": True})
+    begin = bind(tirx.min(first * s.pixels, line_of(p) - s.pixels))
+    with T.serial(0, tirx.min(count * s.pixels, line_of(p) - begin)) as pixel:
+
+        def piece(i, lanes):
+            x = bind(load(data, (begin + pixel) * p.data_stride + i, lanes))
+            store(stack, 2 * (pixel * p.data_stride + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
+
+        _pieces(p.data_stride, piece)
+    return stack, begin
+
+
+def _pieces(length, body):
+    """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is touched."""
+    full = length // 64
+    if full:
+        with T.serial(0, full) as i:
+            body(i * 64, 64)
+    done, lanes = full * 64, 32
+    while done < length:
+        if lanes <= length - done:
+            body(done, lanes)
+            done += lanes
+        lanes //= 2

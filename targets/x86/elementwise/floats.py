@@ -1,0 +1,86 @@
+"""Elementwise float32 operators on packed tensors: scalar functions, and two operands with broadcasting over pixels."""
+
+from dataclasses import dataclass
+
+from ..intrinsics import bind, load, store
+from ..kernel import argument, emit_kernel
+from ..layout import SLACK, channel_stride
+from ..vector import LANES
+from ..vector_loops import each, steps, sweep
+from .integer import CHANNEL, SHARED, STREAM
+from .math import BINARY_KINDS, KINDS, combined, function
+
+STEP = 4 * LANES
+
+
+@dataclass(frozen=True)
+class UnaryProblem:
+    """kind: of elementwise_math.KINDS. elements: of the packed buffer, slack not counted. parameters: (name, value) pairs."""
+
+    kind: str
+    elements: int
+    parameters: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self):
+        assert self.kind in KINDS and self.elements % LANES == 0, self
+
+
+def unary(p: UnaryProblem):
+    """(x, y): float32 buffers."""
+
+    def piece(x, y, at, count):
+        for i in range(0, count, LANES):
+            store(y, at + i, function(p.kind, bind(load(x, at + i, LANES)), dict(p.parameters)))
+
+    def body():
+        x, y = (argument(name, p.elements + SLACK, "float32") for name in ("x", "y"))
+        sweep(p.elements, STEP, 8 * p.elements, lambda at, count: piece(x, y, at, count))
+
+    return emit_kernel(f"{p.kind}_float32_{p.elements}", body)
+
+
+@dataclass(frozen=True)
+class FloatBinaryProblem:
+    """kind: of elementwise_math.BINARY_KINDS. images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or SHARED.
+    swapped: compute b kind a."""
+
+    kind: str
+    images: int
+    pixels: int
+    channels: int
+    second: str = STREAM
+    swapped: bool = False
+
+    def __post_init__(self):
+        assert self.kind in BINARY_KINDS and self.second in (STREAM, CHANNEL, SHARED), self
+
+    @property
+    def stride(self) -> int:
+        return channel_stride(self.channels, "float32")
+
+    @property
+    def elements(self) -> int:
+        return self.images * self.pixels * self.stride
+
+
+def binary_float(p: FloatBinaryProblem):
+    """(a, b, y): float32 buffers."""
+    second_elements = {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
+
+    def piece(a, b, y, at, other, count):
+        for i in range(0, count, LANES):
+            pair = load(a, at + i, LANES), load(b, other + i, LANES)
+            store(y, at + i, combined(p.kind, *(reversed(pair) if p.swapped else pair)))
+
+    def body():
+        a = argument("a", p.elements + SLACK, "float32")
+        b, y = argument("b", second_elements + SLACK, "float32"), argument("y", p.elements + SLACK, "float32")
+        if p.second == STREAM:
+            sweep(p.elements, STEP, 12 * p.elements, lambda at, count: piece(a, b, y, at, at, count))
+            return
+        with each(p.images * p.pixels, 8 * p.elements) as pixel:
+            row = bind(pixel * p.stride)
+            image = 0 if p.second == SHARED else bind(pixel // p.pixels * p.stride)
+            steps(p.stride, STEP, lambda c, count: piece(a, b, y, row + c, image + c, count))
+
+    return emit_kernel(f"{p.kind}_float32_{p.images}x{p.pixels}x{p.channels}_{p.second}" + ("_swapped" if p.swapped else ""), body)

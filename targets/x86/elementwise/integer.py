@@ -1,0 +1,107 @@
+"""Integer add, mul and requantize of packed tensors (octet.add, octet.mul, octet.requantize; equations in passes/ops.py)."""
+
+from dataclasses import dataclass
+
+from ..intrinsics import bind, fence, load, splat
+from ..kernel import argument, emit_kernel
+from ..layout import SLACK, channel_stride
+from ..vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float
+from ..vector_loops import each, steps, sweep
+
+STREAM = "same"  # how an operand lies beside the result: element for element,
+CHANNEL = "channel"  # or one value per channel and image (its buffer: images x stride),
+SHARED = "shared"  # or one value per channel for all images
+
+
+@dataclass(frozen=True)
+class BinaryProblem:
+    """kind: "add" or "mul". images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or SHARED.
+    Multipliers are float32 values; for "mul" only a_multiplier is used."""
+
+    kind: str
+    images: int
+    pixels: int
+    channels: int
+    a_zero_point: int
+    b_zero_point: int
+    out_zero_point: int
+    a_multiplier: float
+    b_multiplier: float = 0.0
+    clip_min: int = -128
+    clip_max: int = 127
+    second: str = STREAM
+
+    def __post_init__(self):
+        assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, SHARED), self
+        check_range(255 * 255 * self.a_multiplier if self.kind == "mul" else 255 * (abs(self.a_multiplier) + abs(self.b_multiplier)))
+
+    @property
+    def stride(self):
+        return channel_stride(self.channels, "int8")
+
+    @property
+    def elements(self):
+        return self.images * self.pixels * self.stride
+
+
+def binary(p: BinaryProblem):
+    """(a, b, y): uint8 buffers."""
+
+    def combine(a, b):
+        pairs = zip(split_bytes(bind(a), p.a_zero_point), split_bytes(bind(b), p.b_zero_point))
+        return round_planes([_combined(p, to_float(x), to_float(y)) for x, y in pairs], p.out_zero_point, p.clip_min, p.clip_max)
+
+    def body():
+        a, y_size = argument("a", p.elements + SLACK, "uint8"), p.elements + SLACK
+        b = argument("b", _second_elements(p) + SLACK, "uint8")
+        y = argument("y", y_size, "uint8")
+        if p.second == STREAM:
+            sweep(p.elements, BYTES, 3 * p.elements,
+                  lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count))
+            return
+        with each(p.images * p.pixels, 2 * p.elements) as pixel:
+            row = bind(pixel * p.stride)
+            image = 0 if p.second == SHARED or p.images == 1 else bind(pixel // p.pixels * p.stride)
+            steps(p.stride, BYTES,
+                  lambda c, count: store_bytes(y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count))
+
+    return emit_kernel(f"{p.kind}_int8_{p.images}x{p.pixels}x{p.channels}_{p.second}", body)
+
+
+def _second_elements(p):
+    return {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
+
+
+def _combined(p, a, b):
+    if p.kind == "mul":  # at most 255 * 255: the product of the two floats is the exact integer product
+        return (a * b) * splat(p.a_multiplier, "float32")
+    return fence(a * splat(p.a_multiplier, "float32")) + fence(b * splat(p.b_multiplier, "float32"))
+
+
+@dataclass(frozen=True)
+class RequantizeProblem:
+    """y = clip(rne(f32(x - zero_point) * multiplier) + out_zero_point); `elements` of a packed buffer, slack not counted."""
+
+    elements: int
+    zero_point: int
+    out_zero_point: int
+    multiplier: float
+    clip_min: int = -128
+    clip_max: int = 127
+
+    def __post_init__(self):
+        check_range(255 * self.multiplier)
+
+
+def requantize_kernel(p: RequantizeProblem):
+    """(x, y): uint8 buffers."""
+
+    def piece(x, y, at, count):
+        planes = [to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)]
+        store_bytes(y, at, bind(round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)), count)
+
+    def body():
+        x, y = argument("x", p.elements + SLACK, "uint8"), argument("y", p.elements + SLACK, "uint8")
+        sweep(p.elements, BYTES, 2 * p.elements, lambda at, count: piece(x, y, at, count))
+
+    return emit_kernel(f"requantize_int8_{p.elements}", body)

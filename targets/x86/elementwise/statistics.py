@@ -1,0 +1,275 @@
+"""Kernels of calibration: what one pass over a float tensor tells, and a histogram of values.
+
+The summary runs inside the fp32 network, right behind the operator that made the tensor, on the layout that it has: while the tensor is still in
+the cache, and without handing it out. Minimum, maximum, zeros and the check for NaN and infinities are over all elements; for the histogram a
+evenly strided choice of elements is copied out (the stride shares no factor with the number of channels, so
+every channel is met): 8-bit ranges do not get better from counting more of one picture, but counting all of them costs more than the network.
+Where the choice begins depends on the values, it goes on at the front when it reaches the end, and so every element is met as often as any other over
+many samples. (Always the same places miss what only one place has: a transformer's first token, which carries the outliers, was seen in an eighth of
+its channels.) It depends on nothing else, so shards see what the whole sees."""
+
+from dataclasses import dataclass
+from functools import cache
+from math import gcd, prod
+from operator import add
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, load, splat, store
+from ..kernel import emit_kernel
+from ..layout import Layout
+from ..vector_loops import PARALLEL_BYTES
+
+LANES = 16
+BLOCK = 8 * LANES
+PARTS = 4  # tasks of a summary, each with scratch rows of its own at the start of the result
+MINIMUM, MAXIMUM, ZEROS, NONFINITE = range(4)  # ZEROS counts; NONFINITE is 0, or NaN if there was a NaN or an infinity
+SUMMARY = PARTS * 4 * LANES  # where the four values lie in the result
+HEADER = SUMMARY + LANES
+BIG = 3.4028234663852886e38
+
+
+def stride_of(elements: int, samples: int, channels: int) -> int:
+    """Distance between two samples: as even as possible, prime to the number of channels."""
+    stride = max(elements // samples, 1)
+    while stride > 1 and gcd(stride, channels) != 1:
+        stride -= 1
+    return stride
+
+
+PARAMETERS = 8  # int32 operands of a summary: see `SummaryProblem.parameters`
+_ROWS, _LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP = range(6)
+
+
+@dataclass(frozen=True)
+class SummaryProblem:
+    """layout: of the float32 tensor. samples: how many of its values are copied out."""
+
+    layout: Layout
+    samples: int
+
+    def __post_init__(self):
+        assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements < 1 << 30, self
+
+    @property
+    def elements(self) -> int:
+        return prod(self.layout.shape)
+
+    @property
+    def result(self) -> Layout:
+        return Layout("plain", (HEADER + self.samples,), "float32")
+
+    @property
+    def rows(self) -> tuple[int, int, int]:
+        """(rows, valid elements of a row, distance of two rows): padding channels never count."""
+        layout = self.layout
+        if layout.kind == "plain" or layout.channel_stride == layout.channels:
+            return 1, self.elements, self.elements
+        return layout.pixels, layout.channels, layout.channel_stride
+
+    @property
+    def kernel(self) -> tuple[bool, bool]:
+        """(several rows, parallel): all that the code depends on."""
+        rows, _, distance = self.rows
+        return rows > 1, 4 * rows * distance >= PARALLEL_BYTES
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """int32 [PARAMETERS]: rows, length, distance, samples, and the step from one sample to the next, whole rows and the rest."""
+        rows, length, distance = self.rows
+        stride = stride_of(self.elements, self.samples, self.layout.channels if self.layout.shape else 1)
+        found = [rows, length, distance, self.samples, *(divmod(stride, length) if rows > 1 else (0, stride))]
+        return np.array([*found, 0, 0], np.int32)
+
+
+@cache
+def summary(several: bool, parallel: bool):
+    """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a network: the extents are operands
+    (x and y are declared with one element; kernels are called through pointers)."""
+
+    def body():
+        x, p, y = T.arg("x", T.Buffer((1,), "float32")), T.arg("parameters", T.Buffer((PARAMETERS,), "int32")), T.arg("y", T.Buffer((1,), "float32"))
+        rows, length, distance, samples = (bind(p[i]) for i in (_ROWS, _LENGTH, _DISTANCE, _SAMPLES))
+        with T.parallel(0, PARTS) if parallel else T.serial(0, PARTS) as part:
+            lanes = T.alloc_buffer((4 * LANES,), "float32", scope="local")
+            for row, value in ((MINIMUM, BIG), (MAXIMUM, -BIG), (ZEROS, 0.0), (NONFINITE, 0.0)):
+                store(lanes, row * LANES, splat(value, "float32"))
+            if several:
+                size = bind((rows + PARTS - 1) // PARTS)
+                with T.serial(0, tirx.max(tirx.min(rows - part * size, size), 0)) as i:
+                    start = bind((part * size + i) * distance)
+                    with T.serial(0, length // BLOCK) as block:
+                        _gather(x, lanes, start + block * BLOCK, BLOCK)
+                    with T.serial(0, length % BLOCK // LANES) as block:
+                        _gather(x, lanes, start + length // BLOCK * BLOCK + block * LANES, LANES)
+                    with T.If(length % LANES > 0):
+                        with T.Then():
+                            _masked(x, lanes, start + length // LANES * LANES, length % LANES)
+            else:
+                _row(x, lanes, part, length)
+            for row in range(4):
+                store(y, (part * 4 + row) * LANES, load(lanes, row * LANES, LANES))
+        _reduce(y)
+        _choose(p, x, y, several)
+
+    return emit_kernel(f"summary{'_rows' if several else ''}{'_parallel' if parallel else ''}", body)
+
+
+def _row(x, lanes, part, length):
+    """A contiguous tensor: the parts share its whole blocks, the last one takes the rest."""
+    blocks = bind(length // BLOCK)
+    size = bind((blocks + PARTS - 1) // PARTS)
+    with T.serial(0, tirx.max(tirx.min(blocks - part * size, size), 0)) as i:
+        _gather(x, lanes, bind((part * size + i) * BLOCK), BLOCK)
+    with T.If(part == PARTS - 1):
+        with T.Then():
+            with T.serial(0, length % BLOCK // LANES) as i:
+                _gather(x, lanes, blocks * BLOCK + i * LANES, LANES)
+            _tail(x, lanes, length // LANES * LANES, length % LANES)
+
+
+def _masked(x, lanes, start, count):
+    """The first `count` lanes of a vector: the others hold anything, but there are 16."""
+    value = bind(load(x, start, LANES))
+    valid = tirx.LT(tirx.Ramp(0, 1, LANES), tirx.Broadcast(count, LANES))
+    low, high, other = (bind(tirx.Select(valid, value, splat(neutral, "float32"))) for neutral in (BIG, -BIG, 1.0))
+    zero = splat(0.0, "float32")
+    _update(low, high, tirx.Select(tirx.EQ(other, zero), splat(1.0, "float32"), zero), other * zero, *_whole(lanes))
+
+
+def _tail(x, lanes, start, count):
+    """`count` elements, one by one: there need be nothing behind them."""
+    one, zero = tirx.const(1.0, "float32"), tirx.const(0.0, "float32")
+    with T.serial(0, count) as i:
+        value = bind(x[start + i])
+        _update(value, value, tirx.Select(value == zero, one, zero), value * zero, lambda row: lanes[row * LANES + i],
+                lambda row, new: T.buffer_store(lanes, new, [row * LANES + i]))  # fmt: skip
+
+
+def _gather(x, lanes, start, elements):
+    """`elements` <= BLOCK neighbours; combined pairwise first, so that the accumulators do not wait for each other."""
+    values = [bind(load(x, start + at, LANES)) for at in range(0, elements, LANES)]
+    zero = splat(0.0, "float32")
+    zeros = [tirx.Select(tirx.EQ(value, zero), splat(1.0, "float32"), zero) for value in values]
+    _update(_pairwise(tirx.min, values), _pairwise(tirx.max, values), _pairwise(add, zeros), _pairwise(add, [value * zero for value in values]),
+            *_whole(lanes))  # fmt: skip
+
+
+def _whole(lanes):
+    return lambda row: load(lanes, row * LANES, LANES), lambda row, new: store(lanes, row * LANES, new)
+
+
+def _update(low, high, zeros, nonfinite, read, write):
+    write(MINIMUM, tirx.min(read(MINIMUM), low))
+    write(MAXIMUM, tirx.max(read(MAXIMUM), high))
+    write(ZEROS, read(ZEROS) + zeros)
+    write(NONFINITE, read(NONFINITE) + nonfinite)
+
+
+def _pairwise(combine, values):
+    while len(values) > 1:
+        values = [combine(*values[i : i + 2]) if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)]
+    return values[0]
+
+
+def _reduce(y):
+    """The parts and lanes of every row to one value."""
+    store(y, SUMMARY, splat(0.0, "float32"))
+    for row, combine in ((MINIMUM, tirx.min), (MAXIMUM, tirx.max), (ZEROS, add), (NONFINITE, add)):
+        vector = bind(_pairwise(combine, [load(y, (part * 4 + row) * LANES, LANES) for part in range(PARTS)]))
+        T.buffer_store(y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row])
+
+
+def first_of(minimum, maximum, zeros, middle, elements: int) -> int:
+    """Where the choice begins: a place in [0, elements) that these four float32 values of the tensor (`middle`: its middle element) decide."""
+    bits = [int(np.float32(value).view(np.int32)) & 0x7FFFFFFF for value in (minimum, maximum, zeros, middle)]
+    mixed = sum(bit * factor for bit, factor in zip(bits, _FACTORS))
+    return ((mixed ^ (mixed >> 31)) & 0x7FFFFFFF) * elements >> 31
+
+
+_FACTORS = (668265263, 374761393, 1013904223, 842502087)  # odd, below 2^30: the sum of four products stays in int64
+
+
+def _first(x, y, middle, elements):
+    """`first_of` in the kernel, int32."""
+    values = [*(y[SUMMARY + row] for row in (MINIMUM, MAXIMUM, ZEROS)), x[middle]]
+    mixed = tirx.const(0, "int64")
+    for value, factor in zip(values, _FACTORS):
+        mixed = mixed + (tirx.reinterpret("int32", value) & tirx.const(0x7FFFFFFF, "int32")).astype("int64") * tirx.const(factor, "int64")
+    mixed, mask = bind(mixed), tirx.const(0x7FFFFFFF, "int64")
+    return bind((((mixed ^ (mixed >> tirx.const(31, "int64"))) & mask) * elements.astype("int64") >> tirx.const(31, "int64")).astype("int32"))
+
+
+def _choose(p, x, y, several):
+    """The samples, by their place in the logical channels-last order: row and column are counted on, a division each would cost more than the rest."""
+    length, distance, samples, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP))
+    elements, stride = (bind(p[_ROWS] * length), bind(row_step * length + column_step)) if several else (length, column_step)
+    half = bind(elements // 2)
+    begin = _first(x, y, half // length * distance + half % length if several else half, elements)
+    first = bind(tirx.Select(samples == elements, tirx.const(0, "int32"), begin))
+    before = bind(tirx.min(samples, (elements - first + stride - 1) // stride))
+    _copy(p, x, y, several, first, tirx.const(0, "int32"), before)
+    _copy(p, x, y, several, bind(first + before * stride - elements), before, bind(samples - before))
+
+
+def _copy(p, x, y, several, first, at, count):
+    """`count` samples from the element `first` on, to the places from `at` on."""
+    length, distance, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _ROW_STEP, _COLUMN_STEP))
+    if not several:
+        with T.serial(0, count) as i:
+            T.buffer_store(y, x[first + i * column_step], [HEADER + at + i])
+        return
+    cursor = T.alloc_buffer((2,), "int32", scope="local")  # place in memory, column
+    with T.If(count > 0):
+        with T.Then():
+            T.buffer_store(cursor, first // length * distance + first % length, [0])
+            T.buffer_store(cursor, first % length, [1])
+    with T.serial(0, count) as i:
+        T.buffer_store(y, x[cursor[0]], [HEADER + at + i])
+        column = bind(cursor[1] + column_step)
+        over = bind(tirx.Select(column >= length, tirx.const(1, "int32"), tirx.const(0, "int32")))
+        T.buffer_store(cursor, cursor[0] + row_step * distance + column_step + over * (distance - length), [0])
+        T.buffer_store(cursor, column - over * length, [1])
+
+
+def histogram(bins: int, shift: int, slots: int):
+    """The kernel (values, first, size, base, counts) `histogram`: counts[t, key(v)] += 1 for the values of tensor t in every row of `values`.
+
+    values: float32 [rows, width], those of tensor t from first[t] on, size[t] of them. counts: int32 [tensors, slots]. key(v): the bits of
+    |v| >> shift, minus base[t], from 0 to bins - 1; negative values `bins` higher. Zeros, a third of all values behind a ReLU, count by turns in
+    the 16 slots from 2 * bins on: one slot would wait for itself. Tensor by tensor, so that its counts are fetched once for all rows."""
+
+    def body():
+        rows, width, tensors_ = T.int64(), T.int64(), T.int64()
+        values = T.arg("values", T.Buffer((rows, width), "float32"))
+        first, size = (T.arg(name, T.Buffer((tensors_,), "int64")) for name in ("first", "size"))
+        base, counts = T.arg("base", T.Buffer((tensors_,), "int32")), T.arg("counts", T.Buffer((tensors_, slots), "int32"))
+        keys = T.alloc_buffer((LANES,), "int32", scope="local")
+        with T.serial(0, tensors_) as t:
+            start, lowest = bind(first[t]), bind(base[t])
+            with T.serial(0, rows) as row:
+                with T.serial(0, size[t] // LANES) as block:
+                    at = bind(start + block * LANES)
+                    slots_of(values.vload([row, at], "float32x16"), lowest, LANES, keys)
+                    for lane in range(LANES):
+                        slot = bind(keys[lane])
+                        T.buffer_store(counts, counts[t, slot] + 1, [t, slot])
+                with T.serial(0, size[t] % LANES) as i:
+                    slots_of(values[row, start + size[t] - size[t] % LANES + i], lowest, 1, keys)
+                    slot = bind(keys[0])
+                    T.buffer_store(counts, counts[t, slot] + 1, [t, slot])
+
+    def slots_of(value, lowest, lanes, keys):
+        def number(n):
+            return tirx.const(n, "int32") if lanes == 1 else splat(n, "int32", lanes)
+
+        bits = bind(tirx.reinterpret("int32" if lanes == 1 else f"int32x{lanes}", value))
+        magnitude = bind(bits & number(0x7FFFFFFF))
+        lowest = lowest if lanes == 1 else tirx.Broadcast(lowest, lanes)
+        key = tirx.max(tirx.min((magnitude >> number(shift)) - lowest, number(bins - 1)), number(0)) + ((bits >> number(31)) & number(bins))
+        zero = number(2 * bins) if lanes == 1 else tirx.Ramp(2 * bins, 1, lanes)
+        store(keys, 0, tirx.Select(tirx.EQ(magnitude, number(0)), zero, key))
+
+    return emit_kernel("histogram", body)

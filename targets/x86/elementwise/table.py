@@ -1,0 +1,85 @@
+"""octet.table: y = table[q + 128], one table of 256 bytes for the tensor or one per channel.
+
+With AVX512-VBMI two permutations over 128 bytes each and a blend. Without, 16 shuffles of 16 bytes each: entry 16 k + n of a half table is the XOR of
+differences D[0..k][n]; a saturating subtraction of 16 per step leaves index byte x negative, for which VPSHUFB yields zero, from step x // 16 + 1 on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, load, pure, shuffle_bytes, splat
+from ..kernel import argument, emit_kernel
+from ..layout import SLACK, channel_stride
+from ..vector import BYTES, store_bytes
+from ..vector_loops import each, sweep
+
+ENTRIES = 256
+_STEPS = 8  # tables of 16 bytes in half a table
+
+
+@dataclass(frozen=True)
+class TableProblem:
+    """pixels x channels: the packed tensor. vbmi: whether the processor has byte permutations."""
+
+    pixels: int
+    channels: int
+    per_channel: bool
+    vbmi: bool
+
+    @property
+    def elements(self) -> int:
+        return self.pixels * channel_stride(self.channels, "int8")
+
+
+def pack_tables(p: TableProblem, table: np.ndarray) -> np.ndarray:
+    """int8 [256] or [C, 256] (index: s8 + 128) -> the bytes that the kernel reads."""
+    assert table.shape == ((p.channels, ENTRIES) if p.per_channel else (ENTRIES,)), table.shape
+    stored = (table.astype(np.int16) + 128).astype(np.uint8)
+    if p.per_channel or p.vbmi:
+        return stored.reshape(-1)
+    parts = stored.reshape(2, _STEPS, 16).copy()
+    parts[:, 1:] ^= parts[:, :-1].copy()
+    return parts.reshape(-1)
+
+
+def table_kernel(p: TableProblem):
+    """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
+
+    def body():
+        x = argument("x", p.elements + SLACK, "uint8")
+        table = argument("table", ENTRIES * (p.channels if p.per_channel else 1), "uint8")
+        y = argument("y", p.elements + SLACK, "uint8")
+        if p.per_channel:
+            _per_channel(p, x, table, y)
+            return
+        look_up = _permuted if p.vbmi else _shuffled
+        sweep(p.elements, BYTES, 2 * p.elements, lambda at, count: store_bytes(y, at, bind(look_up(bind(load(x, at, BYTES)), table)), count))
+
+    return emit_kernel(f"table_{p.pixels}x{p.channels}" + ("_per_channel" if p.per_channel else ""), body)
+
+
+def _permuted(index, table):
+    low, high = (pure("uint8x64", "llvm.x86.avx512.vpermi2var.qi.512", load(table, at, BYTES), index, load(table, at + BYTES, BYTES)) for at in (0, 128))
+    return tirx.Select(tirx.GE(index, splat(128, "uint8", BYTES)), high, low)
+
+
+def _shuffled(index, table):
+    result = None
+    for half, start in enumerate((index, index ^ splat(128, "uint8", BYTES))):
+        at = bind(tirx.reinterpret("int8x64", start))
+        for step in range(_STEPS):
+            entries = tirx.Shuffle([load(table, (half * _STEPS + step) * 16, 16)] * 4, list(range(BYTES)))
+            found = shuffle_bytes(entries, tirx.reinterpret("uint8x64", at))
+            result = bind(found if result is None else result ^ found)
+            at = bind(pure("int8x64", "llvm.ssub.sat", at, splat(16, "int8", BYTES)))
+    return result
+
+
+def _per_channel(p, x, table, y):
+    stride = channel_stride(p.channels, "int8")
+    with each(p.pixels, 2 * p.elements) as pixel:
+        row = bind(pixel * stride)
+        with T.serial(0, p.channels) as c:
+            T.buffer_store(y, table[c * ENTRIES + tirx.Cast("int32", x[row + c])], [row + c])

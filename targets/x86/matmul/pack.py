@@ -1,0 +1,95 @@
+"""The second operand of a product of two computed tensors, repacked at run time for u8 x s8 dot products.
+
+A block of 16 columns and 64 inner elements becomes 16 rows of 64 bytes: row i holds elements 4i .. 4i + 3 of every column, side by side, as s8. Inner elements
+behind the end are zero, so whatever the first operand has there does not count. `corrections[n]` = -128 * sum of column n: the first operand is stored
+as u8 = s8 + 128, and sum((u8 - 128) * b) = sum(u8 * b) - 128 * sum(b)."""
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, const, dot4, interleave_bytes, load, splat, store
+from ..reformat.transpose import lanes_of_four, transpose16
+from ..vector_loops import Accumulators
+from .problem import INNER_BLOCK, MatmulProblem
+
+TILE = 16 * INNER_BLOCK
+
+
+def packed_bytes(p: MatmulProblem) -> int:
+    """The packed matrix, [column block][inner step][16][64]."""
+    return p.column_blocks * p.inner_steps * TILE
+
+
+def emit_pack(p: MatmulProblem, b, base, packed, corrections):
+    """b: uint8 buffer, the matrix begins at `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks * 16]."""
+    if p.b.row == 1:
+        _pack_keys(p, b, base, packed, corrections)
+    else:
+        _pack_values(p, b, base, packed, corrections)
+
+
+def _signed(stored):
+    return stored ^ splat(0x80808080 - (1 << 32), "int32")
+
+
+def _pack_keys(p, b, base, packed, corrections):
+    """Inner elements are contiguous: 16 columns of 64 bytes are a 16 x 16 transpose of dwords."""
+    with T.serial(0, p.column_blocks) as block:
+        sums = Accumulators(1, "int32")
+        sums[0] = splat(0, "int32")
+        for step in range(p.inner_steps):
+            rows = []
+            for i in range(16):
+                column = block * 16 + i
+                column = column if p.columns % 16 == 0 else tirx.min(column, p.columns - 1)
+                rows.append(bind(_signed(tirx.reinterpret("int32x16", load(b, base + column * p.b.column + step * INNER_BLOCK, 64)))))
+            columns = transpose16(rows)
+            for i in range(16):
+                _put(p, packed, block, step, i, columns[i], sums)
+        _finish(corrections, block, sums)
+
+
+def _put(p, packed, block, step, i, value, sums):
+    """Row i of a tile; elements behind the inner axis become zero."""
+    left = p.inner - step * INNER_BLOCK - 4 * i
+    if left <= 0:
+        value = splat(0, "int32")
+    elif left < 4:
+        value = value & splat((1 << (8 * left)) - 1, "int32")
+    value = bind(value)
+    store(packed, (block * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
+    if left > 0:
+        sums[0] = dot4(sums[0], splat(128, "uint8", 64), value)
+
+
+def _finish(corrections, block, sums):
+    store(corrections, block * 16, splat(0, "int32") - sums[0])
+
+
+def _pack_values(p, b, base, packed, corrections):
+    """Columns are contiguous: four rows of 64 bytes are interleaved; 64 columns at a time."""
+    for first in range(0, p.column_blocks, 4):
+        count = min(4, p.column_blocks - first)
+        sums = Accumulators(count, "int32")
+        for j in range(count):
+            sums[j] = splat(0, "int32")
+
+        def group(step, i, present, first=first, count=count, sums=sums):
+            start = base + (step * INNER_BLOCK + i * 4) * p.b.row + first * 16
+            rows = [bind(load(b, start + r * p.b.row, 64) ^ splat(128, "uint8", 64)) for r in range(present)]
+            for j, value in enumerate(lanes_of_four([bind(v) for v in interleave_bytes(rows)])[:count]):
+                value = bind(value)
+                store(packed, ((first + j) * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
+                sums[j] = dot4(sums[j], splat(128, "uint8", 64), value)
+
+        whole = p.inner // 4
+        if whole:
+            with T.serial(0, whole) as quad:
+                group(bind(tirx.floordiv(quad, 16)), bind(tirx.floormod(quad, 16)), 4)
+        if p.inner % 4:
+            group(whole // 16, whole % 16, p.inner % 4)
+        for quad in range(-(-p.inner // 4), p.inner_steps * 16):
+            for j in range(count):
+                store(packed, ((first + j) * p.inner_steps + quad // 16) * TILE + quad % 16 * 64, splat(0, "uint8", 64))
+        for j in range(count):
+            store(corrections, (first + j) * 16, splat(0, "int32") - sums[j])

@@ -1,0 +1,227 @@
+"""int8 products of two computed tensors (attention): u8 x s8 dot products on the tile unit or with VPDPBUSD, heads in parallel.
+
+A task takes the rows of one matrix (or a share of them): it repacks the second operand on the stack (pack.py), computes 32 rows of s32 sums at a
+time, all columns, and finishes them row by row: requantize, float32, or softmax."""
+
+from dataclasses import dataclass
+from math import prod
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, fence, load, splat, store, tile_config, tile_configure, tile_dot, tile_load, tile_store
+from ..isa import current
+from ..kernel import argument, emit_kernel
+from ..rows.pieces import held, over
+from ..rows.softmax import emit_softmax, write_bytes
+from ..vector import clip_floats, round_straight, store_bytes, to_float
+from ..vector_loops import Accumulators
+from .pack import TILE, emit_pack, packed_bytes
+from .problem import Matrices, MatmulProblem
+
+STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
+_GROUP = 4  # rows of a VNNI tile
+_ROWS = 2  # rows whose softmax is computed side by side
+
+
+@dataclass(frozen=True)
+class MatmulSchedule:
+    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix."""
+
+    tiles: int
+    chunks: int
+
+
+def default_schedule(p: MatmulProblem) -> MatmulSchedule:
+    """Two tiles of rows share what is loaded of the packed operand. A few matrices are divided among the cores, as long as repacking stays cheap."""
+    tiles = -(-p.rows // TILE_ROWS)
+    chunks = 1 if prod(p.batch) >= 4 else max(1, min(4, tiles // 8))
+    return MatmulSchedule(min(2, tiles), chunks)
+
+
+def stack_bytes(p: MatmulProblem, s: MatmulSchedule) -> int:
+    """What a task keeps on its stack."""
+    return packed_bytes(p) + p.column_blocks * 64 * (1 + _ROWS + s.tiles * TILE_ROWS)
+
+
+def constants_of(p: MatmulProblem, dot: str) -> list:
+    """Constant arguments of the kernel, behind a, b and the mask."""
+    return [tile_config(min(TILE_ROWS, p.rows))] if dot == "amx" else []
+
+
+def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None):
+    """PrimFunc(a u8[], b u8[], [mask f32[]], [config u8[64]], out). dot: "amx" or "vnni"."""
+    s = schedule or default_schedule(p)
+    assert stack_bytes(p, s) <= STACK_LIMIT, f"{p.name} needs {stack_bytes(p, s)} bytes of stack"
+    return emit_kernel(f"{p.name}_{dot}", lambda: _body(p, s, dot))
+
+
+def _body(p, s, dot):
+    a, b = argument("a", p.a.elements, "uint8"), argument("b", p.b.elements, "uint8")
+    mask = argument("mask", p.softmax.mask.elements, "float32") if p.softmax is not None and p.softmax.mask is not None else None
+    config = argument("config", 64, "uint8") if dot == "amx" else None
+    out = argument("out", p.out.elements, "uint8" if p.out_dtype == "int8" else "float32")
+    tiles = -(-p.rows // TILE_ROWS)
+    units = -(-tiles // s.tiles)
+    share = -(-units // s.chunks)
+    with T.parallel(0, prod(p.batch) * s.chunks) as task:
+        width = p.column_blocks * 16
+        packed, corrections = _stack(packed_bytes(p), "uint8"), _stack(width, "int32")
+        sums, scratch = _stack(s.tiles * TILE_ROWS * width, "int32"), _stack(_ROWS * width, "float32")
+        matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
+        k = _Kernel(p, s.tiles, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
+                    mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
+        if dot == "amx":
+            tile_configure(config)
+        emit_pack(p, b, _start(p, p.b, matrix), packed, corrections)
+        first = bind(chunk * share) if s.chunks > 1 else 0
+        count = share if s.chunks == 1 or units % s.chunks == 0 else tirx.max(0, tirx.min(share, units - first))
+        with T.serial(0, count) as index:
+            unit = bind(first + index)
+            if tiles % s.tiles == 0:
+                k.unit(unit, s.tiles, dot)
+            elif units == 1:
+                k.unit(unit, tiles, dot)
+            else:
+                with T.If(unit < units - 1):
+                    with T.Then():
+                        k.unit(unit, s.tiles, dot)
+                    with T.Else():
+                        k.unit(unit, tiles % s.tiles, dot)
+
+
+def _stack(elements, dtype):
+    return T.alloc_buffer((elements,), dtype, annotations={"disable_lower_builtin": True})
+
+
+def _start(p, m: Matrices, matrix):
+    """Index of the first element of one matrix of an operand."""
+    index, rest = m.offset, matrix
+    for extent, stride in zip(reversed(p.batch), reversed(m.batch_strides)):
+        if extent > 1 and stride:
+            index = index + tirx.floormod(rest, extent) * stride
+        rest = tirx.floordiv(rest, extent)
+    return bind(index + matrix * 0)
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    p: MatmulProblem
+    per_unit: int
+    a_start: object
+    a: object
+    packed: object
+    corrections: object
+    sums: object
+    scratch: object
+    out: object
+    out_start: object
+    mask: object
+    mask_start: object
+
+    def unit(self, unit, tiles, dot):
+        """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""
+        p = self.p
+        rows = min(TILE_ROWS, p.rows)
+        starts = [bind(tirx.min((unit * self.per_unit + t) * TILE_ROWS, p.rows - rows)) for t in range(tiles)]
+        (self.tile_products if dot == "amx" else self.vector_products)(starts, rows)
+        for t, start in enumerate(starts):
+            together = _ROWS if p.softmax is not None and rows % _ROWS == 0 else 1
+            with T.serial(0, rows // together) as group:
+                first = bind(group * together)
+                self.finish([(start + first + r, (t * TILE_ROWS + first + r) * (p.column_blocks * 16)) for r in range(together)])
+
+    def tile_products(self, starts, rows):
+        """Tiles 0-3: sums, 4-5: rows of a, 6-7: columns of b."""
+        p = self.p
+        width = p.column_blocks * 16
+        at = [bind(self.a_start + start * p.a.row) for start in starts]
+
+        def columns(block, count):
+            for t in range(len(starts)):
+                for v in range(count):
+                    tile_load(2 * t + v, self.corrections, (block + v) * 16, 0)  # stride 0: every row starts from the correction
+            for step in range(p.inner_steps):
+                for v in range(count):
+                    tile_load(6 + v, self.packed, ((block + v) * p.inner_steps + step) * TILE, TILE_BYTES)
+                for t, start in enumerate(at):
+                    tile_load(4 + t, self.a, start + step * TILE_BYTES, p.a.row)
+                    for v in range(count):
+                        tile_dot(2 * t + v, 4 + t, 6 + v)
+            for t in range(len(starts)):
+                for v in range(count):
+                    tile_store(2 * t + v, self.sums, t * TILE_ROWS * width + (block + v) * 16, width * 4)
+
+        self._blocks(2, columns)
+
+    def vector_products(self, starts, rows):
+        """4 rows x 64 columns in registers, x 16 where registers are few."""
+        p = self.p
+        height = min(_GROUP, rows)
+        for t, start in enumerate(starts):
+            with T.serial(0, -(-rows // height)) as group:
+                first = bind(tirx.min(group * height, rows - height))
+                at = bind(self.a_start + (start + first) * p.a.row)
+                self._blocks(4 if current().parts == 1 else 1, lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count))
+
+    def _vectors(self, t, first, at, height, block, count):
+        p = self.p
+        acc = Accumulators(height * count, "int32")
+        for r in range(height):
+            for v in range(count):
+                acc[r * count + v] = load(self.corrections, (block + v) * 16, 16)
+        with T.serial(0, -(-p.inner // 4)) as quad:
+            b = [bind(load(self.packed, (block + v) * (p.inner_steps * TILE) + quad * 64, 64)) for v in range(count)]
+            for r in range(height):
+                a = bind(broadcast4(self.a, at + r * p.a.row + quad * 4))
+                for v in range(count):
+                    acc[r * count + v] = dot4(acc[r * count + v], a, b[v])
+        width = p.column_blocks * 16
+        for r in range(height):
+            for v in range(count):
+                store(self.sums, (t * TILE_ROWS + first + r) * width + (block + v) * 16, acc[r * count + v])
+
+    def _blocks(self, size, body):
+        """body(block, count) over all column blocks, `size` at a time."""
+        whole = self.p.column_blocks // size
+        if whole == 1:
+            body(0, size)
+        elif whole:
+            with T.serial(0, whole) as i:
+                body(bind(i * size), size)
+        if self.p.column_blocks % size:
+            body(whole * size, self.p.column_blocks % size)
+
+    def finish(self, rows):
+        """rows: (row of the result, index of its sums)."""
+        p = self.p
+        if p.softmax is not None:
+            self._softmax(rows)
+            return
+        ((row, sums_at),) = rows
+        to = bind(self.out_start + row * p.out.row)
+        scaled = lambda v: self._scaled(sums_at, v)  # noqa: E731
+        if p.out_dtype == "int8":
+            low, high = max(-128, p.clip_min), min(127, p.clip_max)
+            over(p.column_blocks, 4, lambda first, size: store_bytes(
+                self.out, to + first * 16, bind(round_straight([scaled(first + i) for i in range(size)], p.out_zero_point, low, high)), 16 * size))
+        else:
+            over(p.column_blocks, 1, lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)))
+
+    def _scaled(self, sums_at, v):
+        return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
+
+    def _softmax(self, rows):
+        e = self.p.softmax
+        to = [bind(self.out_start + row * self.p.out.row) for row, _ in rows]
+
+        def value(r, v):
+            row, sums_at = rows[r]
+            x = held(self._scaled(sums_at, v))
+            if e.scale is not None:
+                x = held(x * splat(e.scale, "float32"))
+            if self.mask is not None:
+                x = fence(x) + load(self.mask, self.mask_start + row * e.mask.row + v * 16, 16)
+            return x
+
+        emit_softmax(self.p.columns, len(rows), value, self.scratch, write_bytes(self.out, to.__getitem__, e.probability_scale))

@@ -1,0 +1,179 @@
+"""Operators that copy whole pixels of packed tensors, or a range of their channels.
+
+Slices, padding, interleaving, flips and nearest resizes are one kernel: every pixel of the result names the pixel that it copies, by one table of
+coordinates per axis, or takes a fill value."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, load, splat, store
+from ..kernel import emit_kernel
+from ..layout import Layout
+from ..vector import BYTES, LANES, store_bytes
+from ..vector_loops import each, steps, tensors
+
+FILL = -1  # coordinate of a pixel that is filled
+
+
+def pixel_axes(layout: Layout) -> tuple[int, int, int]:
+    """A packed tensor as images x rows x columns of channel vectors."""
+    if layout.kind == "nhwc":
+        return layout.shape[0], layout.shape[2], layout.shape[3]
+    return (layout.shape[0], layout.shape[1], 1) if len(layout.shape) == 3 else (1, layout.shape[0], 1)
+
+
+def channel_axis(layout: Layout) -> int:
+    return 1 if layout.kind == "nhwc" else len(layout.shape) - 1
+
+
+@dataclass(frozen=True)
+class GatherProblem:
+    """y[n, i, j, c] = x[images[n], rows[i], columns[j], c + first_channel], or fill where a coordinate is FILL.
+
+    fill: a value as stored (uint8 or float32)."""
+
+    source: Layout
+    target: Layout
+    images: tuple[int, ...]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    first_channel: int = 0
+    fill: float = 0
+
+    def __post_init__(self):
+        assert (len(self.images), len(self.rows), len(self.columns)) == pixel_axes(self.target), self
+        assert self.first_channel + self.target.channels <= self.source.channels, self
+
+    @property
+    def tables(self) -> list[np.ndarray]:
+        """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL."""
+        _, height, width = pixel_axes(self.source)
+        stride = self.source.channel_stride
+        rows = [FILL if FILL in (n, i) else (n * height + i) * width * stride + self.first_channel for n in self.images for i in self.rows]
+        return [np.array(rows, "int32"), np.array([FILL if j == FILL else j * stride for j in self.columns], "int32")]
+
+
+def gather(p: GatherProblem):
+    """(x, rows, columns, y)."""
+    stride, size = p.target.channel_stride, np.dtype(p.target.storage).itemsize
+    rows, columns = len(p.images) * len(p.rows), len(p.columns)
+    filled = any(FILL in axis for axis in (p.images, p.rows, p.columns))
+    # Pixels without gaps on both sides are one run.
+    whole = stride == p.source.channel_stride and p.first_channel == 0 and FILL not in p.columns
+    whole = whole and p.columns == tuple(range(p.columns[0], p.columns[0] + columns))
+
+    def body():
+        x, row_table, column_table, y = tensors(
+            x=p.source, rows=Layout("plain", (rows,), "int32"), columns=Layout("plain", (columns,), "int32"), y=p.target
+        )
+
+        def line(row):
+            source, target = bind(row_table[row]), bind(row * (columns * stride))
+            if whole:
+                _either(filled, source, lambda: copy(y, target, x, source + p.columns[0] * stride, columns * stride),
+                        lambda: fill(y, target, columns * stride, p.fill))
+                return
+            with T.serial(0, columns) as j:
+                column = bind(column_table[j])
+                _either(filled, bind(tirx.min(source, column)), lambda: copy(y, target + j * stride, x, source + column, stride),
+                        lambda: fill(y, target + j * stride, stride, p.fill))
+
+        with each(rows, 2 * size * rows * columns * stride) as row:
+            line(row)
+
+    return emit_kernel(f"gather_{p.target.dtype}_" + "x".join(map(str, (*p.source.shape, *p.target.shape))), body)
+
+
+def _either(both, offset, present, absent):
+    if not both:
+        present()
+        return
+    with T.If(offset >= 0):
+        with T.Then():
+            present()
+        with T.Else():
+            absent()
+
+
+def copy(y, target, x, source, count):
+    """`count` elements (a multiple of 4); may read one vector behind them."""
+    if x.dtype == "uint8":
+        steps(count, BYTES, lambda at, size: store_bytes(y, target + at, bind(load(x, source + at, BYTES)), size))
+    else:
+        steps(count, LANES, lambda at, size: store(y, target + at, load(x, source + at, size)))
+
+
+def fill(y, target, count, value):
+    """`count` elements (a multiple of 4) of `value`."""
+    lanes = BYTES if y.dtype == "uint8" else LANES
+    constant = int(value) if y.dtype == "uint8" else float(value)
+    write = store_bytes if y.dtype == "uint8" else (lambda buffer, at, vector, size: store(buffer, at, vector))
+    steps(count, lanes, lambda at, size: write(y, target + at, splat(constant, y.dtype, lanes), size))
+
+
+@dataclass(frozen=True)
+class ConcatProblem:
+    """sources: packed layouts that differ along `axis` of the logical shape only."""
+
+    sources: tuple[Layout, ...]
+    axis: int
+
+    @property
+    def target(self) -> Layout:
+        shape = list(self.sources[0].shape)
+        shape[self.axis] = sum(source.shape[self.axis] for source in self.sources)
+        return Layout(self.sources[0].kind, tuple(shape), self.sources[0].dtype)
+
+    @property
+    def blocks(self) -> tuple[int, list[int]]:
+        """(how often, how many elements of each source): the result is that many times a block of each source in turn."""
+        layout, first = self.target, self.sources[0]
+        if self.axis == channel_axis(layout):
+            return layout.pixels, [source.channels for source in self.sources]
+        axes = [0, 2, 3] if layout.kind == "nhwc" else list(range(len(layout.shape) - 1))
+        outer = axes[: axes.index(self.axis)]
+        inner = axes[axes.index(self.axis) + 1 :]
+        size = prod(first.shape[axis] for axis in inner) * first.channel_stride
+        return prod(first.shape[axis] for axis in outer), [source.shape[self.axis] * size for source in self.sources]
+
+
+def concat(p: ConcatProblem):
+    """(x0, x1, ..., y)."""
+    target = p.target
+    count, sizes = p.blocks
+    channels = p.axis == channel_axis(target)
+    steps_in = [source.channel_stride if channels else size for source, size in zip(p.sources, sizes)]
+    step_out = target.channel_stride if channels else sum(sizes)
+
+    def body():
+        *xs, y = tensors(**{f"x{i}": source for i, source in enumerate(p.sources)}, y=target)
+        with each(count, 2 * target.elements * np.dtype(target.storage).itemsize) as block:
+            offset = 0
+            for x, size, step in zip(xs, sizes, steps_in):
+                _section(y, bind(block * step_out + offset), x, bind(block * step), size, step_out - offset)
+                offset += size
+
+    return emit_kernel(f"concat_{target.dtype}_{len(p.sources)}_" + "x".join(map(str, target.shape)), body)
+
+
+def _section(y, target, x, source, count, room):
+    """`count` elements, any number. What lies behind them, up to `room`, is written later (or is padding), so the last vector may be too long."""
+    lanes = BYTES if x.dtype == "uint8" else LANES
+    full = count // lanes
+    if full > 4:
+        with T.serial(0, full) as i:
+            store(y, target + i * lanes, load(x, source + i * lanes, lanes))
+    else:
+        for i in range(full):
+            store(y, target + i * lanes, load(x, source + i * lanes, lanes))
+    done = full * lanes
+    while done < count:
+        size = lanes
+        while size > 1 and (size > room - done or size // 2 >= count - done):
+            size //= 2
+        store(y, target + done, load(x, source + done, size))
+        done += size

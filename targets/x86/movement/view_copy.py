@@ -1,0 +1,75 @@
+"""A strided view written out in another layout."""
+
+from dataclasses import dataclass
+from math import prod
+
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, load, store
+from ..kernel import emit_kernel
+from ..layout import Layout
+from ..vector_loops import each
+from ..view import View, view_of
+
+
+@dataclass(frozen=True)
+class ViewCopyProblem:
+    source: View
+    target: Layout | View
+
+    def __post_init__(self):
+        assert self.source.shape == self.target.shape and self.source.dtype == self.target.dtype, self
+
+
+def view_copy(p: ViewCopyProblem):
+    """(x, y)."""
+    target = view_of(p.target)
+    order = sorted(range(len(target.shape)), key=lambda axis: -target.strides[axis])
+    axes = _merged([(target.shape[a], p.source.strides[a], target.strides[a]) for a in order if target.shape[a] != 1]) or [(1, 1, 1)]
+    outer, (extent, read, write) = axes[:-1], axes[-1]
+    size = 1 if p.target.dtype == "int8" else 4
+
+    def body():
+        x = T.arg("x", T.Buffer(p.source.physical_shape, p.source.storage))
+        y = T.arg("y", T.Buffer(p.target.physical_shape, p.target.storage))
+        x, y = (T.decl_buffer((prod(b.shape),), b.dtype, data=b.data) for b in (x, y))
+        rows = prod(axis[0] for axis in outer)
+        with each(rows, rows * extent * size * 2) as row:
+            source, sink, rest = p.source.offset, 0, row
+            for length, step, to in reversed(outer):
+                index = bind(rest % length)
+                source, sink, rest = source + index * step, sink + index * to, rest // length
+            source, sink = bind(source + row * 0), bind(sink + row * 0)
+            if read == 1 and write == 1:
+                _copy(x, y, source, sink, extent, 64 // size)
+            else:
+                with T.serial(0, extent) as i:
+                    T.buffer_store(y, x[source + i * read], [sink + i * write])
+
+    return emit_kernel(f"view_{p.target.kind}_{p.target.dtype}_" + "x".join(map(str, p.target.shape)), body)
+
+
+def _merged(axes):
+    """Neighbouring axes that are one run on both sides become one."""
+    found = []
+    for extent, read, write in axes:
+        if found and found[-1][1] == extent * read and found[-1][2] == extent * write:
+            extent *= found.pop()[0]
+        found.append((extent, read, write))
+    return found
+
+
+def _copy(x, y, source, sink, extent, lanes):
+    whole = extent // lanes
+    if whole:
+        with T.serial(0, whole) as i:
+            store(y, sink + i * lanes, load(x, source + i * lanes, lanes))
+    done = whole * lanes
+    while done < extent:
+        while lanes > extent - done:
+            lanes //= 2
+        if lanes == 1:
+            T.buffer_store(y, x[source + done], [sink + done])
+        else:
+            store(y, sink + done, load(x, source + done, lanes))
+        done += lanes

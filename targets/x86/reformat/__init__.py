@@ -1,0 +1,1 @@
+"""From one layout to another, with quantize or dequantize on the way."""

@@ -1,0 +1,36 @@
+"""From one layout to another, with quantize or dequantize on the way: what stands where a packed kernel meets a plain tensor or a float one.
+
+quantize: y = clip(rne(x / scale) + zero_point), true division. dequantize: y = f32(x - zero_point) * scale."""
+
+from dataclasses import dataclass
+
+from ..layout import Layout
+from . import pack as reformat_pack, rows as reformat_rows, unpack as reformat_unpack
+
+
+@dataclass(frozen=True)
+class ReformatProblem:
+    """source, target: layouts of one logical shape. dtypes: equal, or float32 -> int8 (quantize), or int8 -> float32 (dequantize) with scale and zero_point."""
+
+    source: Layout
+    target: Layout
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def __post_init__(self):
+        assert self.source.shape == self.target.shape, self
+        assert {self.source.dtype, self.target.dtype} <= {"int8", "float32"}, self
+
+    @property
+    def name(self) -> str:
+        verb = {("float32", "int8"): "quantize", ("int8", "float32"): "dequantize"}.get((self.source.dtype, self.target.dtype), "copy")
+        return f"{verb}_{self.source.kind}_{self.target.kind}_{self.target.dtype}_" + "x".join(map(str, self.source.shape))
+
+
+def reformat(p: ReformatProblem):
+    """The kernel (x, y)."""
+    if "nhwc" in (p.source.kind, p.target.kind) and p.source.kind != p.target.kind:
+        n, c, h, w = p.source.shape
+        if h * w > 1:
+            return reformat_pack.pack(p) if p.target.kind == "nhwc" else reformat_unpack.unpack(p)
+    return reformat_rows.copy_rows(p)

@@ -1,0 +1,38 @@
+"""The value conversions of a reformat, on vectors."""
+
+from tvm import tirx
+
+from ..intrinsics import fence, splat
+from ..vector import quotient, to_float
+
+
+def quantizes(p):
+    return p.source.dtype == "float32" and p.target.dtype == "int8"
+
+
+def scaled(p, value):
+    """float32x16 -> x / scale, ready to be rounded."""
+    return quotient(value, p.scale)
+
+
+def real(p, words):
+    """int32x16 (s8 - zero point) -> float32x16. The fence keeps the product from meeting a sum in another kernel's code."""
+    return fence(to_float(words) * splat(p.scale, "float32"))
+
+
+def scalar_quantized(p, value):
+    """One float32 -> stored uint8."""
+    ratio = tirx.max(tirx.min(value / tirx.const(p.scale, "float32"), tirx.const(1024.0, "float32")), tirx.const(-1024.0, "float32"))
+    rounded = tirx.Cast("int32", tirx.nearbyint(ratio)) + (p.zero_point + 128)
+    return tirx.Cast("uint8", tirx.max(tirx.min(rounded, 255), 0))
+
+
+def scalar_real(p, stored):
+    """One stored uint8 -> float32."""
+    return tirx.Cast("float32", tirx.Cast("int32", stored) - (p.zero_point + 128)) * tirx.const(p.scale, "float32")
+
+
+def scalar(p, value):
+    if p.source.dtype == p.target.dtype:
+        return value
+    return scalar_quantized(p, value) if quantizes(p) else scalar_real(p, value)

@@ -1,0 +1,1 @@
+"""Operators along one axis: softmax, normalisation, recurrent cells, order."""

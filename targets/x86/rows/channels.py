@@ -1,0 +1,125 @@
+"""Reductions over the channels of packed float32 tensors, one row (or pixel) at a time: softmax, log_softmax, mean, sum, argmax.
+
+A sum adds element i to lane i % 16 in order and then halves the lanes pairwise, as the referee does."""
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ... import float_math
+from ..elementwise.math import VectorOps
+from ..intrinsics import bind, load, splat, store
+from ..kernel import emit_kernel
+from ..layout import Layout
+from ..vector import LANES
+from ..vector_loops import Accumulators, each, tensors
+
+_LOWEST = -3.4028234663852886e38
+KINDS = ("softmax", "log_softmax", "mean", "sum", "argmax", "argmin")
+
+
+@dataclass(frozen=True)
+class ReduceProblem:
+    """kind: of KINDS. source: packed float32. The softmaxes have a result of the source's layout; the others one value per row, in order: float32 or,
+    for argmax and argmin, int64."""
+
+    kind: str
+    source: Layout
+
+    def __post_init__(self):
+        assert self.kind in KINDS and self.source.kind != "plain" and self.source.dtype == "float32", self
+
+    @property
+    def target(self) -> Layout:
+        if "softmax" in self.kind:
+            return self.source
+        return Layout("plain", (self.source.pixels,), "int64" if self.kind.startswith("arg") else "float32")
+
+
+def reduce_rows(p: ReduceProblem):
+    """(x, y)."""
+    emit = {"softmax": _softmax, "log_softmax": _softmax, "mean": _sum_row, "sum": _sum_row, "argmax": _extreme_row, "argmin": _extreme_row}[p.kind]
+
+    def body():
+        x, y = tensors(x=p.source, y=p.target)
+        with each(p.source.pixels, 16 * p.source.elements) as row:
+            emit(p, x, y, row, bind(row * p.source.channel_stride))
+
+    return emit_kernel(f"{p.kind}_" + "x".join(map(str, p.source.shape)), body)
+
+
+def _vectors(p, body):
+    """body(offset, valid): `valid` lanes of the vector at `offset`, LANES or, for the last one, less."""
+    whole, rest = divmod(p.source.channels, LANES)
+    if whole == 1:
+        body(0, LANES)
+    elif whole > 1:
+        with T.serial(0, whole) as i:
+            body(i * LANES, LANES)
+    if rest:
+        body(whole * LANES, rest)
+
+
+def _kept(value, valid, neutral):
+    """`value` with `neutral` in the lanes that belong to no channel."""
+    if valid == LANES:
+        return value
+    return tirx.Select(tirx.LT(tirx.Ramp(0, 1, LANES), splat(valid, "int32")), value, splat(neutral, "float32"))
+
+
+def _halved(held, combine):
+    """All lanes of `held` (an accumulator of one vector) combined pairwise: lane j with j + 8, then j + 4, j + 2, j + 1."""
+    for half in (8, 4, 2, 1):
+        value = held[0]
+        held[0] = combine(value, tirx.Shuffle([value], [(lane + half) % LANES for lane in range(LANES)]))
+    return held.buffer[0]
+
+
+def _reduced(p, start, dtype, read, combine):
+    """One value: `combine` over read(offset, valid)."""
+    held = Accumulators(1, dtype)
+    held[0] = splat(start, dtype)
+
+    def step(at, valid):
+        held[0] = combine(held[0], read(at, valid))
+
+    _vectors(p, step)
+    return bind(_halved(held, combine))
+
+
+def _softmax(p, x, y, row, start):
+    largest = splat(_reduced(p, _LOWEST, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, _LOWEST), tirx.max), "float32")
+
+    def power(at, valid):
+        value = float_math.exp(VectorOps, VectorOps.sub(load(x, start + at, LANES), largest))
+        store(y, start + at, value)
+        return _kept(value, valid, 0.0)
+
+    total = splat(_reduced(p, 0.0, "float32", power, lambda a, b: a + b), "float32")
+    if p.kind == "softmax":
+        _vectors(p, lambda at, valid: store(y, start + at, tirx.Div(load(y, start + at, LANES), total)))
+        return
+    shift = float_math.log(VectorOps, total)
+    _vectors(p, lambda at, valid: store(y, start + at, (load(x, start + at, LANES) - largest) - shift))
+
+
+def _sum_row(p, x, y, row, start):
+    total = _reduced(p, 0.0, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, 0.0), lambda a, b: a + b)
+    T.buffer_store(y, tirx.Div(total, tirx.const(float(p.source.channels), "float32")) if p.kind == "mean" else total, [row])
+
+
+def _extreme_row(p, x, y, row, start):
+    """The first place of the extreme value: its value first, then the smallest index that holds it."""
+    pick, neutral = (tirx.max, _LOWEST) if p.kind == "argmax" else (tirx.min, -_LOWEST)
+    best = splat(_reduced(p, neutral, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, neutral), pick), "float32")
+    nowhere = p.source.channels - 1
+
+    def place(at, valid):
+        value = load(x, start + at, LANES)
+        index = tirx.Ramp(0, 1, LANES) + splat(at, "int32")
+        hit = tirx.Select(tirx.EQ(value, best), index, splat(nowhere, "int32"))
+        return hit if valid == LANES else tirx.min(hit, splat(nowhere, "int32"))
+
+    first = _reduced(p, nowhere, "int32", place, tirx.min)
+    T.buffer_store(y, tirx.Cast("int64", first), [row])

@@ -1,0 +1,80 @@
+"""Pieces of kernels that reduce a row of float32 vectors: loops, horizontal sums, exact quotients, the exponential of softmax.
+
+The order of every sum is that of `sum16` in passes/realize/reference_float.py."""
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import const, fence, fma, pure, scale_by_power, splat
+from ..vector_loops import Accumulators
+
+UNROLL = 8  # vectors of a row up to which its loop is written out
+
+
+def held(value, dtype="float32"):
+    """`value`, computed once: by way of a local buffer, which LLVM keeps in a register (T.Bind makes TVM's simplifier slow on long sequences)."""
+    cell = Accumulators(1, dtype)
+    cell[0] = value
+    return cell[0]
+
+
+def over(count, step, body):
+    """body(first, size) over [0, count) vectors, `step` at a time; a short row is unrolled."""
+    whole = count // step
+    if count <= UNROLL or whole <= 1:
+        for first in range(0, count, step):
+            body(first, min(step, count - first))
+        return
+    with T.serial(0, whole) as i:
+        body(i * step, step)
+    if count % step:
+        body(whole * step, count % step)
+
+
+def lane_sum(vector):
+    """The sum of 16 lanes, halved pairwise, in every lane."""
+    return _across(vector, lambda a, b: a + b)
+
+
+def lane_max(vector):
+    return _across(vector, tirx.max)
+
+
+def _across(vector, combine):
+    for half in (8, 4, 2, 1):
+        vector = held(vector)
+        vector = combine(vector, tirx.Shuffle([vector], [(i + half) % 16 for i in range(16)]))
+    return held(tirx.Shuffle([held(vector)], [0] * 16))
+
+
+def mask_tail(value, lanes, fill):
+    """The vector with everything behind its first `lanes` lanes replaced."""
+    if lanes >= 16:
+        return value
+    return tirx.Select(tirx.LT(tirx.Ramp(const(0, "int32"), const(1, "int32"), 16), splat(lanes, "int32")), value, splat(fill, "float32"))
+
+
+def exact_quotient(value, divisor, inverse):
+    """value / divisor, rounded as IEEE division rounds, with inverse = 1 / divisor (rounded): see `quotient` in vector.py. Where the
+    quotient is below 2**-100 its last bit may differ."""
+    negative = held(splat(-0.0, "float32") - value)
+    result = held(value * inverse)
+    for _ in range(2):
+        remainder = held(fma(negative, result, divisor))  # result * divisor - value
+        result = held(fma(result, splat(0.0, "float32") - remainder, inverse))
+    return result
+
+
+def exp_nonpositive(x):
+    """targets/float_math.exp for x <= 0, to the bit: one scaling by 2 ** n is exact there."""
+    low = splat(-87.33654, "float32")
+    clamped = held(tirx.max(x, low))
+    n = held(pure("float32x16", "llvm.rint", fence(clamped * splat(1.44269504088896341, "float32"))))
+    r = held(clamped - fence(n * splat(0.693359375, "float32")))
+    r = held(r - fence(n * splat(-2.12194440e-4, "float32")))
+    p = splat(1.9875691500e-4, "float32")
+    for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+        p = held(fence(p * r) + splat(c, "float32"))
+    p = held(fence(p * fence(r * r)) + r)
+    p = held(p + splat(1.0, "float32"))
+    return held(tirx.Select(tirx.LT(x, low), splat(0.0, "float32"), scale_by_power(p, n)))

@@ -1,0 +1,46 @@
+"""The elementwise part of one step of an LSTM or GRU (targets/recurrent_math.py) on rows of float32."""
+
+from dataclasses import dataclass
+
+from tvm.tirx.script import builder as T
+
+from ...recurrent_math import STEPS
+from ..elementwise.math import VectorOps
+from ..intrinsics import bind, load, store
+from ..kernel import emit_kernel
+from ..layout import Layout
+from ..vector_loops import each, tensors
+from .pieces import held
+
+
+@dataclass(frozen=True)
+class RecurrentProblem:
+    """kind: of STEPS. rows x hidden: the state; the gates of a row lie behind each other, `hidden` apart."""
+
+    kind: str
+    rows: int
+    hidden: int
+
+    @property
+    def state(self) -> Layout:
+        return Layout("rows", (self.rows, self.hidden), "float32")
+
+    @property
+    def gates(self) -> Layout:
+        return Layout("rows", (self.rows, self.hidden * STEPS[self.kind][1]), "float32")
+
+
+def recurrent(p: RecurrentProblem):
+    """(x, r, state, y)."""
+    function, count = STEPS[p.kind]
+
+    def body():
+        x, r, state, y = tensors(x=p.gates, r=p.gates, state=p.state, y=p.state)
+        vectors = p.state.channel_stride // 16
+        with each(p.rows, 0) as row:
+            gates, at = bind(row * p.gates.channel_stride), bind(row * p.state.channel_stride)
+            with T.serial(0, vectors) as v:
+                pair = [[held(load(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)] for buffer in (x, r)]
+                store(y, at + v * 16, function(VectorOps, *pair, held(load(state, at + v * 16, 16))))
+
+    return emit_kernel(f"{p.kind.split('.')[1]}_{p.rows}x{p.hidden}", body)

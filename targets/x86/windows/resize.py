@@ -1,0 +1,52 @@
+"""Linear resize of packed float32 tensors: y = u + (l - u) * t_row, u and l = a + (b - a) * t_column in the two rows; every operation rounded."""
+
+from dataclasses import dataclass
+
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, fence, load, splat, store
+from ..kernel import emit_kernel
+from ..layout import Layout
+from ..vector import LANES
+from ..vector_loops import each, steps, tensors
+
+
+@dataclass(frozen=True)
+class ResizeProblem:
+    """source, target: nhwc float32, of the same images and channels."""
+
+    source: Layout
+    target: Layout
+
+    def __post_init__(self):
+        assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", self
+
+
+def resize_linear(p: ResizeProblem):
+    """(x, top, bottom, down, left, right, across, y): per row of the result the two source rows (int32) and the weight of the second (float32), and
+    the same per column."""
+    (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
+
+    def body():
+        tables = {name: Layout("plain", (extent,), dtype) for names, extent in ((("top", "bottom", "down"), out_h), (("left", "right", "across"), out_w))
+                  for name, dtype in zip(names, ("int32", "int32", "float32"))}  # fmt: skip
+        x, top, bottom, down, left, right, across, y = tensors(x=p.source, **tables, y=p.target)
+        with each(n * out_h, 20 * p.target.elements) as row:
+            image, i = bind(row // out_h), bind(row % out_h)
+            rows = [bind((image * h + table[i]) * (w * stride)) for table in (top, bottom)]
+            weight = splat(bind(down[i]), "float32")
+            with T.serial(0, out_w) as j:
+                starts = [bind(start + table[j] * stride) for start in rows for table in (left, right)]
+                share = splat(bind(across[j]), "float32")
+                target = bind((row * out_w + j) * stride)
+                steps(stride, LANES, lambda c, _: store(y, target + c, _mixed(*(_mixed(*(load(x, start + c, LANES) for start in pair), share)
+                                                                               for pair in (starts[:2], starts[2:])), weight)))  # fmt: skip
+
+    return emit_kernel("resize_linear_" + "x".join(map(str, (*p.source.shape, *p.target.shape[2:]))), body)
+
+
+def _mixed(a, b, share):
+    a, b = bind(a), bind(b)
+    return a + fence((b - a) * share)
+
+

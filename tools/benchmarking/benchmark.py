@@ -1,0 +1,94 @@
+"""What `octet bench` does, as one dictionary of figures."""
+
+import numpy as np
+
+from ...targets.errors import OctetError
+from ...targets.registry import find
+from ...targets.runtime import Session
+from ...targets.samples import feed_of
+from ..building.opening import fp32_session, manifest_of, open_model
+from ..console import progress
+from ..data import read_samples
+from ..inputs import random_inputs
+from ..peers.runtimes import chosen, runners
+from ..timing import interleaved
+from .profile import profile_of
+
+
+def run_benchmark(options) -> dict:
+    """options: model, threads, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
+
+    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
+    "details": every candidate in full;
+    "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
+    _check(options)
+    session, precision = open_model(options.model, options.threads)
+    feed = _feed(session, options.calib)
+    candidates = {"octet-" + precision: lambda: session.run(feed)}
+    others, failed = _others(options, session, feed, precision)
+    with progress("bench", options.rounds * (len(candidates) + len(others))) as advance:
+        found = interleaved(candidates | others, rounds=options.rounds, progress=advance)
+    ours = found["octet-" + precision]
+    report = {"model": str(options.model), **ours.as_dict(), "threads": session.threads, **device_of(session), "variant": session.target, "precision": precision, "batch": session.batch}
+    report["peers"] = {name: round(latency.median, 4) for name, latency in found.items() if name in others}
+    report["ratios"] = {name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others}
+    report["failed"] = failed
+    report["details"] = {name: latency.as_dict() for name, latency in found.items()}
+    if options.profile or options.peak:
+        peak = machine_peak(session)
+        report["peak"] = peak.as_dict()
+    if options.profile:
+        report["kernels"] = profile_of(session, feed, peak, manifest_of(options.model))
+    return report
+
+
+def machine_peak(session: Session):
+    """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target (targets/x86/peak.py), or what its GPU
+    says of itself (targets/cuda/peak.py)."""
+    spec = find(session.target)
+    if spec.kind == "cuda":
+        from ...targets.cuda.peak import peak_of
+
+        return peak_of(session.device)
+    from ... import passes  # noqa: F401 - prepares TVM before it is imported
+    from ...targets.x86.peak import measure
+
+    return measure(spec, session.threads)
+
+
+def device_of(session: Session) -> dict:
+    """{"device": name} of a session on a GPU, {} of others."""
+    return {"device": session.device.name} if find(session.target).kind == "cuda" else {}
+
+
+def _check(options):
+    if options.against is None:
+        return
+    if options.onnx_path is None or options.calib is None:
+        absent = " and ".join(name for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib)) if value is None)
+        raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
+    chosen(options.against)
+
+
+def _feed(session, calib):
+    """The first samples of the calibration data where given, else the self-test's random ones."""
+    if calib is None:
+        return random_inputs(session.inputs)
+    arrays, _ = read_samples(calib, session)
+    count = len(next(iter(arrays.values())))
+    return feed_of(session.inputs, arrays, np.arange(session.batch) % count)  # over and over where there are fewer
+
+
+def _others(options, session, feed, precision):
+    """The other candidates (our own fp32, and the peers), and the reasons of peers that cannot run."""
+    others, failed = {}, {}
+    if options.onnx_path is not None and precision == "int8":
+        fp32 = fp32_session(options.onnx_path, options.threads, session.batch)
+        if [s.name for s in fp32.inputs] != [s.name for s in session.inputs]:
+            raise OctetError(f"--model {options.onnx_path}: its inputs are not those of {options.model}; name the network that the package was made from")
+        others["octet-fp32"] = lambda: fp32.run(feed)
+    if options.against is not None:
+        samples, _ = read_samples(options.calib, session)
+        made, failed = runners(chosen(options.against), options.onnx_path, samples, feed, session.threads)
+        others |= made
+    return others, failed

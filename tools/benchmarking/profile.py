@@ -1,0 +1,68 @@
+"""octet bench --profile: where the time of a network goes, kernel by kernel, against what the machine could do."""
+
+from ...targets.runtime import Session
+from ...targets.x86.roofline import limit_of
+from ..console import table
+
+PASSES = 30
+_TICK = 1e-9  # seconds: a kernel takes no less, whatever a clock says
+_CONVERSIONS, _COPIES = ("relax.quantize", "relax.dequantize"), ("reformat", "copy")
+WIDE_GAP = 0.5  # of the limit: below, a kernel is pointed out if it takes
+WORTH_A_LOOK = 0.02  # of all kernels' time
+MOST_GAPS = 8
+
+
+def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> list[dict]:
+    """peak: of the session's cores or device, see `benchmark.machine_peak`. One dictionary per kernel: its Step; "seconds" and "share" of all kernels' time; "gops" (two operations per multiply-add) and "gbytes" a second, and their
+    parts of the peak, "of_compute" and "of_bandwidth"; "limit": the least seconds, "bound": what sets it; "part": "kernel", "conversion" or "reformat";
+    "why": of a kernel in float, from `info`, the manifest of the package."""
+    timed = session.profile(feed, repeat=PASSES)
+    total = sum(seconds for _, seconds in timed)
+    reasons = {_plain(entry["name"]): entry["reason"] for entry in (info or {}).get("operators", {}).get("reasons", ())}
+    kernels = []
+    for step, seconds in timed:
+        seconds = max(seconds, _TICK)
+        limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel.endswith("depthwise"))
+        part = "conversion" if step.operator in _CONVERSIONS else "reformat" if step.operator in _COPIES else "kernel"
+        why = reasons.get(_plain(step.layer), "") if step.dtype != "int8" and part == "kernel" else ""
+        kernels.append({**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds, "gbytes": 1e-9 * step.bytes / seconds,
+                        "of_compute": limit.compute / seconds, "of_bandwidth": limit.memory / seconds, "limit": limit.seconds, "bound": limit.bound,
+                        "part": part, "why": why})  # fmt: skip
+    return kernels
+
+
+def print_profile(console, kernels: list[dict]) -> None:
+    """The table, what conversions and reformats cost, and the kernels with most to gain."""
+    rows = []
+    for index, k in enumerate(kernels):
+        compute = (f"{k['gops']:.0f}", f"{k['of_compute']:.0%}") if k["macs"] else ("", "")
+        rows.append((index, k["layer"] or k["name"].split(":")[-1], k["operator"].removeprefix("octet.").removeprefix("relax."), k["kernel"], k["dtype"], f"{k['seconds'] * 1e6:.1f}",
+                     f"{k['share']:.1%}", *compute, f"{k['gbytes']:.0f}", f"{k['of_bandwidth']:.0%}", k["bound"], _how(k)))  # fmt: skip
+    columns = ("", "layer", "operator", "kernel", "dtype", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ", "bound", "schedule, or why not int8")
+    console.print(table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ")))
+    rows = [(part, len(mine), f"{sum(k['seconds'] for k in mine) * 1e6:.1f}", f"{sum(k['share'] for k in mine):.1%}", _of_limit(mine)) for part, mine in _parts(kernels)]
+    console.print(table("together", ("", "count", "us", "share", "of limit"), rows, right=("count", "us", "share", "of limit")))
+    gaps = sorted((k for k in kernels if k["share"] > WORTH_A_LOOK and k["limit"] < WIDE_GAP * k["seconds"]), key=lambda k: k["limit"] - k["seconds"])[:MOST_GAPS]
+    if gaps:
+        rows = [(k["layer"] or k["name"], k["kernel"], f"{k['seconds'] * 1e6:.1f}", f"{k['limit'] * 1e6:.1f}", k["bound"]) for k in gaps]
+        console.print(table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), rows, right=("us", "limit us")))
+
+
+def _parts(kernels):
+    groups = [("int8 kernels", lambda k: k["part"] == "kernel" and k["dtype"] == "int8"), ("float kernels", lambda k: k["part"] == "kernel" and k["dtype"] != "int8"),
+              ("conversions", lambda k: k["part"] == "conversion"), ("reformats", lambda k: k["part"] == "reformat")]  # fmt: skip
+    found = [(name, [k for k in kernels if belongs(k)]) for name, belongs in groups]
+    return [(name, mine) for name, mine in found if mine]
+
+
+def _of_limit(kernels):
+    return f"{sum(min(k['limit'], k['seconds']) for k in kernels) / sum(k['seconds'] for k in kernels):.0%}"
+
+
+def _how(k):
+    schedule = k["schedule"] + (f" ({k['source']})" if k["source"] not in ("", "default") else "")
+    return k["why"] or schedule
+
+
+def _plain(name):
+    return name.replace(".", "_").replace("/", "_")

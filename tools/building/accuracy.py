@@ -1,0 +1,147 @@
+"""The automatic accuracy workflow of compile-model: from the samples to the best package within the target, saved whenever it gets better."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from ...passes.pipeline import canonicalize
+from ...passes.sensitivity.bench import Bench
+from ...passes.sensitivity.budget import Budget, Journal
+from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.learnt_files import LearntFiles
+from ...passes.sensitivity.search import Outcome, Search, choose_calibration
+from ...targets.package import Package
+from ...targets.runtime import run_samples
+from ...targets.samples import digest_of
+from . import api
+from .judge import Judge
+from .statistics import measuring
+
+_VERSION = "1"  # of what a state file means
+
+
+@dataclass
+class Workflow:
+    """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the journal, None keeps none."""
+
+    model: object
+    samples: dict
+    recipe: object
+    targets: tuple[str, ...]
+    threads: int | None
+    phase: object
+    display: object
+    save: object = lambda package: None
+    state: str | None = None
+    trials: int = 0
+    db: str | None = None
+    policy: str = "fastest"
+    cache: object = None  # StatisticsCache
+    steps: list = field(default_factory=list)
+    compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
+    clock: Budget = field(default_factory=Budget)
+    stage: str | None = None  # the phase that runs
+    resumed: int = 0  # measurements of an earlier search that were used again
+
+    def __post_init__(self):
+        self.bench = Bench(canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache))
+
+    def calibrated(self) -> tuple:
+        """(hub, package) of the best calibrators; no accuracy target."""
+        self._tell("calibrate")
+        if self.recipe.calibrator != "auto":
+            return Design(self.recipe), *self.compile(Design(self.recipe))
+        design = choose_calibration(self.bench, Design(self.recipe), Journal(), self._tell, self.steps.append)
+        return design, *self.compile(design)
+
+    def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> Outcome:
+        """The whole workflow. The journal is removed when it came to an end by itself."""
+        clock = self.clock = Budget(budget)
+        journal = Journal(self.state, self._identity(judge))
+        self.bench.learnt_files = LearntFiles(self.state, journal.identity)
+        confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
+        self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
+        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell)
+        self._tell("calibrate")
+        outcome = search.run(Design(self.recipe), calibrate)
+        self.resumed = journal.reused
+        self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
+        if outcome.met or not clock.spent:
+            journal.remove()
+            self.bench.learnt_files.remove()
+        return outcome
+
+    def compile(self, design: Design) -> tuple:
+        """(hub, package); the last ones are kept."""
+        if design not in self.compiled:
+            quantized = self.bench.hub(design)
+            quantized, package = api.compile_with_hub(quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy)
+            self.stage = None
+            info = package.info | {"repairs": {key: value for key, value in design.as_dict().items() if key != "recipe"}}
+            self.compiled = {design: (quantized, Package(package.variants, info, package.selftest))}
+        return self.compiled[design]
+
+    def _confirm(self, design) -> float:
+        _, package = self.compile(design)
+        self._tell("confirm on the compiled module")
+        outputs = run_samples(package.session(self.threads), self.judge.arrays)
+        drop = self.judge.drop(outputs)
+        if drop < self.best:
+            self.best = drop
+            self.save(package)
+        return drop
+
+    def _tell(self, text, done=None, total=None):
+        """text: "stage" or "stage: detail"; every stage is a phase of its own in the report."""
+        stage = text.partition(":")[0]
+        if stage == "compile":
+            return  # its phases are the compiler's
+        if stage != self.stage:
+            self.stage = stage
+            self.phase(stage)
+        left = self.clock.left
+        self.display.describe(text if left is None else f"{text} (budget left {left:.0f} s)")
+        if total is not None:
+            self.display.update(done, total)
+
+    def _identity(self, judge) -> str:
+        """Of everything that a measurement depends on."""
+        digest = hashlib.sha256(f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.metric.name} {Design(self.recipe).key} {self.targets}".encode())
+        for arrays in (self.samples, judge.arrays, {"labels": judge.labels}):
+            for name, array in arrays.items():
+                digest.update(f"{name} {digest_of(array)}".encode())
+        return digest.hexdigest()
+
+
+def automatic(request, workflow: Workflow, validation, metric, budget: float | None) -> tuple:
+    """(hub, package, what the report says of it). validation: (arrays, labels or None) or None."""
+    if request.max_drop is None:
+        design, quantized, package = workflow.calibrated()
+        workflow.outcome = Outcome(design, float("nan"), True, workflow.steps)
+        return quantized, package, {"workflow": described(workflow.outcome)}
+    arrays, labels = validation
+    workflow.phase("fp32 reference")
+    exact = workflow.bench.float_outputs(arrays)
+    output = workflow.model.outputs[0].name
+    labels = exact[output] if labels is None else labels
+    judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))
+    calibrate = request.calibrator in (None, "auto")
+    workflow.outcome = workflow.search(judge, request.max_drop, budget, request.max_float, request.repair, calibrate)
+    quantized, package = workflow.compile(workflow.outcome.design)
+    return quantized, package, {"workflow": described(workflow.outcome) | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}}
+
+
+def described(outcome: Outcome) -> dict:
+    """The workflow's report, as JSON."""
+    total = sum(layer.macs for layer in outcome.ranking)
+    left = outcome.design.recipe.float_operators
+    return {
+        "met": outcome.met,
+        "drop": outcome.drop,
+        "steps": [
+            {"name": s.name, "sqnr_db": s.sqnr, "drop": s.drop, "compiled": s.compiled, "kept": s.kept} for s in outcome.steps
+        ],
+        "design": outcome.design.as_dict(),
+        "float_operators": sorted(left),
+        "float_macs_fraction": sum(layer.macs for layer in outcome.ranking if layer.name in left) / total if total else 0.0,
+        "sensitivity": [{"name": r.name, "operator": r.op, "error": r.error, "lost": r.lost, "macs": r.macs} for r in outcome.ranking],
+    }

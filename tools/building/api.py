@@ -1,0 +1,140 @@
+"""The library behind the commands and behind `import octet`: load_onnx, quantize, compile."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ...passes.annotate.recipe import Recipe
+from ...passes.calibrate.cache import StatisticsCache
+from ...passes.calibrate.quantize import Quantized, checked_samples, hub_of, quantize as _quantize
+from ...passes.frontend.model import Model
+from ...passes.frontend.onnx import load_onnx
+from ...passes.lower.build import build_variant
+from ...passes.lower.cuda.build import check as check_cuda
+from ...passes.pipeline import canonicalize
+from ...passes.sensitivity.configuration import measured_tensors, sites_of
+from ...passes.sensitivity.observe import statistics_of
+from ...targets import detect
+from ...targets.errors import OctetError
+from ...targets.package import Package, failed_outputs, selftest_of
+from ...targets.runtime import Session
+from ...targets.samples import load_samples
+from ..inputs import random_inputs
+from .policy import Outcome, build_by_policy, check_policy
+from .records import records_for
+from .sessions import executor
+
+__all__ = ["compile", "load_onnx", "quantize"]
+
+
+def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None, cache=None) -> Quantized:
+    """Post-training quantization: the QDQ hub of a network.
+
+    samples: calibration data, a few hundred are plenty: a path of an .npz (read as it goes), {input name: array [N, ...]}, an iterable of such dictionaries
+    (streamed; parts of any length), or a function that gives one. phase: called with a short name when a stage begins. progress: called with (samples done,
+    samples in all or None). cache: a folder where statistics are kept and looked up, or a StatisticsCache; not for streams, whose content is known only
+    when they are over. Raises DataError when the samples do not fit the model."""
+    if isinstance(samples, (str, Path)):
+        samples = load_samples(samples, model)
+
+    def factory(module):
+        phase("build for calibration")
+        run = executor(module, threads)
+        phase("calibrate")
+        return run
+
+    phase("canonicalize")
+    canonical = canonicalize(model)
+    if not isinstance(samples, Mapping):
+        return _quantize(canonical, samples, recipe, executor_factory=factory, progress=progress)
+    recipe = recipe if recipe is not None else Recipe()
+    tensors = measured_tensors([sites_of(canonical.module, recipe)])
+    measure = statistics_of
+    if cache is not None:
+        measure = partial((cache if isinstance(cache, StatisticsCache) else StatisticsCache(cache)).measured, statistics_of)
+    return hub_of(canonical, recipe, measure(canonical.module, tensors, checked_samples(canonical, samples), factory, progress))
+
+
+def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None, policy: str = "fastest") -> Package:
+    """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
+
+    trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
+    none, with trials the user's (tuning/place.py). threads: most cores to measure with. phase: called with a short name when a stage begins. policy: "fastest"
+    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing. Raises TargetError for a target
+    without kernels, OctetError for a database that cannot be opened."""
+    if trials < 0:
+        raise OctetError(f"trials is {trials}; it must be 0 or more")
+    return compile_with_hub(quantized, targets, trials, db, threads, phase, policy)[1]
+
+
+def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str) -> tuple[Quantized, Package]:
+    """The same, and the hub that the package was built from: `quantized`, or what the policy made of it."""
+    check_policy(policy)
+    specs = resolve_targets(targets)
+    with records_for(trials, db, threads, phase) as records:
+        model = quantized.model
+
+        def build(module, spec, tune=True):
+            tuned = records(module, spec, tune)
+            phase(f"build {spec.name}")
+            return build_variant(module, spec, model.inputs, model.outputs, model.name, tuned)
+
+        made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase)
+    phase("self-test")
+    return made.quantized, with_selftest(Package(made.variants, _described(made)))
+
+
+def resolve_targets(targets) -> tuple:
+    """TargetSpecs of the names, without repetitions, in the order given."""
+    names = (targets,) if isinstance(targets, str) else tuple(targets)
+    if not names:
+        raise OctetError("no target was named; take native or one of `octet targets`")
+    return tuple({spec.name: spec for spec in map(detect.resolve, names)}.values())
+
+
+def check_targets(model: Model, specs) -> None:
+    """Raises TargetError for an operator without a kernel on one of the targets, before the first long phase. (CPU targets say it when they build for calibration.)"""
+    gpus = [spec for spec in specs if spec.kind == "cuda"]
+    module = canonicalize(model).module if gpus else None
+    for spec in gpus:
+        check_cuda(module, spec)
+
+
+def with_selftest(package: Package) -> Package:
+    """The package with self-test vectors, if one of its variants runs here; all variants that do must agree byte for byte."""
+    able = [v for v in package.variants if not detect.missing(v.features)]
+    if not able:
+        return package
+    vectors = selftest_of(Session.from_variant(able[0]), random_inputs(package.inputs))
+    for variant in able[1:]:
+        failed = failed_outputs(Session.from_variant(variant), vectors)
+        assert not failed, f"{able[0].target} and {variant.target} disagree on {', '.join(failed)}"
+    return Package(package.variants, package.info, vectors)
+
+
+def _described(made: Outcome) -> dict:
+    """What a package's manifest says about its origin."""
+    quantized, model = made.quantized, made.quantized.model
+    recipe = asdict(quantized.recipe)
+    recipe["float_operators"] = sorted(recipe["float_operators"])
+    return {
+        "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch},
+        "recipe": recipe,
+        "operators": _operators(quantized.decisions, made.realized.layers),
+    } | ({"policy": made.report} if made.report is not None else {})
+
+
+def _operators(decisions, layers) -> dict:
+    """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is what became one kernel."""
+    decided = {_plain(d.name): d.reason for d in decisions if d.dtype == "float" and d.reason}
+    rest = [layer for layer in layers if layer.dtype != "int8"]
+    reasons = [{"name": l.name, "operator": l.operator, "reason": decided.get(_plain(l.name), l.reason)} for l in rest]
+    return {"int8": len(layers) - len(rest), "float": len(rest), "reasons": reasons}
+
+
+def _plain(name: str) -> str:
+    """A variable's name as every stage spells it: the hub's builder replaces dots."""
+    return name.replace(".", "_")

@@ -1,0 +1,128 @@
+"""The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import log10, sqrt
+
+import numpy as np
+
+from ...passes.annotate import Recipe
+from ...passes.canonicalize.fold_affine import FoldAffine
+from ...passes.canonicalize.fold_affine_forward import FoldAffineForward
+from ...passes.ops import is_op
+from ...passes.pipeline import CANONICALIZE, canonicalize
+from ...passes.sensitivity.bench import Bench
+from ...passes.sensitivity.budget import Budget, Journal
+from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.ranking import rank
+from ...passes.sensitivity.search import CALIBRATIONS
+from .judge import Judge
+from .statistics import measuring
+
+GRANULARITIES = ("per-channel", "per-tensor")
+PARTIAL = (1, 2, 4, 8, 16)  # layers left in float; no more once the target holds
+_RESAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the tables. score: the metric. drop: by how much it is worse than fp32, and its 95 % interval over paired samples. sqnr: dB, held out."""
+
+    weights: str
+    batch_norm: str
+    calibration: str
+    in_float: int
+    score: float
+    drop: float
+    low: float
+    high: float
+    sqnr: float
+
+
+def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
+          recipe: Recipe = Recipe()) -> dict:  # noqa: B008
+    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
+
+    recipe: its other choices. model: Model as imported. labels: None where fp32's own outputs are to stand in. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
+    `target`, relative to fp32."""
+    networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
+    rows, fp32, output = [], None, model.outputs[0].name
+    total = len(networks) * len(GRANULARITIES) * len(CALIBRATIONS)
+    for folding, network in networks.items():
+        bench = Bench(network, samples, threads=threads, measure=measuring(cache))
+        exact = bench.float_outputs(arrays)
+        labels = exact[output] if labels is None else labels
+        judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))
+        fp32 = judge.reference if fp32 is None else fp32
+        for granularity in GRANULARITIES:
+            rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total))
+    return {"fp32": fp32, "metric": metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
+
+
+def _pair(bench, judge, exact, recipe, folding, seed, target, tell):
+    granularity, designs = recipe.weights, [Design(replace(recipe, calibrator=name, percentile=percentile)) for name, percentile in CALIBRATIONS]
+    rows = []
+    for design in designs:
+        tell(f"{granularity}, BatchNorm {folding}, {_name(design)}")
+        rows.append(_row(bench, judge, exact, design, folding, 0, seed))
+    best, design = min(zip(rows, designs), key=lambda pair: (judge.metric.drop(judge.reference, pair[0].score), -pair[0].sqnr))
+    if judge.metric.drop(judge.reference, best.score) <= target:
+        return rows
+    ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), lambda text, done, of: tell(f"{granularity}, BatchNorm {folding}, {text} {done}/{of}"))
+    for count in [count for count in PARTIAL if count < len(ranking)]:
+        partial = design.with_recipe(float_operators=frozenset(layer.name for layer in ranking[:count]))
+        rows.append(_row(bench, judge, exact, partial, folding, count, seed))
+        if judge.metric.drop(judge.reference, rows[-1].score) <= target:
+            break
+    return rows
+
+
+def _row(bench, judge, exact, design, folding, count, seed):
+    outputs = bench.outputs(design, judge.arrays)
+    score, error = judge.score(outputs), bench.error(design)
+    low, high = interval(judge, exact, outputs, seed)
+    drop = _worse(judge, judge.reference, score)
+    return Row(design.recipe.weights, folding, _name(design), count, score, drop, low, high, -10 * log10(max(error, 1e-20)))
+
+
+def interval(judge: Judge, exact: dict, outputs: dict, seed: int) -> tuple[float, float]:
+    """95 % of the loss of score against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
+    their mean, else by resampling them."""
+    if judge.metric.name == "top1":
+        difference = judge.losses(outputs).astype(np.float64) - judge.losses(exact)
+        half = 1.96 * difference.std() / sqrt(len(difference))
+        return float(difference.mean() - half), float(difference.mean() + half)
+    rng, count = np.random.default_rng(seed), len(judge.labels)
+    found = []
+    for _ in range(_RESAMPLES):
+        chosen = rng.integers(0, count, count)
+        before, after = (judge.metric.score(o[judge.output][chosen], judge.labels[chosen]) for o in (exact, outputs))
+        found.append(_worse(judge, before, after))
+    return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
+
+
+def _worse(judge, before, after):
+    """By how much `after` is worse, in units of the metric."""
+    return before - after if judge.metric.larger_is_better else after - before
+
+
+def _unfolded(model):
+    """The network with its BatchNorms as products and sums of their own; None if that is the folded one."""
+    module = model.module
+    for step in CANONICALIZE:
+        if not isinstance(step, (FoldAffine, FoldAffineForward)):
+            module = step(module)
+    folded = _products(canonicalize(model).module)
+    return model.with_module(module) if _products(module) > folded else None
+
+
+def _products(module):
+    """How many multiplications of two tensors there are: every BatchNorm that is not folded is one."""
+    values = (binding.value for binding in module["main"].body.blocks[0].bindings)
+    return sum(is_op(value, "relax.multiply") for value in values)
+
+
+def _name(design):
+    recipe = design.recipe
+    return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
+

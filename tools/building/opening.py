@@ -1,0 +1,33 @@
+"""MODEL of a command: a package, or an ONNX file that is compiled in fp32 for this machine."""
+
+from pathlib import Path
+
+from ...targets.errors import OctetError
+from ...targets.package import load, read_package
+from ...targets.runtime import Session
+
+
+def open_model(path, threads: int | None = None, batch: int | None = None) -> tuple[Session, str]:
+    """(session, "int8" or "fp32"). Raises OctetError for another kind of file."""
+    kind = Path(path).suffix
+    if kind not in (".onnx", ".octet"):
+        raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
+    if kind == ".octet":
+        if batch is not None:
+            raise OctetError(f"--batch {batch}: a package has its batch size compiled in; compile {path} again with --batch")
+        return load(path, threads=threads), "int8"
+    return fp32_session(path, threads, batch), "fp32"
+
+
+def fp32_session(path, threads: int | None = None, batch: int | None = None) -> Session:
+    """An ONNX file on our own fp32 kernels."""
+    from ...passes.pipeline import canonicalize
+    from .api import load_onnx
+    from .sessions import float_session
+
+    return float_session(canonicalize(load_onnx(path, batch)), threads)
+
+
+def manifest_of(path) -> dict | None:
+    """What a package says about its origin; None for an ONNX file."""
+    return read_package(path).info if Path(path).suffix == ".octet" else None

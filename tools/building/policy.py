@@ -1,0 +1,143 @@
+"""compile-model --policy fastest: a region whose int8 kernels and conversions take longer than fp32 stays fp32.
+
+Measured on this machine where measuring was asked for and the target runs here, else by the cost model (targets/x86/cost.py), which must be clear about it.
+All variants of a package answer with the same bytes, so there is one decision for all its targets: the least sum of their times, each relative to its int8."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ...passes.calibrate.quantize import Quantized
+from ...passes.policy.choose import Times, choose_float
+from ...passes.policy.estimate import estimate, most_to_gain
+from ...passes.policy.regions import Regions, plain, regions_of
+from ...passes.policy.release_float import ReleaseFloat
+from ...passes.realize.fuse_float import FuseFloat
+from ...passes.realize.realize import Realized, realize
+from ...targets import detect
+from ...targets.errors import OctetError
+from ...targets.variant import Variant
+from ...targets.x86 import cost
+from .region_times import compare, estimated_times, measured_times
+
+POLICIES = ("fastest", "int8")
+_MEASURED_MARGIN, _MEASURED_GAIN = 1.05, 0.99  # float must be so much faster in its kernels, and so must the whole network
+_CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6  # the cost model knows factors, not tenths; below so many seconds it knows nothing
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """quantized: the hub that the variants were built from. realized: its integer graph. report: JSON values, None under --policy int8."""
+
+    quantized: Quantized
+    realized: Realized
+    variants: tuple[Variant, ...]
+    report: dict | None
+
+
+def check_policy(policy: str) -> None:
+    """Raises OctetError for a name that is none."""
+    if policy not in POLICIES:
+        raise OctetError(f"policy {policy!r} is unknown: use one of {', '.join(POLICIES)}")
+
+
+def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase) -> Outcome:
+    """build(module, spec, tune=True) -> Variant, of a realised, float-fused module; tune: whether its kernels are tuned first, where that is wanted. measure: whether this machine's time decides where it can."""
+    phase("realize")
+    realized, module = _graphs(quantized)
+    if policy == "int8" or any(spec.kind != "cpu" for spec in specs):  # there is no time for a target that is no CPU
+        return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), None)
+    here = [spec for spec in specs if measure and not detect.missing(spec.features)]
+    variants = tuple(build(module, spec) for spec in specs) if here else None
+    phase("policy")
+    if not here and not any(_worth_a_look(module, spec) for spec in specs):
+        report = {"how": "cost model", "target": specs[0].name, "layers": []}
+        return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), report)
+    regions = regions_of(quantized.module)
+    int8 = _in_int8(regions, realized)
+    release = lambda released: replace(quantized, module=ReleaseFloat(regions, frozenset(range(len(int8))) - int8 | released, quantized.model.module)(quantized.module))  # noqa: E731
+    float_module = _graphs(release(int8))[1]
+    times = {}
+    for number, spec in enumerate(specs):
+        if spec in here:
+            built = build(float_module, spec, tune=False)
+            times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
+        else:
+            times[spec] = estimated_times(regions, int8, module, float_module, lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds), spec.dot)
+    released = _choose(regions, times, bool(here))
+    report = _report(regions, realized, times, released, bool(here))
+    if not released:
+        return Outcome(quantized, realized, variants if variants is not None else tuple(build(module, spec) for spec in specs), report)
+    mixed = replace(release(released), decisions=_decisions(quantized, regions, report))
+    mixed_realized, mixed_module = _graphs(mixed)
+    mixed_variants = tuple(build(mixed_module, spec) for spec in specs)
+    if here:
+        phase("policy")
+        pairs = [(variants[specs.index(spec)], mixed_variants[specs.index(spec)]) for spec in here]
+        report["networks"] = [{"target": spec.name} | compare(*pair, threads) for spec, pair in zip(here, pairs)]
+        if sum(entry["chosen_ms"] / entry["int8_ms"] for entry in report["networks"]) > _MEASURED_GAIN * len(here):
+            return Outcome(quantized, realized, variants, report | {"layers": [], "rejected": report["layers"]})
+    return Outcome(mixed, mixed_realized, mixed_variants, report)
+
+
+def _graphs(quantized):
+    realized = realize(quantized.module)
+    return realized, FuseFloat()(realized.module)
+
+
+def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:
+    """The regions of which something was realised in int8."""
+    found = set()
+    for block in realized.module["main"].body.blocks:
+        for binding in block.bindings:
+            value = binding.value
+            if not hasattr(value, "args") or getattr(value.op, "name", "") in ("relax.quantize", "relax.dequantize"):
+                continue
+            tensors = [binding.var, *value.args]
+            if any(str(getattr(tensor.ty, "dtype", "")) == "int8" for tensor in tensors):
+                found.add(regions.of_name.get(binding.var.name))
+    return frozenset(found - {None})
+
+
+def _worth_a_look(module, spec) -> bool:
+    """Whether the cost model could be clear about anything: the float form of a large network takes seconds to make."""
+    total, saved = most_to_gain(module, spec.dot, cost.seconds)
+    return saved > _CLEAR_SECONDS and saved > (1 - _CLEAR_GAIN) * total
+
+
+def _choose(regions, times: dict, measured: bool) -> frozenset[int]:
+    """Of the sum over the targets."""
+    total = _summed([t for t in times.values()], [t.of(regions, frozenset()) for t in times.values()])
+    if measured:
+        return choose_float(regions, total, _MEASURED_MARGIN)
+    released = choose_float(regions, total, _CLEAR)
+    before, after = total.of(regions, frozenset()), total.of(regions, released)
+    return released if after < _CLEAR_GAIN * before and before - after > _CLEAR_SECONDS else frozenset()
+
+
+def _summed(times, totals) -> Times:
+    """Each relative to its network in int8, in seconds of the first."""
+    weights = [totals[0] / max(total, 1e-12) for total in totals]
+    add = lambda figures: tuple(None if None in row else sum(w * x for w, x in zip(weights, row)) for row in zip(*figures))  # noqa: E731
+    return Times(*(add([getattr(t, name) for t in times]) for name in ("int8", "float", "quantize", "dequantize")))
+
+
+def _report(regions, realized, times, released, measured) -> dict:
+    """JSON values. The figures are those of the first target."""
+    spec, first = next(iter(times.items()))
+    floats = first.floats(frozenset())
+    layers = [
+        {"name": layer.name, "operator": layer.operator, "int8_us": first.int8[number] * 1e6, "float_us": first.float[number] * 1e6, "region": number}
+        for layer in realized.layers
+        if layer.dtype == "int8" and (number := regions.of_name.get(layer.name)) in released
+    ]
+    conversions = lambda chosen: sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6  # noqa: E731
+    return {"how": "measured" if measured else "cost model", "target": spec.name, "layers": layers,
+            "int8_us": first.of(regions, frozenset()) * 1e6, "chosen_us": first.of(regions, released) * 1e6,
+            "conversions_int8_us": conversions(frozenset()), "conversions_chosen_us": conversions(released)}  # fmt: skip
+
+
+def _decisions(quantized, regions, report):
+    """With the reason of each that is now in float."""
+    reasons = {regions_name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
+               for entry in report["layers"] for regions_name in (plain(var.name) for var in regions.members[entry["region"]])}  # fmt: skip
+    return tuple(replace(d, dtype="float", reason=reasons[plain(d.name)]) if d.dtype == "int8" and plain(d.name) in reasons else d for d in quantized.decisions)

@@ -1,0 +1,51 @@
+"""Tuning records in a compilation: measured first if that is asked for, then applied."""
+
+from contextlib import contextmanager
+
+from ...targets import detect
+from ...targets.variant import Variant
+
+
+@contextmanager
+def records_for(trials: int, db, threads: int | None, phase):
+    """Yields records(module, spec, tune=True) -> what lowering asks for tuned schedules, or None where none are wanted.
+
+    With trials, the kernels of the targets that run here are tuned first, each workload once. Raises OctetError for a database that cannot be opened."""
+    if trials == 0 and db is None:
+        yield lambda module, spec, tune=True: None
+        return
+    from ...tuning.apply import Applied
+    from ...tuning.database import Database
+    from ...tuning.place import place_of
+
+    database, seen = Database(place_of(db)), set()
+
+    def records(module, spec, tune=True):
+        if tune and trials > 0 and not detect.missing(spec.features):
+            _tune(module, spec, database, trials, threads, phase, seen)
+        return Applied(database, spec)
+
+    try:
+        yield records
+    finally:
+        database.close()
+
+
+def _tune(module, spec, database, trials, threads, phase, seen):
+    """seen: (target, workload) that were tuned in this compilation, whose trials are spent."""
+    from ...tuning.session import Budget
+    from ...tuning.tasks import tasks_of_graph
+    from ...tuning.tune import tune
+
+    tasks = [task for task in tasks_of_graph(module, spec) if (spec.name, task.workload.key) not in seen]
+    if tasks:
+        phase(f"tune {spec.name}")
+        seen.update((spec.name, task.workload.key) for task in tasks)
+        tune(tasks, spec, database, Budget(trials=trials), threads)
+
+
+def sources(variant: Variant) -> dict:
+    """{"tuned": kernels with a schedule from a record, "default": those with the analytical one}."""
+    known = [step.source for step in variant.steps if step.source]
+    default = known.count("default")
+    return {"tuned": len(known) - default, "default": default}

@@ -1,0 +1,19 @@
+"""Compiles float networks for this machine: the fp32 baseline, and the network that calibration runs."""
+
+from ...passes.frontend.model import Model
+from ...passes.lower.build import build_variant
+from ...passes.realize.fuse_float import FuseFloat
+from ...passes.sensitivity.libraries import Libraries
+from ...targets import detect
+from ...targets.runtime import Session
+
+
+def float_session(model: Model, threads: int | None = None) -> Session:
+    """A canonical model in fp32 on our own kernels, on the best target of this machine: the baseline of every comparison."""
+    variant = build_variant(FuseFloat()(model.module), detect.native(), model.inputs, model.outputs, f"{model.name}-fp32")
+    return Session.from_variant(variant, threads=threads)
+
+
+def executor(module, threads: int | None = None):
+    """module (float Relax, `main` with static shapes) -> run({input: array}) -> list of its results; a run overwrites the results of the last."""
+    return Libraries().executor(module, threads)

@@ -1,0 +1,73 @@
+"""Statistics of a model file and a data file, and hubs made of stored ones."""
+
+from functools import partial
+
+import numpy as np
+
+from ...passes.annotate import Recipe
+from ...passes.calibrate import store
+from ...passes.calibrate.cache import StatisticsCache
+from ...passes.calibrate.identity import network_identity
+from ...passes.calibrate.quantize import Quantized, hub_of
+from ...passes.pipeline import canonicalize
+from ...passes.sensitivity.configuration import measured_tensors, sites_of
+from ...passes.sensitivity.libraries import Libraries
+from ...passes.sensitivity.observe import statistics_of
+from ...targets.errors import DataError
+from ...targets.samples import batch_of
+from ..data import read_samples
+from ..phases import phases
+from . import api
+
+
+def measure(model_path, calib, output, shard, batch, threads, exists: bool, cache: StatisticsCache | None = None) -> tuple:
+    """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left as it is."""
+    with phases() as (phase, display):
+        phase("import")
+        model = api.load_onnx(model_path, batch)
+        samples, _ = read_samples(calib, model, partial(rows_of_shard, shard, batch_of(model.inputs), calib))
+        canonical = canonicalize(model)
+        identity, note = network_identity(canonical.module).with_data(samples), ""
+        if exists and store.holds_statistics(output):
+            found, statistics = store.load(output)
+            reason = found.stale(identity)
+            if reason is None:
+                return identity, len(statistics), ", fresh: nothing was run"
+            note = f", measured again: {reason}"
+        phase("calibrate")
+        tensors = measured_tensors([sites_of(canonical.module, Recipe())])
+        statistics = measuring(cache)(canonical.module, tensors, samples, Libraries().executor_factory(threads), display.update)
+        store.save(output, identity, statistics)
+    return identity, len(statistics), note
+
+
+def measuring(cache: StatisticsCache | None):
+    """`statistics_of`, or the same by way of a cache."""
+    return statistics_of if cache is None else partial(cache.measured, statistics_of)
+
+
+def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
+    """The samples of a shard (index from 0, parts) out of `count`: whole batches, neighbours in the file, so that nothing else need be read."""
+    index, parts = shard
+    runs = -(-count // batch)
+    first, last = (min(runs * i // parts * batch, count) for i in (index, index + 1))
+    if first == last and count:
+        raise DataError(f"{where}: has no samples for shard {index + 1} of {parts}; make fewer shards")
+    return np.arange(first, last)
+
+
+def hub_from(path, model, recipe: Recipe) -> tuple[Quantized, int]:
+    """(the hub from stored statistics, their number of samples). Raises DataError where they are of another model."""
+    identity, statistics = store.load(path)
+    canonical = canonicalize(model)
+    reason = identity.stale(network_identity(canonical.module), data=False)
+    if reason is not None:
+        raise DataError(f"{path}: statistics are stale, {reason}; run octet calibrate again")
+    return hub_with(path, canonical, recipe, statistics), identity.samples
+
+
+def hub_with(path, canonical, recipe, statistics) -> Quantized:
+    missing = sorted(measured_tensors([sites_of(canonical.module, recipe)]) - statistics.keys())
+    if missing:
+        raise DataError(f"{path}: statistics lack tensor {missing[0]!r}, which this recipe observes; run octet calibrate again")
+    return hub_of(canonical, recipe, statistics)

@@ -1,0 +1,52 @@
+"""compile-model, and octet compile: an ONNX network becomes a package."""
+
+import click
+
+from ..building.calibration_cache import cache_options
+from ..console import JSON_HELP
+from ..errors import TARGET_MISSED, Command
+from .recipe_options import precision_options
+
+_AFTER = """\b
+DATA.npz holds one array per model input, named as the input, samples on the first axis;
+`labels` beside them where a metric needs it.
+Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the package is written); 1 a bug.
+"""
+
+
+@click.command("compile", cls=Command, epilog=_AFTER, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
+@click.option("-o", "--output", required=True, metavar="OUT.octet", help="The package to write.")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="native (default), or a name of `octet targets`; may be repeated.")
+@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration and for the measured latency [default: all].")
+@click.option("--validate", metavar="DATA.npz", help="Labelled data: measure the accuracy of fp32 and int8.")
+@click.option("--metric", help="top1 (default), top5, f1, mse, sqnr, cosine, or package.module:function.")
+@click.option("--max-drop", type=click.FloatRange(min=0), metavar="FRACTION", help="Largest loss against fp32, relative to the fp32 figure, e.g. 0.01.")
+@click.option("--budget", metavar="TIME", help="For the search that --max-drop starts: 90s, 10m, 2h [default: none]. Killed, it goes on where it was.")
+@click.option("--max-float", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="FRACTION", help="Of the multiply-adds that the search may leave in float.")
+@click.option("--repair/--no-repair", default=True, show_default=True, help="Rescale channels, correct biases and learn roundings where that lowers the error.")
+@click.option("--report", metavar="REPORT.html", help="Write what happened to every layer, with plots, as one self-contained page.")
+@click.option("--referee", is_flag=True, help="Run the self-test in plain NumPy as well and require the same bytes (slow).")
+@click.option("--calibrator", help="mse (default), max, entropy, percentile, or auto: the one with the least output error on held-out samples.")
+@click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
+@click.option("--activations", help="affine (default) or symmetric.")
+@click.option("--weights", help="per-channel (default) or per-tensor.")
+@precision_options
+@click.option("--policy", type=click.Choice(["fastest", "int8"]), default="fastest", show_default=True, help="fastest: float where int8 would be slower, measured with --trials, else by a cost model; int8: all that can be.")
+@click.option("--trials", type=click.IntRange(min=0), default=0, show_default=True, help="Schedules to measure per kernel before building (see octet tune).")
+@click.option("--db", metavar="FILE_OR_URL", help="Tuning records to apply [default: none; with --trials the user's, octet/tuning.db in $XDG_STATE_HOME].")
+@cache_options
+@click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
+def compile_command(json_path, **options):
+    """Compile a trained fp32 ONNX network to a fast int8 package."""
+    from ..compilation import Request, compile_to_package
+    from ..console import check_json, out, write_json
+    from .summary import print_compilation
+
+    check_json(json_path)
+    report = compile_to_package(Request(**options))
+    print_compilation(out(), report)
+    write_json(json_path, report)
+    return TARGET_MISSED if report.get("target_missed") else 0

@@ -1,0 +1,48 @@
+"""octet evaluate: the accuracy of a network, fp32 (.onnx) or int8 (.octet), on labelled data, and of other tools' int8 beside it."""
+
+import click
+
+from ..console import JSON_HELP
+from ..errors import Command
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL")
+@click.option("--data", required=True, metavar="DATA.npz", help="One array per input, and `labels`.")
+@click.option("--metric", default="top1", show_default=True, help="top1, top5, f1, mse, sqnr, cosine, or package.module:function.")
+@click.option("--against", metavar="NAMES", help="Other tools' int8 on the same data: some of onnxruntime,nncf,nncf-accuracy-control; needs --calib.")
+@click.option("--calib", metavar="DATA.npz", help="Calibration samples for the peers, and for our int8 where MODEL is an .onnx.")
+@click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network of a package, for --against.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@click.option("--batch", type=click.IntRange(min=1), help="Of an .onnx with a symbolic batch dimension [default: 1].")
+@click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
+def evaluate(model, data, metric, against, calib, onnx_path, threads, batch, json_path):
+    """Measure accuracy: MODEL is an .onnx (run in fp32) or a package.
+
+    With --against, a table of fp32, Octet's int8 and the int8 of the other tools at their various settings."""
+    import time
+
+    from ..evaluating.comparing import check_options, compare, print_comparison
+    from ..console import check_json, out, progress, write_json
+    from ..data import read_samples
+    from ..evaluating.evaluation import check_labels, find_metric, score
+    from ..building.opening import open_model
+
+    check_json(json_path)
+    chosen = find_metric(metric)
+    names = check_options(model, against, calib, onnx_path)
+    session, precision = open_model(model, threads, batch)
+    arrays, labels = read_samples(data, session)
+    count = len(next(iter(arrays.values())))
+    labels = check_labels(chosen, labels, count, session.outputs, data)
+    start = time.perf_counter()
+    with progress("evaluate", count) as advance:
+        value = score(session, arrays, labels, chosen, advance)
+    seconds = time.perf_counter() - start
+    shown = f"{value:.4%}" if chosen.name.startswith("top") else f"{value:.6g}"
+    out().print(f"{model} ({precision}, {session.target}): {chosen.name} {shown} on {count} samples, {count / seconds:.0f} samples/s")
+    report = {chosen.name: value, "samples": count, "precision": precision, "variant": session.target, "seconds": round(seconds, 3)}
+    if names:
+        report["against"], report["versions"] = compare(names, onnx_path if precision == "int8" else model, calib, session, precision, value, arrays, labels, chosen)
+        print_comparison(out(), chosen.name, report)
+    write_json(json_path, report)

@@ -1,0 +1,61 @@
+"""octet inspect: what a package holds, verified."""
+
+import click
+
+from ..console import JSON_HELP
+from ..errors import Command
+
+
+@click.command(cls=Command)
+@click.argument("package", metavar="OUT.octet")
+@click.option("--kernels", is_flag=True, help="List every kernel, with its schedule and the tuning record it came from, if any.")
+@click.option("--self-test", "self_test", is_flag=True, help="Run the self-test vectors on this machine.")
+@click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
+def inspect(package, kernels, self_test, json_path):
+    """Show what a package holds; every member's SHA-256 is checked."""
+    from ...targets import detect
+    from ...targets.errors import PackageError
+    from ...targets.package import failed_outputs, read_package, size_of
+    from ..console import check_json, out, size, table, write_json
+    from .summary import print_operators, print_policy
+
+    check_json(json_path)
+    read = read_package(package)
+    console, info = out(), read.info
+    console.print(f"{package}: {info['model']['name']}, {size(size_of(package))}, model sha256 {info['model']['sha256'][:16]}, all digests match")
+    console.print("made by " + ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
+    rows = [("input", s.name, s.dtype, list(s.shape)) for s in read.inputs] + [("output", s.name, s.dtype, list(s.shape)) for s in read.outputs]
+    console.print(table("", ("", "name", "dtype", "shape"), rows))
+    rows = []
+    for v in read.variants:
+        lacks = detect.missing(v.features)
+        macs, rest = sum(s.macs for s in v.steps), sum(s.macs for s in v.steps if s.dtype != "int8")
+        rows.append((v.target, f"lacks {', '.join(lacks)}" if lacks else "yes", len(v.steps), f"{macs / 1e6:.1f} M", f"{rest / max(macs, 1):.1%}", size(v.weights.size), size(len(v.library)), size(v.arena_bytes)))
+    console.print(table("", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "arena"), rows))
+    console.print("calibrated: " + ", ".join(f"{key} {value}" for key, value in info["recipe"].items() if value != []))
+    if "accuracy" in info:
+        a = info["accuracy"]
+        console.print(f"validated: {a['metric']} fp32 {a['fp32']:.4f}, int8 {a['int8']:.4f} on {a['samples']} samples")
+    print_operators(console, info["operators"])
+    if info.get("policy"):
+        print_policy(console, info["policy"])
+    figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), **info}
+    figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes} for v in read.variants}
+    if kernels:
+        columns = ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer")
+        for v in read.variants:
+            rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer) for i, s in enumerate(v.steps)]
+            console.print(table(v.target, columns, rows))
+    if self_test:
+        figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
+    write_json(json_path, figures)
+
+
+def _self_test(console, read, path, failed_outputs, error):
+    if not read.selftest:
+        raise error(f"{path}: holds no self-test vectors (no variant could run where it was compiled); compile it on a machine that runs it")
+    failed = failed_outputs(read.session(), read.selftest)
+    if failed:
+        raise error(f"{path}: self-test failed on this machine for {', '.join(failed)}; report it with the output of `octet targets`")
+    console.print("self-test: every output byte as it was at compile time")
+    return "passed"

@@ -1,0 +1,72 @@
+"""octet study: the paper's tables for a network of one's own."""
+
+import click
+
+from ..building.calibration_cache import cache_of, cache_options, say_where_from
+from ..console import JSON_HELP
+from ..errors import Command
+from .recipe_options import precision_options
+
+_COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", "95 %", "SQNR dB")
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples.")
+@click.option("--data", required=True, metavar="DATA.npz", help="Validation samples, and `labels`.")
+@click.option("--metric", default="top1", show_default=True, help="top1, top5, f1, mse, sqnr, cosine, or package.module:function.")
+@click.option("--max-drop", type=click.FloatRange(min=0), default=0.01, show_default=True, help="Partial quantization is tried where a pair loses more.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling behind the intervals.")
+@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@precision_options
+@cache_options
+@click.option("--html", metavar="STUDY.html", help="Write the table as a page.")
+@click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
+def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_cache, html, json_path, **recipe):
+    """Weight granularity x BatchNorm folding x calibration x partial quantization, with paired confidence intervals."""
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from ...targets.archive import check_writable, write_atomically
+    from ..pages import plots
+    from ..building.api import load_onnx
+    from ..console import check_json, out, table, write_json
+    from ..data import read_samples
+    from ..evaluating.evaluation import check_labels, find_metric
+    from ..building.experiments import study as run_study
+    from ..phases import phases
+    from ..building.recipes import recipe_of
+    from ..pages.study_page import page
+
+    def tell(text, done, total):
+        display.describe(text)
+        display.update(done, total)
+
+    check_json(json_path)
+    if html is not None:
+        plots.require("--html")
+        check_writable(html)
+    chosen, kept = find_metric(metric), cache_of(cache, no_cache)
+    with phases() as (phase, display):
+        phase("import")
+        network = load_onnx(model, batch)
+        samples, _ = read_samples(calib, network)
+        arrays, labels = read_samples(data, network)
+        if labels is not None or chosen.classes is not False:  # without labels fp32's own outputs stand in
+            labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network.outputs, data)
+        phase("study")
+        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
+                           recipe=recipe_of(SimpleNamespace(**recipe)))  # fmt: skip
+    say_where_from(kept)
+    rows = [_cells(row) for row in report["rows"]]
+    title = f"{Path(model).name}: fp32 {chosen.name} {report['fp32']:.4f}, {report['samples']} samples"
+    out().print(table(title, _COLUMNS, rows, right=_COLUMNS[3:]))
+    write_json(json_path, report)
+    if html is not None:
+        write_atomically(Path(html), page(Path(model).name, report, _COLUMNS, rows).encode())
+
+
+def _cells(row):
+    return (row["weights"], row["batch_norm"], row["calibration"], row["in_float"], f"{row['score']:.4f}", f"{row['drop']:+.4f}",
+            f"[{row['low']:+.4f}, {row['high']:+.4f}]", f"{row['sqnr']:.2f}")  # fmt: skip

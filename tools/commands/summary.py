@@ -1,0 +1,111 @@
+"""The tables that the commands print."""
+
+from ..benchmarking.profile import print_profile
+from ..console import size, table
+
+
+def print_compilation(console, report: dict) -> None:
+    """The summary of compile-model."""
+    rows = [("size", size(report["size"]["onnx_bytes"]), size(report["size"]["package_bytes"]), _times(report["size"]["onnx_bytes"], report["size"]["package_bytes"]))]
+    if "latency" in report:
+        fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
+        rows.append((f"latency, {report['threads']} cores, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
+    if "accuracy" in report:
+        a = report["accuracy"]
+        rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
+    console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", "int8", ""), rows, right=("fp32", "int8")))
+    print_operators(console, report["operators"])
+    m = report["multiply_adds"]
+    if m["int8"] + m["float"]:
+        console.print(f"multiply-adds: {(m['int8'] + m['float']) / 1e6:.1f} M, {m['int8'] / (m['int8'] + m['float']):.2%} in int8")
+    if "referee" in report:
+        r = report["referee"]
+        console.print(f"referee: all {r['bytes']} bytes of {r['outputs']} outputs equal ({r['seconds']:.1f} s of NumPy)")
+    if report.get("policy"):
+        print_policy(console, report["policy"])
+    for target, kernels in report["kernels"].items():
+        if kernels["tuned"]:
+            console.print(f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults")
+    if report.get("database"):
+        console.print(f"tuning records: {report['database']}")
+    c = report["calibration"]
+    speed = f", {c['samples_per_second']:.0f} samples/s" if "samples_per_second" in c else ""
+    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}")
+    if report.get("workflow", {}).get("steps"):
+        print_workflow(console, report["workflow"])
+    console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
+    if report.get("target_missed"):
+        a = report["accuracy"]
+        console.print(f"accuracy target missed: {a['metric']} drops by {a['drop']:.2%}, --max-drop allows {a['max_drop']:.2%}; the package is written")
+
+
+def print_policy(console, policy: dict) -> None:
+    """The layers that stay in float because int8 would be slower."""
+    if policy["layers"]:
+        rows = [(layer["name"], layer["operator"], f"{layer['int8_us']:.1f}", f"{layer['float_us']:.1f}") for layer in policy["layers"]]
+        columns = ("layer", "operator", "int8 us", "float us")
+        console.print(table(f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region", columns, rows, right=columns[2:]))
+        console.print(f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
+                      f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us")  # fmt: skip
+    if policy.get("rejected"):
+        console.print(f"all in int8: {len(policy['rejected'])} layers seemed faster in float, but the network was not")
+    for network in policy.get("networks", ()):
+        console.print(f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, {network['chosen_ms']:.3f} ms with those in float")
+
+
+def print_workflow(console, workflow: dict) -> None:
+    """What the automatic workflow tried, and what each step recovered."""
+    rows = [
+        (s["name"], "" if s["sqnr_db"] is None else f"{s['sqnr_db']:.2f}", "" if s["drop"] is None else f"{s['drop']:.2%}", "kept" if s["kept"] else "")
+        for s in workflow["steps"]
+    ]
+    console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
+    if workflow.get("resumed"):
+        console.print(f"resumed: {workflow['resumed']} measurements of the search before were used again")
+    if workflow.get("budget_spent"):
+        console.print("the budget ended the search; the same command goes on where it was")
+    if workflow["float_operators"]:
+        console.print(f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)")
+
+
+def print_operators(console, operators: dict) -> None:
+    """How many operators run in int8, and why the others do not."""
+    console.print(f"operators: {operators['int8']} in int8, {operators['float']} in float")
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for entry in operators["reasons"]:
+        grouped.setdefault((entry["operator"], entry["reason"]), []).append(entry["name"])
+    if grouped:
+        rows = [(operator, len(names), _some(names), reason) for (operator, reason), names in grouped.items()]
+        console.print(table("in float", ("operator", "count", "names", "why"), rows, right=("count",)))
+
+
+def _some(names, most=3):
+    return ", ".join(names[:most]) + (f", ... {len(names) - most} more" if len(names) > most else "")
+
+
+def _figure(accuracy, name):
+    return f"{accuracy[name]:.2%}" if accuracy["metric"].startswith("top") else f"{accuracy[name]:.6g}"
+
+
+def _times(before, after):
+    return f"{before / after:.2f}x"
+
+
+def print_benchmark(console, report: dict) -> None:
+    """The tables of octet bench."""
+    ours = f"octet-{report['precision']}"
+    rows = []
+    for name, latency in report["details"].items():
+        ratio = "1.00" if name == ours else f"{report['ratios'][name]:.2f}"
+        rows.append((name, *(f"{latency[key]:.3f}" for key in ("latency_ms", "p10_ms", "p90_ms", "best_ms")), latency["runs"], ratio))
+    rows += [(name, *[""] * 5, reason) for name, reason in report["failed"].items()]
+    title = f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, batch {report['batch']}"
+    columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
+    console.print(table(title, columns, rows, right=columns[1:]))
+    if "peak" in report:
+        peak = report["peak"]
+        whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"
+        levels = ", ".join(f"{name} {peak[key]:.0f}" for key, name in (("l2_gbytes", "L2"), ("l3_gbytes", "L3"), ("memory_gbytes", "memory")) if key in peak)
+        console.print(f"{whose}: int8 {peak['int8_gops']:.0f} Gop/s, fp32 {peak['float32_gflops']:.0f} GFlop/s; {levels} GB/s")
+    if "kernels" in report:
+        print_profile(console, report["kernels"])

@@ -1,0 +1,47 @@
+"""octet verify: runs a package's self-test on every variant that runs here, and CUDA variants in the emulator."""
+
+import click
+
+from ..errors import Command
+
+
+@click.command(cls=Command)
+@click.argument("package", metavar="OUT.octet")
+@click.option("--emulate", is_flag=True, help="Also run CUDA variants without a GPU: their kernels as host code, thread by thread. Slow; needs g++.")
+@click.option("--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of threads to emulate.")
+def verify(package, emulate, orders):
+    """Run the self-test of a package: every variant must give the recorded bytes."""
+    from ...targets import detect
+    from ...targets.errors import OctetError
+    from ...targets.package import failed_outputs, read_package
+    from ...targets.runtime import Session
+
+    found = read_package(package)
+    if not found.selftest:
+        raise OctetError(f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does")
+    done = {}
+    for variant in found.variants:
+        if not detect.missing(variant.features):
+            done[variant.target] = failed_outputs(Session.from_variant(variant), found.selftest)
+        elif emulate and variant.kind == "cuda":
+            done[f"{variant.target} (emulated)"] = _emulated(variant, found.selftest, orders)
+        else:
+            click.echo(f"{variant.target}: not run, this machine lacks {', '.join(detect.missing(variant.features))}{'; --emulate does without' if variant.kind == 'cuda' else ''}")
+    for name, failed in done.items():
+        click.echo(f"{name}: {'differs in ' + ', '.join(failed) if failed else 'byte for byte as recorded'}")
+    wrong = [name for name, failed in done.items() if failed]
+    if wrong:
+        raise OctetError(f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help")
+
+
+def _emulated(variant, selftest, orders):
+    """The outputs that differ in some order of threads."""
+    from ...targets.cuda.emulator import Emulator
+
+    emulator = Emulator.of_variant(variant)
+    inputs = {key.removeprefix("input/"): value for key, value in selftest.items() if key.startswith("input/")}
+    failed = set()
+    for seed in range(orders):
+        outputs = emulator.run(variant, inputs, seed)
+        failed |= {name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes()}
+    return tuple(sorted(failed))

@@ -1,0 +1,125 @@
+"""octet evaluate --against: the accuracy of other tools' int8 on the same network, calibration data and validation data."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...targets.errors import DataError, OctetError
+from ..peers import nncf_peer, onnxruntime_peer
+
+PEERS = {"onnxruntime": ("onnxruntime", "onnxruntime.quantization"), "nncf": ("openvino", "nncf"), "nncf-accuracy-control": ("openvino", "nncf")}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row. name: of the tool and its settings. value: the metric, None where the tool failed and `error` says how. seconds: to quantise."""
+
+    name: str
+    value: float | None
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """path: the fp32 .onnx. samples: calibration arrays. arrays, labels: to validate with. score: (outputs, labels) -> float. batch: of one run.
+    max_drop: relative, of nncf-accuracy-control. larger_is_better: of the metric."""
+
+    path: str
+    samples: dict
+    arrays: dict
+    labels: np.ndarray
+    score: Callable
+    batch: int
+    threads: int
+    max_drop: float = 0.01
+    larger_is_better: bool = True
+
+    def results(self, names, tell: Callable = lambda text: None):
+        """Yields a Result for every setting of the named tools."""
+        with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
+            for name, make in self._settings(names, Path(folder)):
+                tell(name)
+                yield self._measured(name, make)
+
+    def _settings(self, names, folder):
+        path, threads, feeds = self.path, self.threads, self._feeds(self.samples)
+        if "onnxruntime" in names:
+            yield "onnxruntime fp32", lambda: onnxruntime_peer.session(path, threads)
+            for method, operators in (*((method, None) for method in onnxruntime_peer.METHODS), ("MinMax", onnxruntime_peer.LINEAR)):
+                shown = f"onnxruntime {method}" + (f", {'/'.join(operators)} only" if operators is not None else "")
+                yield shown, lambda m=method, o=operators: onnxruntime_peer.session(onnxruntime_peer.quantized(path, feeds, folder, m, o), threads)
+        if not {"nncf", "nncf-accuracy-control"} & set(names):
+            return
+        shapes, transformer = {name: array.shape for name, array in feeds[0].items()}, is_transformer(path)
+        settings = [(preset, kind) for preset in nncf_peer.PRESETS for kind in ((False, True) if transformer else (False,))] if "nncf" in names else []
+        for preset, kind in settings:
+            shown = f"nncf {preset}{', model_type transformer' if kind else ''}"
+            yield shown, lambda p=preset, k=kind: nncf_peer.session(nncf_peer.quantized(nncf_peer.read(path, shapes), feeds, p, k), threads)
+        if "nncf-accuracy-control" in names:
+            yield "nncf accuracy control", lambda: nncf_peer.session(self._controlled(nncf_peer.read(path, shapes), feeds, transformer), threads)
+
+    def _controlled(self, model, feeds, transformer):
+        sign = 1 if self.larger_is_better else -1
+        pairs = [(feed, labels["labels"]) for feed, labels in zip(self._feeds(self.arrays), self._feeds({"labels": self.labels}))]
+        return nncf_peer.accuracy_controlled(model, feeds, pairs, lambda outputs, labels: sign * self.score(outputs, labels), self.max_drop, transformer)
+
+    def _measured(self, name, make):
+        start = time.perf_counter()
+        try:
+            run = make()
+            seconds = time.perf_counter() - start
+            outputs = np.concatenate([run(feed) for feed in self._feeds(self.arrays)])
+        except Exception as error:  # the other tools' defects are a row of the table, not the end of it
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            return Result(name, None, time.perf_counter() - start, text[:160])
+        return Result(name, self._value(outputs), seconds)
+
+    def _value(self, outputs):
+        return self.score(outputs[: len(self.labels)], self.labels)
+
+    def _feeds(self, arrays):
+        """The samples in batches of one run; the last is filled up with its last sample."""
+        count = len(next(iter(arrays.values())))
+        rows = [np.minimum(np.arange(start, start + self.batch), count - 1) for start in range(0, count, self.batch)]
+        return [{name: array[chosen] for name, array in arrays.items()} for chosen in rows]
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """The comma separated tools of the command line. Raises OctetError for an unknown one or one that is not installed."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in PEERS:
+            raise OctetError(f"--against {name}: unknown; take some of: {','.join(PEERS)}")
+        for module in PEERS[name]:
+            try:
+                nncf_peer.prepared() if module == "nncf" else __import__(module)
+            except ImportError as error:
+                raise OctetError(f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'") from error
+    return names
+
+
+def versions(names) -> dict[str, str]:
+    """Of the distributions behind the named tools."""
+    from importlib.metadata import version
+
+    return {module: version(module) for module in dict.fromkeys(module for name in names for module in PEERS[name] if "." not in module)}
+
+
+def is_transformer(path) -> bool:
+    """Whether a softmax is read by a matrix product: attention."""
+    import onnx
+
+    try:
+        nodes = onnx.load(path, load_external_data=False).graph.node
+    except Exception as error:
+        raise DataError(f"{path}: is no ONNX file ({type(error).__name__}); name the fp32 network") from None
+    weights = {name for node in nodes if node.op_type == "Softmax" for name in node.output}
+    for node in nodes:  # what lies between them only passes values on
+        if node.op_type in ("Where", "Mul", "Cast", "Dropout", "Identity", "Reshape", "Transpose", "IsNaN") and weights & set(node.input):
+            weights |= set(node.output)
+    return any(node.op_type == "MatMul" and weights & set(node.input) for node in nodes)

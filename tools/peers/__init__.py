@@ -1,0 +1,1 @@
+"""Other runtimes and quantizers, for comparison."""

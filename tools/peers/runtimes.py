@@ -1,0 +1,67 @@
+"""The peers of a benchmark, run on the same machine in the same process: ONNX Runtime and OpenVINO on the same ONNX model.
+
+int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data; both runtimes read
+that one file. Every peer gets the same number of threads, one stream, and float32 arithmetic where it is not int8.
+
+A peer that cannot run a model must not take the benchmark with it: each loads it and runs once in a process of its own first (`peer_probe.py`).
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ...targets.errors import OctetError
+from . import onnxruntime_peer
+from .openers import OPENERS
+from .probe import first_line, probe
+
+PEERS = ("onnxruntime", "openvino")
+CALIBRATION_SAMPLES = 64
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """The comma separated peers of the command line. Raises OctetError for an unknown one or one that is not installed."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name == "torch":
+            raise OctetError("--against torch: it does not read ONNX; tests/cuda/compare_torch.py compares a package with PyTorch fp16 on the same GPU, with networks that torch builds itself")
+        if name not in PEERS:
+            raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
+    for module in dict.fromkeys(("onnxruntime.quantization", *names)):  # ONNX Runtime makes the int8 model that both peers read
+        try:
+            __import__(module)
+        except ImportError as error:
+            raise OctetError(f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'") from error
+    return names
+
+
+def runners(names, onnx_path, samples: dict, feed: dict, threads: int) -> tuple[dict, dict]:
+    """Functions without arguments, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
+    samples: calibration arrays [N, ...]. feed: one batch in the shapes that the models run with."""
+    made, failed = {}, {}
+    with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
+        int8, reason = _quantized(Path(onnx_path), samples, feed, Path(folder))
+        for name in names:
+            for precision, path in (("fp32", onnx_path), ("int8", int8)):
+                why = reason if path is None else probe(name, path, feed, threads, Path(folder))
+                if why is None:
+                    made[f"{name}-{precision}"] = OPENERS[name](str(path), feed, threads)
+                else:
+                    failed[f"{name}-{precision}"] = why
+    return made, failed
+
+
+def _quantized(path, samples, feed, folder):
+    """(path, None), or (None, the reason)."""
+    batch = {name: len(array) for name, array in feed.items()}
+    count = min(len(next(iter(samples.values()))), CALIBRATION_SAMPLES)
+    batches = [{name: _batch(samples[name], start, batch[name]) for name in samples} for start in range(0, count, max(batch.values()))]
+    try:
+        return onnxruntime_peer.quantized(path, batches, folder), None
+    except Exception as error:  # whatever it raises
+        return None, f"onnxruntime cannot quantise it: {first_line(error)}"
+
+
+def _batch(array, start, count):
+    return array[np.minimum(np.arange(start, start + count), len(array) - 1)]

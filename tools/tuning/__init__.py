@@ -1,0 +1,1 @@
+"""Tuning sessions as commands run and show them."""

@@ -1,0 +1,90 @@
+"""What a tuning session shows: a live table on stderr while it runs, the result on stdout, figures as JSON."""
+
+from contextlib import contextmanager
+
+from ...tuning.session import Session, State
+from ...tuning.spaces.registry import text_of
+
+ROWS = 12  # of the live table: the tasks that take most of the time
+
+
+@contextmanager
+def live():
+    """Yields progress(session): a table on a terminal, one line per batch of a task elsewhere."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda session: console.print(_line(session), highlight=False, soft_wrap=True)
+        return
+    with Live(console=console, transient=True, refresh_per_second=4) as shown:
+        yield lambda session: shown.update(_table(session))
+
+
+def _line(session: Session) -> str:
+    before, now = totals(session)
+    return f"{session.elapsed:6.1f} s  {session.doing}: kernels {before * 1e3:.3f} -> {now * 1e3:.3f} ms, {gap(session) * 1e3:.3f} ms above the limit{_left(session)}"
+
+
+def _table(session):
+    from ..console import table
+
+    states = sorted((s for s in session.states if s.default_seconds), key=lambda s: -s.total)[:ROWS]
+    columns = ("kernel", "count", "default us", "now us", "of limit", "trials", "schedule")
+    made = table(_line(session), columns, [_row(session, s) for s in states], right=columns[1:6])
+    return made
+
+
+def _row(session: Session, state: State):
+    schedule = text_of(*state.best) if state.best is not None else "default"
+    now = state.default_seconds * state.best_ratio
+    return (state.task.workload.name, state.task.count, f"{state.default_seconds * 1e6:.1f}", f"{now * 1e6:.1f}", f"{min(1.0, session.limit(state) / max(now, 1e-12)):.0%}", state.trials, schedule)
+
+
+def totals(session: Session) -> tuple[float, float]:
+    """Seconds of all tunable kernels of one run of the network: with default schedules, and now."""
+    return sum(s.task.count * s.default_seconds for s in session.states), sum(s.total for s in session.states)
+
+
+def gap(session: Session) -> float:
+    """Seconds of one run of the network that its tunable kernels now take beyond the limits of the machine."""
+    return sum(max(0.0, s.total - s.task.count * session.limit(s)) for s in session.states if s.default_seconds)
+
+
+def _left(session):
+    budget, elapsed = session.budget, session.elapsed
+    if budget.seconds is not None:
+        return f", {max(0.0, budget.seconds - elapsed):.0f} s left"
+    done, wanted = sum(s.trials for s in session.states), budget.trials * sum(not s.done for s in session.states) + sum(s.trials for s in session.states if s.done)
+    return f", {elapsed / done * max(0, wanted - done):.0f} s left" if done else ""
+
+
+def print_session(console, session: Session, where: str) -> None:
+    """The result."""
+    from ..console import table
+
+    before, now = totals(session)
+    columns = ("kernel", "count", "default us", "now us", "of default", "of limit", "trials", "failed", "schedule")
+    rows = []
+    for state in sorted(session.states, key=lambda s: -s.task.count * s.default_seconds):
+        name, count, default, tuned, limit, trials, schedule = _row(session, state)
+        rows.append((name, count, default, tuned, f"{state.best_ratio:.3f}", limit, trials, state.failed, schedule))
+    console.print(table(f"{session.spec.name}, {session.elapsed:.0f} s", columns, rows, right=columns[1:8]))
+    recorded = sum(s.best is not None for s in session.states)
+    if session.peak is not None:
+        console.print(f"limit: {session.peak.int8_gops:.0f} Gop/s int8, {session.peak.float32_gflops:.0f} GFlop/s, L2 {session.peak.l2_gbytes:.0f} GB/s, "
+                      f"measured on {session.peak.threads} cores; {gap(session) * 1e3:.3f} ms of a run lie above it")  # fmt: skip
+    console.print(f"kernels of one run: {before * 1e3:.3f} ms with defaults, {now * 1e3:.3f} ms now ({before / max(now, 1e-12):.2f}x); "
+                  f"{recorded} of {len(session.states)} have a record in {where}")  # fmt: skip
+
+
+def figures(session: Session) -> dict:
+    """JSON values."""
+    before, now = totals(session)
+    tasks = []
+    for s in session.states:
+        tasks.append({"workload": s.task.workload.name, "key": s.task.workload.key, "count": s.task.count, "default_us": s.default_seconds * 1e6,
+                      "now_us": s.default_seconds * s.best_ratio * 1e6, "limit_us": session.limit(s) * 1e6, "ratio": s.best_ratio, "trials": s.trials, "failed": s.failed,
+                      "schedule": text_of(*s.best) if s.best is not None else "default"})  # fmt: skip
+    return {"target": session.spec.name, "seconds": session.elapsed, "default_ms": before * 1e3, "now_ms": now * 1e3, "tasks": tasks}
