@@ -13,6 +13,8 @@ from tvm import relax
 
 from .. import ops
 from ..realize.graph import Graph
+from .rules_matmul import product
+from .rules_rows import layer_norm_rows, softmax_rows
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,6 @@ class Scores:
     root: relax.Var
 
     def lower(self, ctx):
-        from .rules_matmul import product
-
         return product(self.product, ctx, self.parts, self.root)
 
 
@@ -47,8 +47,6 @@ class Softmax:
     root: relax.Var
 
     def lower(self, ctx):
-        from .rules_rows import softmax_rows
-
         return softmax_rows(self.source, self.root, ctx, self.probability_scale)
 
 
@@ -63,8 +61,6 @@ class LayerNorm:
     root: relax.Var
 
     def lower(self, ctx):
-        from .rules_rows import layer_norm_rows
-
         return layer_norm_rows(self, ctx)
 
 

@@ -23,15 +23,8 @@ from .. import ops
 from .fusion import find_fusions
 from .program import named
 from .results import own_results
+from .value import Value
 from .walk import lowered
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of the lowered graph: `var` holds `layout.physical_shape` elements of `layout.storage`."""
-
-    var: relax.Expr
-    layout: Layout | View
 
 
 Rule = Callable[[relax.Call, "Context"], Value | tuple | None]

@@ -7,7 +7,7 @@ from ...targets.x86.matmul.problem import Matrices, MatmulProblem, SoftmaxEpilog
 from ...targets.x86.matmul.product import constants_of, default_schedule, matmul, stack_bytes
 from ...targets.x86.view import View, as_layout, contiguous, view_of
 from .. import ops
-from .lowering import Value
+from .value import Value
 
 _ROW = 64  # bytes: rows of probabilities begin at cache lines
 

@@ -10,7 +10,7 @@ from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
 from ...targets.x86.view import View, as_layout, contiguous
 from .. import ops
-from .lowering import Value
+from .value import Value
 
 
 def softmax_rows(source, root, ctx, scale):
