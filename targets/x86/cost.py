@@ -20,8 +20,8 @@ class Rates:
     moved: float = 24.0
 
 
-# VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or, at 256 bits, three run in a cycle; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. Halves where
-# registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
+# VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or, at 256 bits, three run in a cycle;
+# TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. Halves where registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
 RATES = {
     "amx": Rates(1024, 32, 20, 16),
     "vnni": Rates(128, 32, 20, 16),
