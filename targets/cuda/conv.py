@@ -78,12 +78,12 @@ def default_schedule(problem: Conv, spec) -> Schedule:
 
 def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec) -> Kernel:
     """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
-    assert tile.sound, tile
+    assert tile.sound and not (tile.wmma and spec.dot == "dp4a"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
-    unit = "dp4a" if spec.dot == "dp4a" else "mma"
-    call = f"conv_{unit}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
+    unit = "dp4a" if spec.dot == "dp4a" else "wmma" if tile.wmma else "mma"
+    call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
     state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
-    return Kernel(f"{unit}_tiled_{operator}" if unit == "dp4a" else f"mma_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
+    return Kernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
 
 
 def is_depthwise(p) -> bool:

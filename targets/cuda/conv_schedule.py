@@ -19,7 +19,8 @@ _COPY_BYTES = 48.0  # per clock and multiprocessor, from the second-level cache
 
 @dataclass(frozen=True)
 class Tile:
-    """As in device/conv_mma.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits: blocks that share a sum."""
+    """As in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits: blocks that share a sum.
+    wmma: rows of a WMMA fragment, 8, 16 or 32; 0 for mma.sync (dp4a where there are no tensor cores)."""
 
     rows: int
     columns: int
@@ -28,6 +29,7 @@ class Tile:
     warp_columns: int
     stages: int
     splits: int = 1
+    wmma: int = 0
 
     @property
     def sound(self) -> bool:
@@ -35,7 +37,8 @@ class Tile:
         granules = self.depth // 16
         if granules not in (2, 4, 8) or self.stages < 2 or self.threads > MOST_THREADS:
             return False
-        whole = self.rows % (16 * self.warp_rows) == 0 and self.columns % (16 * self.warp_columns) == 0
+        height, width = (self.wmma, 256 // self.wmma) if self.wmma else (16, 16)
+        whole = self.rows % (max(16, height) * self.warp_rows) == 0 and self.columns % (max(16, width) * self.warp_columns) == 0
         return whole and self.threads % granules == 0 and self.rows % (self.threads // granules) == 0
 
     @property
@@ -44,15 +47,17 @@ class Tile:
 
     @property
     def registers(self) -> int:
-        """An upper estimate per thread: the sums, the operands of one step (the next one's are loaded early), addresses of the gather, the rest."""
+        """An upper estimate per thread: the sums, the operands of this step and of the next, addresses of the gather, the rest."""
         row_tiles, column_pairs = self.rows // self.warp_rows // 16, self.columns // self.warp_columns // 16
         gathered = self.rows * (self.depth // 16) // self.threads
-        return 8 * row_tiles * column_pairs + 4 * (row_tiles + column_pairs) + 3 * gathered + 40
+        return 8 * row_tiles * column_pairs + 8 * (row_tiles + column_pairs) + 3 * gathered + 40
 
     @property
     def shared_bytes(self) -> int:
-        """The stages; the int8 tile of the result reuses them."""
-        return max(self.stages * (self.rows + self.columns) * self.depth, self.rows * (self.columns + 16))
+        """The stages; the int8 tile of the result reuses them, and so does what settles WMMA's sums."""
+        height = self.wmma
+        pitch, settle = (self.depth + 16, 4 * height * (256 // height + 8)) if height else (self.depth, 0)
+        return max(self.stages * (self.rows + self.columns) * pitch, self.rows * (self.columns + 16), settle * self.threads // 32)
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,11 @@ def depth_of(problem) -> int:
     return problem.kernel_height * problem.kernel_width * (4 if problem.stride == 4 else rounded(problem.channels, 16))
 
 
-def candidates(spec) -> tuple[Tile, ...]:
-    """The tiles that a target's shared memory holds."""
+def candidates(spec, wmma: int = 0) -> tuple[Tile, ...]:
+    """The tiles that a target's shared memory holds. wmma: as in a Tile."""
     stages = spec.extra["stages"]
-    tiles = tuple(Tile(*shape, stages) for shape in _SHAPES)
-    return tuple(tile for tile in tiles if tile.shared_bytes <= spec.extra["shared_bytes"])
+    tiles = tuple(Tile(*shape, stages, wmma=wmma) for shape in _SHAPES)
+    return tuple(tile for tile in tiles if tile.sound and tile.shared_bytes <= spec.extra["shared_bytes"])
 
 
 def buildable(problem, tile: Tile, spec) -> bool:
@@ -123,9 +128,9 @@ def buildable(problem, tile: Tile, spec) -> bool:
     return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
 
-def tile_for(problem, spec) -> Tile:
-    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device."""
-    tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in candidates(spec) if splits == 1 or _splits_evenly(problem, tile, splits)]
+def tile_for(problem, spec, wmma: int = 0) -> Tile:
+    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile."""
+    tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in candidates(spec, wmma) if splits == 1 or _splits_evenly(problem, tile, splits)]
     return min(tiles, key=lambda tile: estimate(problem, tile, spec))
 
 

@@ -62,9 +62,9 @@ def _content(storage, inputs):
     return storage.array if storage.kind == "constant" else inputs[storage.number]
 
 
-def nets(modules, spec=SM80):
-    """One Net per module; all share one source, so that the emulator is compiled once."""
-    lowered = [lower(module, spec, RULES) for module in modules]
+def nets(modules, spec=SM80, tuned=None):
+    """One Net per module; all share one source, so that the emulator is compiled once. tuned: schedules other than the default, as `lower` takes them."""
+    lowered = [lower(module, spec, RULES, tuned) for module in modules]
     names = named(call.kernel for one in lowered for call in one.calls)
     return [Net(one, names, source(names)) for one in lowered]
 

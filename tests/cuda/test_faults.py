@@ -17,11 +17,12 @@ from octet.targets.cuda.emulator import EmulationError
 from octet.targets.cuda.source import DEVICE
 
 FAULTS = {
-    "barrier of the main loop": ("conv_mma.cuh", "    copy_wait<T.stages - 2>();\n    barrier();\n", "    copy_wait<T.stages - 2>();\n"),
-    "barrier in front of the epilogue": ("conv_mma.cuh", "  copy_wait<0>();\n  barrier();\n", "  copy_wait<0>();\n"),
+    "barrier of the main loop": ("conv_mma.cuh", "    barrier();  // the next stage", "    // the next stage"),
+    "barrier before the first stage": ("conv_mma.cuh", "  copy_wait<T.stages - 2>();\n  barrier();\n", "  copy_wait<T.stages - 2>();\n"),
     "barrier before the store": ("conv_mma.cuh", "    barrier();\n    move_tile<P, T, true>", "    move_tile<P, T, true>"),
     "barrier after the residual": ("conv_mma.cuh", "first, column);\n    barrier();\n  }\n#pragma", "first, column);\n  }\n#pragma"),
-    "wait of a stage too few": ("conv_mma.cuh", "copy_wait<T.stages - 2>", "copy_wait<T.stages - 1>"),
+    "wait of a stage too few": ("conv_mma.cuh", "    copy_wait<T.stages - 2>", "    copy_wait<T.stages - 1>"),
+    "operands of the stage that was": ("conv_mma.cuh", "load(next, ahead, ahead + data_bytes, 0)", "load(next, stage, stage + data_bytes, 0)"),
     "index of ldmatrix": ("tiles.cuh", "2 * k + lane / 8 % 2", "2 * k + lane / 16"),
     "swizzle of one side": ("conv_mma.cuh", "load_weights<P, T>(memory + writing * stage_bytes + data_bytes, rows,", "load_weights<P, T>(memory + writing * stage_bytes + data_bytes + 16, rows,"),
     "pixel beyond the last": ("conv_mma.cuh", "if (pixel >= out_pixels(P))", "if (pixel > out_pixels(P) + 200)"),

@@ -7,21 +7,23 @@ from ...targets.spec import TargetSpec
 from . import cuda_depthwise, cuda_direct, cuda_mma, cuda_rows
 from .space import Space
 
-SCHEDULES = {"mma": Tile, "dp4a_depthwise": Depthwise, "dp4a_direct": Direct, "dp4a_rows": Rows}
-_SPACES = {"mma": cuda_mma.space, "dp4a_depthwise": cuda_depthwise.space, "dp4a_direct": cuda_direct.space, "dp4a_rows": cuda_rows.space}
+SCHEDULES = {"mma": Tile, "wmma": Tile, "dp4a_depthwise": Depthwise, "dp4a_direct": Direct, "dp4a_rows": Rows}
+_SPACES = {"mma": cuda_mma.space, "wmma": cuda_mma.wmma_space, "dp4a_depthwise": cuda_depthwise.space, "dp4a_direct": cuda_direct.space, "dp4a_rows": cuda_rows.space}
 _SMALL = 1 << 24  # multiply-adds up to which a thread per result may beat tensor cores, whose tiles stay empty or few
 
 
 def family_of(schedule) -> str:
     """The family that a schedule belongs to."""
+    if isinstance(schedule, Tile):
+        return "wmma" if schedule.wmma else "mma"
     return next(family for family, made in SCHEDULES.items() if isinstance(schedule, made))
 
 
 def spaces_of(workload: CudaWorkload, spec: TargetSpec) -> list[Space]:
-    p = workload.problem
+    p, tensor = workload.problem, spec.dot != "dp4a"
     if p.batched:
-        return [cuda_mma.space(workload, spec)]
+        return [_SPACES[family](workload, spec) for family in (("mma", "wmma") if tensor else ("mma",))]
     first = family_of(default_schedule(p, spec))
-    able = {"mma": fits_tiles(p), "dp4a_rows": is_few_rows(p), "dp4a_direct": p.macs <= _SMALL}
+    able = {"mma": fits_tiles(p), "wmma": tensor and first == "mma", "dp4a_rows": is_few_rows(p), "dp4a_direct": p.macs <= _SMALL}
     others = [family for family, fits in able.items() if fits and family != first]
     return [_SPACES[family](workload, spec) for family in (first, *others)]

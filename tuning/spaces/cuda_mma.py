@@ -1,4 +1,4 @@
-"""The space of convolutions and matrix products on tensor cores (targets/cuda/device/conv_mma.cuh)."""
+"""The spaces of convolutions and matrix products on tensor cores (targets/cuda/device/conv_mma.cuh)."""
 
 from dataclasses import replace
 from itertools import product
@@ -14,8 +14,21 @@ MOST_STAGES, SYNCHRONOUS_STAGES = 6, 3  # where copies pass through registers, m
 GUESSES = 6
 
 
+HEIGHTS = (8, 16, 32)  # rows of a WMMA fragment: 8x32x16, 16x16x16, 32x8x16
+
+
 def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
-    p, default = workload.problem, tile_for(workload.problem, spec)
+    """mma.sync, with operands by ldmatrix; dp4a on a target without tensor cores."""
+    return _space("mma", workload, spec, tile_for(workload.problem, spec), (0,))
+
+
+def wmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
+    """The same kernel by WMMA: rows in shared memory are padded instead of swizzled, sums take a detour before the epilogue."""
+    return _space("wmma", workload, spec, tile_for(workload.problem, spec, 16), HEIGHTS)
+
+
+def _space(family, workload, spec, default, heights):
+    p = workload.problem
     most = MOST_STAGES if spec.extra["stages"] > 2 else SYNCHRONOUS_STAGES
     decisions = {
         "rows": choices(default.rows, *(n for n in SIDES if n < 2 * max(16, p.pixels))),
@@ -25,13 +38,14 @@ def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
         "warp_columns": (1, 2, 4, 8),
         "stages": choices(default.stages, *range(2, most + 1)),
         "splits": choices(default.splits, *(SPLITS if p.groups == 1 else (1,))),
+        "wmma": heights,
     }
-    return Space("mma", p, fixed(default, decisions), Tile, default, lambda s: buildable(p, s, spec), lambda s: _features(p, s, spec), _guesses(p, default, spec, decisions))
+    return Space(family, p, fixed(default, decisions), Tile, default, lambda s: buildable(p, s, spec), lambda s: _features(p, s, spec), _guesses(p, default, spec, decisions))
 
 
 def _features(p, s, spec):
     """Logarithms of: blocks, blocks per multiprocessor, steps of a block, shared memory, threads, length of a sum, the analytical estimate; blocks that
-    share a multiprocessor, what a product costs in copies and in reads of shared memory, registers; waste; stages, splits."""
+    share a multiprocessor, what a product costs in copies and in reads of shared memory, registers; waste; stages, splits, rows of a WMMA fragment."""
     across, down = -(-p.pixels // s.rows), -(-p.outputs // s.columns)
     blocks = across * down * p.groups * s.splits
     together = resident(s, spec)
@@ -39,13 +53,13 @@ def _features(p, s, spec):
     logs = [log2(x) for x in (blocks, blocks / spec.extra["multiprocessors"], steps, s.shared_bytes, s.threads, depth_of(p), estimate(p, s, spec))]
     copies, reads = 1 / s.rows + 1 / s.columns, s.warp_rows / s.rows + s.warp_columns / s.columns
     waste = across * s.rows / p.pixels * down * s.columns / p.outputs
-    return [*logs, float(together), 64 * copies, 64 * reads, s.registers / 64, waste, float(s.stages), float(s.splits)]
+    return [*logs, float(together), 64 * copies, 64 * reads, s.registers / 64, waste, float(s.stages), float(s.splits), s.wmma / 16]
 
 
 def _guesses(p, default, spec, decisions):
     """The estimate's other favourites, each of another shape, and the default with another depth of its pipeline."""
     shapes = {}
-    for tile, splits in product(candidates(spec), decisions["splits"]):
+    for tile, splits in product(candidates(spec, default.wmma), decisions["splits"]):
         tile = replace(tile, splits=splits)
         if tile != default and buildable(p, tile, spec) and all(getattr(tile, name) in values for name, values in decisions.items()):
             shapes[tile] = estimate(p, tile, spec)

@@ -11,6 +11,14 @@ namespace octet {
 template <Tile T>
 OCTET_DEVICE int group_of_block() { return T.splits > 1 ? 0 : blockIdx.z; }
 
+// Blocks that run at one time make a compact part of the result, as their number follows x first: they share more of what the second-level cache holds.
+constexpr unsigned panel = 8;
+OCTET_DEVICE void place_of_block(int& across, int& down) {
+  unsigned number = blockIdx.y * gridDim.x + blockIdx.x, first = number / (panel * gridDim.y) * panel, width = min(panel, gridDim.x - first);
+  number -= first * gridDim.y;
+  across = static_cast<int>(first + number % width), down = static_cast<int>(number / width);
+}
+
 // Bytes of the sum as packed: whole 16-byte granules per tap, or, for a first layer (4 channels), one word per tap.
 OCTET_CONSTANT int depth_of(Conv P) { return P.kernel_height * P.kernel_width * (P.stride == 4 ? 4 : rounded(P.channels, 16)); }
 
@@ -186,11 +194,13 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
 template <Conv P, Tile T, Epilogue E, bool tensor>
 OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
   OCTET_SHARED(memory);
-  constexpr int data_bytes = T.rows * T.depth, stage_bytes = data_bytes + T.columns * T.depth, steps = rounded(depth_of(P), T.depth) / T.depth;
+  constexpr int data_bytes = T.rows * pitch_of(T), stage_bytes = data_bytes + T.columns * pitch_of(T), steps = rounded(depth_of(P), T.depth) / T.depth;
   constexpr int padded = rounded(P.outputs, T.columns), pitch = rounded(depth_of(P), T.depth);
   constexpr int share = (steps + T.splits - 1) / T.splits;
   static_assert(T.splits == 1 || (P.groups == 1 && share * (T.splits - 1) < steps));
-  int first = blockIdx.x * T.rows, column = blockIdx.y * T.columns;
+  int across, down;
+  place_of_block(across, down);
+  int first = across * T.rows, column = down * T.columns;
   const int begin = T.splits > 1 ? blockIdx.z * share : 0, end = min(begin + share, steps);
   constexpr long group = P.batched ? static_cast<long>(P.images) * P.height * P.width * P.stride : P.channels;
   const int vectors = P.batched ? 0 : group_of_block<T>() * padded;
@@ -207,22 +217,43 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   Fragments<T> result;
   result.clear();
   int reading = 0, writing = T.stages - 1;
+  copy_wait<T.stages - 2>();
+  barrier();
+  [[maybe_unused]] Operands<T> now, next;
+  if constexpr (tensor) Fragments<T>::load(now, memory, memory + data_bytes, 0);
 #pragma unroll 1
   for (int step = begin; step < end; ++step) {
-    copy_wait<T.stages - 2>();
-    barrier();
     if (step + T.stages - 1 < end) {
       loader.load(memory + writing * stage_bytes, step + T.stages - 1);
       load_weights<P, T>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1);
     }
     copy_commit();
     const unsigned char* stage = memory + reading * stage_bytes;
-    if constexpr (tensor) result.accumulate(stage, stage + data_bytes); else result.accumulate_dp4a(stage, stage + data_bytes);
     reading = reading + 1 == T.stages ? 0 : reading + 1;
     writing = writing + 1 == T.stages ? 0 : writing + 1;
+    if constexpr (tensor) {
+#pragma unroll
+      for (int k = 1; k < T.depth / 32; ++k) {  // operands are read while those before them are multiplied
+        Fragments<T>::load(next, stage, stage + data_bytes, k);
+        result.multiply(now);
+        now = next;
+      }
+    } else {
+      result.accumulate_dp4a(stage, stage + data_bytes);
+    }
+    copy_wait<T.stages - 2>();
+    barrier();  // the next stage is there, and this one has been read
+    if constexpr (tensor) {
+      const unsigned char* ahead = memory + reading * stage_bytes;  // behind the last step: rubbish that nobody uses
+      Fragments<T>::load(next, ahead, ahead + data_bytes, 0);
+      result.multiply(now);
+      now = next;
+    }
   }
-  copy_wait<0>();
-  barrier();
+  if constexpr (T.wmma != 0) {
+    result.settle(memory);
+    barrier();
+  }
   if constexpr (T.splits > 1)
     if (!combine<P, T>(result, memory, static_cast<int*>(state))) return;
   finish<P, T, E>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,

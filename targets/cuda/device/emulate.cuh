@@ -57,6 +57,7 @@ inline unsigned max_bytes(unsigned a, unsigned b) {
 }
 
 inline void barrier() { wait_for_block(); }
+inline void warp_barrier() { warp_collective(4, nullptr, nullptr, [](Lane*) {}); }
 
 inline void accumulate(int* at, int value) { check_aligned<4>(at); volatile int touched = *at; (void)touched; add_later(at, value); let_others(); }
 inline int atomic_add(int* at, int value) {
@@ -86,7 +87,7 @@ inline void copy_commit() { commit_copies(); }
 template <int pending>
 inline void copy_wait() { wait_copies(pending); }
 
-inline void load_matrices(unsigned (&part)[4], const void* row) {
+inline void load_matrices(unsigned* part, const void* row) {
   check_aligned<16>(row);
   unsigned operands[2] = {static_cast<unsigned>(reinterpret_cast<uintptr_t>(row)), static_cast<unsigned>(reinterpret_cast<uintptr_t>(row) >> 32)};
   warp_collective(2, operands, part, [](Lane* lanes) {
@@ -99,7 +100,7 @@ inline void load_matrices(unsigned (&part)[4], const void* row) {
   });
 }
 
-inline void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+inline void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsigned b1) {
   unsigned operands[6] = {a[0], a[1], a[2], a[3], b0, b1};
   warp_collective(3, operands, reinterpret_cast<unsigned*>(c), [](Lane* lanes) {
     for (int i = 0; i < 32; ++i)
@@ -111,6 +112,65 @@ inline void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0, unsig
         lanes[i].result[e] = static_cast<unsigned>(sum);
       }
   });
+}
+
+// WMMA. Where an element of a fragment lies is this emulator's own affair, and not as on any GPU: whoever relies on an order is wrong.
+// element: of `count` in the lanes' registers, lane by lane.
+inline int scattered(int element, int count) { return (element * 37 + 11) % count; }
+template <typename T>
+inline T* agreed(Lane* lanes, int alignment) {  // the address that all lanes name
+  for (int i = 1; i < 32; ++i)
+    if (std::memcmp(lanes[i].operands, lanes[0].operands, 12) != 0) fail("the lanes of a warp name different fragments");
+  auto address = static_cast<uintptr_t>(lanes[0].operands[0]) | static_cast<uintptr_t>(lanes[0].operands[1]) << 32;
+  if (address % alignment != 0) fail("a fragment is not aligned to %d bytes", alignment);
+  return reinterpret_cast<T*>(address);
+}
+struct Fragment {
+  unsigned operands[3];
+  Fragment(const void* at, int pitch)
+      : operands{static_cast<unsigned>(reinterpret_cast<uintptr_t>(at)), static_cast<unsigned>(reinterpret_cast<uintptr_t>(at) >> 32), static_cast<unsigned>(pitch)} {}
+};
+
+template <int height, bool rows>
+inline void wmma_load(unsigned* part, const void* from, int pitch) {
+  if (pitch % 16 != 0) fail("rows of a fragment are %d bytes apart", pitch);
+  Fragment fragment(from, pitch);
+  warp_collective(10 + height + rows, fragment.operands, part, [](Lane* lanes) {
+    constexpr int lines = rows ? height : 256 / height, bytes = lines / 2;  // of a lane
+    auto* at = agreed<const unsigned char>(lanes, 16);
+    for (int i = 0; i < 16 * lines; ++i) {
+      int element = scattered(i, 16 * lines);
+      reinterpret_cast<unsigned char*>(lanes[i / bytes].result)[i % bytes] = at[element / 16 * static_cast<int>(lanes[0].operands[2]) + element % 16];
+    }
+  });
+}
+
+template <int height>
+inline void wmma_multiply_add(int (&c)[8], const unsigned* a, const unsigned* b) {
+  constexpr int width = 256 / height;
+  unsigned operands[height / 8 + width / 8];
+  std::memcpy(operands, a, height / 2), std::memcpy(operands + height / 8, b, width / 2);
+  warp_collective(60 + height, operands, reinterpret_cast<unsigned*>(c), [](Lane* lanes) {
+    signed char left[height][16], right[width][16];
+    for (int i = 0; i < 16 * height; ++i) left[0][scattered(i, 16 * height)] = reinterpret_cast<const signed char*>(lanes[i / (height / 2)].operands)[i % (height / 2)];
+    for (int i = 0; i < 16 * width; ++i) right[0][scattered(i, 16 * width)] = reinterpret_cast<const signed char*>(lanes[i / (width / 2)].operands + height / 8)[i % (width / 2)];
+    for (int i = 0; i < 256; ++i) {
+      int element = scattered(i, 256);
+      unsigned& sum = lanes[i / 8].result[i % 8];
+      for (int k = 0; k < 16; ++k) sum += static_cast<unsigned>(left[element / width][k] * right[element % width][k]);
+    }
+  });
+}
+
+template <int height>
+inline void wmma_store(int* to, const int (&c)[8], int pitch) {  // each lane's sums arrive in its own time
+  if (pitch % 8 != 0) fail("rows of a fragment are %d words apart", pitch);
+  Fragment fragment(to, pitch);
+  warp_collective(110 + height, fragment.operands, nullptr, [](Lane* lanes) { agreed<int>(lanes, 32); });
+  for (int i = 0; i < 8; ++i) {
+    int element = scattered(static_cast<int>(threadIdx.x) % 32 * 8 + i, 256);
+    to[element / (256 / height) * pitch + element % (256 / height)] = c[i];
+  }
 }
 
 }  // namespace octet

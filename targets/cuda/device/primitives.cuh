@@ -35,6 +35,7 @@ OCTET_DEVICE int dp4a(unsigned a, unsigned b, int c) { return __dp4a(static_cast
 // The larger of each of four signed bytes.
 OCTET_DEVICE unsigned max_bytes(unsigned a, unsigned b) { return __vmaxs4(a, b); }
 OCTET_DEVICE void barrier() { __syncthreads(); }
+OCTET_DEVICE void warp_barrier() { __syncwarp(); }
 OCTET_DEVICE int shuffle_xor(int value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 OCTET_DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 
@@ -76,7 +77,7 @@ OCTET_DEVICE void copy_wait() {
 }
 
 // Four 8x16-byte matrices from shared memory: lane l names the row l % 8 of matrix l / 8, and gets bytes 4 (l % 4) .. + 3 of row l / 4 of each.
-OCTET_DEVICE void load_matrices(unsigned (&part)[4], const void* row) {
+OCTET_DEVICE void load_matrices(unsigned* part, const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
                : "=r"(part[0]), "=r"(part[1]), "=r"(part[2]), "=r"(part[3])
                : "r"(shared_address(row))
@@ -84,7 +85,7 @@ OCTET_DEVICE void load_matrices(unsigned (&part)[4], const void* row) {
 }
 
 // c[16 x 8] += a[16 x 32] * b[32 x 8] of signed bytes by one warp, exact in int32.
-OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsigned b1) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
@@ -98,6 +99,53 @@ OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0,
   OCTET_MMA_8816(c[2], c[3], a[3], b1);
 #undef OCTET_MMA_8816
 #endif
+}
+
+// WMMA of signed bytes: fragments of 256 sums, `height` rows of them (8, 16 or 32), with 16 bytes of every row and column. Their layout in registers is the
+// machine's own. As PTX, since nvcuda::wmma needs a header that NVRTC does not bring.
+#define OCTET_LOAD_1(what) asm volatile("wmma.load." what ".shared.s8 {%0}, [%1], %2;\n" : "=r"(part[0]) : "r"(at), "r"(pitch) : "memory")
+#define OCTET_LOAD_2(what) asm volatile("wmma.load." what ".shared.s8 {%0, %1}, [%2], %3;\n" : "=r"(part[0]), "=r"(part[1]) : "r"(at), "r"(pitch) : "memory")
+#define OCTET_LOAD_4(what) \
+  asm volatile("wmma.load." what ".shared.s8 {%0, %1, %2, %3}, [%4], %5;\n" : "=r"(part[0]), "=r"(part[1]), "=r"(part[2]), "=r"(part[3]) : "r"(at), "r"(pitch) : "memory")
+// rows: of the left operand, else columns of the right one; both lie in shared memory line by line, `pitch` bytes apart.
+template <int height, bool rows>
+OCTET_DEVICE void wmma_load(unsigned* part, const void* from, int pitch) {
+  unsigned at = shared_address(from);
+  if constexpr (height == 16 && rows) OCTET_LOAD_2("a.sync.aligned.row.m16n16k16");
+  if constexpr (height == 16 && !rows) OCTET_LOAD_2("b.sync.aligned.col.m16n16k16");
+  if constexpr (height == 32 && rows) OCTET_LOAD_4("a.sync.aligned.row.m32n8k16");
+  if constexpr (height == 32 && !rows) OCTET_LOAD_1("b.sync.aligned.col.m32n8k16");
+  if constexpr (height == 8 && rows) OCTET_LOAD_1("a.sync.aligned.row.m8n32k16");
+  if constexpr (height == 8 && !rows) OCTET_LOAD_4("b.sync.aligned.col.m8n32k16");
+}
+#undef OCTET_LOAD_1
+#undef OCTET_LOAD_2
+#undef OCTET_LOAD_4
+
+#define OCTET_SUMS "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]), "+r"(c[4]), "+r"(c[5]), "+r"(c[6]), "+r"(c[7])
+#define OCTET_EIGHT "{%0, %1, %2, %3, %4, %5, %6, %7}"
+#define OCTET_WMMA(shape, left, right) "wmma.mma.sync.aligned.row.col." shape ".s32.s8.s8.s32 " OCTET_EIGHT ", {" left "}, {" right "}, " OCTET_EIGHT ";\n"
+template <int height>
+OCTET_DEVICE void wmma_multiply_add(int (&c)[8], const unsigned* a, const unsigned* b) {
+  if constexpr (height == 16) asm volatile(OCTET_WMMA("m16n16k16", "%8, %9", "%10, %11") : OCTET_SUMS : "r"(a[0]), "r"(a[1]), "r"(b[0]), "r"(b[1]));
+  if constexpr (height == 32) asm volatile(OCTET_WMMA("m32n8k16", "%8, %9, %10, %11", "%12") : OCTET_SUMS : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]));
+  if constexpr (height == 8) asm volatile(OCTET_WMMA("m8n32k16", "%8", "%9, %10, %11, %12") : OCTET_SUMS : "r"(a[0]), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]));
+}
+#undef OCTET_WMMA
+#undef OCTET_EIGHT
+#undef OCTET_SUMS
+
+// A fragment's sums line by line, `pitch` words apart.
+template <int height>
+OCTET_DEVICE void wmma_store(int* to, const int (&c)[8], int pitch) {
+  unsigned at = shared_address(to);
+#define OCTET_STORE(shape)                                                                                                     \
+  asm volatile("wmma.store.d.sync.aligned.row." shape ".shared.s32 [%0], {%1, %2, %3, %4, %5, %6, %7, %8}, %9;\n" ::"r"(at), \
+               "r"(c[0]), "r"(c[1]), "r"(c[2]), "r"(c[3]), "r"(c[4]), "r"(c[5]), "r"(c[6]), "r"(c[7]), "r"(pitch) : "memory")
+  if constexpr (height == 16) OCTET_STORE("m16n16k16");
+  if constexpr (height == 32) OCTET_STORE("m32n8k16");
+  if constexpr (height == 8) OCTET_STORE("m8n32k16");
+#undef OCTET_STORE
 }
 
 }  // namespace octet

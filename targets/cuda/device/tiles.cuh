@@ -6,20 +6,31 @@ namespace octet {
 
 // A block computes rows x columns of the result; its warps lie in a grid of warp_rows x warp_columns; `depth` bytes of the sum per stage.
 // splits > 1: that many blocks share a tile, each a part of the sum; exact in any order, as the sums are integers.
+// wmma: rows of a WMMA fragment of 256 sums (8, 16 or 32); 0: mma.sync, or dp4a.
 struct Tile {
-  int rows, columns, depth, warp_rows, warp_columns, stages, splits;
+  int rows, columns, depth, warp_rows, warp_columns, stages, splits, wmma;
 };
 
 OCTET_CONSTANT int threads_of(Tile T) { return 32 * T.warp_rows * T.warp_columns; }
 OCTET_CONSTANT int rounded(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
-// Granule of 16 bytes of a tile's row, swizzled so that the eight rows of a matrix lie in different banks.
+// Bytes from a tile's row to the next in shared memory. WMMA reads rows at one distance: an odd number of granules spreads them over the banks.
+OCTET_CONSTANT int pitch_of(Tile T) { return T.wmma != 0 ? T.depth + 16 : T.depth; }
+
+// Granule of 16 bytes of a tile's row; else swizzled so that the eight rows of a matrix lie in different banks.
 template <Tile T>
 OCTET_DEVICE int tile_offset(int row, int granule) {
   constexpr int granules = T.depth / 16;
   constexpr int shift = granules >= 8 ? 0 : granules == 4 ? 1 : 2;
+  if constexpr (T.wmma != 0) return row * pitch_of(T) + granule * 16;
   return row * T.depth + ((granule ^ ((row >> shift) & (granules - 1))) * 16);
 }
+
+// What a warp multiplies at a time: 32 bytes of the sum of its rows and columns.
+template <Tile T>
+struct Operands {
+  unsigned a[T.rows / T.warp_rows / 4], b[T.columns / T.warp_columns / 4];
+};
 
 template <Tile T>
 struct Fragments {
@@ -57,21 +68,84 @@ struct Fragments {
     }
   }
 
-  OCTET_DEVICE void accumulate(const unsigned char* data, const unsigned char* weights) {
+  // Bytes 32 k .. of a stage.
+  OCTET_DEVICE static void load(Operands<T>& to, const unsigned char* data, const unsigned char* weights, int k) {
+    if constexpr (T.wmma != 0) return load_wmma(to, data, weights, k);
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int row = warp / T.warp_columns * (16 * row_tiles) + lane % 16, column = warp % T.warp_columns * (16 * column_pairs) + lane % 8 + lane / 16 * 8;
 #pragma unroll
-    for (int k = 0; k < T.depth / 32; ++k) {
-      unsigned a[row_tiles][4], b[column_pairs][4];
+    for (int i = 0; i < row_tiles; ++i) load_matrices(to.a + 4 * i, data + tile_offset<T>(row + 16 * i, 2 * k + lane / 16));
 #pragma unroll
-      for (int i = 0; i < row_tiles; ++i) load_matrices(a[i], data + tile_offset<T>(row + 16 * i, 2 * k + lane / 16));
+    for (int j = 0; j < column_pairs; ++j) load_matrices(to.b + 4 * j, weights + tile_offset<T>(column + 16 * j, 2 * k + lane / 8 % 2));
+  }
+
+  OCTET_DEVICE void multiply(const Operands<T>& of) {
+    if constexpr (T.wmma != 0) return multiply_wmma(of);
 #pragma unroll
-      for (int j = 0; j < column_pairs; ++j) load_matrices(b[j], weights + tile_offset<T>(column + 16 * j, 2 * k + lane / 8 % 2));
+    for (int i = 0; i < row_tiles; ++i)
 #pragma unroll
-      for (int i = 0; i < row_tiles; ++i)
+      for (int j = 0; j < 2 * column_pairs; ++j) multiply_add(sums[i][j], of.a + 4 * i, of.b[2 * j], of.b[2 * j + 1]);
+  }
+
+  // WMMA: fragments of `height` x `width` sums and 16 bytes of the sum; a warp has `down` x `across` of them.
+  static constexpr int height = T.wmma != 0 ? T.wmma : 16, width = 256 / height, down = 16 * row_tiles / height, across = 16 * column_pairs / width;
+  static_assert(down * height == 16 * row_tiles && across * width == 16 * column_pairs);
+
+  OCTET_DEVICE static void load_wmma(Operands<T>& to, const unsigned char* data, const unsigned char* weights, int k) {
+    int warp = threadIdx.x / 32, row = warp / T.warp_columns * (16 * row_tiles), column = warp % T.warp_columns * (16 * column_pairs);
 #pragma unroll
-        for (int j = 0; j < 2 * column_pairs; ++j) multiply_add(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int i = 0; i < down; ++i) wmma_load<height, true>(to.a + (half * down + i) * (height / 8), data + tile_offset<T>(row + height * i, 2 * k + half), pitch_of(T));
+#pragma unroll
+      for (int j = 0; j < across; ++j) wmma_load<height, false>(to.b + (half * across + j) * (width / 8), weights + tile_offset<T>(column + width * j, 2 * k + half), pitch_of(T));
     }
+  }
+
+  OCTET_DEVICE void multiply_wmma(const Operands<T>& of) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int i = 0; i < down; ++i)
+#pragma unroll
+        for (int j = 0; j < across; ++j) {
+          int part[8];
+#pragma unroll
+          for (int e = 0; e < 8; ++e) part[e] = place(i, j, e);
+          wmma_multiply_add<height>(part, of.a + (half * down + i) * (height / 8), of.b + (half * across + j) * (width / 8));
+#pragma unroll
+          for (int e = 0; e < 8; ++e) place(i, j, e) = part[e];
+        }
+  }
+
+  // The registers of fragment (i, j): those that the same sums have with mma.sync, which is where `settle` puts them.
+  OCTET_DEVICE int& place(int i, int j, int e) {
+    if constexpr (height == 8) return sums[i / 2][4 * j + e / 2][i % 2 * 2 + e % 2];
+    if constexpr (height == 32) return sums[2 * i + e / 4][j][e % 4];
+    return sums[i][2 * j + e / 4][e % 4];
+  }
+
+  // Which thread holds which sum of a fragment nobody may know: each goes through shared memory into the order of mma.sync.
+  static constexpr int settle_pitch = width + 8, settle_bytes = T.wmma != 0 ? 4 * height * settle_pitch : 0;  // of a warp
+  OCTET_DEVICE void settle(unsigned char* memory) {
+    int lane = threadIdx.x % 32;
+    int* own = reinterpret_cast<int*>(memory + threadIdx.x / 32 * settle_bytes);
+#pragma unroll
+    for (int i = 0; i < down; ++i)
+#pragma unroll
+      for (int j = 0; j < across; ++j) {
+        int part[8];
+#pragma unroll
+        for (int e = 0; e < 8; ++e) part[e] = place(i, j, e);
+        wmma_store<height>(own, part, settle_pitch);
+        warp_barrier();
+#pragma unroll
+        for (int e = 0; e < 8; ++e) {
+          int row = lane / 4 + (height == 8 ? 0 : e / 2 % 2 * 8 + (height == 32 ? e / 4 * 16 : 0)), column = lane % 4 * 2 + e % 2 + (height == 8 ? e / 2 : height == 16 ? e / 4 : 0) * 8;
+          place(i, j, e) = own[row * settle_pitch + column];
+        }
+        warp_barrier();  // the next one goes there
+      }
   }
 };
 
