@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 
 from ..targets.errors import AccuracyError, OctetError
+from .overwriting import refuse_overwriting
 
 USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
 
@@ -86,4 +87,8 @@ class Group(_Guarded, click.Group):
 
 
 class Command(_Guarded, click.Command):
-    """A command of its own."""
+    """A command of its own. Its outputs are other files than its inputs."""
+
+    def invoke(self, ctx):
+        refuse_overwriting(ctx)
+        return super().invoke(ctx)
