@@ -20,16 +20,17 @@ from .pack import TILE, emit_pack, packed_bytes
 from .problem import Matrices, MatmulProblem
 
 STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
-_GROUP = 4  # rows of a VNNI tile
-_ROWS = 2  # rows whose softmax is computed side by side
 
 
 @dataclass(frozen=True)
 class MatmulSchedule:
-    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix."""
+    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together: rows whose softmax is computed side by side,
+    where it divides a tile's. height: rows of 64 columns whose sums the vector unit holds in registers."""
 
     tiles: int
     chunks: int
+    together: int = 2
+    height: int = 4
 
 
 def default_schedule(p: MatmulProblem) -> MatmulSchedule:
@@ -41,7 +42,7 @@ def default_schedule(p: MatmulProblem) -> MatmulSchedule:
 
 def stack_bytes(p: MatmulProblem, s: MatmulSchedule) -> int:
     """What a task keeps on its stack."""
-    return packed_bytes(p) + p.column_blocks * 64 * (1 + _ROWS + s.tiles * TILE_ROWS)
+    return packed_bytes(p) + p.column_blocks * 64 * (1 + s.together + s.tiles * TILE_ROWS)
 
 
 def constants_of(p: MatmulProblem, dot: str) -> list:
@@ -67,9 +68,9 @@ def _body(p, s, dot):
     with T.parallel(0, prod(p.batch) * s.chunks) as task:
         width = p.column_blocks * 16
         packed, corrections = _stack(packed_bytes(p), "uint8"), _stack(width, "int32")
-        sums, scratch = _stack(s.tiles * TILE_ROWS * width, "int32"), _stack(_ROWS * width, "float32")
+        sums, scratch = _stack(s.tiles * TILE_ROWS * width, "int32"), _stack(s.together * width, "float32")
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
-        k = _Kernel(p, s.tiles, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
+        k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
         if dot == "amx":
             tile_configure(config)
@@ -107,7 +108,7 @@ def _start(p, m: Matrices, matrix):
 @dataclass(frozen=True)
 class _Kernel:
     p: MatmulProblem
-    per_unit: int
+    s: MatmulSchedule
     a_start: object
     a: object
     packed: object
@@ -123,10 +124,10 @@ class _Kernel:
         """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""
         p = self.p
         rows = min(TILE_ROWS, p.rows)
-        starts = [bind(tirx.min((unit * self.per_unit + t) * TILE_ROWS, p.rows - rows)) for t in range(tiles)]
+        starts = [bind(tirx.min((unit * self.s.tiles + t) * TILE_ROWS, p.rows - rows)) for t in range(tiles)]
         (self.tile_products if dot == "amx" else self.vector_products)(starts, rows)
         for t, start in enumerate(starts):
-            together = _ROWS if p.softmax is not None and rows % _ROWS == 0 else 1
+            together = self.s.together if p.softmax is not None and rows % self.s.together == 0 else 1
             with T.serial(0, rows // together) as group:
                 first = bind(group * together)
                 self.finish([(start + first + r, (t * TILE_ROWS + first + r) * (p.column_blocks * 16)) for r in range(together)])
@@ -155,9 +156,9 @@ class _Kernel:
         self._blocks(2, columns)
 
     def vector_products(self, starts, rows):
-        """4 rows x 64 columns in registers, x 16 where registers are few."""
+        """`height` rows x 64 columns in registers, x 16 where registers are few."""
         p = self.p
-        height = min(_GROUP, rows)
+        height = min(self.s.height, rows)
         for t, start in enumerate(starts):
             with T.serial(0, -(-rows // height)) as group:
                 first = bind(tirx.min(group * height, rows - height))
