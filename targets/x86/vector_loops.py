@@ -1,9 +1,31 @@
 """Loops of the vector kernels: parallel when there is enough work, and tails without a scalar loop."""
 
+from dataclasses import dataclass
+from typing import Protocol
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 PARALLEL_BYTES = 1 << 16  # less traffic than this is done before a second thread has woken up
+
+
+@dataclass(frozen=True)
+class LoopSchedule:
+    """parallel: whether the outermost loop is shared out among the cores."""
+
+    parallel: bool
+
+
+class Traffic(Protocol):
+    """A problem that knows its traffic: bytes read and written."""
+
+    @property
+    def traffic(self) -> int: ...
+
+
+def default_loops(p: Traffic) -> LoopSchedule:
+    """The analytical schedule of a kernel whose only decision is this one."""
+    return LoopSchedule(p.traffic >= PARALLEL_BYTES)
 
 
 def tensors(**layouts):
@@ -15,18 +37,19 @@ def tensors(**layouts):
     ]
 
 
-def each(extent, traffic):
-    """`for i in range(extent)`, over all cores when the whole loop moves enough memory. traffic: bytes read and written by all of it."""
-    return T.parallel(0, extent) if extent > 1 and traffic >= PARALLEL_BYTES else T.serial(0, extent)
+def each(extent, how: LoopSchedule | int):
+    """`for i in range(extent)`, over all cores where the schedule says so, or, for a number of bytes read and written by all of it, when they are enough."""
+    parallel = how.parallel if isinstance(how, LoopSchedule) else how >= PARALLEL_BYTES
+    return T.parallel(0, extent) if extent > 1 and parallel else T.serial(0, extent)
 
 
-def sweep(elements, step, traffic, body):
+def sweep(elements, step, how: LoopSchedule | int, body):
     """body(at, count) over [0, elements) in pieces of `step`. Only a sweep shorter than one step sees count < step: the last piece of a
     longer one is moved back to end at the last element, so that its vector is written whole (twice the same values where it overlaps)."""
     if elements <= step:
         body(0, elements)
         return
-    with each(-(-elements // step), traffic) as i:
+    with each(-(-elements // step), how) as i:
         body(_start(i, elements, step), step)
 
 

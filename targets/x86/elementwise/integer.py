@@ -6,7 +6,7 @@ from ..intrinsics import bind, fence, load, splat
 from ..kernel import argument, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float
-from ..vector_loops import each, steps, sweep
+from ..vector_loops import LoopSchedule, default_loops, each, steps, sweep
 
 STREAM = "same"  # how an operand lies beside the result: element for element,
 CHANNEL = "channel"  # or one value per channel and image (its buffer: images x stride),
@@ -43,9 +43,18 @@ class BinaryProblem:
     def elements(self):
         return self.images * self.pixels * self.stride
 
+    @property
+    def traffic(self) -> int:
+        return (3 if self.second == STREAM else 2) * self.elements
 
-def binary(p: BinaryProblem):
+    @property
+    def name(self) -> str:
+        return f"{self.kind}_int8_{self.images}x{self.pixels}x{self.channels}_{self.second}"
+
+
+def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
     """(a, b, y): uint8 buffers."""
+    how = schedule if schedule is not None else default_loops(p)
 
     def combine(a, b):
         pairs = zip(split_bytes(bind(a), p.a_zero_point), split_bytes(bind(b), p.b_zero_point))
@@ -53,22 +62,23 @@ def binary(p: BinaryProblem):
 
     def body():
         a, y_size = argument("a", p.elements + SLACK, "uint8"), p.elements + SLACK
-        b = argument("b", _second_elements(p) + SLACK, "uint8")
+        b = argument("b", second_elements(p) + SLACK, "uint8")
         y = argument("y", y_size, "uint8")
         if p.second == STREAM:
-            sweep(p.elements, BYTES, 3 * p.elements,
+            sweep(p.elements, BYTES, how,
                   lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count))
             return
-        with each(p.images * p.pixels, 2 * p.elements) as pixel:
+        with each(p.images * p.pixels, how) as pixel:
             row = bind(pixel * p.stride)
             image = 0 if p.second == SHARED or p.images == 1 else bind(pixel // p.pixels * p.stride)
             steps(p.stride, BYTES,
                   lambda c, count: store_bytes(y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count))
 
-    return emit_kernel(f"{p.kind}_int8_{p.images}x{p.pixels}x{p.channels}_{p.second}", body)
+    return emit_kernel(p.name, body)
 
 
-def _second_elements(p):
+def second_elements(p: BinaryProblem) -> int:
+    """Of operand b, slack not counted."""
     return {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
 
@@ -92,9 +102,18 @@ class RequantizeProblem:
     def __post_init__(self):
         check_range(255 * self.multiplier)
 
+    @property
+    def traffic(self) -> int:
+        return 2 * self.elements
 
-def requantize_kernel(p: RequantizeProblem):
+    @property
+    def name(self) -> str:
+        return f"requantize_int8_{self.elements}"
+
+
+def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None):
     """(x, y): uint8 buffers."""
+    how = schedule if schedule is not None else default_loops(p)
 
     def piece(x, y, at, count):
         planes = [to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)]
@@ -102,6 +121,6 @@ def requantize_kernel(p: RequantizeProblem):
 
     def body():
         x, y = argument("x", p.elements + SLACK, "uint8"), argument("y", p.elements + SLACK, "uint8")
-        sweep(p.elements, BYTES, 2 * p.elements, lambda at, count: piece(x, y, at, count))
+        sweep(p.elements, BYTES, how, lambda at, count: piece(x, y, at, count))
 
-    return emit_kernel(f"requantize_int8_{p.elements}", body)
+    return emit_kernel(p.name, body)

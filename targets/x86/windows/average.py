@@ -2,6 +2,8 @@
 
 Float elements are added one after the other in row-major order, as the referee does."""
 
+from dataclasses import dataclass
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -9,35 +11,45 @@ from ..intrinsics import add_bytes, bind, load, splat, store
 from ..kernel import emit_kernel
 from ..layout import STORED_OFFSET
 from ..vector import BYTES, LANES, round_planes, store_bytes, to_float
-from ..vector_loops import Accumulators, each, steps, tensors
+from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, steps, tensors
 from .pooling import PoolProblem, first_tap, inside, reaches_outside
 
-CHAINS = 2  # independent integer sums, so that one does not wait for the latency of the other
+
+@dataclass(frozen=True)
+class AverageSchedule(LoopSchedule):
+    """chains: independent integer sums of a window, so that one does not wait for the latency of the other; 1 for float32, whose order is fixed."""
+
+    chains: int
 
 
-def avg_pool2d(p: PoolProblem):
+def default_schedule(p: PoolProblem) -> AverageSchedule:
+    return AverageSchedule(default_loops(p).parallel, 2 if p.dtype == "int8" else 1)
+
+
+def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):
     """(x, y): nhwc buffers. A window over the whole image is a global average: then the tasks are blocks of channels."""
+    s = schedule if schedule is not None else default_schedule(p)
 
     def body():
         x, y = tensors(x=p.source, y=p.target)
         if p.size == p.shape[2:] and not any(p.padding):
-            _whole_image(p, x, y)
+            _whole_image(p, s, x, y)
         else:
-            _windows(p, x, y)
+            _windows(p, s, x, y)
 
     return emit_kernel(p.name, body)
 
 
-def _whole_image(p, x, y):
+def _whole_image(p, s, x, y):
     (n, _, h, w), stride, lanes = p.shape, p.source.channel_stride, _lanes(p)
     blocks = -(-stride // lanes)
-    with each(n * blocks, p.traffic) as task:
+    with each(n * blocks, s) as task:
         image, c = bind(task // blocks), bind(tirx.max(tirx.min(task % blocks * lanes, stride - lanes), 0))
-        sums = _sum(p, x, [(0, 1, 1), (0, h * w, 1)], bind(image * (h * w * stride) + c))
+        sums = _sum(p, s.chains, x, [(0, 1, 1), (0, h * w, 1)], bind(image * (h * w * stride) + c))
         _write(p, y, bind(image * stride + c), min(lanes, stride), sums, h * w, h * w)
 
 
-def _windows(p, x, y):
+def _windows(p, s, x, y):
     (n, _, h, w), stride = p.shape, p.source.channel_stride
     out_h, out_w = p.extent(0), p.extent(1)
 
@@ -46,9 +58,9 @@ def _windows(p, x, y):
         valid = _length(bounds[0]) * _length(bounds[1])
         count = p.size[0] * p.size[1] if p.count_include_pad else valid
         source, target = bind(image * (h * w * stride)), bind((task * out_w + column) * stride)
-        steps(stride, _lanes(p), lambda c, size: _write(p, y, target + c, size, _sum(p, x, bounds, source + c), valid, count))
+        steps(stride, _lanes(p), lambda c, size: _write(p, y, target + c, size, _sum(p, s.chains, x, bounds, source + c), valid, count))
 
-    with each(n * out_h, p.traffic) as task:
+    with each(n * out_h, s) as task:
         image, row = bind(task // out_h), bind(task % out_h)
         with T.serial(0, out_w) as column:
             pixel(task, image, row, column)
@@ -70,12 +82,11 @@ def _length(bounds):
     return bounds[1]
 
 
-def _sum(p, x, bounds, source):
+def _sum(p, chains, x, bounds, source):
     """The sums over a window, from the vector at `source` of an image on: int32 planes of stored bytes, or float32 vectors."""
     (top, height, down), (left, width, along) = bounds
     stride, vectors = p.source.channel_stride, _lanes(p) // LANES
     dtype = "int32" if p.dtype == "int8" else "float32"
-    chains = CHAINS if dtype == "int32" else 1
     sums = Accumulators(chains * vectors, dtype)
     for i in range(chains * vectors):
         sums[i] = splat(0 if dtype == "int32" else 0.0, dtype)

@@ -6,20 +6,21 @@ from tvm.tirx.script import builder as T
 from ..intrinsics import bind, load, store
 from ..kernel import emit_kernel
 from ..vector import BYTES, LANES, store_bytes
-from ..vector_loops import Accumulators, each, steps, tensors
+from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, steps, tensors
 from .pooling import PoolProblem, first_tap, reaches_outside
 
 UNROLLED_TAPS = 25
 
 
-def max_pool2d(p: PoolProblem):
+def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None):
     """(x, y): nhwc buffers."""
+    how = schedule if schedule is not None else default_loops(p)
     (n, _, h, w), stride = p.shape, p.source.channel_stride
     out_h, out_w = p.extent(0), p.extent(1)
 
     def body():
         x, y = tensors(x=p.source, y=p.target)
-        with each(n * out_h, p.traffic) as task:
+        with each(n * out_h, how) as task:
             image, row = bind(task // out_h), bind(task % out_h)
             rows = lambda i: (image * h + _tap(p, 0, row, i)) * (w * stride)  # noqa: E731
             with T.serial(0, out_w) as column:
