@@ -7,6 +7,7 @@ from .canonicalize.convert_conv1d import ConvertConv1d
 from .canonicalize.convert_transposed_conv import ConvertTransposedConv
 from .canonicalize.fold_affine import FoldAffine
 from .canonicalize.fold_affine_forward import FoldAffineForward
+from .canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from .canonicalize.fold_constants import FoldConstants
 from .canonicalize.fold_pad import FoldPad
 from .canonicalize.graph import notes_of
@@ -44,8 +45,9 @@ CANONICALIZE: list = [
     ConvertTransposedConv(),
     FoldPad(),
     FoldAffine(),
+    FoldAffineThroughRelu(),
     FoldAffineForward(),
-    # Terms that came forward meet the bias behind the layer.
+    # Terms that came forward meet the bias behind the layer, factors that came backward the layer itself.
     FoldAffine(),
     NormalizePooling(),
     NormalizeDense(),

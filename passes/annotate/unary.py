@@ -55,7 +55,7 @@ def _per_channel(shape, size, out) -> bool:
 
 def _refusal(node) -> Refusal | None:
     if is_op(node.value, "relax.add", "relax.multiply"):
-        return Refusal("its constant operand is neither a scalar nor one value per channel")
+        return Refusal("its constant operand is neither a scalar nor one value per channel of an image")
     if is_op(node.value, "octet.unary"):
         return Refusal(f"{attrs_of(node.value)['kind']} stays in float: its range is too wide for 256 steps")
     if is_op(node.value, "relax.nn.prelu"):

@@ -3,6 +3,9 @@
 L(x * s + t; w) = L(x; w * s) + L(t; w), s and t per input channel. A factor may go into any convolution; a term only into one without
 padding, whose border would otherwise see 0 where it saw t. Runs after FoldAffine, for what has no layer behind it (pre-activation
 networks, normalised inputs, scaled attention operands).
+
+Factors of an input of the network that differ widely by channel stay in front: they are there because the channels have different units, and one
+int8 scale for a tensor of metres beside millimetres would leave nothing of the metres.
 """
 
 from dataclasses import dataclass
@@ -15,10 +18,12 @@ from .. import ops
 from .channel import per_channel
 from .graph import constant, is_float, rewrite, shape_of
 
+_EVEN = 4.0  # factors that differ by less cost an input at most two of its eight bits
+
 
 @dataclass(frozen=True)
 class FoldAffineForward:
-    """Only where the layer is the only user; a term in front of a padded convolution stays and is noted."""
+    """Only where the layer is the only user; a term in front of a padded convolution stays and is noted, and so does what evens out an input."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _fold)
@@ -39,6 +44,9 @@ def _fold(graph, call, var):
     if shift is not None and is_conv and any(int(p) for p in call.attrs.padding):
         graph.note(f"{x.name}: the term in front of {var.name} was not folded: the convolution pads its input")
         return None
+    if scale is not None and _spread_of(scale) > _EVEN and _is_input(graph, source):
+        graph.note(f"{x.name}: the factor in front of {var.name} was not folded: it evens out the channels of an input")
+        return None
     columns = weight.shape[1] if is_conv else weight.shape[0]
     by_input = weight if scale is None else weight * _spread(scale, weight, columns, is_conv)
     new = Call(call.op, [source, relax.const(by_input)], call.attrs, call.ty_args)
@@ -47,6 +55,21 @@ def _fold(graph, call, var):
     term = weight * _spread(shift, weight, columns, is_conv)
     term = term.sum(axis=(1, 2, 3), dtype="float64").reshape(1, -1, 1, 1) if is_conv else term.sum(axis=0, dtype="float64")
     return relax.op.add(graph.emit(new, like=var), relax.const(term.astype("float32")))
+
+
+def _spread_of(scale):
+    """Largest over smallest magnitude of the factors that are not 0."""
+    magnitudes = np.abs(scale[scale != 0])
+    return float(magnitudes.max() / magnitudes.min()) if magnitudes.size else 1.0
+
+
+def _is_input(graph, x):
+    """Whether x is an input of the network, but for constant terms and factors."""
+    call = graph.match(x, "relax.add", "relax.multiply")
+    while call is not None and constant(call.args[1]) is not None:
+        x = call.args[0]
+        call = graph.match(x, "relax.add", "relax.multiply")
+    return isinstance(x, relax.Var) and not isinstance(x, relax.DataflowVar)
 
 
 def _operand(graph, x, name, axis):

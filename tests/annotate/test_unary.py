@@ -29,4 +29,4 @@ def test_unbounded_functions_are_refused(network, decisions):
 
 def test_a_constant_tensor_is_refused(network, decisions):
     module = network(lambda net, x: net.conv(net(relax.op.add(net.relu(net.conv(x, 4)), net.const(1, 4, 8, 8)), "sum"), 2, name="last"), (1, 3, 8, 8))
-    assert decisions(module)["sum"].reason == "its constant operand is neither a scalar nor one value per channel"
+    assert decisions(module)["sum"].reason == "its constant operand is neither a scalar nor one value per channel of an image"

@@ -5,6 +5,7 @@ import pytest
 from octet.passes.canonicalize.convert_batch_norm import ConvertBatchNorm
 from octet.passes.canonicalize.fold_affine import FoldAffine
 from octet.passes.canonicalize.fold_affine_forward import FoldAffineForward
+from octet.passes.canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from octet.passes.canonicalize.graph import notes_of
 from tvm import relax
 from tvm.relax import op
@@ -24,8 +25,13 @@ def norm(build, x, channels):
     return build.e(relax.TupleGetItem(build.e(op.nn.batch_norm(x, *constants, axis=1, epsilon=1e-5, training=False)), 0))
 
 
+def even(factors):
+    """Factors of both signs between 1 and 3.7 in magnitude."""
+    return factors + np.sign(factors)
+
+
 def affine(build, x, channels):
-    scaled = build.e(op.multiply(x, build.const(build.random(1, channels, 1, 1, seed=7))))
+    scaled = build.e(op.multiply(x, build.const(even(build.random(1, channels, 1, 1, seed=7)))))
     return build.e(op.add(scaled, build.const(build.random(1, channels, 1, 1, seed=8))))
 
 
@@ -80,7 +86,7 @@ def test_a_norm_in_front_folds_where_nothing_is_padded(build, preserves, names, 
 
 
 def test_a_factor_in_front_folds_through_padding(build, preserves, names):
-    before = build(SHAPE, lambda x: conv(build, build.e(op.multiply(x, build.const(build.random(1, 6, 1, 1)))), groups=2, bias=False))
+    before = build(SHAPE, lambda x: conv(build, build.e(op.multiply(x, build.const(even(build.random(1, 6, 1, 1))))), groups=2, bias=False))
     assert names(preserves(FoldAffineForward(), before)) == ["nn.conv2d"]
 
 
@@ -90,7 +96,7 @@ def test_a_term_in_front_of_padding_stays_with_a_reason(build, unchanged):
 
 def test_a_norm_in_front_of_a_linear_layer_folds(build, preserves, names):
     def body(x):
-        scaled = build.e(op.multiply(x, build.const(build.random(6))))
+        scaled = build.e(op.multiply(x, build.const(even(build.random(6)))))
         return op.matmul(build.e(op.add(scaled, build.const(build.random(6, seed=1)))), build.const(build.random(6, 3)))
 
     assert names(preserves(FoldAffineForward(), build([(2, 6)], body))) == ["matmul", "add"]
@@ -102,3 +108,53 @@ def test_a_norm_with_two_users_stays(build, unchanged):
         return [conv(build, y, padding=(0, 0, 0, 0)), build.e(op.nn.relu(y))]
 
     unchanged(FoldAffineForward(), build(SHAPE, body))
+
+
+@pytest.mark.parametrize("spread, folds", [(3.0, True), (1000.0, False)])
+def test_factors_that_even_out_an_input_stay_with_a_reason(build, preserves, unchanged, names, spread, folds):
+    """One scale for a tensor of metres beside millimetres leaves nothing of the metres; behind a layer the factors fold whatever they are."""
+    factors = np.geomspace(1, spread, 6).astype(np.float32)
+
+    def product(x):
+        centred = build.e(op.add(x, build.const(build.random(6, seed=2))))
+        return op.matmul(build.e(op.multiply(centred, build.const(factors))), build.const(build.random(6, 3)))
+
+    if folds:
+        assert "multiply" not in names(preserves(FoldAffineForward(), build([(2, 6)], product)))
+    else:
+        assert "evens out the channels" in notes_of(unchanged(FoldAffineForward(), build([(2, 6)], product)))[0]
+    behind = build([(2, 6)], lambda x: product(build.e(op.nn.relu(x))))
+    assert "multiply" not in names(preserves(FoldAffineForward(), behind))
+
+
+@pytest.mark.parametrize("rectifier", [op.nn.relu, lambda x: op.nn.leakyrelu(x, 0.1)])
+def test_a_factor_behind_a_rectified_layer_goes_into_the_layer(build, preserves, names, rectifier):
+    """Signs go on to the next layer, terms too."""
+
+    def body(x):
+        y = affine(build, build.e(rectifier(conv(build, x))), 4)
+        return conv(build, y, out=2, padding=(0, 0, 0, 0))
+
+    module = preserves(FoldAffine(), preserves(FoldAffineForward(), preserves(FoldAffineThroughRelu(), build(SHAPE, body))))
+    assert names(module) == ["nn.conv2d", "add", rectifier(relax.Var("x", relax.TensorType([2], "float32"))).op.name.removeprefix("relax."), "nn.conv2d", "add"]
+
+
+def test_a_factor_behind_a_rectified_linear_layer(build, preserves, names):
+    def body(x):
+        y = build.e(op.nn.relu(build.e(op.matmul(x, build.const(build.random(6, 3))))))
+        return op.multiply(y, build.const(np.array([300.0, 1.0, 0.01], np.float32)))
+
+    assert names(preserves(FoldAffine(), preserves(FoldAffineThroughRelu(), build([(2, 6)], body)))) == ["matmul", "nn.relu"]
+
+
+def test_a_factor_stays_behind_a_rectifier_of_something_else(build, unchanged):
+    """Of a bounded one, of one that others read, of a sum."""
+    factor = build.const(even(build.random(1, 4, 1, 1)))
+    unchanged(FoldAffineThroughRelu(), build(SHAPE, lambda x: op.multiply(build.e(op.clip(conv(build, x), 0, 6)), factor)))
+
+    def shared(x):
+        y = build.e(op.nn.relu(conv(build, x)))
+        return [build.e(op.multiply(y, factor)), y]
+
+    unchanged(FoldAffineThroughRelu(), build(SHAPE, shared))
+    unchanged(FoldAffineThroughRelu(), build([(2, 4, 7, 5), (2, 4, 7, 5)], lambda x, y: op.multiply(build.e(op.nn.relu(build.e(op.add(x, y)))), factor)))
