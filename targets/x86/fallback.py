@@ -3,6 +3,8 @@
 Per block: outer loops fused and parallel where there is work enough, a reduction outside the contiguous loop where that exists, the innermost
 contiguous loop vectorised. What a block refuses is left out: the loops are then TVM's own, correct and slower."""
 
+from math import prod
+
 from tvm import tirx
 from tvm.s_tir import Schedule, ScheduleError
 
@@ -19,10 +21,21 @@ def schedule_fallback(func: tirx.PrimFunc) -> tirx.PrimFunc:
         blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
     except _REFUSALS:
         return func
+    macs = sum(_multiply_adds(schedule, block) for block in blocks)
     blocks = [block for block in blocks if not _inlined(schedule, block)]
     for block in blocks:
         schedule = _attempt(schedule, block, _scheduled)
-    return schedule.mod["main"].with_attrs(dict(func.attrs)) if func.attrs else schedule.mod["main"]
+    scheduled = schedule.mod["main"].with_attrs(dict(func.attrs)) if func.attrs else schedule.mod["main"]
+    return scheduled.with_attr("octet.macs", macs) if macs else scheduled
+
+
+def _multiply_adds(schedule, block):
+    """How often a block adds a product of two values to its sum."""
+    body = schedule.get(block).body
+    if not _reduces(schedule, block) or not isinstance(body, tirx.BufferStore) or not isinstance(body.value, tirx.Add):
+        return 0
+    products = [term for term in (body.value.a, body.value.b) if isinstance(term, tirx.Mul) and not any(isinstance(x, tirx.IntImm | tirx.FloatImm) for x in (term.a, term.b))]
+    return prod(int(schedule.get(loop).extent) for loop in schedule.get_loops(block)) if products else 0
 
 
 def _attempt(schedule, block, transform):

@@ -27,6 +27,13 @@ def test_a_small_operator_stays_serial():
     assert "T.parallel" not in _scheduled({"x": (2, 3)}, lambda b, x: R.max(x, axis=1))
 
 
+def test_products_are_counted():
+    """What a summary says of multiply-adds in float is true of operators without a kernel, too."""
+    legal = relax.transform.LegalizeOps()(network({"x": (2, 5, 7), "y": (2, 7, 3)}, lambda b, x, y: b.emit(R.mean(b.emit(R.matmul(x, y)), axis=1))))
+    counts = [int(func.attrs.get("octet.macs", 0)) for func in (schedule_fallback(f) for _, f in legal.functions_items() if isinstance(f, tirx.PrimFunc))]
+    assert sorted(counts)[-1] == 2 * 5 * 3 * 7 and sum(counts) == max(counts)
+
+
 def test_a_function_without_blocks_is_left_alone():
     from octet.targets.x86.elementwise.integer import RequantizeProblem, requantize_kernel
 
