@@ -1,9 +1,15 @@
 """Workloads of any target, read back from JSON."""
 
+from .cuda import nest
 from .cuda import workload as cuda
 from .x86 import workload as x86
 
 
-def workload_from(entry: dict) -> "x86.Workload | cuda.CudaWorkload":
+CUDA = (cuda.CudaWorkload, nest.NestWorkload)
+
+
+def workload_from(entry: dict) -> "x86.Workload | cuda.CudaWorkload | nest.NestWorkload":
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
+    if entry.get("kind") == nest.KIND:
+        return nest.from_dict(entry)
     return cuda.from_dict(entry) if entry.get("kind") == cuda.KIND else x86.from_dict(entry)

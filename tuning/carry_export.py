@@ -4,16 +4,16 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
-from ..targets.cuda.workload import CudaWorkload
 from ..targets.errors import OctetError
 from ..targets.measure import carrier
 from ..targets.measure.job import Job, Plan
 from ..targets.spec import TargetSpec
-from .builder import build, builders
+from ..targets.workloads import CUDA
+from .builder import builders
+from .cases import case_of
 from .cuda_builder import CudaBuilder
 from .database import Database, Trial, key_of
 from .jobs import task_of
-from .portable import portable, portable_x86
 from .session import FINAL_ROUNDS, PROMISING, ROUNDS, Session
 from .spaces.registry import to_json
 from .tasks import Task
@@ -27,7 +27,7 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     carrier.check_free(path)
     able = [task for task in tasks if _carried(task.workload)]
     if not able:
-        raise OctetError("tune: the network has no int8 convolution or linear layer, there is nothing to carry")
+        raise OctetError("tune: the network has no int8 kernel with decisions, there is nothing to carry")
     counts, made, blobs = {"tasks": 0, "candidates": 0, "failed": 0, "skipped": len(tasks) - len(able)}, [], {}
     with _builder(spec) as builder:
         session = Session(able, spec, database, builder, None, "")
@@ -55,27 +55,17 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
 
 
 def _carried(workload):
-    """Whether the referee's bytes are the kernel's: float32 sums depend on their order."""
-    return isinstance(workload, CudaWorkload) or (workload.dtype == "int8" and not workload.problem.planar)
+    """Whether another machine can make the operands for itself and the referee's bytes are the kernel's: of float32 neither is true."""
+    return isinstance(workload, CUDA) or bool(case_of(workload).made)
 
 
 def _operands(workload):
     """(inputs, output) as a job describes them."""
-    if isinstance(workload, CudaWorkload):
-        case = portable(workload)
-        return case.inputs, case.output
-    return portable_x86(workload)[1:]
+    case = case_of(workload)
+    return case.inputs if isinstance(workload, CUDA) else case.made, case.output
 
 
 @contextmanager
 def _builder(spec):
-    with nullcontext(CudaBuilder(spec, detect.cores())) if spec.kind == "cuda" else builders(spec, detect.cores(), _build_x86) as builder:
+    with nullcontext(CudaBuilder(spec, detect.cores())) if spec.kind == "cuda" else builders(spec, detect.cores()) as builder:
         yield builder
-
-
-def _build_x86(job):
-    """Runs in a child process."""
-    import octet.passes  # noqa: F401 - prepares TVM
-
-    workload, schedule, spec = job
-    return build(workload, schedule, portable_x86(workload)[0], spec)

@@ -11,8 +11,11 @@ import numpy as np
 from ..targets.cuda.compiler import compile_cubin
 from ..targets.cuda.conv import conv_kernel, tiled_kernel
 from ..targets.cuda.conv_schedule import depth_of, rounded, tile_for
+from ..targets.cuda.generated import default_kernel, stock_kernel
 from ..targets.cuda.kernel import Kernel
+from ..targets.cuda.nest import NestWorkload
 from ..targets.cuda.source import source
+from ..targets.cuda.stock import Stock
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.errors import TargetError
 from ..targets.spec import TargetSpec
@@ -34,8 +37,12 @@ class CudaBuilt:
     schedule: object
 
 
-def build(workload: CudaWorkload, schedule, case: CudaCase, spec: TargetSpec) -> CudaBuilt:
+def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec: TargetSpec) -> CudaBuilt:
     """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers in memory."""
+    if isinstance(workload, NestWorkload):
+        kernel = stock_kernel(workload, schedule, "generated") if schedule is not None else default_kernel(workload, "generated")
+        operands = (*(("input", i) for i in range(len(case.inputs))), ("output", 0))
+        return _compiled(kernel, (), operands, schedule if schedule is not None else Stock(), spec)
     p, e = workload.problem, workload.epilogue
     if p.batched:
         schedule = schedule if schedule is not None else tile_for(p, spec)
@@ -43,14 +50,18 @@ def build(workload: CudaWorkload, schedule, case: CudaCase, spec: TargetSpec) ->
     else:
         made = conv_kernel(p, e, case.weight, case.bias, case.multiplier, spec, schedule)
         kernel, constants, schedule = made.kernel, made.constants, made.schedule
+    residual = [("input", 1 if case.residual is not None else 0)]
+    state = [("zero", kernel.state)] if kernel.state else []
+    operands = (("input", 0), *(("constant", i) for i in range(len(constants))), *residual, *state, ("output", 0))
+    return _compiled(kernel, constants, operands, schedule, spec)
+
+
+def _compiled(kernel, constants, operands, schedule, spec):
     function = f"octet_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:16]}"
     code, usage = compile_cubin(source({kernel: function}), spec.extra["arch"])
     used = usage.get(function)
     if used is not None and used.spills:
         raise TargetError(f"its registers do not suffice: {used.spills} bytes spilled")
-    residual = [("input", 1 if case.residual is not None else 0)]
-    state = [("zero", kernel.state)] if kernel.state else []
-    operands = (("input", 0), *(("constant", i) for i in range(len(constants))), *residual, *state, ("output", 0))
     return CudaBuilt(code, function, kernel, tuple(map(np.ascontiguousarray, constants)), operands, family_of(schedule), schedule)
 
 

@@ -25,10 +25,12 @@ class Unsupported(Exception):
 
 
 class Printer:
-    """Names of variables and buffers. prelude: the scalar functions that the printed text calls; loaded, stored: the buffers that it reads and writes, in
-    order of appearance."""
+    """Names of variables and buffers. unroll: most iterations of a loop that is unrolled. prelude: the scalar functions that the printed text calls; loaded,
+    stored: the buffers that it reads and writes, in order of appearance; threads: {"blockIdx.x" or the like: extent} of loops that are bound."""
 
-    def __init__(self):
+    def __init__(self, unroll: int = 0):
+        self.unroll = unroll
+        self.threads: dict[str, int] = {}
         self.prelude: dict[str, str] = {}
         self.loaded: dict[tirx.Buffer, None] = {}
         self.stored: dict[tirx.Buffer, None] = {}
@@ -118,7 +120,12 @@ class Printer:
             return [f"{indent}const {type_of(str(s.value.ty.dtype))} {self.name(s.var)} = {self.expr(s.value)};"]
         if kind == "For":
             variable = self.name(s.loop_var)
-            head = f"for (long {variable} = {self.expr(s.min)}; {variable} < {self.expr(s.min)} + {self.expr(s.extent)}; ++{variable}) {{"
+            if s.kind == tirx.ForKind.THREAD_BINDING:
+                tag = str(s.thread_binding.thread_tag)
+                self.threads[tag] = int(s.extent)
+                return [f"{indent}const long {variable} = {tag};", *self.statement(s.body, indent)]
+            unrolled = isinstance(s.extent, tirx.IntImm) and 1 < int(s.extent) <= self.unroll
+            head = ('_Pragma("unroll") ' if unrolled else "") + f"for (long {variable} = {self.expr(s.min)}; {variable} < {self.expr(s.min)} + {self.expr(s.extent)}; ++{variable}) {{"
             return [indent + head, *self.statement(s.body, indent + "  "), indent + "}"]
         if kind == "IfThenElse":
             lines = [f"{indent}if ({self.expr(s.condition)}) {{", *self.statement(s.then_case, indent + "  "), indent + "}"]

@@ -1,7 +1,8 @@
 """Kernels written from TIR: the last resort for operators that have no kernel of their own.
 
 A function as TVM legalises an operator is a list of loop nests. Each becomes one kernel: a thread per element of the result, reductions as loops inside
-it. A nest of any other form (its iterations may depend on one another) is run by a single thread: slow, and right."""
+it, or as a schedule of MetaSchedule's stock space says (stock.py). A nest of any other form (its iterations may depend on one another) is run by a single
+thread: slow, and right."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ from tvm import tirx
 
 from .cxx import Printer, Unsupported, type_of
 from .kernel import Kernel, blocks
+from .nest import NestWorkload, nest_workload
+from .stock import Stock, scheduled, unrolled
 
 _THREADS = 128
 
 
 @dataclass(frozen=True, eq=False)
 class Nest:
-    """A kernel and the buffers of the function that are its operands: those that it only reads, then those that it writes."""
+    """A kernel and the buffers of the function that are its operands: those that it only reads, then those that it writes. workload: what it can be tuned
+    for, or None."""
 
     kernel: Kernel
     reads: tuple[tirx.Buffer, ...]
     writes: tuple[tirx.Buffer, ...]
+    workload: NestWorkload | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +38,37 @@ class Generated:
     temporaries: tuple[tirx.Buffer, ...]
 
 
-def generate(func: tirx.PrimFunc, family: str) -> Generated:
-    """func: as LegalizeOps makes it. Raises Unsupported."""
+def generate(func: tirx.PrimFunc, family: str, operator: str = "") -> Generated:
+    """func: as LegalizeOps makes it. operator: whose function it is, for people. Raises Unsupported."""
     if type(func.body).__name__ != "SBlockRealize":
         raise Unsupported(f"a body of kind {type(func.body).__name__}")
     root = func.body.block
     parts = root.body.seq if isinstance(root.body, tirx.SeqStmt) else [root.body]
-    return Generated(tuple(_nest(part, family) for part in parts), tuple(func.params), tuple(root.alloc_buffers))
+    return Generated(tuple(_nest(part, family, operator) for part in parts), tuple(func.params), tuple(root.alloc_buffers))
 
 
-def _nest(statement, family):
+def stock_kernel(workload: NestWorkload, schedule: Stock, family: str) -> Kernel:
+    """The kernel of a nest by a schedule of the stock space."""
+    function = scheduled(workload.function, schedule)
+    printer = Printer(unrolled(function))
+    lines = printer.statement(function.body.block.body)
+    reads, writes = _operands(printer)
+    extents = {"blockIdx.x": 1, "threadIdx.x": 1} | printer.threads
+    if set(extents) != {"blockIdx.x", "threadIdx.x"}:
+        raise Unsupported(f"a schedule with {', '.join(extents)}")
+    block = -(-extents["threadIdx.x"] // 32) * 32
+    guard = [f"  if (threadIdx.x >= {extents['threadIdx.x']}) return;"] if block != extents["threadIdx.x"] else []
+    order = {buffer: i for i, buffer in enumerate(function.params)}
+    assert [order[buffer] for buffer in (*reads, *writes)] == list(range(len(order))), "operands in another order than the default kernel's"
+    return _kernel(printer, [*guard, *lines], reads, writes, family, (extents["blockIdx.x"], 1, 1), block)
+
+
+def default_kernel(workload: NestWorkload, family: str) -> Kernel:
+    """The kernel of a nest with a thread per element."""
+    return _nest(workload.function.body.block.body, family, workload.operator).kernel
+
+
+def _nest(statement, family, operator):
     printer = Printer()
     loops, realize = _loops(statement)
     parallel = realize is not None and _is_plain(loops, realize)
@@ -52,16 +78,24 @@ def _nest(statement, family):
         lines = _threads(printer, spatial, work) + _reduced(printer, [loop for loop in loops if loop not in spatial], realize)
     else:
         work, lines = 1, ["  if (blockIdx.x != 0 || threadIdx.x != 0) return;", *printer.statement(statement)]
+    reads, writes = _operands(printer)
+    kernel = _kernel(printer, lines, reads, writes, family, blocks(work, _THREADS), _THREADS)
+    return Nest(kernel, reads, writes, nest_workload(operator, statement, reads, writes) if parallel else None)
+
+
+def _operands(printer):
     writes = tuple(printer.stored)
-    reads = tuple(buffer for buffer in printer.loaded if buffer not in printer.stored)
+    return tuple(buffer for buffer in printer.loaded if buffer not in printer.stored), writes
+
+
+def _kernel(printer, lines, reads, writes, family, grid, block):
     pointers = [f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
                 for i, buffer in enumerate((*reads, *writes))]  # fmt: skip
     arguments = ", ".join(f"{'const ' if i < len(reads) else ''}void* p{i}" for i in range(len(reads) + len(writes)))
     body = "\n".join((*pointers, *lines))
     name = f"generated_{hashlib.sha256(f'{arguments}{body}'.encode()).hexdigest()[:12]}"
     text = f"OCTET_DEVICE void {name}({arguments}) {{\n{body}\n}}\n"
-    kernel = Kernel(family, "generated.cuh", name, len(reads) + len(writes), blocks(work, _THREADS), _THREADS, prelude=(*printer.prelude.values(), text), results=len(writes))
-    return Nest(kernel, reads, writes)
+    return Kernel(family, "generated.cuh", name, len(reads) + len(writes), grid, block, prelude=(*printer.prelude.values(), text), results=len(writes))
 
 
 def _type(buffer):

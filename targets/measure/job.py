@@ -11,7 +11,8 @@ from .values import random_bytes
 
 @dataclass(frozen=True)
 class Input:
-    """An operand that is made on the spot: `size` bytes of `random_bytes(seed)`, seen as dtype. sha256: of the bytes."""
+    """An operand that is made on the spot: `size` bytes of `random_bytes(seed)`, seen as dtype; float32: sixteenths of as many signed bytes as there are
+    elements. sha256: of the operand's bytes."""
 
     seed: int
     size: int
@@ -20,14 +21,20 @@ class Input:
 
     @classmethod
     def of(cls, seed: int, size: int, dtype: str) -> "Input":
-        return cls(seed, size, dtype, digest(random_bytes(seed, size)))
+        return cls(seed, size, dtype, digest(_made(seed, size, dtype)))
 
     def array(self) -> np.ndarray:
         """The operand, flat. Raises ValueError where it is not what the candidates were made for."""
-        made = random_bytes(self.seed, self.size)
+        made = _made(self.seed, self.size, self.dtype)
         if digest(made) != self.sha256:
             raise ValueError(f"input {self.seed} has another digest here than where the candidates were made")
-        return made.view(self.dtype)
+        return made
+
+
+def _made(seed, size, dtype):
+    if dtype == "float32":  # arbitrary bytes would be NaNs, infinities and denormal numbers
+        return random_bytes(seed, size // 4).view(np.int8).astype("<f4") / np.float32(16)
+    return random_bytes(seed, size).view(dtype)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from ...targets.cuda.conv import default_schedule, fits_tiles, is_few_rows
 from ...targets.cuda.conv_schedule import Depthwise, Direct, Rows, Tile
+from ...targets.cuda.nest import NestWorkload
+from ...targets.cuda.stock import Stock
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
-from . import cuda_depthwise, cuda_direct, cuda_mma, cuda_rows
+from . import cuda_depthwise, cuda_direct, cuda_mma, cuda_rows, cuda_stock
 from .space import Space
 
-SCHEDULES = {"mma": Tile, "wmma": Tile, "dp4a_depthwise": Depthwise, "dp4a_direct": Direct, "dp4a_rows": Rows}
+SCHEDULES = {"mma": Tile, "wmma": Tile, "dp4a_depthwise": Depthwise, "dp4a_direct": Direct, "dp4a_rows": Rows, "stock": Stock}
 _SPACES = {"mma": cuda_mma.space, "wmma": cuda_mma.wmma_space, "dp4a_depthwise": cuda_depthwise.space, "dp4a_direct": cuda_direct.space, "dp4a_rows": cuda_rows.space}
 _SMALL = 1 << 24  # multiply-adds up to which a thread per result may beat tensor cores, whose tiles stay empty or few
 
@@ -19,7 +21,9 @@ def family_of(schedule) -> str:
     return next(family for family, made in SCHEDULES.items() if isinstance(schedule, made))
 
 
-def spaces_of(workload: CudaWorkload, spec: TargetSpec) -> list[Space]:
+def spaces_of(workload: CudaWorkload | NestWorkload, spec: TargetSpec) -> list[Space]:
+    if isinstance(workload, NestWorkload):
+        return [cuda_stock.space(workload, spec)]
     p, tensor = workload.problem, spec.dot != "dp4a"
     if p.batched:
         return [_SPACES[family](workload, spec) for family in (("mma", "wmma") if tensor else ("mma",))]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import product
 
 from ...targets.cuda.conv import Conv
+from ...targets.cuda.nest import NestWorkload
 from ...targets.x86.conv.problem import ConvProblem
 
 # Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands tell the kinds apart, so that a number
@@ -19,7 +20,7 @@ class Space:
     valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles, steps, bytes, waste)."""
 
     family: str
-    problem: ConvProblem | Conv
+    problem: ConvProblem | Conv | NestWorkload
     decisions: dict[str, tuple]
     schedule_class: type
     default: object

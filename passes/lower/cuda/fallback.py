@@ -2,17 +2,18 @@
 
     y = R.op(x, ...)    ==>    launch generated(x', ..), .., y',   x', y' plain, one launch per loop nest
 
-Such kernels are right and not fast; `Step.kernel` is "generated". What TVM does not legalise either has no kernel on any target."""
+Each nest is a task of its own for tuning. Such kernels are right and not fast; `Step.kernel` is "generated". What TVM does not legalise either has no kernel on any target."""
 
 import numpy as np
 import tvm
 from tvm import relax, tirx
 
 from ....targets.cuda.cxx import Unsupported
-from ....targets.cuda.generated import generate
+from ....targets.cuda.generated import generate, stock_kernel
 from ....targets.cuda.layout import plain
+from ....targets.cuda.stock import Stock
 from ..program import ALIASES
-from .lowering import Tensor
+from .lowering import Tensor, notes
 
 FAMILY = "generated"
 
@@ -86,13 +87,24 @@ def _value(value, values, module, operator, ctx):
 
 
 def _emitted(func: tirx.PrimFunc, operands, layouts, operator, ctx):
-    made = generate(func, FAMILY)
+    made = generate(func, FAMILY, operator.removeprefix("relax."))
     results = [ctx.empty(layout) for layout in layouts]
     tensors = dict(zip(made.parameters, (*operands, *results), strict=True))
     tensors |= {buffer: ctx.empty(plain((int(extent) for extent in buffer.shape), str(buffer.dtype))) for buffer in made.temporaries}
     for nest in made.nests:
-        ctx.launch(nest.kernel, [tensors[buffer] for buffer in (*nest.reads, *nest.writes)], operator)
+        kernel, noted = _scheduled(nest, ctx)
+        ctx.launch(kernel, [tensors[buffer] for buffer in (*nest.reads, *nest.writes)], operator, notes=noted)
     return results
+
+
+def _scheduled(nest, ctx):
+    """(the nest's kernel, as a record has it if there is one; what its Step says)."""
+    if nest.workload is None:
+        return nest.kernel, None
+    found = ctx.found(nest.workload)
+    if found is None:
+        return nest.kernel, notes(nest.workload, Stock(), None)
+    return stock_kernel(nest.workload, found.schedule, FAMILY), notes(nest.workload, found.schedule, found)
 
 
 def _constant(expr, ctx):

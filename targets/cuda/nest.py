@@ -1,0 +1,81 @@
+"""What a generated kernel is tuned for: one loop nest as a function of its own, known by its text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import tvm
+from tvm import s_tir, tirx
+
+from ..workload_key import Keyed
+
+KIND = "cuda-nest"
+_OPERANDS = ("float32", "int8", "uint8")  # that measuring can make up: an index would have to lie within what it points into
+
+
+@dataclass(frozen=True)
+class NestWorkload(Keyed):
+    """operator: the Relax operator that it came from, for people. tir: TVMScript of a function of the buffers that the nest reads, then the one that it writes."""
+
+    operator: str
+    tir: str
+
+    @cached_property
+    def function(self) -> tirx.PrimFunc:
+        return tvm.script.from_source(self.tir)
+
+    @property
+    def result(self) -> tuple[tuple[int, ...], str]:
+        """(shape, dtype)."""
+        return shape_of(self.function.params[-1])
+
+    @property
+    def operands(self) -> list[tuple[tuple[int, ...], str]]:
+        return [shape_of(buffer) for buffer in list(self.function.params)[:-1]]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        shape, dtype = self.result
+        return f"generated {self.operator} {dtype}{list(shape)}"
+
+    def as_dict(self) -> dict:
+        """JSON values; `from_dict` reads them back."""
+        return {"kind": KIND, "operator": self.operator, "tir": self.tir}
+
+    @property
+    def multiply_adds(self) -> int:
+        """Iterations of the nest."""
+        extents, statement = [], self.function.body.block.body
+        while isinstance(statement, tirx.For):
+            extents.append(int(statement.extent))
+            statement = statement.body
+        return prod(extents)
+
+    @property
+    def dtype(self) -> str:
+        return self.result[1]
+
+
+def nest_workload(operator: str, statement, reads: Sequence, writes: Sequence) -> NestWorkload | None:
+    """Of a nest that a thread per element can do; None where nobody could measure it: it has several results, or operands that are indices."""
+    if len(writes) != 1 or any(str(buffer.dtype) not in _OPERANDS for buffer in reads):
+        return None
+    block = s_tir.SBlock([], [], [], "root", statement)
+    function = tirx.PrimFunc([*reads, *writes], s_tir.SBlockRealize([], True, block)).with_attr("s_tir", True).with_attr("global_symbol", "main")
+    made = NestWorkload(operator, function.script())
+    try:
+        tvm.ir.assert_structural_equal(made.function, function)
+    except (ValueError, tvm.error.TVMError):  # a constant that its text does not name to the bit, say
+        return None
+    return made
+
+
+def from_dict(entry: dict) -> NestWorkload:
+    """Raises KeyError or TypeError for an entry of another structure."""
+    return NestWorkload(str(entry["operator"]), str(entry["tir"]))
+
+
+def shape_of(buffer) -> tuple[tuple[int, ...], str]:
+    return tuple(int(extent) for extent in buffer.shape), str(buffer.dtype)
