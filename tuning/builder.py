@@ -16,15 +16,14 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 from tvm.tirx.script import builder as T
 
-from ..passes.lower.build import emit_library
+from ..passes.lower.entry import emit_library
 from ..passes.lower.codegen import compile_library
 from ..passes.lower.program import KernelCall, Place, Program
 from ..targets.spec import TargetSpec
 from ..targets.variant import Step, TensorSpec
-from ..targets.x86.conv.choose import conv_kernel
-from ..targets.x86.isa import building_for
 from ..targets.x86.workload import Workload
-from .referee import Case, case_of
+from .kinds.kind import Case
+from .kinds.registry import case_of, kind_of
 
 COLD_BYTES = 4 << 20  # constants of all copies together: more than a second-level cache holds
 MOST_COPIES = 8
@@ -51,35 +50,31 @@ class Built:
 
 def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
     """Compiles one kernel for measuring. schedule: None for the analytical default."""
-    p = workload.problem
-    with building_for(spec.dot):
-        kernel = conv_kernel(p, spec.dot, case.weight, case.bias, case.multiplier, schedule)
+    kernel = kind_of(workload).kernel(workload.problem, case, schedule, spec)
     parts = [np.ascontiguousarray(constant).reshape(-1).view(np.uint8) for constant in kernel.constants]
     offsets, size = [], 0
     for part in parts:
         offsets.append(size)
         size += -(-(part.size + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
     copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
-    constants = np.zeros(size, np.uint8)
+    constants = np.zeros(max(size, ALIGNMENT), np.uint8)  # a kernel without any gets a blob as well
     for offset, part in zip(offsets, parts):
         constants[offset : offset + part.size] = part
-    inputs = [case.data] + ([case.residual] if case.residual is not None else [])
-    step = Step("kernel", "octet.conv2d", kernel.family, p.dtype)
+    step = Step("kernel", "", kernel.family, workload.dtype)
 
-    def call(copy):
-        constants = [Place("weights", copy * size + offset) for offset in offsets]
-        residual = [Place("input", 1)] if case.residual is not None else []
-        workspace = [Place("arena", 0)] if kernel.workspace else []
-        return KernelCall("kernel", (Place("input", 0), *constants, *residual, Place("output", 0), *workspace), step)
+    def place(role, number, copy):
+        if role == "constant":
+            return Place("weights", copy * constants.size + offsets[number])
+        return Place("arena", 0) if role == "workspace" else Place(role, number)
 
-    arena = kernel.workspace * case.data.itemsize
-    program = Program(tuple(call(copy) for copy in range(copies)), np.tile(constants, copies), arena)
-    signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(inputs)]
-    output = TensorSpec("output", (case.layout.elements,), case.layout.storage)
+    calls = tuple(KernelCall("kernel", tuple(place(*operand, copy) for operand in kernel.operands), step) for copy in range(copies))
+    program = Program(calls, np.tile(constants, copies), kernel.workspace)
+    signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(case.inputs)]
+    output = TensorSpec("output", (case.elements,), case.storage)
     module = emit_library(tvm.IRModule({"kernel": kernel.func.without_attr("global_symbol")}), program, signature, [output])
     module.update_func(tvm.ir.GlobalVar("octet_prepare"), _prepare())
     library = compile_library(module, spec)
-    return Built(library, constants, arena, copies, kernel.family, kernel.schedule, case.layout.elements, case.layout.storage)
+    return Built(library, constants, kernel.workspace, copies, kernel.family, kernel.schedule, case.elements, case.storage)
 
 
 class Builder:

@@ -11,7 +11,7 @@ import tvm
 from ..targets.errors import OctetError
 from ..targets.measure.rounds import ratios
 from .builder import Built
-from .referee import Case
+from .kinds.kind import Case
 
 REPEAT_SECONDS = 0.001  # of one repetition: long against the 20 us of a timer and a call, short against a time slice of the operating system
 REPEATS = 8  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
@@ -45,9 +45,8 @@ class Loaded:
         self._module = remote.load_module(name)
         device = remote.cpu(0)
         self._module["octet_prepare"](tvm.runtime.tensor(np.zeros(1, np.int32), device))
-        inputs = [case.data] + ([case.residual] if case.residual is not None else [])
         weights = np.tile(built.constants, built.copies)
-        arrays = [weights, np.zeros(max(1, built.arena_bytes), np.uint8), *inputs, np.zeros(built.out_elements, built.out_dtype)]
+        arrays = [weights, np.zeros(max(1, built.arena_bytes), np.uint8), *case.inputs, np.zeros(built.out_elements, built.out_dtype)]
         self._arguments = [tvm.runtime.tensor(array, device) for array in arrays]
         self._device, self._copies = device, built.copies
 

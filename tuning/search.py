@@ -18,7 +18,7 @@ from .spaces.registry import SCHEDULES
 from .spaces.space import Space
 
 ENUMERATED = 64  # a space of at most so many points is measured in the order of their predicted times
-FEATURES = 32
+FEATURES = 40
 _BLOCK, _PREFIX = "kernel", "octet."
 
 

@@ -82,7 +82,7 @@ class Session:
     def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner, cpu: str, progress: Callable = lambda session: None,
                  peak: Peak | None = None):
         if not tasks:
-            raise OctetError("tune: the network has no convolution or linear layer, there is nothing to tune")
+            raise OctetError("tune: no kernel of the network has anything to decide, there is nothing to tune")
         self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
         self.peak, self._model = peak, CostModel()
         self.states = [State(task, []) for task in tasks]
@@ -282,8 +282,7 @@ def interval(ratios: np.ndarray) -> tuple[float, float]:
 
 def _work(state):
     """(operations, bytes) of one call."""
-    case = state.case
-    return 2.0 * state.task.workload.multiply_adds, float(case.data.nbytes + case.weight.nbytes + case.expected.nbytes + (case.residual.nbytes if case.residual is not None else 0))
+    return 2.0 * state.task.workload.multiply_adds, float(state.case.moved)
 
 
 def _known(entry):

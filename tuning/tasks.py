@@ -18,6 +18,7 @@ from ..targets.cuda.workload import CudaWorkload
 from ..targets.workloads import workload_from
 from ..targets.x86.isa import building_for
 from ..targets.x86.workload import Workload
+from .kinds.registry import spaces_of
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,21 @@ def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
     else:
         with building_for(spec.dot):
             lower(module, spec, RULES, note)
-    return [Task(workload, count) for workload, count in found.items()]
+    return _with_choices(found, spec)
 
 
-def tasks_of_variant(variant: Variant) -> list[Task]:
+def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
     """The tasks of a compiled network. Raises OctetError for a package whose kernels do not say what they were built for."""
     texts = Counter(step.workload for step in variant.steps if step.workload)
     if not texts and any(step.macs for step in variant.steps):
         raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
     try:
-        return [Task(workload_from(json.loads(text)), count) for text, count in texts.items()]
+        found = Counter({workload_from(json.loads(text)): count for text, count in texts.items()})
     except (KeyError, TypeError, ValueError) as error:
         raise OctetError(f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again") from error
+    return _with_choices(found, spec)
+
+
+def _with_choices(found, spec):
+    """Without the workloads whose only schedule is the default."""
+    return [Task(workload, count) for workload, count in found.items() if sum(space.points for space in spaces_of(workload, spec)) > 1]

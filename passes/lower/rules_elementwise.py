@@ -4,8 +4,10 @@ from ...targets.x86.elementwise.integer import BinaryProblem, RequantizeProblem,
 from ...targets.x86.elementwise.table import TableProblem, pack_tables, table_kernel
 from ...targets.x86.elementwise.table_affine import affine_kernel, lines_of, pad_lines
 from ...targets.x86.layout import packed
+from ...targets.x86.vector_loops import default_loops
 from .. import ops
 from .operands import broadcast_operands, images_of
+from .tuned import schedule_of
 
 
 def add(call, ctx):
@@ -26,7 +28,8 @@ def _binary(call, ctx, kind):
     multipliers = (attrs["multiplier"], 0.0) if kind == "mul" else (attrs[f"{a}_multiplier"], attrs[f"{b}_multiplier"])
     problem = BinaryProblem(kind, images, layout.pixels // images, layout.channels, attrs[f"{a}_zero_point"], attrs[f"{b}_zero_point"],
                             attrs["out_zero_point"], *multipliers, attrs["clip_min"], attrs["clip_max"], how)  # fmt: skip
-    return ctx.emit(binary(problem), [first, second], layout, call.op.name)
+    schedule, notes = schedule_of(problem, ctx, default_loops)
+    return ctx.emit(binary(problem, schedule), [first, second], layout, call.op.name, notes=notes)
 
 
 def requantize(call, ctx):
@@ -37,7 +40,8 @@ def requantize(call, ctx):
     layout = value.layout
     problem = RequantizeProblem(layout.pixels * layout.channel_stride, attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
                                 attrs["clip_min"], attrs["clip_max"])  # fmt: skip
-    return ctx.emit(requantize_kernel(problem), [value], layout, call.op.name)
+    schedule, notes = schedule_of(problem, ctx, default_loops)
+    return ctx.emit(requantize_kernel(problem, schedule), [value], layout, call.op.name, notes=notes)
 
 
 def table(call, ctx):
@@ -51,7 +55,8 @@ def table(call, ctx):
         operands = [value, pad_lines(lines.scale), pad_lines(lines.shift)]
         return ctx.emit(affine_kernel(layout.pixels, layout.channels, lines.low, lines.high), operands, layout, call.op.name)
     problem = TableProblem(layout.pixels, layout.channels, per_channel, "avx512vbmi" in ctx.spec.features)
-    return ctx.emit(table_kernel(problem), [value, pack_tables(problem, values)], layout, call.op.name)
+    schedule, notes = schedule_of(problem, ctx, default_loops)
+    return ctx.emit(table_kernel(problem, schedule), [value, pack_tables(problem, values)], layout, call.op.name, notes=notes)
 
 
 RULES = {"octet.add": add, "octet.mul": mul, "octet.requantize": requantize, "octet.table": table}

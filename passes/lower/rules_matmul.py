@@ -7,6 +7,7 @@ from ...targets.x86.matmul.problem import Matrices, MatmulProblem, SoftmaxEpilog
 from ...targets.x86.matmul.product import constants_of, default_schedule, matmul, stack_bytes
 from ...targets.x86.view import View, as_layout, contiguous, view_of
 from .. import ops
+from .tuned import schedule_of
 from .value import Value
 
 _ROW = 64  # bytes: rows of probabilities begin at cache lines
@@ -31,8 +32,9 @@ def product(call, ctx, softmax=None, root=None):
         batch, rows, inner, columns, _matrices(a.layout, rank), _matrices(b.layout, rank), _matrices(out, rank), attrs["multiplier"],
         out.dtype, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], epilogue,
     )  # fmt: skip
-    func = matmul(problem, ctx.spec.dot)
-    value = ctx.emit(func, operands + constants_of(problem, ctx.spec.dot), out, call.op.name, ctx.spec.dot, problem.multiply_adds)
+    schedule, notes = schedule_of(problem, ctx, default_schedule)
+    func = matmul(problem, ctx.spec.dot, schedule)
+    value = ctx.emit(func, operands + constants_of(problem, ctx.spec.dot), out, call.op.name, ctx.spec.dot, problem.multiply_adds, notes=notes)
     return Value(value.var, as_layout(out) or out)
 
 

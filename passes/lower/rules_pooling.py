@@ -1,10 +1,12 @@
 """Maximum and average pooling, and the mean over an image, on packed tensors."""
 
 from ...targets.x86.layout import packed
-from ...targets.x86.windows.average import avg_pool2d
+from ...targets.x86.vector_loops import default_loops
+from ...targets.x86.windows.average import avg_pool2d, default_schedule
 from ...targets.x86.windows.maximum import max_pool2d
 from ...targets.x86.windows.pooling import PoolProblem
 from .. import ops
+from .tuned import schedule_of
 
 
 def integer_average(call, ctx):
@@ -14,20 +16,20 @@ def integer_average(call, ctx):
     problem = PoolProblem("average", "int8", value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), tuple(attrs["padding"]), (1, 1),
                           bool(attrs["count_include_pad"]), attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
                           attrs["clip_min"], attrs["clip_max"])  # fmt: skip
-    return ctx.emit(avg_pool2d(problem), [value], problem.target, call.op.name)
+    return _emit(problem, value, ctx, call)
 
 
 def maximum(call, ctx):
     """R.nn.max_pool2d of int8 or float32."""
-    return _window(call, ctx, "max", max_pool2d, ("int8", "float32"))
+    return _window(call, ctx, "max", ("int8", "float32"))
 
 
 def average(call, ctx):
     """R.nn.avg_pool2d of float32."""
-    return _window(call, ctx, "average", avg_pool2d, ("float32",))
+    return _window(call, ctx, "average", ("float32",))
 
 
-def _window(call, ctx, kind, kernel, dtypes):
+def _window(call, ctx, kind, dtypes):
     attrs = ops.attrs_of(call)
     dtype = str(call.ty.dtype)
     if dtype not in dtypes or attrs["layout"] != "NCHW":
@@ -41,7 +43,13 @@ def _window(call, ctx, kind, kernel, dtypes):
         return None  # a window without any element
     problem = PoolProblem(kind, dtype, value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), padding, dilation,
                           bool(attrs.get("count_include_pad", False)))  # fmt: skip
-    return ctx.emit(kernel(problem), [value], problem.target, call.op.name)
+    return _emit(problem, value, ctx, call)
+
+
+def _emit(problem, value, ctx, call):
+    template, default = (max_pool2d, default_loops) if problem.kind == "max" else (avg_pool2d, default_schedule)
+    schedule, notes = schedule_of(problem, ctx, default)
+    return ctx.emit(template(problem, schedule), [value], problem.target, call.op.name, notes=notes)
 
 
 def _resolved(attrs, shape, result):
@@ -60,7 +68,7 @@ def mean(call, ctx):
     if len(shape) != 4 or attrs["axis"] is None or sorted(axis % 4 for axis in attrs["axis"]) != [2, 3] or str(call.ty.dtype) != "float32":
         return None
     value = ctx.packed(call.args[0])
-    pooled = ctx.emit(avg_pool2d(PoolProblem("average", "float32", shape, shape[2:], (1, 1))), [value], packed((*shape[:2], 1, 1), "float32"), call.op.name)
+    pooled = _emit(PoolProblem("average", "float32", shape, shape[2:], (1, 1)), value, ctx, call)
     return type(value)(pooled.var, packed([int(d) for d in call.ty.shape.values], "float32"))  # without keepdims the same buffer as rows
 
 

@@ -1,27 +1,40 @@
-"""What a kernel is tuned for: the structure of a convolution or linear layer, without the numbers that leave its code's shape unchanged.
+"""What a kernel is tuned for: the structure of its problem (structures.py), its name and its key."""
 
-Zero points, multipliers and the values of clip bounds differ from layer to layer and cost nothing; two layers that differ in nothing else share a workload."""
-
-from dataclasses import asdict, dataclass, replace
-from math import inf, isinf
-from typing import Protocol
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from math import isinf
+from types import UnionType
+from typing import Protocol, get_args, get_type_hints
 
 from ..workload_key import Keyed
-from .conv.problem import ConvProblem, Epilogue
+from .structures import KINDS, kind_of
+
+_UNTAGGED = "conv"  # what an entry without a kind is
+
+
+class Problem(Protocol):
+    """A frozen dataclass of numbers, strings, tuples and other such dataclasses."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dtype(self) -> str:
+        """Of what it multiplies or moves: "int8" or "float32"."""
+
+    @property
+    def multiply_adds(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Workload(Keyed):
     """problem: a representative with fixed numbers, which is what is built and measured; make one with `workload_of`."""
 
-    problem: ConvProblem
+    problem: Problem
 
     @property
     def name(self) -> str:
         """For people."""
-        p = self.problem
-        extras = [word for word, present in (("+residual", p.epilogue.residual), ("to float", p.dtype != p.epilogue.out_dtype)) if present]
-        return " ".join([p.name, *extras])
+        return KINDS[kind_of(self.problem)].label(self.problem)
 
     @property
     def multiply_adds(self) -> int:
@@ -33,7 +46,8 @@ class Workload(Keyed):
 
     def as_dict(self) -> dict:
         """JSON values; `from_dict` reads them back."""
-        return _plain(asdict(self.problem))
+        kind, problem = kind_of(self.problem), _plain(asdict(self.problem))
+        return problem if kind == _UNTAGGED else {"kind": kind, "problem": problem}
 
 
 @dataclass(frozen=True)
@@ -50,27 +64,15 @@ class Records(Protocol):
     def __call__(self, workload: Workload) -> Tuned | None: ...
 
 
-def workload_of(p: ConvProblem) -> Workload:
+def workload_of(problem: Problem) -> Workload:
     """The structure of a problem."""
-    e, int8 = p.epilogue, p.epilogue.out_dtype == "int8"
-    low, high = (-128, 127) if int8 else (-inf, inf)
-    quantised = p.dtype == "int8"
-    epilogue = replace(
-        e,
-        out_zero_point=-7 if int8 else 0,
-        clip_min=low if e.clip_min <= low else -100 if int8 else -1.0,
-        clip_max=high if e.clip_max >= high else 100 if int8 else 6.0,
-        residual_zero_point=5 if e.residual and quantised else 0,
-        residual_multiplier=0.013 if e.residual and quantised else 0.0,
-    )
-    return Workload(replace(p, data_zero_point=3 if quantised else 0, epilogue=epilogue))
+    return Workload(KINDS[kind_of(problem)].structure(problem))
 
 
 def from_dict(entry: dict) -> Workload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
-    values = {key: _value(value) for key, value in entry.items()}
-    values["epilogue"] = Epilogue(**{key: _value(value) for key, value in entry["epilogue"].items()})
-    return Workload(ConvProblem(**values))
+    kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
+    return Workload(_restored(KINDS[kind].problem, problem))
 
 
 def words(schedule) -> str:
@@ -87,7 +89,17 @@ def _plain(value):
     return str(value) if isinstance(value, float) and isinf(value) else value
 
 
-def _value(value):
+def _restored(kind, values):
+    """The dataclass whose `_plain` these values are."""
+    if unknown := values.keys() - {field.name for field in fields(kind)}:
+        raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    hints = get_type_hints(kind)
+    return kind(**{key: _value(value, hints[key]) for key, value in values.items()})
+
+
+def _value(value, hint):
+    if isinstance(value, dict):
+        return _restored(next(one for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if is_dataclass(one)), value)
     if isinstance(value, list):
-        return tuple(_value(entry) for entry in value)
+        return tuple(_value(entry, None) for entry in value)
     return float(value) if value in ("inf", "-inf") else value

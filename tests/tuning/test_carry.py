@@ -13,11 +13,12 @@ from octet.targets.measure.stages import measure_job
 from octet.tools.tuning.carry import carry
 from octet.tuning import carry_export
 from octet.tuning.builder import build
+from octet.tuning.cases import case_of
 from octet.tuning.carry_export import export_candidates
 from octet.tuning.carry_import import import_measurements
 from octet.tuning.database import Database, key_of
 from octet.tuning.jobs import task_of
-from octet.tuning.portable import periodic, portable_x86
+from octet.tuning.operands import periodic
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
 
@@ -29,7 +30,7 @@ class Here:
         self._spec = spec
 
     def build(self, wanted):
-        return [build(workload, schedule, portable_x86(workload)[0], self._spec) for workload, schedule in wanted]
+        return [build(workload, schedule, case_of(workload), self._spec) for workload, schedule in wanted]
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +72,9 @@ def batch(spec):
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     chosen = module.make_workload(residual=True)
-    case, inputs, output = portable_x86(chosen)
+    case = case_of(chosen)
     schedules = [s for s in spaces_of(chosen, spec)[0].every()][:3]
-    task, blobs = task_of(chosen, 1, inputs, output, [build(chosen, schedule, case, spec) for schedule in (None, *schedules)])
+    task, blobs = task_of(chosen, 1, case.made, case.output, [build(chosen, schedule, case, spec) for schedule in (None, *schedules)])
     return Batch("cpu", task, blobs, 2)
 
 

@@ -24,7 +24,7 @@ from octet.tools.main import main
 from octet.tuning import session
 from octet.tuning.builder import build
 from octet.tuning.fleet import LocalWorker
-from octet.tuning.referee import case_of
+from octet.tuning.cases import case_of
 from octet.tuning.runner import Runner
 from octet.tuning.spaces.registry import spaces_of
 

@@ -19,7 +19,7 @@ from octet.tuning.builder import build
 from octet.tuning.database import Database, key_of
 from octet.tuning.fleet import LOOPBACK, configure, tracked_workers
 from octet.tuning.pool import RunnerPool
-from octet.tuning.referee import case_of
+from octet.tuning.cases import case_of
 from octet.tuning.runner import Runner
 from octet.tuning.session import Budget
 from octet.tuning.spaces.registry import spaces_of

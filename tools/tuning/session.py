@@ -34,7 +34,7 @@ def tasks_of(path, calib, batch, spec, threads) -> list[Task]:
         variants = [variant for variant in read_package(path).variants if variant.target == spec.name]
         if not variants:
             raise OctetError(f"{path}: holds no variant for {spec.name}; name another with --target")
-        return tasks_of_variant(variants[0])
+        return tasks_of_variant(variants[0], spec)
     if kind != ".onnx":
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
     if calib is None:

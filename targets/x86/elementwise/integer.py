@@ -30,6 +30,8 @@ class BinaryProblem:
     clip_min: int = -128
     clip_max: int = 127
     second: str = STREAM
+    dtype = "int8"
+    multiply_adds = 0  # none that a dot product does
 
     def __post_init__(self):
         assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, SHARED), self
@@ -98,6 +100,8 @@ class RequantizeProblem:
     multiplier: float
     clip_min: int = -128
     clip_max: int = 127
+    dtype = "int8"
+    multiply_adds = 0
 
     def __post_init__(self):
         check_range(255 * self.multiplier)

@@ -11,9 +11,9 @@ from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, pure, shuffle_bytes, splat
 from ..kernel import argument, emit_kernel
-from ..layout import SLACK, channel_stride
+from ..layout import SLACK, STORED_OFFSET, channel_stride
 from ..vector import BYTES, store_bytes
-from ..vector_loops import each, sweep
+from ..vector_loops import LoopSchedule, default_loops, each, sweep
 
 ENTRIES = 256
 _STEPS = 8  # tables of 16 bytes in half a table
@@ -27,16 +27,26 @@ class TableProblem:
     channels: int
     per_channel: bool
     vbmi: bool
+    dtype = "int8"
+    multiply_adds = 0
 
     @property
     def elements(self) -> int:
         return self.pixels * channel_stride(self.channels, "int8")
 
+    @property
+    def traffic(self) -> int:
+        return 2 * self.elements
+
+    @property
+    def name(self) -> str:
+        return f"table_{self.pixels}x{self.channels}" + ("_per_channel" if self.per_channel else "")
+
 
 def pack_tables(p: TableProblem, table: np.ndarray) -> np.ndarray:
     """int8 [256] or [C, 256] (index: s8 + 128) -> the bytes that the kernel reads."""
     assert table.shape == ((p.channels, ENTRIES) if p.per_channel else (ENTRIES,)), table.shape
-    stored = (table.astype(np.int16) + 128).astype(np.uint8)
+    stored = stored_table(table)
     if p.per_channel or p.vbmi:
         return stored.reshape(-1)
     parts = stored.reshape(2, _STEPS, 16).copy()
@@ -44,23 +54,30 @@ def pack_tables(p: TableProblem, table: np.ndarray) -> np.ndarray:
     return parts.reshape(-1)
 
 
-def table_kernel(p: TableProblem):
+def stored_table(table: np.ndarray) -> np.ndarray:
+    """int8 values as stored bytes."""
+    return (table.astype(np.int16) + STORED_OFFSET).astype(np.uint8)
+
+
+def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
     """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
+    how = schedule if schedule is not None else default_loops(p)
 
     def body():
         x = argument("x", p.elements + SLACK, "uint8")
         table = argument("table", ENTRIES * (p.channels if p.per_channel else 1), "uint8")
         y = argument("y", p.elements + SLACK, "uint8")
         if p.per_channel:
-            _per_channel(p, x, table, y)
+            _per_channel(p, how, x, table, y)
             return
-        look_up = _permuted if p.vbmi else _shuffled
-        sweep(p.elements, BYTES, 2 * p.elements, lambda at, count: store_bytes(y, at, bind(look_up(bind(load(x, at, BYTES)), table)), count))
+        look_up = permuted if p.vbmi else _shuffled
+        sweep(p.elements, BYTES, how, lambda at, count: store_bytes(y, at, bind(look_up(bind(load(x, at, BYTES)), table)), count))
 
-    return emit_kernel(f"table_{p.pixels}x{p.channels}" + ("_per_channel" if p.per_channel else ""), body)
+    return emit_kernel(p.name, body)
 
 
-def _permuted(index, table):
+def permuted(index, table):
+    """table[index] of uint8x64 with byte permutations; table: a buffer of 256 stored bytes."""
     low, high = (pure("uint8x64", "llvm.x86.avx512.vpermi2var.qi.512", load(table, at, BYTES), index, load(table, at + BYTES, BYTES)) for at in (0, 128))
     return tirx.Select(tirx.GE(index, splat(128, "uint8", BYTES)), high, low)
 
@@ -77,9 +94,9 @@ def _shuffled(index, table):
     return result
 
 
-def _per_channel(p, x, table, y):
+def _per_channel(p, how, x, table, y):
     stride = channel_stride(p.channels, "int8")
-    with each(p.pixels, 2 * p.elements) as pixel:
+    with each(p.pixels, how) as pixel:
         row = bind(pixel * stride)
         with T.serial(0, p.channels) as c:
             T.buffer_store(y, table[c * ENTRIES + tirx.Cast("int32", x[row + c])], [row + c])

@@ -48,6 +48,7 @@ class MatmulProblem:
     clip_min: float = -inf
     clip_max: float = inf
     softmax: SoftmaxEpilogue | None = None
+    dtype = "int8"
 
     def __post_init__(self):
         assert self.a.column == 1 and self.out.column == 1 and 1 in (self.b.row, self.b.column), self

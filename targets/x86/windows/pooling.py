@@ -29,6 +29,7 @@ class PoolProblem:
     multiplier: float = 1.0
     clip_min: int = -128
     clip_max: int = 127
+    multiply_adds = 0  # none that a dot product does
 
     def __post_init__(self):
         assert self.kind in ("max", "average") and self.dtype in ("int8", "float32"), self

@@ -1,0 +1,13 @@
+"""The schedule of a kernel: a tuning record's, where there is one for its workload, else the analytical default."""
+
+from collections.abc import Callable
+
+from ...targets.x86.workload import Problem, words, workload_of
+
+
+def schedule_of(problem: Problem, ctx, default: Callable):
+    """(schedule, notes for the kernel's Step). default(problem): the analytical schedule."""
+    workload = workload_of(problem)
+    tuned = ctx.tuned(workload) if ctx.tuned is not None else None
+    schedule = tuned.schedule if tuned is not None else default(problem)
+    return schedule, {"schedule": words(schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}

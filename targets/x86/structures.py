@@ -1,0 +1,86 @@
+"""The structure of a problem: a representative with fixed numbers. Zero points, multipliers and the values of clip bounds differ from layer to layer and leave the shape
+of the code as it is; two problems that differ in nothing else are tuned together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf, sqrt
+
+from .conv.problem import ConvProblem, Epilogue
+from .elementwise.integer import BinaryProblem, RequantizeProblem
+from .elementwise.table import TableProblem
+from .matmul.problem import MatmulProblem
+from .windows.pooling import PoolProblem
+
+
+@dataclass(frozen=True)
+class Entry:
+    """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative. label(problem): a name for people."""
+
+    problem: type
+    structure: Callable
+    label: Callable = lambda p: p.name
+
+
+def _conv(p: ConvProblem) -> ConvProblem:
+    """What else an epilogue may do (a table behind it) changes every schedule alike: it is left out."""
+    e, int8 = p.epilogue, p.epilogue.out_dtype == "int8"
+    low, high = (-128, 127) if int8 else (-inf, inf)
+    quantised = p.dtype == "int8"
+    epilogue = Epilogue(
+        e.out_dtype,
+        out_zero_point=-7 if int8 else 0,
+        clip_min=low if e.clip_min <= low else -100 if int8 else -1.0,
+        clip_max=high if e.clip_max >= high else 100 if int8 else 6.0,
+        residual=e.residual,
+        residual_zero_point=5 if e.residual and quantised else 0,
+        residual_multiplier=0.013 if e.residual and quantised else 0.0,
+    )
+    return replace(p, data_zero_point=3 if quantised else 0, epilogue=epilogue)
+
+
+def _conv_label(p: ConvProblem) -> str:
+    extras = [word for word, present in (("+residual", p.epilogue.residual), ("to float", p.dtype != p.epilogue.out_dtype)) if present]
+    return " ".join([p.name, *extras])
+
+
+def _matmul(p: MatmulProblem) -> MatmulProblem:
+    int8 = p.out_dtype == "int8"
+    low, high = ((-128, -100), (127, 100)) if int8 else ((-inf, -1.0), (inf, 6.0))
+    softmax = replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 127) if p.softmax is not None else None
+    return replace(p, multiplier=0.004 / sqrt(p.inner), out_zero_point=-7 if int8 and softmax is None else 0, clip_min=low[p.clip_min > low[0]],
+                   clip_max=high[p.clip_max < high[0]], softmax=softmax)  # fmt: skip
+
+
+def _clips(p):
+    return {"clip_min": -128 if p.clip_min <= -128 else -100, "clip_max": 127 if p.clip_max >= 127 else 100}
+
+
+def _pool(p: PoolProblem) -> PoolProblem:
+    if p.kind == "max" or p.dtype != "int8":
+        return p
+    return replace(p, data_zero_point=3, out_zero_point=-7, multiplier=0.9, **_clips(p))
+
+
+def _binary(p: BinaryProblem) -> BinaryProblem:
+    multipliers = {"a_multiplier": 0.4, "b_multiplier": 0.6} if p.kind == "add" else {"a_multiplier": 0.008, "b_multiplier": 0.0}
+    return replace(p, a_zero_point=3, b_zero_point=5, out_zero_point=-7, **multipliers, **_clips(p))
+
+
+def _requantize(p: RequantizeProblem) -> RequantizeProblem:
+    return replace(p, zero_point=3, out_zero_point=-7, multiplier=0.7, **_clips(p))
+
+
+# The kind of a problem in JSON.
+KINDS = {
+    "conv": Entry(ConvProblem, _conv, _conv_label),
+    "matmul": Entry(MatmulProblem, _matmul),
+    "pool": Entry(PoolProblem, _pool),
+    "binary": Entry(BinaryProblem, _binary),
+    "requantize": Entry(RequantizeProblem, _requantize),
+    "table": Entry(TableProblem, lambda p: p),
+}
+
+
+def kind_of(problem) -> str:
+    """Of the type of a problem."""
+    return next(kind for kind, entry in KINDS.items() if isinstance(problem, entry.problem))

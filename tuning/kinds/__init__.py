@@ -1,0 +1,1 @@
+"""What a kernel of a kind is measured with: operands, the referee's answer, how it is built, its design spaces."""

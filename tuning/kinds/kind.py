@@ -1,0 +1,76 @@
+"""The protocol of a kind of workload: all that the tuning machinery asks about a kernel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...targets.measure.job import Input, Output, digest
+from ..spaces.space import Space
+
+
+@dataclass(frozen=True)
+class Case:
+    """Operands of a CPU kernel, and what NumPy says it must answer.
+
+    inputs: flat buffers as the kernel takes them, slack included. constants: logical arrays that the kernel packs. expected: [rows, used]: what counts of the output, as
+    stored. pitch: elements from one row to the next. elements: of the output buffer. made: the inputs as another machine can make them; empty where it cannot.
+    tolerance: None where every byte counts; else how much a float32 may differ, as sums may be made in any order."""
+
+    inputs: tuple[np.ndarray, ...]
+    constants: dict[str, np.ndarray]
+    expected: np.ndarray
+    pitch: int
+    elements: int
+    made: tuple[Input, ...] = ()
+    tolerance: float | None = None
+
+    @property
+    def storage(self) -> str:
+        """dtype of the output buffer."""
+        return str(self.expected.dtype)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that any kernel reads and writes once."""
+        return sum(array.nbytes for array in (*self.inputs, *self.constants.values(), self.expected))
+
+    def agrees(self, flat: np.ndarray) -> bool:
+        """Whether an output buffer holds what the referee says."""
+        rows, used = self.expected.shape
+        found = flat[: rows * self.pitch].reshape(rows, self.pitch)[:, :used]
+        if self.tolerance is not None:
+            return bool(np.allclose(found, self.expected, rtol=0, atol=self.tolerance))
+        return np.ascontiguousarray(found).tobytes() == self.expected.tobytes()
+
+    @property
+    def output(self) -> Output:
+        """The same for a machine that has the bytes' digest only."""
+        assert self.made and self.tolerance is None, "these operands do not travel"
+        size, (rows, used) = self.expected.itemsize, self.expected.shape
+        return Output(self.elements * size, self.storage, rows, self.pitch * size, used * size, digest(self.expected))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """family, schedule: as built. operands: the arguments of `func` in order: ("input", number), ("constant", number), ("output", 0) or ("workspace", 0), which has
+    `workspace` bytes."""
+
+    func: object
+    family: str
+    schedule: object
+    constants: tuple[np.ndarray, ...]
+    operands: tuple[tuple[str, int], ...]
+    workspace: int = 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """case(problem): operands for measuring. spaces(problem, spec): the space of the family that is taken by default, then those of the others that could.
+    kernel(problem, case, schedule, spec): schedule None for the analytical default; None for targets that have a builder of their own.
+    schedules: family -> its schedule, a frozen dataclass of numbers and flags."""
+
+    case: Callable[[object], object]
+    spaces: Callable[[object, object], list[Space]]
+    schedules: dict[str, type]
+    kernel: Callable[[object, Case, object, object], Kernel] | None = None

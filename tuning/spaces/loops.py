@@ -1,0 +1,23 @@
+"""The spaces of kernels that walk their bytes once: elementwise operators, tables, quantisation, maximum pooling. Vectors are as wide as registers and memory sets the
+pace: unrolling changed nothing where it was tried. What is left to decide is whether waking the other cores pays."""
+
+from math import log2
+
+from ...targets.x86.vector_loops import LoopSchedule, Traffic, default_loops
+from .space import Space
+
+SMALL, LARGE = 1 << 13, 1 << 22  # bytes: less is done before another core has woken up, more is always worth it
+
+
+def parallel_of(p: Traffic) -> tuple[bool, ...]:
+    """The choices of `parallel`: both where it is not plain."""
+    return (False, True) if SMALL <= p.traffic <= LARGE else (default_loops(p).parallel,)
+
+
+def space(p: Traffic) -> Space:
+    return Space("loops", p, {"parallel": parallel_of(p)}, LoopSchedule, default_loops(p), lambda s: True, lambda s: features(p, s))
+
+
+def features(p: Traffic, s: LoopSchedule) -> list[float]:
+    """Logarithm of the bytes; the flag."""
+    return [log2(max(1, p.traffic)), float(s.parallel)]
