@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..passes.calibrate.store import holds_statistics
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
@@ -11,6 +13,7 @@ from ..targets.archive import check_writable
 from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples
+from ..targets.stored_array import select
 from ..tuning.place import place_of
 from .building import api
 from .building.accuracy import Workflow, automatic
@@ -23,10 +26,13 @@ from .building.statistics import hub_from
 from .data import read_samples
 from .evaluating.evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
+from .metrics import METRICS
 from .pages import roofline
 from .pages.report import write_report
 from .phases import phases
 from .timing import interleaved
+
+_COMPARED = 32  # calibration samples on which int8 is compared with fp32
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def compile_to_package(request: Request) -> dict:
         count = count if stored else len(next(iter(samples.values())))
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
-            report |= _measured(request, quantized, package, validation, metric, phase, display)
+            report |= _measured(request, quantized, package, validation, metric, phase, display, samples)
         if request.referee:
             phase("referee")
             report["referee"] = compare(quantized, package)
@@ -162,17 +168,28 @@ def _multiply_adds(variant):
     return {"int8": int8, "float": whole - int8}
 
 
-def _measured(request, quantized, package, validation, metric, phase, display):
-    """Latency and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
+def _measured(request, quantized, package, validation, metric, phase, display, samples):
+    """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
     phase("build fp32")
     sessions = {"fp32": float_session(quantized.model, request.threads), "int8": package.session(request.threads)}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
         report |= _accuracy(request, sessions, validation, metric, phase, display)
     phase("measure")
+    report |= _agreement(sessions, samples)
     feed = random_inputs(package.inputs)
     found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=5, round_seconds=0.1)
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}
+
+
+def _agreement(sessions, samples):
+    """How near int8's first output is to that of fp32 on a few calibration samples, in dB; nothing where there are no samples or it is no float."""
+    if samples is None or not np.issubdtype(sessions["fp32"].outputs[0].dtype, np.floating):
+        return {}
+    count = min(_COMPARED, len(next(iter(samples.values()))))
+    few = {name: select(array, slice(0, count)) for name, array in samples.items()}
+    fp32, int8 = (run_samples(session, few)[session.outputs[0].name] for session in sessions.values())
+    return {"agreement": {"sqnr_db": round(METRICS["sqnr"].score(int8, fp32), 2), "samples": count}}
 
 
 def _accuracy(request, sessions, validation, metric, phase, display):

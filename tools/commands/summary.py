@@ -3,13 +3,19 @@
 from ..benchmarking.profile import print_profile
 from ..console import size, table
 
+_WORTH_REPAIRING = 0.01  # relative drop from which --max-drop is mentioned
+_POOR_DB = 15.0  # agreement below which an unvalidated package is mentioned
+
 
 def print_compilation(console, report: dict) -> None:
     """The summary of compile-model."""
     rows = [("size", size(report["size"]["onnx_bytes"]), size(report["size"]["package_bytes"]), _times(report["size"]["onnx_bytes"], report["size"]["package_bytes"]))]
     if "latency" in report:
         fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
-        rows.append((f"latency, {report['threads']} cores, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
+        rows.append((f"latency, {report['threads']} core{'s' if report['threads'] > 1 else ''}, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
+    if "agreement" in report:
+        a = report["agreement"]
+        rows.append((f"agreement, {a['samples']} calibration samples", "", f"{a['sqnr_db']:.1f} dB", ""))
     if "accuracy" in report:
         a = report["accuracy"]
         rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
@@ -34,9 +40,23 @@ def print_compilation(console, report: dict) -> None:
     if report.get("workflow", {}).get("steps"):
         print_workflow(console, report["workflow"])
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
+    advice = _advice(report)
+    if advice:
+        console.print(advice)
     if report.get("target_missed"):
         a = report["accuracy"]
         console.print(f"accuracy target missed: {a['metric']} drops by {a['drop']:.2%}, --max-drop allows {a['max_drop']:.2%}; the package is written")
+
+
+def _advice(report) -> str | None:
+    """What to do about a loss that nobody asked to limit."""
+    accuracy, agreement = report.get("accuracy"), report.get("agreement")
+    if accuracy is not None:
+        lost = accuracy["max_drop"] is None and accuracy["drop"] > _WORTH_REPAIRING
+        return f"int8 loses {accuracy['drop']:.2%} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be" if lost else None
+    if agreement is not None and agreement["sqnr_db"] < _POOR_DB:
+        return f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
+    return None
 
 
 def print_policy(console, policy: dict) -> None:

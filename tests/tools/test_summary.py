@@ -1,0 +1,63 @@
+"""The summary of compile-model: what it says of a loss that nobody asked to limit."""
+
+import io
+
+import numpy as np
+import pytest
+from octet.tools.commands.summary import print_compilation
+from octet.tools.compilation import _agreement
+from rich.console import Console
+
+REPORT = {
+    "package": "m.octet", "targets": ["amx"], "size": {"onnx_bytes": 2000, "package_bytes": 1000}, "operators": {"int8": 2, "float": 0, "reasons": []},
+    "multiply_adds": {"int8": 3_000_000, "float": 0}, "kernels": {}, "calibration": {"calibrator": "mse", "samples": 8}, "seconds": {"import": 0.1},
+    "threads": 1, "variant": "amx", "latency": {"fp32": {"latency_ms": 2.0}, "int8": {"latency_ms": 1.0}},
+}  # fmt: skip
+
+
+def shown(**more):
+    console = Console(file=io.StringIO(), width=160)
+    print_compilation(console, REPORT | more)
+    return console.file.getvalue()
+
+
+def accuracy(int8, max_drop=None):
+    return {"metric": "top1", "fp32": 0.9, "int8": int8, "drop": (0.9 - int8) / 0.9, "samples": 100, "max_drop": max_drop}
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ({"agreement": {"sqnr_db": 31.0, "samples": 32}}, None),
+        ({"agreement": {"sqnr_db": 3.0, "samples": 32}}, "int8 is far from fp32 (3.0 dB"),
+        ({"agreement": {"sqnr_db": 3.0, "samples": 32}, "accuracy": accuracy(0.9)}, None),
+        ({"accuracy": accuracy(0.6)}, "int8 loses 33.33% of fp32's top1: --max-drop 0.01"),
+        ({"accuracy": accuracy(0.6, max_drop=0.5)}, None),
+    ],
+)
+def test_a_loss_comes_with_what_to_do(report, said):
+    found = shown(**report)
+    assert said in found if said else "--max-drop" not in found
+    assert "latency, 1 core, amx" in found
+
+
+class Spoken:
+    """A session that answers with its input times a factor."""
+
+    def __init__(self, factor, dtype="float32"):
+        self.factor, self.batch, self.inputs, self.outputs = factor, 1, (Spec("x", "float32"),), (Spec("y", dtype),)
+
+    def run(self, feed):
+        return {"y": feed["x"] * np.float32(self.factor)}
+
+
+class Spec:
+    def __init__(self, name, dtype):
+        self.name, self.shape, self.dtype = name, (1, 3), dtype
+
+
+def test_agreement_is_measured_on_a_few_samples():
+    samples = {"x": np.ones((50, 3), np.float32)}
+    assert _agreement({"fp32": Spoken(1), "int8": Spoken(0.9)}, samples) == {"agreement": {"sqnr_db": 20.0, "samples": 32}}
+    assert _agreement({"fp32": Spoken(1, "int64"), "int8": Spoken(1, "int64")}, samples) == {}
+    assert _agreement({"fp32": Spoken(1), "int8": Spoken(1)}, None) == {}
