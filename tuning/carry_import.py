@@ -5,15 +5,13 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..targets.cuda.identity import identity, on_device
 from ..targets.errors import DataError, OctetError
 from ..targets.measure import log
 from ..targets.measure.carrier import Carrier
 from ..targets.measure.job import Job, Task
 from ..targets.measure.log import FINAL, FIRST, WINNER, Measurement
-from ..targets.registry import find
 from ..targets.workloads import workload_from
-from .database import Database, Key, Record, Trial, key_of
+from .database import Database, Key, Record, Trial
 from .session import LEAST_GAIN, interval
 from .spaces.registry import from_json
 from .spaces.space import VERSIONS
@@ -32,8 +30,7 @@ def import_measurements(path, database: Database) -> dict:
         by_task[entry.task].append(entry)
     counts = {"trials": 0, "failed": 0, "records": 0, "devices": sorted({entry.device.get("name", "unknown") for entry in found})}
     for task in carrier.job.tasks:
-        for device, entries in _by_device(by_task[task.key]).items():
-            _take(task, entries, _key(task, carrier.job, device), carrier.job.target, database, counts)
+        _take(task, by_task[task.key], Key(task.key, **carrier.job.key), carrier.job.target, database, counts)
     return counts
 
 
@@ -49,23 +46,6 @@ def _check(path, job: Job):
             raise DataError(f"{path}: describes kernels in a way that this version does not know ({error}); export new candidates") from error
         if not same or not schedules:
             raise DataError(f"{path}: task {task.key} is not the one that it describes; export new candidates")
-
-
-def _by_device(entries):
-    """{identity of the device: its measurements}."""
-    found = defaultdict(list)
-    for entry in entries:
-        found[_device(entry)].append(entry)
-    return found
-
-
-def _device(entry):
-    return identity(entry.device.get("name", "unknown"), entry.device.get("multiprocessors"))
-
-
-def _key(task, job, device):
-    """A CPU's records are its target's, a GPU's the device's."""
-    return key_of(task.key, on_device(find(job.target), device)) if job.kind == "cuda" else Key(task.key, **job.key)
 
 
 def _take(task: Task, entries: list[Measurement], key: Key, target: str, database: Database, counts: dict):
@@ -86,7 +66,7 @@ def _ratio(entry):
 
 
 def _same(entry, other):
-    return (entry.candidate, _device(entry)) == (other.candidate, _device(other))
+    return (entry.candidate, entry.device.get("name")) == (other.candidate, other.device.get("name"))
 
 
 def _beats(entry):
@@ -101,4 +81,4 @@ def _record(task, entry, key, target):
     ratio, noise = interval(entry.ratios)
     seconds = [float(np.array(rows)[:, -1].min()) for rows in (entry.seconds, entry.default)]
     schedules = [task.candidates[number].schedule for number in (entry.candidate, 0)]
-    return Record(key, task.problem, target, *schedules, *seconds, ratio, noise, _device(entry))
+    return Record(key, task.problem, target, *schedules, *seconds, ratio, noise, entry.device.get("name", "unknown"))
