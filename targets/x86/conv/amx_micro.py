@@ -18,6 +18,9 @@ BLOCK = 32  # output channels of a block: two tiles
 TILE_SIZE = TILE_ROWS * TILE_BYTES
 SUMS = 4 * TILE_ROWS * TILE_ROWS  # of a unit
 UNROLLED = 16  # steps of a unit up to which all are unrolled
+# The next block's weights are prefetched as several streams side by side: the processor's own prefetcher runs 20 lines ahead on each, and one such stream is
+# too few for the latency of the third-level cache.
+STREAMS = 8
 
 
 class Place(NamedTuple):
@@ -106,7 +109,10 @@ class Micro:
         base = bind(pixels.image * walk.image_stride + pixels.row * walk.row_stride + channel)
         at = [bind(base + start * walk.pixel_stride) for start in pixels.starts]
         weights = bind(place.block * (self.steps * 2 * TILE_SIZE))
-        following = bind(weights + (2 * TILE_SIZE + place.unit * (self.ahead * TILE_BYTES)) * self.steps) if self.ahead else None
+        each = -(-self.ahead // STREAMS)  # lines of a stream
+        streams = -(-self.ahead // each) if each else 0
+        following = bind(weights + (2 * TILE_SIZE + place.unit * (each * TILE_BYTES)) * self.steps) if streams else None
+        length = -(-2 * TILE_ROWS * self.steps // streams) * TILE_BYTES if streams else 0
         tiles = [(2 * t + v, t * 16 * 32 + v * 16) for t in range(len(at)) for v in range(vectors)]
         for tile, _ in tiles:
             if group is None:
@@ -115,8 +121,9 @@ class Micro:
                 tile_zero(tile)  # the bias is added in the epilogue: loading it here would wait for the stores of the unit before
 
         def step(number, offset):
-            for line in range(self.ahead):
-                prefetch(self.weights, following + (number * self.ahead + line) * TILE_BYTES)
+            for stream in range(streams):
+                for line in range(each):
+                    prefetch(self.weights, following + stream * length + (number * each + line) * TILE_BYTES)
             for v in range(vectors):
                 tile_load(6 + v, self.weights, weights + (number * vectors + v) * TILE_SIZE, TILE_BYTES)
             for t, start in enumerate(at):
