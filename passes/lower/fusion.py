@@ -1,8 +1,9 @@
-"""Chains of operators around a row reduction that one kernel computes:
+"""Chains of operators that one kernel computes, around a row reduction or behind a layer:
 
     R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, 0)      attention's first product with its softmax; int8 result
     R.quantize(R.nn.softmax(x), s, 0)
     [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]
+    octet.table(octet.conv2d | octet.dense (...), values[256])        int8; where the processor permutes bytes
 
 Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips through memory."""
 
@@ -13,6 +14,7 @@ from tvm import relax
 
 from .. import ops
 from ..realize.graph import Graph
+from .rules_conv import RULES as LAYERS
 from .rules_matmul import product
 from .rules_rows import layer_norm_rows, softmax_rows
 
@@ -64,8 +66,22 @@ class LayerNorm:
         return layer_norm_rows(self, ctx)
 
 
-def find_fusions(main) -> tuple[dict, set]:
-    """({last variable of a chain: the chain}, the variables inside chains)."""
+@dataclass(frozen=True)
+class TableBehind:
+    """A convolution or linear layer whose int8 results are indices into a table; values: int8[256]."""
+
+    var: relax.Var
+    layer: relax.Call
+    values: np.ndarray
+    root: relax.Var
+
+    def lower(self, ctx):
+        ctx.layer = self.var.name  # what takes the time
+        return LAYERS[self.layer.op.name](self.layer, ctx, self.values)
+
+
+def find_fusions(main, byte_permutations: bool) -> tuple[dict, set]:
+    """({last variable of a chain: the chain}, the variables inside chains). byte_permutations: whether the processor has them; tables are cheap then."""
     graph = Graph(main)
     found, inner = {}, set()
     for var, value in graph.bindings:
@@ -73,6 +89,8 @@ def find_fusions(main) -> tuple[dict, set]:
             chain, members = _softmax(graph, var, value)
         elif ops.is_op(value, "relax.nn.layer_norm"):
             chain, members = _layer_norm(graph, var, value)
+        elif byte_permutations and ops.is_op(value, "octet.table"):
+            chain, members = _table_behind(graph, var, value)
         else:
             continue
         if chain is not None:
@@ -157,3 +175,11 @@ def _layer_norm(graph, var, call):
         members.append(var)
         root, target = quantized[0], quantized[1:]
     return LayerNorm(call, operand, source, target, root), members
+
+
+def _table_behind(graph, var, call):
+    source, values = call.args[0], graph.constant(call.args[1])
+    layer = graph.definition(source)
+    if not ops.is_op(layer, "octet.conv2d", "octet.dense") or not graph.used_once(source) or str(layer.ty.dtype) != "int8" or values.ndim != 1:
+        return None, ()
+    return TableBehind(source, layer, values, var), [source]

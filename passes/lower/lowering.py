@@ -144,7 +144,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     main = mod["main"]
     builder = relax.BlockBuilder()
     context = Context(spec, builder, tuned=tuned)
-    fusions, inner = find_fusions(main)
+    fusions, inner = find_fusions(main, "avx512vbmi" in spec.features)
     with builder.function("main", list(main.params)):
         with builder.dataflow():
             for param in main.params:

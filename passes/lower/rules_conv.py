@@ -1,9 +1,12 @@
 """Convolutions and linear layers: which kernel takes them, and its constants."""
 
+from dataclasses import asdict, replace
 from math import prod
 
+import numpy as np
+
 from ...targets.x86.conv.choose import conv_kernel
-from ...targets.x86.conv.problem import ConvProblem, Epilogue
+from ...targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
 from ...targets.x86.layout import Layout
 from ...targets.x86.workload import words, workload_of
 from .. import ops
@@ -11,8 +14,8 @@ from .. import ops
 PLANAR_CHANNELS = 4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
 
 
-def conv2d(call, ctx):
-    """octet.conv2d -> depthwise, tile (AMX) or vector kernel."""
+def conv2d(call, ctx, table=None):
+    """octet.conv2d -> depthwise, tile (AMX) or vector kernel. table: int8[256] of an octet.table behind it (fusion.py)."""
     attrs = ops.attrs_of(call)
     data = ctx.value(call.args[0])
     n, c, h, w = data.layout.shape
@@ -22,10 +25,10 @@ def conv2d(call, ctx):
     weight = ctx.constant(call.args[1])
     problem = ConvProblem(data.layout.dtype, n, c, h, w, weight.shape[0], tuple(weight.shape[2:]), tuple(attrs["strides"]), tuple(attrs["padding"]),
                           tuple(attrs["dilation"]), attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs), planar)
-    return _emit(call, ctx, data, weight, problem, _layout(call))
+    return _emit(call, ctx, data, weight, problem, table)
 
 
-def dense(call, ctx):
+def dense(call, ctx, table=None):
     """octet.dense: a convolution with one pixel per row of the data."""
     data = ctx.packed(call.args[0])
     weight = ctx.constant(call.args[1])
@@ -33,7 +36,7 @@ def dense(call, ctx):
     rows, inputs = prod(data.layout.shape[:-1]), data.layout.shape[-1]
     problem = ConvProblem(data.layout.dtype, rows, inputs, 1, 1, weight.shape[0], (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1,
                           attrs.get("data_zero_point", 0), _epilogue(call, attrs))
-    return _emit(call, ctx, data, weight[:, :, None, None], problem, _layout(call))
+    return _emit(call, ctx, data, weight[:, :, None, None], problem, table)
 
 
 def _layout(call):
@@ -52,15 +55,24 @@ def _epilogue(call, attrs):
                     attrs.get("residual_zero_point", 0), attrs.get("residual_multiplier", 0.0))
 
 
-def _emit(call, ctx, data, weight, problem, layout):
+def _behind(problem, table):
+    """The problem with a table, and that table: what the layer clips, the table clips."""
+    e = asdict(problem.epilogue)
+    index = np.arange(-128, 128).clip(int(e["clip_min"]), int(e["clip_max"])) + 128
+    return replace(problem, epilogue=TableEpilogue(**e | {"clip_min": -128, "clip_max": 127})), table[index]
+
+
+def _emit(call, ctx, data, weight, problem, table):
     multiplier = ctx.constant(call.args[3]) if problem.dtype == "int8" else None
-    workload = workload_of(problem)
+    workload, name = workload_of(problem), call.op.name
+    if table is not None:
+        (problem, table), name = _behind(problem, table), name + " + table"
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
-    kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier, tuned.schedule if tuned is not None else None)
+    kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier, tuned.schedule if tuned is not None else None, table)
     notes = {"schedule": words(kernel.schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}
     residual = _residual(call)
     operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])
-    return ctx.emit(kernel.func, operands, layout, call.op.name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage), notes)
+    return ctx.emit(kernel.func, operands, _layout(call), name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage), notes)
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

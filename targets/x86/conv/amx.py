@@ -14,7 +14,7 @@ from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, tile_configure
 from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK
 from .amx_micro import BLOCK, SUMS, TILE_SIZE, Micro, Place, branch
-from .epilogue import Operands
+from .epilogue import Operands, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
 from .walk import Walk, plan_walk
@@ -75,7 +75,7 @@ def steps_of(walk: Walk) -> int:
 
 
 def conv2d_amx(p: ConvProblem, s: AmxSchedule):
-    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], [multiplier f32[]], [residual u8[]], out, [stage u8[]])."""
+    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [residual u8[]], out, [stage u8[]])."""
     return emit_kernel(p.name + "_amx", lambda: _body(p, s))
 
 
@@ -87,13 +87,14 @@ def _body(p, s):
     bias = argument("bias", p.out_blocks * 16, "int32")
     config = argument("config", 64, "uint8")
     multiplier = argument("multiplier", p.out_blocks * 16, "float32")
+    table = table_argument(e)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     residual = argument("residual", out_elements, "uint8") if e.residual else None
     out = argument("out", out_elements, "uint8" if e.out_dtype == "int8" else e.out_dtype)
     source = emit_stage(p, walk, data)
     units = walk.images * walk.rows * units_of(walk)
     ahead = -(-2 * TILE_ROWS // units) if s.ahead and not s.pixels_outer and units <= 2 * TILE_ROWS else 0
-    micro = Micro(p, walk, steps, s.unroll, ahead, source, weights, bias, config, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    micro = Micro(p, walk, steps, s.unroll, ahead, source, weights, bias, config, Operands(out, multiplier, residual, min(16, p.out_stride), table))
     chunks, wide, odd = -(-units // s.units), p.out_blocks // 2, p.out_blocks % 2
     with task_loop(chunks if s.pixels_outer else chunks * (wide + odd), p.microseconds) as task:
         tile_configure(config)

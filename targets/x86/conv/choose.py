@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..elementwise.table import stored_table
 from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
 from . import amx as conv_amx, depthwise as conv_depthwise, direct as conv_direct, listed as conv_listed
@@ -53,19 +54,21 @@ def family_of_schedule(p: ConvProblem, schedule) -> str:
     return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
 
 
-def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None) -> ConvKernel:
+def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None, table: np.ndarray | None = None) -> ConvKernel:
     """weight: OIHW, s8 or float32. bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier: float32 or None.
-    schedule: of a kernel family that takes this problem; None for the analytical default of the target's."""
+    schedule: of a kernel family that takes this problem; None for the analytical default of the target's. table: octet.table's int8 [256], if the epilogue has one."""
     with building_for(dot):
-        return _conv_kernel(p, dot, weight, bias, multiplier, schedule)
+        return _conv_kernel(p, dot, weight, bias, multiplier, schedule, table)
 
 
-def _conv_kernel(p, dot, weight, bias, multiplier, schedule):
+def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
     build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct}[family]
+    assert p.epilogue.table == (table is not None) and (table is None or current().vbmi and p.epilogue.out_dtype == "int8"), p.epilogue
     func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
+    constants.append(stored_table(table) if table is not None else None)
     return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace)
 
 

@@ -9,16 +9,18 @@ Small images are copied with their padding: that is cheaper than the cache misse
 The last vector of channels overlaps the one before where the channels do not fill it."""
 
 from dataclasses import dataclass, replace
+from math import gcd
 
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, splat, split_pairs, store
+from ..elementwise.table import permuted
+from ..intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, part, splat, split_pairs, store
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
-from .epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue
+from .epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
 from .walk import Stage, Walk
@@ -99,7 +101,7 @@ def pad_value(p: ConvProblem):
 
 
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 
@@ -112,6 +114,7 @@ def _body(p, s):
     weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), "int16" if int8 and not current().vnni else p.dtype)
     bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
     multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
+    table = table_argument(e)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
@@ -128,6 +131,19 @@ def _body(p, s):
         with T.serial(0, count) as i:
             line = bind(task * s.rows + i)
             k.line(bind(tirx.floordiv(line, p.out_height)), bind(tirx.floormod(line, p.out_height)))
+        if table is not None:
+            _look_up(out, table, bind(task * s.rows * (p.out_width * p.out_stride)), count * (p.out_width * p.out_stride), gcd(p.out_stride, 16))
+
+
+def _look_up(out, table, first, size, piece):
+    """Replaces `size` bytes from `first` on, a multiple of `piece`, by what the table holds for them. The task's rows are in the nearest cache; in the epilogue the
+    table would need registers that hold sums, and vectors of channels that overlap would be looked up twice."""
+    with T.serial(0, tirx.floordiv(size, 64)) as i:
+        at = bind(first + i * 64)
+        store(out, at, permuted(bind(load(out, at, 64)), table))
+    with T.serial(0, tirx.floordiv(tirx.floormod(size, 64), piece)) as i:
+        at = bind(first + tirx.floordiv(size, 64) * 64 + i * piece)
+        store(out, at, part(bind(permuted(bind(load(out, at, 64)), table)), 0, piece))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..intrinsics import bind, broadcast4, dot4, fma, load, splat, store
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
-from .epilogue import Operands, Row, emit_epilogue
+from .epilogue import Operands, Row, emit_epilogue, table_argument
 from .problem import ConvProblem
 from .walk import channel_span
 
@@ -90,7 +90,7 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
 
 
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: _body(p, s))
 
 
@@ -101,11 +101,12 @@ def _body(p, s):
     weights = argument("weights", blocks * p.kernel[0] * p.kernel[1] * span_of(p, s.vectors) * s.vectors * 16, p.dtype)
     bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
+    table = table_argument(e)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride)))
+    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride), table))
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
     with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:

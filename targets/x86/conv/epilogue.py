@@ -1,4 +1,4 @@
-"""The epilogue of a convolution: bias, residual, activation, requantize, clip; from accumulator vectors to stores.
+"""The epilogue of a convolution: bias, residual, activation, requantize, clip, table; from accumulator vectors to stores.
 
 The equations are those of octet.conv2d (passes/ops.py). Four vectors of 16 results are rounded, packed and clipped together. The conversion to
 int32 relies on the overflow proof (passes/realize/overflow.py): |acc * multiplier| < 2**31."""
@@ -10,7 +10,9 @@ from math import inf
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ..elementwise.table import ENTRIES, permuted
 from ..intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
+from ..kernel import argument
 from ..layout import STORED_OFFSET
 from .problem import Epilogue
 
@@ -25,12 +27,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Operands:
-    """Buffers of the epilogue; multiplier and residual may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
+    """Buffers of the epilogue; multiplier, residual and table may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: object
     multiplier: object
     residual: object
     lanes: int = 16
+    table: object = None
+
+
+def table_argument(e: Epilogue):
+    """The kernel's argument behind the multipliers, u8[256]; None without a table."""
+    return argument("table", ENTRIES, "uint8") if e.table else None
 
 
 def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
@@ -53,7 +61,7 @@ def emit_depthwise_bytes(e: Epilogue, operands: Operands, rows: list[Row], chann
     for r, row in enumerate(rows):
         scaled = [tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16) for v in range(4)]
         words = [bind(round_to_int(x)) for x in scaled]
-        packed = bind(_clip_bytes(e, pack_interleaved(words, e.out_zero_point + STORED_OFFSET)))
+        packed = _to_bytes(e, operands, pack_interleaved(words, e.out_zero_point + STORED_OFFSET))
         for offset, size in _pieces(max(1, channels // 16)):
             store(operands.out, row.index + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
 
@@ -72,7 +80,7 @@ def _pack_group(e, operands, rows, channel, accumulator, group):
             shifted = tirx.Cast("float32x16", tirx.Cast("int32x16", stored) - splat(e.residual_zero_point + STORED_OFFSET, "int32"))
             scaled = fence(scaled) + fence(shifted * splat(e.residual_multiplier, "float32"))
         words.append(bind(round_to_int(scaled)))
-    packed = bind(_clip_bytes(e, pack_bytes(words + words[-1:] * (4 - len(words)), e.out_zero_point + STORED_OFFSET)))
+    packed = _to_bytes(e, operands, pack_bytes(words + words[-1:] * (4 - len(words)), e.out_zero_point + STORED_OFFSET))
     for r in sorted({r for r, _ in group}):
         lanes = [i for i, (row, _) in enumerate(group) if row == r]
         with _guard(rows[r]):
@@ -83,6 +91,12 @@ def _pack_group(e, operands, rows, channel, accumulator, group):
 
 def _pieces(vectors):
     return {1: [(0, 1)], 2: [(0, 2)], 3: [(0, 2), (2, 1)], 4: [(0, 4)]}[vectors]
+
+
+def _to_bytes(e, operands, packed):
+    """The last steps, on 64 bytes."""
+    clipped = bind(_clip_bytes(e, packed))
+    return bind(permuted(clipped, operands.table)) if operands.table is not None else clipped
 
 
 def _clip_bytes(e, value):

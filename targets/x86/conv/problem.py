@@ -17,6 +17,14 @@ class Epilogue:
     residual: bool = False
     residual_zero_point: int = 0
     residual_multiplier: float = 0.0
+    table = False  # whether the result is then looked up in a table; not what a schedule is tuned for, so it is no field
+
+
+@dataclass(frozen=True)
+class TableEpilogue(Epilogue):
+    """An epilogue whose int8 result is an index into a table of 256 bytes (octet.table); needs byte permutations (`Isa.vbmi`)."""
+
+    table = True
 
 
 @dataclass(frozen=True)
