@@ -8,15 +8,17 @@ from ...targets.x86.layout import SLACK, Layout, channel_stride
 from ...targets.x86.rows.layer_norm import LayerNormProblem, layer_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
+from ...targets.x86.vector_loops import default_loops
 from ...targets.x86.view import View, as_layout, contiguous
 from .. import ops
+from .tuned import schedule_of
 from .value import Value
 
 
 def softmax_rows(source, root, ctx, scale):
     """softmax(source) -> the tensor of `root`: int8 with this scale, or float32 for scale None."""
     problem = SoftmaxProblem(tuple(int(d) for d in root.ty.shape.values), scale)
-    return _emit(ctx, softmax(problem), [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
+    return _emit(ctx, softmax, problem, [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
 
 
 def layer_norm_rows(parts, ctx):
@@ -27,19 +29,20 @@ def layer_norm_rows(parts, ctx):
     gamma, beta = (_padded(ctx.constant(arg)) for arg in parts.call.args[1:])
     gamma = gamma if attrs["scale"] else np.ones_like(gamma)
     beta = beta if attrs["center"] else np.zeros_like(beta)
-    return _emit(ctx, layer_norm(problem), [ctx.rows(parts.operand), gamma, beta], parts.root, problem.result, "relax.nn.layer_norm")
+    return _emit(ctx, layer_norm, problem, [ctx.rows(parts.operand), gamma, beta], parts.root, problem.result, "relax.nn.layer_norm")
 
 
 def _padded(vector):
     return np.pad(vector, (0, -len(vector) % 16))
 
 
-def _emit(ctx, func, operands, root, rows: Layout, operator):
+def _emit(ctx, template, problem, operands, root, rows: Layout, operator):
     """The kernel's rows read as the tensor of `root`."""
+    schedule, notes = schedule_of(problem, ctx, default_loops)
     shape = tuple(int(d) for d in root.ty.shape.values)
     stride = channel_stride(shape[-1], rows.dtype)
     view = View(shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK)
-    value = ctx.emit(func, operands, view, operator)
+    value = ctx.emit(template(problem, schedule), operands, view, operator, notes=notes)
     return Value(value.var, as_layout(view) or view)
 
 
@@ -54,7 +57,7 @@ def plain_softmax(call, ctx):
 def integer_softmax(call, ctx):
     """octet.softmax."""
     problem = SoftmaxTableProblem(tuple(int(d) for d in call.ty.shape.values), **ops.attrs_of(call))
-    return _emit(ctx, softmax_by_table(problem), [ctx.rows(call.args[0]), ctx.constant(call.args[1])], call, problem.layout, call.op.name)
+    return _emit(ctx, softmax_by_table, problem, [ctx.rows(call.args[0]), ctx.constant(call.args[1])], call, problem.layout, call.op.name)
 
 
 RULES = {"relax.nn.softmax": plain_softmax, "octet.softmax": integer_softmax}

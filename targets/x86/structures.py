@@ -3,12 +3,15 @@ of the code as it is; two problems that differ in nothing else are tuned togethe
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import inf, prod, sqrt
 
 from .conv.problem import ConvProblem, Epilogue
 from .elementwise.integer import BinaryProblem, RequantizeProblem
 from .elementwise.table import TableProblem
 from .matmul.problem import MatmulProblem
+from .rows.layer_norm import LayerNormProblem
+from .rows.softmax import SoftmaxProblem
+from .rows.softmax_table import SoftmaxTableProblem
 from .windows.pooling import PoolProblem
 
 
@@ -70,6 +73,19 @@ def _requantize(p: RequantizeProblem) -> RequantizeProblem:
     return replace(p, zero_point=3, out_zero_point=-7, multiplier=0.7, **_clips(p))
 
 
+def _softmax(p: SoftmaxProblem) -> SoftmaxProblem:
+    """All leading axes are rows."""
+    return replace(p, shape=(prod(p.shape[:-1]), p.shape[-1]), scale=None if p.scale is None else 1 / 127)
+
+
+def _softmax_table(p: SoftmaxTableProblem) -> SoftmaxTableProblem:
+    return replace(p, shape=(prod(p.shape[:-1]), p.shape[-1]), levels=255, out_zero_point=-128)
+
+
+def _layer_norm(p: LayerNormProblem) -> LayerNormProblem:
+    return replace(p, epsilon=1e-5, source=None if p.source is None else (0.03, 3), target=None if p.target is None else (0.02, -7))
+
+
 # The kind of a problem in JSON.
 KINDS = {
     "conv": Entry(ConvProblem, _conv, _conv_label),
@@ -77,6 +93,9 @@ KINDS = {
     "pool": Entry(PoolProblem, _pool),
     "binary": Entry(BinaryProblem, _binary),
     "requantize": Entry(RequantizeProblem, _requantize),
+    "softmax": Entry(SoftmaxProblem, _softmax),
+    "softmax_table": Entry(SoftmaxTableProblem, _softmax_table),
+    "layer_norm": Entry(LayerNormProblem, _layer_norm),
     "table": Entry(TableProblem, lambda p: p),
 }
 

@@ -8,11 +8,11 @@ from ...targets.x86.workload import Workload
 from ..portable import portable
 from ..spaces import cuda_families
 from ..spaces.space import Space
-from . import conv, elementwise, matmul, windows
+from . import conv, elementwise, matmul, rows, windows
 from .kind import Kind
 
 CUDA = Kind(portable, cuda_families.spaces_of, cuda_families.SCHEDULES)
-KINDS = {ConvProblem: conv.KIND, MatmulProblem: matmul.KIND, PoolProblem: windows.KIND, **elementwise.KINDS}
+KINDS = {ConvProblem: conv.KIND, MatmulProblem: matmul.KIND, PoolProblem: windows.KIND, **elementwise.KINDS, **rows.KINDS}
 SCHEDULES = {family: made for kind in (*KINDS.values(), CUDA) for family, made in kind.schedules.items()}
 
 

@@ -12,7 +12,7 @@ from ..intrinsics import bind, fence, load, pure, splat, store
 from ..kernel import emit_kernel
 from ..layout import STORED_OFFSET, Layout
 from ..vector import limit, round_straight, store_bytes
-from ..vector_loops import Accumulators, each, tensors
+from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tensors
 from .pieces import exact_quotient, held, lane_sum, mask_tail, over
 
 STEP = 4  # vectors that are packed to bytes at a time
@@ -27,6 +27,7 @@ class LayerNormProblem:
     epsilon: float
     source: tuple[float, int] | None
     target: tuple[float, int] | None
+    multiply_adds = 0  # none that a dot product does
 
     @property
     def operand(self) -> Layout:
@@ -36,16 +37,30 @@ class LayerNormProblem:
     def result(self) -> Layout:
         return Layout("rows", (self.rows, self.channels), "float32" if self.target is None else "int8")
 
+    @property
+    def dtype(self) -> str:
+        return self.operand.dtype
 
-def layer_norm(p: LayerNormProblem):
+    @property
+    def traffic(self) -> int:
+        """A measure of its work: the bytes of a row that are read and written as float32."""
+        return self.rows * -(-self.channels // 16) * 16 * 8
+
+    @property
+    def name(self) -> str:
+        return f"layer_norm_{self.operand.dtype}_{self.result.dtype}_{self.rows}x{self.channels}"
+
+
+def layer_norm(p: LayerNormProblem, schedule: LoopSchedule | None = None):
     """(x, gamma f32[whole vectors], beta, y)."""
+    how = schedule if schedule is not None else default_loops(p)
     x_layout, y_layout = p.operand, p.result
     vectors, tail = -(-p.channels // 16), p.channels % 16 or 16
     width = vectors * 16
 
     def body():
         x, gamma, beta, y = tensors(x=x_layout, gamma=_vector(width), beta=_vector(width), y=y_layout)
-        with each(p.rows, p.rows * width * 8) as row:
+        with each(p.rows, how) as row:
             values = T.alloc_buffer((width,), "float32", annotations={"disable_lower_builtin": True})
             at, to = bind(row * x_layout.channel_stride), bind(row * y_layout.channel_stride)
             sums = Accumulators(2, "float32")
@@ -76,7 +91,7 @@ def layer_norm(p: LayerNormProblem):
             sums[1] = tirx.Div(splat(1.0, "float32"), pure("float32x16", "llvm.sqrt", variance))
             over(vectors, STEP, finish)
 
-    return emit_kernel(f"layer_norm_{x_layout.dtype}_{y_layout.dtype}_{p.rows}x{p.channels}", body)
+    return emit_kernel(p.name, body)
 
 
 def _vector(width):

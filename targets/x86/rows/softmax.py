@@ -11,7 +11,7 @@ from ..intrinsics import load, splat, store
 from ..kernel import emit_kernel
 from ..layout import Layout
 from ..vector import round_straight, store_bytes
-from ..vector_loops import Accumulators, each, tensors
+from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tensors
 from .pieces import exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
 
 STEP = 4  # vectors that are packed to bytes at a time
@@ -88,6 +88,8 @@ class SoftmaxProblem:
 
     shape: tuple[int, ...]
     scale: float | None
+    dtype = "float32"
+    multiply_adds = 0  # none that a dot product does
 
     @property
     def source(self) -> Layout:
@@ -97,17 +99,26 @@ class SoftmaxProblem:
     def target(self) -> Layout:
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "float32" if self.scale is None else "int8")
 
+    @property
+    def traffic(self) -> int:
+        return 4 * self.source.elements
 
-def softmax(p: SoftmaxProblem):
+    @property
+    def name(self) -> str:
+        return f"softmax_rows_{self.target.dtype}_{self.source.pixels}x{self.source.channels}"
+
+
+def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
     """(x, y)."""
+    how = schedule if schedule is not None else default_loops(p)
     source, target = p.source, p.target
 
     def body():
         x, y = tensors(x=source, y=target)
-        with each(source.pixels, source.elements * 4) as row:
+        with each(source.pixels, how) as row:
             scratch = T.alloc_buffer((source.channel_stride,), "float32", annotations={"disable_lower_builtin": True})
             at, to = T.Bind(row * source.channel_stride), T.Bind(row * target.channel_stride)
             write = write_floats(y, lambda _: to) if p.scale is None else write_bytes(y, lambda _: to, p.scale)
             emit_softmax(source.channels, 1, lambda _, v: load(x, at + v * 16, 16), scratch, write)
 
-    return emit_kernel(f"softmax_rows_{target.dtype}_{source.pixels}x{source.channels}", body)
+    return emit_kernel(p.name, body)

@@ -10,7 +10,7 @@ from ...softmax_table import softmax_shift
 from ..intrinsics import bind
 from ..kernel import emit_kernel
 from ..layout import STORED_OFFSET, Layout
-from ..vector_loops import each, tensors
+from ..vector_loops import LoopSchedule, default_loops, each, tensors
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,31 @@ class SoftmaxTableProblem:
     shape: tuple[int, ...]
     levels: int
     out_zero_point: int
+    dtype = "int8"
+    multiply_adds = 0  # none that a dot product does
 
     @property
     def layout(self) -> Layout:
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "int8")
 
+    @property
+    def traffic(self) -> int:
+        """A measure of its work: a look-up takes as long as eight bytes of other kernels."""
+        return 8 * self.layout.elements
 
-def softmax_by_table(p: SoftmaxTableProblem):
+    @property
+    def name(self) -> str:
+        return f"softmax_table_{self.layout.pixels}x{self.shape[-1]}"
+
+
+def softmax_by_table(p: SoftmaxTableProblem, schedule: LoopSchedule | None = None):
     """(x, table int32[256], y). Scalar loops over a row, which LLVM makes vectors of."""
+    how = schedule if schedule is not None else default_loops(p)
     layout, shift, columns = p.layout, softmax_shift(p.levels), p.shape[-1]
 
     def body():
         x, table, y = tensors(x=layout, table=Layout("plain", (256,), "int32"), y=layout)
-        with each(layout.pixels, 8 * layout.elements) as row:
+        with each(layout.pixels, how) as row:
             at = bind(row * layout.channel_stride)
             powers = T.alloc_buffer((columns,), "int32", annotations={"disable_lower_builtin": True})
             largest, total = T.alloc_buffer((1,), "uint8"), T.alloc_buffer((1,), "int32")
@@ -50,4 +62,4 @@ def softmax_by_table(p: SoftmaxTableProblem):
                 code = (powers[c] * share + (1 << (shift - 1))) >> shift
                 T.buffer_store(y, tirx.Cast("uint8", code + (p.out_zero_point + STORED_OFFSET)), [at + c])
 
-    return emit_kernel(f"softmax_table_{layout.pixels}x{columns}", body)
+    return emit_kernel(p.name, body)

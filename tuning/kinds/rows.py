@@ -1,0 +1,54 @@
+"""Softmax and layer normalisation of rows on x86."""
+
+import numpy as np
+
+from ...passes.realize.reference_float import FLOAT
+from ...passes.realize.reference_integer import INTEGER
+from ...targets.softmax_table import softmax_table
+from ...targets.x86.rows.layer_norm import LayerNormProblem, layer_norm
+from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
+from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
+from ..operands import BIAS, DATA, WEIGHT, answer, made, rows_of, together
+from .elementwise import SCHEDULES, plain_kernel, spaces_of
+from .kind import Case, Kind
+
+_SCALE = 0.1  # of logits in bytes
+
+
+def softmax_case(p: SoftmaxProblem) -> Case:
+    operand = made(DATA, p.source.elements, "float32")
+    result = FLOAT["relax.nn.softmax"]([rows_of(operand[0], p.source)], {"axis": -1})
+    return Case(**together(operand), constants={}, **answer(quantized(result, (p.scale, 0) if p.scale is not None else None), p.target))
+
+
+def quantized(values: np.ndarray, scale_and_zero_point: tuple[float, int] | None) -> np.ndarray:
+    """R.quantize per tensor; None: as they are."""
+    if scale_and_zero_point is None:
+        return values
+    scale, zero_point = scale_and_zero_point
+    return np.asarray(INTEGER["relax.quantize"]([values, np.float32(scale), np.int8(zero_point)], {"axis": -1, "out_dtype": "int8"}))
+
+
+def softmax_table_case(p: SoftmaxTableProblem) -> Case:
+    operand, layout = made(DATA, p.layout.elements, "uint8"), p.layout
+    table = softmax_table(_SCALE)
+    attrs = {"levels": p.levels, "out_zero_point": p.out_zero_point}
+    return Case(**together(operand), constants={"table": table}, **answer(INTEGER["octet.softmax"]([rows_of(operand[0], layout), table], attrs), layout))
+
+
+def layer_norm_case(p: LayerNormProblem) -> Case:
+    operand = made(DATA, p.operand.elements, p.operand.storage)
+    width = -(-p.channels // 16) * 16
+    gamma, beta = (made(seed, width, "float32")[0] for seed in (WEIGHT, BIAS))
+    rows = rows_of(operand[0], p.operand)
+    if p.source is not None:
+        rows = (rows.astype(np.float32) - np.float32(p.source[1])) * np.float32(p.source[0])
+    result = FLOAT["relax.nn.layer_norm"]([rows, gamma[: p.channels], beta[: p.channels]], {"axes": [-1], "epsilon": p.epsilon, "scale": True, "center": True})
+    return Case(**together(operand), constants={"gamma": gamma, "beta": beta}, **answer(quantized(result, p.target), p.result))
+
+
+KINDS = {
+    SoftmaxProblem: Kind(softmax_case, spaces_of, SCHEDULES, plain_kernel(softmax)),
+    SoftmaxTableProblem: Kind(softmax_table_case, spaces_of, SCHEDULES, plain_kernel(softmax_by_table, lambda p, case: (case.constants["table"],))),
+    LayerNormProblem: Kind(layer_norm_case, spaces_of, SCHEDULES, plain_kernel(layer_norm, lambda p, case: (case.constants["gamma"], case.constants["beta"]))),
+}
