@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .cuda import driver
 from .cuda.compiler import find_compiler
+from .cuda.identity import on_device
 from .errors import TargetError
 from .registry import TARGETS, find
 from .spec import TargetSpec
@@ -96,8 +97,13 @@ def native() -> TargetSpec:
 
 
 def resolve(name: str) -> TargetSpec:
-    """A name of the command line, "native" included, as a TargetSpec. Raises TargetError for a target that this machine cannot compile for."""
+    """A name of the command line, "native" and NAME@DEVICE (a GPU whose tuning records apply) included, as a TargetSpec. Raises TargetError for a target that
+    this machine cannot compile for."""
+    name, _, device = name.partition("@")
     spec = native() if name == "native" else find(name)
+    if device and spec.kind != "cuda":
+        raise TargetError(f"target {name}@{device}: only CUDA targets have records per device; leave out @{device}")
+    spec = on_device(spec, device) if device else spec
     if spec.kind == "cuda":
         find_compiler(spec.extra["arch"])
     return spec

@@ -3,16 +3,19 @@
 from ..targets.spec import TargetSpec
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.x86.workload import Tuned, Workload
+from . import devices
 from .database import Database, key_of
 from .spaces.registry import from_json
 
 
 class Applied:
-    """Finds the record of a workload on one target; counts what was found."""
+    """Finds the record of a workload on one target; counts what was found. device: whose records apply, of a GPU (devices.py). Raises OctetError where that is
+    ambiguous."""
 
     def __init__(self, database: Database, spec: TargetSpec):
         self._database, self._spec = database, spec
         self.tuned, self.default = 0, 0
+        self.device = devices.chosen(database, spec) if spec.kind == "cuda" else None
 
     def __call__(self, workload: Workload | CudaWorkload) -> Tuned | None:
         found = self._find(workload)
@@ -23,7 +26,7 @@ class Applied:
         return found
 
     def _find(self, workload):
-        record = self._database.find(key_of(workload.key, self._spec))
+        record = self._record(workload.key)
         if record is None:
             return None
         try:
@@ -31,3 +34,8 @@ class Applied:
         except (KeyError, TypeError):  # decisions of another version of the template
             return None
         return Tuned(schedule, f"record {record.id}")
+
+    def _record(self, key):
+        if self._spec.kind != "cuda":
+            return self._database.find(key_of(key, self._spec))
+        return devices.find(self._database, key, self._spec, self.device) if self.device is not None else None

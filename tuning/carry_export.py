@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
+from ..targets.cuda.identity import device_of
 from ..targets.errors import OctetError
 from ..targets.measure import carrier
 from ..targets.measure.job import Job, Plan
@@ -25,6 +26,8 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     """Writes up to `trials` candidates per task beside its default. database: what was measured already, from which the cost model learns first.
     threads: most cores that CPU kernels are measured with. Returns {"tasks", "candidates", "failed", "skipped", "bytes"}. Raises OctetError when there is nothing to write."""
     carrier.check_free(path)
+    if device_of(spec) is not None:
+        raise OctetError(f"tune: target {spec.name}@{device_of(spec)}: candidates are for every device of {spec.name}, whose measurements are told apart; leave out what follows the @")
     able = [task for task in tasks if _carried(task.workload)]
     if not able:
         raise OctetError("tune: the network has no int8 kernel with decisions, there is nothing to carry")

@@ -5,13 +5,15 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ..targets.cuda.identity import identity, on_device
 from ..targets.errors import DataError, OctetError
 from ..targets.measure import log
 from ..targets.measure.carrier import Carrier
 from ..targets.measure.job import Job, Task
 from ..targets.measure.log import FINAL, FIRST, WINNER, Measurement
+from ..targets.registry import find
 from ..targets.workloads import workload_from
-from .database import Database, Key, Record, Trial
+from .database import Database, Key, Record, Trial, key_of
 from .session import LEAST_GAIN, interval
 from .spaces.registry import from_json
 from .spaces.space import VERSIONS
@@ -30,7 +32,8 @@ def import_measurements(path, database: Database) -> dict:
         by_task[entry.task].append(entry)
     counts = {"trials": 0, "failed": 0, "records": 0, "devices": sorted({entry.device.get("name", "unknown") for entry in found})}
     for task in carrier.job.tasks:
-        _take(task, by_task[task.key], Key(task.key, **carrier.job.key), carrier.job.target, database, counts)
+        for device, entries in _by_device(by_task[task.key]).items():
+            _take(task, entries, _key(task, carrier.job, device), carrier.job, database, counts)
     return counts
 
 
@@ -38,6 +41,8 @@ def _check(path, job: Job):
     installed = (version("apache-tvm"), VERSIONS.get(job.kind))
     if (job.key["tvm"], job.key["space"]) != installed:
         raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
+    if job.kind == "cuda" and key_of("", find(job.target)).target != job.key["target"]:
+        raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")
     for task in job.tasks:
         try:
             same = workload_from(task.problem).key == task.key
@@ -48,16 +53,34 @@ def _check(path, job: Job):
             raise DataError(f"{path}: task {task.key} is not the one that it describes; export new candidates")
 
 
-def _take(task: Task, entries: list[Measurement], key: Key, target: str, database: Database, counts: dict):
+def _by_device(entries):
+    """{identity of the device: its measurements}."""
+    found = defaultdict(list)
+    for entry in entries:
+        found[_device(entry)].append(entry)
+    return found
+
+
+def _device(entry):
+    return identity(entry.device.get("name", "unknown"), entry.device.get("multiprocessors"))
+
+
+def _key(task, job, device):
+    """A CPU's records are its target's, a GPU's the device's."""
+    return key_of(task.key, on_device(find(job.target), device)) if job.kind == "cuda" else Key(task.key, **job.key)
+
+
+def _take(task: Task, entries: list[Measurement], key: Key, job: Job, database: Database, counts: dict):
     known = [entry for entry in entries if 0 <= entry.candidate < len(task.candidates)]
     first = [entry for entry in known if entry.stage == FIRST and entry.candidate > 0]
     trials = [Trial(task.candidates[entry.candidate].schedule, _ratio(entry), entry.error) for entry in first]
-    database.add_trials(key, trials)
+    for one in {key, Key(task.key, **job.key)}:  # the next export is for whatever device: it learns from all
+        database.add_trials(one, trials)
     counts["trials"] += len(trials)
     counts["failed"] += sum(bool(trial.error) for trial in trials)
     for entry in known:
         if entry.stage == WINNER and entry.candidate > 0 and _beats(entry) and any(_beats(other) for other in known if other.stage == FINAL and _same(other, entry)):
-            database.put(_record(task, entry, key, target))
+            database.put(_record(task, entry, key, job.target))
             counts["records"] += 1
 
 
@@ -66,7 +89,7 @@ def _ratio(entry):
 
 
 def _same(entry, other):
-    return (entry.candidate, entry.device.get("name")) == (other.candidate, other.device.get("name"))
+    return (entry.candidate, _device(entry)) == (other.candidate, _device(other))
 
 
 def _beats(entry):
@@ -81,4 +104,4 @@ def _record(task, entry, key, target):
     ratio, noise = interval(entry.ratios)
     seconds = [float(np.array(rows)[:, -1].min()) for rows in (entry.seconds, entry.default)]
     schedules = [task.candidates[number].schedule for number in (entry.candidate, 0)]
-    return Record(key, task.problem, target, *schedules, *seconds, ratio, noise, entry.device.get("name", "unknown"))
+    return Record(key, task.problem, target, *schedules, *seconds, ratio, noise, _device(entry))

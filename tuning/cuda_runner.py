@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 from ..targets.cuda.driver import device
+from ..targets.cuda.identity import device_of, identity, same
 from ..targets.errors import OctetError, TargetError
 from ..targets.measure.batch import Batch, Figures, run_batch
 from ..targets.measure.rounds import ratios
@@ -39,12 +40,14 @@ def _outcome(figures: Figures, index: int) -> Outcome:
 
 
 def here(spec: TargetSpec) -> str:
-    """The name of this machine's device. Raises TargetError where it does not run the target's code."""
+    """The identity of this machine's device. Raises TargetError where it does not run the target's code, or another one was named."""
     found = device()
     if found is None or found.arch < spec.extra["arch"]:
         has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
         raise TargetError(f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere")
-    return found.name
+    if device_of(spec) is not None and not same(device_of(spec), found.identity):
+        raise TargetError(f"tune: target {spec.name}@{device_of(spec)}: this machine's device is {found.identity}; leave out what follows the @")
+    return found.identity
 
 
 class RemoteDevice:
@@ -67,8 +70,8 @@ class RemoteDevice:
         raise OctetError(f"tuning: no worker measured the default kernel: {reason[-1][:200] if reason else 'no answer'}")
 
 
-def check_device(remote, spec: TargetSpec) -> None:
-    """remote: an RPC session. Raises TargetError when the worker has no device for the target."""
+def check_device(remote, spec: TargetSpec) -> str:
+    """The identity of a worker's device. remote: an RPC session. Raises TargetError when it has none for the target, or another one than the target names."""
     try:
         found = json.loads(remote.get_function(DEVICE)())
     except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
@@ -76,6 +79,10 @@ def check_device(remote, spec: TargetSpec) -> None:
     if found.get("arch", 0) < spec.extra["arch"]:
         has = f"is sm_{found['arch']}" if found else "is missing"
         raise TargetError(f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key")
+    known = identity(found["name"], found.get("multiprocessors"))
+    if device_of(spec) is not None and not same(device_of(spec), known):
+        raise TargetError(f"tune: a worker's CUDA device is {known}, not {device_of(spec)}, and records are one device's; give machines of another kind another --key")
+    return known
 
 
 def offer() -> None:
@@ -89,7 +96,7 @@ def offer() -> None:
 
     def about():
         found = device()
-        return json.dumps({"name": found.name, "arch": found.arch} if found is not None else {})
+        return json.dumps({"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch} if found is not None else {})
 
     register_global_func(MEASURE, measure, override=True)
     register_global_func(DEVICE, about, override=True)

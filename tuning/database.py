@@ -1,6 +1,7 @@
 """The database of tuning records: SQLite (a file, several sessions at once) or PostgreSQL (a URL, for a team).
 
-A record is found only by its whole key: the workload's structure, the target's features, TVM's version and the version of its kind's design spaces."""
+A record is found only by its whole key: the workload's structure, the target's features (and the device, of a GPU), TVM's version and the version of its
+kind's design spaces."""
 
 import json
 from contextlib import contextmanager
@@ -89,7 +90,8 @@ class Trial:
 
 def key_of(workload_key: str, spec: TargetSpec) -> Key:
     """The key of a workload on a target with the installed TVM and these design spaces."""
-    target = json.dumps({"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits}, sort_keys=True)
+    device = {"device": spec.extra["device"]} if "device" in spec.extra else {}
+    target = json.dumps({"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits} | device, sort_keys=True)
     return Key(workload_key, sha256(target.encode()).hexdigest()[:32], version("apache-tvm"), VERSIONS[spec.kind])
 
 

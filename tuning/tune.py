@@ -3,12 +3,13 @@
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
+from ..targets.cuda.identity import on_device
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import measure as measure_peak
 from .builder import builders
 from .cuda_builder import CudaBuilder
-from .cuda_runner import CudaRunner, RemoteDevice, here
+from .cuda_runner import CudaRunner, RemoteDevice, check_device, here
 from .database import Database
 from .fleet import LocalWorker, tracked_workers
 from .pool import RunnerPool
@@ -25,6 +26,7 @@ def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget
     tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
     cores = threads if threads is not None else detect.cores()
     with _workers(spec, cores, tracker, key) as (runner, where), builders_of(spec) as builder:
+        spec = on_device(spec, where) if spec.kind == "cuda" else spec  # records are of the device that measures
         peak = measure_peak(spec, cores, PEAK_RUNS) if tracker is None and spec.kind == "cpu" else None
         session = Session(tasks, spec, database, builder, runner, where, progress, peak)
         session.run(budget)
@@ -46,7 +48,8 @@ def _workers(spec, cores, tracker, key):
         if tracker is None:
             yield CudaRunner(), here(spec)
         else:
-            yield RunnerPool([CudaRunner(RemoteDevice(worker)) for worker in tracked_workers(tracker, key, spec)]), f"workers {key} of {tracker}"
+            where = check_device(tracked_workers(tracker, key, spec)[0].connect(), spec)
+            yield RunnerPool([CudaRunner(RemoteDevice(worker)) for worker in tracked_workers(tracker, key, on_device(spec, where))]), where
         return
     if tracker is not None:
         yield RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key, spec)]), f"workers {key} of {tracker}"

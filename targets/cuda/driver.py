@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ..errors import OctetError
+from .identity import identity
 
 ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # that targets exist for
 LIBRARY = "libcuda.so.1"  # the environment's OCTET_LIBCUDA names another
@@ -20,6 +21,11 @@ class Device:
     name: str
     arch: int
     multiprocessors: int
+
+    @property
+    def identity(self) -> str:
+        """What tuning records know it by."""
+        return identity(self.name, self.multiprocessors)
 
 
 class Driver:

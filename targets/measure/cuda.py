@@ -22,7 +22,7 @@ class CudaDevice:
         if found is None:
             raise TargetError("no CUDA device or no driver here; measure on a machine that has one")
         self._l2_bytes = driver().integer("cuDeviceGetAttribute", _L2_BYTES, found.number)
-        self.about = {"name": found.name, "arch": found.arch, "driver": driver().integer("cuDriverGetVersion")}
+        self.about = {"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch, "driver": driver().integer("cuDriverGetVersion")}
 
     def use_threads(self, count: int) -> None:
         """Cores are of no use to a GPU."""

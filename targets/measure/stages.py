@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import detect
 from ..cuda.driver import device
+from ..cuda.identity import identity, same
 from ..errors import OctetError, TargetError
 from . import log
 from .batch import Batch, part, run_batch
@@ -37,7 +38,7 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     name = device().name if job.kind == "cuda" else detect.cpu_name()
     totals, reasons = {"measured": 0, "failed": 0, "faster": 0, "tasks": len(job.tasks), "device": name}, []
     for number, task in enumerate(job.tasks, 1):
-        held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and entry.device.get("name") == name]
+        held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and _here(entry.device, job.kind, name)]
         work = _Work(carrier, task, name, measure, held)
         try:
             best = work.run()
@@ -53,6 +54,13 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     if reasons and len(reasons) == len(job.tasks):
         raise OctetError(f"{carrier.path}: nothing could be measured: {reasons[-1]}")
     return totals
+
+
+def _here(about, kind, name):
+    """Whether an entry is of this machine's device."""
+    if kind != "cuda":
+        return about.get("name") == name
+    return same(identity(about.get("name", ""), about.get("multiprocessors")), device().identity)
 
 
 def _check(carrier):

@@ -9,6 +9,7 @@ import pytest
 import octet.passes  # noqa: F401 - prepares TVM
 from octet.targets.cuda.conv import Conv, Epilogue
 from octet.targets.cuda.emulator import write_library
+from octet.targets.cuda.identity import identity, on_device
 from octet.targets.cuda.source import emulated_source
 from octet.targets.cuda.workload import workload_of
 from octet.targets.measure import carrier, log
@@ -92,12 +93,13 @@ def test_measured_resumed_and_learnt_from(copied, python, tmp_path):
     kept = lines.splitlines(keepends=True)
     (folder / "measurements.jsonl").write_text("".join(kept[:3]) + kept[3][:40])  # killed within a line
     assert "'measured': 8" in python(MEASURE.format(path=str(folder)), OCTET_LIBCUDA=str(driver))
-    assert json.loads(kept[0])["device"] == {"name": "emulated device", "arch": 80, "driver": 12040}
+    assert json.loads(kept[0])["device"] == {"name": "emulated device", "multiprocessors": 1, "arch": 80, "driver": 12040}
     database = Database(str(tmp_path / "records.db"))
     found = import_measurements(folder, database)
     assert (found["trials"], found["failed"], found["devices"]) == (8, 0, ["emulated device"])
     assert len(database.trials(key_of(DENSE.key, SPEC))) == len(database.trials(key_of(GROUPS.key, SPEC))) == 4
-    assert import_measurements(folder, database)["trials"] == 8 and database.count_trials() == 8
+    assert import_measurements(folder, database)["trials"] == 8 and database.count_trials() == 16, "of this device, and of the target for the next export"
+    assert len(database.trials(key_of(DENSE.key, on_device(SPEC, identity("emulated device", 1))))) == 4
     database.close()
 
 
@@ -114,7 +116,8 @@ def test_a_clear_winner_becomes_a_record_and_the_next_round_differs(copied, mach
     log.append(source.measurements, [log.Measurement(source.digest, task.key, 3, log.FIRST, device, error="crashed (-11)")])
     database = Database(str(tmp_path / "records.db"))
     assert import_measurements(folder, database) == {"trials": 3, "failed": 1, "records": 1, "devices": ["a GPU"]}
-    record = database.find(key_of(DENSE.key, SPEC))
+    assert database.find(key_of(DENSE.key, SPEC)) is None
+    record = database.find(key_of(DENSE.key, on_device(SPEC, "a GPU")))
     assert record.schedule == task.candidates[1].schedule and record.ratio == pytest.approx(0.81, rel=0.02) and record.cpu == "a GPU"
     monkeypatch.setattr(cuda_builder, "compile_cubin", machine[2])
     export_candidates([Task(DENSE, 2)], SPEC, database, tmp_path / "next.tar.xz", trials=4)
