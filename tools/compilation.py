@@ -171,7 +171,8 @@ def _multiply_adds(variant):
 def _measured(request, quantized, package, validation, metric, phase, display, samples):
     """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
     phase("build fp32")
-    sessions = {"fp32": float_session(quantized.model, request.threads), "int8": package.session(request.threads)}
+    int8 = package.session(request.threads)
+    sessions = {"fp32": float_session(quantized.model, request.threads, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
         report |= _accuracy(request, sessions, validation, metric, phase, display)

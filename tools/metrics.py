@@ -11,10 +11,31 @@ import numpy as np
 from ..targets.errors import DataError, OctetError
 
 
+IGNORED = -100  # a label that does not count (PyTorch's ignore_index): padding of sequences, borders of regions
+
+
+def class_axis(output_shape, labels_shape) -> int | None:
+    """The axis of the output that the labels lack, where there is one label per place (token, pixel) and not per sample: the last one of rank 3, else
+    axis 1, else any; None if there is none."""
+    fitting = [axis for axis in range(1, len(output_shape)) if tuple(output_shape[:axis]) + tuple(output_shape[axis + 1 :]) == tuple(labels_shape)]
+    preferred = len(output_shape) - 1 if len(output_shape) == 3 else 1
+    return (preferred if preferred in fitting else fitting[0]) if fitting else None
+
+
+def _decisions(output, labels):
+    """(scores [M, classes], labels [M]) of M decisions: one per sample, or one per place of every sample; one column means class indices."""
+    if labels.size == len(output):
+        return output.reshape(len(output), -1), labels.reshape(-1)
+    axis = class_axis(output.shape, labels.shape)
+    scores = output.reshape(-1, 1) if axis is None else np.moveaxis(output, axis, -1).reshape(-1, output.shape[axis])
+    counted = labels.reshape(-1) != IGNORED
+    return scores[counted], labels.reshape(-1)[counted]
+
+
 def _top(k):
     def score(output: np.ndarray, labels: np.ndarray) -> float:
-        """Fraction of samples whose label is among the k largest scores; an output that already is a class index is compared as it is."""
-        output, labels = output.reshape(len(output), -1), labels.reshape(len(labels))
+        """Fraction of decisions whose label is among the k largest scores; an output that already is a class index is compared as it is."""
+        output, labels = _decisions(output, labels)
         if output.shape[1] == 1:
             return float((output[:, 0] == labels).mean())
         k_best = min(k, output.shape[1])
@@ -48,7 +69,7 @@ def _sqnr(output, reference):
 
 def _f1(output, labels):
     """F1 averaged over the classes that occur (macro); a network with one output per sample answers with its rounded value."""
-    output, labels = output.reshape(len(output), -1), labels.reshape(len(labels))
+    output, labels = _decisions(output, labels)
     found = np.rint(output[:, 0]).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
     scores = []
     for label in np.unique(np.concatenate([labels, found])):
@@ -76,7 +97,7 @@ def own_metric(name: str) -> "Metric":
 
 @dataclass(frozen=True)
 class Metric:
-    """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample, else an
+    """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample or per place of it, else an
     array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement."""
 
     name: str
@@ -94,11 +115,17 @@ class Metric:
         if self.classes is None:
             return
         if self.classes:
-            if labels.size != output_shape[0] or not np.issubdtype(labels.dtype, np.integer):
-                raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample")
-            classes = int(np.prod(output_shape[1:]))
-            if classes > 1 and (labels.min() < 0 or labels.max() >= classes):
-                raise DataError(f"{where}: labels go from {labels.min()} to {labels.max()}, the model has {classes} classes (0 to {classes - 1}); check that model and data belong together")
+            per_place = labels.size != output_shape[0]
+            axis = class_axis(output_shape, labels.shape) if per_place else None
+            if (per_place and axis is None and labels.shape != tuple(output_shape)) or not np.issubdtype(labels.dtype, np.integer):
+                raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample, or one per place "
+                                f"of the output {list(output_shape)}")  # fmt: skip
+            classes = (1 if axis is None else int(output_shape[axis])) if per_place else int(np.prod(output_shape[1:]))
+            counted = labels[labels != IGNORED] if per_place else labels
+            if not counted.size:
+                raise DataError(f"{where}: all labels are {IGNORED}, which is ignored; give classes")
+            if classes > 1 and (counted.min() < 0 or counted.max() >= classes):
+                raise DataError(f"{where}: labels go from {counted.min()} to {counted.max()}, the model has {classes} classes (0 to {classes - 1}); check that model and data belong together")
         elif labels.shape != tuple(output_shape):
             raise DataError(f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape {list(output_shape)}")
 

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
 from octet.tools.evaluating.evaluation import check_labels, find_metric
-from octet.tools.metrics import METRICS
+from octet.tools.metrics import IGNORED, METRICS
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.9, 0.0, 0.1], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]], np.float32)
 
@@ -27,6 +27,34 @@ def test_top5():
 def test_labels_as_a_column_and_class_indices_as_output():
     assert METRICS["top1"].score(SCORES[:, :, None, None], np.array([[1], [0], [2], [1]])) == 1.0
     assert METRICS["top1"].score(np.array([3, 1]), np.array([3, 2])) == 0.5
+
+
+@pytest.mark.parametrize("shape, axis", [((4, 6, 3), 2), ((4, 3, 6), 1), ((4, 3, 5, 6), 1), ((4, 5, 6, 3), 3)])
+def test_a_label_per_token_or_pixel(shape, axis):
+    """Whichever axis the classes are on; what is labelled -100 does not count."""
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal(shape).astype(np.float32)
+    labels = scores.argmax(axis)
+    labels[0] = IGNORED
+    labels.reshape(-1)[-1] = (labels.reshape(-1)[-1] + 1) % 3
+    counted = labels.size - labels[0].size
+
+    class Output:
+        pass
+
+    Output.shape = (1, *shape[1:])
+    check_labels(find_metric("top1"), labels, 4, [Output], "val.npz")
+    assert METRICS["top1"].score(scores, labels) == pytest.approx(1 - 1 / counted)
+    assert METRICS["top5"].score(scores, labels) == 1.0 and METRICS["f1"].score(scores, labels) < 1.0
+    with pytest.raises(DataError, match="labels go from"):
+        check_labels(find_metric("top1"), np.where(labels == 2, 7, labels), 4, [Output], "val.npz")
+    with pytest.raises(DataError, match="is ignored"):
+        check_labels(find_metric("top1"), np.full_like(labels, IGNORED), 4, [Output], "val.npz")
+
+
+def test_class_indices_per_place():
+    found = np.array([[1, 2, 3], [4, 5, 6]])
+    assert METRICS["top1"].score(found, np.array([[1, 2, 0], [4, IGNORED, 6]])) == 0.8
 
 
 @settings(max_examples=30, derandomize=True, deadline=None)

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import octet
 import pytest
 from octet.tools.commands.summary import print_compilation
 from octet.tools.compilation import _agreement
@@ -61,3 +62,17 @@ def test_agreement_is_measured_on_a_few_samples():
     assert _agreement({"fp32": Spoken(1), "int8": Spoken(0.9)}, samples) == {"agreement": {"sqnr_db": 20.0, "samples": 32}}
     assert _agreement({"fp32": Spoken(1, "int64"), "int8": Spoken(1, "int64")}, samples) == {}
     assert _agreement({"fp32": Spoken(1), "int8": Spoken(1)}, None) == {}
+
+
+def test_fp32_is_measured_on_the_target_of_the_package(tmp_path):
+    """A package for AVX2 on a machine with AVX-512 is set beside fp32 with AVX2."""
+    import onnx
+    from octet.tools.building.sessions import float_session
+
+    helper = onnx.helper
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    model = octet.load_onnx(tmp_path / "m.onnx")
+    assert float_session(model, 1, "x86-64-v3").target == "x86-64-v3"
+    assert float_session(model, 1, "cuda-sm80").target == float_session(model, 1).target

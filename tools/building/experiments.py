@@ -9,6 +9,7 @@ import numpy as np
 from ...passes.annotate import Recipe
 from ...passes.canonicalize.fold_affine import FoldAffine
 from ...passes.canonicalize.fold_affine_forward import FoldAffineForward
+from ...passes.canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from ...passes.ops import is_op
 from ...passes.pipeline import CANONICALIZE, canonicalize
 from ...passes.sensitivity.bench import Bench
@@ -88,8 +89,9 @@ def _row(bench, judge, exact, design, folding, count, seed):
 def interval(judge: Judge, exact: dict, outputs: dict, seed: int) -> tuple[float, float]:
     """95 % of the loss of score against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
     their mean, else by resampling them."""
-    if judge.metric.name == "top1":
-        difference = judge.losses(outputs).astype(np.float64) - judge.losses(exact)
+    losses = judge.losses(outputs) if judge.metric.name == "top1" else None
+    if losses is not None:
+        difference = losses.astype(np.float64) - judge.losses(exact)
         half = 1.96 * difference.std() / sqrt(len(difference))
         return float(difference.mean() - half), float(difference.mean() + half)
     rng, count = np.random.default_rng(seed), len(judge.labels)
@@ -110,7 +112,7 @@ def _unfolded(model):
     """The network with its BatchNorms as products and sums of their own; None if that is the folded one."""
     module = model.module
     for step in CANONICALIZE:
-        if not isinstance(step, (FoldAffine, FoldAffineForward)):
+        if not isinstance(step, (FoldAffine, FoldAffineThroughRelu, FoldAffineForward)):
             module = step(module)
     folded = _products(canonicalize(model).module)
     return model.with_module(module) if _products(module) > folded else None

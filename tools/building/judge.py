@@ -25,8 +25,8 @@ class Judge:
         return self.metric.drop(self.reference, self.score(outputs))
 
     def losses(self, outputs: dict):
-        """0 or 1 per sample, right or wrong; None where the labels are no classes."""
-        if not self.metric.classes:
+        """0 or 1 per sample, right or wrong; None where the labels are no classes, or several per sample."""
+        if not self.metric.classes or self.labels.size != len(self.labels):
             return None
         found = outputs[self.output].reshape(len(self.labels), -1)
         found = found[:, 0] if found.shape[1] == 1 else found.argmax(1)

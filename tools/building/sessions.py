@@ -5,12 +5,15 @@ from ...passes.lower.build import build_variant
 from ...passes.realize.fuse_float import FuseFloat
 from ...passes.sensitivity.libraries import Libraries
 from ...targets import detect
+from ...targets.registry import find
 from ...targets.runtime import Session
 
 
-def float_session(model: Model, threads: int | None = None) -> Session:
-    """A canonical model in fp32 on our own kernels, on the best target of this machine: the baseline of every comparison."""
-    variant = build_variant(FuseFloat()(model.module), detect.native(), model.inputs, model.outputs, f"{model.name}-fp32")
+def float_session(model: Model, threads: int | None = None, target: str | None = None) -> Session:
+    """A canonical model in fp32 on our own kernels: the baseline of every comparison. target: name of the CPU target; None for the best one of this
+    machine, which also stands in for a GPU."""
+    spec = detect.native() if target is None or find(target).kind != "cpu" else find(target)
+    variant = build_variant(FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32")
     return Session.from_variant(variant, threads=threads)
 
 
