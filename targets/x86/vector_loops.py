@@ -6,7 +6,8 @@ from typing import Protocol
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-PARALLEL_BYTES = 1 << 16  # less traffic than this is done before a second thread has woken up
+PARALLEL_BYTES = 1 << 16  # less traffic than this is done before a second thread has woken up,
+LIGHT_BYTES = 1 << 18  # and less than this where a vector takes a nanosecond or two: sums, tables by byte permutations. Another thread's share costs 4 us
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Traffic(Protocol):
     def traffic(self) -> int: ...
 
 
-def default_loops(p: Traffic) -> LoopSchedule:
-    """The analytical schedule of a kernel whose only decision is this one."""
-    return LoopSchedule(p.traffic >= PARALLEL_BYTES)
+def default_loops(p: Traffic, light: bool = False) -> LoopSchedule:
+    """The analytical schedule of a kernel whose only decision is this one. light: whether it does little with the bytes."""
+    return LoopSchedule(p.traffic >= (LIGHT_BYTES if light else PARALLEL_BYTES))
 
 
 def tensors(**layouts):

@@ -25,6 +25,12 @@ def test_integer_binary(name, attrs, a, b):
     check({"x": a, "y": b}, lambda builder, x, y: dequantize(builder, builder.emit(ops.call(name, [quantize(builder, x), quantize(builder, y, zero_point=-4)], **attrs))))
 
 
+@pytest.mark.parametrize("name, attrs", [("octet.add", ADD), ("octet.mul", MUL)])
+@pytest.mark.parametrize("a, b", [((2, 32, 5, 6), (2, 32, 1, 1)), ((1, 144, 34, 6), (1, 144, 1, 1)), ((3, 64, 1, 5), (1, 64, 1, 1)), ((1, 4, 4, 4), (1, 4, 1, 1))])
+def test_one_value_per_channel_repeats_after_whole_vectors(name, attrs, a, b):
+    check({"x": a, "y": b}, lambda builder, x, y: dequantize(builder, builder.emit(ops.call(name, [quantize(builder, x), quantize(builder, y, zero_point=-4)], **attrs))))
+
+
 def test_integer_constant_operand_on_either_side():
     constant = relax.const((np.arange(37).reshape(1, 37, 1, 1) - 20).astype("int8"))
     for order in (1, -1):

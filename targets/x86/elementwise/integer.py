@@ -1,8 +1,15 @@
-"""Integer add, mul and requantize of packed tensors (octet.add, octet.mul, octet.requantize; equations in passes/ops.py)."""
+"""Integer add, mul and requantize of packed tensors (octet.add, octet.mul, octet.requantize; equations in passes/ops.py).
+
+An operand with one value per channel repeats from pixel to pixel. Every few pixels it begins at a vector's first byte again; the vectors between ("period") are
+taken one after the other, each for all pixels of a task, so that its values stay in registers as floats."""
 
 from dataclasses import dataclass
+from math import gcd, lcm
 
-from ..intrinsics import bind, fence, load, splat
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, fence, load, splat, store
 from ..kernel import argument, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float
@@ -11,6 +18,7 @@ from ..vector_loops import LoopSchedule, default_loops, each, steps, sweep
 STREAM = "same"  # how an operand lies beside the result: element for element,
 CHANNEL = "channel"  # or one value per channel and image (its buffer: images x stride),
 SHARED = "shared"  # or one value per channel for all images
+TASK_BYTES = 1 << 14  # of the result, in a task: its input stays in the nearest cache from vector to vector
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,7 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
     how = schedule if schedule is not None else default_loops(p)
 
     def combine(a, b):
-        pairs = zip(split_bytes(bind(a), p.a_zero_point), split_bytes(bind(b), p.b_zero_point))
-        return round_planes([_combined(p, to_float(x), to_float(y)) for x, y in pairs], p.out_zero_point, p.clip_min, p.clip_max)
+        return _result(p, a, _floats(b, p.b_zero_point))
 
     def body():
         a, y_size = argument("a", p.elements + SLACK, "uint8"), p.elements + SLACK
@@ -70,6 +77,9 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
             sweep(p.elements, BYTES, how,
                   lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count))
             return
+        if p.pixels % (lcm(p.stride, BYTES) // p.stride) == 0:
+            _by_periods(p, how, a, b, y)
+            return
         with each(p.images * p.pixels, how) as pixel:
             row = bind(pixel * p.stride)
             image = 0 if p.second == SHARED or p.images == 1 else bind(pixel // p.pixels * p.stride)
@@ -77,6 +87,40 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
                   lambda c, count: store_bytes(y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count))
 
     return emit_kernel(p.name, body)
+
+
+def _by_periods(p, how, a, b, y):
+    period = lcm(p.stride, BYTES)
+    repeats, groups = period // p.stride, p.pixels * p.stride // period
+    most = max(1, min(groups, TASK_BYTES // period))
+    tasks = -(-groups // most)
+    with each(p.images * tasks, how) as task:
+        image, first = (0, bind(task * most)) if p.images == 1 else (bind(task // tasks), bind(task % tasks * most))
+        source, values = b, 0 if p.second == SHARED else bind(image * p.stride)
+        if repeats > 1:
+            source, size = T.alloc_buffer((period,), "uint8", annotations={"disable_lower_builtin": True}), gcd(p.stride, BYTES)  # on the stack
+            with T.serial(0, p.stride // size) as piece:
+                value = bind(load(b, values + piece * size, size))
+                for repeat in range(repeats):
+                    store(source, repeat * p.stride + piece * size, value)
+            values = 0
+        start = bind((image * groups + first) * period)
+        with T.serial(0, period // BYTES) as vector:
+            second = [bind(x) for x in _floats(load(source, values + vector * BYTES, BYTES), p.b_zero_point)]
+            with T.serial(0, most if groups % most == 0 else tirx.min(most, groups - first)) as group:
+                at = bind(start + group * period + vector * BYTES)
+                store_bytes(y, at, bind(_result(p, load(a, at, BYTES), second)))
+
+
+def _floats(stored, zero_point):
+    """Four planes."""
+    return [to_float(x) for x in split_bytes(bind(stored), zero_point)]
+
+
+def _result(p, a, second):
+    """Bytes of a with the planes of the second operand."""
+    planes = [_combined(p, x, y) for x, y in zip(_floats(a, p.a_zero_point), second)]
+    return round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)
 
 
 def second_elements(p: BinaryProblem) -> int:

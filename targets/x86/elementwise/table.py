@@ -61,7 +61,7 @@ def stored_table(table: np.ndarray) -> np.ndarray:
 
 def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
     """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
-    how = schedule if schedule is not None else default_loops(p)
+    how = schedule if schedule is not None else default_loops(p, light=p.vbmi and not p.per_channel)
 
     def body():
         x = argument("x", p.elements + SLACK, "uint8")
