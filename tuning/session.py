@@ -181,11 +181,12 @@ class Session:
         workload = state.task.workload
         operations, moved = _work(state)
         if self.peak is not None:
-            p = workload.problem
-            return limit_of(self.peak, p.dtype, int(operations / 2), int(moved), p.depthwise).seconds
+            tiles = self.spec.dot == "amx" and not workload.lanes
+            return limit_of(self.peak, workload.dtype, workload.multiply_adds, int(moved), workload.lanes, workload.vectors, tiles).seconds
         same = [other for other in self.states if other.default_seconds and other.task.workload.dtype == workload.dtype]
         rates = [(_work(other), other.default_seconds * other.best_ratio) for other in same]
-        return max(operations / max(work[0] / seconds for work, seconds in rates), moved / max(work[1] / seconds for work, seconds in rates))
+        compute = operations / max(work[0] / seconds for work, seconds in rates) if operations else 0.0
+        return max(compute, moved / max(work[1] / seconds for work, seconds in rates))
 
     def _step(self, state):
         """One batch of one task."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+_FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector instructions are counted
+
+
 @dataclass(frozen=True)
 class Limit:
     """Seconds. compute: of the operations at the peak; memory: of the bytes. level: the cache that they come from: "L2", "L3" or "memory"."""
@@ -20,9 +23,11 @@ class Limit:
         return "compute" if self.compute >= self.memory else self.level
 
 
-def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False) -> Limit:
-    """peak: a Peak, or what else has its rates and `level` (targets/cuda/peak.py). dtype: "int8" or "float32". macs: multiply-adds. moved: bytes read and written once. A depthwise convolution has no sums over channels for a dot product
-    of int8: a tap is one multiply-add per 32-bit lane, as in float32."""
+def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False) -> Limit:
+    """peak: a Peak, or what else has its rates and `level` (targets/cuda/peak.py). dtype: "int8" or "float32". macs: multiply-adds. moved: bytes read and written once. A depthwise
+    convolution has no sums over channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes, what the vector unit computes
+    besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
     rate = peak.int8_gops if dtype == "int8" and not depthwise else peak.float32_gflops
     level, bandwidth = peak.level(moved)
-    return Limit(2e-9 * macs / rate, moved / bandwidth / 1e9, level)
+    products, rest = 2e-9 * macs / rate, 1e-9 * vectors * _FLOPS / peak.float32_gflops
+    return Limit(max(products, rest) if tiles else products + rest, moved / bandwidth / 1e9, level)

@@ -17,11 +17,27 @@ from .windows.pooling import PoolProblem
 
 @dataclass(frozen=True)
 class Entry:
-    """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative. label(problem): a name for people."""
+    """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative. label(problem): a name for people.
+    vectors(problem): vectors of 16 lanes that the vector unit computes beside the multiply-adds: the fewest instructions that anybody knows."""
 
     problem: type
     structure: Callable
+    vectors: Callable
     label: Callable = lambda p: p.name
+
+
+# Instructions for 16 results: convert, scale, round, pack; a residual is widened, converted and scaled on top. A softmax takes an exponential of a short polynomial,
+# its maximum, sum and quotient; a layer normalisation two sums, scale and shift.
+_REQUANTIZE, _RESIDUAL, _SOFTMAX, _LAYER_NORM = 4, 3, 16, 8
+
+
+def _conv_vectors(p: ConvProblem) -> float:
+    results = p.batch * p.out_height * p.out_width * p.out_blocks
+    return results * ((_REQUANTIZE if p.dtype == "int8" else 0) + (_RESIDUAL if p.epilogue.residual else 0))
+
+
+def _matmul_vectors(p: MatmulProblem) -> float:
+    return prod(p.batch) * p.rows * p.column_blocks * (_REQUANTIZE + (_SOFTMAX if p.softmax is not None else 0))
 
 
 def _conv(p: ConvProblem) -> ConvProblem:
@@ -88,15 +104,15 @@ def _layer_norm(p: LayerNormProblem) -> LayerNormProblem:
 
 # The kind of a problem in JSON.
 KINDS = {
-    "conv": Entry(ConvProblem, _conv, _conv_label),
-    "matmul": Entry(MatmulProblem, _matmul),
-    "pool": Entry(PoolProblem, _pool),
-    "binary": Entry(BinaryProblem, _binary),
-    "requantize": Entry(RequantizeProblem, _requantize),
-    "softmax": Entry(SoftmaxProblem, _softmax),
-    "softmax_table": Entry(SoftmaxTableProblem, _softmax_table),
-    "layer_norm": Entry(LayerNormProblem, _layer_norm),
-    "table": Entry(TableProblem, lambda p: p),
+    "conv": Entry(ConvProblem, _conv, _conv_vectors, _conv_label),
+    "matmul": Entry(MatmulProblem, _matmul, _matmul_vectors),
+    "pool": Entry(PoolProblem, _pool, lambda p: p.target.elements * prod(p.size) / (64 if p.kind == "max" and p.dtype == "int8" else 16)),
+    "binary": Entry(BinaryProblem, _binary, lambda p: p.elements / 16 * (_REQUANTIZE + _RESIDUAL)),
+    "requantize": Entry(RequantizeProblem, _requantize, lambda p: p.elements / 16 * _REQUANTIZE),
+    "softmax": Entry(SoftmaxProblem, _softmax, lambda p: p.source.elements / 16 * _SOFTMAX),
+    "softmax_table": Entry(SoftmaxTableProblem, _softmax_table, lambda p: p.layout.elements / 16 * _REQUANTIZE),
+    "layer_norm": Entry(LayerNormProblem, _layer_norm, lambda p: p.operand.elements / 16 * _LAYER_NORM),
+    "table": Entry(TableProblem, lambda p: p, lambda p: p.elements / 64 * 3),
 }
 
 

@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Protocol, get_args, get_type_hints
 
 from ..workload_key import Keyed
+from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
 
 _UNTAGGED = "conv"  # what an entry without a kind is
@@ -43,6 +44,16 @@ class Workload(Keyed):
     @property
     def dtype(self) -> str:
         return self.problem.dtype
+
+    @property
+    def vectors(self) -> float:
+        """Vectors of 16 lanes that are computed beside the multiply-adds."""
+        return KINDS[kind_of(self.problem)].vectors(self.problem)
+
+    @property
+    def lanes(self) -> bool:
+        """Whether a multiply-add takes a 32-bit lane, as there is no sum over channels for a dot product of bytes."""
+        return isinstance(self.problem, ConvProblem) and self.problem.depthwise
 
     def as_dict(self) -> dict:
         """JSON values; `from_dict` reads them back."""

@@ -40,6 +40,8 @@ def kernels():
 def test_limits():
     assert limit_of(PEAK, "int8", 1_000_000, 1_000).compute == pytest.approx(2e-6)
     assert limit_of(PEAK, "float32", 1_000_000, 1_000).compute == limit_of(PEAK, "int8", 1_000_000, 1_000, depthwise=True).compute == pytest.approx(20e-6)
+    assert limit_of(PEAK, "int8", 1_000_000, 1_000, vectors=1000).compute == pytest.approx(2e-6 + 1000 * 32 / 100e9)
+    assert limit_of(PEAK, "int8", 1_000_000, 1_000, vectors=1000, tiles=True).compute == pytest.approx(2e-6), "the units work side by side"
     for moved, level, rate in ((1 << 19, "L2", 100e9), (1 << 22, "L3", 50e9), (1 << 26, "memory", 10e9)):
         limit = limit_of(PEAK, "int8", 0, moved)
         assert (limit.bound, limit.level) == (level, level) and limit.seconds == pytest.approx(moved / rate)

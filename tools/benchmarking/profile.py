@@ -1,7 +1,11 @@
 """octet bench --profile: where the time of a network goes, kernel by kernel, against what the machine could do."""
 
+import json
+
 from ...targets.runtime import Session
+from ...targets.workloads import workload_from
 from ...targets.x86.roofline import limit_of
+from ...targets.x86.workload import Workload
 from ..console import table
 
 PASSES = 30
@@ -22,13 +26,22 @@ def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> 
     kernels = []
     for step, seconds in timed:
         seconds = max(seconds, _TICK)
-        limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel.endswith("depthwise"))
+        limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel.endswith("depthwise"), _vectors(step), step.kernel == "amx")
         part = "conversion" if step.operator in _CONVERSIONS else "reformat" if step.operator in _COPIES else "kernel"
         why = reasons.get(_plain(step.layer), "") if step.dtype != "int8" and part == "kernel" else ""
         kernels.append({**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds, "gbytes": 1e-9 * step.bytes / seconds,
                         "of_compute": limit.compute / seconds, "of_bandwidth": limit.memory / seconds, "limit": limit.seconds, "bound": limit.bound,
                         "part": part, "why": why})  # fmt: skip
     return kernels
+
+
+def _vectors(step):
+    """What a CPU kernel computes beside its multiply-adds; 0 where the package does not say."""
+    try:
+        workload = workload_from(json.loads(step.workload))
+    except (KeyError, TypeError, ValueError):  # none, or of another version
+        return 0.0
+    return workload.vectors if isinstance(workload, Workload) else 0.0
 
 
 def print_profile(console, kernels: list[dict]) -> None:

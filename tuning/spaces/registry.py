@@ -1,6 +1,6 @@
 """Which spaces a workload has on a target, and schedules as JSON values."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from ...targets.x86.workload import words
 from ..kinds.registry import SCHEDULES, spaces_of
@@ -15,8 +15,10 @@ def to_json(family: str, schedule) -> dict:
 
 def from_json(entry: dict):
     """(family, schedule). Raises KeyError or TypeError for a family or decisions that this version does not have."""
-    decisions = {key: value for key, value in entry.items() if key != "family"}
-    return entry["family"], SCHEDULES[entry["family"]](**decisions)
+    decisions, made = {key: value for key, value in entry.items() if key != "family"}, SCHEDULES[entry["family"]]
+    if missing := {field.name for field in fields(made)} - decisions.keys():  # it was measured without them: their defaults would be another kernel
+        raise KeyError(f"{entry['family']}: {', '.join(sorted(missing))}")
+    return entry["family"], made(**decisions)
 
 
 def family_of_json(entry: dict) -> str:

@@ -4,23 +4,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 
-from ...targets.cuda.conv import Conv
-from ...targets.cuda.nest import NestWorkload
-from ...targets.x86.conv.problem import ConvProblem
-
 # Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands tell the kinds apart, so that a number
 # says which spaces it is of, and a new version of one kind's leaves the records of the other.
-VERSIONS = {"cpu": 2, "cuda": 1002}
+VERSIONS = {"cpu": 3, "cuda": 1002}
 
 
 @dataclass(frozen=True)
 class Space:
-    """family: which template. decisions: name -> choices; the number and order of names is fixed for a family (MetaSchedule traces must keep their shape).
+    """family: which template. problem: what it computes. decisions: name -> choices; the number and order of names is fixed for a family (MetaSchedule traces must keep their shape).
     schedule_class: the template's schedule, a dataclass whose fields are the decisions. default: the analytical schedule, always a member.
     valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles, steps, bytes, waste)."""
 
     family: str
-    problem: ConvProblem | Conv | NestWorkload
+    problem: object
     decisions: dict[str, tuple]
     schedule_class: type
     default: object
