@@ -18,15 +18,18 @@ class LoopSchedule:
 
 
 class Traffic(Protocol):
-    """A problem that knows its traffic: bytes read and written."""
+    """A problem that knows its traffic: bytes read and written; and whether it is light: does little with them."""
 
     @property
     def traffic(self) -> int: ...
 
+    @property
+    def light(self) -> bool: ...
 
-def default_loops(p: Traffic, light: bool = False) -> LoopSchedule:
-    """The analytical schedule of a kernel whose only decision is this one. light: whether it does little with the bytes."""
-    return LoopSchedule(p.traffic >= (LIGHT_BYTES if light else PARALLEL_BYTES))
+
+def default_loops(p: Traffic) -> LoopSchedule:
+    """The analytical schedule of a kernel whose only decision is this one."""
+    return LoopSchedule(p.traffic >= (LIGHT_BYTES if p.light else PARALLEL_BYTES))
 
 
 def tensors(**layouts):

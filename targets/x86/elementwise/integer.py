@@ -40,6 +40,7 @@ class BinaryProblem:
     second: str = STREAM
     dtype = "int8"
     multiply_adds = 0  # none that a dot product does
+    light = False
 
     def __post_init__(self):
         assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, SHARED), self
@@ -146,6 +147,7 @@ class RequantizeProblem:
     clip_max: int = 127
     dtype = "int8"
     multiply_adds = 0
+    light = False
 
     def __post_init__(self):
         check_range(255 * self.multiplier)

@@ -39,6 +39,10 @@ class TableProblem:
         return 2 * self.elements
 
     @property
+    def light(self) -> bool:
+        return self.vbmi and not self.per_channel
+
+    @property
     def name(self) -> str:
         return f"table_{self.pixels}x{self.channels}" + ("_per_channel" if self.per_channel else "")
 
@@ -61,7 +65,7 @@ def stored_table(table: np.ndarray) -> np.ndarray:
 
 def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
     """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
-    how = schedule if schedule is not None else default_loops(p, light=p.vbmi and not p.per_channel)
+    how = schedule if schedule is not None else default_loops(p)
 
     def body():
         x = argument("x", p.elements + SLACK, "uint8")

@@ -28,6 +28,7 @@ class LayerNormProblem:
     source: tuple[float, int] | None
     target: tuple[float, int] | None
     multiply_adds = 0  # none that a dot product does
+    light = False
 
     @property
     def operand(self) -> Layout:

@@ -90,6 +90,7 @@ class SoftmaxProblem:
     scale: float | None
     dtype = "float32"
     multiply_adds = 0  # none that a dot product does
+    light = False
 
     @property
     def source(self) -> Layout:

@@ -22,6 +22,7 @@ class SoftmaxTableProblem:
     out_zero_point: int
     dtype = "int8"
     multiply_adds = 0  # none that a dot product does
+    light = False
 
     @property
     def layout(self) -> Layout:

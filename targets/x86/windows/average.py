@@ -23,7 +23,7 @@ class AverageSchedule(LoopSchedule):
 
 
 def default_schedule(p: PoolProblem) -> AverageSchedule:
-    return AverageSchedule(default_loops(p, light=p.dtype == "int8").parallel, 2 if p.dtype == "int8" else 1)
+    return AverageSchedule(default_loops(p).parallel, 2 if p.dtype == "int8" else 1)
 
 
 def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):

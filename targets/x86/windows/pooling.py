@@ -50,6 +50,10 @@ class PoolProblem:
         return Layout("nhwc", (*self.shape[:2], self.extent(0), self.extent(1)), self.dtype)
 
     @property
+    def light(self) -> bool:
+        return self.kind == "average" and self.dtype == "int8"
+
+    @property
     def traffic(self) -> int:
         """Bytes that the kernel loads and stores, a measure of its work."""
         taps = self.size[0] * self.size[1]
