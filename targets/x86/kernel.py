@@ -1,5 +1,6 @@
 """The frame of a kernel: a PrimFunc over flat buffers."""
 
+from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -25,3 +26,16 @@ WAKE_UP = 10.0  # microseconds of work that pay for waking another thread and wa
 def task_loop(extent: int, microseconds: float):
     """`for task in range(extent)`, over all cores if the whole loop is estimated to take long enough."""
     return T.parallel(0, extent) if extent > 1 and microseconds >= WAKE_UP else T.serial(0, extent)
+
+
+LINE = 64  # bytes of a cache line
+_BYTES = {"uint8": 1, "int8": 1, "int32": 4, "float32": 4}
+
+
+def on_stack(elements: int, dtype: str):
+    """A flat buffer on the stack that starts with a cache line. TVM asks LLVM for 16 bytes at most, and then every 64-byte vector lies in two lines."""
+    size = _BYTES[dtype]
+    room = T.alloc_buffer((elements + LINE // size - 1,), dtype, annotations={"disable_lower_builtin": True})
+    address = tirx.Cast("int32", tirx.reinterpret("uint64", tirx.address_of(room[0])) & tirx.const(LINE - 1, "uint64"))
+    start = T.Bind(tirx.address_of(room[tirx.floordiv((LINE - address) & (LINE - 1), size)]))
+    return T.decl_buffer((elements,), dtype, data=start)

@@ -11,7 +11,7 @@ from tvm.tirx.script import builder as T
 
 from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, fence, load, splat, store, tile_config, tile_configure, tile_dot, tile_load, tile_store
 from ..isa import current
-from ..kernel import argument, emit_kernel
+from ..kernel import argument, emit_kernel, on_stack
 from ..rows.pieces import held, over
 from ..rows.softmax import emit_softmax, write_bytes
 from ..vector import clip_floats, round_straight, store_bytes, to_float
@@ -67,8 +67,8 @@ def _body(p, s, dot):
     share = -(-units // s.chunks)
     with T.parallel(0, prod(p.batch) * s.chunks) as task:
         width = p.column_blocks * 16
-        packed, corrections = _stack(packed_bytes(p), "uint8"), _stack(width, "int32")
-        sums, scratch = _stack(s.tiles * TILE_ROWS * width, "int32"), _stack(s.together * width, "float32")
+        packed, corrections = on_stack(packed_bytes(p), "uint8"), on_stack(width, "int32")
+        sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(s.together * width, "float32")
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
@@ -89,10 +89,6 @@ def _body(p, s, dot):
                         k.unit(unit, s.tiles, dot)
                     with T.Else():
                         k.unit(unit, tiles % s.tiles, dot)
-
-
-def _stack(elements, dtype):
-    return T.alloc_buffer((elements,), dtype, annotations={"disable_lower_builtin": True})
 
 
 def _start(p, m: Matrices, matrix):
