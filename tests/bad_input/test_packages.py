@@ -82,3 +82,16 @@ def test_output_of_run(folder, toy_package):
 
 def test_batch_of_a_package(folder, toy_package):
     folder.refused(["evaluate", toy_package, "--data", folder.val, "--batch", "4"], "--batch")
+
+
+def test_a_package_is_not_compared_with_another_network(folder):
+    """Same inputs, other weights: the figures would be of two networks."""
+    from click.testing import CliRunner
+    from octet.tools.main import main
+
+    assert CliRunner().invoke(main, folder.compile("--no-cache")).exit_code == 0
+    folder.save_network(operator="Tanh")
+    folder.refused(["bench", folder.output, "--model", folder.model], "tiny.onnx", "was made from another network")
+    against = ["--data", folder.val, "--against", "onnxruntime", "--model", folder.model, "--calib", folder.calib]
+    pytest.importorskip("onnxruntime")
+    folder.refused(["evaluate", folder.output, *against], "was made from another network")

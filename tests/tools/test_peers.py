@@ -77,3 +77,18 @@ def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", feed, feed, 1)
     assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: no such operator"}
+
+
+def test_a_network_of_an_old_opset_is_quantised_for_peers(tmp_path):
+    """Below opset 13 a scale per channel is unknown: ONNX Runtime writes such a model and does not load it."""
+    pytest.importorskip("onnxruntime")
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    weight = numpy_helper.from_array(np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32), "w")
+    bias = numpy_helper.from_array(np.ones(4, np.float32), "b")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", (1, 3, 8, 8)), ("y", (1, 4, 6, 6)))]
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w", "b"], ["y"])], "old", values[:1], values[1:], [weight, bias])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), tmp_path / "old.onnx")
+    feed = {"x": np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)}
+    made = peers.onnxruntime_peer.quantized(tmp_path / "old.onnx", [feed], tmp_path)
+    assert peers.onnxruntime_peer.session(made, 1)(feed).shape == (1, 4, 6, 6)

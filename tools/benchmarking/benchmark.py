@@ -6,7 +6,7 @@ from ...targets.errors import OctetError
 from ...targets.registry import find
 from ...targets.runtime import Session
 from ...targets.samples import feed_of
-from ..building.opening import fp32_session, manifest_of, open_model
+from ..building.opening import check_origin, fp32_session, manifest_of, open_model
 from ..console import progress
 from ..data import read_samples
 from ..inputs import random_inputs
@@ -83,9 +83,8 @@ def _others(options, session, feed, precision):
     """The other candidates (our own fp32, and the peers), and the reasons of peers that cannot run."""
     others, failed = {}, {}
     if options.onnx_path is not None and precision == "int8":
+        check_origin(options.model, options.onnx_path)
         fp32 = fp32_session(options.onnx_path, options.threads, session.batch)
-        if [s.name for s in fp32.inputs] != [s.name for s in session.inputs]:
-            raise OctetError(f"--model {options.onnx_path}: its inputs are not those of {options.model}; name the network that the package was made from")
         others["octet-fp32"] = lambda: fp32.run(feed)
     if options.against is not None:
         samples, _ = read_samples(options.calib, session)

@@ -19,6 +19,14 @@ def open_model(path, threads: int | None = None, batch: int | None = None) -> tu
     return fp32_session(path, threads, batch), "fp32"
 
 
+def check_origin(package, path) -> None:
+    """Raises OctetError where the package was not made from the ONNX file `path`: figures of two networks are no comparison."""
+    from ...passes.frontend.read import read_proto
+
+    if manifest_of(package)["model"]["sha256"] != read_proto(path)[1]:
+        raise OctetError(f"--model {path}: {package} was made from another network, or from another version of the file; name that one, or compile {path} again")
+
+
 def fp32_session(path, threads: int | None = None, batch: int | None = None) -> Session:
     """An ONNX file on our own fp32 kernels."""
     from ...passes.pipeline import canonicalize

@@ -26,12 +26,14 @@ def evaluate(model, data, metric, against, calib, onnx_path, threads, batch, jso
     from ..console import check_json, out, progress, write_json
     from ..data import read_samples
     from ..evaluating.evaluation import check_labels, find_metric, score
-    from ..building.opening import open_model
+    from ..building.opening import check_origin, open_model
 
     check_json(json_path)
     chosen = find_metric(metric)
     names = check_options(model, against, calib, onnx_path)
     session, precision = open_model(model, threads, batch)
+    if onnx_path is not None:
+        check_origin(model, onnx_path)
     arrays, labels = read_samples(data, session)
     count = len(next(iter(arrays.values())))
     labels = check_labels(chosen, labels, count, session.outputs, data)

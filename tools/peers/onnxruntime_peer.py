@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 
 METHODS = ("MinMax", "Entropy", "Percentile")
+_PER_CHANNEL = 13  # the opset in which DequantizeLinear learnt of channels; a model quantised per channel below it is one that nobody loads
+_NEWER = 17
 LINEAR = ("Conv", "Gemm", "MatMul")  # what its users fall back to where its default, every operator, loses a network
 
 
@@ -31,12 +33,24 @@ def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tu
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what its calibrators do
             if not prepared.exists():
-                quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+                quant_pre_process(str(_recent(path, folder)), str(prepared), skip_symbolic_shape=True)
             quantize_static(str(prepared), str(made), _Reader(batches), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
                             weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod[method], op_types_to_quantize=operators)  # fmt: skip
     finally:
         logging.getLogger().setLevel(level)
     return made
+
+
+def _recent(path, folder):
+    """The model in an opset that knows scales per channel: `path` itself, or a converted copy in `folder`."""
+    import onnx
+
+    model = onnx.load(str(path))
+    if next((entry.version for entry in model.opset_import if entry.domain == ""), _NEWER) >= _PER_CHANNEL:
+        return path
+    newer = folder / "newer.onnx"
+    onnx.save(onnx.version_converter.convert_version(model, _NEWER), newer)
+    return newer
 
 
 def session(path, threads: int):
