@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from octet.targets import detect, registry
-from octet.targets.x86.conv import amx as conv_amx
+from octet.targets.x86.conv import amx as conv_amx, depthwise as conv_depthwise
 from octet.targets.x86.conv.choose import conv_kernel, family_of
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
@@ -74,6 +74,9 @@ CASES = {
     "depthwise dilated": problem(130, 8, 130, 3, dilation=2, padding=(2, 2, 2, 2), groups=130),
     "depthwise 1 x 1": problem(20, 5, 20, 1, groups=20),
     "depthwise, batch, clip": problem(64, 9, 64, 3, groups=64, batch=2, clip=(-100, 90)),
+    "depthwise, two pixels in a vector": problem(30, (5, 23), 30, 3, groups=30, batch=2),
+    "depthwise, four pixels in a vector": problem(16, (6, 7), 16, 5, groups=16),
+    "depthwise, narrower than its result": problem(16, (4, 3), 16, 3, padding=(1, 2, 1, 2), groups=16),
     "depthwise with residual": problem(32, 6, 32, 3, groups=32, residual=True),
     "to float": problem(100, 3, 10, 3, out_dtype="float32"),
 }
@@ -142,3 +145,13 @@ def test_the_target_decides_the_family():
     assert family_of(problem(96, 1, 96), "amx") == family_of(problem(16, 26, 96), "amx") == family_of(problem(32, 2, 8), "amx") == "vnni"  # tiles stay nearly empty
     assert family_of(problem(32, 6, 32, 3), "vnni") == "vnni"
     assert family_of(problem(32, 6, 32, 3, dtype="float32"), "amx") == "fma"
+
+
+@pytest.mark.parametrize("p", [problem(32, 21, 32, 3, groups=32), problem(16, (9, 23), 16, 3, groups=16, dilation=2, padding=(2, 2, 2, 2)), problem(14, (5, 4), 14, 5, groups=14)])
+@pytest.mark.parametrize("pixels", [1, 3, 7])
+def test_vectors_of_several_pixels_at_the_borders_of_an_image_that_is_not_copied(p, pixels):
+    data, weight, bias, multiplier, residual = harness.arguments(p)
+    if detect.missing(AVX512.features):
+        pytest.skip("this CPU lacks AVX-512 VNNI")
+    kernel = conv_kernel(p, AVX512.dot, weight, bias, multiplier, conv_depthwise.DepthwiseSchedule(pixels, 2, False))
+    np.testing.assert_array_equal(harness.run(p, kernel, data, residual, AVX512), harness.expected(p, data, weight, bias, multiplier, residual))

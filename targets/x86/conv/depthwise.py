@@ -6,7 +6,7 @@ result undoes exactly that.
 
 Large images need no padded copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop.
 Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once per inference.
-The last vector of channels overlaps the one before where the channels do not fill it."""
+The last vector of channels overlaps the one before where the channels do not fill it. With 16 or 32 channels a vector holds neighbouring pixels ("fold")."""
 
 from dataclasses import dataclass, replace
 from math import gcd
@@ -30,7 +30,7 @@ STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding
 
 @dataclass(frozen=True)
 class DepthwiseSchedule:
-    """pixels: output pixels of a register tile. rows: output rows of a task. staged: whether the input is copied with its padding first."""
+    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with its padding first."""
 
     pixels: int
     rows: int
@@ -41,11 +41,18 @@ def lanes_of(p: ConvProblem) -> int:
     return 64 if p.dtype == "int8" else 16
 
 
+def fold_of(p: ConvProblem) -> int:
+    """Neighbouring pixels that a vector holds: their channels lie behind each other where the stride is one."""
+    whole = p.dtype == "int8" and current().parts == 1 and p.strides[1] == 1 and p.out_stride in (16, 32)
+    return 64 // p.out_stride if whole and min(p.width, p.out_width) >= 64 // p.out_stride else 1
+
+
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time."""
     many = p.dtype == "float32" or p.out_width <= 14
-    most = min(p.out_width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
-    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-p.out_width // n) * n, -n))
+    width = p.out_width // fold_of(p)
+    most = min(width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
+    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-width // n) * n, -n))
     size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
     return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES)
 
@@ -87,8 +94,9 @@ def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
 
 def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
     """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded with zeros."""
-    lanes = lanes_of(p)
-    padded = np.pad(values, (0, max(lanes, p.out_stride) - len(values)))
+    lanes, fold = lanes_of(p), fold_of(p)
+    padded = np.pad(values, (0, (p.out_stride if fold > 1 else max(lanes, p.out_stride)) - len(values)))
+    padded = np.tile(padded, fold)
     chunks = np.stack([padded[first : first + lanes] for first in chunk_starts(p)])
     if p.dtype == "int8":
         chunks = chunks.reshape(-1, 4, 4, 4).transpose(0, 2, 1, 3)
@@ -119,11 +127,11 @@ def _body(p, s):
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    source = emit_stage(p, walk_of(p, s), data)
+    source, fold = emit_stage(p, walk_of(p, s), data), fold_of(p)
     if s.staged:  # from here on it is a convolution of a larger image without padding
         stage = walk_of(p, s).stage
         p = replace(p, height=stage.height, width=stage.width, padding=(0, 0, 0, 0))
-    k = _Kernel(p, s, source, weights, bias, Operands(out, multiplier, residual))
+    k = _Kernel(p, min(s.pixels, p.out_width // fold), fold, source, weights, bias, Operands(out, multiplier, residual))
     lines = p.batch * p.out_height
     tasks = -(-lines // s.rows)
     with task_loop(tasks, p.microseconds) as task:
@@ -148,8 +156,11 @@ def _look_up(out, table, first, size, piece):
 
 @dataclass(frozen=True)
 class _Kernel:
+    """vectors: of `fold` output pixels each in a register tile."""
+
     p: ConvProblem
-    s: DepthwiseSchedule
+    vectors: int
+    fold: int
     data: object
     weights: object
     bias: object
@@ -189,18 +200,27 @@ class _Kernel:
                 found.append((bind((image * p.height + tirx.max(tirx.min(y, p.height - 1), 0)) * size), inside))
         return found
 
-    def pixels(self, row, at, lanes):
-        """`lanes` channels of a pixel of `row`, or padding."""
-        start, inside = row
-        value = load(self.data, start + at, lanes)
-        return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, splat(pad_value(self.p), self.data.dtype, lanes))
+    def pixels(self, row, at, lanes, column):
+        """`lanes` channels, at element `at` of `row`, of the pixel in image column `column` (or of it and its neighbours), or padding."""
+        p, (start, inside), fold = self.p, row, self.fold
+        padding = splat(pad_value(p), self.data.dtype, lanes)
+        within = [0 <= column + i < p.width for i in range(fold)]
+        if not any(within):
+            return padding
+        shift = 0 if all(within) else min(max(column, 0), p.width - fold) - column  # pixels beside the image are not read
+        value = load(self.data, start + at + shift * p.data_stride, lanes)
+        if not all(within):
+            each = lanes // fold
+            order = [(i - shift) * each + lane if within[i] else lanes + lane for i in range(fold) for lane in range(each)]
+            value = tirx.Shuffle([bind(value), padding], order)
+        return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, padding)
 
     def tiles(self, rows, line, chunk, channel):
         """The tiles of a row: those that read only pixels of the image in a loop, those at its ends one by one."""
-        p, s = self.p, self.s
-        count = -(-p.out_width // s.pixels)
-        starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(count)]
-        reach = (s.pixels - 1) * p.strides[1] + (p.kernel[1] - 1) * p.dilation[1]
+        p, pixels = self.p, self.vectors * self.fold
+        count = -(-p.out_width // pixels)
+        starts = [min(i * pixels, p.out_width - pixels) for i in range(count)]
+        reach = (pixels - 1) * p.strides[1] + (p.kernel[1] - 1) * p.dilation[1]
         inside = [i for i, start in enumerate(starts) if self.column(start, 0) >= 0 and self.column(start, reach) < p.width]
         loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
         for i, start in enumerate(starts):
@@ -208,7 +228,7 @@ class _Kernel:
                 self.tile(rows, line, chunk, channel, start, start)
         if loop:
             with T.serial(loop[0], loop[-1] + 1) as i:
-                at = bind(tirx.min(i * s.pixels, p.out_width - s.pixels))
+                at = bind(tirx.min(i * pixels, p.out_width - pixels))
                 self.tile(rows, line, chunk, channel, at, starts[loop[0]])
 
     def column(self, start, column):
@@ -217,18 +237,18 @@ class _Kernel:
 
     @property
     def uses(self):
-        """What a tile reads: taps as (row, column of the tile's input) -> the (output pixel, group of taps) that they serve."""
+        """What a tile reads: taps as (row, column of the tile's input) -> the (vector of output pixels, group of taps) that they serve."""
         p, found = self.p, {}
-        for i in range(self.s.pixels):
+        for i in range(self.vectors):
             for g, group in enumerate(tap_groups(p)):
-                found.setdefault(tuple((r, i * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
+                found.setdefault(tuple((r, i * self.fold * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
         return found
 
     def tile(self, rows, line, chunk, channel, start, example):
         """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
-        p, s = self.p, self.s
+        p, count, fold = self.p, self.vectors, self.fold
         int8, lanes = p.dtype == "int8", lanes_of(p)
-        sums = T.alloc_buffer((s.pixels * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         at = bind(self.column(start, 0) * p.data_stride + channel)
         if int8 and current().parts > 1:
             with T.serial(0, current().parts) as part:  # one after the other, so that the sums of a part stay in registers
@@ -236,31 +256,28 @@ class _Kernel:
         else:
             self.products(rows, chunk, at, example, sums, 0)
         vectors = lanes // 16
-        outputs = [Row(bind(line + (start + i) * p.out_stride + channel)) for i in range(s.pixels)]
+        outputs = [Row(bind(line + (start + i * fold) * p.out_stride + channel)) for i in range(count)]
         accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)  # noqa: E731
         if int8:
-            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride), accumulator)
+            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator)
         else:
             emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
 
     def products(self, rows, chunk, at, example, sums, part):
         """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The lanes of a register of sums are
         those of its `part` of the vector of 16."""
-        p, s, isa = self.p, self.s, current()
+        p, count, isa = self.p, self.vectors, current()
         int8, lanes = p.dtype == "int8", lanes_of(p)
         vectors, size = lanes // 16, 16 // (isa.parts if int8 else 1)
-        mine = T.alloc_buffer((s.pixels * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        mine = T.alloc_buffer((count * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         for v in range(vectors):
             first = bind(load(self.bias, chunk * lanes + v * 16 + part * size, size))
-            for i in range(s.pixels):
+            for i in range(count):
                 store(mine, (i * vectors + v) * size, first)
         width = size * (4 if int8 else 1)
         begin = bind(at + part * width) if int8 and isa.parts > 1 else at
         for taps, served in self.uses.items():
-            found = []
-            for r, column in taps:
-                inside = 0 <= self.column(example, column) < p.width
-                found.append(bind(self.pixels(rows[r], begin + column * p.data_stride, width)) if inside else splat(pad_value(p), self.data.dtype, width))
+            found = [bind(self.pixels(rows[r], begin + column * p.data_stride, width, self.column(example, column))) for r, column in taps]
             parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
             if self.weights.dtype == "int16":
                 parts = [split_pairs(x) for x in parts]
@@ -268,7 +285,7 @@ class _Kernel:
                 for v, x in enumerate(parts):
                     slot, first = (i * vectors + v) * size, ((chunk * len(tap_groups(p)) + g) * vectors + v) * 16
                     store(mine, slot, self.multiplied(load(mine, slot, size), x, first, part * size, size))
-        for i in range(s.pixels):
+        for i in range(count):
             for v in range(vectors):
                 store(sums, (i * vectors + v) * 16 + part * size, load(mine, (i * vectors + v) * size, size))
 
