@@ -152,11 +152,31 @@ def round_to_int(value):
 
 
 def scale_by_power(x, n):
-    """x * 2 ** n, rounded once; float32x16, n whole and -126 <= n <= 127 (VSCALEFPS)."""
+    """x * 2 ** n, rounded once; float32x16, n whole (VSCALEFPS takes its floor) and -126 <= n <= 127."""
     if current().bits == 512:
         return pure("float32x16", "llvm.x86.avx512.mask.scalef.ps.512", x, n, splat(0.0, "float32"), const(-1, "int16"), const(4, "int32"))
     exponent = (tirx.Cast("int32x16", n) + splat(127, "int32")) << splat(23, "int32")
     return x * tirx.reinterpret("float32x16", exponent)
+
+
+def fraction_and_scale(t):
+    """(t - floor(t) in [0, 1], the function p -> p * 2 ** floor(t)); float32x16, -126 <= t <= 127 (VREDUCEPS, VSCALEFPS)."""
+    if current().bits == 512:
+        fraction = pure("float32x16", "llvm.x86.avx512.mask.reduce.ps.512", t, const(9, "int32"), splat(0.0, "float32"), const(-1, "int16"), const(4, "int32"))
+        return bind(fraction), lambda p: scale_by_power(p, t)
+    whole = bind(pure("float32x16", "llvm.floor", t))
+    return bind(t - whole), lambda p: scale_by_power(p, whole)
+
+
+def third_bytes(words):
+    """Up to four int32x16 -> uint8x64, bits 16 to 23 of every word, vector behind vector (lanes of absent vectors hold copies of the last)."""
+    words = words + words[-1:] * (4 - len(words))
+    if not current().vbmi:
+        return pack_bytes([bind((word >> splat(16, "int32")) & splat(255, "int32")) for word in words], 0)
+    index = tirx.Ramp(const(2, "uint8"), const(4, "uint8"), 64)  # of 128 bytes; the upper 32 lanes repeat the lower
+    data = [tirx.reinterpret("uint8x64", word) for word in words]
+    low, high = (bind(pure("uint8x64", "llvm.x86.avx512.vpermi2var.qi.512", data[i], index, data[i + 1])) for i in (0, 2))
+    return tirx.Shuffle([low, high], [*range(32), *range(96, 128)])
 
 
 def shuffle_bytes(table, index):

@@ -15,7 +15,7 @@ def space(p: MatmulProblem, dot: str) -> Space:
     decisions = {
         "tiles": choices(default.tiles, *(n for n in (1, 2) if n <= tiles)),
         "chunks": choices(default.chunks, *(n for n in (1, 2, 4, 8) if n <= tiles)),
-        "together": choices(default.together, *((n for n in (1, 2, 4, 8) if rows % n == 0) if p.softmax is not None else ())),
+        "together": choices(default.together, *((n for n in (2, 4, 8, 16) if rows % n == 0) if p.softmax is not None else ())),
     }
     if dot != "amx":
         decisions["height"] = choices(default.height, *(n for n in (2, 4, 6) if n <= rows))

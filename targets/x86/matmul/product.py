@@ -4,8 +4,9 @@ A task takes the rows of one matrix (or a share of them): it repacks the second 
 time, all columns, and finishes them row by row: requantize, float32, or softmax."""
 
 from dataclasses import dataclass
-from math import prod
+from math import frexp, gcd, prod
 
+import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -13,7 +14,7 @@ from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, fence, l
 from ..isa import current
 from ..kernel import argument, emit_kernel, on_stack
 from ..rows.pieces import held, over
-from ..rows.softmax import emit_softmax, write_bytes
+from ..rows.softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
 from ..vector import clip_floats, round_straight, store_bytes, to_float
 from ..vector_loops import Accumulators
 from .pack import TILE, emit_pack, packed_bytes
@@ -24,12 +25,12 @@ STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
 
 @dataclass(frozen=True)
 class MatmulSchedule:
-    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together: rows whose softmax is computed side by side,
-    where it divides a tile's. height: rows of 64 columns whose sums the vector unit holds in registers."""
+    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together: rows whose softmax goes through its stages
+    together, where it divides a tile's. height: rows of 64 columns whose sums the vector unit holds in registers."""
 
     tiles: int
     chunks: int
-    together: int = 2
+    together: int = 1
     height: int = 4
 
 
@@ -37,12 +38,18 @@ def default_schedule(p: MatmulProblem) -> MatmulSchedule:
     """Two tiles of rows share what is loaded of the packed operand. A few matrices are divided among the cores, as long as repacking stays cheap."""
     tiles = -(-p.rows // TILE_ROWS)
     chunks = 1 if prod(p.batch) >= 4 else max(1, min(4, tiles // 8))
-    return MatmulSchedule(min(2, tiles), chunks)
+    together = 1 if p.softmax is None else staged_rows(p.columns, min(TILE_ROWS, p.rows))
+    return MatmulSchedule(min(2, tiles), chunks, together)
 
 
 def stack_bytes(p: MatmulProblem, s: MatmulSchedule) -> int:
     """What a task keeps on its stack."""
-    return packed_bytes(p) + p.column_blocks * 64 * (1 + s.together + s.tiles * TILE_ROWS)
+    return packed_bytes(p) + p.column_blocks * 64 * (1 + s.tiles * TILE_ROWS) + 4 * _scratch(p, s)
+
+
+def _scratch(p: MatmulProblem, s: MatmulSchedule) -> int:
+    """float32 elements that the softmax of a tile's rows keeps."""
+    return scratch_elements(p.columns, s.together) if p.softmax is not None else 16
 
 
 def constants_of(p: MatmulProblem, dot: str) -> list:
@@ -68,7 +75,7 @@ def _body(p, s, dot):
     with T.parallel(0, prod(p.batch) * s.chunks) as task:
         width = p.column_blocks * 16
         packed, corrections = on_stack(packed_bytes(p), "uint8"), on_stack(width, "int32")
-        sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(s.together * width, "float32")
+        sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(_scratch(p, s), "float32")
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
@@ -123,16 +130,20 @@ class _Kernel:
         starts = [bind(tirx.min((unit * self.s.tiles + t) * TILE_ROWS, p.rows - rows)) for t in range(tiles)]
         (self.tile_products if dot == "amx" else self.vector_products)(starts, rows)
         for t, start in enumerate(starts):
-            together = self.s.together if p.softmax is not None and rows % self.s.together == 0 else 1
+            together = gcd(self.s.together, rows) if p.softmax is not None else 1
             with T.serial(0, rows // together) as group:
                 first = bind(group * together)
-                self.finish([(start + first + r, (t * TILE_ROWS + first + r) * (p.column_blocks * 16)) for r in range(together)])
+                self.finish(bind(start + first), bind((t * TILE_ROWS + first) * (p.column_blocks * 16)), together)
 
     def tile_products(self, starts, rows):
         """Tiles 0-3: sums, 4-5: rows of a, 6-7: columns of b."""
         p = self.p
         width = p.column_blocks * 16
         at = [bind(self.a_start + start * p.a.row) for start in starts]
+
+        def load_rows(step):
+            for t, start in enumerate(at):
+                tile_load(4 + t, self.a, start + step * TILE_BYTES, p.a.row)
 
         def columns(block, count):
             for t in range(len(starts)):
@@ -141,14 +152,17 @@ class _Kernel:
             for step in range(p.inner_steps):
                 for v in range(count):
                     tile_load(6 + v, self.packed, ((block + v) * p.inner_steps + step) * TILE, TILE_BYTES)
-                for t, start in enumerate(at):
-                    tile_load(4 + t, self.a, start + step * TILE_BYTES, p.a.row)
+                if p.inner_steps > 1:
+                    load_rows(step)
+                for t in range(len(at)):
                     for v in range(count):
                         tile_dot(2 * t + v, 4 + t, 6 + v)
             for t in range(len(starts)):
                 for v in range(count):
                     tile_store(2 * t + v, self.sums, t * TILE_ROWS * width + (block + v) * 16, width * 4)
 
+        if p.inner_steps == 1:
+            load_rows(0)
         self._blocks(2, columns)
 
     def vector_products(self, starts, rows):
@@ -189,13 +203,12 @@ class _Kernel:
         if self.p.column_blocks % size:
             body(whole * size, self.p.column_blocks % size)
 
-    def finish(self, rows):
-        """rows: (row of the result, index of its sums)."""
+    def finish(self, row, sums_at, rows):
+        """row: of the result, sums_at: index of its sums; and the following ones, `rows` altogether."""
         p = self.p
         if p.softmax is not None:
-            self._softmax(rows)
+            self._softmax(row, sums_at, rows)
             return
-        ((row, sums_at),) = rows
         to = bind(self.out_start + row * p.out.row)
         scaled = lambda v: self._scaled(sums_at, v)  # noqa: E731
         if p.out_dtype == "int8":
@@ -208,17 +221,18 @@ class _Kernel:
     def _scaled(self, sums_at, v):
         return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
 
-    def _softmax(self, rows):
-        e = self.p.softmax
-        to = [bind(self.out_start + row * self.p.out.row) for row, _ in rows]
+    def _softmax(self, row, sums_at, rows):
+        p, e = self.p, self.p.softmax
+        multiplier, scale = np.float32(p.multiplier), 1.0 if e.scale is None else e.scale
+        if abs(frexp(scale)[0]) == 0.5 and 2.0**-90 < abs(multiplier * scale) < 2.0**90:
+            multiplier, scale = multiplier * np.float32(scale), 1.0  # a power of two: the same bits
 
         def value(r, v):
-            row, sums_at = rows[r]
-            x = held(self._scaled(sums_at, v))
-            if e.scale is not None:
-                x = held(x * splat(e.scale, "float32"))
+            x = held(to_float(load(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16)) * splat(float(multiplier), "float32"))
+            if scale != 1.0:
+                x = held(x * splat(scale, "float32"))
             if self.mask is not None:
-                x = fence(x) + load(self.mask, self.mask_start + row * e.mask.row + v * 16, 16)
+                x = fence(x) + load(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
             return x
 
-        emit_softmax(self.p.columns, len(rows), value, self.scratch, write_bytes(self.out, to.__getitem__, e.probability_scale))
+        emit_softmax_bytes(p.columns, rows, value, self.scratch, self.out, lambda r: self.out_start + (row + r) * p.out.row, e.probability_scale)

@@ -18,10 +18,10 @@ def held(value, dtype="float32"):
     return cell[0]
 
 
-def over(count, step, body):
-    """body(first, size) over [0, count) vectors, `step` at a time; a short row is unrolled."""
+def over(count, step, body, unroll=UNROLL):
+    """body(first, size) over [0, count) vectors, `step` at a time; a row of up to `unroll` is unrolled."""
     whole = count // step
-    if count <= UNROLL or whole <= 1:
+    if count <= unroll or whole <= 1:
         for first in range(0, count, step):
             body(first, min(step, count - first))
         return
@@ -45,6 +45,21 @@ def _across(vector, combine):
         vector = held(vector)
         vector = combine(vector, tirx.Shuffle([vector], [(i + half) % 16 for i in range(16)]))
     return held(tirx.Shuffle([held(vector)], [0] * 16))
+
+
+def reduce_two(combine, first, second=None):
+    """The 16 lanes of one or two vectors combined, in any order: a list of scalars."""
+    if second is None:
+        vector, lanes = first, 16
+    else:
+        halves = [held(tirx.Shuffle([first, second], [*range(h, h + 8), *range(16 + h, 24 + h)])) for h in (0, 8)]
+        vector, lanes = combine(*halves), 8
+    while lanes > 1:
+        lanes //= 2
+        vector = held(vector)
+        vector = combine(vector, tirx.Shuffle([vector], [i ^ lanes for i in range(16)]))
+    vector = held(vector)
+    return [tirx.Shuffle([vector], [i]) for i in ((0,) if second is None else (0, 8))]
 
 
 def mask_tail(value, lanes, fill):

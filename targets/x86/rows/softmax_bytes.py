@@ -1,0 +1,202 @@
+"""Softmax of rows whose results are bytes: every row approximately and, where rounding to bytes could show a difference, once more exactly.
+
+The contract is byte = clip(rne(fl(fl(e / total) / scale))) with e = exp(fl(x - largest)) as in targets/float_math.py and the sum of sum16. Computed to the
+bit that is 46 instructions per vector. But a byte shows 8 of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale
+differs from the contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the same byte, that is the
+byte. Rows with an element where they do not (a few in a thousand) are computed by emit_softmax.
+
+y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and byte 2 of its word is floor(y + 0.5) + 128, the stored byte."""
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import bind, const, fma, fraction_and_scale, third_bytes, load, pure, splat, store
+from ..vector import store_bytes
+from ..vector_loops import Accumulators
+from .pieces import held, mask_tail, over, reduce_two
+from .softmax_exact import STEP, emit_softmax, write_bytes
+
+_LOG2_E = float(np.log2(np.e))
+# 2 ** f for f in [0, 1]: minimax in relative error (Lawson's algorithm), rounded to float32.
+_POWER = (1.0000026226043701, 0.6930038332939148, 0.2414427548646927, 0.052011460065841675, 0.013534167781472206)
+_POWER_ERROR = 2.63e-6
+_UNIT = 2.0**-24  # half a unit in the last place of 1.0
+_LARGEST_ERROR = 1e-3  # above, too many rows would be computed twice
+_TOTAL_BITS = (0x3F000000, 0xF8000000)  # (bits(total) - the first) & the second is 0 for totals in [2 ** -1, 2 ** 15)
+_PER_ROW = 4  # float32 kept of a row: -largest * log2(e), then the factors (1 - error) and (1 + error), and the total
+_STAGE_BYTES = 4 << 10  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
+
+
+def relative_error(columns, scale) -> float:
+    """Bound of |y / (the contract's quotient) - 1| for elements with y >= 0.49; smaller ones are far from a rounding boundary.
+
+    Per exponential: the polynomial, roundings of its evaluation and of the contract's (4 units), a common factor 2 ** s of all of them, |s| < 17, of
+    which only the rounding of s + t counts; and 2.5 units times the distance d of x from the largest: e ** -d >= 0.49 scale in an element that matters,
+    and the mean of d weighted with e ** -d is below log(columns). Per total: one rounding for each of its additions, here and in the contract."""
+    exponential = _POWER_ERROR + 30 * _UNIT
+    distance = 2.5 * _UNIT * (max(0.0, log(2.1 / scale)) + log(columns + 1))
+    total = 2 * (-(-columns // 16) + 4) * _UNIT
+    return 1.05 * (2 * exponential + distance + total + 10 * _UNIT)
+
+
+def staged_rows(columns, rows) -> int:
+    """Rows that go through each stage together: the largest divisor of `rows` whose exponentials stay in the cache."""
+    fit = max(1, _STAGE_BYTES // (-(-columns // 16) * 64))
+    return max(count for count in range(1, min(rows, max(fit, 2)) + 1) if rows % count == 0)
+
+
+def scratch_elements(columns, rows) -> int:
+    """float32 elements of the scratch buffer for `rows` staged rows."""
+    return rows * (-(-columns // 16) * 16 + _PER_ROW)
+
+
+def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale):
+    """`rows` rows, stage by stage, so that the reductions of one row hide behind the other rows.
+
+    value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out from at(r), quantised with `scale`
+    and zero point 0; it has room for whole vectors."""
+    stages = _Stages(columns, rows, value, scratch, out, at, float(np.float32(scale)), relative_error(columns, scale))
+    approximate = stages.error <= _LARGEST_ERROR and scale > 2.0**-60  # exponentials are at least 2 ** -126
+    if approximate:
+        stages.each_group(stages.prepare)
+        stages.each_group(stages.raise_to)
+    stages.each_group(stages.finish if approximate else stages.exact)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Each of two rows side by side, if their number is even: first .. first + together."""
+
+    columns: int
+    rows: int
+    value: object
+    scratch: object
+    out: object
+    at: object
+    scale: float
+    error: float
+
+    @property
+    def together(self):
+        return 2 if self.rows % 2 == 0 else 1
+
+    @property
+    def vectors(self):
+        return -(-self.columns // 16)
+
+    def each_group(self, body):
+        if self.rows == self.together:
+            body(0)
+            return
+        with T.serial(0, self.rows // self.together) as group:
+            body(bind(group * self.together))
+
+    def _pieces(self, size):
+        return [(r, i) for i in range(size) for r in range(self.together)]
+
+    def _place(self, row, vector):
+        return (row * self.vectors + vector) * 16
+
+    def _kept(self, row, which):
+        return self.rows * self.vectors * 16 + row * _PER_ROW + which
+
+    def _reduced(self, partial, combine):
+        """Scalars, one per row, of the partial results [row * step + i]."""
+        step = max(1, STEP // self.together)
+        for r in range(self.together):
+            for i in range(1, step):
+                partial[r * step] = combine(partial[r * step], partial[r * step + i])
+        return reduce_two(combine, *(held(partial[r * step]) for r in range(self.together)))
+
+    def _partial(self, value):
+        partial = Accumulators(max(STEP, self.together), "float32")
+        for i in range(max(STEP, self.together)):
+            partial[i] = splat(value, "float32")
+        return partial
+
+    def prepare(self, first):
+        """x into the scratch buffer, -largest * log2(e)."""
+        step, tail = max(1, STEP // self.together), self.columns % 16 or 16
+        largest = self._partial(-3.4028234663852886e38)
+
+        def body(start, size, lanes=16):
+            for r, i in self._pieces(size):
+                x = held(mask_tail(self.value(first + r, start + i), lanes, -np.inf))
+                store(self.scratch, self._place(first + r, start + i), x)
+                largest[r * step + i] = tirx.max(largest[r * step + i], x)
+
+        over(self.vectors if tail == 16 else self.vectors - 1, step, body)
+        if tail < 16:
+            body(self.vectors - 1, 1, tail)
+        for r, top in enumerate(self._reduced(largest, tirx.max)):
+            T.buffer_store(self.scratch, top * const(-_LOG2_E, "float32"), [self._kept(first + r, 0)])
+
+    def raise_to(self, first):
+        """Exponentials into the scratch buffer, and what belongs to their total."""
+        step = max(1, STEP // self.together)
+        total = self._partial(0.0)
+        start = [held(splat(self.scratch[self._kept(first + r, 0)], "float32")) for r in range(self.together)]
+
+        def body(begin, size):
+            for r, i in self._pieces(size):
+                place = self._place(first + r, begin + i)
+                e = _power(held(fma(start[r], load(self.scratch, place, 16), splat(_LOG2_E, "float32"))))
+                store(self.scratch, place, e)
+                total[r * step + i] = total[r * step + i] + e
+
+        over(self.vectors, step, body)
+        for r, sums in enumerate(self._reduced(total, lambda a, b: a + b)):
+            sums = bind(sums)
+            inverse = bind(const(1.0, "float32") / sums)
+            kept = *(inverse * const(2 * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)), sums
+            for i, value in enumerate(kept):
+                T.buffer_store(self.scratch, value, [self._kept(first + r, 1 + i)])
+
+    def finish(self, first):
+        """Bytes; exactly where one is uncertain."""
+        differing = Accumulators(self.together, "int32")
+        lowest, mask = _TOTAL_BITS
+        factors = []
+        for r in range(self.together):
+            low, high, total = (held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(3))
+            differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(mask - (1 << 32), "int32")
+            # results beyond 127 need no more: clipped as the contract clips, on this side of 127.5
+            ceiling = held(total * splat(127.25 * self.scale * (1 - 4 * self.error), "float32")) if 127.4 * self.scale < 1 else None
+            factors.append((low, high, ceiling))
+        starts = [bind(self.at(first + r)) for r in range(self.together)]
+
+        def body(begin, size):
+            for r, (low, high, ceiling) in enumerate(factors):
+                words = []
+                for i in range(size):
+                    e = held(load(self.scratch, self._place(first + r, begin + i), 16))
+                    e = e if ceiling is None else held(tirx.min(e, ceiling))
+                    below, above = (bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k))) for c, k in ((257 - 2.0**-15, low), (257.0, high)))
+                    differing[r] = differing[r] | (below ^ above)
+                    words.append(below)
+                store_bytes(self.out, starts[r] + begin * 16, bind(third_bytes(words)), 16 * size)
+
+        over(self.vectors, STEP, body)
+        uncertain = differing[0] if self.together == 1 else differing[0] | differing[1]
+        with T.If(pure("int32", "llvm.vector.reduce.or", uncertain & splat(-65536, "int32")) != 0):
+            with T.Then():
+                self.exact(first)
+
+    def exact(self, first):
+        write = write_bytes(self.out, lambda r: self.at(first + r), self.scale)
+        # the first rows of the buffer: finished, or those of this group
+        emit_softmax(self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True)
+
+
+def _power(t):
+    """2 ** max(t, -126), with a relative error below _POWER_ERROR plus rounding."""
+    t = held(tirx.max(t, splat(-126.0, "float32")))
+    fraction, scaled = fraction_and_scale(t)
+    p = splat(_POWER[-1], "float32")
+    for coefficient in _POWER[-2::-1]:
+        p = held(fma(splat(coefficient, "float32"), p, fraction))
+    return held(scaled(p))

@@ -1,0 +1,80 @@
+"""Softmax of rows to the bit: e = exp(x - max), e / sum(e), each operation rounded as targets/float_math.py and sum16 say."""
+
+from math import inf
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ..intrinsics import load, splat, store
+from ..vector import round_straight, store_bytes
+from ..vector_loops import Accumulators
+from .pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
+
+STEP = 4  # vectors that are packed to bytes at a time
+
+
+def emit_softmax(columns, rows, value, scratch, write, compact=False):
+    """`rows` rows side by side, so that the latency of one row's reductions is hidden behind the others.
+
+    value(r, v): float32x16, vector v of row r. scratch: float32 buffer of `rows` rows of whole vectors. write(r, v, values, total, inverse): stores the
+    results of up to four vectors of row r, each `values[i]` / total; inverse = 1 / total. compact: little code, for a path that is seldom taken."""
+    vectors, tail = -(-columns // 16), columns % 16 or 16
+    width, step, last_step = vectors * 16, 1 if compact else max(1, STEP // rows), 1 if compact else STEP
+    unroll = 0 if compact else UNROLL
+    pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]  # noqa: E731
+
+    def prepare(first, size, lanes=16):
+        for r, i in pieces(size):
+            x = held(mask_tail(value(r, first + i), lanes, -inf))
+            store(scratch, r * width + (first + i) * 16, x)
+            largest[r * step + i] = tirx.max(largest[r * step + i], x)
+
+    def raise_to(first, size):
+        for r, i in pieces(size):
+            e = exp_nonpositive(held(load(scratch, r * width + (first + i) * 16, 16) - largest[r * step]))
+            store(scratch, r * width + (first + i) * 16, e)
+            total[r] = total[r] + e
+
+    def finish(first, size):
+        for r in range(rows):
+            write(r, first, [load(scratch, r * width + (first + i) * 16, 16) for i in range(size)], total[r], inverse[r])
+
+    largest, total, inverse = Accumulators(rows * step, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
+    for i in range(rows * step):
+        largest[i] = splat(-3.4028234663852886e38, "float32")
+    for r in range(rows):
+        total[r] = splat(0.0, "float32")
+    over(vectors if tail == 16 else vectors - 1, step, prepare, unroll)
+    if tail < 16:
+        prepare(vectors - 1, 1, tail)
+    for r in range(rows):
+        for i in range(1, step):
+            largest[r * step] = tirx.max(largest[r * step], largest[r * step + i])
+        largest[r * step] = lane_max(largest[r * step])
+    over(vectors, step, raise_to, unroll)
+    for r in range(rows):
+        total[r] = lane_sum(total[r])
+        inverse[r] = tirx.Div(splat(1.0, "float32"), total[r])
+    over(vectors, last_step, finish, unroll)
+
+
+def write_bytes(out, at, scale):
+    """A `write` of emit_softmax: quantised with `scale` and zero point 0. Row r begins at at(r) and has room for whole vectors."""
+    divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
+
+    def write(r, first, values, total, reciprocal):
+        quotients = [exact_quotient(exact_quotient(held(v), total, reciprocal), divisor, inverse) for v in values]
+        store_bytes(out, at(r) + first * 16, T.Bind(round_straight(quotients, 0)), 16 * len(values))
+
+    return write
+
+
+def write_floats(out, at):
+    """A `write` of emit_softmax: float32, IEEE divisions; row r begins at at(r)."""
+
+    def write(r, first, values, total, _):
+        for i, value in enumerate(values):
+            store(out, at(r) + (first + i) * 16, tirx.Div(value, total))
+
+    return write

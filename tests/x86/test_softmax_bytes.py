@@ -1,0 +1,82 @@
+"""Softmax with int8 results: approximate rows must have the bytes of the exact ones, also where quotients lie at rounding boundaries."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from octet.passes.realize.reference import run
+from octet.targets import detect, float_math, registry
+from octet.targets.x86.rows import softmax_bytes
+from tvm import relax
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rule_harness import compiled, dequantize, network, quantize  # noqa: E402
+
+LEVELS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu"]
+
+
+def same_bytes(rows, scale, target="amx"):
+    module = network({"x": rows.shape}, lambda b, x: dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), scale, 0), scale, 0))
+    (found,), _ = compiled(module, {"x": rows}, target)
+    np.testing.assert_array_equal(found, run(module, {"x": rows})[0])
+
+
+def rows_of_all_kinds(columns, rng):
+    """float32 [48, columns]: flat, peaked, far from zero, masked, equal."""
+    normal = rng.standard_normal((48, columns))
+    rows = normal * np.repeat([0.1, 1, 5, 30, 1000, 1e6], 8)[:, None]
+    rows[3::8] += 1e4
+    rows[4::8] = np.where(normal[4::8] > 0, -1e4, rows[4::8])
+    rows[5::8] = np.where(normal[5::8] > 0.5, -3.4e38, rows[5::8])
+    rows[6::8] = np.round(normal[6::8])  # many equal quotients
+    rows[7::8] = np.where(np.arange(columns) % columns < [[2], [4], [8], [3], [1], [16]], 1.5, -1e4)  # 1/2 and 1/4 of 127 are ties
+    return rows.astype(np.float32)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 17, 64, 128, 197, 1000])
+@pytest.mark.parametrize("scale", [1 / 127, 1e-3, 0.3, 1 / 128])
+def test_rows_of_all_kinds(columns, scale):
+    same_bytes(rows_of_all_kinds(columns, np.random.default_rng(columns)), scale)
+
+
+@pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
+def test_every_level(spec):
+    if detect.missing(spec.features):
+        pytest.skip(f"this CPU lacks {', '.join(detect.missing(spec.features))}")
+    same_bytes(rows_of_all_kinds(75, np.random.default_rng(1)), 1 / 127, spec.name)
+
+
+@pytest.mark.parametrize("scale", [1 / 127, 0.004])
+def test_quotients_on_both_sides_of_a_boundary(scale):
+    """Two elements, x and 0, with x in steps of one unit in the last place across each value where the second quotient is a tie."""
+    ties = (np.arange(1, 40) + 0.5) * scale
+    ties = ties[ties < 0.4]
+    centre = np.log((1 - ties) / ties).astype(np.float32)
+    steps = np.arange(-12, 13, dtype=np.int32)
+    first = (centre.view(np.int32)[:, None] + steps).view(np.float32).reshape(-1)
+    rows = np.zeros((first.size // 2 * 2, 2), np.float32)
+    rows[:, 0] = first[: len(rows)]
+    same_bytes(rows, scale)
+
+
+@pytest.mark.parametrize("columns", [64, 197, 1024])
+def test_the_bound_of_the_error_holds_and_seldom_matters(columns):
+    """The approximation, in float64 but for its polynomial and reduced argument, against the contract: within a third of the bound (the rest is rounding)."""
+    rng, bound = np.random.default_rng(0), softmax_bytes.relative_error(columns, 1 / 127)
+    x = (rng.standard_normal((400, columns)) * rng.uniform(0.1, 6, (400, 1))).astype(np.float32)
+    shifted = x - x.max(-1, keepdims=True)
+    powers = float_math.exp(float_math.NumpyOps, shifted)
+    wanted = powers / powers.sum(-1, keepdims=True, dtype=np.float32) * np.float32(127)
+    t = shifted.astype(np.float64) * np.log2(np.e)
+    e = np.polynomial.polynomial.polyval(t - np.floor(t), np.array(softmax_bytes._POWER)) * 2 ** np.floor(t)
+    found = e / e.sum(-1, keepdims=True) * 127
+    matters = wanted > 0.4
+    assert np.abs(found / wanted - 1)[matters].max() < bound
+    uncertain = np.floor(found * (1 - bound) + 0.5) != np.floor(found * (1 + bound) + 0.5)
+    assert uncertain.any(-1).mean() < 0.02
+
+
+def test_the_polynomial_is_as_near_as_it_says():
+    f = np.linspace(0, 1, 1 << 18)
+    assert np.abs(np.polynomial.polynomial.polyval(f, np.array(softmax_bytes._POWER)) / 2**f - 1).max() < softmax_bytes._POWER_ERROR
