@@ -11,6 +11,7 @@ import click
 from ..targets.errors import AccuracyError, OctetError
 from .overwriting import refuse_overwriting
 
+_NOTHING = "nothing was written"
 USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
 
 
@@ -34,7 +35,7 @@ def status_of(error: BaseException) -> int:
         _say("error", error.format_message() + hint)
         return USER
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        _say("interrupted", "nothing was written")
+        _say("interrupted", next(iter(getattr(error, "__notes__", ())), _NOTHING))
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):  # `octet ... | head`: the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,6 +43,23 @@ def status_of(error: BaseException) -> int:
     first = next(iter(str(error).strip().splitlines()), "")[:200]
     _say("bug", f"{type(error).__name__}: {first}; run again with OCTET_DEBUG=1 and report the traceback")
     return BUG
+
+
+def _kept(command, options) -> str:
+    """What a command leaves that is interrupted."""
+    if command == "tune":
+        return "what was measured until now is recorded; the same command goes on"
+    output = options.get("output")
+    if command == "compile" and os.path.exists(output) and os.path.exists(f"{output}.state"):
+        return f"{output} holds the best found until now; the same command goes on"
+    return _NOTHING
+
+
+def _as_interrupt(error):
+    interrupt = KeyboardInterrupt()
+    for note in getattr(error, "__notes__", ()):
+        interrupt.add_note(note)
+    return interrupt
 
 
 @contextmanager
@@ -75,7 +93,7 @@ class _Guarded:
             except click.exceptions.Exit as leave:
                 sys.exit(leave.exit_code)
             except (Exception, KeyboardInterrupt) as error:
-                sys.exit(status_of(KeyboardInterrupt() if seen else error))
+                sys.exit(status_of(_as_interrupt(error) if seen else error))
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -91,4 +109,8 @@ class Command(_Guarded, click.Command):
 
     def invoke(self, ctx):
         refuse_overwriting(ctx)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt) as error:
+            error.add_note(_kept(ctx.command.name, ctx.params))  # for status_of, where ^C was what ended it
+            raise

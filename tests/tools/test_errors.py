@@ -82,3 +82,26 @@ def test_a_command_returns_its_status():
 def test_debug_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("OCTET_DEBUG", "1")
     assert "Traceback" in CliRunner().invoke(group_of(KeyError("x")), ["work"]).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "said"),
+    [
+        ("run", ["o", "o.state"], "nothing was written"),
+        ("compile", [], "nothing was written"),
+        ("compile", ["o"], "nothing was written"),  # of an earlier run
+        ("compile", ["o", "o.state"], "o holds the best found until now; the same command goes on"),
+        ("tune", [], "what was measured until now is recorded; the same command goes on"),
+    ],
+)
+def test_an_interrupt_says_what_is_left(tmp_path, monkeypatch, name, files, said):
+    @click.command(name, cls=Command)
+    @click.option("-o", "--output")
+    def main(output):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    for file in files:
+        (tmp_path / file).touch()
+    result = CliRunner().invoke(main, ["-o", "o"])
+    assert result.exit_code == 130 and result.stderr.strip() == f"octet: interrupted: {said}"
