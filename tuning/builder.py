@@ -104,7 +104,8 @@ def builders(spec: TargetSpec, processes: int, job=_job):
     try:
         yield Builder(pool, spec, job)
     finally:
-        del pool  # its destructor ends the processes
+        pool._threadpool.shutdown(wait=False, cancel_futures=True)  # what waits would start new processes
+        pool.shutdown()
 
 
 _case = functools.lru_cache(maxsize=2)(case_of)
