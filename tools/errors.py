@@ -35,7 +35,7 @@ def status_of(error: BaseException) -> int:
         _say("error", error.format_message() + hint)
         return USER
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        _say("interrupted", next(iter(getattr(error, "__notes__", ())), _NOTHING))
+        _say("interrupted", _note_of(error) or _NOTHING)
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):  # `octet ... | head`: the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,10 +55,18 @@ def _kept(command, options) -> str:
     return _NOTHING
 
 
+def _note_of(error) -> str | None:
+    """What Command noted on it, or on what it came from: click makes another exception of ^C."""
+    while error is not None:
+        if getattr(error, "__notes__", None):
+            return error.__notes__[0]
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _as_interrupt(error):
     interrupt = KeyboardInterrupt()
-    for note in getattr(error, "__notes__", ()):
-        interrupt.add_note(note)
+    interrupt.__cause__ = error
     return interrupt
 
 
