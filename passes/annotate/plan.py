@@ -18,13 +18,16 @@ from .recipe import Recipe
 FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise.match, unary.match)
 _DEMANDED = "its result is only used in float"
 _SUPPLIED = "none of its operands is int8"
-_EXCLUDED = "left in float by the recipe"
+_EXCLUDED = "left in float for accuracy: by --max-drop, or named in the recipe"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
 _REASONS = {
     "relax.nn.softmax": "softmax stays in float: its exponentials need more than 8 bits",
     "relax.nn.layer_norm": "layer normalisation stays in float: its statistics need more than 8 bits",
+    "octet.lstm_state": "the state of an LSTM stays in float: rounding it would add up over the steps",
+    "octet.lstm_output": "the gates of an LSTM stay in float, with its state",
+    "octet.gru_output": "the state of a GRU stays in float: rounding it would add up over the steps",
     "relax.take": "an embedding look-up only copies float rows",
 }
 _POOLS = ("relax.nn.avg_pool2d", "relax.mean")

@@ -85,4 +85,4 @@ def test_an_operator_left_in_float_by_the_recipe(network, observed, decisions):
     found, decided = observed(module, float_operators={"b"}), decisions(module, float_operators={"b"})
     assert "b.weight" not in found and {"a.weight", "c.weight"} < set(found)
     assert activations(found) == ["x", "relu1"]  # the float layer reads the exact value; what it makes is quantised for c
-    assert decided["b"].reason == "left in float by the recipe" and decided["a"].dtype == "int8"
+    assert decided["b"].reason == "left in float for accuracy: by --max-drop, or named in the recipe" and decided["a"].dtype == "int8"

@@ -30,3 +30,9 @@ def test_unbounded_functions_are_refused(network, decisions):
 def test_a_constant_tensor_is_refused(network, decisions):
     module = network(lambda net, x: net.conv(net(relax.op.add(net.relu(net.conv(x, 4)), net.const(1, 4, 8, 8)), "sum"), 2, name="last"), (1, 3, 8, 8))
     assert decisions(module)["sum"].reason == "its constant operand is neither a scalar nor one value per channel of an image"
+
+
+def test_recurrent_cells_say_why_they_stay_in_float(network, decisions):
+    """The reason is the arithmetic's, not the name of an operator that no user has heard of."""
+    module = network(lambda net, x, r, c: net(call("octet.lstm_state", [x, r, c]), "cell"), (1, 8), (1, 8), (1, 2))
+    assert decisions(module)["cell"].reason == "the state of an LSTM stays in float: rounding it would add up over the steps"
