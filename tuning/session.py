@@ -11,7 +11,7 @@ import numpy as np
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import Peak
-from ..targets.x86.roofline import limit_of
+from . import limits
 from .builder import Builder
 from .cases import case_of
 from .database import Database, Record, Trial, key_of
@@ -177,16 +177,8 @@ class Session:
         return state.total * (1 - self.limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
 
     def limit(self, state: State) -> float:
-        """Seconds of one call that the machine cannot go below: operations at the peak, bytes at the bandwidth."""
-        workload = state.task.workload
-        operations, moved = _work(state)
-        if self.peak is not None:
-            tiles = self.spec.dot == "amx" and not workload.lanes
-            return limit_of(self.peak, workload.dtype, workload.multiply_adds, int(moved), workload.lanes, workload.vectors, tiles).seconds
-        same = [other for other in self.states if other.default_seconds and other.task.workload.dtype == workload.dtype]
-        rates = [(_work(other), other.default_seconds * other.best_ratio) for other in same]
-        compute = operations / max(work[0] / seconds for work, seconds in rates) if operations else 0.0
-        return max(compute, moved / max(work[1] / seconds for work, seconds in rates))
+        """Seconds of one call that the machine cannot go below."""
+        return limits.limit(state, self.states, self.spec, self.peak)
 
     def _step(self, state):
         """One batch of one task."""
@@ -279,11 +271,6 @@ def interval(ratios: np.ndarray) -> tuple[float, float]:
     median = float(np.median(ratios))
     spread = 1.4826 * float(np.median(np.abs(ratios - median)))
     return median, 3.0 * spread / np.sqrt(len(ratios))
-
-
-def _work(state):
-    """(operations, bytes) of one call."""
-    return 2.0 * state.task.workload.multiply_adds, float(state.case.moved)
 
 
 def _known(entry):

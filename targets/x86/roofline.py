@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-_FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector instructions are counted
+FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector instructions are counted
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False, v
     besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
     rate = peak.int8_gops if dtype == "int8" and not depthwise else peak.float32_gflops
     level, bandwidth = peak.level(moved)
-    products, rest = 2e-9 * macs / rate, 1e-9 * vectors * _FLOPS / peak.float32_gflops
+    products, rest = 2e-9 * macs / rate, 1e-9 * vectors * FLOPS / peak.float32_gflops
     return Limit(max(products, rest) if tiles else products + rest, moved / bandwidth / 1e9, level)
