@@ -72,7 +72,7 @@ class StatisticsCache:
         reason = f"the cached entry lacks {len(missing)} tensors" if found else self.why_not(identity)
         new = measure(mod, missing, samples, executor_factory, progress)
         trouble = self.put(identity, found | new)
-        self.notes.append(("computed", (f"computed; {reason}" if found else f"computed, the cached entry was stale: {reason}" if reason else "computed") + trouble))
+        self.notes.append(("computed", (f"computed; {reason}" if found else f"computed, what is cached does not serve: {reason}" if reason else "computed") + trouble))
         return {name: (found | new)[name] for name in tensors}
 
     @property

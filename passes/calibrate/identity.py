@@ -59,6 +59,8 @@ class Identity:
                 return said.format(differing)
         if not data or self.data == other.data:
             return None
+        if self.samples != other.samples:
+            return f"it is of {self.samples} samples, asked for are {other.samples}"
         for mine, theirs in zip(self.data, other.data):
             differing = _first_difference(mine, theirs)
             if differing is not None:

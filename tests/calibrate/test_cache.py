@@ -66,13 +66,14 @@ def test_statistics_are_measured_once(tmp_path):
         ({"mod": network(3.0)}, "weights changed ('scaled')"),
         ({"mod": network(relu=False)}, "the graph changed ('y')"),
         ({"samples": {"x": SAMPLES["x"] + 1}}, "the calibration data changed (input 'x')"),
+        ({"samples": {"x": SAMPLES["x"][:6]}}, "it is of 8 samples, asked for are 6"),
     ],
-    ids=["weights", "graph", "data"],
+    ids=["weights", "graph", "data", "part"],
 )
 def test_what_changed_is_said(tmp_path, change, said):
     measure = Measure()
     ask(tmp_path, measure)
-    assert ask(tmp_path, measure, **change)[1] == f"calibration: computed, the cached entry was stale: {said}"
+    assert ask(tmp_path, measure, **change)[1] == f"calibration: computed, what is cached does not serve: {said}"
     assert "from cache" in ask(tmp_path, measure)[1] and "from cache" in ask(tmp_path, measure, **change)[1]
 
 
