@@ -164,7 +164,7 @@ def _described(variant: Variant):
         "name": variant.name,
         "arena_bytes": int(variant.arena_bytes),
         "steps": [asdict(step) for step in variant.steps],
-    } | ({"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} if variant.kind != "cpu" else {})
+    } | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {}) | ({"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} if variant.kind != "cpu" else {})
 
 
 def _variant(entry, members, inputs, outputs):
@@ -182,6 +182,8 @@ def _variant(entry, members, inputs, outputs):
         name=entry["name"],
         kind=kind,
         launches=tuple(_launch(launch) for launch in entry.get("launches", ())),
+        lane_bytes=entry.get("lane_bytes", 0),
+        loops=tuple(tuple(loop) for loop in entry.get("loops", ())),
         source=members.get(f"{folder}/kernels.cu", b"").decode(),
     )
 

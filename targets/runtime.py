@@ -72,9 +72,12 @@ class Session:
         self._tensor = runtime().from_dlpack
         self._staging = [aligned(spec.shape, spec.dtype) for spec in self.inputs]
         self._results = {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
-        self._staged, self._fixed, self._written = (
-            tuple(self._tensor(array) for array in arrays) for arrays in (self._staging, (weights, arena), self._results.values())
-        )
+        self._loops = variant.loops
+        buffers = [weights, arena]
+        if variant.loops:
+            buffers.append(aligned((self.threads, max(variant.lane_bytes, 1)), np.uint8))
+            buffers[-1][:] = 0
+        self._staged, self._fixed, self._written = (tuple(self._tensor(array) for array in arrays) for arrays in (self._staging, buffers, self._results.values()))
         self._reuse_outputs = reuse_outputs
 
     @classmethod
@@ -117,11 +120,21 @@ class Session:
             use_threads(self.threads)
             arguments = self._arguments(arrays)
             for row in seconds:
-                for index in range(len(self.steps)):
+                for index, *chunk in self._order():
                     start = time.perf_counter()
-                    step(index, *arguments)
-                    row[index] = time.perf_counter() - start
+                    step(index, *chunk, *arguments)
+                    row[index] += time.perf_counter() - start
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
+
+    def _order(self):
+        """(step,) in the order of execution; (step, chunk) where there are loops."""
+        if not self._loops:
+            return [(index,) for index in range(len(self.steps))]
+        order, at = [], 0
+        for first, last, chunks in (*self._loops, (len(self.steps), len(self.steps), 0)):
+            order += [(index, 0) for index in range(at, first)] + [(index, chunk) for chunk in range(chunks) for index in range(first, last)]
+            at = last
+        return order
 
     def _checked(self, inputs):
         if inputs.keys() != self._names:

@@ -54,7 +54,9 @@ class Launch:
 class Variant:
     """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object that exports `octet_run(weights, arena, inputs..., outputs...)` and
     `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
-    arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs."""
+    arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs.
+    loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often. With loops `octet_run` takes lanes, uint8
+    [threads, lane_bytes], behind the arena, and `octet_step` the number of the chunk behind the index."""
 
     target: str
     library: bytes
@@ -69,6 +71,8 @@ class Variant:
     kind: str = "cpu"
     launches: tuple[Launch, ...] = ()
     source: str = ""
+    lane_bytes: int = 0
+    loops: tuple[tuple[int, int, int], ...] = ()
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self):

@@ -16,7 +16,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 from tvm.tirx.script import builder as T
 
-from ..passes.lower.build import emit_library
+from ..passes.lower.entry import emit_library
 from ..passes.lower.codegen import compile_library
 from ..passes.lower.program import KernelCall, Place, Program
 from ..targets.spec import TargetSpec

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import tvm
 
+from ..passes.lower.batch.pieces import split
 from ..passes.lower.cuda.lowering import lower as lower_cuda
 from ..passes.lower.cuda.rules import RULES as CUDA_RULES
 from ..passes.lower.lowering import lower
@@ -23,7 +24,7 @@ from .kinds.registry import spaces_of
 
 @dataclass(frozen=True)
 class Task:
-    """count: kernels of the network with this workload."""
+    """count: how often a run of the network does this workload."""
 
     workload: Workload | CudaWorkload
     count: int
@@ -31,23 +32,31 @@ class Task:
 
 def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
     """The tasks of a realised, float-fused module: what lowering it asks for, in order of first use."""
-    found = Counter()
+    found, runs = Counter(), 1
 
     def note(workload):
-        found[workload] += 1
+        found[workload] += runs
 
-    module = MergeAxes()(module)  # as build_variant does
-    if spec.kind == "cuda":
-        lower_cuda(module, spec, CUDA_RULES, note)
-    else:
-        with building_for(spec.dot):
-            lower(module, spec, RULES, note)
+    if spec.kind == "cuda":  # all as build_variant does
+        lower_cuda(MergeAxes()(module), spec, CUDA_RULES, note)
+        return _with_choices(found, spec)
+    with building_for(spec.dot):
+        pieces = split(module)
+        for piece in pieces:
+            runs = piece.chunks
+            lower(MergeAxes()(piece.module), spec, RULES, note, [c.layout for c in piece.params], [c.layout for c in piece.results])
+        if not pieces:
+            lower(MergeAxes()(module), spec, RULES, note)
     return _with_choices(found, spec)
 
 
 def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
     """The tasks of a compiled network. Raises OctetError for a package whose kernels do not say what they were built for."""
-    texts = Counter(step.workload for step in variant.steps if step.workload)
+    chunks = {i: count for first, last, count in variant.loops for i in range(first, last)}
+    texts = Counter()
+    for i, step in enumerate(variant.steps):
+        if step.workload:
+            texts[step.workload] += chunks.get(i, 1)
     if not texts and any(step.macs for step in variant.steps):
         raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
     try:

@@ -79,21 +79,22 @@ class Context:
         elements = contiguous((*shape[:-1], 1))[0] * shape[0] * stride if len(shape) > 1 else stride
         view = View(shape, strides, 0, dtype, (elements + SLACK,), SLACK)
         same = value.layout.padded >= SLACK and value.layout.offset == 0 and value.layout.strides == strides
-        return value if same else self._formed(value, view)
+        return value if same else self.formed(value, view)
 
     def packed(self, expr) -> Value:
         """The tensor channels-last in a flat buffer."""
         value = self.find(expr)
-        return self._formed(value, packed(value.layout.shape, value.layout.dtype))
+        return self.formed(value, packed(value.layout.shape, value.layout.dtype))
 
     def plain(self, expr) -> Value:
         """The tensor with its logical shape."""
         return self.plain_of(self.value(expr))
 
     def plain_of(self, value: Value) -> Value:
-        return self._formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
+        return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
 
-    def _formed(self, value, layout):
+    def formed(self, value: Value, layout: Layout | View) -> Value:
+        """The tensor in `layout`."""
         assert layout is not None, f"no packed layout for {value.layout}"
         if value.layout == layout:
             return value
@@ -139,16 +140,20 @@ def _bytes(expr):
     return int(np.prod([int(d) for d in expr.ty.shape.values])) * np.dtype(str(expr.ty.dtype)).itemsize
 
 
-def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> tuple[tvm.IRModule, list[str]]:
-    """The module of kernels and call_tir, and the operators that had no kernel of their own."""
+def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None,
+          params: list[Layout] | None = None, results: list[Layout] | None = None) -> tuple[tvm.IRModule, list[str]]:
+    """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
+    to, where not all of them are plain."""
     main = mod["main"]
     builder = relax.BlockBuilder()
     context = Context(spec, builder, tuned=tuned)
     fusions, inner = find_fusions(main, "avx512vbmi" in spec.features)
-    with builder.function("main", list(main.params)):
+    layouts = [Layout("plain", _shape(param), str(param.ty.dtype)) for param in main.params] if params is None else params
+    stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]
+    with builder.function("main", stored):
         with builder.dataflow():
-            for param in main.params:
-                context.values[param] = Value(param, Layout("plain", _shape(param), str(param.ty.dtype)))
+            for param, var, layout in zip(main.params, stored, layouts):
+                context.values[param] = Value(var, layout)
             for block in main.body.blocks:
                 for binding in block.bindings:
                     context.layer = binding.var.name
@@ -157,10 +162,17 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
                     elif binding.var not in inner:
                         context.values[binding.var] = lowered(binding.value, context, rules, partial(_fallback, context))
             context.layer = ""
-            plain = [context.plain_of(value) for value in _outputs(main.body.body, context)]
-            outputs = [builder.emit_output(value.var) for value in own_results(plain, context)]
+            values = _outputs(main.body.body, context)
+            values = [context.plain_of(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
+            outputs = [builder.emit_output(value.var) for value in own_results(values, context)]
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.get(), context.fallbacks
+
+
+def _stored(param, layout):
+    """The variable that holds `param` in `layout`."""
+    same = layout.kind == "plain" and layout.storage == str(param.ty.dtype)
+    return param if same else relax.Var(param.name, relax.TensorType(layout.physical_shape, layout.storage))
 
 
 def _shape(expr):

@@ -24,6 +24,7 @@ _UNARY = {"octet.unary", "octet.requantize", "octet.fake_quantize", "octet.table
 _UNARY |= {f"relax.nn.{name}" for name in ("relu", "relu6", "leakyrelu", "selu", "silu", "gelu", "gelu_tanh", "softplus")}
 _UNARY |= {f"relax.{name}" for name in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign", "negative", "square")}
 _BINARY = {"octet.add", "octet.mul"} | {f"relax.{name}" for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")}
+ELEMENTWISE = frozenset(_UNARY | _BINARY)  # by name, NumPy's broadcasting
 _LAYOUT_RANKS = (2, 3, 4)
 
 

@@ -19,24 +19,42 @@ _ALIGNED = memory.ALIGNMENT // 4
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number), "packed" (element of the only output)."""
+    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number), "packed" (element of the only output), "lane" (offset in
+    the bytes that a thread has for itself, see `Loop`). stride: bytes from a loop's chunk to the next; of an input or output only whether there is one."""
 
     kind: str
     offset: int
+    stride: int = 0
 
 
 @dataclass(frozen=True)
 class KernelCall:
+    """copied: bytes that "memcpy" copies from the second operand to the first."""
+
     function: str
     operands: tuple[Place, ...]
     step: Step
+    copied: int = 0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Calls [first, last) of the program are run `chunks` times, each time on the next samples of the batch. Chunks are independent of each other."""
+
+    first: int
+    last: int
+    chunks: int
 
 
 @dataclass(frozen=True)
 class Program:
+    """loops: in order, apart from each other. lane_bytes: scratch of each thread that takes chunks for itself."""
+
     calls: tuple[KernelCall, ...]
     weights: np.ndarray
     arena_bytes: int
+    loops: tuple[Loop, ...] = ()
+    lane_bytes: int = 0
 
 
 class Weights:
@@ -73,6 +91,13 @@ def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[i
 def linearize(mod: tvm.IRModule, share: bool = True) -> Program:
     """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
     share: whether equal constants lie in one place; without it the places do not depend on the values."""
+    weights = Weights(share)
+    calls, arena = place_calls(mod, weights)
+    return Program(calls, weights.blob(), arena)
+
+
+def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, ...], int]:
+    """(the calls of `main`, bytes of their arena). Constants go to `weights`."""
     main = mod["main"]
     tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
     calls, sizes = [], {}
@@ -89,7 +114,6 @@ def linearize(mod: tvm.IRModule, share: bool = True) -> Program:
                 first, _ = lives.get(storage, (i, i))
                 lives[storage] = (first, i)
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
-    weights = Weights(share)
 
     def locate(storage):
         if not isinstance(storage, tuple):
@@ -99,7 +123,7 @@ def linearize(mod: tvm.IRModule, share: bool = True) -> Program:
         return place.get(storage) or Place("arena", offsets[storage])
 
     program = [KernelCall(name, tuple(locate(s) for s in operands), _step(i, name, mod, layer)) for i, (name, operands, layer) in enumerate(calls)]
-    return Program(tuple(program), weights.blob(), arena)
+    return tuple(program), arena
 
 
 def _bound(binding, tensors, calls, sizes):

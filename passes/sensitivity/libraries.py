@@ -11,7 +11,8 @@ from octet.targets import detect
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
-from ..lower.build import compile_library, emit_library, schedule
+from ..lower.build import compile_library, schedule
+from ..lower.entry import emit_library
 from ..lower.lowering import lower
 from ..lower.merge_axes import MergeAxes
 from ..lower.program import ALIASES, Program, linearize, pack_outputs

@@ -1,0 +1,132 @@
+"""A network as pieces that run one after the other, each on some samples at a time.
+
+    main [B, ..]  ==>  piece 1 [m1, ..] for B/m1 chunks, piece 2 [m2, ..] for B/m2 chunks, ...
+
+A piece is a module of its own whose `main` takes what earlier pieces (or the caller) left of its samples and returns what later ones (or the caller) need."""
+
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from ....targets.samples import batch_of
+from ....targets.variant import TensorSpec
+from ....targets.x86.layout import Layout, packed
+from ...realize.graph import variables
+from ..program import ALIASES
+from .analysis import BatchGraph, analyze, tensors_of
+from .axis import samples_of
+from .plan import plan
+from .rules import shape_of
+
+_VIEWS = (*ALIASES, "relax.nn.batch_flatten")
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A tensor that enters or leaves a piece. var: in the whole graph. layout: of the samples of one chunk. whole: of the whole batch.
+    result: number of the network's result that it is, None for what other pieces read."""
+
+    var: relax.Var
+    layout: Layout
+    whole: Layout
+    result: int | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """module: `main` on `samples` samples. chunks: how often it runs. params, results: in the order of `main`."""
+
+    module: tvm.IRModule
+    samples: int
+    chunks: int
+    params: tuple[Crossing, ...]
+    results: tuple[Crossing, ...]
+
+
+def split(module: tvm.IRModule, choose=plan) -> list[Piece]:
+    """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with), no stretch that may run in parts and
+    gains by it, or a result that no operator computes. choose: BatchGraph -> list of Stretch."""
+    main = module["main"]
+    batch = batch_of([TensorSpec(param.name, shape_of(param), str(param.ty.dtype)) for param in main.params])
+    if batch == 1:
+        return []
+    found = analyze(main, batch)
+    results = _results(found.graph)
+    stretches = choose(found) if _computed(results, found.graph) else []
+    if all(stretch.samples == batch for stretch in stretches):
+        return []
+    readers = [{var for _, value in found.graph.bindings[s.first : s.last] for var in variables(value)} for s in stretches]
+    return [_piece(found, stretch, set().union(*readers[i + 1 :]), results) for i, stretch in enumerate(stretches)]
+
+
+def _results(graph):
+    value = graph.definition(graph.result)
+    return list(value.fields) if isinstance(value, relax.Tuple) else [graph.result]
+
+
+def _computed(results, graph):
+    return len(set(results)) == len(results) and all(isinstance(var, relax.Var) and graph.position(var) >= 0 for var in results)
+
+
+def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
+    bindings = found.graph.bindings[stretch.first : stretch.last]
+    own = {var for var, _ in bindings}
+    read = dict.fromkeys(var for _, value in bindings for var in variables(value) if var not in own)
+    params = [_crossing(var, found, stretch.samples, var in found.graph.function.params) for var in read]
+    left = [_crossing(var, found, stretch.samples, False) for var, _ in bindings if var in wanted_later]
+    left += [_crossing(var, found, stretch.samples, True, number) for number, var in enumerate(results) if var in own]
+    builder, new = relax.BlockBuilder(), {}
+    for crossing in params:
+        new[crossing.var] = relax.Var(crossing.var.name, relax.TensorType(crossing.layout.shape, crossing.layout.dtype))
+    with builder.function("main", list(new.values())):
+        with builder.dataflow():
+            for var, value in bindings:
+                new[var] = builder.emit(_narrowed(value, var, found, stretch.samples, new), var.name)
+            output = builder.emit_output(relax.Tuple([new[crossing.var] for crossing in left]))
+        builder.emit_func_output(output)
+    return Piece(builder.get(), stretch.samples, found.batch // stretch.samples, tuple(params), tuple(left))
+
+
+def _crossing(var, found, samples, callers, result=None):
+    """callers: whether the tensor is the caller's, and so plain."""
+    shape, dtype, axis = shape_of(var), str(var.ty.dtype), found.axes[var]
+    share = shape if axis is None or samples == found.batch else axis.shape(shape, samples)
+    plain = callers or (axis is not None and axis.axis != 0) or packed(shape, dtype) is None
+    layouts = [Layout("plain", each, dtype) if plain else packed(each, dtype) for each in (share, shape)]
+    return Crossing(var, *layouts, result)
+
+
+def _narrowed(value, var, found: BatchGraph, samples, new):
+    """`value` on `samples` samples."""
+    if isinstance(value, relax.TupleGetItem):
+        return relax.TupleGetItem(new[value.tuple_value], value.index)
+    if samples == found.batch or found.axes[var] is None:
+        return _rebuilt(value, lambda position, tensor: new.get(tensor, tensor), new)
+    axis, cut = found.axes[var], found.sliced.get(var, {})
+    shape = axis.shape(shape_of(var), samples) if isinstance(var.ty, relax.TensorType) else None
+
+    def operand(position, tensor):
+        if position in cut:
+            return relax.const(samples_of(tensor.value.numpy(), cut[position], samples), str(tensor.ty.dtype))
+        return new.get(tensor, tensor)
+
+    if value.op.name in _VIEWS:
+        return relax.op.reshape(operand(0, value.args[0]), shape)
+    if value.op.name == "relax.broadcast_to":
+        return relax.op.broadcast_to(operand(0, value.args[0]), shape)
+    return _rebuilt(value, operand, new)
+
+
+def _rebuilt(call, operand, new):
+    """The call with its tensor operands, numbered as `tensors_of` does, replaced."""
+    fresh = iter([operand(position, tensor) for position, tensor in enumerate(tensors_of(call))])
+
+    def rebuilt(arg):
+        if isinstance(arg, relax.Tuple):
+            return relax.Tuple([rebuilt(field) for field in arg.fields])
+        if isinstance(arg, (relax.Var, tvm.ir.GenericConst)) and isinstance(arg.ty, relax.TensorType):
+            return next(fresh)
+        return new.get(arg, arg) if isinstance(arg, relax.Var) else arg
+
+    return relax.Call(call.op, [rebuilt(arg) for arg in call.args], call.attrs, call.ty_args)

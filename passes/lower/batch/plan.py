@@ -1,0 +1,145 @@
+"""How many samples go through which stretch of the network together.
+
+    cost(stretch, m) = (chunks - 1) * weights that do not stay in L2 + activations that do not stay there + calls,   chunks = batch / m
+
+Few samples keep activations of large images in the second-level cache between layers; many samples read the weights of late layers from beyond it less often.
+The cheapest sequence of stretches is found by dynamic programming over the places where the network may be cut. All constants are of a common server core."""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ...realize.graph import variables
+from ..fusion import find_fusions
+from ..program import ALIASES
+from .analysis import BatchGraph, tensors_of
+from .rules import shape_of
+
+L2_BYTES = 2 << 20
+_ROOM = 0.6  # of L2 for what one layer touches: above, parts of it fall out
+_BEYOND = 25e9  # bytes per second and core from the third-level cache
+_CALL = 1e-6  # seconds of a kernel's edges
+_LONGEST = 200  # bindings of a stretch, unless it can be cut nowhere: the search stays quick
+_CUT = 10e-6  # seconds: threads wait for the last one
+_FORK = 2e-6  # seconds that the threads of one kernel wait for each other, which chunks do not
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Bindings [first, last) of the graph, run for `samples` samples at a time."""
+
+    first: int
+    last: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Of one binding. weights: bytes of constants. moved: bytes of operands and results of one sample. apart: whether it may run in parts."""
+
+    weights: int
+    moved: float
+    apart: bool
+    free: bool
+
+
+def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
+    """The stretches in order; one of the whole batch where parts do not pay."""
+    bindings = found.graph.bindings[: -1 if isinstance(found.graph.bindings[-1][1], relax.Tuple) else None]
+    works = [_work(var, value, found) for var, value in bindings]
+    crossing = crossings(found, len(bindings))
+    best, choice = [0.0] + [inf] * len(works), [None] * (len(works) + 1)
+    sizes = [m for m in range(1, found.batch + 1) if found.batch % m == 0]
+    for first in range(len(works)):
+        if best[first] == inf:
+            continue
+        for stretch, seconds in _from(first, works, crossing, sizes, found.batch, l2):
+            if best[first] + seconds < best[stretch.last]:
+                best[stretch.last], choice[stretch.last] = best[first] + seconds, stretch
+    stretches, at = [], len(works)
+    while at:
+        stretches.append(choice[at])
+        at = choice[at].first
+    return _merged(stretches[::-1], found.batch)
+
+
+def crossings(found: BatchGraph, count: int) -> list[int | None]:
+    """Per place between bindings: bytes of one sample that cross it; None where the network may not be cut: a tensor there is a tuple, or its samples are
+    not one piece each, or it never comes into being because one kernel does what lies before and behind."""
+    last, (_, inner) = {}, find_fusions(found.graph.function, True)
+    for position, (_, value) in enumerate(found.graph.bindings):
+        for var in variables(value):
+            last[var] = position
+    for var in variables(found.graph.result):
+        last[var] = len(found.graph.bindings)
+    total = np.zeros(count + 1)
+    for position, (var, _) in enumerate(found.graph.bindings[:count]):
+        inside = slice(position + 1, min(last.get(var, position), count - 1) + 1)
+        if isinstance(var.ty, relax.TupleType) or var in inner:
+            total[inside] = inf
+            continue
+        axis = found.axes[var]
+        total[inside] += inf if axis is not None and not axis.contiguous(shape_of(var)) else _bytes(var) / found.batch
+    return [None if size == inf else size for size in total]
+
+
+def _from(first, works, crossing, sizes, batch, l2):
+    """(stretch, seconds) of every stretch that begins at binding `first`."""
+    apart, weights, calls, found_cut = True, 0, 0, False
+    sums = {m: [0.0, 0.0] for m in sizes}  # m -> [bytes of activations from beyond L2, most that one layer touches]
+    for last in range(first + 1, len(works) + 1):
+        if last > first + _LONGEST and found_cut:
+            return
+        work = works[last - 1]
+        apart, weights, calls = apart and work.apart, weights + work.weights, calls + (not work.free)
+        for m, sum_ in sums.items():
+            touched = m * work.moved + work.weights
+            sum_[0] += batch * work.moved * _spilled(touched, _ROOM * l2)
+            sum_[1] = max(sum_[1], m * work.moved)
+        if last < len(works) and crossing[last] is None:
+            continue
+        found_cut = True
+        handed = batch * (crossing[first] if first else 0)
+        for m in sizes if apart else sizes[-1:]:
+            chunks = batch // m
+            again = (chunks - 1) * weights * _spilled(weights + sums[m][1], l2)
+            seconds = (sums[m][0] + again + 2 * handed) / _BEYOND + calls * (chunks * _CALL + (_FORK if chunks == 1 else 0))
+            yield Stretch(first, last, m), seconds + _CUT
+        if not apart:
+            return  # neighbours of the whole batch become one anyway
+
+
+def _spilled(size, room):
+    """Which part of `size` bytes does not stay in `room`, from 0 to 1: it is gone at twice the room."""
+    return min(max(size / room - 1, 0.0), 1.0)
+
+
+def _work(var, value, found):
+    tensors = tensors_of(value) if isinstance(value, relax.Call) else []
+    free = not isinstance(value, relax.Call) or value.op.name in (*ALIASES, "relax.permute_dims")
+    weights = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, tvm.ir.GenericConst))
+    read = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, relax.Var))
+    written = sum(_bytes_of(ty) for ty in (var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]))
+    return _Work(weights, 0.0 if free else (read + written) / found.batch, var not in found.mixing, free)
+
+
+def _bytes(tensor):
+    return _bytes_of(tensor.ty)
+
+
+def _bytes_of(ty):
+    return int(np.prod([int(extent) for extent in ty.shape.values], dtype=np.int64)) * np.dtype(str(ty.dtype).replace("bfloat16", "uint16")).itemsize
+
+
+def _merged(stretches, whole):
+    """Neighbours of the whole batch are one."""
+    out = []
+    for stretch in stretches:
+        if out and out[-1].samples == stretch.samples == whole:
+            out[-1] = Stretch(out[-1].first, stretch.last, whole)
+        else:
+            out.append(stretch)
+    return out

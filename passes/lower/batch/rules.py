@@ -1,0 +1,250 @@
+"""How the batch passes through each operator: a rule answers where the samples lie in the result, or raises `Mixes` with the reason.
+
+A rule takes an `Operands` (what is known of the call) and returns a `BatchAxis`. An operator without a rule counts as one that mixes samples. What a rule
+answers says that slicing the operands along their batch axes slices the result along its own: nothing is assumed of what the axis means."""
+
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from ... import ops
+from ..merge_axes import ELEMENTWISE
+from .axis import BatchAxis, Mixes, repeats, through_reshape
+
+
+@dataclass
+class Operands:
+    """Of one call. axes: per tensor operand, None where it holds no samples. sliced: {position: axis} of constants that hold the batch; rules add to it."""
+
+    call: relax.Call
+    batch: int
+    tensors: list
+    axes: list
+    sliced: dict
+
+    @property
+    def attrs(self):
+        return ops.attrs_of(self.call)
+
+    def shape(self, position):
+        return shape_of(self.tensors[position])
+
+    def data(self) -> BatchAxis:
+        """The axis of operand 0."""
+        if self.axes[0] is None:
+            raise Mixes("its first operand does not depend on the batch")
+        return self.axes[0]
+
+    def whole(self, *positions):
+        """These operands (all but the first, by default) must be the same for all samples."""
+        for position in positions or range(1, len(self.axes)):
+            if self.axes[position] is not None:
+                raise Mixes(f"operand {position} differs between samples")
+
+    def align(self, position, wanted: BatchAxis):
+        """Operand `position` holds the samples at `wanted`, or broadcasts over them, or is a constant that repeats."""
+        axis, extent = self.axes[position], self.shape(position)[wanted.axis] if 0 <= wanted.axis < len(self.shape(position)) else 1
+        if axis == wanted or (axis is None and extent == 1):
+            return
+        tensor = self.tensors[position]
+        if axis is None and isinstance(tensor, tvm.ir.GenericConst) and extent == wanted.extent(self.batch) and repeats(tensor.value.numpy(), wanted, self.batch):
+            self.sliced[position] = wanted
+            return
+        raise Mixes("its operands hold the samples on different axes" if axis is not None else f"operand {position} has a part of its own for every sample")
+
+
+def shape_of(expr):
+    return tuple(int(extent) for extent in expr.ty.shape.values)
+
+
+def broadcast(o: Operands) -> BatchAxis:
+    """Elementwise with NumPy's broadcasting, axes counted from the last."""
+    rank = max(len(shape_of(tensor)) for tensor in o.tensors)
+    places = {BatchAxis(axis.axis + rank - len(o.shape(i)), axis.inner) for i, axis in enumerate(o.axes) if axis is not None}
+    if len(places) != 1:
+        raise Mixes("its operands hold the samples on different axes")
+    (found,) = places
+    for i in range(len(o.tensors)):
+        o.align(i, BatchAxis(found.axis - rank + len(o.shape(i)), found.inner))
+    return found
+
+
+def same(o: Operands) -> BatchAxis:
+    """Elementwise in operand 0, the others the same for all samples."""
+    o.whole()
+    return o.data()
+
+
+def per_channel(o: Operands) -> BatchAxis:
+    """Elementwise in operand 0, with a parameter or table per channel, which is not the batch."""
+    channel = o.attrs.get("axis", 1) % max(len(o.shape(0)), 1)
+    if o.data().axis == channel and any(len(o.shape(i)) > (i == 1 and ops.is_op(o.call, "octet.table")) for i in range(1, len(o.tensors))):
+        raise Mixes("has parameters along the batch")
+    return same(o)
+
+
+def images(o: Operands) -> BatchAxis:
+    """Windows over [N, C, H, W]; a further operand of the result's shape is a residual."""
+    found = o.data()
+    if found.axis != 0:
+        raise Mixes("its samples do not lie on the first axis")
+    return _with_residual(o, found)
+
+
+def rows(o: Operands) -> BatchAxis:
+    """A linear layer over the last axis."""
+    found = o.data()
+    if found.axis == len(o.shape(0)) - 1:
+        raise Mixes("sums over the batch")
+    return _with_residual(o, found)
+
+
+def _with_residual(o, found):
+    for i in range(1, len(o.tensors)):
+        if o.shape(i) == shape_of(o.call) and len(o.shape(i)) == len(o.shape(0)) and (o.axes[i] is not None or i >= 3):
+            o.align(i, found)
+        else:
+            o.whole(i)
+    return found
+
+
+def product(o: Operands) -> BatchAxis:
+    """[.., M, K] @ [.., K, N]."""
+    ranks = [len(o.shape(i)) for i in (0, 1)]
+    if min(ranks) < 2:
+        raise Mixes("is a product with a vector")
+    rank, found = max(ranks), {}
+    for i, axis in enumerate(o.axes):
+        if axis is not None:
+            found[i] = BatchAxis(axis.axis + rank - ranks[i], axis.inner)
+    for i, axis in found.items():
+        if axis.axis < rank - 2:
+            o.align(1 - i, BatchAxis(axis.axis - rank + ranks[1 - i], axis.inner))
+        elif len(found) == 2 or axis.axis != (rank - 2, rank - 1)[i]:
+            raise Mixes("sums over the batch")
+    return next(iter(found.values()))
+
+
+def along(o: Operands) -> BatchAxis:
+    """Works along `axis` (the last by default) or `axes`, which must not be the batch; the shape stays, or `axis` gets another extent."""
+    attrs, found = o.attrs, o.data()
+    o.whole()
+    if attrs.get("axis", 0) is None or found.axis in _axes(attrs, len(o.shape(0)), [-1]):
+        raise Mixes("works along the batch")
+    return found
+
+
+def reduction(o: Operands) -> BatchAxis:
+    found, rank = o.data(), len(o.shape(0))
+    gone = _axes(o.attrs, rank, range(rank))
+    if found.axis in gone:
+        raise Mixes("reduces the batch")
+    return found if o.attrs["keepdims"] else BatchAxis(found.axis - sum(axis < found.axis for axis in gone), found.inner)
+
+
+def _axes(attrs, rank, default):
+    given = attrs.get("axes", attrs.get("axis"))
+    given = default if given is None else [given] if isinstance(given, int) else given
+    return {axis % rank for axis in given}
+
+
+def view(o: Operands) -> BatchAxis:
+    return through_reshape(o.data(), o.shape(0), shape_of(o.call), o.batch)
+
+
+def transpose(o: Operands) -> BatchAxis:
+    found, rank = o.data(), len(o.shape(0))
+    order = [axis % rank for axis in o.attrs["axes"] or reversed(range(rank))]
+    return BatchAxis(order.index(found.axis), found.inner)
+
+
+def concat(o: Operands) -> BatchAxis:
+    """All parts hold the samples on one axis, which is not the one that they are joined on."""
+    found = next(axis for axis in o.axes if axis is not None)
+    axis = o.attrs["axis"]
+    if axis is None or axis % len(shape_of(o.call)) == found.axis:
+        raise Mixes("joins along the batch")
+    for i in range(len(o.tensors)):
+        if o.axes[i] is None and o.shape(i)[found.axis] != found.extent(o.batch):
+            raise Mixes(f"operand {i} does not depend on the batch")
+        o.align(i, found)
+    return found
+
+
+def slices(o: Operands) -> BatchAxis:
+    found, rank = o.data(), len(o.shape(0))
+    if found.axis in {int(axis.value) % rank for axis in o.call.args[1].fields}:
+        raise Mixes("takes some of the samples")
+    return found
+
+
+def pad(o: Operands) -> BatchAxis:
+    found, width = same(o), o.attrs["pad_width"]
+    if any(int(w) for w in width[2 * found.axis : 2 * found.axis + 2]):
+        raise Mixes("pads the batch")
+    return found
+
+
+def expand(o: Operands) -> BatchAxis:
+    """broadcast_to: the batch stays as long as it is."""
+    found = o.data()
+    return BatchAxis(found.axis + len(shape_of(o.call)) - len(o.shape(0)), found.inner)
+
+
+def take(o: Operands) -> BatchAxis:
+    """Rows of a table that is the same for all samples, by indices per sample; or the same rows of every sample."""
+    axis = o.attrs["axis"]
+    if axis is None or (o.axes[0] is not None and o.axes[1] is not None):
+        raise Mixes("looks up by positions of the whole batch")
+    axis %= len(o.shape(0))
+    if o.axes[0] is None:
+        return BatchAxis(o.axes[1].axis + axis, o.axes[1].inner)
+    found = o.axes[0]
+    if found.axis == axis:
+        raise Mixes("takes some of the samples")
+    return found if found.axis < axis else BatchAxis(found.axis + len(o.shape(1)) - 1, found.inner)
+
+
+def gather(o: Operands) -> BatchAxis:
+    found = o.data()
+    if o.attrs["axis"] % len(o.shape(0)) == found.axis:
+        raise Mixes("takes some of the samples")
+    o.align(1, found)
+    return found
+
+
+def _table():
+    relax_names = {
+        broadcast: ("where", "power", "mod", "floor_mod", "floor_divide", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and",
+                    "logical_or", "logical_xor", "logical_not", "isnan", "isinf", "astype", "bitwise_not", "tan", "sinh", "cosh", "sigmoid"),
+        per_channel: ("quantize", "dequantize", "nn.prelu"),
+        images: ("nn.conv2d", "nn.max_pool2d", "nn.avg_pool2d", "nn.adaptive_avg_pool2d", "image.resize2d", "nn.pixel_shuffle"),
+        product: ("matmul",),
+        along: ("nn.softmax", "nn.log_softmax", "nn.layer_norm", "flip", "cumsum", "split"),
+        reduction: ("mean", "sum", "max", "min", "argmax", "argmin", "prod", "variance", "std"),
+        view: ("reshape", "flatten", "expand_dims", "squeeze", "nn.batch_flatten"),
+        transpose: ("permute_dims",),
+        concat: ("concat",),
+        slices: ("strided_slice",),
+        pad: ("nn.pad",),
+        expand: ("broadcast_to",),
+        take: ("take",),
+        gather: ("gather_elements",),
+    }  # fmt: skip
+    octet_names = {
+        broadcast: ("add", "mul", "lstm_state", "lstm_output", "gru_output"),
+        same: ("unary", "requantize", "observe", "fake_quantize"),
+        per_channel: ("table",),
+        images: ("conv2d", "avg_pool2d", "resize2d", "interleave"),
+        rows: ("dense",),
+        product: ("matmul",),
+        along: ("softmax",),
+    }
+    table = dict.fromkeys(ELEMENTWISE, broadcast)
+    for prefix, names in (("relax", relax_names), ("octet", octet_names)):
+        table |= {f"{prefix}.{name}": rule for rule, group in names.items() for name in group}
+    return table
+
+
+RULES = _table()
