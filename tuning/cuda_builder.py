@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..targets.cuda.compiler import compile_cubin
-from ..targets.cuda.conv import conv_kernel, tiled_kernel
-from ..targets.cuda.conv_schedule import depth_of, rounded, tile_for
+from ..targets.cuda.conv import conv_kernel, packed_views, tiled_kernel
+from ..targets.cuda.conv_schedule import rounded, tile_for
 from ..targets.cuda.generated import default_kernel, stock_kernel
 from ..targets.cuda.kernel import Kernel
 from ..targets.cuda.nest import NestWorkload
@@ -46,7 +46,7 @@ def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec:
     p, e = workload.problem, workload.epilogue
     if p.batched:
         schedule = schedule if schedule is not None else tile_for(p, spec)
-        kernel, constants = tiled_kernel("matmul", p, e, schedule, spec), _tiles(p, schedule, case)
+        kernel, constants = tiled_kernel("matmul", p, e, schedule, spec, packed_views(p)), _rows(p, schedule, case)
     else:
         made = conv_kernel(p, e, case.weight, case.bias, case.multiplier, spec, schedule)
         kernel, constants, schedule = made.kernel, made.constants, made.schedule
@@ -65,12 +65,12 @@ def _compiled(kernel, constants, operands, schedule, spec):
     return CudaBuilt(code, function, kernel, tuple(map(np.ascontiguousarray, constants)), operands, family_of(schedule), schedule)
 
 
-def _tiles(p, tile, case):
-    """The right operand of a product as rules_matmul.py lays it: [batch][N rounded up][K rounded up], zeros around; bias, multiplier [N rounded up]."""
+def _rows(p, tile, case):
+    """The right operand of a product with its columns as rows: [batch][N][K rounded up], zeros behind; bias, multiplier [N rounded up]."""
     outputs = rounded(p.outputs, tile.columns)
-    tiles = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
-    tiles[:, : p.outputs, : p.channels] = case.weight.transpose(0, 2, 1)
-    return tiles, *(np.pad(vector, (0, outputs - p.outputs)) for vector in (case.bias, case.multiplier))
+    rows = np.zeros((p.groups, p.outputs, rounded(p.channels, 16)), np.int8)
+    rows[:, :, : p.channels] = case.weight.transpose(0, 2, 1)
+    return rows, *(np.pad(vector, (0, outputs - p.outputs)) for vector in (case.bias, case.multiplier))
 
 
 class CudaBuilder:

@@ -47,6 +47,20 @@ class Conv(Window):
 
 
 @dataclass(frozen=True)
+class Views:
+    """As in device/conv.cuh: where the products of a batch lie. Bytes, multiples of 16."""
+
+    inner: int
+    a_outer: int
+    a_inner: int
+    b_outer: int
+    b_inner: int
+    y_outer: int
+    y_inner: int
+    column_pitch: int
+
+
+@dataclass(frozen=True)
 class ConvKernel:
     """constants: weights, bias, multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow.
     schedule: as built."""
@@ -76,14 +90,21 @@ def default_schedule(problem: Conv, spec) -> Schedule:
     return tile_for(problem, spec) if fits_tiles(problem) else Direct(256)
 
 
-def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec) -> Kernel:
-    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None) -> Kernel:
+    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch. Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+    assert problem.batched == (views is not None)
     assert tile.sound and not (tile.wmma and spec.dot == "dp4a"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
     unit = "dp4a" if spec.dot == "dp4a" else "wmma" if tile.wmma else "mma"
-    call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}>"
+    call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
     state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
     return Kernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
+
+
+def packed_views(p: Conv) -> Views:
+    """Products behind one another, the right operand's columns padded to whole granules."""
+    pitch = rounded(p.channels, 16)
+    return Views(p.groups, 0, p.images * p.stride, 0, p.outputs * pitch, 0, p.images * p.out_stride, pitch)
 
 
 def is_depthwise(p) -> bool:

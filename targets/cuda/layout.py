@@ -74,6 +74,24 @@ class Layout:
         return self.shape == other.shape and self.elements == other.elements and all(extent == 1 or a == b for extent, a, b in steps)
 
 
+@dataclass(frozen=True)
+class Strided:
+    """A tensor in the buffer of another one, as transposing left it. steps: elements from one index to the next, per logical axis."""
+
+    shape: tuple[int, ...]
+    steps: tuple[int, ...]
+    dtype: str
+    kind = "strided"
+
+    @property
+    def dense(self) -> "Layout":
+        """What it becomes for whoever cannot read it where it lies."""
+        return plain(self.shape, self.dtype)
+
+    def same_places(self, other: "Layout") -> bool:
+        return False  # it may be a part of its buffer
+
+
 def packed(shape, dtype: str = "int8") -> Layout:
     """The layout that kernels want: packed for int8 of rank 2 to 4, plain for the rest."""
     shape = tuple(int(extent) for extent in shape)

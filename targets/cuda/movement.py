@@ -64,6 +64,25 @@ def _widened(problem, factor):
     return replace(problem, extent=(*problem.extent[:last], problem.extent[last] // factor), start=problem.start // factor, to=problem.to // factor, **narrow)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """As in device/movement.cuh: columns of a batch of matrices become rows of `padded` bytes. batch: (outer times) inner matrices."""
+
+    batch: int
+    inner: int
+    columns: int
+    depth: int
+    padded: int
+    outer_step: int
+    inner_step: int
+    column_step: int
+    depth_step: int
+
+
+def turn(problem: Turn) -> Kernel:
+    return Kernel("turn", "movement.cuh", f"turn<{literal(problem)}>", 2, blocks(problem.batch * problem.columns * problem.padded // 4, 128), 128)
+
+
 def fill(layout: Layout, value: int) -> Kernel:
     """Every byte of a buffer."""
     call = f"fill<{layout.bytes}L, {int(value)}>"

@@ -20,8 +20,9 @@ class Nvcc:
     architectures: frozenset[int]
 
     def fatbin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """(machine code and PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line."""
-        return self._compiled(text, arch, (*flags, "-fatbin", "-gencode", f"arch=compute_{arch},code=[sm_{arch},compute_{arch}]", f"-I{folder}"))
+        """(machine code and PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line. Uncompressed, as the package is compressed:
+        drivers before 12.4 do not know what nvcc 13 compresses with."""
+        return self._compiled(text, arch, (*flags, "-fatbin", "-no-compress", "-gencode", f"arch=compute_{arch},code=[sm_{arch},compute_{arch}]", f"-I{folder}"))
 
     def cubin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, machine code alone."""

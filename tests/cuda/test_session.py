@@ -43,8 +43,8 @@ def machine(network, nvcc, here, tmp_path_factory):
     return folder / "net.octet", folder / "libcuda.so", folder / "data.npz"
 PROFILE = """
 import numpy as np, octet
-from octet.tools.benchmark import device_of, machine_peak
-from octet.tools.profile import profile_of
+from octet.tools.benchmarking.benchmark import device_of, machine_peak
+from octet.tools.benchmarking.profile import profile_of
 session = octet.load({path!r})
 peak = machine_peak(session)
 kernels = profile_of(session, {{"x": np.load({data!r})["x"]}}, peak)

@@ -15,7 +15,7 @@ from tvm import relax
 from ....targets.cuda import movement
 from ....targets.cuda.cxx import Unsupported
 from ....targets.cuda.kernel import Kernel
-from ....targets.cuda.layout import Layout, packed, plain
+from ....targets.cuda.layout import Layout, Strided, packed, plain
 from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec
 from ....targets.variant import Step
@@ -69,19 +69,35 @@ class Context:
     calls: list = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
     tuned: Records | None = None  # schedules that were found by measuring
-    layer: str = ""  # the variable of the logical graph that is being lowered
+    var: relax.Var | None = None  # of the logical graph, that is being lowered
+    users: dict = field(default_factory=dict)  # variable of the logical graph -> the calls that read it, None for the function's result
+
+    @property
+    def layer(self) -> str:
+        return self.var.name if self.var is not None else ""
+
     _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
 
     def constant(self, expr) -> np.ndarray | None:
         """The array of a constant, or None."""
         return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
 
-    def find(self, expr) -> Tensor:
-        """The operand in whatever layout it has now."""
+    def view(self, expr) -> Tensor:
+        """The operand in whatever layout it has now, `Strided` in the buffer of another one included."""
         array = self.constant(expr)
         if array is not None:
             return Tensor(plain(array.shape, str(array.dtype)), self.array(array))
         return self.values[expr]
+
+    def find(self, expr) -> Tensor:
+        """The operand in whatever layout it has now, in a buffer of its own."""
+        tensor = self.view(expr)
+        return self.formed(tensor, tensor.layout.dense) if isinstance(tensor.layout, Strided) else tensor
+
+    def only_user(self, var) -> relax.Call | None:
+        """The call that alone reads a variable of the logical graph."""
+        users = self.users.get(var, ())
+        return users[0] if len(users) == 1 else None
 
     def packed(self, expr) -> Tensor:
         """The operand in the layout that kernels want."""
@@ -111,6 +127,10 @@ class Context:
     def array(self, array: np.ndarray) -> Storage:
         array = np.ascontiguousarray(array)
         return Storage("constant", array=array, bytes=array.nbytes)
+
+    def storage(self, size: int) -> Storage:
+        """A buffer of so many bytes that launches will write."""
+        return Storage("buffer", bytes=size)
 
     def empty(self, layout: Layout) -> Tensor:
         """A result that launches will write."""
@@ -145,21 +165,37 @@ def notes(workload, schedule, found: Tuned | None) -> dict:
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
     """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
     main = mod["main"]
-    context = Context(spec, tuned=tuned)
+    context = Context(spec, tuned=tuned, users=_users(main))
     for i, param in enumerate(main.params):
         layout = plain(_shape(param), str(param.ty.dtype))
         context.values[param] = Tensor(layout, Storage("input", i, bytes=layout.bytes))
     for block in main.body.blocks:
         for binding in block.bindings:
-            context.layer = binding.var.name
+            context.var = binding.var
             context.values[binding.var] = _lowered(binding.value, context, rules)
-    context.layer = ""
+    context.var = None
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
     results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.find(expr))]
     outputs = []
     for tensor in results:
         outputs.append(_output(tensor, outputs, context).storage)
     return Lowered(tuple(context.calls), tuple(outputs))
+
+
+def _users(main):
+    found: dict = {}
+
+    def note(expr, user):
+        for part in expr.fields if isinstance(expr, relax.Tuple) else [expr]:
+            if isinstance(part, relax.Var):
+                found.setdefault(part, []).append(user)
+
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            for part in binding.value.args if isinstance(binding.value, relax.Call) else [binding.value]:
+                note(part, binding.value if isinstance(binding.value, relax.Call) else None)
+    note(main.body.body, None)
+    return found
 
 
 def _flat(value):

@@ -1,39 +1,102 @@
-"""octet.matmul: the product of two computed tensors, as a batch of products on tensor cores."""
+"""octet.matmul: the product of two computed tensors, as a batch of products on tensor cores.
 
+Both operands are read where they lie, heads of attention in the rows of a linear layer's result too, if the bytes of a sum lie together; else the right one's
+columns become rows first. A result that is transposed next is written as that wants it."""
+
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from ....targets.cuda import movement
-from ....targets.cuda.conv import Conv, Epilogue, tiled_kernel
-from ....targets.cuda.conv_schedule import depth_of, rounded, tile_for
-from ....targets.cuda.layout import plain, rows
+from ....targets.cuda.conv import Conv, Epilogue, Views, tiled_kernel
+from ....targets.cuda.conv_schedule import rounded, tile_for
+from ....targets.cuda.layout import GRANULE, Strided, plain, rows
+from ....targets.cuda.movement import Turn
 from ....targets.cuda.window import ROW
 from ....targets.cuda.workload import workload_of
 from ... import ops
-from .lowering import notes
+from .lowering import Tensor, notes
+
+_SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
 
 
 def matmul(call, ctx):
-    """a [.., M, K] row by row; b [.., K, N] is transposed into zero-padded tiles, as packed weights are."""
+    """a [.., M, K], b [.., K, N], broadcast as NumPy does."""
     attrs = ops.attrs_of(call)
-    shape = tuple(int(extent) for extent in call.ty.shape.values)
-    a, b = (ctx.find(arg) for arg in call.args)
-    m, k, n, batch = a.layout.shape[-2], a.layout.shape[-1], shape[-1], prod(shape[:-2])
+    *lead, m, n = shape = tuple(int(extent) for extent in call.ty.shape.values)
+    a, b = (ctx.view(arg) for arg in call.args)
+    k, batch = a.layout.shape[-1], prod(lead)
     if batch > 65535 or len(shape) > movement.AXES:
         return None
-    left, to_float = rows((*shape[:-2], m, k)), attrs["out_dtype"] == "float32"
-    result = plain(shape, "float32") if to_float else rows(shape)
-    problem = Conv(m, *ROW, left.stride, n if to_float else result.stride, batch, k, n, 0, True)
+    to_float = attrs["out_dtype"] == "float32"
+    result = plain(shape, "float32") if to_float else _result(ctx, shape)
+    canonical = Conv(m, *ROW, rows((m, k)).stride, n if to_float else rows((m, n)).stride, batch, k, n, 0, True)
     epilogue = _epilogue(attrs, to_float)
-    workload = workload_of(problem, epilogue)
+    workload = workload_of(canonical, epilogue)
     found = ctx.found(workload)
-    tile = found.schedule if found is not None else tile_for(problem, ctx.spec)
-    outputs, pitch = rounded(n, tile.columns), rounded(depth_of(problem), tile.depth)
-    first, second = _left(ctx, a, left, call.op.name), _right(ctx, b, (*shape[:-2], k, n), outputs, pitch, call.op.name)
+    tile = found.schedule if found is not None else tile_for(canonical, ctx.spec)
+    left, right, views = _placed(ctx, a, b, shape, k, result, call.op.name)
+    problem = replace(canonical, stride=left.layout.steps[-2] if m > 1 else canonical.stride, out_stride=n if to_float else result.steps[-2])
+    outputs = rounded(n, tile.columns)
     vectors = [np.zeros(outputs, np.int32), np.full(outputs, attrs["multiplier"], np.float32)]
-    return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec), [first, second, *vectors, first], result, call.op.name, batch * m * n * k,
-                    notes=notes(workload, tile, found))  # fmt: skip
+    into = Tensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
+    return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views), [left, right, *vectors, left], result, call.op.name, batch * m * n * k,
+                    into=into, notes=notes(workload, tile, found))  # fmt: skip
+
+
+def _result(ctx, shape):
+    """Rows, or, where heads are joined next, rows of all heads."""
+    user = ctx.only_user(ctx.var)
+    if len(shape) == 4 and shape[-1] % GRANULE == 0 and ops.is_op(user, "relax.permute_dims") and user.attrs.axes is not None:
+        if [int(axis) % 4 for axis in user.attrs.axes] == _SWAPPED:
+            _, heads, m, n = shape
+            return Strided(shape, (m * heads * n, n, heads * n, 1), "int8")
+    return rows(shape)
+
+
+def _placed(ctx, a, b, shape, k, result, operator):
+    """(left operand, right operand, Views)."""
+    *lead, m, n = shape
+    if not _readable(_broadcast(a, (*lead, m, k)), (*lead, m), k):
+        a = _left(ctx, a, rows((*lead, m, k)), operator)
+    batches = _batches(lead, *(steps[:-2] for steps in (_broadcast(a, (*lead, m, k)), _broadcast(b, (*lead, k, n)), result.steps)))
+    if batches is None:  # more axes than two that lie anyhow
+        a, b = _left(ctx, a, rows((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
+        batches = _batches(lead, *(tensor.steps[:-2] for tensor in (a.layout, b.layout, result)))
+    inner, (a_steps, b_steps, y_steps) = batches
+    *_, depth_step, column_step = _broadcast(b, (*lead, k, n))
+    turned = _broadcast(b, (*lead, k, n))
+    turned[-2:] = turned[:-3:-1]
+    if _readable(turned, (*lead, n), k):
+        return a, b, Views(inner, *a_steps, *b_steps, *y_steps, column_step)
+    padded = rounded(k, GRANULE)
+    batch = 1 if not any(b_steps) else prod(lead)  # one matrix for all
+    problem = Turn(batch, inner, n, k, padded, *b_steps, column_step, depth_step)
+    rights = ctx.emit(movement.turn(problem), [b], plain((batch, n, padded), "int8"), operator)
+    each = n * padded if batch > 1 else 0
+    return a, rights, Views(inner, *a_steps, inner * each, each, *y_steps, padded)
+
+
+def _readable(steps, extents, k):
+    """Whether the bytes of a sum lie together, in whole granules, at multiples of 16. extents: of the other axes."""
+    return k % GRANULE == 0 and steps[-1] == 1 and all(step % GRANULE == 0 for step, extent in zip(steps, extents) if extent > 1)
+
+
+def _batches(lead, *operands):
+    """(extent of the inner axis, [(outer step, inner step) of each operand]) of axes with these steps; None where two axes do not suffice."""
+    merged: list = []
+    for extent, *steps in zip(lead, *operands):
+        if extent == 1:
+            continue
+        if merged and all(before == extent * step for before, step in zip(merged[-1][1:], steps)):
+            merged[-1] = [merged[-1][0] * extent, *steps]
+        else:
+            merged.append([extent, *steps])
+    if len(merged) > 2:
+        return None
+    (_, *outer), (inner, *inner_steps) = [[1] + [0] * len(operands)] * (2 - len(merged)) + merged
+    return inner, list(zip(outer, inner_steps))
 
 
 def _epilogue(attrs, to_float):
@@ -45,7 +108,7 @@ def _epilogue(attrs, to_float):
 def _broadcast(tensor, shape):
     """Steps of the tensor's elements over `shape`, 0 along axes that are broadcast."""
     own = tensor.layout.shape
-    steps = (0,) * (len(shape) - len(own)) + tensor.layout.steps
+    steps = (0,) * (len(shape) - len(own)) + tuple(tensor.layout.steps)
     extents = (1,) * (len(shape) - len(own)) + own
     return [0 if extent == 1 else step for extent, step in zip(extents, steps, strict=True)]
 
@@ -56,15 +119,10 @@ def _left(ctx, a, layout, operator):
     return ctx.emit(movement.move(movement.region(layout.shape, 0, _broadcast(a, layout.shape), 0, layout.steps), 1), [a], layout, operator)
 
 
-def _right(ctx, b, shape, outputs, pitch, operator):
-    """[batch][N rounded up][K rounded up] with zeros around."""
-    *lead, k, n = shape
-    layout = plain((*lead, outputs, pitch), "int8")
-    result = ctx.empty(layout)
-    if (outputs, pitch) != (n, k):
-        ctx.emit(movement.fill(layout, 0), [], layout, operator, into=result)
-    to = (*layout.steps[:-2], 1, pitch)
-    return ctx.emit(movement.move(movement.region(shape, 0, _broadcast(b, shape), 0, to), 1), [b], layout, operator, into=result)
+def _whole(ctx, b, shape, operator):
+    """Every matrix of the batch, behind one another."""
+    layout = plain(shape, "int8")
+    return ctx.emit(movement.move(movement.region(shape, 0, _broadcast(b, shape), 0, layout.steps), 1), [b], layout, operator)
 
 
 RULES = {"octet.matmul": matmul}

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ....targets.cuda import movement
-from ....targets.cuda.layout import Layout, packed, plain
+from ....targets.cuda.layout import Layout, Strided, packed, plain, rows
 from ... import ops
 from ...realize.reference_resize import nearest_indices
 from .lowering import Tensor
@@ -24,8 +24,8 @@ def quantize(call, ctx):
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "float32" or str(call.ty.dtype) != "int8":
         return None
-    value = ctx.find(call.args[0])
-    layout = packed(value.layout.shape, "int8")
+    value, user = ctx.find(call.args[0]), ctx.only_user(ctx.var)
+    layout = rows(value.layout.shape) if ops.is_op(user, "octet.matmul") else packed(value.layout.shape, "int8")
     kernel = movement.quantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
     return ctx.emit(kernel, [value], layout, call.op.name)
 
@@ -59,10 +59,17 @@ def _same_bytes(old, new):
 
 
 def permute_dims(call, ctx):
-    value = ctx.find(call.args[0])
-    rank = len(value.layout.shape)
+    """Of int8 and rank 4 these are mostly heads of attention, which products read and write where they lie."""
+    value = ctx.view(call.args[0])
+    rank, shape = len(value.layout.shape), _shape(call)
     axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
-    layout = (packed if rank < 4 else plain)(_shape(call), value.layout.dtype)  # of rank 4 mostly heads of attention, which are reshaped or multiplied next
+    steps = tuple(value.layout.steps[axis] for axis in axes)
+    if rank == 4 and value.layout.dtype == "int8":
+        whole = plain(shape, "int8")
+        alike = all(extent == 1 or a == b for extent, a, b in zip(shape, steps, whole.steps)) and value.storage.bytes == whole.bytes
+        return Tensor(whole if alike else Strided(shape, steps, "int8"), value.storage)
+    value = ctx.find(call.args[0])
+    layout = (packed if rank < 4 else plain)(shape, value.layout.dtype)
     return _moved(call, ctx, value, movement.region(layout.shape, 0, [value.layout.steps[axis] for axis in axes], 0, layout.steps), layout)
 
 

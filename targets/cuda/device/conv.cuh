@@ -12,6 +12,14 @@ struct Conv : Window {
   bool batched;                   // groups are problems of their own, behind one another in data, weights and result; one bias and multiplier
 };
 
+// Where the products of a batch lie: number z is (z / inner, z % inner); bytes from one to the next of data, weights (the right operand, whose columns lie
+// column_pitch bytes apart, the bytes of a sum together) and an int8 result.
+struct Views {
+  int inner;
+  long a_outer, a_inner, b_outer, b_inner, y_outer, y_inner;
+  int column_pitch;
+};
+
 // Where a float32 result of pixel m and channel o (over all groups) lies.
 template <Conv P>
 OCTET_DEVICE long float_index(int m, int o) {

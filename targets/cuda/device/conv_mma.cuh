@@ -11,6 +11,13 @@ namespace octet {
 template <Tile T>
 OCTET_DEVICE int group_of_block() { return T.splits > 1 ? 0 : blockIdx.z; }
 
+// The first byte of this block's problem, of an operand with these distances in a batch.
+template <Tile T, Views V>
+OCTET_DEVICE long batch_offset(long outer, long inner) {
+  int number = group_of_block<T>();
+  return number / V.inner * outer + number % V.inner * inner;
+}
+
 // Blocks that run at one time make a compact part of the result, as their number follows x first: they share more of what the second-level cache holds.
 constexpr unsigned panel = 8;
 OCTET_DEVICE void place_of_block(int& across, int& down) {
@@ -93,29 +100,40 @@ struct DataLoader {
   }
 };
 
-// The tile of weights [columns, depth]: packed with zeros to whole tiles, so there is nothing to check.
-template <Conv P, Tile T>
-OCTET_DEVICE void load_weights(unsigned char* tile, const signed char* weights, int step) {
-  constexpr int granules = T.depth / 16, row_step = threads_of(T) / granules, pitch = rounded(depth_of(P), T.depth);
+// The tile of weights [columns, depth]: packed with zeros to whole tiles, so there is nothing to check; of a batch it is the right operand, read where it lies:
+// zeros behind the sum's end meet what lies behind the data, and columns behind the last are nobody's.
+template <Conv P, Tile T, Views V>
+OCTET_DEVICE void load_weights(unsigned char* tile, const signed char* weights, int step, int columns) {
+  constexpr int granules = T.depth / 16, row_step = threads_of(T) / granules, total = rounded(depth_of(P), 16);
+  constexpr int pitch = P.batched ? V.column_pitch : rounded(depth_of(P), T.depth);
   int granule = threadIdx.x % granules, row = threadIdx.x / granules;
 #pragma unroll
   for (int i = 0; i < (T.columns + row_step - 1) / row_step; ++i) {
     int n = row + i * row_step;
-    if (T.columns % row_step == 0 || n < T.columns) copy_async16(tile + tile_offset<T>(n, granule), weights + n * pitch + step * T.depth + granule * 16);
+    if (T.columns % row_step != 0 && n >= T.columns) continue;
+    if constexpr (P.batched) {
+      if (n >= columns) continue;
+      if (total % T.depth != 0 && step * T.depth + granule * 16 >= total) {
+        store16(tile + tile_offset<T>(n, granule), uint4{0, 0, 0, 0});
+        continue;
+      }
+    }
+    copy_async16(tile + tile_offset<T>(n, granule), weights + static_cast<long>(n) * pitch + step * T.depth + granule * 16);
   }
 }
 
 // Moves the int8 tile between shared memory (rows at `pitch`) and the result's layout, 16 bytes (4 for results of at most 4 channels) at a time.
-template <Conv P, Tile T, bool to_global>
+template <Conv P, Tile T, Views V, bool to_global>
 OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int first, int column) {
   constexpr int unit = P.out_stride % 16 == 0 ? 16 : 4, parts = T.columns / unit, pitch = T.columns + 16;
-  constexpr int limit = P.groups == 1 || P.batched ? P.out_stride : P.outputs;
-  constexpr long group = P.batched ? static_cast<long>(out_pixels(P)) * P.out_stride : P.outputs;
+  constexpr int limit = P.batched ? rounded(P.outputs, unit) : P.groups == 1 ? P.out_stride : P.outputs;
+  long start = column;
+  if constexpr (P.batched) start += batch_offset<T, V>(V.y_outer, V.y_inner); else start += group_of_block<T>() * P.outputs;
   for (int i = threadIdx.x; i < T.rows * parts; i += threads_of(T)) {
     int row = i / parts, channel = i % parts * unit;
     if (first + row >= out_pixels(P) || column + channel >= limit) continue;
     unsigned char* inner = staged + row * pitch + channel;
-    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + group_of_block<T>() * group + column + channel;
+    unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + start + channel;
     if constexpr (unit == 16) {
       if constexpr (to_global) store16(outer, load16(inner)); else store16(inner, load16(outer));
     } else {
@@ -124,7 +142,7 @@ OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int fi
   }
 }
 
-template <Conv P, Tile T, Epilogue E>
+template <Conv P, Tile T, Epilogue E, Views V>
 OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const int* bias, const float* multiplier, const unsigned char* residual, void* y,
                          int first, int column) {
   constexpr int pitch = T.columns + 16;
@@ -132,7 +150,7 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int row = warp / T.warp_columns * (16 * F::row_tiles) + lane / 4, inner = warp % T.warp_columns * (16 * F::column_pairs) + lane % 4 * 2;
   if constexpr (!E.to_float && E.residual) {
-    move_tile<P, T, false>(staged, const_cast<unsigned char*>(residual), first, column);
+    move_tile<P, T, V, false>(staged, const_cast<unsigned char*>(residual), first, column);
     barrier();
   }
 #pragma unroll
@@ -160,7 +178,7 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
   }
   if constexpr (!E.to_float) {
     barrier();
-    move_tile<P, T, true>(staged, static_cast<unsigned char*>(y), first, column);
+    move_tile<P, T, V, true>(staged, static_cast<unsigned char*>(y), first, column);
   }
 }
 
@@ -189,9 +207,9 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
   return true;
 }
 
-// weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias, multiplier: [groups][outputs rounded up to columns];
+// V: where the problems of a batch lie. weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias, multiplier: [groups][outputs rounded up to columns];
 // the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits). tensor: whether there are tensor cores.
-template <Conv P, Tile T, Epilogue E, bool tensor>
+template <Conv P, Tile T, Epilogue E, bool tensor, Views V>
 OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
   OCTET_SHARED(memory);
   constexpr int data_bytes = T.rows * pitch_of(T), stage_bytes = data_bytes + T.columns * pitch_of(T), steps = rounded(depth_of(P), T.depth) / T.depth;
@@ -202,15 +220,23 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   place_of_block(across, down);
   int first = across * T.rows, column = down * T.columns;
   const int begin = T.splits > 1 ? blockIdx.z * share : 0, end = min(begin + share, steps);
-  constexpr long group = P.batched ? static_cast<long>(P.images) * P.height * P.width * P.stride : P.channels;
   const int vectors = P.batched ? 0 : group_of_block<T>() * padded;
-  DataLoader<P, T> loader(static_cast<const signed char*>(x) + group_of_block<T>() * group, first);
-  const signed char* rows = static_cast<const signed char*>(weights) + (static_cast<long>(group_of_block<T>()) * padded + column) * pitch;
+  const auto* data = static_cast<const signed char*>(x);
+  const auto* rows = static_cast<const signed char*>(weights);
+  if constexpr (P.batched) {
+    data += batch_offset<T, V>(V.a_outer, V.a_inner);
+    rows += batch_offset<T, V>(V.b_outer, V.b_inner) + static_cast<long>(column) * V.column_pitch;
+  } else {
+    data += group_of_block<T>() * P.channels;
+    rows += (static_cast<long>(group_of_block<T>()) * padded + column) * pitch;
+  }
+  const int columns = P.outputs - column;
+  DataLoader<P, T> loader(data, first);
 #pragma unroll
   for (int stage = 0; stage < T.stages - 1; ++stage) {
     if (begin + stage < end) {
       loader.load(memory + stage * stage_bytes, begin + stage);
-      load_weights<P, T>(memory + stage * stage_bytes + data_bytes, rows, begin + stage);
+      load_weights<P, T, V>(memory + stage * stage_bytes + data_bytes, rows, begin + stage, columns);
     }
     copy_commit();
   }
@@ -225,7 +251,7 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   for (int step = begin; step < end; ++step) {
     if (step + T.stages - 1 < end) {
       loader.load(memory + writing * stage_bytes, step + T.stages - 1);
-      load_weights<P, T>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1);
+      load_weights<P, T, V>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1, columns);
     }
     copy_commit();
     const unsigned char* stage = memory + reading * stage_bytes;
@@ -256,25 +282,25 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   }
   if constexpr (T.splits > 1)
     if (!combine<P, T>(result, memory, static_cast<int*>(state))) return;
-  finish<P, T, E>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,
+  finish<P, T, E, V>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,
                   static_cast<const unsigned char*>(residual), y, first, column);
 }
 
-template <Conv P, Tile T, Epilogue E>
+template <Conv P, Tile T, Epilogue E, Views V = Views{}>
 OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
-  conv_tiled<P, T, E, true>(x, weights, bias, multiplier, residual, state, y);
+  conv_tiled<P, T, E, true, V>(x, weights, bias, multiplier, residual, state, y);
 }
-template <Conv P, Tile T, Epilogue E>
+template <Conv P, Tile T, Epilogue E, Views V = Views{}>
 OCTET_DEVICE void conv_mma(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
-  conv_tiled<P, T, E, true>(x, weights, bias, multiplier, residual, nullptr, y);
+  conv_tiled<P, T, E, true, V>(x, weights, bias, multiplier, residual, nullptr, y);
 }
-template <Conv P, Tile T, Epilogue E>
+template <Conv P, Tile T, Epilogue E, Views V = Views{}>
 OCTET_DEVICE void conv_dp4a(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
-  conv_tiled<P, T, E, false>(x, weights, bias, multiplier, residual, state, y);
+  conv_tiled<P, T, E, false, V>(x, weights, bias, multiplier, residual, state, y);
 }
-template <Conv P, Tile T, Epilogue E>
+template <Conv P, Tile T, Epilogue E, Views V = Views{}>
 OCTET_DEVICE void conv_dp4a(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* y) {
-  conv_tiled<P, T, E, false>(x, weights, bias, multiplier, residual, nullptr, y);
+  conv_tiled<P, T, E, false, V>(x, weights, bias, multiplier, residual, nullptr, y);
 }
 
 }  // namespace octet

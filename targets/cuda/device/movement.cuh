@@ -36,6 +36,26 @@ OCTET_DEVICE void move(const void* x, void* y) {
   if (locate<M>(blockIdx.x * 128L + threadIdx.x, from, to)) static_cast<T*>(y)[to] = static_cast<const T*>(x)[from];
 }
 
+// The columns of a batch of matrices [depth, columns] become rows of `padded` bytes, zero behind the last. Steps in elements.
+struct Turn {
+  int batch, inner, columns, depth, padded;
+  long outer_step, inner_step, column_step, depth_step;
+};
+
+template <Turn M>
+OCTET_DEVICE void turn(const void* x, void* y) {
+  constexpr int words = M.padded / 4;
+  long index = blockIdx.x * 128L + threadIdx.x, row = index / words;
+  if (row >= static_cast<long>(M.batch) * M.columns) return;
+  // Neighbouring threads take neighbouring columns, which mostly lie together.
+  int column = index % M.columns, word = index / M.columns % words, number = index / (static_cast<long>(M.columns) * words);
+  const signed char* from = static_cast<const signed char*>(x) + number / M.inner * M.outer_step + number % M.inner * M.inner_step + column * M.column_step;
+  int part[4];
+#pragma unroll
+  for (int e = 0; e < 4; ++e) part[e] = 4 * word + e < M.depth ? from[(4 * word + e) * M.depth_step] : 0;
+  store4(static_cast<signed char*>(y) + (static_cast<long>(number) * M.columns + column) * M.padded + 4 * word, pack_bytes(part[0], part[1], part[2], part[3]));
+}
+
 // Sets bytes: the frame of nn.pad, the gaps of interleave.
 template <long count, int byte>
 OCTET_DEVICE void fill(void* y) {

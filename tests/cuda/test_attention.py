@@ -1,0 +1,64 @@
+"""Products of computed tensors read and write heads where they lie: the launches of an attention, and the referee's bytes."""
+
+import numpy as np
+import pytest
+from cuda_harness import SM61, SM75, SM80, codes, constant, differences, emulator, function, nets
+from tvm import relax
+
+from octet.passes import ops
+
+RNG = np.random.default_rng(6)
+
+
+def attention(batch, tokens, heads, width, float_scores=True):
+    """(module, inputs): q, k, v of one linear layer's result each, joined heads through a linear layer."""
+    inputs = {name: codes(RNG, batch, tokens, heads * width) for name in "qkv"}
+    mask = constant(np.where(RNG.random((batch, 1, 1, tokens)) < 0.2, np.float32(-1e4), np.float32(0)))
+    weight = constant(codes(RNG, 32, heads * width)), constant(np.zeros(32, np.int32)), constant(np.full(32, 0.001, np.float32))
+
+    def emit(b, q, k, v):
+        split = [b.emit(relax.op.reshape(x, (batch, tokens, heads, width))) for x in (q, k, v)]
+        left, right = (b.emit(relax.op.permute_dims(x, axes)) for x, axes in ((split[0], [0, 2, 1, 3]), (split[1], [0, 2, 3, 1])))
+        values = b.emit(relax.op.permute_dims(split[2], [0, 2, 1, 3]))
+        if float_scores:
+            scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="float32", clip_min=-np.inf, clip_max=np.inf))
+            scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(0.35))))
+            scores = b.emit(relax.op.nn.softmax(b.emit(relax.op.add(scores, mask)), -1))
+            scores = b.emit(relax.op.quantize(scores, relax.const(np.float32(1 / 127)), relax.const(np.int8(0)), axis=-1, out_dtype="int8"))
+        else:
+            scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="int8", out_zero_point=0, clip_min=-127, clip_max=127))
+        joined = b.emit(ops.call("octet.matmul", [scores, values], multiplier=0.02, out_dtype="int8", out_zero_point=3, clip_min=-128, clip_max=127))
+        joined = b.emit(relax.op.reshape(b.emit(relax.op.permute_dims(joined, [0, 2, 1, 3])), (batch, tokens, heads * width)))
+        return b.emit(ops.call("octet.dense", [joined, *weight], data_zero_point=3, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127))
+
+    return function(emit, **inputs), inputs
+
+
+CASES = {"whole granules": (2, 32, 3, 16), "odd tokens": (1, 21, 2, 32), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False)}
+
+
+@pytest.mark.parametrize("spec", [SM75, SM80, SM61], ids=lambda spec: spec.name)
+def test_attention_agrees_with_the_referee(spec):
+    made = [attention(*case) for case in CASES.values()]
+    found = nets([module for module, _ in made], spec)
+    emulated = emulator(found)
+    assert [name for name, net, (module, inputs) in zip(CASES, found, made, strict=True) if differences(emulated, net, module, inputs, seeds=(0, 3))] == []
+
+
+def test_nothing_is_moved_but_the_values():
+    made = nets([attention(*CASES[name])[0] for name in ("whole granules", "odd tokens")])
+    for net in made:
+        moved = [step.kernel for step in net.steps if step.kernel in ("move", "fill", "turn")]
+        assert moved == ["turn"], [(step.kernel, step.operator) for step in net.steps]
+
+
+def test_operands_that_lie_anyhow():
+    shapes = {"broadcast": ((2, 1, 5, 16), (1, 3, 16, 7)), "one matrix": ((2, 3, 5, 16), (16, 9)), "few": ((3, 2, 3), (3, 3, 2)), "left of one": ((4, 16), (3, 2, 16, 32))}
+    made = []
+    for a, b in shapes.values():
+        inputs = {"a": codes(RNG, *a), "b": codes(RNG, *b)}
+        call = dict(multiplier=0.004, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
+        made.append((function(lambda builder, x, y, call=call: builder.emit(ops.call("octet.matmul", [x, y], **call)), **inputs), inputs))
+    found = nets([module for module, _ in made])
+    emulated = emulator(found)
+    assert [name for name, net, (module, inputs) in zip(shapes, found, made, strict=True) if differences(emulated, net, module, inputs, seeds=(0, 2))] == []
