@@ -8,14 +8,17 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, fence, load, pure, splat, store
-from ..kernel import emit_kernel
+from ..intrinsics import bind, const, fence, load, pure, splat, store
+from ..isa import current
+from ..kernel import emit_kernel, on_stack
 from ..layout import STORED_OFFSET, Layout
-from ..vector import limit, round_straight, store_bytes
+from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tensors
-from .pieces import exact_quotient, held, lane_sum, mask_tail, over
+from .pieces import held, mask_tail, over, reduce_two
+from .quotient import byte_quotient
 
 STEP = 4  # vectors that are packed to bytes at a time
+_TOGETHER = 4  # rows of a task, where a vector is a register
 
 
 @dataclass(frozen=True)
@@ -53,43 +56,53 @@ class LayerNormProblem:
 
 
 def layer_norm(p: LayerNormProblem, schedule: LoopSchedule | None = None):
-    """(x, gamma f32[whole vectors], beta, y)."""
+    """(x, gamma f32[whole vectors], beta, y). A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last row
+    and may overlap those before."""
     how = schedule if schedule is not None else default_loops(p)
     x_layout, y_layout = p.operand, p.result
     vectors, tail = -(-p.channels // 16), p.channels % 16 or 16
-    width = vectors * 16
+    width, rows = vectors * 16, min(_TOGETHER // current().parts, p.rows)
 
     def body():
         x, gamma, beta, y = tensors(x=x_layout, gamma=_vector(width), beta=_vector(width), y=y_layout)
-        with each(p.rows, how) as row:
-            values = T.alloc_buffer((width,), "float32", annotations={"disable_lower_builtin": True})
-            at, to = bind(row * x_layout.channel_stride), bind(row * y_layout.channel_stride)
-            sums = Accumulators(2, "float32")
+        with each(-(-p.rows // rows), how) as task:
+            values, sums, factors = on_stack(rows * width, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
+            first_row = bind(task * rows if p.rows % rows == 0 else tirx.min(task * rows, p.rows - rows))
+            at, to = ([bind((first_row + r) * layout.channel_stride) for r in range(rows)] for layout in (x_layout, y_layout))
+            pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]  # noqa: E731
 
             def gather(first, size, whole=True):
-                for i in range(size):
-                    value = held(mask_tail(_loaded(p, x, at + (first + i) * 16), 16 if whole else tail, 0.0))
-                    store(values, (first + i) * 16, value)
-                    sums[0] = sums[0] + value
+                for r, i in pieces(size):
+                    value = held(mask_tail(_loaded(p, x, at[r] + (first + i) * 16), 16 if whole else tail, 0.0))
+                    store(values, r * width + (first + i) * 16, value)
+                    sums[r] = sums[r] + value
 
             def centre(first, size, whole=True):
-                for i in range(size):
-                    value = held(mask_tail(load(values, (first + i) * 16, 16) - sums[0], 16 if whole else tail, 0.0))
-                    store(values, (first + i) * 16, value)
-                    sums[1] = sums[1] + fence(value * value)
+                for r, i in pieces(size):
+                    place = r * width + (first + i) * 16
+                    value = held(mask_tail(load(values, place, 16) - factors[r], 16 if whole else tail, 0.0))
+                    store(values, place, value)
+                    sums[r] = sums[r] + fence(value * value)
 
             def finish(first, size):
-                results = [_scaled(load(values, (first + i) * 16, 16), sums[1], gamma, beta, (first + i) * 16) for i in range(size)]
-                _write(p, y, to + first * 16, results)
+                for r in range(rows):
+                    results = [_scaled(load(values, r * width + (first + i) * 16, 16), factors[r], gamma, beta, (first + i) * 16) for i in range(size)]
+                    _write(p, y, to[r] + first * 16, results)
 
-            count = splat(float(p.channels), "float32")
-            for i in range(2):
-                sums[i] = splat(0.0, "float32")
-            _each_vector(vectors, tail, gather)
-            sums[0] = tirx.Div(lane_sum(sums[0]), count)
-            _each_vector(vectors, tail, centre)
-            variance = tirx.Div(lane_sum(sums[1]), count) + splat(float(np.float32(p.epsilon)), "float32")
-            sums[1] = tirx.Div(splat(1.0, "float32"), pure("float32x16", "llvm.sqrt", variance))
+            def reduced(loop):
+                """The mean of what `loop` adds up, per row, a scalar."""
+                for r in range(rows):
+                    sums[r] = splat(0.0, "float32")
+                _each_vector(vectors, tail, loop)
+                for r in range(0, rows, 2):
+                    pair = [held(sums[row]) for row in range(r, min(r + 2, rows))]
+                    yield from (bind(tirx.Div(total, const(float(p.channels), "float32"))) for total in reduce_two(lambda a, b: a + b, *pair))
+
+            for r, mean in enumerate(list(reduced(gather))):
+                factors[r] = splat(mean, "float32")
+            for r, variance in enumerate(list(reduced(centre))):
+                root = pure("float32", "llvm.sqrt", variance + const(float(np.float32(p.epsilon)), "float32"))
+                factors[r] = splat(tirx.Div(const(1.0, "float32"), root), "float32")
             over(vectors, STEP, finish)
 
     return emit_kernel(p.name, body)
@@ -126,8 +139,4 @@ def _write(p, y, at, results):
             store(y, at + i * 16, value)
         return
     scale, zero_point = p.target
-    divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
-    bound = splat(float(np.float32(scale) * np.float32(1024)), "float32")
-    clamped = [held(tirx.max(tirx.min(held(v), bound), splat(-0.0, "float32") - bound)) for v in results]
-    quotients = [limit(exact_quotient(v, divisor, inverse)) for v in clamped]
-    store_bytes(y, at, bind(round_straight(quotients, zero_point)), 16 * len(results))
+    store_bytes(y, at, bind(round_straight([byte_quotient(held(v), scale) for v in results], zero_point)), 16 * len(results))

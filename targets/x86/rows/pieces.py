@@ -48,7 +48,7 @@ def _across(vector, combine):
 
 
 def reduce_two(combine, first, second=None):
-    """The 16 lanes of one or two vectors combined, in any order: a list of scalars."""
+    """The 16 lanes of one or two vectors combined by a commutative operation, halved pairwise as in lane_sum: a list of scalars."""
     if second is None:
         vector, lanes = first, 16
     else:
