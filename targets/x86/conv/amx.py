@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, tile_configure
-from ..kernel import argument, emit_kernel, task_loop
+from ..kernel import argument, emit_kernel, on_stack, task_loop
 from ..layout import SLACK
 from .amx_micro import BLOCK, SUMS, TILE_SIZE, Micro, Place, branch
 from .epilogue import Operands, table_argument
@@ -98,7 +98,7 @@ def _body(p, s):
     chunks, wide, odd = -(-units // s.units), p.out_blocks // 2, p.out_blocks % 2
     with task_loop(chunks if s.pixels_outer else chunks * (wide + odd), p.microseconds) as task:
         tile_configure(config)
-        sums = T.alloc_buffer((2 * SUMS,), "int32", annotations={"disable_lower_builtin": True})  # on the stack
+        sums = on_stack(2 * SUMS, "int32")
         first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
         if s.pixels_outer:
