@@ -10,6 +10,8 @@ from octet.targets.errors import OctetError
 from octet.targets.measure import batch as batches, carrier, log
 from octet.targets.measure.batch import Batch, Figures, run_batch
 from octet.targets.measure.stages import measure_job
+from octet.targets.x86.matmul.problem import Matrices, MatmulProblem
+from octet.targets.x86.workload import workload_of
 from octet.tools.tuning.carry import carry
 from octet.tuning import carry_export
 from octet.tuning.builder import build
@@ -21,6 +23,9 @@ from octet.tuning.jobs import task_of
 from octet.tuning.operands import periodic
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
+
+
+PRODUCT = workload_of(MatmulProblem((2,), 20, 20, 16, Matrices(2624, 0, (1280,), 64, 1), Matrices(704, 0, (16,), 32, 1), Matrices(704, 0, (16,), 32, 1), 0.02))
 
 
 class Here:
@@ -47,14 +52,14 @@ def database(tmp_path):
 
 def test_the_loop_on_this_machine(workload, spec, database, tmp_path, monkeypatch):
     monkeypatch.setattr(carry_export, "FINAL_ROUNDS", 3)
-    tasks = [Task(workload(residual=True), 2), Task(workload(channels=24, groups=24, out=24), 1), Task(workload(dtype="float32"), 1)]
+    tasks = [Task(workload(residual=True), 2), Task(workload(channels=24, groups=24, out=24), 1), Task(PRODUCT, 1), Task(workload(dtype="float32"), 1)]
     path = tmp_path / "candidates"
     made = export_candidates(tasks, spec, database, path, trials=3)
-    assert (made["tasks"], made["candidates"], made["skipped"]) == (2, 6, 1)
+    assert (made["tasks"], made["candidates"], made["skipped"]) == (3, 9, 1)
     found = measure_job(carrier.Carrier(path))
-    assert (found["measured"], found["failed"]) == (6, 0)
+    assert (found["measured"], found["failed"]) == (9, 0)
     taken = import_measurements(path, database)
-    assert (taken["trials"], taken["failed"]) == (6, 0)
+    assert (taken["trials"], taken["failed"]) == (9, 0)
     trials = database.trials(key_of(tasks[0].workload.key, spec))
     assert len(trials) == 3 and all(trial.ratio > 0 for trial in trials)
     export_candidates(tasks[:1], spec, database, tmp_path / "next.tar.xz", trials=3)
