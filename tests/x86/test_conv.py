@@ -74,6 +74,8 @@ CASES = {
     "depthwise dilated": problem(130, 8, 130, 3, dilation=2, padding=(2, 2, 2, 2), groups=130),
     "depthwise 1 x 1": problem(20, 5, 20, 1, groups=20),
     "depthwise, batch, clip": problem(64, 9, 64, 3, groups=64, batch=2, clip=(-100, 90)),
+    "depthwise, channels as tasks": problem(230, (7, 9), 230, 5, padding=(1, 2, 3, 2), groups=230),
+    "depthwise, channels as tasks, stride 2": problem(160, 7, 160, 5, 2, groups=160, batch=2),
     "depthwise, two pixels in a vector": problem(30, (5, 23), 30, 3, groups=30, batch=2),
     "depthwise, four pixels in a vector": problem(16, (6, 7), 16, 5, groups=16),
     "depthwise, narrower than its result": problem(16, (4, 3), 16, 3, padding=(1, 2, 1, 2), groups=16),

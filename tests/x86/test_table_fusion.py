@@ -47,6 +47,7 @@ CASES = {
     "one row": ((1, 96), lambda b, x: layer(b, x, 24, dense=True)),
     "residual": ((1, 64, 8, 9), lambda b, x: layer(b, x, 64, residual=x)),
     "depthwise, two vectors that overlap": ((1, 80, 9, 11), lambda b, x: layer(b, x, 80, 3, groups=80)),
+    "depthwise, channels as tasks": ((1, 240, 9, 7), lambda b, x: layer(b, x, 240, 5, groups=240)),
     "depthwise, three channels": ((2, 3, 9, 11), lambda b, x: layer(b, x, 3, 5, 2, groups=3)),
     "depthwise, large": ((1, 32, 70, 130), lambda b, x: layer(b, x, 32, 3, groups=32)),
 }

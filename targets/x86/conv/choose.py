@@ -7,7 +7,7 @@ import numpy as np
 from ..elementwise.table import stored_table
 from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
-from . import amx as conv_amx, depthwise as conv_depthwise, direct as conv_direct, listed as conv_listed
+from . import amx as conv_amx, depthwise as conv_depthwise, depthwise_pack, direct as conv_direct, listed as conv_listed
 from .epilogue import supports_depthwise
 from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
 from .problem import ConvProblem
@@ -74,8 +74,8 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
 
 def _depthwise(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_depthwise.default_schedule(p)
-    order = conv_depthwise.pack_channels
-    constants = [conv_depthwise.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
+    order = depthwise_pack.pack_channels
+    constants = [depthwise_pack.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
     return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, stage_elements(p, conv_depthwise.walk_of(p, schedule))
 
 

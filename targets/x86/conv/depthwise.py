@@ -5,46 +5,40 @@ interleaved byte-wise (VPUNPCK), once for all output pixels of a tile that they 
 result undoes exactly that.
 
 Large images need no padded copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop.
-Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once per inference.
+Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once per inference. Where a task is 64 channels
+of an image it copies only those, so that all threads start once and none reads what another has just written.
 The last vector of channels overlaps the one before where the channels do not fill it. With 16 or 32 channels a vector holds neighbouring pixels ("fold")."""
 
 from dataclasses import dataclass, replace
 from math import gcd
 
-import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..elementwise.table import permuted
 from ..intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, part, splat, split_pairs, store
 from ..isa import current
-from ..kernel import argument, emit_kernel, task_loop
-from ..layout import SLACK, STORED_OFFSET
+from ..kernel import argument, emit_kernel, on_stack, task_loop
+from ..layout import SLACK
+from .depthwise_pack import chunk_starts, fold_of, lanes_of, pad_value, tap_groups
 from .epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
 from .walk import Stage, Walk
 
-STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding
+STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
+LOCAL_BYTES = 1 << 16  # 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
+LOCAL_TASKS = 3  # if there are so many tasks then
 
 
 @dataclass(frozen=True)
 class DepthwiseSchedule:
-    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with its padding first."""
+    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with its padding first;
+    small ones 64 channels at a time, and then those are a task (`_local`)."""
 
     pixels: int
     rows: int
     staged: bool
-
-
-def lanes_of(p: ConvProblem) -> int:
-    return 64 if p.dtype == "int8" else 16
-
-
-def fold_of(p: ConvProblem) -> int:
-    """Neighbouring pixels that a vector holds: their channels lie behind each other where the stride is one."""
-    whole = p.dtype == "int8" and current().parts == 1 and p.strides[1] == 1 and p.out_stride in (16, 32)
-    return 64 // p.out_stride if whole and min(p.width, p.out_width) >= 64 // p.out_stride else 1
 
 
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
@@ -57,55 +51,19 @@ def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES)
 
 
+def _local(p, s):
+    """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made before all tasks."""
+    height, width = _padded(p)
+    return s.staged and p.dtype == "int8" and height * width * 64 <= LOCAL_BYTES // max(p.strides) and p.batch * len(chunk_starts(p)) >= LOCAL_TASKS and p.out_stride >= 64
+
+
+def _padded(p):
+    return p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
+
+
 def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
     """Only for its stage."""
-    height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
-    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), height, width) if s.staged else None)
-
-
-def chunk_starts(p: ConvProblem) -> list[int]:
-    """First channel of every vector of channels."""
-    lanes = lanes_of(p)
-    return [min(first, max(p.out_stride - lanes, 0)) for first in range(0, p.out_stride, lanes)]
-
-
-def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
-    """The (row, column) taps that one multiplication takes at a time: up to four for int8, one for float32."""
-    kh, kw = p.kernel
-    if p.dtype == "float32":
-        return [[(r, c)] for r in range(kh) for c in range(kw)]
-    if kh == 1:
-        return [[(0, c) for c in range(first, min(kw, first + 4))] for first in range(0, kw, 4)]
-    return [[(r, c) for r in range(first, min(kh, first + 4))] for first in range(0, kh, 4) for c in range(kw)]
-
-
-def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
-    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap. int8 without VPDPBUSD: int16
-    [chunk][group][vector][taps 0 and 2, taps 1 and 3][lane][2], the order of VPMADDWD on the even and odd bytes of a dword."""
-    groups, chunks = tap_groups(p), len(chunk_starts(p))
-    packed = np.zeros((chunks, len(groups), lanes_of(p), 4 if p.dtype == "int8" else 1), weight.dtype)
-    for g, group in enumerate(groups):
-        for t, (r, c) in enumerate(group):
-            packed[:, g, :, t] = pack_channels(p, weight[:, 0, r, c]).reshape(chunks, -1)
-    if p.dtype == "int8" and not current().vnni:
-        packed = packed.reshape(chunks, len(groups), 4, 16, 2, 2).transpose(0, 1, 2, 5, 3, 4).astype(np.int16)
-    return packed.reshape(-1)
-
-
-def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
-    """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded with zeros."""
-    lanes, fold = lanes_of(p), fold_of(p)
-    padded = np.pad(values, (0, (p.out_stride if fold > 1 else max(lanes, p.out_stride)) - len(values)))
-    padded = np.tile(padded, fold)
-    chunks = np.stack([padded[first : first + lanes] for first in chunk_starts(p)])
-    if p.dtype == "int8":
-        chunks = chunks.reshape(-1, 4, 4, 4).transpose(0, 2, 1, 3)
-    return chunks.reshape(-1).copy()
-
-
-def pad_value(p: ConvProblem):
-    """What padding holds: the stored zero point, or 0.0."""
-    return p.data_zero_point + STORED_OFFSET if p.dtype == "int8" else 0.0
+    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), *_padded(p)) if s.staged and not _local(p, s) else None)
 
 
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
@@ -127,11 +85,13 @@ def _body(p, s):
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    source, fold = emit_stage(p, walk_of(p, s), data), fold_of(p)
+    source, fold, local, image = emit_stage(p, walk_of(p, s), data), fold_of(p), _local(p, s), p
     if s.staged:  # from here on it is a convolution of a larger image without padding
-        stage = walk_of(p, s).stage
-        p = replace(p, height=stage.height, width=stage.width, padding=(0, 0, 0, 0))
-    k = _Kernel(p, min(s.pixels, p.out_width // fold), fold, source, weights, bias, Operands(out, multiplier, residual))
+        p = replace(p, height=_padded(image)[0], width=_padded(image)[1], padding=(0, 0, 0, 0))
+    k = _Kernel(p, min(s.pixels, p.out_width // fold), fold, 64 if local else p.data_stride, source, weights, bias, Operands(out, multiplier, residual))
+    if local:
+        _by_channels(image, replace(k, operands=Operands(out, multiplier, residual, table=table)), data)
+        return
     lines = p.batch * p.out_height
     tasks = -(-lines // s.rows)
     with task_loop(tasks, p.microseconds) as task:
@@ -141,6 +101,35 @@ def _body(p, s):
             k.line(bind(tirx.floordiv(line, p.out_height)), bind(tirx.floormod(line, p.out_height)))
         if table is not None:
             _look_up(out, table, bind(task * s.rows * (p.out_width * p.out_stride)), count * (p.out_width * p.out_stride), gcd(p.out_stride, 16))
+
+
+def _by_channels(p, k, data):
+    """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k` makes the results."""
+    chunks, (height, width), padding = len(chunk_starts(p)), _padded(p), splat(pad_value(p), "uint8", 64)
+    with task_loop(p.batch * chunks, p.microseconds) as task:
+        image, chunk = bind(tirx.floordiv(task, chunks)), bind(tirx.floormod(task, chunks))
+        channel = bind(tirx.min(chunk * 64, p.out_stride - 64))
+        stage = on_stack(height * width * 64, "uint8")
+        with T.serial(0, height) as y:
+            row, source = bind(y * (width * 64)), bind(((image * p.height + y - p.padding[0]) * p.width) * p.data_stride + channel)
+
+            def fill(first, count):
+                if count > 0:
+                    with T.serial(0, count) as x:
+                        store(stage, row + (first + x) * 64, padding)
+
+            with T.If(tirx.all(y >= p.padding[0], y < p.padding[0] + p.height)):
+                with T.Then():
+                    fill(0, p.padding[1])
+                    with T.serial(0, p.width) as x:
+                        store(stage, row + (p.padding[1] + x) * 64, load(data, source + x * p.data_stride, 64))
+                    fill(p.padding[1] + p.width, p.padding[3])
+                with T.Else():
+                    fill(0, width)
+        k = replace(k, data=stage)
+        with T.serial(0, p.out_height) as y:
+            rows = [(bind((y * p.strides[0] + r * p.dilation[0]) * (width * 64)), None) for r in range(p.kernel[0])]
+            k.tiles(rows, bind((image * p.out_height + y) * (p.out_width * p.out_stride)), chunk, 0, channel)
 
 
 def _look_up(out, table, first, size, piece):
@@ -156,11 +145,12 @@ def _look_up(out, table, first, size, piece):
 
 @dataclass(frozen=True)
 class _Kernel:
-    """vectors: of `fold` output pixels each in a register tile."""
+    """vectors: of `fold` output pixels each in a register tile. pitch: elements between two pixels of the data."""
 
     p: ConvProblem
     vectors: int
     fold: int
+    pitch: int
     data: object
     weights: object
     bias: object
@@ -177,7 +167,7 @@ class _Kernel:
             count = len(chunk_starts(p))
             with T.serial(0, count) as chunk:
                 channel = 0 if count == 1 else chunk * lanes if p.out_stride % lanes == 0 else bind(tirx.min(chunk * lanes, p.out_stride - lanes))
-                self.tiles(rows, line, chunk, channel)
+                self.tiles(rows, line, chunk, channel, channel)
 
         if p.padding[0] == 0 and p.padding[2] == 0:
             channels(self.input_rows(image, first, True))
@@ -190,7 +180,7 @@ class _Kernel:
 
     def input_rows(self, image, first, all_inside):
         """The input rows of an output row: (index of the first element, whether it lies in the image, or None for certainly)."""
-        p, size, found = self.p, self.p.width * self.p.data_stride, []
+        p, size, found = self.p, self.p.width * self.pitch, []
         for r in range(p.kernel[0]):
             y = first + r * p.dilation[0]
             if all_inside:
@@ -208,15 +198,15 @@ class _Kernel:
         if not any(within):
             return padding
         shift = 0 if all(within) else min(max(column, 0), p.width - fold) - column  # pixels beside the image are not read
-        value = load(self.data, start + at + shift * p.data_stride, lanes)
+        value = load(self.data, start + at + shift * self.pitch, lanes)
         if not all(within):
             each = lanes // fold
             order = [(i - shift) * each + lane if within[i] else lanes + lane for i in range(fold) for lane in range(each)]
             value = tirx.Shuffle([bind(value), padding], order)
         return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, padding)
 
-    def tiles(self, rows, line, chunk, channel):
-        """The tiles of a row: those that read only pixels of the image in a loop, those at its ends one by one."""
+    def tiles(self, rows, line, chunk, source, channel):
+        """The tiles of a row, of the channels that begin at `source` in a pixel of the data and at `channel` in one of the result: those that read only pixels of the image in a loop, those at its ends one by one."""
         p, pixels = self.p, self.vectors * self.fold
         count = -(-p.out_width // pixels)
         starts = [min(i * pixels, p.out_width - pixels) for i in range(count)]
@@ -225,11 +215,11 @@ class _Kernel:
         loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
         for i, start in enumerate(starts):
             if i not in loop:
-                self.tile(rows, line, chunk, channel, start, start)
+                self.tile(rows, line, chunk, source, channel, start, start)
         if loop:
             with T.serial(loop[0], loop[-1] + 1) as i:
                 at = bind(tirx.min(i * pixels, p.out_width - pixels))
-                self.tile(rows, line, chunk, channel, at, starts[loop[0]])
+                self.tile(rows, line, chunk, source, channel, at, starts[loop[0]])
 
     def column(self, start, column):
         """The image column that input column `column` of a tile at `start` is."""
@@ -244,12 +234,12 @@ class _Kernel:
                 found.setdefault(tuple((r, i * self.fold * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
         return found
 
-    def tile(self, rows, line, chunk, channel, start, example):
+    def tile(self, rows, line, chunk, source, channel, start, example):
         """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
         p, count, fold = self.p, self.vectors, self.fold
         int8, lanes = p.dtype == "int8", lanes_of(p)
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
-        at = bind(self.column(start, 0) * p.data_stride + channel)
+        at = bind(self.column(start, 0) * self.pitch + source)
         if int8 and current().parts > 1:
             with T.serial(0, current().parts) as part:  # one after the other, so that the sums of a part stay in registers
                 self.products(rows, chunk, at, example, sums, part)
@@ -277,7 +267,7 @@ class _Kernel:
         width = size * (4 if int8 else 1)
         begin = bind(at + part * width) if int8 and isa.parts > 1 else at
         for taps, served in self.uses.items():
-            found = [bind(self.pixels(rows[r], begin + column * p.data_stride, width, self.column(example, column))) for r, column in taps]
+            found = [bind(self.pixels(rows[r], begin + column * self.pitch, width, self.column(example, column))) for r, column in taps]
             parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
             if self.weights.dtype == "int16":
                 parts = [split_pairs(x) for x in parts]
