@@ -171,12 +171,9 @@ def fraction_and_scale(t):
 def third_bytes(words):
     """Up to four int32x16 -> uint8x64, bits 16 to 23 of every word, vector behind vector (lanes of absent vectors hold copies of the last)."""
     words = words + words[-1:] * (4 - len(words))
-    if not current().vbmi:
+    if current().bits < 512:
         return pack_bytes([bind((word >> splat(16, "int32")) & splat(255, "int32")) for word in words], 0)
-    index = tirx.Ramp(const(2, "uint8"), const(4, "uint8"), 64)  # of 128 bytes; the upper 32 lanes repeat the lower
-    data = [tirx.reinterpret("uint8x64", word) for word in words]
-    low, high = (bind(pure("uint8x64", "llvm.x86.avx512.vpermi2var.qi.512", data[i], index, data[i + 1])) for i in (0, 2))
-    return tirx.Shuffle([low, high], [*range(32), *range(96, 128)])
+    return tirx.Shuffle([tirx.reinterpret("uint8x64", word) for word in words], [4 * lane + 2 for lane in range(64)])
 
 
 def shuffle_bytes(table, index):
