@@ -81,12 +81,16 @@ CASES = {
     "depthwise, narrower than its result": problem(16, (4, 3), 16, 3, padding=(1, 2, 1, 2), groups=16),
     "depthwise with residual": problem(32, 6, 32, 3, groups=32, residual=True),
     "to float": problem(100, 3, 10, 3, out_dtype="float32"),
+    "depthwise to float": problem(150, 8, 150, 7, groups=150, out_dtype="float32", clip=(-0.5, np.inf)),
+    "depthwise to float, two pixels in a vector": problem(30, (5, 23), 30, 3, groups=30, batch=2, out_dtype="float32"),
+    "depthwise to float, few channels": problem(3, 9, 3, 3, groups=3, out_dtype="float32"),
+    "depthwise to float, stride 2": problem(40, 9, 40, 5, 2, groups=40, out_dtype="float32"),
 }
 
 
 # Levels below AVX-512 VNNI share its templates: what differs is the width of a vector and how int8 is multiplied.
 ON_EVERY_LEVEL = ("few channels", "stride 2, uneven pads", "first layer", "groups that no block holds", "dilation and residual", "one row", "linear, one sample",
-                  "depthwise", "depthwise in one row", "depthwise, batch, clip", "depthwise with residual", "to float")  # fmt: skip
+                  "depthwise", "depthwise in one row", "depthwise, batch, clip", "depthwise with residual", "to float", "depthwise to float", "depthwise to float, two pixels in a vector")  # fmt: skip
 
 
 @pytest.mark.parametrize("name, spec", [(name, spec) for name in CASES for spec in TARGETS if spec.rank >= AVX512.rank or name in ON_EVERY_LEVEL],
@@ -100,7 +104,7 @@ def test_float32_on_256_bits():
         check(p, registry.find("x86-64-v3"))
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "to float"])
+@pytest.mark.parametrize("name", [name for name in CASES if "to float" not in name])
 def test_float32_equals_numpy(name):
     p = CASES[name]
     clip = (-1.0, np.inf) if p.epilogue.clip_max == 100 else (-np.inf, np.inf)

@@ -28,7 +28,7 @@ class ConvKernel:
 
 def family_of(p: ConvProblem, dot: str) -> str:
     """dot: the target's int8 dot product (see `TargetSpec.dot`)."""
-    if p.depthwise and (p.dtype == "float32" or supports_depthwise(p.epilogue)):
+    if p.depthwise and (p.dtype == "float32" or supports_depthwise(p)):
         return "depthwise"
     if p.dtype == "float32":
         return "fma"

@@ -21,7 +21,7 @@ from ..isa import current
 from ..kernel import argument, emit_kernel, on_stack, task_loop
 from ..layout import SLACK
 from .depthwise_pack import chunk_starts, fold_of, lanes_of, pad_value, tap_groups
-from .epilogue import Operands, Row, emit_depthwise_bytes, emit_epilogue, table_argument
+from .epilogue import Operands, Row, emit_depthwise, emit_epilogue, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
 from .walk import Stage, Walk
@@ -249,7 +249,7 @@ class _Kernel:
         outputs = [Row(bind(line + (start + i * fold) * p.out_stride + channel)) for i in range(count)]
         accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)  # noqa: E731
         if int8:
-            emit_depthwise_bytes(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator)
+            emit_depthwise(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator)
         else:
             emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
 

@@ -14,7 +14,7 @@ from ..elementwise.table import ENTRIES, permuted
 from ..intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
 from ..kernel import argument
 from ..layout import STORED_OFFSET
-from .problem import Epilogue
+from .problem import ConvProblem, Epilogue
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,15 @@ def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int
         _pack_group(e, operands, rows, channel, accumulator, items[start : start + 4])
 
 
-def emit_depthwise_bytes(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
+def emit_depthwise(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
     """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels (`interleave_bytes`): writes `channels`
-    bytes of each row, whose index is that of the first of them. channel: where their multipliers are. float32 output and residual are not for this order: see `supports_depthwise`."""
+    results of each row, whose index is that of the first of them. channel: where their multipliers are. A residual is not for this order: see `supports_depthwise`."""
     for r, row in enumerate(rows):
+        if e.out_dtype == "float32":
+            values = [bind(_clip_float(e, tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16))) for v in range(4)]
+            for lane in range(max(1, channels // 16)):  # a 128-bit lane of all four holds 16 neighbouring channels
+                store(operands.out, row.index + lane * 16, tirx.Shuffle(values, [v * 16 + lane * 4 + i for v in range(4) for i in range(4)]))
+            continue
         scaled = [tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16) for v in range(4)]
         words = [bind(round_to_int(x)) for x in scaled]
         packed = _to_bytes(e, operands, pack_interleaved(words, e.out_zero_point + STORED_OFFSET))
@@ -66,9 +71,10 @@ def emit_depthwise_bytes(e: Epilogue, operands: Operands, rows: list[Row], chann
             store(operands.out, row.index + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
 
 
-def supports_depthwise(e: Epilogue) -> bool:
-    """Whether the interleaved order of the depthwise kernel can serve this epilogue; otherwise the general kernels take the convolution."""
-    return e.out_dtype == "int8" and not e.residual
+def supports_depthwise(p: ConvProblem) -> bool:
+    """Whether the interleaved order of the depthwise kernel can serve this problem; otherwise the general kernels take the convolution. float32 has no
+    form of few channels, so its pixels must be as far apart as those of the data."""
+    return not p.epilogue.residual and (p.epilogue.out_dtype == "int8" or p.data_stride == p.out_stride)
 
 
 def _pack_group(e, operands, rows, channel, accumulator, group):
@@ -110,6 +116,10 @@ def _float_result(e, operands, acc, channel, at):
     value = tirx.Cast("float32x16", acc) * load(operands.multiplier, channel, 16) if operands.multiplier is not None else acc
     if e.residual:
         value = value + load(operands.residual, at, 16)
+    return _clip_float(e, value)
+
+
+def _clip_float(e, value):
     if e.clip_min != -inf:
         value = tirx.max(value, splat(float(e.clip_min), "float32"))
     return tirx.min(value, splat(float(e.clip_max), "float32")) if e.clip_max != inf else value
