@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ...targets.x86.layout import SLACK, Layout, channel_stride
-from ...targets.x86.rows.layer_norm import LayerNormProblem, layer_norm
+from ...targets.x86.rows.layer_norm import LayerNormProblem, default_schedule, layer_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
 from ...targets.x86.vector_loops import default_loops
@@ -29,16 +29,16 @@ def layer_norm_rows(parts, ctx):
     gamma, beta = (_padded(ctx.constant(arg)) for arg in parts.call.args[1:])
     gamma = gamma if attrs["scale"] else np.ones_like(gamma)
     beta = beta if attrs["center"] else np.zeros_like(beta)
-    return _emit(ctx, layer_norm, problem, [ctx.rows(parts.operand), gamma, beta], parts.root, problem.result, "relax.nn.layer_norm")
+    return _emit(ctx, layer_norm, problem, [ctx.rows(parts.operand), gamma, beta], parts.root, problem.result, "relax.nn.layer_norm", default_schedule)
 
 
 def _padded(vector):
     return np.pad(vector, (0, -len(vector) % 16))
 
 
-def _emit(ctx, template, problem, operands, root, rows: Layout, operator):
+def _emit(ctx, template, problem, operands, root, rows: Layout, operator, default=default_loops):
     """The kernel's rows read as the tensor of `root`."""
-    schedule, notes = schedule_of(problem, ctx, default_loops)
+    schedule, notes = schedule_of(problem, ctx, default)
     shape = tuple(int(d) for d in root.ty.shape.values)
     stride = channel_stride(shape[-1], rows.dtype)
     view = View(shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK)

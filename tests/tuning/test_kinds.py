@@ -147,6 +147,7 @@ def test_schedules_have_these_decisions_in_this_version():
         "depthwise": ["pixels", "rows", "staged"],
         "attention": ["tiles", "chunks", "together", "height"],
         "average": ["parallel", "chains"],
+        "rows": ["parallel", "together"],
         "loops": ["parallel"],
     }
     assert VERSIONS["cpu"] == 3

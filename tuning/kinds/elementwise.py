@@ -41,15 +41,15 @@ def table_case(p: TableProblem) -> Case:
     return Case(**together(operand), constants={"table": table}, **answer(INTEGER["octet.table"]([rows_of(operand[0], layout), table], {}), layout))
 
 
-def plain_kernel(emit, constants=lambda p, case: ()):
-    """`Kind.kernel` of a template emit(problem, schedule) whose only decision is `parallel`. constants(problem, case): as it reads them, behind the inputs."""
+def plain_kernel(emit, constants=lambda p, case: (), family=FAMILY, default=default_loops):
+    """`Kind.kernel` of a template emit(problem, schedule). constants(problem, case): as it reads them, behind the inputs. default(problem): its analytical schedule."""
 
     def kernel(p, case: Case, schedule, spec: TargetSpec) -> Kernel:
-        schedule = schedule if schedule is not None else default_loops(p)
         packed = tuple(constants(p, case))
         with building_for(spec.dot):
+            schedule = schedule if schedule is not None else default(p)
             func = emit(p, schedule)
-        return Kernel(func, FAMILY, schedule, packed, (*(("input", i) for i in range(len(case.inputs))), *(("constant", i) for i in range(len(packed))), ("output", 0)))
+        return Kernel(func, family, schedule, packed, (*(("input", i) for i in range(len(case.inputs))), *(("constant", i) for i in range(len(packed))), ("output", 0)))
 
     return kernel
 

@@ -5,10 +5,14 @@ import numpy as np
 from ...passes.realize.reference_float import FLOAT
 from ...passes.realize.reference_integer import INTEGER
 from ...targets.softmax_table import softmax_table
-from ...targets.x86.rows.layer_norm import LayerNormProblem, layer_norm
+from ...targets.spec import TargetSpec
+from ...targets.x86.isa import building_for
+from ...targets.x86.rows.layer_norm import LayerNormProblem, RowSchedule, default_schedule, layer_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
 from ..operands import BIAS, DATA, WEIGHT, answer, made, rows_of, together
+from ..spaces import rows
+from ..spaces.space import Space
 from .elementwise import SCHEDULES, plain_kernel, spaces_of
 from .kind import Case, Kind
 
@@ -40,15 +44,21 @@ def layer_norm_case(p: LayerNormProblem) -> Case:
     operand = made(DATA, p.operand.elements, p.operand.storage)
     width = -(-p.channels // 16) * 16
     gamma, beta = (made(seed, width, "float32")[0] for seed in (WEIGHT, BIAS))
-    rows = rows_of(operand[0], p.operand)
+    x = rows_of(operand[0], p.operand)
     if p.source is not None:
-        rows = (rows.astype(np.float32) - np.float32(p.source[1])) * np.float32(p.source[0])
-    result = FLOAT["relax.nn.layer_norm"]([rows, gamma[: p.channels], beta[: p.channels]], {"axes": [-1], "epsilon": p.epsilon, "scale": True, "center": True})
+        x = (x.astype(np.float32) - np.float32(p.source[1])) * np.float32(p.source[0])
+    result = FLOAT["relax.nn.layer_norm"]([x, gamma[: p.channels], beta[: p.channels]], {"axes": [-1], "epsilon": p.epsilon, "scale": True, "center": True})
     return Case(**together(operand), constants={"gamma": gamma, "beta": beta}, **answer(quantized(result, p.target), p.result))
 
 
+def _spaces(p: LayerNormProblem, spec: TargetSpec) -> list[Space]:
+    with building_for(spec.dot):
+        return [rows.space(p)]
+
+
+_ROWS = "rows"
 KINDS = {
     SoftmaxProblem: Kind(softmax_case, spaces_of, SCHEDULES, plain_kernel(softmax)),
     SoftmaxTableProblem: Kind(softmax_table_case, spaces_of, SCHEDULES, plain_kernel(softmax_by_table, lambda p, case: (case.constants["table"],))),
-    LayerNormProblem: Kind(layer_norm_case, spaces_of, SCHEDULES, plain_kernel(layer_norm, lambda p, case: (case.constants["gamma"], case.constants["beta"]))),
+    LayerNormProblem: Kind(layer_norm_case, _spaces, {_ROWS: RowSchedule}, plain_kernel(layer_norm, lambda p, case: (case.constants["gamma"], case.constants["beta"]), _ROWS, default_schedule)),
 }

@@ -18,7 +18,7 @@ from .pieces import held, mask_tail, over, reduce_two
 from .quotient import byte_quotient
 
 STEP = 4  # vectors that are packed to bytes at a time
-_TOGETHER = 4  # rows of a task, where a vector is a register
+_TOGETHER = 4  # rows of a task by default, where a vector is a register
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,28 @@ class LayerNormProblem:
         return f"layer_norm_{self.operand.dtype}_{self.result.dtype}_{self.rows}x{self.channels}"
 
 
-def layer_norm(p: LayerNormProblem, schedule: LoopSchedule | None = None):
+@dataclass(frozen=True)
+class RowSchedule(LoopSchedule):
+    """together: rows of a task, side by side."""
+
+    together: int
+
+
+def default_schedule(p: LayerNormProblem) -> RowSchedule:
+    return RowSchedule(default_loops(p).parallel, min(_TOGETHER // current().parts, p.rows))
+
+
+def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None):
     """(x, gamma f32[whole vectors], beta, y). A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last row
     and may overlap those before."""
-    how = schedule if schedule is not None else default_loops(p)
+    s = schedule if schedule is not None else default_schedule(p)
     x_layout, y_layout = p.operand, p.result
     vectors, tail = -(-p.channels // 16), p.channels % 16 or 16
-    width, rows = vectors * 16, min(_TOGETHER // current().parts, p.rows)
+    width, rows = vectors * 16, s.together
 
     def body():
         x, gamma, beta, y = tensors(x=x_layout, gamma=_vector(width), beta=_vector(width), y=y_layout)
-        with each(-(-p.rows // rows), how) as task:
+        with each(-(-p.rows // rows), s) as task:
             values, sums, factors = on_stack(rows * width, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
             first_row = bind(task * rows if p.rows % rows == 0 else tirx.min(task * rows, p.rows - rows))
             at, to = ([bind((first_row + r) * layout.channel_stride) for r in range(rows)] for layout in (x_layout, y_layout))
