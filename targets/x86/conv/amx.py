@@ -46,7 +46,7 @@ def default_schedule(p: ConvProblem) -> AmxSchedule:
     total = walk.images * walk.rows * units_of(walk)
     weights = p.out_blocks * 16 * sum(run.length for run in walk.runs)
     data = p.batch * p.height * p.width * p.data_stride
-    woven, ahead = linear(p) and not p.epilogue.residual, total > 1
+    woven, ahead = linear(p), total > 1
     if weights < data:
         return AmxSchedule(True, max(1, min(8, total // 16)), phases=phases, woven=woven)
     blocks = -(-p.out_blocks // 2)
