@@ -56,7 +56,7 @@ OTHERS = {
     "table: channel": ("elementwise.cuh", "(index + e) % stride", "index % stride", "operators: table per channel"),
     "move: repeated": ("movement.cuh", "i / M.from_divisor[axis]", "i", "operators: resize"),
     "move: place": ("movement.cuh", "from = M.from, to = M.to;", "from = M.from, to = 0;", "operators: concat"),
-    "quantize: limit": ("movement.cuh", "to_float(low)), 127.0f)", "to_float(low)), 128.0f)", "operators: quantize"),
+    "quantize: limit": ("requantize.cuh", "to_float(low)), 127.0f)", "to_float(low)), 128.0f)", "operators: quantize"),
     "epilogue: residual": ("requantize.cuh", "residual - E.residual_zero_point", "residual", "conv: pointwise"),
     "sum: fold": ("floats.cuh", "for (int mask = 8; mask > 0; mask /= 2) total", "for (int mask = 4; mask > 0; mask /= 2) total", "floats: mean of rows"),
     "softmax: row": ("floats.cuh", "row = real ? row : rows - 1;", "", "floats: softmax"),
@@ -72,6 +72,10 @@ OTHERS = {
     "step: gates": ("recurrent.cuh", "(gates * width) + index % width", "width + index % width", "axis: gru_output"),
     "interpolate: weight": ("interpolate.cuh", "P.row_units - row[2]", "P.row_units", "tables: resize"),
     "softmax of codes: fold": ("softmax_table.cuh", "mask /= 2) total +=", "mask /= 4) total +=", "tables: softmax"),
+    "turn: column": ("movement.cuh", "number % M.inner * M.inner_step + column", "column", "attention: whole granules"),
+    "heads: outer": ("conv_mma.cuh", "number / V.inner * outer + number % V.inner * inner", "number * inner", "attention: whole granules"),
+    "softmax of rows: mask": ("rows.cuh", "row / (P.extent[0] * P.extent[1]) * P.mask_step[0]", "0", "attention: whole granules"),
+    "norm of rows: beta": ("rows.cuh", "static_cast<const float*>(beta)[j]", "static_cast<const float*>(beta)[0]", "rows: both"),
     "generated: rest": ("generated.cuh", "return a % b + (", "return a + (", "generated: tile"),
 }  # fmt: skip
 
@@ -172,6 +176,8 @@ def _case(name):
     """(module, inputs) of "file: case"."""
     file, case = name.split(": ")
     tests = _tests("conv" if file == "sm61" else file)
+    if file == "attention":
+        return tests.attention(*tests.CASES[case])
     if file in ("conv", "sm61"):
         return tests.convolution(tests.CASES[case], 3)
     emit, inputs = (tests.CASES | getattr(tests, "CLOSE", {}))[case]

@@ -24,7 +24,7 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
     library, usage = compile_fatbin(text, spec.extra["arch"])
     launches, weights, arena = place(lowered, names)
     return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
-                   "cuda", launches, text, {"usage": usage})  # fmt: skip
+                   kind="cuda", launches=launches, source=text, extra={"usage": usage})  # fmt: skip
 
 
 def check(module: tvm.IRModule, spec: TargetSpec) -> None:

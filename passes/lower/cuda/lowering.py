@@ -164,7 +164,10 @@ def notes(workload, schedule, found: Tuned | None) -> dict:
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
     """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
+    from .fused import chains_of
+
     main = mod["main"]
+    chains, inner = chains_of(main)
     context = Context(spec, tuned=tuned, users=_users(main))
     for i, param in enumerate(main.params):
         layout = plain(_shape(param), str(param.ty.dtype))
@@ -172,7 +175,10 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     for block in main.body.blocks:
         for binding in block.bindings:
             context.var = binding.var
-            context.values[binding.var] = _lowered(binding.value, context, rules)
+            if binding.var in chains:
+                context.values[binding.var] = chains[binding.var](context)
+            elif binding.var not in inner:
+                context.values[binding.var] = _lowered(binding.value, context, rules)
     context.var = None
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
     results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.find(expr))]

@@ -68,9 +68,7 @@ template <Move M, unsigned scale, int zero_point, int low>
 OCTET_DEVICE void quantize(const void* x, void* y) {
   long from, to;
   if (!locate<M>(blockIdx.x * 128L + threadIdx.x, from, to)) return;
-  float value = nearest(quotient(static_cast<const float*>(x)[from], float_of_bits(scale)));
-  value = fminf(fmaxf(add(value, to_float(zero_point)), to_float(low)), 127.0f);  // in float32: a value beyond int32 is still clipped
-  static_cast<signed char*>(y)[to] = static_cast<signed char>(to_int(value));
+  static_cast<signed char*>(y)[to] = static_cast<signed char>(quantized(static_cast<const float*>(x)[from], float_of_bits(scale), zero_point, low));
 }
 
 // (x - zero_point) * scale, int8 to float32.

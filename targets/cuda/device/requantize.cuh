@@ -18,6 +18,12 @@ OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low
 // clip(rne(value) + zero_point)
 OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) { return clamp(to_int(value) + zero_point, low, high); }
 
+// clip(rne(value / scale) + zero_point, low, 127)
+OCTET_DEVICE int quantized(float value, float scale, int zero_point, int low) {
+  float code = add(nearest(quotient(value, scale)), to_float(zero_point));
+  return to_int(fminf(fmaxf(code, to_float(low)), 127.0f));  // clipped in float32: a value beyond int32 is clipped, too
+}
+
 template <Epilogue E>
 OCTET_DEVICE int requantize(int sum, float multiplier, int residual) {
   float value = mul(to_float(sum), multiplier);

@@ -1,0 +1,122 @@
+// Softmax and layer normalisation of rows with what surrounds them in an integer graph: one trip through memory instead of four. Every step rounds as the
+// operator of its own would. Sixteen lanes per row, each keeps its elements in registers where they are few; sums as in floats.cuh.
+#pragma once
+#include "floats.cuh"
+
+namespace octet {
+
+// What a row's lane makes of its elements: value(j) of element j is asked for once where it is kept.
+template <int count>
+struct RowPart {
+  static constexpr int each = (count + 15) / 16;
+  static constexpr bool kept = each <= 64;
+  float own[kept ? each : 1];
+
+  template <typename F>
+  OCTET_DEVICE void fill(F value) {
+    if constexpr (kept) {
+#pragma unroll
+      for (int i = 0; i < each; ++i)
+        if (int j = threadIdx.x % 16 + 16 * i; j < count) own[i] = value(j);
+    }
+  }
+
+  // Calls use(j, element) for each element of this lane, in order.
+  template <typename F, typename G>
+  OCTET_DEVICE void each_of(F value, G use) const {
+    if constexpr (kept) {
+#pragma unroll
+      for (int i = 0; i < each; ++i)
+        if (int j = threadIdx.x % 16 + 16 * i; j < count) use(j, own[i]);
+    } else {
+      for (int j = threadIdx.x % 16; j < count; j += 16) use(j, value(j));
+    }
+  }
+};
+
+OCTET_DEVICE float folded_sum(float total) {
+#pragma unroll
+  for (int mask = 8; mask > 0; mask /= 2) total = add(total, shuffle_xor(total, mask));
+  return total;
+}
+
+// scale, probability: bits of float32. mask: element j of row (i0, i1, i2) at the sum of i * mask_step, plus j; extent: of i1 and i2.
+struct SoftmaxRows {
+  int rows, columns, stride;  // stride: bytes from row to row of the result
+  bool scaled, masked;
+  unsigned scale, probability;
+  int extent[2];
+  long mask_step[3];
+};
+
+// quantize(softmax(x [* scale] [+ mask]), probability, 0): float32 to int8.
+template <SoftmaxRows P, float (*exponential)(float)>
+OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
+  int row = blockIdx.x * 8 + threadIdx.x / 16;
+  bool real = row < P.rows;
+  row = real ? row : P.rows - 1;
+  const float* from = static_cast<const float*>(x) + static_cast<long>(row) * P.columns;
+  const float* added = static_cast<const float*>(mask);
+  added += row / (P.extent[0] * P.extent[1]) * P.mask_step[0] + row / P.extent[1] % P.extent[0] * P.mask_step[1] + row % P.extent[1] * P.mask_step[2];
+  auto score = [&](int j) {
+    float value = from[j];
+    if constexpr (P.scaled) value = mul(value, float_of_bits(P.scale));
+    if constexpr (P.masked) value = add(value, added[j]);
+    return value;
+  };
+  RowPart<P.columns> part;
+  part.fill(score);
+  float largest = score(0), total = 0.0f;
+  part.each_of(score, [&](int, float value) { largest = greater(largest, value); });
+#pragma unroll
+  for (int fold = 8; fold > 0; fold /= 2) largest = greater(largest, shuffle_xor(largest, fold));
+  auto power = [&](int j) { return exponential(sub(score(j), largest)); };
+  if constexpr (part.kept) {
+#pragma unroll
+    for (int i = 0; i < part.each; ++i) part.own[i] = exponential(sub(part.own[i], largest));
+  }
+  part.each_of(power, [&](int, float value) { total = add(total, value); });
+  total = folded_sum(total);
+  if (!real) return;
+  signed char* to = static_cast<signed char*>(y) + static_cast<long>(row) * P.stride;
+  part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), 0, -128)); });
+}
+
+// source: of int8 data (from_codes); target: of an int8 result (to_codes); scales and epsilon: bits of float32. stride, out_stride: elements from row to row.
+struct NormRows {
+  int rows, columns, stride, out_stride;
+  bool from_codes, to_codes, scaled, centred;
+  int zero_point, out_zero_point;
+  unsigned scale, out_scale, epsilon;
+};
+
+// [quantize(]layer_norm([dequantize(]x[)], gamma, beta)[)]
+template <NormRows P>
+OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, void* y) {
+  int row = blockIdx.x * 8 + threadIdx.x / 16;
+  bool real = row < P.rows;
+  long start = static_cast<long>(real ? row : P.rows - 1) * P.stride;
+  constexpr float n = static_cast<float>(P.columns);
+  auto element = [&](int j) {
+    if constexpr (P.from_codes) return mul(to_float(static_cast<const signed char*>(x)[start + j] - P.zero_point), float_of_bits(P.scale));
+    else return static_cast<const float*>(x)[start + j];
+  };
+  RowPart<P.columns> part;
+  part.fill(element);
+  float total = 0.0f, squares = 0.0f;
+  part.each_of(element, [&](int, float value) { total = add(total, value); });
+  float mean = quotient(folded_sum(total), n);
+  part.each_of(element, [&](int, float value) { float d = sub(value, mean); squares = add(squares, mul(d, d)); });
+  float factor = quotient(1.0f, root(add(quotient(folded_sum(squares), n), float_of_bits(P.epsilon))));
+  if (!real) return;
+  long place = static_cast<long>(row) * P.out_stride;
+  part.each_of(element, [&](int j, float value) {
+    value = mul(sub(value, mean), factor);
+    if constexpr (P.scaled) value = mul(value, static_cast<const float*>(gamma)[j]);
+    if constexpr (P.centred) value = add(value, static_cast<const float*>(beta)[j]);
+    if constexpr (P.to_codes) static_cast<signed char*>(y)[place + j] = static_cast<signed char>(quantized(value, float_of_bits(P.out_scale), P.out_zero_point, -128));
+    else static_cast<float*>(y)[place + j] = value;
+  });
+}
+
+}  // namespace octet
