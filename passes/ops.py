@@ -10,7 +10,8 @@ octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation tha
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
 octet.lstm_state       (x, r [B, 4H], c [B, H]) f32 -> [B, H]; octet.lstm_output and octet.gru_output likewise: see targets/recurrent_math.py
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
-octet.conv2d           (data, weight, bias, multiplier[, residual]); float32: (data, weight, bias[, residual])
+octet.bfloat16         (x f32) -> bf16, rounded; see below
+octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and bfloat16: (data, weight, bias[, residual])
 octet.dense            the same for data [..., K] and weight [N, K]
 octet.matmul           (a, b) int8, both computed at run time, symmetric. attrs: multiplier, out_zero_point, clip_min, clip_max
 octet.add              (a, b) int8 -> int8, NumPy broadcasting
@@ -32,6 +33,13 @@ conv2d / dense, int8 (data s8, weight s8, bias s32[O] at scale s_x*s_w[o], multi
     attrs: strides [2], padding [top, left, bottom, right], dilation [2], groups (conv2d only); data_zero_point, out_zero_point,
            clip_min, clip_max, residual_zero_point, residual_multiplier, out_dtype
 conv2d / dense, float32: y = min(max(conv + bias [+ residual], clip_min), clip_max); clip_min/clip_max may be -inf/inf.
+bfloat16: to nearest, ties to even; below 2^-56 in magnitude to +0, NaN to the quiet one (targets/bfloat16.py).
+conv2d / dense, data bfloat16 (weight float32, its values bfloat16's; groups 1): as float32; out_dtype "float32", or "bfloat16" (rounded at the end); with
+    conv = the sum over kernel rows, over kernel columns, over blocks of 32 input channels (the last one padded with zeros) of even + odd, one after the other from +0;
+    even = the sum of the products of the channels 0, 2, 4, .. of the block, one after the other from +0; odd likewise of 1, 3, 5, ..
+    With at most 4 channels (padded to 4) and several columns a block holds 8 columns of a kernel row: (column, channel), the last one padded with zeros.
+    Every sum is rounded, products are exact (TDPBF16PS). So bias and residual are added to the finished sum. Outside the image data is 0.
+    Defined for finite data where no product and no sum leaves the range of float32.
 add:  y = clip(rne(f32(a - a_zero_point) * a_multiplier + f32(b - b_zero_point) * b_multiplier) + out_zero_point, clip_min, clip_max)
 mul:  y = clip(rne(f32((a - a_zero_point) * (b - b_zero_point)) * multiplier) + out_zero_point, clip_min, clip_max)
 matmul: y = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), out_dtype as above
@@ -75,6 +83,10 @@ def _windows(extent, before, after, kernel, stride, dilation=1):
 
 def _infer_same(call, _):
     return call.args[0].ty
+
+
+def _infer_bfloat16(call, _):
+    return relax.TensorType(_static(call.args[0]), "bfloat16")
 
 
 def _infer_conv2d(call, _):
@@ -135,6 +147,7 @@ def _infer_statistics(call, _):
 
 _INFER = {name: _infer_same for name in _SAME} | {
     "octet.statistics": _infer_statistics,
+    "octet.bfloat16": _infer_bfloat16,
     "octet.conv2d": _infer_conv2d,
     "octet.lstm_state": _infer_state,
     "octet.lstm_output": _infer_state,

@@ -22,7 +22,7 @@ class TensorSpec:
 @dataclass(frozen=True)
 class Step:
     """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it, e.g. "amx_conv2d", or "fallback".
-    dtype: "int8" or "float32". macs: multiply-adds of one run (0 for data movement). bytes: bytes read and written once.
+    dtype: "int8", "float32" or "bfloat16". macs: multiply-adds of one run (0 for data movement). bytes: bytes read and written once.
     layer: the name of the ONNX node it came from, "" when unknown. Of kernels that can be tuned: schedule: in words; source: "default" or the record
     that it came from; workload: JSON of what it was tuned for (x86/workload.py)."""
 

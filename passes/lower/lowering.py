@@ -121,8 +121,9 @@ class Context:
         notes: further fields of the kernel's Step."""
         args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
-        int8 = layout.dtype == "int8" or any(isinstance(operand, Value) and operand.layout.dtype == "int8" for operand in operands)
-        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": "int8" if int8 else layout.dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
+        dtypes = {layout.dtype, *(operand.layout.dtype for operand in operands if isinstance(operand, Value))}
+        dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), layout.dtype)
+        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
         func = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func

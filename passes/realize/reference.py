@@ -10,12 +10,13 @@ from tvm import relax
 
 from .. import ops
 from .graph import array, variables
+from .reference_bfloat16 import BFLOAT16
 from .reference_float import FLOAT
 from .reference_integer import INTEGER
 from .reference_movement import MOVEMENT
 from .reference_order import ORDER
 
-_OPERATORS = FLOAT | INTEGER | MOVEMENT | ORDER
+_OPERATORS = FLOAT | BFLOAT16 | INTEGER | MOVEMENT | ORDER
 
 
 def run(module, inputs):

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...targets.softmax_table import softmax_shift
 from .graph import dequantize
+from .reference_bfloat16 import conv2d_bf16, dense_bf16
 from .reference_conv import convolve, window_counts, windows
 from .reference_float import clamp, conv2d_f32, dense_f32
 from .reference_resize import interpolate
@@ -41,7 +42,7 @@ def _difference(codes, zero_point):
 
 def _conv2d(args, attrs):
     if args[0].dtype != np.int8:
-        return conv2d_f32(args, attrs)
+        return (conv2d_f32 if args[0].dtype == F32 else conv2d_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
     centred = data.astype(np.float64) - attrs["data_zero_point"]
     geometry = [attrs[key] for key in ("strides", "padding", "dilation", "groups")]
@@ -51,7 +52,7 @@ def _conv2d(args, attrs):
 
 def _dense(args, attrs):
     if args[0].dtype != np.int8:
-        return dense_f32(args, attrs)
+        return (dense_f32 if args[0].dtype == F32 else dense_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
     acc = np.matmul(data.astype(np.float64) - attrs["data_zero_point"], weight.astype(np.float64).T)
     return _finish(acc, (-1,), bias, multiplier, residual[0] if residual else None, attrs)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Isa:
     """bits: of a register. registers: how many. vnni: whether four u8 * s8 products are added to an int32 by one instruction (VPDPBUSD);
-    otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: permutations of bytes across a register."""
+    otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: permutations of bytes across a register.
+    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does."""
 
     bits: int
     registers: int
     vnni: bool
     vbmi: bool = False
+    bf16_pairs: bool = False
 
     @property
     def lanes(self) -> int:
@@ -37,6 +39,7 @@ class Isa:
 # By the name that `TargetSpec.dot` gives.
 UNITS = {
     "amx": Isa(512, 32, True, vbmi=True),
+    "vnni_bf16": Isa(512, 32, True, bf16_pairs=True),
     "vnni": Isa(512, 32, True),
     "vnni256": Isa(256, 16, True),
     "madd": Isa(512, 32, False),

@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from math import prod
 
+from ..bfloat16 import BLOCK, FEW
+
 SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
 CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
-STORAGE = {"int8": "uint8"}  # x86 dot products are u8 x s8
+STORAGE = {"int8": "uint8", "bfloat16": "uint16"}  # x86 dot products are u8 x s8; of bfloat16 the bits (targets/bfloat16.py)
 STORED_OFFSET = 128  # an s8 value is stored as u8 = s8 + 128
 
 
 def channel_stride(channels: int, dtype: str) -> int:
-    """Distance in elements between two pixels: `channels` rounded up to 16, or to 4 for the int8 input of a first layer."""
+    """Distance in elements between two pixels: `channels` rounded up to 16, or to 4 for the input of a first layer in int8 or bfloat16; bfloat16
+    otherwise to whole blocks of 32 (passes/ops.py). Padding of bfloat16, and the slack behind it, is zero, not unspecified as otherwise."""
+    if dtype == "bfloat16":
+        return FEW if channels <= FEW else -(-channels // BLOCK) * BLOCK
     if channels <= 4 and dtype == "int8":
         return 4
     return -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
@@ -60,4 +65,4 @@ def packed(shape, dtype: str) -> Layout | None:
     """The packed layout of a logical tensor, or None for a rank that has none."""
     shape = tuple(int(d) for d in shape)
     kind = {4: "nhwc", 3: "rows", 2: "rows"}.get(len(shape))
-    return Layout(kind, shape, dtype) if kind is not None and dtype in ("int8", "float32") else None
+    return Layout(kind, shape, dtype) if kind is not None and dtype in ("int8", "float32", "bfloat16") else None

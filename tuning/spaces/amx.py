@@ -12,7 +12,7 @@ def space(p: ConvProblem) -> Space:
     default = default_schedule(p)
     total = _units(p, default)
     walks = (True, False) if walk_of(p, True) != walk_of(p, False) else (default.phases,)
-    steps = steps_of(walk_of(p))
+    steps = steps_of(p, walk_of(p))
     decisions = {
         "pixels_outer": (True, False),
         "units": chunks(total, default.units),
@@ -34,7 +34,7 @@ def _features(p, s):
     walk = walk_of(p, s.phases)
     total, blocks = _units(p, s), -(-p.out_blocks // 2)
     tasks = -(-total // s.units) * (1 if s.pixels_outer else blocks)
-    depth = steps_of(walk) * 64
+    depth = steps_of(p, walk) * 64
     weights = depth * BLOCK * (blocks if s.pixels_outer else 1)
     useful = p.batch * p.out_height * p.out_width
     computed = walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * TILE_ROWS

@@ -1,4 +1,4 @@
-"""Dense and grouped int8 convolution on the tile unit (AMX): u8 x s8 dot products, two tiles of 16 pixels x two tiles of 16 channels.
+"""Dense and grouped convolution on the tile unit (AMX): u8 x s8 or bfloat16 dot products, two tiles of 16 pixels x two tiles of 16 channels.
 
 A tile of data is 16 pixels x 64 bytes, loaded straight from the channels-last input: no im2col. Partial sums stay in tiles 0-3;
 when a unit (a pair of pixel tiles, a block of channels) is done they go through a 4 KiB buffer to the vector unit, which requantises them while the tile
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ... import bfloat16
 from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, tile_configure
 from ..kernel import argument, emit_kernel, on_stack, task_loop
-from ..layout import SLACK
-from .amx_micro import BLOCK, SUMS, TILE_SIZE, Micro, Place, branch
+from ..layout import SLACK, STORAGE
+from .amx_micro import BLOCK, SUMS, Micro, Place, branch
 from .epilogue import Operands, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
@@ -35,13 +36,18 @@ class AmxSchedule:
     woven: bool = True
 
 
+def width_of(p: ConvProblem) -> int:
+    """Input elements of a dot-product step, which a tile row holds."""
+    return TILE_BYTES if p.dtype == "int8" else bfloat16.BLOCK
+
+
 def walk_of(p: ConvProblem, phases: bool = True) -> Walk:
     return plan_walk(p, BLOCK, TILE_ROWS, allow_phases=phases, step=TILE_BYTES)
 
 
 def default_schedule(p: ConvProblem) -> AmxSchedule:
     """Keep the smaller operand in the cache and stream the larger one once; about 16 tasks, so that a few threads share them evenly."""
-    phases = _cost(walk_of(p, True)) <= _cost(walk_of(p, False))
+    phases = _cost(p, walk_of(p, True)) <= _cost(p, walk_of(p, False))
     walk = walk_of(p, phases)
     total = walk.images * walk.rows * units_of(walk)
     weights = p.out_blocks * 16 * sum(run.length for run in walk.runs)
@@ -59,9 +65,9 @@ def linear(p: ConvProblem) -> bool:
     return (p.height, p.width) == (1, 1)
 
 
-def _cost(walk):
+def _cost(p, walk):
     """Dot-product steps of all tiles. Planes of a stride as large as the kernel hold one tap each, so rows win there."""
-    return walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * steps_of(walk)
+    return walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * steps_of(p, walk)
 
 
 def units_of(walk: Walk) -> int:
@@ -69,36 +75,37 @@ def units_of(walk: Walk) -> int:
     return -(-(-(-walk.pixels // TILE_ROWS)) // 2)
 
 
-def steps_of(walk: Walk) -> int:
+def steps_of(p: ConvProblem, walk: Walk) -> int:
     """Dot-product steps of 64 bytes."""
-    return sum(-(-run.length // TILE_BYTES) for run in walk.runs)
+    return sum(-(-run.length // width_of(p)) for run in walk.runs)
 
 
 def conv2d_amx(p: ConvProblem, s: AmxSchedule):
-    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [residual u8[]], out, [stage u8[]])."""
+    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [residual u8[]], out, [stage u8[]]). Of bfloat16 data, weights
+    and stage are u16, bias and residual float32, and there is no multiplier."""
     return emit_kernel(p.name + "_amx", lambda: _body(p, s))
 
 
 def _body(p, s):
-    walk, e = walk_of(p, s.phases), p.epilogue
-    steps = steps_of(walk)
-    data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint8")
-    weights = argument("weights", p.out_blocks * steps * TILE_SIZE, "int8")
-    bias = argument("bias", p.out_blocks * 16, "int32")
+    walk, e, int8 = walk_of(p, s.phases), p.epilogue, p.dtype == "int8"
+    steps, width = steps_of(p, walk), width_of(p)
+    data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, STORAGE[p.dtype])
+    weights = argument("weights", p.out_blocks * steps * TILE_ROWS * width, "int8" if int8 else "uint16")
+    bias = argument("bias", p.out_blocks * 16, "int32" if int8 else "float32")
     config = argument("config", 64, "uint8")
-    multiplier = argument("multiplier", p.out_blocks * 16, "float32")
+    multiplier = argument("multiplier", p.out_blocks * 16, "float32") if int8 else None
     table = table_argument(e)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
-    residual = argument("residual", out_elements, "uint8") if e.residual else None
-    out = argument("out", out_elements, "uint8" if e.out_dtype == "int8" else e.out_dtype)
+    residual = argument("residual", out_elements, "uint8" if int8 else "float32") if e.residual else None
+    out = argument("out", out_elements, STORAGE.get(e.out_dtype, e.out_dtype))
     source = emit_stage(p, walk, data)
     units = walk.images * walk.rows * units_of(walk)
     ahead = -(-2 * TILE_ROWS // units) if s.ahead and not s.pixels_outer and units <= 2 * TILE_ROWS else 0
-    micro = Micro(p, walk, steps, s.unroll, ahead, source, weights, bias, config, Operands(out, multiplier, residual, min(16, p.out_stride), table))
+    micro = Micro(p, walk, width, steps, s.unroll, ahead, source, weights, bias, config, Operands(out, multiplier, residual, min(16, p.out_stride), table))
     chunks, wide, odd = -(-units // s.units), p.out_blocks // 2, p.out_blocks % 2
     with task_loop(chunks if s.pixels_outer else chunks * (wide + odd), p.microseconds) as task:
         tile_configure(config)
-        sums = on_stack(2 * SUMS, "int32")
+        sums = on_stack(2 * SUMS, bias.dtype)
         first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
         if s.pixels_outer:

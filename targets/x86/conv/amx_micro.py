@@ -9,13 +9,12 @@ from typing import NamedTuple
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import TILE_BYTES, TILE_ROWS, TILE_ROWS_AT, bind, const, load, prefetch, tile_dot, tile_load, tile_store, tile_zero
+from ..intrinsics import TILE_BYTES, TILE_ROWS, TILE_ROWS_AT, bind, const, load, prefetch, tile_dot, tile_dot_bf16, tile_load, tile_store, tile_zero
 from .epilogue import Operands, Row, emit_epilogue
 from .problem import ConvProblem
 from .walk import Walk, channel_span
 
 BLOCK = 32  # output channels of a block: two tiles
-TILE_SIZE = TILE_ROWS * TILE_BYTES
 SUMS = 4 * TILE_ROWS * TILE_ROWS  # of a unit
 UNROLLED = 16  # steps of a unit up to which all are unrolled
 # The next block's weights are prefetched as several streams side by side: the processor's own prefetcher runs 20 lines ahead on each, and one such stream is
@@ -41,6 +40,7 @@ class _Pixels(NamedTuple):
 class Micro:
     p: ConvProblem
     walk: Walk
+    width: int  # input elements of a step: a tile row
     steps: int
     unroll: int
     ahead: int  # cache lines of the next block's weights that a step prefetches
@@ -108,28 +108,29 @@ class Micro:
         channel = tirx.floordiv(place.block, a) * b if self.p.groups > 1 else 0
         base = bind(pixels.image * walk.image_stride + pixels.row * walk.row_stride + channel)
         at = [bind(base + start * walk.pixel_stride) for start in pixels.starts]
-        weights = bind(place.block * (self.steps * 2 * TILE_SIZE))
+        width, size, bf16 = self.width, self.width * TILE_ROWS, self.p.dtype == "bfloat16"
+        weights = bind(place.block * (self.steps * 2 * size))
         each = -(-self.ahead // STREAMS)  # lines of a stream
         streams = -(-self.ahead // each) if each else 0
-        following = bind(weights + (2 * TILE_SIZE + place.unit * (each * TILE_BYTES)) * self.steps) if streams else None
-        length = -(-2 * TILE_ROWS * self.steps // streams) * TILE_BYTES if streams else 0
+        following = bind(weights + (2 * size + place.unit * (each * width)) * self.steps) if streams else None
+        length = -(-2 * TILE_ROWS * self.steps // streams) * width if streams else 0
         tiles = [(2 * t + v, t * 16 * 32 + v * 16) for t in range(len(at)) for v in range(vectors)]
         for tile, _ in tiles:
-            if group is None:
+            if group is None and not bf16:
                 tile_load(tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0)  # stride 0: every row starts from the bias
             else:
-                tile_zero(tile)  # the bias is added in the epilogue: loading it here would wait for the stores of the unit before
+                tile_zero(tile)  # the bias is added in the epilogue: loading it here would wait for the stores of the unit before, and bfloat16 sums start from zero
 
         def step(number, offset):
             for stream in range(streams):
                 for line in range(each):
-                    prefetch(self.weights, following + stream * length + (number * each + line) * TILE_BYTES)
+                    prefetch(self.weights, following + stream * length + (number * each + line) * width)
             for v in range(vectors):
-                tile_load(6 + v, self.weights, weights + (number * vectors + v) * TILE_SIZE, TILE_BYTES)
+                tile_load(6 + v, self.weights, weights + (number * vectors + v) * size, TILE_BYTES)
             for t, start in enumerate(at):
-                tile_load(4 + t, self.source, start + offset, walk.pixel_stride)
+                tile_load(4 + t, self.source, start + offset, walk.pixel_stride * (TILE_BYTES // width))
                 for v in range(vectors):
-                    tile_dot(2 * t + v, 4 + t, 6 + v)
+                    (tile_dot_bf16 if bf16 else tile_dot)(2 * t + v, 4 + t, 6 + v)
 
         self._weave(step, group, groups)
         for tile, index in tiles:
@@ -139,7 +140,7 @@ class Micro:
         """All steps, with the groups spread evenly over them; long runs of steps are loops."""
         runs, done = [], 0
         for run in self.walk.runs:
-            count = -(-run.length // TILE_BYTES)
+            count = -(-run.length // self.width)
             runs.append((done, count, count // self.unroll if self.steps > UNROLLED and count >= 2 * self.unroll else 0, run.offset))
             done += count
         loops = sum(loop for _, _, loop, _ in runs)
@@ -148,13 +149,13 @@ class Micro:
             if loop:
                 with T.serial(0, loop) as outer:
                     for i in range(self.unroll):
-                        step(done + outer * self.unroll + i, offset + (outer * self.unroll + i) * TILE_BYTES)
+                        step(done + outer * self.unroll + i, offset + (outer * self.unroll + i) * self.width)
                     for i in range(each):
                         number = bind(emitted + outer * each + i)
                         branch(number < groups if each * loops > groups else True, lambda: group(number))
                 emitted += loop * each
             for i in range(loop * self.unroll, count):
-                step(done + i, offset + i * TILE_BYTES)
+                step(done + i, offset + i * self.width)
                 if not loops:
                     first, last = (groups * (done + i + k) // self.steps for k in (0, 1))
                     if last - first > (2 if self.walk.pitch == 0 else 1):  # the places of a pitched line are long to compute, and to compile
@@ -166,6 +167,7 @@ class Micro:
 
     def _group(self, pixels, place, tile, group, vectors, sums, biased):
         """Requantises as many pixels of a tile as fill four vectors. biased: whether the sums started from the bias."""
+        biased = biased and self.p.dtype != "bfloat16"
         at_once, rows = 4 // vectors, self._rows
         start = pixels.starts[0] if len(pixels.starts) == 1 else bind(tirx.Select(tile == 0, *pixels.starts))
         first = bind(group * at_once)

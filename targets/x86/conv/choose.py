@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...bfloat16 import BLOCK, round_to_bfloat16
 from ..elementwise.table import stored_table
 from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
-from . import amx as conv_amx, depthwise as conv_depthwise, depthwise_pack, direct as conv_direct, listed as conv_listed
+from . import amx as conv_amx, bf16 as conv_bf16, depthwise as conv_depthwise, depthwise_pack, direct as conv_direct, listed as conv_listed
 from .epilogue import supports_depthwise
 from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
 from .problem import ConvProblem
@@ -16,7 +17,7 @@ from .stage import stage_elements
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma" or "depthwise". constants: arguments of `func` between the data and the residual or output.
+    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise". constants: arguments of `func` between the data and the residual or output.
     workspace: elements, of the data's storage type, of its last argument; 0 if it takes none."""
 
     family: str
@@ -32,6 +33,8 @@ def family_of(p: ConvProblem, dot: str) -> str:
         return "depthwise"
     if p.dtype == "float32":
         return "fma"
+    if p.dtype == "bfloat16":
+        return "amx" if dot == "amx" else "bf16"
     return "amx" if dot == "amx" and _tiles_pay(p) else _vector_family(UNITS[dot])
 
 
@@ -51,12 +54,14 @@ def family_of_schedule(p: ConvProblem, schedule) -> str:
     """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
     if isinstance(schedule, conv_direct.DirectSchedule):
         return _vector_family(current()) if p.dtype == "int8" else "fma"
+    if isinstance(schedule, conv_bf16.Bf16Schedule):
+        return "bf16"
     return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
 
 
 def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None, table: np.ndarray | None = None) -> ConvKernel:
-    """weight: OIHW, s8 or float32. bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier: float32 or None.
-    schedule: of a kernel family that takes this problem; None for the analytical default of the target's. table: octet.table's int8 [256], if the epilogue has one."""
+    """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier:
+    float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default of the target's. table: octet.table's int8 [256], if the epilogue has one."""
     with building_for(dot):
         return _conv_kernel(p, dot, weight, bias, multiplier, schedule, table)
 
@@ -65,7 +70,9 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     if p.dtype == "int8":
         bias = fold_bias(p, weight, bias)
-    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct}[family]
+    if p.dtype == "bfloat16":
+        weight = round_to_bfloat16(weight).view(np.uint16)
+    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct, "bf16": _bf16}[family]
     assert p.epilogue.table == (table is not None) and (table is None or current().vbmi and p.epilogue.out_dtype == "int8"), p.epilogue
     func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
     constants.append(stored_table(table) if table is not None else None)
@@ -82,9 +89,17 @@ def _depthwise(p, weight, bias, multiplier, schedule):
 def _amx(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_amx.default_schedule(p)
     walk = conv_amx.walk_of(p, schedule.phases)
-    matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, 64)
-    constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)), pack_channels(multiplier, 16)]
+    matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, conv_amx.width_of(p))
+    constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)),
+                 pack_channels(multiplier, 16) if multiplier is not None else None]
     return conv_amx.conv2d_amx(p, schedule), constants, schedule, stage_elements(p, walk)
+
+
+def _bf16(p, weight, bias, multiplier, schedule):
+    schedule = schedule or conv_bf16.default_schedule(p)
+    walk, block = conv_bf16.walk_of(p), schedule.vectors * 16
+    packed = conv_bf16.pack_weights(weight_matrix(p, walk, weight, block, BLOCK))
+    return conv_bf16.conv2d_bf16(p, schedule), [packed, pack_channels(bias, block)], schedule, stage_elements(p, walk)
 
 
 def _direct(p, weight, bias, multiplier, schedule):

@@ -10,6 +10,7 @@ from math import inf
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ..elementwise.bfloat16 import pack_bits, round_bits
 from ..elementwise.table import ENTRIES, permuted
 from ..intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
 from ..kernel import argument
@@ -43,12 +44,13 @@ def table_argument(e: Epilogue):
 
 def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
     """Writes rows x (vectors * 16) results. channel: index of the first output channel. accumulator(row, vector) -> 16 sums, bias included."""
-    if e.out_dtype == "float32":
+    if e.out_dtype in ("float32", "bfloat16"):
         for r, row in enumerate(rows):
             with _guard(row):
                 for v in range(vectors):
                     at = row.index + channel + v * 16
-                    store(operands.out, at, _float_result(e, operands, accumulator(r, v), channel + v * 16, at))
+                    value = _float_result(e, operands, accumulator(r, v), channel + v * 16, at)
+                    store(operands.out, at, value if e.out_dtype == "float32" else pack_bits(round_bits(bind(value))))
         return
     items = [(r, v) for r in range(len(rows)) for v in range(vectors)]
     for start in range(0, len(items), 4):

@@ -33,9 +33,10 @@ def weight_matrix(p: ConvProblem, walk: Walk, weight: np.ndarray, block: int, al
 
 
 def pack_amx(matrix: np.ndarray, out_blocks: int) -> np.ndarray:
-    """[blocks][K][32] -> per block and 64-byte step two tiles [16][16 channels][4 inputs]; an odd last block has one tile."""
+    """[blocks][K][32] -> per block and 64-byte step two tiles [16][16 channels][4 inputs, of bfloat16 2]; an odd last block has one tile."""
     blocks, k, _ = matrix.shape
-    tiles = matrix.reshape(blocks, k // 64, 16, 4, 2, 16).transpose(0, 1, 4, 2, 5, 3)
+    inputs = 4 // matrix.itemsize
+    tiles = matrix.reshape(blocks, k // (16 * inputs), 16, inputs, 2, 16).transpose(0, 1, 4, 2, 5, 3)
     if out_blocks % 2 == 0:
         return tiles.reshape(-1).copy()
     return np.concatenate([tiles[:-1].reshape(-1), tiles[-1, :, 0].reshape(-1)])

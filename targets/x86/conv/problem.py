@@ -31,7 +31,7 @@ class TableEpilogue(Epilogue):
 class ConvProblem:
     """A dense or grouped 2-D convolution; a linear layer is one with `batch` rows, a 1 x 1 image and a 1 x 1 kernel.
 
-    dtype: "int8" (s8 data and weights, s32 accumulators) or "float32". Shapes are logical (NCHW, OIHW).
+    dtype: "int8" (s8 data and weights, s32 accumulators), "float32", or "bfloat16" (of data and weights; sums in float32, see passes/ops.py). Shapes are logical (NCHW, OIHW).
     planar: the data are a plain NCHW tensor (the image at a network's input), read as it is."""
 
     dtype: str
@@ -97,7 +97,7 @@ class ConvProblem:
     @property
     def microseconds(self) -> float:
         """A rough time on one core: multiply-adds at about a third of the peak, and two nanoseconds for every 16 results."""
-        rate = 1e6 if self.dtype == "int8" else 5e4
+        rate = {"int8": 1e6, "bfloat16": 5e5, "float32": 5e4}[self.dtype]
         return self.multiply_adds / rate + self.batch * self.out_height * self.out_width * self.out_blocks * 2e-3
 
     @property

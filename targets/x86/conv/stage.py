@@ -1,5 +1,6 @@
 """The padded copy of a convolution's input: stage[phase][y][x] = data[y * stride + phase - pad], or the zero point outside the image."""
 
+import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -30,6 +31,8 @@ def emit_stage(p: ConvProblem, walk: Walk, data):
     if stage is None:
         return data
     buffer = argument("stage", stage_elements(p, walk), data.dtype)
+    if p.dtype == "bfloat16":  # what is read behind the image meets weights of zero, and 0 * NaN is NaN
+        _fill(buffer, stage_elements(p, walk) - SLACK, SLACK, 0)
     if stage.fold == 1:
         _pad(p, stage, walk.pitch != 0, data, buffer, 0)
         return buffer
@@ -48,7 +51,7 @@ def _microseconds(p, stage):
 def _pad(p, stage, split, data, buffer, base):
     """split: whether the planes are the phases of the stride (of one plane only, too)."""
     channels = p.data_stride
-    fill = p.data_zero_point + STORED_OFFSET if p.dtype == "int8" else 0.0
+    fill = {"int8": p.data_zero_point + STORED_OFFSET, "float32": 0.0, "bfloat16": 0}[p.dtype]
     strides = p.strides if split else (1, 1)
     top, left = p.padding[:2]
     with task_loop(p.batch * stage.phases[0] * stage.height, _microseconds(p, stage)) as task:
@@ -112,17 +115,21 @@ def _copy_row(target, at, source, start, pixels, channels, stride):
     if pixels == 0:
         return
     if stride == 1:
-        _each_vector(pixels * channels, 64 if source.dtype == "uint8" else 16,
+        _each_vector(pixels * channels, _lanes(source),
                      lambda i, lanes: store(target, at + i, load(source, start + i, lanes)))
         return
     with T.serial(0, pixels) as x:
-        _each_vector(channels, 64 if source.dtype == "uint8" else 16,
+        _each_vector(channels, _lanes(source),
                      lambda i, lanes: store(target, at + x * channels + i, load(source, start + x * (stride * channels) + i, lanes)))
 
 
 def _fill(target, at, length, value):
     if length > 0:
-        _each_vector(length, 64 if target.dtype == "uint8" else 16, lambda i, lanes: store(target, at + i, splat(value, target.dtype, lanes)))
+        _each_vector(length, _lanes(target), lambda i, lanes: store(target, at + i, splat(value, target.dtype, lanes)))
+
+
+def _lanes(buffer):
+    return 64 // np.dtype(buffer.dtype).itemsize
 
 
 def _each_vector(length, lanes, body):

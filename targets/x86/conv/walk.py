@@ -10,6 +10,7 @@ Three walks cover everything:
 
 from dataclasses import dataclass, replace
 
+from ...bfloat16 import FEW
 from .problem import ConvProblem
 
 
@@ -68,7 +69,7 @@ class Walk:
 def channel_span(p: ConvProblem, block: int) -> tuple[int, int, int]:
     """(span, a, b): the output channels [i * block, (i+1) * block) read input channels from (i // a) * b, `span` of them."""
     if p.groups == 1:
-        return p.data_stride if p.dtype == "int8" else p.channels, 1, 0
+        return p.channels if p.dtype == "float32" else p.data_stride, 1, 0
     ins, outs = p.channels // p.groups, p.out_channels // p.groups
     if outs % block == 0:
         return ins, outs // block, ins
@@ -90,13 +91,14 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: i
     if fold > 1:
         return _folded(p, span, full_width, fold)
     pitch = -(-full_width // sw) if (kh, kw) != (1, 1) else p.out_width
-    if allow_phases and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
+    few = p.dtype == "bfloat16" and channels == FEW  # the columns of a kernel row make up blocks, so they must lie behind each other
+    if allow_phases and not few and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
         return _phases(p, span, full_height, pitch)
     stage = Stage((1, 1), full_height, full_width) if padded else None
     height, width = (full_height, full_width) if padded else (p.height, p.width)
     taps = _taps(p, lambda i, j: (i * width + j) * channels)
     return Walk(p.batch, p.out_height, p.out_width, height * width * channels, sh * width * channels, sw * channels, 0,
-                _merge(taps, span, channels), span, stage)
+                _merge(taps, span, channels, few), span, stage)
 
 
 def _phases(p, span, full_height, pitch):
@@ -132,15 +134,17 @@ def _folded(p, span, full_width, fold):
 
 
 def _taps(p, offset):
+    """By their place in memory, so that neighbours can be merged; of bfloat16, whose sums have an order, by row and column."""
     dh, dw = p.dilation
-    return sorted((Tap(offset(i * dh, j * dw), i, j) for i in range(p.kernel[0]) for j in range(p.kernel[1])), key=lambda t: t.offset)
+    taps = [Tap(offset(i * dh, j * dw), i, j) for i in range(p.kernel[0]) for j in range(p.kernel[1])]
+    return taps if p.dtype == "bfloat16" else sorted(taps, key=lambda t: t.offset)
 
 
-def _merge(taps, span, channels):
-    """Neighbouring taps whose channels follow each other in memory become one run."""
+def _merge(taps, span, channels, few=False):
+    """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the kernel."""
     runs = []
     for tap in taps:
-        if runs and span == channels and runs[-1].offset + runs[-1].length == tap.offset:
+        if runs and span == channels and runs[-1].offset + runs[-1].length == tap.offset and not (few and runs[-1].taps[-1].row != tap.row):
             last = runs.pop()
             runs.append(Run(last.offset, last.length + span, last.taps + (tap,)))
         else:

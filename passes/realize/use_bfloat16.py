@@ -1,0 +1,95 @@
+"""UseBfloat16: layers that are in float multiply in bfloat16 and add in float32.
+
+    octet.conv2d(x, w, b[, r]) float32                    ->  octet.conv2d(octet.bfloat16(x), round(w), b[, r])          without groups
+    octet.dense(x, w, b[, r]) float32                     ->  octet.dense(octet.bfloat16(x), round(w), b[, r])           x of rank 2 or 3
+    octet.bfloat16(octet.conv2d(..) of bfloat16)          ->  octet.conv2d(..) with out_dtype "bfloat16"                 its only use; likewise dense
+
+Runs after FuseFloat, where the recipe says floats = "bf16". Integer layers, grouped convolutions (the order of their sums would depend on how a kernel shares its
+blocks among groups) and everything else stay as they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+
+from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
+from .. import ops
+from .graph import Graph, rebuild
+from .rewriter import Rewriter, replace_main
+
+
+@dataclass(frozen=True)
+class UseBfloat16:
+    """The pass."""
+
+    def __call__(self, mod):
+        mod = replace_main(mod, _Rounder(mod["main"]).run())
+        return replace_main(mod, _Merger(mod["main"]).run())
+
+
+def takes_bfloat16(graph: Graph, call) -> bool:
+    """Whether `call` is a float layer that has a bfloat16 form."""
+    if not ops.is_op(call, "octet.conv2d", "octet.dense") or str(call.args[0].ty.dtype) != "float32":
+        return False
+    if ops.is_op(call, "octet.conv2d") and ops.attrs_of(call)["groups"] != 1 or ops.is_op(call, "octet.dense") and len(call.ty.shape.values) not in (2, 3):
+        return False
+    weight = graph.constant(call.args[1])
+    if weight is not None and weight.shape[1] <= FEW and (weight.ndim == 2 or weight.shape[3] == 1 or ops.attrs_of(call)["dilation"][1] != 1):
+        return False  # blocks of 32 products would be nearly empty
+    return weight is not None and bool(np.isfinite(weight).all())
+
+
+class _Walk(Rewriter):
+    def __init__(self, function):
+        super().__init__(function)
+        self._values = {}
+
+    def run(self):
+        for var, value in self.graph.bindings:
+            if isinstance(value, relax.Tuple):
+                self._values[var] = rebuild(value, self._new)
+                continue
+            self._values[var] = self._rewritten(var, value) if isinstance(value, relax.Call) else None
+            if self._values[var] is None:
+                self._values[var] = self.emit(rebuild(value, self._new), var.name)
+        return self.finish(rebuild(self.graph.result, self._new))[0]
+
+    def _new(self, expr):
+        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
+
+
+class _Rounder(_Walk):
+    """The first two equations."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._rounded = {}
+
+    def _rewritten(self, var, call):
+        if not takes_bfloat16(self.graph, call):
+            return None
+        data = self._new(call.args[0])
+        if data not in self._rounded:
+            self._rounded[data] = self.emit(ops.call("octet.bfloat16", [data]), f"{var.name}_bf16")
+        weight = round_to_bfloat16(self.graph.constant(call.args[1])).astype(np.float32)
+        operands = [self._rounded[data], relax.const(weight, "float32"), *map(self._new, call.args[2:])]
+        return self.emit(relax.Call(call.op, operands, call.attrs), var.name)
+
+
+class _Merger(_Walk):
+    """The third."""
+
+    def _rewritten(self, var, call):
+        if ops.is_op(call, "octet.bfloat16"):
+            layer = self.graph.definition(call.args[0])
+            return self._new(call.args[0]) if self._rounds(call.args[0], layer) else None
+        users = [self.graph.definition(user) if user is not None else None for user in self.graph.users(var)]
+        if len(users) == 1 and ops.is_op(users[0], "octet.bfloat16") and self._rounds(var, call):
+            operands = [self._new(arg) for arg in call.args]
+            return self.emit(ops.call(call.op.name, operands, **ops.attrs_of(call) | {"out_dtype": "bfloat16"}), var.name)
+        return None
+
+    def _rounds(self, var, layer):
+        """Whether the layer can write bfloat16 itself: whole blocks, as kernels do not write padding."""
+        is_layer = ops.is_op(layer, "octet.conv2d", "octet.dense") and str(layer.args[0].ty.dtype) == "bfloat16"
+        return is_layer and self.graph.used_once(var) and int(layer.args[1].ty.shape.values[0]) % BLOCK == 0

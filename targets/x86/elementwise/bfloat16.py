@@ -1,0 +1,104 @@
+"""octet.bfloat16: float32 rounded to bfloat16, from a packed tensor, or an image as it is, to a packed one whose padding channels are zero."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from ...bfloat16 import BLOCK, FEW, SMALLEST
+from ..intrinsics import bind, load, splat, store
+from ..isa import current
+from ..kernel import emit_kernel
+from ..layout import SLACK, Layout, packed
+from ..vector_loops import each, steps, sweep, tensors
+
+_NAN, _SIGN = 0x7FC0, 0x7FFFFFFF
+# Where VDPBF16PS makes the sums of conv/bf16.py: it adds the odd product of a pair before the even one, so a pair holds neighbours of one parity.
+PAIRS = [4 * (i // 4) + (2, 0, 3, 1)[i % 4] for i in range(BLOCK)]
+
+
+@dataclass(frozen=True)
+class RoundProblem:
+    """source: a packed float32 layout, or a plain one where `reads_plain`."""
+
+    source: Layout
+
+    @property
+    def target(self) -> Layout:
+        return packed(self.source.shape, "bfloat16")
+
+    @property
+    def name(self) -> str:
+        return f"bfloat16_{self.source.kind}_{'x'.join(map(str, self.source.shape))}"
+
+
+def round_bits(value):
+    """float32x16 -> uint32x16, the bits of the bfloat16: to nearest, ties to even; what is too small becomes zero, NaN the quiet one."""
+    bits = bind(tirx.reinterpret("uint32x16", value))
+    magnitude = bind(bits & splat(_SIGN, "uint32"))
+    rounded = (bits + splat(0x7FFF, "uint32") + ((bits >> splat(16, "uint32")) & splat(1, "uint32"))) >> splat(16, "uint32")
+    rounded = tirx.Select(magnitude < splat(int(SMALLEST.view(np.uint32)), "uint32"), splat(0, "uint32"), rounded)
+    return tirx.Select(magnitude > splat(0x7F800000, "uint32"), splat(_NAN, "uint32"), rounded)
+
+
+def pack_bits(bits):
+    """uint32x16 of `round_bits` -> uint16x16 in the order in which this vector unit's kernels read them."""
+    words = tirx.Cast("uint16x16", bits)
+    return tirx.Shuffle([words], PAIRS[:16]) if current().bf16_pairs else words
+
+
+def round_kernel(p: RoundProblem):
+    """PrimFunc(x f32[], y u16[])."""
+    return emit_kernel(p.name, lambda: _body(p))
+
+
+def reads_plain(shape) -> bool:
+    """Whether a plain NCHW tensor is rounded as it is: an image of few channels, which packed in vectors of 16 would be mostly padding."""
+    return len(shape) == 4 and shape[1] <= FEW and shape[2] * shape[3] >= 16
+
+
+def _body(p):
+    x, y = tensors(x=p.source, y=p.target)
+    store(y, p.target.elements - SLACK, splat(0, "uint16", SLACK))
+    channels, (source, target) = p.source.channels, (layout.channel_stride for layout in (p.source, p.target))
+    traffic = p.source.pixels * (4 * source + 2 * target)
+    if p.source.kind == "plain":
+        _image(p, x, y)
+    elif channels == source == target:
+        sweep(p.source.pixels * channels, 16, traffic, lambda at, _: _store(y, at, round_bits(load(x, at, 16)), 16))
+    else:
+        with each(p.source.pixels, traffic) as row:
+            at, to = bind(row * source), bind(row * target)
+            whole = channels // 16 * 16
+            if whole:
+                steps(whole, 16, lambda i, _: _store(y, to + i, round_bits(load(x, at + i, 16)), 16))
+            if channels > whole:
+                bits = tirx.Select(_numbers() < splat(channels - whole, "int32"), round_bits(load(x, at + whole, 16)), splat(0, "uint32"))
+                _store(y, to + whole, bits, min(16, target))
+            if target - whole == 2 * 16:
+                store(y, to + target - 16, splat(0, "uint16"))
+
+
+def _numbers():
+    return tirx.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), 16)
+
+
+def _store(y, at, bits, count):
+    words = bind(pack_bits(bits))
+    store(y, at, words if count == 16 else tirx.Shuffle([words], list(range(count))))
+
+
+def _image(p, x, y):
+    """16 pixels of up to four planes at a time: two words of 32 bits for each."""
+    n, c, h, w = p.source.shape
+    per_image = -(-h * w // 16)
+    with each(n * per_image, n * h * w * (4 * c + 2 * FEW)) as task:
+        image = bind(tirx.floordiv(task, per_image))
+        pixel = bind(tirx.min(tirx.floormod(task, per_image) * 16, h * w - 16))
+        planes = [bind(round_bits(load(x, (image * c + i) * (h * w) + pixel, 16))) for i in range(c)] + [splat(0, "uint32")] * (FEW - c)
+        order = PAIRS[:FEW] if current().bf16_pairs else range(FEW)
+        a, b, c, d = (planes[i] for i in order)
+        words = [bind(low | (high << splat(16, "uint32"))) for low, high in ((a, b), (c, d))]
+        for half in (0, 8):
+            both = tirx.Shuffle(words, [half + i // 2 + 16 * (i % 2) for i in range(16)])
+            store(y, (image * (h * w) + pixel + half) * FEW, tirx.reinterpret("uint16x32", both))
