@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class TargetSpec:
     """name: as on the command line. mcpu, mattr: LLVM's processor name and features beside its own. features: CPU flags (as /proc/cpuinfo spells them)
-    that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256".
+    that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256".
     vector_bits: width of the vector unit in use.
     rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
 

@@ -17,6 +17,7 @@ from ..targets.stored_array import select
 from ..tuning.place import place_of
 from .building import api
 from .building.accuracy import Workflow, automatic
+from .building.bfloat16 import check_floats, described
 from .building.calibration_cache import cache_of, say_where_from
 from .building.recipes import recipe_of
 from .building.records import sources
@@ -55,6 +56,7 @@ class Request:
     attention: str | None = None
     residuals: str | None = None
     softmax: str | None = None
+    floats: str | None = None
     trials: int = 0
     db: str | None = None
     policy: str = "fastest"
@@ -78,6 +80,7 @@ def compile_to_package(request: Request) -> dict:
     check_writable(request.output)
     recipe = recipe_of(request)
     specs = api.resolve_targets(request.targets or ("native",))
+    check_floats(recipe.floats, specs)
     metric = find_metric(request.metric or "top1")
     seconds = None if request.budget is None else parse_duration(request.budget)
     if request.report is not None:
@@ -154,6 +157,7 @@ def _report(request, model, package, samples):
         "policy": package.info.get("policy"),
         "kernels": {variant.target: sources(variant) for variant in package.variants},
         "multiply_adds": _multiply_adds(package.variants[0]),
+        "bfloat16": described(package) if package.info["recipe"]["floats"] == "bf16" else None,
         "size": {
             "onnx_bytes": Path(request.model).stat().st_size,
             "weights_bytes": {variant.target: int(variant.weights.size) for variant in package.variants},
@@ -164,7 +168,7 @@ def _report(request, model, package, samples):
 
 def _multiply_adds(variant):
     """{"int8": count, "float": count} of one run."""
-    whole, int8 = (sum(step.macs for step in variant.steps if step.dtype in dtypes) for dtypes in ({"int8", "float32"}, {"int8"}))
+    whole, int8 = sum(step.macs for step in variant.steps), sum(step.macs for step in variant.steps if step.dtype == "int8")
     return {"int8": int8, "float": whole - int8}
 
 

@@ -9,6 +9,7 @@ GRANULARITIES = ("per-channel", "per-tensor")
 ACTIVATIONS = ("affine", "symmetric")
 PRECISIONS = ("int8", "float")
 SOFTMAXES = ("float", "table")
+FLOATS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Recipe:
     per_tensor: (tensor, calibrator, percentile) of the tensors that have a calibrator of their own.
     attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer normalisation,
     "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or "table" between two int8 tensors (passes/ops.py)
-    where no mask comes in."""
+    where no mask comes in. floats: what layers that stay in float multiply, "fp32" or "bf16" (and add in fp32; passes/realize/use_bfloat16.py)."""
 
     calibrator: str = "mse"
     percentile: float = 99.99
@@ -31,6 +32,7 @@ class Recipe:
     attention: str = "int8"
     residuals: str = "int8"
     softmax: str = "float"
+    floats: str = "fp32"
 
     def __post_init__(self):
         _one_of("calibrator", self.calibrator, CALIBRATORS)
@@ -39,6 +41,7 @@ class Recipe:
         _one_of("attention", self.attention, PRECISIONS)
         _one_of("residuals", self.residuals, PRECISIONS)
         _one_of("softmax", self.softmax, SOFTMAXES)
+        _one_of("floats", self.floats, FLOATS)
         if isinstance(self.percentile, bool) or not isinstance(self.percentile, (int, float)) or not 50 <= self.percentile <= 100:
             raise OctetError(f"recipe: percentile {self.percentile!r} is not a number from 50 to 100; 99.9 to 99.9999 is usual")
         if isinstance(self.float_operators, str):

@@ -46,7 +46,8 @@ def _seconds(call, dot, cost, real=False):
         depthwise = attrs["groups"] == _shape(call.args[0])[1] > 1
         if depthwise and int8 and attrs["out_dtype"] != "int8":  # as a grouped convolution: every channel costs a block of them
             macs, depthwise = macs * _BLOCK, False
-    return cost(dot, "int8" if int8 else "float32", macs, moved, depthwise)
+    bf16 = ops.is_op(call, "octet.conv2d", "octet.dense") and str(call.args[0].ty.dtype) == "bfloat16"
+    return cost(dot, "int8" if int8 else "bfloat16" if bf16 else "float32", macs, moved, depthwise)
 
 
 def _macs(call):

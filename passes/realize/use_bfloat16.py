@@ -14,6 +14,7 @@ from tvm import relax
 
 from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
 from .. import ops
+from .fuse_float import FuseFloat
 from .graph import Graph, rebuild
 from .rewriter import Rewriter, replace_main
 
@@ -25,6 +26,12 @@ class UseBfloat16:
     def __call__(self, mod):
         mod = replace_main(mod, _Rounder(mod["main"]).run())
         return replace_main(mod, _Merger(mod["main"]).run())
+
+
+def with_float_layers(mod, floats: str):
+    """A realised module with its float layers fused, and in bfloat16 if `floats` (of the recipe) is "bf16"."""
+    mod = FuseFloat()(mod)
+    return UseBfloat16()(mod) if floats == "bf16" else mod
 
 
 def takes_bfloat16(graph: Graph, call) -> bool:
@@ -70,7 +77,7 @@ class _Rounder(_Walk):
             return None
         data = self._new(call.args[0])
         if data not in self._rounded:
-            self._rounded[data] = self.emit(ops.call("octet.bfloat16", [data]), f"{var.name}_bf16")
+            self._rounded[data] = self.emit(ops.call("octet.bfloat16", [data]), f"{var.name}_operand")
         weight = round_to_bfloat16(self.graph.constant(call.args[1])).astype(np.float32)
         operands = [self._rounded[data], relax.const(weight, "float32"), *map(self._new, call.args[2:])]
         return self.emit(relax.Call(call.op, operands, call.attrs), var.name)

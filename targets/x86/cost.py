@@ -11,32 +11,34 @@ KERNEL_SECONDS = 1.5e-6  # of a kernel that does nothing: the call and its edges
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one core, per cycle. dense, depthwise: multiply-adds in int8 and in float32. moved: bytes between a kernel and the L2 cache."""
+    """Of one core, per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes between a kernel and the L2 cache."""
 
     dense_int8: float
     dense_float: float
     depthwise_int8: float
     depthwise_float: float
+    dense_bf16: float
     moved: float = 24.0
 
 
 # VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or, at 256 bits, three run in a cycle;
-# TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. Halves where registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
+# TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. VDPBF16PS: 32 once; without it FMAs, and their operands are widened. Halves where registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
 RATES = {
-    "amx": Rates(1024, 32, 20, 16),
-    "vnni": Rates(128, 32, 20, 16),
-    "vnni256": Rates(64, 16, 10, 8),
-    "madd": Rates(38, 32, 9, 16),
-    "madd256": Rates(28, 16, 5, 8),
+    "amx": Rates(1024, 32, 20, 16, 512),
+    "vnni_bf16": Rates(128, 32, 20, 16, 32),
+    "vnni": Rates(128, 32, 20, 16, 20),
+    "vnni256": Rates(64, 16, 10, 8, 10),
+    "madd": Rates(38, 32, 9, 16, 20),
+    "madd256": Rates(28, 16, 5, 8, 10),
 }
 
 
 def seconds(dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False) -> float:
-    """One kernel on one core. dot: of the TargetSpec. dtype: "int8" or "float32". macs: multiply-adds. moved: bytes read and written."""
+    """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written."""
     rates = RATES[dot]
     if depthwise:
         rate = rates.depthwise_int8 if dtype == "int8" else rates.depthwise_float
     else:
-        rate = rates.dense_int8 if dtype == "int8" else rates.dense_float
+        rate = {"int8": rates.dense_int8, "float32": rates.dense_float, "bfloat16": rates.dense_bf16}[dtype]
     cycles = max(macs / rate, moved / rates.moved) / _EFFICIENCY
     return KERNEL_SECONDS + cycles / _GHZ * 1e-9

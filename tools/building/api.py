@@ -23,6 +23,7 @@ from ...targets.package import Package, failed_outputs, selftest_of
 from ...targets.runtime import Session
 from ...targets.samples import load_samples
 from ..inputs import random_inputs
+from .bfloat16 import check_floats
 from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
 from .sessions import executor
@@ -63,7 +64,7 @@ def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None,
 
     trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
     none, with trials the user's (tuning/place.py). threads: most cores to measure with. phase: called with a short name when a stage begins. policy: "fastest"
-    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing. Raises TargetError for a target
+    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing, "float" everything. Raises TargetError for a target
     without kernels, OctetError for a database that cannot be opened."""
     if trials < 0:
         raise OctetError(f"trials is {trials}; it must be 0 or more")
@@ -74,6 +75,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
     """The same, and the hub that the package was built from: `quantized`, or what the policy made of it."""
     check_policy(policy)
     specs = resolve_targets(targets)
+    check_floats(quantized.recipe.floats, specs)
     with records_for(trials, db, threads, phase) as records:
         model = quantized.model
 

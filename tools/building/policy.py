@@ -11,22 +11,22 @@ from ...passes.policy.choose import Times, choose_float
 from ...passes.policy.estimate import estimate, most_to_gain
 from ...passes.policy.regions import Regions, plain, regions_of
 from ...passes.policy.release_float import ReleaseFloat
-from ...passes.realize.fuse_float import FuseFloat
 from ...passes.realize.realize import Realized, realize
+from ...passes.realize.use_bfloat16 import with_float_layers
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.variant import Variant
 from ...targets.x86 import cost
 from .region_times import compare, estimated_times, measured_times
 
-POLICIES = ("fastest", "int8")
+POLICIES = ("fastest", "int8", "float")
 _MEASURED_MARGIN, _MEASURED_GAIN = 1.05, 0.99  # float must be so much faster in its kernels, and so must the whole network
 _CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6  # the cost model knows factors, not tenths; below so many seconds it knows nothing
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """quantized: the hub that the variants were built from. realized: its integer graph. report: JSON values, None under --policy int8."""
+    """quantized: the hub that the variants were built from. realized: its integer graph. report: JSON values, None under another policy than "fastest"."""
 
     quantized: Quantized
     realized: Realized
@@ -43,8 +43,11 @@ def check_policy(policy: str) -> None:
 def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase) -> Outcome:
     """build(module, spec, tune=True) -> Variant, of a realised, float-fused module; tune: whether its kernels are tuned first, where that is wanted. measure: whether this machine's time decides where it can."""
     phase("realize")
+    if policy == "float":
+        decisions = tuple(replace(d, dtype="float", reason="asked for (--policy float)") if d.dtype == "int8" else d for d in quantized.decisions)
+        quantized = replace(quantized, module=quantized.model.module, decisions=decisions)
     realized, module = _graphs(quantized)
-    if policy == "int8" or any(spec.kind != "cpu" for spec in specs):  # there is no time for a target that is no CPU
+    if policy != "fastest" or any(spec.kind != "cpu" for spec in specs):  # there is no time for a target that is no CPU
         return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), None)
     here = [spec for spec in specs if measure and not detect.missing(spec.features)]
     variants = tuple(build(module, spec) for spec in specs) if here else None
@@ -81,7 +84,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
 
 def _graphs(quantized):
     realized = realize(quantized.module)
-    return realized, FuseFloat()(realized.module)
+    return realized, with_float_layers(realized.module, quantized.recipe.floats)
 
 
 def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:

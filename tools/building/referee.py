@@ -3,9 +3,9 @@
 import time
 
 from ...passes.calibrate.quantize import Quantized
-from ...passes.realize.fuse_float import FuseFloat
 from ...passes.realize.realize import realize
 from ...passes.realize.reference import run
+from ...passes.realize.use_bfloat16 import with_float_layers
 from ...targets.errors import OctetError
 from ...targets.package import Package
 
@@ -17,7 +17,7 @@ def compare(quantized: Quantized, package: Package) -> dict:
     OctetError for a package without a self-test."""
     if not package.selftest:
         raise OctetError("--referee: none of the targets runs on this machine, so there are no answers to compare; add --target native")
-    module = FuseFloat()(realize(quantized.module).module)
+    module = with_float_layers(realize(quantized.module).module, quantized.recipe.floats)
     start = time.perf_counter()
     results = run(module, {spec.name: package.selftest[f"input/{spec.name}"] for spec in package.inputs})
     compiled = [package.selftest[f"output/{spec.name}"] for spec in package.outputs]

@@ -40,8 +40,9 @@ def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estim
         sums = [0.0] * len(regions.members)
         conversions = {b.var.name for block in module["main"].body.blocks for b in block.bindings if getattr(getattr(b.value, "op", None), "name", "") in ("relax.quantize", "relax.dequantize")}
         for name, seconds in estimate(module).items():
-            if name in regions.of_name and name not in conversions:
-                sums[regions.of_name[name]] += seconds
+            owner = _owner(name)
+            if owner in regions.of_name and name not in conversions:
+                sums[regions.of_name[owner]] += seconds
         kernels.append(sums)
     convert = tuple(cost.seconds(dot, "float32", 0, 5 * prod(t.shape)) for t in regions.tensors)
     return Times(tuple(s if number in int8 else None for number, s in enumerate(kernels[0])), tuple(kernels[1]), convert, convert)
@@ -69,10 +70,15 @@ def _by_region(regions, profile):
     """Seconds of the kernels of each region; conversions are counted by themselves."""
     sums = [0.0] * len(regions.members)
     for step, seconds in profile:
-        name = step.layer.removesuffix("_merged").removesuffix("_operand")
+        name = _owner(step.layer)
         if step.operator not in ("relax.quantize", "relax.dequantize") and name in regions.of_name:
             sums[regions.of_name[name]] += seconds
     return sums
+
+
+def _owner(name):
+    """The operator for which a pass made this one."""
+    return name.removesuffix("_merged").removesuffix("_operand")
 
 
 def _conversion_curves(tensors, spec, threads):

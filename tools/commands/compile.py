@@ -34,7 +34,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")
 @precision_options
-@click.option("--policy", type=click.Choice(["fastest", "int8"]), default="fastest", show_default=True, help="fastest: float where int8 would be slower, measured with --trials, else by a cost model; int8: all that can be.")
+@click.option("--policy", type=click.Choice(["fastest", "int8", "float"]), default="fastest", show_default=True, help="fastest: float where int8 would be slower, measured with --trials, else by a cost model; int8: all that can be; float: nothing.")
 @click.option("--trials", type=click.IntRange(min=0), default=0, show_default=True, help="Schedules to measure per kernel before building (see octet tune).")
 @click.option("--db", metavar="FILE_OR_URL", help="Tuning records to apply [default: none; with --trials the user's, octet/tuning.db in $XDG_STATE_HOME].")
 @cache_options

@@ -17,7 +17,8 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets.errors import PackageError
     from ...targets.package import failed_outputs, read_package, size_of
     from ..console import check_json, out, size, table, write_json
-    from .summary import print_operators, print_policy
+    from ..building.bfloat16 import described
+    from .summary import print_bfloat16, print_operators, print_policy
 
     check_json(json_path)
     read = read_package(package)
@@ -37,6 +38,8 @@ def inspect(package, kernels, self_test, json_path):
         a = info["accuracy"]
         console.print(f"validated: {a['metric']} fp32 {a['fp32']:.4f}, int8 {a['int8']:.4f} on {a['samples']} samples")
     print_operators(console, info["operators"])
+    if info["recipe"].get("floats") == "bf16":
+        print_bfloat16(console, described(read))
     if info.get("policy"):
         print_policy(console, info["policy"])
     figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), **info}

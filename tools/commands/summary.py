@@ -24,6 +24,8 @@ def print_compilation(console, report: dict) -> None:
     m = report["multiply_adds"]
     if m["int8"] + m["float"]:
         console.print(f"multiply-adds: {(m['int8'] + m['float']) / 1e6:.1f} M, {m['int8'] / (m['int8'] + m['float']):.2%} in int8")
+    if report.get("bfloat16"):
+        print_bfloat16(console, report["bfloat16"])
     if "referee" in report:
         r = report["referee"]
         console.print(f"referee: all {r['bytes']} bytes of {r['outputs']} outputs equal ({r['seconds']:.1f} s of NumPy)")
@@ -57,6 +59,16 @@ def _advice(report) -> str | None:
     if agreement is not None and agreement["sqnr_db"] < _POOR_DB:
         return f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
     return None
+
+
+def print_bfloat16(console, found: dict) -> None:
+    """What --float bf16 came to."""
+    if not found["layers"]:
+        console.print("bfloat16: no layer; convolutions without groups and linear layers take it where they stay in float")
+        return
+    console.print(f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with sums in fp32")
+    for target in found["without_instruction"]:
+        console.print(f"bfloat16: {target} has no instruction for it; the same results there, slower than in fp32")
 
 
 def print_policy(console, policy: dict) -> None:
