@@ -75,7 +75,7 @@ def _body(p):
             if channels > whole:
                 bits = tirx.Select(_numbers() < splat(channels - whole, "int32"), round_bits(load(x, at + whole, 16)), splat(0, "uint32"))
                 _store(y, to + whole, bits, min(16, target))
-            if target - whole == 2 * 16:
+            if target > FEW and target - channels >= 16:
                 store(y, to + target - 16, splat(0, "uint16"))
 
 
