@@ -1,8 +1,10 @@
 """Operands that every machine makes for itself: bytes from a seed (targets/measure/values.py). Weights travel with a candidate, so they repeat: with periods of 13 outputs
 and 29 channels they pack to a few kilobytes, and an index that is wrong by any power of two still reads another value."""
 
+import ml_dtypes
 import numpy as np
 
+from ..targets.bfloat16 import round_to_bfloat16
 from ..targets.measure.job import Input
 from ..targets.x86.layout import STORED_OFFSET, Layout
 
@@ -11,7 +13,10 @@ _PERIODS = (13, 29)  # of outputs and of channels
 
 
 def made(seed: int, elements: int, dtype: str) -> tuple[np.ndarray, tuple[Input, ...]]:
-    """A flat buffer, stored int8 ("uint8") or float32, and how another machine makes it: of float32, whose random bytes would be no numbers, it cannot."""
+    """A flat buffer, stored int8 ("uint8"), float32 or bfloat16 ("uint16"), and how another machine makes it: of floats, whose random bytes would be no numbers, it
+    cannot. Of bfloat16 four neighbours are the same, as every vector unit has its own order for them (targets/x86/elementwise/bfloat16.py)."""
+    if dtype == "uint16":
+        return round_to_bfloat16(np.repeat(made(seed, -(-elements // 4), "float32")[0], 4)[:elements]).view(np.uint16), ()
     if dtype == "float32":
         return (random_bytes(seed, elements, 2).view(np.int16)[:, 0].astype(np.float32)) * np.float32(2.0**-13), ()
     entry = Input.of(seed, elements, dtype)
@@ -43,7 +48,9 @@ def epilogue_vectors(outputs: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def signed(stored: np.ndarray) -> np.ndarray:
-    """uint8 as stored -> the int8 values; float32 as it is."""
+    """uint8 as stored -> the int8 values, uint16 -> the bfloat16 ones; float32 as it is."""
+    if stored.dtype == np.uint16:
+        return stored.view(ml_dtypes.bfloat16)
     return (stored ^ STORED_OFFSET).view(np.int8) if stored.dtype == np.uint8 else stored
 
 

@@ -24,10 +24,12 @@ class Limit:
 
 
 def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False) -> Limit:
-    """peak: a Peak, or what else has its rates and `level` (targets/cuda/peak.py). dtype: "int8" or "float32". macs: multiply-adds. moved: bytes read and written once. A depthwise
+    """peak: a Peak, or what else has its rates and `level` (targets/cuda/peak.py). dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written once. A depthwise
     convolution has no sums over channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes, what the vector unit computes
     besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
     rate = peak.int8_gops if dtype == "int8" and not depthwise else peak.float32_gflops
+    if dtype == "bfloat16":  # half as many operands in a register or tile
+        rate = max(rate, peak.int8_gops / 2)
     level, bandwidth = peak.level(moved)
     products, rest = 2e-9 * macs / rate, 1e-9 * vectors * FLOPS / peak.float32_gflops
     return Limit(max(products, rest) if tiles else products + rest, moved / bandwidth / 1e9, level)

@@ -46,7 +46,7 @@ def _conv(p: ConvProblem) -> ConvProblem:
     low, high = (-128, 127) if int8 else (-inf, inf)
     quantised = p.dtype == "int8"
     epilogue = Epilogue(
-        e.out_dtype,
+        "float32" if e.out_dtype == "bfloat16" else e.out_dtype,
         out_zero_point=-7 if int8 else 0,
         clip_min=low if e.clip_min <= low else -100 if int8 else -1.0,
         clip_max=high if e.clip_max >= high else 100 if int8 else 6.0,

@@ -73,7 +73,7 @@ def test_quota(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["x86-64-v2", "cuda-sm70", "cuda-sm999", "pentium"])
 def test_names_without_kernels(name):
-    with pytest.raises(TargetError, match="take one of: native, amx, avx512vnni"):
+    with pytest.raises(TargetError, match="take one of: native, amx, avx512bf16, avx512vnni"):
         registry.find(name)
 
 
@@ -93,6 +93,7 @@ AVX512 = f"{AVX2} avx512f avx512bw avx512cd avx512dq avx512vl"
     (AVX512, ["x86-64-v4", "x86-64-v3"]),
     (AVX512.replace(" avx512dq", ""), ["x86-64-v3"]),  # Knights Landing and the like
     (f"{AVX512} avx512_vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
+    (f"{AVX512} avx512_vnni avx512_bf16", ["avx512bf16", "avx512vnni", "x86-64-v4", "x86-64-v3"]),
     (f"{AVX512} avx512_vnni amx_tile amx_int8", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),  # tiles without what else the code for them uses
 ])  # fmt: skip
 def test_a_cpu_gets_the_levels_whose_every_feature_it_has(machine, monkeypatch, flags, names):

@@ -8,6 +8,7 @@ import pytest
 
 from octet.targets import detect
 from octet.targets.registry import find
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.elementwise.integer import BinaryProblem, RequantizeProblem
 from octet.targets.x86.elementwise.table import TableProblem
 from octet.targets.x86.matmul.problem import Matrices, MatmulProblem, SoftmaxEpilogue
@@ -43,6 +44,7 @@ PROBLEMS = {
     "scores": scores(),
     "scores with mask": scores(mask=True),
     "values": mixed(),
+    "convolution of bfloat16": ConvProblem("bfloat16", 1, 20, 6, 6, 40, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 0, Epilogue("float32", residual=True)),
     "sum": BinaryProblem("add", 1, 49, 24, 1, 2, 3, 0.1, 0.2),
     "product along channels": BinaryProblem("mul", 2, 9, 40, 1, 2, 3, 0.01, second="channel"),
     "requantize": RequantizeProblem(960, 1, 2, 0.3),
@@ -72,8 +74,6 @@ def test_every_kind_is_tried():
 
 
 def find_conv():
-    from octet.targets.x86.conv.problem import ConvProblem, Epilogue
-
     return ConvProblem("int8", 1, 16, 8, 8, 32, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 5, Epilogue("int8"))
 
 
@@ -143,7 +143,7 @@ def test_schedules_have_these_decisions_in_this_version():
     """Records are found by the version of the spaces. Whoever adds a decision or changes what one means gives VERSIONS another number, and then changes this."""
     decisions = {
         "amx": ["pixels_outer", "units", "unroll", "phases", "ahead", "woven"],
-        **{family: ["vectors", "pixels", "pixels_outer", "units"] for family in ("vnni", "listed", "fma")},
+        **{family: ["vectors", "pixels", "pixels_outer", "units"] for family in ("vnni", "listed", "fma", "bf16")},
         "depthwise": ["pixels", "rows", "staged"],
         "attention": ["tiles", "chunks", "together", "height"],
         "average": ["parallel", "chains"],

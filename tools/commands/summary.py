@@ -19,7 +19,8 @@ def print_compilation(console, report: dict) -> None:
     if "accuracy" in report:
         a = report["accuracy"]
         rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
-    console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", "int8", ""), rows, right=("fp32", "int8")))
+    made = "int8" if report["operators"]["int8"] else "package"
+    console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)))
     print_operators(console, report["operators"])
     m = report["multiply_adds"]
     if m["int8"] + m["float"]:

@@ -6,6 +6,7 @@ from ...passes.realize.reference_float import FLOAT
 from ...passes.realize.reference_integer import INTEGER
 from ...targets.spec import TargetSpec
 from ...targets.x86.conv.amx import AmxSchedule
+from ...targets.x86.conv.bf16 import Bf16Schedule
 from ...targets.x86.conv.choose import conv_kernel, family_of
 from ...targets.x86.conv.depthwise import DepthwiseSchedule
 from ...targets.x86.conv.direct import DirectSchedule
@@ -13,17 +14,17 @@ from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.isa import building_for
 from ...targets.x86.layout import Layout
 from ..operands import DATA, SECOND, answer, epilogue_vectors, image_of, made, periodic, together
-from ..spaces import amx, depthwise, direct
+from ..spaces import amx, bf16, depthwise, direct
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind
 
-_SPACES = {"amx": amx.space, "vnni": direct.space, "listed": direct.space, "fma": direct.space, "depthwise": depthwise.space}
+_SPACES = {"amx": amx.space, "vnni": direct.space, "listed": direct.space, "fma": direct.space, "bf16": bf16.space, "depthwise": depthwise.space}
 _BOTH = ("amx", "vnni")  # on a target with a tile unit the vector unit's kernels run too, and win where tiles stay half empty
 _ROUNDING = 1e-5  # of float32 sums; their errors grow like the root of a sum's length
 
 
 def case_of(p: ConvProblem) -> Case:
-    """Bytes over the whole int8 range; float32 where the problem is."""
+    """Bytes over the whole int8 range; float32 or bfloat16 where the problem is."""
     e, int8 = p.epilogue, p.dtype == "int8"
     source = Layout("plain" if p.planar else "nhwc", (p.batch, p.channels, p.height, p.width), p.dtype)
     target = Layout("nhwc", (p.batch, p.out_channels, p.out_height, p.out_width), e.out_dtype)
@@ -38,7 +39,7 @@ def case_of(p: ConvProblem) -> Case:
              "out_zero_point": e.out_zero_point, "clip_min": e.clip_min, "clip_max": e.clip_max, "residual_zero_point": e.residual_zero_point,
              "residual_multiplier": e.residual_multiplier, "out_dtype": e.out_dtype}  # fmt: skip
     expected = np.asarray((INTEGER if int8 or "octet.conv2d" not in FLOAT else FLOAT)["octet.conv2d"]([logical[0], *constants.values(), *logical[1:]], attrs))
-    tolerance = None if int8 else _ROUNDING * np.sqrt(weight[0].size) * max(1.0, float(np.abs(expected).max()))
+    tolerance = None if p.dtype != "float32" else _ROUNDING * np.sqrt(weight[0].size) * max(1.0, float(np.abs(expected).max()))
     return Case(**together(*operands), constants=constants, **answer(expected, target), tolerance=tolerance)
 
 
@@ -55,10 +56,10 @@ def kernel_of(p: ConvProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:
 
 def spaces_of(p: ConvProblem, spec: TargetSpec) -> list[Space]:
     first = family_of(p, spec.dot)
-    others = [family for family in _BOTH if family != first] if spec.dot == "amx" and first in _BOTH else []
+    others = [family for family in _BOTH if family != first] if spec.dot == "amx" and first in _BOTH and p.dtype == "int8" else []
     with building_for(spec.dot):
         return [_SPACES[family](p) for family in (first, *others)]
 
 
-SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "listed": DirectSchedule, "fma": DirectSchedule, "depthwise": DepthwiseSchedule}
+SCHEDULES = {"amx": AmxSchedule, "vnni": DirectSchedule, "listed": DirectSchedule, "fma": DirectSchedule, "bf16": Bf16Schedule, "depthwise": DepthwiseSchedule}
 KIND = Kind(case_of, spaces_of, SCHEDULES, kernel_of)

@@ -37,12 +37,15 @@ def walk_of(p: ConvProblem) -> Walk:
     return plan_walk(p, 16, 1, allow_phases=False)
 
 
+def most_pixels(vectors: int) -> int:
+    """Of a register tile: two sums for each result, the weights of one chain and a broadcast fit into registers."""
+    isa = current()
+    return max(1, (isa.registers - 2 - vectors * isa.parts) // (2 * vectors * isa.parts))
+
+
 def default_schedule(p: ConvProblem) -> Bf16Schedule:
-    """Two sums for each result, the weights and one broadcast fit into registers."""
-    isa, walk = current(), walk_of(p)
-    vectors = min(2 if isa.parts == 1 else 1, p.out_blocks)
-    most = max(1, (isa.registers - 2 - vectors * isa.parts) // (2 * vectors * isa.parts))
-    tiles = -(-walk.pixels // most)
+    walk, vectors = walk_of(p), min(2 if current().parts == 1 else 1, p.out_blocks)
+    tiles = -(-walk.pixels // most_pixels(vectors))
     pixels = -(-walk.pixels // tiles)
     units, blocks = walk.images * walk.rows * tiles, -(-p.out_blocks // vectors)
     if p.out_channels * blocks_of(walk) * BLOCK < p.batch * p.height * p.width * p.data_stride:

@@ -1,0 +1,78 @@
+"""--float bf16 end to end, and where it is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from octet.passes.annotate.recipe import Recipe
+from octet.targets import detect, registry
+from octet.targets.errors import OctetError, TargetError
+from octet.targets.x86 import cost
+from octet.tools.building import api
+from octet.tools.building.bfloat16 import check_floats, described
+from octet.tools.commands.summary import print_bfloat16
+
+import small_network
+
+BOTH = ("avx512bf16", "x86-64-v3")
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory):
+    folder = small_network.write(tmp_path_factory.mktemp("small"), calibration=8, validation=8)
+    return api.quantize(api.load_onnx(folder / "small.onnx"), folder / "calib.npz", Recipe(floats="bf16"), threads=1)
+
+
+def test_a_float_package_multiplies_in_bfloat16_with_the_same_bytes_on_every_level(quantized):
+    package = api.compile(quantized, targets=BOTH, threads=1, policy="float")
+    assert package.info["recipe"]["floats"] == "bf16" and package.info["operators"]["int8"] == 0
+    for variant in package.variants:
+        assert [s.kernel for s in variant.steps if s.dtype == "bfloat16" and s.macs] == ["bf16", "bf16", "bf16"]
+        assert [s.dtype for s in variant.steps if s.macs and s.dtype != "bfloat16"] == ["float32"], "the depthwise convolution"
+    found = described(package)
+    assert found["layers"] == 3 and found["without_instruction"] == ["x86-64-v3"] and found["multiply_adds"] > 0
+    exact = api.compile(replace(quantized, recipe=Recipe()), targets=BOTH, threads=1, policy="float")
+    if detect.missing(registry.find("x86-64-v3").features):
+        pytest.skip("another CPU")
+    feed = {"x": np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)}
+    answers = [built.session(1, "x86-64-v3").run(feed)["y"] for built in (package, exact)]
+    assert 0 < np.abs(answers[0] - answers[1]).max() < 0.02 * np.abs(answers[1]).max()
+
+
+def test_layers_in_int8_stay_there(quantized):
+    package = api.compile(quantized, targets=("avx512bf16",), threads=1, policy="int8")
+    assert described(package) == {"layers": 0, "multiply_adds": 0, "without_instruction": []}
+    one = replace(quantized.recipe, float_operators=frozenset({next(d.name for d in quantized.decisions if d.operator.endswith("matmul"))}))
+    assert one.floats == "bf16"
+
+
+def test_where_it_is_refused(quantized):
+    with pytest.raises(TargetError, match="--float bf16: x86-64-v3 has no instruction for it and fp32 is faster there; leave it out, or add --target amx or avx512bf16"):
+        api.compile(quantized, targets=("x86-64-v3",))
+    with pytest.raises(TargetError, match="--float bf16: target cuda-sm80 has no bfloat16 kernels"):
+        check_floats("bf16", [registry.find("avx512bf16"), registry.find("cuda-sm80")])
+    with pytest.raises(OctetError, match="recipe: floats 'fp16' is unknown: use one of fp32, bf16"):
+        Recipe(floats="fp16")
+    check_floats("fp32", [registry.find("cuda-sm80")])
+
+
+def test_hidden_tiles(monkeypatch):
+    monkeypatch.setattr(detect, "cpu_features", lambda: registry.find("amx").features)
+    with pytest.raises(TargetError, match="this machine has amx_int8 but not amx_bf16"):
+        check_floats("bf16", [registry.find("amx")])
+
+
+def test_the_summary_says_what_it_came_to():
+    class Lines(list):
+        print = list.append
+
+    lines = Lines()
+    print_bfloat16(lines, {"layers": 0, "multiply_adds": 0, "without_instruction": []})
+    print_bfloat16(lines, {"layers": 2, "multiply_adds": 3_000_000, "without_instruction": ["avx512vnni"]})
+    assert lines[0].startswith("bfloat16: no layer") and "2 layers, 3.0 M multiply-adds" in lines[1] and "avx512vnni has no instruction" in lines[2]
+
+
+def test_the_cost_model_knows_where_it_pays():
+    seconds = lambda dot, dtype: cost.seconds(dot, dtype, 10**9, 10**6)  # noqa: E731
+    assert seconds("amx", "int8") < seconds("amx", "bfloat16") < seconds("amx", "float32") / 4
+    assert seconds("vnni", "bfloat16") > seconds("vnni", "float32")
