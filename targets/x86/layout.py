@@ -13,7 +13,7 @@ STORED_OFFSET = 128  # an s8 value is stored as u8 = s8 + 128
 
 def channel_stride(channels: int, dtype: str) -> int:
     """Distance in elements between two pixels: `channels` rounded up to 16, or to 4 for the input of a first layer in int8 or bfloat16; bfloat16
-    otherwise to whole blocks of 32 (passes/ops.py). Padding of bfloat16, and the slack behind it, is zero, not unspecified as otherwise."""
+    otherwise to whole blocks of 32 (passes/ops.py). Padding of bfloat16 is zero, not unspecified as otherwise."""
     if dtype == "bfloat16":
         return FEW if channels <= FEW else -(-channels // BLOCK) * BLOCK
     if channels <= 4 and dtype == "int8":

@@ -87,7 +87,7 @@ def test_any_shape(channels, size, outputs, kernel, stride, residual, seed):
 
 
 @pytest.mark.parametrize("spec", TARGETS, ids=lambda spec: spec.name)
-@pytest.mark.parametrize("shape", [(1, 3, 5, 7), (2, 4, 4, 4), (1, 16, 3, 3), (2, 64, 2, 1), (1, 40, 1, 5), (1, 48, 2, 2), (1, 20, 1, 1)])
+@pytest.mark.parametrize("shape", [(1, 3, 5, 7), (2, 4, 4, 4), (1, 16, 3, 3), (2, 64, 2, 1), (1, 48, 2, 2), (1, 20, 1, 1)])
 def test_rounding(shape, spec):
     if detect.missing(spec.features):
         pytest.skip("another CPU")

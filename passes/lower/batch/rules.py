@@ -234,7 +234,7 @@ def _table():
     }  # fmt: skip
     octet_names = {
         broadcast: ("add", "mul", "lstm_state", "lstm_output", "gru_output"),
-        same: ("unary", "requantize", "observe", "fake_quantize"),
+        same: ("unary", "bfloat16", "requantize", "observe", "fake_quantize"),
         per_channel: ("table",),
         images: ("conv2d", "avg_pool2d", "resize2d", "interleave"),
         rows: ("dense",),

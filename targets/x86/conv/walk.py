@@ -91,10 +91,10 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: i
     if fold > 1:
         return _folded(p, span, full_width, fold)
     pitch = -(-full_width // sw) if (kh, kw) != (1, 1) else p.out_width
-    few = p.dtype == "bfloat16" and channels == FEW  # the columns of a kernel row make up blocks, so they must lie behind each other
+    few = p.dtype == "bfloat16" and channels == FEW  # the columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last
     if allow_phases and not few and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
         return _phases(p, span, full_height, pitch)
-    stage = Stage((1, 1), full_height, full_width) if padded else None
+    stage = Stage((1, 1), full_height, full_width) if padded or few else None
     height, width = (full_height, full_width) if padded else (p.height, p.width)
     taps = _taps(p, lambda i, j: (i * width + j) * channels)
     return Walk(p.batch, p.out_height, p.out_width, height * width * channels, sh * width * channels, sw * channels, 0,
