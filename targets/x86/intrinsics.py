@@ -3,8 +3,6 @@ applied to both halves. The results are the same, bit for bit, on every vector u
 
 Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, TDPBUSD, TILELOADD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
 
-from contextlib import nullcontext
-
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -146,28 +144,6 @@ def fence(value):
     return pure("float32x16", "llvm.arithmetic.fence", value)
 
 
-# TVM has no bfloat16 vectors to call the intrinsic with, so the cast is made in LLVM's own language.
-_BF16_FUNCTIONS = """
-declare <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float>, <32 x bfloat>, <32 x bfloat>)
-define linkonce_odr <16 x float> @octet_dot_bf16(<16 x float> %sums, <16 x i32> %data, <16 x i32> %weights) alwaysinline nounwind {
-  %a = bitcast <16 x i32> %data to <32 x bfloat>
-  %b = bitcast <16 x i32> %weights to <32 x bfloat>
-  %c = call <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float> %sums, <32 x bfloat> %a, <32 x bfloat> %b)
-  ret <16 x float> %c
-}
-"""
-
-
-def bf16_functions():
-    """Context in which `dot_bf16` can be emitted; nothing where the vector unit has no such instruction."""
-    return T.attr(const(0, "int32"), "pragma_import_llvm", _BF16_FUNCTIONS) if current().bf16_pairs else nullcontext()
-
-
-def dot_bf16(acc, data, weights):
-    """acc[i] + d[2i + 1] * w[2i + 1] + d[2i] * w[2i], in this order, each sum rounded (VDPBF16PS). acc: float32x16. data: uint32x16, weights: uint16x32, bits of bfloat16."""
-    return tirx.call_pure_extern("float32x16", "octet_dot_bf16", acc, tirx.reinterpret("int32x16", data), tirx.reinterpret("int32x16", weights))
-
-
 def round_to_int(value):
     """float32x16 -> int32x16, to nearest, ties to even; |value| must be below 2**31 (VCVTPS2DQ)."""
     if current().bits == 512:
@@ -305,8 +281,3 @@ def tile_store(tile, buffer, index, stride_bytes):
 def tile_dot(acc, data, weights):
     """Tile `acc` (int32) += tile `data` (u8 rows) x tile `weights` (s8, four input channels interleaved), exact in int32."""
     effect("llvm.x86.tdpbusd", *(const(tile, "int8") for tile in (acc, data, weights)))
-
-
-def tile_dot_bf16(acc, data, weights):
-    """Tile `acc` (float32) += tile `data` (bfloat16 rows) x tile `weights` (two input channels interleaved), in the order of passes/ops.py (TDPBF16PS)."""
-    effect("llvm.x86.tdpbf16ps", *(const(tile, "int8") for tile in (acc, data, weights)))

@@ -11,8 +11,9 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...bfloat16 import BLOCK
+from ..bf16_intrinsics import bf16_functions, dot_bf16
 from ..elementwise.bfloat16 import PAIRS
-from ..intrinsics import bind, bf16_functions, dot_bf16, fma, load, splat, store
+from ..intrinsics import bind, fma, load, splat, store
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK, STORAGE
