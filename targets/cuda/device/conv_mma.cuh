@@ -18,14 +18,6 @@ OCTET_DEVICE long batch_offset(long outer, long inner) {
   return number / V.inner * outer + number % V.inner * inner;
 }
 
-// Blocks that run at one time make a compact part of the result, as their number follows x first: they share more of what the second-level cache holds.
-constexpr unsigned panel = 8;
-OCTET_DEVICE void place_of_block(int& across, int& down) {
-  unsigned number = blockIdx.y * gridDim.x + blockIdx.x, first = number / (panel * gridDim.y) * panel, width = min(panel, gridDim.x - first);
-  number -= first * gridDim.y;
-  across = static_cast<int>(first + number % width), down = static_cast<int>(number / width);
-}
-
 // Bytes of the sum as packed: whole 16-byte granules per tap, or, for a first layer (4 channels), one word per tap.
 OCTET_CONSTANT int depth_of(Conv P) { return P.kernel_height * P.kernel_width * (P.stride == 4 ? 4 : rounded(P.channels, 16)); }
 

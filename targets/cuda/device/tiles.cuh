@@ -14,6 +14,14 @@ struct Tile {
 OCTET_CONSTANT int threads_of(Tile T) { return 32 * T.warp_rows * T.warp_columns; }
 OCTET_CONSTANT int rounded(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
+// Blocks that run at one time make a compact part of the result, as their number follows x first: they share more of what the second-level cache holds.
+constexpr unsigned panel = 8;
+OCTET_DEVICE void place_of_block(int& across, int& down) {
+  unsigned number = blockIdx.y * gridDim.x + blockIdx.x, first = number / (panel * gridDim.y) * panel, width = min(panel, gridDim.x - first);
+  number -= first * gridDim.y;
+  across = static_cast<int>(first + number % width), down = static_cast<int>(number / width);
+}
+
 // Bytes from a tile's row to the next in shared memory. WMMA reads rows at one distance: an odd number of granules spreads them over the banks.
 OCTET_CONSTANT int pitch_of(Tile T) { return T.wmma != 0 ? T.depth + 16 : T.depth; }
 
