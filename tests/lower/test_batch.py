@@ -158,3 +158,7 @@ def test_large_images_go_one_by_one_and_large_weights_see_many_samples():
     assert planned(64, 64, 64, shape=(64, 56, 56)) == [1]
     assert planned(512, 512, shape=(512, 4, 4))[-1] >= 8
     assert planned(16, 16, shape=(16, 4, 4), batch=1) == []
+
+
+def test_the_tokens_of_a_transformer_stay_one_matrix():
+    assert split(network("attention", 8)[0]) == []
