@@ -6,9 +6,9 @@ import os
 import platform
 from pathlib import Path
 
-from .cuda import driver
-from .cuda.compiler import find_compiler
-from .cuda.identity import on_device
+from .cuda.compiling.compiler import find_compiler
+from .cuda.running import driver
+from .cuda.running.identity import on_device
 from .errors import TargetError
 from .registry import TARGETS, find
 from .spec import TargetSpec

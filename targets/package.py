@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import archive, detect
-from .cuda import driver
+from .cuda.running import driver
 from .errors import OctetError, PackageError
 from .runtime import Session
 from .variant import Launch, Step, TensorSpec, Variant

@@ -84,7 +84,7 @@ class Session:
     def from_variant(cls, variant: Variant, threads: int | None = None, reuse_outputs: bool = False) -> "Session":
         """A session of a variant in memory, without a package; on a CUDA device for a variant of that kind."""
         if variant.kind == "cuda":
-            from .cuda.session import CudaSession
+            from .cuda.running.session import CudaSession
 
             return CudaSession(variant, threads, reuse_outputs)
         return cls(variant, threads, reuse_outputs)

@@ -1,7 +1,7 @@
 """Workloads of any target, read back from JSON."""
 
-from .cuda import nest
 from .cuda import workload as cuda
+from .cuda.generated import nest
 from .x86 import workload as x86
 
 

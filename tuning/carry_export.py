@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
-from ..targets.cuda.identity import device_of
+from ..targets.cuda.running.identity import device_of
 from ..targets.errors import OctetError
 from ..targets.measure import carrier
 from ..targets.measure.job import Job, Plan

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..targets.cuda.identity import identity, on_device
+from ..targets.cuda.running.identity import identity, on_device
 from ..targets.errors import DataError, OctetError
 from ..targets.measure import log
 from ..targets.measure.carrier import Carrier

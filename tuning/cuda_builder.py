@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..targets.cuda.compiler import compile_cubin
-from ..targets.cuda.conv import conv_kernel, packed_views, tiled_kernel
-from ..targets.cuda.conv_schedule import rounded, tile_for
-from ..targets.cuda.generated import default_kernel, stock_kernel
+from ..targets.cuda.compiling.compiler import compile_cubin
+from ..targets.cuda.compiling.source import source
+from ..targets.cuda.generated.kernels import default_kernel, stock_kernel
+from ..targets.cuda.generated.nest import NestWorkload
+from ..targets.cuda.generated.stock import Stock
 from ..targets.cuda.kernel import Kernel
-from ..targets.cuda.nest import NestWorkload
-from ..targets.cuda.source import source
-from ..targets.cuda.stock import Stock
+from ..targets.cuda.kernels.conv import conv_kernel, packed_views, tiled_kernel
+from ..targets.cuda.kernels.conv_schedule import rounded, tile_for
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.errors import TargetError
 from ..targets.spec import TargetSpec

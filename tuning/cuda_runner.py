@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable
 
-from ..targets.cuda.driver import device
-from ..targets.cuda.identity import device_of, identity, same
+from ..targets.cuda.running.driver import device
+from ..targets.cuda.running.identity import device_of, identity, same
 from ..targets.errors import OctetError, TargetError
 from ..targets.measure.batch import Batch, Figures, run_batch
 from ..targets.measure.rounds import ratios

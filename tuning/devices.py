@@ -3,8 +3,8 @@
 The device that was named (--target 'cuda-sm80@NVIDIA A30'); else this machine's, if it has records; else the only one that has any. Several, and none of them
 named or here, are an error: nobody but the user knows where the package will run."""
 
-from ..targets.cuda import driver
-from ..targets.cuda.identity import device_of, on_any_device, on_device, same
+from ..targets.cuda.running import driver
+from ..targets.cuda.running.identity import device_of, on_any_device, on_device, same
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from .database import Database, Record, key_of

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..passes.realize.reference_integer import INTEGER
+from ..targets.cuda.compiling.source import source
 from ..targets.cuda.emulator import Emulator
-from ..targets.cuda.generated import default_kernel
-from ..targets.cuda.nest import NestWorkload
-from ..targets.cuda.source import source
+from ..targets.cuda.generated.kernels import default_kernel
+from ..targets.cuda.generated.nest import NestWorkload
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.measure.job import Input, Output, digest
 from .operands import epilogue_vectors, periodic

@@ -3,7 +3,7 @@
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
-from ..targets.cuda.identity import on_device
+from ..targets.cuda.running.identity import on_device
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import measure as measure_peak

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import TargetError
 from ..variant import Variant
-from .source import DEVICE, emulated_source
+from .compiling.source import DEVICE, emulated_source
 
 FLAGS = ("-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing", "-DOCTET_EMULATE")
 _TEXT = 400

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf, isinf
 
 from ..workload_key import Keyed
-from .conv import Conv, Epilogue
+from .kernels.conv import Conv, Epilogue
 
 KIND = "cuda"
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..cuda.driver import device, driver
-from ..cuda.loaded import Loaded
+from ..cuda.running.driver import device, driver
+from ..cuda.running.loaded import Loaded
 from ..errors import TargetError
 from ..variant import Launch, Step, TensorSpec, Variant
 from .job import Candidate, Task

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import detect
-from ..cuda.driver import device
-from ..cuda.identity import identity, same
+from ..cuda.running.driver import device
+from ..cuda.running.identity import identity, same
 from ..errors import OctetError, TargetError
 from . import log
 from .batch import Batch, part, run_batch

@@ -20,7 +20,7 @@ PRODUCTS = [("4096^3", 4096, 4096, 4096)] + [
 
 def why_not() -> str:
     """What is missing, or nothing."""
-    from octet.targets.cuda import driver
+    from octet.targets.cuda.running import driver
 
     if driver.device() is None:
         return driver.state()
@@ -53,7 +53,7 @@ def product(spec, m: int, n: int, k: int) -> dict:
 
     from octet.passes import ops
     from octet.passes.lower.build import build_variant
-    from octet.targets.cuda.session import CudaSession
+    from octet.targets.cuda.running.session import CudaSession
     from octet.targets.variant import TensorSpec
 
     rng = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def main() -> int:
         print(f"not measured: {missing}")
         return 0
     from octet.targets import detect
-    from octet.targets.cuda import driver
+    from octet.targets.cuda.running import driver
 
     spec = detect.resolve(options.target) if options.target is not None else next(spec for spec in detect.runnable() if spec.kind == "cuda")
     found = {"device": driver.state(), "target": spec.name, "products": {}}

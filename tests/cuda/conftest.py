@@ -13,7 +13,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
-from octet.targets.cuda import compiler
+from octet.targets.cuda.compiling import compiler
 from octet.targets.errors import TargetError
 
 _spec = importlib.util.spec_from_file_location("cuda_harness", Path(__file__).with_name("harness.py"))

@@ -8,8 +8,8 @@ from tvm import relax
 from octet.passes.lower.cuda.lowering import Lowered, lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
+from octet.targets.cuda.compiling.source import DEVICE, named, source
 from octet.targets.cuda.emulator import Emulator
-from octet.targets.cuda.source import DEVICE, named, source
 from octet.targets.registry import find
 
 SM80, SM75, SM61 = find("cuda-sm80"), find("cuda-sm75"), find("cuda-sm61")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import octet.passes  # noqa: F401 - prepares TVM
-from octet.targets.cuda.conv import Conv, Epilogue
+from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
-from octet.targets.cuda.identity import identity, on_device
-from octet.targets.cuda.source import emulated_source
+from octet.targets.cuda.kernels.conv import Conv, Epilogue
+from octet.targets.cuda.running.identity import identity, on_device
 from octet.targets.cuda.workload import workload_of
 from octet.targets.measure import carrier, log
 from octet.targets.registry import find

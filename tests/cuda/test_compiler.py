@@ -10,10 +10,10 @@ import pytest
 
 from octet.passes.lower.cuda.build import build_cuda_variant
 from octet.targets import detect
-from octet.targets.cuda import compiler
-from octet.targets.cuda.fatbin import fatbin
-from octet.targets.cuda.nvcc import Nvcc, find_nvcc
-from octet.targets.cuda.nvrtc import find_nvrtc
+from octet.targets.cuda.compiling import compiler
+from octet.targets.cuda.compiling.fatbin import fatbin
+from octet.targets.cuda.compiling.nvcc import Nvcc, find_nvcc
+from octet.targets.cuda.compiling.nvrtc import find_nvrtc
 from octet.targets.cuda.specs import SPECS
 from octet.targets.errors import TargetError
 from octet.targets.registry import find

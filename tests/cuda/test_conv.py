@@ -7,12 +7,12 @@ import pytest
 from cuda_harness import SM61, SM75, SM80, codes, constant, differences, emulator, function, nets
 
 from octet.passes import ops
-from octet.targets.cuda.conv import Conv, Epilogue, conv_kernel
-from octet.targets.cuda.conv_schedule import candidates
-from octet.targets.cuda.layout import pack, packed, unpack
-from octet.targets.cuda.emulator import Emulator
-from octet.targets.cuda.source import named, source
 from octet.passes.realize.reference_integer import INTEGER
+from octet.targets.cuda.compiling.source import named, source
+from octet.targets.cuda.emulator import Emulator
+from octet.targets.cuda.kernels.conv import Conv, Epilogue, conv_kernel
+from octet.targets.cuda.kernels.conv_schedule import candidates
+from octet.targets.cuda.layout import pack, packed, unpack
 
 # n, c, h, w, o, kernel, strides, padding (t, l, b, r), dilation, groups, residual, float32 result
 CASES = {

@@ -13,8 +13,8 @@ from cuda_harness import SM61, SM80, codes, constant, differences, emulator, fun
 
 from octet.passes import ops
 from octet.targets.cuda import emulator as emulator_module
+from octet.targets.cuda.compiling.source import DEVICE
 from octet.targets.cuda.emulator import EmulationError
-from octet.targets.cuda.source import DEVICE
 
 FAULTS = {
     "barrier of the main loop": ("conv_mma.cuh", "    barrier();  // the next stage", "    // the next stage"),

@@ -7,7 +7,7 @@ from tvm import relax
 
 from octet.passes import ops
 from octet.passes.realize import reference
-from octet.targets.cuda import functions
+from octet.targets.cuda.kernels import functions
 
 RNG = np.random.default_rng(21)
 

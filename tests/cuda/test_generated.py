@@ -11,8 +11,8 @@ from octet.passes.lower.cuda.build import check
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
-from octet.targets.cuda.cxx import Printer, Unsupported
-from octet.targets.cuda.generated import generate
+from octet.targets.cuda.generated.cxx import Printer, Unsupported
+from octet.targets.cuda.generated.kernels import generate
 from octet.targets.errors import TargetError
 
 RNG = np.random.default_rng(41)

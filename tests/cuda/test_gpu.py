@@ -16,10 +16,10 @@ from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
 from octet.targets import detect
-from octet.targets.cuda import driver
-from octet.targets.cuda.compiler import compile_fatbin, find_compiler
-from octet.targets.cuda.session import CudaSession
-from octet.targets.cuda.source import named, source
+from octet.targets.cuda.compiling.compiler import compile_fatbin, find_compiler
+from octet.targets.cuda.compiling.source import named, source
+from octet.targets.cuda.running import driver
+from octet.targets.cuda.running.session import CudaSession
 from octet.targets.cuda.specs import SPECS
 from octet.targets.errors import TargetError
 from octet.targets.variant import TensorSpec, Variant

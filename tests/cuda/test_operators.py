@@ -6,8 +6,8 @@ from cuda_harness import codes, constant, differences, emulated
 from tvm import relax
 
 from octet.passes import ops
+from octet.targets.cuda.kernels.movement import move, region
 from octet.targets.cuda.layout import packed
-from octet.targets.cuda.movement import move, region
 
 RNG = np.random.default_rng(11)
 ADD = dict(a_zero_point=3, b_zero_point=-5, out_zero_point=2, a_multiplier=0.61, b_multiplier=0.27, clip_min=-128, clip_max=110)

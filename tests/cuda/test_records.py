@@ -8,7 +8,7 @@ from cuda_harness import SM80, Net, differences, emulator
 
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
-from octet.targets.cuda.source import named, source
+from octet.targets.cuda.compiling.source import named, source
 from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
 from octet.tuning.database import Database, Record, key_of

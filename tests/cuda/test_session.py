@@ -8,8 +8,8 @@ import pytest
 from octet.passes.lower.build import build_variant
 from octet.passes.realize import reference
 from octet.targets import detect
+from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
-from octet.targets.cuda.source import emulated_source
 from octet.targets.errors import PackageError
 from octet.targets.package import Package, load, read_package
 from octet.targets.registry import find

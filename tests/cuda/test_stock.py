@@ -9,8 +9,8 @@ from tvm import relax
 
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
-from octet.targets.cuda.compiler import find_compiler
-from octet.targets.cuda.stock import Stock, decisions, scheduled
+from octet.targets.cuda.compiling.compiler import find_compiler
+from octet.targets.cuda.generated.stock import Stock, decisions, scheduled
 from octet.targets.errors import TargetError
 from octet.targets.measure.job import Input
 from octet.targets.workloads import workload_from

@@ -12,12 +12,12 @@ import pytest
 from cuda_harness import SM75, SM80, codes, constant, differences, emulator, function, nets
 
 from octet.passes import ops
-from octet.targets.cuda import compiler
-from octet.targets.cuda.conv import Conv, Epilogue, tiled_kernel
-from octet.targets.cuda.conv_schedule import Tile, tile_for
+from octet.targets.cuda.compiling import compiler
+from octet.targets.cuda.compiling.source import DEVICE, source
 from octet.targets.cuda.emulator import EmulationError
-from octet.targets.cuda.source import DEVICE, source
-from octet.targets.cuda.window import ROW
+from octet.targets.cuda.kernels.conv import Conv, Epilogue, tiled_kernel
+from octet.targets.cuda.kernels.conv_schedule import Tile, tile_for
+from octet.targets.cuda.kernels.window import ROW
 from octet.targets.registry import find
 from octet.targets.x86.workload import Tuned
 

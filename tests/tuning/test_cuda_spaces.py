@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import octet.passes  # noqa: F401 - prepares TVM
-from octet.targets.cuda.conv import Conv, Epilogue
-from octet.targets.cuda.conv_schedule import Tile, buildable
 from octet.targets.cuda.emulator import Emulator
-from octet.targets.cuda.window import ROW
+from octet.targets.cuda.kernels.conv import Conv, Epilogue
+from octet.targets.cuda.kernels.conv_schedule import Tile, buildable
+from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.workload import workload_of
 from octet.targets.errors import TargetError
 from octet.targets.registry import find

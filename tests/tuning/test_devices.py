@@ -3,11 +3,11 @@
 import pytest
 
 from octet.targets import detect
-from octet.targets.cuda.conv import Conv, Epilogue
-from octet.targets.cuda.conv_schedule import Tile
-from octet.targets.cuda.driver import Device
-from octet.targets.cuda.identity import identity, on_device, same
-from octet.targets.cuda.window import ROW
+from octet.targets.cuda.kernels.conv import Conv, Epilogue
+from octet.targets.cuda.kernels.conv_schedule import Tile
+from octet.targets.cuda.kernels.window import ROW
+from octet.targets.cuda.running.driver import Device
+from octet.targets.cuda.running.identity import identity, on_device, same
 from octet.targets.cuda.workload import workload_of
 from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find

@@ -44,10 +44,10 @@ def run_benchmark(options) -> dict:
 
 def machine_peak(session: Session):
     """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target (targets/x86/peak.py), or what its GPU
-    says of itself (targets/cuda/peak.py)."""
+    says of itself (targets/cuda/running/peak.py)."""
     spec = find(session.target)
     if spec.kind == "cuda":
-        from ...targets.cuda.peak import peak_of
+        from ...targets.cuda.running.peak import peak_of
 
         return peak_of(session.device)
     from ... import passes  # noqa: F401 - prepares TVM before it is imported

@@ -13,7 +13,7 @@ from ..errors import Command
 def targets(json_path):
     """Show this machine's features and the targets that run on it."""
     from ...targets import detect
-    from ...targets.cuda import driver
+    from ...targets.cuda.running import driver
     from ...targets.registry import TARGETS
 
     check_json(json_path)

@@ -2,8 +2,8 @@
 
 from math import log2
 
-from ...targets.cuda.conv import default_schedule
-from ...targets.cuda.conv_schedule import Depthwise
+from ...targets.cuda.kernels.conv import default_schedule
+from ...targets.cuda.kernels.conv_schedule import Depthwise
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed

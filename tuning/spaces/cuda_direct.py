@@ -2,7 +2,7 @@
 
 from math import log2
 
-from ...targets.cuda.conv_schedule import Direct
+from ...targets.cuda.kernels.conv_schedule import Direct
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from .space import Space

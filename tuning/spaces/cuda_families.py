@@ -1,9 +1,9 @@
 """Which kernel families can do a CUDA workload, the one that is taken by default first."""
 
-from ...targets.cuda.conv import default_schedule, fits_tiles, is_few_rows
-from ...targets.cuda.conv_schedule import Depthwise, Direct, Rows, Tile
-from ...targets.cuda.nest import NestWorkload
-from ...targets.cuda.stock import Stock
+from ...targets.cuda.generated.nest import NestWorkload
+from ...targets.cuda.generated.stock import Stock
+from ...targets.cuda.kernels.conv import default_schedule, fits_tiles, is_few_rows
+from ...targets.cuda.kernels.conv_schedule import Depthwise, Direct, Rows, Tile
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from . import cuda_depthwise, cuda_direct, cuda_mma, cuda_rows, cuda_stock

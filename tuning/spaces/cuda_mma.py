@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 from math import log2
 
-from ...targets.cuda.conv_schedule import SPLITS, Tile, buildable, candidates, depth_of, estimate, resident, tile_for
+from ...targets.cuda.kernels.conv_schedule import SPLITS, Tile, buildable, candidates, depth_of, estimate, resident, tile_for
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed

@@ -1,9 +1,9 @@
-"""The space of generated kernels: MetaSchedule's stock rules (targets/cuda/stock.py)."""
+"""The space of generated kernels: MetaSchedule's stock rules (targets/cuda/generated/stock.py)."""
 
 from math import log2, prod
 
-from ...targets.cuda.nest import NestWorkload
-from ...targets.cuda.stock import Stock, decisions
+from ...targets.cuda.generated.nest import NestWorkload
+from ...targets.cuda.generated.stock import Stock, decisions
 from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed
 

@@ -2,8 +2,8 @@
 
 import tvm
 
-from ....targets.cuda.compiler import compile_fatbin
-from ....targets.cuda.source import named, source
+from ....targets.cuda.compiling.compiler import compile_fatbin
+from ....targets.cuda.compiling.source import named, source
 from ....targets.spec import TargetSpec
 from ....targets.variant import Launch, TensorSpec, Variant
 from ....targets.x86.workload import Records

@@ -1,4 +1,4 @@
-"""The last resort: an operator without a kernel of its own, as TVM legalises it, becomes CUDA C++ (targets/cuda/generated.py).
+"""The last resort: an operator without a kernel of its own, as TVM legalises it, becomes CUDA C++ (targets/cuda/generated/kernels.py).
 
     y = R.op(x, ...)    ==>    launch generated(x', ..), .., y',   x', y' plain, one launch per loop nest
 
@@ -8,10 +8,10 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from ....targets.cuda.cxx import Unsupported
-from ....targets.cuda.generated import generate, stock_kernel
+from ....targets.cuda.generated.cxx import Unsupported
+from ....targets.cuda.generated.kernels import generate, stock_kernel
+from ....targets.cuda.generated.stock import Stock
 from ....targets.cuda.layout import plain
-from ....targets.cuda.stock import Stock
 from ..program import ALIASES
 from .lowering import Tensor, notes
 

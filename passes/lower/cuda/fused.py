@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
+from ....targets.cuda.kernels.rows import NormRows, SoftmaxRows, norm_rows, softmax_rows
 from ....targets.cuda.layout import Layout, plain, rows
-from ....targets.cuda.rows import NormRows, SoftmaxRows, norm_rows, softmax_rows
 from ... import ops
 from ..fusion import LayerNorm, Scores, Softmax, find_fusions
 from .lowering import Context, Tensor

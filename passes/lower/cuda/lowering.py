@@ -12,9 +12,9 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ....targets.cuda import movement
-from ....targets.cuda.cxx import Unsupported
+from ....targets.cuda.generated.cxx import Unsupported
 from ....targets.cuda.kernel import Kernel
+from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import Layout, Strided, packed, plain
 from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec

@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from ....targets.cuda import axis, floats, movement
+from ....targets.cuda.kernels import axis, floats, movement
 from ....targets.cuda.layout import plain
 from ... import ops
 

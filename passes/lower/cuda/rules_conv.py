@@ -2,9 +2,9 @@
 
 from math import prod
 
-from ....targets.cuda.conv import Conv, Epilogue, conv_kernel
+from ....targets.cuda.kernels.conv import Conv, Epilogue, conv_kernel
+from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import packed
-from ....targets.cuda.window import ROW
 from ....targets.cuda.workload import workload_of
 from ... import ops
 from .lowering import notes

@@ -1,6 +1,6 @@
 """octet.add, octet.mul, octet.requantize and octet.table."""
 
-from ....targets.cuda.elementwise import Binary, binary, operand_steps, requantize, table
+from ....targets.cuda.kernels.elementwise import Binary, binary, operand_steps, requantize, table
 from ....targets.cuda.layout import Layout, pack, packed
 from ... import ops
 from .lowering import Tensor

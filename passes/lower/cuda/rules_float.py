@@ -4,9 +4,9 @@ from math import prod
 
 import numpy as np
 
-from ....targets.cuda import floats, functions
+from ....targets.cuda.kernels import floats, functions
+from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import plain
-from ....targets.cuda.window import ROW
 from ....targets.recurrent_math import STEPS
 from ... import ops
 from ...realize.reference_resize import linear_taps

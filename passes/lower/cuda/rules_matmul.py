@@ -8,12 +8,12 @@ from math import prod
 
 import numpy as np
 
-from ....targets.cuda import movement
-from ....targets.cuda.conv import Conv, Epilogue, Views, tiled_kernel
-from ....targets.cuda.conv_schedule import rounded, tile_for
+from ....targets.cuda.kernels import movement
+from ....targets.cuda.kernels.conv import Conv, Epilogue, Views, tiled_kernel
+from ....targets.cuda.kernels.conv_schedule import rounded, tile_for
+from ....targets.cuda.kernels.movement import Turn
+from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import GRANULE, Strided, plain, rows
-from ....targets.cuda.movement import Turn
-from ....targets.cuda.window import ROW
 from ....targets.cuda.workload import workload_of
 from ... import ops
 from .lowering import Tensor, notes

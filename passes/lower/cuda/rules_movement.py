@@ -1,10 +1,10 @@
-"""Everything that only moves data, and the border between float32 and int8: all of it is `targets/cuda/movement.py`."""
+"""Everything that only moves data, and the border between float32 and int8: all of it is `targets/cuda/kernels/movement.py`."""
 
 from math import prod
 
 import numpy as np
 
-from ....targets.cuda import movement
+from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import Layout, Strided, packed, plain, rows
 from ... import ops
 from ...realize.reference_resize import nearest_indices

@@ -1,6 +1,6 @@
 """Maximum and average over windows of int8."""
 
-from ....targets.cuda.pooling import Pool, average_pool, max_pool
+from ....targets.cuda.kernels.pooling import Pool, average_pool, max_pool
 from ... import ops
 
 

@@ -1,8 +1,8 @@
 """Operators that read tables of whole numbers: octet.resize2d and octet.softmax."""
 
-from ....targets.cuda.interpolate import Interpolation, interpolate
+from ....targets.cuda.kernels.interpolate import Interpolation, interpolate
+from ....targets.cuda.kernels.softmax_table import SoftmaxTable, softmax_table
 from ....targets.cuda.layout import packed, rows
-from ....targets.cuda.softmax_table import SoftmaxTable, softmax_table
 from ....targets.softmax_table import softmax_shift
 from ... import ops
 

@@ -1,4 +1,4 @@
-// What kernels that are written from TIR call beside the primitives (targets/cuda/cxx.py).
+// What kernels that are written from TIR call beside the primitives (targets/cuda/generated/cxx.py).
 #pragma once
 #include "floats.cuh"
 

@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 
-from .. import detect
-from ..errors import OctetError, PackageError
-from ..runtime import Session
-from ..variant import Variant
+from ... import detect
+from ...errors import OctetError, PackageError
+from ...runtime import Session
+from ...variant import Variant
 from .driver import device
 from .loaded import Loaded
 

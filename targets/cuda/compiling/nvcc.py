@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import TargetError
+from ...errors import TargetError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from ..errors import PackageError
+from ...errors import PackageError
 from .driver import device, driver
 
 _MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

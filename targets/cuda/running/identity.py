@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..spec import TargetSpec
+from ...spec import TargetSpec
 
 _BETWEEN = ", "
 

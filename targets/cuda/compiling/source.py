@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from .kernel import Kernel
+from ..kernel import Kernel
 
-DEVICE = Path(__file__).resolve().parent / "device"  # the .cuh files
+DEVICE = Path(__file__).resolve().parents[1] / "device"  # the .cuh files
 EMULATED = """
 #include "launch.cuh"
 static const octet::Entry entries[] = {{

@@ -8,7 +8,7 @@ from math import prod
 import tvm
 from tvm import s_tir, tirx
 
-from ..workload_key import Keyed
+from ...workload_key import Keyed
 
 KIND = "cuda-nest"
 _OPERANDS = ("float32", "int8", "uint8")  # that measuring can make up: an index would have to lie within what it points into

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ..errors import TargetError
+from ...errors import TargetError
 from .nvcc import Nvcc, find_nvcc
 from .nvrtc import Nvrtc, find_nvrtc
 from .source import DEVICE

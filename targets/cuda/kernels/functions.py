@@ -1,7 +1,7 @@
 """Scalar float32 functions as CUDA C++: the sequences of `targets/float_math.py`, written out operation by operation."""
 
-from .. import float_math, recurrent_math
-from .kernel import bits
+from ... import float_math, recurrent_math
+from ..kernel import bits
 
 
 def _two(name):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .kernel import Kernel, blocks, literal
+from ..kernel import Kernel, blocks, literal
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import functools
 import os
 from dataclasses import dataclass
 
-from ..errors import OctetError
+from ...errors import OctetError
 from .identity import identity
 
 ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # that targets exist for

@@ -8,8 +8,8 @@ import re
 import tvm
 from tvm import tirx
 
-from . import functions
-from .kernel import bits
+from ..kernel import bits
+from ..kernels import functions
 
 TYPES = {"float32": "float", "float64": "double", "int64": "long", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "unsigned char",
          "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long", "bool": "bool"}  # fmt: skip

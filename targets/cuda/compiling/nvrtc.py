@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import TargetError
+from ...errors import TargetError
 from .fatbin import fatbin
 
 # Packages that bring the library, newest first: the folder of `nvidia` that each installs into, and what is wanted there.

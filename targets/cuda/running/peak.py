@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from ..specs import SPECS
 from .driver import Device, driver
-from .specs import SPECS
 
 _CLOCK, _MEMORY_CLOCK, _BUS_BITS = 13, 36, 37  # CUdevice_attribute; kHz, kHz, bits
 _FLOAT_LANES = {61: 128, 75: 64, 80: 64, 86: 128, 89: 128, 90: 128}  # float32 multiply-adds a clock of one multiprocessor (CUDA C++ Programming Guide)

@@ -5,8 +5,8 @@ from math import prod
 
 import numpy as np
 
-from .kernel import Kernel, bits, blocks, literal
-from .layout import Layout
+from ..kernel import Kernel, bits, blocks, literal
+from ..layout import Layout
 
 AXES = 6
 

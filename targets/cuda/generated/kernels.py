@@ -10,8 +10,8 @@ from math import prod
 
 from tvm import tirx
 
+from ..kernel import Kernel, blocks
 from .cxx import Printer, Unsupported, type_of
-from .kernel import Kernel, blocks
 from .nest import NestWorkload, nest_workload
 from .stock import Stock, scheduled, unrolled
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..kernel import Kernel, blocks, literal
 from . import functions
-from .kernel import Kernel, blocks, literal
 
 
 @dataclass(frozen=True)

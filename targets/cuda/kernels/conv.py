@@ -5,8 +5,8 @@ from math import prod
 
 import numpy as np
 
+from ..kernel import Kernel, blocks, literal
 from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
-from .kernel import Kernel, blocks, literal
 from .window import Window
 
 

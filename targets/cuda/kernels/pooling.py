@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .kernel import Kernel, blocks, literal
+from ..kernel import Kernel, blocks, literal
 from .window import Window
 
 _LARGE = 16  # elements of a window from which a whole warp shares it

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from math import prod
 
+from ..kernel import Kernel, blocks, literal
 from . import functions
-from .kernel import Kernel, blocks, literal
 from .window import Window
 
 AXES = 6

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..kernel import Kernel, blocks, literal
 from .floats import TYPES
-from .kernel import Kernel, blocks, literal
 
 DTYPES = ("float32", "int32", "int64")
 _THREADS = 128

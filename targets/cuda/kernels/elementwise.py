@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .kernel import Kernel, bits, blocks, literal
-from .layout import Layout
+from ..kernel import Kernel, bits, blocks, literal
+from ..layout import Layout
 
 
 @dataclass(frozen=True)

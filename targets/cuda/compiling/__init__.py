@@ -1,0 +1,1 @@
+"""CUDA C++ -> what a driver loads, without a GPU."""

@@ -1,0 +1,1 @@
+"""Kernels written from TIR, for operators without one of their own."""

@@ -1,0 +1,1 @@
+"""Problems -> instances of the templates of device/*.cuh."""

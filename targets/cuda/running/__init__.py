@@ -1,0 +1,1 @@
+"""On a device: the driver is all that is needed."""
