@@ -89,7 +89,7 @@ def runnable() -> tuple[TargetSpec, ...]:
 
 def native() -> TargetSpec:
     """The best CPU target that runs here. Raises TargetError where none does."""
-    best = [spec for spec in runnable() if spec.kind == "cpu"]
+    best = [spec for spec in runnable() if spec.kind == "cpu" and spec.native]
     if not best:
         least = min(TARGETS.values(), key=lambda spec: spec.rank)
         raise TargetError(f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere")

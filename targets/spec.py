@@ -8,7 +8,8 @@ class TargetSpec:
     """name: as on the command line. mcpu, mattr: LLVM's processor name and features beside its own. features: CPU flags (as /proc/cpuinfo spells them)
     that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256".
     vector_bits: width of the vector unit in use.
-    rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
+    rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". native: whether `native` may mean it; False where a user has to ask for it.
+    extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
 
     name: str
     mcpu: str
@@ -19,6 +20,7 @@ class TargetSpec:
     cores: int = 0
     kind: str = "cpu"
     mattr: tuple[str, ...] = ()
+    native: bool = True
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def tvm_target(self):

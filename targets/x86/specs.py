@@ -9,13 +9,13 @@ _VNNI = _V4 | {"avx512_vnni"}
 _SAPPHIRE_RAPIDS = _VNNI | {"avx512ifma", "avx512vbmi", "avx512_vbmi2", "avx512_bitalg", "avx512_vpopcntdq", "avx512_bf16", "avx512_fp16", "avx_vnni", "gfni"}
 
 
-def _spec(name, mcpu, features, dot, rank, mattr=()):
-    return TargetSpec(name, mcpu, features, dot, UNITS[dot].bits, rank, mattr=mattr)
+def _spec(name, mcpu, features, dot, rank, mattr=(), native=True):
+    return TargetSpec(name, mcpu, features, dot, UNITS[dot].bits, rank, mattr=mattr, native=native)
 
 
 SPECS = (
     _spec("amx", "sapphirerapids", _SAPPHIRE_RAPIDS | {"amx_tile", "amx_int8"}, "amx", 20),
-    _spec("avx512bf16", "cooperlake", _VNNI | {"avx512_bf16"}, "vnni_bf16", 12),
+    _spec("avx512bf16", "cooperlake", _VNNI | {"avx512_bf16"}, "vnni_bf16", 12, native=False),  # int8 as avx512vnni, whose records and machines are more
     _spec("avx512vnni", "cascadelake", _VNNI, "vnni", 10),
     _spec("avxvnni", "x86-64-v3", _V3 | {"avx_vnni"}, "vnni256", 6, ("+avxvnni",)),
     _spec("x86-64-v4", "x86-64-v4", _V4, "madd", 4),
