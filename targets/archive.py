@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import OctetError, PackageError
 
-FORMAT = 1
+FORMATS = (1, 2)  # that can be read; a package has the lowest that says all about it, so that older readers take what they understand and refuse the rest
 MANIFEST = "manifest.json"
 _MAGIC = "octet package, manifest sha256 "
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same content makes the same file
@@ -64,10 +64,10 @@ def _umask() -> int:
     return mask
 
 
-def write(path, manifest: dict, members: dict[str, bytes]) -> int:
-    """Writes the package and returns its size in bytes. `members` must not contain the manifest; its digests are added here."""
+def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS[0]) -> int:
+    """Writes the package and returns its size in bytes. `members` must not contain the manifest; its digests are added here. number: of the format."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
-    text = json.dumps({"format": FORMAT, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
+    text = json.dumps({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         file.comment = (_MAGIC + hashlib.sha256(text).hexdigest()).encode()
@@ -109,8 +109,9 @@ def _verified(path, comment, members):
     if comment.removeprefix(_MAGIC) != hashlib.sha256(text).hexdigest():
         raise PackageError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
     manifest = json.loads(text)
-    if manifest["format"] != FORMAT:
-        raise PackageError(f"{path}: has package format {manifest['format']}, this octet reads format {FORMAT}; compile it again with this version")
+    if manifest["format"] not in FORMATS:
+        known = f"formats {FORMATS[0]} to {FORMATS[-1]}"
+        raise PackageError(f"{path}: has package format {manifest['format']}, this octet reads {known}; take the octet that wrote it, or compile it again with this one")
     digests = manifest["members"]
     for name in sorted(digests.keys() ^ members.keys()):
         raise PackageError(f"{path}: member {name} is {'missing' if name in digests else 'not in the manifest'}; {_AGAIN}")

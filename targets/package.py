@@ -19,6 +19,7 @@ from .errors import OctetError, PackageError
 from .runtime import Session
 from .variant import Launch, Step, TensorSpec, Variant
 
+_PLAIN, _IN_PARTS = archive.FORMATS  # 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
 
 
@@ -56,7 +57,7 @@ class Package:
             "outputs": [_plain(spec) for spec in self.outputs],
             "variants": [_described(variant) for variant in self.variants],
         }
-        return archive.write(path, manifest, members)
+        return archive.write(path, manifest, members, _IN_PARTS if any(variant.loops for variant in self.variants) else _PLAIN)
 
     def best(self, target: str | None = None) -> Variant:
         """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""

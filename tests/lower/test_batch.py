@@ -8,9 +8,12 @@ from octet.passes.lower.batch.plan import Stretch, plan
 from octet.passes.lower.batch.pieces import split
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
-from octet.targets import detect
+from octet.targets import archive, detect
+from octet.targets.errors import PackageError
+from octet.targets.package import Package, read_package, selftest_of
 from octet.targets.runtime import Session, aligned, tensors
 from octet.targets.variant import TensorSpec
+from octet.tools.commands.inspect import _memory
 from tvm import relax
 
 RNG = np.random.default_rng(0)
@@ -131,6 +134,23 @@ def test_profile_counts_every_chunk():
     times = session.profile(inputs, repeat=2)
     assert len(times) == len(variant.steps) and all(seconds > 0 for _, seconds in times)
     assert sum(step.macs for step in variant.steps) == sum(step.macs for step in whole.steps)
+
+
+def test_a_package_in_parts_has_the_second_format(tmp_path, monkeypatch):
+    module, inputs = network("images")
+    session, parts = results(module, inputs, forced(1, 3))
+    whole = build_variant(module, detect.native(), parts.inputs, parts.outputs, choose=forced(4))
+    for name, variant, number in (("parts", parts, 2), ("whole", whole, 1)):
+        Package((variant,), {}, selftest_of(session, inputs)).save(tmp_path / name)
+        assert archive.read(tmp_path / name)[0]["format"] == number
+    read = read_package(tmp_path / "parts").variants[0]
+    assert (read.loops, read.lane_bytes) == (parts.loops, parts.lane_bytes)
+    assert Session(read, 2).run(inputs)["y"].tobytes() == session.run(inputs)["y"].tobytes()
+    assert _memory(read, str) == f"{read.arena_bytes} + {read.lane_bytes} a thread" and _memory(whole, str) == str(whole.arena_bytes)
+    monkeypatch.setattr(archive, "FORMATS", (1,))  # an older version
+    assert read_package(tmp_path / "whole").variants[0].loops == ()
+    with pytest.raises(PackageError, match=r"^\S+parts: has package format 2, this octet reads formats? 1"):
+        read_package(tmp_path / "parts")
 
 
 def test_memory_goes_down():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from octet.passes.annotate.recipe import Recipe
 from octet.targets import detect, registry
-from octet.targets.errors import OctetError, TargetError
+from octet.targets.errors import OctetError, PackageError, TargetError
+from octet.targets.package import read_package
 from octet.targets.x86 import cost
 from octet.tools.building import api
 from octet.tools.building.bfloat16 import check_floats, described
@@ -37,6 +38,20 @@ def test_a_float_package_multiplies_in_bfloat16_with_the_same_bytes_on_every_lev
     feed = {"x": np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)}
     answers = [built.session(1, "x86-64-v3").run(feed)["y"] for built in (package, exact)]
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.02 * np.abs(answers[1]).max()
+
+
+def test_no_cpu_without_the_instruction_is_handed_the_kernels(quantized, monkeypatch, tmp_path):
+    """A virtual machine may show the tiles of int8 and hide those of bfloat16; a processor may have VNNI and no VDPBF16PS."""
+    levels = ("amx", "avx512bf16", "x86-64-v3")
+    path = tmp_path / "small.octet"
+    api.compile(quantized, targets=levels, threads=1, policy="float").save(path)
+    package, everything = read_package(path), registry.find("amx").features | {"amx_bf16"}
+    assert [v.features - registry.find(v.target).features for v in package.variants] == [{"amx_bf16"}, set(), set()]
+    for hidden, taken in (((), "amx"), (("amx_bf16",), "avx512bf16"), (("avx512_bf16",), "x86-64-v3")):
+        monkeypatch.setattr(detect, "cpu_features", lambda hidden=hidden: everything - set(hidden))
+        assert package.best().target == taken
+    with pytest.raises(PackageError, match="amx needs avx512_bf16"):
+        package.best("amx")
 
 
 def test_layers_in_int8_stay_there(quantized):

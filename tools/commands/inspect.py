@@ -31,8 +31,8 @@ def inspect(package, kernels, self_test, json_path):
     for v in read.variants:
         lacks = detect.missing(v.features)
         macs, rest = sum(s.macs for s in v.steps), sum(s.macs for s in v.steps if s.dtype != "int8")
-        rows.append((v.target, f"lacks {', '.join(lacks)}" if lacks else "yes", len(v.steps), f"{macs / 1e6:.1f} M", f"{rest / max(macs, 1):.1%}", size(v.weights.size), size(len(v.library)), size(v.arena_bytes)))
-    console.print(table("", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "arena"), rows))
+        rows.append((v.target, f"lacks {', '.join(lacks)}" if lacks else "yes", len(v.steps), f"{macs / 1e6:.1f} M", f"{rest / max(macs, 1):.1%}", size(v.weights.size), size(len(v.library)), _memory(v, size)))
+    console.print(table("", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "memory"), rows))
     console.print("calibrated: " + ", ".join(f"{key} {value}" for key, value in info["recipe"].items() if value != []))
     if "accuracy" in info:
         a = info["accuracy"]
@@ -43,7 +43,7 @@ def inspect(package, kernels, self_test, json_path):
     if info.get("policy"):
         print_policy(console, info["policy"])
     figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), **info}
-    figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes} for v in read.variants}
+    figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes, "lane_bytes": v.lane_bytes, "features": sorted(v.features)} for v in read.variants}
     if kernels:
         columns = ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer")
         for v in read.variants:
@@ -52,6 +52,11 @@ def inspect(package, kernels, self_test, json_path):
     if self_test:
         figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
     write_json(json_path, figures)
+
+
+def _memory(variant, size):
+    """What its intermediate results take, beside weights, inputs and outputs."""
+    return f"{size(variant.arena_bytes)} + {size(variant.lane_bytes)} a thread" if variant.loops else size(variant.arena_bytes)
 
 
 def _self_test(console, read, path, failed_outputs, error):
