@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
-from octet.passes.lower.cuda.lowering import Lowered, lower
+from octet.passes.lower.cuda.context import Lowered
+from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
 from octet.targets.cuda.compiling.source import DEVICE, named, source

@@ -11,7 +11,8 @@ from ...realize.fuse_float import FuseFloat
 from .. import memory
 from ..merge_axes import MergeAxes
 from ..program import Weights
-from .lowering import Lowered, lower
+from .context import Lowered
+from .lowering import lower
 from .rules import RULES
 
 

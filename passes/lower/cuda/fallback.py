@@ -13,7 +13,7 @@ from ....targets.cuda.generated.kernels import generate, stock_kernel
 from ....targets.cuda.generated.stock import Stock
 from ....targets.cuda.layout import plain
 from ..program import ALIASES
-from .lowering import Tensor, notes
+from .context import Tensor, notes
 
 FAMILY = "generated"
 

@@ -12,7 +12,7 @@ from ....targets.cuda.kernels.rows import NormRows, SoftmaxRows, norm_rows, soft
 from ....targets.cuda.layout import Layout, plain, rows
 from ... import ops
 from ..fusion import LayerNorm, Scores, Softmax, find_fusions
-from .lowering import Context, Tensor
+from .context import Context, Tensor
 from .rules_matmul import matmul
 
 

@@ -7,7 +7,7 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import packed
 from ....targets.cuda.workload import workload_of
 from ... import ops
-from .lowering import notes
+from .context import notes
 
 
 def conv2d(call, ctx):

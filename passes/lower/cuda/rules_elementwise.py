@@ -3,7 +3,7 @@
 from ....targets.cuda.kernels.elementwise import Binary, binary, operand_steps, requantize, table
 from ....targets.cuda.layout import Layout, pack, packed
 from ... import ops
-from .lowering import Tensor
+from .context import Tensor
 
 
 def add(call, ctx):

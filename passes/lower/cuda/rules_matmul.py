@@ -16,7 +16,7 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import GRANULE, Strided, plain, rows
 from ....targets.cuda.workload import workload_of
 from ... import ops
-from .lowering import Tensor, notes
+from .context import Tensor, notes
 
 _SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
 

@@ -8,7 +8,7 @@ from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import Layout, Strided, packed, plain, rows
 from ... import ops
 from ...realize.reference_resize import nearest_indices
-from .lowering import Tensor
+from .context import Tensor
 
 
 def _shape(expr):

@@ -1,0 +1,154 @@
+"""What CUDA's lowering rules see and make: tensors in their layouts, launches, and the context that holds them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ....targets.cuda.kernel import Kernel
+from ....targets.cuda.kernels import movement
+from ....targets.cuda.layout import Layout, Strided, packed, plain
+from ....targets.spec import TargetSpec
+from ....targets.variant import Step
+from ....targets.x86.workload import Records, Tuned, words
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout` may differ between views of one storage."""
+
+    layout: Layout
+    storage: "Storage"
+
+
+@dataclass(eq=False)
+class Storage:
+    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all kernels that want some."""
+
+    kind: str
+    number: int = 0
+    array: np.ndarray | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One launch: operands in the kernel's order, the results last."""
+
+    kernel: Kernel
+    operands: tuple[Storage, ...]
+    step: Step
+
+
+@dataclass(frozen=True)
+class Lowered:
+    calls: tuple[Call, ...]
+    outputs: tuple[Storage, ...]  # each written by a launch, no two the same
+
+
+ANY = ""  # the key of what takes every operator that no rule takes
+Rule = Callable[[relax.Call, "Context"], "Tensor | tuple | None"]
+
+
+@dataclass
+class Context:
+    """What rules see: operands in the layout that they ask for, constants, and a way to emit launches."""
+
+    spec: TargetSpec
+    values: dict = field(default_factory=dict)  # variable of the logical graph -> Tensor, or tuple of Tensors
+    calls: list = field(default_factory=list)
+    state: Storage = field(default_factory=lambda: Storage("state"))
+    tuned: Records | None = None  # schedules that were found by measuring
+    var: relax.Var | None = None  # of the logical graph, that is being lowered
+    users: dict = field(default_factory=dict)  # variable of the logical graph -> the calls that read it, None for the function's result
+
+    @property
+    def layer(self) -> str:
+        return self.var.name if self.var is not None else ""
+
+    _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
+
+    def constant(self, expr) -> np.ndarray | None:
+        """The array of a constant, or None."""
+        return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
+
+    def view(self, expr) -> Tensor:
+        """The operand in whatever layout it has now, `Strided` in the buffer of another one included."""
+        array = self.constant(expr)
+        if array is not None:
+            return Tensor(plain(array.shape, str(array.dtype)), self.array(array))
+        return self.values[expr]
+
+    def find(self, expr) -> Tensor:
+        """The operand in whatever layout it has now, in a buffer of its own."""
+        tensor = self.view(expr)
+        return self.formed(tensor, tensor.layout.dense) if isinstance(tensor.layout, Strided) else tensor
+
+    def only_user(self, var) -> relax.Call | None:
+        """The call that alone reads a variable of the logical graph."""
+        users = self.users.get(var, ())
+        return users[0] if len(users) == 1 else None
+
+    def packed(self, expr) -> Tensor:
+        """The operand in the layout that kernels want."""
+        tensor = self.find(expr)
+        return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))
+
+    def plain(self, expr) -> Tensor:
+        tensor = self.find(expr)
+        return self.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
+
+    def formed(self, tensor: Tensor, layout: Layout) -> Tensor:
+        """The tensor in another layout; a copy is emitted at most once."""
+        if tensor.layout == layout:
+            return tensor
+        if tensor.layout.same_places(layout):
+            return Tensor(layout, tensor.storage)
+        key = (tensor.storage, tensor.layout, layout)
+        if key not in self._forms:
+            kernel = movement.move(movement.copy(tensor.layout, layout), np.dtype(layout.dtype).itemsize)
+            self._forms[key] = self.emit(kernel, [tensor], layout, "reformat")
+        return self._forms[key]
+
+    def found(self, workload) -> Tuned | None:
+        """The schedule that was found by measuring, None for the analytical default."""
+        return self.tuned(workload) if self.tuned is not None else None
+
+    def array(self, array: np.ndarray) -> Storage:
+        array = np.ascontiguousarray(array)
+        return Storage("constant", array=array, bytes=array.nbytes)
+
+    def storage(self, size: int) -> Storage:
+        """A buffer of so many bytes that launches will write."""
+        return Storage("buffer", bytes=size)
+
+    def empty(self, layout: Layout) -> Tensor:
+        """A result that launches will write."""
+        return Tensor(layout, Storage("buffer", bytes=layout.bytes))
+
+    def emit(self, kernel: Kernel, operands, layout: Layout, operator: str, macs: int = 0, into: Tensor | None = None, notes=None) -> Tensor:
+        """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
+        notes: further fields of the Step: of a kernel that can be tuned, see `notes`; bytes, of one that reads a part of an operand."""
+        result = into if into is not None else self.empty(layout)
+        self.launch(kernel, [*operands, result], operator, macs, notes)
+        return result
+
+    def launch(self, kernel: Kernel, operands, operator: str, macs: int = 0, notes: dict | None = None) -> None:
+        """As `emit`, with the results among the operands: the last `kernel.results`."""
+        storages = [operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands]
+        results = operands[len(operands) - kernel.results :]
+        moved = sum(storage.bytes for storage in dict.fromkeys(storages))  # an operand that stands for a missing one is given twice
+        if kernel.state:
+            self.state.bytes = max(self.state.bytes, kernel.state)
+            storages.insert(len(storages) - kernel.results, self.state)
+        assert len(storages) == kernel.operands, (kernel.family, len(storages))
+        int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in operands)
+        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else results[0].layout.dtype, int(macs), layer=self.layer, **({"bytes": int(moved)} | (notes or {})))
+        self.calls.append(Call(kernel, tuple(storages), step))
+
+
+def notes(workload, schedule, found: Tuned | None) -> dict:
+    """What a Step says of a kernel that can be tuned."""
+    return {"schedule": words(schedule), "source": found.source if found is not None else "default", "workload": workload.text}
