@@ -43,8 +43,9 @@ class Network:
     def conv(self, x, channels, out, *kernel, groups=1, **attributes):
         return self.op("Conv", x, self.weight(out, channels // groups, *kernel), group=groups, **attributes)
 
-    def norm(self, x, channels):
-        return self.op("BatchNormalization", x, self.weight(channels), self.weight(channels), self.weight(channels), self.weight(channels, low=0.5))
+    def norm(self, x, channels, gamma=None):
+        gamma = self.weight(channels) if gamma is None else self.constant(np.asarray(gamma, "float32"))
+        return self.op("BatchNormalization", x, gamma, self.weight(channels), self.weight(channels), self.weight(channels, low=0.5))
 
     def check(self, tmp_path, shape):
         """The operators left after canonicalisation; its outputs equal onnx.reference's within 1e-4 of the largest."""
@@ -89,10 +90,14 @@ def test_pre_activation_network_keeps_what_cannot_fold(tmp_path):
 
 def test_norm_in_front_of_convolutions(tmp_path):
     n = Network(17)
-    n.conv(n.norm("x", 3), 3, 8, 3, 3)
+    n.conv(n.norm("x", 3, gamma=[0.8, -1, 1]), 3, 8, 3, 3)
     assert n.check(tmp_path, (1, 3, 8, 8))[0] == LAYER
     n = Network(17)
-    n.conv(n.norm("x", 3), 3, 8, 3, 3, pads=[1, 1, 1, 1])
+    n.conv(n.norm("x", 3, gamma=[0.01, -1, 1]), 3, 8, 3, 3)
+    names, model = n.check(tmp_path, (1, 3, 8, 8))
+    assert names[0] == "multiply" and "evens out the channels" in model.notes[0]
+    n = Network(17)
+    n.conv(n.norm("x", 3, gamma=[0.8, -1, 1]), 3, 8, 3, 3, pads=[1, 1, 1, 1])
     names, model = n.check(tmp_path, (1, 3, 8, 8))
     assert names == ["multiply", "add", "nn.conv2d"] and "pads its input" in model.notes[0]
 
