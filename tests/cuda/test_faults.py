@@ -19,7 +19,7 @@ from octet.targets.cuda.emulator import EmulationError
 FAULTS = {
     "barrier of the main loop": ("conv_mma.cuh", "    barrier();  // the next stage", "    // the next stage"),
     "barrier before the first stage": ("conv_mma.cuh", "  copy_wait<T.stages - 2>();\n  barrier();\n", "  copy_wait<T.stages - 2>();\n"),
-    "barrier before the store": ("conv_mma.cuh", "    barrier();\n    move_tile<P, T, V, true>", "    move_tile<P, T, V, true>"),
+    "barrier before the store": ("conv_mma.cuh", "    barrier();\n    move_tile<P, T, E, V, true>", "    move_tile<P, T, E, V, true>"),
     "barrier after the residual": ("conv_mma.cuh", "first, column);\n    barrier();\n  }\n#pragma", "first, column);\n  }\n#pragma"),
     "wait of a stage too few": ("conv_mma.cuh", "    copy_wait<T.stages - 2>", "    copy_wait<T.stages - 1>"),
     "operands of the stage that was": ("conv_mma.cuh", "load(next, ahead, ahead + data_bytes, 0)", "load(next, stage, stage + data_bytes, 0)"),
@@ -76,6 +76,11 @@ OTHERS = {
     "heads: outer": ("conv_mma.cuh", "number / V.inner * outer + number % V.inner * inner", "number * inner", "attention: whole granules"),
     "softmax of rows: mask": ("rows.cuh", "row / (P.extent[0] * P.extent[1]) * P.mask_step[0]", "0", "attention: whole granules"),
     "norm of rows: beta": ("rows.cuh", "static_cast<const float*>(beta)[j]", "static_cast<const float*>(beta)[0]", "rows: both"),
+    "table behind: bytes": ("conv_mma.cuh", "store4(near + 4 * i, load4(table + i))", "store4(near + 4 * i, load4(table))", "table_behind: tiles"),
+    "table behind: groups": ("conv_mma.cuh", "static_cast<const int*>(bias) + P.groups * padded", "static_cast<const int*>(bias) + padded", "table_behind: groups of 16"),
+    "table behind: barrier": ("conv_mma.cuh", "    barrier();\n    move_tile<P, T, E, V, true>", "    move_tile<P, T, E, V, true>", "table_behind: tiles"),
+    "table behind: code": ("requantize.cuh", "table[byte_of(codes, 3) + 128]", "table[byte_of(codes, 2) + 128]", "table_behind: depthwise"),
+    "table behind: place": ("conv_direct.cuh", "static_cast<const signed char*>(table)[code + 128]", "static_cast<const signed char*>(table)[code & 0xff]", "table_behind: direct"),
     "generated: rest": ("generated.cuh", "return a % b + (", "return a + (", "generated: tile"),
 }  # fmt: skip
 

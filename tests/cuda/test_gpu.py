@@ -37,7 +37,7 @@ def everything():
     """{name: (module, inputs)}."""
     conv = _cases("test_conv")
     made = {name: conv.convolution(case, i) for i, (name, case) in enumerate(conv.CASES.items())}
-    for file in ("operators", "floats", "axis", "generated", "tables", "rows"):
+    for file in ("operators", "floats", "axis", "generated", "tables", "rows", "table_behind"):
         for name, (emit, inputs) in _cases(f"test_{file}").CASES.items():
             made[f"{file}: {name}"] = (function(emit, **inputs), inputs)
     attention = _cases("test_attention")

@@ -1,7 +1,8 @@
-"""Chains of operators around a row reduction as one launch (passes/lower/fusion.py finds them; device/rows.cuh computes them).
+"""Chains of operators as one launch (passes/lower/fusion.py finds them): around a row reduction (device/rows.cuh computes them), or a table behind a layer.
 
     quantize(softmax(scores [* scale] [+ mask]), s, 0)    ==>    launch softmax_rows(scores, mask, y')
-    [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')"""
+    [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')
+    octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')"""
 
 from functools import partial
 from math import prod
@@ -11,22 +12,25 @@ import numpy as np
 from ....targets.cuda.kernels.rows import NormRows, SoftmaxRows, norm_rows, softmax_rows
 from ....targets.cuda.layout import Layout, plain, rows
 from ... import ops
-from ..fusion import LayerNorm, Scores, Softmax, find_fusions
+from ..fusion import LayerNorm, Scores, Softmax, TableBehind, find_fusions
 from .context import Context, Tensor
+from .rules_conv import RULES as LAYERS
 from .rules_matmul import matmul
 
 
 def chains_of(main) -> tuple[dict, set]:
     """({last variable of a chain: what lowers it, given the context}, the variables inside chains)."""
-    found, inner = find_fusions(main, False)
-    left_out = {root for root, chain in found.items() if not _able(chain)}
-    if left_out:  # rare: the whole function goes operator by operator rather than half a chain
+    found, inner = find_fusions(main, True)
+    if not all(map(_able, found.values())):  # rare: the whole function goes operator by operator rather than half a chain
         return {}, set()
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
 
 
-def _lowered(chain: Scores | Softmax | LayerNorm, ctx: Context) -> Tensor:
+def _lowered(chain: Scores | Softmax | LayerNorm | TableBehind, ctx: Context) -> Tensor:
     """The tensor of a chain's last variable."""
+    if isinstance(chain, TableBehind):
+        ctx.var = chain.var  # what takes the time
+        return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
     if isinstance(chain, LayerNorm):
         return _norm(chain, ctx)
     if isinstance(chain, Scores):
@@ -37,6 +41,8 @@ def _lowered(chain: Scores | Softmax | LayerNorm, ctx: Context) -> Tensor:
 
 def _able(chain) -> bool:
     """Whether there are kernels for the chain."""
+    if isinstance(chain, TableBehind):
+        return str(chain.layer.args[0].ty.dtype) == "int8"
     if not isinstance(chain, Scores):
         return True
     *lead, _, _ = _shape(chain.product)

@@ -1,6 +1,9 @@
 """octet.conv2d and octet.dense."""
 
+from dataclasses import replace
 from math import prod
+
+import numpy as np
 
 from ....targets.cuda.kernels.conv import Conv, Epilogue, conv_kernel
 from ....targets.cuda.kernels.window import ROW
@@ -10,8 +13,8 @@ from ... import ops
 from .context import notes
 
 
-def conv2d(call, ctx):
-    """int8 data; the result is int8, packed, or float32, plain."""
+def conv2d(call, ctx, table=None):
+    """int8 data; the result is int8, packed, or float32, plain. table: int8 [256] that int8 results are looked up in."""
     if str(call.args[0].ty.dtype) != "int8":
         return None
     attrs = ops.attrs_of(call)
@@ -19,20 +22,20 @@ def conv2d(call, ctx):
     (images, height, width), groups = data.layout.image, attrs["groups"]
     shape = tuple(int(extent) for extent in call.ty.shape.values)
     window = (images, height, width, *shape[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
-    return _emit(call, ctx, data, weight, attrs, window, groups)
+    return _emit(call, ctx, data, weight, attrs, window, groups, table)
 
 
-def dense(call, ctx):
-    """A convolution with one pixel per row of the data."""
+def dense(call, ctx, table=None):
+    """A convolution with one pixel per row of the data. table: as of `conv2d`."""
     if str(call.args[0].ty.dtype) != "int8":
         return None
     attrs = ops.attrs_of(call)
     data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
     rows = prod(data.layout.shape[:-1])
-    return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, *ROW), 1)
+    return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, *ROW), 1, table)
 
 
-def _emit(call, ctx, data, weight, attrs, window, groups):
+def _emit(call, ctx, data, weight, attrs, window, groups, table):
     layout = packed((int(extent) for extent in call.ty.shape.values), str(call.ty.dtype))
     outputs, channels = weight.shape[:2]
     out_stride = layout.stride if layout.kind == "packed" else outputs
@@ -42,10 +45,19 @@ def _emit(call, ctx, data, weight, attrs, window, groups):
     workload = workload_of(problem, epilogue)
     found = ctx.found(workload)
     vectors = [ctx.constant(arg) for arg in call.args[2:4]]
-    kernel = conv_kernel(problem, epilogue, weight, *vectors, ctx.spec, found.schedule if found is not None else None)
+    name = call.op.name
+    if table is not None:
+        name += " + table"
+        (epilogue, table) = _unclipped(epilogue, table)
+    kernel = conv_kernel(problem, epilogue, weight, *vectors, ctx.spec, found.schedule if found is not None else None, table)
     added = data if residual is None else ctx.packed(residual)
     noted = notes(workload, kernel.schedule, found)
-    return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, call.op.name, problem.macs, notes=noted)
+    return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, name, problem.macs, notes=noted)
+
+
+def _unclipped(epilogue, table):
+    """What the layer clips, the table clips."""
+    return replace(epilogue, low=-128, high=127), table[np.arange(-128, 128).clip(epilogue.low, epilogue.high) + 128]
 
 
 def _epilogue(attrs, residual):

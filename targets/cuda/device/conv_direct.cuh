@@ -4,13 +4,15 @@
 
 namespace octet {
 
+// table: if there is one, behind the biases.
 template <Conv P, Epilogue E>
-OCTET_DEVICE void store_one(void* y, const signed char* residual, int pixel, int channel, int sum, float multiplier) {
+OCTET_DEVICE void store_one(void* y, const signed char* residual, const void* table, int pixel, int channel, int sum, float multiplier) {
   if constexpr (E.to_float) {
     static_cast<float*>(y)[float_index<P>(pixel, channel)] = dequantize<E>(sum, multiplier);
   } else {
     long at = static_cast<long>(pixel) * P.out_stride + channel;
-    static_cast<signed char*>(y)[at] = static_cast<signed char>(requantize<E>(sum, multiplier, E.residual ? residual[at] : 0));
+    int code = requantize<E>(sum, multiplier, E.residual ? residual[at] : 0);
+    static_cast<signed char*>(y)[at] = E.table ? static_cast<const signed char*>(table)[code + 128] : static_cast<signed char>(code);
   }
 }
 
@@ -42,7 +44,7 @@ OCTET_DEVICE void conv_direct(const void* x, const void* weights, const void* bi
       sum = dp4a(data, load4(row + 4 * c), sum);
     }
   }
-  store_one<P, E>(y, static_cast<const signed char*>(residual), pixel, o, sum, static_cast<const float*>(multiplier)[o]);
+  store_one<P, E>(y, static_cast<const signed char*>(residual), static_cast<const int*>(bias) + outputs, pixel, o, sum, static_cast<const float*>(multiplier)[o]);
 }
 
 // Depthwise, one result channel per channel. A thread makes `run` neighbours of a line, four channels each: dp4a with a weight word of which
@@ -94,7 +96,8 @@ OCTET_DEVICE void conv_depthwise(const void* x, const void* weights, const void*
       unsigned old = E.residual ? load4(static_cast<const signed char*>(residual) + at) : 0;
       int code[4];
       for (int i = 0; i < 4; ++i) code[i] = requantize<E>(sums[j][i], scales[i], byte_of(old, i));
-      store4(static_cast<signed char*>(y) + at, pack_bytes(code[0], code[1], code[2], code[3]));
+      const auto* table = reinterpret_cast<const signed char*>(static_cast<const int*>(bias) + P.stride);
+      store4(static_cast<signed char*>(y) + at, looked_up<E>(pack_bytes(code[0], code[1], code[2], code[3]), table));
     }
   }
 }
@@ -118,7 +121,9 @@ OCTET_DEVICE void dense_rows(const void* x, const void* weights, const void* bia
   for (int n = 0; n < P.images; ++n) {
 #pragma unroll
     for (int mask = 16; mask > 0; mask /= 2) sums[n] += shuffle_xor(sums[n], mask);
-    if (lane == n % 32) store_one<P, E>(y, static_cast<const signed char*>(residual), n, o, sums[n] + static_cast<const int*>(bias)[o], static_cast<const float*>(multiplier)[o]);
+    if (lane == n % 32)
+      store_one<P, E>(y, static_cast<const signed char*>(residual), static_cast<const int*>(bias) + P.outputs, n, o, sums[n] + static_cast<const int*>(bias)[o],
+                      static_cast<const float*>(multiplier)[o]);
   }
 }
 

@@ -114,9 +114,10 @@ OCTET_DEVICE void load_weights(unsigned char* tile, const signed char* weights, 
   }
 }
 
-// Moves the int8 tile between shared memory (rows at `pitch`) and the result's layout, 16 bytes (4 for results of at most 4 channels) at a time.
-template <Conv P, Tile T, Views V, bool to_global>
-OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int first, int column) {
+// Moves the int8 tile between shared memory (rows at `pitch`) and the result's layout, 16 bytes (4 for results of at most 4 channels) at a time; to the result
+// through the table, if there is one.
+template <Conv P, Tile T, Epilogue E, Views V, bool to_global>
+OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, const signed char* table, int first, int column) {
   constexpr int unit = P.out_stride % 16 == 0 ? 16 : 4, parts = T.columns / unit, pitch = T.columns + 16;
   constexpr int limit = P.batched ? rounded(P.outputs, unit) : P.groups == 1 ? P.out_stride : P.outputs;
   long start = column;
@@ -127,22 +128,27 @@ OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, int fi
     unsigned char* inner = staged + row * pitch + channel;
     unsigned char* outer = global + static_cast<long>(first + row) * P.out_stride + start + channel;
     if constexpr (unit == 16) {
-      if constexpr (to_global) store16(outer, load16(inner)); else store16(inner, load16(outer));
+      if constexpr (to_global) {
+        uint4 codes = load16(inner);
+        store16(outer, uint4{looked_up<E>(codes.x, table), looked_up<E>(codes.y, table), looked_up<E>(codes.z, table), looked_up<E>(codes.w, table)});
+      } else {
+        store16(inner, load16(outer));
+      }
     } else {
-      if constexpr (to_global) store4(outer, load4(inner)); else store4(inner, load4(outer));
+      if constexpr (to_global) store4(outer, looked_up<E>(load4(inner), table)); else store4(inner, load4(outer));
     }
   }
 }
 
 template <Conv P, Tile T, Epilogue E, Views V>
-OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const int* bias, const float* multiplier, const unsigned char* residual, void* y,
-                         int first, int column) {
+OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const int* bias, const float* multiplier, const unsigned char* residual,
+                         const int* table, void* y, int first, int column) {
   constexpr int pitch = T.columns + 16;
   using F = Fragments<T>;
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int row = warp / T.warp_columns * (16 * F::row_tiles) + lane / 4, inner = warp % T.warp_columns * (16 * F::column_pairs) + lane % 4 * 2;
   if constexpr (!E.to_float && E.residual) {
-    move_tile<P, T, V, false>(staged, const_cast<unsigned char*>(residual), first, column);
+    move_tile<P, T, E, V, false>(staged, const_cast<unsigned char*>(residual), nullptr, first, column);
     barrier();
   }
 #pragma unroll
@@ -169,8 +175,11 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
       }
   }
   if constexpr (!E.to_float) {
+    auto* near = reinterpret_cast<signed char*>(staged + T.rows * pitch);  // the table behind the tile
+    if constexpr (E.table)
+      for (int i = threadIdx.x; i < 64; i += threads_of(T)) store4(near + 4 * i, load4(table + i));
     barrier();
-    move_tile<P, T, V, true>(staged, static_cast<unsigned char*>(y), first, column);
+    move_tile<P, T, E, V, true>(staged, static_cast<unsigned char*>(y), near, first, column);
   }
 }
 
@@ -275,7 +284,7 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   if constexpr (T.splits > 1)
     if (!combine<P, T>(result, memory, static_cast<int*>(state))) return;
   finish<P, T, E, V>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,
-                  static_cast<const unsigned char*>(residual), y, first, column);
+                     static_cast<const unsigned char*>(residual), static_cast<const int*>(bias) + P.groups * padded, y, first, column);
 }
 
 template <Conv P, Tile T, Epilogue E, Views V = Views{}>

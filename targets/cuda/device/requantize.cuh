@@ -11,7 +11,9 @@ struct Epilogue {
   bool residual;                                 // adds (residual - residual_zero_point) * residual_multiplier before rounding
   int residual_zero_point;
   unsigned residual_multiplier;                  // bits of a float32
+  bool table = false;                            // the int8 code is an index into 256 bytes behind the layer's biases
 };
+using TableEpilogue = Epilogue;
 
 OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low), high); }
 
@@ -40,6 +42,14 @@ OCTET_DEVICE unsigned splat(int byte) { return static_cast<unsigned>(byte & 0xff
 OCTET_DEVICE int byte_of(unsigned word, int index) { return static_cast<signed char>((word >> (8 * index)) & 0xff); }
 OCTET_DEVICE unsigned pack_bytes(int a, int b, int c, int d) {
   return (a & 0xff) | ((b & 0xff) << 8) | ((c & 0xff) << 16) | (static_cast<unsigned>(d & 0xff) << 24);
+}
+
+
+// Four codes' places in a table of 256 bytes, or the codes.
+template <Epilogue E>
+OCTET_DEVICE unsigned looked_up(unsigned codes, const signed char* table) {
+  if constexpr (!E.table) return codes;
+  return pack_bytes(table[byte_of(codes, 0) + 128], table[byte_of(codes, 1) + 128], table[byte_of(codes, 2) + 128], table[byte_of(codes, 3) + 128]);
 }
 
 }  // namespace octet

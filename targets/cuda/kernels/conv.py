@@ -1,6 +1,6 @@
 """Convolutions and linear layers: problem -> kernel, with its constants packed."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 
 import numpy as np
@@ -8,6 +8,9 @@ import numpy as np
 from ..kernel import Kernel, blocks, literal
 from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
 from .window import Window
+
+
+_TABLE_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,13 @@ class Epilogue:
     residual: bool
     residual_zero_point: int
     residual_multiplier: float
+
+
+@dataclass(frozen=True)
+class TableEpilogue(Epilogue):
+    """With a table of 256 bytes, which lies behind the biases."""
+
+    table: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Views:
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """constants: weights, bias, multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow.
+    """constants: weights, bias (and table), multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow.
     schedule: as built."""
 
     kernel: Kernel
@@ -70,15 +80,24 @@ class ConvKernel:
     schedule: Schedule
 
 
-def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, schedule: Schedule | None = None) -> ConvKernel:
-    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template."""
+def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, schedule: Schedule | None = None,
+                table: np.ndarray | None = None) -> ConvKernel:
+    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template.
+    table: int8 [256] that int8 results are looked up in."""
     folded = (bias.astype(np.int64) - problem.zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))).astype(np.int32)
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
+    if table is not None:
+        epilogue = TableEpilogue(**asdict(epilogue))
     arguments = f"{literal(problem)}, {literal(epilogue)}"
     if isinstance(schedule, Tile):
-        return ConvKernel(tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, folded, multiplier), schedule)
-    make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
-    return ConvKernel(*make(problem, schedule, arguments, weight, folded, multiplier), schedule)
+        kernel, constants = tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, folded, multiplier)
+    else:
+        make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
+        kernel, constants = make(problem, schedule, arguments, weight, folded, multiplier)
+    if table is not None:
+        rows, biases, multipliers = constants
+        constants = rows, np.concatenate([biases.reshape(-1), table.view(np.int32)]), multipliers
+    return ConvKernel(kernel, constants, schedule)
 
 
 def default_schedule(problem: Conv, spec) -> Schedule:
@@ -97,8 +116,10 @@ def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, s
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
     unit = "dp4a" if spec.dot == "dp4a" else "wmma" if tile.wmma else "mma"
     call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
+    shared = max(tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0)
+    assert shared <= spec.extra["shared_bytes"], tile
     state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
-    return Kernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, tile.shared_bytes, state=state)
+    return Kernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, shared, state=state)
 
 
 def packed_views(p: Conv) -> Views:
