@@ -6,6 +6,9 @@ The kernel is called `copies` times, each with its own copy of the constants, so
 The library also exports `octet_prepare`: it asks the operating system for the tile unit, so that any TVM RPC server can run it."""
 
 import functools
+import math
+import time
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +16,7 @@ import numpy as np
 import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
-from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
+from tvm.support.popen_pool import PopenPoolExecutor
 from tvm.tirx.script import builder as T
 
 from ..passes.lower.entry import emit_library
@@ -83,10 +86,15 @@ class Builder:
     def __init__(self, pool, spec: TargetSpec, job):
         self._pool, self._spec, self._job = pool, spec, job
 
-    def build(self, wanted: list) -> list:
-        """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, or a str that says why there is none."""
-        jobs = [(workload, schedule, self._spec) for workload, schedule in wanted]
-        return [_outcome(result) for result in self._pool.map_with_error_catching(self._job, jobs)]
+    def build(self, wanted: list, until: float = math.inf) -> list:
+        """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, a str that says why there is none, or None where the time was up
+        (`until`: time.monotonic()) before it was made."""
+        jobs = [self._pool.submit(self._job, (workload, schedule, self._spec)) for workload, schedule in wanted]
+        wait(jobs, None if until == math.inf else max(0.0, until - time.monotonic()))
+        late = [job for job in jobs if not job.done()]
+        for job in late:
+            job.cancel()  # what is at work in a child process ends with the session
+        return [None if job in late else _outcome(job) for job in jobs]
 
 
 def _job(job):
@@ -111,13 +119,14 @@ def builders(spec: TargetSpec, processes: int, job=_job):
 _case = functools.lru_cache(maxsize=2)(case_of)
 
 
-def _outcome(result):
-    if result.status == StatusKind.COMPLETE:
-        return result.value
-    if result.status == StatusKind.TIMEOUT:
+def _outcome(job):
+    try:
+        return job.result()
+    except TimeoutError:
         return f"did not compile within {BUILD_SECONDS} s"
-    lines = str(result.value).strip().splitlines() or [type(result.value).__name__]
-    return f"did not compile: {lines[-1][:160]}"
+    except Exception as error:  # whatever the child process ran into
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"did not compile: {lines[-1][:160]}"
 
 
 def _prepare():

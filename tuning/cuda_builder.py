@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import math
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -80,10 +82,11 @@ class CudaBuilder:
         self._spec, self._processes, self._lock = spec, processes, threading.Lock()
         self._case = functools.lru_cache(maxsize=2)(portable)
 
-    def build(self, wanted: list) -> list:
-        """wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, or a str that says why there is none."""
+    def build(self, wanted: list, until: float = math.inf) -> list:
+        """wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, a str that says why there is none, or None where compiling would have
+        begun after `until` (time.monotonic())."""
         with ThreadPoolExecutor(self._processes) as threads:
-            return list(threads.map(self._one, wanted))
+            return list(threads.map(lambda pair: self._one(pair) if time.monotonic() < until else None, wanted))
 
     def _one(self, wanted):
         workload, schedule = wanted

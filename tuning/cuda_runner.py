@@ -1,6 +1,7 @@
 """Measures built CUDA kernels: on this machine's device, or on workers that have one. What travels is code and its launch (targets/measure/batch.py)."""
 
 import json
+import math
 from collections.abc import Callable
 
 from ..targets.cuda.running.driver import device
@@ -25,8 +26,8 @@ class CudaRunner:
     def __init__(self, measure: Callable[[Batch], Figures] = run_batch):
         self._measure = measure
 
-    def compare(self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int) -> Comparison:
-        """As Runner.compare. Raises OctetError when the default cannot be measured."""
+    def compare(self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf) -> Comparison:
+        """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError when the default cannot be measured."""
         found = self._measure(batch_of(case, [default, *candidates], rounds))
         first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
         return Comparison(first, tuple(others))

@@ -1,5 +1,6 @@
 """Several workers as one: each measures its share of the candidates against the default, at the same time as the others."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 from .runner import Comparison, Outcome, Runner
@@ -11,12 +12,12 @@ class RunnerPool:
     def __init__(self, runners: list[Runner]):
         self._runners = runners
 
-    def compare(self, case, default, candidates, rounds: int) -> Comparison:
+    def compare(self, case, default, candidates, rounds: int, until: float = math.inf) -> Comparison:
         """As Runner.compare. A worker that fails altogether costs its share, unless all do."""
         shares = [list(range(start, len(candidates), len(self._runners))) for start in range(len(self._runners))]
         shares = [share for share in shares if share] or [[]]
         with ThreadPoolExecutor(len(shares)) as threads:
-            jobs = [threads.submit(runner.compare, case, default, [candidates[i] for i in share], rounds) for runner, share in zip(self._runners, shares)]
+            jobs = [threads.submit(runner.compare, case, default, [candidates[i] for i in share], rounds, until) for runner, share in zip(self._runners, shares)]
         outcomes: list[Outcome] = [Outcome()] * len(candidates)
         done, failures = [], []
         for job, share in zip(jobs, shares):

@@ -3,6 +3,8 @@
 Candidates are timed against the default in interleaved rounds, so that a machine that slows down slows both. A kernel that crashes its worker or never
 returns costs its own measurement and nothing else."""
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +24,16 @@ MOST_CONNECTS = 3
 @dataclass(frozen=True)
 class Outcome:
     """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of rounds, the geometric mean over the thread counts.
-    None where it failed, and `error` says why."""
+    None where it failed, and `error` says why, or where the time was up before."""
 
     seconds: float | None = None
     ratios: np.ndarray | None = None
     error: str = ""
+
+    @property
+    def late(self) -> bool:
+        """Whether it was not measured for lack of time."""
+        return self.seconds is None and not self.error
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,16 @@ class Runner:
     def __init__(self, worker, threads: tuple[int, ...]):
         self._worker, self._threads = worker, threads
 
-    def compare(self, case: Case, default: Built, candidates: list[Built], rounds: int) -> Comparison:
-        """Measures the default and every candidate, each checked against the referee first. Raises OctetError when the default cannot be measured."""
+    def compare(self, case: Case, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Comparison:
+        """Measures the default and every candidate, each checked against the referee first. until: time.monotonic() after which no further candidate and no further round
+        is begun; one round always is. Raises OctetError when the default cannot be measured."""
         errors: dict[int, str] = {}
         failures = 0
         while True:
             waiting = [index for index in range(len(candidates)) if index not in errors]
             blamed = [-1]
             try:
-                seconds = self._session(case, default, {index: candidates[index] for index in waiting}, rounds, blamed, errors)
+                seconds = self._session(case, default, {index: candidates[index] for index in waiting}, rounds, until, blamed, errors)
                 break
             except Exception as error:  # the RPC layer raises whatever happened on the other side
                 self._worker.failed()
@@ -94,13 +102,15 @@ class Runner:
         outcomes = (_outcome(seconds.get(index), seconds[-1], errors.get(index, "")) for index in range(len(candidates)))
         return Comparison(_outcome(seconds[-1], seconds[-1]), tuple(outcomes))
 
-    def _session(self, case, default, candidates, rounds, blamed, errors):
+    def _session(self, case, default, candidates, rounds, until, blamed, errors):
         """One connection: {index: seconds [rounds, thread counts]}, the default as -1. blamed[0]: the candidate at work, -1 for the default."""
         remote = self._worker.connect()
         use_threads = remote.get_function("runtime.config_threadpool")
         use_threads(1, max(self._threads))
         kernels = {}
         for index, built in ((-1, default), *candidates.items()):
+            if index != -1 and time.monotonic() > until:
+                break
             blamed[0] = index
             kernel = Loaded(remote, built, case, f"kernel{index}.so")
             if case.agrees(kernel.answer()):
@@ -123,6 +133,8 @@ class Runner:
                 seconds[index].append(figures)
                 if np.exp(np.log(figures / row[-1]).mean()) > HOPELESS:  # it need not be known better than that
                     del kernels[index]
+            if time.monotonic() > until:
+                break
         return {index: np.array(figures) for index, figures in seconds.items()}
 
 

@@ -2,9 +2,9 @@
 
 Everything is committed to the database as it is measured: a killed session has lost at most one batch, and the next one goes on where it ended."""
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from . import limits
 from .builder import Builder
 from .cases import case_of
 from .database import Database, Record, Trial, key_of
-from .runner import Outcome, Runner
+from .runner import Comparison, Outcome, Runner
 from .search import CostModel, Search
 from .spaces.registry import family_of_json, from_json, spaces_of, to_json
+from .state import Budget, Contender, State
 from .tasks import Task
 
 BATCH = 8  # candidates built and measured together
+OPENED = 4  # defaults built together
+BUILDING = 0.75  # of the time left, at most: what is built at the end of a budget is to be measured, too
 ROUNDS, FINAL_ROUNDS = 3, 12
 PROMISING = 0.985  # a candidate below this part of the default's time, and of the record's, is measured again, longer
 HOPELESS = 1.5  # a family whose best is so much slower than another's is not searched further
@@ -29,83 +32,39 @@ LEAST_GAIN = 0.01
 MOST_ATTEMPTS = 3
 
 
-@dataclass
-class Contender:
-    """A schedule whose first figure was promising. attempts: longer measurements so far, which the noise may have spoiled."""
-
-    ratio: float
-    attempts: int = 0
-
-
-@dataclass
-class State:
-    """Where a task stands. default_seconds: of one call with the most cores; best: (ratio, family, schedule) of what is recorded or the default.
-    gap: seconds per run of the network that the hardware's limit would save."""
-
-    task: Task
-    searches: list[Search]
-    case: object = None
-    default: object = None  # what the builder made
-    default_seconds: float = 0.0
-    best_ratio: float = 1.0
-    best: tuple | None = None
-    trials: int = 0
-    failed: int = 0
-    stale: int = 0
-    done: bool = False
-    family_best: dict = field(default_factory=dict)
-    last_error: str = ""
-    contenders: dict = field(default_factory=dict)  # (family, schedule) -> Contender
-
-    @property
-    def total(self) -> float:
-        """Seconds of the network that this workload takes now."""
-        return self.task.count * self.default_seconds * self.best_ratio
-
-
-@dataclass(frozen=True)
-class Budget:
-    """seconds: of the session, None without limit. trials: per task, None without limit."""
-
-    seconds: float | None = None
-    trials: int | None = None
-
-    def __post_init__(self):
-        if self.seconds is None and self.trials is None:
-            raise OctetError("tune: give a --budget, e.g. 5m, or --trials")
-
-
 class Session:
     """builder, runner: where kernels are made and measured. progress: called with the session after every step. peak: of the machine that measures, with the
-    most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in."""
+    most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget counts."""
 
     def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner, cpu: str, progress: Callable = lambda session: None,
-                 peak: Peak | None = None):
+                 peak: Peak | None = None, started: float | None = None):
         if not tasks:
             raise OctetError("tune: no kernel of the network has anything to decide, there is nothing to tune")
         self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
         self.peak, self._model = peak, CostModel()
         self.states = [State(task, []) for task in tasks]
-        self.started, self.budget, self.doing = time.monotonic(), Budget(trials=0), "starting"
+        self.started, self.budget, self.doing = time.monotonic() if started is None else started, Budget(trials=0), "starting"
+        self._spent = False
 
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
     def run(self, budget: Budget) -> None:
-        """Raises OctetError when not one measurement succeeded."""
+        """Raises OctetError when not one candidate could be measured, be it for lack of time."""
         self.budget = budget
-        self._say("compiling the defaults")
-        built = self._builder.build([(state.task.workload, None) for state in self.states])
-        for state, default in zip(self.states, built, strict=True):
-            self._say(f"default of {state.task.workload.name}")
-            self._begin(state, default)
+        self._say("opening the spaces")
+        for state in self.states:
+            self._open(state)
         while self._in_time():
             state = self._next()
             if state is None:
                 break
-            self._say(state.task.workload.name)
-            self._step(state)
+            if state.begun:
+                self._say(state.task.workload.name)
+                self._step(state)
+            else:
+                self._begin()
         self._say("done")
         self._check()
 
@@ -113,31 +72,55 @@ class Session:
         """(task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds; measures nothing."""
         built = self._builder.build([(state.task.workload, None) for state in self.states])
         for state, default in zip(self.states, built, strict=True):
-            self._open(state, default)
+            self._open(state)
+            self._take(state, default)
             self._recall(state, 1.0)  # the model compares the times of one task with each other
             yield state.task, state.default, self._propose(state, count)
 
+    @property
+    def _until(self):
+        return math.inf if self.budget.seconds is None else self.started + self.budget.seconds
+
     def _in_time(self):
-        return self.budget.seconds is None or self.elapsed < self.budget.seconds
+        return time.monotonic() < self._until and not self._spent
+
+    def _built(self, wanted):
+        """What the builder makes while time is left to measure it. The session is over where that is nothing."""
+        now = time.monotonic()
+        built = self._builder.build(wanted, now + BUILDING * (self._until - now))
+        self._spent = all(entry is None for entry in built)
+        return built
 
     def _say(self, what):
         self.doing = what
         self._progress(self)
 
-    def _begin(self, state, default):
-        """The default's time; what earlier sessions measured."""
-        self._open(state, default)
-        found = self._runner.compare(state.case, state.default, [], ROUNDS)
-        self._recall(state, found.default.seconds)
+    def _begin(self):
+        """Measures the defaults of the most promising tasks without one; what earlier sessions measured."""
+        waiting = sorted((state for state in self._open_tasks() if not state.begun), key=self._expected, reverse=True)[:OPENED]
+        self._say("compiling defaults")
+        built = self._built([(state.task.workload, None) for state in waiting])
+        for state, default in zip(waiting, built, strict=True):
+            if default is None or not self._in_time():
+                return
+            self._say(f"default of {state.task.workload.name}")
+            self._take(state, default)
+            self._recall(state, self._runner.compare(state.case, default, [], ROUNDS, self._until).default.seconds)
 
-    def _open(self, state, default):
-        """The spaces of a task, and operands for its kernels."""
-        workload = state.task.workload
+    def _open(self, state):
+        """The spaces of a task, operands for its kernels, its record."""
+        workload, key = state.task.workload, key_of(state.task.workload.key, self.spec)
         spaces = spaces_of(workload, self.spec)
         state.searches = [Search(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target()) for space in spaces]
         state.case = case_of(workload)
+        state.past = len(self.database.trials(key))
+        record = self.database.find(key)
+        if record is not None and _known(record.schedule):
+            state.best_ratio, state.best = record.ratio, from_json(record.schedule)
+
+    def _take(self, state, default):
         if isinstance(default, str):
-            raise OctetError(f"tune: the default kernel of {workload.name} {default}")
+            raise OctetError(f"tune: the default kernel of {state.task.workload.name} {default}")
         state.default = default
 
     def _recall(self, state, default_seconds):
@@ -146,9 +129,6 @@ class Session:
         key = key_of(state.task.workload.key, self.spec)
         default = to_json(state.default.family, state.default.schedule)
         past = [Trial(default, 1.0)] + [trial for trial in self.database.trials(key) if trial.schedule != default]
-        record = self.database.find(key)
-        if record is not None and _known(record.schedule):
-            state.best_ratio, state.best = record.ratio, from_json(record.schedule)
         self._learn(state, past)
 
     def _learn(self, state, trials):
@@ -167,14 +147,20 @@ class Session:
                 state.family_best[family] = min([*ratios, state.family_best.get(family, np.inf)])
 
     def _next(self):
-        """The task with the largest expected saving: the gap to the limit, halved with every batch without a gain."""
-        open_tasks = [state for state in self.states if not state.done and state.default is not None]
-        if self.budget.trials is not None:
-            open_tasks = [state for state in open_tasks if state.trials < self.budget.trials]
-        return max(open_tasks, key=self._expected, default=None)
+        """The task with the largest expected saving."""
+        return max(self._open_tasks(), key=self._expected, default=None)
+
+    def _open_tasks(self):
+        most = self.budget.trials if self.budget.trials is not None else math.inf
+        return [state for state in self.states if not state.done and state.trials < most]
 
     def _expected(self, state):
-        return state.total * (1 - self.limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
+        """Seconds of a run: the gap to the limit, halved with every batch without a gain. A default that was not measured is taken for twice as slow as the limit; where
+        nobody knows that, it is measured first."""
+        if state.begun:
+            return state.total * (1 - self.limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
+        limit = self.limit(state) if self.peak is not None else math.inf
+        return state.task.count * limit * 0.5 ** min(state.past // BATCH, PATIENCE)
 
     def limit(self, state: State) -> float:
         """Seconds of one call that the machine cannot go below."""
@@ -187,14 +173,18 @@ class Session:
         if not chosen:
             state.done = not self._promote(state) and not state.contenders
             return
-        built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
-        good = [i for i, result in enumerate(built) if not isinstance(result, str)]
-        found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS)
+        built = self._built([(state.task.workload, schedule) for _, schedule in chosen])
+        good = [i for i, result in enumerate(built) if result is not None and not isinstance(result, str)]
+        found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Comparison(Outcome(state.default_seconds), ())
         trials = []
         for i, (family, schedule) in enumerate(chosen):
-            outcome = found.candidates[good.index(i)] if i in good else Outcome(error=built[i])
+            outcome = found.candidates[good.index(i)] if i in good else Outcome(error=built[i] or "")
+            if outcome.late:
+                continue
             ratio = None if outcome.ratios is None else float(np.median(outcome.ratios))
             trials.append(Trial(to_json(family, schedule), ratio, outcome.error))
+            if ratio is not None and ratio < PROMISING:
+                state.contenders[family, schedule] = Contender(ratio, built[i])
         self.database.add_trials(key_of(state.task.workload.key, self.spec), trials)
         self._learn(state, trials)
         state.trials += len(trials)
@@ -242,11 +232,19 @@ class Session:
 
     def _final(self, state, chosen):
         """(ratio, noise, (seconds, default's seconds)) of each (family, schedule), None for a failure."""
-        built = self._builder.build([(state.task.workload, schedule) for _, schedule in chosen])
-        good = [entry for entry in built if not isinstance(entry, str)]
-        found = self._runner.compare(state.case, state.default, good, FINAL_ROUNDS)
+        if not self._in_time():
+            return [None] * len(chosen)
+        entries = [state.contenders[key] for key in chosen]
+        missing = [(key, entry) for key, entry in zip(chosen, entries) if entry.built is None]
+        made = self._built([(state.task.workload, schedule) for (_, schedule), _ in missing]) if missing else []
+        for (_, entry), built in zip(missing, made):
+            entry.built = built
+        good = [entry.built for entry in entries if entry.built is not None and not isinstance(entry.built, str)]
+        if not good:
+            return [None] * len(chosen)
+        found = self._runner.compare(state.case, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
         outcomes = iter(found.candidates)
-        results = [Outcome(error=entry) if isinstance(entry, str) else next(outcomes) for entry in built]
+        results = [next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Outcome() for entry in entries]
         return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]
 
     def _beats(self, state, ratio, noise):
@@ -260,10 +258,14 @@ class Session:
         self.database.put(Record(key, workload.as_dict(), self.spec.name, to_json(family, schedule), default, *seconds, ratio, noise, self._cpu))
 
     def _check(self):
-        tried = sum(state.trials for state in self.states)
-        if tried and tried == sum(state.failed for state in self.states):
+        tried, failed = sum(state.trials for state in self.states), sum(state.failed for state in self.states)
+        if tried and tried == failed:
             reason = next(state.last_error for state in self.states if state.last_error)
             raise OctetError(f"tune: not one of {tried} measurements succeeded; the last failed with: {reason}")
+        if not tried and not all(state.done for state in self.states):
+            begun = sum(state.begun for state in self.states)
+            raise OctetError(f"tune: the budget of {self.budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(self.states)} kernels; "
+                             "give more, e.g. --budget 5m, or tune while the machine has less to do")  # fmt: skip
 
 
 def interval(ratios: np.ndarray) -> tuple[float, float]:

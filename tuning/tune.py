@@ -1,5 +1,6 @@
 """Tuning from end to end: workers, builders, database and session put together."""
 
+import time
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
@@ -14,7 +15,8 @@ from .database import Database
 from .fleet import LocalWorker, tracked_workers
 from .pool import RunnerPool
 from .runner import Runner
-from .session import Budget, Session
+from .session import Session
+from .state import Budget
 from .tasks import Task
 
 PEAK_RUNS = 8  # of each of its loops: half a second
@@ -24,11 +26,12 @@ def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget
          key: str | None = None, progress=lambda session: None) -> Session:
     """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core, too); None for all.
     tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
+    started = time.monotonic()
     cores = threads if threads is not None else detect.cores()
     with _workers(spec, cores, tracker, key) as (runner, where), builders_of(spec) as builder:
         spec = on_device(spec, where) if spec.kind == "cuda" else spec  # records are of the device that measures
         peak = measure_peak(spec, cores, PEAK_RUNS) if tracker is None and spec.kind == "cpu" else None
-        session = Session(tasks, spec, database, builder, runner, where, progress, peak)
+        session = Session(tasks, spec, database, builder, runner, where, progress, peak, started)
         session.run(budget)
         return session
 

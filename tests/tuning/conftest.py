@@ -1,5 +1,7 @@
 """Small workloads, and builders and runners that need no compiler: figures follow from the schedule alone."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ class PretendBuilder:
     def __init__(self, spec, broken=lambda schedule: False):
         self.spec, self.broken, self.built = spec, broken, 0
 
-    def build(self, wanted):
+    def build(self, wanted, until=math.inf):
         made = []
         for workload, schedule in wanted:
             space = spaces_of(workload, self.spec)[0]
@@ -51,7 +53,7 @@ class PretendRunner:
         self.cost, self.noise, self.measured = cost, noise, []
         self._rng = np.random.default_rng(0)
 
-    def compare(self, case, default, candidates, rounds):
+    def compare(self, case, default, candidates, rounds, until=math.inf):
         base = self.cost(default.schedule)
         outcomes = []
         for built in candidates:

@@ -21,7 +21,7 @@ from octet.tuning.fleet import LOOPBACK, configure, tracked_workers
 from octet.tuning.pool import RunnerPool
 from octet.tuning.cases import case_of
 from octet.tuning.runner import Runner
-from octet.tuning.session import Budget
+from octet.tuning.state import Budget
 from octet.tuning.spaces.registry import spaces_of
 from octet.tuning.tasks import Task
 from octet.tuning.tune import tune

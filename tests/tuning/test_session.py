@@ -7,9 +7,13 @@ import pytest
 
 from octet.targets.errors import OctetError
 from octet.targets.registry import find
+from octet.targets.x86.peak import Peak
+from octet.tools.tuning import display
 from octet.tuning.database import Database, key_of
-from octet.tuning.session import BATCH, Budget, Session, interval
+from octet.tuning.runner import Comparison, Outcome
+from octet.tuning.session import BATCH, Session, interval
 from octet.tuning.spaces.registry import from_json, spaces_of
+from octet.tuning.state import Budget
 from octet.tuning.tasks import Task
 
 SPEC = find("avx512vnni")
@@ -88,10 +92,80 @@ def test_no_measurement_is_a_failure_with_the_reason(workload, database, pretend
     assert database.records() == []
 
 
+class Said(list):
+    """A console that keeps what is printed."""
+
+    def print(self, what):
+        self.append(str(what))
+
+
+class Clock:
+    """Stands in for the module time: builds and measurements take what they are said to take."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr("octet.tuning.session.time", self)
+
+    def monotonic(self):
+        return self.now
+
+
+def slow(pretend, clock, build, measure):
+    """The pretended builder and runner, taking seconds per kernel."""
+
+    class Builder(pretend[0]):
+        def build(self, wanted, until=math.inf):
+            done = [(clock.monotonic() + build * (i + 1)) <= until for i in range(len(wanted))]
+            clock.now = min(until, clock.now + build * len(wanted))
+            return [built if in_time else None for built, in_time in zip(super().build(wanted), done)]
+
+    class Runner(pretend[1]):
+        def compare(self, case, default, candidates, rounds, until=math.inf):
+            able = [c for i, c in enumerate(candidates) if clock.now + measure * (i + 1) <= until]
+            clock.now += measure * (1 + len(able))
+            found = super().compare(case, default, able, rounds)
+            return Comparison(found.default, found.candidates + (Outcome(),) * (len(candidates) - len(able)))
+
+    return Builder, Runner
+
+
+def many(workload, database, pretend, clock, build, peak=None):
+    """A session on ten small tasks and a large one, which stands last."""
+    tasks = [(workload(channels=16 * (1 + i), size=6, out=16), 1) for i in range(10)] + [(workload(channels=64, size=28, out=64), 20)]
+    builder, runner = (made for made in slow(pretend, clock, build, 0.1))
+    return Session([Task(w, count) for w, count in tasks], SPEC, database, builder(SPEC), runner(cost), "a CPU", peak=peak, started=0.0)
+
+
+def test_a_short_budget_goes_to_the_task_with_most_to_gain(workload, database, pretend, monkeypatch):
+    clock = Clock(monkeypatch)
+    session = many(workload, database, pretend, clock, 1.0, Peak(1, 1e5, 2e4, 1e4, 1e4, 1e4))
+    session.run(Budget(seconds=30.0))
+    assert session.states[-1].trials > 0 and 0 < sum(state.begun for state in session.states) < len(session.states)
+    assert clock.now <= 30.0 + 1.0, "one measurement more than the budget at most"
+    display.print_session(said := Said(), session, "a database")
+    assert "kernels were not reached" in " ".join(said) and "default_us" not in min(display.figures(session)["tasks"], key=len)
+
+
+def test_no_time_for_a_candidate_is_a_failure_with_the_reason(workload, database, pretend, monkeypatch):
+    for seconds, build, begun in ((5.0, 1.0, 3), (0.5, 1.0, 0)):
+        session = many(workload, database, pretend, Clock(monkeypatch), build)
+        with pytest.raises(OctetError, match=f"the budget of .* s was up before one candidate was measured: it went into the defaults of {begun} of 11 kernels; give more"):
+            session.run(Budget(seconds=seconds))
+    assert database.count_trials() == 0
+
+
+def test_what_the_time_cut_off_is_no_trial(workload, database, pretend, monkeypatch):
+    clock, chosen = Clock(monkeypatch), workload(channels=32, size=20, out=64)
+    builder, runner = slow(pretend, clock, 1.0, 0.1)
+    session = Session([Task(chosen, 1)], SPEC, database, builder(SPEC), runner(cost), "a CPU", started=0.0)
+    session.run(Budget(seconds=5.3))
+    assert session.states[0].trials == database.count_trials() == 3 and session.states[0].failed == 0
+
+
 def test_some_failures_are_survived(workload, database, pretend):
     chosen = workload(channels=32, size=20, out=64)
     session, _ = session_of([(chosen, 1)], database, pretend, broken=lambda schedule: schedule.vectors == 1)
-    session.run(Budget(trials=48))
+    session.run(Budget(trials=120))
     assert session.states[0].failed > 0 and database.find(key_of(chosen.key, SPEC)) is not None
     assert any(trial.error for trial in database.trials(key_of(chosen.key, SPEC)))
 

@@ -33,7 +33,7 @@ def records_for(trials: int, db, threads: int | None, phase):
 
 def _tune(module, spec, database, trials, threads, phase, seen):
     """seen: (target, workload) that were tuned in this compilation, whose trials are spent."""
-    from ...tuning.session import Budget
+    from ...tuning.state import Budget
     from ...tuning.tasks import tasks_of_graph
     from ...tuning.tune import tune
 

@@ -16,7 +16,7 @@ For a machine that cannot be reached: --export-candidates DIR, octet measure DIR
 @click.command(cls=Command, epilog=_AFTER)
 @click.argument("model", metavar="MODEL")
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples, for an .onnx; a few are enough to tune.")
-@click.option("--budget", metavar="TIME", help="E.g. 5m, 90s, 1h [default: 5m, or none with --trials].")
+@click.option("--budget", metavar="TIME", help="Time to measure, e.g. 5m, 90s, 1h; an .onnx is calibrated before [default: 5m, or none with --trials].")
 @click.option("--trials", type=click.IntRange(min=1), help="Most schedules to measure per kernel.")
 @click.option("--db", metavar="FILE_OR_URL", help="Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in $XDG_STATE_HOME].")
 @click.option("--target", metavar="NAME", help="native (default), or a name of `octet targets`.")

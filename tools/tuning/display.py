@@ -2,8 +2,9 @@
 
 from contextlib import contextmanager
 
-from ...tuning.session import Session, State
+from ...tuning.session import Session
 from ...tuning.spaces.registry import text_of
+from ...tuning.state import State
 
 ROWS = 12  # of the live table: the tasks that take most of the time
 
@@ -30,7 +31,7 @@ def _line(session: Session) -> str:
 def _table(session):
     from ..console import table
 
-    states = sorted((s for s in session.states if s.default_seconds), key=lambda s: -s.total)[:ROWS]
+    states = sorted((s for s in session.states if s.begun), key=lambda s: -s.total)[:ROWS]
     columns = ("kernel", "count", "default us", "now us", "of limit", "trials", "schedule")
     made = table(_line(session), columns, [_row(session, s) for s in states], right=columns[1:6])
     return made
@@ -43,13 +44,13 @@ def _row(session: Session, state: State):
 
 
 def totals(session: Session) -> tuple[float, float]:
-    """Seconds of all tunable kernels of one run of the network: with default schedules, and now."""
+    """Seconds of the kernels of one run of the network whose defaults were measured: with default schedules, and now."""
     return sum(s.task.count * s.default_seconds for s in session.states), sum(s.total for s in session.states)
 
 
 def gap(session: Session) -> float:
     """Seconds of one run of the network that its tunable kernels now take beyond the limits of the machine."""
-    return sum(max(0.0, s.total - s.task.count * session.limit(s)) for s in session.states if s.default_seconds)
+    return sum(max(0.0, s.total - s.task.count * session.limit(s)) for s in session.states if s.begun)
 
 
 def _left(session):
@@ -67,11 +68,15 @@ def print_session(console, session: Session, where: str) -> None:
     before, now = totals(session)
     columns = ("kernel", "count", "default us", "now us", "of default", "of limit", "trials", "failed", "schedule")
     rows = []
-    for state in sorted(session.states, key=lambda s: -s.task.count * s.default_seconds):
+    begun = [s for s in session.states if s.begun]
+    for state in sorted(begun, key=lambda s: -s.task.count * s.default_seconds):
         name, count, default, tuned, limit, trials, schedule = _row(session, state)
         rows.append((name, count, default, tuned, f"{state.best_ratio:.3f}", limit, trials, state.failed, schedule))
     console.print(table(f"{session.spec.name}, {session.elapsed:.0f} s", columns, rows, right=columns[1:8]))
     recorded = sum(s.best is not None for s in session.states)
+    tried, failed = sum(s.trials for s in session.states), sum(s.failed for s in session.states)
+    console.print(f"{tried - failed} candidates of {sum(s.trials > 0 for s in session.states)} kernels measured, {failed} failed"
+                  + (f"; {len(session.states) - len(begun)} of {len(session.states)} kernels were not reached, the same command goes on with them" if len(begun) < len(session.states) else ""))  # fmt: skip
     if session.peak is not None:
         console.print(f"limit: {session.peak.int8_gops:.0f} Gop/s int8, {session.peak.float32_gflops:.0f} GFlop/s, L2 {session.peak.l2_gbytes:.0f} GB/s, "
                       f"measured on {session.peak.threads} cores; {gap(session) * 1e3:.3f} ms of a run lie above it")  # fmt: skip
@@ -84,7 +89,7 @@ def figures(session: Session) -> dict:
     before, now = totals(session)
     tasks = []
     for s in session.states:
-        tasks.append({"workload": s.task.workload.name, "key": s.task.workload.key, "count": s.task.count, "default_us": s.default_seconds * 1e6,
-                      "now_us": s.default_seconds * s.best_ratio * 1e6, "limit_us": session.limit(s) * 1e6, "ratio": s.best_ratio, "trials": s.trials, "failed": s.failed,
+        times = {"default_us": s.default_seconds * 1e6, "now_us": s.default_seconds * s.best_ratio * 1e6, "limit_us": session.limit(s) * 1e6} if s.begun else {}
+        tasks.append({"workload": s.task.workload.name, "key": s.task.workload.key, "count": s.task.count, **times, "ratio": s.best_ratio, "trials": s.trials, "failed": s.failed,
                       "schedule": text_of(*s.best) if s.best is not None else "default"})  # fmt: skip
     return {"target": session.spec.name, "seconds": session.elapsed, "default_ms": before * 1e3, "now_ms": now * 1e3, "tasks": tasks}

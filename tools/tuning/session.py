@@ -8,7 +8,8 @@ from ...passes.sensitivity.budget import parse_duration
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.package import read_package
-from ...tuning.session import Budget, Session
+from ...tuning.session import Session
+from ...tuning.state import Budget
 from ...tuning.tasks import Task, tasks_of_graph, tasks_of_variant
 from ...tuning.tune import tune
 

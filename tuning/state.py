@@ -1,0 +1,61 @@
+"""Where the tasks of a session stand, and what it may spend."""
+
+from dataclasses import dataclass, field
+
+from ..targets.errors import OctetError
+from .search import Search
+from .tasks import Task
+
+
+@dataclass
+class Contender:
+    """A schedule whose first figure was promising. built: what the builder made of it, if that is still there. attempts: longer measurements so far, which the noise may
+    have spoiled."""
+
+    ratio: float
+    built: object = None
+    attempts: int = 0
+
+
+@dataclass
+class State:
+    """Where a task stands. default_seconds: of one call with the most cores, 0 before it was measured; best: (family, schedule) of what is recorded, best_ratio: its
+    time over the default's. past: trials of earlier sessions. contenders: by (family, schedule)."""
+
+    task: Task
+    searches: list[Search]
+    case: object = None
+    default: object = None  # what the builder made
+    default_seconds: float = 0.0
+    best_ratio: float = 1.0
+    best: tuple | None = None
+    past: int = 0
+    trials: int = 0
+    failed: int = 0
+    stale: int = 0
+    done: bool = False
+    family_best: dict = field(default_factory=dict)
+    last_error: str = ""
+    contenders: dict = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the default was measured."""
+        return self.default_seconds > 0
+
+    @property
+    def total(self) -> float:
+        """Seconds of the network that this workload takes now."""
+        return self.task.count * self.default_seconds * self.best_ratio
+
+
+@dataclass(frozen=True)
+class Budget:
+    """seconds: of the session, None without limit. trials: per task, None without limit."""
+
+    seconds: float | None = None
+    trials: int | None = None
+
+    def __post_init__(self):
+        if self.seconds is None and self.trials is None:
+            raise OctetError("tune: give a --budget, e.g. 5m, or --trials")
