@@ -1,21 +1,26 @@
-"""Int8 kernels against PyTorch on one GPU, in one run: products against torch._int_mm (cuBLASLt), a package against the same network in fp16.
+"""Int8 kernels against PyTorch on one GPU, in one run: products against torch._int_mm (cuBLASLt), ResNet-50 and BERT-base against fp16.
 
-usage: python tests/cuda/compare_torch.py [--package OUT.octet --network resnet50|bert_base] [--target cuda-sm90] [--json FILE]
+usage: python tests/cuda/compare_torch.py prepare FILE.zip --target cuda-sm90     on any machine with a compiler for CUDA, and PyTorch (for the CPU is enough)
+       python tests/cuda/compare_torch.py measure FILE.zip [--json RESULT.json]   on the machine with the GPU: driver, NumPy, PyTorch, Octet's runtime
+       python tests/cuda/compare_torch.py                                         both, for the GPU of this machine
 
-A network is PyTorch's own with random weights (torchvision, transformers): fp16, channels_last, torch.compile with CUDA graphs, inputs on the device already.
-Ours is the package's graph of kernels, inputs on the device too. Says "not measured" and why where something is missing."""
+PyTorch: fp16, channels_last, torch.compile at max-autotune. Both sides are CUDA graphs whose data are on the device already, launched 50 times between two events,
+five rounds in turn; the median counts. Every answer of ours is checked first: a product against torch._int_mm, a network against the bytes of a CPU's variant."""
 
 import argparse
+import hashlib
 import json
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
 
 import numpy as np
 
-PRODUCTS = [("4096^3", 4096, 4096, 4096)] + [
-    (f"BERT-{size}, {batch} x 128 tokens, {n} x {k}", batch * 128, n, k)
-    for size, width in (("base", 768), ("large", 1024))
-    for batch in (1, 32)
-    for n, k in ((width, width), (4 * width, width), (width, 4 * width))
-]
+sys.path.insert(0, str(Path(__file__).parent))
+from compare_data import multiplier_of, product_data  # noqa: E402
+
+ROUNDS, LAUNCHES = 5, 50
 
 
 def why_not() -> str:
@@ -31,102 +36,137 @@ def why_not() -> str:
     return "" if torch.cuda.is_available() else "this PyTorch has no CUDA"
 
 
-def seconds(run, repeat: int = 50) -> float:
-    """Of one call on the device: the median of `repeat`, after warming up."""
+def graph_of(run):
+    """`run` as a CUDA graph; what is returned gives the seconds of one launch on the device."""
     import torch
 
-    found = []
-    for i in range(repeat + 10):
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        first.record()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # what is allocated or tuned at first, is before the capture
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
         run()
+
+    def seconds():
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        graph.replay()
+        first.record()
+        for _ in range(LAUNCHES):
+            graph.replay()
         last.record()
         last.synchronize()
-        found.append(first.elapsed_time(last) / 1e3)
-    return float(np.median(found[10:]))
+        return first.elapsed_time(last) / 1e3 / LAUNCHES
+
+    return seconds
 
 
-def product(spec, m: int, n: int, k: int) -> dict:
-    """{"octet_tops", "torch_tops", "share"} of an int8 product; ours requantizes to int8, theirs leaves int32."""
+def in_turn(session, feed, theirs) -> tuple[float, float]:
+    """Seconds of one launch of ours and of theirs: medians."""
+    found = [(session.device_seconds(feed, LAUNCHES), theirs()) for _ in range(ROUNDS + 1)][1:]
+    return tuple(float(np.median(side)) for side in zip(*found))
+
+
+def requantized(sums, k: int):
+    """What our kernel makes of int32 sums (a tensor): int8."""
     import torch
-    from tvm import relax
 
-    from octet.passes import ops
-    from octet.passes.lower.build import build_variant
-    from octet.targets.cuda.running.session import CudaSession
-    from octet.targets.variant import TensorSpec
+    return torch.round(sums.float() * torch.tensor(multiplier_of(k), device=sums.device)).clamp(-128, 127).to(torch.int8)
 
-    rng = np.random.default_rng(0)
-    x, weight = (rng.integers(-127, 128, shape).astype(np.int8) for shape in ((m, k), (n, k)))
-    builder, data = relax.BlockBuilder(), relax.Var("x", relax.TensorType([m, k], "int8"))
-    vectors = [relax.const(np.zeros(n, np.int32)), relax.const(np.full(n, 0.001, np.float32))]
-    call = ops.call("octet.dense", [data, relax.const(weight), *vectors], data_zero_point=0, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
-    with builder.function("main", [data]):
-        with builder.dataflow():
-            result = builder.emit_output(relax.Tuple([builder.emit(call)]))
-        builder.emit_func_output(result)
-    variant = build_variant(builder.get(), spec, (TensorSpec("x", (m, k), "int8"),), (TensorSpec("y", (m, n), "int8"),))
-    session = CudaSession(variant)
-    ours = min(session.device_seconds({"x": x}, 50) for _ in range(3))
-    session.close()
+
+def product(session, m: int, n: int, k: int) -> dict:
+    """{"octet_tops", "torch_tops", "share"}; ours requantizes to int8, theirs leaves int32."""
+    import torch
+
+    x, weight = product_data(m, n, k)
     a, b = torch.from_numpy(x).cuda(), torch.from_numpy(weight).cuda()
-    theirs = seconds(lambda: torch._int_mm(a, b.t()))
+    wrong = (requantized(torch._int_mm(a, b.t()), k).cpu().numpy() != session.run({"x": x})["y"]).sum()
+    if wrong:
+        raise SystemExit(f"{m} x {n} x {k}: {wrong} of {m * n} results differ from torch._int_mm's")
+    ours, theirs = in_turn(session, {"x": x}, graph_of(lambda: torch._int_mm(a, b.t())))
     operations = 2.0 * m * n * k / 1e12
     return {"octet_tops": operations / ours, "torch_tops": operations / theirs, "share": theirs / ours}
 
 
-def network(path: str, name: str) -> dict:
+def network(session, name: str, batch: int, sha256: str) -> dict:
     """{"octet_ms", "torch_fp16_ms", "ratio"}."""
     import torch
+    from compare_networks import inputs, network as plain
 
-    import octet
+    from octet.tools.inputs import random_inputs
 
-    session = octet.load(path)
-    if not session.target.startswith("cuda"):
-        raise SystemExit(f"{path}: runs on {session.target}: {session.why}; compile it with --target for this GPU")
-    feed = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.inputs}
-    ours = min(session.device_seconds(feed, 50) for _ in range(3))
-    if name == "resnet50":
-        from torchvision.models import resnet50
-
-        model = resnet50().eval().half().cuda().to(memory_format=torch.channels_last)
-        inputs = (torch.zeros(session.inputs[0].shape, dtype=torch.float16, device="cuda").to(memory_format=torch.channels_last),)
-    else:
-        from transformers import BertConfig, BertModel
-
-        model = BertModel(BertConfig()).eval().half().cuda()
-        inputs = (torch.zeros(session.inputs[0].shape, dtype=torch.int64, device="cuda"),)
-    compiled = torch.compile(model, mode="max-autotune")  # with CUDA graphs
+    feed = random_inputs(session.inputs)
+    if hashlib.sha256(session.run(feed)["output"].tobytes()).hexdigest() != sha256:
+        raise SystemExit(f"{name}, batch {batch}: the outputs are not the CPU's bytes")
+    model, x = plain(name).half().cuda(), inputs(name, batch)["input"].cuda()
+    if x.is_floating_point():
+        model, x = model.to(memory_format=torch.channels_last), x.half().to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        theirs = seconds(lambda: compiled(*inputs))
+        compiled = torch.compile(model, mode="max-autotune-no-cudagraphs")  # the graph is ours: nothing is copied into it
+        ours, theirs = in_turn(session, feed, graph_of(lambda: compiled(x)))
     return {"octet_ms": ours * 1e3, "torch_fp16_ms": theirs * 1e3, "ratio": theirs / ours}
 
 
-def main() -> int:
+def measure(path, json_path=None) -> None:
+    """Prints a line for each product and network of a prepared file."""
+    import octet
+    from octet.targets.cuda.running import driver
+
+    with tempfile.TemporaryDirectory(prefix="octet-compare-") as folder, zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+        prepared = json.loads(Path(folder, "compare.json").read_text())
+        found = {"device": driver.state(), "target": prepared["target"], "products": {}, "networks": {}}
+        print(f"{driver.state()}; kernels for {prepared['target']}", flush=True)
+        for entry in prepared["products"]:
+            session = octet.load(Path(folder, entry["file"]), target=prepared["target"])
+            one = found["products"][entry["name"]] = product(session, entry["m"], entry["n"], entry["k"])
+            session.close()
+            print(f"{entry['name']}: {one['octet_tops']:.1f} Top/s, torch._int_mm {one['torch_tops']:.1f}, {one['share']:.0%} of it", flush=True)
+        for entry in prepared["networks"]:
+            name = f"{entry['name']}, batch {entry['batch']}"
+            session = octet.load(Path(folder, entry["file"]), target=prepared["target"])
+            one = found["networks"][name] = network(session, entry["name"], entry["batch"], entry["sha256"])
+            session.close()
+            print(f"{name}: {one['octet_ms']:.3f} ms, PyTorch fp16 {one['torch_fp16_ms']:.3f} ms, {one['ratio']:.2f} times faster", flush=True)
+    if json_path is not None:
+        Path(json_path).write_text(json.dumps(found, indent=1))
+
+
+def both() -> None:
+    from compare_prepare import prepare
+
+    from octet.targets import detect
+
+    target = next(spec.name for spec in detect.runnable() if spec.kind == "cuda")
+    with tempfile.TemporaryDirectory(prefix="octet-compare-") as folder:
+        prepare(Path(folder, "all.zip"), target)
+        measure(Path(folder, "all.zip"))
+
+
+def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--package")
-    parser.add_argument("--network", choices=("resnet50", "bert_base"))
-    parser.add_argument("--target")
-    parser.add_argument("--json")
-    options = parser.parse_args()
+    steps = parser.add_subparsers(dest="step")
+    first = steps.add_parser("prepare")
+    first.add_argument("file")
+    first.add_argument("--target", required=True)
+    second = steps.add_parser("measure")
+    second.add_argument("file")
+    second.add_argument("--json")
+    options = parser.parse_args(arguments)
+    if options.step == "prepare":
+        from compare_prepare import prepare
+
+        prepare(options.file, options.target)
+        return 0
     missing = why_not()
     if missing:
         print(f"not measured: {missing}")
-        return 0
-    from octet.targets import detect
-    from octet.targets.cuda.running import driver
-
-    spec = detect.resolve(options.target) if options.target is not None else next(spec for spec in detect.runnable() if spec.kind == "cuda")
-    found = {"device": driver.state(), "target": spec.name, "products": {}}
-    for name, m, n, k in PRODUCTS:
-        found["products"][name] = one = product(spec, m, n, k)
-        print(f"{name}: {one['octet_tops']:.1f} Top/s, torch._int_mm {one['torch_tops']:.1f}, {one['share']:.0%} of it")
-    if options.package is not None:
-        found["network"] = one = network(options.package, options.network or "resnet50")
-        print(f"{options.package}: {one['octet_ms']:.3f} ms, PyTorch fp16 {one['torch_fp16_ms']:.3f} ms, {one['ratio']:.2f} times faster")
-    if options.json is not None:
-        with open(options.json, "w") as file:
-            json.dump(found, file, indent=1)
+    elif options.step == "measure":
+        measure(options.file, options.json)
+    else:
+        both()
     return 0
 
 
