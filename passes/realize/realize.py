@@ -239,7 +239,7 @@ class _Realizer(Rewriter):
         if not isinstance(expr, relax.Call) or ops.is_op(expr, *_BORDER):
             return None
         operator = expr.op.name
-        integer = operator.startswith("octet.") and expr.args[0].ty.dtype == "int8" or movement.is_movement(expr)
+        integer = movement.is_movement(expr) or (operator.startswith("octet.") or operator == "relax.split") and expr.args[0].ty.dtype == "int8"
         if operator == "octet.interleave" or (integer and not operator.startswith("octet.")):
             return None
         reason = "" if integer else self._reasons.get(self._origin.get(var), _NOT_QUANTISED)

@@ -36,6 +36,14 @@ def test_equals_the_hub(build, operators, assert_close_codes, name, out):
     assert_close_codes(hub, integer)
 
 
+def test_moving_int8_is_no_layer_and_no_float(build):
+    """A split has a tuple for a result: what it moves says whether it is in float."""
+    for name, body in MOVES.items():
+        assert realize(build(lambda net, x, body=body: net.quantize(net(body(net, net.qdq(x, 0.03, 4))), 0.03, 4), x=[1, 4, 6, 10])).layers == (), name
+    (layer,) = realize(build(lambda net, x: MOVES["relax.split"](net, x), x=[1, 4, 6, 10])).layers
+    assert (layer.operator, layer.dtype) == ("relax.split", "float32")
+
+
 def test_borders_are_the_zero_point(build):
     module = build(lambda net, x: net.quantize(net(MOVES["relax.nn.pad"](net, net.qdq(x, 0.03, 4))), 0.03, 4), x=[1, 1, 2, 2])
     codes = reference.run(Realize()(module), {"x": np.ones((1, 1, 2, 2), "float32")})[0]
