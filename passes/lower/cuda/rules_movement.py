@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ....targets.cuda.kernels import movement
-from ....targets.cuda.layout import Layout, Strided, packed, plain, rows
+from ....targets.cuda.layout import Strided, packed, plain, rows
 from ... import ops
 from ...realize.reference_resize import nearest_indices
 from .context import Tensor

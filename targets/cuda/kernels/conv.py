@@ -110,7 +110,8 @@ def default_schedule(problem: Conv, spec) -> Schedule:
 
 
 def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None) -> Kernel:
-    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch. Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch.
+    Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
     assert problem.batched == (views is not None)
     assert tile.sound and not (tile.wmma and spec.dot == "dp4a"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
