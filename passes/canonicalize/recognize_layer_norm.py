@@ -1,7 +1,7 @@
-"""Layer normalisation over the last axis as exporters before opset 17 spell it out. Needs NormalizeArithmetic and RecognizeUnary.
+"""Layer normalisation over the last axis as exporters before opset 17 spell it out, and over the channels of images. Needs NormalizeArithmetic and RecognizeUnary.
 
 d = x - mean(x);  d / sqrt(mean(d * d) + epsilon) = layer_norm(x; 1, 0);   layer_norm(x; 1, 0) * g = layer_norm(x; g, 0);
-layer_norm(x; g, 0) + b = layer_norm(x; g, b).
+layer_norm(x; g, 0) + b = layer_norm(x; g, b). Over axis 1 of [N, C, ...] the channels go last and come back, which is nothing where they lie last in memory.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .graph import constant, is_float, rewrite, shape_of
 
 @dataclass(frozen=True)
 class RecognizeLayerNorm:
-    """One operator instead of nine; a mean over other axes stays spelled out."""
+    """One operator instead of nine; a mean over other axes or several stays spelled out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _recognize)
@@ -53,34 +53,58 @@ def _normalized(graph, centred, root, var):
     """layer_norm(x; 1, 0) if `centred` is x - mean(x) and `root` a function of mean(centred^2) + epsilon."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
-    variance = _mean(graph, shifted.args[0]) if epsilon is not None else None
+    variance, variance_axis = (_mean(graph, shifted.args[0]) if epsilon is not None else None) or (None, None)
     square = graph.match(variance, "relax.multiply") if variance is not None else None
     difference = graph.match(centred, "relax.subtract")
     if square is None or difference is None or not all(arg.same_as(centred) for arg in square.args):
         return None
     x, mean = difference.args[0], _mean(graph, difference.args[1])
-    if mean is None or not mean.same_as(x) or shape_of(x) != shape_of(var):
+    if mean is None or not mean[0].same_as(x) or mean[1] != variance_axis or shape_of(x) != shape_of(var):
         return None
-    width = shape_of(x)[-1]
-    return relax.op.nn.layer_norm(x, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), [-1], epsilon)
+    width = shape_of(x)[variance_axis]
+    return _over(graph, x, variance_axis, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), epsilon)
+
+
+def _over(graph, x, axis, gamma, beta, epsilon):
+    """layer_norm over one axis, which is the last one or goes there and comes back."""
+    rank = len(shape_of(x))
+    if axis == rank - 1:
+        return relax.op.nn.layer_norm(x, gamma, beta, [-1], epsilon)
+    last = graph.emit(relax.op.permute_dims(x, _channels_last(rank)))
+    return relax.op.permute_dims(graph.emit(relax.op.nn.layer_norm(last, gamma, beta, [-1], epsilon)), _channels_second(rank))
+
+
+def _channels_last(rank):
+    return [0, *range(2, rank), 1]
+
+
+def _channels_second(rank):
+    return [0, rank - 1, *range(1, rank - 1)]
 
 
 def _mean(graph, expr):
-    """What a mean over the last axis (kept) is taken of."""
+    """(what a kept mean is taken of, its axis), which is the last one, or 1 of a tensor with more behind it."""
     mean = graph.match(expr, "relax.mean")
-    if mean is None or not mean.attrs.keepdims or mean.attrs.axis is None:
+    if mean is None or not mean.attrs.keepdims or mean.attrs.axis is None or len(mean.attrs.axis) != 1:
         return None
     rank = len(shape_of(mean.args[0]))
-    return mean.args[0] if [int(axis) % rank for axis in mean.attrs.axis] == [rank - 1] else None
+    axis = int(mean.attrs.axis[0]) % rank
+    return (mean.args[0], axis) if axis == rank - 1 or axis == 1 and rank == 4 else None
 
 
 def _affine(graph, call, value, var):
-    norm = graph.match(call.args[0], "relax.nn.layer_norm")
+    back, axis, rank = graph.match(call.args[0], "relax.permute_dims"), -1, len(shape_of(var))
+    if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == _channels_second(rank) and rank == 4:
+        axis = 1
+    norm = graph.match(call.args[0] if axis == -1 else back.args[0], "relax.nn.layer_norm")
     gamma, beta = (constant(arg) for arg in norm.args[1:]) if norm is not None else (None, None)
     if gamma is None or beta is None or beta.any() or gamma.ndim != 1 or not graph.used_once(call.args[0]):
         return None
-    vector = per_channel(value, shape_of(var), -1)
+    if axis == 1 and (not graph.used_once(back.args[0]) or [int(a) % rank for a in norm.attrs.axes] != [rank - 1]):
+        return None
+    vector = per_channel(value, shape_of(var), axis)
     if vector is None or len(norm.attrs.axes) != 1:
         return None
     gamma, beta = (gamma * vector, beta) if ops.is_op(call, "relax.multiply") else (gamma, vector)
-    return relax.op.nn.layer_norm(norm.args[0], relax.const(gamma), relax.const(beta), norm.attrs.axes, norm.attrs.epsilon)
+    changed = relax.op.nn.layer_norm(norm.args[0], relax.const(gamma), relax.const(beta), norm.attrs.axes, norm.attrs.epsilon)
+    return changed if axis == -1 else relax.op.permute_dims(graph.emit(changed), _channels_second(rank))

@@ -30,5 +30,41 @@ def test_nine_operators_become_one(build, preserves, names, division):
     np.testing.assert_array_equal(norm.args[2].value.numpy(), beta)
 
 
+@pytest.mark.parametrize("division", ["divide", "rsqrt", "reciprocal"])
+def test_the_channels_of_images_go_last_and_come_back(build, becomes, preserves, division):
+    gamma, beta = build.random(8, 1, 1), build.random(8, 1, 1, seed=1)
+
+    def before(x):
+        return op.add(build.e(op.multiply(spelled(build, x, division, axis=1), build.const(gamma))), build.const(beta))
+
+    def expected(x):
+        last = build.e(op.permute_dims(x, [0, 2, 3, 1]))
+        norm = build.e(op.nn.layer_norm(last, build.const(gamma.ravel()), build.const(beta.ravel()), [-1], float(np.float32(1e-5))))
+        return op.permute_dims(norm, [0, 3, 1, 2])
+
+    module = build([(2, 8, 3, 5)], before)
+    becomes(RecognizeLayerNorm(), module, build([(2, 8, 3, 5)], expected))
+    preserves(RecognizeLayerNorm(), module)
+
+
+@pytest.mark.parametrize("factor", [(8, 3, 1), (5,)])
+def test_a_factor_along_the_image_stays_behind(build, preserves, names, factor):
+    module = build([(2, 8, 3, 5)], lambda x: op.multiply(spelled(build, x, "divide", axis=1), build.const(build.random(*factor))))
+    assert names(preserves(RecognizeLayerNorm(), module)) == ["permute_dims", "nn.layer_norm", "permute_dims", "multiply"]
+
+
+def test_a_mean_over_rows_stays(build, unchanged):
+    unchanged(RecognizeLayerNorm(), build([(2, 8, 3, 5)], lambda x: spelled(build, x, "divide", axis=2)))
+
+
+def test_two_axes_stay_apart(build, unchanged):
+    def body(x):
+        centred = build.e(op.subtract(x, build.e(op.mean(x, [1], keepdims=True))))
+        variance = build.e(op.mean(build.e(op.multiply(centred, centred)), [3], keepdims=True))
+        return op.divide(centred, build.unary("sqrt", build.e(op.add(variance, build.const(1e-5)))))
+
+    unchanged(RecognizeLayerNorm(), build([(2, 8, 3, 5)], body))
+
+
 def test_another_axis_stays(build, unchanged):
     unchanged(RecognizeLayerNorm(), build(SHAPE, lambda x: spelled(build, x, "divide", axis=1)))
