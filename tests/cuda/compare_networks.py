@@ -46,7 +46,7 @@ class Encoder(nn.Module):
 
     def forward(self, x):
         q, k, v = (layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        x = self.first(x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+        x = self.first(x + self.out(_attention(q, k, v).transpose(1, 2).flatten(2)))
         return self.second(x + self.down(F.gelu(self.up(x))))
 
 
@@ -60,6 +60,13 @@ class BertBase(nn.Module):
 
     def forward(self, tokens):
         return self.layers(self.norm(self.words(tokens) + self.places))
+
+
+def _attention(q, k, v):
+    """PyTorch's own; written out where it is exported, as the exporter would scale q and k apart."""
+    if torch.onnx.is_in_onnx_export():
+        return torch.softmax(q @ k.transpose(2, 3) * q.shape[-1] ** -0.5, -1) @ v
+    return F.scaled_dot_product_attention(q, k, v)
 
 
 def _conv(inputs, outputs, kernel=1, stride=1):
