@@ -13,6 +13,7 @@ from .canonicalize.fold_pad import FoldPad
 from .canonicalize.graph import notes_of
 from .canonicalize.lift_rank3 import LiftRank3
 from .canonicalize.merge_clips import MergeClips
+from .canonicalize.move_scale_behind_product import MoveScaleBehindProduct
 from .canonicalize.normalize_arithmetic import NormalizeArithmetic
 from .canonicalize.normalize_dense import NormalizeDense
 from .canonicalize.normalize_pooling import NormalizePooling
@@ -44,6 +45,7 @@ CANONICALIZE: list = [
     RemoveNoops(),
     ConvertTransposedConv(),
     FoldPad(),
+    MoveScaleBehindProduct(),
     FoldAffine(),
     FoldAffineThroughRelu(),
     FoldAffineForward(),
