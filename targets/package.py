@@ -16,6 +16,7 @@ import numpy as np
 from . import archive, detect
 from .cuda.running import driver
 from .errors import OctetError, PackageError
+from .opening import open_session
 from .runtime import Session
 from .variant import Launch, Step, TensorSpec, Variant
 
@@ -85,7 +86,7 @@ class Package:
             return session
 
     def _opened(self, variant, threads, target):
-        session = Session.from_variant(variant, threads=threads)
+        session = open_session(variant, threads=threads)
         session.why = "as asked" if target not in (None, "native") else self._reason(variant)
         return session
 

@@ -80,15 +80,6 @@ class Session:
         self._staged, self._fixed, self._written = (tuple(self._tensor(array) for array in arrays) for arrays in (self._staging, buffers, self._results.values()))
         self._reuse_outputs = reuse_outputs
 
-    @classmethod
-    def from_variant(cls, variant: Variant, threads: int | None = None, reuse_outputs: bool = False) -> "Session":
-        """A session of a variant in memory, without a package; on a CUDA device for a variant of that kind."""
-        if variant.kind == "cuda":
-            from .cuda.running.session import CudaSession
-
-            return CudaSession(variant, threads, reuse_outputs)
-        return cls(variant, threads, reuse_outputs)
-
     @property
     def batch(self) -> int:
         """Samples per run: the first axis of the inputs."""

@@ -78,10 +78,10 @@ def _toy_library(spec) -> bytes:
 def toy_package(toy_variant, tmp_path):
     """The path of a package with the toy network."""
     from octet.targets.package import Package, selftest_of
-    from octet.targets.runtime import Session
+    from octet.targets.opening import open_session
 
     x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(4, 16)
     info = {"model": {"name": "toy", "sha256": "0" * 64, "batch": 4}, "recipe": {"calibrator": "max"}, "operators": {"int8": 0, "float": 0, "reasons": []}}
     path = tmp_path / "toy.octet"
-    Package((toy_variant,), info, selftest_of(Session.from_variant(toy_variant), {"x": x})).save(path)
+    Package((toy_variant,), info, selftest_of(open_session(toy_variant), {"x": x})).save(path)
     return path

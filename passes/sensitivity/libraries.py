@@ -8,6 +8,7 @@ from tvm import relax
 from tvm_ffi import structural_hash
 
 from octet.targets import detect
+from octet.targets.opening import open_session
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
@@ -55,7 +56,7 @@ class Libraries:
 
     def session(self, library, program, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
         variant = Variant(self._spec.name, library, program.weights, program.arena_bytes, (), tuple(inputs), outputs, self._spec.features)
-        return Session.from_variant(variant, threads, reuse_outputs)
+        return open_session(variant, threads, reuse_outputs)
 
     def executor(self, module, threads=None):
         """An ExecutorFactory of calibration (passes/calibrate/collect.py)."""

@@ -10,7 +10,7 @@ from octet.passes.policy.release_float import ReleaseFloat
 from octet.passes.realize.fuse_float import FuseFloat
 from octet.passes.realize.realize import realize
 from octet.targets import detect
-from octet.targets.runtime import Session
+from octet.targets.opening import open_session
 
 from .conftest import CHANNELS, SIZE, alternating, sequence
 
@@ -18,7 +18,7 @@ from .conftest import CHANNELS, SIZE, alternating, sequence
 def run(quantized, module, x):
     model = quantized.model
     variant = build_variant(FuseFloat()(module), detect.native(), model.inputs, model.outputs, "net")
-    return next(iter(Session.from_variant(variant, threads=1).run({"x": x}).values()))
+    return next(iter(open_session(variant, threads=1).run({"x": x}).values()))
 
 
 def release(quantized, floats):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import DataError, OctetError, PackageError
-from octet.targets.runtime import Session, aligned, run_samples, tensors
+from octet.targets.opening import open_session
+from octet.targets.runtime import aligned, run_samples, tensors
 from octet.targets.variant import Variant
 
 SHIFT = np.arange(16, dtype=np.float32)
@@ -12,7 +13,7 @@ SHIFT = np.arange(16, dtype=np.float32)
 
 @pytest.fixture(scope="module")
 def session(toy_variant):
-    return Session.from_variant(toy_variant)
+    return open_session(toy_variant)
 
 
 def random(seed=0, shape=(4, 16)):
@@ -38,7 +39,7 @@ def test_read_only_and_large_inputs(toy_variant):
 
     x = aligned((4, 16), np.float32)
     x[:] = random()
-    session = Session.from_variant(toy_variant)
+    session = open_session(toy_variant)
     for threshold in (0, module._WORTH_A_LOOK):  # 0: the array itself is given to the kernels where it is aligned
         for writable in (True, False):
             x.flags.writeable = writable
@@ -52,7 +53,7 @@ def test_results_are_fresh_unless_asked_otherwise(toy_variant, session):
     kept = first.copy()
     session.run({"x": random(1)})
     assert (first == kept).all()
-    reusing = Session.from_variant(toy_variant, reuse_outputs=True)
+    reusing = open_session(toy_variant, reuse_outputs=True)
     assert reusing.run({"x": random(0)})["y"] is reusing.run({"x": random(1)})["y"]
 
 
@@ -68,7 +69,7 @@ def test_results_in_the_callers_arrays(session):
 
 def test_one_and_two_threads_agree(toy_variant):
     x = random()
-    answers = [Session.from_variant(toy_variant, threads=n).run({"x": x})["y"].tobytes() for n in (1, 2, 1)]
+    answers = [open_session(toy_variant, threads=n).run({"x": x})["y"].tobytes() for n in (1, 2, 1)]
     assert len(set(answers)) == 1
 
 
@@ -90,19 +91,19 @@ def test_wrong_inputs(session, inputs, said):
 
 def test_threads_must_be_positive(toy_variant):
     with pytest.raises(OctetError, match="threads is 0"):
-        Session.from_variant(toy_variant, threads=0)
+        open_session(toy_variant, threads=0)
 
 
 def test_missing_features_are_named(toy_variant):
     alien = Variant(**vars(toy_variant) | {"features": frozenset({"avx9000"})})
     with pytest.raises(PackageError, match="avx9000"):
-        Session.from_variant(alien)
+        open_session(alien)
 
 
 def test_no_shared_object(toy_variant):
     broken = Variant(**vars(toy_variant) | {"library": b"not a library"})
     with pytest.raises(PackageError, match="cannot be loaded"):
-        Session.from_variant(broken)
+        open_session(broken)
 
 
 def test_profile_has_every_step(session, toy_variant):

@@ -20,7 +20,7 @@ from ...passes.sensitivity.observe import statistics_of
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.package import Package, failed_outputs, selftest_of
-from ...targets.runtime import Session
+from ...targets.opening import open_session
 from ...targets.samples import load_samples
 from ..inputs import random_inputs
 from .bfloat16 import check_floats
@@ -110,9 +110,9 @@ def with_selftest(package: Package) -> Package:
     able = [v for v in package.variants if not detect.missing(v.features)]
     if not able:
         return package
-    vectors = selftest_of(Session.from_variant(able[0]), random_inputs(package.inputs))
+    vectors = selftest_of(open_session(able[0]), random_inputs(package.inputs))
     for variant in able[1:]:
-        failed = failed_outputs(Session.from_variant(variant), vectors)
+        failed = failed_outputs(open_session(variant), vectors)
         assert not failed, f"{able[0].target} and {variant.target} disagree on {', '.join(failed)}"
     return Package(package.variants, package.info, vectors)
 

@@ -8,7 +8,7 @@ from tvm import relax
 from ...passes.lower.build import build_variant
 from ...passes.policy.choose import Times
 from ...passes.policy.regions import Regions
-from ...targets.runtime import Session
+from ...targets.opening import open_session
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86 import cost
 from ..inputs import random_inputs
@@ -21,7 +21,7 @@ _NEAR = 0.7  # a region whose int8 takes less than this part of float's time doe
 
 def measured_times(regions: Regions, int8: frozenset[int], integer: Variant, real: Variant, model, spec, threads) -> Times:
     """integer, real: the network in int8 and in float, built for `spec`, which runs here. Kernels of both are timed in turns; the fastest round counts."""
-    sessions = [Session.from_variant(variant, threads=threads) for variant in (integer, real)]
+    sessions = [open_session(variant, threads=threads) for variant in (integer, real)]
     profiles = _profiles(sessions, random_inputs(model.inputs))
     kernels = [_by_region(regions, profile) for profile in profiles]
     known = {step.layer: seconds for step, seconds in profiles[0] if step.operator in ("relax.quantize", "relax.dequantize")}
@@ -50,7 +50,7 @@ def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estim
 
 def compare(integer: Variant, mixed: Variant, threads) -> dict:
     """Milliseconds of both, in interleaved rounds."""
-    sessions = {"int8_ms": Session.from_variant(integer, threads=threads), "chosen_ms": Session.from_variant(mixed, threads=threads)}
+    sessions = {"int8_ms": open_session(integer, threads=threads), "chosen_ms": open_session(mixed, threads=threads)}
     feed = random_inputs(sessions["int8_ms"].inputs)
     found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=6, round_seconds=0.1)
     return {name: latency.best for name, latency in found.items()}
@@ -89,7 +89,7 @@ def _conversion_curves(tensors, spec, threads):
     steps = np.unique(np.linspace(0, len(shapes) - 1, min(_LADDER, len(shapes))).round().astype(int))
     shapes = [shapes[i] for i in steps]
     module, inputs, outputs = _conversions(shapes)
-    session = Session.from_variant(build_variant(module, spec, inputs, outputs, "conversions"), threads=threads)
+    session = open_session(build_variant(module, spec, inputs, outputs, "conversions"), threads=threads)
     (profile,) = _profiles([session], random_inputs(inputs))
     seconds = {(step.operator, step.layer): s for step, s in profile}
     rows = sorted((prod(shape), seconds["relax.quantize", f"q{i}"], seconds["relax.dequantize", f"d{i}"]) for i, shape in enumerate(shapes))

@@ -6,6 +6,7 @@ from ...passes.realize.fuse_float import FuseFloat
 from ...passes.sensitivity.libraries import Libraries
 from ...targets import detect
 from ...targets.registry import find
+from ...targets.opening import open_session
 from ...targets.runtime import Session
 
 
@@ -14,7 +15,7 @@ def float_session(model: Model, threads: int | None = None, target: str | None =
     machine, which also stands in for a GPU."""
     spec = detect.native() if target is None or find(target).kind != "cpu" else find(target)
     variant = build_variant(FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32")
-    return Session.from_variant(variant, threads=threads)
+    return open_session(variant, threads=threads)
 
 
 def executor(module, threads: int | None = None):

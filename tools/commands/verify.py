@@ -14,7 +14,7 @@ def verify(package, emulate, orders):
     from ...targets import detect
     from ...targets.errors import OctetError
     from ...targets.package import failed_outputs, read_package
-    from ...targets.runtime import Session
+    from ...targets.opening import open_session
 
     found = read_package(package)
     if not found.selftest:
@@ -22,7 +22,7 @@ def verify(package, emulate, orders):
     done = {}
     for variant in found.variants:
         if not detect.missing(variant.features):
-            done[variant.target] = failed_outputs(Session.from_variant(variant), found.selftest)
+            done[variant.target] = failed_outputs(open_session(variant), found.selftest)
         elif emulate and variant.kind == "cuda":
             done[f"{variant.target} (emulated)"] = _emulated(variant, found.selftest, orders)
         else:
