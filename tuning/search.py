@@ -5,35 +5,19 @@ template is expanded by the builder and only for what is measured: an expansion 
 
 import logging
 import random
-import sys
-from contextlib import contextmanager
-from types import ModuleType
 
 import numpy as np
 import tvm
 from tvm.ir.utils import derived_object
 from tvm.script import tirx as T
 
+from ..targets.tune_context import without_intrinsics
 from .spaces.registry import SCHEDULES
 from .spaces.space import Space
 
 ENUMERATED = 64  # a space of at most so many points is measured in the order of their predicted times
 FEATURES = 40
 _BLOCK, _PREFIX = "kernel", "octet."
-
-
-@contextmanager
-def _without_intrinsics():
-    """TuneContext imports TVM's tensor intrinsics for all targets, 14 s of CPU time; our spaces use none of them."""
-    name = "tvm.s_tir.tensor_intrin"
-    missing = name not in sys.modules
-    if missing:
-        sys.modules[name] = ModuleType(name)
-    try:
-        yield
-    finally:
-        if missing:
-            del sys.modules[name]
 
 
 def _one_thread():
@@ -106,7 +90,7 @@ class Search:
         self.space, self._model, self._ms = space, model.xgb, ms
         model.spaces[name] = space
         self._module = tvm.IRModule({"main": _task.with_attr("octet.task", name)})
-        with _without_intrinsics():
+        with without_intrinsics():
             self._context = ms.TuneContext(self._module, target=target, space_generator=_generator(ms, space, seed), search_strategy=_evolution(ms),
                                            task_name=name, rand_state=seed, num_threads=1)
         self._design = self._context.generate_design_space()

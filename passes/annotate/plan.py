@@ -12,7 +12,7 @@ from octet.targets.errors import OctetError
 from ..ops import is_op
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .graph import Graph, is_float32, is_tensor, shape_of
-from .group import Group, Refusal
+from .group import Group
 from .recipe import Recipe
 
 FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise.match, unary.match)

@@ -6,7 +6,7 @@ and a bias between int8 operands becomes int32 at scale (data scale * weight sca
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from tvm import IRModule, relax
 
 from ...targets.archive import write_atomically

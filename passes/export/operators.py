@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
-from ..annotate.graph import is_tensor, shape_of
+from ..annotate.graph import shape_of
 from ..ops import attrs_of
 from . import recurrent
 from .functions import unary
@@ -252,10 +252,3 @@ EXPORTERS = {
     "sigmoid": "sigmoid", "tanh": "tanh", "exp": "exp", "log": "log", "sqrt": "sqrt", "rsqrt": "rsqrt", "erf": "erf", "abs": "abs", "floor": "floor",
     "ceil": "ceil", "round": "round", "nn.silu": "silu", "nn.gelu": "gelu", "nn.gelu_tanh": "gelu_tanh", "sin": "sin", "cos": "cos", "sign": "sign",
 }.items()}  # fmt: skip
-
-
-def tensor_operands(call):
-    """The tensor operands of a call that become inputs of its ONNX nodes; literals and shapes are attributes there."""
-    from ..annotate.graph import operands
-
-    return [x for x in operands(call) if is_tensor(x) or hasattr(x.ty, "fields")]

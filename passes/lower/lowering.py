@@ -19,7 +19,6 @@ from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.reformat import choose as reformat
 from ...targets.x86.view import View, contiguous, view_of
 from ...targets.x86.workload import Records
-from .. import ops
 from .fusion import find_fusions
 from .program import named
 from .results import own_results

@@ -48,11 +48,6 @@ def evaluate(call, args):
     return _OPERATORS[name](args, ops.attrs_of(call))
 
 
-def supports(name):
-    """Whether the referee knows an operator."""
-    return name in _OPERATORS
-
-
 def value_of(expr, values):
     """The NumPy value of an operand or a bound expression; `values` holds the variables'."""
     if isinstance(expr, relax.Var):

@@ -1,5 +1,6 @@
 """The frame of a kernel: a PrimFunc over flat buffers."""
 
+import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
@@ -29,12 +30,11 @@ def task_loop(extent: int, microseconds: float):
 
 
 LINE = 64  # bytes of a cache line
-_BYTES = {"uint8": 1, "int8": 1, "int32": 4, "float32": 4}
 
 
 def on_stack(elements: int, dtype: str):
     """A flat buffer on the stack that starts with a cache line. TVM asks LLVM for 16 bytes at most, and then every 64-byte vector lies in two lines."""
-    size = _BYTES[dtype]
+    size = np.dtype(dtype).itemsize
     room = T.alloc_buffer((elements + LINE // size - 1,), dtype, annotations={"disable_lower_builtin": True})
     address = tirx.Cast("int32", tirx.reinterpret("uint64", tirx.address_of(room[0])) & tirx.const(LINE - 1, "uint64"))
     start = T.Bind(tirx.address_of(room[tirx.floordiv((LINE - address) & (LINE - 1), size)]))

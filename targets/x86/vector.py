@@ -11,7 +11,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .intrinsics import add_bytes, fence, fma, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
+from .intrinsics import add_bytes, fence, fma, pack_bytes, pack_interleaved, part, round_to_int, splat, store
 from .layout import STORED_OFFSET
 
 LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
@@ -91,10 +91,6 @@ def store_bytes(buffer, at, value, count=BYTES):
         if count & size:
             store(buffer, at + done, part(value, done, size))
             done += size
-
-
-def load_floats(buffer, at):
-    return load(buffer, at, LANES)
 
 
 def clip_floats(value, clip_min, clip_max):

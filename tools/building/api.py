@@ -5,7 +5,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 
 from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.cache import StatisticsCache

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import importlib.util
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 

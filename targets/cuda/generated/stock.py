@@ -3,16 +3,14 @@
 Of the stock CUDA rules there are AutoBind (which loops become blocks and threads) and ParallelizeVectorizeUnroll (unrolling). Left out: CrossThreadReduction and
 AddRFactor, which reorder sums; MultiLevelTiling, whose tiles in shared memory pay for products, and those have kernels of their own; AutoInline, as a nest is one block."""
 
-import sys
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from types import ModuleType
 
 import tvm
 from tvm import tirx
 
+from ...tune_context import without_intrinsics
+
 _THREADS, _UNROLL, _MOST_BLOCKS = [32, 64, 128, 256, 512, 1024], [0, 16, 64, 512], 256
-_INTRINSICS = "tvm.s_tir.tensor_intrin"
 
 
 @dataclass(frozen=True)
@@ -61,21 +59,8 @@ def _space(function):
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_80", "max_threads_per_block": 1024, "max_shared_memory_per_block": 49152, "thread_warp_size": 32})
     rules = [ms.schedule_rule.ParallelizeVectorizeUnroll(-1, -1, _UNROLL, True), ms.schedule_rule.AutoBind(_MOST_BLOCKS, _THREADS)]
     generator = ms.space_generator.PostOrderApply(sch_rules=rules, postprocs=[], mutator_probs={})
-    with _without_intrinsics():
+    with without_intrinsics():
         context = ms.TuneContext(tvm.IRModule({"main": function}), target=target, space_generator=generator, search_strategy=ms.search_strategy.EvolutionarySearch(),
                                  task_name="nest", rand_state=1, num_threads=1)  # fmt: skip
     (space,) = context.generate_design_space()
     return space
-
-
-@contextmanager
-def _without_intrinsics():
-    """TuneContext imports TVM's tensor intrinsics for all targets, 14 s of CPU time; these rules use none of them."""
-    missing = _INTRINSICS not in sys.modules
-    if missing:
-        sys.modules[_INTRINSICS] = ModuleType(_INTRINSICS)
-    try:
-        yield
-    finally:
-        if missing:
-            del sys.modules[_INTRINSICS]

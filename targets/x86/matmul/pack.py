@@ -7,7 +7,7 @@ as u8 = s8 + 128, and sum((u8 - 128) * b) = sum(u8 * b) - 128 * sum(b)."""
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, const, dot4, interleave_bytes, load, splat, store
+from ..intrinsics import bind, dot4, interleave_bytes, load, splat, store
 from ..reformat.transpose import lanes_of_four, transpose16
 from ..vector_loops import Accumulators
 from .problem import INNER_BLOCK, MatmulProblem

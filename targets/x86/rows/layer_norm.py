@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
-from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, const, fence, load, pure, splat, store
 from ..isa import current
