@@ -91,6 +91,7 @@ def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
 def _crossing(var, found, samples, callers, result=None):
     """callers: whether the tensor is the caller's, and so plain."""
     shape, dtype, axis = shape_of(var), str(var.ty.dtype), found.axes[var]
+    assert axis is None or samples == found.batch or axis.contiguous(shape), f"{var.name}: a sample is not one piece"
     share = shape if axis is None or samples == found.batch else axis.shape(shape, samples)
     plain = callers or (axis is not None and axis.axis != 0) or packed(shape, dtype) is None
     layouts = [Layout("plain", each, dtype) if plain else packed(each, dtype) for each in (share, shape)]

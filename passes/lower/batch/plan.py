@@ -52,7 +52,8 @@ def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
     bindings = found.graph.bindings[: -1 if isinstance(found.graph.bindings[-1][1], relax.Tuple) else None]
     if any(_rows_per_sample(value, found) > 1 for _, value in bindings):
         return [Stretch(0, len(bindings), found.batch)]
-    works = [_work(var, value, found) for var, value in bindings]
+    apart = apart_from_batch(found)
+    works = [_work(var, value, found, var in apart) for var, value in bindings]
     crossing = crossings(found, len(bindings))
     best, choice = [0.0] + [inf] * len(works), [None] * (len(works) + 1)
     sizes = [m for m in range(1, found.batch + 1) if found.batch % m == 0]
@@ -76,8 +77,6 @@ def crossings(found: BatchGraph, count: int) -> list[int | None]:
     for position, (_, value) in enumerate(found.graph.bindings):
         for var in variables(value):
             last[var] = position
-    for var in variables(found.graph.result):
-        last[var] = len(found.graph.bindings)
     total = np.zeros(count + 1)
     for position, (var, _) in enumerate(found.graph.bindings[:count]):
         inside = slice(position + 1, min(last.get(var, position), count - 1) + 1)
@@ -87,6 +86,13 @@ def crossings(found: BatchGraph, count: int) -> list[int | None]:
         axis = found.axes[var]
         total[inside] += inf if axis is not None and not axis.contiguous(shape_of(var)) else _bytes(var) / found.batch
     return [None if size == inf else size for size in total]
+
+
+def apart_from_batch(found: BatchGraph) -> set:
+    """The variables that may be computed for some samples at a time. A result may if a sample is one piece of it: a chunk hands that piece to the caller."""
+    results = set(variables(found.graph.definition(found.graph.result)))
+    scattered = {var for var in results if found.axes.get(var) is not None and not found.axes[var].contiguous(shape_of(var))}
+    return {var for var, _ in found.graph.bindings} - scattered - set(found.mixing)
 
 
 def _from(first, works, crossing, sizes, batch, l2):
@@ -120,13 +126,13 @@ def _spilled(size, room):
     return min(max(size / room - 1, 0.0), 1.0)
 
 
-def _work(var, value, found):
+def _work(var, value, found, apart):
     tensors = tensors_of(value) if isinstance(value, relax.Call) else []
     free = _is_view(value)
     weights = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, tvm.ir.GenericConst))
     read = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, relax.Var))
     written = sum(_bytes_of(ty) for ty in (var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]))
-    return _Work(weights, 0.0 if free else (read + written) / found.batch, var not in found.mixing, free)
+    return _Work(weights, 0.0 if free else (read + written) / found.batch, apart, free)
 
 
 def _rows_per_sample(value, found):
