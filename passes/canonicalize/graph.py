@@ -10,6 +10,7 @@ from tvm_ffi import structural_equal
 from tvm.ir import Call, GenericConst, IRModule, Op
 
 from .. import ops
+from ..rewriting.identities import Identities
 
 
 class Graph:
@@ -22,6 +23,7 @@ class Graph:
         self._values = {}
         self._current = None
         self._bindings = []
+        self._derived = set()  # the variables that stand for nothing that was there before
         self.changed = False
         self.notes = []
 
@@ -44,13 +46,15 @@ class Graph:
         return self._uses.get(var, 1) <= 1
 
     def emit(self, expr, like=None):
-        """Binds an intermediate result, named like another variable, or else after the binding being rewritten and the operator."""
+        """Binds a result: in place of the variable `like`, with its identity, or an intermediate one, called after the binding being rewritten and the operator."""
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
         if not isinstance(expr.ty, (relax.TensorType, relax.TupleType)):
             expr = self._normalizer.normalize(expr)
         name = like.name if like is not None else _append(self._current.name, suffix_of(expr))
         var = relax.DataflowVar(name, expr.ty)
+        if like is None:
+            self._derived.add(var)
         self._bindings.append(relax.VarBinding(var, expr))
         self._values[var] = expr
         return var
@@ -94,7 +98,9 @@ def rewrite(mod: IRModule, rule) -> IRModule:
         return mod
     result = graph._normalizer.normalize(substitute(result, replaced))
     output = relax.Var(output.name, result.ty)
-    new = with_main(mod, [*graph._bindings, relax.VarBinding(output, result)], output)
+    live = _live(graph._bindings, result)
+    taken = (output.name, *(param.name for param in mod["main"].params))
+    new = with_main(mod, _distinct([*live, relax.VarBinding(output, result)], taken, graph._derived), output)
     new = relax.transform.DeadCodeElimination()(new)
     return new.with_attr("octet.notes", list(dict.fromkeys([*notes_of(mod), *graph.notes]))) if graph.notes else new
 
@@ -155,6 +161,29 @@ def substitute(expr, replaced):
         same = all(new.same_as(old) or structural_equal(new.ty, old.ty) for new, old in zip(args, expr.args))
         return Call(expr.op, args, expr.attrs, expr.ty_args, ret_ty=expr.ty if same else None)
     return expr
+
+
+def _live(bindings, result):
+    needed, live = set(relax.analysis.free_vars(result)), []
+    for binding in reversed(bindings):
+        if binding.var in needed:
+            needed.update(relax.analysis.free_vars(binding.value))
+            live.append(binding)
+    return live[::-1]
+
+
+def _distinct(bindings, taken, derived):
+    """The bindings, the last one that of the result, with no identity given twice. Where two variables want a name, one that stood for something before has it."""
+    identities, names, replaced, kept = Identities(taken), {}, {}, []
+    for binding in sorted(bindings[:-1], key=lambda binding: binding.var in derived):
+        names[binding.var] = identities.unique(binding.var.name)
+    for binding in bindings:
+        value = substitute(binding.value, replaced) if replaced else binding.value
+        var, name = binding.var, names.get(binding.var, binding.var.name)
+        if name != var.name:
+            replaced[var] = var = relax.DataflowVar(name, var.ty)
+        kept.append(relax.VarBinding(var, value) if replaced else binding)
+    return kept
 
 
 def _count_uses(bindings, output):

@@ -2,7 +2,7 @@
 
 1. Nodes of known inputs are evaluated here (fold.py), so that every shape is static; no node may compute a shape from data.
 2. Our own converters come first, where TVM's lose what a quantizer must see (Clip as six operators, Pad as opaque TIR).
-3. Every value is bound to a variable named after its node, and what fails names the node.
+3. Every value is bound to a variable named after its node, uniquely, and what fails names the node.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from .fold import can_fold, fold, shape_slice
 from .names import restore_names
 from .node import Node
 from .read import first_line
+from .scopes import Scopes
 
 _TOPICS = (activations, arithmetic, arrange, convolution, dense, normalization, order, pooling, recurrent, resize)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
@@ -38,16 +39,18 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self.opset, self._proto, self._path = opset, proto, path
         self._specs = inputs
         self._table = onnx_frontend._get_convert_map()
-        self._arrays = {}  # known values, by name
+        self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
+        self._constants = {}  # id of a known value -> (the value, the expression that it became)
         self._names = {}  # the variables' names as they shall be: the builder spells them its own way
 
     def run(self):
         graph = self._proto.graph
         for tensor in graph.initializer:
-            self._arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
-            check_finite(tensor.name, self._arrays[tensor.name], self._path)
+            self._values[tensor.name] = onnx.numpy_helper.to_array(tensor)
+            check_finite(tensor.name, self._values[tensor.name], self._path)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
-        self._nodes.update({var.name: var for var in params})
+        for var in params:
+            self._values[var.name] = var
         with self.bb.function("main", params=params):
             try:
                 with self.bb.dataflow():
@@ -61,38 +64,40 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         return restore_names(self.bb.get(), self._names)
 
     def _convert(self, node):
-        arrays = [self._arrays.get(name) if name else None for name in node.input]
+        arrays = [self._array(name) if name else None for name in node.input]
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
         attrs = self._parse_attr([a for a in node.attribute if not _is_empty_list(a)])
         if node.op_type in ("Shape", "Size"):
             shape = self._extents(node.input[0])
             value = shape_slice(shape, attrs) if node.op_type == "Shape" else np.array(np.prod(shape, dtype="int64"))
-            self._arrays[node.output[0]] = value
+            self._values[node.output[0]] = value
         elif can_fold(node, known):
-            self._arrays.update(zip([name for name in node.output if name], self._guard(node, fold, node, arrays, self._proto.opset_import)))
+            for name, value in zip(filter(None, node.output), self._guard(node, fold, node, arrays, self._proto.opset_import)):
+                self._values[name] = value
         elif node.op_type == "If":
             self._inline_branch(node, attrs)
         else:
             self._emit(node, arrays, attrs)
 
     def _inline_branch(self, node, attrs):
-        condition = self._arrays.get(node.input[0])
+        condition = self._array(node.input[0])
         if condition is None:
             self._fail(node, "branches on a value known only at run time; export the branch that is taken")
         branch = attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"]
-        for tensor in branch.initializer:
-            self._arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
-        for inner in branch.node:
-            self._convert(inner)
-        for outer, inner in zip(node.output, branch.output):
-            values = self._arrays if inner.name in self._arrays else self._nodes
-            values[outer] = values[inner.name]
+        with self._values.body():
+            for tensor in branch.initializer:
+                self._values[tensor.name] = onnx.numpy_helper.to_array(tensor)
+            for inner in branch.node:
+                self._convert(inner)
+            results = [self._values[value.name] for value in branch.output]
+        for name, value in zip(node.output, results):
+            self._values[name] = value
 
     def _emit(self, node, arrays, attrs):
         inputs = onnx_frontend.onnx_input(self._operand(name) if name else None for name in node.input)
         result = None
         if node.op_type in _OURS:
-            args = Node(node.op_type, node.name or node.output[0], self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
+            args = Node(node.op_type, _name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
             result = self._guard(node, _OURS[node.op_type], args)
         if result is None:
             if node.op_type not in self._table:
@@ -102,7 +107,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._bind(node, result)
 
     def _bind(self, node, result):
-        hint = node.name or node.output[0]
+        hint = _name_of(node)
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
             result = result if isinstance(result, (relax.Var, GenericConst)) else self._guard(node, self._bind_as, result, hint)
@@ -118,9 +123,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             if isinstance(value, relax.Var):
                 self._names.setdefault(value, hint)  # bound by TVM's converter on its own
             self._check_type(node, value.ty)
-            if isinstance(value, GenericConst):
-                self._arrays[name] = value.value.numpy()
-            self._nodes[name] = value
+            self._values[name] = self._known(value) if isinstance(value, GenericConst) else value
 
     def _bind_as(self, expr, name):
         var = self.bb.emit(expr)
@@ -135,16 +138,27 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         if str(ty.dtype) in _REFUSED_FLOATS:
             self._fail(node, f"computes in {ty.dtype}; export the network in float32")
 
+    def _array(self, name):
+        """A known value; None for one that is computed at run time."""
+        value = self._values[name] if name in self._values else None
+        return value if isinstance(value, np.ndarray) else None
+
+    def _known(self, constant):
+        array = constant.value.numpy()
+        self._constants[id(array)] = (array, constant)
+        return array
+
     def _operand(self, name):
-        if name not in self._nodes:
-            array = self._arrays[name]
-            self._nodes[name] = relax.const(array, str(array.dtype))  # without a dtype TVM narrows int64 to int32
-        return self._nodes[name]
+        value = self._values[name]
+        if not isinstance(value, np.ndarray):
+            return value
+        if id(value) not in self._constants:
+            self._constants[id(value)] = (value, relax.const(value, str(value.dtype)))  # without a dtype TVM narrows int64 to int32
+        return self._constants[id(value)][1]
 
     def _extents(self, name):
-        if name in self._arrays:
-            return self._arrays[name].shape
-        return [int(extent) for extent in self._nodes[name].ty.shape.values]
+        value = self._values[name]
+        return value.shape if isinstance(value, np.ndarray) else [int(extent) for extent in value.ty.shape.values]
 
     def _guard(self, node, function, *args):
         try:
@@ -157,6 +171,11 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def _fail(self, node, reason):
         raise UnsupportedModelError(f"{self._path}: {describe(node)} {reason}") from None
+
+
+def _name_of(node):
+    """A node as its variables are called: the exporter's name, or else that of its first output, or else the operator."""
+    return node.name or next(filter(None, node.output), node.op_type)
 
 
 def _is_empty_list(attribute):

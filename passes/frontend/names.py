@@ -1,24 +1,29 @@
-"""Variables named exactly as the ONNX nodes that they come from, so that a report can be read beside the network's picture."""
+"""Variables named after the ONNX nodes that they come from, so that a report can be read beside the network's picture, each name given once."""
 
 from tvm import relax
 from tvm.ir import IRModule
 
 from ..canonicalize.graph import substitute, suffix_of, with_main
+from ..rewriting.identities import Identities
 
 
 def restore_names(module: IRModule, names) -> IRModule:
-    """The module with the variables of `main` renamed. names: {variable: name}; a variable without one is named after the next that has one."""
+    """The module with the variables of `main` renamed. names: {variable: name}; a variable without one is named after the next that has one. Where several want
+    a name, a parameter has it before a named variable, and an earlier variable before a later one; the others get a number behind it."""
     func = module["main"]
     (block,) = func.body.blocks
+    identities = Identities([func.body.body.name, *(param.name for param in func.params)])
+    given = {binding.var: identities.unique(names[binding.var]) for binding in block.bindings if binding.var in names}
     wanted, following = {}, "output"
     for binding in reversed(list(block.bindings)):
         following = names.get(binding.var, following)
-        wanted[binding.var] = following if binding.var in names else f"{following}.{suffix_of(binding.value)}"
+        wanted[binding.var] = f"{following}.{suffix_of(binding.value)}"
+    given |= {binding.var: identities.unique(wanted[binding.var]) for binding in block.bindings if binding.var not in given}
     replaced, bindings, normalizer = {}, [], relax.BlockBuilder()
     for binding in block.bindings:
         value = normalizer.normalize(substitute(binding.value, replaced))
         output = binding.var.same_as(func.body.body)
-        var = binding.var if output else relax.DataflowVar(wanted[binding.var], binding.var.ty)
+        var = binding.var if output else relax.DataflowVar(given[binding.var], binding.var.ty)
         replaced[binding.var] = var
         bindings.append(relax.VarBinding(var, value))
     return with_main(module, bindings, func.body.body)
