@@ -32,13 +32,14 @@ FAULTS = {
 
 # Of blocks that share a sum.
 SHARED = {
-    "sums that are not published": ("  publish();\n  barrier();\n  int* before", "  barrier();\n  int* before"),
-    "a block that counts before its threads are done": ("  publish();\n  barrier();\n  int* before", "  publish();\n  int* before"),
+    "sums that are not published": ("    publish();\n    *before", "    *before"),
+    "sums of others that are not seen": ("atomic_add(state + tile, 1);\n    publish();\n", "atomic_add(state + tile, 1);\n"),
+    "a block that counts before its threads are done": ("  barrier();\n  int* before", "  int* before"),
     "a block too early": ("*before == T.splits - 1", "*before == T.splits - 2"),
-    "an answer that is not there yet": ("atomic_add(state + tile, 1);\n  barrier();\n", "atomic_add(state + tile, 1);\n"),
+    "an answer that is not there yet": ("    publish();\n  }\n  barrier();\n", "    publish();\n  }\n"),
     "an answer that the epilogue overwrites": ("  barrier();  // the epilogue writes there\n", ""),
-    "a counter that is not reset": ("  if (threadIdx.x == 0) atomic_swap(state + tile, 0);\n", ""),
-    "sums that are not reset": ("atomic_swap(sums + i * threads_of(T), 0)", "atomic_add(sums + i * threads_of(T), 0)"),
+    "a counter that is not reset": ("  if (threadIdx.x == 0) state[tile] = 0;\n", ""),
+    "sums that are not reset": ("take(sums + i * threads_of(T))", "sums[i * threads_of(T)]"),
     "one counter for all tiles": ("atomic_add(state + tile, 1)", "atomic_add(state, 1)"),
 }
 # Of the other families: file, line, fault, the tests' case that meets it.

@@ -193,18 +193,20 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
   int* sums = state + rounded(tiles, 32) + tile * (each * threads_of(T)) + threadIdx.x;
 #pragma unroll
   for (int i = 0; i < each; ++i) accumulate(sums + i * threads_of(T), result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4]);
-  publish();
   barrier();
   int* before = reinterpret_cast<int*>(memory);
-  if (threadIdx.x == 0) *before = atomic_add(state + tile, 1);
+  if (threadIdx.x == 0) {  // for the whole block, whose sums stand behind the barrier
+    publish();
+    *before = atomic_add(state + tile, 1);
+    publish();
+  }
   barrier();
   bool last = *before == T.splits - 1;
   barrier();  // the epilogue writes there
   if (!last) return false;
-  publish();
 #pragma unroll
-  for (int i = 0; i < each; ++i) result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4] = atomic_swap(sums + i * threads_of(T), 0);
-  if (threadIdx.x == 0) atomic_swap(state + tile, 0);
+  for (int i = 0; i < each; ++i) result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4] = take(sums + i * threads_of(T));
+  if (threadIdx.x == 0) state[tile] = 0;
   return true;
 }
 
@@ -277,6 +279,7 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
       now = next;
     }
   }
+  if constexpr (tensor) barrier();  // what was read ahead in the last step lies where results are stored
   if constexpr (T.wmma != 0) {
     result.settle(memory);
     barrier();

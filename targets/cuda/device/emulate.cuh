@@ -65,11 +65,19 @@ inline int atomic_add(int* at, int value) {
   check_aligned<4>(at);
   int old = *at;
   *at = static_cast<int>(static_cast<unsigned>(old) + value);
+  fibres[running].unseen = true;
   fall_behind();
   return old;
 }
-inline int atomic_swap(int* at, int value) { let_others(); check_aligned<4>(at); int old = *at; *at = value; return old; }
-inline void publish() { deliver_sums(); let_others(); }
+inline void publish() { deliver_sums(); fibres[running].unseen = false; let_others(); }
+inline int take(int* at) {
+  let_others();
+  check_aligned<4>(at);
+  if (*unseen_by_block || fibres[running].unseen) fail("reads what other blocks added without a fence behind the count");
+  int value = *at;
+  *at = 0;
+  return value;
+}
 
 inline unsigned shuffle_bits(unsigned value, int mask) {
   unsigned operands[2] = {value, static_cast<unsigned>(mask)}, result = 0;

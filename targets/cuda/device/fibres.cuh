@@ -43,13 +43,16 @@ struct Fibre {
   Lane lane;
   std::vector<Copy> copies;
   std::vector<Sum> sums;
+  bool unseen = false;  // it counted among blocks, and no fence has shown it what they did before
 };
 struct Block {
   Index3 index;
   Fibre* fibres;
   unsigned char* shared;
   int done;
-  unsigned nap;  // turns that it lets pass
+  unsigned nap;           // turns that it lets pass
+  std::vector<Sum> sums;  // of all its threads, from before the last barrier
+  bool unseen;            // as of a fibre that came to that barrier
 };
 using Collective = void (*)(Lane*);
 
@@ -157,7 +160,9 @@ inline void deliver(std::vector<Sum>& sums) {
   for (const Sum& sum : sums) *sum.to = static_cast<int>(static_cast<unsigned>(*sum.to) + static_cast<unsigned>(sum.value));
   sums.clear();
 }
-inline void deliver_sums() { deliver(fibres[running].sums); }
+inline std::vector<Sum>* block_sums = nullptr;  // of the block whose turn it is
+inline bool* unseen_by_block = nullptr;
+inline void deliver_sums() { deliver(*block_sums), deliver(fibres[running].sums); }
 inline std::vector<Sum> last_sums;  // of threads that are done and never published: nobody can rely on them before the launch is over
 
 // Others may come between: before and after whatever other blocks can see.
@@ -174,10 +179,10 @@ inline void fall_behind() {
 }
 
 inline void start_block(Block& block) {
-  block.done = 0, block.nap = 0;
+  block.done = 0, block.nap = 0, block.sums.clear(), block.unseen = false;
   for (int i = 0; i < threads; ++i) {
     Fibre& fibre = block.fibres[i];
-    fibre.state = State::ready, fibre.copies.clear(), fibre.sums.clear(), fibre.groups = 0, fibre.operation = 0;
+    fibre.state = State::ready, fibre.copies.clear(), fibre.sums.clear(), fibre.groups = 0, fibre.operation = 0, fibre.unseen = false;
   }
 }
 
@@ -185,6 +190,7 @@ inline void start_block(Block& block) {
 // all the time.
 inline void run_turn(Block& block, uint64_t seed) {
   fibres = block.fibres, shared_memory = block.shared, blockIdx = block.index;
+  block_sums = &block.sums, unseen_by_block = &block.unseen;
   int warps = threads / 32;
   bool progress = false;
   unsigned turn = seed > 1 ? random_below(warps) : 0;
@@ -217,7 +223,12 @@ inline void run_turn(Block& block, uint64_t seed) {
   for (int i = 0; i < threads; ++i) waiting += fibres[i].state == State::at_barrier, ready = ready || fibres[i].state == State::ready;
   if (waiting + block.done == threads && waiting > 0) {
     if (block.done > 0) fail("a barrier is not reached by all threads");
-    for (int i = 0; i < threads; ++i) fibres[i].state = State::ready;
+    for (int i = 0; i < threads; ++i) {
+      Fibre& fibre = fibres[i];
+      fibre.state = State::ready;
+      block.sums.insert(block.sums.end(), fibre.sums.begin(), fibre.sums.end()), fibre.sums.clear();
+      block.unseen = block.unseen || fibre.unseen, fibre.unseen = false;
+    }
   } else if (!progress && !ready && block.done < threads) {
     fail("the block hangs: some threads wait at a barrier, others in a warp's operation");
   }
@@ -245,6 +256,7 @@ inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& pla
     live[which]->nap = 0;
     for (unsigned turns = live.size() > 1 ? 1 + random_below(8) : 1; turns > 0 && live[which]->done < threads && live[which]->nap == 0; --turns) run_turn(*live[which], seed);
     if (live[which]->done < threads) continue;
+    last_sums.insert(last_sums.end(), live[which]->sums.begin(), live[which]->sums.end());
     if (next < order.size()) begin(*live[which]);
     else live.erase(live.begin() + which);
   }

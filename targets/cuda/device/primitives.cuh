@@ -39,11 +39,12 @@ OCTET_DEVICE void warp_barrier() { __syncwarp(); }
 OCTET_DEVICE int shuffle_xor(int value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 OCTET_DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 
-// Between blocks: `accumulate` adds without looking, in its own time; the other two return what was there before. `publish` makes this thread's writes
-// visible to other blocks before its later ones.
-OCTET_DEVICE void accumulate(int* at, int value) { atomicAdd(at, value); }
+// Between blocks: `accumulate` adds without looking, in its own time (as PTX: nvcc makes an atomic operation that waits for its answer of atomicAdd before a fence);
+// `atomic_add` returns what was there before. `publish` makes this thread's writes, and what the block's other threads did before the last barrier, visible
+// to other blocks before its later ones; behind an `atomic_add` it makes theirs visible here. `take` reads what others added and leaves zero.
+OCTET_DEVICE void accumulate(int* at, int value) { asm volatile("red.global.add.s32 [%0], %1;\n" ::"l"(__cvta_generic_to_global(at)), "r"(value) : "memory"); }
 OCTET_DEVICE int atomic_add(int* at, int value) { return atomicAdd(at, value); }
-OCTET_DEVICE int atomic_swap(int* at, int value) { return atomicExch(at, value); }
+OCTET_DEVICE int take(int* at) { int value = __ldcg(at); *at = 0; return value; }
 OCTET_DEVICE void publish() { __threadfence(); }
 
 OCTET_DEVICE unsigned shared_address(const void* pointer) { return static_cast<unsigned>(__cvta_generic_to_shared(pointer)); }

@@ -1,12 +1,14 @@
 """Schedules of convolutions and linear layers, and which tile a convolution on tensor cores takes: an analytical estimate over a short list.
 
 Time of a block's stage = the largest of what the tensor cores, the copies into shared memory, the reads of it and the latency of one stage need; blocks
-on one multiprocessor share the first three. The constants are data-sheet figures and guesses; they were not fitted to a measurement."""
+on one multiprocessor share the first three, and the instructions of their epilogues. A layer takes at least what memory needs for its operands. The constants
+are data-sheet figures and guesses; they were not fitted to a measurement."""
 
 from dataclasses import dataclass, replace
 
 _LATENCY = 300.0  # clocks of a stage that nothing overlaps: barrier, ldmatrix, a chain of products
-_START = 1500.0  # clocks to fill the pipeline and to store the result
+_START = 1200.0  # clocks to fill the pipeline, and until the last store is done
+_EPILOGUE = 10.0 / 128.0  # clocks of a multiprocessor per result: instructions that it issues, a lane each
 _STAGE = 40.0  # clocks of a stage that its products do not hide: addresses, the barrier
 _SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _MEETING = 2000.0  # clocks until the last of the blocks that share a sum knows that it is the last
@@ -14,7 +16,8 @@ _ATOMIC_BYTES = 24.0  # per clock and multiprocessor, added to memory
 SPLITS = (1, 2, 3, 4, 6, 8)
 MOST_THREADS = 1024  # of a block
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
-_COPY_BYTES = 48.0  # per clock and multiprocessor, from the second-level cache
+_RESERVED = 1024  # bytes of shared memory that each block costs beside its own, from sm_80 on
+_MOST_RESIDENT = 4  # blocks of one multiprocessor that the estimate believes to overlap
 
 
 @dataclass(frozen=True)
@@ -142,23 +145,33 @@ def _splits_evenly(problem, tile, splits):
 
 
 def resident(tile: Tile, spec) -> int:
-    """Blocks that share a multiprocessor."""
-    return max(1, min(spec.extra["shared_bytes"] // tile.shared_bytes, MOST_THREADS // tile.threads, 4))
+    """Blocks that share a multiprocessor: as many as its registers, threads and shared memory hold, of which it has what the largest block may take."""
+    registers, beside = rounded(tile.registers, 8) * tile.threads, _RESERVED if spec.extra["arch"] >= 80 else 0
+    shared = (spec.extra["shared_bytes"] + beside) // (tile.shared_bytes + beside)
+    return max(1, min(_REGISTERS // registers, spec.extra["threads"] // tile.threads, shared, _MOST_RESIDENT))
 
 
 def estimate(problem, tile: Tile, spec) -> float:
     """Clocks of the whole layer."""
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
-    start = _START + (_MEETING + 2 * 4 * tile.rows * tile.columns / _ATOMIC_BYTES if tile.splits > 1 else 0.0)
     macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
     reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
-    work = _STAGE + max(macs / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / _COPY_BYTES, reads)
+    work = _STAGE + max(macs / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads)
+    results = tile.rows * tile.columns
+    end = results * _EPILOGUE / tile.splits + (2 * 4 * results / _ATOMIC_BYTES if tile.splits > 1 else 0.0)  # one of the blocks that share a sum has an epilogue
+    start = _START + (_MEETING if tile.splits > 1 else 0.0)
     most = resident(tile, spec)
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
     whole, rest = divmod(each, most)
 
     def clocks(together):
-        return start + steps * max(_LATENCY, together * work) if together else 0.0
+        return start + max(steps * _LATENCY, together * steps * work) + together * end if together else 0.0
 
-    return whole * clocks(most) + clocks(rest)
+    return max(whole * clocks(most) + clocks(rest), _bytes(problem) / (spec.extra["memory_bytes"] * spec.extra["multiprocessors"]))
+
+
+def _bytes(p) -> int:
+    """Of data, weights and result, each once."""
+    data, result = p.images * p.height * p.width * p.stride, p.pixels * p.out_stride
+    return p.groups * (p.outputs * depth_of(p) + (data + result if p.batched else 0)) + (0 if p.batched else data + result)

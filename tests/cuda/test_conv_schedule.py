@@ -1,0 +1,36 @@
+"""The analytical estimate: what a multiprocessor holds, and what bounds a layer."""
+
+from dataclasses import replace
+
+from octet.targets.cuda.kernels.conv import Conv
+from octet.targets.cuda.kernels.conv_schedule import Tile, estimate, resident, tile_for
+from octet.targets.cuda.kernels.window import ROW
+from octet.targets.registry import find
+
+SM90, SM75 = find("cuda-sm90"), find("cuda-sm75")
+LARGE, SMALL = Tile(256, 128, 64, 4, 2, 4), Tile(64, 64, 64, 2, 2, 4)
+
+
+def dense(rows, depth, columns):
+    return Conv(rows, *ROW, depth, columns, 1, depth, columns, 3)
+
+
+def test_registers_shared_memory_and_threads_bound_the_blocks_of_a_multiprocessor():
+    assert 2 * LARGE.shared_bytes < SM90.extra["shared_bytes"] and resident(LARGE, SM90) == 1  # 244 registers of 256 threads
+    assert resident(SMALL, SM90) == 4
+    deep = replace(SMALL, stages=7)  # 56 KiB: four of them are 224 of 228 KiB, and so much more as each costs beside
+    assert resident(deep, SM90) == 4 and resident(replace(deep, columns=80, warp_columns=1), SM90) == 3
+    assert SMALL.shared_bytes == 32 << 10 and resident(SMALL, SM75) == 2  # nothing is kept back there
+
+
+def test_a_layer_takes_what_memory_needs_for_its_operands():
+    layer = dense(1 << 20, 32, 32)
+    tile = tile_for(layer, SM90)
+    bytes_per_clock = SM90.extra["memory_bytes"] * SM90.extra["multiprocessors"]
+    assert estimate(layer, tile, SM90) >= (2 * (32 << 20) + 32 * 32) / bytes_per_clock
+
+
+def test_more_results_of_the_same_sums_take_longer():
+    """The epilogue counts: as many products, four times as many results."""
+    one, other = dense(8192, 2048, 1024), dense(8192, 512, 4096)
+    assert one.macs == other.macs and estimate(other, LARGE, SM90) > estimate(one, LARGE, SM90)
