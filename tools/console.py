@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from math import inf, isfinite
 from pathlib import Path
 
 from ..targets.archive import check_writable, write_atomically
@@ -59,3 +60,13 @@ def write_json(path, figures: dict) -> None:
 def size(count: float) -> str:
     """Bytes for people."""
     return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def percent(drop: float) -> str:
+    """A loss of accuracy; infinite where int8 has no score."""
+    return f"{drop:.2%}" if isfinite(drop) else "everything (int8 is not finite)"
+
+
+def decibels(sqnr: float | None) -> str:
+    """A signal-to-noise ratio; "" where none was measured."""
+    return "" if sqnr is None else f"{sqnr:.2f}" if sqnr > -inf else "not finite"

@@ -1,4 +1,7 @@
-"""Accuracy metrics. Every metric takes the network's first output and a reference, both with samples on the first axis, and gives one float."""
+"""Accuracy metrics. Every metric takes the network's first output and a reference, both with samples on the first axis, and gives one float.
+
+An output that is not finite where the reference is scores worst: a NaN compares as false with everything and would pass every gate. Where the reference
+itself is not finite (the -inf of a mask) there is nothing to compare, and the place does not count."""
 
 import importlib
 import os
@@ -11,6 +14,8 @@ import numpy as np
 from ..targets.errors import DataError, OctetError
 
 
+_MOST_DB = 200.0
+_NO_CLASS = np.iinfo(np.int64).min  # what a decision with a NaN found: no label is it
 IGNORED = -100  # a label that does not count (PyTorch's ignore_index): padding of sequences, borders of regions
 
 
@@ -20,6 +25,15 @@ def class_axis(output_shape, labels_shape) -> int | None:
     fitting = [axis for axis in range(1, len(output_shape)) if tuple(output_shape[:axis]) + tuple(output_shape[axis + 1 :]) == tuple(labels_shape)]
     preferred = len(output_shape) - 1 if len(output_shape) == 3 else 1
     return (preferred if preferred in fitting else fitting[0]) if fitting else None
+
+
+def _differences(output, reference):
+    """(difference, reference) as float64, both 0 where the reference is not finite; the difference is infinite where only the output is not."""
+    exact = reference.astype(np.float64)
+    counted = np.isfinite(exact)
+    value = np.where(counted, output.astype(np.float64), 0.0)
+    exact = np.where(counted, exact, 0.0)
+    return np.where(np.isfinite(value), value - exact, np.inf), exact
 
 
 def _decisions(output, labels):
@@ -40,37 +54,49 @@ def _top(k):
             return float((output[:, 0] == labels).mean())
         k_best = min(k, output.shape[1])
         best = np.argsort(-output, axis=1, kind="stable")[:, :k_best]
-        return float((best == labels[:, None]).any(axis=1).mean())
+        return float(((best == labels[:, None]).any(axis=1) & ~_undecided(output)).mean())
 
     return score
 
 
+def _undecided(scores):
+    """Which decisions have a score that is NaN: whatever their largest one is, it is no answer."""
+    return np.isnan(scores).any(axis=1) if np.issubdtype(scores.dtype, np.floating) else np.zeros(len(scores), bool)
+
+
 def _mse(output, reference):
-    """Mean squared error over all elements."""
-    return float(np.mean((output.astype(np.float64) - reference.astype(np.float64)) ** 2))
+    """Mean squared error over all elements; infinite where an output is not finite."""
+    difference, _ = _differences(output, reference)
+    return float(np.mean(difference**2))
 
 
 def _cosine(output, reference):
-    """Mean over the samples of the cosine between output and reference; two zero vectors count as equal."""
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (output, reference))
+    """Mean over the samples of the cosine between output and reference; two zero vectors count as equal. -1 for a sample that is not finite."""
+    difference, exact = (x.reshape(len(x), -1) for x in _differences(output, reference))
+    broken = ~np.isfinite(difference).all(axis=1)
+    a, b = exact + np.where(broken[:, None], 0.0, difference), exact
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     dots = (a * b).sum(axis=1)
     same = ~a.any(axis=1) & ~b.any(axis=1)
-    return float(np.mean(np.where(same, 1.0, np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))))
+    cosines = np.where(same, 1.0, np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
+    return float(np.mean(np.where(broken, -1.0, cosines)))
 
 
 def _sqnr(output, reference):
-    """Signal to quantisation noise in dB: the reference's energy over that of the difference; at most 200."""
-    exact = reference.astype(np.float64)
-    noise = np.sum((output.astype(np.float64) - exact) ** 2)
-    signal = np.sum(exact**2)
-    return float(min(10 * np.log10(max(signal, 1e-30) / noise), 200.0)) if noise > 0 else 200.0
+    """Signal to quantisation noise in dB: the reference's energy over that of the difference, from -200 (also for an output that is not finite) to 200."""
+    difference, exact = _differences(output, reference)
+    noise, signal = np.sum(difference**2), np.sum(exact**2)
+    if not np.isfinite(noise):
+        return -_MOST_DB
+    return float(np.clip(10 * np.log10(max(signal, 1e-30) / noise), -_MOST_DB, _MOST_DB)) if noise > 0 else _MOST_DB
 
 
 def _f1(output, labels):
     """F1 averaged over the classes that occur (macro); a network with one output per sample answers with its rounded value."""
     output, labels = _decisions(output, labels)
-    found = np.rint(output[:, 0]).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
+    undecided = _undecided(output)
+    found = np.rint(np.where(undecided, 0, output[:, 0])).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
+    found = np.where(undecided, _NO_CLASS, found)
     scores = []
     for label in np.unique(np.concatenate([labels, found])):
         hits = np.count_nonzero((found == label) & (labels == label))
@@ -106,7 +132,12 @@ class Metric:
     larger_is_better: bool
 
     def drop(self, reference: float, value: float) -> float:
-        """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better."""
+        """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better, infinite where `value`
+        is NaN or infinitely bad. Raises OctetError where fp32 itself has no score."""
+        if not np.isfinite(reference):
+            raise OctetError(f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare with; check the data and the metric")
+        if not np.isfinite(value):
+            return float("inf")
         worse = reference - value if self.larger_is_better else value - reference
         return worse / abs(reference) if reference != 0 else worse
 

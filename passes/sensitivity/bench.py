@@ -239,12 +239,13 @@ def split(samples: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
 
 
 def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-    """Mean over the float outputs of the squared error over the squared reference; infinite if a value is not finite."""
+    """Mean over the float outputs of the squared error over the squared reference; infinite if a value is not finite where the reference is."""
     errors = []
     for name, exact in reference.items():
         if not np.issubdtype(exact.dtype, np.floating):
             continue
-        exact, value = exact.astype(np.float64), found[name].astype(np.float64)
+        counted = np.isfinite(exact)
+        exact, value = exact[counted].astype(np.float64), found[name][counted].astype(np.float64)
         errors.append(np.sum((value - exact) ** 2) / max(np.sum(exact**2), 1e-30))
     error = float(np.mean(errors)) if errors else 0.0
     return error if np.isfinite(error) else float("inf")

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
+from octet.tools.building.judge import Judge
 from octet.tools.evaluating.evaluation import check_labels, find_metric
 from octet.tools.metrics import IGNORED, METRICS
 
@@ -100,3 +101,44 @@ def test_labels_that_do_not_fit(metric, labels, said):
 def test_unknown_metric():
     with pytest.raises(OctetError, match="top1, top5, f1, sqnr, mse, cosine"):
         find_metric("f7")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_output_that_is_not_finite_is_the_worst(bad):
+    """Also where only one of many values is."""
+    exact = np.arange(1.0, 9.0, dtype=np.float32).reshape(2, 4)
+    output = exact.copy()
+    output[0, 1] = bad
+    assert METRICS["sqnr"].score(output, exact) == -200.0
+    assert METRICS["mse"].score(output, exact) == np.inf
+    assert METRICS["cosine"].score(output, exact) == 0.0  # one sample of two at -1
+    for name in ("sqnr", "mse"):
+        metric = METRICS[name]
+        assert metric.drop(metric.score(exact, exact), metric.score(output, exact)) > 1.0
+
+
+def test_where_the_reference_is_not_finite_nothing_is_compared():
+    exact = np.array([[1.0, -np.inf, 2.0]], np.float32)
+    for output in (exact, np.array([[1.0, -1e30, 2.0]], np.float32), np.array([[1.0, np.nan, 2.0]], np.float32)):
+        assert METRICS["sqnr"].score(output, exact) == 200.0 and METRICS["mse"].score(output, exact) == 0.0
+        assert METRICS["cosine"].score(output, exact) == pytest.approx(1.0)
+
+
+def test_a_decision_with_a_nan_is_wrong():
+    scores = np.array([[0.1, 0.9], [np.nan, np.nan], [0.9, np.nan]])
+    assert METRICS["top1"].score(scores, np.array([1, 0, 0])) == pytest.approx(1 / 3)
+    assert METRICS["top5"].score(scores, np.array([1, 0, 0])) == pytest.approx(1 / 3)
+    assert METRICS["f1"].score(scores, np.array([1, 0, 0])) < 1.0
+    assert METRICS["f1"].score(np.array([[1.0], [np.nan]]), np.array([1, 0])) < 1.0
+
+
+def test_a_score_that_is_nan_misses_every_target():
+    assert METRICS["top1"].drop(0.9, float("nan")) == float("inf")
+    assert METRICS["mse"].drop(0.1, float("inf")) == float("inf")
+    with pytest.raises(OctetError, match="fp32 itself scores nan"):
+        METRICS["top1"].drop(float("nan"), 0.9)
+
+
+def test_losses_take_a_nan_for_wrong():
+    judge = Judge({}, np.array([1, 0]), METRICS["top1"], "y", 1.0)
+    assert judge.losses({"y": np.array([[0.1, 0.9], [np.nan, 0.0]])}).tolist() == [0, 1]

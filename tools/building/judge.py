@@ -29,5 +29,6 @@ class Judge:
         if not self.metric.classes or self.labels.size != len(self.labels):
             return None
         found = outputs[self.output].reshape(len(self.labels), -1)
+        wrong = np.isnan(found).any(axis=1)  # argmax takes a NaN for the largest
         found = found[:, 0] if found.shape[1] == 1 else found.argmax(1)
-        return (found != self.labels.reshape(-1)).astype(np.int8)
+        return (wrong | (found != self.labels.reshape(-1))).astype(np.int8)

@@ -1,7 +1,7 @@
 """The tables that the commands print."""
 
 from ..benchmarking.profile import print_profile
-from ..console import size, table
+from ..console import decibels, percent, size, table
 
 _WORTH_REPAIRING = 0.01  # relative drop from which --max-drop is mentioned
 _POOR_DB = 15.0  # agreement below which an unvalidated package is mentioned
@@ -18,7 +18,7 @@ def print_compilation(console, report: dict) -> None:
         rows.append((f"agreement, {a['samples']} calibration samples", "", f"{a['sqnr_db']:.1f} dB", ""))
     if "accuracy" in report:
         a = report["accuracy"]
-        rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {a['drop']:.2%}"))
+        rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {percent(a['drop'])}"))
     made = "int8" if report["operators"]["int8"] else "package"
     console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)))
     print_operators(console, report["operators"])
@@ -48,7 +48,7 @@ def print_compilation(console, report: dict) -> None:
         console.print(advice)
     if report.get("target_missed"):
         a = report["accuracy"]
-        console.print(f"accuracy target missed: {a['metric']} drops by {a['drop']:.2%}, --max-drop allows {a['max_drop']:.2%}; the package is written")
+        console.print(f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows {a['max_drop']:.2%}; the package is written")
 
 
 def _advice(report) -> str | None:
@@ -56,7 +56,7 @@ def _advice(report) -> str | None:
     accuracy, agreement = report.get("accuracy"), report.get("agreement")
     if accuracy is not None:
         lost = accuracy["max_drop"] is None and accuracy["drop"] > _WORTH_REPAIRING
-        return f"int8 loses {accuracy['drop']:.2%} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be" if lost else None
+        return f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be" if lost else None
     if agreement is not None and agreement["sqnr_db"] < _POOR_DB:
         return f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
     return None
@@ -89,7 +89,7 @@ def print_policy(console, policy: dict) -> None:
 def print_workflow(console, workflow: dict) -> None:
     """What the automatic workflow tried, and what each step recovered."""
     rows = [
-        (s["name"], "" if s["sqnr_db"] is None else f"{s['sqnr_db']:.2f}", "" if s["drop"] is None else f"{s['drop']:.2%}", "kept" if s["kept"] else "")
+        (s["name"], decibels(s["sqnr_db"]), "" if s["drop"] is None else percent(s["drop"]), "kept" if s["kept"] else "")
         for s in workflow["steps"]
     ]
     console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))

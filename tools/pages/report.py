@@ -8,7 +8,7 @@ import numpy as np
 from ...passes.sensitivity.layer_errors import layer_errors
 from ...passes.sensitivity.ranking import multiply_adds
 from ...targets.archive import write_atomically
-from ..console import size
+from ..console import decibels, percent, size
 from . import plots, small_plots
 
 EXACT = 89.9  # dB
@@ -103,7 +103,7 @@ def _panels(report):
 
 def _step(step):
     sqnr, drop = step["sqnr_db"], step["drop"]
-    return {"name": step["name"], "sqnr": "" if sqnr is None else f"{sqnr:.2f}", "drop": "" if drop is None else f"{drop:.2%}",
+    return {"name": step["name"], "sqnr": decibels(sqnr), "drop": "" if drop is None else percent(drop),
             "compiled": step["compiled"], "kept": step["kept"]}  # fmt: skip
 
 
