@@ -7,6 +7,7 @@ The library also exports `octet_prepare`: it asks the operating system for the t
 
 import functools
 import math
+import os
 import time
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tvm.tirx.script import builder as T
 from ..passes.lower.entry import emit_library
 from ..passes.lower.codegen import compile_library
 from ..passes.lower.program import KernelCall, Place, Program
+from ..targets.parent import die_with_parent
 from ..targets.spec import TargetSpec
 from ..targets.variant import Step, TensorSpec
 from ..targets.x86.workload import Workload
@@ -108,7 +110,7 @@ def _job(job):
 @contextmanager
 def builders(spec: TargetSpec, processes: int, job=_job):
     """A Builder with so many child processes. job((workload, schedule, spec)) -> Built, there."""
-    pool = PopenPoolExecutor(max_workers=processes, timeout=BUILD_SECONDS)
+    pool = PopenPoolExecutor(max_workers=processes, timeout=BUILD_SECONDS, initializer=die_with_parent, initargs=(os.getpid(),))
     try:
         yield Builder(pool, spec, job)
     finally:

@@ -1,12 +1,15 @@
 """Workers: TVM RPC servers, one of our own on this machine or many that have registered with a tracker."""
 
 import os
+import secrets
 import socket
 import time
+from functools import partial
 
 from tvm import rpc
 
 from ..targets.errors import OctetError
+from ..targets.parent import die_with_parent
 from ..targets.spec import TargetSpec
 from .cuda_runner import check_device, offer
 from .probe import check_worker
@@ -15,21 +18,24 @@ SESSION_SECONDS = 120  # after which a worker ends a session that hangs
 PROBE_SECONDS = 5
 WATCH_SECONDS = 5  # between looks at whether a worker is still there
 LOOPBACK = "127.0.0.1"
-_KEY = "octet-local"
 
 
-def configure(threads: int):
-    """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel (see targets/native_library.py)."""
+def configure(threads: int, parent: int):
+    """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel (see targets/native_library.py). It and
+    the processes of its sessions end with `parent`, the process that started it: whoever reaches the port runs code as its user."""
+    die_with_parent(parent)
     os.environ["TVM_NUM_THREADS"] = str(threads)
     os.environ["TVM_BIND_THREADS"] = "0"
     offer()
 
 
 class LocalWorker:
-    """A server in a child process on the loopback interface; a context manager. Every session runs in a process of its own there."""
+    """A server in a child process on the loopback interface; a context manager. Every session runs in a process of its own there.
+
+    Every user of this machine reaches the port, so the server answers to a key of its own that nobody else knows."""
 
     def __init__(self, threads: int):
-        self._threads, self._server = threads, None
+        self._threads, self._server, self._key = threads, None, secrets.token_hex(32)
 
     def __enter__(self):
         return self
@@ -40,9 +46,8 @@ class LocalWorker:
     def connect(self):
         """A session; the server is started when there is none."""
         if self._server is None:
-            threads = self._threads
-            self._server = rpc.Server(host=LOOPBACK, port=9190, port_end=9990, key=_KEY, silent=True, server_init_callback=lambda: configure(threads))
-        return rpc.connect(LOOPBACK, self._server.port, key=_KEY, session_timeout=SESSION_SECONDS)
+            self._server = rpc.Server(host=LOOPBACK, port=9190, port_end=9990, key=self._key, silent=True, server_init_callback=partial(configure, self._threads, os.getpid()))
+        return rpc.connect(LOOPBACK, self._server.port, key=self._key, session_timeout=SESSION_SECONDS)
 
     def failed(self):
         """A session ended badly: TVM's server does not survive the crash of one."""
@@ -86,7 +91,8 @@ def serve(tracker: str, key: str, host: str, threads: int) -> None:
     """Runs a worker until interrupted. TVM's server does not survive a kernel that crashes: it is started again."""
     address = _address(tracker)
     while True:
-        server = rpc.Server(host=host, port=9190, port_end=9990, tracker_addr=address, key=key, silent=True, server_init_callback=lambda: configure(threads))
+        setup = partial(configure, threads, os.getpid())
+        server = rpc.Server(host=host, port=9190, port_end=9990, tracker_addr=address, key=key, silent=True, server_init_callback=setup)
         try:
             while _alive(tracker, key, server.port):
                 time.sleep(WATCH_SECONDS)

@@ -86,7 +86,7 @@ def run_batch(batch: Batch, quiet: float = QUIET_SECONDS) -> Figures:
 def _child(packed, skip, quiet):
     """(Figures or None, the candidate at work when the child ended, why it did)."""
     with tempfile.TemporaryFile() as errors:
-        command = [sys.executable, "-m", "octet.targets.measure.child", *map(str, skip)]
+        command = [sys.executable, "-m", "octet.targets.measure.child", str(os.getpid()), *map(str, skip)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
         found, at, reason = None, 0, ""
         try:

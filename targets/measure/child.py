@@ -1,17 +1,19 @@
-"""python -m octet.targets.measure.child [number of a candidate to leave out]...
+"""python -m octet.targets.measure.child PARENT [number of a candidate to leave out]...
 
 Reads a batch from stdin, measures it, and says on stdout what it is at ({"at": candidate}), why it gives up ({"error": ...}) or, at the end, the figures:
-one JSON value per line."""
+one JSON value per line. Ends with the process PARENT."""
 
 import json
 import os
 import sys
 
+from ..parent import die_with_parent
 from .batch import Batch
 from .rounds import measure
 
 
 def main(arguments) -> int:
+    die_with_parent(int(arguments[0]))
     # What libraries print must not mix with the protocol.
     protocol = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -21,7 +23,7 @@ def main(arguments) -> int:
 
     batch = Batch.unpack(sys.stdin.buffer.read())
     try:
-        say(measure(batch, {int(text) for text in arguments}, lambda at: say(json.dumps({"at": at}))).as_json())
+        say(measure(batch, {int(text) for text in arguments[1:]}, lambda at: say(json.dumps({"at": at}))).as_json())
     except Exception as error:  # whatever it was, the parent leaves this candidate out
         say(json.dumps({"error": _line(error)}))
         return 1

@@ -1,7 +1,9 @@
 """Candidates on a machine with a driver (an emulated one, which runs the real kernels) and no compiler: measured, resumed, learnt from."""
 
 import json
+import os
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -178,7 +180,7 @@ def test_workers_measure_what_they_are_sent(machine, monkeypatch):
     monkeypatch.setenv("OCTET_LIBCUDA", str(machine[1]))
     case, every = portable(GROUPS), spaces_of(GROUPS, SPEC)[0].every()
     default, *built = (cuda_builder.build(GROUPS, schedule, case, SPEC) for schedule in (None, every[0], every[1]))
-    server = rpc.Server(host=LOOPBACK, port=9700, port_end=9790, key="gpu", silent=True, server_init_callback=lambda: configure(1))
+    server = rpc.Server(host=LOOPBACK, port=9700, port_end=9790, key="gpu", silent=True, server_init_callback=partial(configure, 1, os.getpid()))
 
     class Worker:
         def connect(self):

@@ -1,7 +1,9 @@
 """Measuring for real: workers on the loopback interface, a tracker with two servers, kernels and workers that die."""
 
+import os
 import threading
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import psutil
@@ -36,7 +38,7 @@ def tracker():
     """host:port of a tracker, and its two servers."""
     running = Tracker(host=LOOPBACK, port=9390, port_end=9490, silent=True)
     address = (LOOPBACK, running.port)
-    servers = [rpc.Server(host=LOOPBACK, port=9500, port_end=9600, tracker_addr=address, key=KEY, silent=True, server_init_callback=lambda: configure(1)) for _ in range(2)]
+    servers = [rpc.Server(host=LOOPBACK, port=9500, port_end=9600, tracker_addr=address, key=KEY, silent=True, server_init_callback=partial(configure, 1, os.getpid())) for _ in range(2)]
     yield f"{LOOPBACK}:{running.port}", servers
     for server in servers:
         server.terminate()

@@ -1,0 +1,27 @@
+"""Child processes that end with the process that started them, however that one ends."""
+
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1  # prctl(2) of Linux: the signal that the kernel sends when the thread that made this process is gone
+
+
+def die_with_parent(parent: int) -> None:
+    """Called in a child process: SIGKILL when `parent`, the process id of who started it, ends. Children that this process forks later die with it in turn."""
+    _arm(parent)
+    os.register_at_fork(before=_note, after_in_child=lambda: _arm(_forking))
+
+
+_forking = 0  # the process id of who forks, as its child sees it
+
+
+def _note():
+    global _forking
+    _forking = os.getpid()
+
+
+def _arm(parent):
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the kernel was asked
+        os._exit(1)
