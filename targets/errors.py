@@ -23,3 +23,7 @@ class TargetError(OctetError):
 
 class AccuracyError(OctetError):
     """The accuracy target was not met. Exit status 3; the best package is still written."""
+
+
+class OctetWarning(RuntimeWarning):
+    """Something was left out that the user may have counted on. The message is one line; commands print it on stderr."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import archive, detect
 from .cuda.running import driver
-from .errors import OctetError, PackageError
+from .errors import OctetError, OctetWarning, PackageError
 from .opening import open_session
 from .runtime import Session
 from .variant import Launch, Step, TensorSpec, Variant
@@ -80,7 +80,7 @@ class Package:
         try:
             return self._opened(best, threads, target)
         except OctetError as error:
-            warnings.warn(f"{best.target} is left out: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{best.target} is left out: {error}", OctetWarning, stacklevel=2)
             session = others.session(threads)
             session.why = f"the driver refused {best.target}"
             return session

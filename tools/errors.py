@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from contextlib import contextmanager
 
 import click
 
-from ..targets.errors import AccuracyError, OctetError
+from ..targets.errors import AccuracyError, OctetError, OctetWarning
 from .overwriting import refuse_overwriting
 
 _NOTHING = "nothing was written"
@@ -89,13 +90,22 @@ def _interrupts():
             signal.signal(signal.SIGINT, previous)
 
 
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """Ours are for the user, one line; all others look as they always do."""
+    if issubclass(category, OctetWarning):
+        _say("warning", message)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
+
+
 class _Guarded:
     """A click command whose errors are one line and whose exit status follows the table in the README."""
 
     def main(self, *args, standalone_mode=True, **kwargs):
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **kwargs)
-        with _interrupts() as seen:
+        with _interrupts() as seen, warnings.catch_warnings():
+            warnings.showwarning = _show_warning
             try:
                 status = super().main(*args, standalone_mode=False, **kwargs)
             except click.exceptions.Exit as leave:

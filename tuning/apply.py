@@ -1,11 +1,14 @@
 """Records of a database as what lowering asks for."""
 
+import warnings
+
+from ..targets.errors import OctetWarning
 from ..targets.spec import TargetSpec
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.x86.workload import Tuned, Workload
 from . import devices
 from .database import Database, key_of
-from .spaces.registry import from_json
+from .spaces.registry import member, spaces_of
 
 
 class Applied:
@@ -30,8 +33,9 @@ class Applied:
         if record is None:
             return None
         try:
-            _, schedule = from_json(record.schedule)
-        except (KeyError, TypeError):  # decisions of another version of the template
+            _, schedule = member(record.schedule, spaces_of(workload, self._spec))
+        except ValueError as error:
+            warnings.warn(f"tuning record {record.id} is not applied: {error}", OctetWarning, stacklevel=3)
             return None
         return Tuned(schedule, f"record {record.id}")
 

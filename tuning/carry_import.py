@@ -15,7 +15,7 @@ from ..targets.registry import find
 from ..targets.workloads import workload_from
 from .database import Database, Key, Record, Trial, key_of
 from .session import LEAST_GAIN, interval
-from .spaces.registry import from_json
+from .spaces.registry import member, spaces_of
 from .spaces.space import VERSIONS
 
 
@@ -41,15 +41,17 @@ def _check(path, job: Job):
     installed = (version("apache-tvm"), VERSIONS.get(job.kind))
     if (job.key["tvm"], job.key["space"]) != installed:
         raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
-    if job.kind == "cuda" and key_of("", find(job.target)).target != job.key["target"]:
+    spec = find(job.target)
+    if spec.kind != job.kind or key_of("", spec).target != job.key["target"]:
         raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")
     for task in job.tasks:
         try:
-            same = workload_from(task.problem).key == task.key
-            schedules = [from_json(candidate.schedule) for candidate in task.candidates]
-        except (KeyError, TypeError, ValueError) as error:
+            workload = workload_from(task.problem)
+            spaces = spaces_of(workload, spec)
+            schedules = [member(candidate.schedule, spaces) for candidate in task.candidates]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: describes kernels in a way that this version does not know ({error}); export new candidates") from error
-        if not same or not schedules:
+        if workload.key != task.key or not schedules:
             raise DataError(f"{path}: task {task.key} is not the one that it describes; export new candidates")
 
 

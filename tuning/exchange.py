@@ -5,8 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..targets.archive import check_writable, write_atomically
+from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
-from .database import Database, Key, Record
+from ..targets.registry import TARGETS
+from ..targets.workloads import workload_from
+from .database import Database, Key, Record, key_of
+from .spaces.registry import member, spaces_of
 
 FORMAT = 1
 
@@ -33,6 +37,24 @@ def import_records(database: Database, path) -> int:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: is no export of tuning records ({type(error).__name__}: {error}); make one with `octet db export`") from error
+    for number, record in enumerate(records):
+        try:
+            _check(record)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path}: record {number}, target {record.target_name}: {error}; nothing was imported, export it again where it was measured") from error
     for record in records:
         database.put(record)
     return len(records)
+
+
+def _check(record):
+    """Raises ValueError, KeyError, TypeError or AttributeError for a record that this version would apply, but whose schedule its kernel does not have."""
+    if record.target_name not in TARGETS:
+        return  # of another version: nothing here asks for it
+    spec, key = TARGETS[record.target_name], record.key
+    if key not in (key_of(key.workload, one) for one in ((spec, on_device(spec, record.cpu)) if spec.kind == "cuda" else (spec,))):
+        return
+    workload = workload_from(record.problem)
+    if workload.key != key.workload:
+        raise ValueError("its problem is not the one that its key is of")
+    member(record.schedule, spaces_of(workload, spec))

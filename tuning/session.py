@@ -17,7 +17,7 @@ from .cases import case_of
 from .database import Database, Record, Trial, key_of
 from .runner import Comparison, Outcome, Runner
 from .search import CostModel, Search
-from .spaces.registry import family_of_json, from_json, spaces_of, to_json
+from .spaces.registry import member, spaces_of, to_json
 from .state import Budget, Contender, State
 from .tasks import Task
 
@@ -115,8 +115,9 @@ class Session:
         state.case = case_of(workload)
         state.past = len(self.database.trials(key))
         record = self.database.find(key)
-        if record is not None and _known(record.schedule):
-            state.best_ratio, state.best = record.ratio, from_json(record.schedule)
+        known = record is not None and _member(record.schedule, spaces)
+        if known:
+            state.best_ratio, state.best = record.ratio, known
 
     def _take(self, state, default):
         if isinstance(default, str):
@@ -134,8 +135,8 @@ class Session:
     def _learn(self, state, trials):
         """Tells the searches what was measured."""
         for search in state.searches:
-            mine = [trial for trial in trials if family_of_json(trial.schedule) == search.space.family and _known(trial.schedule)]
-            schedules = [from_json(trial.schedule)[1] for trial in mine]
+            members = [(trial, _member(trial.schedule, [search.space])) for trial in trials]
+            mine, schedules = [trial for trial, found in members if found], [found[1] for _, found in members if found]
             seconds = [None if trial.ratio is None else trial.ratio * state.default_seconds for trial in mine]
             search.report(schedules, seconds)
             for trial, schedule in zip(mine, schedules):
@@ -275,9 +276,9 @@ def interval(ratios: np.ndarray) -> tuple[float, float]:
     return median, 3.0 * spread / np.sqrt(len(ratios))
 
 
-def _known(entry):
+def _member(entry, spaces):
+    """(family, schedule); None for what another version measured."""
     try:
-        from_json(entry)
-    except (KeyError, TypeError):
-        return False
-    return True
+        return member(entry, spaces)
+    except ValueError:
+        return None

@@ -1,10 +1,11 @@
 import signal
+import warnings
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from octet.targets.errors import AccuracyError, DataError
+from octet.targets.errors import AccuracyError, DataError, OctetWarning
 from octet.tools.errors import Command, Group
 
 
@@ -105,3 +106,17 @@ def test_an_interrupt_says_what_is_left(tmp_path, monkeypatch, name, files, said
         (tmp_path / file).touch()
     result = CliRunner().invoke(main, ["-o", "o"])
     assert result.exit_code == 130 and result.stderr.strip() == f"octet: interrupted: {said}"
+
+
+def test_a_warning_of_ours_is_one_line(capsys):
+    @click.command(cls=Command)
+    def command():
+        warnings.warn("record 7 is\nnot applied", OctetWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with pytest.raises(SystemExit):
+            command.main([])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "octet: warning: record 7 is not applied" and "UserWarning: something else" in lines[1]

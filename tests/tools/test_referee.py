@@ -8,7 +8,7 @@ import pytest
 
 from octet.targets.errors import OctetError
 from octet.tools.building import api
-from octet.tools.building.referee import compare
+from octet.tools.building.referee import check_tuned, compare
 
 
 def test_the_package_equals_the_referee(small, octet, tmp_path):
@@ -26,3 +26,17 @@ def test_other_bytes_are_a_bug(small):
         compare(quantized, replace(package, selftest=wrong))
     with pytest.raises(OctetError, match="--target native"):
         compare(quantized, replace(package, selftest={}))
+
+
+def test_records_that_make_other_answers_are_refused(small):
+    """A self-test is not recorded from kernels that a record made without the referee's word for it."""
+    quantized = api.quantize(api.load_onnx(small / "small.onnx"), small / "calib.npz", threads=1)
+    package = api.compile(quantized)
+    wrong = replace(package, selftest={name: -array if name.startswith("output/") else array for name, array in package.selftest.items()})
+    check_tuned(quantized, wrong)  # no record was applied, nothing to doubt
+    for sources, dtype in (("record 1", "int8"), ("record 1", "float32")):
+        steps = tuple(replace(step, source=sources, dtype=dtype) if step.macs else step for step in package.variants[0].steps)
+        tuned = {"variants": (replace(package.variants[0], steps=steps),)}
+        check_tuned(quantized, replace(package, **tuned))
+        with pytest.raises(OctetError, match="output y is not what the network computes"):
+            check_tuned(quantized, replace(wrong, **tuned))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,11 @@ from octet.targets.registry import find
 from octet.tuning.apply import Applied
 from octet.tuning.database import Database, Record, Trial, key_of
 from octet.tuning.exchange import export_records, import_records
+from octet.tuning.spaces.registry import member, spaces_of, to_json
 from octet.tuning.spaces.space import VERSIONS
 
 AMX, VNNI = find("amx"), find("avx512vnni")
-SCHEDULE = {"family": "vnni", "vectors": 2, "pixels": 7, "pixels_outer": True, "units": 3}
+SCHEDULE = {"family": "vnni", "vectors": 1, "pixels": 8, "pixels_outer": True, "units": 3}
 
 
 def record(chosen, spec=VNNI, ratio=0.8, **changes):
@@ -35,7 +37,7 @@ def test_applied_only_to_its_own_target_version_and_workload(database, workload)
     database.put(record(chosen))
     applied = Applied(database, VNNI)
     found = applied(chosen)
-    assert found.schedule.pixels == 7 and found.source.startswith("record 1")
+    assert found.schedule.pixels == 8 and found.source.startswith("record 1")
     assert applied(workload(channels=32)) is None and Applied(database, AMX)(chosen) is None
     assert (applied.tuned, applied.default) == (1, 1)
     for part in ({"tvm": "0.0.1"}, {"space": -1}):
@@ -149,3 +151,32 @@ def test_exported_numbers_are_checked(database, workload, tmp_path):
     path.write_text(json.dumps(held))
     with pytest.raises(OctetError):
         import_records(database, path)
+
+
+@pytest.mark.parametrize("change", [{"units": -1}, {"pixels": 1000}, {"pixels_outer": 1}, {"units": 3.0}, {"units": True}, {"vectors": [2]}, {"family": "amx"}, {"family": []}])
+def test_a_schedule_outside_of_its_space_is_neither_applied_nor_imported(database, workload, tmp_path, change):
+    """It would compute wrong, or write beyond its buffers."""
+    chosen = workload()
+    database.put(record(chosen, schedule=SCHEDULE | change))
+    applied = Applied(database, VNNI)
+    with pytest.warns(RuntimeWarning, match="tuning record 1 is not applied"):
+        assert applied(chosen) is None
+    assert (applied.tuned, applied.default) == (0, 1)
+    export_records(database, tmp_path / "records.json")
+    with closing(Database(str(tmp_path / "other.db"))) as other:
+        with pytest.raises(OctetError, match="records.json: record 0, target avx512vnni: "):
+            import_records(other, tmp_path / "records.json")
+        assert other.records() == []
+
+
+def test_a_record_of_another_problem_than_its_key_is_not_imported(database, workload, tmp_path):
+    database.put(record(workload(), key=key_of(workload(out=48).key, VNNI)))
+    export_records(database, tmp_path / "records.json")
+    with pytest.raises(OctetError, match="not the one that its key is of"):
+        import_records(database, tmp_path / "records.json")
+
+
+def test_every_schedule_of_a_space_is_held_by_it(workload):
+    for space in spaces_of(workload(), VNNI):
+        for schedule in space.every():
+            assert member(to_json(space.family, schedule), [space]) == (space.family, schedule)

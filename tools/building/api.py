@@ -25,6 +25,7 @@ from ..inputs import random_inputs
 from .bfloat16 import check_floats
 from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
+from .referee import check_tuned
 from .sessions import executor
 
 __all__ = ["compile", "load_onnx", "quantize"]
@@ -85,7 +86,9 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase)
     phase("self-test")
-    return made.quantized, with_selftest(Package(made.variants, _described(made)))
+    package = with_selftest(Package(made.variants, _described(made)))
+    check_tuned(made.quantized, package)
+    return made.quantized, package
 
 
 def resolve_targets(targets) -> tuple:

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from ...targets.x86.workload import words
 from ..kinds.registry import SCHEDULES, spaces_of
 
-__all__ = ["SCHEDULES", "family_of_json", "from_json", "spaces_of", "text_of", "to_json"]
+__all__ = ["SCHEDULES", "from_json", "member", "spaces_of", "text_of", "to_json"]
 
 
 def to_json(family: str, schedule) -> dict:
@@ -21,8 +21,15 @@ def from_json(entry: dict):
     return entry["family"], made(**decisions)
 
 
-def family_of_json(entry: dict) -> str:
-    return entry["family"]
+def member(entry: dict, spaces):
+    """(family, schedule) of JSON values that came from a database or a file. Raises ValueError where none of a workload's spaces holds it."""
+    try:
+        family, schedule = from_json(entry)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"is no schedule of this version ({error})") from error
+    if not any(space.family == family and space.holds(schedule) for space in spaces):
+        raise ValueError(f"has decisions that are not in the kernel's space: {text_of(family, schedule)}")
+    return family, schedule
 
 
 def text_of(family: str, schedule) -> str:

@@ -34,6 +34,14 @@ class Space:
         made = self.schedule_class(**choice)
         return made if self.valid(made) else None
 
+    def holds(self, schedule) -> bool:
+        """Whether a schedule, from wherever it came, is one of these combinations. Kernels trust a schedule: one of another space computes wrong or writes elsewhere."""
+        if type(schedule) is not self.schedule_class:
+            return False
+        choice = asdict(schedule)
+        allowed = all(any(type(value) is type(one) and value == one for one in self.decisions[name]) for name, value in choice.items())
+        return allowed and self.schedule(choice) is not None
+
     @property
     def points(self) -> int:
         """Combinations, invalid ones included."""
