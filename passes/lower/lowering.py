@@ -14,11 +14,13 @@ import tvm
 from tvm import relax
 
 from ...targets.spec import TargetSpec
-from ...targets.x86.layout import SLACK, Layout, channel_stride, packed
+from ...targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed
+from ...targets.x86.movement.copy import shift
 from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.reformat import choose as reformat
 from ...targets.x86.view import View, contiguous, view_of
 from ...targets.x86.workload import Records
+from .fallback import fallback
 from .fusion import find_fusions
 from .program import named
 from .results import own_results
@@ -83,7 +85,7 @@ class Context:
     def packed(self, expr) -> Value:
         """The tensor channels-last in a flat buffer."""
         value = self.find(expr)
-        return self.formed(value, packed(value.layout.shape, value.layout.dtype))
+        return self.formed(value, packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype))
 
     def plain(self, expr) -> Value:
         """The tensor with its logical shape."""
@@ -92,11 +94,24 @@ class Context:
     def plain_of(self, value: Value) -> Value:
         return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
 
+    def codes(self, call) -> None:
+        """From here on the int8 tensors that `call` reads are stored as codes: an operator of the integer graph takes nothing else."""
+        for arg in call.args:
+            value = self.values.get(arg) if isinstance(arg, relax.Var) else None
+            if isinstance(value, Value) and value.layout.dtype == AS_IS:
+                self.values[arg] = self.formed(value, Layout("plain", value.layout.shape, "int8"))
+
+    def as_is(self, value: Value) -> Value:
+        """The plain tensor as the network's caller and arithmetic on integers take it: int8 without the shift of codes."""
+        return self.formed(value, Layout("plain", value.layout.shape, AS_IS)) if value.layout.dtype == "int8" else self.plain_of(value)
+
     def formed(self, value: Value, layout: Layout | View) -> Value:
         """The tensor in `layout`."""
         assert layout is not None, f"no packed layout for {value.layout}"
         if value.layout == layout:
             return value
+        if value.layout.dtype != layout.dtype:
+            return self.formed(self._shifted(self.plain_of(value), layout.dtype), layout)
         key = (value.var, value.layout, layout)
         if key not in self._forms:
             if isinstance(value.layout, View) or isinstance(layout, View):
@@ -104,6 +119,13 @@ class Context:
             else:
                 func = reformat.reformat(reformat.ReformatProblem(value.layout, layout))
             self._forms[key] = self.emit(func, [value], layout, "reformat")
+        return self._forms[key]
+
+    def _shifted(self, value: Value, dtype: str) -> Value:
+        layout = Layout("plain", value.layout.shape, dtype)
+        key = (value.var, value.layout, layout)
+        if key not in self._forms:
+            self._forms[key] = self.emit(shift(value.layout, layout), [value], layout, "reformat")
         return self._forms[key]
 
     def _constant_value(self, expr):
@@ -121,7 +143,7 @@ class Context:
         args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
         dtypes = {layout.dtype, *(operand.layout.dtype for operand in operands if isinstance(operand, Value))}
-        dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), layout.dtype)
+        dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), "int8" if layout.dtype == AS_IS else layout.dtype)
         attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
@@ -148,7 +170,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     builder = relax.BlockBuilder()
     context = Context(spec, builder, tuned=tuned)
     fusions, inner = find_fusions(main, "avx512vbmi" in spec.features)
-    layouts = [Layout("plain", _shape(param), str(param.ty.dtype)) for param in main.params] if params is None else params
+    layouts = [Layout("plain", _shape(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
     stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]
     with builder.function("main", stored):
         with builder.dataflow():
@@ -157,13 +179,15 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
             for block in main.body.blocks:
                 for binding in block.bindings:
                     context.layer = binding.var.name
+                    if isinstance(binding.value, relax.Call) and (binding.value.op.name == "relax.dequantize" or binding.value.op.name.startswith("octet.")):
+                        context.codes(binding.value)
                     if binding.var in fusions:
                         context.values[binding.var] = fusions[binding.var].lower(context)
                     elif binding.var not in inner:
-                        context.values[binding.var] = lowered(binding.value, context, rules, partial(_fallback, context))
+                        context.values[binding.var] = lowered(binding.value, context, rules, partial(fallback, context))
             context.layer = ""
             values = _outputs(main.body.body, context)
-            values = [context.plain_of(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
+            values = [context.as_is(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
             outputs = [builder.emit_output(value.var) for value in own_results(values, context)]
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.get(), context.fallbacks
@@ -185,27 +209,3 @@ def _outputs(result, context):
         return [context.find(field) for field in result.fields]
     value = context.values[result]
     return list(value) if isinstance(value, tuple) else [value]
-
-
-def _fallback(context, call):
-    """The operator itself on plain operands; TVM legalises it, `targets/x86/fallback.py` schedules it."""
-    context.fallbacks.append(call.op.name)
-    emitted = context.builder.emit(relax.Call(call.op, [_plain_operand(arg, context) for arg in call.args], call.attrs, call.ty_args), named(context.layer))
-    if isinstance(emitted.ty, relax.TupleType):
-        fields = [context.builder.emit(relax.TupleGetItem(emitted, i)) for i in range(len(emitted.ty.fields))]
-        return tuple(_plain_value(field, old) for field, old in zip(fields, call.ty.fields))
-    return _plain_value(emitted, call.ty)
-
-
-def _plain_operand(arg, context):
-    if isinstance(arg, relax.Tuple):
-        return relax.Tuple([_plain_operand(field, context) for field in arg.fields])
-    if not isinstance(arg, (relax.Var, tvm.ir.GenericConst)):
-        return arg  # a shape or a scalar
-    found = context.values.get(arg)
-    return relax.Tuple([context.plain_of(value).var for value in found]) if isinstance(found, tuple) else context.plain(arg).var
-
-
-def _plain_value(var, logical):
-    """An int8 tensor stays stored as u8 = s8 + 128 through operators that only move data."""
-    return Value(var, Layout("plain", tuple(int(d) for d in logical.shape.values), str(logical.dtype)))

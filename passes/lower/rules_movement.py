@@ -102,13 +102,13 @@ def pad(call, ctx):
 
 
 def _plain_pad(call, ctx, attrs):
-    """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored with 128 added too."""
+    """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored with 128 added too if they are codes."""
     if str(call.ty.dtype) != "int8":
         return None
     value = ctx.plain(call.args[0])
     padded = relax.op.nn.pad(value.var, attrs["pad_width"], attrs["pad_mode"], _stored(attrs["pad_value"], value.layout))
     ctx.fallbacks.append(call.op.name)
-    return type(value)(ctx.builder.emit(padded), Layout("plain", tuple(int(d) for d in call.ty.shape.values), "int8"))
+    return type(value)(ctx.builder.emit(padded), Layout("plain", tuple(int(d) for d in call.ty.shape.values), value.layout.dtype))
 
 
 _MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},

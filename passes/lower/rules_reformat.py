@@ -73,7 +73,7 @@ def permute_dims(call, ctx):
     value = ctx.strided(call.args[0])
     view = transposed(value.layout, axes)
     layout = as_layout(view)
-    if layout is not None or ctx.find(call.args[0]).layout.kind == "view":
+    if layout is not None or ctx.find(call.args[0]).layout.kind == "view" or value.layout.dtype != dtype:
         return type(value)(value.var, layout or view)
     if axes == [0, 2, 3, 1]:  # the packed tensor without its padding channels
         value = ctx.packed(call.args[0])

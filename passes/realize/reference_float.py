@@ -76,7 +76,9 @@ def _sum(x, attrs):
     axes = list(range(x.ndim)) if axes is None else sorted(axis % x.ndim for axis in axes)
     count = int(np.prod([x.shape[axis] for axis in axes]))
     kept = [axis for axis in range(x.ndim) if axis not in axes]
-    if axes == [x.ndim - 1]:
+    if x.dtype.kind != "f":
+        total = x.transpose(kept + axes).sum(axis=tuple(range(len(kept), x.ndim)), dtype=x.dtype)
+    elif axes == [x.ndim - 1]:
         total = sum16(x)[..., 0]
     else:
         total = ordered_sum(x.transpose(kept + axes), len(axes))
@@ -87,7 +89,7 @@ def _sum(x, attrs):
 
 def _mean(args, attrs):
     total, count = _sum(args[0], attrs)
-    return total / count
+    return total / count if args[0].dtype.kind == "f" else (total // int(count)).astype(args[0].dtype)
 
 
 def _extreme(reduce):
@@ -174,8 +176,20 @@ def _conv2d(args, attrs):
     return convolve(*args, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
 
 
+_OF_INTEGERS = {"abs": np.abs, "sign": np.sign} | dict.fromkeys(("floor", "ceil", "round"), lambda x: x)
+
+
 def _unary(kind):
-    return lambda args, attrs: function(kind, args[0], attrs)
+    return lambda args, attrs: function(kind, args[0], attrs) if args[0].dtype.kind == "f" else _OF_INTEGERS[kind](args[0])
+
+
+def _clip(args, attrs):
+    """min(max(x, low), high) in the dtype of x; a bound that an integer type cannot hold does not bind."""
+    x, low, high = args
+    if x.dtype.kind != "f":
+        limits = np.iinfo(x.dtype)
+        low, high = (min(max(bound, limits.min), limits.max) for bound in (low, high))
+    return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
 
 
 def _binary(operation):
@@ -217,12 +231,12 @@ FLOAT = (
         "octet.unary": lambda args, attrs: function(attrs["kind"], args[0], attrs),
         "relax.negative": lambda args, attrs: -args[0],
         "relax.square": lambda args, attrs: args[0] * args[0],
-        "relax.clip": lambda args, attrs: np.minimum(np.maximum(args[0], F32(args[1])), F32(args[2])),
+        "relax.clip": _clip,
         "relax.where": lambda args, attrs: np.where(*args),
         "relax.astype": lambda args, attrs: args[0].astype(str(attrs["dtype"])),
         "relax.isnan": lambda args, attrs: np.isnan(args[0]),
         "relax.logical_not": lambda args, attrs: np.logical_not(args[0]),
-        "relax.nn.relu": lambda args, attrs: np.maximum(args[0], F32(0)),
+        "relax.nn.relu": lambda args, attrs: np.maximum(args[0], args[0].dtype.type(0)),
         "relax.nn.relu6": lambda args, attrs: np.minimum(np.maximum(args[0], F32(0)), F32(6)),
         "relax.nn.leakyrelu": lambda args, attrs: function("leaky_relu", args[0], attrs),
         "relax.nn.selu": lambda args, attrs: function("selu", args[0], {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),

@@ -7,8 +7,14 @@ from ..bfloat16 import BLOCK, FEW
 
 SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
 CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
-STORAGE = {"int8": "uint8", "bfloat16": "uint16"}  # x86 dot products are u8 x s8; of bfloat16 the bits (targets/bfloat16.py)
+AS_IS = "s8"  # dtype of a plain int8 tensor stored as it is: the network's own integers, in contrast to codes ("int8")
+STORAGE = {"int8": "uint8", AS_IS: "int8", "bfloat16": "uint16"}  # x86 dot products are u8 x s8; of bfloat16 the bits (targets/bfloat16.py)
 STORED_OFFSET = 128  # an s8 value is stored as u8 = s8 + 128
+
+
+def as_is(dtype: str) -> str:
+    """The dtype of a layout that stores a tensor of a logical dtype without a shift."""
+    return AS_IS if dtype == "int8" else dtype
 
 
 def channel_stride(channels: int, dtype: str) -> int:

@@ -11,7 +11,7 @@ from tvm import relax
 
 from ....targets.samples import batch_of
 from ....targets.variant import TensorSpec
-from ....targets.x86.layout import Layout, packed
+from ....targets.x86.layout import Layout, as_is, packed
 from ...realize.graph import variables
 from ..program import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
@@ -78,7 +78,7 @@ def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
     left += [_crossing(var, found, stretch.samples, True, number) for number, var in enumerate(results) if var in own]
     builder, new = relax.BlockBuilder(), {}
     for crossing in params:
-        new[crossing.var] = relax.Var(crossing.var.name, relax.TensorType(crossing.layout.shape, crossing.layout.dtype))
+        new[crossing.var] = relax.Var(crossing.var.name, relax.TensorType(crossing.layout.shape, str(crossing.var.ty.dtype)))
     with builder.function("main", list(new.values())):
         with builder.dataflow():
             for var, value in bindings:
@@ -94,6 +94,7 @@ def _crossing(var, found, samples, callers, result=None):
     assert axis is None or samples == found.batch or axis.contiguous(shape), f"{var.name}: a sample is not one piece"
     share = shape if axis is None or samples == found.batch else axis.shape(shape, samples)
     plain = callers or (axis is not None and axis.axis != 0) or packed(shape, dtype) is None
+    dtype = as_is(dtype) if callers else dtype
     layouts = [Layout("plain", each, dtype) if plain else packed(each, dtype) for each in (share, shape)]
     return Crossing(var, *layouts, result)
 

@@ -1,9 +1,10 @@
-"""A tensor of any type, copied."""
+"""A tensor of any type, copied; and int8 between its two ways of being stored."""
 
+from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..kernel import emit_kernel
-from ..layout import SLACK, Layout
+from ..layout import SLACK, STORED_OFFSET, Layout
 from ..vector_loops import tensors
 
 
@@ -16,3 +17,15 @@ def copy(layout: Layout):
             T.buffer_store(y, x[i], [i])
 
     return emit_kernel(f"copy_{layout.kind}_{layout.dtype}_" + "x".join(map(str, layout.shape)), body)
+
+
+def shift(source: Layout, target: Layout):
+    """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is turned over."""
+
+    def body():
+        x, y = tensors(x=source, y=target)
+        with T.serial(0, source.elements) as i:
+            byte = tirx.reinterpret("uint8", x[i]) ^ tirx.const(STORED_OFFSET, "uint8")
+            T.buffer_store(y, tirx.reinterpret(target.storage, byte), [i])
+
+    return emit_kernel(f"shift_{target.storage}_" + "x".join(map(str, source.shape)), body)

@@ -27,7 +27,7 @@ def view_copy(p: ViewCopyProblem):
     order = sorted(range(len(target.shape)), key=lambda axis: -target.strides[axis])
     axes = _merged([(target.shape[a], p.source.strides[a], target.strides[a]) for a in order if target.shape[a] != 1]) or [(1, 1, 1)]
     outer, (extent, read, write) = axes[:-1], axes[-1]
-    size = 1 if p.target.dtype == "int8" else 4
+    size = 1 if p.target.storage in ("uint8", "int8") else 4
 
     def body():
         x = T.arg("x", T.Buffer(p.source.physical_shape, p.source.storage))

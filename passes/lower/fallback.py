@@ -1,0 +1,53 @@
+"""An operator without a kernel of its own: the operator itself on plain operands. TVM legalises it, `targets/x86/fallback.py` schedules it.
+
+Codes stay stored as u8 = s8 + 128 through operators that only move or compare them; every other operator gets int8 as it is."""
+
+import tvm
+from tvm import relax
+
+from ...targets.x86.layout import AS_IS, Layout
+from .program import named
+from .value import Value
+
+_ALIKE = {
+    f"relax.{name}"
+    for name in ("reshape", "flatten", "nn.batch_flatten", "squeeze", "expand_dims", "broadcast_to", "permute_dims", "concat", "stack", "repeat", "tile", "flip",
+                 "strided_slice", "split", "take", "gather_elements", "gather_nd", "where", "maximum", "minimum", "max", "min", "nn.max_pool2d", "nn.pixel_shuffle")
+}  # fmt: skip
+
+
+def fallback(context, call):
+    """The value of `call`, or a tuple of them."""
+    context.fallbacks.append(call.op.name)
+    shifted = call.op.name in _ALIKE and all(value.layout.dtype != AS_IS for arg in call.args for value in _values(arg, context))
+    args = [_operand(arg, context, shifted) for arg in call.args]
+    emitted = context.builder.emit(relax.Call(call.op, args, call.attrs, call.ty_args), named(context.layer))
+    if isinstance(emitted.ty, relax.TupleType):
+        fields = [context.builder.emit(relax.TupleGetItem(emitted, i)) for i in range(len(emitted.ty.fields))]
+        return tuple(_value(field, old) for field, old in zip(fields, call.ty.fields))
+    return _value(emitted, call.ty)
+
+
+def _values(arg, context):
+    """The variables' values in an operand."""
+    if isinstance(arg, relax.Tuple):
+        return [value for field in arg.fields for value in _values(field, context)]
+    found = context.values.get(arg, ()) if isinstance(arg, relax.Var) else ()
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _operand(arg, context, shifted):
+    if isinstance(arg, relax.Tuple):
+        return relax.Tuple([_operand(field, context, shifted) for field in arg.fields])
+    if isinstance(arg, tvm.ir.GenericConst):
+        return context.plain(arg).var if shifted else arg
+    if not isinstance(arg, relax.Var):
+        return arg  # a shape or a scalar
+    form = context.plain_of if shifted else context.as_is
+    found = context.values.get(arg)
+    return relax.Tuple([form(value).var for value in found]) if isinstance(found, tuple) else form(context.find(arg)).var
+
+
+def _value(var, logical):
+    dtype = str(logical.dtype)
+    return Value(var, Layout("plain", tuple(int(d) for d in logical.shape.values), AS_IS if dtype == "int8" == str(var.ty.dtype) else dtype))
