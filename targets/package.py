@@ -151,11 +151,12 @@ def _member(variant):
 
 
 def _plain(spec: TensorSpec):
-    return {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
+    plain = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
+    return plain if spec.batch_axis == 0 else plain | {"batch_axis": spec.batch_axis}
 
 
 def _tensor(entry):
-    return TensorSpec(entry["name"], tuple(entry["shape"]), entry["dtype"])
+    return TensorSpec(entry["name"], tuple(entry["shape"]), entry["dtype"], entry.get("batch_axis", 0))
 
 
 def _described(variant: Variant):

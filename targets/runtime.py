@@ -8,7 +8,7 @@ import numpy as np
 from . import detect
 from .errors import DataError, OctetError, PackageError
 from .native_library import max_threads, open_library, runtime, use_threads
-from .samples import batch_of, feed_of
+from .samples import batch_of, feed_of, samples_of
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
 
 
@@ -82,7 +82,7 @@ class Session:
 
     @property
     def batch(self) -> int:
-        """Samples per run: the first axis of the inputs."""
+        """Samples per run: the extent of the inputs along their batch axes."""
         return batch_of(self.inputs)
 
     def run(self, inputs: dict) -> dict:
@@ -154,14 +154,14 @@ def run_samples(session: Session, arrays: dict, progress=None, only: str | None 
     every output. The last batch is filled up by repeating its last sample. progress: called with the number of samples done. only: the one output to keep."""
     batch = session.batch
     total = len(next(iter(arrays.values())))
+    specs = {spec.name: spec for spec in session.outputs}
     kept: dict[str, list] = {spec.name: [] for spec in session.outputs if only in (None, spec.name)}
     for start in range(0, total, batch):
         count = min(batch, total - start)
         rows = slice(start, start + batch) if count == batch else np.minimum(np.arange(start, start + batch), total - 1)
         outputs = session.run(feed_of(session.inputs, arrays, rows))
         for name, parts in kept.items():
-            value = outputs[name]
-            parts.append(value[:count] if value.ndim and value.shape[0] == batch else value[None] if value.ndim and batch == 1 else value)
+            parts.append(samples_of(specs[name], outputs[name], batch, count))
         if progress is not None:
             progress(count)
-    return {name: np.concatenate(parts) if parts[0].ndim else np.stack(parts) for name, parts in kept.items()}
+    return {name: np.concatenate(parts) for name, parts in kept.items()}

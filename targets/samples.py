@@ -70,20 +70,38 @@ def inputs_of(model, samples) -> dict[str, np.ndarray]:
 
 
 def batch_of(inputs) -> int:
-    """Samples per run: the leading extent of the inputs (TensorSpecs); 1 where they differ."""
-    extents = {spec.shape[0] if spec.shape else 1 for spec in inputs}
+    """Samples per run: the extent of the inputs (TensorSpecs) along their batch axes; 1 where they differ."""
+    extents = {spec.shape[spec.batch_axis] if spec.shape and spec.batch_axis is not None else 1 for spec in inputs}
     return int(extents.pop()) if len(extents) == 1 else 1
 
 
 def takes_whole(spec, batch: int) -> bool:
-    """Whether a sample is a whole array of this input, leading extent and all."""
-    return bool(spec.shape) and spec.shape[0] != batch
+    """Whether a sample is a whole array of this input, with all its axes."""
+    return not spec.shape or spec.batch_axis is None or spec.shape[spec.batch_axis] != batch
+
+
+def sample_shape(spec, batch: int) -> tuple[int, ...]:
+    """The shape of one sample of an input or output; runs take and give `batch` of them."""
+    return spec.shape if takes_whole(spec, batch) else spec.shape[: spec.batch_axis] + spec.shape[spec.batch_axis + 1 :]
 
 
 def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
     """One run's inputs: the samples `rows` (an index array or a slice, as many as the batch) of every array, in the order of `inputs`."""
-    found = {spec.name: arrays[spec.name][rows] for spec in inputs}
-    return {spec.name: found[spec.name][0] if found[spec.name].ndim > len(spec.shape) else found[spec.name] for spec in inputs}
+    return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
+
+
+def _joined(spec, samples):
+    """The array that a run takes, of samples on the first axis."""
+    if samples.ndim > len(spec.shape):
+        return np.asarray(samples[0])  # each sample is a whole array, and a run takes one
+    return np.ascontiguousarray(np.moveaxis(samples, 0, spec.batch_axis)) if spec.batch_axis else samples
+
+
+def samples_of(spec, value: np.ndarray, batch: int, count: int) -> np.ndarray:
+    """The first `count` samples of one run's output, on the first axis. An output that is not one piece per sample stays as it is."""
+    if not takes_whole(spec, batch):
+        return np.moveaxis(value, spec.batch_axis, 0)[:count]
+    return value[None] if batch == 1 or not value.ndim else value
 
 
 def digest_of(array) -> str:
@@ -98,10 +116,11 @@ def digest_of(array) -> str:
 
 
 def _check_input(where, spec, array, batch):
-    wanted = spec.shape if takes_whole(spec, batch) else spec.shape[1:]
+    wanted = sample_shape(spec, batch)
     shape = ", ".join(["samples", *map(str, wanted)])
-    if array.ndim != 1 + len(wanted) or array.shape[1:] != tuple(wanted):
-        why = ", as the inputs' first extents differ" if takes_whole(spec, batch) else ""
+    whole = batch == 1 and array.ndim == 1 + len(spec.shape) and array.shape[1:] == spec.shape  # the batch of 1 is written out
+    if array.shape[1:] != tuple(wanted) and not whole or not array.ndim:
+        why = ", as the inputs' first extents differ" if spec.shape and spec.batch_axis == 0 and takes_whole(spec, batch) else ""
         raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis")
     if not len(array):
         raise DataError(f"{where}: {spec.name!r} holds no samples: give at least one, some hundred are usual")

@@ -145,6 +145,20 @@ def _member(archive, member, file, rows):
     return found
 
 
+def shapes_of_npz(path) -> dict[str, tuple[int, ...]]:
+    """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says why)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {member.filename.removesuffix(".npy"): _shape_in(archive, member) for member in archive.infolist() if member.filename.endswith(".npy")}
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return {}
+
+
+def _shape_in(archive, member):
+    with archive.open(member) as stream:
+        return _header(stream)[0]
+
+
 def _header(stream):
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):

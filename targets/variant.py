@@ -9,11 +9,13 @@ WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output as the caller sees it. shape: logical and static. dtype: NumPy's name, e.g. "float32"."""
+    """An input or output as the caller sees it. shape: logical and static. dtype: NumPy's name, e.g. "float32".
+    batch_axis: the axis along which the samples of a run lie; None where a run takes or gives one array for all of them."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    batch_axis: int | None = 0
 
     def __post_init__(self):
         object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))

@@ -18,6 +18,7 @@ from ..tuning.place import place_of
 from .building import api
 from .building.accuracy import Workflow, automatic
 from .building.bfloat16 import check_floats, described
+from .building.given import Given
 from .building.calibration_cache import cache_of, say_where_from
 from .building.recipes import recipe_of
 from .building.records import sources
@@ -44,7 +45,7 @@ class Request:
     calib: str
     output: str
     targets: tuple[str, ...] = ()
-    batch: int | None = None
+    given: Given = Given()
     threads: int | None = None
     validate: str | None = None
     metric: str | None = None
@@ -88,7 +89,7 @@ def compile_to_package(request: Request) -> dict:
     cache = cache_of(request.cache, request.no_cache)
     with phases() as (phase, display):
         phase("import")
-        model = api.load_onnx(request.model, request.batch)
+        model = request.given.load(request.model, request.calib)
         api.check_targets(model, specs)
         stored = holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
@@ -143,7 +144,7 @@ def _validation(request, metric, model):
     arrays, labels = read_samples(request.validate, model)
     if labels is None and metric.classes is False:
         return arrays, None  # fp32's own outputs stand in
-    return arrays, check_labels(metric, labels, len(next(iter(arrays.values()))), model.outputs, request.validate)
+    return arrays, check_labels(metric, labels, len(next(iter(arrays.values()))), model, request.validate)
 
 
 def _report(request, model, package, samples):

@@ -91,7 +91,7 @@ def _samples(mod, x):
 
 
 def _batch(mod):
-    return batch_of(_inputs(mod["main"].params))
+    return batch_of(_inputs(mod))
 
 
 def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, *,
@@ -110,7 +110,7 @@ def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, 
     gather = _Summaries(edges, mod, collecting, run) if summaries else _Arrays(edges)
     done, batch = 0, _batch(mod)
     try:
-        for feed, fresh, total in _batches(samples, mod["main"].params):
+        for feed, fresh, total in _batches(samples, _inputs(mod)):
             gather.take(run, feed)
             done += fresh
             if progress is not None:
@@ -159,10 +159,9 @@ class _Arrays:
         return self.statistics
 
 
-def _batches(samples, params):
+def _batches(samples, inputs):
     """(one run's inputs, samples that are new in it, samples in all or None). The last batch is filled up with its own samples, so that shards of whole
     batches see exactly what the whole sees."""
-    inputs = _inputs(params)
     batch = batch_of(inputs)
     if isinstance(samples, Mapping):
         count = min((len(samples[spec.name]) for spec in inputs), default=0)
@@ -182,8 +181,11 @@ def _batches(samples, params):
             yield feed_of(inputs, arrays, slice(start, start + batch)), batch, None
         left = {name: array[whole:] for name, array in arrays.items()} if whole < count else None
     if left is not None:
-        yield from ((feed, fresh, None) for feed, fresh, _ in _batches(left, params))
+        yield from ((feed, fresh, None) for feed, fresh, _ in _batches(left, inputs))
 
 
-def _inputs(params):
-    return [TensorSpec(p.name, tuple(int(d) for d in p.ty.shape.values), str(p.ty.dtype)) for p in params]
+def _inputs(mod):
+    """The signature of `main`; where the batch is not axis 0, the front end left a word in the module's attributes."""
+    params, axes = mod["main"].params, mod.attrs["octet.batch_axes"] if mod.attrs and "octet.batch_axes" in mod.attrs else None
+    axes = [0] * len(params) if axes is None else [None if axis < 0 else int(axis) for axis in axes]
+    return [TensorSpec(p.name, tuple(int(d) for d in p.ty.shape.values), str(p.ty.dtype), axis) for p, axis in zip(params, axes)]

@@ -1,6 +1,7 @@
 """The value that travels through the passes: a Relax module with the signature of the network it came from."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from tvm.ir import IRModule
 
@@ -14,7 +15,8 @@ class Model:
     module: one function `main` with one dataflow block and static shapes; its parameters are the inputs in order, named as
         in ONNX, and it always returns a tuple, also of one output. A variable is named after the ONNX node that it came from.
     inputs, outputs: the signature in ONNX's order. name: the file's stem. sha256: of the ONNX file (and its external data).
-    batch: extent of the batch dimension (the first one of the first input). notes: what a pass could not do, and why.
+    batch: samples per run. notes: what was assumed on import, a line each.
+    values: of inputs that were made constants.
     """
 
     module: IRModule
@@ -24,6 +26,7 @@ class Model:
     sha256: str
     batch: int
     notes: tuple[str, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
 
     def with_module(self, module: IRModule) -> "Model":
         """The same network after a pass."""

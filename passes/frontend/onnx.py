@@ -5,31 +5,39 @@ from pathlib import Path
 from onnx import inliner
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.samples import batch_of
 from .checks import check_proto, opset_of
+from .dimensions import Said
 from .importer import import_graph
 from .model import Model, TensorSpec
 from .read import first_line, read_proto
-from .signature import input_specs
+from .signature import fix_inputs, input_specs, output_axes
 
 
-def load_onnx(path, batch: int | None = None) -> Model:
+def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=None, data=None) -> Model:
     """The fp32 network of an ONNX file (opset 11 or newer) in Relax, with static shapes.
 
-    batch: extent of a symbolic first dimension of the inputs; None means 1.
+    batch: extent of the batch where it is symbolic; None means 1. shapes: {input: its extents}; "batch" in place of one says that the samples lie along
+    that axis. dims: {symbolic dimension: extent, or "batch"}. values: {input: the value that it always has}, which makes it a constant.
+    data: {input: array, or its shape}, samples on the first axis, for the dimensions that shapes and dims leave open.
     Raises UnsupportedModelError, one line with the file, the node or tensor, and what to do.
     """
     proto, sha256 = read_proto(path)
     opset = opset_of(proto, path)
     proto = _inline_functions(proto, path)
     check_proto(proto, path)
-    inputs = input_specs(proto.graph, batch, path)
+    fix_inputs(proto.graph, values or {}, path)
+    data = {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
+    inputs, symbols, notes = input_specs(proto.graph, Said(batch, shapes or {}, dims or {}, data), path)
     module = import_graph(proto, inputs, opset, path)
-    fields = module["main"].ret_ty.fields
+    if any(spec.batch_axis != 0 for spec in inputs):
+        module = module.with_attr("octet.batch_axes", [-1 if spec.batch_axis is None else spec.batch_axis for spec in inputs])
+    types, axes = module["main"].ret_ty.fields, output_axes(proto, inputs, symbols)
     outputs = tuple(
-        TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype)) for value, ty in zip(proto.graph.output, fields)
+        TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype), axis if axis < len(ty.shape.values) else 0)
+        for value, ty, axis in zip(proto.graph.output, types, axes)
     )
-    extent = inputs[0].shape[0] if inputs[0].shape else 1
-    return Model(module, inputs, outputs, Path(path).stem, sha256, extent)
+    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), notes, dict(values or {}))
 
 
 def _inline_functions(proto, path):

@@ -1,59 +1,114 @@
-"""The network's inputs with static shapes: the batch dimension is fixed here, every other symbolic dimension is refused."""
+"""The network's inputs with static shapes, and where the batch lies in inputs and outputs."""
 
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.samples import batch_of
+from .dimensions import Said, fix_dimensions
 from .model import TensorSpec
 
 _INPUT_DTYPES = {"float32", "int64", "int32", "int8", "uint8", "bool"}
 
 
-def input_specs(graph: onnx.GraphProto, batch: int | None, path) -> tuple[TensorSpec, ...]:
-    """The inputs that are not initializers, in order. A symbolic first dimension becomes `batch` (None: 1).
+def fix_inputs(graph: onnx.GraphProto, values, path) -> None:
+    """Inputs that always have one value become constants. values: {input: number or array}. Raises UnsupportedModelError for what is no input or does not fit."""
+    inputs = {value.name: value for value in graph.input}
+    for name, value in values.items():
+        if name not in inputs:
+            raise UnsupportedModelError(f"{path}: --fix {name}: is no input; the inputs are {', '.join(inputs)}")
+        tensor = inputs[name].type.tensor_type
+        dims = [1 if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim]
+        array = np.asarray(value, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        try:
+            array = np.broadcast_to(array, dims) if tensor.HasField("shape") and array.size == 1 else array
+        except ValueError:
+            raise UnsupportedModelError(f"{path}: --fix {name}: the value has shape {list(array.shape)}, the input {dims}; give one number") from None
+        graph.input.remove(inputs[name])
+        for known in [tensor for tensor in graph.initializer if tensor.name == name]:
+            graph.initializer.remove(known)
+        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
 
-    Raises UnsupportedModelError: no inputs, an unknown rank, a scalar, a symbolic dimension that is not the first, a type that is not
-    fp32/integer, or `batch` for a network whose batch is fixed to another value.
-    """
-    if batch is not None and batch < 1:
-        raise UnsupportedModelError(f"{path}: batch {batch} is not positive; give 1 or more")
+
+def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorSpec, ...], dict[str, str], tuple[str, ...]]:
+    """(the inputs that are not initializers, in order; {input: symbol of its batch axis}; notes).
+
+    Raises UnsupportedModelError: no inputs, open dimensions, a type that is not fp32/integer, or a batch for a network whose batch is fixed."""
+    if said.batch is not None and said.batch < 1:
+        raise UnsupportedModelError(f"{path}: batch {said.batch} is not positive; give 1 or more")
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     if not inputs:
         raise UnsupportedModelError(f"{path}: the network has no inputs; give a network that reads at least one tensor")
-    specs = tuple(_spec(value, batch, path) for value in inputs)
-    fixed = [s for s, v in zip(specs, inputs) if s.shape and not _symbolic(v.type.tensor_type.shape.dim[0])]
-    if batch is not None and fixed and len(fixed) == len(specs) and all(s.shape[0] != batch for s in fixed):
+    dtypes = {value.name: _dtype(value, path) for value in inputs}
+    fixed, notes = fix_dimensions({value.name: _declared(value) for value in inputs}, said, path)
+    specs = tuple(TensorSpec(name, found.shape, dtypes[name], found.batch_axis) for name, found in fixed.items())
+    batched = [spec for spec in specs if spec.shape and spec.batch_axis is not None]
+    if said.batch is not None and batched and all(spec.shape[spec.batch_axis] != said.batch for spec in batched):
+        spec = batched[0]
         raise UnsupportedModelError(
-            f"{path}: input {fixed[0].name!r} has the fixed batch {fixed[0].shape[0]}, not {batch}; export with a symbolic batch dimension"
+            f"{path}: input {spec.name!r} has the fixed batch {spec.shape[spec.batch_axis]}, not {said.batch}; export with a symbolic batch dimension"
         )
-    return specs
+    return specs, {name: found.symbol for name, found in fixed.items()}, notes
 
 
-def _spec(value, batch, path):
+def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols) -> list[int]:
+    """The axis along which the samples lie, per output: the one that has the inputs' batch symbol, as declared or as onnx.shape_inference finds it; else 0.
+    Where the file fixes the first extent, nothing says that it is a batch, and outputs stay as they are."""
+    known = {symbol for symbol in symbols.values() if symbol}
+    graph, batch = proto.graph, batch_of(inputs)
+    if batch > 1 and known and any(not known & set(_names(value)) for value in graph.output):
+        graph, known = _inferred(proto, inputs, batch), {_SYMBOL}
+    return [next((axis for axis, name in enumerate(_names(value)) if name in known), 0) for value in graph.output]
+
+
+_SYMBOL = "octet_batch"
+
+
+def _inferred(proto, inputs, batch):
+    """The graph with shapes as inferred from one symbol along every input's batch axis and static extents elsewhere."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    specs = {spec.name: spec for spec in inputs}
+    for value in copy.graph.input:
+        if value.name in specs:
+            shape = value.type.tensor_type.shape
+            del shape.dim[:]
+            for axis, extent in enumerate(specs[value.name].shape):
+                dim = shape.dim.add()
+                if axis == specs[value.name].batch_axis and extent == batch:
+                    dim.dim_param = _SYMBOL
+                else:
+                    dim.dim_value = extent
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del copy.graph.value_info[:]
+    try:
+        return onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+    except Exception:  # a graph that onnx cannot follow, or larger than one protobuf message: the axis stays 0
+        return copy.graph
+
+
+def _names(value):
+    return [dim.dim_param for dim in value.type.tensor_type.shape.dim]
+
+
+def _declared(value):
     tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
-        raise UnsupportedModelError(f"{path}: input {value.name!r} is not a tensor of known rank; export with the input's shape")
-    dtype = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type)) if tensor.elem_type else "undefined"
+    return tuple(dim.dim_param if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+
+
+def _dtype(value, path):
+    if not value.type.HasField("tensor_type"):
+        raise UnsupportedModelError(f"{path}: input {value.name!r} is not a tensor; export with tensors as inputs")
+    kind = value.type.tensor_type.elem_type
+    dtype = str(helper.tensor_dtype_to_np_dtype(kind)) if kind else "undefined"
     if dtype not in _INPUT_DTYPES:
         raise UnsupportedModelError(f"{path}: input {value.name!r} is {dtype}; Octet quantises fp32 networks, export with float32 inputs")
-    if not tensor.shape.dim:
-        raise UnsupportedModelError(f"{path}: input {value.name!r} is a scalar, so samples have no axis to lie on; export it as a constant or with shape [1]")
-    shape = []
-    for axis, dim in enumerate(tensor.shape.dim):
-        if not _symbolic(dim):
-            shape.append(dim.dim_value)
-        elif axis == 0:
-            shape.append(1 if batch is None else batch)
-        else:
-            name = dim.dim_param or "unknown"
-            raise UnsupportedModelError(
-                f"{path}: input {value.name!r} has the dynamic dimension {name!r} at axis {axis}; "
-                "export with that extent fixed (only axis 0, the batch, may be symbolic)"
-            )
-    return TensorSpec(value.name, tuple(shape), dtype)
+    return dtype
 
 
-def _symbolic(dim):
+def _is_symbolic(dim):
     # Some exporters write an unknown extent as 0 or -1.
     return dim.WhichOneof("value") != "dim_value" or dim.dim_value <= 0

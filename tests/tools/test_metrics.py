@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,9 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
+from octet.targets.variant import TensorSpec
 from octet.tools.building.judge import Judge
 from octet.tools.evaluating.evaluation import check_labels, find_metric
 from octet.tools.metrics import IGNORED, METRICS
+
+
+def network(shape):
+    """All that the check of labels asks of a model: one output of that shape, batch 1."""
+    return SimpleNamespace(inputs=(TensorSpec("x", (1, 4), "float32"),), outputs=(TensorSpec("y", shape, "float32"),))
+
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.9, 0.0, 0.1], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]], np.float32)
 
@@ -40,17 +49,14 @@ def test_a_label_per_token_or_pixel(shape, axis):
     labels.reshape(-1)[-1] = (labels.reshape(-1)[-1] + 1) % 3
     counted = labels.size - labels[0].size
 
-    class Output:
-        pass
-
-    Output.shape = (1, *shape[1:])
-    check_labels(find_metric("top1"), labels, 4, [Output], "val.npz")
+    model = network((1, *shape[1:]))
+    check_labels(find_metric("top1"), labels, 4, model, "val.npz")
     assert METRICS["top1"].score(scores, labels) == pytest.approx(1 - 1 / counted)
     assert METRICS["top5"].score(scores, labels) == 1.0 and METRICS["f1"].score(scores, labels) < 1.0
     with pytest.raises(DataError, match="labels go from"):
-        check_labels(find_metric("top1"), np.where(labels == 2, 7, labels), 4, [Output], "val.npz")
+        check_labels(find_metric("top1"), np.where(labels == 2, 7, labels), 4, model, "val.npz")
     with pytest.raises(DataError, match="is ignored"):
-        check_labels(find_metric("top1"), np.full_like(labels, IGNORED), 4, [Output], "val.npz")
+        check_labels(find_metric("top1"), np.full_like(labels, IGNORED), 4, model, "val.npz")
 
 
 def test_class_indices_per_place():
@@ -90,11 +96,8 @@ def test_drop_is_relative_to_fp32_and_knows_the_direction():
     ],
 )
 def test_labels_that_do_not_fit(metric, labels, said):
-    class Output:
-        shape = (1, 3)
-
     with pytest.raises(DataError) as error:
-        check_labels(find_metric(metric), labels, 4, [Output], "val.npz")
+        check_labels(find_metric(metric), labels, 4, network((1, 3)), "val.npz")
     assert said in str(error.value) and "val.npz" in str(error.value)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from octet.passes.calibrate import store
+from octet.tools.building.given import Given
 from octet.tools.building.statistics import measure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
@@ -31,7 +32,7 @@ def test_shards_of_a_recurrent_network_merge_exactly(recurrent, tmp_path):
 
     def statistics(shard):
         path = tmp_path / f"{shard[0]}-{shard[1]}.npz"
-        measure(recurrent / "lstm.onnx", recurrent / "calib.npz", path, shard, None, 1, False)
+        measure(recurrent / "lstm.onnx", recurrent / "calib.npz", path, shard, Given(), 1, False)
         return path, *store.load(path)
 
     _, identity, whole = statistics((0, 1))

@@ -6,6 +6,7 @@ from ...targets.errors import OctetError
 from ...targets.registry import find
 from ...targets.runtime import Session
 from ...targets.samples import feed_of
+from ..building.given import as_compiled
 from ..building.opening import check_origin, fp32_session, manifest_of, open_model
 from ..console import progress
 from ..data import read_samples
@@ -16,13 +17,13 @@ from .profile import profile_of
 
 
 def run_benchmark(options) -> dict:
-    """options: model, threads, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
+    """options: model, threads, given, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
-    session, precision = open_model(options.model, options.threads)
+    session, precision = open_model(options.model, options.threads, options.given, options.calib)
     feed = _feed(session, options.calib)
     candidates = {"octet-" + precision: lambda: session.run(feed)}
     others, failed = _others(options, session, feed, precision)
@@ -84,7 +85,7 @@ def _others(options, session, feed, precision):
     others, failed = {}, {}
     if options.onnx_path is not None and precision == "int8":
         check_origin(options.model, options.onnx_path)
-        fp32 = fp32_session(options.onnx_path, options.threads, session.batch)
+        fp32 = fp32_session(options.onnx_path, options.threads, as_compiled(session, manifest_of(options.model)))
         others["octet-fp32"] = lambda: fp32.run(feed)
     if options.against is not None:
         samples, _ = read_samples(options.calib, session)

@@ -125,7 +125,7 @@ def _described(made: Outcome) -> dict:
     recipe = asdict(quantized.recipe)
     recipe["float_operators"] = sorted(recipe["float_operators"])
     return {
-        "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch},
+        "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch} | ({"values": dict(model.values)} if model.values else {}),
         "recipe": recipe,
         "operators": _operators(quantized.decisions, made.realized.layers),
     } | ({"policy": made.report} if made.report is not None else {})

@@ -5,18 +5,20 @@ from pathlib import Path
 from ...targets.errors import OctetError
 from ...targets.package import load, read_package
 from ...targets.runtime import Session
+from .given import Given
 
 
-def open_model(path, threads: int | None = None, batch: int | None = None) -> tuple[Session, str]:
-    """(session, "int8" or "fp32"). Raises OctetError for another kind of file."""
+def open_model(path, threads: int | None = None, given: Given = Given(), data=None) -> tuple[Session, str]:
+    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions. Raises OctetError for another kind of file."""
     kind = Path(path).suffix
     if kind not in (".onnx", ".octet"):
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
     if kind == ".octet":
-        if batch is not None:
-            raise OctetError(f"--batch {batch}: a package has its batch size compiled in; compile {path} again with --batch")
+        option = given.first_option()
+        if option is not None:
+            raise OctetError(f"{option}: a package has the shapes of its inputs compiled in; compile {path} again with it")
         return load(path, threads=threads), "int8"
-    return fp32_session(path, threads, batch), "fp32"
+    return fp32_session(path, threads, given, data), "fp32"
 
 
 def check_origin(package, path) -> None:
@@ -27,13 +29,12 @@ def check_origin(package, path) -> None:
         raise OctetError(f"--model {path}: {package} was made from another network, or from another version of the file; name that one, or compile {path} again")
 
 
-def fp32_session(path, threads: int | None = None, batch: int | None = None) -> Session:
+def fp32_session(path, threads: int | None = None, given: Given = Given(), data=None) -> Session:
     """An ONNX file on our own fp32 kernels."""
     from ...passes.pipeline import canonicalize
-    from .api import load_onnx
     from .sessions import float_session
 
-    return float_session(canonicalize(load_onnx(path, batch)), threads)
+    return float_session(canonicalize(given.load(path, data)), threads)
 
 
 def manifest_of(path) -> dict | None:

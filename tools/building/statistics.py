@@ -17,14 +17,13 @@ from ...targets.errors import DataError
 from ...targets.samples import batch_of
 from ..data import read_samples
 from ..phases import phases
-from . import api
 
 
-def measure(model_path, calib, output, shard, batch, threads, exists: bool, cache: StatisticsCache | None = None) -> tuple:
+def measure(model_path, calib, output, shard, given, threads, exists: bool, cache: StatisticsCache | None = None) -> tuple:
     """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left as it is."""
     with phases() as (phase, display):
         phase("import")
-        model = api.load_onnx(model_path, batch)
+        model = given.load(model_path, calib)
         samples, _ = read_samples(calib, model, partial(rows_of_shard, shard, batch_of(model.inputs), calib))
         canonical = canonicalize(model)
         identity, note = network_identity(canonical.module).with_data(samples), ""

@@ -4,6 +4,7 @@ import click
 
 from ..console import JSON_HELP
 from ..errors import Command
+from .input_options import input_options
 
 
 @click.command(cls=Command)
@@ -12,6 +13,7 @@ from ..errors import Command
 @click.option("--against", metavar="NAMES", help="Peers: onnxruntime, openvino, or both with a comma; needs --model and --calib.")
 @click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network: timed in fp32 as well, and given to the peers.")
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples for the peers' int8 model.")
+@input_options
 @click.option("--rounds", type=click.IntRange(min=1), default=8, show_default=True, help="Interleaved rounds.")
 @click.option("--profile", is_flag=True, help="Time every kernel, against the measured peak of this machine.")
 @click.option("--peak", is_flag=True, help="Measure the peak of this machine: int8, fp32, L2, L3 and memory.")

@@ -4,6 +4,7 @@ import click
 
 from ..building.calibration_cache import cache_of, cache_options, say_where_from
 from ..errors import Command
+from .input_options import input_options
 
 
 @click.command(cls=Command)
@@ -12,10 +13,10 @@ from ..errors import Command
 @click.option("-o", "--output", required=True, metavar="STATS.npz", help="The statistics to write; fresh ones are kept, stale ones replaced.")
 @click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the samples, 1 to N: for machines that work side by side.")
 @click.option("--merge", "shards", multiple=True, metavar="STATS.npz", help="Merge shards, once per file; exact, in any order. Needs no MODEL.")
-@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @cache_options
-def calibrate(model, calib, output, shard, shards, batch, threads, cache, no_cache):
+def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cache):
     """Measure the ranges and histograms of a network's tensors."""
     from pathlib import Path
 
@@ -37,7 +38,7 @@ def calibrate(model, calib, output, shard, shards, batch, threads, cache, no_cac
     from ..building.statistics import measure
 
     kept = cache_of(cache, no_cache)
-    identity, count, note = measure(model, calib, output, parse_shard(shard), batch, threads, Path(output).is_file(), kept)
+    identity, count, note = measure(model, calib, output, parse_shard(shard), given, threads, Path(output).is_file(), kept)
     say_where_from(kept)
     out().print(f"{output}: {count} tensors, {identity.samples} samples{note}")
 

@@ -5,6 +5,7 @@ import click
 from ..building.calibration_cache import cache_options
 from ..console import JSON_HELP
 from ..errors import TARGET_MISSED, Command
+from .input_options import input_options
 from .recipe_options import precision_options
 
 _AFTER = """\b
@@ -19,7 +20,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
 @click.option("-o", "--output", required=True, metavar="OUT.octet", help="The package to write.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="native (default), or a name of `octet targets`; may be repeated.")
-@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration and for the measured latency [default: all].")
 @click.option("--validate", metavar="DATA.npz", help="Labelled data: measure the accuracy of fp32 and int8.")
 @click.option("--metric", help="top1 (default), top5, f1, mse, sqnr, cosine, or package.module:function.")

@@ -4,6 +4,7 @@ import click
 
 from ..console import JSON_HELP
 from ..errors import Command
+from .input_options import input_options
 
 
 @click.command(cls=Command)
@@ -14,9 +15,9 @@ from ..errors import Command
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples for the peers, and for our int8 where MODEL is an .onnx.")
 @click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network of a package, for --against.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
-@click.option("--batch", type=click.IntRange(min=1), help="Of an .onnx with a symbolic batch dimension [default: 1].")
+@input_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def evaluate(model, data, metric, against, calib, onnx_path, threads, batch, json_path):
+def evaluate(model, data, metric, against, calib, onnx_path, threads, given, json_path):
     """Measure accuracy: MODEL is an .onnx (run in fp32) or a package.
 
     With --against, a table of fp32, Octet's int8 and the int8 of the other tools at their various settings."""
@@ -26,17 +27,18 @@ def evaluate(model, data, metric, against, calib, onnx_path, threads, batch, jso
     from ..console import check_json, out, progress, write_json
     from ..data import read_samples
     from ..evaluating.evaluation import check_labels, find_metric, score
-    from ..building.opening import check_origin, open_model
+    from ..building.given import as_compiled
+    from ..building.opening import check_origin, manifest_of, open_model
 
     check_json(json_path)
     chosen = find_metric(metric)
     names = check_options(model, against, calib, onnx_path)
-    session, precision = open_model(model, threads, batch)
+    session, precision = open_model(model, threads, given, data)
     if onnx_path is not None:
         check_origin(model, onnx_path)
     arrays, labels = read_samples(data, session)
     count = len(next(iter(arrays.values())))
-    labels = check_labels(chosen, labels, count, session.outputs, data)
+    labels = check_labels(chosen, labels, count, session, data)
     start = time.perf_counter()
     with progress("evaluate", count) as advance:
         value = score(session, arrays, labels, chosen, advance)
@@ -45,6 +47,6 @@ def evaluate(model, data, metric, against, calib, onnx_path, threads, batch, jso
     out().print(f"{model} ({precision}, {session.target}): {chosen.name} {shown} on {count} samples, {count / seconds:.0f} samples/s")
     report = {chosen.name: value, "samples": count, "precision": precision, "variant": session.target, "seconds": round(seconds, 3)}
     if names:
-        report["against"], report["versions"] = compare(names, onnx_path if precision == "int8" else model, calib, session, precision, value, arrays, labels, chosen)
+        report["against"], report["versions"] = compare(names, onnx_path if precision == "int8" else model, given if precision == "fp32" else as_compiled(session, manifest_of(model)), calib, session, precision, value, arrays, labels, chosen)
         print_comparison(out(), chosen.name, report)
     write_json(json_path, report)

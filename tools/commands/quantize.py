@@ -4,6 +4,7 @@ import click
 
 from ..building.calibration_cache import cache_of, cache_options, say_where_from
 from ..errors import Command
+from .input_options import input_options
 from .recipe_options import precision_options
 
 
@@ -11,7 +12,7 @@ from .recipe_options import precision_options
 @click.argument("model", metavar="MODEL.onnx")
 @click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
 @click.option("-o", "--output", required=True, metavar="MODEL.qdq.onnx", help="The ONNX QDQ model to write.")
-@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration [default: all].")
 @click.option("--calibrator", help="mse (default), max, entropy or percentile.")
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
@@ -19,7 +20,7 @@ from .recipe_options import precision_options
 @click.option("--weights", help="per-channel (default) or per-tensor.")
 @precision_options
 @cache_options
-def quantize(model, calib, output, batch, threads, cache, no_cache, **recipe):
+def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
     """Quantise a network and write it as ONNX QDQ."""
     from types import SimpleNamespace
 
@@ -31,13 +32,12 @@ def quantize(model, calib, output, batch, threads, cache, no_cache, **recipe):
 
     check_writable(output)
     from ...passes.export.onnx_qdq import export_qdq
-    from ..building.api import load_onnx
     from ..building.api import quantize as quantize_model
 
     made, kept = recipe_of(SimpleNamespace(**recipe)), cache_of(cache, no_cache)
     with phases() as (phase, display):
         phase("import")
-        network = load_onnx(model, batch)
+        network = given.load(model, calib)
         samples, _ = read_samples(calib, network)
         quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
         phase("export")

@@ -5,6 +5,7 @@ import click
 from ..building.calibration_cache import cache_of, cache_options, say_where_from
 from ..console import JSON_HELP
 from ..errors import Command
+from .input_options import input_options
 from .recipe_options import precision_options
 
 _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", "95 %", "SQNR dB")
@@ -17,20 +18,19 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option("--metric", default="top1", show_default=True, help="top1, top5, f1, mse, sqnr, cosine, or package.module:function.")
 @click.option("--max-drop", type=click.FloatRange(min=0), default=0.01, show_default=True, help="Partial quantization is tried where a pair loses more.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling behind the intervals.")
-@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1].")
+@input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @precision_options
 @cache_options
 @click.option("--html", metavar="STUDY.html", help="Write the table as a page.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_cache, html, json_path, **recipe):
+def study(model, calib, data, metric, max_drop, seed, given, threads, cache, no_cache, html, json_path, **recipe):
     """Weight granularity x BatchNorm folding x calibration x partial quantization, with paired confidence intervals."""
     from pathlib import Path
     from types import SimpleNamespace
 
     from ...targets.archive import check_writable, write_atomically
     from ..pages import plots
-    from ..building.api import load_onnx
     from ..console import check_json, out, table, write_json
     from ..data import read_samples
     from ..evaluating.evaluation import check_labels, find_metric
@@ -50,11 +50,11 @@ def study(model, calib, data, metric, max_drop, seed, batch, threads, cache, no_
     chosen, kept = find_metric(metric), cache_of(cache, no_cache)
     with phases() as (phase, display):
         phase("import")
-        network = load_onnx(model, batch)
+        network = given.load(model, calib)
         samples, _ = read_samples(calib, network)
         arrays, labels = read_samples(data, network)
         if labels is not None or chosen.classes is not False:  # without labels fp32's own outputs stand in
-            labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network.outputs, data)
+            labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network, data)
         phase("study")
         report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
                            recipe=recipe_of(SimpleNamespace(**recipe)))  # fmt: skip

@@ -4,6 +4,7 @@ import click
 
 from ..console import JSON_HELP
 from ..errors import Command
+from .input_options import input_options
 
 _AFTER = """\b
 MODEL is an .onnx (with --calib) or a package that compile-model wrote.
@@ -20,7 +21,7 @@ For a machine that cannot be reached: --export-candidates DIR, octet measure DIR
 @click.option("--trials", type=click.IntRange(min=1), help="Most schedules to measure per kernel.")
 @click.option("--db", metavar="FILE_OR_URL", help="Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in $XDG_STATE_HOME].")
 @click.option("--target", metavar="NAME", help="native (default), or a name of `octet targets`.")
-@click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension of an .onnx [default: 1].")
+@input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Most cores a kernel is measured with; it is measured with one, too [default: all].")
 @click.option("--tracker", metavar="HOST:PORT", help="Measure on the workers of this TVM RPC tracker.")
 @click.option("--key", help="The workers' key at the tracker.")

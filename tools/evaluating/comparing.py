@@ -23,15 +23,15 @@ def check_options(model, against, calib, onnx_path) -> tuple[str, ...]:
     return comparison.chosen(against)
 
 
-def compare(names, path, calib, session, precision, value, arrays, labels, metric) -> tuple[list[dict], dict]:
+def compare(names, path, given, calib, session, precision, value, arrays, labels, metric) -> tuple[list[dict], dict]:
     """(rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: against that fp32, relative.
-    session: of MODEL, whose metric is `value`; path: of the fp32 network."""
+    session: of MODEL, whose metric is `value`; path, given: of the fp32 network and its inputs."""
     samples, _ = read_samples(calib, session)
     if precision == "int8":
-        fp32 = fp32_session(path, session.threads, session.batch)
+        fp32 = fp32_session(path, session.threads, given)
         ours = [("octet fp32", score(fp32, arrays, labels, metric)), ("octet int8", value)]
     else:
-        model = api.load_onnx(path, session.batch)
+        model = given.load(path, calib)
         package = api.compile(api.quantize(model, samples, threads=session.threads))
         ours = [("octet fp32", value), ("octet int8, as calibrated", score(package.session(session.threads), arrays, labels, metric))]
     rows = [comparison.Result(name, found, 0.0) for name, found in ours]

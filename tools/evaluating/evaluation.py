@@ -4,6 +4,7 @@ import numpy as np
 
 from ...targets.errors import DataError, OctetError
 from ...targets.runtime import Session, run_samples
+from ...targets.samples import batch_of, sample_shape
 from ..metrics import METRICS, Metric, own_metric
 
 
@@ -16,11 +17,11 @@ def find_metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def check_labels(metric: Metric, labels, count: int, session_outputs, where) -> np.ndarray:
-    """The labels, fit for the metric and the first output. Raises DataError otherwise; before any sample has run."""
+def check_labels(metric: Metric, labels, count: int, model, where) -> np.ndarray:
+    """The labels, fit for the metric and the first output of a Model or Session. Raises DataError otherwise; before any sample has run."""
     if labels is None:
         raise DataError(f"{where}: holds no labels, {metric.name} needs them; add an array `labels` with one entry per sample")
-    metric.check((count, *session_outputs[0].shape[1:]), labels, where)
+    metric.check((count, *sample_shape(model.outputs[0], batch_of(model.inputs))), labels, where)
     return labels
 
 

@@ -8,7 +8,7 @@ from ...tuning.database import Database
 from .session import tasks_of
 
 
-def carry(model, calib, budget, trials, target, batch, threads, tracker, key, export_to, import_from, database: Database, progress) -> dict:
+def carry(model, calib, budget, trials, target, given, threads, tracker, key, export_to, import_from, database: Database, progress) -> dict:
     """Imports first, then exports; {"imported": figures or None, "exported": figures or None}. Raises OctetError for what a user can get wrong."""
     if tracker is not None or key is not None or budget is not None:
         raise OctetError("tune: --tracker, --key and --budget measure now; leave them out with --export-candidates and --import-measurements")
@@ -16,7 +16,7 @@ def carry(model, calib, budget, trials, target, batch, threads, tracker, key, ex
     if export_to is None:
         return {"imported": imported, "exported": None}
     spec = detect.resolve(target if target is not None else "native")
-    tasks = tasks_of(model, calib, batch, spec, threads)
+    tasks = tasks_of(model, calib, given, spec, threads)
     exported = export_candidates(tasks, spec, database, export_to, trials if trials is not None else DEFAULT_TRIALS, threads or 1, progress)
     return {"imported": imported, "exported": exported}
 

@@ -16,7 +16,7 @@ from ...tuning.tune import tune
 DEFAULT_BUDGET = "5m"
 
 
-def run_session(model, calib, budget, trials, target, batch, threads, tracker, key, database, progress) -> Session:
+def run_session(model, calib, budget, trials, target, given, threads, tracker, key, database, progress) -> Session:
     """The finished session. Raises OctetError for what a user can get wrong."""
     if budget is None and trials is None:
         budget = DEFAULT_BUDGET
@@ -24,11 +24,11 @@ def run_session(model, calib, budget, trials, target, batch, threads, tracker, k
         raise OctetError(f"--budget {budget}: leaves no time to measure; give 90s, 10m or 2h")
     limits = Budget(None if budget is None else parse_duration(budget), trials)
     spec = detect.resolve(target if target is not None else "native")
-    tasks = tasks_of(model, calib, batch, spec, threads)
+    tasks = tasks_of(model, calib, given, spec, threads)
     return tune(tasks, spec, database, limits, threads, tracker, key, progress)
 
 
-def tasks_of(path, calib, batch, spec, threads) -> list[Task]:
+def tasks_of(path, calib, given, spec, threads) -> list[Task]:
     """The tasks of an .onnx with calibration samples, or of a package's variant for the target."""
     kind = Path(path).suffix
     if kind == ".octet":
@@ -40,7 +40,7 @@ def tasks_of(path, calib, batch, spec, threads) -> list[Task]:
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
     if calib is None:
         raise OctetError(f"--calib: tuning {path} needs calibration samples, which decide what runs in int8; or tune a package")
-    from ..building.api import load_onnx, quantize
+    from ..building.api import quantize
 
-    quantized = quantize(load_onnx(path, batch), calib, threads=threads)
+    quantized = quantize(given.load(path, calib), calib, threads=threads)
     return tasks_of_graph(FuseFloat()(realize(quantized.module).module), spec)

@@ -1,0 +1,97 @@
+"""Symbolic dimensions: given by name or by input, shown by the data, refused with the option to add; and where the batch lies."""
+
+import numpy as np
+import pytest
+from octet.passes.frontend.dimensions import Said, fix_dimensions
+from octet.targets.errors import UnsupportedModelError
+from onnx import helper
+
+
+def fixed(declared, **said):
+    found, notes = fix_dimensions({"x": declared}, Said(**said), "model.onnx")
+    return found["x"].shape, found["x"].batch_axis, notes
+
+
+@pytest.mark.parametrize(
+    "dims, said, shape, axis",
+    [
+        (("N", 3, "H", "W"), {"dims": {"H": 8, "W": 9}}, (1, 3, 8, 9), 0),
+        (("N", 3, "H", "W"), {"shapes": {"x": (2, 3, 8, 9)}}, (2, 3, 8, 9), 0),
+        (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
+        (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}, "dims": {"H": 4}, "batch": 5}, (5, 3, 4, 9), 0),
+        (("", 3, "", ""), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
+        (("N", "side", "side"), {"dims": {"side": 7}}, (1, 7, 7), 0),
+        (("time", 80), {"dims": {"time": 24}}, (24, 80), None),  # an extent like any other
+        (("time", 80), {"dims": {"time": "batch"}}, (1, 80), 0),
+        (("time", 80), {"batch": 6}, (6, 80), 0),
+        (("time", 80), {"data": {"x": (50, 24, 80)}}, (24, 80), None),  # one axis more: whole inputs
+        (("N", 80), {"data": {"x": (50, 24, 80)}}, (24, 80), None),
+        (("N", 80), {"data": {"x": (50, 1, 80)}}, (1, 80), 0),
+        (("T", "batch", 80), {"dims": {"T": 24}, "batch": 4}, (24, 4, 80), 1),
+        (("T", "batch", 80), {"data": {"x": (50, 24, 80)}}, (24, 1, 80), 1),
+        ((24, 1, 80), {"shapes": {"x": (24, "batch", 80)}}, (24, 1, 80), 1),
+        ((2, "batch", 64), {}, (2, 1, 64), 1),
+        (None, {"shapes": {"x": (1, 5)}}, (1, 5), 0),
+        (None, {"data": {"x": (50, 5)}}, (1, 5), 0),
+        ((), {}, (), 0),
+    ],
+)
+def test_fixed(dims, said, shape, axis):
+    assert fixed(dims, **said)[:2] == (shape, axis)
+
+
+@pytest.mark.parametrize(
+    "dims, said, reason",
+    [
+        (("N", 3, "H", "W"), {}, "add --dim H=224 --dim W=224"),
+        (("N", 3, "H", "W"), {"dims": {"H": 8}}, "leaves 'W' at axis 3 open; add --dim W=224"),
+        (("N", 3, "", "W"), {"dims": {"W": 8}}, "add --shape x=1x3x224x8"),
+        (("time", 80), {}, "is axis 0 ('time') the batch? Add --dim time=batch"),
+        (("time", 80), {"data": {"x": (50, 80)}}, "is axis 0 ('time') the batch?"),
+        (("N", 3), {"dims": {"M": 8}}, "--dim M: no input has a dimension of that name; the file's are N"),
+        (("N", 3), {"shapes": {"y": (1, 3)}}, "--shape y: is no input; the inputs are x"),
+        (("N", 3), {"shapes": {"x": (1, 4)}}, "axis 1 is 3 in the file, not 4"),
+        (("N", "s", "s"), {"shapes": {"x": (1, 4, 5)}}, "'s' was given as 4 already"),
+        (("N", 3), {"shapes": {"x": (1, 3, 4)}}, "has 3 extents, the input has 2"),
+        (None, {}, "add --shape x="),
+    ],
+)
+def test_refused(dims, said, reason):
+    with pytest.raises(UnsupportedModelError) as error:
+        fixed(dims, **said)
+    assert reason in str(error.value)
+
+
+def test_a_batch_that_is_only_assumed_is_said():
+    assert fixed(("", 3))[2] == ("input 'x': axis 0, which is symbolic, is taken for the batch",)
+    assert "'rows'" in fixed(("rows", 3), data={"x": (50, 3)})[2][0] and fixed(("N", 3))[2] == ()
+
+
+def test_the_batch_of_an_output(model, load):
+    """[N, T, 3] -> [T, N, 3], with a batch of 2: onnx.shape_inference finds where it went."""
+    proto = model([helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2])], {"x": np.zeros((2, 5, 3), "float32")}, shapes={"x": ("N", 5, 3)})
+    assert load(proto, batch=2).outputs[0].batch_axis == 1 and load(proto, batch=2).outputs[0].shape == (5, 2, 3)
+
+
+def test_samples_of_a_batch_on_another_axis(model, load):
+    """The network's own answer, sample by sample, with time first in input and output."""
+    import octet
+    from octet.targets.runtime import run_samples
+
+    x = np.random.default_rng(0).standard_normal((4, 3, 5)).astype("float32")
+    shapes = {"x": ("time", "batch", 5)}
+    proto = model([helper.make_node("CumSum", ["x", "zero"], ["s"]), helper.make_node("Relu", ["s"], ["y"])], {"x": x}, {"zero": np.array(0)}, shapes=shapes)
+    for value in proto.graph.output:
+        value.CopyFrom(helper.make_tensor_value_info("y", 1, ["time", "batch", 5]))
+    network = load(proto, batch=2, dims={"time": 3})
+    assert network.inputs[0].shape == (3, 2, 5) and network.batch == 2
+    package = octet.compile(octet.quantize(network, {"x": x}, threads=1), targets=["x86-64-v3"], threads=1, policy="float")
+    found = run_samples(package.session(1), {"x": x})["y"]
+    np.testing.assert_allclose(found, np.maximum(np.cumsum(x, axis=1), 0), rtol=1e-5)
+
+
+def test_an_input_that_always_has_one_value(model, load):
+    proto = model([helper.make_node("Mul", ["x", "rate"], ["y"])], {"x": np.zeros((1, 3), "float32"), "rate": np.zeros((), "float32")})
+    assert [spec.name for spec in load(proto, values={"rate": 2}).inputs] == ["x"]
+    with pytest.raises(UnsupportedModelError, match="--fix pace: is no input"):
+        load(proto, values={"pace": 2})

@@ -1,0 +1,62 @@
+"""Options that give a network's inputs their shapes; every command that reads ONNX takes them."""
+
+import functools
+
+import click
+
+from ..building.given import Given
+
+
+class _Named(click.ParamType):
+    """NAME=VALUE; the name may hold "=" itself."""
+
+    def __init__(self, name, convert, example):
+        self.name, self._convert, self._example = name, convert, example
+
+    def convert(self, value, param, ctx):
+        """(name, value)."""
+        name, _, text = value.rpartition("=")
+        try:
+            converted = self._convert(text)
+        except ValueError:
+            name = ""
+        return (name, converted) if name else self.fail(f"{value}: write {self._example}", param, ctx)
+
+
+def _extent(text):
+    if text == "batch":
+        return text
+    extent = int(text)
+    if extent < 1:
+        raise ValueError(text)
+    return extent
+
+
+def _shape(text):
+    return tuple(_extent(part) for part in text.split("x")) if text else ()
+
+
+def _number(text):
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
+_OPTIONS = (
+    click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1]."),
+    click.option("--shape", "shapes", multiple=True, type=_Named("shape", _shape, "NAME=1x3x640x640"), metavar="NAME=1x3x640x640", help="Extents of an input; `batch` in place of one says where the samples lie. May be repeated."),
+    click.option("--dim", "dims", multiple=True, type=_Named("dim", _extent, "NAME=64"), metavar="NAME=64", help="Extent of a symbolic dimension, or NAME=batch. May be repeated."),
+    click.option("--fix", "values", multiple=True, type=_Named("value", _number, "NAME=16000"), metavar="NAME=VALUE", help="An input that always has this value becomes a constant. May be repeated."),
+)
+
+
+def input_options(command):
+    """--batch, --shape, --dim, --fix, as one argument `given`."""
+
+    @functools.wraps(command)
+    def gathered(*args, batch, shapes, dims, values, **options):
+        return command(*args, given=Given(batch, dict(shapes), dict(dims), dict(values)), **options)
+
+    for option in reversed(_OPTIONS):
+        gathered = option(gathered)
+    return gathered
