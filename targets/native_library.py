@@ -6,13 +6,10 @@ import importlib.util
 import os
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from . import detect
 from .errors import OctetError, PackageError
-
-_thread = threading.local()  # TVM's pool is thread-local, and so is what we last told it
 
 
 @functools.cache
@@ -27,8 +24,14 @@ def runtime():
     os.environ.setdefault("TVM_BIND_THREADS", "0")
     tvm_ffi = _import_tvm_ffi()
     if "tvm" not in sys.modules:
-        ctypes.CDLL(str(Path(found.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
+        runtime_library()
     return tvm_ffi
+
+
+@functools.cache
+def runtime_library() -> ctypes.CDLL:
+    """libtvm_runtime.so itself."""
+    return ctypes.CDLL(str(Path(importlib.util.find_spec("tvm").origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
 
 
 def _import_tvm_ffi():
@@ -51,16 +54,9 @@ def open_library(image: bytes):
         path = Path(folder) / "kernels.so"
         try:
             path.write_bytes(image)
-            return tvm_ffi.load_module(str(path))  # mapped: the file may go
+            return tvm_ffi.load_module(str(path), keep_module_alive=False)  # mapped: the file may go; unmapped with the last user
         except (OSError, RuntimeError) as error:
             raise PackageError(f"the kernels cannot be loaded from {folder}: {_line(error)}; set TMPDIR to a folder with space that allows execution") from error
-
-
-def use_threads(count: int) -> None:
-    """Makes the calling thread's kernels run on `count` threads (at most as many as the pool has: TVM_NUM_THREADS, else the cores)."""
-    if getattr(_thread, "count", None) != count:
-        runtime().get_global_func("runtime.config_threadpool")(1, count)
-        _thread.count = count
 
 
 def max_threads() -> int:

@@ -1,14 +1,17 @@
 """A session: one compiled network, ready to run. Needs TVM's runtime library only."""
 
+import os
 import threading
 import time
+import weakref
 
 import numpy as np
 
 from . import detect
 from .errors import DataError, OctetError, PackageError
-from .native_library import max_threads, open_library, runtime, use_threads
+from .native_library import max_threads, open_library, runtime
 from .samples import batch_of, feed_of, samples_of
+from .threads import call
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
 
 
@@ -38,8 +41,24 @@ def _refuse(spec: TensorSpec, array) -> None:
     raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
 
 
+_live: weakref.WeakSet = weakref.WeakSet()  # sessions whose lock a fork may find taken
+
+
+def _forked() -> None:
+    """In the child: the thread that held a session's lock is not here."""
+    for session in _live:
+        session._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def _closed(*arguments):
+    raise OctetError("run: the session is closed; load the package again")
+
+
 class Session:
-    """Runs one variant. Thread-safe: runs of one session are serialised, as they share the arena.
+    """Runs one variant. Thread-safe: runs of one session are serialised, as they share the arena. A context manager, which closes it.
 
     threads: cores to use; None takes all that the process may use. inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
     weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
@@ -62,6 +81,7 @@ class Session:
         self.threads: int = min(threads if threads is not None else detect.cores(), max_threads())
         self._names = frozenset(spec.name for spec in self.inputs)
         self._lock = threading.Lock()
+        _live.add(self)
         self._module = open_library(variant.library)
         self._run = self._module["octet_run"]
         weights = aligned(variant.weights.shape, np.uint8)
@@ -85,12 +105,24 @@ class Session:
         """Samples per run: the extent of the inputs along their batch axes."""
         return batch_of(self.inputs)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self) -> None:
+        """Gives code and memory back; the session can no longer run. A session that nobody holds any more does the same."""
+        with self._lock:
+            self._run, self._module = _closed, {"octet_step": _closed}
+            self._fixed = self._written = ()
+            self.weights = np.empty(0, np.uint8)
+
     def run(self, inputs: dict) -> dict:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes."""
         arrays = self._checked(inputs)
         with self._lock:
-            use_threads(self.threads)
-            self._run(*self._arguments(arrays))
+            call(self.threads, self._run, *self._arguments(arrays))
             if self._reuse_outputs:
                 return self._results
             return {name: array.copy() for name, array in self._results.items()}
@@ -99,23 +131,23 @@ class Session:
         """The same, into the caller's arrays: `tensors` of all outputs in order, each of the output's size."""
         arrays = self._checked(inputs)
         with self._lock:
-            use_threads(self.threads)
-            self._run(*self._arguments(arrays, results))
+            call(self.threads, self._run, *self._arguments(arrays, results))
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
         arrays = self._checked(inputs)
-        step = self._module["octet_step"]
         seconds = np.zeros((repeat + 1, len(self.steps)))
         with self._lock:
-            use_threads(self.threads)
-            arguments = self._arguments(arrays)
-            for row in seconds:
-                for index, *chunk in self._order():
-                    start = time.perf_counter()
-                    step(index, *chunk, *arguments)
-                    row[index] += time.perf_counter() - start
+            call(self.threads, self._time, self._arguments(arrays), seconds)
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
+
+    def _time(self, arguments, seconds):
+        step = self._module["octet_step"]
+        for row in seconds:
+            for index, *chunk in self._order():
+                start = time.perf_counter()
+                step(index, *chunk, *arguments)
+                row[index] += time.perf_counter() - start
 
     def _order(self):
         """(step,) in the order of execution; (step, chunk) where there are loops."""
