@@ -81,15 +81,19 @@ def emulated(cases):
     return emulator(found), dict(zip(modules, zip(found, modules.values(), strict=True), strict=True))
 
 
-def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3)):
-    """[(seed, number of the output, how many elements differ)]; empty if every byte is the referee's in every order of threads."""
+def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3), tolerance=None):
+    """[(seed, number of the output, how many elements differ)]; empty if every byte is the referee's in every order of threads. tolerance: relative and absolute, of
+    results whose sums may be in any order."""
     wanted = reference.run(module, inputs)
     found = []
     for seed in seeds:
         for i, (got, want) in enumerate(zip(net.run(emulated, inputs, seed), wanted, strict=True)):
             want = np.ascontiguousarray(want).reshape(-1)
             got = got.view(want.dtype)[: want.size]
-            if got.tobytes() != want.tobytes():
+            if tolerance is not None:
+                if not np.allclose(got, want, tolerance, tolerance):
+                    found.append((seed, i, int((~np.isclose(got, want, tolerance, tolerance)).sum())))
+            elif got.tobytes() != want.tobytes():
                 found.append((seed, i, int((got != want).sum())))
     return found
 

@@ -14,6 +14,8 @@ from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.compiling.fatbin import fatbin
 from octet.targets.cuda.compiling.nvcc import Nvcc, find_nvcc
 from octet.targets.cuda.compiling.nvrtc import find_nvrtc
+from octet.targets.cuda.compiling.source import named, source
+from octet.targets.cuda.kernels import float_layers
 from octet.targets.cuda.specs import SPECS
 from octet.targets.errors import TargetError
 from octet.targets.registry import find
@@ -73,6 +75,15 @@ def test_ptx_has_the_intended_instructions(built):
     assert [name for name in (*COMMON, *wanted) if name not in text] == []
     assert "fma." not in text and ".approx" not in text  # the contract rounds every product and sum, and divides exactly
     assert spec.dot != "dp4a" or not any(name in text for name in ("mma.sync", "ldmatrix", "cp.async"))
+
+
+def test_float_layers_are_on_tensor_cores(nvcc, tmp_path):
+    kernels = [float_layers.matmul(1, 300, 200, 100, False, False, find("cuda-sm90"), tile) for tile in float_layers.TILES]
+    library, usage = compiler.compile_fatbin(source(named(kernels)), 90)
+    assert len(usage) == len(float_layers.TILES) and all((used.spills, used.stack) == (0, 0) for used in usage.values())
+    (tmp_path / "kernels.fatbin").write_bytes(library)
+    code = subprocess.run([cuobjdump(), "--dump-sass", str(tmp_path / "kernels.fatbin")], capture_output=True, text=True, check=True).stdout
+    assert "HMMA.1688.F32.TF32" in code and "LDGSTS" in code and "FFMA" not in code
 
 
 def test_every_architecture_compiles(nvcc):

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from cuda_harness import SM75, codes, differences, emulator, function, nets
+from cuda_harness import SM75, SM80, codes, differences, emulator, function, nets
 from tvm import relax
 
 from octet.passes import ops
-from octet.passes.realize import reference
-from octet.targets.cuda.kernels import functions
+from octet.targets.cuda.compiling.source import named, source
+from octet.targets.cuda.emulator import Emulator
+from octet.targets.cuda.kernels import float_layers, functions
 
 RNG = np.random.default_rng(21)
 
@@ -59,11 +60,26 @@ CASES = {
     "a shared matrix": (product(False), {"x": codes(RNG, 3, 9, 64), "y": codes(RNG, 64, 32)}),
     "few columns": (product(True), {"x": codes(RNG, 2, 9, 3), "y": codes(RNG, 1, 3, 5)}),
 }  # fmt: skip
+def layer(name, *weight, **attrs):
+    """A float layer with weights of that shape."""
+    vectors, limits = [vector(real(*weight)), vector(real(weight[0]))], dict(clip_min=-np.inf, clip_max=np.inf)
+    return lambda b, x, *r: b.emit(ops.call(f"octet.{name}", [x, *vectors, *r], out_dtype="float32", **(limits | attrs)))
+
+
+def window(strides, padding, dilation=(1, 1), groups=1):
+    return dict(strides=list(strides), padding=list(padding), dilation=list(dilation), groups=groups)
+
+
 CLOSE = {
-    "float conv": (lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, vector(real(6, 2, 3, 3)), vector(real(6)), r], strides=[2, 1], padding=[1, 1, 1, 1], dilation=[1, 1],
-                   groups=2, clip_min=0.0, clip_max=6.0, out_dtype="float32")), {"x": real(2, 4, 7, 6), "r": real(2, 6, 4, 6)}),
-    "float dense": (lambda b, x: b.emit(ops.call("octet.dense", [x, vector(real(9, 31)), vector(real(9))], clip_min=-np.inf, clip_max=np.inf, out_dtype="float32")), {"x": real(2, 5, 31)}),
+    "few of a group": (layer("conv2d", 6, 2, 3, 3, **window([2, 1], [1] * 4, groups=2), clip_min=0.0, clip_max=6.0), {"x": real(2, 4, 7, 6), "r": real(2, 6, 4, 6)}),
+    "float conv": (layer("conv2d", 70, 5, 3, 3, **window([2, 1], [1] * 4), clip_min=-20.0, clip_max=6.0), {"x": real(2, 5, 7, 9), "r": real(2, 70, 4, 9)}),
+    "grouped": (layer("conv2d", 40, 3, 2, 3, **window([1, 1], [0, 2, 1, 1], (1, 2), 2)), {"x": real(1, 6, 9, 8)}),
+    "pointwise": (layer("conv2d", 33, 36, 1, 1, **window([1, 1], [0] * 4)), {"x": real(1, 36, 9, 8)}),
+    "float dense": (layer("dense", 9, 31), {"x": real(2, 5, 31)}),
+    "dense of granules": (layer("dense", 36, 64), {"x": real(37, 64), "r": real(37, 36)}),
+    "few rows": (layer("dense", 9, 71), {"x": real(3, 71), "r": real(3, 9)}),
     "float matmul": (made(relax.op.matmul), {"a": real(2, 3, 19, 33), "b": real(33, 18)}),
+    "matmul of granules": (made(relax.op.matmul), {"a": real(2, 19, 36), "b": real(2, 36, 20)}),
 }  # fmt: skip
 
 
@@ -80,13 +96,42 @@ def test_same_bits(operators, name):
     assert not differences(emulated, *found[name], CASES[name][1], seeds=(0, 1))
 
 
+TOLERANCE = 2e-5  # of sums of at most 71 products of numbers near 4, in another order
+
+
 @pytest.mark.parametrize("name", CLOSE)
 def test_close(operators, name):
     emulated, found = operators
-    (net, module), inputs = found[name], CLOSE[name][1]
-    want = reference.run(module, inputs)[0]
-    got = net.run(emulated, inputs, 2)[0].view(np.float32)[: want.size].reshape(want.shape)
-    np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)  # sums of at most 33 products of numbers near 4, in another order
+    assert not differences(emulated, *found[name], CLOSE[name][1], (2,), TOLERANCE)
+
+
+def test_tensor_cores_where_they_take_float32(operators):
+    kernels = {name: operators[1][name][0].steps[0].kernel for name in CLOSE}
+    assert {name for name, kernel in kernels.items() if kernel in ("tf32_conv2d", "tf32_matmul")} == set(CLOSE) - {"few of a group", "few rows"}
+    assert (kernels["few of a group"], kernels["few rows"]) == ("float_conv2d", "float_dense")
+
+
+def test_close_without_tensor_cores_for_float32():
+    modules = {name: function(emit, **inputs) for name, (emit, inputs) in CLOSE.items()}
+    found = nets(list(modules.values()), SM75)
+    emulated = emulator(found)
+    for (name, module), net in zip(modules.items(), found, strict=True):
+        assert net.steps[0].kernel in ("float_conv2d", "float_matmul", "float_dense")
+        assert not differences(emulated, net, module, CLOSE[name][1], (2,), TOLERANCE)
+
+
+def test_three_products_of_tf32_are_as_exact_as_float32():
+    """Every tile, on numbers of many magnitudes: within 2^-20 of the sum of the products' magnitudes, where one product of TF32 is off by 2^-12 and more."""
+    rng = np.random.default_rng(4)
+    a, b = ((rng.standard_normal(shape) * np.exp2(rng.integers(-12, 13, shape))).astype(np.float32) for shape in ((45, 150), (150, 70)))
+    want, magnitude = a.astype(np.float64) @ b, np.abs(a).astype(np.float64) @ np.abs(b)
+    kernels = [float_layers.matmul(1, 45, 70, 150, False, False, SM80, tile) for tile in float_layers.TILES]
+    names = named(kernels)
+    emulated = Emulator(source(names), {name: kernel.operands for kernel, name in names.items()})
+    for seed, kernel in enumerate(kernels):
+        buffers = [emulated.buffer(array) for array in (a, b, np.full(want.shape, 7, np.float32))]
+        emulated.launch(names[kernel], kernel.grid, kernel.block, kernel.shared, [buffer.address for buffer in buffers], seed)
+        assert (np.abs(buffers[-1].array.reshape(want.shape) - want) / magnitude).max() < 2.0**-20
 
 
 def test_products_on_the_oldest_target():

@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from ....targets.cuda.kernels import floats, functions
+from ....targets.cuda.kernels import float_layers, floats, functions
 from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import plain
 from ....targets.recurrent_math import STEPS
@@ -136,10 +136,11 @@ def conv2d(call, ctx):
         window = (shape[0], *shape[2:], *_shape(call)[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
         channels, groups = shape[1], attrs["groups"]
     residual = call.args[3] if len(call.args) > 3 else None
-    problem = floats.FloatConv(*window, channels, weight.shape[0], groups, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
+    problem = float_layers.FloatConv(*window, channels, weight.shape[0], groups, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
     data = ctx.plain(call.args[0])
     bias = np.asarray(ctx.constant(call.args[2]), np.float32)
-    return _emit(call, ctx, floats.conv(problem), [data, weight, bias, data if residual is None else ctx.plain(residual)], problem.macs)
+    kernel, weights = float_layers.conv(problem, np.asarray(weight, np.float32), ctx.spec)
+    return _emit(call, ctx, kernel, [data, weights, bias, data if residual is None else ctx.plain(residual)], problem.macs)
 
 
 def matmul(call, ctx):
@@ -150,7 +151,7 @@ def matmul(call, ctx):
     batches, result = [prod(shape[:-2]) for shape in (a, b)], prod(_shape(call)[:-2])
     if any(batch not in (1, result) for batch in batches) or result > 65535:
         return None
-    kernel = floats.matmul(result, a[-2], b[-1], a[-1], batches[0] < result, batches[1] < result)
+    kernel = float_layers.matmul(result, a[-2], b[-1], a[-1], batches[0] < result, batches[1] < result, ctx.spec)
     return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args], result * a[-2] * a[-1] * b[-1])
 
 

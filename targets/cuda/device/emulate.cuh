@@ -91,6 +91,12 @@ inline float shuffle_xor(float value, int mask) { return float_of_bits(shuffle_b
 
 inline void copy_async16(void* to, const void* from) { check_aligned<16>(to); check_aligned<16>(from); issue_copy(to, from, 16); }
 inline void copy_async4(void* to, const void* from) { check_aligned<4>(to); check_aligned<4>(from); issue_copy(to, from, 4); }
+inline void copy_or_zero(void* to, const void* from, int bytes, bool there) {
+  static const uint4 zeros = {0, 0, 0, 0};
+  issue_copy(to, there ? from : &zeros, bytes);
+}
+inline void copy_async16_or_zero(void* to, const void* from, bool there) { check_aligned<16>(to); check_aligned<16>(from); copy_or_zero(to, from, 16, there); }
+inline void copy_async4_or_zero(void* to, const void* from, bool there) { check_aligned<4>(to); check_aligned<4>(from); copy_or_zero(to, from, 4, there); }
 inline void copy_commit() { commit_copies(); }
 template <int pending>
 inline void copy_wait() { wait_copies(pending); }
@@ -118,6 +124,27 @@ inline void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsigned b
           for (int half = 0; half < 2; ++half)
             sum = dp4a(lanes[4 * row + quarter].operands[e / 2 + 2 * half], lanes[4 * column + quarter].operands[4 + half], sum);
         lanes[i].result[e] = static_cast<unsigned>(sum);
+      }
+  });
+}
+
+inline float toward_zero(double value) {
+  float near = static_cast<float>(value);
+  return std::fabs(static_cast<double>(near)) > std::fabs(value) ? std::nextafterf(near, 0.0f) : near;
+}
+// Exact products and one sum of all of them, cut off: no tensor core is known to lose more.
+inline void multiply_add_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+  for (unsigned bits : {a[0], a[1], a[2], a[3], b[0], b[1]})
+    if (bits & 0x1fffu) fail("an operand is no number of TF32");
+  unsigned operands[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+  warp_collective(5, operands, reinterpret_cast<unsigned*>(c), [](Lane* lanes) {
+    for (int i = 0; i < 32; ++i)
+      for (int e = 0; e < 4; ++e) {
+        int row = i / 4, column = i % 4 * 2 + e % 2;
+        double sum = float_of_bits(lanes[i].result[e]);
+        for (int k = 0; k < 8; ++k)
+          sum += static_cast<double>(float_of_bits(lanes[4 * row + k % 4].operands[e / 2 + k / 4 * 2])) * float_of_bits(lanes[4 * column + k % 4].operands[4 + k / 4]);
+        lanes[i].result[e] = bits_of(toward_zero(sum));
       }
   });
 }

@@ -1,4 +1,5 @@
-// Layers that stay in float32: correct, in fused multiply-adds, without a claim to speed. The order of summation is not part of the contract.
+// Layers that stay in float32, in fused multiply-adds: for targets whose tensor cores do not take float32 (float_mma.cuh does), groups of few outputs, few rows. Correct,
+// without a claim to speed. The order of summation is not part of the contract.
 #pragma once
 #include "floats.cuh"
 #include "window.cuh"
@@ -30,6 +31,28 @@ OCTET_DEVICE void conv_float(const void* x, const void* weights, const void* bia
   float value = add(sum, static_cast<const float*>(bias)[o]);
   if constexpr (P.residual) value = add(value, static_cast<const float*>(residual)[index]);
   static_cast<float*>(y)[index] = lesser(greater(value, float_of_bits(P.low)), float_of_bits(P.high));
+}
+
+// A few rows of a linear layer: a warp per output reads its weights once. weights: [outputs][channels].
+template <FloatConv P>
+OCTET_DEVICE void dense_float(const void* x, const void* weights, const void* bias, const void* residual, void* y) {
+  int o = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+  if (o >= P.outputs) return;
+  float sums[P.images] = {};
+  for (int c = lane; c < P.channels; c += 32) {
+    float weight = static_cast<const float*>(weights)[static_cast<long>(o) * P.channels + c];
+#pragma unroll
+    for (int n = 0; n < P.images; ++n) sums[n] = fused(static_cast<const float*>(x)[n * P.channels + c], weight, sums[n]);
+  }
+#pragma unroll
+  for (int n = 0; n < P.images; ++n) {
+#pragma unroll
+    for (int mask = 16; mask > 0; mask /= 2) sums[n] = add(sums[n], shuffle_xor(sums[n], mask));
+    if (lane != n) continue;
+    float value = add(sums[n], static_cast<const float*>(bias)[o]);
+    if constexpr (P.residual) value = add(value, static_cast<const float*>(residual)[n * P.outputs + o]);
+    static_cast<float*>(y)[n * P.outputs + o] = lesser(greater(value, float_of_bits(P.low)), float_of_bits(P.high));
+  }
 }
 
 // Batched [m, k] x [k, n]; a batch of either may be shared (step 0). A block makes 16 x 16 results through shared memory.

@@ -64,6 +64,21 @@ OCTET_DEVICE void copy_async4(void* to, const void* from) {
   store4(to, load4(from));
 #endif
 }
+// As those, or zeros, and nothing is read; `from` must be an address nevertheless.
+OCTET_DEVICE void copy_async16_or_zero(void* to, const void* from, bool there) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(there ? 16 : 0) : "memory");
+#else
+  store16(to, there ? load16(from) : uint4{0, 0, 0, 0});
+#endif
+}
+OCTET_DEVICE void copy_async4_or_zero(void* to, const void* from, bool there) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(there ? 4 : 0) : "memory");
+#else
+  store4(to, there ? load4(from) : 0u);
+#endif
+}
 OCTET_DEVICE void copy_commit() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;\n" ::: "memory");
@@ -101,6 +116,15 @@ OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsi
 #undef OCTET_MMA_8816
 #endif
 }
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+// c[16 x 8] += a[16 x 8] * b[8 x 8] of TF32 (float32 whose last 13 bits are zero) by one warp, in float32.
+OCTET_DEVICE void multiply_add_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+#endif
 
 // WMMA of signed bytes: fragments of 256 sums, `height` rows of them (8, 16 or 32), with 16 bytes of every row and column. Their layout in registers is the
 // machine's own. As PTX, since nvcuda::wmma needs a header that NVRTC does not bring.

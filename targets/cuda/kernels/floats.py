@@ -105,36 +105,6 @@ def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> Ker
 
 
 @dataclass(frozen=True)
-class FloatConv(Window):
-    """As in device/float_layers.cuh."""
-
-    channels: int
-    outputs: int
-    groups: int
-    low: float
-    high: float
-    residual: bool
-
-    @property
-    def results(self) -> int:
-        return self.pixels * self.outputs
-
-    @property
-    def macs(self) -> int:
-        return self.results * self.channels // self.groups * self.taps
-
-
-def conv(problem: FloatConv) -> Kernel:
-    return Kernel("float_conv2d", "float_layers.cuh", f"conv_float<{literal(problem)}>", 5, blocks(problem.results, 128), 128)
-
-
-def matmul(batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool) -> Kernel:
-    """shared: one matrix for the whole batch."""
-    call = f"matmul_float<{m}, {n}, {k}, {0 if shared_a else m * k}L, {0 if shared_b else k * n}L>"
-    return Kernel("float_matmul", "float_layers.cuh", call, 3, (-(-n // 16), -(-m // 16), batch), 256, 2 * 16 * 17 * 4)
-
-
-@dataclass(frozen=True)
 class FloatPool(Window):
     """As in device/float_layers.cuh; images: times channels."""
 
