@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tvm import IRModule, relax
 
 from ..ops import call
+from ..rewriting.forward import Forward, replace_main
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FIXED_RANGES, FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
@@ -29,7 +30,7 @@ class Annotate:
         return plan(mod, self.recipe)
 
     def __call__(self, mod: IRModule) -> IRModule:
-        return _Rewriter(self.decide(mod), self.recipe).rewrite(mod)
+        return replace_main(mod, _Annotator(mod["main"], self.decide(mod), self.recipe).run())
 
 
 def specs(decided: Plan, recipe: Recipe) -> dict:
@@ -81,42 +82,40 @@ def _fixed_range(graph, tensor):
     return FIXED_RANGES.get(fixed_kind(node)) if node is not None else None
 
 
-class _Rewriter:
-    def __init__(self, decided: Plan, recipe: Recipe):
+class _Annotator(Forward):
+    """values: what a float operator reads; observed: what an int8 operator reads instead."""
+
+    def __init__(self, function, decided: Plan, recipe: Recipe):
+        super().__init__(function)
         self.plan, self.recipe = decided, recipe
         self.specs = specs(decided, recipe)
         self.group_of = {node: group for group in decided.groups for node in group.members}
         self.results = {group.result for group in decided.groups}
         self.weights = 0
+        self.observed = {}
 
-    def rewrite(self, mod: IRModule) -> IRModule:
-        graph = self.plan.graph
-        self.value, self.observed = {}, {}
-        builder = relax.BlockBuilder()
-        params = [relax.Var(p.name, p.ty) for p in graph.params]
-        with builder.function("main", params):
-            with builder.dataflow():
-                for old, new in zip(graph.params, params):
-                    self._bind(builder, old, new)
-                for node in graph.nodes:
-                    last = graph.result.same_as(node.var) and node.var not in self.specs
-                    emit = builder.emit_output if last else builder.emit
-                    self._bind(builder, node.var, emit(self._rebuild(builder, node), name_hint=node.name))
-                result = self._map(graph.result, int8=False)
-                result = result if isinstance(result, relax.Var) and not isinstance(result, relax.DataflowVar) else builder.emit_output(result)
-            builder.emit_func_output(result)
-        rewritten = IRModule(dict(mod.functions_items()), attrs=mod.attrs)
-        function = builder.get()["main"]
-        rewritten["main"] = function.with_attrs(dict(mod["main"].attrs.items())) if mod["main"].attrs else function
-        return rewritten
+    def run(self):
+        for param in self.graph.function.params:
+            self.values[param] = self._bound(param, param)
+        return super().run()
 
-    def _bind(self, builder, old, new):
-        self.value[old] = new
-        if old in self.specs:
-            observed = builder.emit(self._observe(old, new), name_hint=f"{old.name}_q")
-            self.observed[old] = observed
-            if old in self.results:
-                self.value[old] = observed
+    def visit(self, var, value):
+        if not isinstance(value, relax.Call):
+            new = self.carry(var, value)
+            return new if isinstance(value, relax.Tuple) else self._bound(var, new)
+        node = self.plan.graph.producer[var]
+        group = self.group_of.get(node)
+        int8 = group is not None or self._splits_int8(node)
+        args = [self._map(arg, int8) for arg in value.args]
+        if group is not None and group.weight is not None and node is group.anchor:
+            args[1] = self.derive(self._observe_weight(node, group), f"{var.name}.weight")
+        return self._bound(var, self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name))
+
+    def _bound(self, old, new):
+        if old not in self.specs:
+            return new
+        self.observed[old] = self.derive(self._observe(old, new), f"{old.name}.observed")
+        return self.observed[old] if old in self.results else new
 
     def _observe(self, old, new):
         edge, spec, scheme, source = self.specs[old]
@@ -125,19 +124,6 @@ class _Rewriter:
         group = spec.edge if kind == "shared" else edge
         return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=scheme, source=int(source),
                     made=int(old in self.results), tensor=old.name, **extra)  # fmt: skip
-
-    def _rebuild(self, builder, node):
-        group = self.group_of.get(node)
-        value = node.value
-        if isinstance(value, relax.TupleGetItem):
-            return relax.TupleGetItem(self._map(value.tuple_value, False), value.index)
-        if not isinstance(value, relax.Call):
-            return self._map(value, False)
-        int8 = group is not None or self._splits_int8(node)
-        args = [self._map(arg, int8) for arg in value.args]
-        if group is not None and group.weight is not None and node is group.anchor:
-            args[1] = builder.emit(self._observe_weight(node, group), name_hint=f"{node.name}_w")
-        return relax.Call(value.op, args, value.attrs, value.ty_args)
 
     def _splits_int8(self, node):
         return node.op == "relax.split" and any(user in self.group_of for user in self.plan.graph.users.get(node.var, ()))
@@ -150,8 +136,6 @@ class _Rewriter:
                     axis=axis, tensor=f"{node.name}.weight")  # fmt: skip
 
     def _map(self, expr, int8):
-        if isinstance(expr, relax.Var):
-            return self.observed[expr] if int8 and expr in self.observed else self.value[expr]
-        if isinstance(expr, relax.Tuple):
+        if int8 and isinstance(expr, relax.Tuple):
             return relax.Tuple([self._map(field, int8) for field in expr.fields])
-        return expr
+        return self.observed[expr] if int8 and isinstance(expr, relax.Var) and expr in self.observed else self.new(expr)

@@ -6,7 +6,7 @@ from math import prod
 from typing import Protocol
 
 import numpy as np
-from tvm import IRModule, relax
+from tvm import IRModule
 
 from octet.targets.errors import DataError
 from octet.targets.samples import batch_of, feed_of
@@ -71,14 +71,13 @@ def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
     What only led to the old results is dropped."""
     found = []
 
-    def keep(builder, observe, x):
+    def keep(walk, observe, x):
         edge = edge_of(observe)
         if edge.measured:
-            found.append((edge, builder.emit(call("octet.statistics", [x], samples=_samples(mod, x))) if summaries else x))
+            found.append((edge, walk.derive(call("octet.statistics", [x], samples=_samples(mod, x)), f"{edge.tensor}.statistics") if summaries else x))
         return x
 
-    collecting = replace_observers(mod, keep, outputs=lambda _: [x for _, x in found])
-    return relax.transform.DeadCodeElimination()(collecting), [edge for edge, _ in found]
+    return replace_observers(mod, keep, outputs=lambda: [x for _, x in found]), [edge for edge, _ in found]
 
 
 def _elements(x):

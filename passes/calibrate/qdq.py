@@ -30,28 +30,28 @@ class InsertQDQ:
     def __call__(self, mod: IRModule) -> IRModule:
         layers = _layers(mod)
 
-        def replace(builder, observe, x):
+        def replace(walk, observe, x):
             edge = edge_of(observe)
             if edge.spec == "weight":
-                return self._weight(builder, edge, array_of(observe.args[0]), *layers[edge.edge])
+                return self._weight(walk, edge, array_of(observe.args[0]), *layers[edge.edge])
             qparams = self.qparams[edge.group]
             scale, zero_point = relax.const(np.float32(qparams.scale)), relax.const(np.int8(qparams.zero_point))
-            if edge.scheme == "symmetric" and edge.made and edge.source and not _never_negative(builder.lookup_binding(x)):
+            if edge.scheme == "symmetric" and edge.made and edge.source and not _never_negative(walk.definition(x)):
                 low, high = qparams.range
-                x = builder.emit(relax.op.clip(x, low, high), name_hint=f"{edge.tensor}_clip")
-            q = builder.emit(relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), name_hint=f"{edge.tensor}_q")
-            return builder.emit(relax.op.dequantize(q, scale, zero_point, axis=-1), name_hint=f"{edge.tensor}_dq")
+                x = walk.derive(relax.op.clip(x, low, high), f"{edge.tensor}.clip")
+            q = walk.derive(relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), f"{edge.tensor}.quantize")
+            return walk.derive(relax.op.dequantize(q, scale, zero_point, axis=-1), f"{edge.tensor}.dequantize")
 
         return replace_observers(mod, replace)
 
-    def _weight(self, builder, edge, weight, data_group, bias):
+    def _weight(self, walk, edge, weight, data_group, bias):
         scales = weight_scales(weight, edge.axis, self.qparams[data_group].scale, bias)
         q = relax.const(quantize_weight(weight, scales, edge.axis))
         if edge.axis < 0:
             scales = scales.reshape(())
         zero_points = np.zeros(scales.shape, np.int8)
         call = relax.op.dequantize(q, relax.const(scales), relax.const(zero_points), axis=edge.axis)
-        return builder.emit(call, name_hint=f"{edge.tensor}_dq")
+        return walk.derive(call, f"{edge.tensor}.dequantize")
 
 
 def _never_negative(value):

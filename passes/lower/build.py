@@ -60,7 +60,7 @@ def schedule(mod: tvm.IRModule) -> tvm.IRModule:
     for var, func in mod.functions_items():
         if isinstance(func, tirx.PrimFunc) and "octet.kernel" not in (func.attrs or {}):
             changed[var] = schedule_fallback(func).with_attr("octet.kernel", "fallback")
-    out = tvm.IRModule(dict(mod.functions))
+    out = tvm.IRModule(dict(mod.functions), attrs=mod.attrs)
     for var, func in changed.items():
         out.update_func(var, func)
     return out

@@ -6,7 +6,6 @@ import tvm
 from tvm import relax
 
 from ...targets.x86.layout import AS_IS, Layout
-from .program import named
 from .value import Value
 
 _ALIKE = {
@@ -21,7 +20,7 @@ def fallback(context, call):
     context.fallbacks.append(call.op.name)
     shifted = call.op.name in _ALIKE and all(value.layout.dtype != AS_IS for arg in call.args for value in _values(arg, context))
     args = [_operand(arg, context, shifted) for arg in call.args]
-    emitted = context.builder.emit(relax.Call(call.op, args, call.attrs, call.ty_args), named(context.layer))
+    emitted = context.builder.emit(relax.Call(call.op, args, call.attrs, call.ty_args), context.label())
     if isinstance(emitted.ty, relax.TupleType):
         fields = [context.builder.emit(relax.TupleGetItem(emitted, i)) for i in range(len(emitted.ty.fields))]
         return tuple(_value(field, old) for field, old in zip(fields, call.ty.fields))

@@ -13,7 +13,7 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
-from ..realize.graph import Graph
+from ..rewriting.graph import Graph
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import product
 from .rules_rows import layer_norm_rows, softmax_rows

@@ -22,7 +22,7 @@ from ...targets.x86.view import View, contiguous, view_of
 from ...targets.x86.workload import Records
 from .fallback import fallback
 from .fusion import find_fusions
-from .program import named
+from .program import LAYERS, label
 from .results import own_results
 from .value import Value
 from .walk import lowered
@@ -42,6 +42,11 @@ class Context:
     fallbacks: list = field(default_factory=list)  # operators that had no rule
     tuned: Records | None = None  # schedules that were found by measuring
     layer: str = ""  # the variable of the logical graph that is being lowered
+    layers: dict = field(default_factory=dict)  # layer -> its number
+
+    def label(self) -> str:
+        """What the variables of the layer that is being lowered are called."""
+        return label(self.layers.setdefault(self.layer, len(self.layers)))
 
     def constant(self, expr) -> np.ndarray | None:
         """The array of a constant, or None."""
@@ -153,8 +158,8 @@ class Context:
         var = self.builder.add_func(func, name)
         result = relax.TensorType(layout.physical_shape, layout.storage)
         if workspace[0] == 0:
-            return Value(self.builder.emit(relax.call_tir(var, args, result), named(self.layer)), layout)
-        both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]), named(self.layer))
+            return Value(self.builder.emit(relax.call_tir(var, args, result), self.label()), layout)
+        both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]), self.label())
         return Value(self.builder.emit(relax.TupleGetItem(both, 0)), layout)
 
 
@@ -190,7 +195,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
             values = [context.as_is(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
             outputs = [builder.emit_output(value.var) for value in own_results(values, context)]
         builder.emit_func_output(relax.Tuple(outputs))
-    return builder.get(), context.fallbacks
+    return builder.get().with_attr(LAYERS, list(context.layers)), context.fallbacks
 
 
 def _stored(param, layout):

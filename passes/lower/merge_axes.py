@@ -16,8 +16,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..realize.graph import rebuild
-from ..realize.rewriter import Rewriter, replace_main
+from ..rewriting.forward import Forward, replace_main
 
 # The operands that are tensors of the operator's shape stand in front.
 _UNARY = {"octet.unary", "octet.requantize", "octet.fake_quantize", "octet.table", "relax.quantize", "relax.dequantize", "relax.clip"}
@@ -36,23 +35,15 @@ class MergeAxes:
         return replace_main(mod, _Merger(mod["main"]).run())
 
 
-class _Merger(Rewriter):
+class _Merger(Forward):
     def __init__(self, function):
         super().__init__(function)
-        self._values, self._merged = {}, {}  # old variable -> new one; new variable -> the same tensor with its axes merged
+        self._merged = {}  # new variable -> the same tensor with its axes merged
 
-    def run(self):
-        for var, value in self.graph.bindings:
-            new = rebuild(value, self._new)
-            shapes = self._shapes(new, _shape(var)) if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType) else None
-            if shapes is not None:
-                self._values[var] = self._reshaped(new, var, shapes)
-                continue
-            self._values[var] = new if isinstance(value, relax.Tuple) else self.emit(new, var.name)
-        return self.finish(rebuild(self.graph.result, self._new))[0]
-
-    def _new(self, expr):
-        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
+    def visit(self, var, value):
+        new = self.new(value)
+        shapes = self._shapes(new, _shape(var)) if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType) else None
+        return None if shapes is None else self._reshaped(new, var, shapes)
 
     def _shapes(self, call, result):
         """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a layout as they are."""
@@ -69,7 +60,7 @@ class _Merger(Rewriter):
     def _reshaped(self, call, var, shapes):
         """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
         operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
-        made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), f"{var.name}_merged")
+        made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), var.name)
         result = self.emit(relax.op.reshape(made, _shape(var)), var.name)
         self._merged[result] = made
         return result
@@ -79,7 +70,7 @@ class _Merger(Rewriter):
             return relax.const(operand.value.numpy().reshape(shape), str(operand.ty.dtype))
         if operand in self._merged and _shape(self._merged[operand]) == shape:
             return self._merged[operand]
-        return self.emit(relax.op.reshape(operand, shape), f"{var.name}_operand")
+        return self.emit(relax.op.reshape(operand, shape), var.name)
 
 
 def _shape(expr):

@@ -61,17 +61,20 @@ class Weights:
     """Constants behind each other, each at a 64-byte boundary, equal ones once (unless `share` is off)."""
 
     def __init__(self, share=True):
-        self.parts, self.offsets, self.size, self.share = [], {}, 0, share
+        self.parts, self.size, self._share = [], 0, share
+        self._alike = {}  # (bytes, their hash) -> [(the constant, its offset)] of constants that differ
 
     def place(self, array):
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        key = (raw.size, raw.tobytes() if raw.size < 4096 else hash(raw.tobytes()))
-        if key not in self.offsets or not self.share:
-            self.offsets[key] = self.size
+        alike = self._alike.setdefault((raw.size, hash(raw.tobytes())), [])
+        found = next((offset for other, offset in alike if np.array_equal(other, raw)), None) if self._share else None
+        if found is None:
+            found = self.size
             padded = -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT  # a kernel may read one vector past the end
             self.parts.append(np.pad(raw, (0, padded - raw.size)))
+            alike.append((self.parts[-1][: raw.size], found))
             self.size += padded
-        return Place("weights", self.offsets[key])
+        return Place("weights", found)
 
     def blob(self):
         return np.concatenate(self.parts) if self.parts else np.zeros(memory.ALIGNMENT, np.uint8)
@@ -103,7 +106,7 @@ def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, 
     calls, sizes = [], {}
     for block in main.body.blocks:
         for binding in block.bindings:
-            tensors[binding.var] = _bound(binding, tensors, calls, sizes)
+            tensors[binding.var] = _bound(binding, tensors, calls, sizes, _layer_of(binding.var, mod))
     outputs = [_storage(field, tensors) for field in _fields(main.body.body, tensors)]
     assert len(set(map(str, outputs))) == len(outputs) and all(storage in sizes for storage in outputs), "every result has a kernel of its own: own_results"
     place = {storage: Place("output", i) for i, storage in enumerate(outputs)}
@@ -126,7 +129,7 @@ def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, 
     return tuple(program), arena
 
 
-def _bound(binding, tensors, calls, sizes):
+def _bound(binding, tensors, calls, sizes, layer):
     value = binding.value
     if isinstance(value, relax.Var):
         return tensors[value]
@@ -140,14 +143,14 @@ def _bound(binding, tensors, calls, sizes):
         return _storage(value.args[0], tensors)
     if value.op.name != "relax.call_tir":
         operator = value.op.name.removeprefix("relax.")
-        raise UnsupportedModelError(f"node {binding.var.name!r}: operator {operator} has no kernel; export the network without it, and do that step outside")
+        raise UnsupportedModelError(f"node {(layer or binding.var.name)!r}: operator {operator} has no kernel; export the network without it, and do that step outside")
     results = []
     for field in value.ty.fields if isinstance(value.ty, relax.TupleType) else [value.ty]:
         storage = ("buffer", len(sizes))
         sizes[storage] = int(np.prod([int(d) for d in field.shape.values], dtype=np.int64)) * np.dtype(str(field.dtype)).itemsize
         results.append(storage)
     operands = [_storage(arg, tensors) for arg in value.args[1].fields]
-    calls.append((value.args[0].name_hint, operands + results, layer_of(binding.var.name)))
+    calls.append((value.args[0].name_hint, operands + results, layer))
     return results if isinstance(value.ty, relax.TupleType) else results[0]
 
 
@@ -159,18 +162,19 @@ def _fields(result, tensors):
     return list(result.fields) if isinstance(result, relax.Tuple) else [result]
 
 
-_LAYER = re.compile(r"(.+)__\d*$")
+_LABEL = re.compile(r"layer(\d+)__\d*$")
+LAYERS = "octet.layers"  # the attribute of a lowered module: the identities of the layers that its variables belong to
 
 
-def named(layer: str) -> str:
-    """The name of a lowered variable that says which variable of the logical graph it belongs to; the builder may put a number behind it."""
-    return f"{layer}__" if layer else ""
+def label(number: int) -> str:
+    """What a lowered variable is called that belongs to the layer of that number in LAYERS; a builder may put a number behind it."""
+    return f"layer{number}__"
 
 
-def layer_of(name: str) -> str:
-    """What `named` was given; "" for a variable of another name."""
-    found = _LAYER.match(name)
-    return "" if found is None else found[1]
+def _layer_of(var, mod) -> str:
+    """The identity of the layer that a lowered variable belongs to; "" for none."""
+    found = _LABEL.match(var.name)
+    return "" if found is None else str(mod.attrs[LAYERS][int(found[1])])
 
 
 def _step(i, name, mod, layer):

@@ -7,20 +7,17 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..realize.graph import Graph
+from ..rewriting.graph import Graph
 
 _LAYERS = ("octet.conv2d", "octet.dense", "octet.matmul", "relax.matmul", "relax.nn.conv2d")
 _BLOCK = 16  # channels of a vector
 _FREE = ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten", "relax.permute_dims")  # mostly views
 
 
-def estimate(mod: tvm.IRModule, dot: str, cost) -> dict[str, float]:
-    """{variable's name: seconds on one core} for `main` of a realised, float-fused module. cost: as targets/x86/cost.seconds."""
-    found = {}
-    for var, value in Graph(mod["main"]).bindings:
-        if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE):
-            found[var.name] = _seconds(value, dot, cost)
-    return found
+def estimate(mod: tvm.IRModule, dot: str, cost) -> list[tuple[str, str, float]]:
+    """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused module. cost: as targets/x86/cost.seconds."""
+    bindings = Graph(mod["main"]).bindings
+    return [(var.name, value.op.name, _seconds(value, dot, cost)) for var, value in bindings if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE)]
 
 
 def most_to_gain(mod: tvm.IRModule, dot: str, cost) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 A region is what becomes one integer operator, with whatever float operators hang on it: a connected part of the hub once every R.quantize / R.dequantize
 pair is cut. A region computes in int8 or in float; where two neighbours differ their tensor is converted."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +10,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..realize.graph import Graph, variables
+from ..rewriting.graph import Graph, variables
 
 OUTSIDE = -1  # the region of the network's inputs and results
 
@@ -38,8 +37,8 @@ class Regions:
     tensors: tuple[Tensor, ...]
 
     @cached_property
-    def of_name(self) -> dict[str, int]:
-        """Region by the name of a member, or of the R.quantize behind one (a kernel may take that over)."""
+    def of_layer(self) -> dict[str, int]:
+        """Region by the identity of a member, or of the R.quantize behind one (a kernel may take that over)."""
         found = {var.name: number for number, members in enumerate(self.members) for var in members}
         return found | {t.code.name: t.producer for t in self.tensors if t.producer != OUTSIDE}
 
@@ -85,8 +84,3 @@ def _tensors(graph, number_of):
 
 def _is_pair(graph, value):
     return ops.is_op(value, "relax.quantize", "relax.dequantize")
-
-
-def plain(name: str) -> str:
-    """A variable's name as every stage spells it: builders replace what is no letter, digit or underscore."""
-    return re.sub(r"\W", "_", name)

@@ -12,9 +12,9 @@ from tvm import relax
 
 from .. import ops
 from ..realize.chain import match_chain
-from ..realize.graph import rebuild
-from ..realize.rewriter import Rewriter, replace_main
-from .regions import OUTSIDE, Regions, plain
+from ..rewriting.forward import Forward, replace_main
+from ..rewriting.graph import rebuild
+from .regions import OUTSIDE, Regions
 
 
 @dataclass(frozen=True)
@@ -30,45 +30,38 @@ class ReleaseFloat:
 
 
 def originals(original: tvm.IRModule) -> dict[str, relax.Call]:
-    """The operators of the fp32 network by plain name."""
+    """The operators of the fp32 network by identity."""
     (block,) = original["main"].body.blocks
-    return {plain(binding.var.name): binding.value for binding in block.bindings}
+    return {binding.var.name: binding.value for binding in block.bindings}
 
 
-class _Releaser(Rewriter):
+class _Releaser(Forward):
     def __init__(self, wanted):
         super().__init__(wanted.regions.graph.function)
         self.graph = wanted.regions.graph  # its variables are those that the regions name
-        self._wanted, self._originals, self._values = wanted, originals(wanted.original), {}
+        self._wanted, self._originals = wanted, originals(wanted.original)
         self._tensor_of = {real: tensor for tensor in wanted.regions.tensors for real in tensor.real}
         self._number = {var: number for number, members in enumerate(wanted.regions.members) for var in members}
 
-    def run(self):
-        for var, value in self.graph.bindings:
-            released = self._number.get(var, OUTSIDE) in self._wanted.floats
-            new = self._released(var, value) if released else rebuild(value, self._new)
-            self._values[var] = new if isinstance(value, relax.Tuple) else self.emit(new, var.name)
-        return self.finish(rebuild(self.graph.result, self._new))[0]
-
-    def _new(self, expr):
-        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
+    def visit(self, var, value):
+        return self._released(var, value) if self._number.get(var, OUTSIDE) in self._wanted.floats else None
 
     def _released(self, var, value):
         """The operator on float operands and the fp32 network's constants."""
-        if not isinstance(value, relax.Call):
+        before = self._originals.get(var.name)
+        if isinstance(value, relax.Tuple):
             return rebuild(value, self._float)
-        before = self._originals.get(plain(var.name))
-        if before is None or not isinstance(before, relax.Call) or before.op != value.op:
-            return rebuild(value, self._float)
+        if not isinstance(value, relax.Call) or not isinstance(before, relax.Call) or before.op != value.op:
+            return self.emit(rebuild(value, self._float), var.name)
         args = [old if isinstance(old, tvm.ir.GenericConst) else rebuild(arg, self._float) for old, arg in zip(before.args, value.args, strict=True)]
-        return relax.Call(value.op, args, value.attrs, value.ty_args)
+        return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
 
     def _float(self, expr):
         """An operand as a released region reads it: not rounded, where nothing has to round it."""
         tensor = self._tensor_of.get(expr) if isinstance(expr, relax.Var) else None
         if tensor is None or not self._exact(tensor):
-            return self._new(expr)
-        return self._new(self._without_clip(tensor.value))
+            return self.new(expr)
+        return self.new(self._without_clip(tensor.value))
 
     def _exact(self, tensor):
         """Whether the float tensor exists: an input, the result of a region in float, or of a layer that can hand out float32 and that no region reads in int8."""
@@ -83,5 +76,5 @@ class _Releaser(Rewriter):
     def _without_clip(self, value):
         """What stands before a clip that the fp32 network does not have."""
         call = self.graph.definition(value)
-        inserted = isinstance(value, relax.Var) and ops.is_op(call, "relax.clip") and plain(value.name) not in self._originals
+        inserted = isinstance(value, relax.Var) and ops.is_op(call, "relax.clip") and value.name not in self._originals
         return call.args[0] if inserted else value

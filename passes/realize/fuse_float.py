@@ -12,10 +12,9 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
+from ..rewriting.forward import Forward, replace_main
 from .chain import match_chain, shape_of
 from .conv import geometry_of
-from .graph import rebuild
-from .rewriter import Rewriter, replace_main
 
 
 @dataclass(frozen=True)
@@ -23,38 +22,23 @@ class FuseFloat:
     """The pass."""
 
     def __call__(self, mod):
-        fuser = _Fuser(mod["main"])
-        return replace_main(mod, fuser.run())
+        return replace_main(mod, _Fuser(mod["main"]).run())
 
 
-class _Fuser(Rewriter):
-    def __init__(self, function):
-        super().__init__(function)
-        self._values = {}
-
-    def run(self):
-        for var, value in self.graph.bindings:
-            chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
-            if chain is not None and str(var.ty.dtype) == "float32":
-                self._values[var] = self._fused(chain)
-            elif isinstance(value, relax.Tuple):
-                self._values[var] = rebuild(value, self._new)
-            else:
-                self._values[var] = self.emit(rebuild(value, self._new), var.name)
-        return self.finish(rebuild(self.graph.result, self._new))[0]
-
-    def _new(self, expr):
-        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
+class _Fuser(Forward):
+    def visit(self, var, value):
+        chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
+        return self._fused(chain) if chain is not None and str(var.ty.dtype) == "float32" else None
 
     def _fused(self, chain):
         weight = self.graph.constant(chain.call.args[1])
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
         weight = weight if is_conv else np.ascontiguousarray(weight.T)
         bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
-        operands = [self._new(chain.call.args[0]), relax.const(weight, "float32"), relax.const(bias, "float32")]
+        operands = [self.new(chain.call.args[0]), relax.const(weight, "float32"), relax.const(bias, "float32")]
         if chain.residual is not None:
             residual = self.graph.constant(chain.residual)
-            operands.append(self._new(chain.residual) if residual is None else relax.const(residual, "float32"))
+            operands.append(self.new(chain.residual) if residual is None else relax.const(residual, "float32"))
             assert shape_of(operands[-1]) == shape_of(chain.call)
         geometry = geometry_of(chain.call) if is_conv else {}
         name = "octet.conv2d" if is_conv else "octet.dense"

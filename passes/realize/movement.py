@@ -9,7 +9,7 @@ A constant border (R.nn.pad, octet.interleave) is filled with the quantised fill
 from tvm import relax
 
 from .. import ops
-from .graph import rebuild
+from ..rewriting.graph import rebuild
 from .linear import Refused
 
 MOVING = (

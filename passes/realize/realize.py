@@ -15,13 +15,13 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..rewriting.forward import Forward, replace_main
+from ..rewriting.graph import rebuild
 from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
 from .chain import match_chain, peel_clips
-from .graph import rebuild
 from .linear import Refused
 from .overflow import Bound
 from .requantize import QParams, qparams
-from .rewriter import Rewriter, replace_main
 
 _NOT_QUANTISED = "its operands or its result are not quantised"
 _BORDER = ("relax.quantize", "relax.dequantize")
@@ -64,26 +64,26 @@ class Realize:
 def realize(mod):
     """IRModule (hub) -> Realized."""
     realizer = _Realizer(mod["main"])
-    function, layers = realizer.run()
+    function, layers = realizer.realized()
     return Realized(replace_main(mod, function), layers)
 
 
-class _Realizer(Rewriter):
+class _Realizer(Forward):
     """The walk. Rules ask it for operands (`source`, `int8`, `float`) and emit through it."""
 
     def __init__(self, function):
         super().__init__(function)
-        self._values = {}  # old variable -> new expression of the same type
         self._codes = {}  # (old float variable, QParams) -> new int8 variable or Refused
         self._late = {}  # old variable -> the Chain it ends, emitted when a float operator asks for it
         self._reasons = {}  # old variable -> why it is not in int8
         self._bounds = {}  # new variable -> Bound
         self._origin = {}  # new variable -> old variable
 
-    def run(self):
+    def realized(self):
+        """(the new function, its layers)."""
         for var, value in self.graph.bindings:
             if ops.is_op(value, "relax.quantize"):
-                self._values[var] = self._quantize(var, value)
+                self.values[var] = self._quantize(var, value)
             else:
                 self._bind_float(var, value)
         function, live = self.finish(self.float(self.graph.result))
@@ -119,9 +119,9 @@ class _Realizer(Rewriter):
     def float(self, expr):
         """The new expression for an operand of the old function (whatever its type)."""
         if isinstance(expr, relax.Var) and expr in self._late:
-            self._values[expr] = self._emit_late(expr, self._late.pop(expr))
-        if isinstance(expr, relax.Var) and expr in self._values:
-            return self._values[expr]
+            self.values[expr] = self._emit_late(expr, self._late.pop(expr))
+        if isinstance(expr, relax.Var) and expr in self.values:
+            return self.values[expr]
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([self.float(field) for field in expr.fields])
         constant = self.graph.constant(expr) if isinstance(expr, relax.Var) else None
@@ -146,7 +146,7 @@ class _Realizer(Rewriter):
     def _bind_float(self, var, value):
         """A float binding: a chain that may run on integers waits until somebody needs its float result."""
         if isinstance(value, relax.Tuple):
-            self._values[var] = self.float(value)
+            self.values[var] = self.float(value)
             return
         if self.graph.constant(var) is not None:
             return
@@ -157,10 +157,10 @@ class _Realizer(Rewriter):
         if ops.is_op(value, "relax.matmul"):
             product = matmul.realize_matmul(self, var, -inf, inf, None)
             if isinstance(product, relax.Var):
-                self._values[var] = product
+                self.values[var] = product
                 return
             self._refuse(var, product)
-        self._values[var] = self._emit_like(var, value)
+        self.values[var] = self._emit_like(var, value)
 
     def _emit_late(self, var, chain):
         value = self._linear(chain, None)

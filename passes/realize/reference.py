@@ -9,7 +9,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from .graph import array, variables
+from ..rewriting.graph import array, variables
 from .reference_bfloat16 import BFLOAT16
 from .reference_float import FLOAT
 from .reference_integer import INTEGER

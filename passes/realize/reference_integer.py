@@ -7,7 +7,7 @@ epilogue is float32 with every product and sum rounded on its own, np.rint round
 import numpy as np
 
 from ...targets.softmax_table import softmax_shift
-from .graph import dequantize
+from ..rewriting.graph import dequantize
 from .reference_bfloat16 import conv2d_bf16, dense_bf16
 from .reference_conv import convolve, window_counts, windows
 from .reference_float import clamp, conv2d_f32, dense_f32

@@ -14,9 +14,9 @@ from tvm import relax
 
 from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
 from .. import ops
+from ..rewriting.forward import Forward, replace_main
+from ..rewriting.graph import Graph
 from .fuse_float import FuseFloat
-from .graph import Graph, rebuild
-from .rewriter import Rewriter, replace_main
 
 
 @dataclass(frozen=True)
@@ -46,53 +46,34 @@ def takes_bfloat16(graph: Graph, call) -> bool:
     return weight is not None and bool(np.isfinite(weight).all())
 
 
-class _Walk(Rewriter):
-    def __init__(self, function):
-        super().__init__(function)
-        self._values = {}
-
-    def run(self):
-        for var, value in self.graph.bindings:
-            if isinstance(value, relax.Tuple):
-                self._values[var] = rebuild(value, self._new)
-                continue
-            self._values[var] = self._rewritten(var, value) if isinstance(value, relax.Call) else None
-            if self._values[var] is None:
-                self._values[var] = self.emit(rebuild(value, self._new), var.name)
-        return self.finish(rebuild(self.graph.result, self._new))[0]
-
-    def _new(self, expr):
-        return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
-
-
-class _Rounder(_Walk):
+class _Rounder(Forward):
     """The first two equations."""
 
     def __init__(self, function):
         super().__init__(function)
         self._rounded = {}
 
-    def _rewritten(self, var, call):
+    def visit(self, var, call):
         if not takes_bfloat16(self.graph, call):
             return None
-        data = self._new(call.args[0])
+        data = self.new(call.args[0])
         if data not in self._rounded:
-            self._rounded[data] = self.emit(ops.call("octet.bfloat16", [data]), f"{var.name}_operand")
+            self._rounded[data] = self.emit(ops.call("octet.bfloat16", [data]), var.name)
         weight = round_to_bfloat16(self.graph.constant(call.args[1])).astype(np.float32)
-        operands = [self._rounded[data], relax.const(weight, "float32"), *map(self._new, call.args[2:])]
+        operands = [self._rounded[data], relax.const(weight, "float32"), *map(self.new, call.args[2:])]
         return self.emit(relax.Call(call.op, operands, call.attrs), var.name)
 
 
-class _Merger(_Walk):
+class _Merger(Forward):
     """The third."""
 
-    def _rewritten(self, var, call):
+    def visit(self, var, call):
         if ops.is_op(call, "octet.bfloat16"):
             layer = self.graph.definition(call.args[0])
-            return self._new(call.args[0]) if self._rounds(call.args[0], layer) else None
+            return self.new(call.args[0]) if self._rounds(call.args[0], layer) else None
         users = [self.graph.definition(user) if user is not None else None for user in self.graph.users(var)]
         if len(users) == 1 and ops.is_op(users[0], "octet.bfloat16") and self._rounds(var, call):
-            operands = [self._new(arg) for arg in call.args]
+            operands = [self.new(arg) for arg in call.args]
             return self.emit(ops.call(call.op.name, operands, **ops.attrs_of(call) | {"out_dtype": "bfloat16"}), var.name)
         return None
 

@@ -9,6 +9,7 @@ from tvm import IRModule, relax
 
 from ..annotate.graph import Graph
 from ..ops import call
+from ..rewriting.forward import Forward, replace_main
 from .configuration import RESULT, Operand, result_fields
 
 PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fake_quantize.py
@@ -23,33 +24,32 @@ class InsertSwitches:
     taps: tuple[str, ...] = ()
 
     def __call__(self, mod: IRModule) -> IRModule:
-        graph, wanted = Graph(mod), set(self.operands)
-        builder, value = relax.BlockBuilder(), {}
-        params = [relax.Var(p.name, p.ty) for p in graph.params]
-        value.update(zip(graph.params, params))
-        tapped = {p.name: p for p in params}
+        return replace_main(mod, _Switcher(mod, set(self.operands), self.taps).run())
 
-        def switched(reader, position, operand):
-            operand = value.get(operand, operand) if isinstance(operand, relax.Var) else operand
-            if (reader, position) not in wanted:
-                return operand
-            off = relax.const(np.zeros(PARAMETERS, np.float32))
-            return builder.emit(call("octet.fake_quantize", [operand, off]), name_hint=f"switch_{len(value)}")
 
-        with builder.function("main", params):
-            with builder.dataflow():
-                for node in graph.nodes:
-                    if isinstance(node.value, relax.Tuple):
-                        continue
-                    new = builder.emit(rebuilt(node, lambda p, x, n=node: switched(n.index, p, x)), name_hint=node.name)
-                    value[node.var] = tapped[node.name] = new
-                results = [switched(RESULT, i, field) for i, field in enumerate(result_fields(graph))]
-                results += [_returnable(builder, tapped[name]) for name in self.taps]
-                result = builder.emit_output(relax.Tuple(results))
-            builder.emit_func_output(result)
-        switched_mod = IRModule(dict(mod.functions_items()), attrs=mod.attrs)
-        switched_mod["main"] = builder.get()["main"]
-        return switched_mod
+class _Switcher(Forward):
+    def __init__(self, mod, wanted, taps):
+        super().__init__(mod["main"])
+        self._nodes, self._wanted, self._taps = Graph(mod), wanted, taps
+
+    def visit(self, var, value):
+        if isinstance(value, relax.Tuple):
+            return None
+        node = self._nodes.producer[var]
+        return self.emit(_rebuilt(node, lambda position, x: self._switched(node.index, position, x)), var.name)
+
+    def result(self):
+        results = [self._switched(RESULT, i, field) for i, field in enumerate(result_fields(self._nodes))]
+        tapped = {var.name: var for var in (*self._nodes.params, *self._nodes.producer)}
+        return relax.Tuple([*results, *(self._switch(self.new(tapped[name]), "tap") for name in self._taps)])  # a tap also exists elsewhere: it is a result of its own
+
+    def _switched(self, reader, position, operand):
+        operand = self.new(operand)
+        return self._switch(operand, "switch") if (reader, position) in self._wanted else operand
+
+    def _switch(self, operand, name):
+        """Switched off."""
+        return self.derive(call("octet.fake_quantize", [operand, relax.const(np.zeros(PARAMETERS, np.float32))]), name)
 
 
 def sorted_operands(operands) -> tuple[Operand, ...]:
@@ -57,12 +57,7 @@ def sorted_operands(operands) -> tuple[Operand, ...]:
     return tuple(sorted(operands, key=lambda operand: (operand[0] == RESULT, operand)))
 
 
-def _returnable(builder, tensor):
-    """A tensor that also exists elsewhere, as a result of its own."""
-    return builder.emit(call("octet.fake_quantize", [tensor, relax.const(np.zeros(PARAMETERS, np.float32))]), name_hint="tap")
-
-
-def rebuilt(node, operand):
+def _rebuilt(node, operand):
     """The binding's value with its tensor operands replaced, counted as `Graph` counts them."""
     position = iter(range(len(node.inputs)))
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule, relax
 
-from ..annotate.graph import Graph, is_float32
+from ..annotate.graph import is_float32
 from ..calibrate.collect import collect, edges_of
 from ..calibrate.statistics import Statistics
 from ..ops import call
-from .configuration import result_fields
-from .insert_switches import rebuilt
+from ..rewriting.forward import Forward, replace_main
 
 
 @dataclass(frozen=True)
@@ -21,29 +20,28 @@ class ObserveTensors:
     tensors: frozenset[str]
 
     def __call__(self, mod: IRModule) -> IRModule:
-        graph, builder = Graph(mod), relax.BlockBuilder()
-        params = [relax.Var(p.name, p.ty) for p in graph.params]
-        value, edges = {}, 0
+        return replace_main(mod, _Observer(mod["main"], self.tensors).run())
 
-        def bind(old, new):
-            nonlocal edges
-            if old.name in self.tensors and is_float32(old):
-                new = builder.emit(call("octet.observe", [new], edge=edges, spec="own", group=edges, scheme="affine", source=1, made=0, tensor=old.name))
-                edges += 1
-            value[old] = new
 
-        with builder.function("main", params):
-            with builder.dataflow():
-                for old, new in zip(graph.params, params):
-                    bind(old, new)
-                for node in graph.nodes:
-                    if not isinstance(node.value, relax.Tuple):
-                        bind(node.var, builder.emit(rebuilt(node, lambda _, x: value.get(x, x) if isinstance(x, relax.Var) else x), name_hint=node.name))
-                result = builder.emit_output(relax.Tuple([value.get(field, field) for field in result_fields(graph)]))
-            builder.emit_func_output(result)
-        observed = IRModule(dict(mod.functions_items()), attrs=mod.attrs)
-        observed["main"] = builder.get()["main"]
-        return observed
+class _Observer(Forward):
+    def __init__(self, function, tensors):
+        super().__init__(function)
+        self._tensors, self._edges = tensors, 0
+
+    def run(self):
+        for param in self.graph.function.params:
+            self.values[param] = self._observed(param, param)
+        return super().run()
+
+    def visit(self, var, value):
+        return None if isinstance(value, relax.Tuple) else self._observed(var, self.carry(var, value))
+
+    def _observed(self, old, new):
+        if old.name not in self._tensors or not is_float32(old):
+            return new
+        edge, self._edges = self._edges, self._edges + 1
+        observe = call("octet.observe", [new], edge=edge, spec="own", group=edge, scheme="affine", source=1, made=0, tensor=old.name)
+        return self.derive(observe, f"{old.name}.observed")
 
 
 def statistics_of(mod: IRModule, tensors: Iterable[str], samples: Mapping[str, np.ndarray], executor_factory, progress=None) -> dict[str, Statistics]:

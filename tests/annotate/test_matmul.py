@@ -54,4 +54,4 @@ def test_a_float_operator_keeps_the_exact_value(network, observed):
 
     module = network(lambda net, x: net(relax.op.nn.softmax(net(relax.op.add(x, net.dense(x, 6)), "sum")), "out"), (1, 6))
     values = {b.var.name: b.value for b in Annotate()(module)["main"].body.blocks[0].bindings}
-    assert values["sum"].args[0].name == "x" and values["dense"].args[0].name == "x_q"
+    assert values["sum"].args[0].name == "x" and values["dense"].args[0].name == "x.observed"

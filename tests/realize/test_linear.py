@@ -3,7 +3,7 @@
 import numpy as np
 from octet.passes import ops
 from octet.passes.realize import reference
-from octet.passes.realize.graph import array
+from octet.passes.rewriting.graph import array
 from octet.passes.realize.linear import Weight, widen_for_bias
 from octet.passes.realize.realize import realize
 from tvm import relax

@@ -22,13 +22,13 @@ def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> 
     "why": of a kernel in float, from `info`, the manifest of the package."""
     timed = session.profile(feed, repeat=PASSES)
     total = sum(seconds for _, seconds in timed)
-    reasons = {_plain(entry["name"]): entry["reason"] for entry in (info or {}).get("operators", {}).get("reasons", ())}
+    reasons = {entry["name"]: entry["reason"] for entry in (info or {}).get("operators", {}).get("reasons", ())}
     kernels = []
     for step, seconds in timed:
         seconds = max(seconds, _TICK)
         limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel.endswith("depthwise"), _vectors(step), step.kernel == "amx")
         part = "conversion" if step.operator in _CONVERSIONS else "reformat" if step.operator in _COPIES else "kernel"
-        why = reasons.get(_plain(step.layer), "") if step.dtype != "int8" and part == "kernel" else ""
+        why = reasons.get(step.layer, "") if step.dtype != "int8" and part == "kernel" else ""
         kernels.append({**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds, "gbytes": 1e-9 * step.bytes / seconds,
                         "of_compute": limit.compute / seconds, "of_bandwidth": limit.memory / seconds, "limit": limit.seconds, "bound": limit.bound,
                         "part": part, "why": why})  # fmt: skip
@@ -75,7 +75,3 @@ def _of_limit(kernels):
 def _how(k):
     schedule = k["schedule"] + (f" ({k['source']})" if k["source"] not in ("", "default") else "")
     return k["why"] or schedule
-
-
-def _plain(name):
-    return name.replace(".", "_").replace("/", "_")

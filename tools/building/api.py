@@ -133,12 +133,7 @@ def _described(made: Outcome) -> dict:
 
 def _operators(decisions, layers) -> dict:
     """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is what became one kernel."""
-    decided = {_plain(d.name): d.reason for d in decisions if d.dtype == "float" and d.reason}
+    decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason}
     rest = [layer for layer in layers if layer.dtype != "int8"]
-    reasons = [{"name": l.name, "operator": l.operator, "reason": decided.get(_plain(l.name), l.reason)} for l in rest]
+    reasons = [{"name": l.name, "operator": l.operator, "reason": decided.get(l.name, l.reason)} for l in rest]
     return {"int8": len(layers) - len(rest), "float": len(rest), "reasons": reasons}
-
-
-def _plain(name: str) -> str:
-    """A variable's name as every stage spells it: the hub's builder replaces dots."""
-    return name.replace(".", "_")

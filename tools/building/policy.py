@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ...passes.calibrate.quantize import Quantized
 from ...passes.policy.choose import Times, choose_float
 from ...passes.policy.estimate import estimate, most_to_gain
-from ...passes.policy.regions import Regions, plain, regions_of
+from ...passes.policy.regions import Regions, regions_of
 from ...passes.policy.release_float import ReleaseFloat
 from ...passes.realize.realize import Realized, realize
 from ...passes.realize.use_bfloat16 import with_float_layers
@@ -97,7 +97,7 @@ def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:
                 continue
             tensors = [binding.var, *value.args]
             if any(str(getattr(tensor.ty, "dtype", "")) == "int8" for tensor in tensors):
-                found.add(regions.of_name.get(binding.var.name))
+                found.add(regions.of_layer.get(binding.var.name))
     return frozenset(found - {None})
 
 
@@ -131,7 +131,7 @@ def _report(regions, realized, times, released, measured) -> dict:
     layers = [
         {"name": layer.name, "operator": layer.operator, "int8_us": first.int8[number] * 1e6, "float_us": first.float[number] * 1e6, "region": number}
         for layer in realized.layers
-        if layer.dtype == "int8" and (number := regions.of_name.get(layer.name)) in released
+        if layer.dtype == "int8" and (number := regions.of_layer.get(layer.name)) in released
     ]
     conversions = lambda chosen: sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6  # noqa: E731
     return {"how": "measured" if measured else "cost model", "target": spec.name, "layers": layers,
@@ -141,6 +141,6 @@ def _report(regions, realized, times, released, measured) -> dict:
 
 def _decisions(quantized, regions, report):
     """With the reason of each that is now in float."""
-    reasons = {regions_name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
-               for entry in report["layers"] for regions_name in (plain(var.name) for var in regions.members[entry["region"]])}  # fmt: skip
-    return tuple(replace(d, dtype="float", reason=reasons[plain(d.name)]) if d.dtype == "int8" and plain(d.name) in reasons else d for d in quantized.decisions)
+    reasons = {var.name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
+               for entry in report["layers"] for var in regions.members[entry["region"]]}  # fmt: skip
+    return tuple(replace(d, dtype="float", reason=reasons[d.name]) if d.dtype == "int8" and d.name in reasons else d for d in quantized.decisions)

@@ -14,6 +14,7 @@ from ...targets.x86 import cost
 from ..inputs import random_inputs
 from ..timing import interleaved
 
+_CONVERSIONS = ("relax.quantize", "relax.dequantize")
 _ROUNDS, _PASSES = 5, 5
 _LADDER = 8  # sizes of tensors whose conversion is measured; the others lie between
 _NEAR = 0.7  # a region whose int8 takes less than this part of float's time does not ask what its conversions cost
@@ -24,7 +25,7 @@ def measured_times(regions: Regions, int8: frozenset[int], integer: Variant, rea
     sessions = [open_session(variant, threads=threads) for variant in (integer, real)]
     profiles = _profiles(sessions, random_inputs(model.inputs))
     kernels = [_by_region(regions, profile) for profile in profiles]
-    known = {step.layer: seconds for step, seconds in profiles[0] if step.operator in ("relax.quantize", "relax.dequantize")}
+    known = {step.layer: seconds for step, seconds in profiles[0] if step.operator in _CONVERSIONS}
     near = {number for number in int8 if kernels[0][number] > _NEAR * kernels[1][number]}
     asked = [t for t in regions.tensors if t.producer in near or t.readers & near]
     curves = _conversion_curves(asked, spec, threads) if asked else ((), (), ())
@@ -34,15 +35,13 @@ def measured_times(regions: Regions, int8: frozenset[int], integer: Variant, rea
 
 
 def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estimate, dot: str) -> Times:
-    """integer, real: modules that would be built. estimate(module) -> {variable's name: seconds}."""
+    """integer, real: modules that would be built. estimate(module) -> (layer, operator, seconds) of every call."""
     kernels = []
     for module in (integer, real):
         sums = [0.0] * len(regions.members)
-        conversions = {b.var.name for block in module["main"].body.blocks for b in block.bindings if getattr(getattr(b.value, "op", None), "name", "") in ("relax.quantize", "relax.dequantize")}
-        for name, seconds in estimate(module).items():
-            owner = _owner(name)
-            if owner in regions.of_name and name not in conversions:
-                sums[regions.of_name[owner]] += seconds
+        for layer, operator, seconds in estimate(module):
+            if operator not in _CONVERSIONS and layer in regions.of_layer:
+                sums[regions.of_layer[layer]] += seconds
         kernels.append(sums)
     convert = tuple(cost.seconds(dot, "float32", 0, 5 * prod(t.shape)) for t in regions.tensors)
     return Times(tuple(s if number in int8 else None for number, s in enumerate(kernels[0])), tuple(kernels[1]), convert, convert)
@@ -70,15 +69,9 @@ def _by_region(regions, profile):
     """Seconds of the kernels of each region; conversions are counted by themselves."""
     sums = [0.0] * len(regions.members)
     for step, seconds in profile:
-        name = _owner(step.layer)
-        if step.operator not in ("relax.quantize", "relax.dequantize") and name in regions.of_name:
-            sums[regions.of_name[name]] += seconds
+        if step.operator not in _CONVERSIONS and step.layer in regions.of_layer:
+            sums[regions.of_layer[step.layer]] += seconds
     return sums
-
-
-def _owner(name):
-    """The operator for which a pass made this one."""
-    return name.removesuffix("_merged").removesuffix("_operand")
 
 
 def _conversion_curves(tensors, spec, threads):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import tvm
 from tvm import relax
 
-from ...realize.graph import Graph
+from ...rewriting.graph import Graph
 from .axis import BatchAxis, Mixes, first_axis
 from .rules import RULES, Operands, shape_of
 

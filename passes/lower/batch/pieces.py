@@ -12,7 +12,8 @@ from tvm import relax
 from ....targets.samples import batch_of
 from ....targets.variant import TensorSpec
 from ....targets.x86.layout import Layout, as_is, packed
-from ...realize.graph import variables
+from ...rewriting.forward import Forward
+from ...rewriting.graph import variables
 from ..program import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
 from .axis import samples_of
@@ -76,16 +77,14 @@ def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
     params = [_crossing(var, found, stretch.samples, var in found.graph.function.params) for var in read]
     left = [_crossing(var, found, stretch.samples, False) for var, _ in bindings if var in wanted_later]
     left += [_crossing(var, found, stretch.samples, True, number) for number, var in enumerate(results) if var in own]
-    builder, new = relax.BlockBuilder(), {}
+    walk = Forward(found.graph.function)
     for crossing in params:
-        new[crossing.var] = relax.Var(crossing.var.name, relax.TensorType(crossing.layout.shape, str(crossing.var.ty.dtype)))
-    with builder.function("main", list(new.values())):
-        with builder.dataflow():
-            for var, value in bindings:
-                new[var] = builder.emit(_narrowed(value, var, found, stretch.samples, new), var.name)
-            output = builder.emit_output(relax.Tuple([new[crossing.var] for crossing in left]))
-        builder.emit_func_output(output)
-    return Piece(builder.get(), stretch.samples, found.batch // stretch.samples, tuple(params), tuple(left))
+        walk.values[crossing.var] = relax.Var(crossing.var.name, relax.TensorType(crossing.layout.shape, str(crossing.var.ty.dtype)))
+    inputs = list(walk.values.values())
+    for var, value in bindings:
+        walk.values[var] = walk.emit(_narrowed(value, var, found, stretch.samples, walk.values), var.name)
+    function, _ = walk.finish(relax.Tuple([walk.values[crossing.var] for crossing in left]), inputs)
+    return Piece(tvm.IRModule({"main": function}), stretch.samples, found.batch // stretch.samples, tuple(params), tuple(left))
 
 
 def _crossing(var, found, samples, callers, result=None):

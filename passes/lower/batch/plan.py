@@ -13,7 +13,7 @@ import tvm
 from tvm import relax
 
 from ... import ops
-from ...realize.graph import variables
+from ...rewriting.graph import variables
 from ..fusion import find_fusions
 from ..program import ALIASES
 from .analysis import BatchGraph, tensors_of

@@ -1,0 +1,86 @@
+"""The walk that carries identity: `main` anew, binding by binding, from the first to the last.
+
+    v: y = f(x)   ->   v: y' = f(x')      where the walk has nothing to say of it
+                  ->   what `visit` emits      where it has
+
+A new variable has the identity of an old one (`emit`), because it stands for it or belongs to its layer, or one of its own (`derive`). What nobody reads is left out.
+"""
+
+from tvm import IRModule, relax
+
+from .graph import Graph, rebuild, variables
+from .identities import Identities
+
+
+class Forward:
+    """One walk over `function`. graph: its definitions and uses; values: old variable -> what stands for it."""
+
+    def __init__(self, function):
+        self.graph, self.values = Graph(function), {}
+        self._normalizer = relax.BlockBuilder()  # infers types; variables are made here, as a builder spells names its own way
+        self._bindings = []
+        self._definitions = {}
+        old = (function.body.body, *function.params, *(var for var, _ in self.graph.bindings))
+        self._identities = Identities(var.name for var in old)
+
+    def visit(self, var, value):
+        """To be overridden: what stands for `var` = `value` from now on, or None: the same operator on new operands."""
+
+    def run(self) -> relax.Function:
+        """The new function."""
+        for var, value in self.graph.bindings:
+            new = self.visit(var, value)
+            self.values[var] = self.carry(var, value) if new is None else new
+        return self.finish(self.result())[0]
+
+    def result(self):
+        """What the new function returns."""
+        return self.new(self.graph.result)
+
+    def new(self, expr):
+        """An expression of the old function in the new one."""
+        if isinstance(expr, relax.Var):
+            return self.values.get(expr, expr)
+        return rebuild(expr, self.new) if isinstance(expr, (relax.Tuple, relax.TupleGetItem, relax.Call)) else expr
+
+    def carry(self, var, value):
+        """The same operator on new operands, with the same identity."""
+        new = self.new(value)
+        return new if isinstance(value, relax.Tuple) else self.emit(new, var.name)
+
+    def emit(self, expr, name: str):
+        """A variable bound to `expr`, with the identity `name` of a variable of the old function."""
+        expr = self._normalizer.normalize(expr)
+        var = relax.DataflowVar(name, expr.ty)
+        self._bindings.append((var, expr))
+        self._definitions[var] = expr
+        return var
+
+    def derive(self, expr, name: str):
+        """A variable bound to `expr`, with an identity that nobody has, called after `name`."""
+        return self.emit(expr, self._identities.unique(name))
+
+    def definition(self, expr):
+        """What a new variable is bound to; the expression itself for a parameter, a constant or a call."""
+        return self._definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
+
+    def finish(self, result, params=None):
+        """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
+        needed, live = set(variables(result)), []
+        for var, expr in reversed(self._bindings):
+            if var in needed:
+                needed.update(variables(expr))
+                live.append((var, expr))
+        live.reverse()
+        old = self.graph.function
+        output = relax.Var(old.body.body.name, self._normalizer.normalize(result).ty)
+        bindings = [relax.VarBinding(var, expr) for var, expr in live] + [relax.VarBinding(output, self._normalizer.normalize(result))]
+        body = self._normalizer.normalize(relax.SeqExpr([relax.DataflowBlock(bindings)], output))
+        return relax.Function(list(old.params if params is None else params), body, output.ty, is_pure=True, attrs=old.attrs), live
+
+
+def replace_main(module: IRModule, function) -> IRModule:
+    """`module` with `function` as its `main`."""
+    functions = dict(module.functions_items())
+    functions[module.get_global_var("main")] = function
+    return IRModule(functions, attrs=module.attrs)
