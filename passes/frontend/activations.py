@@ -39,7 +39,15 @@ def unary(node):
     if node.dtype(0) != "float32":
         return None
     kind, parameters = _UNARY[node.op]
-    return ops.call("octet.unary", [node.inputs[0]], kind=kind, **{p: float(node.attrs.get(a, default)) for p, (a, default) in parameters.items()})
+    return _unary(node, node.inputs[0], kind, **{p: float(node.attrs.get(a, default)) for p, (a, default) in parameters.items()})
+
+
+def _unary(node, x, kind, **parameters):
+    """octet.unary; a scalar is a vector of one element for as long, as kernels have rows."""
+    scalar = not x.ty.shape.values
+    x = node.emit(relax.op.reshape(x, [1]), "vector") if scalar else x
+    y = ops.call("octet.unary", [x], kind=kind, **parameters)
+    return relax.op.reshape(node.emit(y), []) if scalar else y
 
 
 def gelu(node):
@@ -48,16 +56,16 @@ def gelu(node):
     x = node.inputs[0]
     if node.has(1):
         x = node.emit(relax.op.add(x, node.inputs[1]), "bias")
-    return ops.call("octet.unary", [x], kind="gelu" if exact else "gelu_tanh")
+    return _unary(node, x, "gelu" if exact else "gelu_tanh")
 
 
 def swish(node):
     """Swish (opset 24): x * sigmoid(alpha * x)."""
     alpha, x = float(node.attrs.get("alpha", 1.0)), node.inputs[0]
     if alpha == 1.0:
-        return ops.call("octet.unary", [x], kind="silu")
+        return _unary(node, x, "silu")
     scaled = node.emit(relax.op.multiply(x, relax.const(np.float32(alpha))), "scaled")
-    return relax.op.multiply(x, node.emit(ops.call("octet.unary", [scaled], kind="sigmoid"), "sigmoid"))
+    return relax.op.multiply(x, node.emit(_unary(node, scaled, "sigmoid"), "sigmoid"))
 
 
 def clip(node):

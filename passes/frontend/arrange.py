@@ -10,9 +10,9 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate",
 
 
 def identity(node):
-    """Identity and Dropout at inference."""
+    """Identity, and Dropout at inference, whose mask keeps everything."""
     if node.op == "Dropout" and node.outputs > 1:
-        raise UnsupportedModelError("has its mask as an output; export the network for inference")
+        return relax.Tuple([node.inputs[0], relax.const(np.ones(node.shape(0), "bool"))])
     return node.inputs[0]
 
 
@@ -82,8 +82,9 @@ def split(node):
 
 
 def cast(node):
-    """R.astype."""
-    return relax.op.astype(node.inputs[0], str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"])))
+    """R.astype, where the type changes."""
+    dtype = node.dtype(1) if node.op == "CastLike" else str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"]))
+    return node.inputs[0] if dtype == node.dtype(0) else relax.op.astype(node.inputs[0], dtype)
 
 
 def einsum(node):
@@ -91,4 +92,4 @@ def einsum(node):
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
-CONVERTERS = {"Cast": cast, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "GatherElements": gather_elements, "Split": split}
+CONVERTERS = {"Cast": cast, "CastLike": cast, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "GatherElements": gather_elements, "Split": split}

@@ -1,16 +1,13 @@
 """What cannot be imported, said before the import: one line with the file, the node or tensor, and the remedy."""
 
-import math
-
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from ...targets.errors import UnsupportedModelError
 from .read import first_line
 
 OLDEST_OPSET = 11
-_FLOATS_REFUSED = {TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulInteger16"}
 _DOMAINS = {"", "ai.onnx"}
 # Contributed operators that TVM's importer knows.
@@ -18,50 +15,72 @@ _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 
 
 def opset_of(proto: onnx.ModelProto, path) -> int:
-    """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent, too old or newer than the installed onnx."""
+    """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent or newer than the installed onnx."""
     versions = [entry.version for entry in proto.opset_import if entry.domain in _DOMAINS]
     newest = onnx.defs.onnx_opset_version()
     if not versions:
         raise UnsupportedModelError(f"{path}: names no ONNX operator set; export it again with opset {OLDEST_OPSET} to {newest}")
     version = max(versions)
-    if version < OLDEST_OPSET:
-        raise UnsupportedModelError(
-            f"{path}: opset {version} is too old; export with opset {OLDEST_OPSET} to {newest}, or convert with onnx.version_converter"
-        )
     if version > newest:
         raise UnsupportedModelError(f"{path}: opset {version} is newer than the installed onnx ({newest}); export with an older opset or upgrade onnx")
     return version
 
 
 def check_proto(proto: onnx.ModelProto, path) -> None:
-    """Raises UnsupportedModelError for a broken graph, foreign or already quantised operators, and weights that are not fp32."""
+    """Raises UnsupportedModelError for a broken graph, foreign or already quantised operators, and sparse weights."""
     if not proto.graph.node:
         raise UnsupportedModelError(f"{path}: the graph has no nodes; give a trained network")
     if not proto.graph.output:
         raise UnsupportedModelError(f"{path}: the graph has no outputs; export the network with its results as outputs")
     for node in proto.graph.node:
         _check_node(node, path)
-    for tensor in proto.graph.initializer:
-        # A lone number of another float type is tolerated: a Cast folds it away (the importer refuses it where none does).
-        if tensor.data_type in _FLOATS_REFUSED and math.prod(tensor.dims) > 1:
-            kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-            raise UnsupportedModelError(f"{path}: weight {tensor.name!r} is {kind}; Octet quantises fp32 networks, export it in float32")
     if proto.graph.sparse_initializer:
         name = proto.graph.sparse_initializer[0].values.name
         raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
     for value in proto.graph.output:
         value.type.tensor_type.shape.SetInParent()  # the checker wants a shape that many exporters leave out; the importer infers it
     try:
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(_without_external(proto))
     except onnx.checker.ValidationError as error:
         raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
     except ValueError:
         pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
 
 
+def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """(the network in an opset that is imported, notes): old ones go through onnx's version converter. Raises UnsupportedModelError where it fails."""
+    version = opset_of(proto, path)
+    if version >= OLDEST_OPSET:
+        return proto, ()
+    try:
+        converted = onnx.version_converter.convert_version(proto, OLDEST_OPSET)
+    except Exception as error:  # the C++ converter raises bare exceptions
+        reason = first_line(error)
+        raise UnsupportedModelError(f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset {OLDEST_OPSET} or newer") from None
+    return converted, (f"opset {version} was converted to {OLDEST_OPSET}",)
+
+
+def _without_external(proto):
+    """The same graph with what lies in other files as inputs: the checker would look for the files elsewhere."""
+    if not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
+        return proto
+    light = onnx.ModelProto()
+    light.CopyFrom(proto)
+    inputs, kept = {value.name for value in light.graph.input}, []
+    for tensor in light.graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            kept.append(tensor)
+        elif tensor.name not in inputs:
+            light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    kept = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+    del light.graph.initializer[:]
+    light.graph.initializer.extend(kept)
+    return light
+
+
 def check_finite(name: str, array, path) -> None:
-    """Weights must be numbers; -inf is one (attention masks)."""
-    if np.issubdtype(array.dtype, np.floating) and (np.isnan(array).any() or np.isposinf(array).any()):
+    """Weights must be numbers; -inf is one (attention masks), and a lone infinity is a bound of something."""
+    if array.size > 1 and np.issubdtype(array.dtype, np.floating) and (np.isnan(array).any() or np.isposinf(array).any()):
         raise UnsupportedModelError(f"{path}: weight {name!r} holds NaN or infinity; train or export the network again")
 
 

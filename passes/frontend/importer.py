@@ -6,7 +6,9 @@
 """
 
 import contextlib
+import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,39 +17,48 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arithmetic, arrange, convolution, dense, normalization, order, pooling, recurrent, resize
+from . import activations, arithmetic, arrange, control, convolution, dense, normalization, order, pooling, recurrent, resize
 from .checks import check_finite, describe
 from .fold import can_fold, fold, shape_slice
 from .names import restore_names
 from .node import Node
 from .read import first_line
 from .scopes import Scopes
+from .weights import WIDE_FLOATS, array_of, in_float32
 
 _TOPICS = (activations, arithmetic, arrange, convolution, dense, normalization, order, pooling, recurrent, resize)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
-_REFUSED_FLOATS = ("float16", "float64", "bfloat16")
+_WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 
 
-def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> IRModule:
-    """A module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs. Raises UnsupportedModelError naming the node."""
-    return _Importer(proto, inputs, opset, path).run()
+def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> tuple[IRModule, tuple[str, ...]]:
+    """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs; notes). Floats of other widths are computed in float32.
+    Raises UnsupportedModelError naming the node."""
+    importer = _Importer(proto, inputs, opset, path)
+    module = importer.run()
+    return module, tuple(f"computed in float32 where the file says {kind}" for kind in sorted(importer.widened))
+
+
+class _Refusal(UnsupportedModelError):
+    """One that names its node already."""
 
 
 class _Importer(onnx_frontend.ONNXGraphImporter):
     def __init__(self, proto, inputs, opset, path):
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
-        self.opset, self._proto, self._path = opset, proto, path
+        self.opset, self._proto, self._path = opset, proto, Path(path)
         self._specs = inputs
         self._table = onnx_frontend._get_convert_map()
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self._constants = {}  # id of a known value -> (the value, the expression that it became)
         self._names = {}  # the variables' names as they shall be: the builder spells them its own way
+        self._shared = {}  # digest of a known value in a body -> the value: every trip of a loop has the same weights
+        self.widened = set()  # float types that became float32
 
     def run(self):
         graph = self._proto.graph
         for tensor in graph.initializer:
-            self._values[tensor.name] = onnx.numpy_helper.to_array(tensor)
-            check_finite(tensor.name, self._values[tensor.name], self._path)
+            self._values[tensor.name] = array_of(tensor, self._path.parent)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
         for var in params:
             self._values[var.name] = var
@@ -56,7 +67,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 with self.bb.dataflow():
                     for node in graph.node:
                         self._convert(node)
-                    result = self.bb.emit_output(relax.Tuple([self._operand(value.name) for value in graph.output]))
+                    result = self.bb.emit_output(relax.Tuple([self.operand(value.name) for value in graph.output]))
             except UnsupportedModelError:
                 self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
                 raise
@@ -64,37 +75,45 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         return restore_names(self.bb.get(), self._names)
 
     def _convert(self, node):
-        arrays = [self._array(name) if name else None for name in node.input]
+        arrays = [self.known(name) if name else None for name in node.input]
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
         attrs = self._parse_attr([a for a in node.attribute if not _is_empty_list(a)])
         if node.op_type in ("Shape", "Size"):
-            shape = self._extents(node.input[0])
+            shape = self.extents(self._values[node.input[0]])
             value = shape_slice(shape, attrs) if node.op_type == "Shape" else np.array(np.prod(shape, dtype="int64"))
             self._values[node.output[0]] = value
+        elif node.op_type in control.CONVERTERS:
+            for name, value in zip(node.output, self._guard(node, control.CONVERTERS[node.op_type], self, node, attrs)):
+                self._values[name] = value
         elif can_fold(node, known):
             for name, value in zip(filter(None, node.output), self._guard(node, fold, node, arrays, self._proto.opset_import)):
-                self._values[name] = value
-        elif node.op_type == "If":
-            self._inline_branch(node, attrs)
+                self._values[name] = self._once(value) if self._values.inside else value
         else:
             self._emit(node, arrays, attrs)
 
-    def _inline_branch(self, node, attrs):
-        condition = self._array(node.input[0])
-        if condition is None:
-            self._fail(node, "branches on a value known only at run time; export the branch that is taken")
-        branch = attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"]
+    def run_body(self, body, arguments) -> list:
+        """The results of a body's nodes, written out here; arguments: values of its inputs."""
         with self._values.body():
-            for tensor in branch.initializer:
-                self._values[tensor.name] = onnx.numpy_helper.to_array(tensor)
-            for inner in branch.node:
+            for tensor in body.initializer:
+                self._values[tensor.name] = self._once(onnx.numpy_helper.to_array(tensor))
+            for value, argument in zip(body.input, arguments, strict=True):
+                self._values[value.name] = argument
+            for inner in body.node:
                 self._convert(inner)
-            results = [self._values[value.name] for value in branch.output]
-        for name, value in zip(node.output, results):
-            self._values[name] = value
+            return [self._values[value.name] for value in body.output]
+
+    def _once(self, array):
+        """The same object for the same content."""
+        key = (str(array.dtype), array.shape, hashlib.sha256(np.ascontiguousarray(array)).digest())
+        return self._shared.setdefault(key, array)
 
     def _emit(self, node, arrays, attrs):
-        inputs = onnx_frontend.onnx_input(self._operand(name) if name else None for name in node.input)
+        inputs = onnx_frontend.onnx_input(self.operand(name) if name else None for name in node.input)
+        arrays = [None if array is None else in_float32(array) for array in arrays]
+        for name in {"to", "dtype"} & attrs.keys():
+            if attrs[name] in _WIDE_TYPES:
+                self.widened.add(str(onnx.helper.tensor_dtype_to_np_dtype(attrs[name])))
+                attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in _OURS:
             args = Node(node.op_type, _name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
@@ -135,42 +154,62 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._fail(node, "makes a value that is not a tensor; export the network without it")
         if not isinstance(ty.shape, relax.ShapeExpr) or not all(isinstance(d, tirx.IntImm) for d in ty.shape.values):
             self._fail(node, "has an output whose shape is known only at run time; export with static shapes")
-        if str(ty.dtype) in _REFUSED_FLOATS:
+        if str(ty.dtype) in WIDE_FLOATS:
             self._fail(node, f"computes in {ty.dtype}; export the network in float32")
 
-    def _array(self, name):
+    def value(self, name):
+        """A known value, an expression, or a Sequence of them."""
+        return self._values[name]
+
+    def known(self, name):
         """A known value; None for one that is computed at run time."""
         value = self._values[name] if name in self._values else None
         return value if isinstance(value, np.ndarray) else None
+
+    def emit(self, expr, node, suffix=""):
+        """Binds an expression to a variable named after the node."""
+        return self._bind_as(expr, f"{_name_of(node)}.{suffix}" if suffix else _name_of(node))
 
     def _known(self, constant):
         array = constant.value.numpy()
         self._constants[id(array)] = (array, constant)
         return array
 
-    def _operand(self, name):
+    def operand(self, name):
+        """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""
         value = self._values[name]
+        if isinstance(value, np.ndarray) and id(value) not in self._constants:
+            check_finite(name, value, self._path)
+        return self.expression(value)
+
+    def expression(self, value):
+        """A known value becomes a constant."""
         if not isinstance(value, np.ndarray):
             return value
         if id(value) not in self._constants:
-            self._constants[id(value)] = (value, relax.const(value, str(value.dtype)))  # without a dtype TVM narrows int64 to int32
+            if str(value.dtype) in WIDE_FLOATS and value.size > 1:
+                self.widened.add(str(value.dtype))
+            made = in_float32(value)
+            self._constants[id(value)] = (value, relax.const(made, str(made.dtype)))  # without a dtype TVM narrows int64 to int32
         return self._constants[id(value)][1]
 
-    def _extents(self, name):
-        value = self._values[name]
-        return value.shape if isinstance(value, np.ndarray) else [int(extent) for extent in value.ty.shape.values]
+    def extents(self, value):
+        """Of a value."""
+        return list(value.shape) if isinstance(value, np.ndarray) else [int(extent) for extent in value.ty.shape.values]
 
     def _guard(self, node, function, *args):
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # TVM's importer prints the operands on failure
                 return function(*args)
+        except _Refusal:
+            raise
         except UnsupportedModelError as error:
             self._fail(node, str(error))
         except Exception as error:  # whatever a converter meets, the user needs the node
             self._fail(node, f"cannot be imported: {first_line(error)}; export it with other attributes or shapes")
 
     def _fail(self, node, reason):
-        raise UnsupportedModelError(f"{self._path}: {describe(node)} {reason}") from None
+        raise _Refusal(f"{self._path}: {describe(node)} {reason}") from None
 
 
 def _name_of(node):

@@ -6,16 +6,17 @@ from onnx import inliner
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
-from .checks import check_proto, opset_of
+from .checks import check_proto, convert_opset, opset_of
 from .dimensions import Said
 from .importer import import_graph
 from .model import Model, TensorSpec
+from .order_nodes import drop_unread_results, sort_nodes
 from .read import first_line, read_proto
 from .signature import fix_inputs, input_specs, output_axes
 
 
 def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=None, data=None) -> Model:
-    """The fp32 network of an ONNX file (opset 11 or newer) in Relax, with static shapes.
+    """The fp32 network of an ONNX file in Relax, with static shapes.
 
     batch: extent of the batch where it is symbolic; None means 1. shapes: {input: its extents}; "batch" in place of one says that the samples lie along
     that axis. dims: {symbolic dimension: extent, or "batch"}. values: {input: the value that it always has}, which makes it a constant.
@@ -23,13 +24,15 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
     Raises UnsupportedModelError, one line with the file, the node or tensor, and what to do.
     """
     proto, sha256 = read_proto(path)
-    opset = opset_of(proto, path)
+    proto, converted = convert_opset(proto, path)
     proto = _inline_functions(proto, path)
+    sort_nodes(proto.graph, path)
     check_proto(proto, path)
+    drop_unread_results(proto.graph)
     fix_inputs(proto.graph, values or {}, path)
     data = {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
     inputs, symbols, notes = input_specs(proto.graph, Said(batch, shapes or {}, dims or {}, data), path)
-    module = import_graph(proto, inputs, opset, path)
+    module, widened = import_graph(proto, inputs, opset_of(proto, path), path)
     if any(spec.batch_axis != 0 for spec in inputs):
         module = module.with_attr("octet.batch_axes", [-1 if spec.batch_axis is None else spec.batch_axis for spec in inputs])
     types, axes = module["main"].ret_ty.fields, output_axes(proto, inputs, symbols)
@@ -37,7 +40,7 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
         TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype), axis if axis < len(ty.shape.values) else 0)
         for value, ty, axis in zip(proto.graph.output, types, axes)
     )
-    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), notes, dict(values or {}))
+    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values or {}))
 
 
 def _inline_functions(proto, path):

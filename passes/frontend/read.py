@@ -5,13 +5,13 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model
+from onnx.external_data_helper import ExternalDataInfo
 
 from ...targets.errors import UnsupportedModelError
 
 
 def read_proto(path) -> tuple[onnx.ModelProto, str]:
-    """The decoded file with its external data loaded, and the SHA-256 of the file followed by its external files in the order of their names.
+    """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external files in the order of their names.
 
     Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, external data missing.
     """
@@ -28,12 +28,18 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
         raise UnsupportedModelError(f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter")
     digest = hashlib.sha256(data)
     for external in _external_files(proto, path):
-        digest.update(_bytes(external))
-    try:
-        load_external_data_for_model(proto, str(path.parent))
-    except Exception as error:  # onnx raises ValidationError, ValueError and OSError here
-        raise UnsupportedModelError(f"{path}: cannot read the external data: {first_line(error)}; put the data file beside the model") from None
+        _digest(external, digest)
     return proto, digest.hexdigest()
+
+
+def _digest(path, digest):
+    """A file, a piece at a time."""
+    try:
+        with open(path, "rb") as file:
+            while piece := file.read(1 << 24):
+                digest.update(piece)
+    except OSError as error:
+        raise UnsupportedModelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
 def first_line(error) -> str:

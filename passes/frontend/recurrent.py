@@ -50,14 +50,14 @@ def _check(node, steps, ways):
     activations = [a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", _DEFAULT[node.op] * ways)]
     if [a.lower() for a in activations] != [a.lower() for a in _DEFAULT[node.op] * ways]:
         raise UnsupportedModelError(f"has the activations {', '.join(activations)}; export it with {', '.join(_DEFAULT[node.op])}")
-    if node.attrs.get("clip") or node.attrs.get("input_forget") or node.has(7):
-        raise UnsupportedModelError("clips its gates, couples them or has peepholes; export a plain one")
+    if node.attrs.get("clip") or node.attrs.get("input_forget"):
+        raise UnsupportedModelError("clips its gates or couples them; export a plain one")
     lengths = node.array(4, "sequence lengths")
     if lengths is not None and np.any(lengths != steps):
         raise UnsupportedModelError("has sequences of different lengths; export it for one length")
     if steps > _LONGEST:
         raise UnsupportedModelError(f"runs over {steps} steps, more than {_LONGEST}; export it for shorter sequences")
-    for index, what in ((1, "weights"), (2, "weights"), (3, "bias")):
+    for index, what in ((1, "weights"), (2, "weights"), (3, "bias"), (7, "peepholes")):
         node.array(index, what)
 
 
@@ -75,6 +75,11 @@ class _Layer:
         kept = 2 * self.hidden if node.op == "GRU" and self.linear_before_reset else self.width
         self.own[:kept] += self.recurrent[:kept]  # one bias where the two are only added
         self.recurrent[:kept] = 0
+        self.peepholes = None
+        if node.has(7) and node.arrays[7].any():
+            i, o, f = node.arrays[7][direction.index].reshape(3, self.hidden)
+            none = np.zeros_like(i)
+            self.peepholes = np.concatenate([i, none, f, none])[None], np.concatenate([none, o, none, none])[None]
 
     def emit(self, expr, name):
         return self.node.emit(expr, f"{name}{'b' if self.direction.reverse else ''}")
@@ -128,8 +133,16 @@ class _Layer:
             return self.emit(ops.call("octet.unary", [total], kind="tanh"), f"h{t}"), None
         if self.node.op == "GRU":
             return self.emit(ops.call("octet.gru_output", [x, r, self.zeros() if h is None else h]), f"h{t}"), None
-        c = self.emit(ops.call("octet.lstm_state", [x, r, self.zeros() if c is None else c]), f"c{t}")
-        return self.emit(ops.call("octet.lstm_output", [x, r, c]), f"h{t}"), c
+        before = x if c is None or self.peepholes is None else self.seen(x, c, self.peepholes[0], f"state{t}")
+        c = self.emit(ops.call("octet.lstm_state", [before, r, self.zeros() if c is None else c]), f"c{t}")
+        after = x if self.peepholes is None else self.seen(x, c, self.peepholes[1], f"output{t}")
+        return self.emit(ops.call("octet.lstm_output", [after, r, c]), f"h{t}"), c
+
+    def seen(self, x, c, weights, name):
+        """The gates' inputs with what they see of the cell through peepholes, gates in ONNX's order i, o, f, c."""
+        cells = self.emit(relax.op.concat([c] * 4, axis=1), f"{name}_cells")
+        seen = self.emit(relax.op.multiply(cells, relax.const(np.ascontiguousarray(weights))), f"{name}_seen")
+        return self.emit(relax.op.add(x, seen), f"{name}_peepholes")
 
     def gru(self, t, x, h):
         """The reset gate multiplies the state in front of the product: two products one behind the other."""

@@ -18,6 +18,11 @@ class Scopes:
         finally:
             self._scopes.pop()
 
+    @property
+    def inside(self) -> bool:
+        """Whether a body is being read."""
+        return len(self._scopes) > 1
+
     def __getitem__(self, name):
         for scope in reversed(self._scopes):
             if name in scope:

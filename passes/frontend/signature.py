@@ -8,6 +8,7 @@ from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
 from .dimensions import Said, fix_dimensions
 from .model import TensorSpec
+from .weights import WIDE_FLOATS
 
 _INPUT_DTYPES = {"float32", "int64", "int32", "int8", "uint8", "bool"}
 
@@ -104,6 +105,7 @@ def _dtype(value, path):
         raise UnsupportedModelError(f"{path}: input {value.name!r} is not a tensor; export with tensors as inputs")
     kind = value.type.tensor_type.elem_type
     dtype = str(helper.tensor_dtype_to_np_dtype(kind)) if kind else "undefined"
+    dtype = "float32" if dtype in WIDE_FLOATS else dtype
     if dtype not in _INPUT_DTYPES:
         raise UnsupportedModelError(f"{path}: input {value.name!r} is {dtype}; Octet quantises fp32 networks, export with float32 inputs")
     return dtype

@@ -12,12 +12,12 @@ T, B, I, H = 3, 2, 5, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def network(path, kind, direction="forward", bias=True, states=False, **attrs):
+def network(path, kind, direction="forward", bias=True, states=False, peepholes=False, **attrs):
     """One node with all its outputs."""
     rng, ways = np.random.default_rng(0), 2 if direction == "bidirectional" else 1
     batch_first = attrs.get("layout", 0)
     rows = GATES[kind] * H
-    arrays = {"w": (ways, rows, I), "r": (ways, rows, H)} | ({"b": (ways, 2 * rows)} if bias else {})
+    arrays = {"w": (ways, rows, I), "r": (ways, rows, H)} | ({"b": (ways, 2 * rows)} if bias else {}) | ({"p": (ways, 3 * H)} if peepholes else {})
     weights = [numpy_helper.from_array(rng.standard_normal(shape).astype("float32") * 0.5, name) for name, shape in arrays.items()]
     inputs = {"x": [B, T, I] if batch_first else [T, B, I]}
     names = ["x", "w", "r", "b" if bias else "", ""]
@@ -25,6 +25,8 @@ def network(path, kind, direction="forward", bias=True, states=False, **attrs):
     if states:
         names += ["h0"] + ["c0"] * (kind == "LSTM")
         inputs |= {name: [B, ways, H] if batch_first else [ways, B, H] for name in names[5:]}
+    if peepholes:
+        names += [""] * (7 - len(names)) + ["p"]
     node = helper.make_node(kind, names, outputs, hidden_size=H, direction=direction, name="cell", **attrs)
     graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
                               [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], weights)  # fmt: skip
@@ -34,6 +36,7 @@ def network(path, kind, direction="forward", bias=True, states=False, **attrs):
 
 CASES = [
     ("LSTM", {}), ("LSTM", {"direction": "bidirectional", "states": True}), ("LSTM", {"direction": "reverse", "bias": False}),
+    ("LSTM", {"peepholes": True}), ("LSTM", {"peepholes": True, "direction": "bidirectional", "states": True}),
     ("GRU", {"linear_before_reset": 1}), ("GRU", {"direction": "bidirectional", "linear_before_reset": 1, "states": True}),
     ("GRU", {"states": True}), ("RNN", {"direction": "bidirectional"}), ("RNN", {"bias": False}),
 ]  # fmt: skip

@@ -1,0 +1,199 @@
+"""If, Loop, Scan and sequences: bodies are written out in the graph around them, as often as they run.
+
+    If    of a known condition is its branch; of one known at run time, both branches and a choice between their results, where the branches are small.
+    Loop  of a known number of trips, and Scan, are their body once per trip.
+    A sequence is a list of values; its length is known at every place.
+"""
+
+import numpy as np
+import onnx
+from tvm import relax
+
+from ...targets.errors import UnsupportedModelError
+
+_MOST_TRIPS, _MOST_NODES = 1000, 20_000  # that a loop may become
+_SMALL_BRANCH = 64  # nodes of a branch that is computed although it may not be taken
+
+
+class Sequence(list):
+    """The elements of an ONNX sequence: known values and expressions."""
+
+
+def if_(graph, node, attrs):
+    """The values of the branch that is taken, or a choice between those of both."""
+    condition = graph.known(node.input[0])
+    if condition is not None:
+        return _branch(graph, attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"])
+    branches = [attrs["then_branch"], attrs["else_branch"]]
+    if max(_nodes_in(branch) for branch in branches) > _SMALL_BRANCH:
+        raise UnsupportedModelError("branches on a value known only at run time; --fix the input that it depends on, or export the branch that is taken")
+    taken, other = ([graph.expression(value) for value in _branch(graph, branch)] for branch in branches)
+    condition = graph.emit(relax.op.reshape(graph.operand(node.input[0]), []), node, "condition")
+    return [_choice(graph, node, condition, *pair) for pair in zip(taken, other)]
+
+
+def _choice(graph, node, condition, a, b):
+    if [int(d) for d in a.ty.shape.values] != [int(d) for d in b.ty.shape.values] or a.ty.dtype != b.ty.dtype:
+        raise UnsupportedModelError("branches on a value known only at run time, to results of different shapes; --fix the input that it depends on")
+    return graph.emit(relax.op.where(condition, a, b), node)
+
+
+def _branch(graph, body):
+    return graph.run_body(body, [])
+
+
+def loop(graph, node, attrs):
+    """[carried values..., results of all trips...]."""
+    body, (trips, going, *carried) = attrs["body"], [graph.value(name) if name else None for name in node.input]
+    most = _trips(graph, trips, body)
+    kept = [[] for _ in range(len(body.output) - 1 - len(carried))]
+    going = True if going is None else _flag(going)
+    trip = 0
+    while going and trip < most:
+        if trip == min(_MOST_TRIPS, _MOST_NODES // max(_nodes_in(body), 1)):
+            raise UnsupportedModelError(f"runs its {_nodes_in(body)} nodes more than {trip} times; export it for fewer")
+        going, *results = graph.run_body(body, [np.array(trip, "int64"), np.array(True), *carried])
+        carried, going, trip = results[: len(carried)], _flag(going), trip + 1
+        for found, value in zip(kept, results[len(carried) :]):
+            found.append(value)
+    if trip == 0 and any(kept_name for kept_name in node.output[len(carried) :]):
+        raise UnsupportedModelError("never runs, so its results have no shape; export the network without it")
+    return [*carried, *(_stacked(graph, node, values, 0) for values in kept)]
+
+
+def _trips(graph, trips, body):
+    if trips is None:
+        return _MOST_TRIPS + 1
+    if not isinstance(trips, np.ndarray):
+        raise UnsupportedModelError("runs a number of times known only at run time; export it with a fixed number")
+    return int(trips.reshape(-1)[0])
+
+
+def _flag(value):
+    if not isinstance(value, np.ndarray):
+        raise UnsupportedModelError("ends on a value known only at run time; export it with a fixed number of runs")
+    return bool(value.reshape(-1)[0])
+
+
+def scan(graph, node, attrs):
+    """[states..., results of all steps...] (opset 9 and later)."""
+    body, count = attrs["body"], int(attrs["num_scan_inputs"])
+    values = [graph.value(name) for name in node.input]
+    states, scanned = values[: len(values) - count], values[len(values) - count :]
+    axes, back = attrs.get("scan_input_axes", (0,) * count), attrs.get("scan_input_directions", (0,) * count)
+    kept = [[] for _ in range(len(body.output) - len(states))]
+    out_axes, out_back = attrs.get("scan_output_axes", (0,) * len(kept)), attrs.get("scan_output_directions", (0,) * len(kept))
+    axes = [axis % len(graph.extents(value)) for axis, value in zip(axes, scanned)]
+    steps = graph.extents(scanned[0])[axes[0]]
+    if steps > min(_MOST_TRIPS, _MOST_NODES // max(_nodes_in(body), 1)):
+        raise UnsupportedModelError(f"runs its {_nodes_in(body)} nodes {steps} times; export it for fewer steps")
+    for step in range(steps):
+        now = [_slice(graph, node, value, axis, steps - 1 - step if reverse else step) for value, axis, reverse in zip(scanned, axes, back)]
+        results = graph.run_body(body, [*states, *now])
+        states = results[: len(states)]
+        for found, value in zip(kept, results[len(states) :]):
+            found.append(value)
+    kept = [values[::-1] if reverse else values for values, reverse in zip(kept, out_back)]
+    return [*states, *(_stacked(graph, node, values, axis) for values, axis in zip(kept, out_axes))]
+
+
+def _slice(graph, node, value, axis, index):
+    if isinstance(value, np.ndarray):
+        return np.take(value, index, axis)
+    one = graph.emit(relax.op.strided_slice(value, [axis], [index], [index + 1]), node, "slice")
+    shape = graph.extents(value)
+    return graph.emit(relax.op.reshape(one, [*shape[:axis], *shape[axis + 1 :]]), node, "step")
+
+
+def _stacked(graph, node, values, axis):
+    """All trips' results along a new axis."""
+    if all(isinstance(value, np.ndarray) for value in values):
+        return np.stack(values, axis)
+    axis %= len(graph.extents(values[0])) + 1
+    parts = [graph.emit(relax.op.expand_dims(graph.expression(value), axis), node, "result") for value in values]
+    return parts[0] if len(parts) == 1 else graph.emit(relax.op.concat(parts, axis), node)
+
+
+def _nodes_in(body) -> int:
+    """Nodes of a body and of the bodies in it."""
+    inner = [attribute.g for node in body.node for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return len(body.node) + sum(map(_nodes_in, inner))
+
+
+def _sequence(graph, node, attrs):
+    return [Sequence(graph.value(name) for name in node.input)]
+
+
+def _insert(graph, node, attrs):
+    found = Sequence(graph.value(node.input[0]))
+    found.insert(_position(graph, node, 2, len(found)), graph.value(node.input[1]))
+    return [found]
+
+
+def _erase(graph, node, attrs):
+    found = Sequence(graph.value(node.input[0]))
+    del found[_position(graph, node, 1, len(found) - 1)]
+    return [found]
+
+
+def _at(graph, node, attrs):
+    return [graph.value(node.input[0])[_position(graph, node, 1, 0)]]
+
+
+def _position(graph, node, index, default):
+    if len(node.input) <= index or not node.input[index]:
+        return default
+    known = graph.known(node.input[index])
+    if known is None:
+        raise UnsupportedModelError("computes its position at run time; export it with a constant one")
+    return int(known.reshape(-1)[0])
+
+
+def _length(graph, node, attrs):
+    return [np.array(len(graph.value(node.input[0])), "int64")]
+
+
+def _concat(graph, node, attrs):
+    values = graph.value(node.input[0])
+    if attrs.get("new_axis", 0):
+        return [_stacked(graph, node, values, attrs["axis"])]
+    if all(isinstance(value, np.ndarray) for value in values):
+        return [np.concatenate(values, attrs["axis"])]
+    return [graph.emit(relax.op.concat([graph.expression(value) for value in values], attrs["axis"]), node)]
+
+
+def _split(graph, node, attrs):
+    value = graph.value(node.input[0])
+    shape = graph.extents(value)
+    axis = attrs.get("axis", 0) % len(shape)
+    sizes = graph.known(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array(1)
+    if sizes is None:
+        raise UnsupportedModelError("computes its sizes at run time; export it with constant ones")
+    one_by_one = len(node.input) < 2 or not node.input[1]
+    if sizes.ndim == 0:
+        sizes = [min(int(sizes), shape[axis] - start) for start in range(0, shape[axis], int(sizes))]
+    parts, start = Sequence(), 0
+    for size in map(int, sizes):
+        if one_by_one and not attrs.get("keepdims", 1):
+            parts.append(_slice(graph, node, value, axis, start))
+        elif isinstance(value, np.ndarray):
+            parts.append(np.take(value, range(start, start + size), axis))
+        else:
+            parts.append(graph.emit(relax.op.strided_slice(value, [axis], [start], [start + size]), node, "part"))
+        start += size
+    return [parts]
+
+
+CONVERTERS = {
+    "If": if_,
+    "Loop": loop,
+    "Scan": scan,
+    "SequenceConstruct": _sequence,
+    "SequenceEmpty": _sequence,
+    "SequenceInsert": _insert,
+    "SequenceErase": _erase,
+    "SequenceAt": _at,
+    "SequenceLength": _length,
+    "ConcatFromSequence": _concat,
+    "SplitToSequence": _split,
+}

@@ -1,0 +1,40 @@
+"""The weights of an ONNX file as arrays: those that lie in files beside it are mapped, so that memory does not grow with them."""
+
+import math
+from pathlib import Path
+
+import ml_dtypes  # noqa: F401 - gives NumPy bfloat16
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.external_data_helper import ExternalDataInfo
+
+from ...targets.errors import UnsupportedModelError
+
+WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # what is computed in float32
+_LARGE = 1 << 20  # bytes of a tensor whose place in the file is freed once it is read
+
+
+def array_of(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
+    """The values; an external tensor is a read-only map of its file."""
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        array = numpy_helper.to_array(tensor)
+        if array.nbytes > _LARGE:
+            tensor.ClearField("raw_data")
+        return array
+    info, dtype = ExternalDataInfo(tensor), helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    shape = tuple(tensor.dims)
+    if not math.prod(shape):
+        return np.zeros(shape, dtype)
+    try:
+        return np.memmap(folder / info.location, dtype, "r", info.offset or 0, shape)
+    except (OSError, ValueError) as error:
+        raise UnsupportedModelError(f"{folder / info.location}: does not hold tensor {tensor.name!r} ({error}); put the data file of this model there") from None
+
+
+def in_float32(array: np.ndarray) -> np.ndarray:
+    """Other floats become float32."""
+    if str(array.dtype) not in WIDE_FLOATS:
+        return array
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is refused where it is a weight
+        return array.astype(np.float32)
