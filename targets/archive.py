@@ -6,62 +6,17 @@ The digests of all other members stand in manifest.json, and the manifest's own 
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
-from .errors import OctetError, PackageError
+from .errors import PackageError
+from .writing import write_atomically
 
 FORMATS = (1, 2)  # that can be read; a package has the lowest that says all about it, so that older readers take what they understand and refuse the rest
 MANIFEST = "manifest.json"
 _MAGIC = "octet package, manifest sha256 "
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same content makes the same file
 _AGAIN = "copy the package again, or compile it again"
-
-
-def write_atomically(path, data: bytes) -> None:
-    """Writes a file whole or not at all: a temporary file in the same folder, then os.replace. Raises OctetError (no folder, no space, no permission)."""
-    path = Path(path)
-    temporary = None
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        if path.exists() and not path.is_file():
-            raise OSError(22, "it is a device or a pipe")  # os.replace would put a file in its place
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
-
-
-def check_writable(path) -> None:
-    """Raises OctetError now if `path` cannot be written later: minutes of work should not end in a missing folder."""
-    path = Path(path)
-    if path.is_dir():
-        raise OctetError(f"{path}: is a folder; name a file inside it")
-    if path.exists() and not path.is_file():
-        raise OctetError(f"{path}: is a device or a pipe; name a file")
-    if not path.parent.is_dir():
-        raise OctetError(f"{path}: the folder {path.parent} does not exist; create it first")
-    try:
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent):
-            pass
-    except OSError as error:
-        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS[0]) -> int:

@@ -6,7 +6,6 @@ NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   v
 
 import io
 import warnings
-import zipfile
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from . import archive, detect
 from .cuda.running import driver
 from .errors import OctetError, OctetWarning, PackageError
+from .npz import npz_bytes
 from .opening import open_session
 from .runtime import Session
 from .variant import Launch, Step, TensorSpec, Variant
@@ -50,7 +50,7 @@ class Package:
             if variant.source:
                 members[f"variants/{variant.target}/kernels.cu"] = variant.source.encode()
         if self.selftest:
-            members["selftest.npz"] = _npz(self.selftest)
+            members["selftest.npz"] = npz_bytes(self.selftest)
         manifest = {
             "info": self.info,
             "versions": versions(),
@@ -194,17 +194,6 @@ def _variant(entry, members, inputs, outputs):
 def _launch(entry):
     places = tuple((kind, at) for kind, at in entry["operands"])
     return Launch(entry["function"], tuple(entry["grid"]), entry["block"], entry["shared"], places)
-
-
-def _npz(arrays):
-    """An .npz with fixed time stamps: the same arrays make the same bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, array in arrays.items():
-            item = io.BytesIO()
-            np.lib.format.write_array(item, np.asarray(array, order="C"), allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), item.getvalue())
-    return buffer.getvalue()
 
 
 def _arrays(data):

@@ -9,7 +9,7 @@ import numpy as np
 from ..passes.calibrate.store import holds_statistics
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
-from ..targets.archive import check_writable
+from ..targets.writing import check_writable
 from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from math import inf, isfinite
 from pathlib import Path
 
-from ..targets.archive import check_writable, write_atomically
+from ..targets.writing import check_writable, write_atomically
 
 PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
 JSON_HELP = "Write the printed figures to FILE as JSON."

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ..targets.archive import check_writable, write_atomically
+from ..targets.writing import check_writable, write_atomically
 from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
 from ..targets.registry import TARGETS

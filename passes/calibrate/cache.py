@@ -15,6 +15,7 @@ from .identity import Identity, network_identity
 from .statistics import Statistics
 
 LIMIT = 512 << 20  # bytes
+_LEFT_OVER = 3600  # seconds after which nobody is still writing a file
 _LOOKED_AT = 64  # entries, latest first, that are asked why they do not serve
 
 
@@ -30,7 +31,9 @@ class StatisticsCache:
         """What is known of a network on these samples; {} if nothing."""
         path = self._path(identity)
         try:
-            _, statistics = store.load(path)
+            held, statistics = store.load(path)
+            if held != identity:  # whoever put another one's file here, it is of other samples or another network
+                return {}
             os.utime(path, (time.time(), path.stat().st_mtime))  # used now, made then
             return statistics
         except (DataError, OSError):
@@ -106,10 +109,20 @@ class StatisticsCache:
 
     def _shrink(self, kept):
         size = 0
+        self._remove_left_overs()
         for path in self._entries():
             try:
                 size += path.stat().st_size
                 if size > self.limit and path != kept:
+                    path.unlink()
+            except OSError:
+                continue
+
+    def _remove_left_overs(self):
+        """Temporary files of processes that were killed while they wrote."""
+        for path in self.folder.glob(".*"):
+            try:
+                if time.time() - path.stat().st_mtime > _LEFT_OVER:
                     path.unlink()
             except OSError:
                 continue

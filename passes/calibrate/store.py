@@ -3,22 +3,27 @@
 An .npz without pickle. Shards of the same network merge exactly, in any order (statistics.py)."""
 
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
-from octet.targets.archive import write_atomically
 from octet.targets.errors import DataError
+from octet.targets.npz import names_of, npz_bytes, read_npz
+from octet.targets.schema import Count, Name, Text, checked, parsed
+from octet.targets.writing import write_atomically
 
 from .identity import Identity
-from .statistics import Statistics
+from .statistics import BINS, Statistics, window_top
 
 _KEY = "octet_statistics"
+_MOST = 8192  # tensors: their histograms are 1 GiB
+_LARGEST_HEADER = 64 << 20  # bytes
+_FLOAT = float(np.finfo(np.float32).max)
+_HIGHEST = window_top(_FLOAT)
 
 
 def save(path, identity: Identity, statistics: Mapping[str, Statistics]) -> None:
@@ -28,17 +33,31 @@ def save(path, identity: Identity, statistics: Mapping[str, Statistics]) -> None
     ranges = np.array([[s.minimum, s.maximum] for s in statistics.values()], np.float64).reshape(-1, 2)
     header = json.dumps({"identity": asdict(identity), "tensors": names, "scalars": scalars})
     histograms = np.stack([s.histogram for s in statistics.values()]) if names else np.zeros((0, 2, 1), np.int64)
-    buffer = BytesIO()
-    np.savez_compressed(buffer, **{_KEY: np.array(header)}, ranges=ranges, histograms=histograms)
-    write_atomically(Path(path), buffer.getvalue())
+    write_atomically(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms}))
+
+
+class _Identity(msgspec.Struct):
+    graph: dict[Name, Text]
+    weights: dict[Name, Text]
+    inputs: dict[Name, Text]
+    data: Annotated[list[dict[Name, Text]], msgspec.Meta(max_length=_MOST)]
+    samples: Count
+    version: Text
+
+
+class _Header(msgspec.Struct):
+    """scalars: (count, zeros, values that are not finite, the window's end) of every tensor."""
+
+    identity: _Identity
+    tensors: Annotated[list[Name], msgspec.Meta(max_length=_MOST)]
+    scalars: Annotated[list[tuple[Count, Count, Count, Annotated[int, msgspec.Meta(ge=1, le=_HIGHEST)]]], msgspec.Meta(max_length=_MOST)]
 
 
 def holds_statistics(path) -> bool:
     """Whether a file was written by `save`."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return _KEY in stored.files
-    except (OSError, ValueError, BadZipFile, AttributeError, TypeError, EOFError):
+        return _KEY in names_of(path)
+    except (OSError, ValueError):
         return False
 
 
@@ -47,29 +66,51 @@ def load(path) -> tuple[Identity, dict[str, Statistics]]:
     if not holds_statistics(path):
         raise DataError(f"{path}: holds no calibration statistics; make it with `octet calibrate`")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            header, ranges, histograms = json.loads(str(stored[_KEY])), stored["ranges"], stored["histograms"]
-    except (OSError, ValueError, BadZipFile, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: is damaged ({type(error).__name__}); run octet calibrate again") from None
-    identity = _identity(path, header)
-    made = [Statistics(c, z, n, float(low), float(high), top, histogram) for (c, z, n, top), (low, high), histogram in zip(header["scalars"], ranges, histograms)]
-    return identity, dict(zip(header["tensors"], made))
+        header = _header(path)
+        stored = read_npz(path, (len(header.tensors) + 1) * 2 * BINS * 8 + _LARGEST_HEADER, ("ranges", "histograms"))
+        made = _statistics(header, stored["ranges"], stored["histograms"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: is damaged ({error}); run octet calibrate again") from None
+    return _identity(path, header), made
 
 
 def identity_in(path) -> Identity:
     """Of the statistics in a file, which are not read. Raises DataError for anything that `save` did not write."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return _identity(path, json.loads(str(stored[_KEY])))
-    except (OSError, ValueError, BadZipFile, KeyError, AttributeError, TypeError, EOFError, zlib.error):
-        raise DataError(f"{path}: holds no calibration statistics; make it with `octet calibrate`") from None
+        return _identity(path, _header(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: holds no calibration statistics ({error}); make it with `octet calibrate`") from None
+
+
+def _header(path):
+    text = read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY]
+    held = parsed(str(text))
+    if isinstance(held, dict) and isinstance(held.get("identity"), dict) and "graph" not in held["identity"]:
+        raise DataError(f"{path}: holds statistics of another version of Octet; run octet calibrate again")
+    return checked(held, _Header)
 
 
 def _identity(path, header):
-    found = header["identity"]
-    if "graph" not in found:
-        raise DataError(f"{path}: holds statistics of another version of Octet; run octet calibrate again")
-    return Identity(**found | {"data": tuple(found["data"])})
+    found = header.identity
+    return Identity(found.graph, found.weights, found.inputs, tuple(found.data), found.samples, found.version)
+
+
+def _statistics(header, ranges, histograms):
+    """{tensor: Statistics}. Raises ValueError for numbers that no calibration gives: what is chosen from them would be nonsense."""
+    count = len(header.tensors)
+    if len(set(header.tensors)) != count or len(header.scalars) != count:
+        raise ValueError("its tensors and their counts do not belong together")
+    if (ranges.dtype, ranges.shape) != (np.float64, (count, 2)) or (count and (histograms.dtype, histograms.shape) != (np.int64, (count, 2, BINS))):
+        raise ValueError(f"ranges are {ranges.dtype} {list(ranges.shape)} and histograms {histograms.dtype} {list(histograms.shape)} for {count} tensors")
+    found = {}
+    for name, (seen, zeros, nonfinite, top), (low, high), histogram in zip(header.tensors, header.scalars, ranges.tolist(), histograms):
+        empty = (low, high) == (np.inf, -np.inf)
+        if not (empty or (-_FLOAT <= low <= high <= _FLOAT)) or (not empty and window_top(max(abs(low), abs(high))) > top):
+            raise ValueError(f"tensor {name}: its range is {low} to {high}")
+        if histogram.min() < 0 or zeros + nonfinite > seen or histogram.sum(dtype=np.float64) > seen * (1 + 1e-9):
+            raise ValueError(f"tensor {name}: counts more values in parts than in all")
+        found[name] = Statistics(seen, zeros, nonfinite, low, high, top, histogram)
+    return found
 
 
 def merge(parts) -> tuple[Identity, dict[str, Statistics]]:

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from octet.targets.archive import write_atomically
+from octet.targets.writing import write_atomically
 from octet.targets.errors import OctetError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -2,18 +2,16 @@
 
 import glob
 import hashlib
-import io
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from octet.targets.archive import write_atomically
+from octet.targets.npz import npz_bytes, read_npz
+from octet.targets.writing import write_atomically
 
 from .design import Design
 from .learn import Learnt
+
+_LARGEST = 4 << 30  # bytes
 
 
 class LearntFiles:
@@ -29,15 +27,14 @@ class LearntFiles:
             return learn()
         file = self.path.with_name(f"{self.path.name}.learnt-{hashlib.sha256(f'{self.identity} {design.key}'.encode()).hexdigest()[:32]}.npz")
         try:
-            with np.load(file, allow_pickle=False) as stored:
-                layers = sorted(int(name.removeprefix("weight_")) for name in stored.files if name.startswith("weight_"))
-                return {layer: Learnt(stored[f"weight_{layer}"], stored[f"bias_{layer}"]) for layer in layers}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            stored = read_npz(file, _LARGEST)
+            layers = sorted(int(name.removeprefix("weight_")) for name in stored if name.startswith("weight_"))
+            return {layer: Learnt(stored[f"weight_{layer}"], stored[f"bias_{layer}"]) for layer in layers}
+        except (OSError, ValueError, KeyError):
             pass  # there is none, or half of one
-        found, buffer = learn(), io.BytesIO()
+        found = learn()
         arrays = {f"weight_{layer}": learnt.weight for layer, learnt in found.items()} | {f"bias_{layer}": learnt.bias_delta for layer, learnt in found.items()}
-        np.savez(buffer, **arrays)
-        write_atomically(file, buffer.getvalue())
+        write_atomically(file, npz_bytes(arrays, compress=False))
         return found
 
     def remove(self) -> None:

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from ..archive import check_writable, write_atomically
+from ..writing import check_writable, write_atomically
 from ..errors import DataError, OctetError
 from .job import Job, digest, from_json, to_json
 

@@ -1,7 +1,9 @@
 """The calibration cache: nothing measured twice, and a reason whenever something is measured."""
 
+import os
 import re
 import threading
+import time
 from functools import cache
 
 import numpy as np
@@ -10,6 +12,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.calibrate.cache import StatisticsCache, cache_place
 from octet.passes.calibrate.identity import network_identity
 from octet.passes.calibrate.statistics import Statistics
+from octet.targets.npz import npz_bytes
 from tvm import relax
 
 
@@ -148,3 +151,32 @@ def test_recipes_that_only_choose_ranges_share_an_entry(model, samples, tmp_path
         api.quantize(model, samples, Recipe(calibrator=calibrator), threads=1, cache=cache)
         lines.append(cache.line)
     assert lines[0] == "calibration: computed" and all("from cache" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "another's"])
+def test_an_entry_that_does_not_serve_is_measured_again(tmp_path, damage):
+    """A damaged one, and one whose content is of other samples than its name says."""
+    measure = Measure()
+    first, _ = ask(tmp_path, measure)
+    (entry,) = tmp_path.glob("*.npz")
+    if damage == "cut":
+        entry.write_bytes(entry.read_bytes()[:200])
+    elif damage == "header":
+        entry.write_bytes(npz_bytes({"octet_statistics": np.array('{"identity": {"graph": 1}}'), "ranges": np.zeros((0, 2))}))
+    else:
+        ask(tmp_path / "half", measure, samples={"x": SAMPLES["x"][:4]})
+        (other,) = (tmp_path / "half").glob("*.npz")
+        entry.write_bytes(other.read_bytes())
+    asked = len(measure.asked)
+    again, line = ask(tmp_path, measure)
+    assert len(measure.asked) == asked + 1 and line.startswith("calibration: computed")
+    assert again["y"].count == first["y"].count
+    assert "from cache" in ask(tmp_path, measure)[1], "what was measured replaces it"
+
+
+def test_left_overs_of_killed_writers_go(tmp_path):
+    for name, age in ((".old.npz.abcdefgh", 86400), (".new.npz.abcdefgh", 0)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    ask(tmp_path, Measure())
+    assert [path.name for path in tmp_path.glob(".*")] == [".new.npz.abcdefgh"]

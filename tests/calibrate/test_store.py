@@ -1,5 +1,6 @@
 """Stored statistics: exact merging of shards, and reasons for staleness."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,9 @@ from octet.passes.calibrate import store
 from octet.passes.calibrate.identity import Identity
 from octet.passes.calibrate.statistics import Statistics
 from octet.targets.errors import DataError
+from octet.targets.npz import npz_bytes
+
+from ..json_edits import edits
 
 
 def identity(data="d", model="m", samples=3):
@@ -69,3 +73,42 @@ def test_other_files_hold_no_statistics(tmp_path):
         assert not store.holds_statistics(tmp_path / name)
         with pytest.raises(DataError, match="octet calibrate"):
             store.load(tmp_path / name)
+
+
+def rewritten(path, header=None, **arrays):
+    """The file with another header or other arrays."""
+    held = dict(np.load(path))
+    if header is not None:
+        held["octet_statistics"] = np.array(json.dumps(header))
+    path.write_bytes(npz_bytes(held | arrays))
+
+
+def test_edited_headers_are_refused_or_harmless(tmp_path):
+    path = tmp_path / "a.npz"
+    store.save(path, identity(), statistics_of(np.ones(3, np.float32)))
+    header, whole, refused = json.loads(str(np.load(path)["octet_statistics"])), path.read_bytes(), 0
+    for done, made in edits(header):
+        path.write_bytes(whole)
+        rewritten(path, made)
+        try:
+            found, statistics = store.load(path)
+        except DataError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(error).isprintable() and len(str(error)) < 1000, done
+        else:
+            assert found.samples >= 0 and all(one.quantile(0.5) == 1.0 for one in statistics.values()), done
+    assert refused > 100
+
+
+@pytest.mark.parametrize("arrays", [
+    {"ranges": np.array([[np.nan, 1.0]])}, {"ranges": np.array([[2.0, 1.0]])}, {"ranges": np.array([[-np.inf, 1.0]])}, {"ranges": np.array([[0.0, 1e300]])}, {"ranges": np.array([[1.0, 1.0]], np.float32)},
+    {"ranges": np.zeros((2, 2))}, {"ranges": np.array([[0.0, 4.0]])}, {"ranges": np.array("text")}, {"histograms": np.zeros((1, 2, 8), np.int64)}, {"histograms": np.zeros((1, 2, 8192))},
+    {"histograms": np.full((1, 2, 8192), -1)}, {"histograms": np.full((1, 2, 8192), 1 << 62)}, {"histograms": np.zeros((1, 2, 1 << 22), np.int64)},
+])
+def test_edited_arrays_are_refused(tmp_path, arrays):
+    path = tmp_path / "a.npz"
+    store.save(path, identity(), statistics_of(np.ones(3, np.float32)))
+    rewritten(path, **arrays)
+    with pytest.raises(DataError, match="a.npz: is damaged") as caught:
+        store.load(path)
+    assert "\n" not in str(caught.value)

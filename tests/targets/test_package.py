@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octet.targets import archive
+from octet.targets import archive, writing
 from octet.targets.errors import OctetError, PackageError
 from octet.targets.package import Package, failed_outputs, load, read_package
 from octet.targets.variant import Variant
@@ -120,9 +120,9 @@ def test_failed_write_leaves_the_old_file(toy_package, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive.os, "fsync", full)
+    monkeypatch.setattr(writing.os, "fsync", full)
     with pytest.raises(OctetError, match="No space left on device"):
-        archive.write_atomically(toy_package, b"half")
+        writing.write_atomically(toy_package, b"half")
     assert toy_package.read_bytes() == before
     assert [entry.name for entry in toy_package.parent.iterdir()] == ["toy.octet"]
 
@@ -130,6 +130,6 @@ def test_failed_write_leaves_the_old_file(toy_package, monkeypatch):
 def test_no_folder_and_a_folder(tmp_path):
     for path in (tmp_path / "none" / "a.octet", tmp_path):
         with pytest.raises(OctetError):
-            archive.check_writable(path)
+            writing.check_writable(path)
         with pytest.raises(OctetError):
-            archive.write_atomically(path, b"")
+            writing.write_atomically(path, b"")

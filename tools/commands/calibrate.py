@@ -21,7 +21,7 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
     from pathlib import Path
 
     from ...passes.calibrate import store
-    from ...targets.archive import check_writable
+    from ...targets.writing import check_writable
     from ...targets.errors import OctetError
     from ..console import out
 

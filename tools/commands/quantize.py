@@ -24,7 +24,7 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
     """Quantise a network and write it as ONNX QDQ."""
     from types import SimpleNamespace
 
-    from ...targets.archive import check_writable
+    from ...targets.writing import check_writable
     from ..console import out
     from ..data import read_samples
     from ..phases import phases

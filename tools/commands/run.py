@@ -1,7 +1,5 @@
 """octet run: one inference of a package, arrays in, arrays out."""
 
-import io
-
 import click
 
 from ..errors import Command
@@ -17,11 +15,10 @@ def run(package, input_path, output_path, threads):
 
     Arrays may hold any number of samples on the first axis: they run in batches of the package's batch size.
     """
-    import numpy as np
-
-    from ...targets.archive import check_writable, write_atomically
+    from ...targets.npz import npz_bytes
     from ...targets.package import load
     from ...targets.runtime import run_samples
+    from ...targets.writing import check_writable, write_atomically
     from ..console import progress
     from ..data import read_samples
 
@@ -31,7 +28,5 @@ def run(package, input_path, output_path, threads):
     count = len(next(iter(arrays.values())))
     with progress("run", count) as advance:
         outputs = run_samples(session, arrays, advance)
-    buffer = io.BytesIO()
-    np.savez(buffer, **outputs)
-    write_atomically(output_path, buffer.getvalue())
+    write_atomically(output_path, npz_bytes(outputs, compress=False))
     click.echo(f"{output_path}: {count} samples on {session.target} ({session.why}); " + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items()))

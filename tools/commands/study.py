@@ -29,7 +29,7 @@ def study(model, calib, data, metric, max_drop, seed, given, threads, cache, no_
     from pathlib import Path
     from types import SimpleNamespace
 
-    from ...targets.archive import check_writable, write_atomically
+    from ...targets.writing import check_writable, write_atomically
     from ..pages import plots
     from ..console import check_json, out, table, write_json
     from ..data import read_samples

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...passes.sensitivity.layer_errors import layer_errors
 from ...passes.sensitivity.ranking import multiply_adds
-from ...targets.archive import write_atomically
+from ...targets.writing import write_atomically
 from ..console import decibels, percent, size
 from . import plots, small_plots
 

@@ -1,0 +1,71 @@
+"""Arrays by name as the bytes of an .npz. numpy.savez takes names as its keyword arguments: an array that is called "file" replaces the file."""
+
+import io
+import zipfile
+import zlib
+from contextlib import contextmanager
+from math import prod
+
+import numpy as np
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def npz_bytes(arrays: dict[str, np.ndarray], compress: bool = True) -> bytes:
+    """An .npz with fixed time stamps: the same arrays make the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            item = io.BytesIO()
+            np.lib.format.write_array(item, np.asarray(array, order="C"), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            info.compress_type = file.compression
+            file.writestr(info, item.getvalue())
+    return buffer.getvalue()
+
+
+def names_of(source) -> list[str]:
+    """The arrays that an .npz (a path or a binary file) holds. Raises OSError, or ValueError where it is none."""
+    with _opened(source) as file:
+        return [name.removesuffix(".npy") for name in file.namelist()]
+
+
+def read_npz(source, limit: int, names=None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything is decompressed. Raises OSError, KeyError for
+    a name that is not there, ValueError for everything else: no zip, larger than the limit, an array that is not of its own length, objects (pickles)."""
+    with _opened(source) as file:
+        wanted = file.infolist() if names is None else [file.getinfo(f"{name}.npy") for name in names]
+        if (size := sum(info.file_size for info in wanted)) > limit:
+            raise ValueError(f"it declares {size} bytes, where at most {limit} can be meant")
+        try:
+            return {info.filename.removesuffix(".npy"): _array(file.read(info)) for info in wanted}
+        except _BROKEN as error:
+            raise ValueError(str(error) or type(error).__name__) from error
+
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError)
+
+
+@contextmanager
+def _opened(source):
+    try:
+        file = zipfile.ZipFile(source)
+    except _BROKEN as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    with file:
+        yield file
+
+
+def _array(data):
+    """Of the bytes of a .npy file, which are exactly those of the array that its header declares."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if header is None:
+        raise ValueError(f"it holds arrays of format {version}")
+    shape, fortran, dtype = header(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds objects (a pickle)")
+    if prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"it holds {len(data) - stream.tell()} bytes where {dtype} {list(shape)} is declared")
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran else "C").copy()

@@ -1,0 +1,44 @@
+"""What files that are read back may hold: kinds of values with bounds, checked before anything is used. Every violation names the field.
+
+Conversion is msgspec's; the classes that say what a file holds (msgspec.Struct) stand with the reader of that file."""
+
+import json
+from typing import Annotated
+
+import msgspec
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]*$"  # no control characters, none that turn or hide text
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=_PRINTABLE)]
+Text = Annotated[str, msgspec.Meta(max_length=1 << 16, pattern=_PRINTABLE)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # bytes, or a few of something
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+
+
+def parsed(text: str | bytes):
+    """The JSON values of a text. Raises ValueError where it is none."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("values lie too deep in each other") from None
+
+
+def checked(value, kind):
+    """JSON values as `kind`. Raises ValueError with what is wrong, and where."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise ValueError(_shortened(str(error))) from None
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: characters that would control it are escaped; line breaks stay."""
+    return text if text.isprintable() else "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
+def _shortened(message):
+    said, _, place = message.rpartition(" - at ")
+    said = said.replace(_PRINTABLE, "of printable characters")
+    return f"{place.strip('`')}: {said}" if said else message

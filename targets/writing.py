@@ -1,0 +1,103 @@
+"""Files of ours are written whole or not at all: beside the place, then renamed to it.
+
+A link is followed: what it points to is written. Devices, pipes and descriptors of this process (/dev/stdout) are streams: they are written to, never replaced."""
+
+import os
+import re
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+from .errors import OctetError
+
+_MOST_LINKS = 40  # that are followed; the kernel's own limit
+_LEFT_OVER = 3600  # seconds after which a temporary file is of a run that was killed
+
+
+def write_atomically(path, data: bytes) -> None:
+    """Writes a file whole or not at all; to a stream, all of it. Raises OctetError (no folder, no space, no permission)."""
+    try:
+        if (descriptor := _descriptor(path)) is not None:
+            _write(os.dup(descriptor), data)
+            return
+        place = Path(os.path.realpath(path))
+        if place.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        if _is_stream(place):
+            _write(os.open(place, os.O_WRONLY), data)
+            return
+        _replace(place, data)
+    except OSError as error:
+        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
+
+
+def check_writable(path) -> None:
+    """Raises OctetError now if `path` cannot be written later: minutes of work should not end in a missing folder."""
+    if _descriptor(path) is not None:
+        return
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise OctetError(f"{path}: is a folder; name a file inside it")
+    if _is_stream(place) and os.access(place, os.W_OK):
+        return
+    if not place.parent.is_dir():
+        raise OctetError(f"{path}: the folder {place.parent} does not exist; create it first")
+    try:
+        with tempfile.TemporaryFile(dir=place.parent):
+            pass
+    except OSError as error:
+        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file") from error
+
+
+def _descriptor(path) -> int | None:
+    """The number of this process's descriptor that a path like /dev/stdout stands for: opened by name, a file behind it would be written from its beginning."""
+    path = os.fspath(path)
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder)
+        if folder == f"/proc/{os.getpid()}/fd" and name.isdigit():
+            return int(name)
+        if not os.path.islink(os.path.join(folder, name)):
+            return None
+        path = os.path.join(folder, os.readlink(os.path.join(folder, name)))
+    return None
+
+
+def _is_stream(place):
+    return place.exists() and not stat.S_ISREG(place.stat().st_mode)
+
+
+def _write(descriptor, data):
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _replace(place, data):
+    _remove_left_overs(place)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, place)
+    except BaseException:  # also ^C: nothing half-written stays
+        os.unlink(temporary)
+        raise
+
+
+def _remove_left_overs(place):
+    """What runs that were killed in the middle of writing this file left beside it."""
+    ours = re.compile(rf"\.{re.escape(place.name)}\.[a-z0-9_]{{8}}")
+    with os.scandir(place.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_OVER:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,63 @@
+"""Files are written whole, through links, and streams are streams."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from octet.targets.errors import OctetError
+from octet.targets.writing import check_writable, write_atomically
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/file")
+    for data in (b"made", b"replaced"):  # first the link points to nothing
+        check_writable(tmp_path / "link")
+        write_atomically(tmp_path / "link", data)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "file").read_bytes() == data
+    assert sorted(os.listdir(tmp_path / "folder")) == ["file"]
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    check_writable(tmp_path / "pipe")
+    found = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_atomically(tmp_path / "pipe", b"x" * 100_000)
+    reader.join()
+    assert found == [b"x" * 100_000]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_a_descriptor_goes_on_where_it_is(tmp_path, name):
+    """Standard output that is a file: neither the link in /dev nor what was printed before is lost."""
+    if name == "link":
+        name = str(tmp_path / "link")
+        os.symlink("/dev/stdout", name)
+    text = f"from octet.targets.writing import check_writable, write_atomically as w; print('before', flush=True); check_writable({name!r}); w({name!r}, b'figures\\n'); print('after')"
+    with open(tmp_path / "out", "w") as out:
+        subprocess.run([sys.executable, "-c", text], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "before\nfigures\nafter\n" and os.path.islink("/dev/stdout")
+    assert subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, check=True).stdout == b"before\nfigures\nafter\n"
+
+
+def test_a_device_that_is_full():
+    check_writable("/dev/full")
+    with pytest.raises(OctetError, match="No space left on device"):
+        write_atomically("/dev/full", b"x")
+    write_atomically("/dev/null", b"x")
+
+
+def test_what_killed_runs_left_beside_it_is_removed(tmp_path):
+    old, young, others = tmp_path / ".out.octet.ab_cd012", tmp_path / ".out.octet.ab_cd013", (tmp_path / ".out.octet.ab_cd0123", tmp_path / "out.octet.ab_cd012")
+    for file in (old, young, *others):
+        file.write_bytes(b"half")
+    for file in (old, *others):
+        os.utime(file, (time.time() - 86400,) * 2)
+    write_atomically(tmp_path / "out.octet", b"whole")
+    assert not old.exists() and young.exists() and all(file.exists() for file in others)
