@@ -69,113 +69,43 @@ import tvm
 from tvm import relax
 from tvm.ir import Op, make_node
 
-SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/elementwise/statistics.py
-_SAME = ("octet.observe", "octet.fake_quantize", "octet.unary", "octet.table", "octet.softmax", "octet.requantize")
-
-
-def _static(expr):
-    return [int(d) for d in expr.ty.shape.values]
-
-
-def _windows(extent, before, after, kernel, stride, dilation=1):
-    return (extent + before + after - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def _infer_same(call, _):
-    return call.args[0].ty
-
-
-def _infer_bfloat16(call, _):
-    return relax.TensorType(_static(call.args[0]), "bfloat16")
-
-
-def _infer_conv2d(call, _):
-    attrs = attrs_of(call)
-    n, _, h, w = _static(call.args[0])
-    o, _, kh, kw = _static(call.args[1])
-    top, left, bottom, right = attrs["padding"]
-    (sh, sw), (dh, dw) = attrs["strides"], attrs["dilation"]
-    shape = [n, o, _windows(h, top, bottom, kh, sh, dh), _windows(w, left, right, kw, sw, dw)]
-    return relax.TensorType(shape, attrs["out_dtype"])
-
-
-def _infer_dense(call, _):
-    return relax.TensorType(_static(call.args[0])[:-1] + _static(call.args[1])[:1], attrs_of(call)["out_dtype"])
-
-
-def _broadcast(a, b):
-    rank = max(len(a), len(b))
-    a, b = [1] * (rank - len(a)) + a, [1] * (rank - len(b)) + b
-    assert all(x == y or 1 in (x, y) for x, y in zip(a, b)), f"shapes {a} and {b} do not broadcast"
-    return [max(x, y) for x, y in zip(a, b)]
-
-
-def _infer_matmul(call, _):
-    a, b = (_static(arg) for arg in call.args)
-    return relax.TensorType(_broadcast(a[:-2], b[:-2]) + [a[-2], b[-1]], attrs_of(call)["out_dtype"])
-
-
-def _infer_broadcast(call, _):
-    return relax.TensorType(_broadcast(*(_static(arg) for arg in call.args)), "int8")
-
-
-def _infer_avg_pool2d(call, _):
-    attrs = attrs_of(call)
-    n, c, h, w = _static(call.args[0])
-    top, left, bottom, right = attrs["padding"]
-    (kh, kw), (sh, sw) = attrs["pool_size"], attrs["strides"]
-    return relax.TensorType([n, c, _windows(h, top, bottom, kh, sh), _windows(w, left, right, kw, sw)], "int8")
-
-
-def _infer_resize2d(call, _):
-    return relax.TensorType(_static(call.args[0])[:2] + [_static(arg)[0] for arg in call.args[1:]], "int8")
-
-
-def _infer_interleave(call, _):
-    n, c, h, w = _static(call.args[0])
-    sh, sw = attrs_of(call)["strides"]
-    return relax.TensorType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], call.args[0].ty.dtype)
-
-
-def _infer_state(call, _):
-    return call.args[2].ty
-
-
-def _infer_statistics(call, _):
-    return relax.TensorType([SUMMARY_HEADER + attrs_of(call)["samples"]], "float32")
-
-
-_INFER = {name: _infer_same for name in _SAME} | {
-    "octet.statistics": _infer_statistics,
-    "octet.bfloat16": _infer_bfloat16,
-    "octet.conv2d": _infer_conv2d,
-    "octet.lstm_state": _infer_state,
-    "octet.lstm_output": _infer_state,
-    "octet.gru_output": _infer_state,
-    "octet.dense": _infer_dense,
-    "octet.matmul": _infer_matmul,
-    "octet.add": _infer_broadcast,
-    "octet.mul": _infer_broadcast,
-    "octet.avg_pool2d": _infer_avg_pool2d,
-    "octet.resize2d": _infer_resize2d,
-    "octet.interleave": _infer_interleave,
-}
+from .operators.definition import InvalidOperator, Tensor
+from .operators.registry import OPERATORS
 
 
 def register():
     """Registers the operators with TVM; idempotent. Called once by `octet.passes`."""
+    tvm.error.register_error(InvalidOperator)  # so that it comes back through TVM's C++ as itself
     known = set(Op.list_op_names())
-    for name, infer in _INFER.items():
+    for name, operator in OPERATORS.items():
         if name in known:
             continue
-        tvm.ir._ffi_api.RegisterOp(name, "see octet.passes.ops")
-        tvm.ir.register_op_attr(name, "FInferType", infer)
+        tvm.ir._ffi_api.RegisterOp(name, operator.summary)
+        tvm.ir.register_op_attr(name, "FInferType", _infer)
         tvm.ir.register_op_attr(name, "FPurity", True)
 
 
 def call(name, args, **attrs):
-    """A call of one of Octet's operators; its type is inferred when a BlockBuilder emits or normalises it."""
+    """A call of one of Octet's operators. Raises InvalidOperator for what its definition (passes/operators/) does not allow. The type of the result,
+    and with it the shapes of the operands, are checked when a BlockBuilder emits or normalises the call."""
+    OPERATORS[name].verify([_tensor(arg) for arg in args], {key: _plain(value) for key, value in attrs.items()})
     return relax.Call(Op.get(name), args, make_node("ir.DictAttrs", **attrs))
+
+
+def _infer(call, _):
+    """Of any of Octet's operators: TVM asks for it whenever a call has no type yet, and when it checks that a module is well formed."""
+    operator, tensors, attrs = OPERATORS[call.op.name], [_tensor(arg) for arg in call.args], attrs_of(call)
+    operator.verify(tensors, attrs)
+    result = operator.infer(tensors, attrs)
+    return relax.TensorType(result.shape, result.dtype)
+
+
+def _tensor(expr) -> Tensor | None:
+    """The type of an operand; None where it is not inferred yet."""
+    ty = expr.ty
+    if not isinstance(ty, relax.TensorType):
+        return None
+    return Tensor([int(extent) for extent in ty.shape.values], str(ty.dtype))
 
 
 def is_op(expr, *names):

@@ -12,7 +12,8 @@ from octet.targets.errors import DataError
 from octet.targets.samples import batch_of, feed_of
 from octet.targets.variant import TensorSpec
 
-from ..ops import SUMMARY_HEADER, attrs_of, call, is_op
+from ..operators.measuring import SUMMARY_HEADER
+from ..ops import attrs_of, call, is_op
 from .accumulate import Accumulator, NonFinite
 from .replace import replace_observers
 from .statistics import Statistics

@@ -1,0 +1,31 @@
+"""What passes ask about an operator, beside how it is computed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Traits:
+    """elementwise: how many operands in front have the shape of the result, up to NumPy's broadcasting; 0 if an element
+    depends on more than its own place.
+    by_rows: elementwise, with kernels that work on rows, so that axes may be merged for them.
+    real_function: a function of real numbers by element, which a table of 256 values can replace.
+    wide: its slope or range is unbounded where networks use it, so that 256 steps of either side are not enough.
+    moves: copies elements (or takes the largest of some): its result can have the scale of its operands.
+    shrinks: a mover whose result has fewer elements.
+    view: only the shape or the order of the axes changes.
+    multiplies: sums of products, which dominate the time.
+    range: of its values, whatever the operands; None: depends on them.
+    samples: how a batch passes through it, by the name of a rule of lower/batch/rules.py; None: it mixes samples.
+    stays_float: why it never becomes an integer operator; "" if it may."""
+
+    elementwise: int = 0
+    by_rows: bool = False
+    real_function: bool = False
+    wide: bool = False
+    moves: bool = False
+    shrinks: bool = False
+    view: bool = False
+    multiplies: bool = False
+    range: tuple[float, float] | None = None
+    samples: str | None = None
+    stays_float: str = ""
