@@ -40,6 +40,10 @@ PARAMETERS = {
     "thresholded_relu": ("alpha",),
     "power": ("exponent",),
 }
+# The range of the values, where it is known beforehand.
+RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+# Functions whose slope or range is unbounded where networks use them: 256 steps of either side are not enough.
+WIDE = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
 
 
 def _sigmoid(x):

@@ -16,8 +16,8 @@ from ..ops import call
 from ..rewriting.forward import Forward, replace_main
 from .plan import Plan, plan
 from .recipe import Recipe
-from .spec import FIXED_RANGES, FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
-from .unary import fixed_kind
+from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
+from .unary import fixed_range
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _sharing(decided, edge):
 
 def _fixed_range(graph, tensor):
     node = graph.producer.get(tensor)
-    return FIXED_RANGES.get(fixed_kind(node)) if node is not None else None
+    return fixed_range(node) if node is not None else None
 
 
 class _Annotator(Forward):

@@ -2,12 +2,15 @@
 
 from tvm import relax
 
+from ..operators.registry import operators
 from ..ops import attrs_of, is_op
 from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
 
-_MOVES = ("relax.nn.max_pool2d", "relax.concat", "relax.split", "relax.strided_slice", "relax.nn.pad", "relax.image.resize2d",
-          "octet.interleave", "relax.reshape", "relax.permute_dims")  # fmt: skip
+# Rare in networks (the canonical graph writes a reshape for most), so no observer is put around them.
+_LEFT = "squeeze expand_dims flatten nn.batch_flatten broadcast_to stack repeat tile flip nn.pixel_shuffle"
+_LEFT_IN_FLOAT = {f"relax.{name}" for name in _LEFT.split()}
+_MOVES = operators(lambda traits: traits.moves and not traits.elementwise) - _LEFT_IN_FLOAT
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
@@ -39,6 +42,6 @@ def _refusal(node) -> str | None:
         attrs = attrs_of(node.value)
         if attrs["pad_mode"] == "constant" and attrs["pad_value"] != 0.0:
             return f"padding with {attrs['pad_value']} need not be representable"
-    if is_op(node.value, "octet.interleave") and attrs_of(node.value).get("fill", 0) != 0:
+    if is_op(node.value, "octet.interleave") and attrs_of(node.value)["fill"] != 0:
         return "it is filled with something else than zero"
     return None

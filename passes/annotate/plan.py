@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from octet.targets.errors import OctetError
 
+from ..operators.registry import traits_of
 from ..ops import is_op
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .graph import Graph, is_float32, is_tensor, shape_of
@@ -22,14 +23,6 @@ _EXCLUDED = "left in float for accuracy: by --max-drop, or named in the recipe"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
-_REASONS = {
-    "relax.nn.softmax": "softmax stays in float: its exponentials need more than 8 bits",
-    "relax.nn.layer_norm": "layer normalisation stays in float: its statistics need more than 8 bits",
-    "octet.lstm_state": "the state of an LSTM stays in float: rounding it would add up over the steps",
-    "octet.lstm_output": "the gates of an LSTM stay in float, with its state",
-    "octet.gru_output": "the state of a GRU stays in float: rounding it would add up over the steps",
-    "relax.take": "an embedding look-up only copies float rows",
-}
 _POOLS = ("relax.nn.avg_pool2d", "relax.mean")
 _QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var")
 
@@ -90,7 +83,7 @@ def _match(graph, excluded, families):
             continue
         answer = next((a for a in (family(graph, node, excluded) for family in families) if a is not None), None)
         if not isinstance(answer, Group):
-            reasons[node] = answer.reason if answer is not None else _REASONS.get(node.op, f"{_plain(node.op)} has no integer form")
+            reasons[node] = answer.reason if answer is not None else traits_of(node.op).stays_float or f"{_plain(node.op)} has no integer form"
             continue
         if node.name in excluded:
             answer = answer.without_residual() if answer.bare else answer

@@ -68,14 +68,3 @@ class FixedQuantizationSpec:
         _check_scheme(self.scheme)
         if not self.low < self.high:
             raise OctetError(f"fixed range [{self.low}, {self.high}] is empty: low must be below high")
-
-
-FIXED_RANGES = {
-    "relax.nn.softmax": (0.0, 1.0),
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "hardsigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "octet.lstm_output": (-1.0, 1.0),
-    "octet.gru_output": (-1.0, 1.0),
-}

@@ -3,14 +3,13 @@
 Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a constant that is a scalar or has one value per channel.
 """
 
+from ..operators.registry import operators, traits_of
 from ..ops import attrs_of, is_op
+from ..unary import RANGES, WIDE
 from .graph import Graph, Node, array_of, is_constant, is_float32, shape_of
 from .group import Group, Refusal
 
-# Functions whose slope or range is unbounded where networks use them: 256 steps of either side are not enough.
-_UNBOUNDED = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
-_SCALAR = ("octet.unary", "relax.nn.relu", "relax.clip", "relax.nn.leakyrelu", "relax.sigmoid", "relax.tanh", "relax.nn.gelu",
-           "relax.nn.silu", "relax.erf", "relax.abs", "relax.negative")  # fmt: skip
+_SCALAR = operators(lambda traits: traits.real_function and traits.elementwise == 1 and not traits.wide) - {"relax.nn.prelu"}
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
@@ -24,17 +23,15 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     return Group(node, tuple(chain), tuple(x for x in node.inputs if not is_constant(x)))
 
 
-def fixed_kind(node: Node) -> str:
-    """What `spec.FIXED_RANGES` knows the range by: the kind of an octet.unary, otherwise the operator."""
-    if is_op(node.value, "octet.unary"):
-        return attrs_of(node.value)["kind"]
-    return {"relax.sigmoid": "sigmoid", "relax.tanh": "tanh"}.get(node.op, node.op)
+def fixed_range(node: Node) -> tuple[float, float] | None:
+    """The range of the values that the operator makes, where it is known beforehand."""
+    return RANGES.get(attrs_of(node.value)["kind"]) if is_op(node.value, "octet.unary") else traits_of(node.op).range
 
 
 def _is_function(node: Node) -> bool:
     if not is_float32(node.var):
         return False
-    if is_op(node.value, "octet.unary") and attrs_of(node.value)["kind"] in _UNBOUNDED:
+    if is_op(node.value, "octet.unary") and attrs_of(node.value)["kind"] in WIDE:
         return False
     if is_op(node.value, *_SCALAR):
         return not is_constant(node.inputs[0]) and is_float32(node.inputs[0])

@@ -5,27 +5,10 @@ from dataclasses import dataclass
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..operators.relax_operators import KINDS
 from .graph import is_float, rewrite
 
-_KINDS = {
-    "relax.sigmoid": "sigmoid",
-    "relax.tanh": "tanh",
-    "relax.exp": "exp",
-    "relax.log": "log",
-    "relax.sqrt": "sqrt",
-    "relax.rsqrt": "rsqrt",
-    "relax.erf": "erf",
-    "relax.abs": "abs",
-    "relax.sin": "sin",
-    "relax.cos": "cos",
-    "relax.floor": "floor",
-    "relax.ceil": "ceil",
-    "relax.round": "round",
-    "relax.sign": "sign",
-    "relax.nn.silu": "silu",
-    "relax.nn.gelu": "gelu",
-    "relax.nn.gelu_tanh": "gelu_tanh",
-}
+_KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # Relax's has parameters
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _interleave(call, operands, out):
     attrs = attrs_of(call)
     n, c, h, w = shape_of(call.args[0])
     sh, sw = attrs["strides"]
-    fill = out.constant(np.float32(attrs.get("fill", 0)))
+    fill = out.constant(np.float32(attrs["fill"]))
     split = out.node("Reshape", [operands[0], out.constant(np.array([n, c, h, 1, w, 1], np.int64))])
     padded = out.node("Pad", [split, out.constant(np.array([0] * 6 + [0, 0, 0, sh - 1, 0, sw - 1], np.int64)), fill])
     joined = out.node("Reshape", [padded, out.constant(np.array([n, c, h * sh, w * sw], np.int64))])

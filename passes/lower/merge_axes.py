@@ -16,14 +16,9 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..operators.registry import traits_of
 from ..rewriting.forward import Forward, replace_main
 
-# The operands that are tensors of the operator's shape stand in front.
-_UNARY = {"octet.unary", "octet.requantize", "octet.fake_quantize", "octet.table", "relax.quantize", "relax.dequantize", "relax.clip"}
-_UNARY |= {f"relax.nn.{name}" for name in ("relu", "relu6", "leakyrelu", "selu", "silu", "gelu", "gelu_tanh", "softplus")}
-_UNARY |= {f"relax.{name}" for name in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign", "negative", "square")}
-_BINARY = {"octet.add", "octet.mul"} | {f"relax.{name}" for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")}
-ELEMENTWISE = frozenset(_UNARY | _BINARY)  # by name, NumPy's broadcasting
 _LAYOUT_RANKS = (2, 3, 4)
 
 
@@ -49,9 +44,10 @@ class _Merger(Forward):
         """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a layout as they are."""
         if ops.is_op(call, "octet.dense"):
             return _dense_shapes(call) if len(result) not in (2, 3) else None
-        count = 2 if call.op.name in _BINARY else 1 if call.op.name in _UNARY else 0
-        if count == 0 or not _per_tensor(call):
+        traits = traits_of(call.op.name)
+        if not traits.by_rows or not _per_tensor(call):
             return None
+        count = traits.elementwise
         rank = max(len(_shape(arg)) for arg in call.args[:count])
         if rank == 0 or (rank in _LAYOUT_RANKS and not any(arg in self._merged for arg in call.args[:count])):
             return None

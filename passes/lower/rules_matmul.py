@@ -30,7 +30,7 @@ def product(call, ctx, softmax=None, root=None):
         epilogue = SoftmaxEpilogue(softmax.scale, None if mask is None else _matrices(mask.layout, rank, shape), softmax.probability_scale)
     problem = MatmulProblem(
         batch, rows, inner, columns, _matrices(a.layout, rank), _matrices(b.layout, rank), _matrices(out, rank), attrs["multiplier"],
-        out.dtype, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], epilogue,
+        out.dtype, attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], epilogue,
     )  # fmt: skip
     schedule, notes = schedule_of(problem, ctx, default_schedule)
     func = matmul(problem, ctx.spec.dot, schedule)

@@ -125,7 +125,7 @@ def interleave(call, ctx):
     coordinates = {}
     for where, (size, stride) in enumerate(zip(source.shape[2:], attrs["strides"]), start=1):
         coordinates[where] = [i // stride if i % stride == 0 else FILL for i in range((size - 1) * stride + 1)]
-    return _gathered(call, ctx, target, coordinates, fill=_stored(attrs.get("fill", 0), source))
+    return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["fill"], source))
 
 
 def flip(call, ctx):

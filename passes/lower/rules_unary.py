@@ -2,10 +2,11 @@
 
 from ...targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
 from ...targets.x86.elementwise.integer import SHARED
-from ...targets.x86.elementwise.math import KINDS
+from ...targets.x86.elementwise.math import KINDS as KERNELS
 from ...targets.x86.layout import packed
 from ...targets.x86.reformat.constant import pack_constant
 from .. import ops
+from ..operators.relax_operators import KINDS
 from ..unary import PARAMETERS
 from .operands import broadcast_operands, images_of
 
@@ -31,7 +32,7 @@ def clip(call, ctx):
 
 
 def _unary(call, ctx, kind, parameters):
-    if str(call.ty.dtype) != "float32" or kind not in KINDS or packed(call.ty.shape.values, "float32") is None:
+    if str(call.ty.dtype) != "float32" or kind not in KERNELS or packed(call.ty.shape.values, "float32") is None:
         return None
     value = ctx.packed(call.args[0])
     problem = UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, tuple(sorted(parameters.items())))
@@ -68,10 +69,7 @@ def prelu(call, ctx):
 RULES = (
     {"octet.unary": octet_unary, "relax.clip": clip, "relax.nn.leakyrelu": leaky_relu, "relax.nn.prelu": prelu}
     | {"relax.nn.relu": _fixed("relu"), "relax.nn.relu6": _fixed("clip", {"low": 0.0, "high": 6.0}), "relax.nn.selu": _fixed("selu", _SELU)}
-    | {f"relax.nn.{kind}": _fixed(kind) for kind in ("silu", "gelu", "gelu_tanh", "softplus")}
-    | {
-        f"relax.{kind}": _fixed(kind)
-        for kind in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign", "negative", "square")
-    }
+    | {name: _fixed(kind) for name, kind in KINDS.items()}
+    | {"relax.negative": _fixed("negative"), "relax.square": _fixed("square")}
     | {f"relax.{kind}": _binary(kind) for kind in ("add", "subtract", "multiply", "divide", "maximum", "minimum")}
 )

@@ -1,11 +1,25 @@
-"""All definitions by name, and what passes ask of them."""
+"""Every operator by name: Octet's definitions, and the traits of all of them."""
+
+from collections.abc import Callable
 
 from .definition import Operator
 from .elementwise import ELEMENTWISE
 from .images import IMAGES
 from .layers import LAYERS
 from .measuring import MEASURING
+from .relax_operators import RELAX
+from .traits import Traits
 
-OPERATORS: dict[str, Operator] = {
-    operator.name: operator for family in (LAYERS, ELEMENTWISE, IMAGES, MEASURING) for operator in family
-}
+_FAMILIES = (LAYERS, ELEMENTWISE, IMAGES, MEASURING)
+OPERATORS: dict[str, Operator] = {operator.name: operator for family in _FAMILIES for operator in family}
+TRAITS: dict[str, Traits] = RELAX | {name: operator.traits for name, operator in OPERATORS.items()}
+
+
+def traits_of(name: str) -> Traits:
+    """Of any operator; nothing is known of one that no table names."""
+    return TRAITS.get(name, Traits())
+
+
+def operators(wanted: Callable[[Traits], bool]) -> frozenset[str]:
+    """The names of those whose traits satisfy `wanted`."""
+    return frozenset(name for name, traits in TRAITS.items() if wanted(traits))

@@ -7,11 +7,12 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..operators.registry import operators
 from ..rewriting.graph import Graph
 
-_LAYERS = ("octet.conv2d", "octet.dense", "octet.matmul", "relax.matmul", "relax.nn.conv2d")
+_LAYERS = operators(lambda traits: traits.multiplies)
 _BLOCK = 16  # channels of a vector
-_FREE = ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten", "relax.permute_dims")  # mostly views
+_FREE = operators(lambda traits: traits.view)
 
 
 def estimate(mod: tvm.IRModule, dot: str, cost) -> list[tuple[str, str, float]]:

@@ -9,32 +9,12 @@ A constant border (R.nn.pad, octet.interleave) is filled with the quantised fill
 from tvm import relax
 
 from .. import ops
+from ..operators.registry import operators
 from ..rewriting.graph import rebuild
 from .linear import Refused
 
-MOVING = (
-    "relax.reshape",
-    "relax.permute_dims",
-    "relax.squeeze",
-    "relax.expand_dims",
-    "relax.flatten",
-    "relax.nn.batch_flatten",
-    "relax.broadcast_to",
-    "relax.concat",
-    "relax.stack",
-    "relax.repeat",
-    "relax.tile",
-    "relax.flip",
-    "relax.strided_slice",
-    "relax.nn.pixel_shuffle",
-    "relax.nn.max_pool2d",
-    "relax.maximum",
-    "relax.minimum",
-    "relax.nn.pad",
-    "relax.image.resize2d",
-    "octet.interleave",
-)
-SHRINKING = ("relax.strided_slice", "relax.nn.max_pool2d", "relax.split")  # cheaper to requantise after them
+MOVING = operators(lambda traits: traits.moves) - {"relax.split"}  # _realize_part takes its pieces
+SHRINKING = operators(lambda traits: traits.shrinks)  # cheaper to requantise after them
 
 
 def is_movement(call):

@@ -11,11 +11,10 @@ import numpy as np
 
 from ...targets import float_math, recurrent_math
 from .. import unary
+from ..operators.relax_operators import KINDS
 from .reference_conv import ceil_padding, convolve, window_counts, windows
 
 F32 = np.float32
-_RELAX_KINDS = ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign")
-_NN_KINDS = ("silu", "gelu", "gelu_tanh", "softplus")
 
 
 def function(kind, x, attrs):
@@ -223,8 +222,7 @@ def _recurrent(name):
 
 
 FLOAT = (
-    {f"relax.{kind}": _unary(kind) for kind in _RELAX_KINDS}
-    | {f"relax.nn.{kind}": _unary(kind) for kind in _NN_KINDS}
+    {name: _unary(kind) for name, kind in KINDS.items()}
     | {f"relax.{name}": _binary(operation) for name, operation in _BINARY.items()}
     | {name: _recurrent(name) for name in recurrent_math.STEPS}
     | {

@@ -10,38 +10,13 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
+from ..operators.registry import operators
 from .chain import is_tensor, shape_of
 from .linear import Refused
 from .reference import evaluate, value_of
 from .requantize import QMAX, QMIN
 
-UNARY = (
-    "octet.unary",
-    "relax.nn.relu",
-    "relax.nn.relu6",
-    "relax.nn.leakyrelu",
-    "relax.nn.prelu",
-    "relax.nn.silu",
-    "relax.nn.gelu",
-    "relax.nn.gelu_tanh",
-    "relax.nn.selu",
-    "relax.nn.softplus",
-    "relax.sigmoid",
-    "relax.tanh",
-    "relax.exp",
-    "relax.log",
-    "relax.sqrt",
-    "relax.rsqrt",
-    "relax.square",
-    "relax.abs",
-    "relax.negative",
-    "relax.erf",
-    "relax.floor",
-    "relax.ceil",
-    "relax.round",
-    "relax.clip",
-)
-BINARY = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide", "relax.maximum", "relax.minimum", "relax.power")
+_SCALAR = operators(lambda traits: traits.real_function)
 
 
 def realize_table(context, var, out):
@@ -76,7 +51,7 @@ def _collect(context, expr, leaves, order):
         leaves.append(source)
         return True
     call = graph.definition(expr)
-    if not isinstance(expr, relax.Var) or not ops.is_op(call, *UNARY, *BINARY):
+    if not isinstance(expr, relax.Var) or not ops.is_op(call, *_SCALAR):
         return False
     for arg in call.args:
         if is_tensor(arg) and graph.constant(arg) is None and not _collect(context, arg, leaves, order):

@@ -9,7 +9,7 @@ import tvm
 from tvm import relax
 
 from ... import ops
-from ..merge_axes import ELEMENTWISE
+from ...operators.registry import TRAITS
 from .axis import BatchAxis, Mixes, repeats, through_reshape
 
 
@@ -214,37 +214,7 @@ def gather(o: Operands) -> BatchAxis:
     return found
 
 
-def _table():
-    relax_names = {
-        broadcast: ("where", "power", "mod", "floor_mod", "floor_divide", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and",
-                    "logical_or", "logical_xor", "logical_not", "isnan", "isinf", "astype", "bitwise_not", "tan", "sinh", "cosh", "sigmoid"),
-        per_channel: ("quantize", "dequantize", "nn.prelu"),
-        images: ("nn.conv2d", "nn.max_pool2d", "nn.avg_pool2d", "nn.adaptive_avg_pool2d", "image.resize2d", "nn.pixel_shuffle"),
-        product: ("matmul",),
-        along: ("nn.softmax", "nn.log_softmax", "nn.layer_norm", "flip", "cumsum", "split"),
-        reduction: ("mean", "sum", "max", "min", "argmax", "argmin", "prod", "variance", "std"),
-        view: ("reshape", "flatten", "expand_dims", "squeeze", "nn.batch_flatten"),
-        transpose: ("permute_dims",),
-        concat: ("concat",),
-        slices: ("strided_slice",),
-        pad: ("nn.pad",),
-        expand: ("broadcast_to",),
-        take: ("take",),
-        gather: ("gather_elements",),
-    }  # fmt: skip
-    octet_names = {
-        broadcast: ("add", "mul", "lstm_state", "lstm_output", "gru_output"),
-        same: ("unary", "bfloat16", "requantize", "observe", "fake_quantize"),
-        per_channel: ("table",),
-        images: ("conv2d", "avg_pool2d", "resize2d", "interleave"),
-        rows: ("dense",),
-        product: ("matmul",),
-        along: ("softmax",),
-    }
-    table = dict.fromkeys(ELEMENTWISE, broadcast)
-    for prefix, names in (("relax", relax_names), ("octet", octet_names)):
-        table |= {f"{prefix}.{name}": rule for rule, group in names.items() for name in group}
-    return table
-
-
-RULES = _table()
+_BY_NAME = {rule.__name__: rule for rule in (
+    broadcast, same, per_channel, images, rows, product, along, reduction, view, transpose, concat, slices, pad, expand, take, gather
+)}  # fmt: skip
+RULES = {name: _BY_NAME[traits.samples] for name, traits in TRAITS.items() if traits.samples is not None}

@@ -9,6 +9,7 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import plain
 from ....targets.recurrent_math import STEPS
 from ... import ops
+from ...operators.relax_operators import KINDS
 from ...realize.reference_resize import linear_taps
 from ...unary import PARAMETERS
 
@@ -175,6 +176,6 @@ RULES = (
     | {"relax.nn.max_pool2d": _pool(False), "relax.nn.avg_pool2d": _pool(True)}
     | {"relax.nn.relu": _fixed("relu"), "relax.nn.relu6": _fixed("clip", {"low": 0.0, "high": 6.0}), "relax.nn.selu": _fixed("selu", _SELU)}
     | {"relax.nn.leakyrelu": leaky_relu, "relax.image.resize2d": resize} | dict.fromkeys(STEPS, recurrent)
-    | {f"relax.nn.{kind}": _fixed(kind) for kind in ("silu", "gelu", "gelu_tanh", "softplus")}
-    | {f"relax.{kind}": _fixed(kind) for kind in ("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "floor", "ceil", "round", "negative", "square", "sin", "cos", "sign")}
+    | {name: _fixed(kind) for name, kind in KINDS.items()}
+    | {"relax.negative": _fixed("negative"), "relax.square": _fixed("square")}
 )

@@ -130,7 +130,7 @@ def pad(call, ctx):
 def interleave(call, ctx):
     """int8, and float32 with zeros between."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
-    fill, layout = attrs.get("fill", 0), packed(_shape(call), value.layout.dtype)
+    fill, layout = attrs["fill"], packed(_shape(call), value.layout.dtype)
     if layout.dtype != "int8" and fill != 0:
         return None
     result = ctx.empty(layout)
