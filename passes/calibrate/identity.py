@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -13,8 +14,10 @@ from octet.targets.samples import digest_of
 
 from ..annotate.graph import array_of, is_constant
 from ..ops import attrs_of
+from ..rewriting.identities import Identities
 
 _FORMAT = 3  # of statistics: what is counted, and how
+_PLAIN = re.compile(r"[\w./:#-]+")
 _DIGITS = 16  # of a digest within an identity
 
 
@@ -82,7 +85,7 @@ def network_identity(mod: IRModule) -> Identity:
             graph[name] = hashlib.sha256(f"{text} {binding.var.ty}".encode()).hexdigest()[:_DIGITS]
             if constants.digest() != hashlib.sha256().digest():
                 weights[name] = constants.hexdigest()[:_DIGITS]
-    graph["results"] = hashlib.sha256(str(main.body.body).encode()).hexdigest()[:_DIGITS]
+    graph[Identities(graph).unique("results")] = hashlib.sha256(str(main.body.body).encode()).hexdigest()[:_DIGITS]
     inputs = {p.name: f"{p.ty.dtype} {[int(d) for d in p.ty.shape.values]}" for p in main.params}
     return Identity(graph, weights, inputs)
 
@@ -95,7 +98,7 @@ def _described(value, constants):
         constants.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         return f"constant {array.dtype} {array.shape}"
     if isinstance(value, relax.Var):
-        return value.name
+        return value.name if _PLAIN.fullmatch(value.name) else repr(value.name)  # no name may read like two operands
     if isinstance(value, relax.Tuple):
         return f"({', '.join(_described(field, constants) for field in value.fields)})"
     if isinstance(value, relax.TupleGetItem):

@@ -35,7 +35,7 @@ def rank(bench, design, plan: Plan, judge, journal, budget, tell=lambda *a: None
             continue
         measured = journal.get(f"alone {group.anchor.name} {design.key}", lambda g=group: asdict(_measured(bench, design, g, judge)))
         ranked.append(Ranked(**measured))
-    return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs, r.name))
+    return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # equal ones in program order
 
 
 def _measured(bench, design, group, judge):
