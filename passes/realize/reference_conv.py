@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .ordered_product import product
+
 
 def windows(data, kernel, strides, padding, dilation, fill):
     """A view [N, C, OH, OW, kh, kw] of the padded data. padding: [top, left, bottom, right]."""
@@ -22,13 +24,14 @@ def convolve(data, weight, strides, padding, dilation, groups):
     o, depth = weight.shape[:2]
     if depth == 1:
         return _depthwise(view, weight, o // groups)
+    multiply = np.matmul if data.dtype == np.float64 else product  # sums of integers are exact in any order
     result = np.empty((n, o, oh, ow), data.dtype)
     step = o // groups
     for group in range(groups):
         part = view[:, group * depth : (group + 1) * depth]
         columns = part.transpose(0, 1, 4, 5, 2, 3).reshape(n, depth * kh * kw, oh * ow)
         outs = slice(group * step, (group + 1) * step)
-        result[:, outs] = np.matmul(weight[outs].reshape(step, -1), columns).reshape(n, step, oh, ow)
+        result[:, outs] = multiply(weight[outs].reshape(step, -1), columns).reshape(n, step, oh, ow)
     return result
 
 

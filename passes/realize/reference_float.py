@@ -3,8 +3,8 @@
 * Sums over the last axis (softmax, layer_norm, mean, sum): 16 interleaved partial sums (`sum16`). Sums over other axes, and over pooling
   windows: one element after the other in row-major order. A mean is the sum divided by the count.
 * Scalar functions: `targets/float_math.py`; kinds without an entry there: `passes/unary.py`.
-* Convolutions and matrix products: NumPy's float32 products, whose order of summation is not part of the contract (float kernels are
-  compared with a tolerance).
+* Convolutions and matrix products: `ordered_product.py`. Float kernels add in other orders and are compared with a tolerance; what the referee
+  says does not depend on the machine.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from ...targets import float_math, recurrent_math
 from .. import unary
 from ..operators.relax_operators import KINDS
+from .ordered_product import product
 from .reference_conv import ceil_padding, convolve, window_counts, windows
 
 F32 = np.float32
@@ -41,7 +42,7 @@ def conv2d_f32(args, attrs):
 def dense_f32(args, attrs):
     """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
     data, weight, bias, *residual = args
-    value = np.matmul(data, weight.T) + bias
+    value = product(data, weight.T) + bias
     return clamp(value + residual[0] if residual else value, attrs)
 
 
@@ -211,7 +212,7 @@ _BINARY = {
     "greater_equal": np.greater_equal,
     "logical_and": np.logical_and,
     "logical_or": np.logical_or,
-    "matmul": np.matmul,
+    "matmul": lambda a, b: product(a, b) if a.dtype.kind == "f" else np.matmul(a, b),
 }
 
 
