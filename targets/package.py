@@ -1,6 +1,7 @@
 """A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
 
 NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz
+variants/<target>/kernels.ll, the LLVM IR that kernels.so was made from
 (a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
@@ -22,6 +23,7 @@ from .variant import Launch, Step, TensorSpec, Variant
 
 _PLAIN, _IN_PARTS = archive.FORMATS  # 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
+_SOURCE = {"cpu": "kernels.ll", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Package:
             members[_member(variant)] = variant.library
             members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
             if variant.source:
-                members[f"variants/{variant.target}/kernels.cu"] = variant.source.encode()
+                members[f"variants/{variant.target}/{_SOURCE[variant.kind]}"] = variant.source.encode()
         if self.selftest:
             members["selftest.npz"] = npz_bytes(self.selftest)
         manifest = {
@@ -187,7 +189,7 @@ def _variant(entry, members, inputs, outputs):
         launches=tuple(_launch(launch) for launch in entry.get("launches", ())),
         lane_bytes=entry.get("lane_bytes", 0),
         loops=tuple(tuple(loop) for loop in entry.get("loops", ())),
-        source=members.get(f"{folder}/kernels.cu", b"").decode(),
+        source=members.get(f"{folder}/{_SOURCE[kind]}", b"").decode(),
     )
 
 

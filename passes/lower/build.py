@@ -11,7 +11,7 @@ from ...targets.x86.workload import Records
 from .batch.link import link
 from .batch.pieces import split
 from .batch.plan import plan
-from .codegen import compile_library
+from .codegen import compile_with_source
 from .cuda.build import build_cuda_variant
 from .entry import emit_library
 from .lowering import lower
@@ -43,9 +43,9 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
         program = linearize(kernels)
     steps = tuple(call.step for call in program.calls)
     tiles = spec.dot == "amx" and any(step.dtype in ("int8", "bfloat16") for step in steps)
-    library = compile_library(emit_library(kernels, program, inputs, outputs, tiles), spec)
+    library, source = compile_with_source(emit_library(kernels, program, inputs, outputs, tiles), spec)
     return Variant(spec.name, library, program.weights, program.arena_bytes, steps, inputs, outputs, spec.features | _needed(spec, steps), spec.rank, name,
-                   lane_bytes=program.lane_bytes, loops=tuple((loop.first, loop.last, loop.chunks) for loop in program.loops),
+                   source=source, lane_bytes=program.lane_bytes, loops=tuple((loop.first, loop.last, loop.chunks) for loop in program.loops),
                    extra={"fallbacks": sorted(set(fallbacks))})
 
 

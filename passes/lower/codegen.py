@@ -7,6 +7,7 @@ import tvm
 from tvm import tirx
 
 from ...targets.spec import TargetSpec
+from ...targets.x86.emulation.source import source_of
 
 # Our kernels are written as loops over flat buffers and explicit vectors: of TVM's passes they need only these. The others (most of them about blocks)
 # took four fifths of the compile time of a large kernel and changed nothing in its code.
@@ -32,7 +33,16 @@ def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec):
 
 def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
     """The bytes of a shared library."""
+    return _exported(compile_module(mod, spec))
+
+
+def compile_with_source(mod: tvm.IRModule, spec: TargetSpec) -> tuple[bytes, str]:
+    """The bytes of a shared library, and the LLVM IR that they were made from, which `targets/x86/emulation` compiles for other machines."""
     executable = compile_module(mod, spec)
+    return _exported(executable), source_of(executable.mod.inspect_source("ll"))
+
+
+def _exported(executable):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.so"
         executable.export_library(str(path))

@@ -12,7 +12,8 @@ from octet.targets.opening import open_session
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
-from ..lower.build import compile_library, schedule
+from ..lower.build import schedule
+from ..lower.codegen import compile_library
 from ..lower.entry import emit_library
 from ..lower.lowering import lower
 from ..lower.merge_axes import MergeAxes

@@ -1,8 +1,10 @@
 """Runs bfloat16 kernels on packed buffers: rounding, then a convolution or linear layer; and says what the referee answers."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import tvm
-from octet.passes.lower.codegen import compile_module
 from octet.passes.realize.reference_bfloat16 import conv2d_bf16
 from octet.targets.bfloat16 import round_to_bfloat16
 from octet.targets.x86.conv.choose import conv_kernel
@@ -11,6 +13,10 @@ from octet.targets.x86.elementwise.bfloat16 import RoundProblem, round_kernel
 from octet.targets.x86.isa import building_for
 from octet.targets.x86.layout import SLACK, Layout, channel_stride
 
+sys.path.insert(0, str(Path(__file__).parent))
+from here import module_here  # noqa: E402
+
+TILES = frozenset({"amx_bf16"})  # beside the target's features
 GUARD = 99.0  # what an output holds before: nothing may be written behind its last pixel
 
 
@@ -45,7 +51,7 @@ def pack(array):
 
 def call(func, spec, arrays, result):
     """Runs a kernel; returns the array number `result`."""
-    library = compile_module(func, spec)
+    library = module_here(func, spec, TILES if spec.dot == "amx" else frozenset())
     tensors = [tvm.runtime.tensor(array) for array in arrays]
     library[str(func.attrs["global_symbol"])](*tensors)
     return tensors[result].numpy()

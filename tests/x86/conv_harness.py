@@ -1,10 +1,15 @@
 """Runs one convolution kernel on packed buffers and compares it with plain NumPy."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import tvm
-from octet.passes.lower.codegen import compile_module
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.layout import SLACK, channel_stride
+
+sys.path.insert(0, str(Path(__file__).parent))
+from here import module_here  # noqa: E402
 
 GUARD = 99  # what the output buffer holds before: nothing may be written behind the last pixel
 
@@ -68,7 +73,7 @@ def expected(p: ConvProblem, data, weight, bias, multiplier, residual):
 def run(p: ConvProblem, kernel, data, residual, spec):
     """The kernel's output as a logical array; asserts that nothing behind the last pixel was written."""
     junk = 77 if p.dtype == "int8" else np.nan
-    library = compile_module(kernel.func, spec)
+    library = module_here(kernel.func, spec)
     pixels = p.batch * p.out_height * p.out_width
     out = np.full(pixels * p.out_stride + SLACK, GUARD, np.uint8 if p.epilogue.out_dtype == "int8" else np.float32)
     arrays = [data.reshape(-1) if p.planar else pack(data, junk), *kernel.constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]

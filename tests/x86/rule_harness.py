@@ -1,14 +1,18 @@
 """A small network of one or a few operators, compiled for x86 and compared with the NumPy referee."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
-from octet.targets.registry import find
-from octet.targets.runtime import Session
+from octet.targets import detect
 from octet.targets.variant import TensorSpec
 from tvm import relax
+
+sys.path.insert(0, str(Path(__file__).parent))
+from here import session_here  # noqa: E402
 
 
 def network(shapes: dict[str, tuple], body: Callable):
@@ -29,23 +33,23 @@ def samples(shapes, seed=0):
     return {name: (rng.standard_normal(shape) * 3).astype(np.float32) for name, shape in shapes.items()}
 
 
-def build(module, inputs, target="amx"):
+def build(module, inputs, target="native"):
     """The Variant of a network whose outputs are called out0, out1, ..."""
     main = module["main"]
     ins = tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in inputs.items())
     fields = main.ret_ty.fields
     outs = tuple(TensorSpec(f"out{i}", tuple(int(d) for d in field.shape.values), str(field.dtype)) for i, field in enumerate(fields))
-    return build_variant(module, find(target), ins, outs)
+    return build_variant(module, detect.resolve(target), ins, outs)
 
 
-def compiled(module, inputs, target="amx"):
+def compiled(module, inputs, target="native"):
     """(outputs, operators that had no kernel)."""
     variant = build(module, inputs, target)
-    results = Session(variant).run(inputs)
+    results = session_here(variant).run(inputs)
     return [results[spec.name] for spec in variant.outputs], variant.extra["fallbacks"]
 
 
-def check(shapes, body, target="amx", fallbacks=(), tolerance=0.0, seed=0):
+def check(shapes, body, target="native", fallbacks=(), tolerance=0.0, seed=0):
     """Asserts that the compiled network equals the referee: byte for byte, or within `tolerance` (relative and absolute)."""
     module, inputs = network(shapes, body), samples(shapes, seed)
     got, without = compiled(module, inputs, target)

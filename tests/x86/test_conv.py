@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from octet.targets import detect, registry
+from octet.targets import registry
 from octet.targets.x86.conv import amx as conv_amx, depthwise as conv_depthwise
 from octet.targets.x86.conv.choose import conv_kernel, family_of
 
@@ -23,9 +23,6 @@ AVX512 = registry.find("avx512vnni")
 
 
 def check(p, spec, seed=0):
-    missing = detect.missing(spec.features)
-    if missing:
-        pytest.skip(f"this CPU lacks {', '.join(missing)}")
     data, weight, bias, multiplier, residual = harness.arguments(p, seed)
     want = harness.expected(p, data, weight, bias, multiplier, residual)
     for schedule in tile_schedules(p, seed) if spec.dot == "amx" else (None,):
@@ -157,7 +154,5 @@ def test_the_target_decides_the_family():
 @pytest.mark.parametrize("pixels", [1, 3, 7])
 def test_vectors_of_several_pixels_at_the_borders_of_an_image_that_is_not_copied(p, pixels):
     data, weight, bias, multiplier, residual = harness.arguments(p)
-    if detect.missing(AVX512.features):
-        pytest.skip("this CPU lacks AVX-512 VNNI")
     kernel = conv_kernel(p, AVX512.dot, weight, bias, multiplier, conv_depthwise.DepthwiseSchedule(pixels, 2, False))
     np.testing.assert_array_equal(harness.run(p, kernel, data, residual, AVX512), harness.expected(p, data, weight, bias, multiplier, residual))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from octet.targets import detect, registry
+from octet.targets import registry
 from octet.targets.x86.conv import listed as conv_listed
 from octet.targets.x86.conv.choose import conv_kernel
 from octet.targets.x86.conv.direct import DirectSchedule
@@ -35,8 +35,6 @@ WEIGHTS = {
 @pytest.mark.parametrize("spec", TARGETS, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_every_kind_of_weights(name, spec):
-    if detect.missing(spec.features):
-        pytest.skip(f"this CPU lacks {', '.join(detect.missing(spec.features))}")
     p = harness.problem(21, (5, 9), 35, 3, residual=True)
     data, weight, bias, multiplier, residual = harness.arguments(p)
     weight = WEIGHTS[name](np.random.default_rng(1), weight.shape).astype(np.int8)
@@ -57,8 +55,6 @@ def test_nothing_is_copied_where_nothing_needs_it():
 @pytest.mark.parametrize("c, size, batch, stride", [(20, 9, 1, 1), (36, 5, 3, 1), (20, 9, 2, 2)])
 @pytest.mark.parametrize("schedule", [DirectSchedule(1, 5, True, 2), DirectSchedule(2, 4, True, 1), DirectSchedule(1, 5, False, 3)], ids=str)
 def test_pointwise_layers_by_any_schedule(c, size, batch, stride, schedule, spec):
-    if detect.missing(spec.features):
-        pytest.skip(f"this CPU lacks {', '.join(detect.missing(spec.features))}")
     p = harness.problem(c, size, 40, 1, stride, batch=batch)
     data, weight, bias, multiplier, residual = harness.arguments(p)
     weight = WEIGHTS["as trained"](np.random.default_rng(1), weight.shape).astype(np.int8)

@@ -1,4 +1,4 @@
-"""octet verify: runs a package's self-test on every variant that runs here, and CUDA variants in the emulator."""
+"""octet verify: runs a package's self-test on every variant that runs here, and the others in an emulator."""
 
 import click
 
@@ -7,8 +7,8 @@ from ..errors import Command
 
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
-@click.option("--emulate", is_flag=True, help="Also run CUDA variants without a GPU: their kernels as host code, thread by thread. Slow; needs g++.")
-@click.option("--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of threads to emulate.")
+@click.option("--emulate", is_flag=True, help="Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks spelled portably; of a GPU, as host code, thread by thread (slow; needs g++).")
+@click.option("--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of a GPU's threads to emulate.")
 def verify(package, emulate, orders):
     """Run the self-test of a package: every variant must give the recorded bytes."""
     from ...targets import detect
@@ -23,10 +23,10 @@ def verify(package, emulate, orders):
     for variant in found.variants:
         if not detect.missing(variant.features):
             done[variant.target] = failed_outputs(open_session(variant), found.selftest)
-        elif emulate and variant.kind == "cuda":
-            done[f"{variant.target} (emulated)"] = _emulated(variant, found.selftest, orders)
+        elif emulate:
+            done[f"{variant.target} (emulated)"] = _EMULATED[variant.kind](variant, found.selftest, orders)
         else:
-            click.echo(f"{variant.target}: not run, this machine lacks {', '.join(detect.missing(variant.features))}{'; --emulate does without' if variant.kind == 'cuda' else ''}")
+            click.echo(f"{variant.target}: not run, this machine lacks {', '.join(detect.missing(variant.features))}; --emulate does without")
     for name, failed in done.items():
         click.echo(f"{name}: {'differs in ' + ', '.join(failed) if failed else 'byte for byte as recorded'}")
     wrong = [name for name, failed in done.items() if failed]
@@ -34,7 +34,16 @@ def verify(package, emulate, orders):
         raise OctetError(f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help")
 
 
-def _emulated(variant, selftest, orders):
+def _on_this_cpu(variant, selftest, orders):
+    """The outputs that differ."""
+    from ...targets.opening import open_session
+    from ...targets.package import failed_outputs
+    from ...targets.x86.emulation.library import emulated
+
+    return failed_outputs(open_session(emulated(variant)), selftest)
+
+
+def _thread_by_thread(variant, selftest, orders):
     """The outputs that differ in some order of threads."""
     from ...targets.cuda.emulator import Emulator
 
@@ -45,3 +54,6 @@ def _emulated(variant, selftest, orders):
         outputs = emulator.run(variant, inputs, seed)
         failed |= {name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes()}
     return tuple(sorted(failed))
+
+
+_EMULATED = {"cpu": _on_this_cpu, "cuda": _thread_by_thread}

@@ -1,0 +1,21 @@
+"""Runs what was compiled for any x86 level on this machine: as it is where the machine has the instructions, emulated where it lacks some."""
+
+from octet.passes.lower.codegen import compile_module
+from octet.targets import detect
+from octet.targets.native_library import open_library
+from octet.targets.runtime import Session
+from octet.targets.x86.emulation.library import emulated, library_of
+from octet.targets.x86.emulation.source import source_of
+
+
+def module_here(mod, spec, features=frozenset()):
+    """The functions of a TIR module that is compiled for `spec`. features: CPU flags that it needs beside the target's."""
+    executable = compile_module(mod, spec)
+    if not detect.missing(spec.features | features):
+        return executable
+    return open_library(library_of(source_of(executable.mod.inspect_source("ll")), detect.native()))
+
+
+def session_here(variant):
+    """A session of a variant."""
+    return Session(emulated(variant) if detect.missing(variant.features) else variant)
