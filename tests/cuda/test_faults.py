@@ -25,9 +25,13 @@ FAULTS = {
     "operands of the stage that was": ("conv_mma.cuh", "load(next, ahead, ahead + data_bytes, 0)", "load(next, stage, stage + data_bytes, 0)"),
     "index of ldmatrix": ("tiles.cuh", "2 * k + lane / 8 % 2", "2 * k + lane / 16"),
     "swizzle of one side": ("conv_mma.cuh", "load_weights<P, T, V>(memory + writing * stage_bytes + data_bytes, rows,", "load_weights<P, T, V>(memory + writing * stage_bytes + data_bytes + 16, rows,"),
-    "pixel beyond the last": ("conv_mma.cuh", "if (pixel >= out_pixels(P))", "if (pixel > out_pixels(P) + 200)"),
+    "pixel beyond the last": ("conv_gather.cuh", "bool real = pixel < out_pixels(P)", "bool real = pixel < out_pixels(P) + 200"),
     "store beyond the last": ("conv_mma.cuh", "if (first + row >= out_pixels(P) || column + channel >= limit) continue;", "if (column + channel >= limit) continue;"),
-    "padding that is zero": ("conv_mma.cuh", "static_cast<unsigned>(P.zero_point & 0xff) * 0x01010101u", "0"),
+    "tap outside of the image": ("conv_gather.cuh", "small ? (missing[i] & wanted) == 0", "small ? missing[i] != ~0u"),
+    "column of a tap": ("conv_gather.cuh", "1u << r | 1u << (16 + s)", "1u << r | 1u << (16 + r)"),
+    "class of a column": ("conv_mma.cuh", "class_of(across, pixel % P.out_width)", "across.before"),
+    "class behind": ("conv.cuh", "place < c.extent - c.behind ? c.before", "place <= c.extent - c.behind ? c.before"),
+    "bias of a neighbour": ("conv_mma.cuh", "+= static_cast<int>(both.y)", "+= static_cast<int>(both.x)"),
 }
 
 # Of blocks that share a sum.
@@ -40,6 +44,7 @@ SHARED = {
     "an answer that the epilogue overwrites": ("  barrier();  // the epilogue writes there\n", ""),
     "a counter that is not reset": ("  if (threadIdx.x == 0) state[tile] = 0;\n", ""),
     "sums that are not reset": ("take(sums + i * threads_of(T))", "sums[i * threads_of(T)]"),
+    "no bias": ("  if constexpr (!early) add_bias<P, T>(result, biases, first, column);\n", ""),
     "one counter for all tiles": ("atomic_add(state + tile, 1)", "atomic_add(state, 1)"),
 }
 # Of the other families: file, line, fault, the tests' case that meets it.
@@ -82,11 +87,13 @@ OTHERS = {
     "interpolate: weight": ("interpolate.cuh", "P.row_units - row[2]", "P.row_units", "tables: resize"),
     "softmax of codes: fold": ("softmax_table.cuh", "mask /= 2) total +=", "mask /= 4) total +=", "tables: softmax"),
     "turn: column": ("movement.cuh", "number % M.inner * M.inner_step + column", "column", "attention: whole granules"),
-    "heads: outer": ("conv_mma.cuh", "number / V.inner * outer + number % V.inner * inner", "number * inner", "attention: whole granules"),
+    "first layer: tap": ("conv_gather.cuh", "granule * 4 + part, 0)", "granule * 4, 0)", "conv: first layer"),
+    "wide window: border": ("conv_gather.cuh", "&& within(left[i] + s * P.dilation_width, P.width)", "", "conv: wide window"),
+    "heads: outer": ("conv_gather.cuh", "number / V.inner * outer + number % V.inner * inner", "number * inner", "attention: whole granules"),
     "softmax of rows: mask": ("rows.cuh", "row / (P.extent[0] * P.extent[1]) * P.mask_step[0]", "0", "attention: whole granules"),
     "norm of rows: beta": ("rows.cuh", "static_cast<const float*>(beta)[j]", "static_cast<const float*>(beta)[0]", "rows: both"),
     "table behind: bytes": ("conv_mma.cuh", "store4(near + 4 * i, load4(table + i))", "store4(near + 4 * i, load4(table))", "table_behind: tiles"),
-    "table behind: groups": ("conv_mma.cuh", "static_cast<const int*>(bias) + P.groups * padded", "static_cast<const int*>(bias) + padded", "table_behind: groups of 16"),
+    "table behind: groups": ("conv_mma.cuh", "static_cast<const int*>(bias) + P.groups * classes * padded", "static_cast<const int*>(bias) + classes * padded", "table_behind: groups of 16"),
     "table behind: barrier": ("conv_mma.cuh", "    barrier();\n    move_tile<P, T, E, V, true>", "    move_tile<P, T, E, V, true>", "table_behind: tiles"),
     "table behind: code": ("requantize.cuh", "table[byte_of(codes, 3) + 128]", "table[byte_of(codes, 2) + 128]", "table_behind: depthwise"),
     "table behind: place": ("conv_direct.cuh", "static_cast<const signed char*>(table)[code + 128]", "static_cast<const signed char*>(table)[code & 0xff]", "table_behind: direct"),
@@ -112,7 +119,7 @@ def layer():
     """Several warps, a residual, no tile divides it; the last stage lies where the result is staged."""
     rng = np.random.default_rng(8)
     inputs = {"x": codes(rng, 1, 64, 9, 9), "r": codes(rng, 1, 40, 9, 9)}
-    vectors = [constant(codes(rng, 40, 64, 3, 3)), constant(np.zeros(40, np.int32)), constant(np.full(40, 0.002, np.float32))]
+    vectors = [constant(codes(rng, 40, 64, 3, 3)), constant(rng.integers(-9999, 9999, 40).astype(np.int32)), constant(np.full(40, 0.002, np.float32))]
     attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
                  residual_zero_point=0, residual_multiplier=0.5)  # fmt: skip
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
@@ -142,7 +149,7 @@ def shared():
     """Several tiles, each the sum of several blocks."""
     rng = np.random.default_rng(9)
     inputs = {"x": codes(rng, 1, 512, 4, 4)}
-    vectors = [constant(codes(rng, 80, 512, 3, 3)), constant(np.zeros(80, np.int32)), constant(np.full(80, 0.0004, np.float32))]
+    vectors = [constant(codes(rng, 80, 512, 3, 3)), constant(rng.integers(-99999, 99999, 80).astype(np.int32)), constant(np.full(80, 0.0004, np.float32))]
     attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=0, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0)
     module = function(lambda b, x: b.emit(ops.call("octet.conv2d", [x, *vectors], **attrs)), **inputs)
     made = nets([module])
@@ -167,7 +174,7 @@ def test_fault_of_another_family_is_caught(fault, tmp_path):
     module, inputs = _case(name)
     close = name.startswith("floats") and name.split(": ")[1] in _tests("floats").CLOSE
     made = nets([module], SM61 if "sm61" in name.split(": ")[0] else SM80)
-    assert file in made[0].text or file in ("requantize.cuh", "tiles.cuh")
+    assert file in made[0].text or file in ("requantize.cuh", "tiles.cuh", "conv_gather.cuh")
     assert not close or not caught(DEVICE, (made, module, inputs), 1, 2e-5)  # what is compared with a tolerance is within it without the fault
     assert caught(planted(tmp_path, file, old, new), (made, module, inputs), tolerance=2e-5 if close else None)
 

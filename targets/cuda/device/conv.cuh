@@ -20,6 +20,23 @@ struct Views {
   int column_pitch;
 };
 
+// The lines (or columns) of a result by which taps of their windows lie outside of the image: `before` and `behind` of them are classes of their own, those between
+// are one. Where the zero point is 0, padding adds nothing, and all are alike.
+struct Classes {
+  int before, behind, count, extent;
+};
+OCTET_CONSTANT Classes classes_of(int extent, int step, int padding, int reach, int size, int zero_point) {
+  if (zero_point == 0) return {0, 0, 1, extent};
+  int before = (padding + step - 1) / step, whole = size + padding - reach <= 0 ? 0 : (size + padding - reach + step - 1) / step;
+  before = before < extent ? before : extent;
+  int behind = whole < extent ? extent - whole : 0;
+  if (before + behind > extent) before = extent, behind = 0;
+  return {before, behind, before + 1 + behind, extent};
+}
+OCTET_CONSTANT Classes classes_down(Conv P) { return classes_of(P.out_height, P.step_height, P.top, (P.kernel_height - 1) * P.dilation_height, P.height, P.zero_point); }
+OCTET_CONSTANT Classes classes_across(Conv P) { return classes_of(P.out_width, P.step_width, P.left, (P.kernel_width - 1) * P.dilation_width, P.width, P.zero_point); }
+OCTET_DEVICE int class_of(Classes c, int place) { return place < c.before ? place : place < c.extent - c.behind ? c.before : place - (c.extent - c.behind) + c.before + 1; }
+
 // Where a float32 result of pixel m and channel o (over all groups) lies.
 template <Conv P>
 OCTET_DEVICE long float_index(int m, int o) {

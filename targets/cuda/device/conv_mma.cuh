@@ -2,117 +2,9 @@
 // into shared memory. int8 in, int8 or float32 out; the residual, the rescaling and the clip happen before the only store.
 // conv_dp4a is the same for a GPU without tensor cores: the threads of a warp hold the sums where mma.sync would have put them.
 #pragma once
-#include "conv.cuh"
-#include "tiles.cuh"
+#include "conv_gather.cuh"
 
 namespace octet {
-
-// The group that this block works for.
-template <Tile T>
-OCTET_DEVICE int group_of_block() { return T.splits > 1 ? 0 : blockIdx.z; }
-
-// The first byte of this block's problem, of an operand with these distances in a batch.
-template <Tile T, Views V>
-OCTET_DEVICE long batch_offset(long outer, long inner) {
-  int number = group_of_block<T>();
-  return number / V.inner * outer + number % V.inner * inner;
-}
-
-// Bytes of the sum as packed: whole 16-byte granules per tap, or, for a first layer (4 channels), one word per tap.
-OCTET_CONSTANT int depth_of(Conv P) { return P.kernel_height * P.kernel_width * (P.stride == 4 ? 4 : rounded(P.channels, 16)); }
-
-template <Conv P, Tile T>
-struct DataLoader {
-  static constexpr int granules = T.depth / 16, row_step = threads_of(T) / granules, count = T.rows / row_step;
-  static constexpr int total = depth_of(P);
-  static constexpr bool pointwise = P.kernel_height * P.kernel_width == 1 && P.top == 0 && P.left == 0 && P.step_height == 1 && P.step_width == 1 &&
-                                    P.out_height == P.height && P.out_width == P.width && P.stride != 4;
-  static_assert(threads_of(T) % granules == 0 && T.rows % row_step == 0);
-  const signed char* x;
-  int granule, row, base[count], top[count], left[count];  // base: offset of the image (or the pixel); -1: no such pixel
-
-  OCTET_DEVICE DataLoader(const signed char* data, int first) : x(data), granule(threadIdx.x % granules), row(threadIdx.x / granules) {
-#pragma unroll
-    for (int i = 0; i < count; ++i) {
-      int pixel = first + row + i * row_step;
-      if (pixel >= out_pixels(P)) {
-        base[i] = -1;
-      } else if constexpr (pointwise) {
-        base[i] = pixel * P.stride;
-      } else {
-        int column = pixel % P.out_width, line = pixel / P.out_width;
-        top[i] = line % P.out_height * P.step_height - P.top;
-        left[i] = column * P.step_width - P.left;
-        base[i] = line / P.out_height * (P.height * P.width * P.stride);
-      }
-    }
-  }
-
-  OCTET_DEVICE bool inside(int h, int w) const {
-    return static_cast<unsigned>(h) < static_cast<unsigned>(P.height) && static_cast<unsigned>(w) < static_cast<unsigned>(P.width);
-  }
-
-  // One stage: bytes step * depth .. of every row of the tile.
-  OCTET_DEVICE void load(unsigned char* tile, int step) const {
-    int k = step * T.depth + granule * 16;
-#pragma unroll
-    for (int i = 0; i < count; ++i) {
-      unsigned char* to = tile + tile_offset<T>(row + i * row_step, granule);
-      if (base[i] < 0) continue;
-      if constexpr (P.stride == 4) {
-        load_words(to, k, i);
-      } else if (total % T.depth != 0 && k >= total) {
-        store16(to, uint4{0, 0, 0, 0});
-      } else if constexpr (pointwise) {
-        copy_async16(to, x + base[i] + k);
-      } else {
-        constexpr int per_tap = rounded(P.channels, 16);
-        int tap = k / per_tap, h = top[i] + tap / P.kernel_width * P.dilation_height, w = left[i] + tap % P.kernel_width * P.dilation_width;
-        if (inside(h, w)) {
-          copy_async16(to, x + base[i] + (h * P.width + w) * P.stride + k % per_tap);
-        } else {
-          constexpr unsigned padding = static_cast<unsigned>(P.zero_point & 0xff) * 0x01010101u;
-          store16(to, uint4{padding, padding, padding, padding});
-        }
-      }
-    }
-  }
-
-  // Four taps of a first layer, four channels each.
-  OCTET_DEVICE void load_words(unsigned char* to, int k, int i) const {
-#pragma unroll
-    for (int part = 0; part < 4; ++part) {
-      int tap = k / 4 + part, h = top[i] + tap / P.kernel_width * P.dilation_height, w = left[i] + tap % P.kernel_width * P.dilation_width;
-      if (4 * tap < total && inside(h, w)) {
-        copy_async4(to + 4 * part, x + base[i] + (h * P.width + w) * 4);
-      } else {
-        store4(to + 4 * part, splat(P.zero_point));
-      }
-    }
-  }
-};
-
-// The tile of weights [columns, depth]: packed with zeros to whole tiles, so there is nothing to check; of a batch it is the right operand, read where it lies:
-// zeros behind the sum's end meet what lies behind the data, and columns behind the last are nobody's.
-template <Conv P, Tile T, Views V>
-OCTET_DEVICE void load_weights(unsigned char* tile, const signed char* weights, int step, int columns) {
-  constexpr int granules = T.depth / 16, row_step = threads_of(T) / granules, total = rounded(depth_of(P), 16);
-  constexpr int pitch = P.batched ? V.column_pitch : rounded(depth_of(P), T.depth);
-  int granule = threadIdx.x % granules, row = threadIdx.x / granules;
-#pragma unroll
-  for (int i = 0; i < (T.columns + row_step - 1) / row_step; ++i) {
-    int n = row + i * row_step;
-    if (T.columns % row_step != 0 && n >= T.columns) continue;
-    if constexpr (P.batched) {
-      if (n >= columns) continue;
-      if (total % T.depth != 0 && step * T.depth + granule * 16 >= total) {
-        store16(tile + tile_offset<T>(n, granule), uint4{0, 0, 0, 0});
-        continue;
-      }
-    }
-    copy_async16(tile + tile_offset<T>(n, granule), weights + static_cast<long>(n) * pitch + step * T.depth + granule * 16);
-  }
-}
 
 // Moves the int8 tile between shared memory (rows at `pitch`) and the result's layout, 16 bytes (4 for results of at most 4 channels) at a time; to the result
 // through the table, if there is one.
@@ -140,9 +32,30 @@ OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, const 
   }
 }
 
+// Adds the biases, of each pixel those of its class.
+template <Conv P, Tile T>
+OCTET_DEVICE void add_bias(Fragments<T>& result, const int* bias, int first, int column) {
+  using F = Fragments<T>;
+  constexpr Classes down = classes_down(P), across = classes_across(P);
+  constexpr int padded = rounded(P.outputs, T.columns);
+  bias += column + threadIdx.x / 32 % T.warp_columns * (16 * F::column_pairs) + threadIdx.x % 4 * 2;
+#pragma unroll
+  for (int i = 0; i < 2 * F::row_tiles; ++i) {
+    int pixel = first + threadIdx.x / 32 / T.warp_columns * (16 * F::row_tiles) + threadIdx.x % 32 / 4 + 8 * i;
+    const int* own = bias;
+    if constexpr (down.count * across.count > 1)
+      own += (class_of(down, pixel / P.out_width % P.out_height) * across.count + class_of(across, pixel % P.out_width)) * padded;
+#pragma unroll
+    for (int j = 0; j < 2 * F::column_pairs; ++j) {
+      uint2 both = load8(own + 8 * j);
+      result.sums[i / 2][j][i % 2 * 2] += static_cast<int>(both.x), result.sums[i / 2][j][i % 2 * 2 + 1] += static_cast<int>(both.y);
+    }
+  }
+}
+
 template <Conv P, Tile T, Epilogue E, Views V>
-OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const int* bias, const float* multiplier, const unsigned char* residual,
-                         const int* table, void* y, int first, int column) {
+OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const float* multiplier, const unsigned char* residual, const int* table, void* y,
+                         int first, int column) {
   constexpr int pitch = T.columns + 16;
   using F = Fragments<T>;
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -154,7 +67,6 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
 #pragma unroll
   for (int j = 0; j < 2 * F::column_pairs; ++j) {
     int channel = inner + 8 * j;
-    int offsets[2] = {bias[column + channel], bias[column + channel + 1]};
     float scales[2] = {multiplier[column + channel], multiplier[column + channel + 1]};
 #pragma unroll
     for (int i = 0; i < F::row_tiles; ++i)
@@ -165,11 +77,11 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
         if constexpr (E.to_float) {
           for (int e = 0; e < 2; ++e)
             if (first + line < out_pixels(P) && column + channel + e < P.outputs)
-              static_cast<float*>(y)[float_index<P>(first + line, group_of_block<T>() * P.outputs + column + channel + e)] = dequantize<E>(sums[e] + offsets[e], scales[e]);
+              static_cast<float*>(y)[float_index<P>(first + line, group_of_block<T>() * P.outputs + column + channel + e)] = dequantize<E>(sums[e], scales[e]);
         } else {
           auto* at = reinterpret_cast<unsigned short*>(staged + line * pitch + channel);
           unsigned old = E.residual ? *at : 0u;
-          int low = requantize<E>(sums[0] + offsets[0], scales[0], byte_of(old, 0)), high = requantize<E>(sums[1] + offsets[1], scales[1], byte_of(old, 1));
+          int low = requantize<E>(sums[0], scales[0], byte_of(old, 0)), high = requantize<E>(sums[1], scales[1], byte_of(old, 1));
           *at = static_cast<unsigned short>((low & 0xff) | ((high & 0xff) << 8));
         }
       }
@@ -210,13 +122,14 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
   return true;
 }
 
-// V: where the problems of a batch lie. weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias, multiplier: [groups][outputs rounded up to columns];
-// the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits). tensor: whether there are tensor cores.
+// V: where the problems of a batch lie. weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias: [groups][classes][outputs rounded up to columns], multiplier:
+// [groups][outputs rounded up to columns]; the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits). tensor: whether there are tensor cores.
 template <Conv P, Tile T, Epilogue E, bool tensor, Views V>
 OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
   OCTET_SHARED(memory);
   constexpr int data_bytes = T.rows * pitch_of(T), stage_bytes = data_bytes + T.columns * pitch_of(T), steps = rounded(depth_of(P), T.depth) / T.depth;
   constexpr int padded = rounded(P.outputs, T.columns), pitch = rounded(depth_of(P), T.depth);
+  constexpr int classes = classes_down(P).count * classes_across(P).count;
   constexpr int share = (steps + T.splits - 1) / T.splits;
   static_assert(T.splits == 1 || (P.groups == 1 && share * (T.splits - 1) < steps));
   int across, down;
@@ -245,6 +158,9 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   }
   Fragments<T> result;
   result.clear();
+  const int* biases = static_cast<const int*>(bias) + vectors * classes;
+  constexpr bool early = T.splits == 1 && T.wmma == 0;  // each thread knows its sums, and nobody else adds to them
+  if constexpr (early) add_bias<P, T>(result, biases, first, column);
   int reading = 0, writing = T.stages - 1;
   copy_wait<T.stages - 2>();
   barrier();
@@ -286,8 +202,9 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   }
   if constexpr (T.splits > 1)
     if (!combine<P, T>(result, memory, static_cast<int*>(state))) return;
-  finish<P, T, E, V>(result, memory, static_cast<const int*>(bias) + vectors, static_cast<const float*>(multiplier) + vectors,
-                     static_cast<const unsigned char*>(residual), static_cast<const int*>(bias) + P.groups * padded, y, first, column);
+  if constexpr (!early) add_bias<P, T>(result, biases, first, column);
+  finish<P, T, E, V>(result, memory, static_cast<const float*>(multiplier) + vectors, static_cast<const unsigned char*>(residual),
+                     static_cast<const int*>(bias) + P.groups * classes * padded, y, first, column);
 }
 
 template <Conv P, Tile T, Epilogue E, Views V = Views{}>

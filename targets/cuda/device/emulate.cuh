@@ -15,6 +15,9 @@
 
 #include "fibres.cuh"
 
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
@@ -29,6 +32,7 @@ inline void check_aligned(const void* pointer) {
 }
 inline uint4 load16(const void* from) { check_aligned<16>(from); uint4 value; std::memcpy(&value, from, 16); return value; }
 inline void store16(void* to, uint4 value) { check_aligned<16>(to); std::memcpy(to, &value, 16); }
+inline uint2 load8(const void* from) { check_aligned<8>(from); uint2 value; std::memcpy(&value, from, 8); return value; }
 inline unsigned load4(const void* from) { check_aligned<4>(from); unsigned value; std::memcpy(&value, from, 4); return value; }
 inline void store4(void* to, unsigned value) { check_aligned<4>(to); std::memcpy(to, &value, 4); }
 

@@ -14,6 +14,7 @@ namespace octet {
 
 OCTET_DEVICE uint4 load16(const void* from) { return *reinterpret_cast<const uint4*>(from); }
 OCTET_DEVICE void store16(void* to, uint4 value) { *reinterpret_cast<uint4*>(to) = value; }
+OCTET_DEVICE uint2 load8(const void* from) { return *reinterpret_cast<const uint2*>(from); }
 OCTET_DEVICE unsigned load4(const void* from) { return *reinterpret_cast<const unsigned*>(from); }
 OCTET_DEVICE void store4(void* to, unsigned value) { *reinterpret_cast<unsigned*>(to) = value; }
 

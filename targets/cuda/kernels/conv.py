@@ -84,16 +84,15 @@ def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.
                 table: np.ndarray | None = None) -> ConvKernel:
     """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template.
     table: int8 [256] that int8 results are looked up in."""
-    folded = (bias.astype(np.int64) - problem.zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))).astype(np.int32)
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
     if table is not None:
         epilogue = TableEpilogue(**asdict(epilogue))
     arguments = f"{literal(problem)}, {literal(epilogue)}"
     if isinstance(schedule, Tile):
-        kernel, constants = tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, folded, multiplier)
+        kernel, constants = tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, bias, multiplier)
     else:
         make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
-        kernel, constants = make(problem, schedule, arguments, weight, folded, multiplier)
+        kernel, constants = make(problem, schedule, arguments, weight, _folded(problem, weight, bias), multiplier)
     if table is not None:
         rows, biases, multipliers = constants
         constants = rows, np.concatenate([biases.reshape(-1), table.view(np.int32)]), multipliers
@@ -143,14 +142,37 @@ def fits_tiles(p) -> bool:
     return p.groups == 1 or (p.channels % 16 == 0 and p.outputs % 16 == 0)
 
 
+def _folded(p, weight, bias, rows=slice(None), columns=slice(None)):
+    """The bias with what the data's zero point adds through these rows and columns of the window."""
+    return (bias.astype(np.int64) - p.zero_point * weight[:, :, rows][..., columns].sum(axis=(1, 2, 3), dtype=np.int64)).astype(np.int32)
+
+
+def classes(extent: int, step: int, padding: int, kernel: int, dilation: int, size: int, zero_point: int) -> list[list[int]]:
+    """As device/conv.cuh's classes_of: which of `kernel` taps lie inside of an image of `size`, for each class of the `extent` lines of a result."""
+    if zero_point == 0:
+        return [list(range(kernel))]
+
+    def inside(line):
+        return [tap for tap in range(kernel) if 0 <= line * step - padding + tap * dilation < size]
+
+    before = min(-(-padding // step), extent)
+    behind = extent - min(max(-(-(size + padding - (kernel - 1) * dilation) // step), 0), extent)
+    if before + behind > extent:
+        before, behind = extent, 0
+    return [*map(inside, range(before)), list(range(kernel)), *map(inside, range(extent - behind, extent))]
+
+
 def _tiled(p, tile, weight, bias, multiplier):
-    """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]."""
+    """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]; a bias for every class of pixels."""
     outputs, channels = rounded(p.outputs, tile.columns), 4 if p.stride == 4 else rounded(p.channels, 16)
     taps = np.zeros((p.groups, outputs, p.kernel_height, p.kernel_width, channels), np.int8)
     taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(0, 1, 3, 4, 2)
     rows = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
     rows[..., : depth_of(p)] = taps.reshape(p.groups, outputs, -1)
-    return rows, *(_per_group(p, vector, outputs) for vector in (bias, multiplier))
+    down = classes(p.out_height, p.step_height, p.top, p.kernel_height, p.dilation_height, p.height, p.zero_point)
+    across = classes(p.out_width, p.step_width, p.left, p.kernel_width, p.dilation_width, p.width, p.zero_point)
+    biases = [_per_group(p, _folded(p, weight, bias, inside, beside), outputs) for inside in down for beside in across]
+    return rows, np.stack(biases, 1), _per_group(p, multiplier, outputs)
 
 
 def _per_group(p, vector, outputs):
