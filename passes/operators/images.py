@@ -1,10 +1,11 @@
 """Windows over images, NCHW. Equations: passes/ops.py."""
 
-from ..realize.reference_resize import LARGEST_UNIT
 from .attributes import CLIP_INT8, FLAG, ZERO_POINT, integer, integers, real
 from .definition import Form, Operand, Operator, Tensor
 from .shapes import image, windows
 from .traits import Traits
+
+LARGEST_UNIT = 128  # of octet.resize2d's weights: the int32 sums stay below 2**24, where float32 holds them exactly
 
 _X = Operand("x", ("int8",))
 _REQUANTIZE = {

@@ -9,6 +9,8 @@ from math import floor, lcm
 
 import numpy as np
 
+from ..operators.images import LARGEST_UNIT
+
 F32 = np.float32
 _EPSILON = F32(1e-5)
 
@@ -49,9 +51,6 @@ def linear_taps(size, result, mode):
     base = np.floor(x)
     low, high = (np.clip(base.astype(np.int64) + step, 0, size - 1) for step in (0, 1))
     return low, high, x - base
-
-
-LARGEST_UNIT = 128  # so that the int32 sums stay below 2**24, where float32 holds them exactly
 
 
 def whole_taps(size, result, mode):

@@ -7,10 +7,11 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
+from ..operators.images import LARGEST_UNIT
 from . import overflow
 from .chain import shape_of
 from .linear import Refused
-from .reference_resize import LARGEST_UNIT, whole_taps
+from .reference_resize import whole_taps
 
 
 def realize_resize(context, var, low, high, out):
