@@ -66,9 +66,11 @@ class StatisticsCache:
 
     def measured(self, measure, mod, tensors: Iterable[str], samples: Mapping, executor_factory, progress=None) -> dict[str, Statistics]:
         """measure(mod, tensors, samples, executor_factory, progress) -> {tensor: Statistics}, without doing again what was done before."""
-        identity, tensors = network_identity(mod).with_data(samples), set(tensors)
+        identity = network_identity(mod).with_data(samples)
+        place = {name: number for number, name in enumerate((*identity.inputs, *identity.graph))}
+        tensors = sorted(set(tensors), key=place.__getitem__)  # in program order, whatever is cached
         found = self.find(identity)
-        missing = tensors - found.keys()
+        missing = set(tensors) - found.keys()
         if not missing:
             self.notes.append(("cached", f"from cache ({identity.samples} samples, made {self._made(identity)})"))
             return {name: found[name] for name in tensors}

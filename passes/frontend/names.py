@@ -3,7 +3,8 @@
 from tvm import relax
 from tvm.ir import IRModule
 
-from ..canonicalize.graph import substitute, suffix_of, with_main
+from ..canonicalize.graph import suffix_of
+from ..rewriting.forward import Forward, replace_main
 from ..rewriting.identities import Identities
 
 
@@ -19,11 +20,13 @@ def restore_names(module: IRModule, names) -> IRModule:
         following = names.get(binding.var, following)
         wanted[binding.var] = f"{following}.{suffix_of(binding.value)}"
     given |= {binding.var: identities.unique(wanted[binding.var]) for binding in block.bindings if binding.var not in given}
-    replaced, bindings, normalizer = {}, [], relax.BlockBuilder()
-    for binding in block.bindings:
-        value = normalizer.normalize(substitute(binding.value, replaced))
-        output = binding.var.same_as(func.body.body)
-        var = binding.var if output else relax.DataflowVar(given[binding.var], binding.var.ty)
-        replaced[binding.var] = var
-        bindings.append(relax.VarBinding(var, value))
-    return with_main(module, bindings, func.body.body)
+    return replace_main(module, _Renamer(func, given).run())
+
+
+class _Renamer(Forward):
+    def __init__(self, function, names):
+        super().__init__(function)
+        self._names = names
+
+    def visit(self, var, value):
+        return None if isinstance(value, relax.Tuple) else self.emit(self.new(value), self._names[var])

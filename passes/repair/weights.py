@@ -8,6 +8,7 @@ from tvm import IRModule, relax
 
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, array_of, is_constant
+from ..canonicalize.graph import rewrite
 from ..calibrate.weights import quantize_weight, weight_scales
 from ..ops import is_op
 
@@ -84,19 +85,16 @@ def with_weights(mod: IRModule, values: Mapping[int, tuple[np.ndarray, np.ndarra
 def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], np.ndarray], dtype=np.float32) -> IRModule:
     """The network with other values for constant operands: {(index of the binding, position among its arguments): array of as many elements}.
     Position None stands for the only constant of a binding."""
-    main = mod["main"]
-    changed = {index for index, _ in constants}
-    bindings = []
-    for index, binding in enumerate(main.body.blocks[0].bindings):
-        if index in changed:
-            value = binding.value
-            args = [_replaced(arg, constants.get((index, i), constants.get((index, None))), dtype) for i, arg in enumerate(value.args)]
-            binding = relax.VarBinding(binding.var, relax.Call(value.op, args, value.attrs, value.ty_args, ret_ty=value.ty))
-        bindings.append(binding)
-    body = relax.SeqExpr([relax.DataflowBlock(bindings)], main.body.body)
-    replaced = IRModule(dict(mod.functions_items()), attrs=mod.attrs)
-    replaced["main"] = relax.Function(main.params, body, main.ret_ty, main.is_pure, main.attrs)
-    return replaced
+    changed, nodes = {index for index, _ in constants}, Graph(mod).producer
+
+    def replace(graph, value, var):
+        index = nodes[var].index
+        if index not in changed:
+            return None
+        args = [_replaced(arg, constants.get((index, i), constants.get((index, None))), dtype) for i, arg in enumerate(value.args)]
+        return relax.Call(value.op, args, value.attrs, value.ty_args, ret_ty=value.ty)
+
+    return rewrite(mod, replace)
 
 
 def _replaced(arg, new, dtype):
