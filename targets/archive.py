@@ -6,15 +6,19 @@ The digests of all other members stand in manifest.json, and the manifest's own 
 import hashlib
 import io
 import json
+import os
+import stat
 import zipfile
-from pathlib import Path
 
 from .errors import PackageError
+from .manifest import Manifest, manifest_of
+from .schema import parsed, printable
 from .writing import write_atomically
 
 FORMATS = (1, 2)  # that can be read; a package has the lowest that says all about it, so that older readers take what they understand and refuse the rest
 MANIFEST = "manifest.json"
 _MAGIC = "octet package, manifest sha256 "
+_LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30  # bytes; weights are stored as they are
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same content makes the same file
 _AGAIN = "copy the package again, or compile it again"
 
@@ -36,41 +40,67 @@ def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS
     return buffer.getbuffer().nbytes
 
 
-def read(path) -> tuple[dict, dict[str, bytes]]:
-    """The manifest and all other members, every digest verified. Raises PackageError in one line for whatever is wrong with the file."""
+def read(path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and all other members: the manifest's digest first, then what it says, then every member's size and digest. Nothing is decompressed before its
+    size is known to be meant. Raises PackageError in one line for whatever is wrong with the file."""
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise PackageError(f"{path}: is no file; give a package")
+            data = file.read()
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     if not data.startswith(b"PK\x03\x04"):
         raise PackageError(f"{path}: is not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
-            comment = file.comment.decode("ascii", "replace")
-            members = {info.filename: file.read(info) for info in file.infolist()}
+            manifest = _manifest(path, file)
+            return manifest, _members(path, file, manifest)
+    except PackageError:
+        raise
     except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}") from error
     except Exception as error:  # zlib.error and struct.error, from bytes that no longer are what the directory says
         raise PackageError(f"{path}: is corrupt ({type(error).__name__}); {_AGAIN}") from error
-    return _verified(path, comment, members)
 
 
-def _verified(path, comment, members):
-    text = members.pop(MANIFEST, None)
-    if text is None or not comment.startswith(_MAGIC):
+def _manifest(path, file):
+    comment = file.comment.decode("ascii", "replace")
+    if MANIFEST not in file.namelist() or not comment.startswith(_MAGIC):
         raise PackageError(f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
     if len(comment) < len(_MAGIC) + 64:  # the comment is the end of the file, and zip readers accept a shortened one
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}")
+    if file.getinfo(MANIFEST).file_size > _LARGEST_MANIFEST:
+        raise PackageError(f"{path}: {MANIFEST} is of {file.getinfo(MANIFEST).file_size} bytes, at most {_LARGEST_MANIFEST} can be meant; {_AGAIN}")
+    text = file.read(MANIFEST)
     if comment.removeprefix(_MAGIC) != hashlib.sha256(text).hexdigest():
         raise PackageError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
-    manifest = json.loads(text)
-    if manifest["format"] not in FORMATS:
-        known = f"formats {FORMATS[0]} to {FORMATS[-1]}"
-        raise PackageError(f"{path}: has package format {manifest['format']}, this octet reads {known}; take the octet that wrote it, or compile it again with this one")
-    digests = manifest["members"]
-    for name in sorted(digests.keys() ^ members.keys()):
-        raise PackageError(f"{path}: member {name} is {'missing' if name in digests else 'not in the manifest'}; {_AGAIN}")
-    for name, expected in digests.items():
-        if hashlib.sha256(members[name]).hexdigest() != expected["sha256"]:
+    try:
+        values = parsed(text)
+        number = values.get("format") if isinstance(values, dict) else None
+        if isinstance(number, int) and number not in FORMATS:
+            known = f"formats {FORMATS[0]} to {FORMATS[-1]}"
+            raise PackageError(f"{path}: has package format {number}, this octet reads {known}; take the octet that wrote it, or compile it again with this one")
+        return manifest_of(values)
+    except (ValueError, MemoryError) as error:
+        raise PackageError(f"{path}: its manifest is not what this octet reads ({error}); compile it again with this version") from error
+
+
+def _members(path, file, manifest):
+    found = file.infolist()
+    if len({info.filename for info in found}) < len(found):
+        raise PackageError(f"{path}: has two members of one name; {_AGAIN}")
+    found = {info.filename: info for info in found if info.filename != MANIFEST}
+    for name in sorted(manifest.members.keys() ^ found.keys()):
+        raise PackageError(f"{path}: member {printable(name)[:100]} is {'missing' if name in manifest.members else 'not in the manifest'}; {_AGAIN}")
+    members = {}
+    for name, expected in manifest.members.items():
+        info = found[name]
+        packed = info.compress_type != zipfile.ZIP_STORED
+        if info.file_size != expected.bytes or (packed and info.file_size > _LARGEST_PACKED):
+            raise PackageError(f"{path}: member {name} is of {info.file_size} bytes, the manifest says {expected.bytes}, packed ones hold at most {_LARGEST_PACKED}; {_AGAIN}")
+        data = file.read(info)
+        if hashlib.sha256(data).hexdigest() != expected.sha256:
             raise PackageError(f"{path}: member {name} does not match its SHA-256; {_AGAIN}")
-    return manifest, members
+        members[name] = data
+    return members

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from . import detect
+from .elf import check_library
 from .errors import OctetError, PackageError
 
 
@@ -50,13 +51,17 @@ def _import_tvm_ffi():
 def open_library(image: bytes):
     """The tvm_ffi module of a shared object held in memory. Raises PackageError when it cannot be mapped."""
     tvm_ffi = runtime()
+    try:
+        check_library(image)
+    except ValueError as error:
+        raise PackageError(f"the kernels cannot be loaded: the library {error}; compile the package again") from None
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         path = Path(folder) / "kernels.so"
         try:
             path.write_bytes(image)
             return tvm_ffi.load_module(str(path), keep_module_alive=False)  # mapped: the file may go; unmapped with the last user
         except (OSError, RuntimeError) as error:
-            raise PackageError(f"the kernels cannot be loaded from {folder}: {_line(error)}; set TMPDIR to a folder with space that allows execution") from error
+            raise PackageError(f"the kernels cannot be loaded from {folder}: {first_line(error)}; set TMPDIR to a folder with space that allows execution") from error
 
 
 def max_threads() -> int:
@@ -65,5 +70,6 @@ def max_threads() -> int:
     return int(os.environ["TVM_NUM_THREADS"])
 
 
-def _line(error) -> str:
+def first_line(error) -> str:
+    """What a library said, as one line."""
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -8,7 +8,6 @@ variants/<target>/kernels.ll, the LLVM IR that kernels.so was made from
 import io
 import warnings
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,14 @@ import numpy as np
 from . import archive, detect
 from .cuda.running import driver
 from .errors import OctetError, OctetWarning, PackageError
-from .npz import npz_bytes
+from .npz import npz_bytes, read_npz
 from .opening import open_session
 from .runtime import Session
+from .schema import printable
 from .variant import Launch, Step, TensorSpec, Variant
 
 _PLAIN, _IN_PARTS = archive.FORMATS  # 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without
+_HEADER = 1 << 12  # bytes in front of an array, at most
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
 _SOURCE = {"cpu": "kernels.ll", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
 
@@ -54,7 +55,7 @@ class Package:
         if self.selftest:
             members["selftest.npz"] = npz_bytes(self.selftest)
         manifest = {
-            "info": self.info,
+            "info": _clean(self.info),
             "versions": versions(),
             "inputs": [_plain(spec) for spec in self.inputs],
             "outputs": [_plain(spec) for spec in self.outputs],
@@ -102,17 +103,17 @@ class Package:
 
 
 def read_package(path) -> Package:
-    """Reads and verifies a package: format, member list and SHA-256 of every member. Raises PackageError."""
+    """Reads and verifies a package: format, manifest, member list, size and SHA-256 of every member. Raises PackageError."""
     manifest, members = archive.read(path)
+    inputs, outputs = (tuple(tensor.spec for tensor in side) for side in (manifest.inputs, manifest.outputs))
     try:
-        inputs, outputs = (tuple(_tensor(entry) for entry in manifest[side]) for side in ("inputs", "outputs"))
-        variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest["variants"])
-        info = manifest["info"] | {"versions": manifest["versions"]}
-    except (KeyError, TypeError, ValueError) as error:  # whole, but written by another version or by hand
-        raise PackageError(f"{path}: its manifest is not what this octet reads ({type(error).__name__}: {error}); compile it again with this version") from error
-    if not variants:
-        raise PackageError(f"{path}: holds no variant; compile it again")
-    return Package(variants, info, _arrays(members.get("selftest.npz")))
+        variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest.variants)
+        selftest = _selftest(members["selftest.npz"], manifest) if "selftest.npz" in members else {}
+    except KeyError as error:
+        raise PackageError(f"{path}: member {error.args[0]} is missing; compile it again") from error
+    except ValueError as error:
+        raise PackageError(f"{path}: {error}; compile it again") from error
+    return Package(variants, manifest.info | {"versions": manifest.versions}, selftest)
 
 
 def load(path, threads: int | None = None, target: str | None = None) -> Session:
@@ -135,6 +136,8 @@ def failed_outputs(session: Session, selftest: dict) -> tuple[str, ...]:
 
 def versions() -> dict:
     """Of what made the package."""
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of the time of loading, which does not ask
+
     found = {}
     for name in ("octet", "apache-tvm", "apache-tvm-ffi"):
         try:
@@ -157,10 +160,6 @@ def _plain(spec: TensorSpec):
     return plain if spec.batch_axis == 0 else plain | {"batch_axis": spec.batch_axis}
 
 
-def _tensor(entry):
-    return TensorSpec(entry["name"], tuple(entry["shape"]), entry["dtype"], entry.get("batch_axis", 0))
-
-
 def _described(variant: Variant):
     return {
         "target": variant.target,
@@ -168,38 +167,50 @@ def _described(variant: Variant):
         "rank": variant.rank,
         "name": variant.name,
         "arena_bytes": int(variant.arena_bytes),
-        "steps": [asdict(step) for step in variant.steps],
+        "steps": [_clean(asdict(step)) for step in variant.steps],
     } | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {}) | ({"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} if variant.kind != "cpu" else {})
 
 
 def _variant(entry, members, inputs, outputs):
-    folder, kind = f"variants/{entry['target']}", entry.get("kind", "cpu")
+    folder = f"variants/{entry.target}"
     return Variant(
-        target=entry["target"],
-        library=members[f"{folder}/{_LIBRARY[kind]}"],
+        target=entry.target,
+        library=members[f"{folder}/{_LIBRARY[entry.kind]}"],
         weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
-        arena_bytes=entry["arena_bytes"],
-        steps=tuple(Step(**step) for step in entry["steps"]),
+        arena_bytes=entry.arena_bytes,
+        steps=tuple(step.step for step in entry.steps),
         inputs=inputs,
         outputs=outputs,
-        features=frozenset(entry["features"]),
-        rank=entry["rank"],
-        name=entry["name"],
-        kind=kind,
-        launches=tuple(_launch(launch) for launch in entry.get("launches", ())),
-        lane_bytes=entry.get("lane_bytes", 0),
-        loops=tuple(tuple(loop) for loop in entry.get("loops", ())),
-        source=members.get(f"{folder}/{_SOURCE[kind]}", b"").decode(),
+        features=frozenset(entry.features),
+        rank=entry.rank,
+        name=entry.name,
+        kind=entry.kind,
+        launches=tuple(launch.launch for launch in entry.launches),
+        lane_bytes=entry.lane_bytes,
+        loops=entry.loops,
+        source=members.get(f"{folder}/{_SOURCE[entry.kind]}", b"").decode(),
     )
 
 
-def _launch(entry):
-    places = tuple((kind, at) for kind, at in entry["operands"])
-    return Launch(entry["function"], tuple(entry["grid"]), entry["block"], entry["shared"], places)
+def _selftest(data, manifest):
+    """Raises ValueError where it is not of the signature: nothing larger than that is read."""
+    specs = {f"{side}/{tensor.name}": tensor for side, tensors in (("input", manifest.inputs), ("output", manifest.outputs)) for tensor in tensors}
+    try:
+        arrays = read_npz(io.BytesIO(data), sum(tensor.nbytes + _HEADER for tensor in specs.values()))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"its self-test cannot be read ({error})") from None
+    for name in arrays.keys() ^ specs.keys():
+        raise ValueError(f"its self-test and its signature do not belong together ({name!a})")
+    for name, tensor in specs.items():
+        if (arrays[name].shape, str(arrays[name].dtype)) != (tensor.shape, tensor.dtype):
+            raise ValueError(f"its self-test has {name} as {arrays[name].dtype} {list(arrays[name].shape)}, its signature as {tensor.dtype} {list(tensor.shape)}")
+    return arrays
 
 
-def _arrays(data):
-    if data is None:
-        return {}
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def _clean(value):
+    """Names that came with a network, fit for a manifest: what would control a terminal is escaped."""
+    if isinstance(value, dict):
+        return {key: _clean(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(entry) for entry in value]
+    return printable(value) if isinstance(value, str) else value

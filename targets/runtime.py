@@ -9,7 +9,7 @@ import numpy as np
 
 from . import detect
 from .errors import DataError, OctetError, PackageError
-from .native_library import max_threads, open_library, runtime
+from .native_library import first_line, max_threads, open_library, runtime
 from .samples import batch_of, feed_of, samples_of
 from .threads import call
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
@@ -53,6 +53,14 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+def _check_memory(variant, threads):
+    """Raises PackageError for a session that this machine cannot hold: the system would end the process while its buffers are touched."""
+    sizes = [spec.nbytes for spec in (*variant.inputs, *variant.outputs)]
+    wanted, there = variant.arena_bytes + variant.weights.size + threads * variant.lane_bytes + sum(sizes), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > there:
+        raise PackageError(f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; compile it with a smaller --batch")
+
+
 def _closed(*arguments):
     raise OctetError("run: the session is closed; load the package again")
 
@@ -83,7 +91,11 @@ class Session:
         self._lock = threading.Lock()
         _live.add(self)
         self._module = open_library(variant.library)
-        self._run = self._module["octet_run"]
+        try:
+            self._run = self._module["octet_run"]
+        except (KeyError, AttributeError) as error:
+            raise PackageError(f"target {variant.target}: its library holds no octet kernels; compile it again") from error
+        _check_memory(variant, self.threads)
         weights = aligned(variant.weights.shape, np.uint8)
         weights[:] = variant.weights
         self.weights: np.ndarray = weights
@@ -122,7 +134,7 @@ class Session:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes."""
         arrays = self._checked(inputs)
         with self._lock:
-            call(self.threads, self._run, *self._arguments(arrays))
+            self._call(self._run, *self._arguments(arrays))
             if self._reuse_outputs:
                 return self._results
             return {name: array.copy() for name, array in self._results.items()}
@@ -131,15 +143,23 @@ class Session:
         """The same, into the caller's arrays: `tensors` of all outputs in order, each of the output's size."""
         arrays = self._checked(inputs)
         with self._lock:
-            call(self.threads, self._run, *self._arguments(arrays, results))
+            self._call(self._run, *self._arguments(arrays, results))
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
         arrays = self._checked(inputs)
         seconds = np.zeros((repeat + 1, len(self.steps)))
         with self._lock:
-            call(self.threads, self._time, self._arguments(arrays), seconds)
+            self._call(self._time, self._arguments(arrays), seconds)
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
+
+    def _call(self, function, *arguments):
+        try:
+            call(self.threads, function, *arguments)
+        except OctetError:
+            raise
+        except Exception as error:  # kernels check the buffers that they are given
+            raise PackageError(f"run: the kernels of {self.target} refuse their buffers ({first_line(error)}); the package does not say what its code takes, compile it again") from error
 
     def _time(self, arguments, seconds):
         step = self._module["octet_step"]

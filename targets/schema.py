@@ -9,6 +9,8 @@ import msgspec
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]*$"  # no control characters, none that turn or hide text
 
+_LONGEST = 200  # characters of what a message repeats
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=_PRINTABLE)]
 Text = Annotated[str, msgspec.Meta(max_length=1 << 16, pattern=_PRINTABLE)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -40,5 +42,5 @@ def printable(text: str) -> str:
 
 def _shortened(message):
     said, _, place = message.rpartition(" - at ")
-    said = said.replace(_PRINTABLE, "of printable characters")
-    return f"{place.strip('`')}: {said}" if said else message
+    said = printable(said.replace(_PRINTABLE, "of printable characters"))
+    return f"{printable(place.strip('`'))[:_LONGEST]}: {said[:_LONGEST]}" if said else printable(message)[:_LONGEST]

@@ -1,6 +1,7 @@
 """A compiled network for one target: what `passes/lower/build.py` makes, packages hold and sessions run."""
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -19,6 +20,10 @@ class TensorSpec:
 
     def __post_init__(self):
         object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)

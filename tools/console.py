@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from math import inf, isfinite
 from pathlib import Path
 
+from ..targets.schema import printable
 from ..targets.writing import check_writable, write_atomically
 
 PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
@@ -13,19 +14,27 @@ JSON_HELP = "Write the printed figures to FILE as JSON."
 
 def out():
     """The console of results."""
+    console = plain_console(soft_wrap=True)
+    return console if console.is_terminal else plain_console(soft_wrap=True, width=PIPE_WIDTH)
+
+
+def plain_console(**options):
+    """A console to which texts are texts: names come from files, and neither rich's markup nor a terminal's control characters in them mean anything."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
+    class Plain(Console):
+        def render_str(self, text, **kwargs):
+            return super().render_str(printable(text), **kwargs)
+
+    return Plain(highlight=False, markup=False, emoji=False, **options)
 
 
 @contextmanager
 def progress(description: str, total: int | None = None):
     """A progress bar; yields advance(count=1). Silent where stderr is not a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)

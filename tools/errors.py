@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 from ..targets.errors import AccuracyError, OctetError, OctetWarning
+from ..targets.schema import printable
 from .overwriting import refuse_overwriting
 
 _NOTHING = "nothing was written"
@@ -17,7 +18,7 @@ USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
 
 
 def _say(kind, text):
-    print(f"octet: {kind}: {' '.join(str(text).split())}", file=sys.stderr)
+    print(f"octet: {kind}: {printable(' '.join(str(text).split()))}", file=sys.stderr)
 
 
 def status_of(error: BaseException) -> int:

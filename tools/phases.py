@@ -3,6 +3,8 @@
 import time
 from contextlib import contextmanager
 
+from .console import plain_console
+
 
 class Phases:
     """Seconds per phase, in order. Call it with a name to begin the next phase; the one before ends there."""
@@ -49,10 +51,9 @@ class _Display:
 def phases():
     """(Phases, display): the running phase, its progress and time are shown on stderr (a terminal only).
     display.update(done, total) and display.advance(count) move the bar of the running phase."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         display = _Display(progress)

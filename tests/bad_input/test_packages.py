@@ -1,5 +1,6 @@
 """Packages that are damaged or not for this machine: one line, exit status 2, no file."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -53,11 +54,12 @@ def test_corrupted(folder, command, toy_package):
     folder.refused(command(toy_package), "toy.octet", "corrupt")
 
 
-@pytest.mark.parametrize("change, said", [(lambda m: m.pop("inputs"), "inputs"), (lambda m: m["variants"][0].pop("steps"), "steps"), (lambda m: m["variants"].clear(), "no variant")])
+@pytest.mark.parametrize("change, said", [(lambda m: m.pop("inputs"), "inputs"), (lambda m: m["variants"][0].pop("steps"), "steps"), (lambda m: m.update(variants=[]), "variants")])
 def test_a_manifest_of_another_version(folder, toy_package, change, said):
     manifest, members = archive.read(toy_package)
-    change(manifest)
-    archive.write(toy_package, {key: value for key, value in manifest.items() if key not in ("format", "members")}, members)
+    values = msgspec.to_builtins(manifest)
+    change(values)
+    archive.write(toy_package, {key: value for key, value in values.items() if key not in ("format", "members")}, members)
     folder.refused(COMMANDS["inspect"](toy_package, folder), "toy.octet", said, "compile it again")
 
 

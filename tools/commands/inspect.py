@@ -23,6 +23,9 @@ def inspect(package, kernels, self_test, json_path):
     check_json(json_path)
     read = read_package(package)
     console, info = out(), read.info
+    for part in ("model", "recipe", "operators"):
+        if part not in info:
+            raise PackageError(f"{package}: its manifest says nothing of the {part} that it was made from; compile it again")
     console.print(f"{package}: {info['model']['name']}, {size(size_of(package))}, model sha256 {info['model']['sha256'][:16]}, all digests match")
     console.print("made by " + ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
     rows = [("input", s.name, s.dtype, list(s.shape)) for s in read.inputs] + [("output", s.name, s.dtype, list(s.shape)) for s in read.outputs]

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+from ..console import plain_console
 from ...tuning.session import Session
 from ...tuning.spaces.registry import text_of
 from ...tuning.state import State
@@ -12,10 +13,9 @@ ROWS = 12  # of the live table: the tasks that take most of the time
 @contextmanager
 def live():
     """Yields progress(session): a table on a terminal, one line per batch of a task elsewhere."""
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     if not console.is_terminal:
         yield lambda session: console.print(_line(session), highlight=False, soft_wrap=True)
         return

@@ -1,0 +1,218 @@
+"""What manifest.json says, checked as a whole before anything in the package is used: types, ranges, printable unique names, and sizes against each other.
+
+A manifest whose digests match may still have been written by hand."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .schema import Count, Digest, Name, Size, Text, checked
+from .variant import Launch, Step, TensorSpec
+
+MOST_TENSORS, MOST_VARIANTS, MOST_STEPS, MOST_FEATURES = 4096, 32, 1 << 16, 128
+_Extent = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
+_Numeric = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+
+
+class Tensor(Struct):
+    name: Name
+    shape: Annotated[tuple[_Extent, ...], Meta(max_length=16)]
+    dtype: _Numeric
+    batch_axis: int | None = 0
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis)
+
+    @property
+    def nbytes(self) -> int:
+        return self.spec.nbytes
+
+
+class _Step(Struct):
+    name: Name
+    operator: Text
+    kernel: Text
+    dtype: Text
+    macs: Count = 0
+    bytes: Count = 0
+    layer: Text = ""
+    schedule: Text = ""
+    source: Text = ""
+    workload: Text = ""
+
+    @property
+    def step(self) -> Step:
+        return Step(*(getattr(self, name) for name in self.__struct_fields__))
+
+
+class _Launch(Struct):
+    """The limits are those of every CUDA device."""
+
+    function: Annotated[str, Meta(pattern=r"^[A-Za-z_$][A-Za-z0-9_$]{0,1023}\Z")]
+    grid: tuple[Annotated[int, Meta(ge=1, le=(1 << 31) - 1)], Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]]
+    block: Annotated[int, Meta(ge=1, le=1024)]
+    shared: Annotated[int, Meta(ge=0, le=227 << 10)]
+    operands: Annotated[tuple[tuple[Literal["weights", "arena", "input", "output"], Count], ...], Meta(max_length=256)]
+
+    @property
+    def launch(self) -> Launch:
+        return Launch(self.function, self.grid, self.block, self.shared, self.operands)
+
+
+class Entry(Struct):
+    """One variant."""
+
+    target: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+    features: Annotated[tuple[Name, ...], Meta(max_length=MOST_FEATURES)]
+    rank: Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
+    name: Text
+    arena_bytes: Size
+    steps: Annotated[tuple[_Step, ...], Meta(max_length=MOST_STEPS)]
+    kind: Literal["cpu", "cuda"] = "cpu"
+    launches: Annotated[tuple[_Launch, ...], Meta(max_length=MOST_STEPS)] = ()
+    lane_bytes: Size = 0
+    loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
+
+
+class Member(Struct):
+    bytes: Size
+    sha256: Digest
+
+
+class _Model(Struct):
+    name: Text
+    sha256: Digest
+    batch: Annotated[int, Meta(ge=1)]
+
+
+class _Recipe(Struct):
+    floats: Text = "fp32"
+
+
+class _Reason(Struct):
+    name: Text
+    operator: Text
+    reason: Text
+
+
+class _Operators(Struct):
+    int8: Count
+    float: Count
+    reasons: Annotated[list[_Reason], Meta(max_length=MOST_STEPS)]
+
+
+class _Accuracy(Struct):
+    metric: Text
+    fp32: float
+    int8: float
+    samples: Count
+
+
+class _Layer(Struct):
+    name: Text
+    operator: Text
+    int8_us: float
+    float_us: float
+
+
+class _Network(Struct):
+    target: Text
+    int8_ms: float
+    chosen_ms: float
+
+
+class _Policy(Struct):
+    how: Text
+    target: Text
+    layers: list[_Layer]
+    rejected: list | dict | None = None
+    networks: list[_Network] = []
+    conversions_int8_us: float | msgspec.UnsetType = msgspec.UNSET
+    conversions_chosen_us: float | msgspec.UnsetType = msgspec.UNSET
+    int8_us: float | msgspec.UnsetType = msgspec.UNSET
+    chosen_us: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Info(Struct):
+    """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own), nothing may be of another kind."""
+
+    model: _Model | None = None
+    recipe: _Recipe | None = None
+    operators: _Operators | None = None
+    accuracy: _Accuracy | None = None
+    policy: _Policy | None = None
+
+
+class Manifest(Struct):
+    format: int
+    info: dict[str, object]
+    versions: Annotated[dict[Name, Text], Meta(max_length=64)]
+    inputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
+    outputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
+    variants: Annotated[tuple[Entry, ...], Meta(min_length=1, max_length=MOST_VARIANTS)]
+    members: Annotated[dict[Name, Member], Meta(max_length=4 * MOST_VARIANTS)]
+
+
+def manifest_of(values) -> Manifest:
+    """JSON values as a manifest. Raises ValueError, which names the field."""
+    made = checked(values, Manifest)
+    try:
+        policy = checked(made.info, _Info).policy
+        if policy is not None and policy.layers and msgspec.UNSET in (policy.conversions_int8_us, policy.conversions_chosen_us, policy.int8_us, policy.chosen_us):
+            raise ValueError("$.policy: has layers, but not their times")
+    except ValueError as error:
+        raise ValueError(f"info{str(error).removeprefix('$')}") from None
+    _texts(made.info, "info")
+    _unique("target", [entry.target for entry in made.variants])
+    for side in ("inputs", "outputs"):
+        tensors = getattr(made, side)
+        _unique(side, [tensor.name for tensor in tensors])
+        for tensor in tensors:
+            if tensor.batch_axis is not None and not 0 <= tensor.batch_axis < max(len(tensor.shape), 1):
+                raise ValueError(f"{side} {tensor.name}: batch_axis is {tensor.batch_axis}, of {len(tensor.shape)} axes")
+            if tensor.nbytes > 1 << 40:
+                raise ValueError(f"{side} {tensor.name}: shape {list(tensor.shape)} is of {tensor.nbytes} bytes")
+    for entry in made.variants:
+        _check_variant(entry, made)
+    return made
+
+
+def _check_variant(entry, manifest):
+    if len(entry.launches) != (len(entry.steps) if entry.kind == "cuda" else 0):
+        raise ValueError(f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}")
+    behind = 0
+    for first, last, _ in entry.loops:
+        if not behind <= first < last <= len(entry.steps):
+            raise ValueError(f"variant {entry.target}: loop {first} to {last} of {len(entry.steps)} steps")
+        behind = last
+    weights = manifest.members.get(f"variants/{entry.target}/weights.bin")
+    most = {"weights": weights.bytes if weights else 0, "arena": entry.arena_bytes, "input": len(manifest.inputs), "output": len(manifest.outputs)}
+    for launch in entry.launches:
+        for kind, at in launch.operands:
+            if at >= most[kind]:
+                raise ValueError(f"variant {entry.target}: {launch.function} has its operand at {kind} {at}, of {most[kind]}")
+
+
+def _unique(what, names):
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{what}: {twice} is there twice")
+
+
+def _texts(value, place):
+    """Everything that may be printed is printable."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _texts(key, place)
+            _texts(entry, f"{place}.{key}")
+    elif isinstance(value, list):
+        for entry in value:
+            _texts(entry, place)
+    elif isinstance(value, str):
+        try:
+            msgspec.convert(value, Text)
+        except msgspec.ValidationError:
+            raise ValueError(f"{place[:100]!a}: is no printable text") from None
+
