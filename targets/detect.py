@@ -6,7 +6,6 @@ import os
 import platform
 from pathlib import Path
 
-from .cuda.compiling.compiler import find_compiler
 from .cuda.running import driver
 from .cuda.running.identity import on_device
 from .errors import TargetError
@@ -105,5 +104,7 @@ def resolve(name: str) -> TargetSpec:
         raise TargetError(f"target {name}@{device}: only CUDA targets have records per device; leave out @{device}")
     spec = on_device(spec, device) if device else spec
     if spec.kind == "cuda":
+        from .cuda.compiling.compiler import find_compiler  # not where a package is only loaded
+
         find_compiler(spec.extra["arch"])
     return spec

@@ -2,9 +2,9 @@
 
 import pytest
 
+from octet.targets.cuda.compiling import compiler
 from octet.targets import detect
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
-from octet.targets.cuda.kernels.conv_schedule import Tile
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.running.driver import Device
 from octet.targets.cuda.running.identity import identity, on_device, same
@@ -15,10 +15,11 @@ from octet.tuning import cuda_runner, devices
 from octet.tuning.apply import Applied
 from octet.tuning.cuda_runner import check_device
 from octet.tuning.database import Database, Record, key_of
-from octet.tuning.spaces.registry import to_json
+from octet.tuning.spaces.registry import spaces_of, to_json
 
 SPEC = find("cuda-sm80")
-WORKLOAD = workload_of(Conv(64, *ROW, 64, 64, 1, 64, 64, 0), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0))
+WORKLOAD = workload_of(Conv(4096, *ROW, 64, 64, 1, 64, 64, 0), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0))
+TILES = {tile.rows: tile for tile in reversed(spaces_of(WORKLOAD, SPEC)[0].every())}
 A100, A30 = identity("NVIDIA A100-SXM4-80GB", 108), identity("NVIDIA A30", 56)
 SLICE = identity("NVIDIA A100-SXM4-80GB", 14)
 
@@ -32,7 +33,7 @@ def database(tmp_path, monkeypatch):
 
 
 def put(database, device, rows, key=None):
-    schedules = [to_json("mma", Tile(n, 64, 64, 2, 2, 3)) for n in (rows, 128)]
+    schedules = [to_json("mma", TILES[n]) for n in (rows, 128)]
     key = key if key is not None else key_of(WORKLOAD.key, on_device(SPEC, device))
     database.put(Record(key, WORKLOAD.as_dict(), SPEC.name, *schedules, 1e-6, 2e-6, 0.5, 0.01, device))
 
@@ -80,7 +81,7 @@ def test_what_one_device_may_be():
 
 
 def test_a_device_is_named_behind_the_target(monkeypatch):
-    monkeypatch.setattr(detect, "find_compiler", lambda arch: None)
+    monkeypatch.setattr(compiler, "find_compiler", lambda arch: None)
     spec = detect.resolve("cuda-sm80@NVIDIA A30")
     assert spec == SPEC and spec.extra["device"] == "NVIDIA A30" and "device" not in detect.resolve("cuda-sm80").extra
     with pytest.raises(TargetError, match="only CUDA targets"):
