@@ -92,6 +92,20 @@ class Strided:
         return False  # it may be a part of its buffer
 
 
+def reshaped(layout: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Steps of the same elements in another shape, where every axis of it is a part of one of the layout's; None where axes are joined."""
+    steps, axes = [], list(zip(layout.shape, layout.steps, strict=True))
+    rest, step = 1, 0
+    for extent in reversed(shape):
+        while rest == 1 and axes and extent > 1:
+            rest, step = axes.pop()
+        if rest % extent:
+            return None
+        steps.append(step)
+        rest, step = rest // extent, step * extent
+    return tuple(reversed(steps)) if rest == 1 and all(extent == 1 for extent, _ in axes) else None
+
+
 def packed(shape, dtype: str = "int8") -> Layout:
     """The layout that kernels want: packed for int8 of rank 2 to 4, plain for the rest."""
     shape = tuple(int(extent) for extent in shape)

@@ -46,11 +46,11 @@ class Net:
         buffers = {}
         state = next((s for call in self.lowered.calls for s in call.operands if s.kind == "state"), None)
         for call in self.lowered.calls:
-            for storage in call.operands:
+            for storage in (storage.root[0] for storage in call.operands):
                 if storage not in buffers:
                     buffers[storage] = emulated.buffer(_content(storage, list(inputs.values())))
-            kernel = call.kernel
-            emulated.launch(self.names[kernel], kernel.grid, kernel.block, kernel.shared, [buffers[storage].address for storage in call.operands], seed)
+            kernel, places = call.kernel, [storage.root for storage in call.operands]
+            emulated.launch(self.names[kernel], kernel.grid, kernel.block, kernel.shared, [buffers[whole].address + start for whole, start in places], seed)
         assert state is None or not buffers[state].array.any(), "state must be zero again"
         return [buffers[storage].array.copy() for storage in self.lowered.outputs]
 

@@ -10,13 +10,21 @@ from octet.passes import ops
 RNG = np.random.default_rng(6)
 
 
-def attention(batch, tokens, heads, width, float_scores=True):
-    """(module, inputs): q, k, v of one linear layer's result each, joined heads through a linear layer."""
-    inputs = {name: codes(RNG, batch, tokens, heads * width) for name in "qkv"}
+def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None):
+    """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input; joined heads through a linear layer.
+    spoiled: attributes by which the second of those layers differs."""
+    shape = batch, tokens, heads * width
+    inputs = {"x": codes(RNG, *shape[:2], 48)} if of_one else {name: codes(RNG, *shape) for name in "qkv"}
+    layers = [(codes(RNG, shape[-1], 48), RNG.integers(-999, 999, shape[-1]).astype(np.int32), RNG.random(shape[-1]).astype(np.float32) * 0.002) for _ in "qkv" if of_one]
     mask = constant(np.where(RNG.random((batch, 1, 1, tokens)) < 0.2, np.float32(-1e4), np.float32(0)))
     weight = constant(codes(RNG, 32, heads * width)), constant(np.zeros(32, np.int32)), constant(np.full(32, 0.001, np.float32))
 
-    def emit(b, q, k, v):
+    def linear(b, x, vectors, **changed):
+        attrs = dict(data_zero_point=5, out_dtype="int8", out_zero_point=0, clip_min=-127, clip_max=127)
+        return b.emit(ops.call("octet.dense", [x, *map(constant, vectors)], **(attrs | changed)))
+
+    def emit(b, *given):
+        q, k, v = (linear(b, given[0], layer, **(spoiled if i == 1 and spoiled else {})) for i, layer in enumerate(layers)) if of_one else given
         split = [b.emit(relax.op.reshape(x, (batch, tokens, heads, width))) for x in (q, k, v)]
         left, right = (b.emit(relax.op.permute_dims(x, axes)) for x, axes in ((split[0], [0, 2, 1, 3]), (split[1], [0, 2, 3, 1])))
         values = b.emit(relax.op.permute_dims(split[2], [0, 2, 1, 3]))
@@ -34,7 +42,11 @@ def attention(batch, tokens, heads, width, float_scores=True):
     return function(emit, **inputs), inputs
 
 
-CASES = {"whole granules": (2, 32, 3, 16), "odd tokens": (1, 21, 2, 32), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False)}
+CASES = {
+    "whole granules": (2, 32, 3, 16), "odd tokens": (1, 21, 2, 32), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False),
+    "of one": (2, 48, 3, 16, True, True), "of one, odd tokens": (2, 21, 2, 32, True, True), "of one, other limits": (1, 32, 2, 16, True, True, {"clip_min": -90}),
+    "of one, odd heads": (1, 16, 2, 24, True, True),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("spec", [SM75, SM80, SM61], ids=lambda spec: spec.name)
@@ -50,6 +62,16 @@ def test_nothing_is_moved_but_the_values():
     for net in made:
         moved = [step.kernel for step in net.steps if step.kernel in ("move", "fill", "turn")]
         assert moved == ["turn"], [(step.kernel, step.operator) for step in net.steps]
+
+
+def test_linear_layers_of_one_input_are_one_product():
+    """With values along the tokens where those are whole granules; layers that differ in more than their vectors, and heads that are no granules, stay as they are."""
+    launches = {name: [step.kernel for step in nets([attention(*CASES[name])[0]])[0].steps] for name in CASES if name.startswith("of one")}
+    product = "mma_conv2d"
+    assert launches["of one"] == [launches["of one"][0], "mma_matmul", "softmax_rows", "mma_matmul", product]
+    assert launches["of one, odd tokens"].count(product) == 2 and launches["of one, odd tokens"].count("turn") == 1
+    assert launches["of one, other limits"].count(product) == 3 and "turn" not in launches["of one, other limits"]
+    assert launches["of one, odd heads"].count(product) == 4
 
 
 def test_operands_that_lie_anyhow():

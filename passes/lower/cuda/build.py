@@ -38,7 +38,7 @@ def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", 
     outputs = {storage: i for i, storage in enumerate(lowered.outputs)}
     lives: dict = {}
     for i, call in enumerate(lowered.calls):
-        for storage in call.operands:
+        for storage in (storage.root[0] for storage in call.operands):
             if storage.kind == "buffer" and storage not in outputs:
                 lives[storage] = (lives.get(storage, (i, i))[0], i)
             if storage.kind == "state":
@@ -47,12 +47,13 @@ def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", 
     weights = Weights()
 
     def where(storage):
+        storage, start = storage.root
         if storage.kind == "constant":
             found = weights.place(storage.array)
             return (found.kind, found.offset)
         if storage.kind == "input":
             return ("input", storage.number)
-        return ("output", outputs[storage]) if storage in outputs else ("arena", offsets[storage])
+        return ("output", outputs[storage]) if storage in outputs else ("arena", offsets[storage] + start)
 
     launches = tuple(
         Launch(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, tuple(map(where, call.operands))) for call in lowered.calls

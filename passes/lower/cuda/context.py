@@ -9,7 +9,7 @@ from tvm import relax
 
 from ....targets.cuda.kernel import Kernel
 from ....targets.cuda.kernels import movement
-from ....targets.cuda.layout import Layout, Strided, packed, plain
+from ....targets.cuda.layout import GRANULE, Layout, Strided, packed, plain
 from ....targets.spec import TargetSpec
 from ....targets.variant import Step
 from ....targets.x86.workload import Records, Tuned, words
@@ -25,12 +25,19 @@ class Tensor:
 
 @dataclass(eq=False)
 class Storage:
-    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all kernels that want some."""
+    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all kernels that want some.
+    "part": what lies `number` bytes behind the beginning of another buffer, `whole`."""
 
     kind: str
     number: int = 0
     array: np.ndarray | None = None
     bytes: int = 0
+    whole: "Storage | None" = None
+
+    @property
+    def root(self) -> "tuple[Storage, int]":
+        """(the storage that it lies in, bytes from its beginning)."""
+        return (self, 0) if self.whole is None else (self.whole, self.number)
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,11 @@ class Context:
     def storage(self, size: int) -> Storage:
         """A buffer of so many bytes that launches will write."""
         return Storage("buffer", bytes=size)
+
+    def part(self, whole: Storage, start: int, size: int) -> Storage:
+        """So many bytes of a buffer, from `start` on."""
+        assert whole.kind == "buffer" and start % GRANULE == 0 and start + size <= whole.bytes
+        return Storage("part", start, bytes=size, whole=whole)
 
     def empty(self, layout: Layout) -> Tensor:
         """A result that launches will write."""

@@ -18,12 +18,14 @@ from ....targets.x86.workload import Records
 from ..walk import lowered
 from .context import ANY, Context, Lowered, Rule, Storage, Tensor
 from .fused import chains_of
+from .heads import heads_of
 
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
     """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
     main = mod["main"]
     chains, inner = chains_of(main)
+    heads = heads_of(main)
     context = Context(spec, tuned=tuned, users=_users(main))
     for i, param in enumerate(main.params):
         layout = plain(_shape(param), str(param.ty.dtype))
@@ -33,7 +35,9 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
             context.var = binding.var
             if binding.var in chains:
                 context.values[binding.var] = chains[binding.var](context)
-            elif binding.var not in inner:
+            elif binding.var in heads:
+                context.values |= heads[binding.var].lower(context)
+            elif binding.var not in inner and binding.var not in context.values:
                 context.values[binding.var] = _lowered(binding.value, context, rules)
     context.var = None
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]

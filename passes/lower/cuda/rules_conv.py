@@ -6,8 +6,9 @@ from math import prod
 import numpy as np
 
 from ....targets.cuda.kernels.conv import Conv, Epilogue, conv_kernel
+from ....targets.cuda.kernels.conv_schedule import Tile, tile_for
 from ....targets.cuda.kernels.window import ROW
-from ....targets.cuda.layout import packed
+from ....targets.cuda.layout import packed, plain
 from ....targets.cuda.workload import workload_of
 from ... import ops
 from .context import notes
@@ -33,6 +34,24 @@ def dense(call, ctx, table=None):
     data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
     rows = prod(data.layout.shape[:-1])
     return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, *ROW), 1, table)
+
+
+def heads(call, ctx, weight, bias, multiplier, turned):
+    """The storage of a linear layer's int8 result, with these constants instead of the call's. turned: None, or (columns, rows of an image): of every row so many
+    columns, then of every image the columns behind those, the rows of each together."""
+    attrs, data, outputs = ops.attrs_of(call), ctx.packed(call.args[0]), weight.shape[0]
+    problem = Conv(prod(data.layout.shape[:-1]), *ROW, data.layout.stride, outputs, 1, weight.shape[1], outputs, attrs["data_zero_point"])
+    epilogue = _epilogue(attrs, False)
+    workload = workload_of(problem, epilogue)
+    found = ctx.found(workload)
+    schedule = found.schedule if found is not None else None
+    if turned is not None:
+        if not isinstance(schedule, Tile) or turned[0] % schedule.columns:
+            schedule, found = tile_for(problem, ctx.spec, columns=turned[0]), None
+        problem = replace(problem, out_stride=turned[0])
+    kernel = conv_kernel(problem, epilogue, weight[:, :, None, None], bias, multiplier, ctx.spec, schedule, turned=turned)
+    result = plain((problem.images, outputs), "int8")
+    return ctx.emit(kernel.kernel, [data, *kernel.constants, data], result, call.op.name, problem.macs, notes=notes(workload, kernel.schedule, found)).storage
 
 
 def _emit(call, ctx, data, weight, attrs, window, groups, table):

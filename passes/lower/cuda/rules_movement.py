@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ....targets.cuda.kernels import movement
-from ....targets.cuda.layout import Strided, packed, plain, rows
+from ....targets.cuda.layout import Strided, packed, plain, reshaped, rows
 from ... import ops
 from ...realize.reference_resize import nearest_indices
 from .context import Tensor
@@ -41,8 +41,11 @@ def dequantize(call, ctx):
 
 
 def reshape(call, ctx):
-    """A view: plain tensors always, packed ones where the channels stay and nothing else moves."""
+    """A view: plain tensors always, packed ones where the channels stay and nothing else moves, strided ones where axes are split."""
     shape = _shape(call)
+    value = ctx.view(call.args[0])
+    if isinstance(value.layout, Strided) and (steps := reshaped(value.layout, shape)) is not None:
+        return Tensor(Strided(shape, steps, value.layout.dtype), value.storage)
     value = ctx.find(call.args[0])
     layout = packed(shape, value.layout.dtype)
     if value.layout.kind == "packed" and layout.kind == "packed" and _same_bytes(value.layout, layout):

@@ -32,6 +32,25 @@ OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, const 
   }
 }
 
+// Stores a tile of turned columns, sixteen rows of a column at a time.
+template <Conv P, Tile T, Epilogue E>
+OCTET_DEVICE void store_turned(const unsigned char* staged, unsigned char* y, int first, int column) {
+  constexpr int pitch = T.columns + 16, behind = P.outputs - E.turned;
+  static_assert(E.turned % T.columns == 0 && E.tokens % 16 == 0 && P.groups == 1 && !P.batched && !E.residual && !E.table && !E.to_float);
+  y += static_cast<long>(out_pixels(P)) * E.turned;
+  for (int i = threadIdx.x; i < T.columns * (T.rows / 16); i += threads_of(T)) {
+    int channel = column - E.turned + i % T.columns, row = i / T.columns * 16, pixel = first + row;
+    if (channel >= behind || pixel >= out_pixels(P)) continue;
+    unsigned words[4];
+#pragma unroll
+    for (int w = 0; w < 4; ++w) {
+      const unsigned char* from = staged + (row + 4 * w) * pitch + i % T.columns;
+      words[w] = pack_bytes(from[0], from[pitch], from[2 * pitch], from[3 * pitch]);
+    }
+    store16(y + (static_cast<long>(pixel / E.tokens) * behind + channel) * E.tokens + pixel % E.tokens, uint4{words[0], words[1], words[2], words[3]});
+  }
+}
+
 // Adds the biases, of each pixel those of its class.
 template <Conv P, Tile T>
 OCTET_DEVICE void add_bias(Fragments<T>& result, const int* bias, int first, int column) {
@@ -91,6 +110,8 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
     if constexpr (E.table)
       for (int i = threadIdx.x; i < 64; i += threads_of(T)) store4(near + 4 * i, load4(table + i));
     barrier();
+    if constexpr (E.turned > 0)
+      if (column >= E.turned) return store_turned<P, T, E>(staged, static_cast<unsigned char*>(y), first, column);
     move_tile<P, T, E, V, true>(staged, static_cast<unsigned char*>(y), near, first, column);
   }
 }

@@ -12,8 +12,10 @@ struct Epilogue {
   int residual_zero_point;
   unsigned residual_multiplier;                  // bits of a float32
   bool table = false;                            // the int8 code is an index into 256 bytes behind the layer's biases
+  int turned = 0, tokens = 0;                    // columns from `turned` on (0: none) lie behind the others, of each `tokens` rows every column's bytes together
 };
 using TableEpilogue = Epilogue;
+using TurnedEpilogue = Epilogue;
 
 OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low), high); }
 

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from ..kernel import Kernel, blocks, literal
+from ..layout import GRANULE
 from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
 from .window import Window
 
@@ -33,6 +34,15 @@ class TableEpilogue(Epilogue):
     """With a table of 256 bytes, which lies behind the biases."""
 
     table: bool = True
+
+
+@dataclass(frozen=True)
+class TurnedEpilogue(Epilogue):
+    """Columns from `turned` on lie along the rows: of `tokens` rows each column's bytes together."""
+
+    table: bool = False
+    turned: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,15 @@ class ConvKernel:
 
 
 def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, schedule: Schedule | None = None,
-                table: np.ndarray | None = None) -> ConvKernel:
+                table: np.ndarray | None = None, turned: tuple[int, int] | None = None) -> ConvKernel:
     """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template.
-    table: int8 [256] that int8 results are looked up in."""
+    table: int8 [256] that int8 results are looked up in. turned: as (turned, tokens) of a TurnedEpilogue; the schedule is a tile whose columns end there."""
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
     if table is not None:
         epilogue = TableEpilogue(**asdict(epilogue))
+    if turned is not None:
+        assert isinstance(schedule, Tile) and turned[0] % schedule.columns == 0 and turned[1] % GRANULE == 0 and table is None, (schedule, turned)
+        epilogue = TurnedEpilogue(**asdict(epilogue), turned=turned[0], tokens=turned[1])
     arguments = f"{literal(problem)}, {literal(epilogue)}"
     if isinstance(schedule, Tile):
         kernel, constants = tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, bias, multiplier)

@@ -131,9 +131,11 @@ def buildable(problem, tile: Tile, spec) -> bool:
     return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
 
-def tile_for(problem, spec, wmma: int = 0) -> Tile:
-    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile."""
-    tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in candidates(spec, wmma) if splits == 1 or _splits_evenly(problem, tile, splits)]
+def tile_for(problem, spec, wmma: int = 0, columns: int = 0) -> Tile:
+    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile.
+    columns: where a tile must end; 0: anywhere."""
+    fitting = [tile for tile in candidates(spec, wmma) if columns % tile.columns == 0]
+    tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in fitting if splits == 1 or _splits_evenly(problem, tile, splits)]
     return min(tiles, key=lambda tile: estimate(problem, tile, spec))
 
 
