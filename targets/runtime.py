@@ -20,7 +20,11 @@ def aligned(shape, dtype) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     raw = np.empty(size + WEIGHT_ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % WEIGHT_ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
+    array = raw[start : start + size].view(dtype).reshape(shape)
+    if size == 0:  # compact as the kernels check it, with strides of 0
+        steps = [int(np.prod(shape[axis + 1 :], dtype=np.int64)) * array.itemsize for axis in range(len(shape))]
+        array = np.lib.stride_tricks.as_strided(array, shape, steps)
+    return array
 
 
 def tensors(arrays) -> tuple:

@@ -30,7 +30,7 @@ def _max_pool(call, operands, out):
 
 def _avg_pool(call, operands, out):
     attrs = attrs_of(call)
-    if list(attrs["dilation"]) != [1, 1]:
+    if set(attrs["dilation"]) != {1}:
         raise UnsupportedModelError("ONNX export: an average pooling is dilated, which opset 17 cannot say: it cannot be exported")
     return out.node("AveragePool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
                     ceil_mode=int(attrs["ceil_mode"]), count_include_pad=int(attrs["count_include_pad"]))  # fmt: skip
@@ -187,6 +187,31 @@ def _qdq(kind):
     return export
 
 
+def _grid_sample(call, operands, out):
+    attrs = attrs_of(call)
+    rank = len(shape_of(call))
+    grid = out.node("Transpose", [operands[1]], perm=[0, *range(2, rank), 1])
+    mode = {"bilinear": "bilinear", "nearest": "nearest", "bicubic": "bicubic"}[attrs["method"]]
+    return out.node("GridSample", [operands[0], grid], mode=mode, padding_mode=attrs["padding_mode"], align_corners=int(attrs["align_corners"]))
+
+
+def _roi_align(call, operands, out):
+    """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners."""
+    attrs = attrs_of(call)
+    first, corner, last, axis = (out.constant(np.array([value], np.int64)) for value in (0, 1, 5, 1))
+    images = out.node("Slice", [operands[1], first, corner, axis])
+    flat = out.node("Reshape", [images, out.constant(np.array([-1], np.int64))])
+    corners = out.node("Slice", [operands[1], corner, last, axis])
+    height, width = attrs["pooled_size"]
+    return out.node("RoiAlign", [operands[0], corners, out.node("Cast", [flat], to=out.dtype("int64"))], mode=attrs["mode"], output_height=height, output_width=width,
+                    sampling_ratio=attrs["sample_ratio"], spatial_scale=attrs["spatial_scale"],
+                    coordinate_transformation_mode="half_pixel" if attrs["aligned"] else "output_half_pixel")  # fmt: skip
+
+
+def _einsum(call, operands, out):
+    return out.node("Einsum", operands, equation=attrs_of(call)["subscripts"])
+
+
 def _plain(kind):
     return lambda call, operands, out: out.node(kind, operands)
 
@@ -208,6 +233,10 @@ EXPORTERS = {
     "relax.nn.conv2d": _conv2d,
     "relax.nn.max_pool2d": _max_pool,
     "relax.nn.avg_pool2d": _avg_pool,
+    **{f"relax.nn.{kind}_pool{n}d": pool for n in (1, 3) for kind, pool in (("max", _max_pool), ("avg", _avg_pool))},
+    "relax.image.grid_sample": _grid_sample,
+    "relax.vision.roi_align": _roi_align,
+    "relax.einsum": _einsum,
     "relax.clip": _clip,
     "relax.mean": _reduce("ReduceMean"),
     "relax.sum": _reduce("ReduceSum"),
@@ -247,7 +276,7 @@ EXPORTERS = {
 } | {f"relax.{name}": _plain(kind) for name, kind in {
     "matmul": "MatMul", "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
     "nn.relu": "Relu", "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
-    "logical_not": "Not", "logical_and": "And", "logical_or": "Or", "negative": "Neg",
+    "logical_not": "Not", "logical_xor": "Xor", "isnan": "IsNaN", "isinf": "IsInf", "floor_mod": "Mod", "logical_and": "And", "logical_or": "Or", "negative": "Neg",
 }.items()} | {f"relax.{name}": _relax_unary(kind) for name, kind in {
     "sigmoid": "sigmoid", "tanh": "tanh", "exp": "exp", "log": "log", "sqrt": "sqrt", "rsqrt": "rsqrt", "erf": "erf", "abs": "abs", "floor": "floor",
     "ceil": "ceil", "round": "round", "nn.silu": "silu", "nn.gelu": "gelu", "nn.gelu_tanh": "gelu_tanh", "sin": "sin", "cos": "cos", "sign": "sign",

@@ -26,4 +26,13 @@ def softmax(node):
     return (relax.op.nn.softmax if node.op == "Softmax" else relax.op.nn.log_softmax)(node.inputs[0], axis)
 
 
-CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax}
+def is_inf(node):
+    """Of both signs, or of one: a comparison."""
+    signs = [sign for sign, name in ((np.inf, "detect_positive"), (-np.inf, "detect_negative")) if node.attrs.get(name, 1)]
+    if len(signs) == 2:
+        return relax.op.isinf(node.inputs[0])
+    wanted = signs[0] if signs else np.nan  # nothing equals NaN
+    return relax.op.equal(node.inputs[0], relax.const(np.array(wanted, node.dtype(0)), node.dtype(0)))
+
+
+CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf}

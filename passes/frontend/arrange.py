@@ -1,4 +1,4 @@
-"""Moving data: operators that TVM's importer would make opaque (Pad, Tile) or general (Gather of one index), or gets wrong (uneven Split)."""
+"""Moving data: operators that TVM's importer would make opaque (Pad, Tile) or gets wrong (uneven Split, empty parts)."""
 
 import numpy as np
 import onnx
@@ -39,33 +39,6 @@ def tile(node):
     return relax.op.tile(node.inputs[0], [int(r) for r in node.array(1, "repeats")])
 
 
-def gather(node):
-    """One known index is a slice; otherwise R.take, with negative indices (which ONNX allows) brought into range."""
-    data, indices, known = node.inputs[0], node.inputs[1], node.arrays[1]
-    shape = node.shape(0)
-    axis = node.attrs.get("axis", 0) % len(shape)
-    if known is None:
-        extent, zero = (relax.const(value, node.dtype(1)) for value in (shape[axis], 0))
-        negative = node.emit(relax.op.less(indices, zero), "negative")
-        indices = node.emit(relax.op.where(negative, node.emit(relax.op.add(indices, extent), "wrapped"), indices), "indices")
-        return relax.op.take(data, indices, axis, mode="clip")  # an index out of range must not read foreign memory
-    known = np.where(known < 0, known + shape[axis], known)
-    if known.size != 1 or known.ndim > 1:
-        return relax.op.take(data, relax.const(known, str(known.dtype)), axis, mode="clip")
-    start = int(known.reshape(-1)[0])
-    picked = node.emit(relax.op.strided_slice(data, [axis], [start], [start + 1]), "slice")
-    return picked if known.ndim else relax.op.reshape(picked, shape[:axis] + shape[axis + 1 :])
-
-
-def gather_elements(node):
-    """R.gather_elements, negative indices brought into range."""
-    axis = node.attrs.get("axis", 0) % len(node.shape(0))
-    extent, zero = (relax.const(value, node.dtype(1)) for value in (node.shape(0)[axis], 0))
-    negative = node.emit(relax.op.less(node.inputs[1], zero), "negative")
-    wrapped = node.emit(relax.op.add(node.inputs[1], extent), "wrapped")
-    return relax.op.gather_elements(node.inputs[0], node.emit(relax.op.where(negative, wrapped, node.inputs[1]), "indices"), axis)
-
-
 def split(node):
     """R.split at explicit places; parts of unequal size when `num_outputs` (opset 18) does not divide the extent."""
     shape = node.shape(0)
@@ -74,11 +47,28 @@ def split(node):
     if sizes is None:
         part = -(-shape[axis] // node.outputs)
         sizes = [part] * (node.outputs - 1) + [shape[axis] - part * (node.outputs - 1)]
-    places = [int(p) for p in np.cumsum(sizes)]
     if node.outputs == 1:
         return node.inputs[0]
-    parts = node.emit(relax.op.split(node.inputs[0], places[:-1], axis), "parts")
-    return relax.Tuple([relax.TupleGetItem(parts, i) for i in range(node.outputs)])
+    places = [int(p) for p in np.cumsum([size for size in sizes if size])]
+    parts = node.emit(relax.op.split(node.inputs[0], places[:-1], axis), "parts") if len(places) > 1 else None
+    whole = iter([relax.TupleGetItem(parts, i) for i in range(len(places))] if parts is not None else [node.inputs[0]])
+    empty = relax.const(np.zeros([*shape[:axis], 0, *shape[axis + 1 :]], node.dtype(0)))
+    return relax.Tuple([next(whole) if size else empty for size in sizes])
+
+
+def concat(node):
+    """R.concat of the operands that hold something; a single one is the result."""
+    axis = node.attrs["axis"] % len(node.shape(0))
+    parts = [part for i, part in enumerate(node.inputs) if node.shape(i)[axis]]
+    return parts[0] if len(parts) == 1 else relax.op.concat(relax.Tuple(parts), axis)
+
+
+def space_to_depth(node):
+    """The block's pixels outermost among the channels (DCR), or innermost (CRD)."""
+    (n, c, h, w), b = node.shape(0), int(node.attrs["blocksize"])
+    apart = node.emit(relax.op.reshape(node.inputs[0], [n, c, h // b, b, w // b, b]), "blocks")
+    order = [0, 1, 3, 5, 2, 4] if node.text("mode", "DCR") == "CRD" else [0, 3, 5, 1, 2, 4]
+    return relax.op.reshape(node.emit(relax.op.permute_dims(apart, order), "turned"), [n, c * b * b, h // b, w // b])
 
 
 def cast(node):
@@ -92,4 +82,4 @@ def einsum(node):
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
-CONVERTERS = {"Cast": cast, "CastLike": cast, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Gather": gather, "GatherElements": gather_elements, "Split": split}
+CONVERTERS = {"Cast": cast, "CastLike": cast, "Concat": concat, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Split": split, "SpaceToDepth": space_to_depth}

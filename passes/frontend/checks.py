@@ -38,7 +38,8 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
         name = proto.graph.sparse_initializer[0].values.name
         raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
     for value in proto.graph.output:
-        value.type.tensor_type.shape.SetInParent()  # the checker wants a shape that many exporters leave out; the importer infers it
+        if value.type.WhichOneof("value") in (None, "tensor_type"):
+            value.type.tensor_type.shape.SetInParent()  # the checker wants a shape that many exporters leave out; the importer infers it
     try:
         onnx.checker.check_model(_without_external(proto))
     except onnx.checker.ValidationError as error:

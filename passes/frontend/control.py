@@ -126,27 +126,32 @@ def _sequence(graph, node, attrs):
 
 def _insert(graph, node, attrs):
     found = Sequence(graph.value(node.input[0]))
-    found.insert(_position(graph, node, 2, len(found)), graph.value(node.input[1]))
+    found.insert(_position(graph, node, 2, len(found), len(found) + 1), graph.value(node.input[1]))
     return [found]
 
 
 def _erase(graph, node, attrs):
     found = Sequence(graph.value(node.input[0]))
-    del found[_position(graph, node, 1, len(found) - 1)]
+    del found[_position(graph, node, 1, len(found) - 1, len(found))]
     return [found]
 
 
 def _at(graph, node, attrs):
-    return [graph.value(node.input[0])[_position(graph, node, 1, 0)]]
+    found = graph.value(node.input[0])
+    return [found[_position(graph, node, 1, 0, len(found))]]
 
 
-def _position(graph, node, index, default):
+def _position(graph, node, index, default, end):
+    """default: where the position is left out. end: it must lie in front of, counted from the start."""
     if len(node.input) <= index or not node.input[index]:
         return default
     known = graph.known(node.input[index])
     if known is None:
         raise UnsupportedModelError("computes its position at run time; export it with a constant one")
-    return int(known.reshape(-1)[0])
+    place = int(known.reshape(-1)[0])
+    if not -end <= place < end:
+        raise UnsupportedModelError(f"takes position {place} where a sequence has {end}; export it with a position inside")
+    return place
 
 
 def _length(graph, node, attrs):
@@ -155,6 +160,8 @@ def _length(graph, node, attrs):
 
 def _concat(graph, node, attrs):
     values = graph.value(node.input[0])
+    if not values:
+        raise UnsupportedModelError("joins an empty sequence; export it with at least one tensor")
     if attrs.get("new_axis", 0):
         return [_stacked(graph, node, values, attrs["axis"])]
     if all(isinstance(value, np.ndarray) for value in values):

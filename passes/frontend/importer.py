@@ -17,7 +17,7 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arithmetic, arrange, control, convolution, dense, normalization, order, pooling, recurrent, resize
+from . import activations, arithmetic, arrange, control, convolution, dense, indices, integers, normalization, order, pooling, recurrent, resize
 from .checks import check_finite, describe
 from .fold import can_fold, fold, shape_slice
 from .names import restore_names
@@ -26,8 +26,9 @@ from .read import first_line
 from .scopes import Scopes
 from .weights import WIDE_FLOATS, array_of, in_float32
 
-_TOPICS = (activations, arithmetic, arrange, convolution, dense, normalization, order, pooling, recurrent, resize)
+_TOPICS = (activations, arithmetic, arrange, convolution, dense, indices, integers, normalization, order, pooling, recurrent, resize)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
+_DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 
 
@@ -61,13 +62,13 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._values[tensor.name] = array_of(tensor, self._path.parent)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
         for var in params:
-            self._values[var.name] = var
+            self._values[var.name] = _unless_empty(var)
         with self.bb.function("main", params=params):
             try:
                 with self.bb.dataflow():
                     for node in graph.node:
                         self._convert(node)
-                    result = self.bb.emit_output(relax.Tuple([self.operand(value.name) for value in graph.output]))
+                    result = self.bb.emit_output(relax.Tuple([self._result(value.name) for value in graph.output]))
             except UnsupportedModelError:
                 self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
                 raise
@@ -85,6 +86,10 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         elif node.op_type in control.CONVERTERS:
             for name, value in zip(node.output, self._guard(node, control.CONVERTERS[node.op_type], self, node, attrs)):
                 self._values[name] = value
+        elif any(name and isinstance(self._values[name], control.Sequence) for name in node.input):
+            if node.op_type != "Identity":
+                self._fail(node, "reads a sequence of tensors; export the network without it")
+            self._values[node.output[0]] = self._values[node.input[0]]
         elif can_fold(node, known):
             for name, value in zip(filter(None, node.output), self._guard(node, fold, node, arrays, self._proto.opset_import)):
                 self._values[name] = self._once(value) if self._values.inside else value
@@ -118,6 +123,8 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         if node.op_type in _OURS:
             args = Node(node.op_type, _name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
             result = self._guard(node, _OURS[node.op_type], args)
+        if isinstance(result, Node):
+            inputs, result = onnx_frontend.onnx_input(result.inputs), None
         if result is None:
             if node.op_type not in self._table:
                 self._fail(node, "is an operator that cannot be imported; export the network without it")
@@ -142,7 +149,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             if isinstance(value, relax.Var):
                 self._names.setdefault(value, hint)  # bound by TVM's converter on its own
             self._check_type(node, value.ty)
-            self._values[name] = self._known(value) if isinstance(value, GenericConst) else value
+            self._values[name] = self._known(value) if isinstance(value, GenericConst) else _unless_empty(value)
 
     def _bind_as(self, expr, name):
         var = self.bb.emit(expr)
@@ -154,7 +161,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._fail(node, "makes a value that is not a tensor; export the network without it")
         if not isinstance(ty.shape, relax.ShapeExpr) or not all(isinstance(d, tirx.IntImm) for d in ty.shape.values):
             self._fail(node, "has an output whose shape is known only at run time; export with static shapes")
-        if str(ty.dtype) in WIDE_FLOATS:
+        if str(ty.dtype) not in _DTYPES:
             self._fail(node, f"computes in {ty.dtype}; export the network in float32")
 
     def value(self, name):
@@ -193,6 +200,11 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._constants[id(value)] = (value, relax.const(made, str(made.dtype)))  # without a dtype TVM narrows int64 to int32
         return self._constants[id(value)][1]
 
+    def _result(self, name):
+        if isinstance(self._values[name], control.Sequence):
+            raise UnsupportedModelError(f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as outputs")
+        return self.operand(name)
+
     def extents(self, value):
         """Of a value."""
         return list(value.shape) if isinstance(value, np.ndarray) else [int(extent) for extent in value.ty.shape.values]
@@ -210,6 +222,12 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def _fail(self, node, reason):
         raise _Refusal(f"{self._path}: {describe(node)} {reason}") from None
+
+
+def _unless_empty(var):
+    """A tensor without elements is known."""
+    shape = [int(extent) for extent in var.ty.shape.values]
+    return var if all(shape) else np.zeros(shape, str(var.ty.dtype))
 
 
 def _name_of(node):

@@ -1,7 +1,7 @@
 """What a converter of ours is given: one ONNX node with its operands already in Relax."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from ...targets.errors import UnsupportedModelError
 class Node:
     """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs: as in ONNX,
     strings still bytes. name: for the variables it binds;
-    bind(expr, name) binds one. A converter returns an expression (a relax.Tuple for several outputs), or None to leave the node to TVM."""
+    bind(expr, name) binds one. A converter returns an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a
+    Node to leave it to TVM with other inputs."""
 
     op: str
     name: str
@@ -33,6 +34,10 @@ class Node:
 
     def dtype(self, index: int) -> str:
         return str(self.inputs[index].ty.dtype)
+
+    def with_input(self, index: int, expr) -> "Node":
+        """This node with another input, known at run time only."""
+        return replace(self, inputs=(*self.inputs[:index], expr, *self.inputs[index + 1 :]))
 
     def has(self, index: int) -> bool:
         """Whether the optional input is there."""

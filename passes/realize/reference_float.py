@@ -171,6 +171,38 @@ def _batch_norm(args, attrs):
     return (value + beta.reshape(shape) if attrs["center"] else value), mean, variance
 
 
+def _group_norm(args, attrs):
+    """Over groups of channels and the axes of `attrs`."""
+    x, *affine = args
+    channel, groups = attrs["channel_axis"] % x.ndim, attrs["num_groups"]
+    grouped = x.reshape(*x.shape[:channel], groups, x.shape[channel] // groups, *x.shape[channel + 1 :]).astype(np.float64)
+    axes = (channel + 1, *(axis % x.ndim + 1 for axis in attrs["axes"]))
+    centred = grouped - grouped.mean(axis=axes, keepdims=True)
+    value = (centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"])).reshape(x.shape)
+    return _affine(value, affine, attrs, channel)
+
+
+def _instance_norm(args, attrs):
+    x, *affine = args
+    axes = tuple(axis % x.ndim for axis in attrs["axes"])
+    centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=axes, keepdims=True)
+    return _affine(centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"]), affine, attrs, attrs["channel_axis"] % x.ndim)
+
+
+def _affine(value, affine, attrs, channel):
+    """value * gamma + beta per channel, rounded once."""
+    gamma, beta = (each.reshape([-1 if axis == channel else 1 for axis in range(value.ndim)]) for each in affine)
+    value = value * gamma if attrs["scale"] else value
+    return (value + beta if attrs["center"] else value).astype(F32)
+
+
+def _rms_norm(args, attrs):
+    x, weight = args
+    wide = x.astype(np.float64)
+    axes = tuple(axis % x.ndim for axis in attrs["axes"])
+    return (wide / np.sqrt((wide * wide).mean(axis=axes, keepdims=True) + attrs["epsilon"]) * weight).astype(F32)
+
+
 def _conv2d(args, attrs):
     assert (attrs["data_layout"], attrs["kernel_layout"]) == ("NCHW", "OIHW"), attrs
     return convolve(*args, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
@@ -200,7 +232,6 @@ _BINARY = {
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,
-    "divide": lambda a, b: a / b if a.dtype.kind == "f" else a // b,
     "maximum": np.maximum,
     "minimum": np.minimum,
     "power": np.power,
@@ -246,6 +277,9 @@ FLOAT = (
         "relax.nn.log_softmax": _log_softmax,
         "relax.nn.layer_norm": _layer_norm,
         "relax.nn.batch_norm": _batch_norm,
+        "relax.nn.group_norm": _group_norm,
+        "relax.nn.instance_norm": _instance_norm,
+        "relax.nn.rms_norm": _rms_norm,
         "relax.mean": _mean,
         "relax.sum": lambda args, attrs: _sum(args[0], attrs)[0],
         "relax.max": _extreme(np.max),

@@ -79,6 +79,8 @@ def _take(args, attrs):
     data, indices = args
     axis = attrs["axis"]
     size = data.size if axis is None else data.shape[axis]
+    if attrs["mode"] == "clip":
+        return np.take(data, indices, axis, mode="clip")
     return np.take(data, np.where(indices < 0, indices + size, indices), axis)
 
 

@@ -1,0 +1,60 @@
+"""Operators of the referee that NumPy has as they are: comparisons, logic, integers, and functions whose last bits are not promised (promise.py)."""
+
+import numpy as np
+
+
+def quotient(x, y):
+    """Of integers truncated, x / 0 = 0, lowest / -1 = lowest; of floats IEEE's."""
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    floored = np.floor_divide(x, y)
+    return np.where((floored < 0) & (floored * y != x), floored + np.ones((), x.dtype), floored)
+
+
+def _axes(x, attrs):
+    return tuple(range(x.ndim)) if attrs["axis"] is None else tuple(attrs["axis"]) if isinstance(attrs["axis"], list) else (attrs["axis"],)
+
+
+def _reduced(function):
+    def run(args, attrs):
+        x = args[0]
+        wide = x.astype(np.float64) if x.dtype.kind == "f" else x
+        return np.asarray(function(wide, axis=_axes(x, attrs), keepdims=bool(attrs["keepdims"]))).astype(x.dtype)
+
+    return run
+
+
+def _function(function):
+    """In float64, rounded once."""
+    return lambda args, attrs: function(args[0].astype(np.float64)).astype(args[0].dtype)
+
+
+def _triangle(function):
+    return lambda args, attrs: function(args[0], args[1] if len(args) > 1 else attrs["k"])
+
+
+def _einsum(args, attrs):
+    (operands,) = args
+    wide = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
+    return np.asarray(np.einsum(attrs["subscripts"], *wide)).astype(operands[0].dtype)
+
+
+def _one_hot(args, attrs):
+    indices, on, off = args[:3]
+    hit = np.expand_dims(indices, attrs["axis"]) == np.arange(attrs["depth"]).reshape([-1 if i == attrs["axis"] % (indices.ndim + 1) else 1 for i in range(indices.ndim + 1)])
+    return np.where(hit, on, off)
+
+
+_OF_TWO = {
+    "divide": quotient, "floor_divide": np.floor_divide, "mod": np.fmod, "floor_mod": np.mod, "logical_xor": np.logical_xor, "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor, "left_shift": np.left_shift, "right_shift": np.right_shift, "atan2": np.arctan2,
+}  # fmt: skip
+_OF_ONE = {"bitwise_not": np.bitwise_not, "isinf": np.isinf, "isfinite": np.isfinite, "trunc": np.trunc}
+FUNCTIONS = {"tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh}
+
+ELEMENTWISE = (
+    {f"relax.{name}": (lambda args, attrs, f=f: f(*args)) for name, f in (_OF_TWO | _OF_ONE).items()}
+    | {f"relax.{name}": _function(f) for name, f in FUNCTIONS.items()}
+    | {f"relax.{name}": _reduced(f) for name, f in {"prod": np.prod, "variance": np.var, "std": np.std}.items()}
+    | {"relax.tril": _triangle(np.tril), "relax.triu": _triangle(np.triu), "relax.einsum": _einsum, "relax.one_hot": _one_hot}
+)
