@@ -1,7 +1,7 @@
 """Build: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob, one function that calls them all."""
 
 import tvm
-from tvm import relax, tirx
+from tvm import tirx
 
 from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
@@ -14,6 +14,7 @@ from .batch.plan import plan
 from .codegen import compile_with_source
 from .cuda.build import build_cuda_variant
 from .entry import emit_library
+from .fallback.legalize import legalize
 from .lowering import lower
 from .merge_axes import MergeAxes
 from .program import ALIASES, linearize
@@ -32,7 +33,7 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
         with building_for(spec.dot):
             lowered, without = lower(MergeAxes()(part), spec, RULES, tuned, params, results)
         fallbacks.extend(without)
-        return schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
+        return schedule(legalize(lowered, ALIASES))
 
     pieces = split(module, choose)
     if pieces:

@@ -20,7 +20,7 @@ from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.reformat import choose as reformat
 from ...targets.x86.view import View, contiguous, view_of
 from ...targets.x86.workload import Records
-from .fallback import fallback
+from .fallback.operator import fallback
 from .fusion import find_fusions
 from .program import LAYERS, label
 from .results import own_results

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 
-from tvm import relax
 from tvm_ffi import structural_hash
 
 from octet.targets import detect
@@ -15,6 +14,7 @@ from octet.targets.variant import TensorSpec, Variant
 from ..lower.build import schedule
 from ..lower.codegen import compile_library
 from ..lower.entry import emit_library
+from ..lower.fallback.legalize import legalize
 from ..lower.lowering import lower
 from ..lower.merge_axes import MergeAxes
 from ..lower.program import ALIASES, Program, linearize, pack_outputs
@@ -88,7 +88,7 @@ class Libraries:
 
     def _lowered(self, fused):
         lowered, _ = lower(fused, self._spec, RULES)
-        legal = schedule(relax.transform.LegalizeOps(skip_ops=list(ALIASES))(lowered))
+        legal = schedule(legalize(lowered, ALIASES))
         return legal, linearize(legal, share=False)
 
 

@@ -12,6 +12,7 @@ from ....targets.cuda.generated.cxx import Unsupported
 from ....targets.cuda.generated.kernels import generate, stock_kernel
 from ....targets.cuda.generated.stock import Stock
 from ....targets.cuda.layout import plain
+from ..fallback.legalize import legalize
 from ..program import ALIASES
 from .context import Tensor, notes
 
@@ -53,7 +54,7 @@ def _legal(call, ctx):
         builder.emit_func_output(made)
     try:
         with tvm.target.Target("llvm"):
-            return relax.transform.LegalizeOps()(builder.get()), operands
+            return legalize(builder.get()), operands
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:  # TVM's legalisation fails with whatever its own code trips over
         raise Unsupported(f"TVM cannot legalise it ({type(error).__name__})") from error
 

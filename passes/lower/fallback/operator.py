@@ -5,8 +5,8 @@ Codes stay stored as u8 = s8 + 128 through operators that only move or compare t
 import tvm
 from tvm import relax
 
-from ...targets.x86.layout import AS_IS, Layout
-from .value import Value
+from ....targets.x86.layout import AS_IS, Layout
+from ..value import Value
 
 _ALIKE = {
     f"relax.{name}"

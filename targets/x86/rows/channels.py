@@ -3,6 +3,7 @@
 A sum adds element i to lane i % 16 in order and then halves the lanes pairwise, as the referee does."""
 
 from dataclasses import dataclass
+from math import inf
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -111,7 +112,7 @@ def _sum_row(p, x, y, row, start):
 
 def _extreme_row(p, x, y, row, start):
     """The first place of the extreme value: its value first, then the smallest index that holds it."""
-    pick, neutral = (tirx.max, _LOWEST) if p.kind == "argmax" else (tirx.min, -_LOWEST)
+    pick, neutral = (tirx.max, -inf) if p.kind == "argmax" else (tirx.min, inf)
     best = splat(_reduced(p, neutral, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, neutral), pick), "float32")
     nowhere = p.source.channels - 1
 
