@@ -35,7 +35,9 @@ _FUNCTIONS = (
     | _each("power", elementwise=2, real_function=True, wide=True, samples="broadcast")
     | _each("mod floor_mod floor_divide logical_and logical_or logical_xor", elementwise=2, samples="broadcast")
     | _each("less less_equal greater greater_equal equal not_equal", elementwise=2, samples="broadcast")
-    | _each("logical_not bitwise_not isnan isinf astype tan sinh cosh", elementwise=1, samples="broadcast")
+    | _each("bitwise_and bitwise_or bitwise_xor left_shift right_shift", elementwise=2, samples="broadcast")
+    | _each("logical_not bitwise_not isnan isinf astype", elementwise=1, samples="broadcast")
+    | _each("tan sinh cosh asin acos atan asinh acosh atanh", elementwise=1, samples="broadcast")
     | _each("where", elementwise=3, samples="broadcast")
 )  # fmt: skip
 
@@ -71,7 +73,8 @@ _LAYERS = (
         stays_float="layer normalisation stays in float: its statistics need more than 8 bits",
     )
     | _each("nn.log_softmax cumsum topk", samples="along")
-    | _each("nn.batch_norm")
+    | _each("nn.batch_norm nn.group_norm nn.instance_norm nn.rms_norm")
+    | _each("nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align einsum one_hot tril triu")
     | _each("mean sum max min argmax argmin prod variance std", samples="reduction")
 )
 

@@ -28,8 +28,7 @@ def print_compilation(console, report: dict) -> None:
     if report.get("bfloat16"):
         print_bfloat16(console, report["bfloat16"])
     if "referee" in report:
-        r = report["referee"]
-        console.print(f"referee: all {r['bytes']} bytes of {r['outputs']} outputs equal ({r['seconds']:.1f} s of NumPy)")
+        print_referee(console, report["referee"])
     if report.get("policy"):
         print_policy(console, report["policy"])
     for target, kernels in report["kernels"].items():
@@ -142,3 +141,12 @@ def print_benchmark(console, report: dict) -> None:
         console.print(f"{whose}: int8 {peak['int8_gops']:.0f} Gop/s, fp32 {peak['float32_gflops']:.0f} GFlop/s; {levels} GB/s")
     if "kernels" in report:
         print_profile(console, report["kernels"])
+
+
+def print_referee(console, r):
+    """What the referee compared, in one line; of outputs whose bytes are not promised what they agree to, and why."""
+    exact = r["outputs"] - len(r["close"])
+    parts = [f"all {r['bytes']} bytes of {exact} outputs equal"] if exact else []
+    parts += [f"{name} within {close['within']} ({close['because']} has no promised bytes)" for name, close in r["close"].items()]
+    parts += [f"{', '.join(r['others'])} computed by ONNX's own evaluator"] if r["others"] else []
+    console.print(f"referee: {'; '.join(parts)} ({r['seconds']:.1f} s of NumPy)")

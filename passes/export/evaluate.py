@@ -1,12 +1,12 @@
-"""Operators that the referee lacks: what ONNX's own evaluator says of their ONNX form (passes/export)."""
+"""One operator by ONNX's own evaluator, from its ONNX form: for those that the referee lacks."""
 
 import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from ...targets.errors import UnsupportedModelError
-from ..export.onnx_qdq import OPSET, Emitter
-from ..export.operators import EXPORTERS
+from .onnx_qdq import OPSET, Emitter
+from .operators import EXPORTERS
 
 
 def evaluate(call, args):

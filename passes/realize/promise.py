@@ -1,0 +1,74 @@
+"""What is promised of each result of a network, and so what `--referee` demands of it.
+
+    bytes   every operator on the way gives the referee's bytes, on every target
+    close   a float operator on the way has an order of sums, or last bits of a function, of its own: within `TOLERANCE` of the largest magnitude
+    codes   behind such an operator something was rounded to int8, so that single codes may differ by one: at least `LEAST_DB` of signal to noise"""
+
+from dataclasses import dataclass
+
+from tvm import relax
+
+from .. import ops
+from ..rewriting.graph import Graph, variables
+from .reference import handed_on
+from .reference_elementwise import FUNCTIONS
+
+TOLERANCE = 1e-4
+LEAST_DB = 30.0
+_FREE = {
+    *(f"relax.{name}" for name in ("matmul", "einsum", "power", "sin", "cos", "prod", "variance", "std", *FUNCTIONS)),
+    *(f"relax.nn.{name}" for name in ("conv1d", "conv2d", "conv3d", "batch_norm", "group_norm", "instance_norm", "rms_norm")),
+}
+_KINDS = {"sin", "cos", "celu", "power"}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """kind: "bytes", "close" or "codes". because: the first operator on the way whose bytes are not promised."""
+
+    kind: str = "bytes"
+    because: str = ""
+
+
+def promises(module) -> list[Promise]:
+    """Of the results of `main`, in order."""
+    graph = Graph(module["main"])
+    found = {param: Promise() for param in graph.function.params}
+    for var, value in graph.bindings:
+        before = [found[each] for each in variables(value)]
+        worst = max(before, key=lambda promise: ("bytes", "close", "codes").index(promise.kind), default=Promise())
+        if isinstance(value, relax.Call):
+            if worst.kind == "close" and value.op.name == "relax.quantize":
+                worst = Promise("codes", worst.because)
+            elif worst.kind == "bytes" and _is_free(value):
+                worst = Promise("close", value.op.name)
+        found[var] = worst
+    result = graph.definition(graph.result)
+    return [found.get(field, Promise()) for field in (result.fields if isinstance(result, relax.Tuple) else [graph.result])]
+
+
+def _is_free(call) -> bool:
+    """Whether a target may give other last bits than the referee."""
+    name, attrs = call.op.name, ops.attrs_of(call)
+    if not any("float" in str(ty.dtype) for ty in (call.ty.fields if isinstance(call.ty, relax.TupleType) else [call.ty])):
+        return False
+    if name in ("octet.conv2d", "octet.dense"):
+        return str(call.args[1].ty.dtype) == "float32" and str(call.args[0].ty.dtype) == "float32"
+    if name == "octet.unary":
+        return attrs["kind"] in _KINDS
+    if name in ("relax.nn.softmax", "relax.nn.log_softmax", "relax.mean", "relax.sum", "relax.nn.layer_norm"):
+        return not _has_kernel(call, name, attrs)
+    return name in _FREE or handed_on(call)
+
+
+def _has_kernel(call, name, attrs):
+    """Whether the sums are made in the referee's order: over the last axis of what a kernel takes, or over others one element after the other."""
+    rank = len(call.args[0].ty.shape.values)
+    axes = attrs.get("axes", attrs.get("axis"))
+    axes = list(range(rank)) if axes is None else sorted(axis % rank for axis in ([axes] if isinstance(axes, int) else axes))
+    last = axes == [rank - 1]
+    if name in ("relax.mean", "relax.sum"):
+        return rank in (2, 3) if last else rank > 1
+    if name == "relax.nn.layer_norm":
+        return last and rank > 1
+    return (last and (name == "relax.nn.softmax" or rank in (2, 3)) and rank > 1) or (rank == 4 and axes == [1])
