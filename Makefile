@@ -1,6 +1,7 @@
 # make demo   sets up and compiles the bundled network to int8, prints accuracy and latency of fp32 and int8
 # make test   sets up and runs the tests
-# make test-gpu   runs the tests that need a CUDA device, and compares with PyTorch; says why where there is none
+# make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
+# make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make clean  removes what these two made
 
 PYTHON ?= python3.11
@@ -8,7 +9,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 
-.PHONY: demo test test-gpu clean
+.PHONY: demo test test-gpu gpu-prepare clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -20,7 +21,12 @@ test: .venv/.installed-test
 
 test-gpu: .venv/.installed-test
 	$(BIN)/pytest -q -rs tests/cuda/test_gpu.py
-	$(BIN)/python tests/cuda/compare_torch.py
+	$(BIN)/python -c "from octet.targets.cuda.running import driver; raise SystemExit(driver.device() is None)" || exit 0; \
+	$(MAKE) gpu-prepare && $(BIN)/python tests/cuda/on_device.py build/gpu-run --out build/gpu-results
+
+gpu-prepare: .venv/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
+	$(BIN)/python tests/cuda/run/prepare.py build/gpu-run
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python

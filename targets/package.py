@@ -14,6 +14,7 @@ import numpy as np
 
 from . import archive, detect
 from .cuda.running import driver
+from .cuda.running.needs import needs_of
 from .errors import OctetError, OctetWarning, PackageError
 from .npz import npz_bytes, read_npz
 from .opening import open_session
@@ -168,7 +169,13 @@ def _described(variant: Variant):
         "name": variant.name,
         "arena_bytes": int(variant.arena_bytes),
         "steps": [_clean(asdict(step)) for step in variant.steps],
-    } | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {}) | ({"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} if variant.kind != "cpu" else {})
+    } | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {}) | (_launched(variant) if variant.kind != "cpu" else {})
+
+
+def _launched(variant):
+    """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library itself."""
+    needs = needs_of(variant.library)
+    return {"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} | ({"driver": asdict(needs)} if needs is not None else {})
 
 
 def _variant(entry, members, inputs, outputs):

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import OctetError
 from .job import Job, Plan, Task, from_json, to_json
 
-QUIET_SECONDS = 120  # without a word from the child before it is ended
+QUIET_SECONDS = {"cpu": 120, "cuda": 20}  # without a word from the child before it is ended; a GPU's candidates are machine code, loaded in milliseconds
 MOST_FAILURES = 3  # of the default
 
 
@@ -68,9 +68,10 @@ def part(task: Task, numbers) -> Task:
     return replace(task, candidates=(task.candidates[0], *(task.candidates[i] for i in numbers)))
 
 
-def run_batch(batch: Batch, quiet: float = QUIET_SECONDS) -> Figures:
-    """Measures on this machine. Raises OctetError when the default cannot be measured."""
+def run_batch(batch: Batch, quiet: float | None = None) -> Figures:
+    """Measures on this machine. quiet: other than QUIET_SECONDS. Raises OctetError when the default cannot be measured."""
     packed, errors, failures = batch.pack(), {}, 0
+    quiet = QUIET_SECONDS[batch.kind] if quiet is None else quiet
     while True:
         said, at, reason = _child(packed, sorted(errors), quiet)
         if said is not None:

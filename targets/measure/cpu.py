@@ -24,6 +24,10 @@ class CpuDevice:
     def use_threads(self, count: int) -> None:
         use_threads(count)
 
+    def usable(self) -> bool:
+        """A library that fails leaves the others as they are."""
+        return True
+
     def load(self, task: Task, candidate: Candidate, blobs) -> "CpuKernel":
         return CpuKernel(task, candidate, blobs)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..cuda.running.driver import device, driver
 from ..cuda.running.loaded import Loaded
-from ..errors import TargetError
+from ..errors import OctetError, TargetError
 from ..variant import Launch, Step, TensorSpec, Variant
 from .job import Candidate, Task
 
@@ -26,6 +26,14 @@ class CudaDevice:
 
     def use_threads(self, count: int) -> None:
         """Cores are of no use to a GPU."""
+
+    def usable(self) -> bool:
+        """Whether the device still answers this process."""
+        try:
+            driver().call("cuCtxSynchronize")
+        except OctetError:
+            return False
+        return True
 
     def load(self, task: Task, candidate: Candidate, blobs) -> "CudaKernel":
         return CudaKernel(task, candidate, blobs, self._l2_bytes)
@@ -71,8 +79,7 @@ class CudaKernel:
 
     def seconds(self, number: int) -> float:
         """Of one launch, the mean over at least `number`."""
-        passes = -(-number // self._copies)
-        return self._loaded.run_resident(passes) / (passes * self._copies)
+        return self._loaded.pass_seconds(-(-number // self._copies)) / self._copies
 
     def close(self) -> None:
         self._loaded.close()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import OctetError
 from .batch import Batch, Figures
 
 HOPELESS = 1.4  # of the default's time in one round: not measured again
@@ -19,8 +20,18 @@ def measure(batch: Batch, skip, say) -> Figures:
         if index in skip:
             continue
         say(index)
-        kernel = device.load(batch.task, candidate, batch.blobs)
-        if batch.task.output.agrees(kernel.answer()):
+        kernel = None
+        try:
+            kernel = device.load(batch.task, candidate, batch.blobs)
+            right = batch.task.output.agrees(kernel.answer())
+        except OctetError as error:  # refused, which others need not be; after a fault nothing runs in this process any more
+            if index == 0 or not device.usable():
+                raise
+            errors[index] = str(error)
+            if kernel is not None:
+                kernel.close()
+            continue
+        if right:
             kernels[index] = kernel
         elif index == 0:
             raise ValueError("the default kernel differs from the referee")

@@ -95,7 +95,7 @@ def test_measured_resumed_and_learnt_from(copied, python, tmp_path):
     kept = lines.splitlines(keepends=True)
     (folder / "measurements.jsonl").write_text("".join(kept[:3]) + kept[3][:40])  # killed within a line
     assert "'measured': 8" in python(MEASURE.format(path=str(folder)), OCTET_LIBCUDA=str(driver))
-    assert json.loads(kept[0])["device"] == {"name": "emulated device", "multiprocessors": 1, "arch": 80, "driver": 12040}
+    assert json.loads(kept[0])["device"] == {"name": "emulated device", "multiprocessors": 1, "arch": 80, "driver": 13000}
     database = Database(str(tmp_path / "records.db"))
     found = import_measurements(folder, database)
     assert (found["trials"], found["failed"], found["devices"]) == (8, 0, ["emulated device"])

@@ -1,15 +1,17 @@
 """A package with a CUDA and a CPU variant on a machine with a driver: an emulated one, which runs the real kernels."""
 
 import ast
+import json
 
 import numpy as np
 import pytest
 
 from octet.passes.lower.build import build_variant
 from octet.passes.realize import reference
-from octet.targets import detect
+from octet.targets import archive, detect
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
+from octet.targets.cuda.running.needs import needs_of
 from octet.targets.errors import PackageError
 from octet.targets.package import Package, load, read_package
 from octet.targets.registry import find
@@ -18,7 +20,7 @@ from octet.targets.variant import TensorSpec
 INPUTS, OUTPUTS = (TensorSpec("x", (2, 3, 12, 11), "float32"),), (TensorSpec("y", (2, 9), "float32"),)
 RUN = """
 import numpy as np, octet, sys
-from octet.targets import detect
+from octet.targets import archive, detect
 session = octet.load(sys.argv[1] if len(sys.argv) > 1 else {path!r}, target={target!r})
 feed = dict(np.load({data!r}))
 y = feed.pop("y")
@@ -63,6 +65,27 @@ def test_a_device_takes_the_gpu_variant(machine, python):
 
 def test_a_newer_device_takes_it_too(machine, python):
     assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="120").startswith("cuda-sm80")
+
+
+def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, python):
+    """An old driver would refuse the module with "unsupported toolchain"."""
+    text = "import octet\ntry:\n  octet.load({path!r}, target='cuda-sm80')\nexcept octet.OctetError as error:\n  print(error)".format(path=str(machine[0]))
+    version = needs_of(read_package(machine[0]).variants[0].library)
+    old = str(version.code - 1000)
+    said = python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
+    assert said == (f"target cuda-sm80: its machine code needs a driver of CUDA {version.code // 1000}.0 or newer, this one is of CUDA {version.code // 1000 - 1}.0; "
+                    "update it, or compile with an older CUDA toolkit")  # fmt: skip
+    assert "its PTX, which sm_120 would run, needs" in python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old, FAKE_CUDA_ARCH="120")
+    assert f'"driver":{{"arch":80,"code":{version.code},"ptx":{version.ptx}}}' in json.dumps(archive.read(machine[0])[0], separators=(",", ":"))
+    session = python(code(machine).replace("print(", "print('warned',"), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
+    assert session.startswith(f"warned {detect.native().name}"), "the CPU takes over"
+
+
+def test_what_cannot_be_loaded_or_captured_gives_everything_back(machine, python):
+    """FAKE_CUDA_REFUSE: the call that the driver refuses; it says at its end what is still held."""
+    text = "import octet\nfor _ in range(2):\n  try:\n    octet.load({path!r}, target='cuda-sm80').close()\n  except octet.OctetError as error:\n    pass".format(path=str(machine[0]))
+    for refused in ("", "cuStreamCreate", "cuMemAllocHost_v2", "cuGraphInstantiateWithFlags", "cuLaunchKernel"):
+        assert python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_REFUSE=refused, FAKE_CUDA_HELD="1") == "held: 0, capturing: 0", refused
 
 
 def test_an_older_device_or_no_driver_takes_the_cpu(machine, python):

@@ -46,7 +46,7 @@ def test_peers_classify_the_digits(name):
 
 
 def test_torch_is_compared_elsewhere():
-    with pytest.raises(OctetError, match="--against torch: .*tests/cuda/compare_torch.py"):
+    with pytest.raises(OctetError, match="--against torch: .*tests/cuda/on_device.py"):
         peers.chosen("onnxruntime,torch")
 
 

@@ -25,7 +25,7 @@ def chosen(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name == "torch":
-            raise OctetError("--against torch: it does not read ONNX; tests/cuda/compare_torch.py compares a package with PyTorch fp16 on the same GPU, with networks that torch builds itself")
+            raise OctetError("--against torch: it does not read ONNX; tests/cuda/on_device.py compares with PyTorch fp16 on the same GPU, with networks that torch builds itself")
         if name not in PEERS:
             raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
     for module in dict.fromkeys(("onnxruntime.quantization", *names)):  # ONNX Runtime makes the int8 model that both peers read

@@ -42,6 +42,10 @@ class Driver:
             self._library.cuGetErrorString(status, ctypes.byref(text))
             raise OctetError(f"CUDA: {name} failed ({status}: {(text.value or b'unknown error').decode()}); check the device with nvidia-smi, or load the CPU variant with target=")
 
+    def release(self, name: str, *arguments) -> None:
+        """A call that gives something back. After a fault it fails as every call does; the end of the process gives back what it left."""
+        getattr(self._library, name)(*arguments)
+
     def integer(self, name: str, *arguments) -> int:
         """A call whose first argument is an int that it sets."""
         value = ctypes.c_int()

@@ -1,33 +1,46 @@
 """A variant on a device: module, buffers in device memory, and its launches captured as graphs, so that a run is one call."""
 
 import ctypes
+from contextlib import ExitStack
 
 import numpy as np
 
 from ...errors import PackageError
+from . import needs
 from .driver import device, driver
+from .graph import Marks, captured
 
 _MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-_CAPTURE_THREAD_LOCAL, _STREAM_NON_BLOCKING = 1, 1
+_STREAM_NON_BLOCKING = 1
+_LEAST_LAUNCHES = 20  # of a graph that is timed: the pause between two graphs counts for little
 
 
 class Loaded:
     """variant: of kind "cuda". Everything belongs to the device's primary context; `enter` makes it the calling thread's.
 
-    inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once."""
+    inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once. What cannot be loaded gives back what it holds."""
 
     def __init__(self, variant):
         self._driver, self._device = driver(), device()
         if self._driver is None or self._device is None:
             raise PackageError(f"target {variant.target} needs a CUDA device and driver, and found none; install the driver, or load the CPU variant with target=")
+        needs.check(variant.target, needs.needs_of(variant.library), self._device, self._driver.integer("cuDriverGetVersion"))
+        with ExitStack() as held:
+            self._held = held
+            self._open(variant)
+            self._held = held.pop_all()
+
+    def _open(self, variant):
         self._context = self._driver.handle("cuDevicePrimaryCtxRetain", self._device.number)
+        self._hold("cuDevicePrimaryCtxRelease_v2", self._device.number)
         self.enter()
-        self._memory, self._host = [], []
         self._module = self._driver.handle("cuModuleLoadData", ctypes.c_char_p(variant.library))
+        self._hold("cuModuleUnload", self._module)
         self._functions = {launch.function: self._driver.handle("cuModuleGetFunction", self._module, launch.function.encode()) for launch in variant.launches}
         for launch in variant.launches:
             self._driver.call("cuFuncSetAttribute", self._functions[launch.function], _MAX_SHARED, launch.shared)
         self._stream = self._driver.handle("cuStreamCreate", _STREAM_NON_BLOCKING)
+        self._hold("cuStreamDestroy_v2", self._stream)
         weights = np.ascontiguousarray(variant.weights)
         self._bases = {"weights": self._allocate(weights.size), "arena": self._allocate(variant.arena_bytes)}
         self._copy_in(self._bases["weights"], weights)
@@ -36,7 +49,7 @@ class Loaded:
         self._places = {"input": [self._allocate(a.nbytes) for a in self.inputs], "output": [self._allocate(a.nbytes) for a in self.outputs]}
         self._launches = [self._prepared(launch) for launch in variant.launches]
         self.wait()
-        self._whole, self._kernels = self._captured(self._transfer_and_launch), self._captured(self._launch_all)
+        self._whole, self._kernels, self._steps = self._captured(self._transfer_and_launch), None, None
 
     def enter(self) -> None:
         self._driver.call("cuCtxSetCurrent", self._context)
@@ -46,18 +59,21 @@ class Loaded:
         self._driver.call("cuGraphLaunch", self._whole, self._stream)
         self.wait()
 
-    def run_resident(self, repeat: int = 1) -> float:
-        """Seconds on the device of `repeat` passes over what already lies there: kernels only, no transfers."""
-        first, last = (self._driver.handle("cuEventCreate", 0) for _ in range(2))
-        self._driver.call("cuEventRecord", first, self._stream)
-        for _ in range(repeat):
-            self._driver.call("cuGraphLaunch", self._kernels, self._stream)
-        self._driver.call("cuEventRecord", last, self._stream)
-        self.wait()
-        found = self._seconds(first, last)
-        for event in (first, last):
-            self._driver.call("cuEventDestroy_v2", event)
-        return found
+    def pass_seconds(self, least: int = 1) -> float:
+        """Seconds on the device of one pass over what already lies there, kernels only: the mean over `least` passes or a few more."""
+        together = -(-_LEAST_LAUNCHES // len(self._launches))
+        if self._kernels is None:
+            self._kernels = self._captured(lambda: [self._launch_all() for _ in range(together)])
+        marks, graphs = Marks(self._driver, 2), -(-least // together)
+        try:
+            marks.record(0, self._stream)
+            for _ in range(graphs):
+                self._driver.call("cuGraphLaunch", self._kernels, self._stream)
+            marks.record(1, self._stream)
+            self.wait()
+            return marks.seconds()[0] / (graphs * together)
+        finally:
+            marks.close()
 
     def spoil_outputs(self) -> None:
         """Fills the device's result buffers with rubbish: memory that was given back may hold the right answer of somebody else."""
@@ -66,49 +82,43 @@ class Loaded:
         self.wait()
 
     def step_seconds(self) -> list[float]:
-        """Seconds of every kernel in one pass, launched one by one."""
-        events = [self._driver.handle("cuEventCreate", 0) for _ in range(len(self._launches) + 1)]
+        """Seconds of every kernel, the pause to the next one included: each is launched many times in a row, between two marks of one graph.
+        A launch writes none of what it reads, so that the last one leaves what the first one did."""
+        if self._steps is None:
+            marks = Marks(self._driver, len(self._launches) + 1)
+            self._held.callback(marks.close)
+            self._steps = self._captured(lambda: self._launch_marked(marks)), marks
+        graph, marks = self._steps
         self._transfer_in()
-        self._driver.call("cuEventRecord", events[0], self._stream)
-        for index, event in enumerate(events[1:]):
-            self._launch(index)
-            self._driver.call("cuEventRecord", event, self._stream)
+        self._driver.call("cuGraphLaunch", graph, self._stream)
         self.wait()
-        found = [self._seconds(*pair) for pair in zip(events[:-1], events[1:], strict=True)]
-        for event in events:
-            self._driver.call("cuEventDestroy_v2", event)
-        return found
+        return [seconds / _LEAST_LAUNCHES for seconds in marks.seconds()]
 
     def wait(self) -> None:
         self._driver.call("cuStreamSynchronize", self._stream)
 
     def close(self) -> None:
         """Gives back what the driver holds; the arrays must not be used afterwards."""
-        if self._context is None:
-            return
-        self.enter()
-        for graph in (self._whole, self._kernels):
-            self._driver.call("cuGraphExecDestroy", graph)
-        for address in self._memory:
-            self._driver.call("cuMemFree_v2", ctypes.c_uint64(address))
-        for pointer in self._host:
-            self._driver.call("cuMemFreeHost", pointer)
-        self._driver.call("cuModuleUnload", self._module)
-        self._driver.call("cuStreamDestroy_v2", self._stream)
-        self._driver.call("cuDevicePrimaryCtxRelease_v2", self._device.number)
-        self._context = None
+        if self._context is not None:
+            self.enter()
+            self._held.close()
+            self._context = None
+
+    def _hold(self, name, *arguments):
+        """What `close` will call, the last first."""
+        self._held.callback(self._driver.release, name, *arguments)
 
     def _allocate(self, size):
         pointer = ctypes.c_uint64()
         self._driver.call("cuMemAlloc_v2", ctypes.byref(pointer), ctypes.c_size_t(size + 64))
-        self._memory.append(pointer.value)
+        self._hold("cuMemFree_v2", ctypes.c_uint64(pointer.value))
         return pointer.value
 
     def _page_locked(self, shape, dtype):
         count = int(np.prod(shape, dtype=np.int64))
         size = max(count * np.dtype(dtype).itemsize, 1)
         pointer = self._driver.handle("cuMemAllocHost_v2", ctypes.c_size_t(size))
-        self._host.append(pointer)
+        self._hold("cuMemFreeHost", pointer)
         return np.frombuffer((ctypes.c_uint8 * size).from_address(pointer.value), dtype, count).reshape(shape)
 
     def _copy_in(self, to, array):
@@ -139,16 +149,14 @@ class Loaded:
         for array, place in zip(self.outputs, self._places["output"], strict=True):
             self._driver.call("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(place), ctypes.c_size_t(array.nbytes), self._stream)
 
-    def _captured(self, work):
-        self._driver.call("cuStreamBeginCapture_v2", self._stream, _CAPTURE_THREAD_LOCAL)
-        work()
-        graph = ctypes.c_void_p()
-        self._driver.call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
-        executable = self._driver.handle("cuGraphInstantiateWithFlags", graph, ctypes.c_ulonglong(0))
-        self._driver.call("cuGraphDestroy", graph)
-        return executable
+    def _launch_marked(self, marks):
+        for index in range(len(self._launches)):
+            marks.record(index, self._stream, in_graph=True)
+            for _ in range(_LEAST_LAUNCHES):
+                self._launch(index)
+        marks.record(len(self._launches), self._stream, in_graph=True)
 
-    def _seconds(self, first, last):
-        value = ctypes.c_float()
-        self._driver.call("cuEventElapsedTime", ctypes.byref(value), first, last)
-        return value.value / 1e3
+    def _captured(self, work):
+        graph = captured(self._driver, self._stream, work)
+        self._hold("cuGraphExecDestroy", graph)
+        return graph

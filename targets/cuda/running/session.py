@@ -43,7 +43,7 @@ class CudaSession(Session):
             return self._results if self._reuse_outputs else {name: array.copy() for name, array in self._results.items()}
 
     def profile(self, inputs: dict, repeat: int = 20) -> list:
-        """Seconds of every kernel on the device, the median over `repeat` passes."""
+        """Seconds of every kernel on the device, its launch many times in a row; the median over `repeat` passes."""
         arrays = self._checked(inputs)
         with self._lock:
             self._stage(arrays)
@@ -51,12 +51,12 @@ class CudaSession(Session):
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))
 
     def device_seconds(self, inputs: dict, repeat: int = 20) -> float:
-        """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes."""
+        """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes or a few more."""
         arrays = self._checked(inputs)
         with self._lock:
             self._stage(arrays)
             self._loaded.run()
-            return self._loaded.run_resident(repeat) / repeat
+            return self._loaded.pass_seconds(repeat)
 
     def close(self) -> None:
         """Gives the device's memory back; the session can no longer run."""

@@ -1,4 +1,4 @@
-"""ResNet-50 and BERT-base in plain PyTorch, for compare_torch.py: published shapes, weights from a seed.
+"""ResNet-50 and BERT-base in plain PyTorch: published shapes, weights from a seed.
 
 Weights repeat after five outputs, so that packages of them pack to a few megabytes and travel easily; as much is computed."""
 

@@ -1,4 +1,4 @@
-"""Operands of the products that compare_torch.py compares: both machines make the same from a seed."""
+"""Operands of the products of int8 products: both machines make the same from a seed."""
 
 import numpy as np
 
@@ -15,3 +15,10 @@ def product_data(m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 def multiplier_of(k: int) -> np.float32:
     """Most results lie within int8."""
     return np.float32(40 / (73.5**2 * np.sqrt(k)))
+
+
+def requantized(sums, k: int):
+    """What our kernel makes of int32 sums (a tensor of PyTorch): int8."""
+    import torch
+
+    return torch.round(sums.float() * torch.tensor(multiplier_of(k), device=sums.device)).clamp(-128, 127).to(torch.int8)
