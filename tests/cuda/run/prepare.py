@@ -40,7 +40,10 @@ def prepare(folder: Path, target: str, parts, compiler: Compiler, small: bool = 
 
 
 def _library(folder, spec, compiler, found, small):
-    """Octet's runtime: what `octet.load` and `octet measure` need."""
+    """Octet's runtime: what `octet.load` and `octet measure` need. And the command itself, so that the folder alone is enough."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    shutil.copytree(HERE, folder / "run", ignore=shutil.ignore_patterns("__pycache__", "prepare*.py", "building.py", "*.cu"))
+    shutil.copyfile(HERE.parent / "on_device.py", folder / "on_device.py")
     library = folder / "lib" / "octet"
     shutil.rmtree(library, ignore_errors=True)
     for name in _RUNTIME:

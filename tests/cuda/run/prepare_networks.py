@@ -70,8 +70,8 @@ def product(spec, m: int, n: int, k: int):
 
 def networks(folder, spec, compiler, found, small) -> None:
     """Those of the comparison with PyTorch; small: the bundled one."""
-    entries = _bundled(folder, spec) if small else _compared(folder, spec)
-    (folder / "networks.json").write_text(json.dumps(entries, indent=1))
+    for entries in _bundled(folder, spec) if small else _compared(folder, spec):
+        (folder / "networks.json").write_text(json.dumps(entries, indent=1))
 
 
 def _keep(package, path):
@@ -87,7 +87,7 @@ def _bundled(folder, spec):
     for number in range(2):
         _keep(Package(package.variants[:1], package.info), folder / f"digits{number}.octet")
         entries.append({"title": f"digits {number}", "batch": 1, "file": f"digits{number}.octet", "target": spec.name, "output": "logits", "sha256": digest})
-    return entries
+    yield entries
 
 
 def _compared(folder, spec):
@@ -100,8 +100,8 @@ def _compared(folder, spec):
         _keep(package, folder / file)
         entries.append({"title": f"{name}, batch {batch}", "model": name, "batch": batch, "file": file, "target": spec.name, "output": "output", "sha256": digest})
         print(f"   {name}, batch {batch}", flush=True)
+        yield entries  # after each, so that what is there can be used
     path.unlink()
-    return entries
 
 
 def _exported(module, samples, batch, target, path):
