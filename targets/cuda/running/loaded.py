@@ -12,7 +12,7 @@ from .graph import Marks, captured
 
 _MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _STREAM_NON_BLOCKING = 1
-_LEAST_LAUNCHES = 20  # of a graph that is timed: the pause between two graphs counts for little
+LEAST_LAUNCHES = 20  # of a graph that is timed: the pause between two graphs counts for little
 
 
 class Loaded:
@@ -61,7 +61,7 @@ class Loaded:
 
     def pass_seconds(self, least: int = 1) -> float:
         """Seconds on the device of one pass over what already lies there, kernels only: the mean over `least` passes or a few more."""
-        together = -(-_LEAST_LAUNCHES // len(self._launches))
+        together = -(-LEAST_LAUNCHES // len(self._launches))
         if self._kernels is None:
             self._kernels = self._captured(lambda: [self._launch_all() for _ in range(together)])
         marks, graphs = Marks(self._driver, 2), -(-least // together)
@@ -92,7 +92,7 @@ class Loaded:
         self._transfer_in()
         self._driver.call("cuGraphLaunch", graph, self._stream)
         self.wait()
-        return [seconds / _LEAST_LAUNCHES for seconds in marks.seconds()]
+        return [seconds / LEAST_LAUNCHES for seconds in marks.seconds()]
 
     def wait(self) -> None:
         self._driver.call("cuStreamSynchronize", self._stream)
@@ -152,7 +152,7 @@ class Loaded:
     def _launch_marked(self, marks):
         for index in range(len(self._launches)):
             marks.record(index, self._stream, in_graph=True)
-            for _ in range(_LEAST_LAUNCHES):
+            for _ in range(LEAST_LAUNCHES):
                 self._launch(index)
         marks.record(len(self._launches), self._stream, in_graph=True)
 
