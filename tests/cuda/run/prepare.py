@@ -7,8 +7,12 @@ What the device must answer is computed here: by the referee for kernels, by thi
 import argparse
 import json
 import shutil
+import subprocess
 import sys
+import tempfile
 import time
+import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +24,8 @@ from building import Compiler
 from octet.targets import detect
 
 ROOT = HERE.parents[2]
+PYTHON = "3.12"  # of the machine with the GPU
+_MANYLINUX = ("_2_28", "_2_17", "2014")
 _MOST = 60 << 20  # bytes of a folder that travels
 _RUNTIME = ("__init__.py", "targets", "tools/__init__.py", "tools/inputs.py")
 SMALL = {"options": {"replays": 4, "every": 2, "passes": 1, "repeat": 1, "launches": 1}}  # what the emulated driver does in seconds
@@ -45,13 +51,25 @@ def _library(folder, spec, compiler, found, small):
     shutil.copytree(HERE, folder / "run", ignore=shutil.ignore_patterns("__pycache__", "prepare*.py", "building.py", "*.cu"))
     shutil.copyfile(HERE.parent / "on_device.py", folder / "on_device.py")
     library = folder / "lib" / "octet"
-    shutil.rmtree(library, ignore_errors=True)
+    shutil.rmtree(folder / "lib", ignore_errors=True)
     for name in _RUNTIME:
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, library / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(ROOT / name, library / name)
+    if not small:
+        _unpack_wheel(f"msgspec=={version('msgspec')}", folder / "lib")
+
+
+def _unpack_wheel(requirement, library):
+    """What Octet's runtime needs beside NumPy, for the Python of the machine with the GPU."""
+    with tempfile.TemporaryDirectory(prefix="octet-wheel-") as wheels:
+        there = ("--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON, *(f"--platform=manylinux{name}_x86_64" for name in _MANYLINUX))
+        subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *there, "-d", wheels, requirement], check=True)
+        for path in Path(wheels).glob("*.whl"):
+            with zipfile.ZipFile(path) as wheel:
+                wheel.extractall(library)
 
 
 def _micro(folder, spec, compiler, found, small):
