@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
     compiler = Emulating(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "compile_fatbin", compiler.fatbin)
-        patch.setattr("octet.targets.detect.find_compiler", lambda arch: None)
+        patch.setattr("octet.targets.cuda.compiling.compiler.find_compiler", lambda arch: None)
         prepare.prepare(made / "folder", "cuda-sm90", PARTS, compiler, small=True)
     text = emulated_source("", {}) + (HERE / "fake_driver.cpp").read_text()
     return made / "folder", write_library(text, made / "libcuda.so")
