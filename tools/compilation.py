@@ -91,10 +91,11 @@ def compile_to_package(request: Request) -> dict:
         phase("import")
         model = request.given.load(request.model, request.calib)
         api.check_targets(model, specs)
-        stored = holds_statistics(request.calib)
+        _check_calib(request, recipe, model)
+        stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
             raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")
-        samples = None if stored else read_samples(request.calib, model)[0]
+        samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
         found, workflow = {}, None
@@ -108,7 +109,7 @@ def compile_to_package(request: Request) -> dict:
         else:
             quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update, cache=cache)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
-        count = count if stored else len(next(iter(samples.values())))
+        count = count if stored else 0 if samples is None or model.comes_quantised else len(next(iter(samples.values())))
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
             report |= _measured(request, quantized, package, validation, metric, phase, display, samples)
@@ -129,6 +130,13 @@ def compile_to_package(request: Request) -> dict:
     if "calibrate" in phase.seconds and workflow is None:
         report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
     return report
+
+
+def _check_calib(request, recipe, model):
+    if request.calib is None and not model.comes_quantised:
+        raise OctetError(f"--calib DATA.npz: {request.model} is not quantised yet, so calibration samples are needed; add it")
+    if model.comes_quantised and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
+        raise OctetError(f"{request.model}: comes quantised and means what it says; leave --max-drop, --report and --calibrator auto out, or give the fp32 network it was made from")
 
 
 def _sections(request, package):

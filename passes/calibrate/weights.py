@@ -1,7 +1,9 @@
-"""Constant weights -> s8 [-127, 127] and their scales, by their largest magnitude (the paper, section 5: weights need no calibration)."""
+"""Constant weights -> s8 [-127, 127] and their scales, by their largest magnitude (the paper, section 5: weights need no calibration), or by the
+grid that they lie on already."""
 
 import numpy as np
 
+from .grid import grid_scales
 from .qparams import SMALLEST_SCALE
 
 _BIAS_LIMIT = 2.0**30  # int32 with room for the accumulator of the products
@@ -17,7 +19,8 @@ def weight_scales(weight: np.ndarray, axis: int, data_scale: float, bias: np.nda
     others = tuple(i for i in range(weight.ndim) if i != axis) if axis >= 0 else None
     largest = np.atleast_1d(np.abs(weight).max(axis=others)).astype(np.float64)
     needed = np.zeros_like(largest) if bias is None else _reduce(np.abs(bias.astype(np.float64).reshape(-1)), largest.size)
-    scales = np.maximum(largest / 127, needed / (data_scale * _BIAS_LIMIT))
+    grid = grid_scales(weight, axis)
+    scales = np.maximum(largest / 127 if grid is None else grid, needed / (data_scale * _BIAS_LIMIT))
     of_tensor = scales.max() if scales.max() > 0 else 1 / 127
     empty = np.where(needed > 0, needed / (data_scale * _BIAS_RESOLUTION), of_tensor)
     scales = np.where(largest > 0, scales, empty)
@@ -29,9 +32,9 @@ def _reduce(bias, channels):
 
 
 def quantize_weight(weight: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
-    """s8 of the weight's shape: clip(rne(w / s), -127, 127)."""
+    """s8 of the weight's shape: clip(rne(w / s))."""
     shape = [1] * weight.ndim
     if axis >= 0:
         shape[axis] = -1
     steps = np.rint(weight.astype(np.float32) / scales.reshape(shape))
-    return np.clip(steps, -127, 127).astype(np.int8)
+    return np.clip(steps, -128, 127).astype(np.int8)  # -128 only on a grid that has it

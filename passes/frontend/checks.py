@@ -5,10 +5,11 @@ import onnx
 from onnx import helper
 
 from ...targets.errors import UnsupportedModelError
+from .quantized import CONVERTERS as CODED
 from .read import first_line
 
 OLDEST_OPSET = 11
-_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulInteger16"}
+_QUANTIZED = {"MatMulInteger16", "MatMulNBits", "QAttention", "QEmbedLayerNormalization"}
 _DOMAINS = {"", "ai.onnx"}
 # Contributed operators that TVM's importer knows.
 _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
@@ -91,7 +92,10 @@ def describe(node) -> str:
 
 
 def _check_node(node, path):
-    if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear"):
-        raise UnsupportedModelError(f"{path}: {describe(node)}: the network is already quantised; give the fp32 network it was made from")
-    if node.domain not in _DOMAINS and not (node.domain == "com.microsoft" and node.op_type in _CONTRIBUTED):
+    contributed = node.domain == "com.microsoft"
+    if contributed and node.op_type in CODED:
+        return
+    if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear") and node.op_type not in CODED:
+        raise UnsupportedModelError(f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made from")
+    if node.domain not in _DOMAINS and not (contributed and node.op_type in _CONTRIBUTED):
         raise UnsupportedModelError(f"{path}: {describe(node)} of domain {node.domain!r} is not supported; export with ONNX's own operators")

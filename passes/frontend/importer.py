@@ -17,8 +17,9 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arithmetic, arrange, control, convolution, dense, indices, integers, normalization, order, pooling, recurrent, resize
+from . import activations, arithmetic, arrange, control, convolution, dense, indices, integers, normalization, order, pooling, quantized, recurrent, resize
 from .checks import check_finite, describe
+from .codes import Codes
 from .fold import can_fold, fold, shape_slice
 from .names import restore_names
 from .node import Node
@@ -37,7 +38,7 @@ def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> tuple[IRMo
     Raises UnsupportedModelError naming the node."""
     importer = _Importer(proto, inputs, opset, path)
     module = importer.run()
-    return module, tuple(f"computed in float32 where the file says {kind}" for kind in sorted(importer.widened))
+    return module, tuple(sorted(importer.notes))
 
 
 class _Refusal(UnsupportedModelError):
@@ -53,8 +54,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self._constants = {}  # id of a known value -> (the value, the expression that it became)
         self._names = {}  # the variables' names as they shall be: the builder spells them its own way
+        self._applied = 0  # operators in place of others
         self._shared = {}  # digest of a known value in a body -> the value: every trip of a loop has the same weights
-        self.widened = set()  # float types that became float32
+        self.notes = set()  # what became something else than the file says
 
     def run(self):
         graph = self._proto.graph
@@ -83,8 +85,8 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             shape = self.extents(self._values[node.input[0]])
             value = shape_slice(shape, attrs) if node.op_type == "Shape" else np.array(np.prod(shape, dtype="int64"))
             self._values[node.output[0]] = value
-        elif node.op_type in control.CONVERTERS:
-            for name, value in zip(node.output, self._guard(node, control.CONVERTERS[node.op_type], self, node, attrs)):
+        elif written_out := control.CONVERTERS.get(node.op_type) or quantized.converter_of(self, node):
+            for name, value in zip(node.output, self._guard(node, written_out, self, node, attrs)):
                 self._values[name] = value
         elif any(name and isinstance(self._values[name], control.Sequence) for name in node.input):
             if node.op_type != "Identity":
@@ -117,7 +119,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         arrays = [None if array is None else in_float32(array) for array in arrays]
         for name in {"to", "dtype"} & attrs.keys():
             if attrs[name] in _WIDE_TYPES:
-                self.widened.add(str(onnx.helper.tensor_dtype_to_np_dtype(attrs[name])))
+                self._note_width(onnx.helper.tensor_dtype_to_np_dtype(attrs[name]))
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in _OURS:
@@ -164,9 +166,30 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         if str(ty.dtype) not in _DTYPES:
             self._fail(node, f"computes in {ty.dtype}; export the network in float32")
 
+    def _note_width(self, dtype):
+        self.notes.add(f"computed in float32 where the file says {dtype}")
+
     def value(self, name):
-        """A known value, an expression, or a Sequence of them."""
+        """A known value, an expression, or what stands for several (Sequence) or for integers (codes.py)."""
         return self._values[name]
+
+    def has(self, name) -> bool:
+        return name in self._values
+
+    def apply(self, node, operator, values, attributes=(), outputs=None):
+        """The result of another operator in place of `node` on values of any kind; a list where their number is given."""
+        self._applied += 1
+        names = [f"{operator}#{self._applied}.{i}" if value is not None else "" for i, value in enumerate(values)]
+        results = [f"{operator}#{self._applied}->{i}" for i in range(outputs or 1)]
+        with self._values.body():
+            for name, value in zip(names, values):
+                if name:
+                    self._values[name] = np.asarray(value) if isinstance(value, np.generic) else value
+            made = onnx.helper.make_node(operator, names, results, name=node.name or node.output[0])
+            made.attribute.extend(attributes)
+            self._convert(made)
+            found = [self._values[name] for name in results]
+        return found[0] if outputs is None else found
 
     def known(self, name):
         """A known value; None for one that is computed at run time."""
@@ -185,6 +208,8 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
     def operand(self, name):
         """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""
         value = self._values[name]
+        if isinstance(value, Codes) and value.scale is not None:
+            return self._bind_as(value.scale.integers(value.value), f"{name}.codes")
         if isinstance(value, np.ndarray) and id(value) not in self._constants:
             check_finite(name, value, self._path)
         return self.expression(value)
@@ -195,7 +220,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             return value
         if id(value) not in self._constants:
             if str(value.dtype) in WIDE_FLOATS and value.size > 1:
-                self.widened.add(str(value.dtype))
+                self._note_width(value.dtype)
             made = in_float32(value)
             self._constants[id(value)] = (value, relax.const(made, str(made.dtype)))  # without a dtype TVM narrows int64 to int32
         return self._constants[id(value)][1]
@@ -207,6 +232,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def extents(self, value):
         """Of a value."""
+        value = value.value if isinstance(value, Codes) else value
         return list(value.shape) if isinstance(value, np.ndarray) else [int(extent) for extent in value.ty.shape.values]
 
     def _guard(self, node, function, *args):

@@ -16,7 +16,7 @@ class Model:
         in ONNX, and it always returns a tuple, also of one output. A variable is named after the ONNX node that it came from.
     inputs, outputs: the signature in ONNX's order. name: the file's stem. sha256: of the ONNX file (and its external data).
     batch: samples per run. notes: what was assumed on import, a line each.
-    values: of inputs that were made constants.
+    values: of inputs that were made constants. comes_quantised: whether the file holds quantizers, as QDQ or QOperator.
     """
 
     module: IRModule
@@ -27,6 +27,7 @@ class Model:
     batch: int
     notes: tuple[str, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
+    comes_quantised: bool = False
 
     def with_module(self, module: IRModule) -> "Model":
         """The same network after a pass."""

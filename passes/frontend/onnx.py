@@ -6,6 +6,7 @@ from onnx import inliner
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
+from ..ops import is_op
 from .checks import check_proto, convert_opset, opset_of
 from .dimensions import Said
 from .importer import import_graph
@@ -40,7 +41,11 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
         TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype), axis if axis < len(ty.shape.values) else 0)
         for value, ty, axis in zip(proto.graph.output, types, axes)
     )
-    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values or {}))
+    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values or {}), _has_quantizers(module))
+
+
+def _has_quantizers(module):
+    return any(is_op(binding.value, "relax.quantize") for binding in module["main"].body.blocks[0].bindings)
 
 
 def _inline_functions(proto, path):

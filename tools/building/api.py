@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.cache import StatisticsCache
+from ...passes.calibrate.given import given_hub
 from ...passes.calibrate.quantize import Quantized, checked_samples, hub_of, quantize as _quantize
 from ...passes.frontend.model import Model
 from ...passes.frontend.onnx import load_onnx
@@ -31,13 +32,18 @@ from .sessions import executor
 __all__ = ["compile", "load_onnx", "quantize"]
 
 
-def quantize(model: Model, samples, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None, cache=None) -> Quantized:
-    """Post-training quantization: the QDQ hub of a network.
+def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None, cache=None) -> Quantized:
+    """Post-training quantization: the QDQ hub of a network. One that comes quantised keeps its own scales; samples and recipe are not needed.
 
     samples: calibration data, a few hundred are plenty: a path of an .npz (read as it goes), {input name: array [N, ...]}, an iterable of such dictionaries
     (streamed; parts of any length), or a function that gives one. phase: called with a short name when a stage begins. progress: called with (samples done,
     samples in all or None). cache: a folder where statistics are kept and looked up, or a StatisticsCache; not for streams, whose content is known only
     when they are over. Raises DataError when the samples do not fit the model."""
+    if model.comes_quantised:
+        phase("canonicalize")
+        return given_hub(canonicalize(model))
+    if samples is None:
+        raise OctetError(f"{model.name}: is not quantised yet, so calibration samples are needed; give a few hundred")
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
 
@@ -74,6 +80,7 @@ def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None,
 def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str) -> tuple[Quantized, Package]:
     """The same, and the hub that the package was built from: `quantized`, or what the policy made of it."""
     check_policy(policy)
+    policy = "int8" if policy == "fastest" and quantized.model.comes_quantised else policy  # such a network means what its file says
     specs = resolve_targets(targets)
     check_floats(quantized.recipe.floats, specs)
     with records_for(trials, db, threads, phase) as records:

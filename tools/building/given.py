@@ -28,7 +28,7 @@ class Given:
         from .api import load_onnx
 
         model = load_onnx(path, self.batch, self.shapes, self.dims, self.values, shapes_of_npz(data) if data is not None else None)
-        for note in model.notes:
+        for note in (*model.notes, *(["the network comes quantised: its own scales are taken, nothing is calibrated"] if model.comes_quantised else [])):
             click.echo(f"octet: note: {note}", err=True)
         return model
 

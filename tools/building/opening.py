@@ -1,4 +1,4 @@
-"""MODEL of a command: a package, or an ONNX file that is compiled in fp32 for this machine."""
+"""MODEL of a command: a package, or an ONNX file that is compiled for this machine: in fp32, or as it comes quantised."""
 
 from pathlib import Path
 
@@ -18,7 +18,12 @@ def open_model(path, threads: int | None = None, given: Given = Given(), data=No
         if option is not None:
             raise OctetError(f"{option}: a package has the shapes of its inputs compiled in; compile {path} again with it")
         return load(path, threads=threads), "int8"
-    return fp32_session(path, threads, given, data), "fp32"
+    model = given.load(path, data)
+    if not model.comes_quantised:
+        return _fp32_session(model, threads), "fp32"
+    from .api import compile, quantize
+
+    return compile(quantize(model), threads=threads).session(threads), "int8"
 
 
 def check_origin(package, path) -> None:
@@ -30,11 +35,17 @@ def check_origin(package, path) -> None:
 
 
 def fp32_session(path, threads: int | None = None, given: Given = Given(), data=None) -> Session:
-    """An ONNX file on our own fp32 kernels."""
+    """An ONNX file on our own fp32 kernels; one that comes quantised without its roundings."""
+    return _fp32_session(given.load(path, data), threads)
+
+
+def _fp32_session(model, threads):
+    from ...passes.calibrate.given import given_hub
     from ...passes.pipeline import canonicalize
     from .sessions import float_session
 
-    return float_session(canonicalize(given.load(path, data)), threads)
+    canonical = canonicalize(model)
+    return float_session(given_hub(canonical).model if model.comes_quantised else canonical, threads)
 
 
 def manifest_of(path) -> dict | None:

@@ -17,7 +17,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 
 @click.command("compile", cls=Command, epilog=_AFTER, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", metavar="MODEL.onnx")
-@click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
+@click.option("--calib", metavar="DATA.npz", help="Calibration samples; a few hundred are plenty. A network that comes quantised needs none.")
 @click.option("-o", "--output", required=True, metavar="OUT.octet", help="The package to write.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="native (default), or a name of `octet targets`; may be repeated.")
 @input_options

@@ -47,6 +47,6 @@ def evaluate(model, data, metric, against, calib, onnx_path, threads, given, jso
     out().print(f"{model} ({precision}, {session.target}): {chosen.name} {shown} on {count} samples, {count / seconds:.0f} samples/s")
     report = {chosen.name: value, "samples": count, "precision": precision, "variant": session.target, "seconds": round(seconds, 3)}
     if names:
-        report["against"], report["versions"] = compare(names, onnx_path if precision == "int8" else model, given if precision == "fp32" else as_compiled(session, manifest_of(model)), calib, session, precision, value, arrays, labels, chosen)
+        report["against"], report["versions"] = compare(names, onnx_path or model, given if onnx_path is None else as_compiled(session, manifest_of(model)), calib, session, precision, value, arrays, labels, chosen)
         print_comparison(out(), chosen.name, report)
     write_json(json_path, report)

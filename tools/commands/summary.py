@@ -38,7 +38,7 @@ def print_compilation(console, report: dict) -> None:
         console.print(f"tuning records: {report['database']}")
     c = report["calibration"]
     speed = f", {c['samples_per_second']:.0f} samples/s" if "samples_per_second" in c else ""
-    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}")
+    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}" if c["samples"] else "quantised as the file says")
     if report.get("workflow", {}).get("steps"):
         print_workflow(console, report["workflow"])
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))

@@ -1,0 +1,114 @@
+"""The hub of a network that comes quantised: its own quantizers stay, and its layers get the integers of their weights back. Nothing is calibrated.
+
+    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a grid of 8 bits
+    matmul(f(R.dequantize(q)), ..) -> matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))  where f only moves data, of the same scale
+Must run on canonical modules. What the file computes in float stays in float.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import IRModule, relax
+
+from ..annotate.conv import bare_members
+from ..annotate.graph import Graph as Nodes, array_of, is_constant
+from ..annotate.recipe import Recipe
+from ..ops import is_op
+from ..rewriting.forward import Forward, replace_main
+from .grid import grid_scales
+from .quantize import Quantized
+
+_LAYERS = ("relax.nn.conv2d", "relax.matmul")
+_MOVES = ("relax.reshape", "relax.permute_dims", "relax.nn.max_pool2d", "relax.strided_slice", "relax.squeeze", "relax.expand_dims", "relax.flatten")
+
+
+def given_hub(model) -> Quantized:
+    """The hub of a canonical Model that comes quantised; its fp32 Model keeps the ranges of the quantizers, as files leave activations to them."""
+    from ..pipeline import canonicalize
+
+    return Quantized(CompleteWeights()(model.module), canonicalize(model.with_module(RemoveQuantizers()(model.module))), Recipe(), (), {}, (), {})
+
+
+@dataclass(frozen=True)
+class RemoveQuantizers:
+    """R.dequantize(R.quantize(x, s, z), s, z) -> R.clip(x, (-128 - z) * s, (127 - z) * s)"""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return replace_main(mod, _Removal(mod["main"]).run())
+
+
+class _Removal(Forward):
+    def visit(self, var, value):
+        pair = _pair(self.graph, value)
+        if pair is None:
+            return None
+        x, scale, zero = pair
+        return self.emit(relax.op.clip(self.new(x), float((-128 - zero) * scale), float((127 - zero) * scale)), var.name)
+
+
+@dataclass(frozen=True)
+class CompleteWeights:
+    """See above."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return replace_main(mod, _Completion(mod).run())
+
+
+class _Completion(Forward):
+    def __init__(self, mod):
+        super().__init__(mod["main"])
+        nodes = Nodes(mod)
+        self._bias = {node.var: _bias_of(nodes, node) for node in nodes.nodes if is_op(node.value, *_LAYERS)}
+
+    def visit(self, var, value):
+        if not is_op(value, *_LAYERS):
+            return None
+        args = [self._coded(arg) for arg in value.args]
+        if is_constant(value.args[1]) and self._is_coded(args[0]):
+            args[1] = self._weight(var, value, args[0])
+        return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
+
+    def _coded(self, arg):
+        """The operand, quantised again where it is a moved quantised tensor."""
+        new, definition, moved = self.new(arg), self.graph.definition(arg), False
+        while is_op(definition, *_MOVES):
+            definition, moved = self.graph.definition(definition.args[0]), True
+        if not moved or not is_op(definition, "relax.dequantize") or is_constant(definition.args[0]):
+            return new
+        scale, zero = definition.args[1:3]
+        codes = self.derive(relax.op.quantize(new, scale, zero, axis=-1, out_dtype="int8"), f"{arg.name}.quantize")
+        return self.derive(relax.op.dequantize(codes, scale, zero, axis=-1), f"{arg.name}.dequantize")
+
+    def _is_coded(self, new):
+        return is_op(self.definition(new), "relax.dequantize")
+
+    def _weight(self, var, value, data):
+        weight, axis = array_of(value.args[1]), 0 if is_op(value, "relax.nn.conv2d") else 1
+        scales = grid_scales(weight, axis) if weight.ndim == (4 if axis == 0 else 2) else None
+        if scales is None:
+            return value.args[1]
+        scales = _with_zeros(scales, float(array_of(self.definition(data).args[1])), self._bias[var])
+        shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
+        steps = np.rint(weight / scales.reshape(shape)).astype(np.int8)
+        call = relax.op.dequantize(relax.const(steps), relax.const(scales), relax.const(np.zeros(scales.shape, np.int8)), axis=axis)
+        return self.derive(call, f"{var.name}.weight")
+
+
+def _with_zeros(scales, data_scale, bias):
+    """A channel of zeros takes a scale that resolves its bias."""
+    needed = np.zeros(len(scales)) if bias is None else np.abs(bias.astype(np.float64)) / (data_scale * 2.0**20)
+    return np.where(scales > 0, scales, np.where(needed > 0, needed, 1.0)).astype(np.float32)
+
+
+def _bias_of(nodes, node):
+    members = bare_members(nodes, node)
+    found = [array_of(x) for member in members[1:] for x in member.inputs if is_constant(x)]
+    return found[0].reshape(-1) if found else None
+
+
+def _pair(graph, value):
+    """(x, scale, zero point) of a dequantised quantization, else None."""
+    codes = graph.definition(value.args[0]) if is_op(value, "relax.dequantize") else None
+    if not is_op(codes, "relax.quantize"):
+        return None
+    return codes.args[0], float(graph.constant(codes.args[1])), int(graph.constant(codes.args[2]))

@@ -1,0 +1,62 @@
+"""Weights that are whole multiples of one number already: of a file that comes quantised, of weight sharing, of training with quantization.
+
+    w = q * g with whole q, |q| <= 127   ->   the scale g / k, k the largest whole number with k * max|q| <= 127
+
+So nothing is rounded, and the integers are the file's own (times k). A channel of ordinary weights has no such g: it would have more than 127 steps.
+"""
+
+import numpy as np
+
+_STEPS, _TOLERANCE = 128, 1e-3  # of a step
+
+
+def grid_scales(weight: np.ndarray, axis: int) -> np.ndarray | None:
+    """float32 scales [channels], or [1] if `axis` is -1, on which every weight is a whole number in [-128, 127]; None where a channel has none.
+    A channel of zeros gets scale 0."""
+    rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1) if axis >= 0 else weight.reshape(1, -1)
+    if not rows.size or any(len(np.unique(np.abs(row[:512]))) > _STEPS + 1 for row in rows[:1]):
+        return None  # most networks are told apart by their first channel
+    scales = np.zeros(len(rows), np.float32)
+    for channel, row in enumerate(rows):
+        values = np.unique(row)
+        if values.any():
+            scale = _scale(values)
+            if scale is None:
+                return None
+            scales[channel] = scale
+    return scales
+
+
+def _scale(values):
+    """The scale of a channel's different values, ascending."""
+    sizes = np.unique(np.abs(values[values != 0])).astype(np.float64)
+    largest = sizes[-1]
+    if len(sizes) > _STEPS:
+        return None
+    step = sizes[0]
+    for size in sizes[1:]:
+        step = _common(size, step, largest / (4 * _STEPS))
+        step = size / np.rint(size / step)  # a divisor gathers the roundings of what it was made from; the largest size has one
+        if largest / step > _STEPS + 0.5:
+            return None
+    count = int(np.rint(largest / step))
+    if count > 127 and (count > 128 or values[-1] > 127.5 * step):
+        return None
+    steps = np.rint(values.astype(np.float64) / step)
+    if np.abs(values / step - steps).max() > _TOLERANCE:
+        return None
+    return _exact(values, steps, step) / np.float32(max(127 // count, 1))
+
+
+def _common(a, b, smallest):
+    """The greatest common divisor of two sizes; what is left below `smallest` is rounding."""
+    while b > smallest:
+        a, b = b, abs(a - np.rint(a / b) * b)
+    return a
+
+
+def _exact(values, steps, step):
+    """The float32 next to `step` whose multiples are the values themselves, if there is one: the file's own scale."""
+    near = np.float32(step)
+    candidates = [near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf))]
+    return next((c for c in candidates if np.array_equal(steps.astype(np.float32) * c, values.astype(np.float32))), near)

@@ -1,0 +1,90 @@
+"""Values of networks that come quantised, on the way to the hub: what tensors of integers stand for.
+
+    QuantizeLinear(x, s, z)          -> Codes(y = R.dequantize(R.quantize(x, s, z), s, z))       whoever dequantises the codes reads y
+    f(Codes(x)) that only moves data -> Codes(f(x)) of the same scale
+    DynamicQuantizeLinear(x)         -> Codes(x), its scale and zero point: ranges become static by calibration, so x itself stands for the codes
+    MatMulInteger(Codes(x), w)       -> Scaled(x @ w, -1): the product divided by the scale that is known at run time; factors of that scale cancel
+uint8 codes are int8 codes plus 128, so that zero points are one lower by as much.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import relax
+
+from ...targets.errors import UnsupportedModelError
+
+_OFFSETS = {"int8": 0, "uint8": 128}
+MOVES = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather", "Split", "Tile", "Expand", "DepthToSpace", "SpaceToDepth"})
+
+
+@dataclass(frozen=True)
+class Scale:
+    """scale: float32 > 0; zero_point: as the file says; dtype: "int8" or "uint8"."""
+
+    scale: float
+    zero_point: int
+    dtype: str
+
+    def pair(self, graph, node, x, name=""):
+        """R.dequantize(R.quantize(x))."""
+        scale, zero = self.constants()
+        codes = graph.emit(relax.op.quantize(x, scale, zero, axis=-1, out_dtype="int8"), node, f"{name}quantize")
+        return graph.emit(relax.op.dequantize(codes, scale, zero, axis=-1), node, f"{name}dequantize")
+
+    def constants(self):
+        """(scale, zero point of the int8 codes), as expressions."""
+        return relax.const(np.float32(self.scale)), relax.const(np.int8(self.zero_point - _OFFSETS[self.dtype]))
+
+    def integers(self, x):
+        """The codes of x as the file has them, for whoever wants the integers themselves."""
+        zero = relax.const(np.array(self.zero_point, self.dtype), self.dtype)
+        return relax.op.quantize(x, relax.const(np.float32(self.scale)), zero, axis=-1, out_dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A quantised tensor. value: the float expression that it stands for, already rounded; scale: None where it is known at run time only."""
+
+    value: relax.Expr
+    scale: Scale | None
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """value (an expression or array) times scale(source) ** power, a scale known at run time only."""
+
+    value: object
+    source: relax.Expr
+    power: int
+
+
+@dataclass(frozen=True)
+class ZeroPoint:
+    """Of the codes of `source`, known at run time only."""
+
+    source: relax.Expr
+
+
+def scale_of(graph, node, scale_name, zero_name) -> Scale:
+    """The Scale of a quantizer's operands. Raises UnsupportedModelError for what is no 8-bit scale of a whole tensor."""
+    scale = graph.known(scale_name)
+    zero = graph.known(zero_name) if zero_name else np.array(0, "uint8")
+    if scale is None or zero is None:
+        raise UnsupportedModelError("computes its scale at run time; export it with constant scales, or give the fp32 network")
+    if str(zero.dtype) not in _OFFSETS:
+        raise UnsupportedModelError(f"quantises to {zero.dtype}; only int8 and uint8 are supported, give the fp32 network it was made from")
+    if scale.size != 1 or zero.size != 1:
+        raise UnsupportedModelError("quantises a computed tensor with a scale per channel; only constants may have one, export it per tensor")
+    value = float(np.float32(scale.reshape(-1)[0]))
+    if not (np.isfinite(value) and value > 0):
+        raise UnsupportedModelError(f"has the scale {value}; a scale is positive and finite")
+    return Scale(value, int(zero.reshape(-1)[0]), str(zero.dtype))
+
+
+def per_axis(values: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    """Scales or zero points of an axis, ready to be broadcast."""
+    shape = [1] * rank
+    if values.size > 1:
+        shape[axis] = -1
+    return values.reshape(shape)

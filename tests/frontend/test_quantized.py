@@ -1,0 +1,199 @@
+"""Networks that come quantised: QDQ, QOperator, weights only, dynamic; their integers are the file's, no sample is needed."""
+
+import numpy as np
+import onnx
+import pytest
+from octet.passes.calibrate.given import given_hub
+from octet.passes.frontend.onnx import load_onnx
+from octet.passes.pipeline import canonicalize
+from octet.passes.realize import reference
+from octet.passes.realize.realize import realize
+from octet.targets.errors import UnsupportedModelError
+from onnx import TensorProto, helper
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((1, 4, 6, 6)).astype("float32")
+W = RNG.integers(-127, 128, (5, 4, 3, 3)).astype("int8")
+W[:, 0, 0, 0] = 127
+SCALES = RNG.uniform(0.005, 0.02, 5).astype("float32")
+B = RNG.integers(-2000, 2000, 5).astype("int32")
+XS, YS = np.float32(0.03), np.float32(0.09)
+
+
+def node(operator, inputs, outputs=("y",), **attributes):
+    return helper.make_node(operator, list(inputs), list(outputs), **attributes)
+
+
+def u8(value):
+    return np.array(value, "uint8")
+
+
+def i8(value):
+    return np.array(value, "int8")
+
+
+def expected(xz, yz, low, high):
+    """The integers of a convolution, exactly, and the float result."""
+    q = np.clip(np.rint(X / XS) + xz, low, high) - xz
+    windows = np.lib.stride_tricks.sliding_window_view(q, (3, 3), axis=(2, 3))
+    acc = np.einsum("nchwij,ocij->nohw", windows, W.astype("int64")) + B.reshape(1, -1, 1, 1)
+    real = acc * (np.float64(XS) * SCALES.astype("float64")).reshape(1, -1, 1, 1)
+    return (np.clip(np.rint(real / YS) + yz, low, high) - yz) * np.float64(YS)
+
+
+def qdq(zero):
+    return [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("DequantizeLinear", ["q", "xs", "xz"], ["d"]),
+        node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0),
+        node("DequantizeLinear", ["b", "bs"], ["bd"], axis=0),
+        node("Conv", ["d", "wd", "bd"], ["c"]),
+        node("QuantizeLinear", ["c", "ys", "yz"], ["cq"]),
+        node("DequantizeLinear", ["cq", "ys", "yz"]),
+    ], {"xs": XS, "xz": zero(110 if zero is u8 else -18), "w": W, "ws": SCALES, "wz": np.zeros(5, "int8"), "b": B, "bs": XS * SCALES, "ys": YS, "yz": zero(0 if zero is u8 else -128)}  # fmt: skip
+
+
+def qoperator(zero):
+    _, constants = qdq(zero)
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("QLinearConv", ["q", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["cq"]),
+        node("DequantizeLinear", ["cq", "ys", "yz"]),
+    ]
+    return nodes, constants
+
+
+def integer_graph(network):
+    return realize(given_hub(canonicalize(network)).module)
+
+
+@pytest.mark.parametrize("form", [qdq, qoperator])
+@pytest.mark.parametrize("zero", [u8, i8], ids=["uint8", "int8"])
+def test_static_forms(model, load, form, zero):
+    nodes, constants = form(zero)
+    network = load(model(nodes, {"x": X}, constants))
+    realized = integer_graph(network)
+    assert network.comes_quantised and [(layer.operator, layer.dtype) for layer in realized.layers] == [("octet.conv2d", "int8")]
+    limits = np.iinfo(zero(0).dtype)
+    want = expected(int(constants["xz"]), int(constants["yz"]), limits.min, limits.max)
+    found = reference.run(realized.module, {"x": X})[0]
+    assert want.min() >= 0 and np.abs(found - want).max() < 1e-6  # zero point at the lower end: the quantizer is the activation
+
+
+def test_the_fp32_network_keeps_what_quantizers_cut(model, load):
+    nodes, constants = qdq(u8)
+    fp32 = given_hub(canonicalize(load(model(nodes, {"x": X}, constants)))).model
+    assert reference.run(fp32.module, {"x": X})[0].min() >= 0
+
+
+def test_a_movement_between_quantizer_and_layer(model, load):
+    """Quantised only in front of layers, as TensorRT's tools do: the transposed tensor is quantised with the same scale."""
+    w = RNG.integers(-127, 128, (6, 3)).astype("int8")
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("DequantizeLinear", ["q", "xs", "xz"], ["d"]), node("Transpose", ["d"], ["t"], perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "shape"], ["r"]), node("DequantizeLinear", ["w", "ws"], ["wd"]), node("MatMul", ["r", "wd"]),
+    ]  # fmt: skip
+    realized = integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "xz": i8(3), "w": w, "ws": np.float32(0.01), "shape": np.array([24, 6])})))
+    assert [layer.dtype for layer in realized.layers if layer.operator == "octet.dense"] == ["int8"]
+
+
+def test_codes_that_are_moved(model, load):
+    """Operators on the integers themselves."""
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("MaxPool", ["q"], ["p"], kernel_shape=[2, 2]), node("Concat", ["p", "p"], ["c"], axis=1),
+        node("DequantizeLinear", ["c", "xs", "xz"]),
+    ]  # fmt: skip
+    found = reference.run(integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "xz": u8(128)}))).module, {"x": X})[0]
+    q = (np.clip(np.rint(X / XS) + 128, 0, 255) - 128) * XS
+    pooled = np.lib.stride_tricks.sliding_window_view(q, (2, 2), axis=(2, 3)).max((-1, -2))
+    np.testing.assert_allclose(found, np.concatenate([pooled, pooled], 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("wide", [np.array(0, "uint16"), np.array(0, "int16")])
+def test_sixteen_bits_are_refused_by_name(model, load, wide):
+    nodes = [node("QuantizeLinear", ["x", "xs", "z"], ["q"]), node("DequantizeLinear", ["q", "xs", "z"])]
+    with pytest.raises(UnsupportedModelError, match=f"quantises to {wide.dtype}"):
+        load(model(nodes, {"x": X}, {"xs": XS, "z": wide}, opset=21))
+
+
+def test_weights_alone_keep_their_integers(model, load, agrees):
+    """They are float constants on a grid until the layer is quantised, by whatever it is calibrated with."""
+    from octet.passes.calibrate.weights import quantize_weight, weight_scales
+
+    network = agrees(
+        model([node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0), node("Conv", ["x", "wd"])], {"x": X}, {"w": W, "ws": SCALES, "wz": np.zeros(5, "int8")}),
+        {"x": X},
+        [np.einsum("nchwij,ocij->nohw", np.lib.stride_tricks.sliding_window_view(X, (3, 3), axis=(2, 3)), W * SCALES.reshape(-1, 1, 1, 1))],
+    )
+    assert not network.comes_quantised
+    weight = W.astype("float32") * SCALES.reshape(-1, 1, 1, 1)
+    scales = weight_scales(weight, 0, 0.01, None)
+    assert np.array_equal(scales, SCALES) and np.array_equal(quantize_weight(weight, scales, 0), W)
+
+
+def test_dynamic_quantization_becomes_static(model, agrees):
+    x, w = RNG.standard_normal((2, 8)).astype("float32"), RNG.integers(-9, 9, (8, 3)).astype("int8")
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("MatMulInteger", ["q", "w", "z", "wz"], ["i"]), node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["s", "ws"], ["both"]), node("Mul", ["f", "both"], ["m"]), node("Add", ["m", "bias"]),
+    ]  # fmt: skip
+    constants = {"w": w, "wz": np.array(2, "int8"), "ws": np.float32(0.1), "bias": np.ones(3, "float32")}
+    network = agrees(model(nodes, {"x": x}, constants), {"x": x}, [x @ ((w.astype("float32") - 2) * 0.1) + 1])
+    assert any("become static" in note for note in network.notes) and not network.comes_quantised
+
+
+def contributed(proto):
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return proto
+
+
+def test_contributed_operators(model, load):
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("QLinearAdd", ["q", "xs", "xz", "q", "xs", "xz", "ys", "yz"], ["a"], domain="com.microsoft"),
+        node("QLinearGlobalAveragePool", ["a", "ys", "yz", "xs", "xz"], ["g"], domain="com.microsoft", channels_last=0),
+        node("DequantizeLinear", ["g", "xs", "xz"]),
+    ]
+    realized = integer_graph(load(contributed(model(nodes, {"x": X}, {"xs": XS, "xz": u8(128), "ys": YS, "yz": u8(128)}))))
+    found = reference.run(realized.module, {"x": X})[0]
+    np.testing.assert_allclose(found, (2 * X).mean((2, 3), keepdims=True), atol=0.1)
+    assert all(layer.dtype == "int8" for layer in realized.layers)
+
+
+def test_dynamic_lstm(model, load, tmp_path):
+    x, w, r = RNG.standard_normal((3, 1, 5)).astype("float32"), RNG.integers(-99, 99, (1, 5, 16)).astype("int8"), RNG.integers(-99, 99, (1, 4, 16)).astype("int8")
+    scale, zero, b = np.full((1, 16), 0.01, "float32"), np.zeros((1, 16), "int8"), RNG.standard_normal((1, 32)).astype("float32")
+    dynamic = contributed(model([node("DynamicQuantizeLSTM", ["x", "w", "r", "b", "", "", "", "", "s", "z", "s", "z"], domain="com.microsoft", hidden_size=4)],
+                                {"x": x}, {"w": w, "r": r, "b": b, "s": scale, "z": zero}))  # fmt: skip
+    plain = model([node("LSTM", ["x", "w", "r", "b"], hidden_size=4)], {"x": x}, {"w": (w * np.float32(0.01)).transpose(0, 2, 1).copy(), "r": (r * np.float32(0.01)).transpose(0, 2, 1).copy(), "b": b})
+    found, want = (reference.run(load(proto).module, {"x": x})[0] for proto in (dynamic, plain))
+    np.testing.assert_allclose(found, want, atol=1e-6)
+
+
+def test_our_own_export_comes_back(model, load, tmp_path):
+    """The same integer graph, so the same bytes."""
+    import octet
+    from octet.passes.export.onnx_qdq import export_qdq
+
+    w, v = (RNG.standard_normal(shape).astype("float32") for shape in ((8, 4, 3, 3), (8, 8, 1, 1)))
+    nodes = [node("Conv", ["x", "w", "b"], ["c"]), node("Clip", ["c", "low", "high"], ["r"]), node("Conv", ["r", "v"], ["d"]), node("Add", ["d", "r"], ["s"]), node("GlobalAveragePool", ["s"])]
+    network = load(model(nodes, {"x": X}, {"w": w, "b": w[:, 0, 0, 0], "v": v, "low": np.float32(0), "high": np.float32(6)}))
+    samples = RNG.standard_normal((32, 4, 6, 6)).astype("float32")
+    quantized = octet.quantize(network, {"x": samples}, threads=1)
+    export_qdq(quantized, tmp_path / "qdq.onnx")
+    back = integer_graph(load_onnx(tmp_path / "qdq.onnx"))
+    for sample in samples[:4]:
+        found, want = (reference.run(module, {"x": sample[None]})[0] for module in (back.module, realize(quantized.module).module))
+        assert found.tobytes() == want.tobytes()
+    assert [(layer.operator, layer.dtype) for layer in back.layers] == [(layer.operator, layer.dtype) for layer in realize(quantized.module).layers]
+
+
+def test_against_onnx_runtime(model, load, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    for form in (qdq, qoperator):
+        nodes, constants = form(u8)
+        proto = model(nodes, {"x": X}, constants)
+        onnx.save(proto, tmp_path / "model.onnx")
+        want = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]).run(None, {"x": X})[0]
+        found = reference.run(integer_graph(load(proto)).module, {"x": X})[0]
+        assert np.abs(found - want).max() <= YS * 1.0001  # one step of the result
