@@ -10,7 +10,7 @@ from .canonicalize.fold_affine_forward import FoldAffineForward
 from .canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from .canonicalize.fold_constants import FoldConstants
 from .canonicalize.fold_pad import FoldPad
-from .canonicalize.graph import notes_of
+from .rewriting.rule import notes_of
 from .canonicalize.lift_rank3 import LiftRank3
 from .canonicalize.merge_clips import MergeClips
 from .canonicalize.move_scale_behind_product import MoveScaleBehindProduct

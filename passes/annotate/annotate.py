@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from tvm import IRModule, relax
 
 from ..ops import call
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec

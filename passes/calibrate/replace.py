@@ -5,7 +5,8 @@ from collections.abc import Callable
 from tvm import IRModule, relax
 
 from ..ops import is_op
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 
 
 def replace_observers(mod: IRModule, replace: Callable, outputs: Callable | None = None) -> IRModule:

@@ -9,7 +9,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from .graph import constant, rewrite, shape_of
+from ..rewriting.rule import rewrite
+from .graph import constant, shape_of
 
 
 @dataclass(frozen=True)

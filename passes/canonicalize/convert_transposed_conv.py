@@ -11,7 +11,8 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from .graph import constant, rewrite, shape_of
+from ..rewriting.rule import rewrite
+from .graph import constant, shape_of
 
 
 @dataclass(frozen=True)

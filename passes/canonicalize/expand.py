@@ -11,7 +11,8 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from .graph import rewrite, shape_of
+from ..rewriting.rule import rewrite
+from .graph import shape_of
 
 _SAME_NAME = {"sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "abs", "sin", "cos", "floor", "ceil", "round", "sign"}
 

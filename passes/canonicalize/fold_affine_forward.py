@@ -15,8 +15,9 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from .channel import per_channel
-from .graph import constant, is_float, rewrite, shape_of
+from .graph import constant, is_float, shape_of
 
 _EVEN = 4.0  # factors that differ by less cost an input at most two of its eight bits
 

@@ -7,8 +7,9 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from ..unary import evaluate
-from .graph import constant, rewrite, shape_of
+from .graph import constant, shape_of
 
 _BINARY = {
     "relax.add": np.add,

@@ -9,7 +9,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from .graph import rewrite
+from ..rewriting.rule import rewrite
 
 
 @dataclass(frozen=True)

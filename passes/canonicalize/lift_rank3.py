@@ -11,7 +11,8 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
-from .graph import constant, rewrite, shape_of
+from ..rewriting.rule import rewrite
+from .graph import constant, shape_of
 
 _UNARY = ("relax.nn.relu", "relax.clip", "octet.unary")
 _BINARY = ("relax.add", "relax.multiply", "relax.subtract", "relax.divide", "relax.maximum", "relax.minimum")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from tvm.ir import IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from .clips import bounds, make_clip
-from .graph import is_float, rewrite
+from .graph import is_float
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
-from .graph import constant, is_float, rewrite, shape_of
+from ..rewriting.rule import rewrite
+from .graph import constant, is_float, shape_of
 
 _MOVES = ("relax.permute_dims", "relax.reshape")
 

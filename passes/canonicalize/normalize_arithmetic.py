@@ -14,8 +14,9 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from .channel import scalar
-from .graph import constant, is_float, rewrite
+from .graph import constant, is_float
 
 _BINARY = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide", "relax.maximum", "relax.minimum", "relax.power")
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from tvm.ir import IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from .channel import scalar
 from .clips import bounds
-from .graph import constant, rewrite
+from .graph import constant
 
 
 @dataclass(frozen=True)

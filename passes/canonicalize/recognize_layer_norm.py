@@ -11,8 +11,9 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
-from .graph import constant, is_float, rewrite, shape_of
+from .graph import constant, is_float, shape_of
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from tvm.ir import IRModule
 
 from .. import ops
+from ..rewriting.rule import rewrite
 from .channel import scalar
-from .graph import constant, rewrite
+from .graph import constant
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tvm.ir import IRModule
 
 from .. import ops
-from .graph import rewrite
+from ..rewriting.rule import rewrite
 
 
 @dataclass(frozen=True)

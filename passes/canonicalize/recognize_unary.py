@@ -6,7 +6,8 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..operators.relax_operators import KINDS
-from .graph import is_float, rewrite
+from ..rewriting.rule import rewrite
+from .graph import is_float
 
 _KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # Relax's has parameters
 

@@ -13,7 +13,8 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
-from .graph import constant, rewrite, shape_of
+from ..rewriting.rule import rewrite
+from .graph import constant, shape_of
 
 _RESHAPES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 

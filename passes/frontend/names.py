@@ -3,8 +3,9 @@
 from tvm import relax
 from tvm.ir import IRModule
 
-from ..canonicalize.graph import suffix_of
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.rule import suffix_of
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from ..rewriting.identities import Identities
 
 

@@ -17,7 +17,8 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import traits_of
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 
 _LAYOUT_RANKS = (2, 3, 4)
 

@@ -12,7 +12,8 @@ from tvm import relax
 
 from .. import ops
 from ..realize.chain import match_chain
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from ..rewriting.graph import rebuild
 from .regions import OUTSIDE, Regions
 

@@ -12,7 +12,8 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from .chain import match_chain, shape_of
 from .conv import geometry_of
 

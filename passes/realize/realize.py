@@ -15,7 +15,8 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from ..rewriting.graph import rebuild
 from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
 from .chain import match_chain, peel_clips

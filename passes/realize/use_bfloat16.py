@@ -14,7 +14,8 @@ from tvm import relax
 
 from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
 from .. import ops
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from ..rewriting.graph import Graph
 from .fuse_float import FuseFloat
 

@@ -8,9 +8,9 @@ from tvm import IRModule, relax
 
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, array_of, is_constant
-from ..canonicalize.graph import rewrite
 from ..calibrate.weights import quantize_weight, weight_scales
 from ..ops import is_op
+from ..rewriting.rule import rewrite
 
 
 @dataclass(frozen=True, eq=False)

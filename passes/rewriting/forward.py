@@ -6,9 +6,10 @@
 A new variable has the identity of an old one (`emit`), because it stands for it or belongs to its layer, or one of its own (`derive`). What nobody reads is left out.
 """
 
-from tvm import IRModule, relax
+from tvm import relax
 
-from .graph import Graph, rebuild, variables
+from .function import function_of, live
+from .graph import Graph, rebuild
 from .identities import Identities
 
 
@@ -66,21 +67,5 @@ class Forward:
 
     def finish(self, result, params=None):
         """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
-        needed, live = set(variables(result)), []
-        for var, expr in reversed(self._bindings):
-            if var in needed:
-                needed.update(variables(expr))
-                live.append((var, expr))
-        live.reverse()
-        old = self.graph.function
-        output = relax.Var(old.body.body.name, self._normalizer.normalize(result).ty)
-        bindings = [relax.VarBinding(var, expr) for var, expr in live] + [relax.VarBinding(output, self._normalizer.normalize(result))]
-        body = self._normalizer.normalize(relax.SeqExpr([relax.DataflowBlock(bindings)], output))
-        return relax.Function(list(old.params if params is None else params), body, output.ty, is_pure=True, attrs=old.attrs), live
-
-
-def replace_main(module: IRModule, function) -> IRModule:
-    """`module` with `function` as its `main`."""
-    functions = dict(module.functions_items())
-    functions[module.get_global_var("main")] = function
-    return IRModule(functions, attrs=module.attrs)
+        kept = live(self._bindings, result)
+        return function_of(self.graph.function, kept, result, params), kept

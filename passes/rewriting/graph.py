@@ -3,6 +3,7 @@
 import numpy as np
 import tvm
 from tvm import relax
+from tvm_ffi import structural_equal
 
 from .. import ops
 
@@ -81,16 +82,27 @@ def variables(expr):
 
 
 def rebuild(expr, substitute):
-    """`expr` with every operand replaced by substitute(operand); shapes and literals stay."""
+    """`expr` with every operand replaced by substitute(operand), itself where none changes; shapes and literals stay. A call's type is inferred again only where
+    the type of an operand changed."""
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
         return substitute(expr)
-    if isinstance(expr, relax.Call):
-        return relax.Call(expr.op, [rebuild(arg, substitute) for arg in expr.args], expr.attrs, expr.ty_args)
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([rebuild(field, substitute) for field in expr.fields])
     if isinstance(expr, relax.TupleGetItem):
-        return relax.TupleGetItem(rebuild(expr.tuple_value, substitute), expr.index)
-    return expr
+        source = rebuild(expr.tuple_value, substitute)
+        return expr if source.same_as(expr.tuple_value) else relax.TupleGetItem(source, expr.index)
+    if not isinstance(expr, (relax.Call, relax.Tuple)):
+        return expr
+    old = expr.args if isinstance(expr, relax.Call) else expr.fields
+    new = [rebuild(operand, substitute) for operand in old]
+    if all(map(_same, new, old)):
+        return expr
+    if isinstance(expr, relax.Tuple):
+        return relax.Tuple(new)
+    typed = all(_same(a, b) or structural_equal(a.ty, b.ty) for a, b in zip(new, old))
+    return relax.Call(expr.op, new, expr.attrs, expr.ty_args, ret_ty=expr.ty if typed else None)
+
+
+def _same(new, old):
+    return new.same_as(old)
 
 
 def _without_aliases(bindings, result):

@@ -9,7 +9,8 @@ from tvm import IRModule, relax
 
 from ..annotate.graph import Graph
 from ..ops import call
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from .configuration import RESULT, Operand, result_fields
 
 PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fake_quantize.py

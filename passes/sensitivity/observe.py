@@ -10,7 +10,8 @@ from ..annotate.graph import is_float32
 from ..calibrate.collect import collect, edges_of
 from ..calibrate.statistics import Statistics
 from ..ops import call
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 
 
 @dataclass(frozen=True)

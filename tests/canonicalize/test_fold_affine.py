@@ -6,7 +6,7 @@ from octet.passes.canonicalize.convert_batch_norm import ConvertBatchNorm
 from octet.passes.canonicalize.fold_affine import FoldAffine
 from octet.passes.canonicalize.fold_affine_forward import FoldAffineForward
 from octet.passes.canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
-from octet.passes.canonicalize.graph import notes_of
+from octet.passes.rewriting.rule import notes_of
 from tvm import relax
 from tvm.relax import op
 

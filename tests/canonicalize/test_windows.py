@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from octet.passes.canonicalize.convert_transposed_conv import ConvertTransposedConv
 from octet.passes.canonicalize.fold_pad import FoldPad
-from octet.passes.canonicalize.graph import notes_of
+from octet.passes.rewriting.rule import notes_of
 from octet.passes.canonicalize.normalize_dense import NormalizeDense
 from octet.passes.canonicalize.normalize_pooling import NormalizePooling
 from octet.passes.realize import reference

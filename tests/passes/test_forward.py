@@ -5,7 +5,8 @@ import pytest
 import tvm
 from tvm import relax
 
-from octet.passes.rewriting.forward import Forward, replace_main
+from octet.passes.rewriting.forward import Forward
+from octet.passes.rewriting.function import replace_main
 
 NAMES = ("a.0", "a_0", "a/0", "é\u4e2d", "lambda", "0", "n" * 300, "a.0#2")
 
