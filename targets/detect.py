@@ -12,6 +12,7 @@ from .errors import TargetError
 from .registry import TARGETS, find
 from .spec import TargetSpec
 
+CPU_VARIABLE = "OCTET_CPU"  # names the level of a lesser CPU that this machine is taken for
 _CPUINFO = Path("/proc/cpuinfo")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # arch_prctl of x86-64 Linux: a process asks once before it touches the 8 KiB of AMX tile state (Documentation/arch/x86/xstate.rst).
@@ -40,7 +41,24 @@ def request_amx() -> bool:
 
 @functools.cache
 def cpu_features() -> frozenset[str]:
-    """The flags of this CPU as /proc/cpuinfo spells them, without amx_* where the kernel does not let us use the tiles."""
+    """The flags of this CPU as /proc/cpuinfo spells them, without amx_* where the kernel does not let us use the tiles; of a lesser CPU, those that its level
+    needs, where OCTET_CPU names one. Raises TargetError for an unknown level and one that this CPU does not reach."""
+    level = os.environ.get(CPU_VARIABLE)
+    return _lesser(level, _own_features()) if level else _own_features()
+
+
+def _lesser(level, flags):
+    levels = [spec for spec in TARGETS.values() if spec.kind == "cpu"]
+    known = {spec.name: spec.features for spec in levels}
+    here = ", ".join(spec.name for spec in levels if not spec.features - flags) or "none here"
+    if level not in known:
+        raise TargetError(f"{CPU_VARIABLE}={level}: unknown; take a level of this CPU: {here}")
+    if known[level] - flags:
+        raise TargetError(f"{CPU_VARIABLE}={level}: this CPU lacks {', '.join(sorted(known[level] - flags))}; take one of: {here}")
+    return known[level]
+
+
+def _own_features():
     if not _CPUINFO.exists():
         return frozenset()
     flags = flags_of(_CPUINFO.read_text())

@@ -72,6 +72,14 @@ def _as_interrupt(error):
     return interrupt
 
 
+def _check_cpu():
+    """Raises TargetError, before anything is done, where OCTET_CPU names what this machine is not."""
+    if os.environ.get("OCTET_CPU"):
+        from ..targets import detect
+
+        detect.cpu_features()
+
+
 @contextmanager
 def _interrupts():
     """A list that is no longer empty once ^C was pressed: a KeyboardInterrupt within a callback of TVM comes out as a RuntimeError without a word."""
@@ -128,6 +136,7 @@ class Command(_Guarded, click.Command):
 
     def invoke(self, ctx):
         refuse_overwriting(ctx)
+        _check_cpu()
         try:
             return super().invoke(ctx)
         except (Exception, KeyboardInterrupt) as error:

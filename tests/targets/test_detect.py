@@ -102,3 +102,20 @@ def test_a_cpu_gets_the_levels_whose_every_feature_it_has(machine, monkeypatch, 
     assert [spec.name for spec in detect.runnable()] == names
     if names:
         assert detect.native().name == next(name for name in names if name != "avx512bf16")  # whoever wants bfloat16 says so
+
+
+@pytest.mark.parametrize("level, names", [("x86-64-v3", ["x86-64-v3"]), ("x86-64-v4", ["x86-64-v4", "x86-64-v3"]), ("avx512vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]), ("", ["avx512vnni", "x86-64-v4", "x86-64-v3"])])
+def test_a_machine_is_taken_for_a_lesser_one(machine, monkeypatch, level, names):
+    monkeypatch.setenv("OCTET_CPU", level)
+    machine(CPUINFO)
+    assert [spec.name for spec in detect.runnable()] == names and detect.native().name == names[0]
+    assert detect.missing(registry.TARGETS["amx"].features)
+
+
+@pytest.mark.parametrize("level, said", [("pentium", "unknown; take a level of this CPU: avx512vnni, x86-64-v4, x86-64-v3"), ("native", "unknown"), ("cuda-sm80", "unknown"), ("amx", "this CPU lacks amx_int8.*take one of: avx512vnni"),
+                                         ("avxvnni", "this CPU lacks avx_vnni")])  # fmt: skip
+def test_a_machine_is_not_taken_for_a_greater_one(machine, monkeypatch, level, said):
+    monkeypatch.setenv("OCTET_CPU", level)
+    machine(CPUINFO)
+    with pytest.raises(TargetError, match=f"OCTET_CPU={level}: {said}"):
+        detect.native()

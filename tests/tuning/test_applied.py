@@ -8,7 +8,6 @@ import pytest
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
-from octet.targets import detect
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec
 from octet.targets.x86.workload import Tuned, words
@@ -64,8 +63,6 @@ def other(workload, spec):
 
 
 def test_schedules_from_a_database(net, spec, tmp_path, monkeypatch):
-    if detect.missing(spec.features):
-        pytest.skip("runs this target's kernels")
     monkeypatch.setattr(loops, "SMALL", 0)
     module, inputs, ins, outs = net
     tasks = tasks_of_variant(build_variant(module, spec, ins, outs), spec)

@@ -44,8 +44,6 @@ def test_schedules_survive_json_and_have_features(name, workload):
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_sampled_schedules_agree_with_the_referee(name, workload, spec):
-    if detect.missing(spec.features):
-        pytest.skip("needs this target")
     chosen, shape = workload(**SHAPES[name]), SHAPES[name]
     case = case_of(chosen)
     rng = np.random.default_rng(len(shape))
