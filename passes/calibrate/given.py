@@ -14,7 +14,8 @@ from ..annotate.conv import bare_members
 from ..annotate.graph import Graph as Nodes, array_of, is_constant
 from ..annotate.recipe import Recipe
 from ..ops import is_op
-from ..rewriting.forward import Forward, replace_main
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
 from .grid import grid_scales
 from .quantize import Quantized
 
