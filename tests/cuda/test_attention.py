@@ -10,13 +10,13 @@ from octet.passes import ops
 RNG = np.random.default_rng(6)
 
 
-def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None):
+def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None, mask_of_rows=False):
     """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input; joined heads through a linear layer.
-    spoiled: attributes by which the second of those layers differs."""
+    spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row and head to head, and no scale."""
     shape = batch, tokens, heads * width
     inputs = {"x": codes(RNG, *shape[:2], 48)} if of_one else {name: codes(RNG, *shape) for name in "qkv"}
     layers = [(codes(RNG, shape[-1], 48), RNG.integers(-999, 999, shape[-1]).astype(np.int32), RNG.random(shape[-1]).astype(np.float32) * 0.002) for _ in "qkv" if of_one]
-    mask = constant(np.where(RNG.random((batch, 1, 1, tokens)) < 0.2, np.float32(-1e4), np.float32(0)))
+    mask = constant(np.where(RNG.random((1, heads, tokens, tokens) if mask_of_rows else (batch, 1, 1, tokens)) < 0.2, np.float32(-1e4), np.float32(0)))
     weight = constant(codes(RNG, 32, heads * width)), constant(np.zeros(32, np.int32)), constant(np.full(32, 0.001, np.float32))
 
     def linear(b, x, vectors, **changed):
@@ -30,7 +30,7 @@ def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoi
         values = b.emit(relax.op.permute_dims(split[2], [0, 2, 1, 3]))
         if float_scores:
             scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="float32", clip_min=-np.inf, clip_max=np.inf))
-            scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(0.35))))
+            scores = scores if mask_of_rows else b.emit(relax.op.multiply(scores, relax.const(np.float32(0.35))))
             scores = b.emit(relax.op.nn.softmax(b.emit(relax.op.add(scores, mask)), -1))
             scores = b.emit(relax.op.quantize(scores, relax.const(np.float32(1 / 127)), relax.const(np.int8(0)), axis=-1, out_dtype="int8"))
         else:
@@ -46,6 +46,7 @@ CASES = {
     "whole granules": (2, 32, 3, 16), "odd tokens": (1, 21, 2, 32), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False),
     "of one": (2, 48, 3, 16, True, True), "of one, odd tokens": (2, 21, 2, 32, True, True), "of one, other limits": (1, 32, 2, 16, True, True, {"clip_min": -90}),
     "of one, odd heads": (1, 16, 2, 24, True, True),
+    "one launch": (2, 48, 2, 32, True, True), "one launch, odd": (1, 37, 3, 64, True, False, None, True), "one launch, many keys": (1, 203, 1, 32, True, True),
 }  # fmt: skip
 
 
@@ -72,6 +73,15 @@ def test_linear_layers_of_one_input_are_one_product():
     assert launches["of one, odd tokens"].count(product) == 2 and launches["of one, odd tokens"].count("turn") == 1
     assert launches["of one, other limits"].count(product) == 3 and "turn" not in launches["of one, other limits"]
     assert launches["of one, odd heads"].count(product) == 4
+
+
+def test_attention_is_one_launch_where_shared_memory_holds_a_head():
+    def kernels(case, spec=SM80):
+        return [step.kernel for step in nets([attention(*case)[0]], spec)[0].steps]
+
+    assert kernels(CASES["one launch"]) == ["mma_conv2d", "attention", "mma_conv2d"]
+    assert "attention" not in kernels(CASES["one launch"], SM61)  # no tensor cores
+    assert "attention" not in kernels((1, 640, 1, 64), SM75) and "attention" not in kernels(CASES["whole granules"])  # too many keys; heads of half a step
 
 
 def test_operands_that_lie_anyhow():

@@ -93,6 +93,16 @@ OTHERS = {
     "turned: sequence": ("conv_mma.cuh", "pixel / E.tokens) * behind", "pixel / E.tokens) * P.outputs", "attention: of one"),
     "turned: row": ("conv_mma.cuh", "from[2 * pitch]", "from[pitch]", "attention: of one"),
     "turned: columns": ("conv_mma.cuh", "if (column >= E.turned) return", "if (column > E.turned) return", "attention: of one"),
+    "attention: keys that are not there": ("attention.cuh", "copy_wait<1>()", "copy_wait<2>()", "attention: one launch"),
+    "attention: values that are not there": ("attention.cuh", "  copy_wait<0>();\n  barrier();\n", "  barrier();\n", "attention: one launch"),
+    "attention: codes of other warps": ("attention.cuh", "  copy_wait<0>();\n  barrier();\n", "  copy_wait<0>();\n", "attention: one launch"),
+    "attention: powers of other warps": ("attention.cuh", "  barrier();\n  for (int i = threadIdx.x; i < 256", "  for (int i = threadIdx.x; i < 256", "attention: one launch"),
+    "attention: largest of other warps": ("attention.cuh", "= largest;\n  }\n  barrier();\n", "= largest;\n  }\n", "attention: one launch"),
+    "attention: totals": ("attention.cuh", "= total;\n  }\n  barrier();\n", "= total;\n  }\n", "attention: one launch"),
+    "attention: behind the last key": ("attention.cuh", "j < P.keys) use(", "j < M::columns) use(", "attention: one launch, odd"),
+    "attention: mask of a head": ("attention.cuh", "number % P.heads * P.mask_step[1]", "0", "attention: one launch, odd"),
+    "attention: rows of the second product": ("attention.cuh", "load4(codes + j + 16), load4(codes + 8 * M::value_pitch + j + 16)", "load4(codes + 8 * M::value_pitch + j + 16), load4(codes + j + 16)", "attention: one launch"),
+    "attention: folds": ("rows.cuh", "  for (int mask = 8; mask > 0; mask /= 2) total = add(", "  for (int mask = 4; mask > 0; mask /= 2) total = add(", "attention: one launch"),
     "softmax of rows: mask": ("rows.cuh", "row / (P.extent[0] * P.extent[1]) * P.mask_step[0]", "0", "attention: whole granules"),
     "norm of rows: beta": ("rows.cuh", "static_cast<const float*>(beta)[j]", "static_cast<const float*>(beta)[0]", "rows: both"),
     "table behind: bytes": ("conv_mma.cuh", "store4(near + 4 * i, load4(table + i))", "store4(near + 4 * i, load4(table))", "table_behind: tiles"),
@@ -177,7 +187,7 @@ def test_fault_of_another_family_is_caught(fault, tmp_path):
     module, inputs = _case(name)
     close = name.startswith("floats") and name.split(": ")[1] in _tests("floats").CLOSE
     made = nets([module], SM61 if "sm61" in name.split(": ")[0] else SM80)
-    assert file in made[0].text or file in ("requantize.cuh", "tiles.cuh", "conv_gather.cuh")
+    assert file in made[0].text or file in ("requantize.cuh", "tiles.cuh", "conv_gather.cuh", "rows.cuh")
     assert not close or not caught(DEVICE, (made, module, inputs), 1, 2e-5)  # what is compared with a tolerance is within it without the fault
     assert caught(planted(tmp_path, file, old, new), (made, module, inputs), tolerance=2e-5 if close else None)
 

@@ -2,37 +2,107 @@
 
     quantize(softmax(scores [* scale] [+ mask]), s, 0)    ==>    launch softmax_rows(scores, mask, y')
     [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')
-    octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')"""
+    octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
+    octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, 0), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
 
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 
 import numpy as np
+from tvm import relax
 
+from ....targets.cuda.kernels.attention import Attention, attention, fits, warps_for
+from ....targets.cuda.kernels.conv_schedule import rounded
 from ....targets.cuda.kernels.rows import NormRows, SoftmaxRows, norm_rows, softmax_rows
-from ....targets.cuda.layout import Layout, plain, rows
+from ....targets.cuda.layout import Layout, Strided, plain, rows
 from ... import ops
+from ...rewriting.graph import Graph
 from ..fusion import LayerNorm, Scores, Softmax, TableBehind, find_fusions
 from .context import Context, Tensor
 from .rules_conv import RULES as LAYERS
-from .rules_matmul import matmul
+from .rules_matmul import epilogue_of, matmul, placed, result_of
+from .scalars import Scalars, Wrapped, scalars_of
 
 
-def chains_of(main) -> tuple[dict, set]:
-    """({last variable of a chain: what lowers it, given the context}, the variables inside chains)."""
+@dataclass(frozen=True)
+class Heads:
+    """The scores' chain and the product of its probabilities with the values, whose result is root."""
+
+    scores: Scores
+    product: relax.Call
+    root: relax.Var
+
+
+def chains_of(main, spec) -> tuple[dict, set]:
+    """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the target."""
     found, inner = find_fusions(main, True)
+    graph = Graph(main)
+    for root, chain in list(found.items()):
+        whole = _attention_of(graph, chain, spec) if isinstance(chain, Scores) else None
+        if whole is not None:
+            del found[root]
+            found[whole.root] = whole
+            inner.add(root)
+    scalars, members = scalars_of(graph)
+    for root, chain in scalars.items():
+        if not members[root] & (inner | set(found)) and root not in inner and root not in found:
+            found[root] = chain
+            inner |= members[root]
     if not all(map(_able, found.values())):  # rare: the whole function goes operator by operator rather than half a chain
         return {}, set()
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
 
 
-def _lowered(chain: Scores | Softmax | LayerNorm | TableBehind, ctx: Context) -> Tensor:
+def _attention_of(graph, scores, spec):
+    """The Heads that begin with these scores, if there is a kernel for it."""
+    users = graph.users(scores.root)
+    call = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
+    if not ops.is_op(call, "octet.matmul") or call.args[0] != scores.root or ops.attrs_of(call)["out_dtype"] != "int8":
+        return None
+    queries, keys, values = (_shape(arg) for arg in (*scores.product.args, call.args[1]))
+    alike = len(queries) == len(keys) == len(values) == 4 and queries[:2] == keys[:2] == values[:2] and prod(queries[:2]) <= 65535
+    return Heads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
+
+
+def _attention(chain, ctx):
+    """Keys and values are read where they lie, or moved as for products of their own."""
+    parts, (first, second) = chain.scores.parts, (chain.scores.product, chain.product)
+    (images, heads, queries, depth), width = _shape(first.args[0]), _shape(second)[-1]
+    keys, scores = _shape(first)[-1], rows(_shape(first))
+    q, k, v = (ctx.view(arg) for arg in (*first.args, second.args[1]))
+    layout = result_of(ctx, _shape(second))
+    q, k, read = placed(ctx, q, k, _shape(first), depth, scores, first.op.name)
+    _, v, written = placed(ctx, Tensor(scores, q.storage), v, _shape(second), keys, layout, second.op.name)
+    multipliers = [ops.attrs_of(call)["multiplier"] for call in (first, second)]
+    batch = images * heads
+    problem = Attention(queries, keys, depth, width, heads, q.layout.steps[-2] if queries > 1 else rounded(depth, 16), layout.steps[-2], warps_for(keys),
+                                  parts.scale is not None, parts.mask is not None, multipliers[0], parts.scale if parts.scale is not None else 0.0, parts.probability_scale,
+                                  multipliers[1], _mask_steps(parts.mask))  # fmt: skip
+    kernel = attention(problem, read, written, epilogue_of(ops.attrs_of(second), False), batch)
+    into = Tensor(layout, ctx.storage(prod(_shape(second)))) if isinstance(layout, Strided) else None
+    return ctx.emit(kernel, [q, k, v, ctx.plain(parts.mask) if parts.mask is not None else q], layout, "attention", batch * queries * keys * (depth + width), into=into)
+
+
+def _mask_steps(mask):
+    """Elements from one image, head and query to the next."""
+    own = (1,) * 4 if mask is None else _shape(mask)
+    own = (1,) * (4 - len(own)) + own
+    return tuple(0 if own[axis] == 1 else prod(own[axis + 1 :]) for axis in range(3))
+
+
+def _lowered(chain: Heads | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: Context) -> Tensor:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
         ctx.var = chain.var  # what takes the time
         return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
     if isinstance(chain, LayerNorm):
         return _norm(chain, ctx)
+    if isinstance(chain, (Scalars, Wrapped)):
+        return chain.lower(ctx)
+    if isinstance(chain, Heads):
+        ctx.var = chain.root
+        return _attention(chain, ctx)
     if isinstance(chain, Scores):
         parts = chain.parts
         return _softmax(matmul(chain.product, ctx), parts.mask, parts.scale, parts.probability_scale, chain.root, ctx)
@@ -53,11 +123,7 @@ def _softmax(scores, mask, scale, probability, root, ctx):
     shape = _shape(root)
     layout = rows(shape) if len(shape) > 1 else plain(shape, "int8")
     extents = (1, 1, 1, *shape[:-1])[-3:]
-    steps = (0, 0, 0)
-    if mask is not None:
-        own = _shape(mask)
-        own = (1,) * (4 - len(own)) + own
-        steps = tuple(0 if own[axis] == 1 else prod(own[axis + 1 :]) for axis in range(3))
+    steps = _mask_steps(mask)
     stride = layout.stride if layout.kind != "plain" else shape[-1]
     problem = SoftmaxRows(prod(shape[:-1]), shape[-1], stride, scale is not None, mask is not None, scale if scale is not None else 0.0, probability, extents[1:], steps)
     return ctx.emit(softmax_rows(problem), [scores, ctx.plain(mask) if mask is not None else scores], layout, "relax.nn.softmax")

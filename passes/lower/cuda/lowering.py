@@ -24,7 +24,7 @@ from .heads import heads_of
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
     """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
     main = mod["main"]
-    chains, inner = chains_of(main)
+    chains, inner = chains_of(main, spec)
     heads = heads_of(main)
     context = Context(spec, tuned=tuned, users=_users(main))
     for i, param in enumerate(main.params):

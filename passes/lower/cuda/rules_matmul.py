@@ -30,13 +30,13 @@ def matmul(call, ctx):
     if batch > 65535 or len(shape) > movement.AXES:
         return None
     to_float = attrs["out_dtype"] == "float32"
-    result = plain(shape, "float32") if to_float else _result(ctx, shape)
+    result = plain(shape, "float32") if to_float else result_of(ctx, shape)
     canonical = Conv(m, *ROW, rows((m, k)).stride, n if to_float else rows((m, n)).stride, batch, k, n, 0, True)
-    epilogue = _epilogue(attrs, to_float)
+    epilogue = epilogue_of(attrs, to_float)
     workload = workload_of(canonical, epilogue)
     found = ctx.found(workload)
     tile = found.schedule if found is not None else tile_for(canonical, ctx.spec)
-    left, right, views = _placed(ctx, a, b, shape, k, result, call.op.name)
+    left, right, views = placed(ctx, a, b, shape, k, result, call.op.name)
     problem = replace(canonical, stride=left.layout.steps[-2] if m > 1 else canonical.stride, out_stride=n if to_float else result.steps[-2])
     outputs = rounded(n, tile.columns)
     vectors = [np.zeros(outputs, np.int32), np.full(outputs, attrs["multiplier"], np.float32)]
@@ -45,7 +45,7 @@ def matmul(call, ctx):
                     into=into, notes=notes(workload, tile, found))  # fmt: skip
 
 
-def _result(ctx, shape):
+def result_of(ctx, shape):
     """Rows, or, where heads are joined next, rows of all heads."""
     user = ctx.only_user(ctx.var)
     if len(shape) == 4 and shape[-1] % GRANULE == 0 and ops.is_op(user, "relax.permute_dims") and user.attrs.axes is not None:
@@ -55,7 +55,7 @@ def _result(ctx, shape):
     return rows(shape)
 
 
-def _placed(ctx, a, b, shape, k, result, operator):
+def placed(ctx, a, b, shape, k, result, operator):
     """(left operand, right operand, Views)."""
     *lead, m, n = shape
     if not _readable(_broadcast(a, (*lead, m, k)), (*lead, m), k):
@@ -99,7 +99,7 @@ def _batches(lead, *operands):
     return inner, list(zip(outer, inner_steps))
 
 
-def _epilogue(attrs, to_float):
+def epilogue_of(attrs, to_float):
     if to_float:
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
     return Epilogue(False, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], 0.0, 0.0, False, 0, 0.0)

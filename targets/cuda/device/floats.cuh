@@ -68,6 +68,12 @@ OCTET_DEVICE void map(const void* x, void* y) {
   if (index < count) static_cast<float*>(y)[index] = function(static_cast<const float*>(x)[index]);
 }
 
+template <long count, typename T, float (*function)(float)>
+OCTET_DEVICE void map_from(const void* x, void* y) {
+  long index = blockIdx.x * 128L + threadIdx.x;
+  if (index < count) static_cast<float*>(y)[index] = function(static_cast<float>(static_cast<const T*>(x)[index]));
+}
+
 // Rows of a table: data [outer, size, inner], indices [count], result [outer, count, inner]; negative indices count from the end.
 template <long outer, long size, long inner, long count, typename T, typename I>
 OCTET_DEVICE void take(const void* data, const void* indices, void* y) {

@@ -67,6 +67,12 @@ def unary(count: int, kind: str, attrs) -> Kernel:
     return Kernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
 
 
+def scalars(count: int, dtype: str, operations) -> Kernel:
+    """functions.scalars of float32(x)."""
+    name, text = functions.scalars(operations)
+    return Kernel("scalars", "floats.cuh", f"map_from<{count}L, {TYPES[dtype]}, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
+
+
 def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) -> Kernel:
     call = f"take<{outer}L, {size}L, {inner}L, {count}L, {TYPES[dtype]}, {TYPES[index]}>"
     return Kernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)

@@ -114,6 +114,15 @@ def function(kind: str, attrs) -> tuple[str, str]:
     return name, f"OCTET_DEVICE float {name}(float x) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n"
 
 
+def scalars(operations) -> tuple[str, str]:
+    """(name, definition) of float name(float x). operations: (name of a Writer's operation, constant, whether that is the right operand), one after the other."""
+    m, value = Writer(), "x"
+    for name, constant, right in operations:
+        value = getattr(m, name)(*((value, m.const(constant)) if right else (m.const(constant), value)))
+    symbol = "_".join(["f_scalars", *(f"{name}{'' if right else 'l'}{bits(constant)[2:-1]}" for name, constant, right in operations)])
+    return symbol, f"OCTET_DEVICE float {symbol}(float x) {{\n" + "\n".join([*m.lines, f"  return {value};"]) + "\n}\n"
+
+
 def step(name: str) -> tuple[str, str, int]:
     """(name, definition, gates) of float name(const float* x, const float* r, long gate, float c): an element of a recurrent step; gates lie `gate` apart."""
     sequence, gates = recurrent_math.STEPS[name]
