@@ -24,11 +24,15 @@ def make(nodes, inputs, outputs, constants=(), opset=17):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
 
 
+def saved(proto, path):
+    onnx.save(proto, path)
+    return path
+
+
 def imported(proto):
     """The canonical Model, through a file."""
     with tempfile.TemporaryDirectory() as folder:
-        onnx.save(proto, Path(folder) / "model.onnx")
-        return canonicalize(octet.load_onnx(Path(folder) / "model.onnx"))
+        return canonicalize(octet.load_onnx(saved(proto, Path(folder) / "model.onnx")))
 
 
 def answers(proto, inputs):

@@ -1,6 +1,5 @@
 """int8 tensors of the network's own are integers: that x86 stores codes as u8 = s8 + 128 is no business of theirs."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -50,13 +49,3 @@ def test_in_parts_of_a_batch():
     got = Session(variant, 1).run(FEED)
     for name, wanted in want.items():
         np.testing.assert_array_equal(got[name], wanted, err_msg=name)
-
-
-def test_on_a_gpu_in_the_emulator():
-    spec = importlib.util.spec_from_file_location("cuda_harness", Path(__file__).parents[1] / "cuda" / "harness.py")
-    harness = importlib.util.module_from_spec(spec)
-    sys.modules["cuda_harness"] = harness
-    spec.loader.exec_module(harness)
-    module = imported(make(NODES, FEED, OUTPUTS, CONSTANTS)).module
-    nets = harness.nets([module])
-    assert harness.differences(harness.emulator(nets), nets[0], module, FEED, seeds=(0,)) == []

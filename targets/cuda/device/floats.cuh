@@ -30,12 +30,12 @@ OCTET_DEVICE bool locate_operands(long index, long& a, long& b, long& c) {
   return true;
 }
 
-struct Add { static OCTET_DEVICE float of(float a, float b) { return add(a, b); } static OCTET_DEVICE long of(long a, long b) { return a + b; } };
-struct Subtract { static OCTET_DEVICE float of(float a, float b) { return sub(a, b); } static OCTET_DEVICE long of(long a, long b) { return a - b; } };
-struct Multiply { static OCTET_DEVICE float of(float a, float b) { return mul(a, b); } static OCTET_DEVICE long of(long a, long b) { return a * b; } };
+struct Add { static OCTET_DEVICE float of(float a, float b) { return add(a, b); } template <typename T> static OCTET_DEVICE T of(T a, T b) { return static_cast<T>(a + b); } };
+struct Subtract { static OCTET_DEVICE float of(float a, float b) { return sub(a, b); } template <typename T> static OCTET_DEVICE T of(T a, T b) { return static_cast<T>(a - b); } };
+struct Multiply { static OCTET_DEVICE float of(float a, float b) { return mul(a, b); } template <typename T> static OCTET_DEVICE T of(T a, T b) { return static_cast<T>(a * b); } };
 struct Divide { static OCTET_DEVICE float of(float a, float b) { return quotient(a, b); } };
-struct Maximum { static OCTET_DEVICE float of(float a, float b) { return greater(a, b); } static OCTET_DEVICE long of(long a, long b) { return a > b ? a : b; } };
-struct Minimum { static OCTET_DEVICE float of(float a, float b) { return lesser(a, b); } static OCTET_DEVICE long of(long a, long b) { return a < b ? a : b; } };
+struct Maximum { static OCTET_DEVICE float of(float a, float b) { return greater(a, b); } template <typename T> static OCTET_DEVICE T of(T a, T b) { return static_cast<T>(a > b ? a : b); } };
+struct Minimum { static OCTET_DEVICE float of(float a, float b) { return lesser(a, b); } template <typename T> static OCTET_DEVICE T of(T a, T b) { return static_cast<T>(a < b ? a : b); } };
 struct Less { template <typename T> static OCTET_DEVICE bool of(T a, T b) { return a < b; } };
 struct LessEqual { template <typename T> static OCTET_DEVICE bool of(T a, T b) { return a <= b; } };
 struct Greater { template <typename T> static OCTET_DEVICE bool of(T a, T b) { return a > b; } };

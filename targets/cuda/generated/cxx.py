@@ -14,7 +14,8 @@ from ..kernels import functions
 TYPES = {"float32": "float", "float64": "double", "int64": "long", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "unsigned char",
          "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long", "bool": "bool"}  # fmt: skip
 _FLOAT = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "quotient", "Max": "greater", "Min": "lesser"}
-_INFIX = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%", "EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "And": "&&", "Or": "||"}
+_INFIX = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%", "EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "And": "&&", "Or": "||",
+          "BitwiseAnd": "&", "BitwiseOr": "|", "BitwiseXor": "^", "LShift": "<<", "RShift": ">>"}  # fmt: skip
 _HELPERS = {"Max": "larger", "Min": "smaller", "FloorDiv": "floor_quotient", "FloorMod": "floor_rest"}
 _BITWISE = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>"}
 _SCALAR = {"nearbyint": "round", "fabs": "abs"}  # TIR's name -> the kind of functions.py
@@ -74,6 +75,8 @@ class Printer:
             return f"{_HELPERS[kind]}<{type_of(dtype)}>({self.expr(e.a)}, {self.expr(e.b)})"
         if kind in _INFIX:
             return f"({self.expr(e.a)} {_INFIX[kind]} {self.expr(e.b)})"
+        if kind == "BitwiseNot":
+            return f"(~{self.expr(e.a)})"
         if isinstance(e, tvm.ir.Var):
             return self.name(e)
         raise Unsupported(f"an expression of kind {kind}")
