@@ -12,7 +12,7 @@ from ...targets.errors import UnsupportedModelError
 
 BATCH = "batch"  # in place of an extent: the samples lie along this axis
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
-_NAMELESS = re.compile(r"|\?|-1|None|unk_+\d+")  # what exporters write for an axis that nobody named
+_NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")  # what exporters write for an axis that nobody named
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
 
 
@@ -131,8 +131,10 @@ class _Dimensions:
             return axis if self._extent(name, dims, axis, True) == 1 == self.said.data[name][1 + axis] else None
         if isinstance(dim, int) or dim in self.batches or _BATCHES.fullmatch(dim) or BATCH in self.said.shapes.get(name, ()):
             return axis
-        if dim in self.bound and not _NAMELESS.fullmatch(dim):
+        if self.bound.get(dim, 1) != 1 and not _NAMELESS.fullmatch(dim):
             return None  # given as an extent like any other
+        if dim in self.bound:
+            return axis
         if self.said.batch is not None or _NAMELESS.fullmatch(dim):
             if self.said.batch is None and name not in self.said.data and name not in self.said.shapes:
                 self.notes.append(f"input {name!r}: axis 0, which is symbolic, is taken for the batch")

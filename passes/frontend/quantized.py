@@ -102,17 +102,24 @@ def integer_product(graph, node, attrs):
 
 
 def scaled(graph, node, attrs):
-    """Cast and Mul of what has a factor that is known at run time only, until it is gone."""
+    """Arithmetic of what has a factor that is known at run time only, until it is gone. What rounds to whole numbers of such a scale rounds nothing: ranges
+    become static, and so do the steps."""
     values = [graph.value(name) for name in node.input]
-    if node.op_type == "Cast":
-        return [values[0]]
     sources = [value.source for value in values if isinstance(value, Scaled)]
-    if node.op_type != "Mul" or any(not source.same_as(sources[0]) for source in sources):
+    powers = [value.power if isinstance(value, Scaled) else 0 for value in values]
+    known = sources and all(source.same_as(sources[0]) for source in sources) and not any(isinstance(value, (Codes, ZeroPoint)) for value in values)
+    if known and node.op_type in _WHOLE:
+        return [values[0]]
+    if not known or node.op_type not in (*_POWERS, *_ARRANGED) or node.op_type in ("Add", "Sub") and len(set(powers)) > 1:
         raise UnsupportedModelError("computes with a scale that is known at run time only; give the fp32 network it was made from")
-    power = sum(value.power for value in values if isinstance(value, Scaled))
-    factors = [value.value if isinstance(value, Scaled) else value for value in values]
-    product = np.multiply(*factors) if all(isinstance(f, (np.ndarray, np.generic)) for f in factors) else graph.apply(node, "Mul", factors)
-    return [Scaled(product, sources[0], power) if power else product]
+    power = _POWERS[node.op_type](*powers) if node.op_type in _POWERS else powers[0]
+    result = graph.apply(node, node.op_type, [value.value if isinstance(value, Scaled) else value for value in values], node.attribute)
+    return [Scaled(result, sources[0], power) if power else result]
+
+
+_WHOLE = frozenset({"Cast", "Floor", "Ceil", "Round", "Identity"})
+_POWERS = {"Mul": lambda a, b: a + b, "Div": lambda a, b: a - b, "Add": lambda a, b: a, "Sub": lambda a, b: a}
+_ARRANGED = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"})
 
 
 def qlinear_conv(graph, node, attrs):

@@ -97,7 +97,12 @@ def _names(value):
 
 def _declared(value):
     tensor = value.type.tensor_type
-    return tuple(dim.dim_param if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+    return tuple(_symbol(dim) if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+
+
+def _symbol(dim):
+    """The dimension's name; "" for what exporters write where they have none: two of them are not one dimension."""
+    return "" if dim.dim_param in ("?", "-1", "None", "none") else dim.dim_param
 
 
 def _dtype(value, path):

@@ -21,6 +21,8 @@ def fixed(declared, **said):
         (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}, "dims": {"H": 4}, "batch": 5}, (5, 3, 4, 9), 0),
         (("", 3, "", ""), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
         (("N", "side", "side"), {"dims": {"side": 7}}, (1, 7, 7), 0),
+        (("p2o.DynamicDimension.0", 3, "p2o.DynamicDimension.1", 9), {"shapes": {"x": (2, 3, 8, 9)}}, (2, 3, 8, 9), 0),  # nobody named it
+        (("rows", 3), {"dims": {"rows": 1}}, (1, 3), 0),
         (("time", 80), {"dims": {"time": 24}}, (24, 80), None),  # an extent like any other
         (("time", 80), {"dims": {"time": "batch"}}, (1, 80), 0),
         (("time", 80), {"batch": 6}, (6, 80), 0),
@@ -65,6 +67,11 @@ def test_refused(dims, said, reason):
 def test_a_batch_that_is_only_assumed_is_said():
     assert fixed(("", 3))[2] == ("input 'x': axis 0, which is symbolic, is taken for the batch",)
     assert "'rows'" in fixed(("rows", 3), data={"x": (50, 3)})[2][0] and fixed(("N", 3))[2] == ()
+
+
+def test_dimensions_without_a_name_are_not_one(model, load):
+    proto = model([helper.make_node("Relu", ["x"], ["y"])], {"x": np.zeros((1, 3, 4, 5), "float32")}, shapes={"x": ("?", 3, "?", "?")})
+    assert load(proto, data={"x": (9, 3, 4, 5)}).inputs[0].shape == (1, 3, 4, 5)
 
 
 def test_the_batch_of_an_output(model, load):

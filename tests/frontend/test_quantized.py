@@ -142,6 +142,19 @@ def test_dynamic_quantization_becomes_static(model, agrees):
     assert any("become static" in note for note in network.notes) and not network.comes_quantised
 
 
+def test_a_bias_in_steps_of_a_scale_known_at_run_time(model, agrees):
+    """floor(bias / (s_x * s_w)) added to the accumulators."""
+    x, w = RNG.standard_normal((1, 3, 5, 5)).astype("float32"), RNG.integers(-9, 9, (4, 3, 1, 1)).astype("int8")
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("Mul", ["s", "ws"], ["both"]), node("Div", ["bias", "both"], ["steps"]), node("Floor", ["steps"], ["whole"]),
+        node("Cast", ["whole"], ["b"], to=TensorProto.INT32), node("Reshape", ["b", "shape"], ["shaped"]), node("ConvInteger", ["q", "w", "z"], ["i"]),
+        node("Add", ["i", "shaped"], ["sum"]), node("Cast", ["sum"], ["f"], to=TensorProto.FLOAT), node("Mul", ["f", "both"]),
+    ]  # fmt: skip
+    bias = RNG.standard_normal(4).astype("float32")
+    constants = {"w": w, "ws": np.float32(0.1), "bias": bias, "shape": np.array([1, 4, 1, 1])}
+    agrees(model(nodes, {"x": x}, constants), {"x": x}, [np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0] * np.float32(0.1)) + bias.reshape(1, 4, 1, 1)])
+
+
 def contributed(proto):
     proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     return proto
