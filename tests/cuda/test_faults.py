@@ -62,11 +62,13 @@ OTHERS = {
     "table: channel": ("elementwise.cuh", "(index + e) % stride", "index % stride", "operators: table per channel"),
     "move: repeated": ("movement.cuh", "i / M.from_divisor[axis]", "i", "operators: resize"),
     "move: place": ("movement.cuh", "from = M.from, to = M.to;", "from = M.from, to = 0;", "operators: concat"),
-    "quantize: limit": ("requantize.cuh", "to_float(low)), 127.0f)", "to_float(low)), 128.0f)", "operators: quantize"),
+    "quantize: limit": ("requantize.cuh", "to_float(127 - zero_point)", "to_float(128 - zero_point)", "operators: quantize"),
     "epilogue: residual": ("requantize.cuh", "residual - E.residual_zero_point", "residual", "conv: pointwise"),
     "sum: fold": ("floats.cuh", "for (int mask = 8; mask > 0; mask /= 2) total", "for (int mask = 4; mask > 0; mask /= 2) total", "floats: mean of rows"),
     "softmax: row": ("floats.cuh", "row = real ? row : rows - 1;", "", "floats: softmax"),
     "take: negative": ("floats.cuh", "which < 0 ? which + size : which;", "which;", "floats: take"),
+    "embedding: summand": ("floats.cuh", "second)[index % second_size]", "second)[index % first_size]", "scalars: embedding"),
+    "scalars: order": ("floats.cuh", "function(static_cast<float>(static_cast<const T*>(x)[index]))", "function(static_cast<float>(static_cast<const T*>(x)[0]))", "scalars: mask"),
     "zip: broadcast": ("floats.cuh", "b += i * Z.b[axis]", "b += i * Z.a[axis]", "floats: relax.add"),
     "matmul: loaded": ("float_layers.cuh", "    barrier();\n    for (int e = 0;", "    for (int e = 0;", "floats sm61: float matmul"),
     "matmul: used": ("float_layers.cuh", "sum);\n    barrier();\n", "sum);\n", "floats sm61: float matmul"),
@@ -216,7 +218,7 @@ def _case(name):
         return tests.attention(*tests.CASES[case])
     if file in ("conv", "sm61"):
         return tests.convolution(tests.CASES[case], 3)
-    emit, inputs = (tests.CASES | getattr(tests, "CLOSE", {}))[case]
+    emit, inputs, *_ = (tests.CASES | getattr(tests, "CLOSE", {}))[case]
     return function(emit, **inputs), inputs
 
 

@@ -12,6 +12,7 @@ from octet.targets.cuda.layout import packed
 RNG = np.random.default_rng(11)
 ADD = dict(a_zero_point=3, b_zero_point=-5, out_zero_point=2, a_multiplier=0.61, b_multiplier=0.27, clip_min=-128, clip_max=110)
 MUL = dict(a_zero_point=3, b_zero_point=-5, out_zero_point=2, multiplier=0.011, clip_min=-100, clip_max=127)
+HALVES = np.concatenate([np.arange(-600, 601) * np.float32(0.125), np.float32([3e9, -3e9, 3e38, -3e38, np.inf, -np.inf])])[None].astype(np.float32)  # ties, and what leaves int32
 AVERAGE = dict(data_zero_point=4, out_zero_point=-9, multiplier=1.13, clip_min=-128, clip_max=127)
 
 
@@ -82,6 +83,7 @@ CASES = {
     "dequantize": (moved(lambda x: relax.op.dequantize(x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="float32")), image(1, 6, 3, 4)),
     "quantize": (moved(lambda x: relax.op.quantize(x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="int8")),
                  {"x": np.concatenate([RNG.standard_normal(94) * 3, [1e30, -1e30]]).astype(np.float32).reshape(2, 6, 2, 4)}),
+    "quantize halves": (moved(lambda x: relax.op.quantize(x, relax.const(np.float32(0.5)), relax.const(np.int8(-11)), out_dtype="int8")), {"x": HALVES}),
     "an input is a result": (lambda b, x: [x, x], image(1, 6, 3, 4)),
 }  # fmt: skip
 

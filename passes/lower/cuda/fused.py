@@ -22,7 +22,7 @@ from ..fusion import LayerNorm, Scores, Softmax, TableBehind, find_fusions
 from .context import Context, Tensor
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import epilogue_of, matmul, placed, result_of
-from .scalars import Scalars, Wrapped, scalars_of
+from .scalars import Embedding, Scalars, Wrapped, scalars_of
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def _mask_steps(mask):
     return tuple(0 if own[axis] == 1 else prod(own[axis + 1 :]) for axis in range(3))
 
 
-def _lowered(chain: Heads | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: Context) -> Tensor:
+def _lowered(chain: Heads | Embedding | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: Context) -> Tensor:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
         ctx.var = chain.var  # what takes the time
         return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
     if isinstance(chain, LayerNorm):
         return _norm(chain, ctx)
-    if isinstance(chain, (Scalars, Wrapped)):
+    if isinstance(chain, (Embedding, Scalars, Wrapped)):
         return chain.lower(ctx)
     if isinstance(chain, Heads):
         ctx.var = chain.root

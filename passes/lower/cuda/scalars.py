@@ -1,7 +1,9 @@
-"""Small operators around the work that would be launches of their own: indices that are wrapped before they are taken, and chains of scalar arithmetic.
+"""Small operators around the work that would be launches of their own: indices that are wrapped before they are taken, chains of scalar arithmetic, sums of embeddings.
 
-    take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts negative indices from the end, too
-    multiply(add(multiply(astype(x), a), b), c)              ==>    launch map(x')                   a, b, c: constants of one element"""
+    take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts negative indices from the end, too,
+    take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')              and goes no further than the last and the first
+    multiply(add(multiply(astype(x), a), b), c)              ==>    launch map_from(x')              a, b, c: constants of one element
+    add(add(take(x, i), a), b)                               ==>    launch take_and_add(x', i', a', b')    a, b: of the last axes' shape"""
 
 from dataclasses import dataclass
 from math import prod
@@ -41,11 +43,30 @@ class Scalars:
         return ctx.emit(floats.scalars(prod(shape), value.layout.dtype, self.operations), [value], plain(shape, "float32"), "scalars")
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """summands: one or two, in order."""
+
+    take: relax.Call
+    summands: tuple[relax.Expr, ...]
+    root: relax.Var
+
+    def lower(self, ctx: Context) -> Tensor:
+        table, axis, indices = _shape(self.take.args[0]), ops.attrs_of(self.take)["axis"] % len(_shape(self.take.args[0])), self.take.args[1]
+        parts = [ctx.plain(part) for part in self.summands]
+        sizes = tuple(prod(part.layout.shape) for part in parts) + (0,) * (2 - len(parts))
+        kernel = floats.take_and_add(prod(table[:axis]), table[axis], prod(table[axis + 1 :]), prod(_shape(indices)), str(indices.ty.dtype), sizes)
+        index, layout = ctx.plain(indices), plain(_shape(self.root), "float32")
+        moved = 2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)  # a table is read in part
+        return ctx.emit(kernel, [ctx.plain(self.take.args[0]), index, parts[0], parts[-1]], layout, "relax.take + add", notes={"bytes": moved})
+
+
 def scalars_of(graph) -> tuple[dict, dict]:
-    """({last variable: Wrapped or Scalars}, {last variable: the variables before it})."""
+    """({last variable: what it becomes}, {last variable: the variables before it})."""
     found, inner = {}, {}
     for var, value in graph.bindings:
-        made = _wrapped(graph, var, value) if ops.is_op(value, "relax.where") else _scalars(graph, var, value)
+        rule = _wrapped if ops.is_op(value, "relax.where") else _embedding if ops.is_op(value, "relax.take") else _scalars
+        made = rule(graph, var, value)
         if made is not None:
             chain, members = made
             found[chain.root] = chain
@@ -60,10 +81,22 @@ def _wrapped(graph, var, call):
         return None
     if less.args[0] != indices or added.args[0] != indices or not isinstance(indices, relax.Var) or str(indices.ty.dtype) not in ("int64", "int32"):
         return None
-    zero, size = graph.constant(less.args[1]), graph.constant(added.args[1])
-    if zero is None or size is None or zero.size != 1 or size.size != 1 or zero.item() != 0 or not all(_takes(graph, user, var, size.item()) for user in graph.users(var)):
+    zero, size, root, members = _number(graph, less.args[1]), _number(graph, added.args[1]), var, [condition, shifted]
+    if zero != 0 or size is None:
         return None
-    return Wrapped(indices, var), (condition, shifted)
+    for operator, limit in (("relax.minimum", size - 1), ("relax.maximum", 0)):  # as the kernel does, whether it is asked to or not
+        users = graph.users(root)
+        bounded = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
+        if ops.is_op(bounded, operator) and bounded.args[0] == root and _number(graph, bounded.args[1]) == limit:
+            members.append(root)
+            root = users[0]
+    return (Wrapped(indices, root), members) if all(_takes(graph, user, root, size) for user in graph.users(root)) else None
+
+
+def _number(graph, expr):
+    """The value of a constant of one element, or None."""
+    constant = graph.constant(expr)
+    return constant.item() if constant is not None and constant.size == 1 else None
 
 
 def _takes(graph, user, var, size):
@@ -72,6 +105,26 @@ def _takes(graph, user, var, size):
         return False
     axis = ops.attrs_of(call)["axis"]
     return axis is not None and _shape(call.args[0])[axis] == size
+
+
+def _embedding(graph, var, call):
+    if str(call.ty.dtype) != "float32" or ops.attrs_of(call)["axis"] is None or str(call.args[1].ty.dtype) not in ("int64", "int32"):
+        return None
+    root, summands, members = var, [], []
+    while len(summands) < 2 and graph.used_once(root) and (user := graph.users(root)[0]) is not None:
+        total = graph.definition(user)
+        if not ops.is_op(total, "relax.add") or total.args[0] == total.args[1] or _shape(total) != _shape(call):
+            break
+        other = total.args[1] if total.args[0] == root else total.args[0]
+        own = _shape(other)
+        while own and own[0] == 1:
+            own = own[1:]
+        if own != _shape(call)[len(_shape(call)) - len(own) :]:
+            break
+        members.append(root)
+        summands.append(other)
+        root = user
+    return (Embedding(call, tuple(summands), root), members) if summands else None
 
 
 def _scalars(graph, var, call):

@@ -74,15 +74,29 @@ OCTET_DEVICE void map_from(const void* x, void* y) {
   if (index < count) static_cast<float*>(y)[index] = function(static_cast<float>(static_cast<const T*>(x)[index]));
 }
 
-// Rows of a table: data [outer, size, inner], indices [count], result [outer, count, inner]; negative indices count from the end.
-template <long outer, long size, long inner, long count, typename T, typename I>
-OCTET_DEVICE void take(const void* data, const void* indices, void* y) {
-  long index = blockIdx.x * 128L + threadIdx.x;
-  if (index >= outer * count * inner) return;
+// Element `index` of [outer, count, inner]: rows of a table, data [outer, size, inner], indices [count]; negative indices count from the end.
+template <long size, long inner, long count, typename T, typename I>
+OCTET_DEVICE T taken(const void* data, const void* indices, long index) {
   long which = static_cast<long>(static_cast<const I*>(indices)[index / inner % count]);
   which = which < 0 ? which + size : which;
   which = which < 0 ? 0 : which >= size ? size - 1 : which;  // no access outside, whatever the indices hold
-  static_cast<T*>(y)[index] = static_cast<const T*>(data)[(index / (inner * count) * size + which) * inner + index % inner];
+  return static_cast<const T*>(data)[(index / (inner * count) * size + which) * inner + index % inner];
+}
+
+template <long outer, long size, long inner, long count, typename T, typename I>
+OCTET_DEVICE void take(const void* data, const void* indices, void* y) {
+  long index = blockIdx.x * 128L + threadIdx.x;
+  if (index < outer * count * inner) static_cast<T*>(y)[index] = taken<size, inner, count, T, I>(data, indices, index);
+}
+
+// add(add(take(..), first), second), which begin anew behind their first_size and second_size elements; 0: there is no second. float32.
+template <long outer, long size, long inner, long count, typename I, long first_size, long second_size>
+OCTET_DEVICE void take_and_add(const void* data, const void* indices, const void* first, const void* second, void* y) {
+  long index = blockIdx.x * 128L + threadIdx.x;
+  if (index >= outer * count * inner) return;
+  float value = add(taken<size, inner, count, float, I>(data, indices, index), static_cast<const float*>(first)[index % first_size]);
+  if constexpr (second_size > 0) value = add(value, static_cast<const float*>(second)[index % second_size]);
+  static_cast<float*>(y)[index] = value;
 }
 
 // Sixteen lanes per row; value(j) for j in [0, count) -> the sum, in every lane.

@@ -22,10 +22,11 @@ OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low
 // clip(rne(value) + zero_point)
 OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) { return clamp(to_int(value) + zero_point, low, high); }
 
-// clip(rne(value / scale) + zero_point, low, 127)
+// clip(rne(value / scale) + zero_point, low, 127). Clipped first, which is the same as the limits are whole, and serves values beyond int32; then 3 * 2^22 is added, which
+// rounds to a whole number that the bits count from there on.
 OCTET_DEVICE int quantized(float value, float scale, int zero_point, int low) {
-  float code = add(nearest(quotient(value, scale)), to_float(zero_point));
-  return to_int(fminf(fmaxf(code, to_float(low)), 127.0f));  // clipped in float32: a value beyond int32 is clipped, too
+  float clipped = fminf(fmaxf(quotient(value, scale), to_float(low - zero_point)), to_float(127 - zero_point));
+  return static_cast<int>(bits_of(add(clipped, 12582912.0f))) + (zero_point - 0x4b400000);
 }
 
 template <Epilogue E>

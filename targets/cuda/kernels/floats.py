@@ -78,6 +78,12 @@ def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) 
     return Kernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)
 
 
+def take_and_add(outer: int, size: int, inner: int, count: int, index: str, sizes: tuple[int, int]) -> Kernel:
+    """Of float32. sizes: elements of the two summands, 0: there is no second. Operands: table, indices, first, second (or the first again), result."""
+    call = f"take_and_add<{outer}L, {size}L, {inner}L, {count}L, {TYPES[index]}, {sizes[0]}L, {sizes[1]}L>"
+    return Kernel("take_and_add", "floats.cuh", call, 5, blocks(outer * inner * count, 128), 128)
+
+
 def softmax(rows: int, count: int, inner: int, log: bool) -> Kernel:
     (exp, exp_text), (ln, ln_text) = functions.function("exp", {}), functions.function("log", {})
     call = f"softmax<{rows}L, {count}, {inner}L, {exp}, {ln}, {literal(log)}>"
