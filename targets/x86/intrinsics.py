@@ -1,5 +1,5 @@
 """The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide; where registers have 256 (see `isa.py`), an instruction is
-applied to both halves. The results are the same, bit for bit, on every vector unit.
+applied to both halves. The results are the same, bit for bit, on every vector unit. For machines without an instruction `emulation/` has another spelling of it.
 
 Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, TDPBUSD, TILELOADD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
 

@@ -60,6 +60,13 @@ def test_a_package_is_emulated(variants, tmp_path):
     assert all(f"{name}: not run" in plain.output for name in lacking)
 
 
+@pytest.mark.parametrize("text, said", [("declare void @llvm.x86.avx512.kand()\n", "no portable spelling of x86.avx512.kand"), ("define nonsense\n", "kernels.ll cannot be compiled here")])
+def test_what_this_version_cannot_read_is_one_line(variants, text, said):
+    with pytest.raises(PackageError, match=said) as raised:
+        emulated(replace(variants[0][0], source=text))
+    assert "\n" not in str(raised.value)
+
+
 def test_machine_code_alone_is_refused(variants):
     with pytest.raises(PackageError, match="machine code only.*compile the package again"):
         emulated(replace(variants[0][0], source=""))
