@@ -1,4 +1,5 @@
-"""float32 matrix products of the referee, the same bits on every machine: a BLAS adds in an order of its own, which differs by processor, shape and threads."""
+"""float32 matrix products of the referee, the same bits on every machine: a BLAS adds in an order of its own, which
+differs by processor, shape and threads."""
 
 import numpy as np
 
@@ -6,9 +7,11 @@ _TILE = 1 << 15  # sums that are made together: float64 numbers that stay in the
 
 
 def product(a, b):
-    """float32 [.., M, K] @ [.., K, N] -> float32 [.., M, N], broadcast as np.matmul; a vector [K] is a row on the left and a column on the right.
+    """float32 [.., M, K] @ [.., K, N] -> float32 [.., M, N], broadcast as np.matmul; a vector [K] is a row on the
+    left and a column on the right.
 
-    The products, which float64 holds exactly, are added in float64 in the order of K, and the sum is rounded to float32 once."""
+    The products, which float64 holds exactly, are added in float64 in the order of K, and the sum is rounded to
+    float32 once."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if b.ndim == 1:
         return product(a, b[:, None])[..., 0]

@@ -1,4 +1,5 @@
-"""Runs what was compiled for any x86 level on this machine: as it is where the machine has the instructions, emulated where it lacks some."""
+"""Runs what was compiled for any x86 level on this machine: as it is where the machine has the instructions, emulated
+where it lacks some."""
 
 from octet.passes.lower.codegen import compile_module
 from octet.targets import detect
@@ -9,7 +10,8 @@ from octet.targets.x86.emulation.source import source_of
 
 
 def module_here(mod, spec, features=frozenset()):
-    """The functions of a TIR module that is compiled for `spec`. features: CPU flags that it needs beside the target's."""
+    """The functions of a TIR module that is compiled for `spec`. features: CPU flags that it needs beside the
+    target's."""
     executable = compile_module(mod, spec)
     if not detect.missing(spec.features | features):
         return executable

@@ -1,4 +1,5 @@
-"""LLVM IR of kernels: complete, the same for the same kernels, refused where it cannot be emulated; `octet verify --emulate` of CPU variants."""
+"""LLVM IR of kernels: complete, the same for the same kernels, refused where it cannot be emulated; `octet verify
+--emulate` of CPU variants."""
 
 import re
 import sys
@@ -23,7 +24,12 @@ LEVELS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu"]
 
 
 def test_every_instruction_that_kernels_name_has_a_portable_spelling():
-    named = {name for path in (ROOT / "targets" / "x86").rglob("*.py") if path.parent.name != "emulation" for name in re.findall(r"llvm\.(x86\.[a-z0-9._]+)", path.read_text())}
+    named = {
+        name
+        for path in (ROOT / "targets" / "x86").rglob("*.py")
+        if path.parent.name != "emulation"
+        for name in re.findall(r"llvm\.(x86\.[a-z0-9._]+)", path.read_text())
+    }
     assert named and named <= BASE | INSTRUCTIONS.keys(), named - BASE - INSTRUCTIONS.keys()
     assert INSTRUCTIONS.keys() <= named, "a spelling of what no kernel uses"
 
@@ -54,13 +60,22 @@ def test_a_package_is_emulated(variants, tmp_path):
     done = CliRunner().invoke(main, ["verify", str(path), "--emulate"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     for spec in LEVELS:
-        assert f"{spec.name}{' (emulated)' if detect.missing(spec.features) else ''}: byte for byte as recorded" in done.output
+        assert (
+            f"{spec.name}{' (emulated)' if detect.missing(spec.features) else ''}: byte for byte as recorded"
+            in done.output
+        )
     lacking = [spec.name for spec in LEVELS if detect.missing(spec.features)]
     plain = CliRunner().invoke(main, ["verify", str(path)])
     assert all(f"{name}: not run" in plain.output for name in lacking)
 
 
-@pytest.mark.parametrize("text, said", [("declare void @llvm.x86.avx512.kand()\n", "no portable spelling of x86.avx512.kand"), ("define nonsense\n", "kernels.ll cannot be compiled here")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("declare void @llvm.x86.avx512.kand()\n", "no portable spelling of x86.avx512.kand"),
+        ("define nonsense\n", "kernels.ll cannot be compiled here"),
+    ],
+)
 def test_what_this_version_cannot_read_is_one_line(variants, text, said):
     with pytest.raises(PackageError, match=said) as raised:
         emulated(replace(variants[0][0], source=text))

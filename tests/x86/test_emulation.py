@@ -1,7 +1,9 @@
-"""The portable spelling of every instruction: what NumPy says, and where the CPU has the instruction, what the CPU says."""
+"""The portable spelling of every instruction: what NumPy says, and where the CPU has the instruction, what the CPU
+says."""
 
 import ctypes
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from octet.targets.bfloat16 import add_blocks, round_to_bfloat16
 from octet.targets.x86.emulation.library import library_of
 from octet.targets.x86.emulation.source import INSTRUCTIONS
 from octet.targets.x86.intrinsics import tile_config
+
+sys.path.insert(0, str(Path(__file__).parent))
+from instruction_models import MODELS  # noqa: E402
 
 LEAST = registry.find("x86-64-v3")
 ROUNDS = 200  # random vectors per instruction
@@ -32,7 +37,8 @@ IMMEDIATES = {"x86.avx512.mask.reduce.ps.512": {1: 9, 4: 4}}
 
 
 def wrapper(one):
-    """LLVM IR of a function that reads the operands from memory, calls the instruction and writes its result. Masks are -1, the rounding is that of MXCSR (4)."""
+    """LLVM IR of a function that reads the operands from memory, calls the instruction and writes its result. Masks
+    are -1, the rounding is that of MXCSR (4)."""
     kinds, result = signature(one)
     lines, values = [], []
     for i, kind in enumerate(kinds):
@@ -43,8 +49,18 @@ def wrapper(one):
             values.append(f"{kind} {-1 if kind == 'i16' else IMMEDIATES.get(one.name, {}).get(i, 4)}")
     pointers = ", ".join([f"ptr %p{i}" for i, kind in enumerate(kinds) if kind.startswith("<")] + ["ptr %out"])
     name = one.name.replace(".", "_")
-    return "\n".join([f"declare {result} @llvm.{one.name}({', '.join(kinds)})", f"define void @{name}({pointers}) #0 {{", *lines,
-                      f"  %r = call {result} @llvm.{one.name}({', '.join(values)})", f"  store {result} %r, ptr %out, align 1", "  ret void", "}", ""])
+    return "\n".join(
+        [
+            f"declare {result} @llvm.{one.name}({', '.join(kinds)})",
+            f"define void @{name}({pointers}) #0 {{",
+            *lines,
+            f"  %r = call {result} @llvm.{one.name}({', '.join(values)})",
+            f"  store {result} %r, ptr %out, align 1",
+            "  ret void",
+            "}",
+            "",
+        ]
+    )
 
 
 VECTORS = [one for one in INSTRUCTIONS.values() if not re.search(r"tile|tdp", one.name)]
@@ -84,7 +100,9 @@ def opened(text, host, folder, name):
 
 @pytest.fixture(scope="module")
 def portable(tmp_path_factory):
-    tiles = TILES.replace("KIND", "tdpbusd") + "\n".join(line for line in TILES.replace("KIND", "tdpbf16ps").splitlines() if not line.startswith("declare"))
+    tiles = TILES.replace("KIND", "tdpbusd") + "\n".join(
+        line for line in TILES.replace("KIND", "tdpbf16ps").splitlines() if not line.startswith("declare")
+    )
     return opened("".join(map(wrapper, VECTORS)) + tiles, LEAST, tmp_path_factory.mktemp("portable"), "portable.so")
 
 
@@ -95,7 +113,9 @@ def real(tmp_path_factory):
     host = replace(best, features=detect.cpu_features())
     text = "".join(wrapper(one) for one in VECTORS if one.runs_with(host.features))
     if INSTRUCTIONS["x86.tdpbusd"].runs_with(host.features):
-        text += TILES.replace("KIND", "tdpbusd") + "\n".join(line for line in TILES.replace("KIND", "tdpbf16ps").splitlines() if not line.startswith("declare"))
+        text += TILES.replace("KIND", "tdpbusd") + "\n".join(
+            line for line in TILES.replace("KIND", "tdpbf16ps").splitlines() if not line.startswith("declare")
+        )
     return opened(text, host, tmp_path_factory.mktemp("real"), "real.so") if text else None
 
 
@@ -109,7 +129,8 @@ def call(library, one, operands):
 
 
 def operands_of(one, rng):
-    """Random bits; numbers near each other's exponents in every second round; the values at the ends of their types here and there."""
+    """Random bits; numbers near each other's exponents in every second round; the values at the ends of their types
+    here and there."""
     made = []
     for kind in signature(one)[0]:
         if not kind.startswith("<"):
@@ -119,7 +140,9 @@ def operands_of(one, rng):
         bits = rng.integers(0, 256, int(lanes) * dtype.itemsize, dtype=np.uint8).view(dtype)
         if element == "float" and rng.random() < 0.7:
             bits = (rng.standard_normal(int(lanes)) * 10.0 ** rng.integers(-3, 4)).astype(np.float32)
-            bits[rng.integers(len(bits))] = rng.choice([np.inf, -np.inf, np.nan, 0.0, -0.0, 2.0**31, -(2.0**31), 0.5, 1.5, 1e-40, -1.0], 1)[0]
+            bits[rng.integers(len(bits))] = rng.choice(
+                [np.inf, -np.inf, np.nan, 0.0, -0.0, 2.0**31, -(2.0**31), 0.5, 1.5, 1e-40, -1.0], 1
+            )[0]
         elif element == "bfloat" and rng.random() < 0.7:
             bits = (rng.standard_normal(int(lanes)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
         elif element[0] == "i" and rng.random() < 0.3:
@@ -131,55 +154,11 @@ def operands_of(one, rng):
 
 def same(got, wanted):
     """All bits; any NaN is as good as another."""
-    return np.array_equal(got, wanted) if got.dtype != np.float32 else bool(np.all((got.view(np.int32) == wanted.view(np.int32)) | (np.isnan(got) & np.isnan(wanted))))
-
-
-def dot(acc, data, weights):
-    products = data.view(np.uint8).astype(np.int64) * weights
-    return (acc + products.reshape(-1, 4).sum(1)).astype(np.int32)
-
-
-def by_lanes(operation):
-    """A function of 128-bit lanes on vectors of 512 bits."""
-    return lambda a, b: np.concatenate([operation(x, y) for x, y in zip(np.split(a, 4), np.split(b, 4))])
-
-
-def scaled(x, n, *_):
-    with np.errstate(all="ignore"):
-        power = np.where(np.isinf(n), np.where(n > 0, np.inf, 0.0), np.exp2(np.clip(np.floor(n.astype(np.float64)), -400, 400)))
-        found = np.where(np.isnan(n), np.float32(np.nan), (x.astype(np.float64) * power).astype(np.float32))
-        quiet = np.isnan(x) & (x.view(np.int32) & 0x400000 != 0) & np.isinf(n)
-        return np.where(quiet, np.where(n > 0, np.float32(np.inf), np.float32(0)), found)
-
-
-def fraction(t, *_):
-    with np.errstate(all="ignore"):
-        found = t - np.floor(t)
-        exact = t.astype(np.longdouble) - np.floor(t.astype(np.longdouble))
-        found = np.where(exact < found, np.nextafter(found, np.float32(-1)), found)
-        found = np.where((t < 0) & (np.abs(t) < 2.0**-25), np.nextafter(np.float32(1), np.float32(0)), found)  # below what longdouble holds beside 1
-        return np.where(np.isinf(t), np.float32(0), np.where(found == 0, np.float32(-0.0), found))
-
-
-def to_int(value, *_):
-    with np.errstate(all="ignore"):
-        rounded = np.rint(value.astype(np.float64))
-        return np.where((np.abs(rounded) < 2.0**31) | (rounded == -(2.0**31)), rounded, -(2.0**31)).astype(np.int64).astype(np.int32)
-
-
-MODELS = {
-    "x86.avx512.vpdpbusd.512": dot,
-    "x86.avx512.vpdpbusd.256": dot,
-    "x86.avx512.pmaddw.d.512": lambda a, b: (a.astype(np.int64) * b).reshape(-1, 2).sum(1).astype(np.int32),
-    "x86.avx512.pmaddubs.w.512": lambda a, b: np.clip((a.view(np.uint8).astype(np.int64) * b).reshape(-1, 2).sum(1), -(2**15), 2**15 - 1).astype(np.int16),
-    "x86.avx512.pshuf.b.512": by_lanes(lambda table, index: np.where(index < 0, 0, table[index & 15]).astype(np.int8)),
-    "x86.avx512.packssdw.512": by_lanes(lambda a, b: np.clip(np.concatenate([a, b]), -(2**15), 2**15 - 1).astype(np.int16)),
-    "x86.avx512.packuswb.512": by_lanes(lambda a, b: np.clip(np.concatenate([a, b]), 0, 255).astype(np.uint8).view(np.int8)),
-    "x86.avx512.vpermi2var.qi.512": lambda low, index, high: np.concatenate([low, high])[index & 127],
-    "x86.avx512.mask.cvtps2dq.512": to_int,
-    "x86.avx512.mask.scalef.ps.512": scaled,
-    "x86.avx512.mask.reduce.ps.512": fraction,
-}  # fmt: skip
+    return (
+        np.array_equal(got, wanted)
+        if got.dtype != np.float32
+        else bool(np.all((got.view(np.int32) == wanted.view(np.int32)) | (np.isnan(got) & np.isnan(wanted))))
+    )
 
 
 @pytest.mark.parametrize("one", VECTORS, ids=lambda one: one.name)
@@ -207,7 +186,10 @@ def test_pairs_of_bfloat16_are_added_one_behind_the_other(portable):
     one, rng = INSTRUCTIONS["x86.avx512bf16.dpbf16ps.512"], np.random.default_rng(0)
     for _ in range(ROUNDS):
         acc = rng.standard_normal(16).astype(np.float32)
-        a, b = (round_to_bfloat16((rng.standard_normal(32) * np.exp2(rng.integers(-8, 8, 32))).astype(np.float32)) for _ in "ab")
+        a, b = (
+            round_to_bfloat16((rng.standard_normal(32) * np.exp2(rng.integers(-8, 8, 32))).astype(np.float32))
+            for _ in "ab"
+        )
         wanted = acc
         for k in (1, 0):  # products of bfloat16 are exact in float32
             wanted = wanted + a[k::2].astype(np.float32) * b[k::2].astype(np.float32)
@@ -215,11 +197,27 @@ def test_pairs_of_bfloat16_are_added_one_behind_the_other(portable):
 
 
 def tiles(library, kind, rows, acc, data, weights):
-    """acc + twice data x weights by tiles of `rows` rows; asserts that the other tile is zero and the configuration is what was loaded."""
-    config, seen, zero, out = tile_config(rows), np.zeros(64, np.uint8), np.full((rows, 64), 7, np.uint8), np.zeros_like(acc)
+    """acc + twice data x weights by tiles of `rows` rows; asserts that the other tile is zero and the configuration
+    is what was loaded."""
+    config, seen, zero, out = (
+        tile_config(rows),
+        np.zeros(64, np.uint8),
+        np.full((rows, 64), 7, np.uint8),
+        np.zeros_like(acc),
+    )
     stride = ctypes.c_int64
     pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)  # noqa: E731
-    getattr(library, f"tiles_{kind}")(pointer(config), pointer(acc), stride(acc.strides[0]), pointer(data), stride(data.strides[0]), pointer(weights), pointer(out), pointer(seen), pointer(zero))
+    getattr(library, f"tiles_{kind}")(
+        pointer(config),
+        pointer(acc),
+        stride(acc.strides[0]),
+        pointer(data),
+        stride(data.strides[0]),
+        pointer(weights),
+        pointer(out),
+        pointer(seen),
+        pointer(zero),
+    )
     assert np.array_equal(seen, config) and not zero.any()
     return out
 
@@ -227,8 +225,14 @@ def tiles(library, kind, rows, acc, data, weights):
 def tile_operands(kind, rows, rng):
     """Rows of accumulators and of data that lie apart in memory."""
     if kind == "tdpbusd":
-        return rng.integers(-(2**30), 2**30, (rows, 16)).astype(np.int32), rng.integers(0, 256, (rows, 96), dtype=np.uint8)[:, :64], rng.integers(-128, 128, (16, 64)).astype(np.int8)
-    acc, data, weights = (rng.standard_normal(shape) * np.exp2(rng.integers(-8, 8, shape)) for shape in ((rows, 16), (rows, 48), (16, 32)))
+        return (
+            rng.integers(-(2**30), 2**30, (rows, 16)).astype(np.int32),
+            rng.integers(0, 256, (rows, 96), dtype=np.uint8)[:, :64],
+            rng.integers(-128, 128, (16, 64)).astype(np.int8),
+        )
+    acc, data, weights = (
+        rng.standard_normal(shape) * np.exp2(rng.integers(-8, 8, shape)) for shape in ((rows, 16), (rows, 48), (16, 32))
+    )
     return acc.astype(np.float32), *(round_to_bfloat16(x.astype(np.float32)).view(np.uint16) for x in (data, weights))
 
 
@@ -236,7 +240,10 @@ def tile_operands(kind, rows, rng):
 def test_tiles_of_int8(rows, portable):
     acc, data, weights = tile_operands("tdpbusd", rows, np.random.default_rng(rows))
     matrix = weights.reshape(16, 16, 4).transpose(0, 2, 1).reshape(64, 16).astype(np.int64)
-    assert np.array_equal(tiles(portable, "tdpbusd", rows, acc, data, weights), (acc + 2 * (data.astype(np.int64) @ matrix)).astype(np.int32))
+    assert np.array_equal(
+        tiles(portable, "tdpbusd", rows, acc, data, weights),
+        (acc + 2 * (data.astype(np.int64) @ matrix)).astype(np.int32),
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 7, 16])

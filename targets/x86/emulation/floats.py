@@ -1,6 +1,7 @@
 """Portable spellings of the instructions on vectors of floats.
 
-Source: Intel SDM vol. 2 (VSCALEFPS, VREDUCEPS, VDPBF16PS). VDPBF16PS rounds to nearest even whatever MXCSR says, takes denormal operands for zero and makes
+Source: Intel SDM vol. 2 (VSCALEFPS, VREDUCEPS, VDPBF16PS). VDPBF16PS rounds to nearest even whatever MXCSR says,
+takes denormal operands for zero and makes
 denormal results zero; its two sums follow each other."""
 
 import re
@@ -11,9 +12,14 @@ from .integers import AVX512
 _TRAP = "declare void @llvm.trap()"
 _FLOOR = "declare <16 x float> @llvm.floor.v16f32(<16 x float>)"
 
-# The product with a power of two is exact in float64, whose exponent holds every float32 times 2**+-400, so the conversion back is the only rounding.
-# An infinite exponent multiplies by infinity or zero: NaN where the manual says so. It makes +infinity or +0 of a quiet NaN.
-_VSCALEFPS = Instruction("x86.avx512.mask.scalef.ps.512", AVX512, """
+# The product with a power of two is exact in float64, whose exponent holds every float32 times 2**+-400, so the
+# conversion back is the only rounding.
+# An infinite exponent multiplies by infinity or zero: NaN where the manual says so. It makes +infinity or +0 of a quiet
+# NaN.
+_VSCALEFPS = Instruction(
+    "x86.avx512.mask.scalef.ps.512",
+    AVX512,
+    """
 define internal <16 x float> @octet.x86.avx512.mask.scalef.ps.512(<16 x float> %x, <16 x float> %n, <16 x float> %other, i16 %mask, i32 %rounding) noinline nounwind {
   %nearest = icmp eq i32 %rounding, 4
   br i1 %nearest, label %known, label %unknown
@@ -52,12 +58,18 @@ known:
   %lanes = bitcast i16 %mask to <16 x i1>
   %result = select <16 x i1> %lanes, <16 x float> %all, <16 x float> %other
   ret <16 x float> %result
-}""", (_TRAP, _FLOOR))
+}""",
+    (_TRAP, _FLOOR),
+)
 
-# Only t - floor(t), which is control 9: the difference is rounded downwards as well, so that it stays below 1, and a zero is -0 (+0 of an
+# Only t - floor(t), which is control 9: the difference is rounded downwards as well, so that it stays below 1, and a
+# zero is -0 (+0 of an
 # infinity). Rounded to nearest it has an
 # error that float32 holds (Dekker's fast sum); where that is negative the number below is the result.
-_VREDUCEPS = Instruction("x86.avx512.mask.reduce.ps.512", (frozenset({"avx512dq"}),), """
+_VREDUCEPS = Instruction(
+    "x86.avx512.mask.reduce.ps.512",
+    (frozenset({"avx512dq"}),),
+    """
 define internal <16 x float> @octet.x86.avx512.mask.reduce.ps.512(<16 x float> %t, i32 %control, <16 x float> %other, i16 %mask, i32 %rounding) noinline nounwind {
   %nearest = icmp eq i32 %rounding, 4
   %downwards = icmp eq i32 %control, 9
@@ -84,7 +96,9 @@ known:
   %lanes = bitcast i16 %mask to <16 x i1>
   %result = select <16 x i1> %lanes, <16 x float> %all, <16 x float> %other
   ret <16 x float> %result
-}""", (_TRAP, _FLOOR, "declare <16 x float> @llvm.fabs.v16f32(<16 x float>)"))
+}""",
+    (_TRAP, _FLOOR, "declare <16 x float> @llvm.fabs.v16f32(<16 x float>)"),
+)
 
 FMA = "declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)"
 
@@ -119,18 +133,26 @@ define internal <16 x float> @octet.multiply_bf16(<16 x float> %acc, <16 x i32> 
   ret <16 x float> %result
 }"""
 
-# Where a CPU has no bfloat16 LLVM calls library functions for vectors of them: they are integers here (`without_bfloat`).
-_VDPBF16PS = Instruction("x86.avx512bf16.dpbf16ps.512", (frozenset({"avx512_bf16"}),), """
+# Where a CPU has no bfloat16 LLVM calls library functions for vectors of them: they are integers here
+# (`without_bfloat`).
+_VDPBF16PS = Instruction(
+    "x86.avx512bf16.dpbf16ps.512",
+    (frozenset({"avx512_bf16"}),),
+    """
 define internal <16 x float> @octet.x86.avx512bf16.dpbf16ps.512(<16 x float> %acc, <32 x i16> %data, <32 x i16> %weights) noinline nounwind {
   %a = bitcast <32 x i16> %data to <16 x i32>
   %b = bitcast <32 x i16> %weights to <16 x i32>
   %first = call <16 x float> @octet.multiply_bf16(<16 x float> %acc, <16 x i32> %a, <16 x i32> %b, i1 true)
   %result = call <16 x float> @octet.multiply_bf16(<16 x float> %first, <16 x i32> %a, <16 x i32> %b, i1 false)
   ret <16 x float> %result
-}""", (FMA, FLUSH, MULTIPLY_BF16))
+}""",
+    (FMA, FLUSH, MULTIPLY_BF16),
+)
+
 
 def without_bfloat(text: str) -> str:
-    """LLVM IR with the bits of vectors of bfloat16 in their place; the only instruction that multiplies them is the one above."""
+    """LLVM IR with the bits of vectors of bfloat16 in their place; the only instruction that multiplies them is the
+    one above."""
     return re.sub(r"bfloat 0xR([0-9A-F]{4})", r"i16 u0x\1", text).replace("x bfloat>", "x i16>")
 
 

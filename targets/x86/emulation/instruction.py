@@ -1,12 +1,15 @@
-"""What a portable spelling is: an LLVM function with the operands, the result and the meaning of one of LLVM's x86 intrinsics."""
+"""What a portable spelling is: an LLVM function with the operands, the result and the meaning of one of LLVM's x86
+intrinsics."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """name: LLVM's, without "llvm.". features: sets of CPU flags, any of which brings the instruction. definition: LLVM IR that defines `@octet.<name>`
-    from what every x86-64-v3 machine has. uses: what the definition needs at module level: globals and declarations, one a line."""
+    """name: LLVM's, without "llvm.". features: sets of CPU flags, any of which brings the instruction. definition:
+    LLVM IR that defines `@octet.<name>`
+    from what every x86-64-v3 machine has. uses: what the definition needs at module level: globals and declarations,
+    one a line."""
 
     name: str
     features: tuple[frozenset[str], ...]
@@ -28,7 +31,8 @@ def indices(values) -> str:
 
 
 def dot4(acc: str, unsigned_bytes: str, signed_bytes: str, result: str, lanes: int) -> str:
-    """Lines that compute %result[i] = %acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], wrapping in int32; all operands are vectors of i32."""
+    """Lines that compute %result[i] = %acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], wrapping in int32; all
+    operands are vectors of i32."""
     vector, lines, total = f"<{lanes} x i32>", [], acc
     for byte in range(4):
         name = f"{result}.{byte}"

@@ -1,6 +1,7 @@
 """Portable spellings of the instructions on vectors of integers, and of the conversions to them.
 
-Source: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, VPMADDUBSW, VPSHUFB, VPACKSSDW, VPACKUSWB, VPERMI2B, VCVTPS2DQ). Instructions that work within 128-bit lanes
+Source: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, VPMADDUBSW, VPSHUFB, VPACKSSDW, VPACKUSWB, VPERMI2B, VCVTPS2DQ).
+Instructions that work within 128-bit lanes
 become two of 256 bits, which every x86-64-v3 machine has."""
 
 from .instruction import Instruction, dot4, indices
@@ -14,16 +15,23 @@ _VBMI = (frozenset({"avx512vbmi"}),)
 def _vpdpbusd(bits, features):
     lanes = bits // 32
     name = f"x86.avx512.vpdpbusd.{bits}"
-    return Instruction(name, features, f"""
+    return Instruction(
+        name,
+        features,
+        f"""
 define internal <{lanes} x i32> @octet.{name}(<{lanes} x i32> %acc, <{4 * lanes} x i8> %data, <{4 * lanes} x i8> %weights) noinline nounwind {{
   %u = bitcast <{4 * lanes} x i8> %data to <{lanes} x i32>
   %s = bitcast <{4 * lanes} x i8> %weights to <{lanes} x i32>
 {dot4("acc", "u", "s", "result", lanes)}
   ret <{lanes} x i32> %result
-}}""")
+}}""",
+    )
 
 
-_VPMADDWD = Instruction("x86.avx512.pmaddw.d.512", AVX512, """
+_VPMADDWD = Instruction(
+    "x86.avx512.pmaddw.d.512",
+    AVX512,
+    """
 define internal <16 x i32> @octet.x86.avx512.pmaddw.d.512(<32 x i16> %a, <32 x i16> %b) noinline nounwind {
   %x = bitcast <32 x i16> %a to <16 x i32>
   %y = bitcast <32 x i16> %b to <16 x i32>
@@ -37,9 +45,13 @@ define internal <16 x i32> @octet.x86.avx512.pmaddw.d.512(<32 x i16> %a, <32 x i
   %high = mul <16 x i32> %x.high, %y.high
   %result = add <16 x i32> %low, %high
   ret <16 x i32> %result
-}""")
+}""",
+)
 
-_VPMADDUBSW = Instruction("x86.avx512.pmaddubs.w.512", AVX512, """
+_VPMADDUBSW = Instruction(
+    "x86.avx512.pmaddubs.w.512",
+    AVX512,
+    """
 define internal <32 x i16> @octet.x86.avx512.pmaddubs.w.512(<64 x i8> %a, <64 x i8> %b) noinline nounwind {
   %x = bitcast <64 x i8> %a to <32 x i16>
   %y = bitcast <64 x i8> %b to <32 x i16>
@@ -52,25 +64,42 @@ define internal <32 x i16> @octet.x86.avx512.pmaddubs.w.512(<64 x i8> %a, <64 x 
   %high = mul <32 x i16> %x.high, %y.high
   %result = call <32 x i16> @llvm.sadd.sat.v32i16(<32 x i16> %low, <32 x i16> %high)
   ret <32 x i16> %result
-}""", ("declare <32 x i16> @llvm.sadd.sat.v32i16(<32 x i16>, <32 x i16>)",))
+}""",
+    ("declare <32 x i16> @llvm.sadd.sat.v32i16(<32 x i16>, <32 x i16>)",),
+)
 
 
 def _by_halves(name, half, operand, result):
     """operand, result: (element, lanes of 512 bits). The 256-bit instruction `half` on both halves of two operands."""
     (kind, lanes), (made, count) = operand, result
     halves = (indices(range(lanes // 2)), indices(range(lanes // 2, lanes)))
-    cuts = "\n".join(f"  %{x}{i} = shufflevector <{lanes} x {kind}> %{x}, <{lanes} x {kind}> poison, <{lanes // 2} x i32> {mask}" for i, mask in enumerate(halves) for x in "ab")
-    calls = "\n".join(f"  %r{i} = call <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}> %a{i}, <{lanes // 2} x {kind}> %b{i})" for i in (0, 1))
-    return Instruction(name, AVX512, f"""
+    cuts = "\n".join(
+        f"  %{x}{i} = shufflevector <{lanes} x {kind}> %{x}, <{lanes} x {kind}> poison, <{lanes // 2} x i32> {mask}"
+        for i, mask in enumerate(halves)
+        for x in "ab"
+    )
+    calls = "\n".join(
+        f"  %r{i} = call <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}> %a{i}, <{lanes // 2} x {kind}> %b{i})"
+        for i in (0, 1)
+    )
+    return Instruction(
+        name,
+        AVX512,
+        f"""
 define internal <{count} x {made}> @octet.{name}(<{lanes} x {kind}> %a, <{lanes} x {kind}> %b) noinline nounwind {{
 {cuts}
 {calls}
   %result = shufflevector <{count // 2} x {made}> %r0, <{count // 2} x {made}> %r1, <{count} x i32> {indices(range(count))}
   ret <{count} x {made}> %result
-}}""", (f"declare <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}>, <{lanes // 2} x {kind}>)",))
+}}""",
+        (f"declare <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}>, <{lanes // 2} x {kind}>)",),
+    )
 
 
-_VPERMI2B = Instruction("x86.avx512.vpermi2var.qi.512", _VBMI, """
+_VPERMI2B = Instruction(
+    "x86.avx512.vpermi2var.qi.512",
+    _VBMI,
+    """
 define internal <64 x i8> @octet.x86.avx512.vpermi2var.qi.512(<64 x i8> %low, <64 x i8> %index, <64 x i8> %high) noinline nounwind {
 start:
   %table = alloca [128 x i8], align 64
@@ -95,10 +124,14 @@ next:
 done:
   %result = load <64 x i8>, ptr %at, align 64
   ret <64 x i8> %result
-}""")
+}""",
+)
 
 # Values that int32 cannot hold and NaN become -2**31, as the 256-bit instruction makes them too.
-_VCVTPS2DQ = Instruction("x86.avx512.mask.cvtps2dq.512", AVX512, f"""
+_VCVTPS2DQ = Instruction(
+    "x86.avx512.mask.cvtps2dq.512",
+    AVX512,
+    f"""
 define internal <16 x i32> @octet.x86.avx512.mask.cvtps2dq.512(<16 x float> %value, <16 x i32> %other, i16 %mask, i32 %rounding) noinline nounwind {{
   %nearest = icmp eq i32 %rounding, 4
   br i1 %nearest, label %known, label %unknown
@@ -114,7 +147,9 @@ known:
   %lanes = bitcast i16 %mask to <16 x i1>
   %result = select <16 x i1> %lanes, <16 x i32> %all, <16 x i32> %other
   ret <16 x i32> %result
-}}""", ("declare void @llvm.trap()", "declare <8 x i32> @llvm.x86.avx.cvt.ps2dq.256(<8 x float>)"))
+}}""",
+    ("declare void @llvm.trap()", "declare <8 x i32> @llvm.x86.avx.cvt.ps2dq.256(<8 x float>)"),
+)
 
 INTEGERS = (
     _vpdpbusd(512, _VNNI),

@@ -23,14 +23,19 @@ def library_of(source: str, host: TargetSpec) -> bytes:
 
 
 def emulated(variant: Variant, host: TargetSpec | None = None) -> Variant:
-    """The variant with kernels that run on machines of target `host`, by default this one: the same steps on the same memory. Raises PackageError where the
+    """The variant with kernels that run on machines of target `host`, by default this one: the same steps on the same
+    memory. Raises PackageError where the
     variant does not hold its kernels as LLVM IR, or as IR that this version cannot read."""
     if not variant.source:
-        raise PackageError(f"{variant.target}: its kernels are there as machine code only, as an older version wrote them; compile the package again to emulate it")
+        raise PackageError(
+            f"{variant.target}: its kernels are there as machine code only, as an older version wrote them; compile the package again to emulate it"
+        )
     host = host or detect.native()
     try:
         library = library_of(variant.source, host)
     except (ValueError, RuntimeError) as error:  # an instruction of tomorrow; LLVM's text of another version
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise PackageError(f"{variant.target}: its kernels.ll cannot be compiled here ({reason}); emulate it with the version that made it") from error
+        raise PackageError(
+            f"{variant.target}: its kernels.ll cannot be compiled here ({reason}); emulate it with the version that made it"
+        ) from error
     return replace(variant, library=library, features=host.features)

@@ -2,7 +2,8 @@
 
     call @llvm.x86.tdpbusd(...)   ->   call @octet.x86.tdpbusd(...), which is defined beside it
 
-for every instruction that the machine lacks. All else in the IR is LLVM's own language, which it translates for any CPU."""
+for every instruction that the machine lacks. All else in the IR is LLVM's own language, which it translates for any
+CPU."""
 
 import json
 import re
@@ -15,9 +16,19 @@ from .tiles import TILES
 
 INSTRUCTIONS: dict[str, Instruction] = {one.name: one for one in (*INTEGERS, *FLOATS, *TILES)}
 # What every x86-64-v3 machine has.
-BASE = frozenset({"x86.avx.cvt.ps2dq.256", "x86.avx2.packssdw", "x86.avx2.packuswb", "x86.avx2.pmadd.wd", "x86.avx2.pmadd.ub.sw", "x86.avx2.pshuf.b"})
+BASE = frozenset(
+    {
+        "x86.avx.cvt.ps2dq.256",
+        "x86.avx2.packssdw",
+        "x86.avx2.packuswb",
+        "x86.avx2.pmadd.wd",
+        "x86.avx2.pmadd.ub.sw",
+        "x86.avx2.pshuf.b",
+    }
+)
 
-# Debug information, and of what may alias: with addresses of the compiler's objects as names, the same kernels would never be the same text.
+# Debug information, and of what may alias: with addresses of the compiler's objects as names, the same kernels would
+# never be the same text.
 _REFERENCE = re.compile(r",? ![a-z._]+ !\d+")
 _RECORD = re.compile(r"^(?:!\d+ = |!llvm\.dbg|!llvm\.module\.flags| *#dbg_).*\n", re.MULTILINE)
 _CALLED = re.compile(r"@llvm\.(x86\.[a-z0-9._]+)")
@@ -31,7 +42,8 @@ def source_of(text: str) -> str:
 
 
 def for_machine(source: str, host: TargetSpec) -> str:
-    """The IR with what machines of target `host` lack spelled portably. Raises ValueError for an instruction that has no such spelling."""
+    """The IR with what machines of target `host` lack spelled portably. Raises ValueError for an instruction that has
+    no such spelling."""
     called = sorted(set(_CALLED.findall(source)) - BASE)
     unknown = [name for name in called if name not in INSTRUCTIONS]
     if unknown:
@@ -52,7 +64,10 @@ def portable(instructions, beside: str, host: TargetSpec) -> str:
     have = set(re.findall(r"^declare .*?(@llvm\.[\w.]+)\(", beside, re.MULTILINE))
     missing = [use for use in uses if not (use.startswith("declare") and re.search(r"@llvm\.[\w.]+", use)[0] in have)]
     text = "\n".join([*missing, *(one.definition for one in instructions)])
-    return re.sub(r"^(define .*?) (\w+ nounwind) \{$", rf"\1 \2{_host_attributes(host)} {{", text, flags=re.MULTILINE) + "\n"
+    return (
+        re.sub(r"^(define .*?) (\w+ nounwind) \{$", rf"\1 \2{_host_attributes(host)} {{", text, flags=re.MULTILINE)
+        + "\n"
+    )
 
 
 def _host_attributes(host):
@@ -62,6 +77,8 @@ def _host_attributes(host):
 
 def _metadata(host):
     """What TVM reads of a module to know its target."""
-    target = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": host.mcpu} | ({"mattr": list(host.mattr)} if host.mattr else {})
+    target = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": host.mcpu} | (
+        {"mattr": list(host.mattr)} if host.mattr else {}
+    )
     escaped = json.dumps(target, separators=(",", ":")).replace('"', r"\22")
     return f'\n!llvm.module.flags = !{{!0}}\n!0 = !{{i32 2, !"tvm_target", !"{escaped}"}}\n'

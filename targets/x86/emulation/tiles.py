@@ -1,13 +1,17 @@
 """Portable spellings of the tile instructions (AMX): the eight tiles and their configuration are memory of the thread.
 
-Source: Intel SDM vol. 2 (LDTILECFG, STTILECFG, TILERELEASE, TILEZERO, TILELOADD, TILESTORED, TDPBUSD, TDPBF16PS). What a processor refuses with #UD, tiles that
+Source: Intel SDM vol. 2 (LDTILECFG, STTILECFG, TILERELEASE, TILEZERO, TILELOADD, TILESTORED, TDPBUSD, TDPBF16PS).
+What a processor refuses with #UD, tiles that
 are not configured or do not fit each other, ends in a trap here too."""
 
 from .floats import FLUSH, FMA, MULTIPLY_BF16
 from .instruction import Instruction, dot4
 
 _TRAP = "declare void @llvm.trap()"
-_COPY, _SET = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
+_COPY, _SET = (
+    "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+)
 
 # 64 bytes: the palette at 0, bytes of a row as 16-bit numbers from 16, rows as bytes from 48.
 _CONFIG = "@octet.tile_config = internal thread_local global [64 x i8] zeroinitializer, align 64"
@@ -86,7 +90,12 @@ _FEATURES = (frozenset({"amx_tile", "amx_int8", "amx_bf16"}),)
 
 
 def _tiles(name, arguments, body, uses=()):
-    return Instruction(f"x86.{name}", _FEATURES, f"\ndefine internal void @octet.x86.{name}({arguments}) noinline nounwind {{{body}  ret void\n}}", (*_STATE, *uses))
+    return Instruction(
+        f"x86.{name}",
+        _FEATURES,
+        f"\ndefine internal void @octet.x86.{name}({arguments}) noinline nounwind {{{body}  ret void\n}}",
+        (*_STATE, *uses),
+    )
 
 
 _CLEAR = """
@@ -117,7 +126,8 @@ done:
 
 
 def _product(step, finish, first):
-    """For every row of tile %acc, whose elements are called `first`: step[1] for each 32 bits of %data's row and the row of %weights that belongs to them, with the
+    """For every row of tile %acc, whose elements are called `first`: step[1] for each 32 bits of %data's row and the
+    row of %weights that belongs to them, with the
     sums of step[0], then `finish`, which makes %result."""
     return f"""
 start:
@@ -159,26 +169,54 @@ done:
 """
 
 
-_INT8 = _product(("  %sum = phi <16 x i32> [ %before, %next ], [ %result, %deeper ]", dot4("sum", "a", "b", "result", 16)), "", "i32")
+_INT8 = _product(
+    ("  %sum = phi <16 x i32> [ %before, %next ], [ %result, %deeper ]", dot4("sum", "a", "b", "result", 16)), "", "i32"
+)
 # Even and odd products are summed apart from zero, then both sums, then the total.
-_BF16 = _product((
-    "  %even = phi <16 x float> [ zeroinitializer, %next ], [ %even.sum, %deeper ]\n  %odd = phi <16 x float> [ zeroinitializer, %next ], [ %odd.sum, %deeper ]",
-    "  %even.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %even, <16 x i32> %a, <16 x i32> %b, i1 false)\n"
-    "  %odd.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %odd, <16 x i32> %a, <16 x i32> %b, i1 true)",
-), """  %both = fadd <16 x float> %even.sum, %odd.sum
+_BF16 = _product(
+    (
+        "  %even = phi <16 x float> [ zeroinitializer, %next ], [ %even.sum, %deeper ]\n  %odd = phi <16 x float> [ zeroinitializer, %next ], [ %odd.sum, %deeper ]",
+        "  %even.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %even, <16 x i32> %a, <16 x i32> %b, i1 false)\n"
+        "  %odd.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %odd, <16 x i32> %a, <16 x i32> %b, i1 true)",
+    ),
+    """  %both = fadd <16 x float> %even.sum, %odd.sum
   %both.normal = call <16 x float> @octet.flush(<16 x float> %both)
   %before.normal = call <16 x float> @octet.flush(<16 x float> %before)
   %total = fadd <16 x float> %before.normal, %both.normal
-  %result = call <16 x float> @octet.flush(<16 x float> %total)""", "float")
+  %result = call <16 x float> @octet.flush(<16 x float> %total)""",
+    "float",
+)
 
 TILES = (
-    _tiles("ldtilecfg", "ptr %config", "\n  call void @llvm.memcpy.p0.p0.i64(ptr @octet.tile_config, ptr %config, i64 64, i1 false)" + _CLEAR),
-    _tiles("sttilecfg", "ptr %config", "\n  call void @llvm.memcpy.p0.p0.i64(ptr %config, ptr @octet.tile_config, i64 64, i1 false)\n"),
-    _tiles("tilerelease", "", "\n  call void @llvm.memset.p0.i64(ptr @octet.tile_config, i8 0, i64 64, i1 false)" + _CLEAR),
-    _tiles("tilezero", "i8 %tile", "\n  %rows = call i64 @octet.tile_rows(i8 %tile)\n  %at = call ptr @octet.tile(i8 %tile)\n"
-           "  call void @llvm.memset.p0.i64(ptr %at, i8 0, i64 1024, i1 false)\n"),
-    _tiles("tileloadd64", "i8 %tile, ptr %memory, i64 %stride", _by_rows("  call void @llvm.memcpy.p0.p0.i64(ptr %tile.row, ptr %memory.row, i64 %bytes, i1 false)")),
-    _tiles("tilestored64", "i8 %tile, ptr %memory, i64 %stride", _by_rows("  call void @llvm.memcpy.p0.p0.i64(ptr %memory.row, ptr %tile.row, i64 %bytes, i1 false)")),
+    _tiles(
+        "ldtilecfg",
+        "ptr %config",
+        "\n  call void @llvm.memcpy.p0.p0.i64(ptr @octet.tile_config, ptr %config, i64 64, i1 false)" + _CLEAR,
+    ),
+    _tiles(
+        "sttilecfg",
+        "ptr %config",
+        "\n  call void @llvm.memcpy.p0.p0.i64(ptr %config, ptr @octet.tile_config, i64 64, i1 false)\n",
+    ),
+    _tiles(
+        "tilerelease", "", "\n  call void @llvm.memset.p0.i64(ptr @octet.tile_config, i8 0, i64 64, i1 false)" + _CLEAR
+    ),
+    _tiles(
+        "tilezero",
+        "i8 %tile",
+        "\n  %rows = call i64 @octet.tile_rows(i8 %tile)\n  %at = call ptr @octet.tile(i8 %tile)\n"
+        "  call void @llvm.memset.p0.i64(ptr %at, i8 0, i64 1024, i1 false)\n",
+    ),
+    _tiles(
+        "tileloadd64",
+        "i8 %tile, ptr %memory, i64 %stride",
+        _by_rows("  call void @llvm.memcpy.p0.p0.i64(ptr %tile.row, ptr %memory.row, i64 %bytes, i1 false)"),
+    ),
+    _tiles(
+        "tilestored64",
+        "i8 %tile, ptr %memory, i64 %stride",
+        _by_rows("  call void @llvm.memcpy.p0.p0.i64(ptr %memory.row, ptr %tile.row, i64 %bytes, i1 false)"),
+    ),
     _tiles("tdpbusd", "i8 %acc, i8 %data, i8 %weights", _INT8, (_FIT,)),
     _tiles("tdpbf16ps", "i8 %acc, i8 %data, i8 %weights", _BF16, (_FIT, FMA, FLUSH, MULTIPLY_BF16)),
 )
