@@ -10,6 +10,7 @@ from .read import first_line
 
 OLDEST_OPSET = 11
 _QUANTIZED = {"MatMulInteger16", "MatMulNBits", "QAttention", "QEmbedLayerNormalization"}
+_PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _DOMAINS = {"", "ai.onnx"}
 # Contributed operators that TVM's importer knows.
 _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
@@ -49,6 +50,26 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
         pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
 
 
+def check_shapes(proto: onnx.ModelProto, path) -> None:
+    """The rest of onnx.checker's full check: every operator's inputs and attributes make a result. Types and shapes that the file itself declares for results are left
+    out, as exporters leave them empty or wrong. Raises UnsupportedModelError."""
+    bare = _without_external(proto)
+    if bare is proto:
+        bare = onnx.ModelProto()
+        bare.CopyFrom(proto)
+    del bare.graph.value_info[:]
+    for value in bare.graph.output:
+        value.ClearField("type")
+    try:
+        onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
+        if "tensor(bfloat16)" in str(error):  # which ONNX has for few operators, and the importer makes float32
+            return
+        raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
+    except ValueError:
+        pass  # larger than one protobuf message may be
+
+
 def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """(the network in an opset that is imported, notes): old ones go through onnx's version converter. Raises UnsupportedModelError where it fails."""
     version = opset_of(proto, path)
@@ -80,9 +101,17 @@ def _without_external(proto):
     return light
 
 
-def check_finite(name: str, array, path) -> None:
-    """Weights must be numbers; -inf is one (attention masks), and a lone infinity is a bound of something."""
-    if array.size > 1 and np.issubdtype(array.dtype, np.floating) and (np.isnan(array).any() or np.isposinf(array).any()):
+def multiplied_weights(graph: onnx.GraphProto) -> frozenset[str]:
+    """Names of what convolutions and products multiply with."""
+    products = [node for node in graph.node if node.op_type in _PRODUCTS]
+    return frozenset(name for node in products for name in node.input[: 2 if node.op_type in ("Gemm", "MatMul") else None])
+
+
+def check_finite(name: str, array, path, multiplied: bool = False) -> None:
+    """Weights must be numbers; -inf is one where nothing is multiplied with it (attention masks), and a lone infinity is a bound of something."""
+    if not np.issubdtype(array.dtype, np.floating) or (array.size <= 1 and not multiplied):
+        return
+    if not np.isfinite(array).all() if multiplied else np.isnan(array).any() or np.isposinf(array).any():
         raise UnsupportedModelError(f"{path}: weight {name!r} holds NaN or infinity; train or export the network again")
 
 

@@ -18,7 +18,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
 from . import activations, arithmetic, arrange, control, convolution, dense, indices, integers, normalization, order, pooling, quantized, recurrent, resize
-from .checks import check_finite, describe
+from .checks import check_finite, describe, multiplied_weights
 from .codes import Codes
 from .fold import can_fold, fold, shape_slice
 from .names import restore_names
@@ -50,6 +50,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
         self.opset, self._proto, self._path = opset, proto, Path(path)
         self._specs = inputs
+        self._multiplied = multiplied_weights(proto.graph)
         self._table = onnx_frontend._get_convert_map()
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self._constants = {}  # id of a known value -> (the value, the expression that it became)
@@ -211,7 +212,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         if isinstance(value, Codes) and value.scale is not None:
             return self._bind_as(value.scale.integers(value.value), f"{name}.codes")
         if isinstance(value, np.ndarray) and id(value) not in self._constants:
-            check_finite(name, value, self._path)
+            check_finite(name, value, self._path, name in self._multiplied)
         return self.expression(value)
 
     def expression(self, value):

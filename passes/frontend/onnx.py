@@ -7,11 +7,12 @@ from onnx import inliner
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
 from ..ops import is_op
-from .checks import check_proto, convert_opset, opset_of
+from .checks import check_proto, check_shapes, convert_opset, opset_of
 from .dimensions import Said
 from .importer import import_graph
+from .limits import check_extents
 from .model import Model, TensorSpec
-from .order_nodes import drop_unread_results, sort_nodes
+from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
 from .signature import fix_inputs, input_specs, output_axes
 
@@ -29,11 +30,14 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
     proto = _inline_functions(proto, path)
     sort_nodes(proto.graph, path)
     check_proto(proto, path)
+    drop_dead_nodes(proto.graph)
     drop_unread_results(proto.graph)
     fix_inputs(proto.graph, values or {}, path)
     data = {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
     inputs, symbols, notes = input_specs(proto.graph, Said(batch, shapes or {}, dims or {}, data), path)
     module, widened = import_graph(proto, inputs, opset_of(proto, path), path)
+    check_shapes(proto, path)
+    check_extents(module, path)
     if any(spec.batch_axis != 0 for spec in inputs):
         module = module.with_attr("octet.batch_axes", [-1 if spec.batch_axis is None else spec.batch_axis for spec in inputs])
     types, axes = module["main"].ret_ty.fields, output_axes(proto, inputs, symbols)

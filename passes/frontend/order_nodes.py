@@ -32,6 +32,19 @@ def sort_nodes(graph: onnx.GraphProto, path) -> None:
         graph.node.extend(ordered)
 
 
+def drop_dead_nodes(graph: onnx.GraphProto) -> None:
+    """Leaves out the nodes of a sorted graph that no output depends on."""
+    used, kept = {value.name for value in graph.output}, []
+    for node in reversed(graph.node):
+        if not used.isdisjoint(node.output):
+            kept.append(node)
+            used |= _reads(node)
+    if len(kept) < len(graph.node):
+        kept = [_copy(node) for node in reversed(kept)]
+        del graph.node[:]
+        graph.node.extend(kept)
+
+
 def drop_unread_results(graph: onnx.GraphProto) -> None:
     """Cuts optional outputs that nothing reads: the mask of a Dropout, the indices of a MaxPool, the statistics of a normalization."""
     used = {value.name for value in graph.output}

@@ -1,19 +1,21 @@
 """ONNX file -> ModelProto, or one line that says why not."""
 
 import hashlib
+import stat
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx.external_data_helper import ExternalDataInfo
 
 from ...targets.errors import UnsupportedModelError
+from .limits import LARGEST_FILE, check_limits
 
 
 def read_proto(path) -> tuple[onnx.ModelProto, str]:
-    """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external files in the order of their names.
+    """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external files in the order of their names, each as far
+    as tensors lie in it.
 
-    Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, external data missing.
+    Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, and whatever limits.py refuses.
     """
     path = Path(path)
     data = _bytes(path)
@@ -26,18 +28,21 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
         raise UnsupportedModelError(f"{path}: not an ONNX model, or truncated; export it again (or copy it again)") from None
     if not proto.ir_version or not proto.HasField("graph"):
         raise UnsupportedModelError(f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter")
-    digest = hashlib.sha256(data)
-    for external in _external_files(proto, path):
-        _digest(external, digest)
+    digest, ends = hashlib.sha256(data), {}
+    for external in check_limits(proto, path):
+        ends[external.file] = max(ends.get(external.file, 0), external.offset + external.size)
+    for file in sorted(ends):
+        _digest(file, ends[file], digest)
     return proto, digest.hexdigest()
 
 
-def _digest(path, digest):
-    """A file, a piece at a time."""
+def _digest(path, size, digest):
+    """The first bytes of a file, a piece at a time."""
     try:
         with open(path, "rb") as file:
-            while piece := file.read(1 << 24):
+            while size and (piece := file.read(min(size, 1 << 24))):
                 digest.update(piece)
+                size -= len(piece)
     except OSError as error:
         raise UnsupportedModelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
@@ -52,19 +57,11 @@ def _bytes(path):
     if path.is_dir():
         raise UnsupportedModelError(f"{path}: is a folder; give the ONNX file itself")
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
+            raise UnsupportedModelError(f"{path}: is no file of at most 2 GiB; give the ONNX file, with larger weights as external data")
         return path.read_bytes()
     except FileNotFoundError:
         raise UnsupportedModelError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise UnsupportedModelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-
-
-def _external_files(proto, path):
-    names = set()
-    for tensor in proto.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            names.add(ExternalDataInfo(tensor).location)
-    missing = [name for name in sorted(names) if not (path.parent / name).is_file()]
-    if missing:
-        raise UnsupportedModelError(f"{path}: external data file {missing[0]!r} is missing; put it beside the model")
-    return [path.parent / name for name in sorted(names)]

@@ -1,0 +1,190 @@
+"""What a model file may declare, checked once and before anything that it points to is read: tensors with exactly the bytes that their type and shape say, external
+data in regular files inside the model's folder, names that can be printed, extents that a machine can hold, attributes that mean something."""
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from ...targets.errors import UnsupportedModelError
+
+LARGEST_TENSOR = 16 << 30  # bytes, of one weight
+LARGEST_INPUT = 2 << 30  # bytes, of one input or output
+MOST_NODES = 100_000
+LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
+_LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
+_FIELDS = {  # where a type's values stand, if they are not raw
+    **dict.fromkeys((TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.UINT8, TensorProto.UINT16, TensorProto.BOOL, TensorProto.FLOAT16, TensorProto.BFLOAT16), "int32_data"),
+    TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data", TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
+}  # fmt: skip
+_POSITIVE, _NOT_NEGATIVE = {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"}, {"pads", "output_padding"}
+_AUTO_PADS = {b"", b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER"}
+_WINDOWS = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DepthToSpace", "SpaceToDepth", "GroupNormalization"}  # operators whose attributes these are
+
+
+@dataclass(frozen=True)
+class External:
+    """Where a tensor's bytes lie. file: an existing regular file inside the model's folder; offset, size: in bytes, inside the file."""
+
+    file: Path
+    offset: int
+    size: int
+
+
+def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
+    """What lies in other files, in the order of the model. Raises UnsupportedModelError, one line with the tensor, value or node."""
+    nodes, found = 0, []
+    for graph in _graphs(proto, path):
+        nodes += len(graph.node)
+        if nodes > MOST_NODES:
+            raise UnsupportedModelError(f"{path}: has more than {MOST_NODES} nodes; export one network, not its unrolled training")
+        _check_values(graph, path)
+        weights = {tensor.name: list(tensor.dims) for tensor in getattr(graph, "initializer", ())}
+        for node in graph.node:
+            _check_attributes(node, weights.get(node.input[1]) if len(node.input) > 1 else None, path)
+    for tensor in _tensors(proto, path):
+        external = _check_tensor(tensor, path)
+        if external is not None:
+            found.append(external)
+    return found
+
+
+def check_extents(module, path) -> None:
+    """The same for what the network computes: an intermediate result of 2^62 elements comes from small weights."""
+    for block in module["main"].body.blocks:
+        for binding in block.bindings:
+            ty = binding.var.ty
+            extents = [int(extent) for extent in getattr(getattr(ty, "shape", None), "values", ())]
+            if min(extents, default=0) < 0 or math.prod(extents) > LARGEST_TENSOR:
+                raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; check the sizes of windows, strides and shapes")
+
+
+def _graphs(proto, path) -> Iterator:
+    """All graphs and functions, those within nodes too."""
+    waiting = [(proto.graph, 0), *((function, 0) for function in proto.functions)]
+    while waiting:
+        graph, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise UnsupportedModelError(f"{path}: has graphs more than {_DEEPEST} deep within each other; export it without nested control flow")
+        yield graph
+        waiting += [(inner, depth + 1) for node in graph.node for attribute in node.attribute for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs)]
+
+
+def _tensors(proto, path) -> Iterator[TensorProto]:
+    for graph in _graphs(proto, path):
+        yield from getattr(graph, "initializer", ())
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+
+
+def _check_values(graph, path):
+    """Inputs and outputs of a graph (a function has names only)."""
+    for side in ("input", "output"):
+        values = getattr(graph, side)
+        names = [value if isinstance(value, str) else value.name for value in values]
+        for name in names:
+            if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+                raise UnsupportedModelError(f"{path}: {side} {name[:60]!a} needs a printable name of 1 to {_LONGEST_NAME} characters; rename it")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UnsupportedModelError(f"{path}: {side} {twice!r} is there twice; export it once")
+        for value in values:
+            if isinstance(value, str) or not value.HasField("type"):
+                continue
+            kind = value.type.WhichOneof("value")
+            if kind != "tensor_type":
+                raise UnsupportedModelError(f"{path}: {side} {value.name!r} is no tensor ({kind}); export the network with tensors only")
+            _check_type(value.type.tensor_type, f"{path}: {side} {value.name!r}", optional=side == "output")
+
+
+def _check_type(tensor, where, optional):
+    if tensor.elem_type not in _FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
+        raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits")
+    extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
+    size = math.prod(extent for extent in extents if extent > 0) * 4
+    if size > LARGEST_INPUT:
+        raise UnsupportedModelError(f"{where} has extents {extents}, {size} bytes; at most {LARGEST_INPUT} are supported")
+
+
+def _check_tensor(tensor, path) -> External | None:
+    where = f"{path}: weight {tensor.name[:200]!r}"
+    if tensor.data_type not in _FIELDS:
+        raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 bits")
+    if any(not 0 <= extent < 1 << 31 for extent in tensor.dims) or len(tensor.dims) > 16:
+        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)[:17]}; export it again")
+    count = math.prod(tensor.dims)
+    size = count * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    if size > LARGEST_TENSOR:
+        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {LARGEST_TENSOR} are supported")
+    if tensor.HasField("segment"):
+        raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return _external(tensor, size, path, where)
+    held = len(tensor.raw_data) if tensor.HasField("raw_data") else len(getattr(tensor, _FIELDS[tensor.data_type]))
+    wanted, unit = (size, "bytes") if tensor.HasField("raw_data") else (count, "values")
+    if held != wanted:
+        raise UnsupportedModelError(f"{where} holds {held} {unit} where {_type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again (or copy it again)")
+    return None
+
+
+def _external(tensor, size, path, where) -> External:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    folder = path.resolve().parent
+    try:
+        file = (folder / location).resolve()
+    except (OSError, ValueError, RuntimeError):  # a null character; links in a circle
+        file = folder.parent
+    if not location or os.path.isabs(location) or not file.is_relative_to(folder):
+        raise UnsupportedModelError(f"{where} has its data in {location[:200]!a}, which is not inside the model's folder; put them beside the model")
+    try:
+        found = os.stat(file)
+    except OSError:
+        raise UnsupportedModelError(f"{path}: external data file {location[:200]!r} is missing; put it beside the model") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsupportedModelError(f"{where} has its data in {location!r}, which is no regular file; put them beside the model")
+    offset, length = (_number(entries.get(key), default, where, key) for key, default in (("offset", 0), ("length", size)))
+    if length != size:
+        raise UnsupportedModelError(f"{where} has {length} bytes of external data where {_type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again")
+    if offset + length > found.st_size:
+        raise UnsupportedModelError(f"{where} ends at {offset + length} of {location!r}, which has {found.st_size} bytes; copy the data file again")
+    return External(file, offset, size)
+
+
+def _number(text, default, where, key):
+    if text is None or text == "":
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise UnsupportedModelError(f"{where} has external data with {key} {text[:40]!a}; export it again")
+    return int(text)
+
+
+def _check_attributes(node, weight, path):
+    """weight: extents of the second operand where it is an initializer."""
+    if node.op_type not in _WINDOWS or node.domain not in ("", "ai.onnx"):
+        return
+    for attribute in node.attribute:
+        name, least = attribute.name, 1 if attribute.name in _POSITIVE else 0 if attribute.name in _NOT_NEGATIVE else None
+        values = list(attribute.ints) if attribute.type == onnx.AttributeProto.INTS else [attribute.i]
+        if least is not None and any(not least <= value < 1 << 31 for value in values):
+            _refuse(node, f"{name} {values[:8]}; they must be {least} or more", path)
+        if name == "kernel_shape" and weight is not None and node.op_type in ("Conv", "ConvTranspose") and values != weight[2:]:
+            _refuse(node, f"{name} {values[:8]} for a weight of extents {weight}", path)
+        if name == "auto_pad" and attribute.s not in _AUTO_PADS:
+            _refuse(node, f"{name} {attribute.s[:40]!r}", path)
+
+
+def _refuse(node, what, path):
+    raise UnsupportedModelError(f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it again")
+
+
+def _type_name(number) -> str:
+    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"number {number}"
