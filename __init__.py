@@ -23,6 +23,7 @@ _WHERE = {
     "load_onnx": ".tools.building.api",
     "quantize": ".tools.building.api",
     "compile": ".tools.building.api",
+    "instruments": ".passes.instruments",
 }
 __all__ = sorted(_WHERE)
 

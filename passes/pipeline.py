@@ -1,7 +1,18 @@
-"""The one ordered list of passes, by phase."""
+"""The whole way from import to lowering, as lists of passes.
+
+    model.onnx -> [Import] -> CANONICALIZE -> [Annotate] -> (calibration) -> [InsertQDQ] -> ([ReleaseFloat], by policy)
+                                           -> [CompleteWeights], for a network that comes quantised
+               -> [Realize] -> float_layers -> lowering (lower/stages.py), for each target -> code
+
+What depends on a recipe, on samples or on a target is a function that makes the list. All of it goes through `run` and `apply` (running.py), so
+that it can be looked at; networks that are built on the side, for calibration and the search of a recipe, are not."""
 
 from dataclasses import replace
+from difflib import get_close_matches
 
+import tvm
+
+from ..targets.errors import OctetError
 from .canonicalize.convert_batch_norm import ConvertBatchNorm
 from .canonicalize.convert_conv1d import ConvertConv1d
 from .canonicalize.convert_transposed_conv import ConvertTransposedConv
@@ -25,6 +36,11 @@ from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
 from .frontend.model import Model
+from .lower.stages import lowering
+from .realize.fuse_float import FuseFloat
+from .realize.realize import Realized, realize
+from .realize.use_bfloat16 import UseBfloat16
+from .running import Step, apply, name_of, run
 
 # fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list = [
@@ -59,7 +75,29 @@ CANONICALIZE: list = [
 
 def canonicalize(model: Model) -> Model:
     """The network in canonical form; `notes` says what could not be brought there and why."""
-    module = model.module
-    for step in CANONICALIZE:
-        module = step(module)
+    module = run(CANONICALIZE, model.module)
     return replace(model, module=module, notes=(*model.notes, *notes_of(module)))
+
+
+def float_layers(floats: str) -> list:
+    """For the layers in float of a canonical or realised network. floats: of the recipe; "bf16" or another."""
+    return [FuseFloat(), UseBfloat16()] if floats == "bf16" else [FuseFloat()]
+
+
+def to_integers(hub: tvm.IRModule, floats: str) -> tuple[Realized, tvm.IRModule]:
+    """The QDQ hub as an integer graph with the report of its layers, and that graph with its float layers fused."""
+    realized = apply(Step("Realize", realize), hub)
+    return realized, run(float_layers(floats), realized.module)
+
+
+_QUANTIZE = ["Annotate", "InsertQDQ", "CompleteWeights", "ReleaseFloat"]  # made where recipe, samples or policy are known
+_REALIZE = ["Realize", *map(name_of, float_layers("bf16"))]
+_LOWER = list(map(name_of, lowering(None, None, "")))
+NAMES = tuple(dict.fromkeys(["Import", *map(name_of, CANONICALIZE), *_QUANTIZE, *_REALIZE, *_LOWER]))
+
+
+def check_name(name: str) -> None:
+    """Raises OctetError for a name that no pass of the way has."""
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, 3, 0.4) or NAMES
+        raise OctetError(f"pass {name!r} is unknown: take {' or '.join(near) if near is not NAMES else 'one of ' + ', '.join(NAMES)}")

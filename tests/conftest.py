@@ -1,7 +1,10 @@
 """Fixtures that several rooms share, and the check that the tests test this checkout."""
 
+import inspect
 import os
+import re
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("TVM_NUM_THREADS", "2")  # before TVM starts its pool: the same on every machine
@@ -17,6 +20,32 @@ DIGITS = ROOT / "examples" / "digits"
 
 found = Path(octet.__file__).resolve().parent
 assert found == ROOT, f"octet is imported from {found}, not from this checkout ({ROOT}); run the tests with this checkout's .venv"
+
+
+def _pass_classes():
+    """The classes in passes/ that are called with a module."""
+    for path in sorted((ROOT / "passes").rglob("*.py")):
+        if re.search(r"def __call__\(self, mod\b", path.read_text()):
+            module = import_module(".".join(("octet", *path.relative_to(ROOT).with_suffix("").parts)))
+            kinds = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+            yield from (kind for kind in kinds if "__call__" in vars(kind))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_pass_leaves_valid_ir():
+    """Whichever test runs a pass, alone or in the pipeline: what it makes is verified."""
+    from octet.passes.verify import verify
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in _pass_classes():
+
+            def verified(self, mod, call=kind.__call__):
+                made = call(self, mod)
+                verify(made, type(self).__name__)
+                return made
+
+            patch.setattr(kind, "__call__", verified)
+        yield
 
 
 @pytest.fixture(scope="session")

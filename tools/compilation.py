@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..passes.calibrate.store import holds_statistics
+from ..passes.running import check_stopped
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
 from ..targets.writing import check_writable
@@ -109,6 +110,7 @@ def compile_to_package(request: Request) -> dict:
         else:
             quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update, cache=cache)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
+        check_stopped()
         count = count if stored else 0 if samples is None or model.comes_quantised else len(next(iter(samples.values())))
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):

@@ -16,6 +16,7 @@ from ..annotate.recipe import Recipe
 from ..ops import is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+from ..running import apply, unwatched
 from .grid import grid_scales
 from .quantize import Quantized
 
@@ -27,7 +28,9 @@ def given_hub(model) -> Quantized:
     """The hub of a canonical Model that comes quantised; its fp32 Model keeps the ranges of the quantizers, as files leave activations to them."""
     from ..pipeline import canonicalize
 
-    return Quantized(CompleteWeights()(model.module), canonicalize(model.with_module(RemoveQuantizers()(model.module))), Recipe(), (), {}, (), {})
+    with unwatched():
+        fp32 = canonicalize(model.with_module(RemoveQuantizers()(model.module)))
+    return Quantized(apply(CompleteWeights(), model.module), fp32, Recipe(), (), {}, (), {})
 
 
 @dataclass(frozen=True)

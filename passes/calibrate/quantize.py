@@ -8,6 +8,7 @@ from tvm import IRModule
 from ...targets.errors import DataError
 from ...targets.samples import check_samples, inputs_of
 from ..annotate import Annotate, Decision, Recipe
+from ..running import apply
 from .collect import Edge, ExecutorFactory, Samples, collect, edges_of
 from .observers import find_range
 from .qdq import InsertQDQ
@@ -40,7 +41,7 @@ def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
     recipe = recipe if recipe is not None else Recipe()
     annotate = Annotate(recipe)
     decisions = annotate.decide(model.module).decisions
-    annotated = annotate(model.module)
+    annotated = apply(annotate, model.module)
     checked = checked_samples(model, samples)
     statistics = collect(annotated, checked, executor_factory, summaries=summaries, progress=progress)
     return _hub(model, annotated, recipe, decisions, statistics)
@@ -49,7 +50,7 @@ def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
 def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quantized:
     """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes."""
     annotate = Annotate(recipe)
-    annotated = annotate(model.module)
+    annotated = apply(annotate, model.module)
     measured = {edge.edge: statistics[edge.tensor] for edge in edges_of(annotated) if edge.measured}
     return _hub(model, annotated, recipe, annotate.decide(model.module).decisions, measured)
 
@@ -60,7 +61,7 @@ def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     kept = quantized.recipe
     observed = ("activations", "weights", "float_operators", "attention", "residuals", "softmax", "floats")
     recipe = replace(recipe, **{name: getattr(kept, name) for name in observed})
-    annotated = Annotate(recipe)(quantized.model.module)
+    annotated = apply(Annotate(recipe), quantized.model.module)
     return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
 
 
@@ -77,7 +78,7 @@ def checked_samples(model, samples):
 def _hub(model, annotated, recipe, decisions, statistics):
     edges = tuple(edges_of(annotated))
     qparams = group_qparams(edges, statistics, recipe)
-    return Quantized(InsertQDQ(qparams)(annotated), model, recipe, decisions, statistics, edges, qparams)
+    return Quantized(apply(InsertQDQ(qparams), annotated), model, recipe, decisions, statistics, edges, qparams)
 
 
 def group_qparams(edges: Iterable[Edge], statistics: Mapping[int, Statistics], recipe: Recipe) -> dict[int, QParams]:

@@ -6,6 +6,7 @@ from onnx import inliner
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
+from ..running import Step, apply
 from ..ops import is_op
 from .checks import check_proto, check_shapes, convert_opset, opset_of
 from .dimensions import Said
@@ -25,6 +26,14 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
     data: {input: array, or its shape}, samples on the first axis, for the dimensions that shapes and dims leave open.
     Raises UnsupportedModelError, one line with the file, the node or tensor, and what to do.
     """
+    return apply(Step("Import", lambda path: _imported(path, Said(batch, shapes or {}, dims or {}, _shapes(data)), values or {})), path)
+
+
+def _shapes(data):
+    return {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
+
+
+def _imported(path, said, values):
     proto, sha256 = read_proto(path)
     proto, converted = convert_opset(proto, path)
     proto = _inline_functions(proto, path)
@@ -32,9 +41,8 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
     check_proto(proto, path)
     drop_dead_nodes(proto.graph)
     drop_unread_results(proto.graph)
-    fix_inputs(proto.graph, values or {}, path)
-    data = {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
-    inputs, symbols, notes = input_specs(proto.graph, Said(batch, shapes or {}, dims or {}, data), path)
+    fix_inputs(proto.graph, values, path)
+    inputs, symbols, notes = input_specs(proto.graph, said, path)
     module, widened = import_graph(proto, inputs, opset_of(proto, path), path)
     check_shapes(proto, path)
     check_extents(module, path)
@@ -45,7 +53,7 @@ def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=Non
         TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype), axis if axis < len(ty.shape.values) else 0)
         for value, ty, axis in zip(proto.graph.output, types, axes)
     )
-    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values or {}), _has_quantizers(module))
+    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values), _has_quantizers(module))
 
 
 def _has_quantizers(module):

@@ -8,17 +8,18 @@ from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
 from ...targets.x86.isa import building_for
 from ...targets.x86.workload import Records
+from ..running import apply, run
 from .batch.link import link
 from .batch.pieces import split
 from .batch.plan import plan
 from .codegen import compile_with_source
 from .cuda.build import build_cuda_variant
 from .entry import emit_library
-from .fallback.legalize import legalize
 from .lowering import lower
 from .merge_axes import MergeAxes
-from .program import ALIASES, linearize
+from .program import linearize
 from .rules import RULES
+from .stages import lowering
 
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
@@ -26,18 +27,21 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring.
     choose: how many samples of a batch go through which stretch together (batch/plan.py)."""
     if spec.kind == "cuda":
-        return build_cuda_variant(MergeAxes()(module), spec, inputs, outputs, name, tuned)
+        return build_cuda_variant(apply(MergeAxes(), module), spec, inputs, outputs, name, tuned)
     fallbacks = []
 
-    def legal(part, params=None, results=None):
-        with building_for(spec.dot):
-            lowered, without = lower(MergeAxes()(part), spec, RULES, tuned, params, results)
-        fallbacks.extend(without)
-        return schedule(legalize(lowered, ALIASES))
+    def legal(part, params=None, results=None, piece=""):
+        def walk(part):
+            with building_for(spec.dot):
+                lowered, without = lower(part, spec, RULES, tuned, params, results)
+            fallbacks.extend(without)
+            return lowered
+
+        return run(lowering(walk, schedule, f"{spec.name}{piece}"), part)
 
     pieces = split(module, choose)
     if pieces:
-        modules = [legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results]) for p in pieces]
+        modules = [legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}") for i, p in enumerate(pieces, 1)]
         program, kernels = link(pieces, modules, list(module["main"].params))
     else:
         kernels = legal(module)

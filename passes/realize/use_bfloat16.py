@@ -17,7 +17,6 @@ from .. import ops
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.graph import Graph
-from .fuse_float import FuseFloat
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,6 @@ class UseBfloat16:
     def __call__(self, mod):
         mod = replace_main(mod, _Rounder(mod["main"]).run())
         return replace_main(mod, _Merger(mod["main"]).run())
-
-
-def with_float_layers(mod, floats: str):
-    """A realised module with its float layers fused, and in bfloat16 if `floats` (of the recipe) is "bf16"."""
-    mod = FuseFloat()(mod)
-    return UseBfloat16()(mod) if floats == "bf16" else mod
 
 
 def takes_bfloat16(graph: Graph, call) -> bool:

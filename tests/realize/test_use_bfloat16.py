@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tvm
 from octet.passes import ops
+from octet.passes.pipeline import float_layers
 from octet.passes.realize import reference
 from octet.passes.realize.fuse_float import FuseFloat
-from octet.passes.realize.use_bfloat16 import UseBfloat16, with_float_layers
+from octet.passes.realize.use_bfloat16 import UseBfloat16
+from octet.passes.running import run
 from octet.targets.bfloat16 import round_to_bfloat16
 from tvm import relax
 from tvm.relax import op as R
@@ -43,7 +45,7 @@ def test_before_and_after(build):
 def test_results_are_near_and_merging_changes_no_bit(build):
     module = build(two, x=[2, 8, 5, 5])
     data = {"x": RNG.normal(size=(2, 8, 5, 5)).astype("float32")}
-    exact, merged = (reference.run(with_float_layers(module, floats), data)[0] for floats in ("fp32", "bf16"))
+    exact, merged = (reference.run(run(float_layers(floats), module), data)[0] for floats in ("fp32", "bf16"))
     both = reference.run(UseBfloat16()(FuseFloat()(build(lambda net, x: relax.Tuple([two(net, x), net(R.nn.relu(x))]), x=[2, 8, 5, 5]))), data)[0]
     assert 0 < np.abs(merged - exact).max() < 0.02 * np.abs(exact).max() and both.tobytes() == merged.tobytes()
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ...passes.calibrate.quantize import Quantized
+from ...passes.running import apply, unwatched
+from ...passes.pipeline import to_integers
 from ...passes.policy.choose import Times, choose_float
 from ...passes.policy.estimate import estimate, most_to_gain
 from ...passes.policy.regions import Regions, regions_of
 from ...passes.policy.release_float import ReleaseFloat
-from ...passes.realize.realize import Realized, realize
-from ...passes.realize.use_bfloat16 import with_float_layers
+from ...passes.realize.realize import Realized
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.variant import Variant
@@ -57,8 +58,13 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
         return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), report)
     regions = regions_of(quantized.module)
     int8 = _in_int8(regions, realized)
-    release = lambda released: replace(quantized, module=ReleaseFloat(regions, frozenset(range(len(int8))) - int8 | released, quantized.model.module)(quantized.module))  # noqa: E731
-    float_module = _graphs(release(int8))[1]
+
+    def release(released):
+        step = ReleaseFloat(regions, frozenset(range(len(int8))) - int8 | released, quantized.model.module)
+        return replace(quantized, module=apply(step, quantized.module))
+
+    with unwatched():  # what the network would be if nothing were in int8
+        float_module = _graphs(release(int8))[1]
     times = {}
     for number, spec in enumerate(specs):
         if spec in here:
@@ -83,8 +89,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
 
 
 def _graphs(quantized):
-    realized = realize(quantized.module)
-    return realized, with_float_layers(realized.module, quantized.recipe.floats)
+    return to_integers(quantized.module, quantized.recipe.floats)
 
 
 def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:

@@ -6,11 +6,11 @@ import time
 import numpy as np
 
 from ...passes.calibrate.quantize import Quantized
-from ...passes.realize.realize import realize
 from ...passes.export.evaluate import evaluate
+from ...passes.running import unwatched
+from ...passes.pipeline import to_integers
 from ...passes.realize.promise import LEAST_DB, TOLERANCE, promises
 from ...passes.realize.reference import operators_handed_on, run
-from ...passes.realize.use_bfloat16 import with_float_layers
 from ...targets.errors import OctetError
 from ...targets.package import Package
 from ..metrics import METRICS
@@ -71,7 +71,8 @@ def check_tuned(quantized: Quantized, package: Package) -> None:
 
 
 def _module(quantized):
-    return with_float_layers(realize(quantized.module).module, quantized.recipe.floats)
+    with unwatched():
+        return to_integers(quantized.module, quantized.recipe.floats)[1]
 
 
 def _answers(module, package):

@@ -1,6 +1,7 @@
 """Compiles float networks for this machine: the fp32 baseline, and the network that calibration runs."""
 
 from ...passes.frontend.model import Model
+from ...passes.running import unwatched
 from ...passes.lower.build import build_variant
 from ...passes.realize.fuse_float import FuseFloat
 from ...passes.sensitivity.libraries import Libraries
@@ -14,7 +15,8 @@ def float_session(model: Model, threads: int | None = None, target: str | None =
     """A canonical model in fp32 on our own kernels: the baseline of every comparison. target: name of the CPU target; None for the best one of this
     machine, which also stands in for a GPU."""
     spec = detect.native() if target is None or find(target).kind != "cpu" else find(target)
-    variant = build_variant(FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32")
+    with unwatched():
+        variant = build_variant(FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32")
     return open_session(variant, threads=threads)
 
 

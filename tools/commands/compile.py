@@ -6,6 +6,7 @@ from ..building.calibration_cache import cache_options
 from ..console import JSON_HELP
 from ..errors import TARGET_MISSED, Command
 from .input_options import input_options
+from .ir_options import ir_options, say_stopped
 from .recipe_options import precision_options
 
 _AFTER = """\b
@@ -39,15 +40,21 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--trials", type=click.IntRange(min=0), default=0, show_default=True, help="Schedules to measure per kernel before building (see octet tune).")
 @click.option("--db", metavar="FILE_OR_URL", help="Tuning records to apply [default: none; with --trials the user's, octet/tuning.db in $XDG_STATE_HOME].")
 @cache_options
+@ir_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def compile_command(json_path, **options):
+def compile_command(json_path, dump_ir, stop_after, verify_ir, **options):
     """Compile a trained fp32 ONNX network to a fast int8 package."""
+    from ...passes.instruments import instruments
     from ..compilation import Request, compile_to_package
     from ..console import check_json, out, write_json
     from .summary import print_compilation
 
     check_json(json_path)
-    report = compile_to_package(Request(**options))
+    with instruments(dump_ir, stop_after, verify_ir) as seen:
+        report = compile_to_package(Request(**options))
+    if seen.reached:
+        say_stopped(seen)
+        return 0
     print_compilation(out(), report)
     write_json(json_path, report)
     return TARGET_MISSED if report.get("target_missed") else 0

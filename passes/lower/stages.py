@@ -1,0 +1,17 @@
+"""The passes of lowering for x86, as a list."""
+
+from ..running import Step
+from .fallback.legalize import legalize
+from .merge_axes import MergeAxes
+from .program import ALIASES
+
+
+def lowering(lower, schedule, note: str) -> list:
+    """A realised, float-fused network -> calls of kernels on physical buffers. lower: the walk of a target. schedule:
+    for what has no kernel of ours. note: the target, and the piece where the batch is cut in some."""
+    return [
+        MergeAxes(),
+        Step("Lower", lower, note),
+        Step("Legalize", lambda module: legalize(module, ALIASES), note),
+        Step("Schedule", schedule, note),
+    ]
