@@ -27,7 +27,9 @@ def _norm(b, x, width, source, target):
 CASES = {
     "both": (lambda b, x: _norm(b, x, 70, True, True), {"x": codes(RNG, 2, 9, 70)}),
     "source": (lambda b, x: _norm(b, x, 48, True, False), {"x": codes(RNG, 19, 48)}),
-    "target": (lambda b, x: _norm(b, x, 1100, False, True), {"x": real(1, 3, 1100)}),  # more than a lane keeps in registers
+    "target": (lambda b, x: _norm(b, x, 1100, False, True), {"x": real(1, 3, 1100)}),
+    "rows of a block": (lambda b, x: _norm(b, x, 64, True, True), {"x": codes(RNG, 4 * 128 + 3, 64)}),  # four side by side, three of them in the last block
+    "beyond shared memory": (lambda b, x: _norm(b, x, 12400, True, True), {"x": codes(RNG, 2, 12400)}),
     "neither": (lambda b, x: _norm(b, x, 33, False, False), {"x": real(5, 33)}),
     "softmax": (lambda b, x: _quantize(b, b.emit(OP.nn.softmax(x, -1)), 1 / 127, 0), {"x": real(2, 3, 5, 37)}),
     "long softmax": (lambda b, x: _quantize(b, b.emit(OP.nn.softmax(x, -1)), 1 / 127, 0), {"x": real(3, 1050)}),

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from octet.passes.realize.reference import run
-from octet.targets import registry
-from octet.targets.x86.rows import quotient
+from octet.targets import byte_quotient, registry
 from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,9 +23,9 @@ def beside_steps(scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_proof_agrees_with_every_number_near_a_step(scale):
-    assert quotient._two_parts_suffice(float(np.float32(scale)))
+    assert byte_quotient.two_parts_suffice(float(np.float32(scale)))
     values = np.concatenate([beside_steps(scale), np.random.default_rng(0).uniform(-300, 300, 100000).astype(np.float32) * np.float32(scale)])
-    np.testing.assert_array_equal(quotient._rounded(values, np.float32(scale)), np.rint(values / np.float32(scale)))
+    np.testing.assert_array_equal(byte_quotient._rounded(values, np.float32(scale)), np.rint(values / np.float32(scale)))
 
 
 def test_a_reciprocal_alone_would_not_pass():
@@ -36,7 +35,7 @@ def test_a_reciprocal_alone_would_not_pass():
 
 
 def test_scales_outside_of_the_proof_take_the_exact_sequence():
-    assert not quotient._two_parts_suffice(2.0**-61) and not quotient._two_parts_suffice(float("inf"))
+    assert not byte_quotient.two_parts_suffice(2.0**-61) and not byte_quotient.two_parts_suffice(float("inf"))
 
 
 @pytest.mark.parametrize("spec", [s for s in registry.TARGETS.values() if s.kind == "cpu"], ids=lambda spec: spec.name)

@@ -14,7 +14,7 @@ from tvm import relax
 
 from ....targets.cuda.kernels.attention import Attention, attention, fits, warps_for
 from ....targets.cuda.kernels.conv_schedule import rounded
-from ....targets.cuda.kernels.rows import NormRows, SoftmaxRows, norm_rows, softmax_rows
+from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, softmax_rows
 from ....targets.cuda.layout import Layout, Strided, plain, rows
 from ... import ops
 from ...rewriting.graph import Graph
@@ -134,9 +134,8 @@ def _norm(chain, ctx):
     value, stride = (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)
     layout = plain(shape, "float32") if chain.target is None else rows(shape)
     out_stride = shape[-1] if chain.target is None else layout.stride
-    (scale, zero_point), (out_scale, out_zero_point) = chain.source or (0.0, 0), chain.target or (0.0, 0)
-    problem = NormRows(prod(shape[:-1]), shape[-1], stride, out_stride, chain.source is not None, chain.target is not None, bool(attrs["scale"]), bool(attrs["center"]),
-                       zero_point, out_zero_point, scale, out_scale, float(attrs["epsilon"]))  # fmt: skip
+    problem = NormProblem(
+        prod(shape[:-1]), shape[-1], stride, out_stride, chain.source, chain.target, bool(attrs["scale"]), bool(attrs["center"]), float(attrs["epsilon"]))  # fmt: skip
     affine = [np.asarray(ctx.constant(arg), np.float32) for arg in chain.call.args[1:3]]
     return ctx.emit(norm_rows(problem), [value, *affine], layout, "relax.nn.layer_norm")
 

@@ -19,6 +19,9 @@ using TurnedEpilogue = Epilogue;
 
 OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low), high); }
 
+// rne(value) of |value| < 2^22: its sum with 1.5 * 2^23 has no place for a fraction. Cheaper than a conversion.
+OCTET_DEVICE int near_integer(float value) { return static_cast<int>(bits_of(add(value, 12582912.0f)) - 0x4b400000u); }
+
 // clip(rne(value) + zero_point)
 OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) { return clamp(to_int(value) + zero_point, low, high); }
 

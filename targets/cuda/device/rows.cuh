@@ -1,5 +1,5 @@
-// Softmax and layer normalisation of rows with what surrounds them in an integer graph: one trip through memory instead of four. Every step rounds as the
-// operator of its own would. Sixteen lanes per row, each keeps its elements in registers where they are few; sums as in floats.cuh.
+// Softmax of rows with what surrounds it in an integer graph: one trip through memory instead of four. Every step rounds as the operator of its own would.
+// Sixteen lanes per row, each keeps its elements in registers where they are few; sums as in floats.cuh.
 #pragma once
 #include "floats.cuh"
 
@@ -80,43 +80,6 @@ OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   if (!real) return;
   signed char* to = static_cast<signed char*>(y) + static_cast<long>(row) * P.stride;
   part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), 0, -128)); });
-}
-
-// source: of int8 data (from_codes); target: of an int8 result (to_codes); scales and epsilon: bits of float32. stride, out_stride: elements from row to row.
-struct NormRows {
-  int rows, columns, stride, out_stride;
-  bool from_codes, to_codes, scaled, centred;
-  int zero_point, out_zero_point;
-  unsigned scale, out_scale, epsilon;
-};
-
-// [quantize(]layer_norm([dequantize(]x[)], gamma, beta)[)]
-template <NormRows P>
-OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, void* y) {
-  int row = blockIdx.x * 8 + threadIdx.x / 16;
-  bool real = row < P.rows;
-  long start = static_cast<long>(real ? row : P.rows - 1) * P.stride;
-  constexpr float n = static_cast<float>(P.columns);
-  auto element = [&](int j) {
-    if constexpr (P.from_codes) return mul(to_float(static_cast<const signed char*>(x)[start + j] - P.zero_point), float_of_bits(P.scale));
-    else return static_cast<const float*>(x)[start + j];
-  };
-  RowPart<P.columns> part;
-  part.fill(element);
-  float total = 0.0f, squares = 0.0f;
-  part.each_of(element, [&](int, float value) { total = add(total, value); });
-  float mean = quotient(folded_sum(total), n);
-  part.each_of(element, [&](int, float value) { float d = sub(value, mean); squares = add(squares, mul(d, d)); });
-  float factor = quotient(1.0f, root(add(quotient(folded_sum(squares), n), float_of_bits(P.epsilon))));
-  if (!real) return;
-  long place = static_cast<long>(row) * P.out_stride;
-  part.each_of(element, [&](int j, float value) {
-    value = mul(sub(value, mean), factor);
-    if constexpr (P.scaled) value = mul(value, static_cast<const float*>(gamma)[j]);
-    if constexpr (P.centred) value = add(value, static_cast<const float*>(beta)[j]);
-    if constexpr (P.to_codes) static_cast<signed char*>(y)[place + j] = static_cast<signed char>(quantized(value, float_of_bits(P.out_scale), P.out_zero_point, -128));
-    else static_cast<float*>(y)[place + j] = value;
-  });
 }
 
 }  // namespace octet

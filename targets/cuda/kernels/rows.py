@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from ...byte_quotient import two_parts, two_parts_suffice
 from ..kernel import Kernel, blocks, literal
 from . import functions
+
+_SHARED = 48 << 10  # bytes that a block has without asking
+_BLOCKS = 128  # enough of them for every multiprocessor of a large device
 
 
 @dataclass(frozen=True)
@@ -23,20 +29,42 @@ class SoftmaxRows:
 
 @dataclass(frozen=True)
 class NormRows:
-    """As in device/rows.cuh. Scales and epsilon: float32 values."""
+    """As in device/norm.cuh. Scales, their parts, bound and epsilon: float32 values."""
 
     rows: int
     columns: int
     stride: int
     out_stride: int
+    together: int
+    pitch: int
     from_codes: bool
     to_codes: bool
     scaled: bool
     centred: bool
+    two_parts: bool
     zero_point: int
     out_zero_point: int
     scale: float
     out_scale: float
+    inverse: float
+    rest: float
+    bound: float
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class NormProblem:
+    """A layer normalisation of rows. stride, out_stride: elements from row to row. source, target: (scale, zero point) of an int8 operand or result, None for
+    float32. scaled, centred: whether gamma and beta are applied."""
+
+    rows: int
+    columns: int
+    stride: int
+    out_stride: int
+    source: tuple[float, int] | None
+    target: tuple[float, int] | None
+    scaled: bool
+    centred: bool
     epsilon: float
 
 
@@ -46,6 +74,27 @@ def softmax_rows(problem: SoftmaxRows) -> Kernel:
     return Kernel("softmax_rows", "rows.cuh", f"softmax_rows<{literal(problem)}, {exponential}>", 3, blocks(16 * problem.rows, 128), 128, prelude=(text,))
 
 
-def norm_rows(problem: NormRows) -> Kernel:
+def norm_rows(problem: NormProblem) -> Kernel:
     """Operands: data, gamma, beta, result."""
-    return Kernel("layer_norm_rows", "rows.cuh", f"norm_rows<{literal(problem)}>", 4, blocks(16 * problem.rows, 128), 128)
+    together, pitch = _rows_of_a_block(problem)
+    (scale, zero_point), (out_scale, out_zero_point) = problem.source or (0.0, 0), problem.target or (0.0, 0)
+    short = problem.target is not None and two_parts_suffice(float(np.float32(out_scale)))
+    inverse, rest = two_parts(np.float32(out_scale)) if short else (0.0, 0.0)
+    instance = NormRows(
+        rows=problem.rows, columns=problem.columns, stride=problem.stride, out_stride=problem.out_stride, together=together, pitch=pitch,
+        from_codes=problem.source is not None, to_codes=problem.target is not None, scaled=problem.scaled, centred=problem.centred, two_parts=short,
+        zero_point=zero_point, out_zero_point=out_zero_point, scale=float(scale), out_scale=float(out_scale), inverse=float(inverse), rest=float(rest),
+        bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0, epsilon=problem.epsilon)  # fmt: skip
+    grid = blocks(problem.rows, together)
+    return Kernel("layer_norm_rows", "norm.cuh", f"norm_rows<{literal(instance)}>", 4, grid, 128, shared=4 * together * (pitch + 2))
+
+
+def _rows_of_a_block(problem) -> tuple[int, int]:
+    """(rows, float32 elements from row to row in shared memory): rows side by side hide each other's sums, where enough blocks are left."""
+    pitch = problem.columns + (16 - problem.columns) % 32  # two rows of a warp lie in different banks
+    if 4 * (pitch + 2) > _SHARED:
+        return 1, 0
+    together = 8
+    while together > 1 and (problem.rows < _BLOCKS * together or 4 * together * (pitch + 2) > _SHARED):
+        together //= 2
+    return together, pitch
