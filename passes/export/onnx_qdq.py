@@ -23,7 +23,8 @@ IR_VERSION = 8
 class Emitter:
     """The ONNX graph as it grows. `node` returns the name of its result, or a tuple of names if `outputs` is given."""
 
-    def __init__(self):
+    def __init__(self, opset=OPSET):
+        self.opset = opset
         self.nodes, self.initializers, self._taken, self._constants = [], [], set(), {}
         self._hint = "tensor"
 

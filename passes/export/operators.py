@@ -22,6 +22,12 @@ def _conv2d(call, operands, out):
                     dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
 
 
+def _transposed_conv(call, operands, out):
+    attrs = attrs_of(call)
+    return out.node("ConvTranspose", operands, kernel_shape=list(shape_of(call.args[1]))[2:], strides=attrs["strides"], pads=attrs["padding"],
+                    output_padding=attrs["output_padding"], dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
+
+
 def _max_pool(call, operands, out):
     attrs = attrs_of(call)
     return out.node("MaxPool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
@@ -191,17 +197,19 @@ def _grid_sample(call, operands, out):
     attrs = attrs_of(call)
     rank = len(shape_of(call))
     grid = out.node("Transpose", [operands[1]], perm=[0, *range(2, rank), 1])
-    mode = {"bilinear": "bilinear", "nearest": "nearest", "bicubic": "bicubic"}[attrs["method"]]
+    mode = attrs["method"] if out.opset < 20 else {"bilinear": "linear", "bicubic": "cubic"}.get(attrs["method"], attrs["method"])
     return out.node("GridSample", [operands[0], grid], mode=mode, padding_mode=attrs["padding_mode"], align_corners=int(attrs["align_corners"]))
 
 
 def _roi_align(call, operands, out):
-    """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners."""
+    """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners. ONNX's aligned form takes half a pixel off what is scaled, Relax's does not."""
     attrs = attrs_of(call)
     first, corner, last, axis = (out.constant(np.array([value], np.int64)) for value in (0, 1, 5, 1))
     images = out.node("Slice", [operands[1], first, corner, axis])
     flat = out.node("Reshape", [images, out.constant(np.array([-1], np.int64))])
     corners = out.node("Slice", [operands[1], corner, last, axis])
+    if attrs["aligned"]:
+        corners = out.node("Add", [corners, out.constant(np.float32(0.5 / attrs["spatial_scale"]))])
     height, width = attrs["pooled_size"]
     return out.node("RoiAlign", [operands[0], corners, out.node("Cast", [flat], to=out.dtype("int64"))], mode=attrs["mode"], output_height=height, output_width=width,
                     sampling_ratio=attrs["sample_ratio"], spatial_scale=attrs["spatial_scale"],
@@ -231,6 +239,7 @@ def _relax_unary(kind):
 
 EXPORTERS = {
     "relax.nn.conv2d": _conv2d,
+    "relax.nn.conv2d_transpose": _transposed_conv,
     "relax.nn.max_pool2d": _max_pool,
     "relax.nn.avg_pool2d": _avg_pool,
     **{f"relax.nn.{kind}_pool{n}d": pool for n in (1, 3) for kind, pool in (("max", _max_pool), ("avg", _avg_pool))},

@@ -76,10 +76,15 @@ def _component(node, k, extent, stride):
 
 
 def roi_align(node):
-    """TVM's operator, with the numbers of the images in range. Its maximum is taken over other terms than ONNX's."""
+    """TVM's operator, with the numbers of the images in range. Its maximum is taken over other terms than ONNX's. TVM's importer takes half a pixel off the
+    corners before it scales them, ONNX behind."""
     if node.text("mode", "avg") != "avg":
         raise UnsupportedModelError("takes the maximum of a region's samples, which is not imported; export it with mode 'avg'")
-    return node.with_input(2, in_range(node, 2, node.shape(0)[0]))
+    node = node.with_input(2, in_range(node, 2, node.shape(0)[0]))
+    scale = float(node.attrs.get("spatial_scale", 1.0))
+    if scale == 1.0 or node.text("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "output_half_pixel") != "half_pixel":
+        return node
+    return node.with_input(1, node.emit(relax.op.add(node.inputs[1], relax.const(np.float32(0.5 - 0.5 / scale))), "corners"))
 
 
 def max_roi_pool(node):

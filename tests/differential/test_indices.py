@@ -8,7 +8,7 @@ import pytest
 from octet.targets.errors import UnsupportedModelError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import check, imported, make  # noqa: E402
+from graphs import answers, check, imported, make  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 4, 5)).astype(np.float32)
@@ -41,3 +41,16 @@ def test_a_known_index_outside_is_refused(node, index):
     proto = make([(kind, read.replace(read.split()[1], "known"), written, attrs)], {"x": X}, {written: "float32"}, {"known": np.array(index)})
     with pytest.raises(UnsupportedModelError, match=rf"{kind} node '\w+' reads index -?\d of an axis of extent \d; export it with indices inside"):
         imported(proto)
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "output_half_pixel"])
+def test_regions_that_are_scaled(mode):
+    """The numbers of the images lie outside too: the first one and the last one are taken."""
+    x = RNG.standard_normal((2, 3, 8, 9)).astype(np.float32)
+    corners = np.array([[0, 0, 9, 10], [4, 2, 15, 12], [1, 1, 30, 14]], np.float32)
+    feed = {"x": x, "r": corners, "i": np.array([0, 1, 1])}
+    nodes = [("RoiAlign", "x r i", "y", {"output_height": 3, "output_width": 2, "sampling_ratio": 2, "spatial_scale": 0.5, "coordinate_transformation_mode": mode})]
+    proto = make(nodes, feed, {"y": "float32"})
+    want = answers(proto, feed)
+    check(proto, feed, want, atol=1e-5, levels=False)
+    check(proto, feed | {"i": np.array([-9, 1, 7])}, want, atol=1e-5, levels=False)

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import octet
 import pytest
+from octet.passes.lower.batch.plan import plan
+from octet.passes.lower.build import build_variant
+from octet.passes.realize.fuse_float import FuseFloat
 from octet.targets import detect
 from octet.targets.errors import UnsupportedModelError
+from octet.targets.runtime import Session
 from octet.tools.building.referee import compare
 from octet.tools.building.sessions import float_session
 
@@ -54,6 +58,17 @@ def test_float_networks_give_the_values_of_onnx(seed):
         pytest.skip("refused by one line")
     for spec in detect.runnable() if seed % 3 == 0 else [detect.native()]:
         _agrees(spec.name, float_session(model, 1 + seed % 2, spec.name).run(case.feed), case.want)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_parts_of_a_batch_give_them_too(seed):
+    """With a cache so small that whatever may run for some samples at a time does."""
+    case = generate(f"parts {seed}", EVERY)
+    model = _model(case)
+    if model is None:
+        pytest.skip("refused by one line")
+    variant = build_variant(FuseFloat()(model.module), detect.native(), model.inputs, model.outputs, choose=lambda found: plan(found, l2=256))
+    _agrees("in parts", Session(variant, 1).run(case.feed), case.want)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
