@@ -18,7 +18,7 @@ struct Attention {
 // What lies in shared memory, one behind the other. Distances of rows are chosen so that a warp's accesses fall into different banks.
 template <Attention P>
 struct AttentionMemory {
-  static constexpr int columns = rounded(P.keys, 32 * P.warps);  // a multiple of 32 for every warp
+  static constexpr int columns = rounded(P.keys, 8 * P.warps);  // whole tiles for every warp, whole steps of the second product
   static constexpr int key_pitch = P.depth + 16, value_pitch = columns + 16, power_pitch = columns + 8;
   unsigned char *keys, *values, *codes;
   float *powers, *largest, *totals;  // largest: [warps][16]
@@ -32,6 +32,7 @@ template <Attention P, Views F, Views S, Epilogue E, float (*exponential)(float)
 OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const void* mask, void* y) {
   OCTET_SHARED(memory);
   using M = AttentionMemory<P>;
+  static_assert(8 * P.warps % 32 == 0 && P.depth % 32 == 0 && P.width % 8 == 0);
   constexpr int tiles = M::columns / 8 / P.warps, threads = 32 * P.warps;
   const M at(memory);
   const int number = blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 32, line = lane / 4, quarter = lane % 4, start = 8 * tiles * warp;

@@ -40,7 +40,7 @@ def warps_for(keys: int) -> int:
 def shared_bytes(keys: int, depth: int, width: int) -> int:
     """As device/attention.cuh's AttentionMemory."""
     warps = warps_for(keys)
-    columns = rounded(keys, 32 * warps)
+    columns = rounded(keys, 8 * warps)
     return columns * (depth + 16) + (width + 16) * (columns + 16) + 4 * 16 * (columns + 8 + warps + 1)
 
 
