@@ -11,6 +11,8 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate",
 
 def identity(node):
     """Identity, and Dropout at inference, whose mask keeps everything."""
+    if node.op == "Dropout" and node.has(2) and (node.arrays[2] is None or node.arrays[2].any()) and (not node.has(1) or node.arrays[1] is None or node.arrays[1].any()):
+        raise UnsupportedModelError("drops elements at random, as in training; export the network for inference")
     if node.op == "Dropout" and node.outputs > 1:
         return relax.Tuple([node.inputs[0], relax.const(np.ones(node.shape(0), "bool"))])
     return node.inputs[0]
