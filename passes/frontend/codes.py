@@ -66,10 +66,10 @@ class ZeroPoint:
     source: relax.Expr
 
 
-def scale_of(graph, node, scale_name, zero_name) -> Scale:
-    """The Scale of a quantizer's operands. Raises UnsupportedModelError for what is no 8-bit scale of a whole tensor."""
+def scale_of(graph, node, scale_name, zero_name, dtype="uint8") -> Scale:
+    """The Scale of a quantizer's operands; dtype: of a zero point that is left out. Raises UnsupportedModelError for what is no 8-bit scale of a whole tensor."""
     scale = graph.known(scale_name)
-    zero = graph.known(zero_name) if zero_name else np.array(0, "uint8")
+    zero = graph.known(zero_name) if zero_name else np.array(0, dtype)
     if scale is None or zero is None:
         raise UnsupportedModelError("computes its scale at run time; export it with constant scales, or give the fp32 network")
     if str(zero.dtype) not in _OFFSETS:

@@ -5,6 +5,7 @@ the grid of their scale, from which the hub takes the integers again (passes/cal
 """
 
 import numpy as np
+from onnx import helper
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
@@ -41,9 +42,14 @@ def _dequantized(graph, node, value, scale):
     return scale.pair(graph, node, graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real"))
 
 
-def _coded(graph, node, x, scale_index, zero_index):
+def _dtype(attrs):
+    """Of a quantizer without a zero point: uint8, or what opset 21 says."""
+    return str(helper.tensor_dtype_to_np_dtype(attrs["output_dtype"])) if attrs.get("output_dtype") else "uint8"
+
+
+def _coded(graph, node, x, scale_index, zero_index, dtype="uint8"):
     """The float result `x` as Codes."""
-    scale = scale_of(graph, node, _name(node, scale_index), _name(node, zero_index))
+    scale = scale_of(graph, node, _name(node, scale_index), _name(node, zero_index), dtype)
     return Codes(scale.pair(graph, node, graph.expression(x)), scale)
 
 
@@ -53,7 +59,7 @@ def quantize_linear(graph, node, attrs):
         scale, zero = _grid(graph, node, attrs, x)
         limits = np.iinfo(zero.dtype)
         return [np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max).astype(zero.dtype)]
-    return [_coded(graph, node, graph.value(node.input[0]), 1, 2)]
+    return [_coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
 
 
 def dequantize_linear(graph, node, attrs):
@@ -76,7 +82,7 @@ def _grid(graph, node, attrs, constant):
     if scale is None or _name(node, 2) and zero is None:
         raise UnsupportedModelError("computes its scale at run time; export it with constant scales")
     scale = scale.astype("float32")
-    zero = np.zeros(scale.shape, constant.dtype if constant.dtype.kind in "iu" else "uint8") if zero is None else zero
+    zero = np.zeros(scale.shape, constant.dtype if constant.dtype.kind in "iu" else _dtype(attrs)) if zero is None else zero
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
     if block:
         return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))

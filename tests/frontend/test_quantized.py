@@ -80,6 +80,20 @@ def test_static_forms(model, load, form, zero):
     assert want.min() >= 0 and np.abs(found - want).max() < 1e-6  # zero point at the lower end: the quantizer is the activation
 
 
+def test_weights_that_the_file_quantises_itself(model, load):
+    """As exports of training with quantization have them: float weights through a quantizer; and no zero point."""
+    nodes = [
+        node("QuantizeLinear", ["x", "xs"], ["q"], output_dtype=TensorProto.INT8), node("DequantizeLinear", ["q", "xs"], ["d"]),
+        node("QuantizeLinear", ["w", "ws", "wz"], ["wq"], axis=0), node("DequantizeLinear", ["wq", "ws", "wz"], ["wd"], axis=0), node("Conv", ["d", "wd"]),
+    ]  # fmt: skip
+    weights = W * SCALES.reshape(-1, 1, 1, 1) * np.float32(1.001)
+    realized = integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "w": weights, "ws": SCALES, "wz": np.zeros(5, "int8")}, opset=21)))
+    assert [(layer.operator, layer.dtype) for layer in realized.layers] == [("octet.conv2d", "int8")]
+    windows = np.lib.stride_tricks.sliding_window_view(np.clip(np.rint(X / XS), -128, 127) * XS, (3, 3), axis=(2, 3))
+    want = np.einsum("nchwij,ocij->nohw", windows, np.clip(np.rint(weights / SCALES.reshape(-1, 1, 1, 1)), -128, 127) * SCALES.reshape(-1, 1, 1, 1))
+    np.testing.assert_allclose(reference.run(realized.module, {"x": X})[0], want, atol=1e-3)
+
+
 def test_the_fp32_network_keeps_what_quantizers_cut(model, load):
     nodes, constants = qdq(u8)
     fp32 = given_hub(canonicalize(load(model(nodes, {"x": X}, constants)))).model
