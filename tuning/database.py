@@ -4,6 +4,7 @@ A record is found only by its whole key: the workload's structure, the target's 
 kind's design spaces."""
 
 import json
+import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,11 +16,14 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
-from ..targets.errors import OctetError
+from ..targets.errors import OctetError, OctetWarning
+from ..targets.schema import checked, parsed
 from ..targets.spec import TargetSpec
+from . import rows as schema
 from .spaces.space import VERSIONS
 
 BUSY_SECONDS = 60  # that a session waits for another one's transaction
+_COLUMNS = ("problem", "target_name", "schedule", "default_schedule", "seconds", "default_seconds", "ratio", "noise", "cpu", "created")
 _MAKING = 0x6F63746574  # the lock of who makes the tables
 _META = sql.MetaData()
 
@@ -135,7 +139,7 @@ class Database:
         """The record of exactly this key."""
         with self._transaction() as connection:
             row = connection.execute(sql.select(_RECORDS).where(*_matches(_RECORDS, key))).first()
-        return _record(row) if row is not None else None
+        return next(iter(_readable([row], _record)), None) if row is not None else None
 
     def put(self, record: Record) -> None:
         """Stores a record; one with the same key is replaced if it is slower against the default."""
@@ -160,12 +164,12 @@ class Database:
         """Everything that was measured for a key, in order."""
         with self._transaction() as connection:
             rows = connection.execute(sql.select(_TRIALS).where(*_matches(_TRIALS, key)).order_by(_TRIALS.c.id)).all()
-        return [Trial(json.loads(row.schedule), row.ratio, row.error) for row in rows]
+        return _readable(rows, _trial)
 
     def records(self) -> list[Record]:
         """All of them, in order."""
         with self._transaction() as connection:
-            return [_record(row) for row in connection.execute(sql.select(_RECORDS).order_by(_RECORDS.c.id))]
+            return _readable(connection.execute(sql.select(_RECORDS).order_by(_RECORDS.c.id)), _record)
 
     def count_trials(self) -> int:
         with self._transaction() as connection:
@@ -223,12 +227,30 @@ def _matches(table, key):
     return [table.c[name] == value for name, value in asdict(key).items()]
 
 
-def _record(row):
-    found = dict(row._mapping)
-    key = Key(*(found.pop(name) for name in ("workload", "target", "tvm", "space")))
-    for name in ("problem", "schedule", "default_schedule"):
-        found[name] = json.loads(found[name])
-    return Record(key=key, **found)
+def _readable(rows, made):
+    """What rows say; one that says nothing sensible is left out with a warning, whoever wrote it."""
+    found = []
+    for row in rows:
+        try:
+            found.append(made({str(name): value for name, value in row._mapping.items()}))
+        except ValueError as error:
+            warnings.warn(f"tuning database: {'record' if made is _record else 'trial'} {row.id} is left out: {error}", OctetWarning, stacklevel=3)
+    return found
+
+
+def _trial(values):
+    row = checked(values | {"schedule": parsed(values["schedule"])}, schema.TrialRow)
+    return Trial(row.schedule, row.ratio, row.error)
+
+
+def _record(values):
+    return record_of(values | {name: parsed(values[name]) for name in ("problem", "schedule", "default_schedule")})
+
+
+def record_of(values: dict) -> Record:
+    """A record of JSON values, those of its key among the others. Raises ValueError for what no session records."""
+    row = checked(values, schema.RecordRow)
+    return Record(Key(row.workload, row.target, row.tvm, row.space), *(getattr(row, name) for name in _COLUMNS), row.id)
 
 
 def _line(error):

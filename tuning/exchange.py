@@ -7,9 +7,10 @@ from pathlib import Path
 from ..targets.writing import check_writable, write_atomically
 from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
+from ..targets.schema import parsed
 from ..targets.registry import TARGETS
 from ..targets.workloads import workload_from
-from .database import Database, Key, Record, key_of
+from .database import Database, key_of, record_of
 from .spaces.registry import member, spaces_of
 
 FORMAT = 1
@@ -26,13 +27,10 @@ def export_records(database: Database, path) -> int:
 def import_records(database: Database, path) -> int:
     """Stores all records of an exported file, all or none read; how many. Raises DataError for any other file."""
     try:
-        held = json.loads(Path(path).read_bytes())
+        held = parsed(Path(path).read_bytes())
         if held["octet-records"] != FORMAT:
             raise DataError(f"{path}: is of format {held['octet-records']}, this version reads {FORMAT}; export it again with the same version of octet")
-        records = [Record(**(entry | {"key": Key(**entry["key"]), "id": 0})) for entry in held["records"]]
-        numbers = [value for record in records for value in (record.seconds, record.default_seconds, record.ratio, record.noise)]
-        if not all(isinstance(value, (int, float)) for value in numbers):
-            raise TypeError("a time that is no number")
+        records = [record_of({name: value for name, value in entry.items() if name != "key"} | entry["key"] | {"id": 0}) for entry in held["records"]]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

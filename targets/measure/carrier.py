@@ -15,9 +15,11 @@ from pathlib import Path
 
 from ..writing import check_writable, write_atomically
 from ..errors import DataError, OctetError
+from ..schema import parsed
 from .job import Job, digest, from_json, to_json
 
 FORMAT, MANIFEST, BLOBS, ARCHIVE, LOG = 1, "manifest.json", "blobs", ".tar.xz", "measurements.jsonl"
+_LARGEST, _MOST = 2 << 30, 200_000  # bytes of an archive or of one blob; files
 _AGAIN = "export the candidates again, or copy them again"
 
 
@@ -30,13 +32,13 @@ class Carrier:
         self._members = _unpacked(self.path) if is_archive(path) else None
         self.measurements = self.path.with_name(self.path.name + "." + LOG) if is_archive(path) else self.path / LOG
         try:
-            entry = json.loads(self._read(MANIFEST))
+            entry = parsed(self._read(MANIFEST))
             if entry["octet-candidates"] != FORMAT:
                 raise DataError(f"{path}: is of format {entry['octet-candidates']}, this version reads {FORMAT}; use the same version of octet on both machines")
             self.job: Job = from_json(json.dumps(entry["job"]))
             self.digest: str = entry["sha256"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes ({type(error).__name__}); {_AGAIN}") from error
+            raise DataError(f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes ({error or type(error).__name__}); {_AGAIN}") from error
         if digest(to_json(self.job).encode()) != self.digest:
             raise DataError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
 
@@ -46,8 +48,8 @@ class Carrier:
             data = self._read(f"{BLOBS}/{name}")
         else:
             try:
-                data = lzma.decompress(self._read(f"{BLOBS}/{name}.xz"))
-            except lzma.LZMAError as error:
+                data = _decompressed(self._read(f"{BLOBS}/{name}.xz"))
+            except (lzma.LZMAError, EOFError) as error:
                 raise DataError(f"{self.path}: {BLOBS}/{name[:16]}... is corrupt; {_AGAIN}") from error
         if digest(data) != name:
             raise DataError(f"{self.path}: {BLOBS}/{name[:16]}... does not match its SHA-256; {_AGAIN}")
@@ -59,9 +61,21 @@ class Carrier:
                 raise DataError(f"{self.path}: {name} is missing; {_AGAIN}")
             return self._members[name]
         try:
-            return (self.path / name).read_bytes()
+            file = self.path / name
+            if file.is_file() and file.stat().st_size > _LARGEST:
+                raise DataError(f"{self.path}: {name} is of {file.stat().st_size} bytes, at most {_LARGEST} can be meant; {_AGAIN}")
+            return file.read_bytes()
         except OSError as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` wrote") from error
+
+
+def _decompressed(data):
+    """Raises LZMAError or EOFError for what is no xz, cut, or larger than can be meant."""
+    decompressor = lzma.LZMADecompressor()
+    found = decompressor.decompress(data, _LARGEST)
+    if not decompressor.eof:
+        raise EOFError("cut, or too large")
+    return found
 
 
 def is_archive(path) -> bool:
@@ -120,7 +134,14 @@ def _unpacked(path):
     """{name: contents}; nothing is written anywhere."""
     try:
         with tarfile.open(path, "r:xz") as file:
-            return {member.name: file.extractfile(member).read() for member in file if member.isfile()}
+            found, left = {}, _LARGEST
+            for member in file:
+                left -= member.size
+                if left < 0 or len(found) > _MOST:
+                    raise DataError(f"{path}: holds more than {_LARGEST} bytes or {_MOST} files; {_AGAIN}")
+                if member.isreg():
+                    found[member.name] = file.extractfile(member).read()
+            return found
     except OSError as error:
         if not isinstance(error, tarfile.ReadError) and error.strerror:
             raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error

@@ -2,11 +2,18 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from msgspec import Meta
 
+from ..schema import Count, Digest, Name, Text, checked, parsed
 from .values import random_bytes
+
+_Bytes = Annotated[int, Meta(ge=0, le=4 << 30)]
+_Rounds = Annotated[int, Meta(ge=0, le=1000)]
+_Dtype = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float16", "float32", "float64"]
 
 
 @dataclass(frozen=True)
@@ -14,10 +21,10 @@ class Input:
     """An operand that is made on the spot: `size` bytes of `random_bytes(seed)`, seen as dtype; float32: sixteenths of as many signed bytes as there are
     elements. sha256: of the operand's bytes."""
 
-    seed: int
-    size: int
-    dtype: str
-    sha256: str
+    seed: Count
+    size: _Bytes
+    dtype: _Dtype
+    sha256: Digest
 
     @classmethod
     def of(cls, seed: int, size: int, dtype: str) -> "Input":
@@ -41,12 +48,12 @@ def _made(seed, size, dtype):
 class Output:
     """The result buffer: `size` bytes of dtype. What counts are `used` bytes of each of `rows` rows, `pitch` bytes apart: sha256 is the referee's of these."""
 
-    size: int
-    dtype: str
-    rows: int
-    pitch: int
-    used: int
-    sha256: str
+    size: _Bytes
+    dtype: _Dtype
+    rows: _Bytes
+    pitch: _Bytes
+    used: _Bytes
+    sha256: Digest
 
     def agrees(self, buffer: np.ndarray) -> bool:
         """Whether a buffer holds what the referee says, byte for byte."""
@@ -60,28 +67,28 @@ class Candidate:
     ("input", number), ("constant", number), ("zero", bytes) of memory that is zero at first, ("output", 0). copies: of the constants, one for each call
     of the kernel in a run (shared libraries; on a GPU the runtime decides). grid, block, shared: of a launch on a GPU."""
 
-    schedule: dict
-    code: str
-    function: str
-    constants: tuple[str, ...]
-    operands: tuple[tuple[str, int], ...]
-    copies: int = 1
-    grid: tuple[int, int, int] = (1, 1, 1)
-    block: int = 1
-    shared: int = 0
+    schedule: dict[Name, bool | int | str]
+    code: Digest
+    function: Name
+    constants: tuple[Digest, ...]
+    operands: tuple[tuple[Literal["input", "constant", "zero", "output"], _Bytes], ...]
+    copies: Annotated[int, Meta(ge=1, le=1024)] = 1
+    grid: tuple[Annotated[int, Meta(ge=1, le=(1 << 31) - 1)], Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]] = (1, 1, 1)
+    block: Annotated[int, Meta(ge=1, le=1024)] = 1
+    shared: Annotated[int, Meta(ge=0, le=227 << 10)] = 0
 
 
 @dataclass(frozen=True)
 class Task:
     """A workload with candidates, the analytical default first. key: of the workload; problem: its JSON; name: for people; count: kernels of the network."""
 
-    key: str
-    name: str
-    count: int
-    problem: dict
-    inputs: tuple[Input, ...]
+    key: Name
+    name: Text
+    count: Annotated[int, Meta(ge=0, le=1 << 20)]
+    problem: dict[Name, object]
+    inputs: Annotated[tuple[Input, ...], Meta(max_length=64)]
     output: Output
-    candidates: tuple[Candidate, ...]
+    candidates: Annotated[tuple[Candidate, ...], Meta(min_length=1, max_length=1 << 14)]
 
 
 @dataclass(frozen=True)
@@ -89,22 +96,22 @@ class Plan:
     """How to measure. first, final: interleaved rounds of a first look and of a decision. promising: part of the default's time below which a candidate
     gets a decision. threads: numbers of cores (CPU)."""
 
-    first: int
-    final: int
-    promising: float
-    threads: tuple[int, ...] = (1,)
+    first: _Rounds
+    final: _Rounds
+    promising: Annotated[float, Meta(ge=0, le=10)]
+    threads: Annotated[tuple[Annotated[int, Meta(ge=1, le=4096)], ...], Meta(min_length=1, max_length=64)] = (1,)
 
 
 @dataclass(frozen=True)
 class Job:
     """kind: "cpu" or "cuda". target: name; features: what the machine must have. key: target, tvm and space of a record's key."""
 
-    kind: str
-    target: str
-    features: tuple[str, ...]
-    key: dict
+    kind: Literal["cpu", "cuda"]
+    target: Text
+    features: Annotated[tuple[Name, ...], Meta(max_length=128)]
+    key: dict[Name, Text | int]
     plan: Plan
-    tasks: tuple[Task, ...]
+    tasks: Annotated[tuple[Task, ...], Meta(max_length=1 << 14)]
 
     @property
     def blobs(self) -> frozenset[str]:
@@ -123,21 +130,5 @@ def to_json(job: Job) -> str:
 
 
 def from_json(text: str) -> Job:
-    """Raises KeyError, TypeError or ValueError for anything else."""
-    entry = json.loads(text)
-    tasks = tuple(_task(task) for task in entry["tasks"])
-    plan = Plan(**entry["plan"] | {"threads": tuple(entry["plan"]["threads"])})
-    return Job(**entry | {"features": tuple(entry["features"]), "plan": plan, "tasks": tasks})
-
-
-def _task(entry):
-    inputs, candidates = tuple(Input(**one) for one in entry["inputs"]), tuple(_candidate(one) for one in entry["candidates"])
-    if len(candidates) < 1:
-        raise ValueError("a task without a default")
-    return Task(**entry | {"inputs": inputs, "output": Output(**entry["output"]), "candidates": candidates})
-
-
-def _candidate(entry):
-    made = {field.name: entry[field.name] for field in fields(Candidate)}
-    operands = tuple((str(kind), int(number)) for kind, number in made["operands"])
-    return Candidate(**made | {"constants": tuple(made["constants"]), "operands": operands, "grid": tuple(made["grid"])})
+    """Raises ValueError, which names the field, for anything else."""
+    return checked(parsed(text), Job)

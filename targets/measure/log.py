@@ -6,14 +6,19 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 
 from ..errors import DataError, OctetError
+from ..schema import Name, Text, checked, parsed
 from .rounds import ratios
 
+_LARGEST = 256 << 20  # bytes
+_Times = Annotated[list[Annotated[list[Annotated[float, msgspec.Meta(gt=0, le=1e6)]], msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=10_000)]
+_Device = dict[Name, Text | int | float | None]
 FIRST, FINAL, WINNER = "first", "final", "winner"  # a first look at all; the promising ones, longer; the best of them once more
-STAGES = (FIRST, FINAL, WINNER)
 
 
 @dataclass(frozen=True)
@@ -56,24 +61,42 @@ def append(path: Path, measurements: Iterable[Measurement]) -> None:
 def read(path: Path, job: str) -> list[Measurement]:
     """All measurements of a job, in order; fragments of lines are passed over. Raises DataError for measurements of other candidates."""
     try:
+        if path.exists() and path.stat().st_size > _LARGEST:
+            raise DataError(f"{path}: is of {path.stat().st_size} bytes, at most {_LARGEST} can be meant; copy the measurements again")
         lines = path.read_bytes().splitlines() if path.exists() else []
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     found = []
     for line in lines:
         try:
-            found.append(_measurement(json.loads(line)))
-        except (ValueError, KeyError, TypeError):
+            found.append(_measurement(parsed(line)))
+        except ValueError:
             continue
     if any(entry.job != job for entry in found):
         raise DataError(f"{path}: holds measurements of other candidates than the manifest beside it; put each export into a folder of its own")
     return found
 
 
+class _Line(msgspec.Struct):
+    """A line as it may be: bounded, finite, above zero."""
+
+    job: Name
+    task: Name
+    candidate: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
+    stage: Literal["first", "final", "winner"]
+    device: _Device
+    seconds: _Times | None = None
+    default: _Times | None = None
+    error: Text = ""
+    time: Text = ""
+
+
 def _measurement(entry):
-    made = Measurement(**entry)
+    """Raises ValueError for what is no measurement."""
+    made = checked(entry, _Line)
     rows = [np.array(part, float) for part in (made.seconds, made.default) if part is not None]
-    positive = all(part.ndim == 2 and part.size and np.isfinite(part).all() and (part > 0).all() for part in rows)
-    if made.stage not in STAGES or len(rows) == 1 or not positive or not isinstance(made.candidate, int):
+    if len(rows) == 1 or not all(part.ndim == 2 and part.size for part in rows) or not (rows or made.error):
         raise ValueError("not a measurement")
-    return made
+    if rows and (rows[0].shape[1] != rows[1].shape[1] or len(rows[0]) > len(rows[1])):
+        raise ValueError("not of the rounds of its default")
+    return Measurement(**{name: getattr(made, name) for name in made.__struct_fields__})

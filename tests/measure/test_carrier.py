@@ -12,6 +12,8 @@ from octet.targets.errors import DataError, OctetError
 from octet.targets.measure import carrier, log
 from octet.targets.measure.batch import Batch, Figures, part
 from octet.targets.measure.job import Candidate, Input, Job, Output, Plan, Task, digest, from_json, to_json
+
+from ..json_edits import edits
 from octet.targets.measure.log import FIRST, Measurement
 from octet.targets.measure.values import random_bytes
 
@@ -117,3 +119,42 @@ def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
     assert len(log.read(path, "j")) == 3
     with pytest.raises(DataError, match="other candidates"):
         log.read(path, "another")
+
+
+def test_edited_jobs_are_refused_or_harmless():
+    """Also plans that never end, and operands that fill the memory."""
+    one = Candidate({"family": "f", "units": 1}, "0" * 64, "octet_run", ("1" * 64,), (("input", 0), ("constant", 0), ("output", 0)))
+    task = Task("key", "name", 1, {"kind": "pool"}, (Input.of(1, 16, "uint8"),), Output(16, "uint8", 1, 16, 16, "2" * 64), (one,))
+    job = json.loads(to_json(Job("cpu", "avx512vnni", ("avx512f",), {"target": "t", "tvm": "0", "space": 3}, Plan(3, 9, 0.9, (1, 2)), (task,))))
+    refused = 0
+    for done, made in edits(job):
+        try:
+            from_json(json.dumps(made))
+        except ValueError as error:
+            refused += 1
+            assert "\n" not in str(error) and len(str(error)) < 500, done
+    assert refused > 300
+    for field in ("first", "final"):
+        with pytest.raises(ValueError, match=field):
+            from_json(json.dumps(job | {"plan": job["plan"] | {field: 10**9}}))
+
+
+def test_measurements_that_are_none_are_passed_over(tmp_path):
+    path, job = tmp_path / "measurements.jsonl", "a" * 64
+    good = log.Measurement(job, "key", 1, log.FIRST, {"name": "cpu"}, [[1e-6, 2e-6]], [[1e-6, 2e-6]])
+    log.append(path, [good])
+    line = json.loads(path.read_text())
+    for done, made in edits({"entry": line}):
+        path.write_text(json.dumps(made.get("entry")) + "\n")
+        try:
+            found = log.read(path, job)
+        except DataError:
+            continue  # of another job
+        assert all(entry.candidate >= 0 and (entry.ratios is None or np.isfinite(entry.ratios).all()) for entry in found), done
+
+
+def test_blobs_that_grow_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(carrier, "_LARGEST", 1 << 16)
+    with pytest.raises(EOFError):
+        carrier._decompressed(lzma.compress(bytes(1 << 20)))
+    assert carrier._decompressed(lzma.compress(b"small")) == b"small"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from octet.targets.errors import OctetError
+from octet.targets.errors import OctetError, OctetWarning
 from octet.targets.registry import find
 from octet.tuning.apply import Applied
 from octet.tuning.database import Database, Record, Trial, key_of
@@ -153,7 +153,7 @@ def test_exported_numbers_are_checked(database, workload, tmp_path):
         import_records(database, path)
 
 
-@pytest.mark.parametrize("change", [{"units": -1}, {"pixels": 1000}, {"pixels_outer": 1}, {"units": 3.0}, {"units": True}, {"vectors": [2]}, {"family": "amx"}, {"family": []}])
+@pytest.mark.parametrize("change", [{"units": -1}, {"pixels": 1000}, {"pixels_outer": 1}, {"units": True}, {"family": "amx"}, {"family": "none"}])
 def test_a_schedule_outside_of_its_space_is_neither_applied_nor_imported(database, workload, tmp_path, change):
     """It would compute wrong, or write beyond its buffers."""
     chosen = workload()
@@ -180,3 +180,23 @@ def test_every_schedule_of_a_space_is_held_by_it(workload):
     for space in spaces_of(workload(), VNNI):
         for schedule in space.every():
             assert member(to_json(space.family, schedule), [space]) == (space.family, schedule)
+
+
+@pytest.mark.parametrize("column, value", [("schedule", "no json"), ("schedule", "[" * 10000), ("schedule", "[]"), ("schedule", '{"family": {}}'), ("schedule", '{"units": 3.0}'), ("schedule", '{"vectors": [2]}'), ("problem", "null"), ("ratio", "fast"), ("ratio", float("inf")), ("ratio", -1.0),
+                                           ("cpu", "a\x1b[31mb"), ("seconds", b"\x00"), ("space", "x"), ("created", b"\xff")])  # fmt: skip
+def test_one_bad_row_is_left_out_and_named(database, workload, column, value):
+    database.put(record(workload()))
+    database.put(record(workload(out=48)))
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE octet_records SET {column} = ? WHERE id = 1", (value,))
+    with pytest.warns(OctetWarning, match="record 1 is left out"):
+        assert [found.id for found in database.records()] == [2]
+
+
+def test_a_bad_trial_is_left_out(database, workload):
+    key = key_of(workload().key, VNNI)
+    database.add_trials(key, [Trial(SCHEDULE, 0.9), Trial(SCHEDULE | {"units": 4}, 0.8)])
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE octet_trials SET schedule = '[1' WHERE id = 1")
+    with pytest.warns(OctetWarning, match="trial 1 is left out"):
+        assert [trial.ratio for trial in database.trials(key)] == [0.8]
