@@ -75,14 +75,14 @@ class Candidate:
     copies: Annotated[int, Meta(ge=1, le=1024)] = 1
     grid: tuple[Annotated[int, Meta(ge=1, le=(1 << 31) - 1)], Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]] = (1, 1, 1)
     block: Annotated[int, Meta(ge=1, le=1024)] = 1
-    shared: Annotated[int, Meta(ge=0, le=227 << 10)] = 0
+    shared: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
 
 
 @dataclass(frozen=True)
 class Task:
     """A workload with candidates, the analytical default first. key: of the workload; problem: its JSON; name: for people; count: kernels of the network."""
 
-    key: Name
+    key: Text
     name: Text
     count: Annotated[int, Meta(ge=0, le=1 << 20)]
     problem: dict[Name, object]

@@ -25,6 +25,7 @@ from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
 
 
+WRONG, BROKEN = "a" * 64, "b" * 64  # names of blobs
 PRODUCT = workload_of(MatmulProblem((2,), 20, 20, 16, Matrices(2624, 0, (1280,), 64, 1), Matrices(704, 0, (16,), 32, 1), Matrices(704, 0, (16,), 32, 1), 0.02))
 
 
@@ -87,9 +88,9 @@ def test_wrong_broken_and_hanging_kernels_cost_themselves(batch):
     candidates = list(batch.task.candidates)
     wrong = bytearray(batch.blobs[candidates[1].constants[0]])
     wrong[len(wrong) // 3] ^= 0x40  # a weight
-    candidates[1] = replace(candidates[1], constants=("wrong",))
-    candidates[2] = replace(candidates[2], code="broken")
-    changed = replace(batch, task=replace(batch.task, candidates=tuple(candidates)), blobs=batch.blobs | {"wrong": bytes(wrong), "broken": b"no library"})
+    candidates[1] = replace(candidates[1], constants=(WRONG,))
+    candidates[2] = replace(candidates[2], code=BROKEN)
+    changed = replace(batch, task=replace(batch.task, candidates=tuple(candidates)), blobs=batch.blobs | {WRONG: bytes(wrong), BROKEN: b"no library"})
     found = run_batch(changed)
     assert set(found.seconds) == {0, 3} and found.errors[1] == "differs from the referee" and "cannot be loaded" in found.errors[2]
     assert found.seconds[0].shape == (2, 1) and found.device["name"]
