@@ -14,13 +14,13 @@ _PIECE = 4096  # bytes of a result per checksum
 
 @dataclass(frozen=True)
 class Step:
-    """One launch. operands: numbers of storages."""
+    """One launch. operands: numbers of storages, and bytes from the beginning of each."""
 
     function: str
     grid: tuple[int, int, int]
     block: int
     shared: int
-    operands: tuple[int, ...]
+    operands: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def write(path: Path, cases: list[Case], code: bytes, source: str = "") -> None:
             {"storage": e.storage, "bytes": e.bytes, **({"array": kept(e.array)["array"]} if e.array is not None else {"checksums": kept(e.checksums)["array"]})}
             for e in case.expected
         ]
-        steps = [[s.function, list(s.grid), s.block, s.shared, list(s.operands)] for s in case.steps]
+        steps = [[s.function, list(s.grid), s.block, s.shared, [list(operand) for operand in s.operands]] for s in case.steps]
         described.append({"name": case.name, "families": case.families, "steps": steps, "contents": contents, "expected": expected, "zeros": sorted(case.zeros)})
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         file.writestr("cases.json", json.dumps(described))
@@ -101,7 +101,7 @@ def read(path: Path) -> tuple[list[Case], bytes]:
 
         cases = []
         for entry in json.loads(file.read("cases.json")):
-            steps = tuple(Step(function, tuple(grid), block, shared, tuple(operands)) for function, grid, block, shared, operands in entry["steps"])
+            steps = tuple(Step(function, tuple(grid), block, shared, tuple(map(tuple, operands))) for function, grid, block, shared, operands in entry["steps"])
             contents = tuple(item if isinstance(item, int) else array(item["array"]) for item in entry["contents"])
             expected = tuple(
                 Expected(e["storage"], e["bytes"], array(e["array"]) if "array" in e else None, array(e["checksums"]) if "checksums" in e else None) for e in entry["expected"]

@@ -113,6 +113,6 @@ class Loaded:
             storage.close()
 
     def _prepared(self, step):
-        values = [ctypes.c_uint64(self._storages[number].address) for number in step.operands]
+        values = [ctypes.c_uint64(self._storages[number].address + start) for number, start in step.operands]
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         return self._module.function(step.function, step.shared), step, pointers, values

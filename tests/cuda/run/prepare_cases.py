@@ -66,9 +66,10 @@ def _written(folder, groups, made, wanted, spec, compiled):
 
 
 def _case(name, lowered, names, inputs, wanted):
-    storages = list(dict.fromkeys(storage for call in lowered.calls for storage in call.operands))
+    storages = list(dict.fromkeys(storage.root[0] for call in lowered.calls for storage in call.operands))
     numbers = {storage: i for i, storage in enumerate(storages)}
-    steps = tuple(Step(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, tuple(numbers[s] for s in call.operands)) for call in lowered.calls)
+    places = [tuple((numbers[whole], start) for whole, start in (storage.root for storage in call.operands)) for call in lowered.calls]
+    steps = tuple(Step(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, at) for call, at in zip(lowered.calls, places, strict=True))
     content = {"buffer": lambda s: s.bytes, "state": lambda s: s.bytes, "constant": lambda s: s.array, "input": lambda s: list(inputs.values())[s.number]}
     contents = tuple(content[storage.kind](storage) for storage in storages)
     expected = []

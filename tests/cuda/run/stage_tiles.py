@@ -43,6 +43,6 @@ def case(layer: Layer, tile, spec, function: str, checksums) -> Case:
     made = layer.kernel(tile, spec)
     kernel, (x, residual) = made.kernel, layer.operands()
     contents = [x, *made.constants, residual if layer.kind == "residual" else x, *([kernel.state] if kernel.state else []), layer.result.elements]
-    step = Step(function, kernel.grid, kernel.block, kernel.shared, tuple(range(len(contents))))
+    step = Step(function, kernel.grid, kernel.block, kernel.shared, tuple((i, 0) for i in range(len(contents))))
     zeros = frozenset([5] if kernel.state else [])
     return Case(title(layer.kind, tile), (kernel.family,), (step,), tuple(contents), (Expected(len(contents) - 1, layer.result.elements, checksums=checksums),), zeros)
