@@ -25,11 +25,10 @@ OCTET_DEVICE int near_integer(float value) { return static_cast<int>(bits_of(add
 // clip(rne(value) + zero_point)
 OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) { return clamp(to_int(value) + zero_point, low, high); }
 
-// clip(rne(value / scale) + zero_point, low, 127). Clipped first, which is the same as the limits are whole, and serves values beyond int32; then 3 * 2^22 is added, which
-// rounds to a whole number that the bits count from there on.
+// clip(rne(value / scale) + zero_point, low, 127). Clipped first, which is the same as the limits are whole, and serves values of any size.
 OCTET_DEVICE int quantized(float value, float scale, int zero_point, int low) {
   float clipped = fminf(fmaxf(quotient(value, scale), to_float(low - zero_point)), to_float(127 - zero_point));
-  return static_cast<int>(bits_of(add(clipped, 12582912.0f))) + (zero_point - 0x4b400000);
+  return near_integer(clipped) + zero_point;
 }
 
 template <Epilogue E>
