@@ -1,23 +1,41 @@
 """Schedules of convolutions and linear layers, and which tile a convolution on tensor cores takes: an analytical estimate over a short list.
 
-Time of a block's stage = the largest of what the tensor cores, the copies into shared memory, the reads of it and the latency of one stage need; blocks
-on one multiprocessor share the first three, and the instructions of their epilogues. A layer takes at least what memory needs for its operands. The constants
-are data-sheet figures and guesses; they were not fitted to a measurement."""
+Time of a block's stage = the largest of what the tensor cores, the copies into shared memory and the reads of it need; blocks on one multiprocessor share
+these, and the instructions of their epilogues, but none ends before its own stages and its own results have followed one another. A layer takes at least what memory
+needs for its operands."""
 
 from dataclasses import dataclass, replace
 
-_LATENCY = 300.0  # clocks of a stage that nothing overlaps: barrier, ldmatrix, a chain of products
-_START = 1200.0  # clocks to fill the pipeline, and until the last store is done
-_EPILOGUE = 10.0 / 128.0  # clocks of a multiprocessor per result: instructions that it issues, a lane each
-_STAGE = 40.0  # clocks of a stage that its products do not hide: addresses, the barrier
-_SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
-_MEETING = 2000.0  # clocks until the last of the blocks that share a sum knows that it is the last
-_ATOMIC_BYTES = 24.0  # per clock and multiprocessor, added to memory
 SPLITS = (1, 2, 3, 4, 6, 8)
 MOST_THREADS = 1024  # of a block
+_SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
 _RESERVED = 1024  # bytes of shared memory that each block costs beside its own, from sm_80 on
-_MOST_RESIDENT = 4  # blocks of one multiprocessor that the estimate believes to overlap
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the estimate does not know from data sheets, in clocks: fitted to 371 layers on an H200 (tests/cuda/fit_schedule.py), whose times it then tells
+    with a mean error of 10 %.
+
+    launch: of a layer. start: of a block: to fill the pipeline, and until the last store is done. stage: of a stage that nothing overlaps. gather: of a 16-byte
+    granule that a thread copies, where there are taps. results: of a multiprocessor per result, a lane each. chain: of a thread per result. meeting: until the
+    last of the blocks that share a sum knows that it is the last. efficiency: of the tensor cores. atomic_bytes: added to memory per clock and
+    multiprocessor. resident: blocks of one multiprocessor that overlap at most."""
+
+    launch: float = 780.0
+    start: float = 2840.0
+    stage: float = 87.0
+    gather: float = 10.0
+    results: float = 0.089
+    chain: float = 46.0
+    meeting: float = 6300.0
+    efficiency: float = 0.89
+    atomic_bytes: float = 14.5
+    resident: int = 6
+
+
+COSTS = Costs()
 
 
 @dataclass(frozen=True)
@@ -146,31 +164,34 @@ def _splits_evenly(problem, tile, splits):
     return problem.groups == 1 and share >= 3 and share * (splits - 1) < steps
 
 
-def resident(tile: Tile, spec) -> int:
+def resident(tile: Tile, spec, costs: Costs = COSTS) -> int:
     """Blocks that share a multiprocessor: as many as its registers, threads and shared memory hold, of which it has what the largest block may take."""
     registers, beside = rounded(tile.registers, 8) * tile.threads, _RESERVED if spec.extra["arch"] >= 80 else 0
     shared = (spec.extra["shared_bytes"] + beside) // (tile.shared_bytes + beside)
-    return max(1, min(_REGISTERS // registers, spec.extra["threads"] // tile.threads, shared, _MOST_RESIDENT))
+    return max(1, min(_REGISTERS // registers, spec.extra["threads"] // tile.threads, shared, costs.resident))
 
 
-def estimate(problem, tile: Tile, spec) -> float:
+def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
     """Clocks of the whole layer."""
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
     macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
     reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
-    work = _STAGE + max(macs / spec.extra["macs_per_clock"] / 0.8, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads)
-    results = tile.rows * tile.columns
-    end = results * _EPILOGUE / tile.splits + (2 * 4 * results / _ATOMIC_BYTES if tile.splits > 1 else 0.0)  # one of the blocks that share a sum has an epilogue
-    start = _START + (_MEETING if tile.splits > 1 else 0.0)
-    most = resident(tile, spec)
+    products = macs / spec.extra["macs_per_clock"] / costs.efficiency
+    copied = tile.rows * (tile.depth // 16) / tile.threads if problem.kernel_height * problem.kernel_width > 1 else 0
+    work = costs.gather * copied + max(products, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads)
+    results, shared = tile.rows * tile.columns, tile.splits > 1
+    end = results * costs.results / tile.splits + (2 * 4 * results / costs.atomic_bytes if shared else 0.0)  # one of the blocks that share a sum has an epilogue
+    start = costs.start + (costs.meeting if shared else 0.0)
+    most = resident(tile, spec, costs)
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
     whole, rest = divmod(each, most)
 
     def clocks(together):
-        return start + max(steps * _LATENCY, together * steps * work) + together * end if together else 0.0
+        return start + max(steps * costs.stage, together * steps * work) + max(together * end, results / tile.threads * costs.chain) if together else 0.0
 
-    return max(whole * clocks(most) + clocks(rest), _bytes(problem) / (spec.extra["memory_bytes"] * spec.extra["multiprocessors"]))
+    least = _bytes(problem) / (spec.extra["memory_bytes"] * spec.extra["multiprocessors"])
+    return max(costs.launch + whole * clocks(most) + clocks(rest), least)
 
 
 def _bytes(p) -> int:
