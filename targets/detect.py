@@ -124,5 +124,5 @@ def resolve(name: str) -> TargetSpec:
     if spec.kind == "cuda":
         from .cuda.compiling.compiler import find_compiler  # not where a package is only loaded
 
-        find_compiler(spec.extra["arch"])
+        find_compiler(spec.extra["code"])
     return spec

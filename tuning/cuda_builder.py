@@ -60,7 +60,7 @@ def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec:
 
 def _compiled(kernel, constants, operands, schedule, spec):
     function = f"octet_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:16]}"
-    code, usage = compile_cubin(source({kernel: function}), spec.extra["arch"])
+    code, usage = compile_cubin(source({kernel: function}), spec.extra["code"])
     used = usage.get(function)
     if used is not None and used.spills:
         raise TargetError(f"its registers do not suffice: {used.spills} bytes spilled")

@@ -40,10 +40,15 @@ def _outcome(figures: Figures, index: int) -> Outcome:
     return Outcome(float(seconds[:, -1].min()), ratios(seconds, figures.seconds[0]))
 
 
+def runs(spec: TargetSpec, arch: int) -> bool:
+    """Whether a device of that architecture runs the target's code."""
+    return arch >= spec.extra["arch"] if spec.extra["code"] == spec.extra["arch"] else arch == spec.extra["arch"]
+
+
 def here(spec: TargetSpec) -> str:
     """The identity of this machine's device. Raises TargetError where it does not run the target's code, or another one was named."""
     found = device()
-    if found is None or found.arch < spec.extra["arch"]:
+    if found is None or not runs(spec, found.arch):
         has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
         raise TargetError(f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere")
     if device_of(spec) is not None and not same(device_of(spec), found.identity):
@@ -77,7 +82,7 @@ def check_device(remote, spec: TargetSpec) -> str:
         found = json.loads(remote.get_function(DEVICE)())
     except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
         raise TargetError(f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there") from error
-    if found.get("arch", 0) < spec.extra["arch"]:
+    if not runs(spec, found.get("arch", 0)):
         has = f"is sm_{found['arch']}" if found else "is missing"
         raise TargetError(f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key")
     known = identity(found["name"], found.get("multiprocessors"))

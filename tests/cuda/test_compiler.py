@@ -37,7 +37,7 @@ def cuobjdump():
 @pytest.fixture(scope="module", params=[spec for spec in SPECS if spec.extra["arch"] in (61, 75, 80, 90)], ids=lambda spec: spec.name)
 def built(request, network):
     try:
-        compiler.find_compiler(request.param.extra["arch"])
+        compiler.find_compiler(request.param.extra["code"])
     except TargetError as error:
         pytest.skip(str(error))
     return request.param, build_cuda_variant(network, request.param, INPUTS, OUTPUTS)
@@ -68,10 +68,11 @@ def test_machine_code_has_the_intended_instructions(built, tmp_path):
 
 def test_ptx_has_the_intended_instructions(built):
     spec, variant = built
-    text = compiler.compile_ptx(variant.source, spec.extra["arch"])
+    text = compiler.compile_ptx(variant.source, spec.extra["code"])
     ldmatrix, copies = "ldmatrix.sync.aligned.m8n8.x4", ("cp.async.cg.shared.global", "cp.async.ca.shared.global")
+    sixteen = ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", ldmatrix, *copies)
     wanted = {"dp4a": (), "mma8816": ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32", ldmatrix),
-              "mma16832": ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", ldmatrix, *copies)}[spec.dot]  # fmt: skip
+              "mma16832": sixteen, "wgmma": sixteen}[spec.dot]  # fmt: skip
     assert [name for name in (*COMMON, *wanted) if name not in text] == []
     assert "fma." not in text and ".approx" not in text  # the contract rounds every product and sum, and divides exactly
     assert spec.dot != "dp4a" or not any(name in text for name in ("mma.sync", "ldmatrix", "cp.async"))
@@ -87,7 +88,7 @@ def test_float_layers_are_on_tensor_cores(nvcc, tmp_path):
 
 
 def test_every_architecture_compiles(nvcc):
-    found = {spec.extra["arch"]: compiler.compile_fatbin(EMPTY, spec.extra["arch"])[1]["empty"].spills for spec in SPECS if spec.extra["arch"] >= 75}
+    found = {spec.name: compiler.compile_fatbin(EMPTY, spec.extra["code"])[1]["empty"].spills for spec in SPECS if spec.extra["arch"] >= 75}
     assert set(found.values()) == {0}
 
 

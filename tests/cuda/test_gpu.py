@@ -52,7 +52,7 @@ def specs():
 def _lacks(spec):
     """Why there is no compiler for a target, or nothing: NVRTC of CUDA 12, which sm_61 needs, is an extra."""
     try:
-        find_compiler(spec.extra["arch"])
+        find_compiler(spec.extra["code"])
     except TargetError as error:
         return str(error)
     return ""
@@ -77,7 +77,7 @@ def built(modules, spec, compiled=compile_fatbin):
     lowered = [lower(module, spec, RULES) for module in modules]
     names = named(call.kernel for one in lowered for call in one.calls)
     text = source(names)
-    library, _ = compiled(text, spec.extra["arch"])
+    library, _ = compiled(text, spec.extra["code"])
     found = []
     for module, one in zip(modules, lowered, strict=True):
         launches, weights, arena = place(one, names)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 from math import log2
 
-from ...targets.cuda.kernels.conv_schedule import SPLITS, Tile, buildable, candidates, depth_of, estimate, resident, tile_for
+from ...targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, WGMMA_COLUMNS, Tile, buildable, candidates, depth_of, estimate, resident, tile_for
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed
@@ -19,7 +19,7 @@ HEIGHTS = (8, 16, 32)  # rows of a WMMA fragment: 8x32x16, 16x16x16, 32x8x16
 
 def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
     """mma.sync, with operands by ldmatrix; dp4a on a target without tensor cores."""
-    return _space("mma", workload, spec, tile_for(workload.problem, spec), (0,))
+    return _space("mma", workload, spec, tile_for(workload.problem, spec, 0), (0,))
 
 
 def wmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
@@ -27,15 +27,20 @@ def wmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
     return _space("wmma", workload, spec, tile_for(workload.problem, spec, 16), HEIGHTS)
 
 
+def wgmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
+    """The same kernel by wgmma, whose warpgroups read operands from shared memory."""
+    return _space("wgmma", workload, spec, tile_for(workload.problem, spec, WGMMA), (WGMMA,))
+
+
 def _space(family, workload, spec, default, heights):
-    p = workload.problem
+    p, wgmma = workload.problem, default.by_wgmma
     most = MOST_STAGES if spec.extra["stages"] > 2 else SYNCHRONOUS_STAGES
     decisions = {
-        "rows": choices(default.rows, *(n for n in SIDES if n < 2 * max(16, p.pixels))),
-        "columns": choices(default.columns, *(n for n in SIDES if n < 2 * max(16, p.outputs))),
+        "rows": choices(default.rows, *(n for n in (WGMMA_COLUMNS if wgmma else SIDES) if n < 2 * max(16, p.pixels))),
+        "columns": choices(default.columns, *(n for n in (WGMMA_COLUMNS if wgmma else SIDES) if n < 2 * max(16, p.outputs))),
         "depth": choices(default.depth, *(n for n in (32, 64, 128) if n < 2 * depth_of(p))),
-        "warp_rows": (1, 2, 4, 8),
-        "warp_columns": (1, 2, 4, 8),
+        "warp_rows": (4, 8, 12, 16) if wgmma else (1, 2, 4, 8),
+        "warp_columns": (1, 2, 4) if wgmma else (1, 2, 4, 8),
         "stages": choices(default.stages, *range(2, most + 1)),
         "splits": choices(default.splits, *(SPLITS if p.groups == 1 else (1,))),
         "wmma": heights,

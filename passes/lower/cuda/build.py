@@ -22,7 +22,7 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
     lowered = lower(module, spec, RULES, tuned)
     names = named(call.kernel for call in lowered.calls)
     text = source(names)
-    library, usage = compile_fatbin(text, spec.extra["arch"])
+    library, usage = compile_fatbin(text, spec.extra["code"])
     launches, weights, arena = place(lowered, names)
     return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
                    kind="cuda", launches=launches, source=text, extra={"usage": usage})  # fmt: skip

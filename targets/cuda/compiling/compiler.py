@@ -26,31 +26,31 @@ class Usage:
     spills: int
 
 
-def find_compiler(arch: int) -> Nvcc | Nvrtc:
-    """nvcc where it knows the architecture, else NVRTC. Raises TargetError, with the remedy, where neither does."""
-    nvcc = find_nvcc()
-    if nvcc is not None and arch in nvcc.architectures:
+def find_compiler(arch: int | str) -> Nvcc | Nvrtc:
+    """arch: as compilers call it, e.g. 80 or "90a" (here and below). nvcc where it knows the architecture, else NVRTC. Raises TargetError, with the remedy, where neither does."""
+    nvcc, number = find_nvcc(), int(str(arch).removesuffix("a"))
+    if nvcc is not None and number in nvcc.architectures:
         return nvcc
-    found = find_nvrtc(arch)
+    found = find_nvrtc(number)
     if found is None:
         lacks = "found neither nvcc nor NVRTC" if nvcc is None else f"{nvcc.path} makes no code for it, and there is no NVRTC that does"
-        raise TargetError(f"target cuda-sm{arch} needs a CUDA compiler: {lacks}; {_REMEDIES[arch >= _FIRST]} (no GPU is needed)")
+        raise TargetError(f"target cuda-sm{arch} needs a CUDA compiler: {lacks}; {_REMEDIES[number >= _FIRST]} (no GPU is needed)")
     return found
 
 
-def compile_fatbin(text: str, arch: int) -> tuple[bytes, dict[str, Usage]]:
-    """(fatbin, what each kernel uses). Raises TargetError where no compiler knows the architecture."""
+def compile_fatbin(text: str, arch: int | str) -> tuple[bytes, dict[str, Usage]]:
+    """(fatbin, what each kernel uses). It has PTX unless the code is for one architecture alone. Raises TargetError where no compiler knows the architecture."""
     code, log = find_compiler(arch).fatbin(text, arch, FLAGS, DEVICE)
     return code, usage(log)
 
 
-def compile_cubin(text: str, arch: int) -> tuple[bytes, dict[str, Usage]]:
+def compile_cubin(text: str, arch: int | str) -> tuple[bytes, dict[str, Usage]]:
     """(machine code alone, what each kernel uses); errors as of `compile_fatbin`."""
     code, log = find_compiler(arch).cubin(text, arch, FLAGS, DEVICE)
     return code, usage(log)
 
 
-def compile_ptx(text: str, arch: int) -> str:
+def compile_ptx(text: str, arch: int | str) -> str:
     """PTX alone; errors as of `compile_fatbin`."""
     return find_compiler(arch).ptx(text, arch, FLAGS, DEVICE)[0].decode()
 

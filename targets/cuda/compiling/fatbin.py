@@ -10,10 +10,12 @@ _OPTIONS = struct.pack("<QQ", _ENTRY + 8, 0)  # where ptxas's options stand, and
 
 
 def fatbin(cubin: bytes, ptx: bytes, arch: int) -> bytes:
-    """cubin: an ELF file; ptx: text. arch: e.g. 80."""
+    """cubin: an ELF file; ptx: text, empty for none. arch: e.g. 80."""
     version = re.search(rb"\.version (\d+)\.(\d+)", ptx)
-    assert cubin[:4] == b"\x7fELF" and version is not None
-    entries = _entry(_ELF, cubin, (cubin[8], 1), arch) + _entry(_PTX, ptx.rstrip(b"\0") + b"\0", (int(version[2]), int(version[1])), arch, _OPTIONS)
+    assert cubin[:4] == b"\x7fELF" and (version is not None or not ptx)
+    entries = _entry(_ELF, cubin, (cubin[8], 1), arch)
+    if ptx:
+        entries += _entry(_PTX, ptx.rstrip(b"\0") + b"\0", (int(version[2]), int(version[1])), arch, _OPTIONS)
     return struct.pack("<IHHQ", _MAGIC, 1, _HEADER, len(entries)) + entries
 
 

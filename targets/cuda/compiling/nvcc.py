@@ -19,16 +19,17 @@ class Nvcc:
     path: str
     architectures: frozenset[int]
 
-    def fatbin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """(machine code and PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line. Uncompressed, as the package is compressed:
+    def fatbin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+        """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line. Uncompressed, as the package is compressed:
         drivers before 12.4 do not know what nvcc 13 compresses with."""
-        return self._compiled(text, arch, (*flags, "-fatbin", "-no-compress", "-gencode", f"arch=compute_{arch},code=[sm_{arch},compute_{arch}]", f"-I{folder}"))
+        code = f"[sm_{arch},compute_{arch}]" if isinstance(arch, int) else f"sm_{arch}"
+        return self._compiled(text, arch, (*flags, "-fatbin", "-no-compress", "-gencode", f"arch=compute_{arch},code={code}", f"-I{folder}"))
 
-    def cubin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+    def cubin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, machine code alone."""
         return self._compiled(text, arch, (*flags, "-cubin", f"-arch=sm_{arch}", f"-I{folder}"))
 
-    def ptx(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+    def ptx(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, PTX alone."""
         return self._compiled(text, arch, (*flags, "-ptx", f"-arch=compute_{arch}", f"-I{folder}"))
 

@@ -25,17 +25,17 @@ class Nvrtc:
     architectures: frozenset[int]
     library: ctypes.CDLL
 
-    def fatbin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """(machine code and PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line."""
+    def fatbin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+        """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line."""
         cubin, ptx, log = self._compiled(text, arch, flags, folder)
-        return fatbin(cubin, ptx, arch), log
+        return (fatbin(cubin, ptx, arch) if isinstance(arch, int) else fatbin(cubin, b"", int(arch.removesuffix("a")))), log
 
-    def cubin(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+    def cubin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, machine code alone."""
         cubin, _, log = self._compiled(text, arch, flags, folder)
         return cubin, log
 
-    def ptx(self, text: str, arch: int, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
+    def ptx(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, PTX alone."""
         _, ptx, log = self._compiled(text, arch, flags, folder)
         return ptx.rstrip(b"\0"), log

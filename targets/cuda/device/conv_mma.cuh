@@ -57,10 +57,10 @@ OCTET_DEVICE void add_bias(Fragments<T>& result, const int* bias, int first, int
   using F = Fragments<T>;
   constexpr Classes down = classes_down(P), across = classes_across(P);
   constexpr int padded = rounded(P.outputs, T.columns);
-  bias += column + threadIdx.x / 32 % T.warp_columns * (16 * F::column_pairs) + threadIdx.x % 4 * 2;
+  bias += column + F::column();
 #pragma unroll
   for (int i = 0; i < 2 * F::row_tiles; ++i) {
-    int pixel = first + threadIdx.x / 32 / T.warp_columns * (16 * F::row_tiles) + threadIdx.x % 32 / 4 + 8 * i;
+    int pixel = first + F::row() + i / 2 * F::row_step + i % 2 * 8;
     const int* own = bias;
     if constexpr (down.count * across.count > 1)
       own += (class_of(down, pixel / P.out_width % P.out_height) * across.count + class_of(across, pixel % P.out_width)) * padded;
@@ -77,8 +77,7 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
                          int first, int column) {
   constexpr int pitch = T.columns + 16;
   using F = Fragments<T>;
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  int row = warp / T.warp_columns * (16 * F::row_tiles) + lane / 4, inner = warp % T.warp_columns * (16 * F::column_pairs) + lane % 4 * 2;
+  int row = F::row(), inner = F::column();
   if constexpr (!E.to_float && E.residual) {
     move_tile<P, T, E, V, false>(staged, const_cast<unsigned char*>(residual), nullptr, first, column);
     barrier();
@@ -91,7 +90,7 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
     for (int i = 0; i < F::row_tiles; ++i)
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        int line = row + 16 * i + 8 * half;
+        int line = row + F::row_step * i + 8 * half;
         const int* sums = result.sums[i][j] + 2 * half;
         if constexpr (E.to_float) {
           for (int e = 0; e < 2; ++e)
@@ -138,7 +137,9 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
   barrier();  // the epilogue writes there
   if (!last) return false;
 #pragma unroll
-  for (int i = 0; i < each; ++i) result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4] = take(sums + i * threads_of(T));
+  for (int i = 0; i < each; ++i) result.sums[i / (8 * F::column_pairs)][i / 4 % (2 * F::column_pairs)][i % 4] = added(sums + i * threads_of(T));
+#pragma unroll
+  for (int i = 0; i < each; ++i) sums[i * threads_of(T)] = 0;  // behind all reads, which are then under way together
   if (threadIdx.x == 0) state[tile] = 0;
   return true;
 }
@@ -169,55 +170,72 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   }
   const int columns = P.outputs - column;
   DataLoader<P, T> loader(data, first);
-#pragma unroll
-  for (int stage = 0; stage < T.stages - 1; ++stage) {
-    if (begin + stage < end) {
-      loader.load(memory + stage * stage_bytes, begin + stage);
-      load_weights<P, T, V>(memory + stage * stage_bytes + data_bytes, rows, begin + stage, columns);
+  // Stages that are loaded in front of the one that is multiplied. wgmma still reads the one before while it is.
+  constexpr int ahead = T.stages - (by_wgmma(T) ? 2 : 1);
+  static_assert(ahead > 0);
+  auto load_stage = [&](int slot, int step) {
+    if (step < end) {
+      loader.load(memory + slot * stage_bytes, step);
+      load_weights<P, T, V>(memory + slot * stage_bytes + data_bytes, rows, step, columns);
     }
     copy_commit();
-  }
+  };
+#pragma unroll
+  for (int stage = 0; stage < ahead; ++stage) load_stage(stage, begin + stage);
   Fragments<T> result;
   result.clear();
   const int* biases = static_cast<const int*>(bias) + vectors * classes;
-  constexpr bool early = T.splits == 1 && T.wmma == 0;  // each thread knows its sums, and nobody else adds to them
+  constexpr bool early = T.splits == 1 && !by_wmma(T);  // each thread knows its sums, and nobody else adds to them
   if constexpr (early) add_bias<P, T>(result, biases, first, column);
-  int reading = 0, writing = T.stages - 1;
-  copy_wait<T.stages - 2>();
-  barrier();
-  [[maybe_unused]] Operands<T> now, next;
-  if constexpr (tensor) Fragments<T>::load(now, memory, memory + data_bytes, 0);
+  int reading = 0, writing = ahead;
+  if constexpr (by_wgmma(T)) {
+    const int warp = uniform(threadIdx.x / 128) * 4;
 #pragma unroll 1
-  for (int step = begin; step < end; ++step) {
-    if (step + T.stages - 1 < end) {
-      loader.load(memory + writing * stage_bytes, step + T.stages - 1);
-      load_weights<P, T, V>(memory + writing * stage_bytes + data_bytes, rows, step + T.stages - 1, columns);
+    for (int step = begin; step < end; ++step) {
+      copy_wait<ahead - 1>();
+      proxy_fence();
+      barrier();  // the stage is there, and the one before the last has been read
+      result.multiply_stage(memory + reading * stage_bytes, memory + reading * stage_bytes + data_bytes, warp);
+      load_stage(writing, step + ahead);
+      wgmma_wait<1>();
+      reading = reading + 1 == T.stages ? 0 : reading + 1;
+      writing = writing + 1 == T.stages ? 0 : writing + 1;
     }
-    copy_commit();
-    const unsigned char* stage = memory + reading * stage_bytes;
-    reading = reading + 1 == T.stages ? 0 : reading + 1;
-    writing = writing + 1 == T.stages ? 0 : writing + 1;
-    if constexpr (tensor) {
+    result.wait_for_all();
+    barrier();  // results are stored where stages lie
+  } else {
+    copy_wait<ahead - 1>();
+    barrier();
+    [[maybe_unused]] Operands<T> now, next;
+    if constexpr (tensor) Fragments<T>::load(now, memory, memory + data_bytes, 0);
+#pragma unroll 1
+    for (int step = begin; step < end; ++step) {
+      load_stage(writing, step + ahead);
+      const unsigned char* stage = memory + reading * stage_bytes;
+      reading = reading + 1 == T.stages ? 0 : reading + 1;
+      writing = writing + 1 == T.stages ? 0 : writing + 1;
+      if constexpr (tensor) {
 #pragma unroll
-      for (int k = 1; k < T.depth / 32; ++k) {  // operands are read while those before them are multiplied
-        Fragments<T>::load(next, stage, stage + data_bytes, k);
+        for (int k = 1; k < T.depth / 32; ++k) {  // operands are read while those before them are multiplied
+          Fragments<T>::load(next, stage, stage + data_bytes, k);
+          result.multiply(now);
+          now = next;
+        }
+      } else {
+        result.accumulate_dp4a(stage, stage + data_bytes);
+      }
+      copy_wait<T.stages - 2>();
+      barrier();  // the next stage is there, and this one has been read
+      if constexpr (tensor) {
+        const unsigned char* beyond = memory + reading * stage_bytes;  // behind the last step: rubbish that nobody uses
+        Fragments<T>::load(next, beyond, beyond + data_bytes, 0);
         result.multiply(now);
         now = next;
       }
-    } else {
-      result.accumulate_dp4a(stage, stage + data_bytes);
     }
-    copy_wait<T.stages - 2>();
-    barrier();  // the next stage is there, and this one has been read
-    if constexpr (tensor) {
-      const unsigned char* ahead = memory + reading * stage_bytes;  // behind the last step: rubbish that nobody uses
-      Fragments<T>::load(next, ahead, ahead + data_bytes, 0);
-      result.multiply(now);
-      now = next;
-    }
+    if constexpr (tensor) barrier();  // what was read ahead in the last step lies where results are stored
   }
-  if constexpr (tensor) barrier();  // what was read ahead in the last step lies where results are stored
-  if constexpr (T.wmma != 0) {
+  if constexpr (by_wmma(T)) {
     result.settle(memory);
     barrier();
   }

@@ -33,6 +33,17 @@ struct Sum {
   int* to;
   int value;
 };
+struct Product {  // of a warpgroup's tiles, of which a thread makes its own sums
+  int* sums;
+  int columns, group;
+  unsigned long long left, right;  // descriptors
+  bool made;
+};
+struct Held {  // sums of which products are under way: what they are, where rubbish lies meanwhile
+  int* sums;
+  std::vector<unsigned> values;
+  int under_way;
+};
 enum class State { ready, at_barrier, in_warp, done };
 struct Fibre {
   ucontext_t start;
@@ -43,6 +54,11 @@ struct Fibre {
   Lane lane;
   std::vector<Copy> copies;
   std::vector<Sum> sums;
+  std::vector<Product> products;
+  std::vector<Held> held;
+  int product_groups = 0;
+  bool handed = false;    // its sums, by a fence
+  bool unfenced = false;  // it wrote to shared memory, and no proxy fence has shown that to products
   bool unseen = false;  // it counted among blocks, and no fence has shown it what they did before
 };
 struct Block {
@@ -52,12 +68,13 @@ struct Block {
   int done;
   unsigned nap;           // turns that it lets pass
   std::vector<Sum> sums;  // of all its threads, from before the last barrier
-  bool unseen;            // as of a fibre that came to that barrier
+  bool unseen, unfenced;  // as of a fibre that came to that barrier
 };
 using Collective = void (*)(Lane*);
 
 inline constexpr size_t stack_bytes = 1 << 16, page = 4096;
 inline unsigned char* shared_memory = nullptr;
+inline size_t shared_size = 0;
 inline unsigned char* stacks = nullptr;
 inline std::vector<Fibre> all_fibres;  // of all blocks that run side by side
 inline Fibre* fibres = nullptr;         // of the block whose turn it is
@@ -118,6 +135,7 @@ inline void warp_collective(int operation, const unsigned* operands, unsigned* r
 inline void issue_copy(void* to, const void* from, int bytes) {
   if (!copies_late) {
     std::memcpy(to, from, bytes);
+    fibres[running].unfenced = true;
     return;
   }
   volatile char touched = *static_cast<const volatile char*>(from);  // an address outside of its buffer shows here
@@ -132,6 +150,7 @@ inline void wait_copies(int pending) {
   while (done < self.copies.size() && self.copies[done].group < self.groups - pending) {
     const Copy& copy = self.copies[done++];
     std::memcpy(copy.to, copy.from, copy.bytes);
+    self.unfenced = true;
   }
   self.copies.erase(self.copies.begin(), self.copies.begin() + done);
 }
@@ -161,7 +180,7 @@ inline void deliver(std::vector<Sum>& sums) {
   sums.clear();
 }
 inline std::vector<Sum>* block_sums = nullptr;  // of the block whose turn it is
-inline bool* unseen_by_block = nullptr;
+inline bool *unseen_by_block = nullptr, *unfenced_by_block = nullptr;
 inline void deliver_sums() { deliver(*block_sums), deliver(fibres[running].sums); }
 inline std::vector<Sum> last_sums;  // of threads that are done and never published: nobody can rely on them before the launch is over
 
@@ -179,10 +198,11 @@ inline void fall_behind() {
 }
 
 inline void start_block(Block& block) {
-  block.done = 0, block.nap = 0, block.sums.clear(), block.unseen = false;
+  block.done = 0, block.nap = 0, block.sums.clear(), block.unseen = block.unfenced = false;
   for (int i = 0; i < threads; ++i) {
     Fibre& fibre = block.fibres[i];
     fibre.state = State::ready, fibre.copies.clear(), fibre.sums.clear(), fibre.groups = 0, fibre.operation = 0, fibre.unseen = false;
+    fibre.products.clear(), fibre.held.clear(), fibre.product_groups = 0, fibre.handed = fibre.unfenced = false;
   }
 }
 
@@ -190,7 +210,7 @@ inline void start_block(Block& block) {
 // all the time.
 inline void run_turn(Block& block, uint64_t seed) {
   fibres = block.fibres, shared_memory = block.shared, blockIdx = block.index;
-  block_sums = &block.sums, unseen_by_block = &block.unseen;
+  block_sums = &block.sums, unseen_by_block = &block.unseen, unfenced_by_block = &block.unfenced;
   int warps = threads / 32;
   bool progress = false;
   unsigned turn = seed > 1 ? random_below(warps) : 0;
@@ -227,7 +247,7 @@ inline void run_turn(Block& block, uint64_t seed) {
       Fibre& fibre = fibres[i];
       fibre.state = State::ready;
       block.sums.insert(block.sums.end(), fibre.sums.begin(), fibre.sums.end()), fibre.sums.clear();
-      block.unseen = block.unseen || fibre.unseen, fibre.unseen = false;
+      block.unseen = block.unseen || fibre.unseen, fibre.unseen = false, block.unfenced = block.unfenced || fibre.unfenced;
     }
   } else if (!progress && !ready && block.done < threads) {
     fail("the block hangs: some threads wait at a barrier, others in a warp's operation");
@@ -236,7 +256,7 @@ inline void run_turn(Block& block, uint64_t seed) {
 
 // Runs blocks `order[0 .. count)` of the grid, at most as many side by side as there are `places`; a place that is done takes the next one. The blocks take
 // turns at random, and some may wait for long.
-inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& places, size_t shared_size, uint64_t seed) {
+inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& places, uint64_t seed) {
   size_t next = 0;
   std::vector<Block*> live;
   last_sums.clear();

@@ -72,7 +72,7 @@ inline int emulate(const Entry* table, int entries, const char* name, const unsi
   random_state = seed * 0x9e3779b97f4a7c15u + 1;
   copies_late = seed % 4 != 3;
   static unsigned char* shared_ends[side_by_side] = {};
-  size_t shared_size = (shared_bytes + 127) / 128 * 128;
+  shared_size = (shared_bytes + 127) / 128 * 128;
   std::vector<Index3> order = block_order(grid, seed);
   size_t count = seed > 1 ? std::min(side_by_side, order.size()) : 1;
   interleaved = count > 1;
@@ -90,9 +90,9 @@ inline int emulate(const Entry* table, int entries, const char* name, const unsi
     std::vector<Block> places(count);
     for (size_t i = 0; i < count; ++i) {
       if (shared_ends[i] == nullptr) shared_ends[i] = static_cast<unsigned char*>(buffer_end(most_shared));
-      places[i] = {{}, all_fibres.data() + i * threads, shared_ends[i] - shared_size, 0, 0, {}, false};
+      places[i] = {{}, all_fibres.data() + i * threads, shared_ends[i] - shared_size, 0, 0, {}, false, false};
     }
-    run_blocks(order, places, shared_size, seed);
+    run_blocks(order, places, seed);
   }
   sigaction(SIGSEGV, &old_segv, nullptr);
   sigaction(SIGBUS, &old_bus, nullptr);

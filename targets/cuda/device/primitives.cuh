@@ -6,7 +6,7 @@
 #include "emulate.cuh"
 #else
 
-#define OCTET_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define OCTET_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define OCTET_DEVICE __device__ __forceinline__
 #define OCTET_CONSTANT __host__ __device__ constexpr
 
@@ -42,10 +42,10 @@ OCTET_DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0
 
 // Between blocks: `accumulate` adds without looking, in its own time (as PTX: nvcc makes an atomic operation that waits for its answer of atomicAdd before a fence);
 // `atomic_add` returns what was there before. `publish` makes this thread's writes, and what the block's other threads did before the last barrier, visible
-// to other blocks before its later ones; behind an `atomic_add` it makes theirs visible here. `take` reads what others added and leaves zero.
+// to other blocks before its later ones; behind an `atomic_add` it makes theirs visible here. `added` reads what others added.
 OCTET_DEVICE void accumulate(int* at, int value) { asm volatile("red.global.add.s32 [%0], %1;\n" ::"l"(__cvta_generic_to_global(at)), "r"(value) : "memory"); }
 OCTET_DEVICE int atomic_add(int* at, int value) { return atomicAdd(at, value); }
-OCTET_DEVICE int take(int* at) { int value = __ldcg(at); *at = 0; return value; }
+OCTET_DEVICE int added(const int* at) { return __ldcg(at); }
 OCTET_DEVICE void publish() { __threadfence(); }
 
 OCTET_DEVICE unsigned shared_address(const void* pointer) { return static_cast<unsigned>(__cvta_generic_to_shared(pointer)); }

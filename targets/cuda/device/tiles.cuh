@@ -1,17 +1,19 @@
 // Tiles in shared memory, and the sums that the threads of a block hold of them: by tensor cores, or by dp4a as if there were some.
 #pragma once
-#include "primitives.cuh"
+#include "wgmma.cuh"
 
 namespace octet {
 
 // A block computes rows x columns of the result; its warps lie in a grid of warp_rows x warp_columns; `depth` bytes of the sum per stage.
 // splits > 1: that many blocks share a tile, each a part of the sum; exact in any order, as the sums are integers.
-// wmma: rows of a WMMA fragment of 256 sums (8, 16 or 32); 0: mma.sync, or dp4a.
+// wmma: rows that an instruction multiplies: 8, 16 or 32 by WMMA, whose fragments have 256 sums; 64 by wgmma; 0: mma.sync, or dp4a.
 struct Tile {
   int rows, columns, depth, warp_rows, warp_columns, stages, splits, wmma;
 };
 
 OCTET_CONSTANT int threads_of(Tile T) { return 32 * T.warp_rows * T.warp_columns; }
+OCTET_CONSTANT bool by_wgmma(Tile T) { return T.wmma == 64; }
+OCTET_CONSTANT bool by_wmma(Tile T) { return T.wmma != 0 && !by_wgmma(T); }
 OCTET_CONSTANT int rounded(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
 // Blocks that run at one time make a compact part of the result, as their number follows x first: they share more of what the second-level cache holds.
@@ -23,14 +25,14 @@ OCTET_DEVICE void place_of_block(int& across, int& down) {
 }
 
 // Bytes from a tile's row to the next in shared memory. WMMA reads rows at one distance: an odd number of granules spreads them over the banks.
-OCTET_CONSTANT int pitch_of(Tile T) { return T.wmma != 0 ? T.depth + 16 : T.depth; }
+OCTET_CONSTANT int pitch_of(Tile T) { return by_wmma(T) ? T.depth + 16 : T.depth; }
 
-// Granule of 16 bytes of a tile's row; else swizzled so that the eight rows of a matrix lie in different banks.
+// Granule of 16 bytes of a tile's row; else swizzled so that the eight rows of a matrix lie in different banks, and as wgmma knows it.
 template <Tile T>
 OCTET_DEVICE int tile_offset(int row, int granule) {
   constexpr int granules = T.depth / 16;
   constexpr int shift = granules >= 8 ? 0 : granules == 4 ? 1 : 2;
-  if constexpr (T.wmma != 0) return row * pitch_of(T) + granule * 16;
+  if constexpr (by_wmma(T)) return row * pitch_of(T) + granule * 16;
   return row * T.depth + ((granule ^ ((row >> shift) & (granules - 1))) * 16);
 }
 
@@ -44,7 +46,17 @@ template <Tile T>
 struct Fragments {
   static constexpr int row_tiles = T.rows / T.warp_rows / 16, column_pairs = T.columns / T.warp_columns / 16;
   static_assert(row_tiles * T.warp_rows * 16 == T.rows && column_pairs * T.warp_columns * 16 == T.columns);
+  static_assert(!by_wgmma(T) || T.warp_rows % 4 == 0);
   int sums[row_tiles][2 * column_pairs][4];
+
+  // Where the sums of this thread lie in the tile: row_step rows from one to the next of row_tiles. The four warps of a warpgroup share 64 rows.
+  static constexpr int row_step = by_wgmma(T) ? 64 : 16;
+  OCTET_DEVICE static int warp_row(int warp) {
+    return by_wgmma(T) ? warp / 4 / T.warp_columns * (64 * row_tiles) + warp % 4 * 16 : warp / T.warp_columns * (16 * row_tiles);
+  }
+  OCTET_DEVICE static int warp_column(int warp) { return (by_wgmma(T) ? warp / 4 : warp) % T.warp_columns * (16 * column_pairs); }
+  OCTET_DEVICE static int row() { return warp_row(threadIdx.x / 32) + threadIdx.x % 32 / 4; }
+  OCTET_DEVICE static int column() { return warp_column(threadIdx.x / 32) + threadIdx.x % 4 * 2; }
 
   OCTET_DEVICE void clear() {
 #pragma unroll
@@ -56,8 +68,7 @@ struct Fragments {
   }
 
   OCTET_DEVICE void accumulate_dp4a(const unsigned char* data, const unsigned char* weights) {
-    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int row = warp / T.warp_columns * (16 * row_tiles) + lane / 4, column = warp % T.warp_columns * (16 * column_pairs) + lane % 4 * 2;
+    int row = Fragments::row(), column = Fragments::column();
 #pragma unroll 1
     for (int k = 0; k < T.depth / 16; ++k) {
 #pragma unroll
@@ -78,7 +89,7 @@ struct Fragments {
 
   // Bytes 32 k .. of a stage.
   OCTET_DEVICE static void load(Operands<T>& to, const unsigned char* data, const unsigned char* weights, int k) {
-    if constexpr (T.wmma != 0) return load_wmma(to, data, weights, k);
+    if constexpr (by_wmma(T)) return load_wmma(to, data, weights, k);
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int row = warp / T.warp_columns * (16 * row_tiles) + lane % 16, column = warp % T.warp_columns * (16 * column_pairs) + lane % 8 + lane / 16 * 8;
 #pragma unroll
@@ -88,15 +99,38 @@ struct Fragments {
   }
 
   OCTET_DEVICE void multiply(const Operands<T>& of) {
-    if constexpr (T.wmma != 0) return multiply_wmma(of);
+    if constexpr (by_wmma(T)) return multiply_wmma(of);
 #pragma unroll
     for (int i = 0; i < row_tiles; ++i)
 #pragma unroll
       for (int j = 0; j < 2 * column_pairs; ++j) multiply_add(sums[i][j], of.a + 4 * i, of.b[2 * j], of.b[2 * j + 1]);
   }
 
+  // wgmma: the products of a stage begin, as a group. The sums are nobody's until they are waited for.
+  // warp: the first of this warpgroup.
+  OCTET_DEVICE void multiply_stage(const unsigned char* data, const unsigned char* weights, int warp) {
+    data += warp_row(warp) * T.depth, weights += warp_column(warp) * T.depth;
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < T.depth / 32; ++k)
+#pragma unroll
+      for (int i = 0; i < row_tiles; ++i)
+        wgmma<16 * column_pairs>(sums[i], wgmma_operand<T.depth>(data + 64 * i * T.depth + 32 * k), wgmma_operand<T.depth>(weights + 32 * k));
+    wgmma_commit();
+  }
+
+  OCTET_DEVICE void wait_for_all() {
+    wgmma_wait<0>();
+#pragma unroll
+    for (int i = 0; i < row_tiles; ++i)
+#pragma unroll
+      for (int j = 0; j < 2 * column_pairs; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) settled(sums[i][j][e]);
+  }
+
   // WMMA: fragments of `height` x `width` sums and 16 bytes of the sum; a warp has `down` x `across` of them.
-  static constexpr int height = T.wmma != 0 ? T.wmma : 16, width = 256 / height, down = 16 * row_tiles / height, across = 16 * column_pairs / width;
+  static constexpr int height = by_wmma(T) ? T.wmma : 16, width = 256 / height, down = 16 * row_tiles / height, across = 16 * column_pairs / width;
   static_assert(down * height == 16 * row_tiles && across * width == 16 * column_pairs);
 
   OCTET_DEVICE static void load_wmma(Operands<T>& to, const unsigned char* data, const unsigned char* weights, int k) {
@@ -134,7 +168,7 @@ struct Fragments {
   }
 
   // Which thread holds which sum of a fragment nobody may know: each goes through shared memory into the order of mma.sync.
-  static constexpr int settle_pitch = width + 8, settle_bytes = T.wmma != 0 ? 4 * height * settle_pitch : 0;  // of a warp
+  static constexpr int settle_pitch = width + 8, settle_bytes = by_wmma(T) ? 4 * height * settle_pitch : 0;  // of a warp
   OCTET_DEVICE void settle(unsigned char* memory) {
     int lane = threadIdx.x % 32;
     int* own = reinterpret_cast<int*>(memory + threadIdx.x / 32 * settle_bytes);

@@ -125,9 +125,9 @@ def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, s
     """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch.
     Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
     assert problem.batched == (views is not None)
-    assert tile.sound and not (tile.wmma and spec.dot == "dp4a"), tile
+    assert tile.sound and not (tile.wmma and spec.dot == "dp4a") and (not tile.by_wgmma or spec.dot == "wgmma"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
-    unit = "dp4a" if spec.dot == "dp4a" else "wmma" if tile.wmma else "mma"
+    unit = "dp4a" if spec.dot == "dp4a" else "wgmma" if tile.by_wgmma else "wmma" if tile.wmma else "mma"
     call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
     shared = max(tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0)
     assert shared <= spec.extra["shared_bytes"], tile

@@ -7,10 +7,13 @@ needs for its operands."""
 from dataclasses import dataclass, replace
 
 SPLITS = (1, 2, 3, 4, 6, 8)
+WGMMA = 64  # rows that an instruction of wgmma multiplies, as `Tile.wmma`
+WGMMA_COLUMNS = (64, 128, 192, 256)  # and columns, of one warpgroup
 MOST_THREADS = 1024  # of a block
 _SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
 _RESERVED = 1024  # bytes of shared memory that each block costs beside its own, from sm_80 on
+_WGMMA_REGISTERS = 36  # least of a thread beside its sums
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ COSTS = Costs()
 @dataclass(frozen=True)
 class Tile:
     """As in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits: blocks that share a sum.
-    wmma: rows of a WMMA fragment, 8, 16 or 32; 0 for mma.sync (dp4a where there are no tensor cores)."""
+    wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose warpgroups are four warps of warp_rows; 0 for mma.sync (dp4a where there are no tensor cores)."""
 
     rows: int
     columns: int
@@ -58,9 +61,15 @@ class Tile:
         granules = self.depth // 16
         if granules not in (2, 4, 8) or self.stages < 2 or self.threads > MOST_THREADS:
             return False
-        height, width = (self.wmma, 256 // self.wmma) if self.wmma else (16, 16)
+        if self.by_wgmma and (self.warp_rows % 4 or self.columns // self.warp_columns not in WGMMA_COLUMNS or self.stages < 3 or self._sums + _WGMMA_REGISTERS > self._most):
+            return False
+        height, width = (self.wmma, 256 // self.wmma) if self.wmma and not self.by_wgmma else (16, 16)
         whole = self.rows % (max(16, height) * self.warp_rows) == 0 and self.columns % (max(16, width) * self.warp_columns) == 0
         return whole and self.threads % granules == 0 and self.rows % (self.threads // granules) == 0
+
+    @property
+    def by_wgmma(self) -> bool:
+        return self.wmma == WGMMA
 
     @property
     def threads(self) -> int:
@@ -71,12 +80,22 @@ class Tile:
         """An upper estimate per thread: the sums, the operands of this step and of the next, addresses of the gather, the rest."""
         row_tiles, column_pairs = self.rows // self.warp_rows // 16, self.columns // self.warp_columns // 16
         gathered = self.rows * (self.depth // 16) // self.threads
-        return 8 * row_tiles * column_pairs + 8 * (row_tiles + column_pairs) + 3 * gathered + 40
+        if self.by_wgmma:  # operands stay in shared memory; the compiler computes addresses anew where registers end
+            return min(self._sums + 4 * gathered + 32, self._most)
+        return self._sums + 8 * (row_tiles + column_pairs) + 3 * gathered + 40
+
+    @property
+    def _sums(self):
+        return self.rows * self.columns // self.threads
+
+    @property
+    def _most(self):
+        return min(_MOST_REGISTERS, _REGISTERS // self.threads // 8 * 8)
 
     @property
     def shared_bytes(self) -> int:
         """The stages; the int8 tile of the result reuses them, and so does what settles WMMA's sums."""
-        height = self.wmma
+        height = 0 if self.by_wgmma else self.wmma
         pitch, settle = (self.depth + 16, 4 * height * (256 // height + 8)) if height else (self.depth, 0)
         return max(self.stages * (self.rows + self.columns) * pitch, self.rows * (self.columns + 16), settle * self.threads // 32)
 
@@ -124,6 +143,24 @@ _SHAPES = (
     (128, 16, 64, 4, 1),
     (64, 16, 64, 4, 1),
 )
+# Of wgmma, with stages: two blocks share a multiprocessor where the sums leave room, else one has what it holds.
+_WGMMA_SHAPES = (
+    (192, 256, 128, 12, 1, 4),
+    (128, 256, 128, 8, 1, 4),
+    (256, 128, 128, 8, 1, 4),
+    (128, 192, 128, 8, 1, 4),
+    (128, 128, 128, 8, 1, 3),
+    (128, 256, 64, 8, 1, 6),
+    (256, 128, 64, 8, 1, 6),
+    (128, 128, 64, 8, 1, 6),
+    (256, 64, 64, 8, 1, 5),
+    (128, 64, 128, 8, 1, 4),
+    (128, 64, 64, 8, 1, 6),
+    (64, 256, 128, 4, 2, 4),
+    (64, 128, 128, 4, 1, 4),
+    (64, 64, 128, 4, 1, 4),
+    (64, 64, 64, 4, 1, 6),
+)
 
 
 def rounded(value: int, unit: int) -> int:
@@ -137,8 +174,8 @@ def depth_of(problem) -> int:
 
 def candidates(spec, wmma: int = 0) -> tuple[Tile, ...]:
     """The tiles that a target's shared memory holds. wmma: as in a Tile."""
-    stages = spec.extra["stages"]
-    tiles = tuple(Tile(*shape, stages, wmma=wmma) for shape in _SHAPES)
+    shapes = _WGMMA_SHAPES if wmma == WGMMA else [(*shape, spec.extra["stages"]) for shape in _SHAPES]
+    tiles = tuple(Tile(*shape, wmma=wmma) for shape in shapes)
     return tuple(tile for tile in tiles if tile.sound and tile.shared_bytes <= spec.extra["shared_bytes"])
 
 
@@ -149,10 +186,15 @@ def buildable(problem, tile: Tile, spec) -> bool:
     return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
 
-def tile_for(problem, spec, wmma: int = 0, columns: int = 0) -> Tile:
-    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile.
+def units(spec) -> tuple[int, ...]:
+    """What the default schedules of a target multiply with, as in a Tile's `wmma`."""
+    return (0, WGMMA) if spec.dot == "wgmma" else (0,)
+
+
+def tile_for(problem, spec, wmma: int | None = None, columns: int = 0) -> Tile:
+    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile; None: any of `units`.
     columns: where a tile must end; 0: anywhere."""
-    fitting = [tile for tile in candidates(spec, wmma) if columns % tile.columns == 0]
+    fitting = [tile for unit in (units(spec) if wmma is None else (wmma,)) for tile in candidates(spec, unit) if columns % tile.columns == 0]
     tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in fitting if splits == 1 or _splits_evenly(problem, tile, splits)]
     return min(tiles, key=lambda tile: estimate(problem, tile, spec))
 
@@ -176,9 +218,12 @@ def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
     macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
+    if tile.by_wgmma:
+        warp = (64, warp[1])  # an instruction reads its rows, and the columns of the whole warpgroup
     reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
-    products = macs / spec.extra["macs_per_clock"] / costs.efficiency
-    copied = tile.rows * (tile.depth // 16) / tile.threads if problem.kernel_height * problem.kernel_width > 1 else 0
+    halved = 2 if spec.dot == "wgmma" and not tile.by_wgmma else 1  # mma.sync gives half there
+    products = macs * halved / spec.extra["macs_per_clock"] / costs.efficiency
+    copied = tile.rows * (tile.depth // 16) / tile.threads if problem.kernel_height * problem.kernel_width > 1 and not tile.by_wgmma else 0
     work = costs.gather * copied + max(products, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads)
     results, shared = tile.rows * tile.columns, tile.splits > 1
     end = results * costs.results / tile.splits + (2 * 4 * results / costs.atomic_bytes if shared else 0.0)  # one of the blocks that share a sum has an epilogue

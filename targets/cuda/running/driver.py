@@ -9,6 +9,7 @@ from ...errors import OctetError
 from .identity import identity
 
 ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # that targets exist for
+EXACT = (90,)  # and those of which one does for this architecture alone
 LIBRARY = "libcuda.so.1"  # the environment's OCTET_LIBCUDA names another
 _MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
 
@@ -94,8 +95,8 @@ def state() -> str:
 
 
 def features() -> frozenset[str]:
-    """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its PTX."""
+    """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its PTX, "a" only where it is the device's."""
     found = device()
     if found is None:
         return frozenset()
-    return frozenset(f"cuda_sm{arch}" for arch in ARCHITECTURES if arch <= found.arch)
+    return frozenset([*(f"cuda_sm{arch}" for arch in ARCHITECTURES if arch <= found.arch), *(f"cuda_sm{arch}a" for arch in EXACT if arch == found.arch)])

@@ -11,7 +11,7 @@ _FLOAT_LANES = {61: 128, 75: 64, 80: 64, 86: 128, 89: 128, 90: 128}  # float32 m
 
 @dataclass(frozen=True)
 class DevicePeak:
-    """In 1e9 per second: int8 (by mma.sync) and float32 operations, a multiply-add is two; bytes of the device's memory. A cache's bandwidth no driver tells."""
+    """In 1e9 per second: int8 (by the fastest instruction that a target has) and float32 operations, a multiply-add is two; bytes of the device's memory. A cache's bandwidth no driver tells."""
 
     device: str
     int8_gops: float
@@ -30,6 +30,6 @@ def peak_of(device: Device) -> DevicePeak:
     """Raises OctetError where the driver does not tell."""
     clock, memory_clock, bits = (driver().integer("cuDeviceGetAttribute", attribute, device.number) for attribute in (_CLOCK, _MEMORY_CLOCK, _BUS_BITS))
     known = max((spec.extra["arch"] for spec in SPECS if spec.extra["arch"] <= device.arch), default=min(_FLOAT_LANES))
-    macs = next(spec.extra["macs_per_clock"] for spec in SPECS if spec.extra["arch"] == known)
+    macs = max(spec.extra["macs_per_clock"] for spec in SPECS if spec.extra["arch"] == known and (spec.extra["code"] == known or device.arch == known))
     clocks = 1e-6 * clock * device.multiprocessors  # 1e9 a second, of all multiprocessors
     return DevicePeak(device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8)  # two transfers a clock

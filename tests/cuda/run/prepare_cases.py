@@ -10,10 +10,15 @@ from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
 from octet.targets.cuda.compiling.source import named, source
+from octet.targets.cuda.kernels.conv import default_schedule
+from octet.targets.cuda.kernels.conv_schedule import WGMMA, Tile, tile_for, units
+from octet.targets.cuda.workload import CudaWorkload
 from octet.targets.registry import find
+from octet.targets.x86.workload import Tuned
 
 _TESTS = Path(__file__).resolve().parents[1]
 _FILES = ("operators", "floats", "axis", "generated", "tables", "rows", "table_behind")
+_TILED = ("table_behind", "attention")
 _TOGETHER = 10
 _OLDER = {"cuda-sm80": 3, "cuda-sm75": 2}  # modules that go as PTX of older targets
 _SMALL = ("pointwise", "depthwise")
@@ -40,6 +45,9 @@ def cases(folder, spec, compiler, found, small) -> None:
     groups = {f"{i // _TOGETHER:02d}": names[i : i + _TOGETHER] for i in range(0, len(names), _TOGETHER)}
     wanted = {name: reference.run(*made[name]) for name in names}
     families = _written(folder, groups, made, wanted, spec, compiler.cubins)
+    if WGMMA in units(spec):  # the estimate has no use for it at the tests' sizes
+        tiled = {f"wgmma-{group}": kept for group, names in groups.items() if (kept := [name for name in names if ": " not in name or name.startswith(_TILED)])}
+        families |= _written(folder, tiled, made, wanted, spec, compiler.cubins, lambda workload: _by_wgmma(workload, spec))
     for target, count in {} if small else _OLDER.items():
         older = {f"{target}-{group}": groups[group] for group in list(groups)[:: max(1, len(groups) // count)][:count]}
         _written(folder, older, made, wanted, find(target), compiler.ptx)
@@ -51,12 +59,17 @@ def cases(folder, spec, compiler, found, small) -> None:
     found["racecheck"]["cases"] = sorted({item for family, item in first.items() if family in _RACES})
 
 
-def _written(folder, groups, made, wanted, spec, compiled):
-    """{item: families of its kernels}."""
-    lowered = {group: [lower(made[name][0], spec, RULES) for name in names] for group, names in groups.items()}
+def _by_wgmma(workload, spec):
+    if isinstance(workload, CudaWorkload) and (workload.problem.batched or isinstance(default_schedule(workload.problem, spec), Tile)):
+        return Tuned(tile_for(workload.problem, spec, WGMMA), "wgmma")
+
+
+def _written(folder, groups, made, wanted, spec, compiled, tuned=None):
+    """{item: families of its kernels}. tuned: as `lower` takes it."""
+    lowered = {group: [lower(made[name][0], spec, RULES, tuned) for name in names] for group, names in groups.items()}
     named_of = {group: named(call.kernel for one in ones for call in one.calls) for group, ones in lowered.items()}
     texts = {group: source(names) for group, names in named_of.items()}
-    codes = compiled(list(texts.values()), spec.extra["arch"])
+    codes = compiled(list(texts.values()), spec.extra["code"])
     families = {}
     for (group, names), code in zip(groups.items(), codes, strict=True):
         cases = [_case(name, one, named_of[group], made[name][1], wanted[name]) for name, one in zip(names, lowered[group], strict=True)]

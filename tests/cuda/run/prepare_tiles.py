@@ -11,10 +11,10 @@ from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.workload import workload_of
 from tile_layer import KINDS, SMALL, WAVES, Layer, tiles, title
 
-_SMALL = ("64x64x64", "64x64x64-wmma32")
-_MEMCHECK = ("256x128x64", "128x16x64", "32x64x128", "128x128x64-wmma32")
+_SMALL = ("64x64x64", "64x64x64-wmma32", "64x64x64-wgmma")
+_MEMCHECK = ("256x128x64", "128x16x64", "32x64x128", "128x128x64-wmma32", "192x256x128-wgmma", "256x64x64-wgmma", "64x128x128-wgmma")
 _RACECHECK = ("64x64x64", "64x64x64-wmma32")
-_NCU = ("256x128x64", "128x64x64", "64x64x128")
+_NCU = ("256x128x64", "128x64x64", "64x64x128", "192x256x128-wgmma", "128x256x128-wgmma")
 _INT8 = Epilogue(False, -7, -128, 127, 0.0, 0.0, False, 0, 0.0)
 _RESIDUAL = Epilogue(False, -7, -128, 127, 0.0, 0.0, True, 5, 0.013)
 TRIALS = 8
@@ -34,7 +34,7 @@ def tiles_of(folder, spec, compiler, found, small) -> None:
         texts[name] = source(names)
     shutil.rmtree(folder / "tiles", ignore_errors=True)
     (folder / "tiles").mkdir()
-    for name, code in zip(texts, compiler.cubins(list(texts.values()), spec.extra["arch"]), strict=True):
+    for name, code in zip(texts, compiler.cubins(list(texts.values()), spec.extra["code"]), strict=True):
         (folder / "tiles" / f"{name}.cubin").write_bytes(code)
     about = {"target": spec.name, "size": asdict(size), "functions": functions, "digests": {}, "checksums": {}}
     for kind, layer in layers.items():

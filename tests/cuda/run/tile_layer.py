@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from octet.targets.cuda.kernels.conv import Conv, ConvKernel, Epilogue, conv_kernel
-from octet.targets.cuda.kernels.conv_schedule import SPLITS, Tile, buildable, candidates
+from octet.targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, Tile, buildable, candidates, units
 from octet.targets.cuda.layout import pack, packed
 
 KINDS = ("residual", "table")
@@ -66,21 +66,21 @@ class Layer:
 
 
 def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
-    """{module: [(kind, tile)]}: every tile by mma.sync with both kinds, by WMMA with one of them and a fragment of one shape; each whole and split as often as it may be."""
+    """{module: [(kind, tile)]}: every tile by mma.sync, and by wgmma where the target has it, with both kinds, by WMMA with one of them and a fragment of one shape; each whole and split as often as it may be."""
     problem, found = Layer("residual", size).problem, {}
-    for number, tile in enumerate(candidates(spec)):
-        name = f"{tile.rows}x{tile.columns}x{tile.depth}"
+    for number, tile in enumerate(tile for unit in units(spec) for tile in candidates(spec, unit)):
+        name = f"{tile.rows}x{tile.columns}x{tile.depth}{'-wgmma' if tile.by_wgmma else ''}"
         most = max((splits for splits in SPLITS if buildable(problem, replace(tile, splits=splits), spec)), default=1)
         parts = sorted({1, most})
         found[name] = [(kind, replace(tile, splits=splits)) for kind in KINDS for splits in parts]
-        height = next((h for h in (*HEIGHTS[number % 3 :], *HEIGHTS) if replace(tile, wmma=h) in candidates(spec, h)), None)
+        height = None if tile.by_wgmma else next((h for h in (*HEIGHTS[number % 3 :], *HEIGHTS) if replace(tile, wmma=h) in candidates(spec, h)), None)
         if height is not None:
             found[f"{name}-wmma{height}"] = [(KINDS[number % 2], replace(tile, splits=splits, wmma=height)) for splits in parts]
     return found
 
 
 def title(kind: str, tile: Tile) -> str:
-    return f"{tile.rows}x{tile.columns}x{tile.depth} splits {tile.splits}{f' wmma{tile.wmma}' if tile.wmma else ''} {kind}"
+    return f"{tile.rows}x{tile.columns}x{tile.depth} splits {tile.splits}{' wgmma' if tile.wmma == WGMMA else f' wmma{tile.wmma}' if tile.wmma else ''} {kind}"
 
 
 def _codes(rng, *shape):
