@@ -34,7 +34,7 @@ def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = 0o644 << 16
             # weights are close to random bytes: compressing them costs load time and gains next to nothing
-            info.compress_type = zipfile.ZIP_STORED if name.endswith(".bin") else zipfile.ZIP_DEFLATED
+            info.compress_type = zipfile.ZIP_STORED if name.endswith((".bin", ".xz")) else zipfile.ZIP_DEFLATED
             file.writestr(info, data)
     write_atomically(path, buffer.getvalue())
     return buffer.getbuffer().nbytes

@@ -1,7 +1,7 @@
 """A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
 
 NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz
-variants/<target>/kernels.ll, the LLVM IR that kernels.so was made from
+variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, which no session unpacks
 (a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
@@ -18,6 +18,7 @@ from .cuda.running.needs import needs_of
 from .errors import OctetError, OctetWarning, PackageError
 from .npz import npz_bytes, read_npz
 from .opening import open_session
+from .packed_text import PackedText, packed
 from .runtime import Session
 from .schema import printable
 from .variant import Launch, Step, TensorSpec, Variant
@@ -25,7 +26,7 @@ from .variant import Launch, Step, TensorSpec, Variant
 _PLAIN, _IN_PARTS = archive.FORMATS  # 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without
 _HEADER = 1 << 12  # bytes in front of an array, at most
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
-_SOURCE = {"cpu": "kernels.ll", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
+_SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Package:
             members[_member(variant)] = variant.library
             members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
             if variant.source:
-                members[f"variants/{variant.target}/{_SOURCE[variant.kind]}"] = variant.source.encode()
+                text = packed(variant.source) if variant.kind == "cpu" else variant.source.encode()
+                members[f"variants/{variant.target}/{_SOURCE[variant.kind]}"] = text
         if self.selftest:
             members["selftest.npz"] = npz_bytes(self.selftest)
         manifest = {
@@ -195,8 +197,12 @@ def _variant(entry, members, inputs, outputs):
         launches=tuple(launch.launch for launch in entry.launches),
         lane_bytes=entry.lane_bytes,
         loops=entry.loops,
-        source=members.get(f"{folder}/{_SOURCE[entry.kind]}", b"").decode(),
+        source=_source(members.get(f"{folder}/{_SOURCE[entry.kind]}", b""), entry.kind),
     )
+
+
+def _source(data, kind):
+    return PackedText(data) if data and kind == "cpu" else data.decode()
 
 
 def _selftest(data, manifest):

@@ -5,6 +5,8 @@ from math import prod
 
 import numpy as np
 
+from .packed_text import PackedText
+
 WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start on such a boundary
 
 
@@ -60,7 +62,7 @@ class Launch:
 @dataclass(frozen=True)
 class Variant:
     """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as
-    `x86/emulation` reads it; "" where nobody keeps it), that exports `octet_run(weights, arena, inputs..., outputs...)` and
+    `x86/emulation` reads it, packed where it comes from a package; "" where nobody keeps it), that exports `octet_run(weights, arena, inputs..., outputs...)` and
     `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
     arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs.
     loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often. With loops `octet_run` takes lanes, uint8
@@ -78,7 +80,7 @@ class Variant:
     name: str = ""
     kind: str = "cpu"
     launches: tuple[Launch, ...] = ()
-    source: str = ""
+    source: str | PackedText = ""
     lane_bytes: int = 0
     loops: tuple[tuple[int, int, int], ...] = ()
     extra: dict = field(default_factory=dict, compare=False, hash=False)

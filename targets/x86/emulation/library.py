@@ -32,10 +32,10 @@ def emulated(variant: Variant, host: TargetSpec | None = None) -> Variant:
         )
     host = host or detect.native()
     try:
-        library = library_of(variant.source, host)
+        library = library_of(str(variant.source), host)
     except (ValueError, RuntimeError) as error:  # an instruction of tomorrow; LLVM's text of another version
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise PackageError(
-            f"{variant.target}: its kernels.ll cannot be compiled here ({reason}); emulate it with the version that made it"
+            f"{variant.target}: its LLVM IR cannot be compiled here ({reason}); emulate it with the version that made it"
         ) from error
     return replace(variant, library=library, features=host.features)
