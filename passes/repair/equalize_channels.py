@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule
 
-from .scale_channels import magnitudes, power_of_two, scale_channels
+from .scale_channels import centred, magnitudes, scale_channels, sharing
 from .streams import streams_of
 
 
@@ -18,12 +18,15 @@ class EqualizeChannels:
     sweeps: int = 3
 
     def __call__(self, mod: IRModule) -> IRModule:
-        streams = streams_of(mod)  # rescaling keeps the graph: the sites stay valid
+        groups = sharing(streams_of(mod))  # rescaling keeps the graph: the sites stay valid
         for _ in range(self.sweeps):
-            for stream in streams:
-                made, read = (magnitudes(mod, sites, stream.channels) for sites in (stream.makers, stream.readers))
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    factor = power_of_two(np.sqrt(read / made))
-                if np.any(factor != 1):
-                    mod = scale_channels(mod, [(stream, factor)])
+            for group in groups:
+                factors = centred([[(stream, _factor(mod, stream)) for stream in group]])
+                mod = scale_channels(mod, factors) if factors else mod
         return mod
+
+
+def _factor(mod, stream):
+    made, read = (magnitudes(mod, sites, stream.channels) for sites in (stream.makers, stream.readers))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt(read / made)

@@ -12,7 +12,7 @@ from tvm import IRModule
 
 from octet.targets.errors import OctetError
 
-from .scale_channels import magnitudes, power_of_two, scale_channels
+from .scale_channels import centred, magnitudes, scale_channels, sharing
 from .streams import streams_of
 
 
@@ -29,17 +29,18 @@ class MigrateScales:
             raise OctetError(f"migration: strength {self.strength} is not between 0 and 1")
 
     def __call__(self, mod: IRModule) -> IRModule:
-        factors = []
-        for stream in streams_of(mod):
-            activation, against = (_largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps))
-            if activation is None or (stream.counter_taps and against is None):
-                continue
-            other, share = (magnitudes(mod, stream.readers, stream.channels), self.strength) if against is None else (against, 0.5)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                factor = power_of_two(other ** (1 - share) / activation**share)
-            if np.any(factor != 1):
-                factors.append((stream, np.where((activation > 0) & (other > 0), factor, np.float32(1))))
+        groups = [[(s, factor) for s in group if (factor := self._factor(mod, s)) is not None] for group in sharing(streams_of(mod))]
+        factors = centred([group for group in groups if group])
         return scale_channels(mod, factors) if factors else mod
+
+    def _factor(self, mod, stream):
+        """float64 [channels], NaN where a channel has none; None where nothing is known of the stream."""
+        activation, against = (_largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps))
+        if activation is None or (stream.counter_taps and against is None):
+            return None
+        other, share = (magnitudes(mod, stream.readers, stream.channels), self.strength) if against is None else (against, 0.5)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((activation > 0) & (other > 0), other ** (1 - share) / activation**share, np.nan)
 
 
 def _largest(known, taps, channels):

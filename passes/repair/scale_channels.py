@@ -22,6 +22,31 @@ def power_of_two(factors: np.ndarray) -> np.ndarray:
     return np.exp2(np.clip(np.rint(np.where(usable, centred, 0.0)), -LIMIT, LIMIT)).astype(np.float32)
 
 
+def sharing(streams: list[Stream]) -> list[list[Stream]]:
+    """The streams in groups that share a tensor, as branches that meet in a concat do, and pieces of a split. Queries with their keys are a group by
+    themselves: the level of one is the inverse of the other's."""
+    groups: list[tuple[set[str], list[Stream]]] = []
+    for stream in streams:
+        names, members = {tap.name for tap in stream.taps}, [stream]
+        if not stream.counter_taps:
+            for group in [group for group in groups if group[0] & names]:
+                groups.remove(group)
+                names, members = names | group[0], group[1] + members
+        groups.append((set() if stream.counter_taps else names, members))
+    return [members for _, members in groups]
+
+
+def centred(groups: list[list[tuple[Stream, np.ndarray]]]) -> list[tuple[Stream, np.ndarray]]:
+    """Factors by stream as powers of two. groups: streams that share a tensor, and so its one scale (`sharing`): they have one centre, or
+    what their levels differ by would cancel out."""
+    found = []
+    for group in groups:
+        powers = power_of_two(np.concatenate([factor for _, factor in group]))
+        parts = np.split(powers, np.cumsum([len(factor) for _, factor in group])[:-1])
+        found += [(stream, part) for (stream, _), part in zip(group, parts) if np.any(part != 1)]
+    return found
+
+
 def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> IRModule:
     """factors: float32 [channels] by stream."""
     nodes = Graph(mod).nodes

@@ -3,15 +3,24 @@
 import numpy as np
 import pytest
 
+from tvm import relax
+
 from octet.passes.annotate import Recipe
+from octet.passes.pipeline import CANONICALIZE
 from octet.passes.repair.equalize_channels import EqualizeChannels
 from octet.passes.repair.migrate_scales import MigrateScales
-from octet.passes.repair.scale_channels import magnitudes, power_of_two
+from octet.passes.repair.scale_channels import centred, magnitudes, power_of_two, sharing
 from octet.passes.repair.streams import streams_of
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.taps import channel_maxima
 from octet.targets.errors import OctetError
+
+
+def canonical(module):
+    for step in CANONICALIZE:
+        module = step(module)
+    return module
 
 
 def test_streams_of_a_chain(toy, normed):
@@ -56,3 +65,46 @@ def test_uneven_channels_are_recovered(kind, samples, request):
     plain = bench.error(Design(Recipe(calibrator="max")))
     repaired = min(bench.error(Design(Recipe(calibrator="max"), scaling)) for scaling in ("equalize", "migrate-0.5", "migrate-1.0"))
     assert repaired < plain / 4
+
+
+def branches(join):
+    """Two convolutions of which one is 32 times as large, joined, and a convolution that reads both."""
+    rng = np.random.default_rng(0)
+    const = lambda *shape, scale=1.0: relax.const((rng.standard_normal(shape) * scale / np.sqrt(np.prod(shape[1:]))).astype(np.float32))  # noqa: E731
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1, 3, 8, 8), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            a = builder.emit(relax.op.nn.relu(builder.emit(relax.op.nn.conv2d(x, const(4, 3, 3, 3, scale=32.0)))))
+            b = builder.emit(relax.op.nn.relu(builder.emit(relax.op.nn.conv2d(x, const(4, 3, 3, 3)))))
+            joined = builder.emit(join(a, b))
+            reader = const(5, int(joined.ty.shape.values[1]), 1, 1).value.numpy().copy()
+            reader[:, 4:] *= 32  # the small branch counts as much as the large one
+            result = builder.emit_output(relax.op.nn.conv2d(joined, relax.const(reader)))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+JOINS = {"concat": lambda a, b: relax.op.concat([a, b], axis=1), "pooled": lambda a, b: relax.op.nn.max_pool2d(relax.op.concat([a, b], axis=1), (2, 2), (2, 2))}
+
+
+@pytest.mark.parametrize("join", JOINS)
+@pytest.mark.parametrize("repair", ["equalize", "migrate"])
+def test_branches_that_meet_have_one_centre(join, repair, samples, run):
+    module = canonical(branches(JOINS[join]))
+    (group,) = sharing(streams_of(module))
+    assert len(group) == 2
+    if repair == "equalize":
+        scaled = EqualizeChannels()(module)
+    else:
+        levels = {tap.name: np.repeat([32.0, 1.0], 4) for stream in group for tap in stream.taps}
+        scaled = MigrateScales(1.0, levels)(module)
+    before, after = ([magnitudes(m, s.makers, s.channels).max() for s in group] for m in (module, scaled))
+    assert before[0] / before[1] > 16 and 0.25 < after[0] / after[1] < 4
+    assert np.array_equal(run(scaled, samples), run(module, samples))
+
+
+def test_streams_of_tensors_of_their_own_have_centres_of_their_own(toy):
+    groups = sharing(streams_of(toy.module))
+    assert [len(group) for group in groups] == [1, 1]
+    found = centred([[(stream, np.full(stream.channels, 8.0))] for (stream,) in groups])
+    assert found == [], "a factor that all channels of a tensor have does nothing"
