@@ -59,6 +59,8 @@ class Request:
     residuals: str | None = None
     softmax: str | None = None
     floats: str | None = None
+    float_layers: tuple[str, ...] = ()
+    int8_layers: tuple[str, ...] = ()
     trials: int = 0
     db: str | None = None
     policy: str = "fastest"
@@ -75,6 +77,8 @@ class Request:
             raise OctetError(f"--{'metric' if self.max_drop is None else 'max-drop'}: needs labelled data; add --validate DATA.npz")
         if self.budget is not None and self.max_drop is None and self.calibrator != "auto":
             raise OctetError(f"--budget {self.budget}: is for the search that --max-drop starts; add that, or leave it out")
+        if self.int8_layers and self.policy == "float":
+            raise OctetError(f"--int8-layers {self.int8_layers[0]}: --policy float leaves nothing in int8; leave one of them out")
 
 
 def compile_to_package(request: Request) -> dict:
@@ -135,6 +139,9 @@ def compile_to_package(request: Request) -> dict:
 
 
 def _check_calib(request, recipe, model):
+    for option, patterns in (("--float-layers", request.float_layers), ("--int8-layers", request.int8_layers)):
+        if patterns and model.comes_quantised:
+            raise OctetError(f"{option} {patterns[0]}: {request.model} comes quantised and means what it says; give the fp32 network it was made from")
     if request.calib is None and not model.comes_quantised:
         raise OctetError(f"--calib DATA.npz: {request.model} is not quantised yet, so calibration samples are needed; add it")
     if model.comes_quantised and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):

@@ -14,12 +14,14 @@ from ..ops import is_op
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .graph import Graph, is_float32, is_tensor, shape_of
 from .group import Group
+from .named import operators_named
 from .recipe import Recipe
 
 FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise.match, unary.match)
 _DEMANDED = "its result is only used in float"
 _SUPPLIED = "none of its operands is int8"
 _EXCLUDED = "left in float for accuracy: by --max-drop, or named in the recipe"
+_NAMED = "named by --float-layers"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
@@ -42,38 +44,72 @@ class Decision:
 @dataclass(frozen=True)
 class Plan:
     """groups: those that become int8, in order of their results. decisions: one per operator, in program order.
-    sums: int8 results that a float operator reads."""
+    sums: int8 results that a float operator reads. kept: names of operators that nothing may leave in float."""
 
     graph: Graph
     groups: tuple[Group, ...]
     decisions: tuple[Decision, ...]
     sums: frozenset = frozenset()
+    kept: frozenset = frozenset()
 
 
 def plan(mod, recipe: Recipe) -> Plan:
-    """Raises OctetError if the recipe names an operator that does not exist."""
+    """Raises OctetError if the recipe names an operator that does not exist, or wants one in int8 that has no integer form."""
     graph = Graph(mod)
     names = {node.name for node in graph.nodes}
     unknown = sorted(recipe.float_operators - names)
     if unknown:
         raise OctetError(f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary")
     families = (softmax.match, *FAMILIES) if recipe.softmax == "table" else FAMILIES
-    groups, reasons = _match(graph, recipe.float_operators, families)
+    named, wanted = _named(graph, recipe, families)
+    kept = frozenset().union(*wanted.values())
+    groups, reasons = _match(graph, (recipe.float_operators | named) - kept, families, named)
     if recipe.attention == "float":
-        reasons.update({group.anchor: _FLOAT_ATTENTION for group in groups if group.symmetric})
-        groups = [group for group in groups if not group.symmetric]
+        left = [group for group in groups if group.symmetric and group.anchor.name not in kept]
+        reasons.update({group.anchor: _FLOAT_ATTENTION for group in left})
+        groups = [group for group in groups if group not in left]
     supplied = _supply(graph, groups)
-    sums = _sums(graph, supplied) if recipe.residuals == "int8" else frozenset()
+    sums = _sums(graph, supplied)
+    if recipe.residuals == "float":
+        sums = {var: names for var, names in sums.items() if names & kept}
     chosen = _demand(supplied, reasons, set(sums))
     for group in groups:
         if group not in supplied:
             reasons.update({node: _SUPPLIED for node in group.members})
-    reasons.update({node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) != _EXCLUDED})
-    return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), sums)
+    reasons.update({node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) not in (_EXCLUDED, _NAMED)})
+    _check_kept(wanted, chosen, reasons)
+    return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), frozenset(sums), kept)
 
 
-def _match(graph, excluded, families):
-    """All groups in order of their results, and the reason of every binding that belongs to none."""
+def _named(graph, recipe, families):
+    """(names that `float_layers` means, {pattern of `int8_layers`: names})."""
+    if not recipe.float_layers and not recipe.int8_layers:
+        return frozenset(), {}
+    groups, reasons = _match(graph, frozenset(), families)
+    operators = {node.name: _plain(node.op) for node in reasons if node.op not in _QUIET}
+    swallowed = {}
+    for group in groups:
+        operators[group.anchor.name] = _plain(group.anchor.op)
+        for position, node in enumerate(group.members):
+            if group.bare and position == group.bare:
+                operators[node.name] = _plain(node.op)  # a residual sum can be left in float by itself
+            elif node is not group.anchor:
+                swallowed[node.name] = group.anchor.name
+    floats = operators_named("float_layers", recipe.float_layers, operators, swallowed)
+    return frozenset().union(*floats.values()), operators_named("int8_layers", recipe.int8_layers, operators, swallowed)
+
+
+def _check_kept(wanted, chosen, reasons):
+    """Every pattern of `int8_layers` must have made something int8."""
+    int8 = {node.name for group in chosen for node in group.members}
+    for pattern, names in wanted.items():
+        if not names & int8:
+            node, why = next((node, why) for node, why in reasons.items() if node.name in names)
+            raise OctetError(f"recipe: int8_layers {pattern!r}: {node.name} cannot be int8: {why}")
+
+
+def _match(graph, excluded, families, named=frozenset()):
+    """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the excluded that the user named."""
     groups, reasons, taken = [], {}, set()
     for node in graph.nodes:
         if node in taken:
@@ -87,7 +123,7 @@ def _match(graph, excluded, families):
             continue
         if node.name in excluded:
             answer = answer.without_residual() if answer.bare else answer
-            reasons.update({member: _EXCLUDED for member in answer.members})
+            reasons.update({member: _NAMED if node.name in named else _EXCLUDED for member in answer.members})
         taken.update(answer.members)
         if node.name in excluded:
             continue
@@ -126,9 +162,13 @@ def _supply(graph, groups):
 
 
 def _sums(graph, supplied):
-    """Sums of two computed tensors that a layer normalisation reads: residual adds, which the paper quantises."""
-    sums = {group.result for group in supplied if group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)}
-    return frozenset(var for var in sums if any(user.op == "relax.nn.layer_norm" for user in graph.users.get(var, ())))
+    """Sums of two computed tensors that a layer normalisation reads, which the paper quantises: {result: names of the group's operators}."""
+    found = {}
+    for group in supplied:
+        residual = group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)
+        if residual and any(user.op == "relax.nn.layer_norm" for user in graph.users.get(group.result, ())):
+            found[group.result] = {node.name for node in group.members[group.bare :]}
+    return found
 
 
 def _demand(supplied, reasons, wanted):

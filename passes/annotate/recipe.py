@@ -18,6 +18,8 @@ class Recipe:
     needed (passes/sensitivity). percentile: per cent of the values that the range keeps, for
     calibrator "percentile". activations: "affine" or "symmetric". weights: "per-channel" or "per-tensor".
     float_operators: names of operators (as in `Quantized.decisions`) to leave in float.
+    float_layers, int8_layers: globs over names, or over types as "op:GLOB" (named.py): what the user leaves in float, and what stays in int8 against everything
+    that would leave it in float: `float_layers`, `attention`, `residuals`, a search, a policy.
     per_tensor: (tensor, calibrator, percentile) of the tensors that have a calibrator of their own.
     attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer normalisation,
     "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or "table" between two int8 tensors (passes/ops.py)
@@ -33,6 +35,8 @@ class Recipe:
     residuals: str = "int8"
     softmax: str = "float"
     floats: str = "fp32"
+    float_layers: tuple[str, ...] = ()
+    int8_layers: tuple[str, ...] = ()
 
     def __post_init__(self):
         _one_of("calibrator", self.calibrator, CALIBRATORS)
@@ -47,6 +51,11 @@ class Recipe:
         if isinstance(self.float_operators, str):
             raise OctetError("recipe: float_operators is a set of operator names, not one string")
         object.__setattr__(self, "float_operators", frozenset(self.float_operators))
+        for option in ("float_layers", "int8_layers"):
+            patterns = getattr(self, option)
+            if isinstance(patterns, str) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+                raise OctetError(f"recipe: {option} is a list of globs over operator names, such as ['layer4.*', 'op:matmul']")
+            object.__setattr__(self, option, tuple(patterns))
 
     def of_tensor(self, name: str) -> "Recipe":
         """The recipe with the tensor's own calibrator, if it has one."""

@@ -57,9 +57,9 @@ def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quant
 
 def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that change which
-    tensors are observed (activations, weights, float_operators, attention, residuals, softmax), and floats, come from `quantized`."""
+    tensors are observed (activations, weights, float_operators, float_layers, int8_layers, attention, residuals, softmax), and floats, come from `quantized`."""
     kept = quantized.recipe
-    observed = ("activations", "weights", "float_operators", "attention", "residuals", "softmax", "floats")
+    observed = ("activations", "weights", "float_operators", "float_layers", "int8_layers", "attention", "residuals", "softmax", "floats")
     recipe = replace(recipe, **{name: getattr(kept, name) for name in observed})
     annotated = apply(Annotate(recipe), quantized.model.module)
     return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)

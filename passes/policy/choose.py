@@ -39,15 +39,16 @@ class Times:
         return self.quantize[number] * (made_float and read_int8) + self.dequantize[number] * (not made_float and read_float)
 
 
-def choose_float(regions: Regions, times: Times, margin: float = 1.0) -> frozenset[int]:
-    """The regions with an int8 form that are faster in float. margin: by how much float's kernels are taken for slower than they are, e.g. 1.05."""
+def choose_float(regions: Regions, times: Times, margin: float = 1.0, kept: frozenset[int] = frozenset()) -> frozenset[int]:
+    """The regions with an int8 form that are faster in float. margin: by how much float's kernels are taken for slower than they are, e.g. 1.05.
+    kept: regions that stay in int8 whatever it costs."""
     count = len(regions.members)
     cut = MinCut(count + 1)
     outside = count
     cut.cost(outside, INFINITE, 0)  # the caller's tensors are float
     for number in range(count):
         int8 = times.int8[number]
-        cut.cost(number, INFINITE if int8 is None else _cost(int8), _cost(times.float[number] * margin))
+        cut.cost(number, INFINITE if int8 is None else _cost(int8), INFINITE if number in kept and int8 is not None else _cost(times.float[number] * margin))
     node = lambda number: outside if number == OUTSIDE else number  # noqa: E731
     for number, tensor in enumerate(regions.tensors):
         quantized, dequantized = cut.add_node(), cut.add_node()

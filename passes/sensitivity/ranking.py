@@ -26,7 +26,7 @@ class Ranked:
 def rank(bench, design, plan: Plan, judge, journal, budget, tell=lambda *a: None) -> list[Ranked]:
     """Most sensitive first: by significant losses on labels, then by output error. When the budget ends, the rest is ranked behind what was
     measured, larger layers last."""
-    groups = [group for group in plan.groups if not group.moves]
+    groups = [group for group in plan.groups if not group.moves and group.anchor.name not in plan.kept]
     ranked = []
     for number, group in enumerate(groups):
         tell("sensitivity", number, len(groups))

@@ -34,6 +34,12 @@ def test_a_network_that_is_slower_altogether_saves_all_conversions():
     assert choose_float(chain(3), times([10e-6] * 3, [9.9e-6] * 3)) == {0, 1, 2}
 
 
+def test_what_is_kept_stays_in_int8():
+    slow = times([20e-6, 20e-6, 5e-6], [10e-6, 10e-6, 50e-6])
+    assert choose_float(chain(3), slow) == {0, 1}
+    assert choose_float(chain(3), slow, kept=frozenset({1})) == {0}
+
+
 def test_regions_without_an_int8_form_are_not_named():
     assert choose_float(chain(3), times([5e-6, None, 5e-6], [50e-6, 3e-6, 50e-6])) == frozenset()
 

@@ -6,6 +6,7 @@ All variants of a package answer with the same bytes, so there is one decision f
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ...passes.annotate import Annotate
 from ...passes.calibrate.quantize import Quantized
 from ...passes.running import apply, unwatched
 from ...passes.pipeline import to_integers
@@ -72,7 +73,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
             times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
         else:
             times[spec] = estimated_times(regions, int8, module, float_module, lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds), spec.dot)
-    released = _choose(regions, times, bool(here))
+    released = _choose(regions, times, bool(here), _kept(quantized, regions))
     report = _report(regions, realized, times, released, bool(here))
     if not released:
         return Outcome(quantized, realized, variants if variants is not None else tuple(build(module, spec) for spec in specs), report)
@@ -112,14 +113,22 @@ def _worth_a_look(module, spec) -> bool:
     return saved > _CLEAR_SECONDS and saved > (1 - _CLEAR_GAIN) * total
 
 
-def _choose(regions, times: dict, measured: bool) -> frozenset[int]:
+def _choose(regions, times: dict, measured: bool, kept: frozenset[int]) -> frozenset[int]:
     """Of the sum over the targets."""
     total = _summed([t for t in times.values()], [t.of(regions, frozenset()) for t in times.values()])
     if measured:
-        return choose_float(regions, total, _MEASURED_MARGIN)
-    released = choose_float(regions, total, _CLEAR)
+        return choose_float(regions, total, _MEASURED_MARGIN, kept)
+    released = choose_float(regions, total, _CLEAR, kept)
     before, after = total.of(regions, frozenset()), total.of(regions, released)
     return released if after < _CLEAR_GAIN * before and before - after > _CLEAR_SECONDS else frozenset()
+
+
+def _kept(quantized, regions) -> frozenset[int]:
+    """The regions that the recipe's `int8_layers` keeps in int8."""
+    if not quantized.recipe.int8_layers:
+        return frozenset()
+    names = Annotate(quantized.recipe).decide(quantized.model.module).kept
+    return frozenset(regions.of_layer[name] for name in names if name in regions.of_layer)
 
 
 def _summed(times, totals) -> Times:
