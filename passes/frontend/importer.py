@@ -17,17 +17,21 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from . import activations, arithmetic, arrange, control, convolution, dense, indices, integers, normalization, order, pooling, quantized, recurrent, resize
+from . import activations, arithmetic, arrange, control, convolution, dense, functions, integers, normalization, pooling, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
 from .codes import Codes
 from .fold import can_fold, fold, shape_slice
+from .indexing import indices, order, scatter
 from .names import restore_names
 from .node import Node
 from .read import first_line
 from .scopes import Scopes
 from .weights import WIDE_FLOATS, array_of, in_float32
 
-_TOPICS = (activations, arithmetic, arrange, convolution, dense, indices, integers, normalization, order, pooling, recurrent, resize)
+_TOPICS = (
+    *(activations, arithmetic, arrange, convolution, dense, integers, normalization, pooling, recurrent, resize),
+    *(indices, order, scatter),
+)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
@@ -48,7 +52,7 @@ class _Refusal(UnsupportedModelError):
 class _Importer(onnx_frontend.ONNXGraphImporter):
     def __init__(self, proto, inputs, opset, path):
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
-        self.opset, self._proto, self._path = opset, proto, Path(path)
+        self.opset, self._opsets, self._proto, self._path = opset, proto.opset_import, proto, Path(path)
         self._specs = inputs
         self._multiplied = multiplied_weights(proto.graph)
         self._table = onnx_frontend._get_convert_map()
@@ -94,10 +98,36 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 self._fail(node, "reads a sequence of tensors; export the network without it")
             self._values[node.output[0]] = self._values[node.input[0]]
         elif can_fold(node, known):
-            for name, value in zip(filter(None, node.output), self._guard(node, fold, node, arrays, self._proto.opset_import)):
+            for name, value in zip(filter(None, node.output), self._guard(node, fold, node, arrays, self._opsets)):
                 self._values[name] = self._once(value) if self._values.inside else value
+        elif written := self._definition(node):
+            self._write_out(node, *written)
         else:
             self._emit(node, arrays, attrs)
+
+    def _definition(self, node):
+        """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
+        if node.op_type in _OURS or node.op_type in self._table and node.op_type not in functions.WRITTEN_OUT:
+            return None
+        types = [self._type(name) for name in node.input]
+        return self._guard(node, functions.definition, node, self.opset, types)
+
+    def _write_out(self, node, body, opset):
+        outside = self.opset, self._opsets
+        self.opset, self._opsets = opset, [onnx.helper.make_opsetid("", opset)]
+        try:
+            results = self.run_body(body, [self._values[name] for name in node.input if name])
+        finally:
+            self.opset, self._opsets = outside
+        for name, value in zip(filter(None, node.output), results, strict=True):
+            self._values[name] = value
+
+    def _type(self, name):
+        if not name:
+            return None
+        value = self._values[name]
+        dtype = in_float32(value).dtype if isinstance(value, np.ndarray) else np.dtype(str(value.ty.dtype))
+        return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), self.extents(value))
 
     def run_body(self, body, arguments) -> list:
         """The results of a body's nodes, written out here; arguments: values of its inputs."""

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
+from ....targets.errors import UnsupportedModelError
 
 
 def known_in_range(indices: np.ndarray, extent: int) -> np.ndarray:
@@ -53,10 +53,7 @@ def gather_nd(node):
     shape, places, batch = node.shape(0), node.shape(1), int(node.attrs.get("batch_dims", 0))
     depth, dtype = places[-1], node.dtype(1)
     looked, rest = shape[batch : batch + depth], shape[batch + depth :]
-    rows = None
-    for k, extent in enumerate(looked):
-        row = _component(node, k, extent, prod(looked[k + 1 :]))
-        rows = row if rows is None else node.emit(relax.op.add(rows, row), f"rows{k}")
+    rows = row_numbers(node, looked)
     if batch:
         first = np.arange(prod(shape[:batch]), dtype=dtype) * prod(looked)
         rows = node.emit(relax.op.add(rows, relax.const(first.reshape(*shape[:batch], *[1] * (len(places) - 1 - batch)), dtype)), "batch")
@@ -64,8 +61,17 @@ def gather_nd(node):
     return relax.op.take(data, rows, 0, mode="clip")
 
 
+def row_numbers(node, extents):
+    """Input 1 [.., k], components of indices into a tensor of these k extents, as numbers of its elements [..]."""
+    rows = None
+    for k, extent in enumerate(extents):
+        row = _component(node, k, extent, prod(extents[k + 1 :]))
+        rows = row if rows is None else node.emit(relax.op.add(rows, row), f"rows{k}")
+    return rows
+
+
 def _component(node, k, extent, stride):
-    """Component k of the indices of a GatherND, times how many rows it steps over."""
+    """Component k of the indices of a GatherND or ScatterND, times how many rows it steps over."""
     shape, dtype = node.shape(1), node.dtype(1)
     if node.arrays[1] is not None:
         return relax.const(np.asarray(known_in_range(node.arrays[1][..., k], extent) * stride, dtype), dtype)

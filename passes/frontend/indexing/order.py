@@ -2,7 +2,7 @@
 
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
+from ....targets.errors import UnsupportedModelError
 
 
 def cumsum(node):
@@ -27,4 +27,11 @@ def topk(node):
     return relax.Tuple(found) if node.outputs > 1 else found[0]
 
 
-CONVERTERS = {"CumSum": cumsum, "TopK": topk}
+def non_max_suppression(node):
+    """How many boxes it keeps is known at run time only, and every shape here is static."""
+    raise UnsupportedModelError(
+        "keeps a number of boxes known only at run time; export the network up to its boxes and scores, choose behind it"
+    )
+
+
+CONVERTERS = {"CumSum": cumsum, "TopK": topk, "NonMaxSuppression": non_max_suppression}

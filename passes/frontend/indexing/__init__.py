@@ -1,0 +1,1 @@
+"""Operators whose results follow from indices: look-ups, scattering, and choices by order."""

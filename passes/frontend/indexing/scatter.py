@@ -1,0 +1,162 @@
+"""Tensors with some of their elements replaced, or combined with others, by index. No kernel writes by index: every
+element of the result looks up what becomes of it, so no index can write outside of its tensor. Indices: indices.py.
+
+    known indices:     without op   r = [data, updates][table], the table known: of several updates of a place the last
+                       with op      for every k: r = r op [updates, neutral][table of every place's update number k]
+    run-time indices:  meets[r, u] = (index[u] == r);  without op the last update that meets r, or data
+                       with op      r op reduce_u(where(meets, update, neutral))
+"""
+
+import math
+
+import numpy as np
+from tvm import relax
+
+from ....targets.errors import UnsupportedModelError
+from .indices import in_range, known_in_range, row_numbers
+
+R = relax.op
+_MOST_PAIRS = 1 << 26  # elements that are compared with indices known at run time only
+_MOST_ROUNDS = 64
+_COMBINE = {"add": R.add, "mul": R.multiply, "max": R.maximum, "min": R.minimum}
+_REDUCE = {"add": R.sum, "mul": R.prod, "max": R.max, "min": R.min}
+
+
+def scatter_nd(node):
+    """data [D1, .., Dk, rest], indices [.., k], updates [.., rest]: rows of D1 * .. * Dk."""
+    shape, depth = node.shape(0), node.shape(1)[-1]
+    rest, kind = shape[depth:], _reduction(node)
+    extents, strides = shape[:depth], [math.prod(shape[k + 1 : depth]) for k in range(depth)]
+    rows, count = math.prod(extents), math.prod(node.shape(1)[:-1])
+    data = node.emit(R.reshape(node.inputs[0], [rows, *rest]), "rows")
+    updates = node.emit(R.reshape(node.inputs[2], [count, *rest]), "updates")
+    if node.arrays[1] is not None:
+        numbers = sum(
+            known_in_range(node.arrays[1][..., k], extent) * stride
+            for k, (extent, stride) in enumerate(zip(extents, strides))
+        )
+        found = _known(node, data, updates, np.asarray(numbers).reshape(-1), kind)
+    else:
+        numbers = node.emit(R.reshape(row_numbers(node, extents), [1, count]), "numbers")
+        found = _at_run_time(node, data, updates, numbers, kind, 0, math.prod(rest))
+    return R.reshape(found, shape)
+
+
+def scatter_elements(node):
+    """Along one axis; indices and updates may be shorter on every axis."""
+    shape, places, kind = node.shape(0), node.shape(1), _reduction(node)
+    axis = node.attrs.get("axis", 0) % len(shape)
+    if node.arrays[1] is not None:
+        where = list(np.indices(places))
+        where[axis] = known_in_range(node.arrays[1], shape[axis])
+        numbers = np.ravel_multi_index(where, shape).reshape(-1)
+        data, updates = (
+            node.emit(R.reshape(node.inputs[i], [-1 if not size else size]), name)
+            for i, size, name in ((0, math.prod(shape), "flat"), (2, math.prod(places), "updates"))
+        )
+        return R.reshape(_known(node, data, updates, numbers, kind), shape)
+    inside = [axis_ for axis_ in range(len(shape)) if axis_ != axis and places[axis_] != shape[axis_]]
+    data = node.inputs[0]
+    if inside:
+        data = node.emit(R.strided_slice(data, inside, [0] * len(inside), [places[i] for i in inside]), "reached")
+    order = [i for i in range(len(shape)) if i != axis] + [axis]
+    lanes = math.prod(places) // places[axis]
+    rows = [node.emit(R.reshape(node.emit(R.permute_dims(each, order), f"turned{i}"), [lanes, extent]), f"lanes{i}")
+            for i, (each, extent) in enumerate(((data, shape[axis]), (in_range(node, 1, shape[axis]), places[axis]), (node.inputs[2], places[axis])))]  # fmt: skip
+    found = _at_run_time(node, rows[0], rows[2], rows[1], kind, 1, 1)
+    found = node.emit(R.reshape(found, [*(places[i] for i in order[:-1]), shape[axis]]), "apart")
+    found = node.emit(R.permute_dims(found, [order.index(i) for i in range(len(shape))]), "back")
+    return _inside(node, found, places, shape, inside)
+
+
+def _inside(node, found, places, shape, axes):
+    """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the other."""
+    extents = [places[i] if i in axes else extent for i, extent in enumerate(shape)]
+    for axis in axes:
+        others = [i for i in range(len(shape)) if i != axis and extents[i] != shape[i]]
+        begin, end = [extents[axis], *[0] * len(others)], [shape[axis], *(extents[i] for i in others)]
+        behind = node.emit(R.strided_slice(node.inputs[0], [axis, *others], begin, end), f"behind{axis}")
+        found = node.emit(R.concat([found, behind], axis), f"joined{axis}")
+        extents[axis] = shape[axis]
+    return found
+
+
+def _known(node, data, updates, numbers, kind):
+    """data [rows, ...], updates [count, ...], numbers [count]: the rows that the updates go to, known."""
+    rows, rounds = int(data.ty.shape.values[0]), _rounds(numbers)
+    if kind == "none":
+        table = np.arange(rows)
+        table[numbers] = rows + np.arange(numbers.size)  # of several updates of a row the last one stays
+        return node.emit(
+            R.take(node.emit(R.concat([data, updates], 0), "both"), relax.const(table, "int64"), 0, mode="clip")
+        )
+    if len(rounds) > _MOST_ROUNDS:
+        raise UnsupportedModelError(
+            f"combines {len(rounds)} updates in one place; at most {_MOST_ROUNDS} are supported"
+        )
+    row = [1, *(int(extent) for extent in data.ty.shape.values[1:])]
+    neutral = relax.const(np.broadcast_to(_neutral(node, kind), row).copy(), node.dtype(0))
+    both = node.emit(R.concat([updates, neutral], 0), "neutral_last")
+    for k, chosen in enumerate(rounds):
+        table = np.full(rows, numbers.size)
+        table[numbers[chosen]] = chosen
+        update = node.emit(R.take(both, relax.const(table, "int64"), 0, mode="clip"), f"round{k}")
+        data = node.emit(_COMBINE[kind](data, update), f"combined{k}")
+    return data
+
+
+def _rounds(numbers) -> list[np.ndarray]:
+    """Positions of updates: the first of every row, the second ones, ..."""
+    seen, rounds = {}, []
+    for position, number in enumerate(numbers.tolist()):
+        nth = seen[number] = seen.get(number, -1) + 1
+        if nth == len(rounds):
+            rounds.append([])
+        rounds[nth].append(position)
+    return [np.array(each) for each in rounds]
+
+
+def _at_run_time(node, data, updates, numbers, kind, axis, width):
+    """Of the extents [rows, ..] and [count, ..] behind `axis` lanes; numbers [lanes or 1, count]. width: elements per row."""
+    rows, count, dtype = int(data.ty.shape.values[axis]), int(updates.ty.shape.values[axis]), str(numbers.ty.dtype)
+    lanes = int(data.ty.shape.values[0]) if axis else 1
+    if lanes * rows * count * (width if kind != "none" else 1) > _MOST_PAIRS:
+        raise UnsupportedModelError(
+            f"writes {count} updates to places among {rows} that are known at run time only, which is not done for so many; export it with constant indices"
+        )
+    lane = [lanes] if axis else []
+    places = relax.const(np.arange(rows).reshape([1] * len(lane) + [rows, 1]), dtype)
+    meets = node.emit(R.equal(node.emit(R.reshape(numbers, [*lane, 1, count]), "spread"), places), "meets")
+    if kind == "none":
+        order = relax.const(np.arange(count).reshape([1] * len(lane) + [1, count]), "int64")
+        last = node.emit(R.max(node.emit(R.where(meets, order, relax.const(-1, "int64")), "candidates"), [-1]), "last")
+        known = node.emit(R.maximum(last, relax.const(0, "int64")), "taken")
+        update = node.emit(
+            R.gather_elements(updates, known, 1) if axis else R.take(updates, known, 0, mode="clip"), "update"
+        )
+        kept = node.emit(R.less(last, relax.const(0, "int64")), "kept")
+        kept = kept if axis else node.emit(R.reshape(kept, [rows] + [1] * (len(data.ty.shape.values) - 1)), "kept_rows")
+        return node.emit(R.where(kept, data, update))
+    rest = [] if axis else [int(extent) for extent in updates.ty.shape.values[1:]]
+    meets = node.emit(R.reshape(meets, [*lane, rows, count] + [1] * len(rest)), "meets_rows")
+    spread = node.emit(R.reshape(updates, [*lane, 1, count, *rest]), "updates_spread")
+    masked = node.emit(R.where(meets, spread, relax.const(_neutral(node, kind), node.dtype(0))), "masked")
+    return node.emit(_COMBINE[kind](data, node.emit(_REDUCE[kind](masked, [len(lane) + 1]), "update")))
+
+
+def _neutral(node, kind):
+    dtype = np.dtype(node.dtype(0))
+    if kind in ("add", "mul"):
+        return np.asarray(kind == "mul", dtype)
+    low, high = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return np.asarray(low if kind == "max" else high, dtype)
+
+
+def _reduction(node):
+    kind = node.text("reduction", "none")
+    if kind != "none" and node.dtype(0) == "bool":
+        raise UnsupportedModelError("combines truth values; export it without reduction")
+    return kind
+
+
+CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements}

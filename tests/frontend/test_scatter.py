@@ -1,0 +1,75 @@
+"""ScatterND and ScatterElements, with indices that are known and that come at run time, against onnx.reference."""
+
+import numpy as np
+import pytest
+from octet.targets.errors import UnsupportedModelError
+from onnx import helper
+
+RANDOM = np.random.default_rng(5)
+DATA = RANDOM.standard_normal((4, 5, 3)).astype("float32")
+ELEMENTS = RANDOM.integers(-4, 4, (3, 4, 2))
+ROWS = np.array([[[0, 1], [-1, 2]], [[2, 4], [2, -1]]])  # [2, 4] twice: 4 and -1 are one place
+APART = np.array([[[0, 1], [-1, 2]], [[2, 4], [2, -2]]])
+
+
+def _check(model, agrees, kind, indices, updates, known, **attributes):
+    nodes = [helper.make_node(kind, ["x", "i", "u"], ["y"], **attributes)]
+    feed = {"x": DATA, "u": updates} | ({} if known else {"i": indices})
+    agrees(model(nodes, feed, {"i": indices} if known else {}, opset=18), feed)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "at run time"])
+@pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
+def test_nd(model, agrees, reduction, known):
+    indices = APART if reduction == "none" else ROWS
+    _check(
+        model,
+        agrees,
+        "ScatterND",
+        indices,
+        RANDOM.standard_normal((2, 2, 3)).astype("float32"),
+        known,
+        reduction=reduction,
+    )
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "at run time"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
+def test_elements(model, agrees, reduction, axis, known):
+    indices = ELEMENTS % DATA.shape[axis]
+    if reduction == "none":  # ONNX leaves open which of several updates of an element stays
+        indices = np.argsort(RANDOM.random((3, 4, 2)), axis=axis)
+    _check(
+        model,
+        agrees,
+        "ScatterElements",
+        indices,
+        RANDOM.standard_normal(indices.shape).astype("float32"),
+        known,
+        axis=axis,
+        reduction=reduction,
+    )
+
+
+def test_a_known_index_outside_is_refused(model, load):
+    node = helper.make_node("ScatterND", ["x", "i", "u"], ["y"], name="put")
+    proto = model([node], {"x": DATA, "u": DATA[:1]}, {"i": np.array([[4]])}, opset=18)
+    with pytest.raises(UnsupportedModelError, match="put.*index 4 of an axis of extent 4"):
+        load(proto)
+
+
+def test_an_index_outside_at_run_time_goes_to_the_nearest_end(model, agrees):
+    node = helper.make_node("ScatterND", ["x", "i", "u"], ["y"])
+    feed = {"x": DATA, "i": np.array([[9], [-9]]), "u": DATA[1:3]}
+    want = DATA.copy()
+    want[[3, 0]] = DATA[1:3]
+    agrees(model([node], feed, opset=18), feed, [want])
+
+
+def test_too_many_places_at_run_time_are_refused(model, load):
+    big = np.zeros((1 << 14, 1), "float32")
+    node = helper.make_node("ScatterND", ["x", "i", "u"], ["y"], name="put")
+    proto = model([node], {"x": big, "i": np.zeros((1 << 14, 1), "int64"), "u": big}, opset=18)
+    with pytest.raises(UnsupportedModelError, match="put.*known at run time only"):
+        load(proto)
