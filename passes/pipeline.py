@@ -35,6 +35,7 @@ from .canonicalize.recognize_mish import RecognizeMish
 from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
+from .canonicalize.sink_transposes import SinkTransposes
 from .frontend.model import Model
 from .lower.stages import lowering
 from .realize.fuse_float import FuseFloat
@@ -55,6 +56,9 @@ CANONICALIZE: list = [
     RecognizeLayerNorm(),
     MergeClips(),
     RecognizeHard(),
+    # What needs constants on the last axis (layer normalisation) is an operator by now, and keeps its transposes.
+    SinkTransposes(),
+    RemoveNoops(),
     ConvertBatchNorm(),
     ConvertConv1d(),
     LiftRank3(),
