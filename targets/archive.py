@@ -1,6 +1,7 @@
 """The container of a package: a zip of named members whose SHA-256 is recorded, written atomically, verified on every read.
 
-The digests of all other members stand in manifest.json, and the manifest's own digest stands in the zip's comment.
+The digests of all other members stand in manifest.json, and the manifest's own digest stands in the zip's comment. signatures.json, if it is there, holds
+signatures of the manifest.
 """
 
 import hashlib
@@ -9,28 +10,51 @@ import json
 import os
 import stat
 import zipfile
+from dataclasses import dataclass
 
-from .errors import PackageError
+from .errors import OctetError, PackageError
 from .manifest import Manifest, manifest_of
 from .schema import parsed, printable
+from .trust import LARGEST, Signature, Trust, signatures_of
 from .writing import write_atomically
 
 FORMATS = (1, 2)  # that can be read; a package has the lowest that says all about it, so that older readers take what they understand and refuse the rest
-MANIFEST = "manifest.json"
+MANIFEST, SIGNATURES = "manifest.json", "signatures.json"
 _MAGIC = "octet package, manifest sha256 "
 _LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30  # bytes; weights are stored as they are
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same content makes the same file
 _AGAIN = "copy the package again, or compile it again"
 
 
+@dataclass(frozen=True)
+class Contents:
+    """A package as it lies in its file. text: the manifest's bytes, which are what is signed. signatures: where keys were asked for, those by these keys, proved;
+    else all that the file holds, unproved."""
+
+    text: bytes
+    manifest: Manifest
+    members: dict[str, bytes]
+    signatures: tuple[Signature, ...]
+
+
 def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS[0]) -> int:
     """Writes the package and returns its size in bytes. `members` must not contain the manifest; its digests are added here. number: of the format."""
+    return write_signed(path, manifest_text(manifest, members, number), members, ())
+
+
+def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> bytes:
+    """The bytes of manifest.json, with the digests of the members."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
-    text = json.dumps({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
+    return json.dumps({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
+
+
+def write_signed(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
+    """Writes a package whose manifest is `text`, with signatures of it, and returns its size in bytes."""
+    listed = json.dumps({"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         file.comment = (_MAGIC + hashlib.sha256(text).hexdigest()).encode()
-        for name, data in {MANIFEST: text, **members}.items():
+        for name, data in {MANIFEST: text, **members, **({SIGNATURES: listed} if signatures else {})}.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = 0o644 << 16
             # weights are close to random bytes: compressing them costs load time and gains next to nothing
@@ -40,9 +64,9 @@ def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS
     return buffer.getbuffer().nbytes
 
 
-def read(path) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest and all other members: the manifest's digest first, then what it says, then every member's size and digest. Nothing is decompressed before its
-    size is known to be meant. Raises PackageError in one line for whatever is wrong with the file."""
+def read(path, trust: Trust | None = None) -> Contents:
+    """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every member's size and digest. Nothing is decompressed
+    before its size is known to be meant. Raises PackageError in one line for whatever is wrong with the file."""
     try:
         with open(path, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -54,9 +78,12 @@ def read(path) -> tuple[Manifest, dict[str, bytes]]:
         raise PackageError(f"{path}: is not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
-            manifest = _manifest(path, file)
-            return manifest, _members(path, file, manifest)
-    except PackageError:
+            text, signatures = _manifest_text(path, file), _signatures(path, file)
+            if trust is not None:
+                signatures = trust.proved(path, text, signatures)
+            manifest = _manifest(path, text)
+            return Contents(text, manifest, _members(path, file, manifest), signatures)
+    except OctetError:
         raise
     except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}") from error
@@ -64,7 +91,7 @@ def read(path) -> tuple[Manifest, dict[str, bytes]]:
         raise PackageError(f"{path}: is corrupt ({type(error).__name__}); {_AGAIN}") from error
 
 
-def _manifest(path, file):
+def _manifest_text(path, file):
     comment = file.comment.decode("ascii", "replace")
     if MANIFEST not in file.namelist() or not comment.startswith(_MAGIC):
         raise PackageError(f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
@@ -75,6 +102,22 @@ def _manifest(path, file):
     text = file.read(MANIFEST)
     if comment.removeprefix(_MAGIC) != hashlib.sha256(text).hexdigest():
         raise PackageError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
+    return text
+
+
+def _signatures(path, file):
+    """Those that the package holds, whoever made them and whether they are right or not."""
+    if SIGNATURES not in file.namelist():
+        return ()
+    if (size := file.getinfo(SIGNATURES).file_size) > LARGEST:
+        raise PackageError(f"{path}: {SIGNATURES} is of {size} bytes, at most {LARGEST} can be meant; {_AGAIN}")
+    try:
+        return signatures_of(file.read(SIGNATURES))
+    except ValueError as error:
+        raise PackageError(f"{path}: {SIGNATURES} holds no signatures ({error}); sign the package again") from error
+
+
+def _manifest(path, text):
     try:
         values = parsed(text)
         number = values.get("format") if isinstance(values, dict) else None
@@ -90,7 +133,7 @@ def _members(path, file, manifest):
     found = file.infolist()
     if len({info.filename for info in found}) < len(found):
         raise PackageError(f"{path}: has two members of one name; {_AGAIN}")
-    found = {info.filename: info for info in found if info.filename != MANIFEST}
+    found = {info.filename: info for info in found if info.filename not in (MANIFEST, SIGNATURES)}
     for name in sorted(manifest.members.keys() ^ found.keys()):
         raise PackageError(f"{path}: member {printable(name)[:100]} is {'missing' if name in manifest.members else 'not in the manifest'}; {_AGAIN}")
     members = {}

@@ -21,6 +21,7 @@ from .opening import open_session
 from .packed_text import PackedText, packed
 from .runtime import Session
 from .schema import printable
+from .trust import Signature, Trust, trust_of
 from .variant import Launch, Step, TensorSpec, Variant
 
 _PLAIN, _IN_PARTS = archive.FORMATS  # 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without
@@ -32,11 +33,13 @@ _SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made fro
 @dataclass(frozen=True)
 class Package:
     """variants: one per target. info: what the manifest says beside them (model, calibration, operators, accuracy, ...; JSON values).
-    selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty."""
+    selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty. signatures: of the file that it was read from, as
+    `archive.Contents` has them; `save` leaves them out."""
 
     variants: tuple[Variant, ...]
     info: dict = field(default_factory=dict)
     selftest: dict = field(default_factory=dict)
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -105,9 +108,10 @@ class Package:
         return "; ".join(f"{v.target} does not run here: {lack}" for v, lack in zip(better, lacks, strict=True))
 
 
-def read_package(path) -> Package:
-    """Reads and verifies a package: format, manifest, member list, size and SHA-256 of every member. Raises PackageError."""
-    manifest, members = archive.read(path)
+def read_package(path, trust: Trust | None = None) -> Package:
+    """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size and SHA-256 of every member. Raises PackageError."""
+    contents = archive.read(path, trust or trust_of(None))
+    manifest, members = contents.manifest, contents.members
     inputs, outputs = (tuple(tensor.spec for tensor in side) for side in (manifest.inputs, manifest.outputs))
     try:
         variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest.variants)
@@ -116,12 +120,15 @@ def read_package(path) -> Package:
         raise PackageError(f"{path}: member {error.args[0]} is missing; compile it again") from error
     except ValueError as error:
         raise PackageError(f"{path}: {error}; compile it again") from error
-    return Package(variants, manifest.info | {"versions": manifest.versions}, selftest)
+    return Package(variants, manifest.info | {"versions": manifest.versions}, selftest, contents.signatures)
 
 
-def load(path, threads: int | None = None, target: str | None = None) -> Session:
-    """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise."""
-    return read_package(path).session(threads, target)
+def load(path, threads: int | None = None, target: str | None = None, keys=None, signers: int | None = None) -> Session:
+    """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise.
+
+    keys: files of Ed25519 public keys, or their PEM as bytes: at least `signers` (default 1) different ones must have signed the package as it is, or none of its code is
+    loaded. None for the keys that OCTET_KEYS names (and the number in OCTET_SIGNERS); without those a package is loaded whoever made it."""
+    return read_package(path, trust_of(keys, signers)).session(threads, target)
 
 
 def selftest_of(session: Session, inputs: dict) -> dict:

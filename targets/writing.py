@@ -15,8 +15,8 @@ _MOST_LINKS = 40  # that are followed; the kernel's own limit
 _LEFT_OVER = 3600  # seconds after which a temporary file is of a run that was killed
 
 
-def write_atomically(path, data: bytes) -> None:
-    """Writes a file whole or not at all; to a stream, all of it. Raises OctetError (no folder, no space, no permission)."""
+def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
+    """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError (no folder, no space, no permission)."""
     try:
         if (descriptor := _descriptor(path)) is not None:
             _write(os.dup(descriptor), data)
@@ -27,7 +27,7 @@ def write_atomically(path, data: bytes) -> None:
         if _is_stream(place):
             _write(os.open(place, os.O_WRONLY), data)
             return
-        _replace(place, data)
+        _replace(place, data, mode)
     except OSError as error:
         raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
 
@@ -73,7 +73,7 @@ def _write(descriptor, data):
         file.write(data)
 
 
-def _replace(place, data):
+def _replace(place, data, mode):
     _remove_left_overs(place)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     try:
@@ -81,7 +81,7 @@ def _replace(place, data):
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, mode & ~_umask())
         os.replace(temporary, place)
     except BaseException:  # also ^C: nothing half-written stays
         os.unlink(temporary)

@@ -11,6 +11,7 @@ from .commands.inspect import inspect
 from .commands.measure import measure
 from .commands.quantize import quantize
 from .commands.run import run
+from .commands.sign import keygen, sign
 from .commands.study import study
 from .commands.targets import targets
 from .commands.tune import tune
@@ -29,7 +30,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, tune, measure, db, worker):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, keygen, sign, tune, measure, db, worker):
     main.add_command(command)
 
 compile_model = compile_command

@@ -56,7 +56,8 @@ def test_corrupted(folder, command, toy_package):
 
 @pytest.mark.parametrize("change, said", [(lambda m: m.pop("inputs"), "inputs"), (lambda m: m["variants"][0].pop("steps"), "steps"), (lambda m: m.update(variants=[]), "variants")])
 def test_a_manifest_of_another_version(folder, toy_package, change, said):
-    manifest, members = archive.read(toy_package)
+    contents = archive.read(toy_package)
+    manifest, members = contents.manifest, contents.members
     values = msgspec.to_builtins(manifest)
     change(values)
     archive.write(toy_package, {key: value for key, value in values.items() if key not in ("format", "members")}, members)

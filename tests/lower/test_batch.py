@@ -142,7 +142,7 @@ def test_a_package_in_parts_has_the_second_format(tmp_path, monkeypatch):
     whole = build_variant(module, detect.native(), parts.inputs, parts.outputs, choose=forced(4))
     for name, variant, number in (("parts", parts, 2), ("whole", whole, 1)):
         Package((variant,), {}, selftest_of(session, inputs)).save(tmp_path / name)
-        assert archive.read(tmp_path / name)[0].format == number
+        assert archive.read(tmp_path / name).manifest.format == number
     read = read_package(tmp_path / "parts").variants[0]
     assert (read.loops, read.lane_bytes) == (parts.loops, parts.lane_bytes)
     assert Session(read, 2).run(inputs)["y"].tobytes() == session.run(inputs)["y"].tobytes()

@@ -16,6 +16,7 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets import detect
     from ...targets.errors import PackageError
     from ...targets.package import failed_outputs, read_package, size_of
+    from ...targets.trust import short
     from ..console import check_json, out, size, table, write_json
     from ..building.bfloat16 import described
     from .summary import print_bfloat16, print_operators, print_policy
@@ -27,6 +28,8 @@ def inspect(package, kernels, self_test, json_path):
         if part not in info:
             raise PackageError(f"{package}: its manifest says nothing of the {part} that it was made from; compile it again")
     console.print(f"{package}: {info['model']['name']}, {size(size_of(package))}, model sha256 {info['model']['sha256'][:16]}, all digests match")
+    if read.signatures:
+        console.print(f"signed by {', '.join(short(one.key) for one in read.signatures)}, as it says; octet verify --key NAME.pub tells whether that is so")
     console.print("made by " + ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
     rows = [("input", s.name, s.dtype, list(s.shape)) for s in read.inputs] + [("output", s.name, s.dtype, list(s.shape)) for s in read.outputs]
     console.print(table("", ("", "name", "dtype", "shape"), rows))
@@ -45,7 +48,7 @@ def inspect(package, kernels, self_test, json_path):
         print_bfloat16(console, described(read))
     if info.get("policy"):
         print_policy(console, info["policy"])
-    figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), **info}
+    figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), "signatures": [one.key for one in read.signatures], **info}
     figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes, "lane_bytes": v.lane_bytes, "features": sorted(v.features)} for v in read.variants}
     if kernels:
         columns = ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer")

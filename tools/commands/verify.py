@@ -1,4 +1,4 @@
-"""octet verify: runs a package's self-test on every variant that runs here, and the others in an emulator."""
+"""octet verify: who signed a package; runs a package's self-test on every variant that runs here, and the others in an emulator."""
 
 import click
 
@@ -7,16 +7,22 @@ from ..errors import Command
 
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
+@click.option("--key", "keys", multiple=True, metavar="NAME.pub", help="Trust this public key; may be repeated [default: those of OCTET_KEYS; without them, signatures are not looked at].")
+@click.option("--signers", type=click.IntRange(min=1), help="How many of the trusted keys must have signed [default: 1].")
 @click.option("--emulate", is_flag=True, help="Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks spelled portably; of a GPU, as host code, thread by thread (slow; needs g++).")
 @click.option("--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of a GPU's threads to emulate.")
-def verify(package, emulate, orders):
-    """Run the self-test of a package: every variant must give the recorded bytes."""
+def verify(package, keys, signers, emulate, orders):
+    """Check who signed a package, before any of its code is loaded, and run its self-test: every variant must give the recorded bytes."""
     from ...targets import detect
     from ...targets.errors import OctetError
     from ...targets.package import failed_outputs, read_package
     from ...targets.opening import open_session
+    from ...targets.trust import short, trust_of
 
-    found = read_package(package)
+    trust = trust_of(keys or None, signers)
+    found = read_package(package, trust=trust)
+    if trust is not None:
+        click.echo(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
     if not found.selftest:
         raise OctetError(f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does")
     done = {}
