@@ -15,6 +15,7 @@ from tvm import IRModule, relax
 from ..ops import call
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+from .graph import integers_of
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
@@ -43,13 +44,12 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
     edge = {tensor: i for i, tensor in enumerate(tensors)}
     root = _sharing(decided, edge)
     moved = {group.result for group in decided.groups if group.moves}
-    fixed = {t: _fixed_range(graph, t) for t in tensors}
     symmetric = {root[tensor] for group in decided.groups if group.symmetric for tensor in group.data}
     answer = {}
     for tensor in tensors:
         scheme = "symmetric" if root[tensor] in symmetric else recipe.activations
         sources = [t for t in tensors if root[t] == root[tensor] and t not in moved]
-        ranges = {fixed[t] for t in sources}
+        ranges = {_fixed_range(graph, t, scheme) for t in sources}
         if root[tensor] != edge[tensor]:
             spec = SharedQuantizationSpec(root[tensor])
         elif len(ranges) == 1 and None not in ranges:
@@ -78,9 +78,13 @@ def _sharing(decided, edge):
     return {tensor: find(i) for tensor, i in edge.items()}
 
 
-def _fixed_range(graph, tensor):
+def _fixed_range(graph, tensor, scheme):
+    """Known before calibration: of a function, or of a Cast of 8-bit integers, whose scale is then 1 (but for uint8 symmetric: 255 / 127)."""
     node = graph.producer.get(tensor)
-    return fixed_range(node) if node is not None else None
+    integers = integers_of(node) if node is not None else None
+    if integers == (-128, 127) and scheme == "symmetric":
+        return -127, 127  # of scale 1 too, and a tensor that no int8 operator makes may hold -128 (calibrate/qdq.py)
+    return integers or (fixed_range(node) if node is not None else None)
 
 
 class _Annotator(Forward):

@@ -52,6 +52,13 @@ def is_constant(expr) -> bool:
     return isinstance(expr, tvm.ir.GenericConst)
 
 
+def integers_of(node: Node) -> tuple[int, int] | None:
+    """The least and the greatest value of a float32 tensor that is a Cast of 8-bit integers: a grid of scale 1."""
+    if not is_op(node.value, "relax.astype") or not is_float32(node.var):
+        return None
+    return {"int8": (-128, 127), "uint8": (0, 255)}.get(str(node.inputs[0].ty.dtype))
+
+
 def array_of(expr) -> np.ndarray:
     """The value of a constant."""
     return expr.value.numpy()

@@ -12,7 +12,7 @@ from octet.targets.errors import OctetError
 from ..operators.registry import traits_of
 from ..ops import is_op
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
-from .graph import Graph, is_float32, is_tensor, shape_of
+from .graph import Graph, integers_of, is_float32, is_tensor, shape_of
 from .group import Group
 from .named import operators_named
 from .recipe import Recipe
@@ -146,8 +146,9 @@ def _scores(graph):
 
 
 def _supply(graph, groups):
-    """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is quantised."""
+    """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is quantised, and at a Cast of 8-bit integers."""
     inputs, made, supplied = {p for p in graph.params if is_float32(p)}, set(), []
+    inputs |= {node.var for node in graph.nodes if integers_of(node) is not None}
     for group in groups:
         if group.float_result or any(x in made for x in group.data):
             made.add(group.result)
