@@ -35,4 +35,19 @@ def is_inf(node):
     return relax.op.equal(node.inputs[0], relax.const(np.array(wanted, node.dtype(0)), node.dtype(0)))
 
 
-CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf}
+def reduce_truth(node):
+    """The largest or smallest truth value, which is a reduction of 0 and 1; numbers are left to TVM."""
+    if node.dtype(0) != "bool":
+        return None
+    axes = node.attrs.get("axes") if node.opset < 18 else node.array(1, "axes")
+    if axes is None or not len(axes):
+        if node.attrs.get("noop_with_empty_axes", 0):
+            return node.inputs[0]
+        axes = range(len(node.shape(0)))
+    x = node.emit(relax.op.astype(node.inputs[0], "int32"), "numbers")
+    reduce = relax.op.max if node.op == "ReduceMax" else relax.op.min
+    found = reduce(x, [int(axis) for axis in axes], keepdims=bool(node.attrs.get("keepdims", 1)))
+    return relax.op.astype(node.emit(found, "number"), "bool")
+
+
+CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf} | dict.fromkeys(("ReduceMax", "ReduceMin"), reduce_truth)

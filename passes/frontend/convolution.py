@@ -1,4 +1,4 @@
-"""Conv and ConvTranspose with their padding made explicit (auto_pad, output_shape), 1-D and 2-D."""
+"""Conv and ConvTranspose with their padding made explicit (auto_pad, output_shape), 1-D to 3-D (transposed: to 2-D)."""
 
 from tvm import relax
 
@@ -6,16 +6,47 @@ from ...targets.errors import UnsupportedModelError
 
 
 def conv(node):
-    """R.nn.conv1d / conv2d with explicit padding, and the bias added as [1, O, 1(, 1)]. Other ranks are TVM's."""
+    """R.nn.conv1d / conv2d with explicit padding, and the bias added as [1, O, 1(, 1)]."""
     rank = len(node.shape(0)) - 2
-    if rank not in (1, 2):
-        raise UnsupportedModelError(f"is a {rank}-D convolution; only 1-D and 2-D are supported")
+    if rank not in (1, 2, 3):
+        raise UnsupportedModelError(f"is a {rank}-D convolution; only 1-D to 3-D are supported")
     kernel = node.shape(1)[2:]
     strides, dilation = _list(node, "strides", rank), _list(node, "dilations", rank)
     padding = same_padding(node, kernel, strides, dilation)
+    if rank == 3:
+        return _volumes(node, strides, padding, dilation)
     op = relax.op.nn.conv1d if rank == 1 else relax.op.nn.conv2d
     out = op(node.inputs[0], node.inputs[1], strides=strides, padding=padding, dilation=dilation, groups=node.attrs.get("group", 1))
     return _with_bias(node, out, rank)
+
+
+def _volumes(node, strides, padding, dilation):
+    """A 3-D convolution as a 2-D one of the planes of its result: the planes that the taps along depth read are channels
+    beside each other, [N * depth, C * taps, H, W], and so are the weight's, [O, C / groups * taps, KH, KW]."""
+    (n, c, d, h, w), (o, per_group, taps, *kernel) = node.shape(0), node.shape(1)
+    before, after, step, stride = padding[0], padding[3], dilation[0], strides[0]
+    x = node.inputs[0]
+    if before or after:
+        x = node.emit(relax.op.nn.pad(x, [0, 0, 0, 0, before, after, 0, 0, 0, 0]), "deeper")
+    depth = (d + before + after - step * (taps - 1) - 1) // stride + 1
+    begins = [tap * step for tap in range(taps)]
+    read = [relax.op.strided_slice(x, [2], [b], [b + (depth - 1) * stride + 1], [stride]) for b in begins]
+    read = [node.emit(relax.op.expand_dims(node.emit(each, f"tap{i}"), 2), f"taps{i}") for i, each in enumerate(read)]
+    beside = node.emit(relax.op.concat(read, 2), "beside") if taps > 1 else read[0]
+    turned = node.emit(relax.op.permute_dims(beside, [0, 3, 1, 2, 4, 5]), "turned")
+    planes = node.emit(relax.op.reshape(turned, [n * depth, c * taps, h, w]), "planes")
+    flat = [o, per_group * taps, *kernel]
+    known = node.arrays[1]
+    weight = node.emit(relax.op.reshape(node.inputs[1], flat), "kernel") if known is None else relax.const(known.reshape(flat))
+    pads = [*padding[1:3], *padding[4:]]
+    out = relax.op.nn.conv2d(
+        planes, weight, strides=strides[1:], padding=pads, dilation=dilation[1:], groups=node.attrs.get("group", 1)
+    )
+    out = _with_bias(node, out, 2)
+    out = out if node.has(2) else node.emit(out)
+    _, _, height, width = (int(extent) for extent in out.ty.shape.values)
+    apart = node.emit(relax.op.reshape(out, [n, depth, o, height, width]), "apart")
+    return relax.op.permute_dims(apart, [0, 2, 1, 3, 4])
 
 
 def conv_transpose(node):

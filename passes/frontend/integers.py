@@ -1,4 +1,4 @@
-"""Division, remainder and shifts, with a defined result for all operands: no operand ends the process, and every target gives the same.
+"""Division, remainder, shifts and powers, with a defined result for all operands: no operand ends the process, and every target gives the same.
 
     x / 0 = 0,  x mod 0 = 0,  lowest / -1 = lowest,  x mod -1 = 0       (integers; ONNX leaves these open)
     x << n, x >> n for n outside of [0, bits): 0, or -1 for x < 0 shifted to the right, as ONNX says"""
@@ -72,4 +72,41 @@ def shift(node):
     return R.where(beyond, _const(0, dtype), node.emit(R.left_shift(x, count), "moved"))
 
 
-CONVERTERS = {"Div": divide, "Mod": modulo, "BitShift": shift}
+_BITS = 6  # of an exponent: from 63 on only -1, 0 and 1 have a power that 64 bits hold, and theirs depends on the last bit
+
+
+def power(node):
+    """In the type of x. Integers by squaring, one step per bit of the exponent; 1 / x^n is 0 unless x is 1 or -1. With
+    one operand an integer both are taken to float32."""
+    (x, n), dtype, kind = node.inputs, node.dtype(0), node.dtype(1)
+    if not _is_integer(node) or not kind.removeprefix("u").startswith("int"):
+        if dtype == kind:
+            return None
+        x = x if dtype == "float32" else node.emit(R.astype(x, "float32"), "base")
+        n = n if kind == "float32" else node.emit(R.astype(n, "float32"), "exponent")
+        return R.power(x, n) if dtype == "float32" else R.astype(node.emit(R.power(x, n), "power"), dtype)
+    n, inverse = _exponent(node, n, dtype, kind)
+    one, result = _const(1, dtype), None
+    for bit in range(_BITS):
+        set_ = node.emit(R.bitwise_and(node.emit(R.right_shift(n, _const(bit, dtype)), f"from{bit}"), one), f"bit{bit}")
+        factor = node.emit(R.where(node.emit(R.equal(set_, one), f"has{bit}"), x, one), f"factor{bit}")
+        result = factor if result is None else node.emit(R.multiply(result, factor), f"power{bit}")
+        x = node.emit(R.multiply(x, x), f"square{bit}") if bit < _BITS - 1 else x
+    if inverse is None:
+        return result
+    unit = node.emit(R.equal(node.emit(R.multiply(node.inputs[0], node.inputs[0]), "squared"), one), "unit")
+    return R.where(node.emit(R.logical_or(node.emit(R.logical_not(inverse), "whole"), unit), "kept"), result, _const(0, dtype))
+
+
+def _exponent(node, n, dtype, kind):
+    """(its magnitude below 64, with the last bit kept; whether it is negative, None where it cannot be)."""
+    inverse = None
+    if kind.startswith("int"):
+        inverse = node.emit(R.less(n, _const(0, kind)), "negative")
+        n = node.emit(R.where(inverse, node.emit(R.subtract(_const(0, kind), n), "turned"), n), "magnitude")
+    odd = node.emit(R.bitwise_and(n, _const(1, kind)), "odd")
+    n = node.emit(R.minimum(n, node.emit(R.add(odd, _const(62, kind)), "most")), "bounded")
+    return (n if kind == dtype else node.emit(R.astype(n, dtype), "exponent")), inverse
+
+
+CONVERTERS = {"Div": divide, "Mod": modulo, "BitShift": shift, "Pow": power}

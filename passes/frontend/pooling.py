@@ -1,4 +1,4 @@
-"""Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D and 2-D."""
+"""Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D to 3-D."""
 
 from tvm import relax
 
@@ -16,8 +16,8 @@ def pool(node):
     if node.outputs > 1:
         raise UnsupportedModelError("has its indices as an output; export the network without them")
     rank = len(node.shape(0)) - 2
-    if rank not in (1, 2):
-        raise UnsupportedModelError(f"is a {rank}-D pooling; only 1-D and 2-D are supported")
+    if rank not in (1, 2, 3):
+        raise UnsupportedModelError(f"is a {rank}-D pooling; only 1-D to 3-D are supported")
     kernel = [int(k) for k in node.attrs["kernel_shape"]]
     strides = [int(s) for s in node.attrs.get("strides", [1] * rank)]
     dilation = [int(d) for d in node.attrs.get("dilations", [1] * rank)]
@@ -35,8 +35,24 @@ def pool(node):
     elif any(beyond):
         include = False
     pads = pads[:rank] + [pad + more for pad, more in zip(pads[rank:], beyond)]
+    if rank == 3:
+        op = relax.op.nn.avg_pool2d if average else relax.op.nn.max_pool2d
+        return _of_volumes(node, x, op, kernel, strides, pads, dilation, include)
     op = getattr(relax.op.nn, f"{'avg' if average else 'max'}_pool{rank}d")
     return op(x, kernel, strides, pads, dilation, False, include)
+
+
+def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
+    """Over height and width of every plane, then over depth: a window's maximum, and its count of valid elements as well
+    as its sum, come from those of its planes."""
+    n, c, d, *_ = (int(extent) for extent in x.ty.shape.values)
+    planes = node.emit(relax.op.reshape(x, [n, c * d, *(int(extent) for extent in x.ty.shape.values[3:])]), "planes")
+    across = node.emit(op(planes, kernel[1:], strides[1:], [*pads[1:3], *pads[4:]], dilation[1:], False, include), "across")
+    _, _, h, w = (int(extent) for extent in across.ty.shape.values)
+    lines = node.emit(relax.op.reshape(across, [n, c, d, h * w]), "lines")
+    deep = op(lines, [kernel[0], 1], [strides[0], 1], [pads[0], 0, pads[3], 0], [dilation[0], 1], False, include)
+    deep = node.emit(deep, "deep")
+    return relax.op.reshape(deep, [n, c, int(deep.ty.shape.values[2]), h, w])
 
 
 def _beyond(padded, last_start, window, stride):

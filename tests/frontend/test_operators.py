@@ -9,7 +9,7 @@ from octet.targets.errors import UnsupportedModelError
 from onnx import helper
 
 NEWEST = onnx.defs.onnx_opset_version()
-X4, X3 = (1, 6, 9, 8), (1, 6, 20)
+X5, X4, X3 = (2, 4, 5, 7, 6), (1, 6, 9, 8), (1, 6, 20)
 
 
 def rand(*shape, seed=0):
@@ -31,6 +31,13 @@ CASES = {
     "conv valid": ("Conv", [X4], [rand(5, 6, 3, 4)], {"auto_pad": "VALID", "strides": [2, 3]}),
     "conv 1-D": ("Conv", [X3], [rand(8, 6, 5), rand(8)], {"pads": [2, 1], "strides": [2], "dilations": [2]}),
     "conv 1-D grouped": ("Conv", [X3], [rand(12, 2, 5), rand(12)], {"group": 3}),
+    "conv 3-D": ("Conv", [X5], [rand(6, 4, 3, 2, 3), rand(6)], {"pads": [1, 0, 1, 0, 1, 1], "strides": [2, 1, 2], "dilations": [1, 2, 1]}),
+    "conv 3-D grouped": ("Conv", [X5], [rand(6, 2, 2, 3, 3)], {"group": 2, "dilations": [2, 1, 1]}),
+    "conv 3-D same": ("Conv", [X5], [rand(6, 4, 1, 3, 3), rand(6)], {"auto_pad": "SAME_UPPER"}),
+    "max pool 3-D": ("MaxPool", [X5], [], {"kernel_shape": [2, 3, 2], "strides": [1, 2, 2], "pads": [1, 1, 0, 0, 1, 1]}),
+    "max pool 3-D ceil": ("MaxPool", [X5], [], {"kernel_shape": [3, 2, 2], "strides": [2, 2, 3], "ceil_mode": 1}),
+    "average pool 3-D": ("AveragePool", [X5], [], {"kernel_shape": [2, 3, 2], "strides": [1, 2, 2], "pads": [1, 1, 0, 0, 1, 1]}),
+    "average pool 3-D with pads": ("AveragePool", [X5], [], {"kernel_shape": [2, 3, 2], "pads": [1, 1, 0, 0, 1, 1], "count_include_pad": 1}),
     "transposed": ("ConvTranspose", [X4], [rand(6, 4, 3, 3), rand(4)], {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
     "transposed same": ("ConvTranspose", [X4], [rand(6, 4, 3, 3)], {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     "transposed big pads": ("ConvTranspose", [X4], [rand(6, 4, 2, 2), rand(4)], {"strides": [2, 2], "pads": [2, 1, 0, 2]}),

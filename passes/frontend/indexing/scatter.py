@@ -69,6 +69,25 @@ def scatter_elements(node):
     return _inside(node, found, places, shape, inside)
 
 
+def max_unpool(node):
+    """Every element at its place in the result, which ONNX counts through the whole tensor; zeros elsewhere."""
+    if node.has(2):
+        raise UnsupportedModelError("has the shape of its result as an operand; export it without")
+    shape, kernel = node.shape(0), node.attrs["kernel_shape"]
+    rank = len(kernel)
+    strides, pads = node.attrs.get("strides", [1] * rank), node.attrs.get("pads", [0] * 2 * rank)
+    image = zip(shape[2:], strides, kernel, pads[:rank], pads[rank:])
+    out = [*shape[:2], *(int((extent - 1) * s + k - begin - end) for extent, s, k, begin, end in image)]
+    places, count = math.prod(out), math.prod(shape)
+    data = relax.const(np.zeros(places, node.dtype(0)))
+    updates = node.emit(R.reshape(node.inputs[0], [count]), "updates")
+    if node.arrays[1] is not None:
+        numbers = known_in_range(node.arrays[1], places).reshape(-1)
+        return R.reshape(_known(node, data, updates, numbers, "none"), out)
+    numbers = node.emit(R.reshape(in_range(node, 1, places), [1, count]), "numbers")
+    return R.reshape(_at_run_time(node, data, updates, numbers, "none", 0, 1), out)
+
+
 def _inside(node, found, places, shape, axes):
     """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the other."""
     extents = [places[i] if i in axes else extent for i, extent in enumerate(shape)]
@@ -159,4 +178,4 @@ def _reduction(node):
     return kind
 
 
-CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements}
+CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements, "MaxUnpool": max_unpool}

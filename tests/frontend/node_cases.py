@@ -1,0 +1,128 @@
+"""The node tests of ONNX itself (onnx.backend.test) as networks for Octet: what a case is, and how it comes out.
+
+Operands that say how an operator works and not on what (axes, sizes, k, windows) are inputs in these cases and constants in networks; `--fix` makes them so."""
+
+import tempfile
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+from octet import load_onnx
+from octet.passes.export.evaluate import evaluate
+from octet.passes.pipeline import canonicalize
+from octet.passes.realize import reference
+from octet.targets.errors import OctetError
+from octet.tools.building.sessions import float_session
+
+# Operator -> positions of the operands that are constants.
+_PARAMETERS = {
+    **dict.fromkeys(("Squeeze", "Unsqueeze", "Reshape", "Expand", "Tile", "Split", "TopK", "CumSum", "CumProd", "Upsample", "CenterCropPad", "AffineGrid", "Trilu", "OneHot", "SplitToSequence"), (1,)),
+    **{f"Reduce{kind}": (1,) for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
+    "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3), "DFT": (1, 2), "STFT": (1, 3), "NonMaxSuppression": (2, 3, 4), "Col2Im": (1, 2),
+    "Dropout": (1, 2), "MaxUnpool": (2,),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    operator: str  # of the node that the case is about
+    model: bytes
+    data: tuple  # of (arrays of the inputs, arrays of the outputs), or None where one is no tensor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """kind: pass, wrong, refused or traceback."""
+
+    kind: str
+    text: str = ""
+
+
+def load_cases() -> dict[str, Case]:
+    """All of them by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.loader import load_model_tests
+
+        found = [case for case in load_model_tests(kind="node") if case.model is not None]
+    operators = {case.name: case.model.graph.node[0].op_type for case in found}
+    return {
+        case.name: Case(
+            case.name,
+            operators.get(case.name.split("_expanded")[0], operators[case.name]),
+            case.model.SerializeToString(),
+            tuple(tuple(map(_arrays, each)) for each in case.data_sets),
+        )
+        for case in found
+    }
+
+
+def run_case(case: Case) -> Outcome:
+    """By a session of the float network, and by the referee on the same canonical network."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _run(case)
+        except OctetError as error:
+            text = str(error)
+            return Outcome("refused" if "\n" not in text else "traceback", text)
+        except Exception as error:
+            return Outcome("traceback", f"{type(error).__name__}: {error}"[:300].replace("\n", " "))
+
+
+def _run(case):
+    proto = onnx.ModelProto.FromString(case.model)
+    names = [value.name for value in proto.graph.input]
+    given = dict(zip(names, case.data[0][0]))
+    parameters = _PARAMETERS.get(case.operator, ())
+    fixed = {
+        name: given[name]
+        for i, name in enumerate(names)
+        if i in parameters and isinstance(given[name], np.ndarray | np.generic)
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "node.onnx"
+        onnx.save(proto, path)
+        try:
+            model = canonicalize(load_onnx(path, values=fixed))
+        except OctetError as error:
+            raise OctetError(str(error).replace(f"{path}: ", "")) from None
+    session = float_session(model, 1)
+    for inputs, wanted in case.data:
+        feed = {spec.name: np.asarray(dict(zip(names, inputs))[spec.name]).astype(spec.dtype) for spec in model.inputs}
+        answers = session.run(feed)
+        said = reference.run(model.module, feed, evaluate)
+        for who, got in (("session", [answers[spec.name] for spec in model.outputs]), ("referee", said)):
+            difference = _difference(got, wanted)
+            if difference:
+                return Outcome("wrong", f"{who}: {difference}")
+    return Outcome("pass")
+
+
+def _difference(got: Iterable, wanted: Iterable) -> str:
+    """What of the answers is not as ONNX says, or nothing. Halves and doubles are computed in float32."""
+    for position, (a, b) in enumerate(zip(got, wanted, strict=True)):
+        b = np.asarray(b)
+        half = b.dtype.itemsize == 2 and b.dtype.kind not in "iu"
+        dtype = np.dtype("float32") if str(b.dtype) in ("float16", "bfloat16", "float64") else b.dtype
+        if a.shape != b.shape or a.dtype != dtype:
+            return f"output {position} is {a.dtype}{list(a.shape)}, not {dtype}{list(b.shape)}"
+        with np.errstate(over="ignore"):
+            b = b.astype(dtype)
+        if dtype.kind != "f":
+            same = np.array_equal(a, b)
+        else:
+            same = np.allclose(a, b, rtol=1e-2 if half else 1e-3, atol=1e-3 if half else 1e-5, equal_nan=True)
+        if not same:
+            return f"output {position}: {a.reshape(-1)[:6]} where {b.reshape(-1)[:6]} is right"
+    return ""
+
+
+def _arrays(values):
+    """Some cases come as protobuf."""
+    return [onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value for value in values]

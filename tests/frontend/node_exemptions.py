@@ -1,0 +1,33 @@
+"""The node tests of ONNX that Octet refuses: what the refusal says, and why it is right that it does. Two differ from ONNX."""
+
+# (regular expression that the refusal matches, reason)
+REFUSED = (
+    (r"element type (string|u?int[24]|float[48]\w+)", "networks are compiled from floats, integers of 8 to 64 bits, bool"),
+    (r"input '\w+' is (u?int16|uint32|uint64);", "no network that was seen has such inputs"),
+    (r"is no tensor \((sequence|optional)_type\)", "inputs and outputs of a deployed network are tensors"),
+    (r"leaves axis \d+ open", "a case without elements, declared with an open axis: extents are positive"),
+    (r"has shape \[0", "a case without elements: extents are positive"),
+    (r"has no inputs", "nothing is computed at run time; constants are folded by ONNX's own evaluator"),
+    (r"names no ONNX operator set|domain 'ai\.onnx\.(preview|ml)|domain 'ai\.onnx\.training", "not of ONNX's own set"),
+    (r"(Range|ConstantOfShape|Unique|Compress|NonZero|EyeLike) node .*(run time|dtype mismatch)", "its shape follows from data"),
+    (r"NonMaxSuppression node .* known only at run time", "its shape follows from data"),
+    (r"(Loop|If|Scan|SequenceMap) node|Slices? node .*run time", "control flow that follows from data"),
+    (r"(SoftmaxCrossEntropy|NegativeLogLikelihood)Loss node|training mode", "for training"),
+    (r"(Bernoulli|RandomUniformLike|Multinomial) node", "a random answer"),
+    (r"Ratio of Dropout", "not valid: ONNX's own inference refuses it"),
+    (r"(ImageDecoder|TfIdfVectorizer|String\w+|RegexFullMatch) node", "files and texts are read in front of a network"),
+    (r"(RNN|GRU|LSTM) node .*(weights|sequence lengths) at run time", "the weights of a network are constants"),
+    (r"(Quantize|Dequantize|QLinear)\w* node .* at run time|ConvInteger node", "scales of a network are constants"),
+    (r"OneHot node .*constant|Unsqueeze node", "what it needs are constants in networks"),
+    (r"Resize node .*(antialias|tf_crop_and_resize|cubically|run time|batch or the channels|rank)", "not in use that was seen"),
+    (r"(BitCast|CumProd|Det|DeformConv|ReverseSequence|TensorScatter|LpNormalization|Col2Im) node", "not done yet"),
+    (r"(DFT|STFT|(Hann|Hamming|Blackman)Window) node", "not done yet"),
+    (r"(LinearAttention|CausalConvWithState) node", "not done yet"),
+    (r"3-D transposed convolution|shape of its result|indices as an output", "not done yet"),
+    (r"takes the maximum of a region's samples", "TVM takes it over other terms than ONNX"),
+)  # fmt: skip
+
+WRONG = {
+    "test_resize_downsample_scales_linear_align_corners": "ONNX Runtime and PyTorch divide by the whole extent, as here",
+    "test_resize_downsample_scales_cubic_align_corners": "ONNX Runtime and PyTorch divide by the whole extent, as here",
+}
