@@ -37,19 +37,14 @@ class Contents:
     signatures: tuple[Signature, ...]
 
 
-def write(path, manifest: dict, members: dict[str, bytes], number: int = FORMATS[0]) -> int:
-    """Writes the package and returns its size in bytes. `members` must not contain the manifest; its digests are added here. number: of the format."""
-    return write_signed(path, manifest_text(manifest, members, number), members, ())
-
-
 def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> bytes:
-    """The bytes of manifest.json, with the digests of the members."""
+    """The bytes of manifest.json. `members` must not contain the manifest; their digests are added here. number: of the format."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
     return json.dumps({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
 
 
-def write_signed(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
-    """Writes a package whose manifest is `text`, with signatures of it, and returns its size in bytes."""
+def write(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
+    """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
     listed = json.dumps({"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:

@@ -51,6 +51,11 @@ class Package:
 
     def save(self, path) -> int:
         """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be written."""
+        text, members = self.written()
+        return archive.write(path, text, members, ())
+
+    def written(self) -> tuple[bytes, dict[str, bytes]]:
+        """What a file of it holds: the manifest, and all other members. The same package is the same bytes."""
         members = {}
         for variant in self.variants:
             members[_member(variant)] = variant.library
@@ -67,7 +72,7 @@ class Package:
             "outputs": [_plain(spec) for spec in self.outputs],
             "variants": [_described(variant) for variant in self.variants],
         }
-        return archive.write(path, manifest, members, _IN_PARTS if any(variant.loops for variant in self.variants) else _PLAIN)
+        return archive.manifest_text(manifest, members, _IN_PARTS if any(variant.loops for variant in self.variants) else _PLAIN), members
 
     def best(self, target: str | None = None) -> Variant:
         """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""

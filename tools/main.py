@@ -10,6 +10,7 @@ from .commands.evaluate import evaluate
 from .commands.inspect import inspect
 from .commands.measure import measure
 from .commands.quantize import quantize
+from .commands.rebuild import rebuild
 from .commands.run import run
 from .commands.sign import keygen, sign
 from .commands.study import study
@@ -30,7 +31,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, keygen, sign, tune, measure, db, worker):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, targets, verify, rebuild, keygen, sign, tune, measure, db, worker):
     main.add_command(command)
 
 compile_model = compile_command

@@ -60,7 +60,8 @@ def test_a_manifest_of_another_version(folder, toy_package, change, said):
     manifest, members = contents.manifest, contents.members
     values = msgspec.to_builtins(manifest)
     change(values)
-    archive.write(toy_package, {key: value for key, value in values.items() if key not in ("format", "members")}, members)
+    values = {key: value for key, value in values.items() if key not in ("format", "members")}
+    archive.write(toy_package, archive.manifest_text(values, members, 1), members, ())
     folder.refused(COMMANDS["inspect"](toy_package, folder), "toy.octet", said, "compile it again")
 
 

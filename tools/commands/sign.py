@@ -56,5 +56,5 @@ def sign(package, keys, removed, output):
     found |= {one.key: one for one in made}
     if len(found) > MOST_SIGNATURES:
         raise OctetError(f"{package}: would have {len(found)} signatures, at most {MOST_SIGNATURES} are read; remove some")
-    archive.write_signed(output, contents.text, contents.members, tuple(found[key] for key in sorted(found)))
+    archive.write(output, contents.text, contents.members, tuple(found[key] for key in sorted(found)))
     click.echo(f"{output}: signed by {', '.join(short(key) for key in sorted(found)) or 'nobody'}")

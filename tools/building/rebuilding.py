@@ -1,0 +1,98 @@
+"""A package made again from its sources, and compared: whoever has them can attest that it is what they become."""
+
+import json
+from dataclasses import dataclass, fields
+from types import SimpleNamespace
+
+import msgspec
+
+from ...passes.annotate.recipe import Recipe
+from ...targets import archive, detect
+from ...targets.errors import OctetError, PackageError
+from ...targets.package import Package, read_package
+from .api import compile_with_hub, quantize
+from .given import as_compiled
+from .opening import check_origin
+from .statistics import hub_from
+
+MEASURED = ("accuracy", "latency", "variant", "threads")  # of the manifest's `info`: what a machine's clock or its user's data said
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """same: members that are byte for byte those of the package. different: {member, or field of the manifest: how}. left_out: {the same: why it cannot be told}."""
+
+    same: tuple[str, ...]
+    different: dict[str, str]
+    left_out: dict[str, str]
+
+
+def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None) -> Comparison:
+    """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`; None for a network that comes
+    quantised. db: the tuning records that were applied. None of the package's code is run. Raises OctetError where the sources are others, or where the
+    package does not say enough to be made again."""
+    package = read_package(path)
+    check_origin(path, model_path)
+    given = as_compiled(SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs), package.info)
+    phase("import")
+    model = given.load(model_path)
+    if statistics is None and not model.comes_quantised:
+        raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
+    policy, recipe = _policy_of(path, package), _recipe_of(path, package.info["recipe"])
+    tuned = sorted({step.source for variant in package.variants for step in variant.steps if step.source not in ("", "default")})
+    if tuned and db is None:
+        raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
+    quantized, samples = (quantize(model), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
+    made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy)[1]
+    phase("compare")
+    info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
+    return compared(archive.read(path), Package(made.variants, info, made.selftest))
+
+
+def compared(contents: archive.Contents, made: Package) -> Comparison:
+    """A package's file, and what was made from its sources."""
+    text, members = made.written()
+    theirs, ours, different, left_out = json.loads(contents.text), json.loads(text), {}, {}
+    if not made.selftest and "selftest.npz" in contents.members:
+        left_out["selftest.npz"] = "no variant runs on this machine"
+    for name in sorted(contents.members.keys() | members.keys()):
+        if name in left_out:
+            continue
+        a, b = contents.members.get(name), members.get(name)
+        if a != b:
+            different[name] = "is missing" if a is None else "is not made from these sources" if b is None else f"{_differing(a, b)} of {len(a)} bytes differ"
+    for name in MEASURED:
+        ours["info"].pop(name, None)
+        if theirs["info"].pop(name, None) is not None:
+            left_out[f"info.{name}"] = "was measured"
+    theirs.pop("members"), ours.pop("members")  # compared above
+    for field in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(field) != ours.get(field):
+            parts = [key for key in sorted(theirs[field].keys() | ours[field].keys()) if theirs[field].get(key) != ours[field].get(key)] if isinstance(theirs.get(field), dict) and isinstance(ours.get(field), dict) else []
+            different[f"manifest {field}"] = f"differs in {', '.join(parts)}" if parts else "differs"
+    return Comparison(tuple(name for name in sorted(members) if name not in different and name not in left_out), different, left_out)
+
+
+def _differing(a, b):
+    return sum(x != y for x, y in zip(a, b)) + abs(len(a) - len(b))
+
+
+def _policy_of(path, package):
+    """The --policy that gives the same graph again."""
+    how = (package.info.get("policy") or {}).get("how")
+    if how == "measured":
+        raise PackageError(f"{path}: measured times decided what stays in float, which are no source; compile it without --trials, or with --policy int8, to have it rebuilt")
+    if how is not None:
+        return "fastest"
+    return "int8" if package.info["operators"]["int8"] or package.variants[0].kind == "cuda" else "float"
+
+
+def _recipe_of(path, values):
+    """The recipe that a manifest holds. Raises PackageError where this version has another idea of one."""
+    unknown = sorted(values.keys() - {field.name for field in fields(Recipe)})
+    try:
+        if unknown:
+            raise ValueError(f"{unknown[0]} is unknown")
+        return msgspec.convert(values, Recipe)
+    except (msgspec.ValidationError, ValueError, OctetError) as error:
+        raise PackageError(f"{path}: its recipe is not of this version ({error}); take the octet that wrote it") from error

@@ -1,0 +1,35 @@
+"""octet rebuild: a package made again from its sources, compared byte for byte."""
+
+import click
+
+from ..console import JSON_HELP
+from ..errors import Command
+
+
+@click.command(cls=Command)
+@click.argument("package", metavar="OUT.octet")
+@click.option("--model", required=True, metavar="MODEL.onnx", help="The network that it was made from.")
+@click.option("--statistics", metavar="STATS", help="Of octet calibrate, from the same samples. A network that comes quantised needs none.")
+@click.option("--db", metavar="FILE_OR_URL", help="The tuning records that were applied, if any were.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
+def rebuild(package, model, statistics, db, threads, json_path):
+    """Make a package again from its sources and say whether every byte is the same. Its code is not run."""
+    from ...targets.errors import OctetError
+    from ..building import rebuilding
+    from ..console import check_json, out, write_json
+    from ..phases import phases
+
+    check_json(json_path)
+    with phases() as (phase, _):
+        found = rebuilding.rebuild(package, model, statistics, db, threads, phase)
+    for name in found.same:
+        out().print(f"{name}: the same, byte for byte")
+    for name, why in found.left_out.items():
+        out().print(f"{name}: not compared, {why}")
+    for name, how in found.different.items():
+        out().print(f"{name}: {how}")
+    write_json(json_path, {"same": list(found.same), "different": found.different, "left_out": found.left_out})
+    if found.different:
+        raise OctetError(f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options and versions are those of its maker")
+    out().print(f"{package}: is what {model} becomes")
