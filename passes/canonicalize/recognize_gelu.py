@@ -70,11 +70,7 @@ def _kind(graph, inner, x):
 def _is_cubic(graph, expr, x):
     """x + 0.044715 * x^3"""
     add = graph.match(expr, "relax.add")
-    for left, right in (add.args, reversed(add.args)) if add is not None else ():
-        factor, cube = _strip(graph, right)
-        if left.same_as(x) and _close(factor, _CUBIC) and _is_cube(graph, cube, x):
-            return True
-    return False
+    return add is not None and any(left.same_as(x) and _is_monomial(graph, right, x, 3) for left, right in (add.args, reversed(add.args)))
 
 
 def _is_product(graph, expr, x):
@@ -86,24 +82,28 @@ def _is_product(graph, expr, x):
 
 def _is_one_plus_square(graph, expr, x):
     add = graph.match(expr, "relax.add")
-    if add is None or scalar(constant(add.args[1])) != 1.0:
-        return False
-    factor, square = _strip(graph, add.args[0])
-    return _close(factor, _CUBIC) and _is_square(graph, square, x)
+    return add is not None and scalar(constant(add.args[1])) == 1.0 and _is_monomial(graph, add.args[0], x, 2)
 
 
-def _is_square(graph, expr, x):
-    multiply = graph.match(expr, "relax.multiply")
-    return multiply is not None and multiply.args[0].same_as(x) and multiply.args[1].same_as(x)
+def _is_monomial(graph, expr, x, degree):
+    """0.044715 * x^degree"""
+    found = _monomial(graph, expr, x, degree)
+    return found is not None and found[1] == degree and _close(found[0], _CUBIC)
 
 
-def _is_cube(graph, expr, x):
-    power = graph.unary(expr, "power")
+def _monomial(graph, expr, x, depth):
+    """(c, n) where expr is c * x^n, its factors in whatever order and grouping; None where it is something else, or has more than `depth` products."""
+    factor, rest = _strip(graph, expr)
+    if rest.same_as(x):
+        return factor, 1
+    power = graph.unary(rest, "power")
     if power is not None:
-        return power.args[0].same_as(x) and ops.attrs_of(power)["exponent"] == 3.0
-    multiply = graph.match(expr, "relax.multiply")
-    pairs = (multiply.args, reversed(multiply.args)) if multiply is not None else ()
-    return any(left.same_as(x) and _is_square(graph, right, x) for left, right in pairs)
+        return (factor, ops.attrs_of(power)["exponent"]) if power.args[0].same_as(x) else None
+    multiply = graph.match(rest, "relax.multiply")
+    parts = [_monomial(graph, arg, x, depth - 1) for arg in multiply.args] if multiply is not None and depth > 1 else [None]
+    if any(part is None for part in parts):
+        return None
+    return factor * parts[0][0] * parts[1][0], parts[0][1] + parts[1][1]
 
 
 def _strip(graph, expr):

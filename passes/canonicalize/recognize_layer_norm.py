@@ -2,6 +2,8 @@
 
 d = x - mean(x);  d / sqrt(mean(d * d) + epsilon) = layer_norm(x; 1, 0);   layer_norm(x; 1, 0) * g = layer_norm(x; g, 0);
 layer_norm(x; g, 0) + b = layer_norm(x; g, b). Over axis 1 of [N, C, ...] the channels go last and come back, which is nothing where they lie last in memory.
+As JAX, flax and TensorFlow write it, mean(x) = sum(x) * 1/n, mean(d * d) = max(mean(x * x) - mean(x)^2, 0), means are reshaped where they dropped their axis,
+and d * (1 / sqrt(..) * g).
 """
 
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
+from .clips import bounds
 from .graph import constant, is_float, shape_of
 
 
@@ -35,10 +38,23 @@ def _recognize(graph, call, var):
         return _affine(graph, call, value, var)
     if ops.is_op(call, "relax.multiply"):
         for centred, gate in (call.args, reversed(call.args)):
+            factor, gate = _factor(graph, gate)
             found = _normalized(graph, centred, _inverse_root(graph, gate), var)
             if found is not None:
-                return found
+                return found if factor is None else _scaled(graph, found, factor, var)
     return None
+
+
+def _scaled(graph, norm, factor, var):
+    product = relax.op.multiply(graph.emit(norm), factor)
+    merged = _affine(graph, product, constant(factor), var)
+    return product if merged is None else merged
+
+
+def _factor(graph, gate):
+    """(g, rest) where the gate is rest * g for a constant g, else (None, gate)."""
+    scaled = graph.match(gate, "relax.multiply")
+    return (scaled.args[1], scaled.args[0]) if scaled is not None and constant(scaled.args[1]) is not None else (None, gate)
 
 
 def _inverse_root(graph, gate):
@@ -54,16 +70,17 @@ def _normalized(graph, centred, root, var):
     """layer_norm(x; 1, 0) if `centred` is x - mean(x) and `root` a function of mean(centred^2) + epsilon."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
-    variance, variance_axis = (_mean(graph, shifted.args[0]) if epsilon is not None else None) or (None, None)
-    square = graph.match(variance, "relax.multiply") if variance is not None else None
     difference = graph.match(centred, "relax.subtract")
-    if square is None or difference is None or not all(arg.same_as(centred) for arg in square.args):
+    if epsilon is None or difference is None:
         return None
     x, mean = difference.args[0], _mean(graph, difference.args[1])
-    if mean is None or not mean[0].same_as(x) or mean[1] != variance_axis or shape_of(x) != shape_of(var):
+    if mean is None or not mean[0].same_as(x) or shape_of(x) != shape_of(var) or shape_of(difference.args[1]) != _kept(shape_of(x), mean[1]):
         return None
-    width = shape_of(x)[variance_axis]
-    return _over(graph, x, variance_axis, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), epsilon)
+    if not _is_variance(graph, shifted.args[0], x, centred, mean[1]) or shape_of(shifted.args[0]) != _kept(shape_of(x), mean[1]):
+        return None
+    axis = mean[1]
+    width = shape_of(x)[axis]
+    return _over(graph, x, axis, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), epsilon)
 
 
 def _over(graph, x, axis, gamma, beta, epsilon):
@@ -83,19 +100,58 @@ def _channels_second(rank):
     return [0, rank - 1, *range(1, rank - 1)]
 
 
+def _is_variance(graph, expr, x, centred, axis):
+    """mean(centred^2), or mean(x^2) - mean(x)^2, which may be kept from being negative, over `axis`."""
+    mean = _mean(graph, expr)
+    if mean is not None:
+        return mean[1] == axis and _is_square(graph, mean[0], lambda root: root.same_as(centred))
+    expr = _without_reshape(graph, expr)
+    if bounds(graph.value(expr)) == (0.0, np.inf):
+        expr = graph.value(expr).args[0]
+    difference = graph.match(_without_reshape(graph, expr), "relax.subtract")
+    mean = _mean(graph, difference.args[0]) if difference is not None else None
+    return (
+        mean is not None
+        and mean[1] == axis
+        and _is_square(graph, mean[0], lambda root: root.same_as(x))
+        and _is_square(graph, difference.args[1], lambda root: (of := _mean(graph, root)) is not None and of[0].same_as(x) and of[1] == axis)
+    )
+
+
+def _is_square(graph, expr, accepts):
+    square = graph.match(_without_reshape(graph, expr), "relax.multiply")
+    return square is not None and all(accepts(arg) for arg in square.args)
+
+
 def _mean(graph, expr):
-    """(what a kept mean is taken of, its axis), which is the last one, or 1 of a tensor with more behind it."""
-    mean = graph.match(expr, "relax.mean")
-    if mean is None or not mean.attrs.keepdims or mean.attrs.axis is None or len(mean.attrs.axis) != 1:
+    """(what a mean is taken of, its axis), which is the last one, or 1 of a tensor with more behind it; reshapes that put an axis of 1 back are no part of it."""
+    expr = _without_reshape(graph, expr)
+    mean, scaled = graph.match(expr, "relax.mean"), graph.match(expr, "relax.multiply")
+    if scaled is not None:
+        mean = graph.match(_without_reshape(graph, scaled.args[0]), "relax.sum")
+    if mean is None or mean.attrs.axis is None or len(mean.attrs.axis) != 1:
         return None
     rank = len(shape_of(mean.args[0]))
     axis = int(mean.attrs.axis[0]) % rank
-    return (mean.args[0], axis) if axis == rank - 1 or axis == 1 and rank == 4 else None
+    factor = scalar(constant(scaled.args[1])) if scaled is not None else None
+    if scaled is not None and (factor is None or not np.isclose(factor * shape_of(mean.args[0])[axis], 1, rtol=1e-6, atol=0)):
+        return None
+    return (mean.args[0], axis) if axis == rank - 1 or axis == 1 and rank in (3, 4) else None
+
+
+def _without_reshape(graph, expr):
+    """What an expression is a reshape of; its elements are the same in the same order."""
+    reshape = graph.match(expr, "relax.reshape", "relax.expand_dims")
+    return reshape.args[0] if reshape is not None else expr
+
+
+def _kept(shape, axis):
+    return [1 if i == axis else extent for i, extent in enumerate(shape)]
 
 
 def _affine(graph, call, value, var):
     back, axis, rank = graph.match(call.args[0], "relax.permute_dims"), -1, len(shape_of(var))
-    if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == _channels_second(rank) and rank == 4:
+    if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == _channels_second(rank) and rank in (3, 4):
         axis = 1
     norm = graph.match(call.args[0] if axis == -1 else back.args[0], "relax.nn.layer_norm")
     gamma, beta = (constant(arg) for arg in norm.args[1:]) if norm is not None else (None, None)

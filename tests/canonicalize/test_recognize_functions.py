@@ -86,11 +86,14 @@ def product(build, x):
     return build.e(op.multiply(times(build, x, math.sqrt(2 / math.pi)), build.e(op.add(times(build, square, 0.044715), build.const(1)))))
 
 
-@pytest.mark.parametrize("spelling", ["cubic", "power", "product"])
+@pytest.mark.parametrize("spelling", ["cubic", "power", "product", "nested"])
 def test_gelu_tanh(build, preserves, names, spelling):
     def body(x):
         if spelling == "product":
             inner = product(build, x)
+        elif spelling == "nested":
+            cube = build.e(op.multiply(x, build.e(op.multiply(x, times(build, x, 0.044715)))))
+            inner = times(build, build.e(op.add(x, cube)), math.sqrt(2 / math.pi))
         elif spelling == "cubic":
             inner = times(build, cubic(build, x), math.sqrt(2 / math.pi))
         else:

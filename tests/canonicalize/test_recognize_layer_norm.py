@@ -66,5 +66,50 @@ def test_two_axes_stay_apart(build, unchanged):
     unchanged(RecognizeLayerNorm(), build([(2, 8, 3, 5)], body))
 
 
+def flax(build, x, gamma, axis=-1, keepdims=True, clip=True, divisor=None):
+    """With the mean of squares, sums instead of means, and the factor at the inverse root."""
+    shape = [int(extent) for extent in x.ty.shape.values]
+    kept = [1 if i == axis % len(shape) else extent for i, extent in enumerate(shape)]
+
+    def mean(value):
+        total = build.e(op.sum(value, [axis], keepdims=keepdims))
+        return build.e(op.multiply(total, build.const(1 / (divisor or shape[axis]))))
+
+    def keep(value):
+        return value if keepdims else build.e(op.reshape(value, kept))
+
+    average = mean(x)
+    variance = build.e(op.subtract(mean(build.e(op.multiply(x, x))), build.e(op.multiply(average, average))))
+    variance = keep(build.e(op.nn.relu(variance)) if clip else variance)
+    inverse = build.unary("rsqrt", build.e(op.add(variance, build.const(1e-6))))
+    gate = build.e(op.multiply(inverse, build.const(gamma)))
+    return build.e(op.multiply(build.e(op.subtract(x, keep(average))), gate))
+
+
+@pytest.mark.parametrize("keepdims", [True, False])
+@pytest.mark.parametrize("clip", [True, False])
+def test_the_mean_of_squares_less_the_square_of_the_mean(build, preserves, names, keepdims, clip):
+    gamma, beta = build.random(8), build.random(8, seed=1)
+    module = build(SHAPE, lambda x: op.add(flax(build, x, gamma, keepdims=keepdims, clip=clip), build.const(beta)))
+    after = preserves(RecognizeLayerNorm(), module, tolerance=1e-4)
+    assert names(after) == ["nn.layer_norm"]
+
+
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_sequences_with_channels_second(build, preserves, names, keepdims):
+    gamma, beta = build.random(5, 1), build.random(1, 5, 1, seed=1)
+    module = build(SHAPE, lambda x: op.add(flax(build, x, gamma, axis=1, keepdims=keepdims), build.const(beta)))
+    assert names(preserves(RecognizeLayerNorm(), module, tolerance=1e-4)) == ["permute_dims", "nn.layer_norm", "permute_dims"]
+
+
+def test_another_divisor_is_no_mean(build, unchanged):
+    unchanged(RecognizeLayerNorm(), build(SHAPE, lambda x: flax(build, x, build.random(8), divisor=7)))
+
+
+def test_a_factor_along_other_axes_stays_behind(build, preserves, names):
+    module = build(SHAPE, lambda x: flax(build, x, build.random(5, 1)))
+    assert names(preserves(RecognizeLayerNorm(), module, tolerance=1e-4)) == ["nn.layer_norm", "multiply"]
+
+
 def test_another_axis_stays(build, unchanged):
-    unchanged(RecognizeLayerNorm(), build(SHAPE, lambda x: spelled(build, x, "divide", axis=1)))
+    unchanged(RecognizeLayerNorm(), build([(2, 5, 8, 3, 2)], lambda x: spelled(build, x, "divide", axis=1)))
