@@ -90,6 +90,13 @@ def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
     return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
 
 
+def feeds_of(inputs, arrays, batch: int, most: int | None = None) -> list[dict[str, np.ndarray]]:
+    """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last sample."""
+    count = len(next(iter(arrays.values())))
+    starts = range(0, count if most is None else min(count, most), batch)
+    return [feed_of(inputs, arrays, np.minimum(np.arange(start, start + batch), count - 1)) for start in starts]
+
+
 def _joined(spec, samples):
     """The array that a run takes, of samples on the first axis."""
     if samples.ndim > len(spec.shape):

@@ -26,7 +26,7 @@ from .building.records import sources
 from .building.referee import compare
 from .building.sessions import float_session
 from .building.statistics import hub_from
-from .data import read_samples
+from .data import check_calib, read_samples
 from .evaluating.evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
 from .metrics import METRICS
@@ -142,8 +142,7 @@ def _check_calib(request, recipe, model):
     for option, patterns in (("--float-layers", request.float_layers), ("--int8-layers", request.int8_layers)):
         if patterns and model.comes_quantised:
             raise OctetError(f"{option} {patterns[0]}: {request.model} comes quantised and means what it says; give the fp32 network it was made from")
-    if request.calib is None and not model.comes_quantised:
-        raise OctetError(f"--calib DATA.npz: {request.model} is not quantised yet, so calibration samples are needed; add it")
+    check_calib(request.calib, request.model, model)
     if model.comes_quantised and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
         raise OctetError(f"{request.model}: comes quantised and means what it says; leave --max-drop, --report and --calibrator auto out, or give the fp32 network it was made from")
 

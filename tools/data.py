@@ -2,7 +2,14 @@
 
 import numpy as np
 
+from ..targets.errors import OctetError
 from ..targets.samples import LABELS, inputs_of, load_samples
+
+
+def check_calib(path, file, model) -> None:
+    """Raises OctetError where the network of an ONNX file needs calibration data and `path` is None."""
+    if path is None and not model.comes_quantised:
+        raise OctetError(f"--calib DATA.npz: {file} is not quantised yet, so calibration samples are needed; add it")
 
 
 def read_samples(path, model, rows=None) -> tuple[dict[str, np.ndarray], np.ndarray | None]:

@@ -89,6 +89,7 @@ def test_other_commands_name_the_file_too(folder, command):
 
 def test_quantize(folder):
     folder.refused(["quantize", folder.model + "x", "--calib", folder.calib, "-o", folder.output], "tiny.onnxx")
+    folder.refused(["quantize", folder.model, "-o", folder.output], "--calib DATA.npz", "not quantised yet")
 
 
 @pytest.mark.parametrize("name", WRONG)

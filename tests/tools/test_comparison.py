@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from octet.targets.errors import OctetError
+from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import comparing, comparison
 from octet.tools.peers import onnxruntime_peer
 
@@ -36,9 +37,10 @@ def test_a_tool_that_fails_is_a_row(small, monkeypatch):
     import numpy as np
 
     x, labels = np.zeros((3, 3, 8, 8), np.float32), np.zeros(3, np.int64)
-    work = comparison.Comparison(str(small / "small.onnx"), {"x": x}, {"x": x}, labels, lambda o, l: 1.0, batch=2, threads=1)
+    work = comparison.Comparison(str(small / "small.onnx"), (TensorSpec("x", (2, 3, 8, 8), "float32"),), {"x": x}, {"x": x}, labels, lambda o, l: 1.0, batch=2, threads=1)
     found = list(work.results(("onnxruntime",)))
     assert len(found) == 5 and all(row.value is None and row.error == "ValueError: no such thing" for row in found)
+    assert [len(rows) for rows in work._labels()] == [2, 2]
     assert [len(feed["x"]) for feed in work._feeds({"x": x})] == [2, 2], "the last batch is filled up"
 
 

@@ -37,7 +37,7 @@ def test_peers_classify_the_digits(name):
     pytest.importorskip(name)
     with np.load(DIGITS / "digits-val.npz") as file:
         images, labels = file["image"][:8], file["labels"][:8]
-    made, failed = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", {"image": images}, {"image": images}, threads=1)
+    made, failed = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1)
     assert not failed and set(made) == {f"{name}-fp32", f"{name}-int8"}
     for run in made.values():
         answer = run()
@@ -57,7 +57,7 @@ def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(peers.onnxruntime_peer, "quantized", lambda path, batches, folder: path)
     feed = {"x": np.zeros((1, 2), np.float32)}
-    made, failed = peers.runners(peers.PEERS, tmp_path / "net.onnx", feed, feed, 1)
+    made, failed = peers.runners(peers.PEERS, tmp_path / "net.onnx", [feed], feed, 1)
     crashed, unread = "crashed (signal 11)", "cannot load: bad model"
     assert made == {} and failed == {"openvino-fp32": crashed, "openvino-int8": crashed, "onnxruntime-fp32": unread, "onnxruntime-int8": unread}
     text = io.StringIO()
@@ -75,7 +75,7 @@ def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
     monkeypatch.setattr(peers, "probe", lambda *rest: None)
     monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: lambda: None)
     feed = {"x": np.zeros((1, 2), np.float32)}
-    made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", feed, feed, 1)
+    made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", [feed], feed, 1)
     assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: no such operator"}
 
 
@@ -92,3 +92,22 @@ def test_a_network_of_an_old_opset_is_quantised_for_peers(tmp_path):
     feed = {"x": np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)}
     made = peers.onnxruntime_peer.quantized(tmp_path / "old.onnx", [feed], tmp_path)
     assert peers.onnxruntime_peer.session(made, 1)(feed).shape == (1, 4, 6, 6)
+
+
+def test_peers_take_fixed_inputs_and_states(tmp_path):
+    """An input that was fixed is a constant for the peers too; a state [2, 1, 3] beside an input [1, 3] is fed as it runs."""
+    pytest.importorskip("onnxruntime")
+    from onnx import TensorProto, helper, save
+
+    from octet.targets.samples import feeds_of
+    from octet.targets.variant import TensorSpec
+
+    shapes = {"x": (1, 3), "state": (2, 1, 3), "rate": ()}
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    nodes = [helper.make_node("Add", ["x", "state"], ["sum"]), helper.make_node("Mul", ["sum", "rate"], ["y"])]
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, (2, 1, 3))
+    save(helper.make_model(helper.make_graph(nodes, "fixed", values, [out]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "net.onnx")
+    specs = (TensorSpec("x", (1, 3), "float32"), TensorSpec("state", (2, 1, 3), "float32"))
+    feeds = feeds_of(specs, {"x": np.ones((4, 3), np.float32), "state": np.ones((4, 2, 1, 3), np.float32)}, 1)
+    made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", feeds, feeds[0], 1, {"rate": 16})
+    assert not failed and np.array_equal(made["onnxruntime-fp32"](), np.full((2, 1, 3), 32.0))

@@ -5,13 +5,13 @@ import numpy as np
 from ...targets.errors import OctetError
 from ...targets.registry import find
 from ...targets.runtime import Session
-from ...targets.samples import feed_of
+from ...targets.samples import feed_of, feeds_of
 from ..building.given import as_compiled
 from ..building.opening import check_origin, fp32_session, manifest_of, open_model
 from ..console import progress
 from ..data import read_samples
 from ..inputs import random_inputs
-from ..peers.runtimes import chosen, runners
+from ..peers.runtimes import CALIBRATION_SAMPLES, chosen, runners
 from ..timing import interleaved
 from .profile import profile_of
 
@@ -89,6 +89,8 @@ def _others(options, session, feed, precision):
         others["octet-fp32"] = lambda: fp32.run(feed)
     if options.against is not None:
         samples, _ = read_samples(options.calib, session)
-        made, failed = runners(chosen(options.against), options.onnx_path, samples, feed, session.threads)
+        values = {**options.given.values, **as_compiled(session, manifest_of(options.model)).values}
+        batches = feeds_of(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
+        made, failed = runners(chosen(options.against), options.onnx_path, batches, feed, session.threads, values)
         others |= made
     return others, failed

@@ -10,7 +10,7 @@ from .recipe_options import precision_options
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL.onnx")
-@click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples; a few hundred are plenty.")
+@click.option("--calib", metavar="DATA.npz", help="Calibration samples; a few hundred are plenty. A network that comes quantised needs none.")
 @click.option("-o", "--output", required=True, metavar="MODEL.qdq.onnx", help="The ONNX QDQ model to write.")
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration [default: all].")
@@ -26,7 +26,7 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
 
     from ...targets.writing import check_writable
     from ..console import out
-    from ..data import read_samples
+    from ..data import check_calib, read_samples
     from ..phases import phases
     from ..building.recipes import recipe_of
 
@@ -38,10 +38,20 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
     with phases() as (phase, display):
         phase("import")
         network = given.load(model, calib)
-        samples, _ = read_samples(calib, network)
+        check_calib(calib, model, network)
+        samples = None if calib is None else read_samples(calib, network)[0]
         quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
         phase("export")
         export_qdq(quantized, output)
     say_where_from(kept)
-    int8 = sum(d.dtype == "int8" for d in quantized.decisions)
-    out().print(f"{output}: {int8} operators in int8, {len(quantized.decisions) - int8} in float, {len(next(iter(samples.values())))} calibration samples")
+    counts = "{} operators in int8, {} in float".format(*_counts(quantized))
+    out().print(f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}")
+
+
+def _counts(quantized):
+    """(operators in int8, in float): as decided, or of the integer graph of a network that came with its decisions."""
+    from ...passes.realize.realize import realize
+
+    layers = quantized.decisions or realize(quantized.module).layers
+    int8 = sum(layer.dtype == "int8" for layer in layers)
+    return int8, len(layers) - int8

@@ -35,7 +35,10 @@ def compare(names, path, given, calib, session, precision, value, arrays, labels
         package = api.compile(api.quantize(model, samples, threads=session.threads))
         ours = [("octet fp32", value), ("octet int8, as calibrated", score(package.session(session.threads), arrays, labels, metric))]
     rows = [comparison.Result(name, found, 0.0) for name, found in ours]
-    work = comparison.Comparison(str(path), samples, arrays, labels, metric.score, session.batch, session.threads, larger_is_better=metric.larger_is_better)
+    work = comparison.Comparison(
+        str(path), session.inputs, samples, arrays, labels, metric.score, session.batch, session.threads,
+        larger_is_better=metric.larger_is_better, values=given.values,
+    )  # fmt: skip
     with progress("peers") as advance:
         for row in work.results(names):
             rows.append(row)

@@ -2,14 +2,16 @@
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ...targets.errors import DataError, OctetError
+from ...targets.samples import feeds_of
 from ..peers import nncf_peer, onnxruntime_peer
+from ..peers.fixed import with_fixed_inputs
 
 PEERS = {"onnxruntime": ("onnxruntime", "onnxruntime.quantization"), "nncf": ("openvino", "nncf"), "nncf-accuracy-control": ("openvino", "nncf")}
 
@@ -26,10 +28,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """path: the fp32 .onnx. samples: calibration arrays. arrays, labels: to validate with. score: (outputs, labels) -> float. batch: of one run.
+    """path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration arrays. arrays, labels: to validate with.
+    score: (outputs, labels) -> float. batch: of one run.
     max_drop: relative, of nncf-accuracy-control. larger_is_better: of the metric."""
 
     path: str
+    inputs: tuple
     samples: dict
     arrays: dict
     labels: np.ndarray
@@ -38,6 +42,7 @@ class Comparison:
     threads: int
     max_drop: float = 0.01
     larger_is_better: bool = True
+    values: Mapping[str, float] = field(default_factory=dict)
 
     def results(self, names, tell: Callable = lambda text: None):
         """Yields a Result for every setting of the named tools."""
@@ -47,7 +52,7 @@ class Comparison:
                 yield self._measured(name, make)
 
     def _settings(self, names, folder):
-        path, threads, feeds = self.path, self.threads, self._feeds(self.samples)
+        path, threads, feeds = str(with_fixed_inputs(self.path, self.values, folder)), self.threads, self._feeds(self.samples)
         if "onnxruntime" in names:
             yield "onnxruntime fp32", lambda: onnxruntime_peer.session(path, threads)
             for method, operators in (*((method, None) for method in onnxruntime_peer.METHODS), ("MinMax", onnxruntime_peer.LINEAR)):
@@ -65,7 +70,7 @@ class Comparison:
 
     def _controlled(self, model, feeds, transformer):
         sign = 1 if self.larger_is_better else -1
-        pairs = [(feed, labels["labels"]) for feed, labels in zip(self._feeds(self.arrays), self._feeds({"labels": self.labels}))]
+        pairs = [(feed, labels) for feed, labels in zip(self._feeds(self.arrays), self._labels())]
         return nncf_peer.accuracy_controlled(model, feeds, pairs, lambda outputs, labels: sign * self.score(outputs, labels), self.max_drop, transformer)
 
     def _measured(self, name, make):
@@ -83,10 +88,12 @@ class Comparison:
         return self.score(outputs[: len(self.labels)], self.labels)
 
     def _feeds(self, arrays):
-        """The samples in batches of one run; the last is filled up with its last sample."""
-        count = len(next(iter(arrays.values())))
-        rows = [np.minimum(np.arange(start, start + self.batch), count - 1) for start in range(0, count, self.batch)]
-        return [{name: array[chosen] for name, array in arrays.items()} for chosen in rows]
+        return feeds_of(self.inputs, arrays, self.batch)
+
+    def _labels(self):
+        """Of the same runs."""
+        count = len(self.labels)
+        return [self.labels[np.minimum(np.arange(start, start + self.batch), count - 1)] for start in range(0, count, self.batch)]
 
 
 def chosen(text: str) -> tuple[str, ...]:

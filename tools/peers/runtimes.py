@@ -7,12 +7,13 @@ A peer that cannot run a model must not take the benchmark with it: each loads i
 """
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
+from types import MappingProxyType
 
 from ...targets.errors import OctetError
 from . import onnxruntime_peer
+from .fixed import with_fixed_inputs
 from .openers import OPENERS
 from .probe import first_line, probe
 
@@ -36,12 +37,13 @@ def chosen(text: str) -> tuple[str, ...]:
     return names
 
 
-def runners(names, onnx_path, samples: dict, feed: dict, threads: int) -> tuple[dict, dict]:
+def runners(names, onnx_path, batches: list[dict], feed: dict, threads: int, values: Mapping[str, float] = MappingProxyType({})) -> tuple[dict, dict]:
     """Functions without arguments, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
-    samples: calibration arrays [N, ...]. feed: one batch in the shapes that the models run with."""
+    batches: of calibration data, one run each. feed: one run. values: of inputs that were fixed."""
     made, failed = {}, {}
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
-        int8, reason = _quantized(Path(onnx_path), samples, feed, Path(folder))
+        onnx_path = with_fixed_inputs(onnx_path, values, Path(folder))
+        int8, reason = _quantized(onnx_path, batches, Path(folder))
         for name in names:
             for precision, path in (("fp32", onnx_path), ("int8", int8)):
                 why = reason if path is None else probe(name, path, feed, threads, Path(folder))
@@ -52,16 +54,9 @@ def runners(names, onnx_path, samples: dict, feed: dict, threads: int) -> tuple[
     return made, failed
 
 
-def _quantized(path, samples, feed, folder):
+def _quantized(path, batches, folder):
     """(path, None), or (None, the reason)."""
-    batch = {name: len(array) for name, array in feed.items()}
-    count = min(len(next(iter(samples.values()))), CALIBRATION_SAMPLES)
-    batches = [{name: _batch(samples[name], start, batch[name]) for name in samples} for start in range(0, count, max(batch.values()))]
     try:
         return onnxruntime_peer.quantized(path, batches, folder), None
     except Exception as error:  # whatever it raises
         return None, f"onnxruntime cannot quantise it: {first_line(error)}"
-
-
-def _batch(array, start, count):
-    return array[np.minimum(np.arange(start, start + count), len(array) - 1)]
