@@ -97,9 +97,9 @@ def _check_values(graph, path):
             twice = next(name for name in names if names.count(name) > 1)
             raise UnsupportedModelError(f"{path}: {side} {twice!r} is there twice; export it once")
         for value in values:
-            if isinstance(value, str) or not value.HasField("type"):
+            kind = None if isinstance(value, str) else value.type.WhichOneof("value")
+            if kind is None:  # the results of a body may leave their types to be inferred
                 continue
-            kind = value.type.WhichOneof("value")
             if kind != "tensor_type":
                 raise UnsupportedModelError(f"{path}: {side} {value.name!r} is no tensor ({kind}); export the network with tensors only")
             _check_type(value.type.tensor_type, f"{path}: {side} {value.name!r}", optional=side == "output")

@@ -95,6 +95,15 @@ def test_a_branch_at_run_time(model, agrees, rate):
     agrees(proto, inputs)
 
 
+def test_results_of_branches_may_leave_their_types_out(model, agrees):
+    inputs = X | {"rate": np.array(8000)}
+    proto = model([node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)})
+    for attribute in proto.graph.node[1].attribute:
+        attribute.g.output[0].ClearField("type")
+        attribute.g.output[0].type.SetInParent()
+    agrees(proto, inputs)
+
+
 def test_a_branch_that_a_fixed_input_decides(model, load):
     inputs = X | {"rate": np.array(8000)}
     proto = model([node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)})
