@@ -35,5 +35,10 @@ class CorrectBiases:
 
 def bias_delta(weight: np.ndarray, quantized: np.ndarray, rows: np.ndarray, quantized_rows: np.ndarray) -> np.ndarray:
     """float32 [G * O]. weight, quantized: [G, K, O]; rows, quantized_rows: [R, G, K]."""
-    exact = np.einsum("gk,gko->go", rows.mean(0, dtype=np.float64), weight)
-    return (exact - np.einsum("gk,gko->go", quantized_rows.mean(0, dtype=np.float64), quantized)).reshape(-1).astype(np.float32)
+    exact, found = _results(rows, weight), _results(quantized_rows, quantized)
+    return (exact - found).reshape(-1).astype(np.float32)
+
+
+def _results(rows, weight):
+    """float64 [G, O], the mean result: summed along an axis that is not the last one, which NumPy does in order."""
+    return (rows.mean(0, dtype=np.float64)[:, :, None] * weight).sum(1)

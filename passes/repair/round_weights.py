@@ -3,7 +3,7 @@
     q = argmin over q in {floor(w / s), ceil(w / s)} of || X w - X' (s q) ||^2
 
 X: rows of the layer's input in fp32, X': the same quantised. Solved by coordinate descent on the Gram matrices from rounding to nearest, so
-the layer's error on these rows never grows. The fp32 weights stay as they are: the rounding is applied to the hub."""
+the layer's error on these rows never grows. The same rows give the same integers on every machine (exact_product.py). The fp32 weights stay as they are: the rounding is applied to the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
+from .exact_product import product
 from .weights import products, replace_constants
 
 _SWEEPS = 4
@@ -48,15 +49,15 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, rows: np.ndarray, quantiz
         x, y = x - x.mean(0), y - y.mean(0)
     x, y = np.ascontiguousarray(x.transpose(1, 0, 2)), np.ascontiguousarray(y.transpose(1, 0, 2))
     turned = y.transpose(0, 2, 1)
-    gram, cross = turned @ y, turned @ x
-    ridge = (_RIDGE * np.einsum("gkk->g", gram) / gram.shape[1] + 1e-12)[:, None, None] * np.eye(gram.shape[1], dtype=np.float32)
-    gram, cross = gram + ridge, cross + ridge
+    gram, excess = product(turned, y), product(turned, y - x)
+    ridge = _RIDGE * np.diagonal(gram, axis1=1, axis2=2).sum(1) / gram.shape[1] + 1e-12
+    gram = (gram + ridge[:, None, None] * np.eye(gram.shape[1])).astype(np.float32)
     step = scale[:, None, :].astype(np.float32)
     ratio = weight / step
     low = np.clip(np.floor(ratio), -127, 127).astype(np.float32)
     high = np.clip(np.ceil(ratio), -127, 127).astype(np.float32)
     q = np.clip(np.rint(ratio), -127, 127).astype(np.float32)
-    gradient = gram @ (q * step) - cross @ weight
+    gradient = (product(gram, q * step - weight) + product(excess, weight)).astype(np.float32)
     for _ in range(_SWEEPS):
         if not _sweep(q, low, high, step[:, 0], gram, gradient):
             break
