@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..passes.annotate import Annotate
 from ..passes.calibrate.store import holds_statistics
+from ..passes.pipeline import canonicalize
 from ..passes.running import check_stopped
 from ..passes.sensitivity.budget import parse_duration
+from ..passes.sensitivity.switches import switches_of
 from ..targets import detect
 from ..targets.writing import check_writable
 from ..targets.errors import OctetError
@@ -80,6 +83,12 @@ class Request:
         if self.int8_layers and self.policy == "float":
             raise OctetError(f"--int8-layers {self.int8_layers[0]}: --policy float leaves nothing in int8; leave one of them out")
 
+    def free(self, specs) -> tuple[str, ...]:
+        """What the user left open and measurement may decide: under a policy that asks for time, where the cost model knows a target."""
+        if self.policy != "fastest" or all(spec.kind != "cpu" for spec in specs):
+            return ()
+        return tuple(option for option in ("residuals", "attention") if getattr(self, option) is None)
+
 
 def compile_to_package(request: Request) -> dict:
     """Compiles and writes the package; everything a user can get wrong is checked before the first long phase. Returns the report."""
@@ -103,17 +112,28 @@ def compile_to_package(request: Request) -> dict:
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
+        free = request.free(specs)
         found, workflow = {}, None
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
             phase("canonicalize")
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache)
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free)
             quantized, package, found = automatic(request, workflow, validation, metric, seconds)
-        else:
-            quantized = api.quantize(model, samples, recipe, threads=request.threads, phase=phase, progress=display.update, cache=cache)
+        elif model.comes_quantised:
+            quantized = api.quantize(model, phase=phase)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
+        else:
+            phase("canonicalize")
+            canonical = canonicalize(model)
+            if free and switches_of(Annotate(recipe).decide(canonical.module), free):
+                chooser = Workflow(model, samples, recipe, names, request.threads, phase, display, trials=request.trials, db=request.db,
+                                   policy=request.policy, cache=cache, free=free, canonical=canonical)  # fmt: skip
+                quantized, package, found = automatic(request, chooser, None, metric, None)
+            else:
+                quantized = api.quantize_canonical(canonical, samples, recipe, request.threads, phase, display.update, cache)
+                quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         check_stopped()
         count = count if stored else 0 if samples is None or model.comes_quantised else len(next(iter(samples.values())))
         report = _report(request, model, package, count) | found

@@ -32,6 +32,10 @@ class Budget:
     def spent(self) -> bool:
         return self._end is not None and time.monotonic() >= self._end
 
+    def part(self, fraction: float) -> "Budget":
+        """A budget of its own: this part of what is left."""
+        return Budget(None if self._end is None else fraction * self.left)
+
     @property
     def left(self) -> float | None:
         """Seconds, None without an end."""

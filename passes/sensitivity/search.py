@@ -1,19 +1,22 @@
-"""The paper's workflow, automatic (Wu et al., section 7): the best calibrator, then repairs, then the fewest layers in float.
+"""The paper's workflow, automatic (Wu et al., section 7): what is nearly free in float, the best calibrator, repairs, then the fewest layers in float.
 
 Every choice is made by the output error on held-out calibration samples; whether the target holds is measured on the validation data with
 the simulator and, for the design that is handed out, on the compiled module."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import log10
+from time import monotonic
 from typing import Protocol
 
 from .bench import Bench
 from .budget import Budget, Journal
 from .design import SCALINGS, Design
 from .ranking import Ranked, rank
+from .step import Step
+from .switches import choose_switches, switches_of
 
 CALIBRATIONS = (("mse", 99.99), ("max", 99.99), ("percentile", 99.9), ("percentile", 99.99), ("percentile", 99.999), ("percentile", 99.9999), ("entropy", 99.99))
+_CALIBRATORS, _REPAIRING, _RANKING = 0.25, 0.4, 0.5  # of the budget that is left when each begins
 _WORTH = 0.97  # a step is kept if it leaves at most this part of the squared error
 
 
@@ -26,24 +29,6 @@ class Judge(Protocol):
     def drop(self, outputs: dict) -> float: ...
 
     def losses(self, outputs: dict): ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that was tried. name: for people. error: 1 / SQNR on held-out samples; drop: on validation data, None if not measured;
-    compiled: whether the drop is of the compiled module. kept: whether the design went on with it. design: what was measured."""
-
-    name: str
-    error: float | None
-    drop: float | None
-    kept: bool
-    design: Design
-    compiled: bool = False
-
-    @property
-    def sqnr(self) -> float | None:
-        """In dB."""
-        return None if self.error is None else (-10 * log10(self.error) if self.error > 0 else float("inf"))
 
 
 @dataclass
@@ -62,7 +47,10 @@ class Outcome:
 class Search:
     """bench: of the network. judge: of the validation data. target: the largest drop. confirm(design) -> drop of the compiled module, which
     saves the package if it is the best so far. most_float: largest part of the multiply-adds that may be left in float.
-    tell(text, done, total): progress."""
+    tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention"). seconds(design): of one run, estimated.
+
+    No family of steps may use up the budget: calibrators and repairs have a part of what is left, the rest is for layers in float. A step whose predicted
+    time is beyond its family's part is left out."""
 
     bench: Bench
     judge: Judge
@@ -73,22 +61,36 @@ class Search:
     most_float: float = 0.5
     repair: bool = True
     tell: Callable = lambda text, done=None, total=None: None
+    free: tuple[str, ...] = ()
+    seconds: Callable[[Design], float] = lambda design: 1.0
 
     def run(self, design: Design, calibrate: bool) -> Outcome:
         """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must be)."""
         self.outcome = Outcome(design, float("inf"), False)
         if design.recipe.calibrator != "auto" and self._confirmed(design, "as calibrated"):
             return self.outcome
-        if calibrate or design.recipe.calibrator == "auto":
-            chosen = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget)
-            if chosen != design and self._confirmed(chosen, "best calibrators"):
-                return self.outcome
-            design = chosen
+        if design.recipe.calibrator != "auto":
+            design = self._switched(design)
+        if not self.outcome.met and (calibrate or design.recipe.calibrator == "auto"):
+            automatic = design.recipe.calibrator == "auto"
+            chosen = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget.part(_CALIBRATORS))
+            if chosen != design:
+                self._confirmed(chosen, "best calibrators")
+            design = self._switched(chosen) if automatic and not self.outcome.met else chosen
+        if self.outcome.met:
+            return self.outcome
         if self.repair:
             design = self._repaired(design)
         if not self.outcome.met and not self.budget.spent:
             self._partial(design)
         return self.outcome
+
+    def _switched(self, design) -> Design:
+        options = switches_of(self.bench.plan(design), self.free) if self.free and not self.budget.spent else ()
+        chosen = choose_switches(design, options, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent) if options else design
+        if chosen != design:
+            self._confirmed(chosen, "with these in float")
+        return chosen
 
     def _log(self, step):
         self.outcome.steps.append(step)
@@ -111,14 +113,18 @@ class Search:
         return self.journal.get(f"drop {design.key}", lambda: self.judge.drop(self.bench.outputs(design, self.judge.arrays)))
 
     def _repaired(self, design) -> Design:
-        error = self._error(design)
+        error, share, took = self._error(design), self.budget.part(_REPAIRING), 0.0
         for name, candidates in _REPAIRS:
-            if self.budget.spent:
-                break
             tried, several = [], candidates(design)
             for number, candidate in enumerate(several):
-                self.tell(f"repair: {name}", number, len(several))
+                if share.spent or (share.left is not None and took > share.left):
+                    break
+                self.tell(f"repair: {name}{f', about {took:.0f} s' if took >= 1 else ''}", number, len(several))
+                began = monotonic()
                 tried.append((self._error(candidate), number, candidate))
+                took = monotonic() - began  # what the next is expected to take: each builds or learns anew
+            if not tried:
+                break
             best, _, chosen = min(tried)
             kept = best < error * _WORTH
             for found, _, candidate in tried:
@@ -132,7 +138,7 @@ class Search:
 
     def _partial(self, design):
         plan = self.bench.plan(design)
-        ranking = self.outcome.ranking = rank(self.bench, design, plan, self.judge, self.journal, self.budget, self.tell)
+        ranking = self.outcome.ranking = rank(self.bench, design, plan, self.judge, self.journal, self.budget.part(_RANKING), self.tell)
         allowed = _within(ranking, self.most_float)
         if not allowed:
             return

@@ -8,7 +8,8 @@ TOKENS, WIDTH, HEADS, HIDDEN, CLASSES = 6, 16, 2, 24, 5
 
 
 class _Net:
-    def __init__(self, seed):
+    def __init__(self, seed, levels):
+        self.levels = levels
         self.rng, self.nodes, self.constants = np.random.default_rng(seed), [], []
 
     def op(self, kind, *inputs, outputs=1, **attrs):
@@ -30,11 +31,13 @@ class _Net:
         return self.op("Add", self.op("MatMul", x, self.normal(width, out, scale=width**-0.5)), self.normal(out, scale=0.1))
 
     def norm(self, x):
-        return self.op("LayerNormalization", x, self.const(self.rng.uniform(0.5, 2, WIDTH).astype(np.float32)), self.normal(WIDTH, scale=0.1), axis=-1)
+        gamma = self.rng.uniform(0.5, 2, WIDTH) * np.sqrt(np.mean(self.levels**2)) / self.levels
+        return self.op("LayerNormalization", x, self.const(gamma.astype(np.float32)), self.normal(WIDTH, scale=0.1), axis=-1)
 
 
-def save(path, fused, seed=0):
-    net = _Net(seed)
+def save(path, fused, seed=0, levels=(1.0,) * WIDTH):
+    """levels: magnitudes of the channels of x, which the layer normalisations' factors even out."""
+    net = _Net(seed, np.asarray(levels))
     y, size = net.norm("x"), WIDTH // HEADS
     if fused:
         heads = net.op("Reshape", net.linear(y, WIDTH, 3 * WIDTH), net.ints(1, TOKENS, 3, HEADS, size))

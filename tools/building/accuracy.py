@@ -3,15 +3,20 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from ...passes.pipeline import canonicalize
+from ...passes.pipeline import canonicalize, to_integers
+from ...passes.policy.estimate import estimate
+from ...passes.running import unwatched
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, Journal
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.search import Outcome, Search, choose_calibration
+from ...passes.sensitivity.step import Step
+from ...passes.sensitivity.switches import choose_switches, switches_of
 from ...targets.package import Package
 from ...targets.runtime import run_samples
 from ...targets.samples import digest_of
+from ...targets.x86 import cost
 from . import api
 from .judge import Judge
 from .statistics import measuring
@@ -21,7 +26,8 @@ _VERSION = "1"  # of what a state file means
 
 @dataclass
 class Workflow:
-    """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the journal, None keeps none."""
+    """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the journal, None keeps none.
+    free: options of the recipe that the user left open ("residuals", "attention"). canonical: the network in canonical form, if somebody has it."""
 
     model: object
     samples: dict
@@ -36,6 +42,8 @@ class Workflow:
     db: str | None = None
     policy: str = "fastest"
     cache: object = None  # StatisticsCache
+    free: tuple[str, ...] = ()
+    canonical: object = None
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
     clock: Budget = field(default_factory=Budget)
@@ -43,15 +51,38 @@ class Workflow:
     resumed: int = 0  # measurements of an earlier search that were used again
 
     def __post_init__(self):
-        self.bench = Bench(canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache))
+        self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache))
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
         self._tell("calibrate")
-        if self.recipe.calibrator != "auto":
-            return Design(self.recipe), *self.compile(Design(self.recipe))
-        design = choose_calibration(self.bench, Design(self.recipe), Journal(), self._tell, self.steps.append)
+        design = Design(self.recipe)
+        if self.recipe.calibrator == "auto":
+            design = choose_calibration(self.bench, design, Journal(), self._tell, self.steps.append)
+        design = self._switched(design)
         return design, *self.compile(design)
+
+    def _switched(self, design) -> Design:
+        options = switches_of(self.bench.plan(design), self.free)
+        if not options:
+            return design
+        self._tell("int8 or float")
+        errors = {}
+
+        def error(candidate):
+            if candidate not in errors:
+                errors[candidate] = self.bench.quick_error(candidate)
+            return errors[candidate]
+
+        self.steps.append(Step("as calibrated", error(design), None, True, design))
+        return choose_switches(design, options, error, self._seconds, self.steps.append)
+
+    def _seconds(self, design) -> float:
+        """Of one run on one core of the first CPU target, by the cost model."""
+        spec = next(spec for spec in api.resolve_targets(self.targets) if spec.kind == "cpu")
+        with unwatched():
+            _, module = to_integers(self.bench.hub(design).module, design.recipe.floats)
+        return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
     def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> Outcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""
@@ -60,7 +91,7 @@ class Workflow:
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
         self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
-        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell)
+        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell, self.free, self._seconds)
         self._tell("calibrate")
         outcome = search.run(Design(self.recipe), calibrate)
         self.resumed = journal.reused

@@ -46,6 +46,12 @@ def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: 
         raise OctetError(f"{model.name}: is not quantised yet, so calibration samples are needed; give a few hundred")
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
+    phase("canonicalize")
+    return quantize_canonical(canonicalize(model), samples, recipe, threads, phase, progress, cache)
+
+
+def quantize_canonical(canonical: Model, samples, recipe: Recipe | None, threads: int | None, phase, progress, cache) -> Quantized:
+    """The same of a network in canonical form, with samples at hand."""
 
     def factory(module):
         phase("build for calibration")
@@ -53,8 +59,6 @@ def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: 
         phase("calibrate")
         return run
 
-    phase("canonicalize")
-    canonical = canonicalize(model)
     if not isinstance(samples, Mapping):
         return _quantize(canonical, samples, recipe, executor_factory=factory, progress=progress)
     recipe = recipe if recipe is not None else Recipe()

@@ -1,0 +1,24 @@
+"""What a search tried."""
+
+from dataclasses import dataclass
+from math import log10
+
+from .design import Design
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was tried. name: for people. error: 1 / SQNR on held-out samples; drop: on validation data, None if not measured;
+    compiled: whether the drop is of the compiled module. kept: whether the design went on with it. design: what was measured."""
+
+    name: str
+    error: float | None
+    drop: float | None
+    kept: bool
+    design: Design
+    compiled: bool = False
+
+    @property
+    def sqnr(self) -> float | None:
+        """In dB."""
+        return None if self.error is None else (-10 * log10(self.error) if self.error > 0 else float("inf"))

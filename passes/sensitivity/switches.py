@@ -1,0 +1,47 @@
+"""What a transformer can leave in float for little time: the sums in front of its layer normalisations, and the products of attention.
+
+A few channels of a residual stream are often 20 to 100 times the others, and one scale leaves the others no steps. Whether that is so is measured: a switch is
+taken where it removes most of the output error on held-out samples and costs little estimated time."""
+
+from collections.abc import Callable
+
+from .design import Design
+from .step import Step
+
+_GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
+_WORTH = 0.5  # a switch must leave at most this part of the squared error
+_SLOWER = 1.15  # and take at most so many times the estimated time of the network
+NAMES = {"residuals": "residual sums", "attention": "attention"}
+
+
+def switches_of(plan, free) -> tuple[str, ...]:
+    """Those of the recipe's options `free` that would change something in the plan."""
+    present = {"residuals": bool(plan.sums), "attention": any(group.symmetric for group in plan.groups)}
+    return tuple(option for option in NAMES if option in free and present[option])
+
+
+def _named(design) -> str:
+    return " and ".join(shown for option, shown in NAMES.items() if getattr(design.recipe, option) == "float") + " in float"
+
+
+def choose_switches(design: Design, options, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
+    """The design with the best of the options in float, one after the other as long as the next is worth it. error(design): relative, squared. seconds(design): of one run,
+    estimated. log(Step): what was tried."""
+    best, left = error(design), list(options)
+    while left and best > good and not spent():
+        tried = [(error(candidate), candidate, option) for option in left if not spent() for candidate in [design.with_recipe(**{option: "float"})]]
+        if not tried:
+            break
+        found, chosen, option = min(tried, key=lambda entry: entry[0])
+        ratio = seconds(chosen) / seconds(design) if found <= best * _WORTH else None
+        kept = ratio is not None and ratio <= _SLOWER
+        for value, candidate, name in tried:
+            taken = kept and name == option
+            cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
+            log(Step(f"{_named(candidate)}{cost}", value, None, taken, candidate))
+        left.remove(option)
+        if kept:
+            design, best = chosen, found
+        elif ratio is None:
+            break
+    return design

@@ -1,0 +1,82 @@
+"""Residual sums and attention go to float where that removes most of the error for little time, and only then."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from octet.passes.annotate import Recipe
+from octet.passes.frontend.onnx import load_onnx
+from octet.passes.pipeline import canonicalize
+from octet.passes.sensitivity.bench import Bench
+from octet.passes.sensitivity.budget import Budget
+from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.switches import choose_switches, switches_of
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
+import attention  # noqa: E402
+
+
+def chosen(errors, seconds=lambda design: 1.0, options=("residuals", "attention"), **more):
+    """errors: by (residuals, attention)."""
+    steps = []
+    design = choose_switches(Design(Recipe()), options, lambda d: errors[d.recipe.residuals, d.recipe.attention], seconds, steps.append, **more)
+    return (design.recipe.residuals, design.recipe.attention), steps
+
+
+BAD = {("int8", "int8"): 0.3, ("float", "int8"): 0.05, ("int8", "float"): 0.28, ("float", "float"): 0.01}
+
+
+def test_one_after_the_other_as_long_as_it_is_worth_it():
+    assert chosen(BAD)[0] == ("float", "float")
+    found, steps = chosen(BAD | {("float", "float"): 0.04})
+    assert steps[-1].name == "residual sums and attention in float"
+    assert found == ("float", "int8") and [step.kept for step in steps] == [True, False, False]
+    assert steps[0].name == "residual sums in float, +0.0% of the estimated time"
+
+
+def test_nothing_is_tried_where_int8_is_good():
+    assert chosen(BAD | {("int8", "int8"): 2e-4}) == (("int8", "int8"), [])
+
+
+def test_what_costs_time_stays_in_int8():
+    def seconds(design):
+        return 1.0 + 0.3 * (design.recipe.residuals == "float")
+
+    found, steps = chosen(BAD, seconds)
+    assert found[0] == "int8" and "+30.0% of the estimated time" in steps[0].name
+
+
+def test_what_the_user_fixed_is_not_tried():
+    found, steps = chosen(BAD, options=("attention",))
+    assert found == ("int8", "int8") and [step.design.recipe.residuals for step in steps] == ["int8"]
+
+
+def test_a_budget_that_ended_changes_nothing():
+    assert chosen(BAD, spent=lambda: True) == (("int8", "int8"), [])
+
+
+@pytest.mark.parametrize(("sums", "symmetric", "found"), [(True, True, ("residuals", "attention")), (False, True, ("attention",)), (False, False, ())])
+def test_only_what_the_network_has(sums, symmetric, found):
+    plan = SimpleNamespace(sums={"s"} if sums else set(), groups=[SimpleNamespace(symmetric=symmetric)])
+    assert switches_of(plan, ("residuals", "attention")) == found
+    assert switches_of(plan, ()) == ()
+
+
+def test_a_part_of_a_budget_ends_before_the_whole():
+    whole = Budget(100.0)
+    assert 20 < whole.part(0.25).left <= 25 and Budget().part(0.5).left is None
+
+
+def test_a_transformer_with_outlier_channels_gets_float_sums(tmp_path):
+    levels = np.ones(attention.WIDTH)
+    levels[[3, 11]] = 400
+    model = canonicalize(load_onnx(attention.save(tmp_path / "block.onnx", fused=False, levels=levels)))
+    x = np.random.default_rng(0).standard_normal((32, attention.TOKENS, attention.WIDTH)) * levels
+    bench, design = Bench(model, {"x": x.astype(np.float32)}, threads=1), Design(Recipe())
+    options = switches_of(bench.plan(design), ("residuals", "attention"))
+    assert options == ("residuals", "attention")
+    found = choose_switches(design, options, bench.quick_error, lambda design: 1.0, lambda step: None)
+    assert found.recipe.residuals == "float" and bench.error(found) < bench.error(design) / 3
