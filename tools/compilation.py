@@ -29,7 +29,7 @@ from .building.records import sources
 from .building.referee import compare
 from .building.sessions import float_session
 from .building.statistics import hub_from
-from .data import check_calib, read_samples
+from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
 from .metrics import METRICS
@@ -110,6 +110,8 @@ def compile_to_package(request: Request) -> dict:
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
             raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
+        if samples is not None and not model.comes_quantised:
+            warn_of_constant(request.calib, samples)
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
         free = request.free(specs)
@@ -153,7 +155,7 @@ def compile_to_package(request: Request) -> dict:
     if cache is not None and cache.line is not None:
         report["calibration"]["source"] = cache.line.removeprefix("calibration: ")
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
-    if "calibrate" in phase.seconds and workflow is None:
+    if "calibrate" in phase.seconds and "workflow" not in report:
         report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
     return report
 

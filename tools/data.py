@@ -1,9 +1,13 @@
 """DATA.npz: one array per model input, named as the input, samples on the first axis; `labels` beside them where a metric needs it."""
 
+import click
 import numpy as np
 
 from ..targets.errors import OctetError
 from ..targets.samples import LABELS, inputs_of, load_samples
+from ..targets.stored_array import select
+
+_FIRST = 64  # samples looked at; nobody's data begin with so many equal ones by chance
 
 
 def check_calib(path, file, model) -> None:
@@ -17,3 +21,21 @@ def read_samples(path, model, rows=None) -> tuple[dict[str, np.ndarray], np.ndar
     Raises DataError when they do not fit the model (or Session)."""
     samples = load_samples(path, model, rows)
     return inputs_of(model, samples), samples.get(LABELS)
+
+
+def warn_of_constant(path, samples) -> None:
+    """Says on stderr which inputs do not vary: ranges that such calibration data give promise nothing for real data. (Whole numbers may well be the same in every sample: masks.)"""
+    for name, array in samples.items():
+        if not np.issubdtype(array.dtype, np.floating):
+            continue
+        first = np.asarray(select(array, slice(0, _FIRST)))
+        if not first.size:
+            continue
+        value = first.reshape(-1)[0]
+        if (first == value).all():
+            what = f"is {value:g} everywhere"
+        elif len(first) > 1 and (first == first[:1]).all():
+            what = "is the same in every sample"
+        else:
+            continue
+        click.echo(f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data alone, so give real samples", err=True)

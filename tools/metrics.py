@@ -124,20 +124,23 @@ def own_metric(name: str) -> "Metric":
 @dataclass(frozen=True)
 class Metric:
     """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample or per place of it, else an
-    array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement."""
+    array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement. decibels: of an energy ratio."""
 
     name: str
     score: Callable[[np.ndarray, np.ndarray], float]
     classes: bool | None
     larger_is_better: bool
+    decibels: bool = False
 
     def drop(self, reference: float, value: float) -> float:
         """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better, infinite where `value`
-        is NaN or infinitely bad. Raises OctetError where fp32 itself has no score."""
+        is NaN or infinitely bad. Decibels are no quantity to take a fraction of: of sqnr it is what the relative error (root of the mean square) grows by. Raises OctetError where fp32 itself has no score."""
         if not np.isfinite(reference):
             raise OctetError(f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare with; check the data and the metric")
         if not np.isfinite(value):
             return float("inf")
+        if self.decibels:
+            return 10 ** (-value / 20) - 10 ** (-reference / 20)
         worse = reference - value if self.larger_is_better else value - reference
         return worse / abs(reference) if reference != 0 else worse
 
@@ -167,7 +170,7 @@ METRICS = {
         Metric("top1", _top(1), classes=True, larger_is_better=True),
         Metric("top5", _top(5), classes=True, larger_is_better=True),
         Metric("f1", _f1, classes=True, larger_is_better=True),
-        Metric("sqnr", _sqnr, classes=False, larger_is_better=True),
+        Metric("sqnr", _sqnr, classes=False, larger_is_better=True, decibels=True),
         Metric("mse", _mse, classes=False, larger_is_better=False),
         Metric("cosine", _cosine, classes=False, larger_is_better=True),
     )

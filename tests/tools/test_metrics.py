@@ -145,3 +145,9 @@ def test_a_score_that_is_nan_misses_every_target():
 def test_losses_take_a_nan_for_wrong():
     judge = Judge({}, np.array([1, 0]), METRICS["top1"], "y", 1.0)
     assert judge.losses({"y": np.array([[0.1, 0.9], [np.nan, 0.0]])}).tolist() == [0, 1]
+
+
+def test_a_drop_of_sqnr_is_what_the_relative_error_grows_by():
+    sqnr = METRICS["sqnr"]
+    assert sqnr.drop(200.0, 40.0) == pytest.approx(0.01) and sqnr.drop(20.0, 20.0) == 0.0
+    assert sqnr.drop(20.0, 14.0) > 0 > sqnr.drop(20.0, 26.0) and sqnr.drop(200.0, float("nan")) == float("inf")

@@ -66,6 +66,7 @@ class Workflow:
         options = switches_of(self.bench.plan(design), self.free)
         if not options:
             return design
+        self.bench.prepared(design)  # calibrates
         self._tell("int8 or float")
         errors = {}
 

@@ -13,7 +13,7 @@ from .input_options import input_options
 @click.option("--metric", default="top1", show_default=True, help="top1, top5, f1, mse, sqnr, cosine, or package.module:function.")
 @click.option("--against", metavar="NAMES", help="Other tools' int8 on the same data: some of onnxruntime,nncf,nncf-accuracy-control; needs --calib.")
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples for the peers, and for our int8 where MODEL is an .onnx.")
-@click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network of a package, for --against.")
+@click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network of a package: for --against, and for mse, sqnr and cosine where there are no labels.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @input_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
@@ -23,7 +23,7 @@ def evaluate(model, data, metric, against, calib, onnx_path, threads, given, jso
     With --against, a table of fp32, Octet's int8 and the int8 of the other tools at their various settings."""
     import time
 
-    from ..evaluating.comparing import check_options, compare, print_comparison
+    from ..evaluating.comparing import check_options, compare, fp32_outputs, print_comparison
     from ..console import check_json, out, progress, write_json
     from ..data import read_samples
     from ..evaluating.evaluation import check_labels, find_metric, score
@@ -32,12 +32,14 @@ def evaluate(model, data, metric, against, calib, onnx_path, threads, given, jso
 
     check_json(json_path)
     chosen = find_metric(metric)
-    names = check_options(model, against, calib, onnx_path)
+    names = check_options(model, against, calib, onnx_path, chosen)
     session, precision = open_model(model, threads, given, data)
     if onnx_path is not None:
         check_origin(model, onnx_path)
     arrays, labels = read_samples(data, session)
     count = len(next(iter(arrays.values())))
+    if labels is None and chosen.classes is False:
+        labels = fp32_outputs(model, onnx_path, session, arrays, as_compiled(session, manifest_of(model)), data, chosen.name)
     labels = check_labels(chosen, labels, count, session, data)
     start = time.perf_counter()
     with progress("evaluate", count) as advance:

@@ -26,7 +26,7 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
 
     from ...targets.writing import check_writable
     from ..console import out
-    from ..data import check_calib, read_samples
+    from ..data import check_calib, read_samples, warn_of_constant
     from ..phases import phases
     from ..building.recipes import recipe_of
 
@@ -40,6 +40,8 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
         network = given.load(model, calib)
         check_calib(calib, model, network)
         samples = None if calib is None else read_samples(calib, network)[0]
+        if samples is not None and not network.comes_quantised:
+            warn_of_constant(calib, samples)
         quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
         phase("export")
         export_qdq(quantized, output)

@@ -1,6 +1,7 @@
 """The work behind octet evaluate --against."""
 
-from ...targets.errors import OctetError
+from ...targets.errors import DataError, OctetError
+from ...targets.runtime import run_samples
 from ..building import api
 from ..building.opening import fp32_session
 from ..console import progress, table
@@ -9,9 +10,11 @@ from . import comparison
 from .evaluation import score
 
 
-def check_options(model, against, calib, onnx_path) -> tuple[str, ...]:
+def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
     """The tools to compare with, none without --against. Raises OctetError for options that do not go together."""
     if against is None:
+        if onnx_path is not None and calib is None and metric.classes is False and str(model).endswith(".octet"):
+            return ()  # fp32's outputs are what the metric compares with
         if calib is not None or onnx_path is not None:
             raise OctetError(f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against {','.join(list(comparison.PEERS)[:2])}")
         return ()
@@ -21,6 +24,14 @@ def check_options(model, against, calib, onnx_path) -> tuple[str, ...]:
     if package == (onnx_path is None):
         raise OctetError(f"--against {against}: {model} is a package, add --model MODEL.onnx for the peers" if package else f"--model {onnx_path}: MODEL itself is the .onnx; leave it out")
     return comparison.chosen(against)
+
+
+def fp32_outputs(model, onnx_path, session, arrays, given, data, metric: str):
+    """The first output of the fp32 network on the data, in place of labels. Raises DataError where nobody named that network."""
+    if onnx_path is None:
+        hint = "add --model MODEL.onnx" if str(model).endswith(".octet") else "evaluate a package with --model MODEL.onnx"
+        raise DataError(f"{data}: holds no labels, {metric} compares with them or with fp32's own outputs; {hint}")
+    return run_samples(fp32_session(onnx_path, session.threads, given), arrays)[session.outputs[0].name]
 
 
 def compare(names, path, given, calib, session, precision, value, arrays, labels, metric) -> tuple[list[dict], dict]:
