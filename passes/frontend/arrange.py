@@ -65,6 +65,13 @@ def concat(node):
     return parts[0] if len(parts) == 1 else relax.op.concat(relax.Tuple(parts), axis)
 
 
+def unsqueeze(node):
+    """R.expand_dims; the axes count in the result, and one may come as a scalar."""
+    axes = node.attrs["axes"] if node.opset < 13 else node.array(1, "axes").reshape(-1)
+    rank = len(node.shape(0)) + len(axes)
+    return relax.op.expand_dims(node.inputs[0], sorted(int(axis) % rank for axis in axes))
+
+
 def space_to_depth(node):
     """The block's pixels outermost among the channels (DCR), or innermost (CRD)."""
     (n, c, h, w), b = node.shape(0), int(node.attrs["blocksize"])
@@ -84,4 +91,4 @@ def einsum(node):
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
-CONVERTERS = {"Cast": cast, "CastLike": cast, "Concat": concat, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Split": split, "SpaceToDepth": space_to_depth}
+CONVERTERS = {"Cast": cast, "CastLike": cast, "Concat": concat, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Split": split, "Unsqueeze": unsqueeze, "SpaceToDepth": space_to_depth}

@@ -4,7 +4,7 @@ import onnx
 from onnx import defs, helper
 
 # Those whose definition says more to the passes than TVM's operator of that name.
-WRITTEN_OUT = frozenset({"Attention", "MeanVarianceNormalization"})
+WRITTEN_OUT = frozenset({"AffineGrid", "Attention", "MeanVarianceNormalization"})
 
 
 def definition(node: onnx.NodeProto, opset: int, types) -> tuple[onnx.GraphProto, int] | None:

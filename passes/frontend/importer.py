@@ -28,10 +28,8 @@ from .read import first_line
 from .scopes import Scopes
 from .weights import WIDE_FLOATS, array_of, in_float32
 
-_TOPICS = (
-    *(activations, arithmetic, arrange, convolution, dense, integers, normalization, pooling, recurrent, resize),
-    *(indices, order, scatter),
-)
+_TOPICS = (activations, arithmetic, arrange, convolution, dense, integers, normalization, pooling, recurrent, resize)
+_TOPICS += (indices, order, scatter)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
@@ -259,7 +257,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
     def _result(self, name):
         if isinstance(self._values[name], control.Sequence):
             raise UnsupportedModelError(f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as outputs")
-        return self.operand(name)
+        if not isinstance(result := self.operand(name), relax.Expr):
+            raise UnsupportedModelError(f"{self._path}: output {name!r} holds integers of a run-time scale; make floats outputs")
+        return result
 
     def extents(self, value):
         """Of a value."""

@@ -1,4 +1,4 @@
-"""The node tests of ONNX itself. OCTET_NODE_CASES=all runs every one, which takes some ten minutes; otherwise a few of each family."""
+"""The node tests of ONNX itself: a few of each family, or every one with OCTET_NODE_CASES=all (some ten minutes)."""
 
 import os
 import re
