@@ -83,4 +83,17 @@ def clip(node):
     return node.inputs[0] if (low, high) == (-np.inf, np.inf) else relax.op.clip(node.inputs[0], low, high)
 
 
-CONVERTERS = dict.fromkeys(_UNARY, unary) | {"Gelu": gelu, "FastGelu": gelu, "BiasGelu": gelu, "Swish": swish, "Clip": clip}
+def shrink(node):
+    """x + bias below -lambd, x - bias above lambd, 0 between."""
+    x, dtype = node.inputs[0], node.dtype(0)
+    lambd = node.attrs.get("lambd", 0.5)
+    bound, negative, bias, zero = (
+        relax.const(np.asarray(value, dtype), dtype) for value in (lambd, -lambd, node.attrs.get("bias", 0.0), 0)
+    )
+    above = node.emit(relax.op.greater(x, bound), "above")
+    below = node.emit(relax.op.less(x, negative), "below")
+    upper = node.emit(relax.op.where(above, node.emit(relax.op.subtract(x, bias), "less"), zero), "upper")
+    return relax.op.where(below, node.emit(relax.op.add(x, bias), "more"), upper)
+
+
+CONVERTERS = dict.fromkeys(_UNARY, unary) | {"Gelu": gelu, "FastGelu": gelu, "BiasGelu": gelu, "Swish": swish, "Clip": clip, "Shrink": shrink}

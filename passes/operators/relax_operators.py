@@ -36,7 +36,7 @@ _FUNCTIONS = (
     | _each("mod floor_mod floor_divide logical_and logical_or logical_xor", elementwise=2, samples="broadcast")
     | _each("less less_equal greater greater_equal equal not_equal", elementwise=2, samples="broadcast")
     | _each("bitwise_and bitwise_or bitwise_xor left_shift right_shift", elementwise=2, samples="broadcast")
-    | _each("logical_not bitwise_not isnan isinf astype zeros_like", elementwise=1, samples="broadcast")
+    | _each("logical_not bitwise_not isnan isinf astype", elementwise=1, samples="broadcast")
     | _each("tan sinh cosh asin acos atan asinh acosh atanh", elementwise=1, samples="broadcast")
     | _each("where", elementwise=3, samples="broadcast")
 )  # fmt: skip
