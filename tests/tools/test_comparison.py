@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from octet.targets.errors import OctetError
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import comparing, comparison
+from octet.tools.metrics import METRICS
 from octet.tools.peers import onnxruntime_peer
 
 
@@ -56,11 +57,11 @@ def test_a_tool_that_fails_is_a_row(small, monkeypatch):
 )
 def test_options_that_do_not_go_together(arguments, says):
     with pytest.raises(OctetError, match=says):
-        comparing.check_options(*arguments)
+        comparing.check_options(*arguments, METRICS["top1"])
 
 
 def test_without_against_nothing_is_needed():
-    assert comparing.check_options("m.onnx", None, None, None) == ()
+    assert comparing.check_options("m.onnx", None, None, None, METRICS["top1"]) == ()
 
 
 def test_a_tool_that_is_not_installed(monkeypatch):
@@ -87,3 +88,9 @@ def test_attention_makes_a_transformer(small, tmp_path, between, attends):
     graph = helper.make_graph(nodes, "g", inputs + condition, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4])])
     onnx.save(helper.make_model(graph), tmp_path / "a.onnx")
     assert comparison.is_transformer(tmp_path / "a.onnx") is attends
+
+
+def test_a_metric_that_compares_with_fp32_needs_only_the_fp32_network():
+    assert comparing.check_options("a.octet", None, None, "a.onnx", METRICS["cosine"]) == ()
+    with pytest.raises(OctetError, match="add --against"):
+        comparing.check_options("a.octet", None, None, "a.onnx", METRICS["top1"])

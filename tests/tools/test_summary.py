@@ -54,7 +54,7 @@ class Spoken:
 
 class Spec:
     def __init__(self, name, dtype):
-        self.name, self.shape, self.dtype = name, (1, 3), dtype
+        self.name, self.shape, self.dtype, self.batch_axis = name, (1, 3), dtype, 0
 
 
 def test_agreement_is_measured_on_a_few_samples():
