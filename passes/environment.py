@@ -1,8 +1,10 @@
 """The start-up check: TVM and its FFI package must be the pair that was tested, or tensorised schedules crash the process."""
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 
 from ..targets.errors import OctetError
+from ..targets.writing import home
 
 # apache-tvm 0.27.0.post1 with apache-tvm-ffi 0.1.15 segfaults in Schedule.tensorize and in tvm.ir.save_json (their object layouts differ).
 TVM = ("0.27.0.post1",)
@@ -18,3 +20,9 @@ def check(installed=version) -> None:
             raise OctetError(f"{name} is not installed; run: pip install {name}=={tested[0]}") from None
         if found not in tested:
             raise OctetError(f"{name} {found} is installed, but octet needs {tested[0]} (another pair crashes TVM); run: pip install {name}=={tested[0]}")
+
+
+def give_home() -> None:
+    """Sets HOME where a uid has none: TVM cannot be imported without."""
+    if not os.environ.get("HOME"):
+        os.environ["HOME"] = str(home())

@@ -55,13 +55,24 @@ def open_library(image: bytes):
         check_library(image)
     except ValueError as error:
         raise PackageError(f"the kernels cannot be loaded: the library {error}; compile the package again") from None
-    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
-        path = Path(folder) / "kernels.so"
-        try:
-            path.write_bytes(image)
+    try:
+        # The file lies in memory, where neither a full disk nor a folder without execution is in its way; the link is a name that no other library of the process has.
+        with os.fdopen(os.memfd_create("kernels.so"), "wb") as file, tempfile.TemporaryDirectory(prefix="octet-", dir=_folder_for_a_link()) as folder:
+            file.write(image)
+            file.flush()
+            path = Path(folder) / "kernels.so"
+            path.symlink_to(f"/proc/self/fd/{file.fileno()}")
             return tvm_ffi.load_module(str(path), keep_module_alive=False)  # mapped: the file may go; unmapped with the last user
-        except (OSError, RuntimeError) as error:
-            raise PackageError(f"the kernels cannot be loaded from {folder}: {first_line(error)}; set TMPDIR to a folder with space that allows execution") from error
+    except (OSError, RuntimeError) as error:
+        raise PackageError(f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see that memory is left") from error
+
+
+def _folder_for_a_link():
+    """Nothing is stored in it. Where no folder for temporary files can be written, there is often one in memory."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "/dev/shm"
 
 
 def max_threads() -> int:

@@ -15,6 +15,14 @@ _MOST_LINKS = 40  # that are followed; the kernel's own limit
 _LEFT_OVER = 3600  # seconds after which a temporary file is of a run that was killed
 
 
+def home() -> Path:
+    """The user's home folder. A uid that has none (a container with a random user) gets "/", as container runtimes set it: what cannot be written there is said there."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
 def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
     """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError (no folder, no space, no permission)."""
     try:

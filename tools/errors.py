@@ -1,5 +1,6 @@
 """What a command prints and returns when something goes wrong: one line on stderr, and the exit status."""
 
+import errno
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from ..targets.errors import AccuracyError, OctetError, OctetWarning
 from ..targets.schema import printable
 from .overwriting import refuse_overwriting
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NOTHING = "nothing was written"
 USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
 
@@ -42,9 +44,26 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # `octet ... | head`: the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if (full := _no_room(error)) is not None:
+        _say("error", f"{full}; make room, check the permissions, or set TMPDIR to a folder that can be written")
+        return USER
     first = next(iter(str(error).strip().splitlines()), "")[:200]
     _say("bug", f"{type(error).__name__}: {first}; run again with OCTET_DEBUG=1 and report the traceback")
     return BUG
+
+
+def _no_room(error) -> str | None:
+    """What a full disk or a folder that cannot be written said, to us or to a program or a library that we called; None for every other error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return f"{error.filename or 'a temporary file'}: {error.strerror}"
+        if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+            return str(error.strerror or error)
+        lines = str(error).splitlines()
+        if (said := next((line for line in lines if any(os.strerror(number) in line for number in _NO_ROOM)), None)) is not None:
+            return said.strip()[:200]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _kept(command, options) -> str:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ..targets.errors import OctetError
+from ..targets.writing import home
 
 _FILE = "tuning.db"
 
@@ -15,8 +16,8 @@ def place_of(db: str | None) -> str:
     if os.environ.get("OCTET_TUNING_DB"):
         return os.environ["OCTET_TUNING_DB"]
     state = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"  # the specification ignores relative paths
-    folder = home / "octet"
+    place = Path(state) if os.path.isabs(state) else home() / ".local" / "state"  # the specification ignores relative paths
+    folder = place / "octet"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

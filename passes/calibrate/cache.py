@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from octet.targets.writing import home
 from octet.targets.errors import DataError, OctetError
 
 from . import store
@@ -136,4 +137,4 @@ def cache_place(folder: str | None = None) -> Path:
         return Path(folder)
     if os.environ.get("OCTET_CACHE"):
         return Path(os.environ["OCTET_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "octet"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "octet"

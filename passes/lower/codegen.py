@@ -1,13 +1,17 @@
 """Machine code: a TIR module of private kernels and public entries -> the bytes of a shared library."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
 import tvm
 from tvm import tirx
 
+from ...targets.errors import OctetError
 from ...targets.spec import TargetSpec
 from ...targets.x86.emulation.source import source_of
+
+_ROOM = 32 << 20  # bytes: object file and library of a large network
 
 # Our kernels are written as loops over flat buffers and explicit vectors: of TVM's passes they need only these. The others (most of them about blocks)
 # took four fifths of the compile time of a large kernel and changed nothing in its code.
@@ -44,6 +48,8 @@ def compile_with_source(mod: tvm.IRModule, spec: TargetSpec) -> tuple[bytes, str
 
 def _exported(executable):
     with tempfile.TemporaryDirectory() as folder:
+        if (room := shutil.disk_usage(folder).free) < _ROOM:  # LLVM ends the process where a disk is full
+            raise OctetError(f"{tempfile.gettempdir()}: has {room >> 10} KiB free, and building needs {_ROOM >> 20} MiB; make room, or set TMPDIR to another folder")
         path = Path(folder) / "kernels.so"
         executable.export_library(str(path))
         return path.read_bytes()
