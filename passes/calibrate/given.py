@@ -13,6 +13,7 @@ from tvm import IRModule, relax
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph as Nodes, array_of, is_constant
 from ..annotate.recipe import Recipe
+from ..operators.registry import operators
 from ..ops import is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
@@ -21,7 +22,7 @@ from .grid import grid_scales
 from .quantize import Quantized
 
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
-_MOVES = ("relax.reshape", "relax.permute_dims", "relax.nn.max_pool2d", "relax.strided_slice", "relax.squeeze", "relax.expand_dims", "relax.flatten")
+_MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {"relax.split"}  # of one operand, with no values of their own
 
 
 def given_hub(model) -> Quantized:

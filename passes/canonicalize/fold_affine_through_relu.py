@@ -13,11 +13,12 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..operators.registry import operators
 from ..rewriting.rule import rewrite
 from .channel import per_channel
 from .graph import constant, is_float, shape_of
 
-_HOMOGENEOUS = ("relax.nn.relu", "relax.nn.leakyrelu", "relax.nn.prelu")
+_HOMOGENEOUS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1)
 
 
 @dataclass(frozen=True)

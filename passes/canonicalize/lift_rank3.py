@@ -11,10 +11,11 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..operators.registry import operators
 from ..rewriting.rule import rewrite
 from .graph import constant, shape_of
 
-_UNARY = ("relax.nn.relu", "relax.clip", "octet.unary")
+_UNARY = operators(lambda traits: traits.elementwise == 1 and traits.by_rows and traits.real_function)
 _BINARY = ("relax.add", "relax.multiply", "relax.subtract", "relax.divide", "relax.maximum", "relax.minimum")
 _AXIS = [0, 1, 3]  # rank 3 -> rank 4
 

@@ -25,10 +25,13 @@ def _kinds() -> dict[str, Traits]:
 _FUNCTIONS = (
     _kinds()
     | _each(
-        "nn.relu nn.relu6 nn.leakyrelu nn.selu clip negative square",
-        elementwise=1, by_rows=True, real_function=True, samples="broadcast",
+        "nn.relu6 nn.selu clip square", elementwise=1, by_rows=True, real_function=True, samples="broadcast",
     )
-    | _each("nn.prelu", elementwise=1, real_function=True, samples="per_channel")
+    | _each(
+        "nn.relu nn.leakyrelu negative",
+        elementwise=1, by_rows=True, real_function=True, homogeneous=True, samples="broadcast",
+    )
+    | _each("nn.prelu", elementwise=1, real_function=True, homogeneous=True, samples="per_channel")
     | _each("quantize dequantize", elementwise=1, by_rows=True, samples="per_channel")
     | _each("add subtract multiply divide", elementwise=2, by_rows=True, real_function=True, samples="broadcast")
     | _each("maximum minimum", elementwise=2, by_rows=True, real_function=True, moves=True, samples="broadcast")

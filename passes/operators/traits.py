@@ -9,6 +9,7 @@ class Traits:
     depends on more than its own place.
     by_rows: elementwise, with kernels that work on rows, so that axes may be merged for them.
     real_function: a function of real numbers by element, which a table of 256 values can replace.
+    homogeneous: f(x * s) = f(x) * s for every factor s > 0.
     wide: its slope or range is unbounded where networks use it, so that 256 steps of either side are not enough.
     moves: copies elements (or takes the largest of some): its result can have the scale of its operands.
     shrinks: a mover whose result has fewer elements.
@@ -21,6 +22,7 @@ class Traits:
     elementwise: int = 0
     by_rows: bool = False
     real_function: bool = False
+    homogeneous: bool = False
     wide: bool = False
     moves: bool = False
     shrinks: bool = False

@@ -17,11 +17,12 @@ import numpy as np
 from tvm import relax
 
 from ..annotate.graph import Graph, array_of, is_constant, is_float32, shape_of
+from ..operators.registry import operators
 from ..ops import attrs_of, is_op
 from . import labels
 from .exponents import Exponents
 
-_SCALARS = ("relax.nn.relu", "relax.nn.leakyrelu", "relax.nn.prelu", "octet.observe")
+_SCALARS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1) | {"octet.observe"}
 _WINDOWS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d", "relax.image.resize2d")
 
 
