@@ -5,15 +5,17 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from octet.targets import detect, registry
 from octet.targets.errors import PackageError
 from octet.targets.opening import open_session
-from octet.targets.package import Package, read_package, selftest_of
+from octet.targets.package import Package, failed_outputs, read_package, selftest_of
 from octet.targets.x86.emulation.library import emulated
 from octet.targets.x86.emulation.source import BASE, INSTRUCTIONS, for_machine
+from octet.tools.building import api
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -85,3 +87,13 @@ def test_what_this_version_cannot_read_is_one_line(variants, text, said):
 def test_machine_code_alone_is_refused(variants):
     with pytest.raises(PackageError, match="machine code only.*compile the package again"):
         emulated(replace(variants[0][0], source=""))
+
+
+def test_a_package_for_other_machines_has_a_self_test(variants, monkeypatch):
+    """Here nothing runs as it is, so the best variant is emulated."""
+    made, _, _ = variants
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "detect", SimpleNamespace(missing=lambda features: ("something",)))
+        found = api.with_selftest(Package(tuple(made), {}))
+    native = next(variant for variant in made if variant.target == detect.native().name)
+    assert found.selftest and failed_outputs(open_session(native), found.selftest) == ()

@@ -22,6 +22,7 @@ from ...targets.errors import OctetError
 from ...targets.package import Package, failed_outputs, selftest_of
 from ...targets.opening import open_session
 from ...targets.samples import load_samples
+from ...targets.x86.emulation.library import emulated
 from ..inputs import random_inputs
 from .bfloat16 import check_floats
 from .policy import Outcome, build_by_policy, check_policy
@@ -119,8 +120,10 @@ def check_targets(model: Model, specs) -> None:
 
 
 def with_selftest(package: Package) -> Package:
-    """The package with self-test vectors, if one of its variants runs here; all variants that do must agree byte for byte."""
+    """The package with self-test vectors; all variants that run here must agree byte for byte. Where none does, the best one for a CPU gives them, emulated; where
+    there is none for a CPU, the package has none."""
     able = [v for v in package.variants if not detect.missing(v.features)]
+    able = able or [emulated(max(cpus, key=lambda v: v.rank)) for cpus in [[v for v in package.variants if v.kind == "cpu"]] if cpus]
     if not able:
         return package
     vectors = selftest_of(open_session(able[0]), random_inputs(package.inputs))
