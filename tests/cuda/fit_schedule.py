@@ -18,6 +18,7 @@ from octet.targets.cuda.kernels.conv import Conv
 from octet.targets.cuda.kernels.conv_schedule import (
     COSTS,
     SPLITS,
+    WGMMA,
     Costs,
     Tile,
     buildable,
@@ -71,11 +72,12 @@ def bert_base(images) -> list[Conv]:
     return 12 * ([conv(1, 768, tokens, outputs) for outputs in (768, 768, 768, 768, 2304, 3072)] + [conv(1, 3072, tokens, 768)])
 
 
+FAMILIES = ("mma_conv2d", "wgmma_conv2d")
 NETWORKS = {"resnet50": resnet50, "bert_base": bert_base}
 
 
 def measured(rows, networks=None) -> list[Measured]:
-    """What the rows of a results file say of tiles that mma.sync multiplies. A kernel of a network is the layer with its multiply-adds and the most similar bytes,
+    """What the rows of a results file say of tiles, but for those of WMMA. A kernel of a network is the layer with its multiply-adds and the most similar bytes,
     and of those the next in the network's order: a layer that widens moves as many bytes as the one that narrows again."""
     networks, found = networks or NETWORKS, []
     for row in rows:
@@ -84,14 +86,14 @@ def measured(rows, networks=None) -> list[Measured]:
             left = list(enumerate(networks[name](int(batch))))
             for _, family, schedule, macs, moved, us in row["kernels"]:
                 fitting = [(abs(_moved(layer) - moved), place, layer) for place, layer in left if _macs(layer) == macs]
-                if family == "mma_conv2d" and fitting:
+                if family in FAMILIES and fitting:
                     _, place, layer = min(fitting, key=lambda one: one[:2])
                     left.remove((place, layer))
                     found.append(Measured(row["item"], layer, _tile(schedule), us))
         if row["stage"] == "tiles" and "us" in row:
             wave = conv(WAVES.images, WAVES.channels, (WAVES.height, WAVES.width), WAVES.outputs, 3)
             found.append(Measured("tiles", wave, Tile(*row["tile"]), row["us"]))
-    return [one for one in found if not one.tile.wmma]
+    return [one for one in found if one.tile.wmma in (0, WGMMA)]
 
 
 def _macs(p):
@@ -130,9 +132,9 @@ def fitted(layers, spec, clock: float, rounds: int, start: Costs = COSTS) -> Cos
 
 def chosen(layers, spec, costs: Costs, clock: float) -> dict[str, tuple[float, float]]:
     """{item: (microseconds of the tiles that were measured, of those that the constants choose)}, both as estimated."""
-    sums = {}
+    sums, offered = {}, candidates(spec) + (candidates(spec, WGMMA) if spec.dot == "wgmma" else ())
     for one in layers:
-        tiles = [replace(tile, splits=splits) for tile in candidates(spec) for splits in SPLITS]
+        tiles = [replace(tile, splits=splits) for tile in offered for splits in SPLITS]
         least = min(estimate(one.problem, tile, spec, costs) for tile in tiles if buildable(one.problem, tile, spec))
         before, after = sums.get(one.item, (0.0, 0.0))
         sums[one.item] = (before + estimate(one.problem, one.tile, spec, costs) / clock, after + least / clock)
