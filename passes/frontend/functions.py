@@ -6,6 +6,9 @@ from onnx import defs, helper
 # Those whose definition says more to the passes than TVM's operator of that name.
 WRITTEN_OUT = frozenset({"AffineGrid", "Attention", "MeanVarianceNormalization"})
 
+# A composition that draws numbers cannot be imported; left whole, it is refused by its own name.
+_DRAWN = frozenset({"RandomNormalLike", "RandomUniformLike"})
+
 
 def definition(node: onnx.NodeProto, opset: int, types) -> tuple[onnx.GraphProto, int] | None:
     """(the nodes that stand for this one, inputs and outputs as far as the node names them; their opset), or None for
@@ -33,6 +36,8 @@ def definition(node: onnx.NodeProto, opset: int, types) -> tuple[onnx.GraphProto
     if not found:
         return None
     function = onnx.FunctionProto.FromString(found) if isinstance(found, bytes) else found
+    if any(inner.op_type in _DRAWN for inner in function.node):
+        return None
     return _written_for(node, function, schema), max(entry.version for entry in function.opset_import)
 
 
