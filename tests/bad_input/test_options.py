@@ -52,7 +52,8 @@ def test_output_without_permission(folder):
 
 def test_missing_arguments(folder):
     folder.refused(["compile"], "MODEL.onnx")
-    folder.refused(["compile", folder.model], "--calib")
+    folder.refused(["compile", folder.model], "--output")
+    folder.refused(["compile", folder.model, "-o", folder.path / "o.octet"], "--calib")
     folder.refused(["run", folder.model], "--input")
     folder.refused(["frobnicate"], "frobnicate")
 

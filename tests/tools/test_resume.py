@@ -20,7 +20,7 @@ def command(small, tmp_path):
     """Arguments whose target (180 dB) no int8 network meets, so that the search goes on to its end."""
     with np.load(small / "val.npz") as stored:
         np.savez(tmp_path / "val.npz", x=stored["x"][:16])
-    return ["--calib", small / "calib.npz", "--validate", tmp_path / "val.npz", "--metric", "sqnr", "--max-drop", "0.1", "--calibrator", "max",
+    return ["--calib", small / "calib.npz", "--validate", tmp_path / "val.npz", "--metric", "sqnr", "--max-drop", "1e-9", "--calibrator", "max",
             "--no-repair", "-o", tmp_path / "s.octet"]  # fmt: skip
 
 

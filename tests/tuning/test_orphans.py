@@ -34,6 +34,13 @@ def _wait(condition):
         time.sleep(0.1)
 
 
+def _lives(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_with_their_session(how):
     running = subprocess.Popen([sys.executable, "-c", STARTS], stdout=subprocess.PIPE, text=True)
@@ -45,7 +52,7 @@ def test_workers_end_with_their_session(how):
     finally:
         running.send_signal(how)
         running.wait()
-    _wait(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    _wait(lambda: not any(map(_lives, children)))
 
 
 def test_a_local_worker_serves_its_own_session_only():
