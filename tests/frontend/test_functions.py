@@ -59,6 +59,12 @@ def test_does_not_apply():
 
 
 def test_what_fails_inside_is_named_after_the_node(model, load):
+    node = helper.make_node("CenterCropPad", ["x", "to"], ["y"], name="frame", axes=[1])
+    with pytest.raises(UnsupportedModelError, match=r"Pad node 'frame\.padded_input'"):
+        load(model([node], {"x": rand(2, 3), "to": np.array([5])}, opset=18))
+
+
+def test_what_draws_numbers_is_refused_by_its_own_name(model, load):
     node = helper.make_node("Bernoulli", ["x"], ["y"], name="coin")
-    with pytest.raises(UnsupportedModelError, match=r"'coin\."):
+    with pytest.raises(UnsupportedModelError, match="Bernoulli node 'coin'"):
         load(model([node], {"x": rand(2, 3)}, opset=15))
