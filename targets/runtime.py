@@ -12,7 +12,7 @@ from .errors import DataError, OctetError, PackageError
 from .native_library import first_line, max_threads, open_library, runtime
 from .samples import batch_of, feed_of, samples_of
 from .threads import call
-from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
+from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant, suffix
 
 
 def aligned(shape, dtype) -> np.ndarray:
@@ -76,11 +76,12 @@ class Session:
     weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
     reuse_outputs: every run writes its results into the same arrays (streams of large results: fresh memory costs page faults).
     why: of a package's session, why it runs this variant.
+    beside: a session of the same target for another shape of the inputs, whose code and weights this one shares.
     """
 
     why: str = ""
 
-    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False):
+    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False, beside: "Session | None" = None):
         absent = detect.missing(variant.features)
         if absent:
             raise PackageError(f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`")
@@ -94,14 +95,16 @@ class Session:
         self._names = frozenset(spec.name for spec in self.inputs)
         self._lock = threading.Lock()
         _live.add(self)
-        self._module = open_library(variant.library)
+        self._module = open_library(variant.library) if beside is None else beside._module
+        self._suffix = suffix(variant.shape)
         try:
-            self._run = self._module["octet_run"]
+            self._run = self._module[f"octet_run{self._suffix}"]
         except (KeyError, AttributeError) as error:
             raise PackageError(f"target {variant.target}: its library holds no octet kernels; compile it again") from error
         _check_memory(variant, self.threads)
-        weights = aligned(variant.weights.shape, np.uint8)
-        weights[:] = variant.weights
+        weights = aligned(variant.weights.shape, np.uint8) if beside is None else beside.weights
+        if beside is None:
+            weights[:] = variant.weights
         self.weights: np.ndarray = weights
         arena = aligned((max(variant.arena_bytes, 1),), np.uint8)
         arena[:] = 0  # pages are touched here, not in the first run
@@ -130,7 +133,7 @@ class Session:
     def close(self) -> None:
         """Gives code and memory back; the session can no longer run. A session that nobody holds any more does the same."""
         with self._lock:
-            self._run, self._module = _closed, {"octet_step": _closed}
+            self._run, self._module = _closed, {f"octet_step{self._suffix}": _closed}
             self._fixed = self._written = ()
             self.weights = np.empty(0, np.uint8)
 
@@ -166,7 +169,7 @@ class Session:
             raise PackageError(f"run: the kernels of {self.target} refuse their buffers ({first_line(error)}); the package does not say what its code takes, compile it again") from error
 
     def _time(self, arguments, seconds):
-        step = self._module["octet_step"]
+        step = self._module[f"octet_step{self._suffix}"]
         for row in seconds:
             for index, *chunk in self._order():
                 start = time.perf_counter()

@@ -28,6 +28,11 @@ class TensorSpec:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
+def suffix(shape: int) -> str:
+    """Of the functions of a package's shape in the library that its shapes share."""
+    return f"_{shape}" if shape else ""
+
+
 @dataclass(frozen=True)
 class Step:
     """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it, e.g. "amx_conv2d", or "fallback".
@@ -66,7 +71,9 @@ class Variant:
     `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
     arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs.
     loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often. With loops `octet_run` takes lanes, uint8
-    [threads, lane_bytes], behind the arena, and `octet_step` the number of the chunk behind the index."""
+    [threads, lane_bytes], behind the arena, and `octet_step` the number of the chunk behind the index.
+    shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and one blob of weights; the functions of all but
+    the first have `suffix` in their names."""
 
     target: str
     library: bytes
@@ -83,6 +90,7 @@ class Variant:
     source: str | PackedText = ""
     lane_bytes: int = 0
     loops: tuple[tuple[int, int, int], ...] = ()
+    shape: int = 0
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self):

@@ -1,8 +1,11 @@
 """Build: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob, one function that calls them all."""
 
+from dataclasses import dataclass, replace
+
 import tvm
 from tvm import tirx
 
+from ...targets.errors import TargetError
 from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
@@ -14,21 +17,58 @@ from .batch.pieces import split
 from .batch.plan import plan
 from .codegen import compile_with_source
 from .cuda.build import build_cuda_variant
-from .entry import emit_library
+from .entry import emit_shapes
 from .lowering import lower
 from .merge_axes import MergeAxes
-from .program import linearize
+from .program import Kernels, Program, Weights, linearize
 from .rules import RULES
 from .stages import lowering
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is compiled. module: realised and float-fused. inputs, outputs: the signature, in the order of `main`."""
+
+    module: tvm.IRModule
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
                   tuned: Records | None = None, choose=plan) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring.
     choose: how many samples of a batch go through which stretch together (batch/plan.py)."""
+    return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose)[0]
+
+
+def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan) -> tuple[Variant, ...]:
+    """The same of one network for inputs of several shapes: a variant for each, in order, with one library, equal kernels once, and one blob of weights, equal
+    constants once. Raises TargetError for several shapes on a GPU."""
     if spec.kind == "cuda":
-        return build_cuda_variant(apply(MergeAxes(), module), spec, inputs, outputs, name, tuned)
-    fallbacks = []
+        if len(networks) > 1:
+            raise TargetError(f"target {spec.name}: several shapes in one package are for CPUs; compile a package for each shape")
+        (one,) = networks
+        return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
+    weights, parts, fallbacks = Weights(), [], []
+    for number, network in enumerate(networks, 1):
+        parts.append(_lowered(network.module, spec, tuned, choose, weights, f", shape {number}" if len(networks) > 1 else "", fallbacks))
+    kernels, programs = _together(parts)
+    blob = weights.blob()
+    programs = [replace(program, weights=blob) for program in programs]
+    tiles = spec.dot == "amx" and any(call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls)
+    emitted = emit_shapes(kernels, [(program, one.inputs, one.outputs) for program, one in zip(programs, networks)], tiles)
+    library, source = compile_with_source(emitted, spec)
+    features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
+    return tuple(
+        Variant(spec.name, library, blob, program.arena_bytes, tuple(call.step for call in program.calls), one.inputs, one.outputs, features, spec.rank, name,
+                source=source, lane_bytes=program.lane_bytes, loops=tuple((loop.first, loop.last, loop.chunks) for loop in program.loops),
+                shape=number, extra={"fallbacks": sorted(set(fallbacks))})
+        for number, (program, one) in enumerate(zip(programs, networks))
+    )  # fmt: skip
+
+
+def _lowered(module, spec, tuned, choose, weights, note, fallbacks) -> tuple[tvm.IRModule, Program]:
+    """(a module of kernels, the program that calls them). note: of the shape, where there are several."""
 
     def legal(part, params=None, results=None, piece=""):
         def walk(part):
@@ -37,21 +77,24 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
             fallbacks.extend(without)
             return lowered
 
-        return run(lowering(walk, schedule, f"{spec.name}{piece}"), part)
+        return run(lowering(walk, schedule, f"{spec.name}{note}{piece}"), part)
 
     pieces = split(module, choose)
-    if pieces:
-        modules = [legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}") for i, p in enumerate(pieces, 1)]
-        program, kernels = link(pieces, modules, list(module["main"].params))
-    else:
+    if not pieces:
         kernels = legal(module)
-        program = linearize(kernels)
-    steps = tuple(call.step for call in program.calls)
-    tiles = spec.dot == "amx" and any(step.dtype in ("int8", "bfloat16") for step in steps)
-    library, source = compile_with_source(emit_library(kernels, program, inputs, outputs, tiles), spec)
-    return Variant(spec.name, library, program.weights, program.arena_bytes, steps, inputs, outputs, spec.features | _needed(spec, steps), spec.rank, name,
-                   source=source, lane_bytes=program.lane_bytes, loops=tuple((loop.first, loop.last, loop.chunks) for loop in program.loops),
-                   extra={"fallbacks": sorted(set(fallbacks))})
+        return kernels, linearize(kernels, weights)
+    modules = [legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}") for i, p in enumerate(pieces, 1)]
+    program, kernels = link(pieces, modules, list(module["main"].params), weights)
+    return kernels, program
+
+
+def _together(parts) -> tuple[tvm.IRModule, list[Program]]:
+    """(a module with the kernels of all parts, their programs on it)."""
+    if len(parts) == 1:
+        return parts[0][0], [parts[0][1]]
+    kernels = Kernels()
+    programs = [replace(program, calls=tuple(kernels.added(module, program.calls))) for module, program in parts]
+    return tvm.IRModule(kernels.functions), programs
 
 
 def _needed(spec, steps):

@@ -5,6 +5,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from ...targets.variant import suffix
 from ...targets.x86.intrinsics import tile_release
 from .program import Program
 
@@ -12,16 +13,25 @@ from .program import Program
 def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs, tiles: bool = False, stepwise: bool = True) -> tvm.IRModule:
     """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and, if `stepwise`, `octet_step` for profiling.
     tiles: whether kernels use the tile unit, which `octet_run` releases at its end."""
-    functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in program.calls} - {"memcpy"})}
+    return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise)
+
+
+def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True) -> tvm.IRModule:
+    """The same of several programs (program, inputs, outputs) on the kernels of one module: entries of their own for each, see `suffix`."""
+    calls = [call for program, _, _ in shapes for call in program.calls]
+    functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in calls} - {"memcpy"})}
     body = {var: _private(mod[called]) for called, var in functions.items()}
     alone = {}  # the kernels of chunks that threads take for themselves: without a loop over threads, which TVM does not nest
-    for called in sorted({call.function for loop in program.loops for call in program.calls[loop.first : loop.last]} & set(functions)):
+    chunked = {call.function for program, _, _ in shapes for loop in program.loops for call in program.calls[loop.first : loop.last]}
+    for called in sorted(chunked & set(functions)):
         serial = _serial(mod[called])
         alone[called] = functions[called] if serial is None else tvm.ir.GlobalVar(f"{called}_alone")
         if serial is not None:
             body[alone[called]] = _private(serial)
-    for entry, indexed in (("octet_run", False), ("octet_step", True))[: 1 + stepwise]:
-        body[tvm.ir.GlobalVar(entry)] = _Entry(entry, indexed, program, functions, alone, inputs, outputs, tiles).build()
+    for number, (program, inputs, outputs) in enumerate(shapes):
+        for entry, indexed in (("octet_run", False), ("octet_step", True))[: 1 + stepwise]:
+            entry += suffix(number)
+            body[tvm.ir.GlobalVar(entry)] = _Entry(entry, indexed, program, functions, alone, inputs, outputs, tiles).build()
     return tvm.IRModule(body)
 
 

@@ -1,10 +1,12 @@
 """The lowered module as a straight program: kernel calls on numbered storage, without Relax."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
@@ -80,6 +82,28 @@ class Weights:
         return np.concatenate(self.parts) if self.parts else np.zeros(memory.ALIGNMENT, np.uint8)
 
 
+class Kernels:
+    """The kernels of several lowered modules, equal ones once. functions: {name: PrimFunc}."""
+
+    def __init__(self):
+        self.functions, self._known = {}, {}
+
+    def added(self, module: tvm.IRModule, calls: Iterable[KernelCall]) -> list[KernelCall]:
+        """Takes the kernels of a module in; its calls, by the names that their kernels have here."""
+        names = {var.name_hint: self._name(var.name_hint, func) for var, func in module.functions_items() if var.name_hint != "main"}
+        return [replace(call, function=names.get(call.function, call.function)) for call in calls]
+
+    def _name(self, wanted, func) -> str:
+        alike = self._known.setdefault(tvm_ffi.structural_hash(func), [])
+        for name in alike:
+            if tvm_ffi.structural_equal(self.functions[name], func):
+                return name
+        name = f"{wanted}_{len(self.functions)}"
+        self.functions[name] = func
+        alike.append(name)
+        return name
+
+
 def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[int], int]:
     """(the program with all outputs, float32 of so many elements each, in one; where each begins; elements in all). The code that checks an argument of
     the entry is larger than a small kernel, and calibration has a result per tensor."""
@@ -91,10 +115,9 @@ def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[i
     return replace(program, calls=tuple(calls)), starts, size
 
 
-def linearize(mod: tvm.IRModule, share: bool = True) -> Program:
+def linearize(mod: tvm.IRModule, weights: Weights) -> Program:
     """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
-    share: whether equal constants lie in one place; without it the places do not depend on the values."""
-    weights = Weights(share)
+    weights: where its constants go, beside those that are there; those of the Program are all of them."""
     calls, arena = place_calls(mod, weights)
     return Program(calls, weights.blob(), arena)
 

@@ -6,23 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 import tvm
-import tvm_ffi
 
 from ....targets.variant import Step
 from ....targets.x86.layout import SLACK
 from .. import memory
-from ..program import KernelCall, Loop, Place, Program, Weights, place_calls
+from ..program import KernelCall, Kernels, Loop, Place, Program, Weights, place_calls
 from .pieces import Crossing, Piece
 
 
-def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list) -> tuple[Program, tvm.IRModule]:
-    """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of the whole network, in order."""
-    weights, kernels, calls, loops, lane_bytes = Weights(), _Kernels(), [], [], 0
+def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights: Weights) -> tuple[Program, tvm.IRModule]:
+    """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of the whole network, in order.
+    weights: where constants go, as `linearize` has it."""
+    kernels, calls, loops, lane_bytes = Kernels(), [], [], 0
     placed = []
     for module in modules:
         own, arena = place_calls(module, weights)
-        names = {var.name_hint: kernels.name(var.name_hint, func) for var, func in module.functions_items() if var.name_hint != "main"}
-        placed.append(([replace(call, function=names[call.function]) for call in own], arena))
+        placed.append((kernels.added(module, own), arena))
     offsets, arena_bytes = _arena(pieces, [arena for _, arena in placed])
     for number, (piece, (own, arena)) in enumerate(zip(pieces, placed)):
         linker = _Linker(piece, offsets, params, offsets.get(number, 0), arena)
@@ -33,24 +32,6 @@ def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list) -> tupl
         calls += own
     named = [replace(call, step=replace(call.step, name=f"{i}:{call.step.name.split(':', 1)[1]}")) for i, call in enumerate(calls)]
     return Program(tuple(named), weights.blob(), arena_bytes, tuple(loops), lane_bytes), tvm.IRModule(kernels.functions)
-
-
-class _Kernels:
-    """The kernels of all pieces, equal ones once."""
-
-    def __init__(self):
-        self.functions, self._known = {}, {}
-
-    def name(self, wanted, func) -> str:
-        """What the kernel is called in the whole program."""
-        alike = self._known.setdefault(tvm_ffi.structural_hash(func), [])
-        for name in alike:
-            if tvm_ffi.structural_equal(self.functions[name], func):
-                return name
-        name = f"{wanted}_{len(self.functions)}"
-        self.functions[name] = func
-        alike.append(name)
-        return name
 
 
 def _arena(pieces, own):
