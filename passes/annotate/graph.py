@@ -8,7 +8,11 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from ..operators.registry import operators
 from ..ops import is_op
+
+# relu, relu6 and clip: what requantisation does for nothing.
+_ACTIVATIONS = operators(lambda traits: traits.monotone and traits.elementwise == 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +123,10 @@ class Graph:
 
 
 def activation_behind(graph: Graph, node: Node) -> list[Node]:
-    """The relu and clip operators directly behind `node`, each the only reader of the one before."""
+    """The relu, relu6 and clip operators directly behind `node`, each the only reader of the one before."""
     chain = []
     user = graph.sole_user(node.var)
-    while user is not None and is_op(user.value, "relax.nn.relu", "relax.clip"):
+    while user is not None and is_op(user.value, *_ACTIVATIONS):
         chain.append(user)
         user = graph.sole_user(user.var)
     return chain

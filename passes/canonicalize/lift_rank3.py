@@ -16,7 +16,7 @@ from ..rewriting.rule import rewrite
 from .graph import constant, shape_of
 
 _UNARY = operators(lambda traits: traits.elementwise == 1 and traits.by_rows and traits.real_function)
-_BINARY = ("relax.add", "relax.multiply", "relax.subtract", "relax.divide", "relax.maximum", "relax.minimum")
+_BINARY = operators(lambda traits: traits.elementwise == 2 and traits.by_rows and traits.real_function)
 _AXIS = [0, 1, 3]  # rank 3 -> rank 4
 
 

@@ -14,11 +14,12 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..operators.registry import operators
 from ..rewriting.rule import rewrite
 from .channel import scalar
 from .graph import constant, is_float
 
-_BINARY = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide", "relax.maximum", "relax.minimum", "relax.power")
+_BINARY = operators(lambda traits: traits.elementwise == 2 and traits.real_function)
 
 
 @dataclass(frozen=True)

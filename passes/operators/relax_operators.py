@@ -25,16 +25,24 @@ def _kinds() -> dict[str, Traits]:
 _FUNCTIONS = (
     _kinds()
     | _each(
-        "nn.relu6 nn.selu clip square", elementwise=1, by_rows=True, real_function=True, samples="broadcast",
+        "nn.selu square", elementwise=1, by_rows=True, real_function=True, samples="broadcast",
+    )
+    | _each("nn.relu6 clip", elementwise=1, by_rows=True, real_function=True, monotone=True, samples="broadcast")
+    | _each(
+        "nn.leakyrelu negative",
+        elementwise=1, by_rows=True, real_function=True, homogeneous=True, samples="broadcast",
     )
     | _each(
-        "nn.relu nn.leakyrelu negative",
-        elementwise=1, by_rows=True, real_function=True, homogeneous=True, samples="broadcast",
+        "nn.relu",
+        elementwise=1, by_rows=True, real_function=True, homogeneous=True, monotone=True, samples="broadcast",
     )
     | _each("nn.prelu", elementwise=1, real_function=True, homogeneous=True, samples="per_channel")
     | _each("quantize dequantize", elementwise=1, by_rows=True, samples="per_channel")
     | _each("add subtract multiply divide", elementwise=2, by_rows=True, real_function=True, samples="broadcast")
-    | _each("maximum minimum", elementwise=2, by_rows=True, real_function=True, moves=True, samples="broadcast")
+    | _each(
+        "maximum minimum",
+        elementwise=2, by_rows=True, real_function=True, monotone=True, moves=True, samples="broadcast",
+    )
     | _each("power", elementwise=2, real_function=True, wide=True, samples="broadcast")
     | _each("mod floor_mod floor_divide logical_and logical_or logical_xor", elementwise=2, samples="broadcast")
     | _each("less less_equal greater greater_equal equal not_equal", elementwise=2, samples="broadcast")
@@ -54,7 +62,7 @@ _MOVEMENT = (
     | _each("flip", moves=True, samples="along")
     | _each("broadcast_to", moves=True, samples="expand")
     | _each("nn.pad", moves=True, samples="pad")
-    | _each("nn.max_pool2d", moves=True, shrinks=True, samples="images")
+    | _each("nn.max_pool2d", monotone=True, moves=True, shrinks=True, samples="images")
     | _each("nn.pixel_shuffle image.resize2d", moves=True, samples="images")  # a resize only by nearest neighbours
     | _each("take", samples="take", stays_float="an embedding look-up only copies float rows")
     | _each("gather_elements", samples="gather")

@@ -11,7 +11,9 @@ class Traits:
     real_function: a function of real numbers by element, which a table of 256 values can replace.
     homogeneous: f(x * s) = f(x) * s for every factor s > 0.
     wide: its slope or range is unbounded where networks use it, so that 256 steps of either side are not enough.
-    moves: copies elements (or takes the largest of some): its result can have the scale of its operands.
+    monotone: never falls where an operand rises, and each value is an operand's or a fixed bound: it commutes with
+    quantisation.
+    moves: each value is an operand's (a copy, or the largest of some): the result can have the scale of its operands.
     shrinks: a mover whose result has fewer elements.
     view: only the shape or the order of the axes changes.
     multiplies: sums of products, which dominate the time.
@@ -24,6 +26,7 @@ class Traits:
     real_function: bool = False
     homogeneous: bool = False
     wide: bool = False
+    monotone: bool = False
     moves: bool = False
     shrinks: bool = False
     view: bool = False
