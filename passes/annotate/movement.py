@@ -7,10 +7,7 @@ from ..ops import attrs_of, is_op
 from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
 
-# Rare in networks (the canonical graph writes a reshape for most), so no observer is put around them.
-_LEFT = "squeeze expand_dims flatten nn.batch_flatten broadcast_to stack repeat tile flip nn.pixel_shuffle"
-_LEFT_IN_FLOAT = {f"relax.{name}" for name in _LEFT.split()}
-_MOVES = operators(lambda traits: traits.moves and not traits.elementwise) - _LEFT_IN_FLOAT
+_MOVES = operators(lambda traits: traits.moves and not traits.elementwise)
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:

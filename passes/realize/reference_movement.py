@@ -69,12 +69,6 @@ def _permute_dims(args, attrs):
     return np.transpose(args[0], attrs["axes"])
 
 
-def _pixel_shuffle(args, attrs):
-    (data,), r = args, attrs["upscale_factor"]
-    n, c, h, w = data.shape
-    return data.reshape(n, c // r**2, r, r, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, c // r**2, h * r, w * r)
-
-
 def _take(args, attrs):
     data, indices = args
     axis = attrs["axis"]
@@ -105,6 +99,5 @@ MOVEMENT = {
     "relax.gather_elements": lambda args, attrs: np.take_along_axis(args[0], args[1], attrs["axis"]),
     "relax.nn.pad": _pad,
     "relax.nn.max_pool2d": _max_pool2d,
-    "relax.nn.pixel_shuffle": _pixel_shuffle,
     "relax.image.resize2d": resize2d,
 }

@@ -19,6 +19,18 @@ def test_pooling_and_reshaping_share_the_scale_of_their_input(network, observed)
     assert all(found[name]["spec"] == "shared" and found[name]["group"] == found["relu"]["edge"] and not found[name]["source"] for name in moved)
 
 
+def test_copies_that_networks_seldom_have_share_it_too(network, observed):
+    def body(net, x):
+        y = net(relax.op.flip(net.relu(net.conv(x, 4)), 3), "flip")
+        y = net(relax.op.repeat(net(relax.op.tile(y, (1, 1, 2, 1)), "tile"), 2, 3), "repeat")
+        y = net(relax.op.broadcast_to(net(relax.op.stack([y, y], 1), "stack"), (3, 2, 4, 16, 16)), "broadcast")
+        return net.conv(net(relax.op.reshape(y, (6, 4, 16, 16)), "flat"), 2, name="last")
+
+    found = observed(network(body, (1, 3, 8, 8)))
+    moved = ["flip", "tile", "repeat", "stack", "broadcast", "flat"]
+    assert all(found[name]["group"] == found["relu"]["edge"] and not found[name]["source"] for name in moved)
+
+
 def test_concat_and_split_unite_all_their_tensors(network, observed):
     def body(net, x):
         a, b = (net.relu(net.conv(x, 4, name=name), f"{name}_relu") for name in "ab")

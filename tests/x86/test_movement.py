@@ -46,6 +46,25 @@ def test_images(name, shape):
     _both({"x": shape}, MOVES[name])
 
 
+# Copies without a kernel of ours.
+GENERATED = {
+    "tile": lambda x: R.tile(x, [1, 2, 1, 3]),
+    "repeat": lambda x: R.repeat(x, 2, 3),
+    "stack": lambda x: R.stack([x, x], 2),
+    "broadcast_to": lambda x: R.broadcast_to(R.max(x, [2], keepdims=True), [2, 20, 5, 4]),
+}
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_copies(name):
+    def move(b, x):
+        return b.emit(b.normalize(GENERATED[name](x)))
+
+    fallbacks = [f"relax.{name}"] + ["relax.max"] * (name == "broadcast_to")
+    check({"x": (2, 20, 3, 4)}, move, fallbacks=fallbacks)
+    check({"x": (2, 20, 3, 4)}, lambda b, x: dequantize(b, move(b, quantize(b, x))), fallbacks=fallbacks)
+
+
 @pytest.mark.parametrize("mode", ["half_pixel", "asymmetric", "align_corners"])
 def test_linear_resize(mode):
     check({"x": (2, 37, 7, 9)}, lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="linear", coordinate_transformation_mode=mode))

@@ -6,13 +6,12 @@ import tvm
 from tvm import relax
 
 from ....targets.x86.layout import AS_IS, Layout
+from ...operators.registry import operators
 from ..value import Value
 
-_ALIKE = {
-    f"relax.{name}"
-    for name in ("reshape", "flatten", "nn.batch_flatten", "squeeze", "expand_dims", "broadcast_to", "permute_dims", "concat", "stack", "repeat", "tile", "flip",
-                 "strided_slice", "split", "take", "gather_elements", "gather_nd", "where", "maximum", "minimum", "max", "min", "nn.max_pool2d", "nn.pixel_shuffle")
-}  # fmt: skip
+# Each value of the result is an operand's; padding and resizing may make values of their own.
+_SELECT = {f"relax.{name}" for name in ("take", "gather_elements", "gather_nd", "where", "max", "min")}
+_ALIKE = operators(lambda traits: traits.moves) - {"relax.nn.pad", "relax.image.resize2d", "octet.interleave"} | _SELECT
 
 
 def fallback(context, call):
