@@ -21,6 +21,8 @@ octet.resize2d         (x int8 NCHW, rows int32[OH, 3], columns int32[OW, 3]) ->
 octet.softmax          (x int8, table int32[256]) -> int8, over the last axis
 octet.table            (x int8, table int8[256] or int8[C, 256]) -> int8: y = table[.., q + 128]
 octet.requantize       (x int8) -> int8
+octet.nonzero          (x bool) -> int64 [rank, elements]
+octet.non_max_suppression  (boxes f32 [B, n, 4], scores f32 [B, classes, n]) -> int64 [rows, 3]. attrs: most, overlap, threshold, centers
 =====================  ==========================================================================================
 
 Attributes and equations (f32 = IEEE binary32, every product and sum rounded on its own, never contracted to FMA):
@@ -60,6 +62,13 @@ Every multiplier is f32(f64(s_x) * f64(s_w) / f64(s_y)): rounded once, from the 
 no s32 accumulator overflows and that every value that is rounded is below 2^31 - 2^10 in magnitude (passes/realize/overflow.py), so a kernel
 may convert f32 to s32 before it adds the zero point and clips. acc + bias is one s32 sum: a bias with constants folded in may wrap, the sum does not.
 Scalar float functions are fixed sequences of float32 operations (targets/float_math.py); other float operators: passes/realize/reference_float.py.
+
+nonzero: column k holds the place of the k-th true element in row-major order, an index per axis; columns behind the last one hold -1.
+non_max_suppression: rows (image, class, box), image by image, class by class; rows = B * classes * min(most, n), those behind the last box kept hold -1. Of each image and class
+    the boxes with score > threshold (all whose score is a number, without one) are taken by descending score, at equal scores the one in front first, and one is kept unless it
+    overlaps with one that was kept: both areas and the union above 0 and intersection / union > overlap; at most `most` are kept. Of a box (y1, x1, y2, x2), corners in any
+    order, or, if centers, (x, y, w, h): low = min(y1, y2) or x - w / 2, high = max(y1, y2) or x + w / 2, area = (high - low of one axis) * (that of the other), intersection
+    = that of max(lows) and min(highs), 0 unless both differences are above 0, union = (area + area') - intersection, area' of the box that was kept.
 
 Everything that only moves data (reshape, permute_dims, concat, split, strided_slice, nn.pad, nn.max_pool2d, nearest resize) stays the
 ordinary Relax operator, on s8 tensors that share one (scale, zero point). At the border to float stay R.quantize and R.dequantize.

@@ -20,10 +20,11 @@ class Tensor(Struct):
     shape: Annotated[tuple[_Extent, ...], Meta(max_length=16)]
     dtype: _Numeric
     batch_axis: int | None = 0
+    counted: tuple[Annotated[int, Meta(ge=0, le=15)], Name] | None = None
 
     @property
     def spec(self) -> TensorSpec:
-        return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis)
+        return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis, self.counted)
 
     @property
     def nbytes(self) -> int:
@@ -174,9 +175,17 @@ def manifest_of(values) -> Manifest:
                 raise ValueError(f"{side} {tensor.name}: batch_axis is {tensor.batch_axis}, of {len(tensor.shape)} axes")
             if tensor.nbytes > 1 << 40:
                 raise ValueError(f"{side} {tensor.name}: shape {list(tensor.shape)} is of {tensor.nbytes} bytes")
+    _check_counts(made)
     for entry in made.variants:
         _check_variant(entry, made)
     return made
+
+
+def _check_counts(manifest):
+    counts = {tensor.name for tensor in manifest.outputs if tensor.shape == (1,) and tensor.dtype == "int64"}
+    for tensor in (*manifest.inputs, *manifest.outputs):
+        if tensor.counted is not None and (tensor.counted[0] >= len(tensor.shape) or tensor.counted[1] not in counts or tensor in manifest.inputs):
+            raise ValueError(f"{tensor.name}: its elements are counted along axis {tensor.counted[0]} by {tensor.counted[1]}, which does not fit the outputs")
 
 
 def _check_variant(entry, manifest):

@@ -172,7 +172,8 @@ def _member(variant):
 
 def _plain(spec: TensorSpec):
     plain = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
-    return plain if spec.batch_axis == 0 else plain | {"batch_axis": spec.batch_axis}
+    plain |= {} if spec.batch_axis == 0 else {"batch_axis": spec.batch_axis}
+    return plain if spec.counted is None else plain | {"counted": list(spec.counted)}
 
 
 def _described(variant: Variant):
@@ -227,9 +228,15 @@ def _selftest(data, manifest):
     for name in arrays.keys() ^ specs.keys():
         raise ValueError(f"its self-test and its signature do not belong together ({name!a})")
     for name, tensor in specs.items():
-        if (arrays[name].shape, str(arrays[name].dtype)) != (tensor.shape, tensor.dtype):
+        if str(arrays[name].dtype) != tensor.dtype or not _fits(arrays[name].shape, tensor):
             raise ValueError(f"its self-test has {name} as {arrays[name].dtype} {list(arrays[name].shape)}, its signature as {tensor.dtype} {list(tensor.shape)}")
     return arrays
+
+
+def _fits(shape, tensor):
+    """Whether a result has the shape of the signature, or fewer elements along the axis on which they are counted."""
+    counted = tensor.counted[0] if tensor.counted is not None else None
+    return len(shape) == len(tensor.shape) and all(a == b or (axis == counted and a < b) for axis, (a, b) in enumerate(zip(shape, tensor.shape)))
 
 
 def _clean(value):

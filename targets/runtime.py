@@ -10,7 +10,7 @@ import numpy as np
 from . import detect
 from .errors import DataError, OctetError, PackageError
 from .native_library import first_line, max_threads, open_library, runtime
-from .samples import batch_of, feed_of, samples_of
+from .samples import batch_of, feed_of, meant, samples_of, together
 from .threads import call
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant, suffix
 
@@ -93,6 +93,7 @@ class Session:
         self.steps: tuple[Step, ...] = tuple(variant.steps)
         self.threads: int = min(threads if threads is not None else detect.cores(), max_threads())
         self._names = frozenset(spec.name for spec in self.inputs)
+        self._counted = tuple(spec for spec in self.outputs if spec.counted is not None)
         self._lock = threading.Lock()
         _live.add(self)
         self._module = open_library(variant.library) if beside is None else beside._module
@@ -144,7 +145,7 @@ class Session:
             self._call(self._run, *self._arguments(arrays))
             if self._reuse_outputs:
                 return self._results
-            return {name: array.copy() for name, array in self._results.items()}
+            return {name: array.copy() for name, array in meant(self._counted, self._results).items()}
 
     def run_into(self, inputs: dict, results: tuple) -> None:
         """The same, into the caller's arrays: `tensors` of all outputs in order, each of the output's size."""
@@ -223,4 +224,4 @@ def run_samples(session: Session, arrays: dict, progress=None, only: str | None 
             parts.append(samples_of(specs[name], outputs[name], batch, count))
         if progress is not None:
             progress(count)
-    return {name: np.concatenate(parts) for name, parts in kept.items()}
+    return {name: together(specs[name], parts) for name, parts in kept.items()}

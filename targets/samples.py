@@ -111,6 +111,26 @@ def samples_of(spec, value: np.ndarray, batch: int, count: int) -> np.ndarray:
     return value[None] if batch == 1 or not value.ndim else value
 
 
+def meant(outputs, results: dict) -> dict:
+    """A run's results without what lies behind the elements that count (TensorSpec.counted)."""
+    for spec in outputs:
+        if spec.counted is not None:
+            axis, count = spec.counted
+            results = results | {spec.name: results[spec.name][(slice(None),) * axis + (slice(int(results[count][0])),)]}
+    return results
+
+
+def together(spec, parts: list[np.ndarray]) -> np.ndarray:
+    """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones get -1 (NaN, or 0 of a type
+    without) behind them."""
+    if spec.counted is not None:
+        axis, most = spec.counted[0] + parts[0].ndim - len(spec.shape), max(part.shape[spec.counted[0] - len(spec.shape)] for part in parts)
+        fill = np.array({"f": np.nan, "i": -1}.get(parts[0].dtype.kind, 0), parts[0].dtype)
+        widths = [[(0, most - part.shape[axis] if i == axis else 0) for i in range(part.ndim)] for part in parts]
+        parts = [np.pad(part, width, constant_values=fill) for part, width in zip(parts, widths)]
+    return np.concatenate(parts)
+
+
 def digest_of(array) -> str:
     """SHA-256 of an array: dtype, shape and values."""
     if isinstance(array, StoredArray):

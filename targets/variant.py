@@ -13,12 +13,15 @@ WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start
 @dataclass(frozen=True)
 class TensorSpec:
     """An input or output as the caller sees it. shape: logical and static. dtype: NumPy's name, e.g. "float32".
-    batch_axis: the axis along which the samples of a run lie; None where a run takes or gives one array for all of them."""
+    batch_axis: the axis along which the samples of a run lie; None where a run takes or gives one array for all of them.
+    counted: of an output (axis, output): along this axis only the first elements are results, as many as that output (int64 [1]) says; what lies behind
+    them is anything. `Session.run` leaves it out."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     batch_axis: int | None = 0
+    counted: tuple[int, str] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))

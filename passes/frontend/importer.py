@@ -20,10 +20,11 @@ from ...targets.errors import UnsupportedModelError
 from . import activations, arithmetic, arrange, control, convolution, dense, functions, integers, normalization, pooling, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
 from .codes import Codes
+from .counted import CountedAxes
 from .fold import can_fold, fold, shape_slice
 from .indexing import indices, order, scatter
 from .names import restore_names
-from .node import Node
+from .node import Node, attributes_of, name_of
 from .read import first_line
 from .scopes import Scopes
 from .weights import WIDE_FLOATS, array_of, in_float32
@@ -35,12 +36,13 @@ _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bit
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 
 
-def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> tuple[IRModule, tuple[str, ...]]:
-    """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs; notes). Floats of other widths are computed in float32.
+def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> tuple[IRModule, tuple[str, ...], list]:
+    """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs and of the counts of some; notes; per output of the graph
+    (axis, number of its count) where only so many elements of that axis are meant, or None). Floats of other widths are computed in float32.
     Raises UnsupportedModelError naming the node."""
     importer = _Importer(proto, inputs, opset, path)
     module = importer.run()
-    return module, tuple(sorted(importer.notes))
+    return module, tuple(sorted(importer.notes)), importer.places
 
 
 class _Refusal(UnsupportedModelError):
@@ -59,6 +61,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._names = {}  # the variables' names as they shall be: the builder spells them its own way
         self._applied = 0  # operators in place of others
         self._shared = {}  # digest of a known value in a body -> the value: every trip of a loop has the same weights
+        self._counted, self.places = CountedAxes(self.bb.lookup_binding, self._refuse), []
         self.notes = set()  # what became something else than the file says
 
     def run(self):
@@ -73,7 +76,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 with self.bb.dataflow():
                     for node in graph.node:
                         self._convert(node)
-                    result = self.bb.emit_output(relax.Tuple([self._result(value.name) for value in graph.output]))
+                    results = [self._result(value.name) for value in graph.output]
+                    counts, self.places = self._counted.of_outputs(results, self._bind_as)
+                    result = self.bb.emit_output(relax.Tuple([*results, *counts]))
             except UnsupportedModelError:
                 self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
                 raise
@@ -83,11 +88,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
     def _convert(self, node):
         arrays = [self.known(name) if name else None for name in node.input]
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
-        attrs = self._parse_attr([a for a in node.attribute if not _is_empty_list(a)])
+        attrs = self._parse_attr(attributes_of(node))
         if node.op_type in ("Shape", "Size"):
-            shape = self.extents(self._values[node.input[0]])
-            value = shape_slice(shape, attrs) if node.op_type == "Shape" else np.array(np.prod(shape, dtype="int64"))
-            self._values[node.output[0]] = value
+            self._values[node.output[0]] = self._guard(node, self._shape_of, self._values[node.input[0]], node.op_type, attrs)
         elif written_out := control.CONVERTERS.get(node.op_type) or quantized.converter_of(self, node):
             for name, value in zip(node.output, self._guard(node, written_out, self, node, attrs)):
                 self._values[name] = value
@@ -102,6 +105,12 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._write_out(node, *written)
         else:
             self._emit(node, arrays, attrs)
+
+    def _shape_of(self, value, operator, attrs):
+        shape = self.extents(value)
+        read = shape_slice(list(range(len(shape))), attrs) if operator == "Shape" else range(len(shape))
+        self._counted.require_known(value, read)
+        return np.array(np.prod(shape, dtype="int64")) if operator == "Size" else shape_slice(shape, attrs)
 
     def _definition(self, node):
         """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
@@ -152,7 +161,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in _OURS:
-            args = Node(node.op_type, _name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
+            args = Node(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
             result = self._guard(node, _OURS[node.op_type], args)
         if isinstance(result, Node):
             inputs, result = onnx_frontend.onnx_input(result.inputs), None
@@ -164,7 +173,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._bind(node, result)
 
     def _bind(self, node, result):
-        hint = _name_of(node)
+        hint = name_of(node)
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
             result = result if isinstance(result, (relax.Var, GenericConst)) else self._guard(node, self._bind_as, result, hint)
@@ -227,7 +236,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def emit(self, expr, node, suffix=""):
         """Binds an expression to a variable named after the node."""
-        return self._bind_as(expr, f"{_name_of(node)}.{suffix}" if suffix else _name_of(node))
+        return self._bind_as(expr, f"{name_of(node)}.{suffix}" if suffix else name_of(node))
 
     def _known(self, constant):
         array = constant.value.numpy()
@@ -277,6 +286,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         except Exception as error:  # whatever a converter meets, the user needs the node
             self._fail(node, f"cannot be imported: {first_line(error)}; export it with other attributes or shapes")
 
+    def _refuse(self, var, reason):
+        raise _Refusal(f"{self._path}: node {self._names.get(var, var.name)!r} {reason}")
+
     def _fail(self, node, reason):
         raise _Refusal(f"{self._path}: {describe(node)} {reason}") from None
 
@@ -285,15 +297,3 @@ def _unless_empty(var):
     """A tensor without elements is known."""
     shape = [int(extent) for extent in var.ty.shape.values]
     return var if all(shape) else np.zeros(shape, str(var.ty.dtype))
-
-
-def _name_of(node):
-    """A node as its variables are called: the exporter's name, or else that of its first output, or else the operator."""
-    return node.name or next(filter(None, node.output), node.op_type)
-
-
-def _is_empty_list(attribute):
-    # TVM's attribute parser refuses an empty list (axes = []); a converter's default covers it.
-    kinds = onnx.AttributeProto
-    lists = {kinds.INTS: attribute.ints, kinds.FLOATS: attribute.floats, kinds.STRINGS: attribute.strings}
-    return attribute.type in lists and not lists[attribute.type]

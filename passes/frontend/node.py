@@ -4,8 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
 from ...targets.errors import UnsupportedModelError
+
+
+def name_of(node: onnx.NodeProto) -> str:
+    """A node as its variables are called: the exporter's name, or else that of its first output, or else the operator."""
+    return node.name or next(filter(None, node.output), node.op_type)
+
+
+def attributes_of(node: onnx.NodeProto) -> list[onnx.AttributeProto]:
+    """Without empty lists (axes = []), which TVM's parser refuses: a converter's default covers them."""
+    kinds = onnx.AttributeProto
+    lists = {kinds.INTS: "ints", kinds.FLOATS: "floats", kinds.STRINGS: "strings"}
+    return [each for each in node.attribute if each.type not in lists or getattr(each, lists[each.type])]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .limits import check_extents
 from .model import Model, TensorSpec
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
-from .signature import fix_inputs, input_specs, output_axes
+from .signature import fix_inputs, input_specs, output_axes, with_counts
 
 
 def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=None, data=None) -> Model:
@@ -43,7 +43,7 @@ def _imported(path, said, values):
     drop_unread_results(proto.graph)
     fix_inputs(proto.graph, values, path)
     inputs, symbols, notes = input_specs(proto.graph, said, path)
-    module, widened = import_graph(proto, inputs, opset_of(proto, path), path)
+    module, widened, counted = import_graph(proto, inputs, opset_of(proto, path), path)
     check_shapes(proto, path)
     check_extents(module, path)
     if any(spec.batch_axis != 0 for spec in inputs):
@@ -53,6 +53,7 @@ def _imported(path, said, values):
         TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype), axis if axis < len(ty.shape.values) else 0)
         for value, ty, axis in zip(proto.graph.output, types, axes)
     )
+    outputs = with_counts(outputs, counted)
     return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values), _has_quantizers(module))
 
 

@@ -1,5 +1,7 @@
 """The network's inputs with static shapes, and where the batch lies in inputs and outputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -62,6 +64,23 @@ def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols)
     if batch > 1 and known and any(not known & set(_names(value)) for value in graph.output):
         graph, known = _inferred(proto, inputs, batch), {_SYMBOL}
     return [next((axis for axis, name in enumerate(_names(value)) if name in known), 0) for value in graph.output]
+
+
+def with_counts(outputs: tuple[TensorSpec, ...], counted) -> tuple[TensorSpec, ...]:
+    """The outputs, and behind them one for every count. counted: per output (axis, number of its count) or None."""
+    names, taken = {}, {spec.name for spec in outputs}
+    for spec, place in zip(outputs, counted, strict=True):
+        if place is not None:
+            names.setdefault(place[1], _free(f"{spec.name}.count", taken))
+    marked = (spec if place is None else replace(spec, batch_axis=None, counted=(place[0], names[place[1]])) for spec, place in zip(outputs, counted))
+    return (*marked, *(TensorSpec(names[i], (1,), "int64", None) for i in sorted(names)))
+
+
+def _free(name, taken):
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 _SYMBOL = "octet_batch"

@@ -1,6 +1,8 @@
-"""R.cumsum and R.topk (values or indices) of float32 and integers."""
+"""Choices and sums that follow an order: R.cumsum and R.topk (values or indices) of float32 and integers, octet.non_max_suppression and octet.nonzero."""
 
+from ...targets.x86.layout import Layout
 from ...targets.x86.rows.order import AxisProblem, running_sum, top_k
+from ...targets.x86.rows.selection import SuppressionProblem, non_max_suppression, nonzero
 from .. import ops
 
 _DTYPES = ("float32", "int32", "int64")
@@ -28,4 +30,23 @@ def topk(call, ctx):
     return ctx.emit(kernel, [ctx.plain(call.args[0])], problem.result(int(attrs["k"]), str(call.ty.dtype)), call.op.name)
 
 
-RULES = {"relax.cumsum": cumsum, "relax.topk": topk}
+def suppression(call, ctx):
+    attrs, (images, classes, boxes) = ops.attrs_of(call), (int(d) for d in call.args[1].ty.shape.values)
+    most = min(attrs["most"], boxes)
+    problem = SuppressionProblem(images, classes, boxes, most, attrs["overlap"], attrs.get("threshold"), bool(attrs["centers"]))
+    operands = [ctx.plain(arg) for arg in call.args]
+    return ctx.emit(non_max_suppression(problem), operands, problem.kept, call.op.name, workspace=(problem.scratch, "int32"))
+
+
+def places(call, ctx):
+    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    result = Layout("plain", tuple(int(d) for d in call.ty.shape.values), "int64")
+    return ctx.emit(nonzero(shape), [ctx.plain(call.args[0])], result, call.op.name)
+
+
+RULES = {
+    "relax.cumsum": cumsum,
+    "relax.topk": topk,
+    "octet.non_max_suppression": suppression,
+    "octet.nonzero": places,
+}

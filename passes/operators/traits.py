@@ -19,6 +19,7 @@ class Traits:
     multiplies: sums of products, which dominate the time.
     range: of its values, whatever the operands; None: depends on them.
     samples: how a batch passes through it, by the name of a rule of lower/batch/rules.py; None: it mixes samples.
+    counted: the axis of its result along which only the first elements count: how many is known at run time only.
     stays_float: why it never becomes an integer operator; "" if it may."""
 
     elementwise: int = 0
@@ -33,4 +34,5 @@ class Traits:
     multiplies: bool = False
     range: tuple[float, float] | None = None
     samples: str | None = None
+    counted: int | None = None
     stays_float: str = ""

@@ -17,8 +17,9 @@ from .reference_integer import INTEGER
 from .reference_movement import MOVEMENT
 from .reference_order import ORDER
 from .reference_resize import METHODS
+from .reference_selection import SELECTION
 
-_OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER
+_OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 
 
 def run(module, inputs, other=None):

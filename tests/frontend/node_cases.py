@@ -17,6 +17,7 @@ from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize import reference
 from octet.targets.errors import OctetError
+from octet.targets.samples import meant
 from octet.tools.building.sessions import float_session
 
 # Operator -> positions of the operands that are constants.
@@ -78,7 +79,7 @@ def run_case(case: Case) -> Outcome:
 
 def _run(case):
     proto = onnx.ModelProto.FromString(case.model)
-    names = [value.name for value in proto.graph.input]
+    names, outputs = ([value.name for value in values] for values in (proto.graph.input, proto.graph.output))
     given = dict(zip(names, case.data[0][0]))
     parameters = _PARAMETERS.get(case.operator, ())
     fixed = {
@@ -97,9 +98,9 @@ def _run(case):
     for inputs, wanted in case.data:
         feed = {spec.name: np.asarray(dict(zip(names, inputs))[spec.name]).astype(spec.dtype) for spec in model.inputs}
         answers = session.run(feed)
-        said = reference.run(model.module, feed, evaluate)
-        for who, got in (("session", [answers[spec.name] for spec in model.outputs]), ("referee", said)):
-            difference = _difference(got, wanted)
+        said = dict(zip((spec.name for spec in model.outputs), reference.run(model.module, feed, evaluate), strict=True))
+        for who, got in (("session", answers), ("referee", meant(model.outputs, said))):
+            difference = _difference([got[name] for name in outputs], wanted)
             if difference:
                 return Outcome("wrong", f"{who}: {difference}")
     return Outcome("pass")

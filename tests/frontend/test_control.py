@@ -65,10 +65,10 @@ def test_a_loop_of_unknown_length(model, load):
 
 
 def test_an_error_in_a_body_names_the_inner_node(model, load):
-    loop = counting([node("NonZero", ["s"], ["t"])], {"t": VALUE})
+    loop = counting([node("Unique", ["s"], ["t"])], {"t": VALUE})
     with pytest.raises(UnsupportedModelError) as error:
         load(model([node("Loop", ["n", "", "x"], ["y"], body=loop)], X, {"n": np.array(2)}))
-    assert "the_nonzero" in str(error.value) and "the_loop" not in str(error.value)
+    assert "the_unique" in str(error.value) and "the_loop" not in str(error.value)
 
 
 @pytest.mark.parametrize("axis, reverse", [(0, 0), (1, 1)])

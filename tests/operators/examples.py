@@ -92,6 +92,14 @@ EXAMPLES = {
         ([_IMAGE], {"strides": [2, 3], "fill": -128}, ([2, 4, 9, 16], "int8")),
         ([(_IMAGE[0], "float32")], {"strides": [2, 3], "fill": 0.5}, ([2, 4, 9, 16], "float32")),
     ],
+    "octet.nonzero": [([([2, 9], "bool")], {}, ([2, 18], "int64"))],
+    "octet.non_max_suppression": [
+        (
+            [([2, 9, 4], "float32"), ([2, 3, 9], "float32")],
+            {"most": 5, "overlap": 0.5, "centers": 0},
+            ([30, 3], "int64"),
+        )
+    ],
     "octet.observe": [
         ([([2, 9], "float32")], _OBSERVE | {"spec": "fixed", "low": 0.0, "high": 1.0}, ([2, 9], "float32"))
     ],

@@ -24,6 +24,7 @@ _REWRITTEN = "canonicalize, FuseFloat or the importer writes another operator"
 _LACKING = "the operator can be compiled, but nothing computes it here yet"
 _BF16 = "CUDA targets refuse bfloat16"
 _MIXES = "counts as one that mixes samples"
+_COUNTS = "how many results it has is known at run time only: refused in one line"
 
 
 def _named(reason, names):
@@ -51,12 +52,14 @@ EXEMPT = {
     "cuda": _named(_MARKS, "octet.observe")
     | _named(_MEASURES, "octet.statistics octet.fake_quantize")
     | _named(_BF16, "octet.bfloat16")
+    | _named(_COUNTS, "octet.nonzero octet.non_max_suppression")
     | _named(_REWRITTEN, "nn.conv2d nn.batch_norm")
     | _named(_FALLBACK, f"{_PLAIN} flip nn.prelu {_WHOLE}"),
     "batch": _named(_MEASURES, "octet.statistics")
-    | _named(_MIXES, f"repeat stack tile {_WHOLE}")
+    | _named(_MIXES, f"repeat stack tile {_WHOLE} octet.nonzero octet.non_max_suppression")
     | _named(_REWRITTEN, "nn.batch_norm"),
-    "export": _named(_HUB, "octet.conv2d octet.dense octet.matmul octet.add octet.mul octet.avg_pool2d octet.resize2d")
+    "export": _named(_COUNTS, "octet.nonzero octet.non_max_suppression")
+    | _named(_HUB, "octet.conv2d octet.dense octet.matmul octet.add octet.mul octet.avg_pool2d octet.resize2d")
     | _named(_HUB, "octet.softmax octet.table octet.requantize octet.bfloat16 octet.observe")
     | _named(_MEASURES, "octet.statistics octet.fake_quantize")
     | _named(_REWRITTEN, "nn.batch_flatten nn.relu6 nn.selu nn.softplus square nn.batch_norm")
@@ -112,4 +115,4 @@ def test_traits_agree_with_each_other():
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_the_samples_of_an_operator_of_ours_stay_apart(name):
-    assert TRAITS[name].samples is not None or name == "octet.statistics"
+    assert TRAITS[name].samples is not None or TRAITS[name].counted is not None or name == "octet.statistics"

@@ -6,6 +6,7 @@ import numpy as np
 import octet
 import pytest
 from octet.tools.commands.summary import print_compilation
+from octet.targets.variant import TensorSpec
 from octet.tools.compilation import _agreement
 from rich.console import Console
 
@@ -45,16 +46,12 @@ def test_a_loss_comes_with_what_to_do(report, said):
 class Spoken:
     """A session that answers with its input times a factor."""
 
-    def __init__(self, factor, dtype="float32"):
-        self.factor, self.batch, self.inputs, self.outputs = factor, 1, (Spec("x", "float32"),), (Spec("y", dtype),)
+    def __init__(self, factor, dtype="float32", counted=None):
+        self.factor, self.batch, self.inputs, self.outputs = factor, 1, (TensorSpec("x", (1, 3), "float32"),), (TensorSpec("y", (1, 3), dtype, counted=counted),)
 
     def run(self, feed):
         return {"y": feed["x"] * np.float32(self.factor)}
 
-
-class Spec:
-    def __init__(self, name, dtype):
-        self.name, self.shape, self.dtype, self.batch_axis = name, (1, 3), dtype, 0
 
 
 def test_agreement_is_measured_on_a_few_samples():
@@ -62,6 +59,7 @@ def test_agreement_is_measured_on_a_few_samples():
     assert _agreement({"fp32": Spoken(1), "int8": Spoken(0.9)}, samples) == {"agreement": {"sqnr_db": 20.0, "samples": 32}}
     assert _agreement({"fp32": Spoken(1, "int64"), "int8": Spoken(1, "int64")}, samples) == {}
     assert _agreement({"fp32": Spoken(1), "int8": Spoken(1)}, None) == {}
+    assert _agreement({name: Spoken(1, counted=(0, "n")) for name in ("fp32", "int8")}, samples) == {}
 
 
 def test_fp32_is_measured_on_the_target_of_the_package(tmp_path):

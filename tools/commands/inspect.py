@@ -31,7 +31,7 @@ def inspect(package, kernels, self_test, json_path):
     if read.signatures:
         console.print(f"signed by {', '.join(short(one.key) for one in read.signatures)}, as it says; octet verify --key NAME.pub tells whether that is so")
     console.print("made by " + ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
-    rows = [("input", s.name, s.dtype, list(s.shape)) for s in read.inputs] + [("output", s.name, s.dtype, list(s.shape)) for s in read.outputs]
+    rows = [(side, spec.name, spec.dtype, _shape(spec)) for side, specs in (("input", read.inputs), ("output", read.outputs)) for spec in specs]
     console.print(table("", ("", "name", "dtype", "shape"), rows))
     rows = []
     for v in read.variants:
@@ -73,3 +73,9 @@ def _self_test(console, read, path, failed_outputs, error):
         raise error(f"{path}: self-test failed on this machine for {', '.join(failed)}; report it with the output of `octet targets`")
     console.print("self-test: every output byte as it was at compile time")
     return "passed"
+
+
+def _shape(spec):
+    """Of an axis whose elements are counted at run time, the most."""
+    counted = spec.counted[0] if spec.counted is not None else None
+    return f"[{', '.join(f'up to {extent}' if axis == counted else str(extent) for axis, extent in enumerate(spec.shape))}]"

@@ -1,8 +1,13 @@
-"""Running sums and the largest or smallest k of an axis: TVM's importer turns reversed sums into opaque TIR and refuses unsorted TopK."""
+"""Running sums and the largest or smallest k of an axis: TVM's importer turns reversed sums into opaque TIR and refuses unsorted TopK. Choices whose
+number is known at run time only have room for all (operators/selection.py)."""
 
+import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+from ... import ops
+
+_MOST_ROWS = 1 << 20
 
 
 def cumsum(node):
@@ -28,10 +33,40 @@ def topk(node):
 
 
 def non_max_suppression(node):
-    """How many boxes it keeps is known at run time only, and every shape here is static."""
-    raise UnsupportedModelError(
-        "keeps a number of boxes known only at run time; export the network up to its boxes and scores, choose behind it"
-    )
+    """octet.non_max_suppression; without a limit ONNX keeps no box."""
+    most, overlap, threshold = (node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold")))
+    most = min(int(most.reshape(-1)[0]), node.shape(0)[1]) if most is not None else 0
+    if most <= 0:
+        return relax.const(np.zeros((0, 3), "int64"), "int64")
+    if (rows := most * node.shape(1)[0] * node.shape(1)[1]) > _MOST_ROWS:
+        raise UnsupportedModelError(f"may keep {rows} boxes, more than {_MOST_ROWS}; export it with fewer boxes per class")
+    overlap = 0.0 if overlap is None else float(np.float32(overlap.reshape(-1)[0]))
+    if not 0 <= overlap <= 1:
+        raise UnsupportedModelError(f"has the overlap {overlap:g}, which is not from 0 to 1; export it again")
+    attrs = {} if threshold is None else {"threshold": float(np.float32(threshold.reshape(-1)[0]))}
+    return ops.call("octet.non_max_suppression", list(node.inputs[:2]), most=most, overlap=overlap, centers=int(node.attrs.get("center_point_box", 0)), **attrs)
 
 
-CONVERTERS = {"CumSum": cumsum, "TopK": topk, "NonMaxSuppression": non_max_suppression}
+def nonzero(node):
+    """octet.nonzero of what is not 0."""
+    x, dtype = node.inputs[0], node.dtype(0)
+    if not node.shape(0):
+        raise UnsupportedModelError("looks for places in a scalar; export it with a tensor")
+    if (count := int(np.prod(node.shape(0)))) > _MOST_ROWS:
+        raise UnsupportedModelError(f"may find {count} places, more than {_MOST_ROWS}; export it on a smaller tensor")
+    return ops.call("octet.nonzero", [x if dtype == "bool" else node.emit(relax.op.not_equal(x, relax.const(np.zeros((), dtype), dtype)), "meant")])
+
+
+def compress(node):
+    """The elements along an axis (of all, in a row) whose condition holds: octet.nonzero, then R.take."""
+    condition, shape = node.inputs[1], node.shape(0)
+    axis = node.attrs.get("axis")
+    data = node.inputs[0] if axis is not None else node.emit(relax.op.reshape(node.inputs[0], [int(np.prod(shape))]), "flat")
+    axis = 0 if axis is None else axis % len(shape)
+    places = node.emit(ops.call("octet.nonzero", [condition]), "places")
+    places = node.emit(relax.op.reshape(places, node.shape(1)), "row")
+    places = node.emit(relax.op.maximum(places, relax.const(np.int64(0), "int64")), "inside")
+    return relax.op.take(data, places, axis, mode="clip")
+
+
+CONVERTERS = {"CumSum": cumsum, "TopK": topk, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}

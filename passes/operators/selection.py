@@ -1,0 +1,44 @@
+"""Operators that keep some of their candidates: how many is known at run time only, so the result has room for all of them and -1 behind
+those that were kept. Equations: passes/ops.py."""
+
+from math import prod
+
+from .attributes import FLAG, integer, real
+from .definition import Form, Operand, Operator, Tensor
+from .traits import Traits
+
+_FLOAT = "whom it keeps is decided on the float values"
+
+
+def _non_max_suppression(a):
+    boxes, scores = a.shape(0), a.shape(1)
+    fits = len(boxes) == len(scores) == 3 and boxes[0] == scores[0] and boxes[1:] == [scores[2], 4]
+    a.require(fits, f"boxes {boxes} and scores {scores}; expected [batch, n, 4] and [batch, classes, n]")
+    return Tensor([scores[0] * scores[1] * min(a.attrs["most"], scores[2]), 3], "int64")
+
+
+def _nonzero(a):
+    return Tensor([len(a.shape(0)), prod(a.shape(0))], "int64")
+
+
+SELECTION = (
+    Operator(
+        "octet.non_max_suppression",
+        "the boxes of highest score that overlap with no better one of their class",
+        forms=(
+            Form(
+                (Operand("boxes", ("float32",)), Operand("scores", ("float32",))),
+                {"most": integer(1), "overlap": real(), "threshold": real(optional=True), "centers": FLAG},
+            ),
+        ),
+        result=_non_max_suppression,
+        traits=Traits(counted=0, stays_float=_FLOAT),
+    ),
+    Operator(
+        "octet.nonzero",
+        "the places of what is true",
+        forms=(Form((Operand("x", ("bool",)),), {}),),
+        result=_nonzero,
+        traits=Traits(counted=1, stays_float=_FLOAT),
+    ),
+)
