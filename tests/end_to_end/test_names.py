@@ -7,13 +7,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 
 import octet
 from octet.passes import ops
+from octet.passes.calibrate import store
 from octet.passes.policy.regions import regions_of
 from octet.passes.policy.release_float import ReleaseFloat
 from octet.passes.realize.realize import realize
+from octet.targets.npz import npz_bytes
 from octet.targets.opening import open_session
+from octet.targets.registry import TARGETS
+from octet.tools.main import main
+from octet.tuning.database import key_of
+from octet.tuning.tasks import tasks_of_variant
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from renaming import at_random, distinct, equal_nodes, network, samples, unnamed
@@ -25,6 +32,7 @@ class Compiled:
     """A network under the names of a scheme: the hub, the package, and what its layers are called."""
 
     def __init__(self, scheme, folder):
+        self.folder = folder
         onnx.save(network(scheme), folder / "renamed.onnx")
         self.model = octet.load_onnx(folder / "renamed.onnx")
         (self.input,), self.outputs = self.model.inputs, [spec.name for spec in self.model.outputs]
@@ -74,6 +82,33 @@ def test_statistics(plain, renamed, same):
     for edge, one in plain.quantized.statistics.items():
         two = renamed.quantized.statistics[edge]
         assert (two.count, two.zeros, two.range, two.top) == (one.count, one.zeros, one.range, one.top) and np.array_equal(two.histogram, one.histogram)
+
+
+def test_stored_statistics(tmp_path):
+    """Out of one cache for two namings, and of shards that are merged."""
+
+    def calibrate(written, *arguments, cache="cache"):
+        done = CliRunner().invoke(main, ["calibrate", *map(str, arguments), "--cache", str(tmp_path / cache), "-o", str(tmp_path / written)])
+        assert done.exit_code == 0, done.output
+        return [(s.count, s.zeros, s.range, s.top, s.histogram.tobytes()) for s in store.load(tmp_path / written)[1].values()]
+
+    found = []
+    for scheme in (distinct, at_random(1)):
+        onnx.save(network(scheme), tmp_path / "model.onnx")
+        (tmp_path / "data.npz").write_bytes(npz_bytes({scheme("input", 0): samples(8)}))
+        asked = (tmp_path / "model.onnx", "--calib", tmp_path / "data.npz")
+        found.append(calibrate("whole.npz", *asked))
+    for shard in "12":
+        calibrate(f"{shard}.npz", *asked, "--shard", f"{shard}/2", cache="other")
+    found.append(calibrate("merged.npz", "--merge", tmp_path / "2.npz", "--merge", tmp_path / "1.npz"))
+    assert found[0] == found[1] == found[2]
+
+
+def test_tuning_tasks(plain, renamed):
+    """What records are found by: one that was tuned under other names serves."""
+    spec = TARGETS["x86-64-v3"]
+    one, two = (tasks_of_variant(compiled.package.variants[0], spec) for compiled in (plain, renamed))
+    assert one == two and [key_of(task.workload, spec) for task in one] == [key_of(task.workload, spec) for task in two]
 
 
 def test_decisions(plain, renamed, same):
