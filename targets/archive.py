@@ -6,15 +6,14 @@ signatures of the manifest.
 
 import hashlib
 import io
-import json
-import os
-import stat
 import zipfile
 from dataclasses import dataclass
 
 from .errors import OctetError, PackageError
 from .manifest import Manifest, manifest_of
-from .schema import parsed, printable
+from .reading.limits import limit, more
+from .reading.regular import read_regular
+from .schema import json_text, parsed, printable
 from .trust import LARGEST, Signature, Trust, signatures_of
 from .writing import write_atomically
 
@@ -40,12 +39,12 @@ class Contents:
 def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> bytes:
     """The bytes of manifest.json. `members` must not contain the manifest; their digests are added here. number: of the format."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
-    return json.dumps({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
+    return json_text({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
 
 
 def write(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
     """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
-    listed = json.dumps({"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1).encode()
+    listed = json_text({"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         file.comment = (_MAGIC + hashlib.sha256(text).hexdigest()).encode()
@@ -63,12 +62,11 @@ def read(path, trust: Trust | None = None) -> Contents:
     """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every member's size and digest. Nothing is decompressed
     before its size is known to be meant. Raises PackageError in one line for whatever is wrong with the file."""
     try:
-        with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise PackageError(f"{path}: is no file; give a package")
-            data = file.read()
+        data = read_regular(path, limit("package"))
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except ValueError as error:
+        raise PackageError(f"{path}: cannot be read ({error}); give a package, or {more('package')}") from error
     if not data.startswith(b"PK\x03\x04"):
         raise PackageError(f"{path}: is not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
     try:

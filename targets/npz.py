@@ -1,12 +1,15 @@
 """Arrays by name as the bytes of an .npz. numpy.savez takes names as its keyword arguments: an array that is called "file" replaces the file."""
 
 import io
+import os
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from math import prod
 
 import numpy as np
+
+from .reading.regular import open_regular
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -48,12 +51,13 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 @contextmanager
 def _opened(source):
-    try:
-        file = zipfile.ZipFile(source)
-    except _BROKEN as error:
-        raise ValueError(str(error) or type(error).__name__) from error
-    with file:
-        yield file
+    with os.fdopen(open_regular(source), "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(source) as stream:
+        try:
+            file = zipfile.ZipFile(stream)
+        except _BROKEN as error:
+            raise ValueError(str(error) or type(error).__name__) from error
+        with file:
+            yield file
 
 
 def _array(data):

@@ -5,40 +5,57 @@
 import hashlib
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from .errors import DataError
-from .stored_array import StoredArray, open_npz
+from .reading.limits import limit, more
+from .reading.regular import open_regular
+from .schema import printable
+from .stored_array import UNREADABLE, StoredArray, open_npz
 
 LABELS = "labels"
 _PIECE = 1 << 20  # bytes that are looked at in one go
+_LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
 
 
 def load_samples(path, model, rows=None) -> dict[str, StoredArray | np.ndarray]:
     """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and `labels` if it holds them.
     Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices); nothing else is read.
     Raises DataError."""
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}: give an .npz with one array per model input ({_names(model)})")
+    wanted = f"give an .npz with one array per model input ({_names(model)})"
     try:
         if _starts_as_array(path):
             raise DataError(f"{path}: is a single array, not an .npz: save it with np.savez(path, {model.inputs[0].name}=array)")
-        return check_samples(model, open_npz(path, rows), where=str(path))
+        return check_samples(model, open_npz(path, rows, partial(_check_declared, model, str(path))), where=str(path))
     except DataError:
         raise
     except PermissionError:
         raise DataError(f"{path}: permission denied: make the file readable") from None
-    except (OSError, ValueError, BadZipFile, zlib.error, EOFError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{path}: no such file: {wanted}") from None
+    except UNREADABLE as error:
+        if Path(path).is_dir():
+            raise DataError(f"{path}: is a folder: {wanted}") from None
         raise DataError(f"{path}: is not a readable .npz ({_line(error)}): save it with np.savez") from None
 
 
 def _starts_as_array(path):
-    with open(path, "rb") as file:
+    with open(open_regular(path), "rb") as file:
         return file.read(6) == b"\x93NUMPY"
+
+
+def _check_declared(model, where, declared):
+    """Before anything is read: an array that the model does not take, or more of it than is allowed, is not decompressed first."""
+    _check_signature(model, declared, where)
+    spooled = sum(one.nbytes for one in declared.values() if one.spooled)
+    if spooled > limit("unpacked"):
+        raise DataError(f"{where}: declares {spooled} bytes of compressed arrays, at most {limit('unpacked')} are read: save it with np.savez, or {more('unpacked')}")
+    if LABELS in declared and declared[LABELS].nbytes > limit("labels"):
+        raise DataError(f"{where}: declares {declared[LABELS].nbytes} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}")
 
 
 def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "samples") -> dict[str, np.ndarray]:
@@ -46,22 +63,31 @@ def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "sample
     megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs and `labels` are refused: a
     misspelt name must not go unnoticed."""
     samples = {str(name): array if isinstance(array, StoredArray) else np.asarray(array) for name, array in samples.items()}
+    _check_signature(model, samples, where)
+    checked = {spec.name: _finite(where, spec, samples[spec.name]) for spec in model.inputs}
+    if LABELS in samples:
+        checked[LABELS] = np.ascontiguousarray(samples[LABELS])
+    return checked
+
+
+def _check_signature(model, samples, where):
+    """Names, shapes and dtypes (arrays, or what headers declare) against the model and each other; no value is looked at."""
     inputs = {spec.name: spec for spec in model.inputs}
     missing = [name for name in inputs if name not in samples]
     extra = [name for name in samples if name not in inputs and name != LABELS]
     if missing:
-        found = ", ".join(sorted(samples)) if samples else "nothing"
+        found = ", ".join(printable(name)[:_LONGEST] for name in sorted(samples)[:_FEW]) if samples else "nothing"
         raise DataError(f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: {_names(model)}")
     if extra:
-        raise DataError(f"{where}: array {extra[0]!r} is no input of the model: name the arrays {_names(model)} (and {LABELS})")
-    checked = {name: _check_input(where, spec, samples[name], batch_of(model.inputs)) for name, spec in inputs.items()}
-    first, count = next((name, len(array)) for name, array in checked.items())
-    for name, array in checked.items():
-        if len(array) != count:
-            raise DataError(f"{where}: {name!r} has {len(array)} samples but {first!r} has {count}: give every input the same number")
+        raise DataError(f"{where}: array {extra[0][:_LONGEST]!a} is no input of the model: name the arrays {_names(model)} (and {LABELS})")
+    for name, spec in inputs.items():
+        _check_input(where, spec, samples[name], batch_of(model.inputs))
+    first, count = next((name, len(samples[name])) for name in inputs)
+    for name in inputs:
+        if len(samples[name]) != count:
+            raise DataError(f"{where}: {name!r} has {len(samples[name])} samples but {first!r} has {count}: give every input the same number")
     if LABELS in samples:
-        checked[LABELS] = _check_labels(where, np.asarray(samples[LABELS]), count)
-    return checked
+        _check_labels(where, samples[LABELS], count)
 
 
 def inputs_of(model, samples) -> dict[str, np.ndarray]:
@@ -151,9 +177,13 @@ def _check_input(where, spec, array, batch):
         raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis")
     if not len(array):
         raise DataError(f"{where}: {spec.name!r} holds no samples: give at least one, some hundred are usual")
+    if array.dtype != spec.dtype and not _harmless(array.dtype, np.dtype(spec.dtype)):
+        raise DataError(f"{where}: {spec.name!r} is {str(array.dtype)[:_LONGEST]}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})")
+
+
+def _finite(where, spec, array):
+    """The array as the model takes it. Raises DataError for a value that is not finite."""
     dtype = np.dtype(spec.dtype)
-    if array.dtype != dtype and not _harmless(array.dtype, dtype):
-        raise DataError(f"{where}: {spec.name!r} is {array.dtype}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})")
     checked = np.issubdtype(array.dtype, np.floating)
 
     def look(start, piece):
@@ -204,9 +234,8 @@ def _check_labels(where, labels, count):
     if labels.ndim == 0 or len(labels) != count:
         found = len(labels) if labels.ndim else "a scalar"
         raise DataError(f"{where}: {found} {LABELS} for {count} samples: give one label per sample")
-    if not (np.issubdtype(labels.dtype, np.number) or np.issubdtype(labels.dtype, np.bool_)):
-        raise DataError(f"{where}: {LABELS} are {labels.dtype}: give numbers (classes as integers)")
-    return np.ascontiguousarray(labels)
+    if not any(np.issubdtype(labels.dtype, kind) for kind in (np.integer, np.floating, np.bool_)):
+        raise DataError(f"{where}: {LABELS} are {str(labels.dtype)[:_LONGEST]}: give numbers (classes as integers)")
 
 
 def _names(model):
@@ -214,4 +243,5 @@ def _names(model):
 
 
 def _line(error):
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    said = getattr(error, "strerror", None) or str(error)
+    return printable(said.splitlines()[0])[:_LONGEST] if said else type(error).__name__

@@ -3,6 +3,7 @@
 Conversion is msgspec's; the classes that say what a file holds (msgspec.Struct) stand with the reader of that file."""
 
 import json
+from math import isfinite
 from typing import Annotated
 
 import msgspec
@@ -20,11 +21,26 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 
 
 def parsed(text: str | bytes):
-    """The JSON values of a text. Raises ValueError where it is none."""
+    """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are none."""
     try:
-        return json.loads(text)
+        return msgspec.json.decode(text)
     except RecursionError:
         raise ValueError("values lie too deep in each other") from None
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+
+
+def json_text(value, **layout) -> str:
+    """JSON values as the text that every reader of JSON takes: numbers that are not finite, which JSON lacks, become null. layout: as json.dumps takes it."""
+    return json.dumps(_finite(value), allow_nan=False, **layout)
+
+
+def _finite(value):
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def checked(value, kind):

@@ -8,11 +8,15 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 import numpy as np
 
+from .reading.regular import open_regular
+
+_MOST_MEMBERS, _MOST_AXES = 4096, 32  # of an .npz; of one array
 _PIECE = 1 << 22  # bytes that are read at once where everything is read
 _LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28  # of a zip member; the zip format, section 4.3.7
 
@@ -108,55 +112,95 @@ def select(array, rows):
     return array.select(rows) if isinstance(array, StoredArray) else array[rows]
 
 
-def open_npz(path, rows=None) -> dict[str, StoredArray | np.ndarray]:
+@dataclass(frozen=True)
+class Declared:
+    """What the header of an array says, of which nothing is read yet. spooled: whether reading it means to write it out first."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    fortran: bool
+    begin: int  # bytes of the header
+    spooled: bool
+
+    ndim = property(lambda self: len(self.shape))
+    nbytes = property(lambda self: prod(self.shape) * self.dtype.itemsize)
+
+    def __len__(self):
+        return self.shape[0]
+
+
+def open_npz(path, rows=None, check: Callable[[Mapping[str, Declared]], None] = lambda declared: None) -> dict[str, StoredArray | np.ndarray]:
     """{name: array} of an .npz. rows: function of a length that gives the rows wanted (of the labels too), an index array; nothing else is read.
+    check: called with all headers before any array is read or decompressed; it raises what it has to say.
     Raises OSError, ValueError or zipfile.BadZipFile where it is none; objects (pickles) are refused."""
-    path = Path(path)
-    file = _File(os.open(path, os.O_RDONLY), str(path))
-    with zipfile.ZipFile(path) as archive:
-        return {member.filename.removesuffix(".npy"): _member(archive, member, file, rows) for member in archive.infolist()}
-
-
-def _member(archive, member, file, rows):
-    with archive.open(member) as stream:
-        try:
-            shape, fortran, dtype = _header(stream)
-        except ValueError:
-            if member.filename.endswith(".npy"):
-                raise
-            return np.zeros((), "S1")  # some other file; it is no input's
-        begin, size = stream.tell(), prod(shape) * dtype.itemsize
-        if begin + size != member.file_size:
-            raise ValueError(f"{member.filename} should hold {size} bytes and holds {member.file_size - begin}")
-        if not shape or not dtype.itemsize:
-            return np.frombuffer(stream.read(size), dtype).reshape(shape)
-        chosen, checksum = rows(shape[0]) if rows is not None else None, None
-        if member.compress_type != zipfile.ZIP_STORED:
-            file, offset = _unpacked(stream, size, member.filename), 0
-        else:
-            offset = _data_offset(file, member)
-            header = bytearray(begin)
-            file.read(offset, begin, memoryview(header))
-            offset, checksum = offset + begin, (zlib.crc32(header), member.CRC)
-    if fortran and len(shape) > 1:
-        file, offset, checksum = _transposed(file, offset, shape, dtype, member.filename), 0, None
-    found = StoredArray(file, offset, shape, dtype, chosen)
-    found.checksum = checksum if chosen is None else None
-    return found
+    file = _File(open_regular(path), str(path))
+    with os.fdopen(os.dup(file.descriptor), "rb") as stream, zipfile.ZipFile(stream) as archive:
+        members = _members(archive)
+        declared = {name: _declared(archive, member) for name, member in members.items()}
+        check(declared)
+        return {name: _member(archive, member, declared[name], file, rows) for name, member in members.items()}
 
 
 def shapes_of_npz(path) -> dict[str, tuple[int, ...]]:
     """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says why)."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return {member.filename.removesuffix(".npy"): _shape_in(archive, member) for member in archive.infolist() if member.filename.endswith(".npy")}
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        with os.fdopen(open_regular(path), "rb") as stream, zipfile.ZipFile(stream) as archive:
+            return {name: _declared(archive, member).shape for name, member in _members(archive).items() if member.filename.endswith(".npy")}
+    except UNREADABLE:
         return {}
 
 
-def _shape_in(archive, member):
+UNREADABLE = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError, OverflowError, MemoryError, SyntaxError, TypeError)
+
+
+def _members(archive):
+    """{name of the array: member}."""
+    found = archive.infolist()
+    if len(found) > _MOST_MEMBERS:
+        raise ValueError(f"it has {len(found)} members, where at most {_MOST_MEMBERS} can be meant")
+    members = {member.filename.removesuffix(".npy"): member for member in found}
+    if len(members) < len(found):
+        names = [member.filename.removesuffix(".npy") for member in found]
+        raise ValueError(f"array {next(name for name in names if names.count(name) > 1)!a} is there twice")
+    return members
+
+
+def _declared(archive, member) -> Declared:
     with archive.open(member) as stream:
-        return _header(stream)[0]
+        packed = member.compress_type != zipfile.ZIP_STORED
+        try:
+            shape, fortran, dtype = _header(stream)
+        except ValueError:
+            if member.filename.endswith(".npy"):
+                raise
+            return Declared((), np.dtype("S1"), False, 0, False)  # some other file; it is no input's
+        found = Declared(shape, dtype, fortran, stream.tell(), bool(shape) and (packed or fortran and len(shape) > 1))
+    if found.begin + found.nbytes != member.file_size:
+        raise ValueError(f"{member.filename} should hold {found.nbytes} bytes and holds {member.file_size - found.begin}")
+    return found
+
+
+def _member(archive, member, declared, file, rows):
+    shape, dtype, begin = declared.shape, declared.dtype, declared.begin
+    if not begin:
+        return np.zeros((), dtype)
+    with archive.open(member) as stream:
+        stream.read(begin)
+        if not shape or not dtype.itemsize:
+            return np.frombuffer(stream.read(declared.nbytes), dtype).reshape(shape)
+        chosen, checksum = rows(shape[0]) if rows is not None else None, None
+        if member.compress_type != zipfile.ZIP_STORED:
+            file, offset = _unpacked(stream, declared.nbytes, member.filename), 0
+        else:
+            offset = _data_offset(file, member)
+            header = bytearray(begin)
+            file.read(offset, begin, memoryview(header))
+            offset, checksum = offset + begin, (zlib.crc32(header), member.CRC)
+    if declared.fortran and len(shape) > 1:
+        file, offset, checksum = _transposed(file, offset, shape, dtype, member.filename), 0, None
+    found = StoredArray(file, offset, shape, dtype, chosen)
+    found.checksum = checksum if chosen is None else None
+    return found
 
 
 def _header(stream):
@@ -167,6 +211,8 @@ def _header(stream):
     shape, fortran, dtype = read(stream)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not loaded")
+    if any(not 0 <= extent < 1 << 62 for extent in shape) or len(shape) > _MOST_AXES:
+        raise ValueError(f"it declares extents {list(shape)[:8]}")
     return shape, fortran, dtype
 
 

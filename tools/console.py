@@ -1,11 +1,10 @@
 """What the commands print: progress on stderr (a terminal only), results on stdout, figures as JSON where asked for."""
 
-import json
 from contextlib import contextmanager
 from math import inf, isfinite
 from pathlib import Path
 
-from ..targets.schema import printable
+from ..targets.schema import json_text, printable
 from ..targets.writing import check_writable, write_atomically
 
 PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
@@ -63,7 +62,7 @@ def check_json(path) -> None:
 def write_json(path, figures: dict) -> None:
     """Writes the figures where the user asked for it."""
     if path is not None:
-        write_atomically(Path(path), (json.dumps(figures, indent=1) + "\n").encode())
+        write_atomically(Path(path), (json_text(figures, indent=1) + "\n").encode())
 
 
 def size(count: float) -> str:

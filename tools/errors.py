@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from ..targets.errors import AccuracyError, OctetError, OctetWarning
+from ..targets.reading.limits import LIMITS, parse_limits, with_limits
 from ..targets.schema import printable
 from .overwriting import refuse_overwriting
 
@@ -151,13 +152,19 @@ class Group(_Guarded, click.Group):
 
 
 class Command(_Guarded, click.Command):
-    """A command of its own. Its outputs are other files than its inputs."""
+    """A command of its own. Its outputs are other files than its inputs. It takes --limit."""
+
+    def __init__(self, *args, params=None, **kwargs):
+        names = ", ".join(LIMITS)
+        limits = click.Option(["--limit", "limits"], multiple=True, metavar="NAME=VALUE", help=f"Believe files that declare more: {names}; see docs/security.md. May be repeated.")
+        super().__init__(*args, params=[*(params or ()), limits], **kwargs)
 
     def invoke(self, ctx):
         refuse_overwriting(ctx)
         _check_cpu()
         try:
-            return super().invoke(ctx)
+            with with_limits(parse_limits(ctx.params.pop("limits", ()))):
+                return super().invoke(ctx)
         except (Exception, KeyboardInterrupt) as error:
             error.add_note(_kept(ctx.command.name, ctx.params))  # for status_of, where ^C was what ended it
             raise

@@ -9,6 +9,7 @@ from ..targets.cuda.running.identity import device_of, identity, same
 from ..targets.errors import OctetError, TargetError
 from ..targets.measure.batch import Batch, Figures, run_batch
 from ..targets.measure.rounds import ratios
+from ..targets.schema import Name, Text, checked, parsed
 from ..targets.spec import TargetSpec
 from .cuda_builder import CudaBuilt
 from .jobs import batch_of
@@ -79,13 +80,13 @@ class RemoteDevice:
 def check_device(remote, spec: TargetSpec) -> str:
     """The identity of a worker's device. remote: an RPC session. Raises TargetError when it has none for the target, or another one than the target names."""
     try:
-        found = json.loads(remote.get_function(DEVICE)())
+        found = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
     except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
         raise TargetError(f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there") from error
     if not runs(spec, found.get("arch", 0)):
-        has = f"is sm_{found['arch']}" if found else "is missing"
+        has = f"is sm_{found.get('arch')}" if found else "is missing"
         raise TargetError(f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key")
-    known = identity(found["name"], found.get("multiprocessors"))
+    known = identity(found.get("name", "unknown"), found.get("multiprocessors"))
     if device_of(spec) is not None and not same(device_of(spec), known):
         raise TargetError(f"tune: a worker's CUDA device is {known}, not {device_of(spec)}, and records are one device's; give machines of another kind another --key")
     return known

@@ -1,13 +1,12 @@
 """Records as a JSON file: what teams without a common database send each other."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from ..targets.writing import check_writable, write_atomically
 from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
-from ..targets.schema import parsed
+from ..targets.schema import json_text, parsed
 from ..targets.registry import TARGETS
 from ..targets.workloads import workload_from
 from .database import Database, key_of, record_of
@@ -20,7 +19,7 @@ def export_records(database: Database, path) -> int:
     """Writes all records; how many."""
     check_writable(path)
     records = [asdict(record) for record in database.records()]
-    write_atomically(Path(path), (json.dumps({"octet-records": FORMAT, "records": records}, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(Path(path), (json_text({"octet-records": FORMAT, "records": records}, indent=1, sort_keys=True) + "\n").encode())
     return len(records)
 
 

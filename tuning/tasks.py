@@ -1,6 +1,5 @@
 """What there is to tune in a network: its distinct workloads, and how often each is run."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from ..passes.lower.lowering import lower
 from ..passes.lower.merge_axes import MergeAxes
 from ..passes.lower.rules import RULES
 from ..targets.errors import OctetError
+from ..targets.schema import parsed
 from ..targets.spec import TargetSpec
 from ..targets.variant import Variant
 from ..targets.cuda.workload import CudaWorkload
@@ -60,8 +60,8 @@ def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
     if not texts and any(step.macs for step in variant.steps):
         raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
     try:
-        found = Counter({workload_from(json.loads(text)): count for text, count in texts.items()})
-    except (KeyError, TypeError, ValueError) as error:
+        found = Counter({workload_from(parsed(text)): count for text, count in texts.items()})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OctetError(f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again") from error
     return _with_choices(found, spec)
 

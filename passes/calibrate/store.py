@@ -2,7 +2,6 @@
 
 An .npz without pickle. Shards of the same network merge exactly, in any order (statistics.py)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from octet.targets.errors import DataError
 from octet.targets.npz import names_of, npz_bytes, read_npz
-from octet.targets.schema import Count, Name, Text, checked, parsed
+from octet.targets.schema import Count, Name, Text, checked, json_text, parsed
 from octet.targets.writing import write_atomically
 
 from .identity import Identity
@@ -31,7 +30,7 @@ def save(path, identity: Identity, statistics: Mapping[str, Statistics]) -> None
     names = list(statistics)
     scalars = [[s.count, s.zeros, s.nonfinite, s.top] for s in statistics.values()]
     ranges = np.array([[s.minimum, s.maximum] for s in statistics.values()], np.float64).reshape(-1, 2)
-    header = json.dumps({"identity": asdict(identity), "tensors": names, "scalars": scalars})
+    header = json_text({"identity": asdict(identity), "tensors": names, "scalars": scalars})
     histograms = np.stack([s.histogram for s in statistics.values()]) if names else np.zeros((0, 2, 1), np.int64)
     write_atomically(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms}))
 

@@ -12,10 +12,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.reading.limits import limit, more
 
-LARGEST_TENSOR = 16 << 30  # bytes, of one weight
-LARGEST_INPUT = 2 << 30  # bytes, of one input or output
-MOST_NODES = 100_000
 LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
 _LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
 _FIELDS = {  # where a type's values stand, if they are not raw
@@ -41,8 +39,8 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
     nodes, found = 0, []
     for graph in _graphs(proto, path):
         nodes += len(graph.node)
-        if nodes > MOST_NODES:
-            raise UnsupportedModelError(f"{path}: has more than {MOST_NODES} nodes; export one network, not its unrolled training")
+        if nodes > limit("nodes"):
+            raise UnsupportedModelError(f"{path}: has more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}")
         _check_values(graph, path)
         weights = {tensor.name: list(tensor.dims) for tensor in getattr(graph, "initializer", ())}
         for node in graph.node:
@@ -60,8 +58,8 @@ def check_extents(module, path) -> None:
         for binding in block.bindings:
             ty = binding.var.ty
             extents = [int(extent) for extent in getattr(getattr(ty, "shape", None), "values", ())]
-            if min(extents, default=0) < 0 or math.prod(extents) > LARGEST_TENSOR:
-                raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; check the sizes of windows, strides and shapes")
+            if min(extents, default=0) < 0 or math.prod(extents) > limit("weight"):
+                raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; check the sizes of windows, strides and shapes, or {more('weight')}")
 
 
 def _graphs(proto, path) -> Iterator:
@@ -110,8 +108,8 @@ def _check_type(tensor, where, optional):
         raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits")
     extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
     size = math.prod(extent for extent in extents if extent > 0) * 4
-    if size > LARGEST_INPUT:
-        raise UnsupportedModelError(f"{where} has extents {extents}, {size} bytes; at most {LARGEST_INPUT} are supported")
+    if size > limit("input"):
+        raise UnsupportedModelError(f"{where} has extents {extents}, {size} bytes; at most {limit('input')} are read; {more('input')}")
 
 
 def _check_tensor(tensor, path) -> External | None:
@@ -122,8 +120,8 @@ def _check_tensor(tensor, path) -> External | None:
         raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)[:17]}; export it again")
     count = math.prod(tensor.dims)
     size = count * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    if size > LARGEST_TENSOR:
-        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {LARGEST_TENSOR} are supported")
+    if size > limit("weight"):
+        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; {more('weight')}")
     if tensor.HasField("segment"):
         raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
     if tensor.data_location == TensorProto.EXTERNAL:

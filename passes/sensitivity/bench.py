@@ -18,7 +18,7 @@ from ..repair.equalize_channels import EqualizeChannels
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
 from ..repair.streams import streams_of
-from ..repair.weights import dequantized, layers_of, products, quantized_layer
+from ..repair.weights import Layer, dequantized, layers_of, products, quantized_layer
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
 from .learn import Learnt, learn
@@ -225,8 +225,14 @@ class Bench:
             return {}
         key = self._learnt_key(design)
         if key not in self._learnt:
-            self._learnt[key] = self.learnt_files.get(key, lambda: self._learnt_anew(key))
+            self._learnt[key] = self.learnt_files.get(key, self._learning(key), lambda: self._learnt_anew(key))
         return self._learnt[key]
+
+    def _learning(self, design) -> dict[int, Layer]:
+        """The layers that learn: those with int8 weights and an int8 input."""
+        network = self._network(design.scaling)
+        sites, layers = self._sites(network, design.recipe), layers_of(network.model.module)
+        return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands}
 
     def _learnt_anew(self, key):
         simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))

@@ -2,12 +2,17 @@
 
 import glob
 import hashlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from octet.targets.errors import OctetWarning
 from octet.targets.npz import npz_bytes, read_npz
 from octet.targets.writing import write_atomically
 
+from ..repair.weights import Layer
 from .design import Design
 from .learn import Learnt
 
@@ -21,20 +26,18 @@ class LearntFiles:
     def __init__(self, path=None, identity: str = ""):
         self.path, self.identity = Path(path) if path is not None else None, identity
 
-    def get(self, design: Design, learn: Callable[[], dict[int, Learnt]]) -> dict[int, Learnt]:
-        """{layer: Learnt} of that design, from learn() where no file holds it."""
+    def get(self, design: Design, layers: Mapping[int, Layer], learn: Callable[[], dict[int, Learnt]]) -> dict[int, Learnt]:
+        """{layer: Learnt} of that design, from learn() where no file holds it. layers: those that learn; a file that says otherwise of them is no file of theirs."""
         if self.path is None:
             return learn()
         file = self.path.with_name(f"{self.path.name}.learnt-{hashlib.sha256(f'{self.identity} {design.key}'.encode()).hexdigest()[:32]}.npz")
-        try:
-            stored = read_npz(file, _LARGEST)
-            layers = sorted(int(name.removeprefix("weight_")) for name in stored if name.startswith("weight_"))
-            return {layer: Learnt(stored[f"weight_{layer}"], stored[f"bias_{layer}"]) for layer in layers}
-        except (OSError, ValueError, KeyError):
-            pass  # there is none, or half of one
+        if file.exists():
+            try:
+                return learnt_of(read_npz(file, _LARGEST), layers)
+            except (OSError, ValueError) as error:
+                warnings.warn(f"{file}: what an earlier search learnt cannot be used ({error}); it is learnt again", OctetWarning, stacklevel=2)
         found = learn()
-        arrays = {f"weight_{layer}": learnt.weight for layer, learnt in found.items()} | {f"bias_{layer}": learnt.bias_delta for layer, learnt in found.items()}
-        write_atomically(file, npz_bytes(arrays, compress=False))
+        write_atomically(file, npz_bytes(arrays_of(found), compress=False))
         return found
 
     def remove(self) -> None:
@@ -42,3 +45,21 @@ class LearntFiles:
         if self.path is not None:
             for file in self.path.parent.glob(f"{glob.escape(self.path.name)}.learnt-*.npz"):
                 file.unlink(missing_ok=True)
+
+
+def arrays_of(found: Mapping[int, Learnt]) -> dict[str, np.ndarray]:
+    """What was learnt, as the arrays of a file."""
+    return {f"weight_{layer}": learnt.weight for layer, learnt in found.items()} | {f"bias_{layer}": learnt.bias_delta for layer, learnt in found.items()}
+
+
+def learnt_of(stored: Mapping[str, np.ndarray], layers: Mapping[int, Layer]) -> dict[int, Learnt]:
+    """The inverse. Raises ValueError for other arrays than these layers learn, which would be other weights than were chosen."""
+    wanted = {f"weight_{index}": (np.int8, layer.weight.shape) for index, layer in layers.items()}
+    wanted |= {f"bias_{index}": (np.float32, (layer.weight.shape[layer.axis],)) for index, layer in layers.items()}
+    for name in sorted(wanted.keys() ^ stored.keys()):
+        raise ValueError(f"{name[:60]!a} is {'missing' if name in wanted else 'of no layer'}")
+    for name, (dtype, shape) in wanted.items():
+        array = stored[name]
+        if (array.dtype, array.shape) != (dtype, shape) or not np.isfinite(array).all() or (dtype == np.int8 and array.size and array.min() < -127):
+            raise ValueError(f"{name} is not of its layer")
+    return {index: Learnt(stored[f"weight_{index}"], stored[f"bias_{index}"]) for index in layers}

@@ -9,8 +9,9 @@ from time import monotonic
 from typing import Protocol
 
 from .bench import Bench
-from .budget import Budget, Journal
+from .budget import Budget
 from .design import SCALINGS, Design
+from .journal import Journal
 from .ranking import Ranked, rank
 from .step import Step
 from .switches import choose_switches, switches_of

@@ -8,14 +8,19 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from ..errors import OctetError
+from ..schema import checked, parsed
 from .job import Job, Plan, Task, from_json, to_json
 
 QUIET_SECONDS = {"cpu": 120, "cuda": 20}  # without a word from the child before it is ended; a GPU's candidates are machine code, loaded in milliseconds
 MOST_FAILURES = 3  # of the default
+_LONGEST_LINE = 64 << 20  # bytes that a child says at once
+_Times = Annotated[list[Annotated[list[Annotated[float, Meta(ge=0, le=1e6)]], Meta(max_length=256)]], Meta(max_length=10_000)]
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,22 @@ class Batch:
     @classmethod
     def unpack(cls, data: bytes) -> "Batch":
         head, _, rest = data.partition(b"\n")
-        entry = json.loads(head)
+        entry = parsed(head)
         job, blobs, at = from_json(entry["job"]), {}, 0
         for name, size in entry["blobs"]:
             blobs[name] = rest[at : at + size]
             at += size
         return cls(job.kind, job.tasks[0], blobs, job.plan.first, job.plan.threads)
+
+
+class _Said(Struct):
+    """One line of a child, in which code of others runs: what it is at, why it gives up, or the figures."""
+
+    at: Annotated[int, Meta(ge=0, le=1 << 20)] | None = None
+    error: str | None = None
+    seconds: dict[str, _Times] | None = None
+    errors: dict[str, str] = {}
+    device: dict[str, str | int | float | None] = {}
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,16 @@ class Figures:
         return json.dumps({"seconds": {i: rows.tolist() for i, rows in self.seconds.items()}, "errors": self.errors, "device": self.device})
 
     @classmethod
-    def read(cls, text: str) -> "Figures":
-        entry = json.loads(text)
-        seconds = {int(i): np.array(rows) for i, rows in entry["seconds"].items()}
-        return cls(seconds, {int(i): error for i, error in entry["errors"].items()}, entry["device"])
+    def read(cls, text: str | bytes) -> "Figures":
+        """Raises ValueError for what `as_json` did not write."""
+        return cls.of(checked(parsed(text), _Said))
+
+    @classmethod
+    def of(cls, said: "_Said") -> "Figures":
+        if said.seconds is None or any(len({len(row) for row in rows}) > 1 for rows in said.seconds.values()):
+            raise ValueError("they are no figures")
+        seconds = {int(i): np.array(rows) for i, rows in said.seconds.items()}
+        return cls(seconds, {int(i): error for i, error in said.errors.items()}, said.device)
 
 
 def part(task: Task, numbers) -> Task:
@@ -97,10 +118,14 @@ def _child(packed, skip, quiet):
             except BrokenPipeError:
                 pass
             while line := _line(process, quiet):
-                entry = json.loads(line)
-                at = entry.get("at", at)
-                reason = entry.get("error", reason)
-                found = Figures.read(line) if "seconds" in entry else found
+                try:
+                    entry = checked(parsed(line), _Said)
+                    found = Figures.of(entry) if entry.seconds is not None else found
+                except ValueError:
+                    reason = "wrote to the channel of its figures"
+                    _end(process)
+                    break
+                at, reason = at if entry.at is None else entry.at, entry.error or reason
             status = process.wait()
         finally:
             _end(process)
@@ -125,6 +150,6 @@ def _line(process, quiet):
     watch = threading.Timer(quiet, _end, [process])
     watch.start()
     try:
-        return process.stdout.readline()
+        return process.stdout.readline(_LONGEST_LINE)
     finally:
         watch.cancel()

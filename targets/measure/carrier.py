@@ -96,7 +96,7 @@ def check_free(path) -> None:
 def write(path, job: Job, blobs: dict[str, bytes]) -> int:
     """Writes a folder, or an archive where the name ends with .tar.xz, whole or not at all; the bytes written."""
     text = to_json(job)
-    manifest = json.dumps({"octet-candidates": FORMAT, "sha256": digest(text.encode()), "job": json.loads(text)}, indent=1, sort_keys=True).encode()
+    manifest = json.dumps({"octet-candidates": FORMAT, "sha256": digest(text.encode()), "job": parsed(text)}, indent=1, sort_keys=True).encode()
     wanted = {name: blobs[name] for name in sorted(job.blobs)}
     return _write_archive(Path(path), manifest, wanted) if is_archive(path) else _write_folder(Path(path), manifest, wanted)
 

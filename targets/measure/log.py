@@ -1,6 +1,5 @@
 """Measurements as lines of JSON that are only ever appended: a killed run loses what it was at, and the next one goes on."""
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ import msgspec
 import numpy as np
 
 from ..errors import DataError, OctetError
-from ..schema import Name, Text, checked, parsed
+from ..schema import Name, Text, checked, json_text, parsed
 from .rounds import ratios
 
 _LARGEST = 256 << 20  # bytes
@@ -45,7 +44,7 @@ class Measurement:
 def append(path: Path, measurements: Iterable[Measurement]) -> None:
     """Adds lines and waits until they are on the disk. Raises OctetError where that fails."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    text = "".join(json.dumps(asdict(entry) | {"time": entry.time or now}) + "\n" for entry in measurements)
+    text = "".join(json_text(asdict(entry) | {"time": entry.time or now}) + "\n" for entry in measurements)
     try:
         with open(path, "ab+") as file:
             end = file.seek(0, os.SEEK_END)

@@ -1,8 +1,8 @@
 """octet bench --profile: where the time of a network goes, kernel by kernel, against what the machine could do."""
 
-import json
 
 from ...targets.runtime import Session
+from ...targets.schema import parsed
 from ...targets.workloads import workload_from
 from ...targets.x86.roofline import limit_of
 from ...targets.x86.workload import Workload
@@ -38,8 +38,8 @@ def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> 
 def _vectors(step):
     """What a CPU kernel computes beside its multiply-adds; 0 where the package does not say."""
     try:
-        workload = workload_from(json.loads(step.workload))
-    except (KeyError, TypeError, ValueError):  # none, or of another version
+        workload = workload_from(parsed(step.workload))
+    except (KeyError, TypeError, ValueError, AttributeError):  # none, or of another version
         return 0.0
     return workload.vectors if isinstance(workload, Workload) else 0.0
 

@@ -7,8 +7,9 @@ from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
 from ...passes.running import unwatched
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.budget import Budget, Journal
+from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.search import Outcome, Search, choose_calibration
 from ...passes.sensitivity.step import Step

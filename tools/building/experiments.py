@@ -13,8 +13,9 @@ from ...passes.canonicalize.fold_affine_through_relu import FoldAffineThroughRel
 from ...passes.ops import is_op
 from ...passes.pipeline import CANONICALIZE, canonicalize
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.budget import Budget, Journal
+from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.ranking import rank
 from ...passes.sensitivity.search import CALIBRATIONS
 from .judge import Judge

@@ -1,6 +1,5 @@
 """A package made again from its sources, and compared: whoever has them can attest that it is what they become."""
 
-import json
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ from ...passes.annotate.recipe import Recipe
 from ...targets import archive, detect
 from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
+from ...targets.schema import parsed
 from .api import compile_with_hub, quantize
 from .given import as_compiled
 from .opening import check_origin
@@ -52,7 +52,7 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
 def compared(contents: archive.Contents, made: Package) -> Comparison:
     """A package's file, and what was made from its sources."""
     text, members = made.written()
-    theirs, ours, different, left_out = json.loads(contents.text), json.loads(text), {}, {}
+    theirs, ours, different, left_out = parsed(contents.text), parsed(text), {}, {}
     if not made.selftest and "selftest.npz" in contents.members:
         left_out["selftest.npz"] = "no variant runs on this machine"
     for name in sorted(contents.members.keys() | members.keys()):

@@ -9,6 +9,7 @@ import tvm
 from tvm import s_tir, tirx
 
 from ...workload_key import Keyed
+from .nest_text import function_of
 
 KIND = "cuda-nest"
 _OPERANDS = ("float32", "int8", "uint8")  # that measuring can make up: an index would have to lie within what it points into
@@ -23,7 +24,7 @@ class NestWorkload(Keyed):
 
     @cached_property
     def function(self) -> tirx.PrimFunc:
-        return tvm.script.from_source(self.tir)
+        return function_of(self.tir)
 
     @property
     def result(self) -> tuple[tuple[int, ...], str]:
@@ -73,8 +74,13 @@ def nest_workload(operator: str, statement, reads: Sequence, writes: Sequence) -
 
 
 def from_dict(entry: dict) -> NestWorkload:
-    """Raises KeyError or TypeError for an entry of another structure."""
-    return NestWorkload(str(entry["operator"]), str(entry["tir"]))
+    """Raises KeyError, TypeError or ValueError for an entry of another structure."""
+    made = NestWorkload(str(entry["operator"]), str(entry["tir"]))
+    try:
+        made.operands, made.multiply_adds  # what everybody asks of it
+    except (AttributeError, IndexError, TypeError) as error:
+        raise ValueError(f"its nest is no loops over buffers ({error})") from None
+    return made
 
 
 def shape_of(buffer) -> tuple[tuple[int, ...], str]:

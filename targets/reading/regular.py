@@ -1,0 +1,24 @@
+"""A file is a regular file: a pipe would be waited for without end, a device be read without end."""
+
+import os
+import stat
+
+
+def open_regular(path) -> int:
+    """A descriptor for reading. Raises OSError, also for whatever is no regular file (links to one are followed)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe does not wait for a writer
+    except ValueError as error:  # a null character
+        raise OSError(22, str(error)) from None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(22, "it is no regular file")
+
+
+def read_regular(path, most: int) -> bytes:
+    """All of a file. Raises OSError, or ValueError where it is larger than `most` bytes."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise ValueError(f"it is of {size} bytes, where at most {most} can be meant")
+        return file.read(most)
