@@ -4,41 +4,35 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 
-from ..passes.annotate import Annotate
+from ..passes.calibrate.held_out import fitted
 from ..passes.calibrate.store import holds_statistics
-from ..passes.pipeline import canonicalize
 from ..passes.running import check_stopped
 from ..passes.sensitivity.budget import parse_duration
-from ..passes.sensitivity.switches import switches_of
 from ..targets import detect
 from ..targets.writing import check_writable
 from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples
-from ..targets.stored_array import select
 from ..tuning.place import place_of
 from .building import api
 from .building.accuracy import Workflow, automatic
 from .building.bfloat16 import check_floats, described
+from .building.default import by_default
 from .building.given import Given
 from .building.calibration_cache import cache_of, say_where_from
 from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare
-from .building.sessions import float_session
 from .building.statistics import hub_from
 from .data import check_calib, read_samples, warn_of_constant
+from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import check_labels, find_metric, score
 from .inputs import random_inputs
-from .metrics import METRICS
 from .pages import roofline
 from .pages.report import write_report
 from .phases import phases
 from .timing import interleaved
-
-_COMPARED = 32  # calibration samples on which int8 is compared with fp32
 
 
 @dataclass(frozen=True)
@@ -115,32 +109,24 @@ def compile_to_package(request: Request) -> dict:
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
         free = request.free(specs)
-        found, workflow = {}, None
+        found, workflow, yardstick = {}, None, Yardstick(samples, (), request.threads, phase)
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
             phase("canonicalize")
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free)
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair)
             quantized, package, found = automatic(request, workflow, validation, metric, seconds)
         elif model.comes_quantised:
             quantized = api.quantize(model, phase=phase)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         else:
-            phase("canonicalize")
-            canonical = canonicalize(model)
-            if free and switches_of(Annotate(recipe).decide(canonical.module), free):
-                chooser = Workflow(model, samples, recipe, names, request.threads, phase, display, trials=request.trials, db=request.db,
-                                   policy=request.policy, cache=cache, free=free, canonical=canonical)  # fmt: skip
-                quantized, package, found = automatic(request, chooser, None, metric, None)
-            else:
-                quantized = api.quantize_canonical(canonical, samples, recipe, request.threads, phase, display.update, cache)
-                quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
+            quantized, package, found = by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache)
         check_stopped()
-        count = count if stored else 0 if samples is None or model.comes_quantised else len(next(iter(samples.values())))
+        count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
-            report |= _measured(request, quantized, package, validation, metric, phase, display, samples)
+            report |= _measured(request, quantized, package, validation, metric, phase, display, yardstick)
         if request.referee:
             phase("referee")
             report["referee"] = compare(quantized, package)
@@ -211,31 +197,19 @@ def _multiply_adds(variant):
     return {"int8": int8, "float": whole - int8}
 
 
-def _measured(request, quantized, package, validation, metric, phase, display, samples):
+def _measured(request, quantized, package, validation, metric, phase, display, yardstick):
     """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
-    phase("build fp32")
     int8 = package.session(request.threads)
-    sessions = {"fp32": float_session(quantized.model, request.threads, int8.target), "int8": int8}
+    sessions = {"fp32": yardstick.fp32(quantized.model, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
         report |= _accuracy(request, sessions, validation, metric, phase, display)
     phase("measure")
-    report |= _agreement(sessions, samples)
+    agreed = yardstick.agreement(quantized.model, package, int8)
+    report |= {"agreement": agreed} if agreed else {}
     feed = random_inputs(package.inputs)
     found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=5, round_seconds=0.1)
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}
-
-
-def _agreement(sessions, samples):
-    """How near int8's first output is to that of fp32 on a few calibration samples, in dB; nothing where there are no samples, it is no float, or both
-    may give different numbers of results."""
-    first = sessions["fp32"].outputs[0]
-    if samples is None or first.counted is not None or not np.issubdtype(first.dtype, np.floating):
-        return {}
-    count = min(_COMPARED, len(next(iter(samples.values()))))
-    few = {name: select(array, slice(0, count)) for name, array in samples.items()}
-    fp32, int8 = (run_samples(session, few)[session.outputs[0].name] for session in sessions.values())
-    return {"agreement": {"sqnr_db": round(METRICS["sqnr"].score(int8, fp32), 2), "samples": count}}
 
 
 def _accuracy(request, sessions, validation, metric, phase, display):

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from octet.targets.stored_array import select
+from octet.targets.samples import batch_of
 
 from ..annotate import Annotate, Recipe
 from ..annotate.graph import Graph
 from ..annotate.plan import Plan
+from ..calibrate.held_out import split
 from ..calibrate.quantize import Quantized, group_qparams, hub_of
 from ..calibrate.statistics import Statistics
 from ..repair.add_biases import AddBiases
@@ -25,10 +26,11 @@ from .learn import Learnt, learn
 from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
+from .output_error import judged, relative_error
 from .simulator import Simulator
 from .taps import channel_maxima
 
-MOST_HELD_OUT, FEW = 128, 32
+FEW = 32
 _MAXIMA_SAMPLES = 128
 
 
@@ -45,15 +47,18 @@ class _Network:
 
 
 class Bench:
-    """model: canonical fp32. samples: {input: array}; every fourth sample, at most MOST_HELD_OUT, is held out: ranges and repairs come from the
-    others. threads: of every run. progress(samples done, samples in all) of calibration runs. measure: `statistics_of`, or the same by way of a cache.
+    """model: canonical fp32. samples: {input: array}; a part of them is held out (calibrate/held_out.py): ranges and repairs come from the
+    others. outputs: names of those that errors are of, () for all. threads: of every run. progress(samples done, samples in all) of
+    calibration runs. measure: `statistics_of`, or the same by way of a cache.
     learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
-    def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of):
+    def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of,
+                 outputs: tuple[str, ...] = ()):  # fmt: skip
         self.model = model.with_module(AddBiases()(model.module))
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
-        self.fit, self.held = split(samples)
+        self.fit, self.held = split(samples, batch_of(model.inputs))
         self.few = {name: array[:FEW] for name, array in self.held.items()}
+        self._judged = judged(model.outputs, outputs)
         self._networks: dict[str, _Network] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
@@ -62,12 +67,12 @@ class Bench:
     # What designs are judged by
 
     def error(self, design: Design) -> float:
-        """Squared error of the outputs on the held-out samples, relative to their square: 1 / SQNR."""
-        return relative_error(self.float_outputs(self.held), self.outputs(design, self.held))
+        """Squared error of the worst output on the held-out samples, relative to its square: 1 / SQNR."""
+        return relative_error(self.float_outputs(self.held), self.outputs(design, self.held), self._judged)
 
     def quick_error(self, design: Design) -> float:
         """The same on the first few of them."""
-        return relative_error(self.float_outputs(self.few), self.outputs(design, self.few))
+        return relative_error(self.float_outputs(self.few), self.outputs(design, self.few), self._judged)
 
     def outputs(self, design: Design, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """{output: array} of the quantised network, simulated."""
@@ -75,8 +80,12 @@ class Bench:
         simulator.configure(configuration)
         return simulator.run(arrays)
 
+    def error_of_part(self, design: Design, readers: Iterable[int]) -> float:
+        """The error with only the operators `readers` (indices of bindings) quantised: their inputs and weights."""
+        return relative_error(self.float_outputs(self.held), self.outputs_of_part(design, readers, self.held), self._judged)
+
     def outputs_of_part(self, design: Design, readers: Iterable[int], arrays) -> dict[str, np.ndarray]:
-        """The same with only the operators `readers` (indices of bindings) quantised: their inputs and weights."""
+        """{output: array} of such a part."""
         simulator, whole = self.prepared(design)
         readers = set(readers)
         operands = {operand: q for operand, q in whole.operands.items() if operand[0] in readers}
@@ -237,26 +246,3 @@ class Bench:
     def _learnt_anew(self, key):
         simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))
         return learn(simulator.model, configuration, self.fit, rounding=key.rounding, biases=key.biases, threads=self.threads, libraries=self.libraries)
-
-
-def split(samples: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """(to fit, held out). Fewer than 8 samples do both."""
-    count = len(next(iter(samples.values())))
-    if count < 8:
-        return dict(samples), dict(samples)
-    stride = max(4, -(-count // MOST_HELD_OUT))
-    held = np.arange(count) % stride == stride - 1
-    return {k: select(a, ~held) for k, a in samples.items()}, {k: select(a, held) for k, a in samples.items()}
-
-
-def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-    """Mean over the float outputs of the squared error over the squared reference; infinite if a value is not finite where the reference is."""
-    errors = []
-    for name, exact in reference.items():
-        if not np.issubdtype(exact.dtype, np.floating):
-            continue
-        counted = np.isfinite(exact)
-        exact, value = exact[counted].astype(np.float64), found[name][counted].astype(np.float64)
-        errors.append(np.sum((value - exact) ** 2) / max(np.sum(exact**2), 1e-30))
-    error = float(np.mean(errors)) if errors else 0.0
-    return error if np.isfinite(error) else float("inf")

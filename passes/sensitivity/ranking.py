@@ -8,7 +8,6 @@ import numpy as np
 from ..annotate.graph import shape_of
 from ..annotate.plan import Plan
 from ..ops import is_op
-from .bench import relative_error
 from .journal import ALONE
 
 
@@ -41,7 +40,7 @@ def rank(bench, design, plan: Plan, judge, journal, budget, tell=lambda *a: None
 
 def _measured(bench, design, group, judge):
     members = [node.index for node in group.members]
-    error = relative_error(bench.float_outputs(bench.held), bench.outputs_of_part(design, members, bench.held))
+    error = bench.error_of_part(design, members)
     before = judge.losses(bench.float_outputs(judge.arrays)) if judge is not None else None
     lost = 0.0
     if before is not None:

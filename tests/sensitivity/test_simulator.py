@@ -3,12 +3,12 @@
 import numpy as np
 
 from octet.passes.annotate import Recipe
-from octet.passes.sensitivity.bench import relative_error, split
 from octet.passes.sensitivity.configuration import FLOAT, sites_of
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.insert_switches import InsertSwitches, sorted_operands
 from octet.passes.sensitivity.layer_errors import layer_errors
 from octet.passes.sensitivity.observe import ObserveTensors
+from octet.passes.sensitivity.output_error import relative_error
 from octet.targets.runtime import run_samples
 from octet.tools.building import api
 
@@ -32,7 +32,7 @@ def test_parts_cost_less_than_the_whole(bench):
     design = Design(Recipe())
     whole = bench.error(design)
     groups = [group for group in bench.plan(design).groups if not group.moves]
-    parts = [relative_error(bench.float_outputs(bench.held), bench.outputs_of_part(design, [n.index for n in g.members], bench.held)) for g in groups]
+    parts = [bench.error_of_part(design, [n.index for n in g.members]) for g in groups]
     assert all(0 <= part < 2 * whole for part in parts) and max(parts) > 0
     errors = layer_errors(bench, design, 8)
     assert [e.name for e in errors] == [g.anchor.name for g in groups]
@@ -54,10 +54,3 @@ def test_switches_and_observers_keep_the_results(bench):
     switched = InsertSwitches(sorted_operands(sites.operands))(module)
     assert str(switched["main"].ret_ty) == str(module["main"].ret_ty)
     assert str(ObserveTensors(frozenset({module["main"].params[0].name}))(module)["main"].ret_ty) == str(module["main"].ret_ty)
-
-
-def test_held_out_samples_are_not_fitted_to():
-    fit, held = split({"x": np.arange(100)})
-    assert not set(fit["x"]) & set(held["x"]) and len(held["x"]) == 25
-    assert len(split({"x": np.arange(2000)})[1]["x"]) <= 128
-    assert len(split({"x": np.arange(3)})[1]["x"]) == 3

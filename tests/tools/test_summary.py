@@ -2,12 +2,9 @@
 
 import io
 
-import numpy as np
 import octet
 import pytest
 from octet.tools.commands.summary import print_compilation
-from octet.targets.variant import TensorSpec
-from octet.tools.compilation import _agreement
 from rich.console import Console
 
 REPORT = {
@@ -23,6 +20,10 @@ def shown(**more):
     return console.file.getvalue()
 
 
+def agreement(decibels, **more):
+    return {"sqnr_db": decibels, "output": "y", "outputs": {"y": decibels}, "zero": [], "samples": 32, "held_out": True, **more}
+
+
 def accuracy(int8, max_drop=None):
     return {"metric": "top1", "fp32": 0.9, "int8": int8, "drop": (0.9 - int8) / 0.9, "samples": 100, "max_drop": max_drop}
 
@@ -30,9 +31,9 @@ def accuracy(int8, max_drop=None):
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        ({"agreement": {"sqnr_db": 31.0, "samples": 32}}, None),
-        ({"agreement": {"sqnr_db": 3.0, "samples": 32}}, "int8 is far from fp32 (3.0 dB"),
-        ({"agreement": {"sqnr_db": 3.0, "samples": 32}, "accuracy": accuracy(0.9)}, None),
+        ({"agreement": agreement(31.0)}, None),
+        ({"agreement": agreement(3.0)}, "int8 is far from fp32 (3.0 dB"),
+        ({"agreement": agreement(3.0), "accuracy": accuracy(0.9)}, None),
         ({"accuracy": accuracy(0.6)}, "int8 loses 33.33% of fp32's top1: --max-drop 0.01"),
         ({"accuracy": accuracy(0.6, max_drop=0.5)}, None),
     ],
@@ -43,23 +44,11 @@ def test_a_loss_comes_with_what_to_do(report, said):
     assert "latency, 1 core, amx" in found
 
 
-class Spoken:
-    """A session that answers with its input times a factor."""
-
-    def __init__(self, factor, dtype="float32", counted=None):
-        self.factor, self.batch, self.inputs, self.outputs = factor, 1, (TensorSpec("x", (1, 3), "float32"),), (TensorSpec("y", (1, 3), dtype, counted=counted),)
-
-    def run(self, feed):
-        return {"y": feed["x"] * np.float32(self.factor)}
-
-
-
-def test_agreement_is_measured_on_a_few_samples():
-    samples = {"x": np.ones((50, 3), np.float32)}
-    assert _agreement({"fp32": Spoken(1), "int8": Spoken(0.9)}, samples) == {"agreement": {"sqnr_db": 20.0, "samples": 32}}
-    assert _agreement({"fp32": Spoken(1, "int64"), "int8": Spoken(1, "int64")}, samples) == {}
-    assert _agreement({"fp32": Spoken(1), "int8": Spoken(1)}, None) == {}
-    assert _agreement({name: Spoken(1, counted=(0, "n")) for name in ("fp32", "int8")}, samples) == {}
+def test_agreement_names_the_worst_output_and_those_not_judged():
+    found = shown(agreement=agreement(18.25, outputs={"y": 18.25, "z": 30.0}, zero=["w"]))
+    assert "agreement, 32 held-out samples, worst of 2 outputs (y)" in found and "18.2 dB" in found
+    assert "agreement, 32 held-out samples, output w" in found and "not judged" in found
+    assert "agreement, 5 calibration samples " in shown(agreement=agreement(30.0, samples=5, held_out=False))
 
 
 def test_fp32_is_measured_on_the_target_of_the_package(tmp_path):

@@ -11,6 +11,7 @@ from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
+from ...passes.sensitivity.rescaling import choose_scaling, rescalable
 from ...passes.sensitivity.search import Outcome, Search, choose_calibration
 from ...passes.sensitivity.step import Step
 from ...passes.sensitivity.switches import choose_switches, switches_of
@@ -45,6 +46,8 @@ class Workflow:
     cache: object = None  # StatisticsCache
     free: tuple[str, ...] = ()
     canonical: object = None
+    repair: bool = True  # whether channels may be rescaled where int8 is far from fp32
+    outputs: tuple[str, ...] = ()  # names of those that errors are of, () for all
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
     clock: Budget = field(default_factory=Budget)
@@ -52,7 +55,7 @@ class Workflow:
     resumed: int = 0  # measurements of an earlier search that were used again
 
     def __post_init__(self):
-        self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache))
+        self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache), outputs=self.outputs)
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
@@ -60,15 +63,17 @@ class Workflow:
         design = Design(self.recipe)
         if self.recipe.calibrator == "auto":
             design = choose_calibration(self.bench, design, Journal(), self._tell, self.steps.append)
-        design = self._switched(design)
+        design = self._chosen(design)
         return design, *self.compile(design)
 
-    def _switched(self, design) -> Design:
+    def _chosen(self, design) -> Design:
+        """With what is nearly free where it removes much of the error: sums or attention of a transformer in float, rescaled channels."""
         options = switches_of(self.bench.plan(design), self.free)
-        if not options:
+        rescale = self.repair and rescalable(self.bench.model.module)
+        if not options and not rescale:
             return design
         self.bench.prepared(design)  # calibrates
-        self._tell("int8 or float")
+        self._tell("int8 or float" if options else "rescaled channels")
         errors = {}
 
         def error(candidate):
@@ -77,7 +82,8 @@ class Workflow:
             return errors[candidate]
 
         self.steps.append(Step("as calibrated", error(design), None, True, design))
-        return choose_switches(design, options, error, self._seconds, self.steps.append)
+        design = choose_switches(design, options, error, self._seconds, self.steps.append)
+        return choose_scaling(design, error, self.steps.append) if rescale else design
 
     def _seconds(self, design) -> float:
         """Of one run on one core of the first CPU target, by the cost model."""

@@ -39,6 +39,9 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     if statistics is None and not model.comes_quantised:
         raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
     policy, recipe = _policy_of(path, package), _recipe_of(path, package.info["recipe"])
+    repairs = [name for name, value in package.info.get("repairs", {}).items() if value]
+    if repairs:
+        raise PackageError(f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics do not tell; compile it with --no-repair to have it rebuilt")
     tuned = sorted({step.source for variant in package.variants for step in variant.steps if step.source not in ("", "default")})
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")

@@ -7,6 +7,7 @@ import numpy as np
 from ...passes.annotate import Recipe
 from ...passes.calibrate import store
 from ...passes.calibrate.cache import StatisticsCache
+from ...passes.calibrate.held_out import for_ranges, held_out
 from ...passes.calibrate.identity import network_identity
 from ...passes.calibrate.quantize import Quantized, hub_of
 from ...passes.pipeline import canonicalize
@@ -24,7 +25,7 @@ def measure(model_path, calib, output, shard, given, threads, exists: bool, cach
     with phases() as (phase, display):
         phase("import")
         model = given.load(model_path, calib)
-        samples, _ = read_samples(calib, model, partial(rows_of_shard, shard, batch_of(model.inputs), calib))
+        samples = _fitted(calib, model, shard)
         canonical = canonicalize(model)
         identity, note = network_identity(canonical.module).with_data(samples), ""
         if exists and store.holds_statistics(output):
@@ -38,6 +39,19 @@ def measure(model_path, calib, output, shard, given, threads, exists: bool, cach
         statistics = measuring(cache)(canonical.module, tensors, samples, Libraries().executor_factory(threads), display.update)
         store.save(output, identity, statistics)
     return identity, len(statistics), note
+
+
+def _fitted(calib, model, shard):
+    """The samples of a shard that ranges come from: all that compile-model does not hold out. Only the shard is read."""
+    if shard == (0, 1):
+        return for_ranges(read_samples(calib, model)[0], model)
+    batch = batch_of(model.inputs)
+
+    def rows(count):
+        fit = np.flatnonzero(~held_out(count, batch))
+        return fit[rows_of_shard(shard, batch, calib, len(fit))]
+
+    return read_samples(calib, model, rows)[0]
 
 
 def measuring(cache: StatisticsCache | None):

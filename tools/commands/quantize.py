@@ -31,6 +31,7 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
     from ..building.recipes import recipe_of
 
     check_writable(output)
+    from ...passes.calibrate.held_out import for_ranges
     from ...passes.export.onnx_qdq import export_qdq
     from ..building.api import quantize as quantize_model
 
@@ -42,6 +43,7 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
         samples = None if calib is None else read_samples(calib, network)[0]
         if samples is not None and not network.comes_quantised:
             warn_of_constant(calib, samples)
+            samples = for_ranges(samples, network)
         quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
         phase("export")
         export_qdq(quantized, output)

@@ -14,8 +14,7 @@ def print_compilation(console, report: dict) -> None:
         fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
         rows.append((f"latency, {report['threads']} core{'s' if report['threads'] > 1 else ''}, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
     if "agreement" in report:
-        a = report["agreement"]
-        rows.append((f"agreement, {a['samples']} calibration samples", "", f"{a['sqnr_db']:.1f} dB", ""))
+        rows += _agreement(report["agreement"])
     if "accuracy" in report:
         a = report["accuracy"]
         rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {percent(a['drop'])}"))
@@ -50,13 +49,21 @@ def print_compilation(console, report: dict) -> None:
         console.print(f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows {a['max_drop']:.2%}; the package is written")
 
 
+def _agreement(found):
+    """Rows of the worst output, and of those that nothing can be said of."""
+    samples = f"{found['samples']} {'held-out' if found['held_out'] else 'calibration'} samples"
+    worst = f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
+    rows = [(f"agreement, {samples}{worst}", "", f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
+    return rows + [(f"agreement, {samples}, output {name}", "zero", "not judged", "") for name in found["zero"]]
+
+
 def _advice(report) -> str | None:
     """What to do about a loss that nobody asked to limit."""
     accuracy, agreement = report.get("accuracy"), report.get("agreement")
     if accuracy is not None:
         lost = accuracy["max_drop"] is None and accuracy["drop"] > _WORTH_REPAIRING
         return f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be" if lost else None
-    if agreement is not None and agreement["sqnr_db"] < _POOR_DB:
+    if agreement is not None and agreement.get("sqnr_db", _POOR_DB) < _POOR_DB:
         return f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
     return None
 

@@ -1,5 +1,6 @@
 """The work behind octet evaluate --against."""
 
+from ...passes.calibrate.held_out import for_ranges
 from ...targets.errors import DataError, OctetError
 from ...targets.runtime import run_samples
 from ..building import api
@@ -43,7 +44,7 @@ def compare(names, path, given, calib, session, precision, value, arrays, labels
         ours = [("octet fp32", score(fp32, arrays, labels, metric)), ("octet int8", value)]
     else:
         model = given.load(path, calib)
-        package = api.compile(api.quantize(model, samples, threads=session.threads))
+        package = api.compile(api.quantize(model, for_ranges(samples, model), threads=session.threads))
         ours = [("octet fp32", value), ("octet int8, as calibrated", score(package.session(session.threads), arrays, labels, metric))]
     rows = [comparison.Result(name, found, 0.0) for name, found in ours]
     work = comparison.Comparison(

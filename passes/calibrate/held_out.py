@@ -1,0 +1,41 @@
+"""Which samples ranges come from, and which are held out to judge what came of them.
+
+Whoever measures int8 on the samples that its ranges were taken from measures too well: those are the samples of which nothing is clipped. Whole runs are held out,
+as what follows each other in a run may belong together (the steps of a sequence)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from octet.targets.samples import batch_of
+from octet.targets.stored_array import select
+
+MOST = 128  # runs that are held out
+_FEWEST, _FEWEST_OF_SEVERAL = 8, 4  # runs (of one sample; of several) below which none is
+
+
+def held_out(count: int, batch: int = 1) -> np.ndarray:
+    """bool [count]: every fourth run of `batch` samples, at most MOST of them; none where there are too few to spare any."""
+    runs = -(-count // batch)
+    if runs < (_FEWEST if batch == 1 else _FEWEST_OF_SEVERAL):
+        return np.zeros(count, bool)
+    stride = max(4, -(-runs // MOST))
+    return (np.arange(count) // batch) % stride == stride - 1
+
+
+def split(samples: Mapping[str, np.ndarray], batch: int = 1) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(to fit, held out), which are the same where there are too few to hold any out. Arrays in a file stay there."""
+    held = held_out(len(next(iter(samples.values()))), batch)
+    if not held.any():
+        return dict(samples), dict(samples)
+    return {name: select(array, ~held) for name, array in samples.items()}, {name: select(array, held) for name, array in samples.items()}
+
+
+def for_ranges(samples: Mapping[str, np.ndarray], model) -> dict[str, np.ndarray]:
+    """Those that ranges come from. model: whatever has `inputs`."""
+    return split(samples, batch_of(model.inputs))[0]
+
+
+def fitted(samples: Mapping[str, np.ndarray], model) -> int:
+    """How many those are."""
+    return len(next(iter(for_ranges(samples, model).values())))

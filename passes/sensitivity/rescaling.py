@@ -1,0 +1,35 @@
+"""Channels rescaled between layers without being asked for: it costs nothing at run time and not one bit of fp32, so only what the compiler must do for it counts.
+
+So it is tried only where int8 is far from fp32 on held-out samples and there is something to rescale, weights alone first (equalisation needs no data)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..repair.streams import streams_of
+from .design import SCALINGS, Design
+from .step import Step
+
+POOR = 10**-2.5  # relative squared error (25 dB) from which on it is tried
+_GOOD = 1e-3  # 30 dB: no other scaling is tried then
+_WORTH = 0.5  # part of the squared error that it may leave at most
+
+
+def rescalable(module) -> bool:
+    """Whether a canonical fp32 network has channels between layers that can absorb a factor."""
+    return bool(streams_of(module))
+
+
+def choose_scaling(design: Design, error: Callable, log: Callable) -> Design:
+    """The design with the scaling of least error, where that is worth it. error(design): relative, squared. log(Step): what was tried."""
+    before = error(design)
+    if design.scaling or before <= POOR:
+        return design
+    tried = []
+    for candidate in [replace(design, scaling=scaling) for scaling in SCALINGS if scaling]:
+        tried.append((error(candidate), len(tried), candidate))
+        if tried[-1][0] <= _GOOD:
+            break
+    least, _, best = min(tried)
+    for found, _, candidate in tried:
+        log(Step(f"rescaled channels ({candidate.scaling})", found, None, candidate == best and least <= before * _WORTH, candidate))
+    return best if least <= before * _WORTH else design

@@ -1,0 +1,60 @@
+"""Agreement with fp32: of every float output, on samples that ranges do not come from."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from octet.targets.variant import TensorSpec
+from octet.tools.evaluating import agreement
+from octet.tools.evaluating.agreement import Yardstick
+
+
+class Spoken:
+    """A session that answers with its input times factors by output, and notes what it was asked."""
+
+    def __init__(self, batch=1, seen=None, **factors):
+        self.batch, self.target, self.factors, self.seen = batch, "x86-64-v3", factors, [] if seen is None else seen
+        self.inputs = (TensorSpec("x", (batch, 3), "float32"),)
+        self.outputs = tuple(TensorSpec(name, (batch, 3), "int64" if name == "n" else "float32", counted=(1, "n") if name == "c" else None) for name in factors)
+
+    def run(self, feed):
+        self.seen.append(feed["x"])
+        return {name: feed["x"] * factor if name != "n" else feed["x"].astype(np.int64) for name, factor in self.factors.items()}
+
+
+def agreed(monkeypatch, fp32, int8, samples, outputs=()):
+    monkeypatch.setattr(agreement, "float_session", lambda model, threads, target: fp32)
+    return Yardstick(samples, outputs).agreement(None, SimpleNamespace(), int8)
+
+
+ONES = {"x": np.ones((50, 3), np.float32)}
+
+
+def test_the_worst_output_is_what_is_said(monkeypatch):
+    found = agreed(monkeypatch, Spoken(y=1, z=2, n=1), Spoken(y=0.99, z=1.8, n=1), ONES)
+    assert found["outputs"] == {"y": 40.0, "z": 20.0} and (found["sqnr_db"], found["output"]) == (20.0, "z")
+    assert found["samples"] == 12 and found["held_out"] and found["zero"] == []
+    assert agreed(monkeypatch, Spoken(y=1, z=2), Spoken(y=0.99, z=1.8), ONES, ("y",))["sqnr_db"] == 40.0
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_only_samples_that_were_held_out_are_run(monkeypatch, batch):
+    seen, x = [], np.arange(1, 151, dtype=np.float32).reshape(50, 3)
+    found = agreed(monkeypatch, Spoken(batch, seen, y=1), Spoken(batch, y=1), {"x": x})
+    rows = np.unique(np.concatenate(seen), axis=0)
+    assert len(rows) == found["samples"] == 12 and found["sqnr_db"] == 200.0
+    assert ((rows[:, 0] - 1) / 3).astype(int).tolist() == [i for i in range(50) if i // batch % 4 == 3]
+
+
+def test_a_few_samples_are_said_to_be_those_of_calibration(monkeypatch):
+    found = agreed(monkeypatch, Spoken(y=1), Spoken(y=0.9), {"x": np.ones((5, 3), np.float32)})
+    assert found["samples"] == 5 and not found["held_out"]
+
+
+def test_nothing_is_said_of_zeros_whole_numbers_or_without_samples(monkeypatch):
+    found = agreed(monkeypatch, Spoken(y=0, z=1), Spoken(y=0.1, z=0.9), ONES)
+    assert found["zero"] == ["y"] and found["output"] == "z"
+    assert "sqnr_db" not in agreed(monkeypatch, Spoken(y=0), Spoken(y=0), ONES)
+    assert agreed(monkeypatch, Spoken(c=1), Spoken(c=1), ONES) == {}, "both may give different numbers of results"
+    assert agreed(monkeypatch, Spoken(n=1), Spoken(n=1), ONES) == {} == agreed(monkeypatch, Spoken(y=1), Spoken(y=1), None)

@@ -1,0 +1,71 @@
+"""How near a package is to fp32 on samples that its ranges do not come from, output by output."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...passes.calibrate.held_out import split
+from ...passes.sensitivity.output_error import OutputErrors, judged
+from ...targets.samples import batch_of, feed_of, samples_of
+from ..building.sessions import float_session
+
+_MOST_DB = 200.0
+
+
+@dataclass
+class Yardstick:
+    """fp32 on this machine, built when it is first asked for. samples: those of calibration, or None. outputs: names of those to compare, () for all.
+    threads: of every run. phase: told when something long begins."""
+
+    samples: dict | None
+    outputs: tuple[str, ...] = ()
+    threads: int | None = None
+    phase: object = lambda name: None
+    _fp32: object = None
+    _known: tuple = (None, None)  # the last package, and what was found
+
+    def fp32(self, model, target: str):
+        """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves them too.)"""
+        if self._fp32 is None:
+            self.phase("build fp32")
+            self._fp32 = float_session(model, self.threads, target)
+        return self._fp32
+
+    def agreement(self, model, package, session) -> dict:
+        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but zeros, "samples": how many, "held_out": whether
+        ranges came from others}; {} without samples or float outputs, no "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
+        if self.samples is None:
+            return {}
+        if self._known[0] is not package:
+            fp32 = self.fp32(model, session.target)
+            self.phase("measure")
+            self._known = package, self._measured(fp32, session)
+        return self._known[1]
+
+    def _measured(self, fp32, session):
+        batch = batch_of(fp32.inputs)
+        fit, held = split(self.samples, batch)
+        total, errors = _count(held), OutputErrors(judged(fp32.outputs, self.outputs))
+        for start in range(0, total, batch):
+            feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
+            errors.add(*(_samples(one, one.run(feed), batch, min(batch, total - start)) for one in (fp32, session)))
+        decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
+        if not decibels and not errors.zero:
+            return {}
+        found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero)}
+        if not decibels:
+            return found
+        worst = min(decibels, key=decibels.get)
+        return found | {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels}
+
+
+def _count(samples):
+    return len(next(iter(samples.values())))
+
+
+def _samples(session, outputs, batch, count):
+    return {spec.name: samples_of(spec, outputs[spec.name], batch, count) for spec in session.outputs}
+
+
+def _decibels(error):
+    return float(np.clip(-10 * np.log10(error), -_MOST_DB, _MOST_DB)) if error > 0 else _MOST_DB
