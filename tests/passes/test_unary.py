@@ -1,13 +1,10 @@
-"""The scalar functions: the NumPy definition against closed forms, and its expansion into Relax's own operators on stock TVM."""
+"""The scalar functions: the NumPy definition against closed forms."""
 
 import math
 
 import numpy as np
 import pytest
-import tvm
-from octet.passes import ops, unary
-from octet.passes.canonicalize.expand import ExpandOctet
-from tvm import relax
+from octet.passes import unary
 
 VALUES = np.concatenate([np.linspace(-6, 6, 97), [0.0, -30.0, 30.0]]).astype("float32")
 PARAMETERS = {"alpha": 0.3, "beta": 0.4, "gamma": 1.1, "exponent": 3.0}
@@ -50,37 +47,3 @@ def test_float32_in_every_shape(kind):
 )
 def test_known_values(kind, x, y):
     assert math.isclose(float(unary.evaluate(kind, np.float32(x), attributes(kind))), y, rel_tol=2e-7, abs_tol=1e-40)
-
-
-def test_expansion_agrees_with_the_definition():
-    kinds = sorted(unary.KINDS)
-    x = relax.Var("x", relax.TensorType(VALUES.shape, "float32"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            positive = builder.emit(relax.op.add(builder.emit(relax.op.abs(x)), relax.const(np.float32(0.5))))
-            results = [builder.emit(ops.call("octet.unary", [positive if k in POSITIVE else x], kind=k, **attributes(k))) for k in kinds]
-            output = builder.emit_output(relax.Tuple(results))
-        builder.emit_func_output(output)
-    built = relax.build(ExpandOctet()(builder.get()), tvm.target.Target("llvm"))
-    got = relax.VirtualMachine(built, tvm.cpu())["main"](tvm.runtime.tensor(VALUES))
-    for kind, value in zip(kinds, got, strict=True):
-        want = unary.evaluate(kind, np.abs(VALUES) + np.float32(0.5) if kind in POSITIVE else VALUES, attributes(kind))
-        # TVM's exp and tanh are approximations of a few units in the last place.
-        np.testing.assert_allclose(value.numpy(), want, rtol=1e-4, atol=1e-5, err_msg=kind)
-
-
-def test_interleave_expands():
-    x = np.arange(24, dtype="float32").reshape(1, 2, 4, 3)
-    var = relax.Var("x", relax.TensorType(x.shape, "float32"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [var]):
-        with builder.dataflow():
-            spread = builder.emit(ops.call("octet.interleave", [var], strides=[2, 3], fill=0))
-            output = builder.emit_output(relax.Tuple([spread]))
-        builder.emit_func_output(output)
-    built = relax.build(ExpandOctet()(builder.get()), tvm.target.Target("llvm"))
-    got = relax.VirtualMachine(built, tvm.cpu())["main"](tvm.runtime.tensor(x))[0].numpy()
-    want = np.zeros((1, 2, 7, 7), "float32")
-    want[:, :, ::2, ::3] = x
-    np.testing.assert_array_equal(got, want)

@@ -1,0 +1,67 @@
+"""What the documents name exists: files of the repository, links, commands and their options."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from octet.tools.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "examples").glob("*.md"))
+_ROOMS = "passes|targets|tuning|tests|tools|examples|docs"
+_FILE = re.compile(rf"`((?:{_ROOMS})/[\w./-]+)(?:::[\w\[\]:-]+)?`")
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+_CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.M | re.S)
+_COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*((?:octet|compile-model) .*)")
+
+
+def _anchors(text):
+    """The anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_exist(document):
+    missing = [name for name in _FILE.findall(document.read_text()) if not list(ROOT.glob(name.rstrip("/")))]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    text = document.read_text()
+    for file, anchor in _LINK.findall(text):
+        target = document.parent / file if file else document
+        assert target.exists(), file
+        assert not anchor or anchor in _anchors(target.read_text()), f"{file}#{anchor}"
+
+
+def _commands(text):
+    """The command lines of a document's code, fenced or not."""
+    lines = [line.strip() for fenced, span in _CODE.findall(text) for line in (fenced or span).splitlines()]
+    return [found[1].split("  #")[0] for line in lines if (found := _COMMAND.match(line))]
+
+
+def _unknown(line):
+    """What of a command line does not exist; "" if all of it does."""
+    words = line.split()
+    command = main.commands["compile"] if words.pop(0) == "compile-model" else main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            return words[0]
+        command = command.commands[words.pop(0)]
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
+    return ", ".join(option for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(words)) if option not in options)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_exist(document):
+    unknown = {line: name for line in _commands(document.read_text()) if (name := _unknown(line))}
+    assert not unknown
+
+
+def test_what_does_not_exist_is_found():
+    assert _commands("see `OCTET_CPU=x octet bench a`\n```\noctet gone b  # why\n```") == ["octet bench a", "octet gone b"]
+    assert _unknown("octet gone b") == "gone" and _unknown("octet bench --gone a") == "--gone"
+    assert not _unknown("compile-model a.onnx --calib b.npz -o c.octet") and _unknown("octet db lose") == "lose"
