@@ -45,8 +45,15 @@ class CountedAxes:
         """Raises UnsupportedModelError where an operator on the way takes more than one element at a time."""
         if not isinstance(expr, relax.Var):
             return None
-        if expr not in self._found:
-            self._found[expr] = self._through(expr, self._value_of(expr))
+        pending = [] if expr in self._found else [expr]  # a list, as networks are deeper than Python's stack
+        while pending:
+            value = self._value_of(pending[-1])
+            unknown = [each for each in _operands(value) if isinstance(each, relax.Var) and each not in self._found]
+            if unknown:
+                pending += unknown
+            else:
+                var = pending.pop()
+                self._found[var] = self._through(var, value)
         return self._found[expr]
 
     def _through(self, var, value):
@@ -96,6 +103,13 @@ class CountedAxes:
                 self._refuse(result, "joins an axis with one whose extent is known at run time only; export the network up to there")
             places.append(None if counted is None else (counted.axis.axis, sources.setdefault(counted.source, len(sources))))
         return [_count(source, self._value_of(source), emit) for source in sources], places
+
+
+def _operands(value):
+    """What `_through` asks about."""
+    if isinstance(value, relax.TupleGetItem):
+        return [value.tuple_value]
+    return tensors_of(value) if isinstance(value, relax.Call) else [value]
 
 
 def _count(source, value, emit):

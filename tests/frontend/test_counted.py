@@ -1,5 +1,7 @@
 """Results whose number is known at run time only: outputs hold as many as there are, whatever is computed row by row in between."""
 
+import sys
+
 import numpy as np
 import pytest
 from octet.passes.export.evaluate import evaluate
@@ -113,3 +115,10 @@ def test_what_takes_more_than_one_result_is_refused(model, load, case):
     nodes, message = REFUSED[case]
     with pytest.raises(UnsupportedModelError, match=message):
         load(model(nodes, FEED, LIMITS, opset=13))
+
+
+def test_a_network_deeper_than_the_stack_of_python_loads(model, load):
+    depth = sys.getrecursionlimit() + 10
+    chain = [helper.make_node("Neg", [f"v{each}"], [f"v{each + 1}"]) for each in range(depth)]
+    proto = model(chain, {"v0": FEED["scores"]}, outputs=(f"v{depth}",))
+    assert load(proto).outputs[0].shape == FEED["scores"].shape
