@@ -21,6 +21,8 @@ from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
 from .unary import fixed_range
 
+_STATES = ("octet.lstm_output", "octet.gru_output")
+
 
 @dataclass(frozen=True)
 class Annotate:
@@ -61,7 +63,7 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
 
 
 def _sharing(decided, edge):
-    """tensor -> the first edge of the set of tensors that share its scale (union-find over the operators that move data)."""
+    """tensor -> the first edge of the set of tensors that share its scale (union-find over the operators that move data, and over the steps of recurrent layers)."""
     parent = list(range(len(edge)))
 
     def find(i):
@@ -69,13 +71,21 @@ def _sharing(decided, edge):
             i = parent[i]
         return i
 
-    for group in decided.groups:
-        if not group.moves:
-            continue
-        roots = [find(edge[tensor]) for tensor in (*group.data, group.result)]
+    for tensors in (*((*group.data, group.result) for group in decided.groups if group.moves), *_states(decided)):
+        roots = [find(edge[tensor]) for tensor in tensors]
         for root in roots:
             parent[find(root)] = min(map(find, roots))
     return {tensor: find(i) for tensor, i in edge.items()}
+
+
+def _states(decided):
+    """The hidden states of a recurrent layer, one list per layer: what its steps feed to one matrix. They have one scale, so that all steps are alike."""
+    layers = {}
+    for group in decided.groups:
+        made = decided.graph.producer.get(group.data[0])
+        if group.weight is not None and made is not None and made.op in _STATES:
+            layers.setdefault(group.weight, []).append(group.data[0])
+    return layers.values()
 
 
 def _fixed_range(graph, tensor, scheme):

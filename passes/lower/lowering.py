@@ -22,8 +22,9 @@ from ...targets.x86.view import View, contiguous, view_of
 from ...targets.x86.workload import Records
 from .fallback.operator import fallback
 from .fusion import find_fusions
+from .memory import ALIGNMENT
 from .program import LAYERS, label
-from .results import own_results
+from .results import kernel_result, own_results
 from .value import Value
 from .walk import lowered
 
@@ -39,8 +40,10 @@ class Context:
     builder: relax.BlockBuilder
     values: dict = field(default_factory=dict)  # variable of the logical graph -> Value, or tuple of Values
     _forms: dict = field(default_factory=dict)  # (physical variable, its layout, wanted layout) -> Value
+    _functions: dict = field(default_factory=dict)  # (kernel, its notes) -> the module's function
     fallbacks: list = field(default_factory=list)  # operators that had no rule
     tuned: Records | None = None  # schedules that were found by measuring
+    parted: set = field(default_factory=set)  # what identifies tensors of which parts are read where they lie
     layer: str = ""  # the variable of the logical graph that is being lowered
     layers: dict = field(default_factory=dict)  # layer -> its number
 
@@ -140,6 +143,15 @@ class Context:
             expr = relax.const((array.astype(np.int16) + 128).astype(layout.storage))
         return Value(expr, layout)
 
+    def part(self, value: Value, first: int, layout: Layout) -> Value | None:
+        """A tensor that lies inside `value`, from its element `first` on, without a copy; None where a kernel cannot read it there."""
+        source, start = kernel_result(self.builder, value.var), first * np.dtype(layout.storage).itemsize
+        if source is None or start % ALIGNMENT or first + layout.elements > value.layout.elements:
+            return None
+        self.parted.add(source)
+        view = relax.op.memory.view(value.var, layout.physical_shape, layout.storage, start)
+        return Value(self.builder.emit(view, self.label()), layout)
+
     def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0,
              workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None) -> Value:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
@@ -151,16 +163,24 @@ class Context:
         dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), "int8" if layout.dtype == AS_IS else layout.dtype)
         attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
-        name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
-        func = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func
-        for key, value in attrs.items():
-            func = func.with_attr(key, value)
-        var = self.builder.add_func(func, name)
+        var = self._added(func, operator, attrs)
         result = relax.TensorType(layout.physical_shape, layout.storage)
         if workspace[0] == 0:
             return Value(self.builder.emit(relax.call_tir(var, args, result), self.label()), layout)
         both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]), self.label())
         return Value(self.builder.emit(relax.TupleGetItem(both, 0)), layout)
+
+
+    def _added(self, func, operator, attrs):
+        """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same one."""
+        key = (func, tuple(attrs.items()))
+        if key not in self._functions:
+            name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
+            noted = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func
+            for name_, value in attrs.items():
+                noted = noted.with_attr(name_, value)
+            self._functions[key] = self.builder.add_func(noted, name)
+        return self._functions[key]
 
 
 def _bytes(expr):

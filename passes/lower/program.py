@@ -14,6 +14,7 @@ from ...targets.variant import Step
 from . import memory
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
+PART = "relax.memory.view"  # of what a kernel wrote, from a byte on
 
 
 _ALIGNED = memory.ALIGNMENT // 4
@@ -135,7 +136,7 @@ def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, 
     place = {storage: Place("output", i) for i, storage in enumerate(outputs)}
     lives = {}
     for i, (_, operands, _) in enumerate(calls):
-        for storage in operands:
+        for storage in (_whole(each)[0] for each in operands):
             if isinstance(storage, tuple) and storage in sizes and storage not in place:
                 first, _ = lives.get(storage, (i, i))
                 lives[storage] = (first, i)
@@ -146,7 +147,8 @@ def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, 
             return weights.place(storage.value.numpy())
         if storage[0] == "input":
             return Place("input", storage[1])
-        return place.get(storage) or Place("arena", offsets[storage])
+        base, start = _whole(storage)
+        return place.get(storage) or Place("arena", offsets[base] + start)
 
     program = [KernelCall(name, tuple(locate(s) for s in operands), _step(i, name, mod, layer)) for i, (name, operands, layer) in enumerate(calls)]
     return tuple(program), arena
@@ -164,6 +166,9 @@ def _bound(binding, tensors, calls, sizes, layer):
         return value
     if value.op.name in ALIASES:
         return _storage(value.args[0], tensors)
+    if value.op.name == PART:
+        base, start = _whole(_storage(value.args[0], tensors))
+        return "part", base, start + int(value.args[3])
     if value.op.name != "relax.call_tir":
         operator = value.op.name.removeprefix("relax.")
         raise UnsupportedModelError(f"node {(layer or binding.var.name)!r}: operator {operator} has no kernel; export the network without it, and do that step outside")
@@ -175,6 +180,11 @@ def _bound(binding, tensors, calls, sizes, layer):
     operands = [_storage(arg, tensors) for arg in value.args[1].fields]
     calls.append((value.args[0].name_hint, operands + results, layer))
     return results if isinstance(value.ty, relax.TupleType) else results[0]
+
+
+def _whole(storage):
+    """(the storage that a part belongs to, the part's first byte)."""
+    return storage[1:] if isinstance(storage, tuple) and storage[0] == "part" else (storage, 0)
 
 
 def _storage(expr, tensors):

@@ -1,5 +1,7 @@
 """Concat, split, slices, padding, interleave, flip and resize of packed tensors; batch and channels stay, except where a slice takes a range."""
 
+from math import prod
+
 import numpy as np
 from tvm import relax
 
@@ -41,6 +43,8 @@ def strided_slice(call, ctx):
     if source is None or target is None or _constant(call, ctx) or len(source.shape) != len(target.shape):
         return None
     axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in call.args[1:])
+    if (part := _first_axis(call, ctx, axes, begin, end, strides, target)) is not None:
+        return part
     coordinates, first = {}, 0
     for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
         size = source.shape[axis]
@@ -53,6 +57,19 @@ def strided_slice(call, ctx):
         else:
             coordinates[where] = taken
     return _gathered(call, ctx, target, coordinates, first)
+
+
+def _first_axis(call, ctx, axes, begin, end, strides, target):
+    """A range of the outermost axis, which lies in one piece."""
+    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    outer = next((axis for axis, extent in enumerate(shape) if extent > 1), None)
+    if len(axes) != 1 or axes[0] % len(shape) != outer or any(step != 1 for each in strides for step in each):
+        return None
+    value = ctx.packed(call.args[0])
+    if outer == channel_axis(value.layout) or (value.layout.kind == "nhwc" and outer > 0):
+        return None
+    start = range(shape[outer])[begin[0] : end[0]][0]
+    return ctx.part(value, start * prod(shape[outer + 1 : -1] if value.layout.kind == "rows" else shape[2:]) * value.layout.channel_stride, target)
 
 
 def _backwards(size, start, stop, step):

@@ -3,7 +3,7 @@
 from ..running import Step
 from .fallback.legalize import legalize
 from .merge_axes import MergeAxes
-from .program import ALIASES
+from .program import ALIASES, PART
 
 
 def lowering(lower, schedule, note: str) -> list:
@@ -12,6 +12,6 @@ def lowering(lower, schedule, note: str) -> list:
     return [
         MergeAxes(),
         Step("Lower", lower, note),
-        Step("Legalize", lambda module: legalize(module, ALIASES), note),
+        Step("Legalize", lambda module: legalize(module, (*ALIASES, PART)), note),
         Step("Schedule", schedule, note),
     ]

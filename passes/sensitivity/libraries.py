@@ -17,7 +17,7 @@ from ..lower.entry import emit_library
 from ..lower.fallback.legalize import legalize
 from ..lower.lowering import lower
 from ..lower.merge_axes import MergeAxes
-from ..lower.program import ALIASES, Program, Weights, linearize, pack_outputs
+from ..lower.program import ALIASES, PART, Program, Weights, linearize, pack_outputs
 from ..lower.rules import RULES
 from ..realize.fuse_float import FuseFloat
 
@@ -88,7 +88,7 @@ class Libraries:
 
     def _lowered(self, fused):
         lowered, _ = lower(fused, self._spec, RULES)
-        legal = schedule(legalize(lowered, ALIASES))
+        legal = schedule(legalize(lowered, (*ALIASES, PART)))
         return legal, linearize(legal, Weights(share=False))
 
 

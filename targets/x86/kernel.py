@@ -1,9 +1,15 @@
 """The frame of a kernel: a PrimFunc over flat buffers."""
 
+from functools import lru_cache, wraps
+
 import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
+
+from .isa import current
+
+_KEPT = 512  # kernels: a network has some dozens that differ
 
 
 def emit_kernel(name: str, body):
@@ -14,6 +20,21 @@ def emit_kernel(name: str, body):
             T.func_attr({"global_symbol": name, "tirx.noalias": True})
             body()
     return builder.get()
+
+
+def built_once(build):
+    """For a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same vector unit is the same object, built once.
+    Building takes milliseconds, and networks repeat their layers."""
+
+    @lru_cache(_KEPT)
+    def built(isa, *args, **options):
+        return build(*args, **options)
+
+    @wraps(build)
+    def found(*args, **options):
+        return built(current(), *args, **options)
+
+    return found
 
 
 def argument(name: str, elements: int, dtype: str):

@@ -1,5 +1,6 @@
 """Linear layers, and the products of attention."""
 
+from octet.passes.ops import call
 from tvm import relax
 
 
@@ -55,3 +56,20 @@ def test_a_float_operator_keeps_the_exact_value(network, observed):
     module = network(lambda net, x: net(relax.op.nn.softmax(net(relax.op.add(x, net.dense(x, 6)), "sum")), "out"), (1, 6))
     values = {b.var.name: b.value for b in Annotate()(module)["main"].body.blocks[0].bindings}
     assert values["sum"].args[0].name == "x" and values["dense"].args[0].name == "x.observed"
+
+
+def test_the_states_of_a_recurrent_layer_have_one_scale(network, observed):
+    """What the steps feed to one matrix; another layer's have their own."""
+
+    def body(net, x):
+        h, c, layers = net.const(2, 3), net.const(2, 3), {name: net.const(3, 12) for name in ("first", "second")}
+        for step, layer in enumerate(("first", "first", "first", "second", "second")):
+            r = net(relax.op.matmul(h, layers[layer]), f"r{step}") if step else net(relax.op.matmul(x, net.const(5, 12)), "r0")
+            c = net(call("octet.lstm_state", [net.const(2, 12), r, c]), f"c{step}")
+            h = net(call("octet.lstm_output", [net.const(2, 12), r, c]), f"h{step}")
+        return h
+
+    found = observed(network(body, (2, 5)))
+    assert [found[f"h{step}"]["group"] for step in range(2)] == [found["h0"]["edge"]] * 2 and found["h1"]["source"]
+    assert [found[f"h{step}"]["group"] for step in (2, 3)] == [found["h2"]["edge"]] * 2
+    assert "h4" not in found

@@ -12,7 +12,7 @@ from tvm.tirx.script import builder as T
 
 from ... import bfloat16
 from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, tile_configure
-from ..kernel import argument, emit_kernel, on_stack, task_loop
+from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK, STORAGE
 from .amx_micro import BLOCK, SUMS, Micro, Place, branch
 from .epilogue import Operands, table_argument
@@ -80,6 +80,7 @@ def steps_of(p: ConvProblem, walk: Walk) -> int:
     return sum(-(-run.length // width_of(p)) for run in walk.runs)
 
 
+@built_once
 def conv2d_amx(p: ConvProblem, s: AmxSchedule):
     """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [residual u8[]], out, [stage u8[]]). Of bfloat16 data, weights
     and stage are u16, bias and residual float32, and there is no multiplier."""

@@ -15,7 +15,7 @@ from ..bf16_intrinsics import bf16_functions, dot_bf16
 from ..elementwise.bfloat16 import PAIRS
 from ..intrinsics import bind, fma, load, splat, store
 from ..isa import current
-from ..kernel import argument, emit_kernel, task_loop
+from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORAGE
 from .epilogue import Operands, Row, emit_epilogue
 from .problem import ConvProblem
@@ -69,6 +69,7 @@ def pack_weights(matrix: np.ndarray) -> np.ndarray:
     return (steps.reshape(-1).astype(np.uint32) << 16).view(np.float32)
 
 
+@built_once
 def conv2d_bf16(p: ConvProblem, s: Bf16Schedule):
     """PrimFunc(data u16[], weights u16[] or f32[], bias f32[], [residual f32[]], out, [stage u16[]])."""
     return emit_kernel(p.name + "_bf16", lambda: _body(p, s))

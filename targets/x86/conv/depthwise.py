@@ -18,7 +18,7 @@ from tvm.tirx.script import builder as T
 from ..elementwise.table import permuted
 from ..intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, part, splat, split_pairs, store
 from ..isa import current
-from ..kernel import argument, emit_kernel, on_stack, task_loop
+from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK
 from .depthwise_pack import chunk_starts, fold_of, lanes_of, pad_value, tap_groups
 from .epilogue import Operands, Row, emit_depthwise, emit_epilogue, table_argument
@@ -68,6 +68,7 @@ def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
     return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), *_padded(p)) if s.staged and not _local(p, s) else None)
 
 
+@built_once
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
     """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))

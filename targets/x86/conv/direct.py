@@ -13,7 +13,7 @@ from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, broadcast4, dot4, fma, load, splat, store
 from ..isa import current
-from ..kernel import argument, emit_kernel, task_loop
+from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
 from .epilogue import Operands, Row, emit_epilogue, table_argument
 from .problem import ConvProblem
@@ -89,6 +89,7 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     return DirectSchedule(vectors, pixels, False, max(1, -(-units // max(1, 16 // blocks))))
 
 
+@built_once
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
     """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: _body(p, s))

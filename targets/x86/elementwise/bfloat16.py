@@ -8,7 +8,7 @@ from tvm import tirx
 from ...bfloat16 import BLOCK, FEW, SMALLEST
 from ..intrinsics import bind, load, splat, store
 from ..isa import current
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout, packed
 from ..vector_loops import each, steps, sweep, tensors
 
@@ -47,6 +47,7 @@ def pack_bits(bits):
     return tirx.Shuffle([words], PAIRS[:16]) if current().bf16_pairs else words
 
 
+@built_once
 def round_kernel(p: RoundProblem):
     """PrimFunc(x f32[], y u16[])."""
     return emit_kernel(p.name, lambda: _body(p))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..intrinsics import bind, load, store
-from ..kernel import argument, emit_kernel
+from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector import LANES
 from ..vector_loops import each, steps, sweep
@@ -25,6 +25,7 @@ class UnaryProblem:
         assert self.kind in KINDS and self.elements % LANES == 0, self
 
 
+@built_once
 def unary(p: UnaryProblem):
     """(x, y): float32 buffers."""
 
@@ -63,6 +64,7 @@ class FloatBinaryProblem:
         return self.images * self.pixels * self.stride
 
 
+@built_once
 def binary_float(p: FloatBinaryProblem):
     """(a, b, y): float32 buffers."""
     second_elements = {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]

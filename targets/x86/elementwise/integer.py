@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, fence, load, splat, store
-from ..kernel import argument, emit_kernel
+from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float
 from ..vector_loops import LoopSchedule, default_loops, each, steps, sweep
@@ -63,6 +63,7 @@ class BinaryProblem:
         return f"{self.kind}_int8_{self.images}x{self.pixels}x{self.channels}_{self.second}"
 
 
+@built_once
 def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
     """(a, b, y): uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)
@@ -161,6 +162,7 @@ class RequantizeProblem:
         return f"requantize_int8_{self.elements}"
 
 
+@built_once
 def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None):
     """(x, y): uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)

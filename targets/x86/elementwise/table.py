@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, pure, shuffle_bytes, splat
-from ..kernel import argument, emit_kernel
+from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, STORED_OFFSET, channel_stride
 from ..vector import BYTES, store_bytes
 from ..vector_loops import LoopSchedule, default_loops, each, sweep
@@ -63,6 +63,7 @@ def stored_table(table: np.ndarray) -> np.ndarray:
     return (table.astype(np.int16) + STORED_OFFSET).astype(np.uint8)
 
 
+@built_once
 def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
     """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
     how = schedule if schedule is not None else default_loops(p)

@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, fence, load, pack_bytes, part, round_to_int, splat, store
-from ..kernel import argument, emit_kernel
+from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector_loops import each
 
@@ -77,6 +77,7 @@ def _middle(stored, floor, ceiling, near, reach):
     return scale, room(scale)[1]
 
 
+@built_once
 def affine_kernel(pixels: int, channels: int, low: int, high: int):
     """(x u8, scale f32, shift f32, y u8): packed tensors; scale and shift padded to the channel stride (`pad_lines`)."""
     stride = channel_stride(channels, "int8")

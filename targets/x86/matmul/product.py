@@ -12,7 +12,7 @@ from tvm.tirx.script import builder as T
 
 from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, fence, load, splat, store, tile_config, tile_configure, tile_dot, tile_load, tile_store
 from ..isa import current
-from ..kernel import argument, emit_kernel, on_stack
+from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
 from ..rows.softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
 from ..vector import clip_floats, round_straight, store_bytes, to_float
@@ -60,6 +60,7 @@ def constants_of(p: MatmulProblem, dot: str) -> list:
     return [tile_config(min(TILE_ROWS, p.rows))] if dot == "amx" else []
 
 
+@built_once
 def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None):
     """PrimFunc(a u8[], b u8[], [mask f32[]], [config u8[64]], out). dot: "amx" or "vnni"."""
     s = schedule or default_schedule(p)

@@ -6,7 +6,7 @@ from math import prod
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
 
@@ -24,6 +24,7 @@ class BroadcastProblem:
         assert self.source.kind == "plain" or self.source.shape == self.shape, self
 
 
+@built_once
 def broadcast(p: BroadcastProblem):
     """(x, y)."""
     order = (0, 2, 3, 1) if p.target.kind == "nhwc" else tuple(range(len(p.shape)))

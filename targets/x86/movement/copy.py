@@ -3,11 +3,12 @@
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import SLACK, STORED_OFFSET, Layout
 from ..vector_loops import tensors
 
 
+@built_once
 def copy(layout: Layout):
     """(x, y). One loop, which LLVM turns into memcpy. The slack behind a packed tensor stays as it is."""
 
@@ -19,6 +20,7 @@ def copy(layout: Layout):
     return emit_kernel(f"copy_{layout.kind}_{layout.dtype}_" + "x".join(map(str, layout.shape)), body)
 
 
+@built_once
 def shift(source: Layout, target: Layout):
     """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is turned over."""
 

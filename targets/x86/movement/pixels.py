@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import BYTES, LANES, store_bytes
 from ..vector_loops import each, steps, tensors
@@ -57,6 +57,7 @@ class GatherProblem:
         return [np.array(rows, "int32"), np.array([FILL if j == FILL else j * stride for j in self.columns], "int32")]
 
 
+@built_once
 def gather(p: GatherProblem):
     """(x, rows, columns, y)."""
     stride, size = p.target.channel_stride, np.dtype(p.target.storage).itemsize
@@ -141,6 +142,7 @@ class ConcatProblem:
         return prod(first.shape[axis] for axis in outer), [source.shape[self.axis] * size for source in self.sources]
 
 
+@built_once
 def concat(p: ConcatProblem):
     """(x0, x1, ..., y)."""
     target = p.target

@@ -6,7 +6,7 @@ from math import prod
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each
 from ..view import View, view_of
@@ -21,6 +21,7 @@ class ViewCopyProblem:
         assert self.source.shape == self.target.shape and self.source.dtype == self.target.dtype, self
 
 
+@built_once
 def view_copy(p: ViewCopyProblem):
     """(x, y)."""
     target = view_of(p.target)

@@ -4,13 +4,14 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..vector import join_bytes, round_planes, widen
 from ..vector_loops import each, tensors
 from .convert import quantizes, real, scalar, scaled
 from .transpose import pixels_from_quads, transpose16
 
 
+@built_once
 def pack(p):
     n, c, h, w = p.source.shape
     pixels = h * w

@@ -8,12 +8,13 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..vector import round_straight, store_bytes, widen
 from ..vector_loops import each, steps, sweep, tensors
 from .convert import quantizes, real, scalar, scaled
 
 
+@built_once
 def copy_rows(p):
     packed = [layout for layout in (p.source, p.target) if layout.kind != "plain"]
     channels = packed[0].channels if packed else prod(p.source.shape)

@@ -4,13 +4,14 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, part, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..vector import round_straight, split_bytes
 from ..vector_loops import each, tensors
 from .convert import quantizes, real, scalar, scaled
 from .transpose import quads_from_pixels, transpose16
 
 
+@built_once
 def unpack(p):
     n, c, h, w = p.source.shape
     pixels = h * w

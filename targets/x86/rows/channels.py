@@ -11,7 +11,7 @@ from tvm.tirx.script import builder as T
 from ... import float_math
 from ..elementwise.math import VectorOps
 from ..intrinsics import bind, load, splat, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES
 from ..vector_loops import Accumulators, each, tensors
@@ -38,6 +38,7 @@ class ReduceProblem:
         return Layout("plain", (self.source.pixels,), "int64" if self.kind.startswith("arg") else "float32")
 
 
+@built_once
 def reduce_rows(p: ReduceProblem):
     """(x, y)."""
     emit = {"softmax": _softmax, "log_softmax": _softmax, "mean": _sum_row, "sum": _sum_row, "argmax": _extreme_row, "argmin": _extreme_row}[p.kind]

@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
 
@@ -49,6 +49,7 @@ class AxisProblem:
         return f"{self.dtype}_{'x'.join(map(str, self.shape))}_{self.axis}"
 
 
+@built_once
 def running_sum(p: AxisProblem, exclusive: bool):
     """(x, y): y[i] = x[0] + ... + x[i], without x[i] if exclusive."""
 
@@ -70,6 +71,7 @@ def running_sum(p: AxisProblem, exclusive: bool):
     return emit_kernel(f"running_sum_{'exclusive_' * exclusive}{p.name}", body)
 
 
+@built_once
 def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
     """(x, y): y = the k largest (smallest) values in descending (ascending) order, or their places as int64. k passes over a row, each for the best
     value behind the one before."""

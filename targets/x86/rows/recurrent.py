@@ -7,7 +7,7 @@ from tvm.tirx.script import builder as T
 from ...recurrent_math import STEPS
 from ..elementwise.math import VectorOps
 from ..intrinsics import bind, load, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
 from .pieces import held
@@ -30,6 +30,7 @@ class RecurrentProblem:
         return Layout("rows", (self.rows, self.hidden * STEPS[self.kind][1]), "float32")
 
 
+@built_once
 def recurrent(p: RecurrentProblem):
     """(x, r, state, y)."""
     function, count = STEPS[p.kind]

@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, pure
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
 
@@ -42,6 +42,7 @@ class SuppressionProblem:
         return self.groups * (self.boxes + self.most + 1)
 
 
+@built_once
 def non_max_suppression(p: SuppressionProblem):
     """(boxes, scores, rows, scratch)."""
     per_group = p.boxes + p.most + 1
@@ -170,6 +171,7 @@ def _product(a, b):
     return pure("float32", "llvm.arithmetic.fence", a * b)
 
 
+@built_once
 def nonzero(shape: tuple[int, ...]):
     """(x, places): x bool of `shape`."""
     count = prod(shape)

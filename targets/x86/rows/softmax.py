@@ -6,7 +6,7 @@ from math import gcd, prod
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import load
-from ..kernel import emit_kernel, on_stack
+from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import Layout
 from ..vector_loops import LoopSchedule, default_loops, each, tensors
 from .softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
@@ -42,6 +42,7 @@ class SoftmaxProblem:
         return f"softmax_rows_{self.target.dtype}_{self.source.pixels}x{self.source.channels}"
 
 
+@built_once
 def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
     """(x, y)."""
     how = schedule if schedule is not None else default_loops(p)

@@ -8,7 +8,7 @@ from tvm.tirx.script import builder as T
 
 from ...softmax_table import softmax_shift
 from ..intrinsics import bind
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET, Layout
 from ..vector_loops import LoopSchedule, default_loops, each, tensors
 
@@ -38,6 +38,7 @@ class SoftmaxTableProblem:
         return f"softmax_table_{self.layout.pixels}x{self.shape[-1]}"
 
 
+@built_once
 def softmax_by_table(p: SoftmaxTableProblem, schedule: LoopSchedule | None = None):
     """(x, table int32[256], y). Scalar loops over a row, which LLVM makes vectors of."""
     how = schedule if schedule is not None else default_loops(p)

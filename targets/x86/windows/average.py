@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import add_bytes, bind, load, splat, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
 from ..vector import BYTES, LANES, round_planes, store_bytes, to_float
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, steps, tensors
@@ -26,6 +26,7 @@ def default_schedule(p: PoolProblem) -> AverageSchedule:
     return AverageSchedule(default_loops(p).parallel, 2 if p.dtype == "int8" else 1)
 
 
+@built_once
 def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):
     """(x, y): nhwc buffers. A window over the whole image is a global average: then the tasks are blocks of channels."""
     s = schedule if schedule is not None else default_schedule(p)

@@ -4,7 +4,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..vector import BYTES, LANES, store_bytes
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, steps, tensors
 from .pooling import PoolProblem, first_tap, reaches_outside
@@ -12,6 +12,7 @@ from .pooling import PoolProblem, first_tap, reaches_outside
 UNROLLED_TAPS = 25
 
 
+@built_once
 def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None):
     """(x, y): nhwc buffers."""
     how = schedule if schedule is not None else default_loops(p)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, fence, load, splat, store
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES
 from ..vector_loops import each, steps, tensors
@@ -22,6 +22,7 @@ class ResizeProblem:
         assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", self
 
 
+@built_once
 def resize_linear(p: ResizeProblem):
     """(x, top, bottom, down, left, right, across, y): per row of the result the two source rows (int32) and the weight of the second (float32), and
     the same per column."""

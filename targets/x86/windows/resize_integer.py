@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat
-from ..kernel import emit_kernel
+from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET, Layout
 from ..vector import BYTES, LANES, check_range, round_straight, store_bytes, to_float, widen
 from ..vector_loops import each, steps, tensors
@@ -33,6 +33,7 @@ class IntegerResizeProblem:
         check_range(255 * self.row_units * self.column_units * self.multiplier)
 
 
+@built_once
 def resize_integer(p: IntegerResizeProblem):
     """(x, rows [OH * 3], columns [OW * 3], y)."""
     (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
