@@ -31,6 +31,7 @@ from .canonicalize.normalize_pooling import NormalizePooling
 from .canonicalize.recognize_gelu import RecognizeGelu
 from .canonicalize.recognize_hard import RecognizeHard
 from .canonicalize.recognize_layer_norm import RecognizeLayerNorm
+from .canonicalize.recognize_rms_norm import RecognizeRmsNorm
 from .canonicalize.recognize_mish import RecognizeMish
 from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_unary import RecognizeUnary
@@ -54,6 +55,7 @@ CANONICALIZE: list = [
     RecognizeSilu(),
     RecognizeGelu(),
     RecognizeLayerNorm(),
+    RecognizeRmsNorm(),
     MergeClips(),
     RecognizeHard(),
     # What needs constants on the last axis (layer normalisation) is an operator by now, and keeps its transposes.

@@ -167,7 +167,7 @@ def _sums(graph, supplied):
     found = {}
     for group in supplied:
         residual = group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)
-        if residual and any(user.op == "relax.nn.layer_norm" for user in graph.users.get(group.result, ())):
+        if residual and any(user.op in ("relax.nn.layer_norm", "relax.nn.rms_norm") for user in graph.users.get(group.result, ())):
             found[group.result] = {node.name for node in group.members[group.bare :]}
     return found
 

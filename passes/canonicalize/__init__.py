@@ -12,7 +12,7 @@ clipping          R.nn.relu, R.clip with bounds as floats; never two in a row
 scalar functions  octet.unary, kinds in passes/unary.py; R.nn.prelu with constant slopes
 pooling           R.nn.max_pool2d, R.nn.avg_pool2d, padding of 4, ceil_mode False; R.mean(x, [2, 3], keepdims=True) for the global one
 data movement     R.reshape, R.permute_dims, R.concat, R.split, R.strided_slice, R.nn.pad, R.tile, R.image.resize2d
-the rest          R.nn.softmax, R.nn.layer_norm, R.argmax, R.mean/sum/max over other axes, R.take, R.astype, R.where, ...: float
+the rest          R.nn.softmax, R.nn.layer_norm, R.nn.rms_norm, R.argmax, R.mean/sum/max over other axes, R.take, R.astype, R.where, ...: float
 
 `main` has one dataflow block, whose last binding is the tuple of the outputs; a variable is named after its ONNX node.
 """

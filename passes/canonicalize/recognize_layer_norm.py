@@ -38,8 +38,8 @@ def _recognize(graph, call, var):
         return _affine(graph, call, value, var)
     if ops.is_op(call, "relax.multiply"):
         for centred, gate in (call.args, reversed(call.args)):
-            factor, gate = _factor(graph, gate)
-            found = _normalized(graph, centred, _inverse_root(graph, gate), var)
+            factor, gate = factor_of(graph, gate)
+            found = _normalized(graph, centred, inverse_root(graph, gate), var)
             if found is not None:
                 return found if factor is None else _scaled(graph, found, factor, var)
     return None
@@ -51,13 +51,13 @@ def _scaled(graph, norm, factor, var):
     return product if merged is None else merged
 
 
-def _factor(graph, gate):
+def factor_of(graph, gate):
     """(g, rest) where the gate is rest * g for a constant g, else (None, gate)."""
     scaled = graph.match(gate, "relax.multiply")
     return (scaled.args[1], scaled.args[0]) if scaled is not None and constant(scaled.args[1]) is not None else (None, gate)
 
 
-def _inverse_root(graph, gate):
+def inverse_root(graph, gate):
     """The call whose argument stands under the root in 1 / sqrt(..)."""
     root = graph.unary(gate, "rsqrt")
     if root is not None:
@@ -73,7 +73,7 @@ def _normalized(graph, centred, root, var):
     difference = graph.match(centred, "relax.subtract")
     if epsilon is None or difference is None:
         return None
-    x, mean = difference.args[0], _mean(graph, difference.args[1])
+    x, mean = difference.args[0], mean_of(graph, difference.args[1])
     if mean is None or not mean[0].same_as(x) or shape_of(x) != shape_of(var) or shape_of(difference.args[1]) != _kept(shape_of(x), mean[1]):
         return None
     if not _is_variance(graph, shifted.args[0], x, centred, mean[1]) or shape_of(shifted.args[0]) != _kept(shape_of(x), mean[1]):
@@ -102,19 +102,19 @@ def _channels_second(rank):
 
 def _is_variance(graph, expr, x, centred, axis):
     """mean(centred^2), or mean(x^2) - mean(x)^2, which may be kept from being negative, over `axis`."""
-    mean = _mean(graph, expr)
+    mean = mean_of(graph, expr)
     if mean is not None:
         return mean[1] == axis and _is_square(graph, mean[0], lambda root: root.same_as(centred))
     expr = _without_reshape(graph, expr)
     if bounds(graph.value(expr)) == (0.0, np.inf):
         expr = graph.value(expr).args[0]
     difference = graph.match(_without_reshape(graph, expr), "relax.subtract")
-    mean = _mean(graph, difference.args[0]) if difference is not None else None
+    mean = mean_of(graph, difference.args[0]) if difference is not None else None
     return (
         mean is not None
         and mean[1] == axis
         and _is_square(graph, mean[0], lambda root: root.same_as(x))
-        and _is_square(graph, difference.args[1], lambda root: (of := _mean(graph, root)) is not None and of[0].same_as(x) and of[1] == axis)
+        and _is_square(graph, difference.args[1], lambda root: (of := mean_of(graph, root)) is not None and of[0].same_as(x) and of[1] == axis)
     )
 
 
@@ -123,7 +123,7 @@ def _is_square(graph, expr, accepts):
     return square is not None and all(accepts(arg) for arg in square.args)
 
 
-def _mean(graph, expr):
+def mean_of(graph, expr):
     """(what a mean is taken of, its axis), which is the last one, or 1 of a tensor with more behind it; reshapes that put an axis of 1 back are no part of it."""
     expr = _without_reshape(graph, expr)
     mean, scaled = graph.match(expr, "relax.mean"), graph.match(expr, "relax.multiply")

@@ -10,7 +10,7 @@ import numpy as np
 from ...targets.errors import UnsupportedModelError
 from ..annotate.graph import shape_of
 from ..ops import attrs_of
-from . import recurrent
+from . import normalization, recurrent
 from .functions import unary
 
 
@@ -142,14 +142,6 @@ def _arg(kind):
     return export
 
 
-def _layer_norm(call, operands, out):
-    attrs = attrs_of(call)
-    axes = [a % len(shape_of(call)) for a in attrs["axes"]]
-    if axes != list(range(min(axes), len(shape_of(call)))):
-        raise UnsupportedModelError(f"ONNX export: layer_norm over axes {axes} has no ONNX form")
-    return out.node("LayerNormalization", operands, axis=axes[0], epsilon=attrs["epsilon"])
-
-
 def _take(call, operands, out):
     axis = attrs_of(call)["axis"]
     return out.node("Gather", operands, axis=axis if axis is not None else 0)
@@ -264,6 +256,7 @@ EXPORTERS = {
     "relax.image.resize2d": _resize,
     "octet.interleave": _interleave,
     "octet.unary": _octet_unary,
+    **normalization.EXPORTERS,
     **recurrent.EXPORTERS,
     "relax.nn.prelu": _prelu,
     "relax.nn.leakyrelu": _leaky,
@@ -271,7 +264,6 @@ EXPORTERS = {
     "relax.nn.log_softmax": _softmax("LogSoftmax"),
     "relax.argmax": _arg("ArgMax"),
     "relax.argmin": _arg("ArgMin"),
-    "relax.nn.layer_norm": _layer_norm,
     "relax.take": _take,
     "relax.gather_elements": lambda call, operands, out: out.node("GatherElements", operands, axis=attrs_of(call)["axis"]),
     "relax.astype": _cast,

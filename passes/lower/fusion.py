@@ -2,7 +2,7 @@
 
     R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, 0)      attention's first product with its softmax; int8 result
     R.quantize(R.nn.softmax(x), s, 0)
-    [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]
+    [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise
     octet.table(octet.conv2d | octet.dense (...), values[256])        int8; where the processor permutes bytes
 
 Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips through memory."""
@@ -54,7 +54,7 @@ class Softmax:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Layer normalisation; source: QParams-like (scale, zero point) of an int8 operand or None, target: of an int8 result or None."""
+    """Layer or RMS normalisation; source: QParams-like (scale, zero point) of an int8 operand or None, target: of an int8 result or None."""
 
     call: relax.Call
     operand: relax.Expr
@@ -87,7 +87,7 @@ def find_fusions(main, byte_permutations: bool) -> tuple[dict, set]:
     for var, value in graph.bindings:
         if ops.is_op(value, "relax.nn.softmax"):
             chain, members = _softmax(graph, var, value)
-        elif ops.is_op(value, "relax.nn.layer_norm"):
+        elif ops.is_op(value, "relax.nn.layer_norm", "relax.nn.rms_norm"):
             chain, members = _layer_norm(graph, var, value)
         elif byte_permutations and ops.is_op(value, "octet.table"):
             chain, members = _table_behind(graph, var, value)
@@ -163,7 +163,7 @@ def _other_operand(graph, var, call, key):
 
 def _layer_norm(graph, var, call):
     attrs = ops.attrs_of(call)
-    if [axis % _rank(var) for axis in attrs["axes"]] != [_rank(var) - 1] or any(graph.constant(arg) is None for arg in call.args[1:]):
+    if _rank(var) == 1 or [axis % _rank(var) for axis in attrs["axes"]] != [_rank(var) - 1] or any(graph.constant(arg) is None for arg in call.args[1:]):
         return None, ()
     members, operand, source, target, root = [], call.args[0], None, None, var
     dequantized = _border(graph, operand, "relax.dequantize", "float32")

@@ -1,11 +1,11 @@
-"""Softmax and layer normalisation over the last axis, alone or with the quantize and dequantize around them."""
+"""Softmax, layer and RMS normalisation over the last axis, alone or with the quantize and dequantize around them."""
 
 from math import prod
 
 import numpy as np
 
 from ...targets.x86.layout import SLACK, Layout, channel_stride
-from ...targets.x86.rows.layer_norm import LayerNormProblem, default_schedule, layer_norm
+from ...targets.x86.rows.layer_norm import LayerNormProblem, RmsNormProblem, default_schedule, layer_norm, rms_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
 from ...targets.x86.vector_loops import default_loops
@@ -25,7 +25,11 @@ def layer_norm_rows(parts, ctx):
     """A chain of fusion.LayerNorm."""
     shape = tuple(int(d) for d in parts.root.ty.shape.values)
     attrs = ops.attrs_of(parts.call)
-    problem = LayerNormProblem(prod(shape[:-1]), shape[-1], float(attrs["epsilon"]), parts.source, parts.target)
+    kind = RmsNormProblem if ops.is_op(parts.call, "relax.nn.rms_norm") else LayerNormProblem
+    problem = kind(prod(shape[:-1]), shape[-1], float(attrs["epsilon"]), parts.source, parts.target)
+    if kind is RmsNormProblem:
+        operands = [ctx.rows(parts.operand), _padded(ctx.constant(parts.call.args[1]))]
+        return _as_rows(ctx, rms_norm(problem), operands, parts.root, problem.result, parts.call.op.name)
     gamma, beta = (_padded(ctx.constant(arg)) for arg in parts.call.args[1:])
     gamma = gamma if attrs["scale"] else np.ones_like(gamma)
     beta = beta if attrs["center"] else np.zeros_like(beta)
@@ -37,12 +41,16 @@ def _padded(vector):
 
 
 def _emit(ctx, template, problem, operands, root, rows: Layout, operator, default=default_loops):
-    """The kernel's rows read as the tensor of `root`."""
     schedule, notes = schedule_of(problem, ctx, default)
+    return _as_rows(ctx, template(problem, schedule), operands, root, rows, operator, notes)
+
+
+def _as_rows(ctx, kernel, operands, root, rows: Layout, operator, notes=None):
+    """The kernel's rows read as the tensor of `root`."""
     shape = tuple(int(d) for d in root.ty.shape.values)
     stride = channel_stride(shape[-1], rows.dtype)
     view = View(shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK)
-    value = ctx.emit(template(problem, schedule), operands, view, operator, notes=notes)
+    value = ctx.emit(kernel, operands, view, operator, notes=notes)
     return Value(value.var, as_layout(view) or view)
 
 

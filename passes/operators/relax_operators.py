@@ -79,12 +79,12 @@ _LAYERS = (
         stays_float="softmax stays in float: its exponentials need more than 8 bits",
     )
     | _each(
-        "nn.layer_norm",
+        "nn.layer_norm nn.rms_norm",
         samples="along",
         stays_float="layer normalisation stays in float: its statistics need more than 8 bits",
     )
     | _each("nn.log_softmax cumsum topk", samples="along")
-    | _each("nn.batch_norm nn.group_norm nn.instance_norm nn.rms_norm")
+    | _each("nn.batch_norm nn.group_norm nn.instance_norm")
     | _each("nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align einsum one_hot tril triu eye_like nn.conv2d_transpose")
     | _each("mean sum max min argmax argmin prod variance std", samples="reduction")
 )

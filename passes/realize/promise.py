@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 LEAST_DB = 30.0
 _FREE = {
     *(f"relax.{name}" for name in ("matmul", "einsum", "power", "sin", "cos", "prod", "variance", "std", *FUNCTIONS)),
-    *(f"relax.nn.{name}" for name in ("conv1d", "conv2d", "conv3d", "batch_norm", "group_norm", "instance_norm", "rms_norm")),
+    *(f"relax.nn.{name}" for name in ("conv1d", "conv2d", "conv3d", "batch_norm", "group_norm", "instance_norm")),
 }
 _KINDS = {"sin", "cos", "celu", "power"}
 
@@ -56,7 +56,7 @@ def _is_free(call) -> bool:
         return str(call.args[1].ty.dtype) == "float32" and str(call.args[0].ty.dtype) == "float32"
     if name == "octet.unary":
         return attrs["kind"] in _KINDS
-    if name in ("relax.nn.softmax", "relax.nn.log_softmax", "relax.mean", "relax.sum", "relax.nn.layer_norm"):
+    if name in ("relax.nn.softmax", "relax.nn.log_softmax", "relax.mean", "relax.sum", "relax.nn.layer_norm", "relax.nn.rms_norm"):
         return not _has_kernel(call, name, attrs)
     return name in _FREE or handed_on(call)
 
@@ -69,6 +69,6 @@ def _has_kernel(call, name, attrs):
     last = axes == [rank - 1]
     if name in ("relax.mean", "relax.sum"):
         return rank in (2, 3) if last else rank > 1
-    if name == "relax.nn.layer_norm":
+    if name in ("relax.nn.layer_norm", "relax.nn.rms_norm"):
         return last and rank > 1
     return (last and (name == "relax.nn.softmax" or rank in (2, 3)) and rank > 1) or (rank == 4 and axes == [1])

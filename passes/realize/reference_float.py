@@ -197,10 +197,13 @@ def _affine(value, affine, attrs, channel):
 
 
 def _rms_norm(args, attrs):
+    """x * (1 / sqrt(mean(x * x) + epsilon)) * weight over the last axes, each rounded on its own."""
     x, weight = args
-    wide = x.astype(np.float64)
-    axes = tuple(axis % x.ndim for axis in attrs["axes"])
-    return (wide / np.sqrt((wide * wide).mean(axis=axes, keepdims=True) + attrs["epsilon"]) * weight).astype(F32)
+    axes = sorted(axis % x.ndim for axis in attrs["axes"])
+    assert axes == list(range(x.ndim - len(axes), x.ndim)), f"rms_norm over axes {axes} of {x.ndim}"
+    rows = x.reshape(*x.shape[: axes[0]], -1)
+    inverse = F32(1.0) / np.sqrt(sum16(rows * rows) / F32(rows.shape[-1]) + F32(attrs["epsilon"]))
+    return (rows * inverse).reshape(x.shape) * weight
 
 
 def _conv2d(args, attrs):

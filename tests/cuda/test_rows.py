@@ -17,10 +17,12 @@ def _quantize(b, x, scale, zero):
     return b.emit(OP.quantize(x, relax.const(np.float32(scale)), relax.const(np.int8(zero)), axis=-1, out_dtype="int8"))
 
 
-def _norm(b, x, width, source, target):
+def _norm(b, x, width, source, target, rms=False):
     if source:
         x = b.emit(OP.dequantize(x, relax.const(np.float32(0.04)), relax.const(np.int8(-9)), axis=-1, out_dtype="float32"))
-    y = b.emit(OP.nn.layer_norm(x, constant(real(width)), constant(real(width)), axes=[-1], epsilon=1e-5))
+    gamma, beta = constant(real(width)), constant(real(width))
+    y = OP.nn.rms_norm(x, gamma, axes=[-1], epsilon=1e-5) if rms else OP.nn.layer_norm(x, gamma, beta, axes=[-1], epsilon=1e-5)
+    y = b.emit(y)
     return _quantize(b, y, 0.03, 5) if target else y
 
 
@@ -31,6 +33,8 @@ CASES = {
     "rows of a block": (lambda b, x: _norm(b, x, 64, True, True), {"x": codes(RNG, 4 * 128 + 3, 64)}),  # four side by side, three of them in the last block
     "beyond shared memory": (lambda b, x: _norm(b, x, 12400, True, True), {"x": codes(RNG, 2, 12400)}),
     "neither": (lambda b, x: _norm(b, x, 33, False, False), {"x": real(5, 33)}),
+    "rms": (lambda b, x: _norm(b, x, 70, True, True, rms=True), {"x": codes(RNG, 2, 9, 70)}),
+    "rms beyond shared memory": (lambda b, x: _norm(b, x, 12400, False, False, rms=True), {"x": real(2, 12400)}),
     "softmax": (lambda b, x: _quantize(b, b.emit(OP.nn.softmax(x, -1)), 1 / 127, 0), {"x": real(2, 3, 5, 37)}),
     "long softmax": (lambda b, x: _quantize(b, b.emit(OP.nn.softmax(x, -1)), 1 / 127, 0), {"x": real(3, 1050)}),
 }

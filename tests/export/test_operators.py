@@ -72,6 +72,10 @@ def test_split_and_several_results(build, agree):
     agree(build(body, x=(1, 4, 2, 2)))
 
 
+def test_rms_norm(build, agree):
+    agree(build(lambda emit, x: emit(R.nn.rms_norm(x, const(6), axes=[-1], epsilon=1e-5)), x=(2, 3, 6)))
+
+
 def test_layer_norm(build, agree):
     agree(build(lambda emit, x: emit(R.nn.layer_norm(x, const(6), const(6), axes=[-1], epsilon=1e-5)), x=(2, 3, 6)))
 

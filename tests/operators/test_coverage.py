@@ -37,7 +37,7 @@ _RARE = (
     "bitwise_not bitwise_and bitwise_or bitwise_xor left_shift right_shift floor_divide floor_mod mod isinf logical_xor "
     "tan sinh cosh asin acos atan asinh acosh atanh prod std variance nn.adaptive_avg_pool2d"
 )
-_NORMS = "nn.group_norm nn.instance_norm nn.rms_norm"
+_NORMS = "nn.group_norm nn.instance_norm"
 _ASKED = "nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align nn.conv2d_transpose"
 _WHOLE = f"{_NORMS} {_ASKED} einsum one_hot tril triu eye_like"
 _OTHER = "ONNX's own evaluator computes it for the referee (passes/export/evaluate.py)"
@@ -48,13 +48,13 @@ EXEMPT = {
     | _named(_REWRITTEN, "nn.conv2d nn.batch_norm")
     | _named(_FALLBACK, _PLAIN)
     | _named(_FALLBACK, "astype equal not_equal less less_equal greater greater_equal logical_and where take max min")
-    | _named(_FALLBACK, f"matmul nn.layer_norm {_WHOLE}"),
+    | _named(_FALLBACK, f"matmul nn.layer_norm nn.rms_norm {_WHOLE}"),
     "cuda": _named(_MARKS, "octet.observe")
     | _named(_MEASURES, "octet.statistics octet.fake_quantize")
     | _named(_BF16, "octet.bfloat16")
     | _named(_COUNTS, "octet.nonzero octet.non_max_suppression")
     | _named(_REWRITTEN, "nn.conv2d nn.batch_norm")
-    | _named(_FALLBACK, f"{_PLAIN} flip nn.prelu {_WHOLE}"),
+    | _named(_FALLBACK, f"{_PLAIN} flip nn.prelu nn.rms_norm {_WHOLE}"),
     "batch": _named(_MEASURES, "octet.statistics")
     | _named(_MIXES, f"repeat stack tile {_WHOLE} octet.nonzero octet.non_max_suppression")
     | _named(_REWRITTEN, "nn.batch_norm"),

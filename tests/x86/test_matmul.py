@@ -84,6 +84,19 @@ def test_layer_norm(shape, source, target):
     check({"x": shape}, body)
 
 
+@pytest.mark.parametrize("shape", [(1, 5, 96), (3, 40), (1, 130)])
+@pytest.mark.parametrize("source, target", [(True, True), (False, False)])
+def test_rms_norm(shape, source, target):
+    weight = relax.const(np.random.default_rng(1).standard_normal(shape[-1]).astype("float32"))
+
+    def body(b, x):
+        x = dequantize(b, quantize(b, x)) if source else x
+        y = b.emit(relax.op.nn.rms_norm(x, weight, axes=[-1], epsilon=1e-5))
+        return dequantize(b, quantize(b, y, 0.03, -7), 0.03, -7) if target else y
+
+    check({"x": shape}, body)
+
+
 def test_softmax_of_a_float_tensor_with_an_int8_result():
     check({"x": (2, 3, 5, 37)}, lambda b, x: dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), 1 / 127, 0), 1 / 127, 0))
 

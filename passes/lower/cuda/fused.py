@@ -1,7 +1,7 @@
 """Chains of operators as one launch (passes/lower/fusion.py finds them): around a row reduction (device/rows.cuh computes them), or a table behind a layer.
 
     quantize(softmax(scores [* scale] [+ mask]), s, 0)    ==>    launch softmax_rows(scores, mask, y')
-    [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')
+    [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm likewise
     octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
     octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, 0), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
 
@@ -134,10 +134,11 @@ def _norm(chain, ctx):
     value, stride = (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)
     layout = plain(shape, "float32") if chain.target is None else rows(shape)
     out_stride = shape[-1] if chain.target is None else layout.stride
-    problem = NormProblem(
-        prod(shape[:-1]), shape[-1], stride, out_stride, chain.source, chain.target, bool(attrs["scale"]), bool(attrs["center"]), float(attrs["epsilon"]))  # fmt: skip
-    affine = [np.asarray(ctx.constant(arg), np.float32) for arg in chain.call.args[1:3]]
-    return ctx.emit(norm_rows(problem), [value, *affine], layout, "relax.nn.layer_norm")
+    rms = ops.is_op(chain.call, "relax.nn.rms_norm")
+    scaled, centred = (True, False) if rms else (bool(attrs["scale"]), bool(attrs["center"]))
+    problem = NormProblem(prod(shape[:-1]), shape[-1], stride, out_stride, chain.source, chain.target, scaled, centred, float(attrs["epsilon"]), not rms)
+    gamma, *beta = (np.asarray(ctx.constant(arg), np.float32) for arg in chain.call.args[1:3])
+    return ctx.emit(norm_rows(problem), [value, gamma, *(beta or [gamma])], layout, chain.call.op.name)
 
 
 def _rows(tensor, ctx) -> tuple[Tensor, int]:

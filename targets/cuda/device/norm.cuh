@@ -12,7 +12,7 @@ namespace octet {
 // values beyond +-bound are clipped. Scales, their parts and epsilon: bits of float32.
 struct NormRows {
   int rows, columns, stride, out_stride, together, pitch;
-  bool from_codes, to_codes, scaled, centred, two_parts;
+  bool from_codes, to_codes, scaled, centred, about_mean, two_parts;
   int zero_point, out_zero_point;
   unsigned scale, out_scale, inverse, rest, bound, epsilon;
 };
@@ -64,7 +64,7 @@ OCTET_DEVICE int norm_code(float value) {
   }
 }
 
-// [quantize(]layer_norm([dequantize(]x[)], gamma, beta)[)]
+// [quantize(]layer_norm([dequantize(]x[)], gamma, beta)[)]; without about_mean (then nothing is subtracted) and centred: RMS normalisation
 template <NormRows P>
 OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, void* y) {
   OCTET_SHARED(memory);
@@ -89,10 +89,13 @@ OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, 
     int row = min(static_cast<int>(threadIdx.x) / 16, there - 1), lane = threadIdx.x % 16;
     auto element = [&](int j) { return staged ? staging[row * P.pitch + j] : Loads::one(x, static_cast<long>(first + row) * P.stride + j); };
     float total = 0.0f, squares = 0.0f;
+    float mean = 0.0f;
+    if constexpr (P.about_mean) {
 #pragma unroll 16
-    for (int i = 0; i < sums; ++i)
-      if (int j = lane + 16 * i; j < P.columns) total = add(total, element(j));
-    float mean = quotient(folded_sum(total), static_cast<float>(P.columns));
+      for (int i = 0; i < sums; ++i)
+        if (int j = lane + 16 * i; j < P.columns) total = add(total, element(j));
+      mean = quotient(folded_sum(total), static_cast<float>(P.columns));
+    }
 #pragma unroll 16
     for (int i = 0; i < sums; ++i)
       if (int j = lane + 16 * i; j < P.columns) {

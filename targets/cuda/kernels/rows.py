@@ -41,6 +41,7 @@ class NormRows:
     to_codes: bool
     scaled: bool
     centred: bool
+    about_mean: bool
     two_parts: bool
     zero_point: int
     out_zero_point: int
@@ -55,7 +56,7 @@ class NormRows:
 @dataclass(frozen=True)
 class NormProblem:
     """A layer normalisation of rows. stride, out_stride: elements from row to row. source, target: (scale, zero point) of an int8 operand or result, None for
-    float32. scaled, centred: whether gamma and beta are applied."""
+    float32. scaled, centred: whether gamma and beta are applied. about_mean: whether the mean is taken off first; RMS normalisation does not."""
 
     rows: int
     columns: int
@@ -66,6 +67,7 @@ class NormProblem:
     scaled: bool
     centred: bool
     epsilon: float
+    about_mean: bool = True
 
 
 def softmax_rows(problem: SoftmaxRows) -> Kernel:
@@ -82,7 +84,7 @@ def norm_rows(problem: NormProblem) -> Kernel:
     inverse, rest = two_parts(np.float32(out_scale)) if short else (0.0, 0.0)
     instance = NormRows(
         rows=problem.rows, columns=problem.columns, stride=problem.stride, out_stride=problem.out_stride, together=together, pitch=pitch,
-        from_codes=problem.source is not None, to_codes=problem.target is not None, scaled=problem.scaled, centred=problem.centred, two_parts=short,
+        from_codes=problem.source is not None, to_codes=problem.target is not None, scaled=problem.scaled, centred=problem.centred, about_mean=problem.about_mean, two_parts=short,
         zero_point=zero_point, out_zero_point=out_zero_point, scale=float(scale), out_scale=float(out_scale), inverse=float(inverse), rest=float(rest),
         bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0, epsilon=problem.epsilon)  # fmt: skip
     grid = blocks(problem.rows, together)

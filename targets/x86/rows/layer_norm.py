@@ -1,4 +1,5 @@
-"""Layer normalisation of rows: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, dequantised on load and quantised on store.
+"""Layer normalisation of rows: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, and RMS normalisation: x * (1 / sqrt(mean(x * x) + epsilon)) * gamma,
+dequantised on load and quantised on store.
 
 The order of operations is that of passes/realize/reference_float.py."""
 
@@ -9,7 +10,7 @@ from tvm import tirx
 
 from ..intrinsics import bind, const, fence, load, pure, splat, store
 from ..isa import current
-from ..kernel import emit_kernel, on_stack
+from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import STORED_OFFSET, Layout
 from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tensors
@@ -55,6 +56,15 @@ class LayerNormProblem:
 
 
 @dataclass(frozen=True)
+class RmsNormProblem(LayerNormProblem):
+    """RMS normalisation: about zero instead of the mean, without beta. Its workloads are not tuned."""
+
+    @property
+    def name(self) -> str:
+        return super().name.replace("layer", "rms", 1)
+
+
+@dataclass(frozen=True)
 class RowSchedule(LoopSchedule):
     """together: rows of a task, side by side."""
 
@@ -65,16 +75,28 @@ def default_schedule(p: LayerNormProblem) -> RowSchedule:
     return RowSchedule(default_loops(p).parallel, min(_TOGETHER // current().parts, p.rows))
 
 
+@built_once
 def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None):
-    """(x, gamma f32[whole vectors], beta, y). A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last row
+    """(x, gamma f32[whole vectors], beta, y)."""
+    return _kernel(p, schedule if schedule is not None else default_schedule(p), centred=True)
+
+
+@built_once
+def rms_norm(p: RmsNormProblem):
+    """(x, gamma f32[whole vectors], y)."""
+    return _kernel(p, default_schedule(p), centred=False)
+
+
+def _kernel(p, s, centred):
+    """A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last row
     and may overlap those before."""
-    s = schedule if schedule is not None else default_schedule(p)
     x_layout, y_layout = p.operand, p.result
     vectors, tail = -(-p.channels // 16), p.channels % 16 or 16
     width, rows = vectors * 16, s.together
 
     def body():
-        x, gamma, beta, y = tensors(x=x_layout, gamma=_vector(width), beta=_vector(width), y=y_layout)
+        vectors_of = {"gamma": _vector(width)} | ({"beta": _vector(width)} if centred else {})
+        x, *affine, y = tensors(x=x_layout, **vectors_of, y=y_layout)
         with each(-(-p.rows // rows), s) as task:
             values, sums, factors = on_stack(rows * width, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
             first_row = bind(task * rows if p.rows % rows == 0 else tirx.min(task * rows, p.rows - rows))
@@ -85,7 +107,7 @@ def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None):
                 for r, i in pieces(size):
                     value = held(mask_tail(_loaded(p, x, at[r] + (first + i) * 16), 16 if whole else tail, 0.0))
                     store(values, r * width + (first + i) * 16, value)
-                    sums[r] = sums[r] + value
+                    sums[r] = sums[r] + (value if centred else fence(value * value))
 
             def centre(first, size, whole=True):
                 for r, i in pieces(size):
@@ -96,7 +118,7 @@ def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None):
 
             def finish(first, size):
                 for r in range(rows):
-                    results = [_scaled(load(values, r * width + (first + i) * 16, 16), factors[r], gamma, beta, (first + i) * 16) for i in range(size)]
+                    results = [_scaled(load(values, r * width + (first + i) * 16, 16), factors[r], affine, (first + i) * 16) for i in range(size)]
                     _write(p, y, to[r] + first * 16, results)
 
             def reduced(loop):
@@ -108,9 +130,12 @@ def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None):
                     pair = [held(sums[row]) for row in range(r, min(r + 2, rows))]
                     yield from (bind(tirx.Div(total, const(float(p.channels), "float32"))) for total in reduce_two(lambda a, b: a + b, *pair))
 
-            for r, mean in enumerate(list(reduced(gather))):
-                factors[r] = splat(mean, "float32")
-            for r, variance in enumerate(list(reduced(centre))):
+            moments = list(reduced(gather))
+            if centred:
+                for r, mean in enumerate(moments):
+                    factors[r] = splat(mean, "float32")
+                moments = list(reduced(centre))
+            for r, variance in enumerate(moments):
                 root = pure("float32", "llvm.sqrt", variance + const(float(np.float32(p.epsilon)), "float32"))
                 factors[r] = splat(tirx.Div(const(1.0, "float32"), root), "float32")
             over(vectors, STEP, finish)
@@ -138,9 +163,10 @@ def _loaded(p, x, at):
     return fence(tirx.Cast("float32x16", words) * splat(scale, "float32"))
 
 
-def _scaled(centred, inverse, gamma, beta, at):
-    value = fence(centred * inverse)
-    return fence(value * load(gamma, at, 16)) + load(beta, at, 16)
+def _scaled(value, inverse, affine, at):
+    """affine: gamma and, if there is one, beta."""
+    scaled = fence(fence(value * inverse) * load(affine[0], at, 16))
+    return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)
 
 
 def _write(p, y, at, results):

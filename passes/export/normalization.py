@@ -1,0 +1,27 @@
+"""Normalisations of rows in ONNX (opset 17)."""
+
+import numpy as np
+
+from ...targets.errors import UnsupportedModelError
+from ..annotate.graph import shape_of
+from ..ops import attrs_of
+
+
+def layer_norm(call, operands, out):
+    attrs = attrs_of(call)
+    axes = [a % len(shape_of(call)) for a in attrs["axes"]]
+    if axes != list(range(min(axes), len(shape_of(call)))):
+        raise UnsupportedModelError(f"ONNX export: layer_norm over axes {axes} has no ONNX form")
+    return out.node("LayerNormalization", operands, axis=axes[0], epsilon=attrs["epsilon"])
+
+
+def rms_norm(call, operands, out):
+    """Spelled out: the operator comes with opset 23."""
+    attrs, (x, weight) = attrs_of(call), operands
+    axes = [axis % len(shape_of(call)) for axis in attrs["axes"]]
+    mean = out.node("ReduceMean", [out.node("Mul", [x, x])], axes=axes, keepdims=1)
+    root = out.node("Sqrt", [out.node("Add", [mean, out.constant(np.float32(attrs["epsilon"]))])])
+    return out.node("Mul", [out.node("Div", [x, root]), weight])
+
+
+EXPORTERS = {"relax.nn.layer_norm": layer_norm, "relax.nn.rms_norm": rms_norm}
