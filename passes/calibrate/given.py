@@ -1,6 +1,6 @@
 """The hub of a network that comes quantised: its own quantizers stay, and its layers get the integers of their weights back. Nothing is calibrated.
 
-    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a grid of 8 bits
+    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a grid of 8 bits, the file's own if it can be
     matmul(f(R.dequantize(q)), ..) -> matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))  where f only moves data, of the same scale
 Must run on canonical modules. What the file computes in float stays in float.
 """
@@ -18,7 +18,8 @@ from ..ops import is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..running import apply, unwatched
-from .grid import grid_scales
+from ..rewriting.grids import grids_of
+from .grid import file_scales, grid_scales
 from .quantize import Quantized
 
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
@@ -63,6 +64,7 @@ class _Completion(Forward):
     def __init__(self, mod):
         super().__init__(mod["main"])
         nodes = Nodes(mod)
+        self._grids = grids_of(mod)
         self._bias = {node.var: _bias_of(nodes, node) for node in nodes.nodes if is_op(node.value, *_LAYERS)}
 
     def visit(self, var, value):
@@ -89,7 +91,10 @@ class _Completion(Forward):
 
     def _weight(self, var, value, data):
         weight, axis = array_of(value.args[1]), 0 if is_op(value, "relax.nn.conv2d") else 1
-        scales = grid_scales(weight, axis) if weight.ndim == (4 if axis == 0 else 2) else None
+        if weight.ndim != (4 if axis == 0 else 2):
+            return value.args[1]
+        scales = file_scales(weight, axis, self._grids)
+        scales = grid_scales(weight, axis) if scales is None else scales
         if scales is None:
             return value.args[1]
         scales = _with_zeros(scales, float(array_of(self.definition(data).args[1])), self._bias[var])

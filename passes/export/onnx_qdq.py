@@ -64,7 +64,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet") -> 
     out, names = Emitter(), {}
     out.reserve([*outputs, *(param.name for param in graph.params)])
     names.update({param: param.name for param in graph.params})
-    merged = _biases(graph)
+    merged = merged_biases(graph)
     for node in graph.nodes:
         if node in merged.values():
             continue
@@ -86,7 +86,7 @@ def export_qdq(quantized, path) -> None:
     write_atomically(path, model.SerializeToString())
 
 
-def _biases(graph: Graph) -> dict[Node, Node]:
+def merged_biases(graph: Graph) -> dict[Node, Node]:
     """layer -> the addition of its bias that goes into the same ONNX node."""
     layers = [n for n in graph.nodes if is_op(n.value, "relax.nn.conv2d") or (is_op(n.value, "relax.matmul") and len(shape_of(n.var)) == 2)]
     return {layer: members[1] for layer in layers if len(members := bare_members(graph, layer)) == 2}

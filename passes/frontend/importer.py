@@ -17,6 +17,7 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
+from ..rewriting.grids import with_grids
 from . import activations, arithmetic, arrange, control, convolution, dense, functions, integers, normalization, pooling, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
 from .codes import Codes
@@ -62,7 +63,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._applied = 0  # operators in place of others
         self._shared = {}  # digest of a known value in a body -> the value: every trip of a loop has the same weights
         self._counted, self.places = CountedAxes(self.bb.lookup_binding, self._refuse), []
-        self.notes = set()  # what became something else than the file says
+        self.notes, self.grids = set(), []  # what became something else than the file says; of the constants that it holds as integers
 
     def run(self):
         graph = self._proto.graph
@@ -83,7 +84,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
                 raise
             self.bb.emit_func_output(result)
-        return restore_names(self.bb.get(), self._names)
+        return with_grids(restore_names(self.bb.get(), self._names), self.grids)
 
     def _convert(self, node):
         arrays = [self.known(name) if name else None for name in node.input]

@@ -9,6 +9,7 @@ from onnx import helper
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
+from ..rewriting.grids import Grid
 from .codes import MOVES, Codes, Scaled, ZeroPoint, per_axis, scale_of
 
 DYNAMIC = "ranges that the file computes at run time (dynamic quantization) become static: calibrate it"
@@ -30,9 +31,15 @@ def _float(graph, node, index, scale_index, zero_index, axis=0):
     scale, zero = graph.known(_name(node, scale_index)), graph.known(_name(node, zero_index)) if _name(node, zero_index) else None
     if isinstance(value, np.ndarray) and scale is not None:
         zero = np.zeros(1, value.dtype) if zero is None else zero
-        steps = value.astype("int32") - per_axis(zero.astype("int32"), value.ndim, axis)
-        return steps.astype("float32") * per_axis(scale.astype("float32"), value.ndim, axis)
+        return _real(graph, value, per_axis(scale.astype("float32"), value.ndim, axis), per_axis(zero, value.ndim, axis))
     return _dequantized(graph, node, value, scale_of(graph, node, _name(node, scale_index), _name(node, zero_index)))
+
+
+def _real(graph, constant, scale, zero):
+    """A quantised constant as float32; the module remembers its grid. scale, zero: ready to be broadcast."""
+    steps = constant.astype("int32") - zero.astype("int32")
+    graph.grids.append(Grid.of(steps, scale.reshape(-1)))
+    return steps.astype("float32") * scale
 
 
 def _dequantized(graph, node, value, scale):
@@ -71,8 +78,7 @@ def dequantize_linear(graph, node, attrs):
                 return [_dequantized(graph, node, graph.emit(value.scale.integers(value.value), node, "codes"), scale)]
         return [value.value]
     if isinstance(value, np.ndarray) and graph.known(node.input[1]) is not None:
-        scale, zero = _grid(graph, node, attrs, value)
-        return [(value.astype("int32") - zero.astype("int32")).astype("float32") * scale]
+        return [_real(graph, value, *_grid(graph, node, attrs, value))]
     return [_float(graph, node, 0, 1, 2)]
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from octet.passes.calibrate.grid import grid_scales
+import tvm
+from octet.passes.calibrate.grid import file_scales, grid_scales
 from octet.passes.calibrate.weights import quantize_weight, weight_scales
+from octet.passes.rewriting.grids import Grid, grids_of, with_grids
 
 RNG = np.random.default_rng(0)
 
@@ -38,3 +40,18 @@ def test_a_channel_of_zeros():
 def test_a_bias_that_would_not_fit_raises_the_scale():
     weight = np.array([[1, 2, 127]], "float32") * 1e-6
     assert weight_scales(weight, 0, 1e-3, np.array([5.0])) >= 5.0 / (1e-3 * 2.0**30)
+
+
+def test_a_file_says_its_scale():
+    """Where values alone would give a grid of three times the step."""
+    steps, scale = np.array([[3, -6, 0], [9, 30, 3]]), np.float32(0.0123)
+    weight = steps.astype("float32") * scale
+    other = Grid.of(np.array([[1, -2, 0], [3, 10, 1]]), np.float32([0.04]))
+    assert file_scales(weight, 0, [other, Grid.of(steps, scale.reshape(1))]).tolist() == [scale, scale] and grid_scales(weight, 0)[0] != scale
+    assert file_scales(weight * np.float32(1.1), 0, [Grid.of(steps, scale.reshape(1))]) is None, "canonicalisation has changed the values"
+
+
+def test_a_module_carries_the_grids_of_its_file():
+    module = with_grids(tvm.IRModule({}), [Grid.of(np.array([3, -4]), np.float32([0.5, 2]))])
+    (found,) = grids_of(module)
+    assert found.scales.tolist() == [0.5, 2] and (found.size, found.total) == (2, 7) and grids_of(tvm.IRModule({})) == []

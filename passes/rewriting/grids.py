@@ -1,0 +1,37 @@
+"""The grids of a file's quantised constants, which an imported module carries along: its front end makes float32 constants of them, whose integers come back later.
+
+Values alone do not say their scale: a channel whose integers are all multiples of 3 lies on a grid of three times the step as well.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+from tvm import IRModule
+
+_ATTRIBUTE = "octet.grids"
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """scales: float32 [channels], or [1] for the whole tensor. size: elements; total: the sum of the integers' magnitudes, by which a tensor is told from others."""
+
+    scales: np.ndarray
+    size: int
+    total: int
+
+    @staticmethod
+    def of(steps: np.ndarray, scales: np.ndarray) -> "Grid":
+        """steps: the integers, less their zero points."""
+        return Grid(np.ascontiguousarray(scales, np.float32), steps.size, int(np.abs(steps.astype(np.int64)).sum()))
+
+
+def with_grids(module: IRModule, grids) -> IRModule:
+    """The module with these grids instead of its own."""
+    return module.with_attr(_ATTRIBUTE, [[tvm.runtime.tensor(grid.scales), grid.size, grid.total] for grid in grids]) if grids else module
+
+
+def grids_of(module: IRModule) -> list[Grid]:
+    """What the module carries."""
+    found = module.attrs[_ATTRIBUTE] if module.attrs and _ATTRIBUTE in module.attrs else []
+    return [Grid(scales.numpy(), int(size), int(total)) for scales, size, total in found]

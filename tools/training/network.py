@@ -1,0 +1,148 @@
+"""The integer graph as a PyTorch module: its layers' weights and biases are parameters, its answers those of the compiled package.
+
+Every tensor has an axis of runs in front of its own axes: a network of batch 1 computes any number of samples at once. What depends on no trained
+layer, and what is no float, the referee computes; so it does where a float operator is a sequence of operations, whose gradient PyTorch then gives.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import tvm
+from torch import nn
+from tvm import relax
+
+from ...passes import ops
+from ...passes.realize.reference import evaluate, handed_on
+from ...passes.rewriting.graph import Graph, array, variables
+from ...targets.errors import UnsupportedModelError
+from .floating import APPROXIMATE, EXACT, convolved, translates
+from .integer import INTEGER, images
+from .layer import Layer, Start
+from .movement import MOVEMENT
+from .straight_through import instead
+
+_LAYERS = ("octet.conv2d", "octet.dense")
+
+
+class Network(nn.Module):
+    """module: the integer graph as it is compiled; starts: {name of an int8 layer: Start}; outputs: names of the results.
+    Raises UnsupportedModelError for operators behind a layer that have no gradient here."""
+
+    def __init__(self, module: tvm.IRModule, starts: Mapping[str, Start], outputs):
+        super().__init__()
+        self._graph, self._outputs = Graph(module["main"]), list(outputs)
+        self._trained = set()  # variables that depend on a layer
+        self._constants = {}  # (expression, device) -> tensor
+        self.names = []  # of the layers, in order
+        found = []
+        for var, value in self._graph.bindings:
+            if is_layer(value):
+                found.append(Layer(starts.get(var.name), *(array(arg) for arg in value.args[1:4])))
+                self.names.append(var.name)
+                self._trained.add(var)
+            elif any(used in self._trained for used in variables(value)):
+                self._trained.add(var)
+        self.layers = nn.ModuleList(found)
+        self._check()
+
+    def _check(self):
+        lacking = {}
+        for var, value in self._graph.bindings:
+            if isinstance(value, relax.Call) and not is_layer(value) and not self._has_form(var, value):
+                lacking[f"{value.op.name}" + (f" ({ops.attrs_of(value)['kind']})" if value.op.name == "octet.unary" else "")] = None
+        if lacking:
+            raise UnsupportedModelError(f"fine-tuning: {', '.join(lacking)}: no form in PyTorch; leave what is behind in float (--float-layers), or compile without fine-tuning")
+
+    def _has_form(self, var, call):
+        name = call.op.name
+        if not _carries_gradients(call) or var not in self._trained:
+            return not handed_on(call)
+        return name in INTEGER or name in MOVEMENT or (translates(name, ops.attrs_of(call)) and (name in EXACT or not handed_on(call)))
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """{output: tensor} of {input: tensor}, all with an axis of runs in front."""
+        values = {param: inputs[param.name] for param in self._graph.function.params}
+        layers, device = iter(self.layers), next(iter(inputs.values())).device
+        for var, value in self._graph.bindings:
+            if is_layer(value):
+                values[var] = _layer(next(layers), value, [self._value(arg, values, device) for arg in value.args])
+            else:
+                values[var] = self._value(value, values, device, var)
+        results = self._value(self._graph.result, values, device)
+        return dict(zip(self._outputs, results if isinstance(results, tuple) else (results,), strict=True))
+
+    def _value(self, expr, values, device, var=None):
+        if isinstance(expr, relax.Var):
+            return values[expr]
+        if isinstance(expr, tvm.ir.GenericConst):
+            if (expr, device) not in self._constants:
+                self._constants[expr, device] = tensor_of(array(expr), device)[None]
+            return self._constants[expr, device]
+        if isinstance(expr, relax.Tuple):
+            return tuple(self._value(field, values, device) for field in expr.fields)
+        if isinstance(expr, relax.TupleGetItem):
+            return self._value(expr.tuple_value, values, device)[expr.index]
+        if isinstance(expr, relax.Call):
+            return self._called(expr, [self._value(arg, values, device) for arg in expr.args], var)
+        return [int(extent) for extent in expr.values] if isinstance(expr, relax.ShapeExpr) else expr.value
+
+    def _called(self, call, args, var):
+        name, attrs, trained = call.op.name, ops.attrs_of(call), var in self._trained
+        if _carries_gradients(call):
+            if name in MOVEMENT and trained:
+                return MOVEMENT[name](args, attrs, call)
+            if name in INTEGER or name in EXACT:
+                return (INTEGER if name in INTEGER else EXACT)[name](args, attrs)
+        exact = referee(call, args)
+        if trained and _carries_gradients(call) and torch.is_grad_enabled():
+            return instead(APPROXIMATE[name](args, attrs), exact)
+        return exact
+
+
+def _carries_gradients(call):
+    """Whether the result is floats or codes."""
+    types = call.ty.fields if isinstance(call.ty, relax.TupleType) else [call.ty]
+    return all(str(ty.dtype) in ("float32", "int8") for ty in types)
+
+
+def is_layer(value) -> bool:
+    """Whether an expression of the integer graph is a layer with int8 weights."""
+    return ops.is_op(value, *_LAYERS) and str(value.args[1].ty.dtype) == "int8"
+
+
+def _layer(layer, call, args):
+    attrs, residual = ops.attrs_of(call), args[4] if len(args) > 4 else None
+    if call.op.name == "octet.dense":
+        return layer(lambda data, weight: torch.matmul(data, weight.T), args[0], args[0].dim() - 1, attrs, residual)
+    return layer(lambda data, weight: images(lambda x: convolved(x, weight, attrs), data), args[0], 2, attrs, residual)
+
+
+def referee(call, args):
+    """What the NumPy referee says, run by run; one run where all operands are constants."""
+    tensors = [x for arg in args for x in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(x, torch.Tensor)]
+    count, device = max(x.shape[0] for x in tensors), tensors[0].device
+    arrays = [_arrays(arg, expr) for arg, expr in zip(args, call.args)]
+    with np.errstate(all="ignore"):
+        results = [evaluate(call, [_of_run(arg, run) for arg in arrays]) for run in range(count)]
+    if isinstance(results[0], tuple):
+        return tuple(tensor_of(np.stack(parts), device) for parts in zip(*results))
+    return tensor_of(np.stack(results), device)
+
+
+def _arrays(arg, expr):
+    """Tensors as arrays of the dtypes that the graph declares."""
+    if isinstance(arg, tuple):
+        return tuple(x.detach().cpu().numpy().astype(str(ty.dtype)) for x, ty in zip(arg, expr.ty.fields))
+    return arg.detach().cpu().numpy().astype(str(expr.ty.dtype)) if isinstance(arg, torch.Tensor) else arg
+
+
+def _of_run(arg, run):
+    if isinstance(arg, tuple):
+        return tuple(_of_run(x, run) for x in arg)
+    return arg[min(run, len(arg) - 1)] if isinstance(arg, np.ndarray) else arg
+
+
+def tensor_of(value: np.ndarray, device="cpu") -> torch.Tensor:
+    """An array as a tensor of its own; int8 becomes codes (float32)."""
+    return torch.from_numpy(np.array(value, np.float32 if value.dtype == np.int8 else value.dtype)).to(device)
