@@ -18,19 +18,20 @@ from .schema import printable
 from .stored_array import UNREADABLE, StoredArray, open_npz
 
 LABELS = "labels"
+OF = LABELS + "/"  # labels/OUTPUT: those of that output
 _PIECE = 1 << 20  # bytes that are looked at in one go
 _LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
 
 
-def load_samples(path, model, rows=None) -> dict[str, StoredArray | np.ndarray]:
+def load_samples(path, model, rows=None, others: bool = False) -> dict[str, StoredArray | np.ndarray]:
     """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and `labels` if it holds them.
     Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices); nothing else is read.
-    Raises DataError."""
+    others: whether it may hold other arrays, too. Raises DataError."""
     wanted = f"give an .npz with one array per model input ({_names(model)})"
     try:
         if _starts_as_array(path):
             raise DataError(f"{path}: is a single array, not an .npz: save it with np.savez(path, {model.inputs[0].name}=array)")
-        return check_samples(model, open_npz(path, rows, partial(_check_declared, model, str(path))), where=str(path))
+        return check_samples(model, open_npz(path, rows, partial(_check_declared, model, str(path), others)), str(path), others)
     except DataError:
         raise
     except PermissionError:
@@ -48,37 +49,36 @@ def _starts_as_array(path):
         return file.read(6) == b"\x93NUMPY"
 
 
-def _check_declared(model, where, declared):
+def _check_declared(model, where, others, declared):
     """Before anything is read: an array that the model does not take, or more of it than is allowed, is not decompressed first."""
-    _check_signature(model, declared, where)
+    _check_signature(model, declared, where, others)
     spooled = sum(one.nbytes for one in declared.values() if one.spooled)
     if spooled > limit("unpacked"):
         raise DataError(f"{where}: declares {spooled} bytes of compressed arrays, at most {limit('unpacked')} are read: save it with np.savez, or {more('unpacked')}")
-    if LABELS in declared and declared[LABELS].nbytes > limit("labels"):
-        raise DataError(f"{where}: declares {declared[LABELS].nbytes} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}")
+    beside = sum(one.nbytes for name, one in declared.items() if name not in {spec.name for spec in model.inputs})
+    if beside > limit("labels"):
+        raise DataError(f"{where}: declares {beside} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}")
 
 
-def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "samples") -> dict[str, np.ndarray]:
+def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "samples", others: bool = False) -> dict[str, np.ndarray]:
     """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray stays one and is read a few
-    megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs and `labels` are refused: a
-    misspelt name must not go unnoticed."""
+    megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs, `labels` and
+    `labels/OUTPUT` are refused unless `others` may be there: a misspelt name must not go unnoticed."""
     samples = {str(name): array if isinstance(array, StoredArray) else np.asarray(array) for name, array in samples.items()}
-    _check_signature(model, samples, where)
+    _check_signature(model, samples, where, others)
     checked = {spec.name: _finite(where, spec, samples[spec.name]) for spec in model.inputs}
-    if LABELS in samples:
-        checked[LABELS] = np.ascontiguousarray(samples[LABELS])
-    return checked
+    return checked | {name: np.ascontiguousarray(array) for name, array in samples.items() if name not in checked}
 
 
-def _check_signature(model, samples, where):
+def _check_signature(model, samples, where, others):
     """Names, shapes and dtypes (arrays, or what headers declare) against the model and each other; no value is looked at."""
     inputs = {spec.name: spec for spec in model.inputs}
     missing = [name for name in inputs if name not in samples]
-    extra = [name for name in samples if name not in inputs and name != LABELS]
+    extra = [name for name in samples if name not in inputs and not _is_labels(name)]
     if missing:
         found = ", ".join(printable(name)[:_LONGEST] for name in sorted(samples)[:_FEW]) if samples else "nothing"
         raise DataError(f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: {_names(model)}")
-    if extra:
+    if extra and not others:
         raise DataError(f"{where}: array {extra[0][:_LONGEST]!a} is no input of the model: name the arrays {_names(model)} (and {LABELS})")
     for name, spec in inputs.items():
         _check_input(where, spec, samples[name], batch_of(model.inputs))
@@ -86,8 +86,12 @@ def _check_signature(model, samples, where):
     for name in inputs:
         if len(samples[name]) != count:
             raise DataError(f"{where}: {name!r} has {len(samples[name])} samples but {first!r} has {count}: give every input the same number")
-    if LABELS in samples:
-        _check_labels(where, samples[LABELS], count)
+    for name in filter(_is_labels, samples.keys() - inputs.keys()):
+        _check_labels(where, name, samples[name], count)
+
+
+def _is_labels(name):
+    return name == LABELS or name.startswith(OF)
 
 
 def inputs_of(model, samples) -> dict[str, np.ndarray]:
@@ -230,12 +234,12 @@ def _check_finite(where, name, array, start):
             raise DataError(f"{where}: {name!r} holds {what} in sample {start + index}: remove or repair that sample")
 
 
-def _check_labels(where, labels, count):
+def _check_labels(where, name, labels, count):
     if labels.ndim == 0 or len(labels) != count:
         found = len(labels) if labels.ndim else "a scalar"
-        raise DataError(f"{where}: {found} {LABELS} for {count} samples: give one label per sample")
+        raise DataError(f"{where}: {found} {name[:_LONGEST]} for {count} samples: give one label per sample")
     if not any(np.issubdtype(labels.dtype, kind) for kind in (np.integer, np.floating, np.bool_)):
-        raise DataError(f"{where}: {LABELS} are {str(labels.dtype)[:_LONGEST]}: give numbers (classes as integers)")
+        raise DataError(f"{where}: {name[:_LONGEST]} are {str(labels.dtype)[:_LONGEST]}: give numbers (classes as integers)")
 
 
 def _names(model):

@@ -27,8 +27,10 @@ from .building.referee import compare
 from .building.statistics import hub_from
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
-from .evaluating.evaluation import check_labels, find_metric, score
+from .evaluating.evaluation import score
+from .evaluating.scoring import check_names, scoring_of
 from .inputs import random_inputs
+from .metrics import find_metric
 from .pages import roofline
 from .pages.report import write_report
 from .phases import phases
@@ -47,6 +49,7 @@ class Request:
     threads: int | None = None
     validate: str | None = None
     metric: str | None = None
+    output_names: tuple[str, ...] = ()
     max_drop: float | None = None
     calibrator: str | None = None
     percentile: float | None = None
@@ -106,17 +109,18 @@ def compile_to_package(request: Request) -> dict:
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
         if samples is not None and not model.comes_quantised:
             warn_of_constant(request.calib, samples)
+        check_names(request.output_names, model.outputs)
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
         free = request.free(specs)
-        found, workflow, yardstick = {}, None, Yardstick(samples, (), request.threads, phase)
+        found, workflow, yardstick = {}, None, Yardstick(samples, request.output_names, request.threads, phase)
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
             phase("canonicalize")
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair)
-            quantized, package, found = automatic(request, workflow, validation, metric, seconds)
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names)
+            quantized, package, found = automatic(request, workflow, validation, seconds)
         elif model.comes_quantised:
             quantized = api.quantize(model, phase=phase)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
@@ -126,7 +130,7 @@ def compile_to_package(request: Request) -> dict:
         count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
-            report |= _measured(request, quantized, package, validation, metric, phase, display, yardstick)
+            report |= _measured(request, quantized, package, validation, phase, display, yardstick)
         if request.referee:
             phase("referee")
             report["referee"] = compare(quantized, package)
@@ -165,10 +169,8 @@ def _sections(request, package):
 def _validation(request, metric, model):
     if request.validate is None:
         return None
-    arrays, labels = read_samples(request.validate, model)
-    if labels is None and metric.classes is False:
-        return arrays, None  # fp32's own outputs stand in
-    return arrays, check_labels(metric, labels, len(next(iter(arrays.values()))), model, request.validate)
+    arrays, others = read_samples(request.validate, model, others=metric.whole)
+    return arrays, scoring_of(metric, others, model, len(next(iter(arrays.values()))), request.validate, request.output_names)
 
 
 def _report(request, model, package, samples):
@@ -197,13 +199,13 @@ def _multiply_adds(variant):
     return {"int8": int8, "float": whole - int8}
 
 
-def _measured(request, quantized, package, validation, metric, phase, display, yardstick):
+def _measured(request, quantized, package, validation, phase, display, yardstick):
     """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
     int8 = package.session(request.threads)
     sessions = {"fp32": yardstick.fp32(quantized.model, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
-        report |= _accuracy(request, sessions, validation, metric, phase, display)
+        report |= _accuracy(request, sessions, validation, phase, display)
     phase("measure")
     agreed = yardstick.agreement(quantized.model, package, int8)
     report |= {"agreement": agreed} if agreed else {}
@@ -212,19 +214,20 @@ def _measured(request, quantized, package, validation, metric, phase, display, y
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}
 
 
-def _accuracy(request, sessions, validation, metric, phase, display):
-    arrays, labels = validation
-    count = len(next(iter(arrays.values())))
+def _accuracy(request, sessions, validation, phase, display):
+    arrays, scoring = validation
     values = {}
-    if labels is None:
-        labels = run_samples(sessions["fp32"], arrays)[sessions["fp32"].outputs[0].name]
+    if scoring.absent:
+        scoring = scoring.completed(run_samples(sessions["fp32"], arrays))
     for name, session in sessions.items():
         phase(f"validate {name}")
-        display.update(0, count)
-        values[name] = score(session, arrays, labels, metric, display.advance)
-    drop = metric.drop(values["fp32"], values["int8"])
+        display.update(0, scoring.count)
+        values[name] = score(session, arrays, scoring, display.advance)
+    worst, drop = scoring.worst(values["fp32"], values["int8"]), scoring.drop(values["fp32"], values["int8"])
     missed = request.max_drop is not None and drop > request.max_drop
-    return {"accuracy": {"metric": metric.name, **values, "drop": drop, "samples": count, "max_drop": request.max_drop}, "target_missed": missed}
+    several = {"output": worst, "outputs": {name: {"fp32": values["fp32"][name], "int8": values["int8"][name]} for name in values["fp32"]}} if len(values["fp32"]) > 1 else {}
+    figures = {"metric": scoring.metric.name, "percent": scoring.metric.percent, **{name: value[worst] for name, value in values.items()}, "drop": drop}
+    return {"accuracy": figures | {"samples": scoring.count, "max_drop": request.max_drop} | several, "target_missed": missed}
 
 
 def _save(path, package: Package) -> None:

@@ -4,7 +4,7 @@ import click
 import numpy as np
 
 from ..targets.errors import OctetError
-from ..targets.samples import LABELS, inputs_of, load_samples
+from ..targets.samples import inputs_of, load_samples
 from ..targets.stored_array import select
 
 _FIRST = 64  # samples looked at; nobody's data begin with so many equal ones by chance
@@ -16,11 +16,12 @@ def check_calib(path, file, model) -> None:
         raise OctetError(f"--calib DATA.npz: {file} is not quantised yet, so calibration samples are needed; add it")
 
 
-def read_samples(path, model, rows=None) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """(arrays of the inputs in the model's order, labels or None), checked. The inputs stay in the file: StoredArrays. rows: see `load_samples`.
+def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(arrays of the inputs in the model's order, what else the file holds: labels), checked. The inputs stay in the file: StoredArrays. rows, others: see `load_samples`.
     Raises DataError when they do not fit the model (or Session)."""
-    samples = load_samples(path, model, rows)
-    return inputs_of(model, samples), samples.get(LABELS)
+    samples = load_samples(path, model, rows, others)
+    inputs = inputs_of(model, samples)
+    return inputs, {name: array for name, array in samples.items() if name not in inputs}
 
 
 def warn_of_constant(path, samples) -> None:

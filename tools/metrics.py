@@ -1,136 +1,50 @@
-"""Accuracy metrics. Every metric takes the network's first output and a reference, both with samples on the first axis, and gives one float.
+"""The metrics by name, and a user's own.
 
-An output that is not finite where the reference is scores worst: a NaN compares as false with everything and would pass every gate. Where the reference
-itself is not finite (the -inf of a mask) there is nothing to compare, and the place does not count."""
+Every metric takes an output of the network and a reference, both with samples on the first axis, and gives one float; or all outputs and all that the data file holds. What they
+compute is in scoring/."""
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..targets.errors import DataError, OctetError
-
-
-_MOST_DB = 200.0
-_NO_CLASS = np.iinfo(np.int64).min  # what a decision with a NaN found: no label is it
-IGNORED = -100  # a label that does not count (PyTorch's ignore_index): padding of sequences, borders of regions
-
-
-def class_axis(output_shape, labels_shape) -> int | None:
-    """The axis of the output that the labels lack, where there is one label per place (token, pixel) and not per sample: the last one of rank 3, else
-    axis 1, else any; None if there is none."""
-    fitting = [axis for axis in range(1, len(output_shape)) if tuple(output_shape[:axis]) + tuple(output_shape[axis + 1 :]) == tuple(labels_shape)]
-    preferred = len(output_shape) - 1 if len(output_shape) == 3 else 1
-    return (preferred if preferred in fitting else fitting[0]) if fitting else None
-
-
-def _differences(output, reference):
-    """(difference, reference) as float64, both 0 where the reference is not finite; the difference is infinite where only the output is not."""
-    exact = reference.astype(np.float64)
-    counted = np.isfinite(exact)
-    value = np.where(counted, output.astype(np.float64), 0.0)
-    exact = np.where(counted, exact, 0.0)
-    return np.where(np.isfinite(value), value - exact, np.inf), exact
-
-
-def _decisions(output, labels):
-    """(scores [M, classes], labels [M]) of M decisions: one per sample, or one per place of every sample; one column means class indices."""
-    if labels.size == len(output):
-        return output.reshape(len(output), -1), labels.reshape(-1)
-    axis = class_axis(output.shape, labels.shape)
-    scores = output.reshape(-1, 1) if axis is None else np.moveaxis(output, axis, -1).reshape(-1, output.shape[axis])
-    counted = labels.reshape(-1) != IGNORED
-    return scores[counted], labels.reshape(-1)[counted]
-
-
-def _top(k):
-    def score(output: np.ndarray, labels: np.ndarray) -> float:
-        """Fraction of decisions whose label is among the k largest scores; an output that already is a class index is compared as it is."""
-        output, labels = _decisions(output, labels)
-        if output.shape[1] == 1:
-            return float((output[:, 0] == labels).mean())
-        k_best = min(k, output.shape[1])
-        best = np.argsort(-output, axis=1, kind="stable")[:, :k_best]
-        return float(((best == labels[:, None]).any(axis=1) & ~_undecided(output)).mean())
-
-    return score
-
-
-def _undecided(scores):
-    """Which decisions have a score that is NaN: whatever their largest one is, it is no answer."""
-    return np.isnan(scores).any(axis=1) if np.issubdtype(scores.dtype, np.floating) else np.zeros(len(scores), bool)
-
-
-def _mse(output, reference):
-    """Mean squared error over all elements; infinite where an output is not finite."""
-    difference, _ = _differences(output, reference)
-    return float(np.mean(difference**2))
-
-
-def _cosine(output, reference):
-    """Mean over the samples of the cosine between output and reference; two zero vectors count as equal. -1 for a sample that is not finite."""
-    difference, exact = (x.reshape(len(x), -1) for x in _differences(output, reference))
-    broken = ~np.isfinite(difference).all(axis=1)
-    a, b = exact + np.where(broken[:, None], 0.0, difference), exact
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    dots = (a * b).sum(axis=1)
-    same = ~a.any(axis=1) & ~b.any(axis=1)
-    cosines = np.where(same, 1.0, np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
-    return float(np.mean(np.where(broken, -1.0, cosines)))
-
-
-def _sqnr(output, reference):
-    """Signal to quantisation noise in dB: the reference's energy over that of the difference, from -200 (also for an output that is not finite) to 200."""
-    difference, exact = _differences(output, reference)
-    noise, signal = np.sum(difference**2), np.sum(exact**2)
-    if not np.isfinite(noise):
-        return -_MOST_DB
-    return float(np.clip(10 * np.log10(max(signal, 1e-30) / noise), -_MOST_DB, _MOST_DB)) if noise > 0 else _MOST_DB
-
-
-def _f1(output, labels):
-    """F1 averaged over the classes that occur (macro); a network with one output per sample answers with its rounded value."""
-    output, labels = _decisions(output, labels)
-    undecided = _undecided(output)
-    found = np.rint(np.where(undecided, 0, output[:, 0])).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
-    found = np.where(undecided, _NO_CLASS, found)
-    scores = []
-    for label in np.unique(np.concatenate([labels, found])):
-        hits = np.count_nonzero((found == label) & (labels == label))
-        scores.append(2 * hits / (np.count_nonzero(found == label) + np.count_nonzero(labels == label)))
-    return float(np.mean(scores))
-
-
-def own_metric(name: str) -> "Metric":
-    """The metric of "package.module:function": function(outputs, labels) -> float, larger is better. The current folder is searched first.
-    Raises OctetError if there is no such function."""
-    module, _, function = name.partition(":")
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OctetError(f"--metric {name}: {error}; name a function as package.module:function, importable from {folder}") from None
-    finally:
-        sys.path.remove(folder)
-    if not callable(found):
-        raise OctetError(f"--metric {name}: is no function; it is called with (outputs, labels) and returns a number")
-    return Metric(name, lambda output, labels: float(found(output, labels)), classes=None, larger_is_better=True)
+from .scoring import masks, precision, sequences, vectors
+from .scoring.classes import f1, top
+from .scoring.distances import cosine, mse, sqnr
+from .scoring.places import IGNORED, class_axis
 
 
 @dataclass(frozen=True)
 class Metric:
     """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample or per place of it, else an
-    array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement. decibels: of an energy ratio."""
+    array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement. decibels: of an energy ratio.
+    decided: fp32's output -> a reference, where there are no labels; None where they are needed. unfit: (shape of the output, reference) -> what is wrong with it.
+    percent: whether it is a part of a whole, for people.
+
+    whole: score takes ({output: array}, {name: array of the data file}), all outputs together; then decided gives such arrays from fp32's outputs, needs names those that
+    it cannot do without, and fits(data, samples, where) raises DataError where they are wrong."""
 
     name: str
-    score: Callable[[np.ndarray, np.ndarray], float]
+    score: Callable
     classes: bool | None
     larger_is_better: bool
     decibels: bool = False
+    decided: Callable | None = None
+    unfit: Callable | None = None
+    percent: bool = False
+    whole: bool = False
+    needs: tuple[str, ...] = ()
+    fits: Callable | None = None
+
+    def shown(self, value: float) -> str:
+        """For people."""
+        return f"{value:.2%}" if self.percent else f"{value:.6g}"
 
     def drop(self, reference: float, value: float) -> float:
         """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better, infinite where `value`
@@ -146,6 +60,9 @@ class Metric:
 
     def check(self, output_shape, labels: np.ndarray, where) -> None:
         """Raises DataError when the labels cannot belong to outputs of that shape ([N, ...])."""
+        wrong = self.unfit(tuple(output_shape), labels) if self.unfit is not None else None
+        if wrong is not None:
+            raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {wrong}")
         if self.classes is None:
             return
         if self.classes:
@@ -163,15 +80,105 @@ class Metric:
         elif labels.shape != tuple(output_shape):
             raise DataError(f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape {list(output_shape)}")
 
+    def missing(self, data) -> bool:
+        """Whether a metric of all outputs lacks what it compares with."""
+        return any(name not in data for name in self.needs)
+
+    def check_data(self, data, count: int, where) -> None:
+        """Raises DataError when `data` do not fit a metric of all outputs."""
+        if self.fits is not None:
+            self.fits(data, count, where)
+
+
+def own_metric(name: str) -> "Metric":
+    """The metric of "package.module:function", larger is better: function(output, labels) -> float, of one output; or function(outputs, data) -> float if its second
+    parameter is called `data`: outputs {name: array} of the network, data {name: array} of all that the data file holds beside the inputs. Samples are on
+    first axes. The current folder is searched first. Raises OctetError if there is no such function."""
+    module, _, function = name.partition(":")
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OctetError(f"--metric {name}: {error}; name a function as package.module:function, importable from {folder}") from None
+    finally:
+        sys.path.remove(folder)
+    if not callable(found):
+        raise OctetError(f"--metric {name}: is no function; it is called with (output, labels), or (outputs, data), and returns a number")
+    return Metric(name, lambda output, given: float(found(output, given)), classes=None, larger_is_better=True, whole=_takes_data(found))
+
+
+def _takes_data(function) -> bool:
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a built-in function has none
+        return False
+    return len(names) > 1 and names[1] == "data"
+
+
+def _itself(output):
+    """fp32's own output, in place of labels."""
+    return output
+
+
+def _iou(name="iou", threshold=masks.THRESHOLD):
+    return Metric(name, partial(masks.iou, threshold=threshold), classes=None, larger_is_better=True, decided=partial(masks.masks_of, threshold=threshold), unfit=masks.unfit, percent=True)
+
+
+def _map(name="map", overlap=None):
+    score = precision.mean_average_precision if overlap is None else partial(precision.mean_average_precision, thresholds=(overlap,))
+    return Metric(name, score, classes=None, larger_is_better=True, decided=precision.truth_of, percent=True, whole=True, needs=(precision.BOXES, precision.CLASSES), fits=precision.check)
+
+
+def _edit(name="edit", blank=sequences.BLANK):
+    return Metric(name, partial(sequences.edit, blank=blank), classes=None, larger_is_better=True, decided=partial(sequences.sequences_of, blank=blank), unfit=sequences.unfit, percent=True)
+
+
+def _retrieval(name="retrieval", k=1):
+    return Metric(name, partial(vectors.retrieval, k=k), classes=None, larger_is_better=True, decided=_itself, unfit=vectors.no_groups, percent=True)
+
 
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("top1", _top(1), classes=True, larger_is_better=True),
-        Metric("top5", _top(5), classes=True, larger_is_better=True),
-        Metric("f1", _f1, classes=True, larger_is_better=True),
-        Metric("sqnr", _sqnr, classes=False, larger_is_better=True, decibels=True),
-        Metric("mse", _mse, classes=False, larger_is_better=False),
-        Metric("cosine", _cosine, classes=False, larger_is_better=True),
+        Metric("top1", top(1), classes=True, larger_is_better=True, percent=True),
+        Metric("top5", top(5), classes=True, larger_is_better=True, percent=True),
+        Metric("f1", f1, classes=True, larger_is_better=True),
+        Metric("sqnr", sqnr, classes=False, larger_is_better=True, decibels=True, decided=_itself),
+        Metric("mse", mse, classes=False, larger_is_better=False, decided=_itself),
+        Metric("cosine", cosine, classes=False, larger_is_better=True, decided=_itself),
+        _iou(),
+        _map(),
+        _edit(),
+        _retrieval(),
+        Metric("pearson", vectors.pearson, classes=None, larger_is_better=True, decided=_itself, unfit=vectors.not_as_many),
+        Metric("spearman", vectors.spearman, classes=None, larger_is_better=True, decided=_itself, unfit=vectors.not_as_many),
     )
 }
+_WITH_VALUE = {
+    "iou": (_iou, float, "the least value of a foreground", np.isfinite),
+    "map": (_map, float, "an intersection over union between 0 and 1", lambda value: 0 < value < 1),
+    "edit": (_edit, int, "the number of the blank symbol", lambda value: True),
+    "retrieval": (_retrieval, int, "how many neighbours, at least 1", lambda value: value >= 1),
+}
+
+
+def find_metric(name: str) -> Metric:
+    """A metric by its name, also with a value behind an @ (iou@0.3, map@0.5, edit@-1, retrieval@5), or the user's own as package.module:function. Raises OctetError for an unknown name."""
+    if ":" in name:
+        return own_metric(name)
+    base, at, value = name.partition("@")
+    if base not in METRICS:
+        raise OctetError(f"--metric {name}: unknown; take one of {', '.join(METRICS)}, or your own as package.module:function")
+    if not at:
+        return METRICS[base]
+    if base not in _WITH_VALUE:
+        raise OctetError(f"--metric {name}: {base} takes no value; leave @{value} out")
+    make, kind, meaning, allowed = _WITH_VALUE[base]
+    try:
+        given = kind(value)
+    except ValueError:
+        given = None
+    if given is None or not allowed(given):
+        raise OctetError(f"--metric {name}: {value!r} does not do; behind the @ goes {meaning}")
+    return make(name, given)

@@ -15,6 +15,7 @@ from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
 from ..ops import is_op
 from .operators import EXPORTERS
+from .unsigned import check_codes, shifted, zero_point
 
 OPSET = 17
 IR_VERSION = 8
@@ -57,10 +58,12 @@ class Emitter:
         return helper.np_dtype_to_tensor_dtype(np.dtype(name))
 
 
-def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet") -> onnx.ModelProto:
-    """Any module of canonical float operators, R.quantize and R.dequantize as ONNX. outputs: names of the results.
-    Raises UnsupportedModelError for an operator without an ONNX form."""
+def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", codes: str = "int8") -> onnx.ModelProto:
+    """Any module of canonical float operators, R.quantize and R.dequantize as ONNX. outputs: names of the results. codes: type of quantised activations, see unsigned.py.
+    Raises UnsupportedModelError for an operator without an ONNX form, OctetError for other codes."""
+    check_codes(codes)
     graph = Graph(module)
+    unsigned = shifted(graph) if codes == "uint8" else set()
     out, names = Emitter(), {}
     out.reserve([*outputs, *(param.name for param in graph.params)])
     names.update({param: param.name for param in graph.params})
@@ -68,7 +71,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet") -> 
     for node in graph.nodes:
         if node in merged.values():
             continue
-        result = _export(graph, node, merged.get(node), names, out)
+        result = _export(graph, node, merged.get(node), node in unsigned, names, out)
         names[node.var] = result
         if node in merged:
             names[merged[node].var] = result
@@ -80,9 +83,10 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet") -> 
     return model
 
 
-def export_qdq(quantized, path) -> None:
-    """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. Raises OctetError if it cannot be written."""
-    model = to_onnx(quantized.module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name)
+def export_qdq(quantized, path, codes: str = "uint8") -> None:
+    """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations, uint8 (OpenVINO misreads int8 ones where
+    they are concatenated) or int8 (which TensorRT wants). Raises OctetError if it cannot be written."""
+    model = to_onnx(quantized.module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name, codes)
     write_atomically(path, model.SerializeToString())
 
 
@@ -92,7 +96,7 @@ def merged_biases(graph: Graph) -> dict[Node, Node]:
     return {layer: members[1] for layer in layers if len(members := bare_members(graph, layer)) == 2}
 
 
-def _export(graph, node, bias, names, out):
+def _export(graph, node, bias, unsigned, names, out):
     out._hint = node.name
     value = node.value
     if isinstance(value, relax.TupleGetItem):
@@ -104,6 +108,8 @@ def _export(graph, node, bias, names, out):
     if node.op not in EXPORTERS:
         raise UnsupportedModelError(f"ONNX export: operator {node.op} ({node.name}) has no ONNX form here: it cannot be exported")
     operands = [_operand(x, names, out) for x in node.inputs]
+    if unsigned:
+        operands[2] = out.constant(zero_point(node))
     if bias is not None:
         operands.append(_bias(graph, node, bias, out))
         if is_op(value, "relax.matmul"):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.quantize import quantize
-from octet.passes.export.onnx_qdq import export_qdq
+from octet.passes.export.onnx_qdq import export_qdq, to_onnx
 from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.realize import reference
 from octet.targets.errors import OctetError
@@ -65,6 +65,75 @@ def test_the_file(quantized, tmp_path):
     assert [v.name for v in proto.graph.input] == ["x"] and [v.name for v in proto.graph.output] == ["logits"]
     types = {array.dtype for array in map(onnx.numpy_helper.to_array, proto.graph.initializer) if array.size > 5}
     assert np.dtype("int8") in types and np.dtype("int32") in types
+
+
+@pytest.mark.parametrize(("codes", "dtype"), [("uint8", np.uint8), ("int8", np.int8)])
+def test_activations_have_the_type_asked_for_and_weights_stay_int8(quantized, tmp_path, codes, dtype):
+    """The same scales, and zero points 128 apart."""
+    path = tmp_path / "codes.onnx"
+    export_qdq(quantized, path, codes)
+    graph = onnx.load(path).graph
+    constants = {array.name: onnx.numpy_helper.to_array(array) for array in graph.initializer}
+    zeros = [constants[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert zeros and all(zero.dtype == dtype for zero in zeros)
+    weights = [constants[node.input[0]] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]
+    assert {weight.dtype for weight in weights} == {np.dtype("int8"), np.dtype("int32")}
+    if quantized.recipe.activations == "symmetric":
+        assert {int(zero) for zero in zeros} == {128 if codes == "uint8" else 0}
+
+
+def test_other_codes_are_refused(quantized, tmp_path):
+    with pytest.raises(OctetError, match="take one of uint8, int8"):
+        export_qdq(quantized, tmp_path / "x.onnx", "int16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_codes_that_others_read_stay_what_they_are(build):
+    """Whole numbers that leave the network mean themselves."""
+    def body(emit, x):
+        codes = emit(R.quantize(x, relax.const(np.float32(0.1)), relax.const(np.int8(3)), axis=-1, out_dtype="int8"))
+        return [emit(R.dequantize(codes, relax.const(np.float32(0.1)), relax.const(np.int8(3)), axis=-1)), codes]
+
+    zeros = [array.data_type for array in to_onnx(build(body, x=(1, 4)), ("y", "codes"), codes="uint8").graph.initializer if not array.dims and array.data_type != onnx.TensorProto.FLOAT]
+    assert zeros == [onnx.TensorProto.INT8]
+
+
+@pytest.fixture(scope="module")
+def joined(build, samples):
+    """A hub with a concat of two branches, where OpenVINO misreads int8."""
+    rng = np.random.default_rng(6)
+
+    def body(emit, x):
+        parts = [emit(R.nn.relu(emit(R.nn.conv2d(x, relax.const(rng.standard_normal((4, 3, 3, 3)).astype("float32"), "float32"), padding=[1] * 4)))) for _ in range(2)]
+        y = emit(R.concat(parts, axis=1))
+        return emit(R.nn.conv2d(y, relax.const(rng.standard_normal((5, 8, 1, 1)).astype("float32"), "float32")))
+
+    model = Model(build(body, x=(1, 3, 10, 10)), (TensorSpec("x", (1, 3, 10, 10), "float32"),), (TensorSpec("y", (1, 5, 10, 10), "float32"),), "joined", "0" * 64, 1)
+    return quantize(model, samples, Recipe(), executor_factory=lambda m: lambda feed: reference.run(m, feed), summaries=False)
+
+
+@pytest.mark.parametrize("peer", ["onnxruntime", "openvino"])
+def test_both_peers_read_back_what_the_hub_means(joined, quantized, samples, peer, tmp_path):
+    pytest.importorskip(peer, reason=f"{peer} is not installed (pip install octet[peers])")
+    for number, hub in enumerate((joined, quantized)):
+        path = tmp_path / f"{number}.onnx"
+        export_qdq(hub, path)
+        exact, noise = 0.0, 0.0
+        for x in samples["x"][:6]:
+            wanted = reference.run(hub.module, {"x": x[None]})[0]
+            exact, noise = exact + np.sum(wanted**2), noise + np.sum((wanted - _answer(peer, path, x[None])) ** 2)
+        assert 10 * np.log10(exact / noise) > 30
+
+
+def _answer(peer, path, x):
+    if peer == "openvino":
+        import openvino
+
+        core = openvino.Core()
+        return core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})({"x": x})[0]
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
 
 
 def test_a_folder_that_does_not_exist(quantized, tmp_path):

@@ -197,7 +197,8 @@ def test_dynamic_lstm(model, load, tmp_path):
     np.testing.assert_allclose(found, want, atol=1e-6)
 
 
-def test_our_own_export_comes_back(model, load, tmp_path):
+@pytest.mark.parametrize("codes", ["uint8", "int8"])
+def test_our_own_export_comes_back(model, load, tmp_path, codes):
     """The same integer graph, so the same bytes."""
     import octet
     from octet.passes.export.onnx_qdq import export_qdq
@@ -207,7 +208,7 @@ def test_our_own_export_comes_back(model, load, tmp_path):
     network = load(model(nodes, {"x": X}, {"w": w, "b": w[:, 0, 0, 0], "v": v, "low": np.float32(0), "high": np.float32(6)}))
     samples = RNG.standard_normal((32, 4, 6, 6)).astype("float32")
     quantized = octet.quantize(network, {"x": samples}, threads=1)
-    export_qdq(quantized, tmp_path / "qdq.onnx")
+    export_qdq(quantized, tmp_path / "qdq.onnx", codes)
     back = integer_graph(load_onnx(tmp_path / "qdq.onnx"))
     for sample in samples[:4]:
         found, want = (reference.run(module, {"x": sample[None]})[0] for module in (back.module, realize(quantized.module).module))

@@ -10,6 +10,7 @@ from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
 from octet.tools.building.judge import Judge
+from octet.tools.evaluating.scoring import scoring_of
 from octet.tools.metrics import METRICS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -44,7 +45,7 @@ def judge_of(folder):
         arrays, labels = {"x": stored["x"]}, stored["labels"]
 
     def make(bench):
-        output = bench.model.outputs[0].name
-        return Judge(arrays, labels, METRICS["top1"], output, METRICS["top1"].score(bench.float_outputs(arrays)[output], labels))
+        scoring = scoring_of(METRICS["top1"], {"labels": labels}, bench.model, len(labels), "val.npz")
+        return Judge(arrays, scoring, scoring.scores(bench.float_outputs(arrays)))
 
     return make

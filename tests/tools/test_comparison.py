@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from octet.targets.errors import OctetError
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import comparing, comparison
+from octet.tools.evaluating.scoring import Scoring
 from octet.tools.metrics import METRICS
 from octet.tools.peers import onnxruntime_peer
 
@@ -37,11 +38,11 @@ def test_a_tool_that_fails_is_a_row(small, monkeypatch):
     monkeypatch.setattr(onnxruntime_peer, "session", failing)
     import numpy as np
 
-    x, labels = np.zeros((3, 3, 8, 8), np.float32), np.zeros(3, np.int64)
-    work = comparison.Comparison(str(small / "small.onnx"), (TensorSpec("x", (2, 3, 8, 8), "float32"),), {"x": x}, {"x": x}, labels, lambda o, l: 1.0, batch=2, threads=1)
+    x, scoring = np.zeros((3, 3, 8, 8), np.float32), Scoring(METRICS["top1"], {"y": np.zeros(3, np.int64)}, count=3)
+    work = comparison.Comparison(str(small / "small.onnx"), (TensorSpec("x", (2, 3, 8, 8), "float32"),), (TensorSpec("y", (2, 5), "float32"),), {"x": x}, {"x": x}, scoring, batch=2, threads=1)
     found = list(work.results(("onnxruntime",)))
     assert len(found) == 5 and all(row.value is None and row.error == "ValueError: no such thing" for row in found)
-    assert [len(rows) for rows in work._labels()] == [2, 2]
+    assert [rows.tolist() for rows in work._rows()] == [[0, 1], [2, 2]]
     assert [len(feed["x"]) for feed in work._feeds({"x": x})] == [2, 2], "the last batch is filled up"
 
 

@@ -8,14 +8,18 @@ from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
 from octet.targets.variant import TensorSpec
-from octet.tools.building.judge import Judge
-from octet.tools.evaluating.evaluation import check_labels, find_metric
-from octet.tools.metrics import IGNORED, METRICS
+from octet.tools.evaluating.scoring import Scoring, scoring_of
+from octet.tools.metrics import METRICS, find_metric
+from octet.tools.scoring.places import IGNORED
 
 
 def network(shape):
     """All that the check of labels asks of a model: one output of that shape, batch 1."""
     return SimpleNamespace(inputs=(TensorSpec("x", (1, 4), "float32"),), outputs=(TensorSpec("y", shape, "float32"),))
+
+
+def check_labels(metric, labels, count, model, where):
+    return scoring_of(metric, {} if labels is None else {"labels": labels}, model, count, where, fp32=False)
 
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.9, 0.0, 0.1], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]], np.float32)
@@ -143,8 +147,8 @@ def test_a_score_that_is_nan_misses_every_target():
 
 
 def test_losses_take_a_nan_for_wrong():
-    judge = Judge({}, np.array([1, 0]), METRICS["top1"], "y", 1.0)
-    assert judge.losses({"y": np.array([[0.1, 0.9], [np.nan, 0.0]])}).tolist() == [0, 1]
+    scoring = Scoring(METRICS["top1"], {"y": np.array([1, 0])}, count=2)
+    assert scoring.losses({"y": np.array([[0.1, 0.9], [np.nan, 0.0]])}).tolist() == [0, 1]
 
 
 def test_a_drop_of_sqnr_is_what_the_relative_error_grows_by():

@@ -9,8 +9,8 @@ from octet.targets.errors import OctetError
 from octet.tools.building.experiments import interval
 from octet.tools.building.judge import Judge
 from octet.tools.commands.calibrate import parse_shard
-from octet.tools.evaluating.evaluation import find_metric
-from octet.tools.metrics import METRICS
+from octet.tools.evaluating.scoring import Scoring
+from octet.tools.metrics import METRICS, find_metric
 
 
 def test_f1_and_sqnr():
@@ -34,11 +34,10 @@ def test_intervals_are_paired():
     exact = {"y": np.eye(10)[labels]}
     worse = {"y": exact["y"].copy()}
     worse["y"][:8] = np.eye(10)[(labels[:8] + 1) % 10]
-    judge = Judge({}, labels, METRICS["top1"], "y", 1.0)
-    low, high = interval(judge, exact, worse, 0)
-    assert low < 0.02 < high and high - low < 0.03 and interval(judge, exact, exact, 0) == (0.0, 0.0)
-    f1 = Judge({}, labels, METRICS["f1"], "y", 1.0)
-    assert interval(f1, exact, worse, 3) == interval(f1, exact, worse, 3)
+    judge, f1 = (Judge({}, Scoring(METRICS[name], {"y": labels}, count=400), {"y": 1.0}) for name in ("top1", "f1"))
+    low, high = interval(judge, exact, worse, 0, "y")
+    assert low < 0.02 < high and high - low < 0.03 and interval(judge, exact, exact, 0, "y") == (0.0, 0.0)
+    assert interval(f1, exact, worse, 3, "y") == interval(f1, exact, worse, 3, "y")
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b"])

@@ -25,7 +25,7 @@ def agreement(decibels, **more):
 
 
 def accuracy(int8, max_drop=None):
-    return {"metric": "top1", "fp32": 0.9, "int8": int8, "drop": (0.9 - int8) / 0.9, "samples": 100, "max_drop": max_drop}
+    return {"metric": "top1", "percent": True, "fp32": 0.9, "int8": int8, "drop": (0.9 - int8) / 0.9, "samples": 100, "max_drop": max_drop}
 
 
 @pytest.mark.parametrize(

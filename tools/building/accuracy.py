@@ -144,25 +144,24 @@ class Workflow:
 
     def _identity(self, judge) -> str:
         """Of everything that a measurement depends on."""
-        digest = hashlib.sha256(f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.metric.name} {Design(self.recipe).key} {self.targets}".encode())
-        for arrays in (self.samples, judge.arrays, {"labels": judge.labels}):
+        digest = hashlib.sha256(f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.scoring.metric.name} {judge.scoring.outputs} {Design(self.recipe).key} {self.targets}".encode())
+        for arrays in (self.samples, judge.arrays, judge.scoring.references, judge.scoring.data):
             for name, array in arrays.items():
                 digest.update(f"{name} {digest_of(array)}".encode())
         return digest.hexdigest()
 
 
-def automatic(request, workflow: Workflow, validation, metric, budget: float | None) -> tuple:
-    """(hub, package, what the report says of it). validation: (arrays, labels or None) or None."""
+def automatic(request, workflow: Workflow, validation, budget: float | None) -> tuple:
+    """(hub, package, what the report says of it). validation: (arrays, Scoring) or None."""
     if request.max_drop is None:
         design, quantized, package = workflow.calibrated()
         workflow.outcome = Outcome(design, float("nan"), True, workflow.steps)
         return quantized, package, {"workflow": described(workflow.outcome)}
-    arrays, labels = validation
+    arrays, scoring = validation
     workflow.phase("fp32 reference")
     exact = workflow.bench.float_outputs(arrays)
-    output = workflow.model.outputs[0].name
-    labels = exact[output] if labels is None else labels
-    judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))
+    scoring = scoring.completed(exact)
+    judge = Judge(arrays, scoring, scoring.scores(exact))
     calibrate = request.calibrator in (None, "auto")
     workflow.outcome = workflow.search(judge, request.max_drop, budget, request.max_float, request.repair, calibrate)
     quantized, package = workflow.compile(workflow.outcome.design)

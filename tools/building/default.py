@@ -19,14 +19,14 @@ def by_default(request, model, samples, recipe, names, free, yardstick, phase, d
     phase("canonicalize")
     canonical = canonicalize(model)
     workflow = partial(Workflow, model, samples, recipe, names, request.threads, phase, display, trials=request.trials, db=request.db,
-                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair)  # fmt: skip
+                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names)  # fmt: skip
     if free and switches_of(Annotate(recipe).decide(canonical.module), free):
-        return automatic(request, workflow(), None, None, None)
+        return automatic(request, workflow(), None, None)
     quantized = api.quantize_canonical(canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache)
     quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
     check_stopped()
     if request.repair and _poor(yardstick, quantized, package, request.threads) and rescalable(canonical.module):
-        return automatic(request, workflow(), None, None, None)
+        return automatic(request, workflow(), None, None)
     return quantized, package, {}
 
 

@@ -28,7 +28,8 @@ _RESAMPLES = 300
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the tables. score: the metric. drop: by how much it is worse than fp32, and its 95 % interval over paired samples. sqnr: dB, held out."""
+    """One cell of the tables. score: the metric, of the output that loses most. drop: by how much it is worse than fp32, and its 95 % interval over paired samples;
+    relative: as --max-drop takes it. sqnr: dB, held out, of the worst output."""
 
     weights: str
     batch_norm: str
@@ -39,26 +40,27 @@ class Row:
     low: float
     high: float
     sqnr: float
+    relative: float
 
 
-def study(model, samples, arrays, labels, metric, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
+def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
           recipe: Recipe = Recipe()) -> dict:  # noqa: B008
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
-    recipe: its other choices. model: Model as imported. labels: None where fp32's own outputs are to stand in. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
+    recipe: its other choices. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
     networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
-    rows, fp32, output = [], None, model.outputs[0].name
+    rows, fp32 = [], None
     total = len(networks) * len(GRANULARITIES) * len(CALIBRATIONS)
     for folding, network in networks.items():
         bench = Bench(network, samples, threads=threads, measure=measuring(cache))
         exact = bench.float_outputs(arrays)
-        labels = exact[output] if labels is None else labels
-        judge = Judge(arrays, labels, metric, output, metric.score(exact[output], labels))
+        scoring = scoring.completed(exact)
+        judge = Judge(arrays, scoring, scoring.scores(exact))
         fp32 = judge.reference if fp32 is None else fp32
         for granularity in GRANULARITIES:
             rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total))
-    return {"fp32": fp32, "metric": metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
+    return {"fp32": fp32[scoring.least(fp32)], "metric": scoring.metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
 
 
 def _pair(bench, judge, exact, recipe, folding, seed, target, tell):
@@ -67,46 +69,49 @@ def _pair(bench, judge, exact, recipe, folding, seed, target, tell):
     for design in designs:
         tell(f"{granularity}, BatchNorm {folding}, {_name(design)}")
         rows.append(_row(bench, judge, exact, design, folding, 0, seed))
-    best, design = min(zip(rows, designs), key=lambda pair: (judge.metric.drop(judge.reference, pair[0].score), -pair[0].sqnr))
-    if judge.metric.drop(judge.reference, best.score) <= target:
+    best, design = min(zip(rows, designs), key=lambda pair: (pair[0].relative, -pair[0].sqnr))
+    if best.relative <= target:
         return rows
     ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), lambda text, done, of: tell(f"{granularity}, BatchNorm {folding}, {text} {done}/{of}"))
     for count in [count for count in PARTIAL if count < len(ranking)]:
         partial = design.with_recipe(float_operators=frozenset(layer.name for layer in ranking[:count]))
         rows.append(_row(bench, judge, exact, partial, folding, count, seed))
-        if judge.metric.drop(judge.reference, rows[-1].score) <= target:
+        if rows[-1].relative <= target:
             break
     return rows
 
 
 def _row(bench, judge, exact, design, folding, count, seed):
     outputs = bench.outputs(design, judge.arrays)
-    score, error = judge.score(outputs), bench.error(design)
-    low, high = interval(judge, exact, outputs, seed)
-    drop = _worse(judge, judge.reference, score)
-    return Row(design.recipe.weights, folding, _name(design), count, score, drop, low, high, -10 * log10(max(error, 1e-20)))
+    scores, error = judge.scoring.scores(outputs), bench.error(design)
+    worst = judge.scoring.worst(judge.reference, scores)
+    low, high = interval(judge, exact, outputs, seed, worst)
+    drop = _worse(judge, judge.reference[worst], scores[worst])
+    return Row(design.recipe.weights, folding, _name(design), count, scores[worst], drop, low, high, -10 * log10(max(error, 1e-20)), judge.scoring.drop(judge.reference, scores))
 
 
-def interval(judge: Judge, exact: dict, outputs: dict, seed: int) -> tuple[float, float]:
-    """95 % of the loss of score against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
+def interval(judge: Judge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
+    """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
     their mean, else by resampling them."""
-    losses = judge.losses(outputs) if judge.metric.name == "top1" else None
+    scoring = judge.scoring.of(output)
+    losses = scoring.losses(outputs) if scoring.metric.name == "top1" else None
     if losses is not None:
-        difference = losses.astype(np.float64) - judge.losses(exact)
+        difference = losses.astype(np.float64) - scoring.losses(exact)
         half = 1.96 * difference.std() / sqrt(len(difference))
         return float(difference.mean() - half), float(difference.mean() + half)
-    rng, count = np.random.default_rng(seed), len(judge.labels)
+    rng, count = np.random.default_rng(seed), scoring.count
     found = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(0, count, count)
-        before, after = (judge.metric.score(o[judge.output][chosen], judge.labels[chosen]) for o in (exact, outputs))
+        some = scoring.rows(chosen)
+        before, after = (some.scores({name: value[chosen] for name, value in o.items() if len(value) == count})[output] for o in (exact, outputs))
         found.append(_worse(judge, before, after))
     return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
 
 
 def _worse(judge, before, after):
     """By how much `after` is worse, in units of the metric."""
-    return before - after if judge.metric.larger_is_better else after - before
+    return before - after if judge.scoring.metric.larger_is_better else after - before
 
 
 def _unfolded(model):

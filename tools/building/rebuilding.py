@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import msgspec
 
 from ...passes.annotate.recipe import Recipe
-from ...targets import archive, detect
+from ...targets import archive
 from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
 from ...targets.schema import parsed

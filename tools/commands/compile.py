@@ -7,6 +7,7 @@ from ..console import JSON_HELP
 from ..errors import TARGET_MISSED, Command
 from .input_options import input_options
 from .ir_options import ir_options, say_stopped
+from .metric_options import METRIC_HELP, output_names
 from .recipe_options import precision_options
 
 _AFTER = """\b
@@ -24,7 +25,8 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration and for the measured latency [default: all].")
 @click.option("--validate", metavar="DATA.npz", help="Labelled data: measure the accuracy of fp32 and int8.")
-@click.option("--metric", help="top1 (default), top5, f1, mse, sqnr, cosine, or package.module:function.")
+@click.option("--metric", help=f"What to measure [default: top1]: {METRIC_HELP}")
+@output_names
 @click.option("--max-drop", type=click.FloatRange(min=0), metavar="FRACTION", help="Largest loss against fp32, relative to the fp32 figure, e.g. 0.01.")
 @click.option("--budget", metavar="TIME", help="For the search that --max-drop starts: 90s, 10m, 2h [default: none]. Killed, it goes on where it was.")
 @click.option("--max-float", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="FRACTION", help="Of the multiply-adds that the search may leave in float.")

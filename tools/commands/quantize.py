@@ -19,8 +19,9 @@ from .recipe_options import precision_options
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")
 @precision_options
+@click.option("--codes", type=click.Choice(["uint8", "int8"]), default="uint8", show_default=True, help="Type of quantised activations in the file; TensorRT wants int8 (with --activations symmetric).")
 @cache_options
-def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
+def quantize(model, calib, output, given, threads, codes, cache, no_cache, **recipe):
     """Quantise a network and write it as ONNX QDQ."""
     from types import SimpleNamespace
 
@@ -46,7 +47,7 @@ def quantize(model, calib, output, given, threads, cache, no_cache, **recipe):
             samples = for_ranges(samples, network)
         quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
         phase("export")
-        export_qdq(quantized, output)
+        export_qdq(quantized, output, codes)
     say_where_from(kept)
     counts = "{} operators in int8, {} in float".format(*_counts(quantized))
     out().print(f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}")

@@ -6,6 +6,7 @@ from ..building.calibration_cache import cache_of, cache_options, say_where_from
 from ..console import JSON_HELP
 from ..errors import Command
 from .input_options import input_options
+from .metric_options import METRIC_HELP, output_names
 from .recipe_options import precision_options
 
 _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", "95 %", "SQNR dB")
@@ -15,7 +16,8 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.argument("model", metavar="MODEL.onnx")
 @click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples.")
 @click.option("--data", required=True, metavar="DATA.npz", help="Validation samples, and `labels`.")
-@click.option("--metric", default="top1", show_default=True, help="top1, top5, f1, mse, sqnr, cosine, or package.module:function.")
+@click.option("--metric", default="top1", show_default=True, help=METRIC_HELP)
+@output_names
 @click.option("--max-drop", type=click.FloatRange(min=0), default=0.01, show_default=True, help="Partial quantization is tried where a pair loses more.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling behind the intervals.")
 @input_options
@@ -24,7 +26,7 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @cache_options
 @click.option("--html", metavar="STUDY.html", help="Write the table as a page.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def study(model, calib, data, metric, max_drop, seed, given, threads, cache, no_cache, html, json_path, **recipe):
+def study(model, calib, data, metric, output_names, max_drop, seed, given, threads, cache, no_cache, html, json_path, **recipe):
     """Weight granularity x BatchNorm folding x calibration x partial quantization, with paired confidence intervals."""
     from pathlib import Path
     from types import SimpleNamespace
@@ -33,7 +35,8 @@ def study(model, calib, data, metric, max_drop, seed, given, threads, cache, no_
     from ..pages import plots
     from ..console import check_json, out, table, write_json
     from ..data import read_samples
-    from ..evaluating.evaluation import check_labels, find_metric
+    from ..evaluating.scoring import scoring_of
+    from ..metrics import find_metric
     from ..building.experiments import study as run_study
     from ..phases import phases
     from ..building.recipes import recipe_of
@@ -52,11 +55,10 @@ def study(model, calib, data, metric, max_drop, seed, given, threads, cache, no_
         phase("import")
         network = given.load(model, calib)
         samples, _ = read_samples(calib, network)
-        arrays, labels = read_samples(data, network)
-        if labels is not None or chosen.classes is not False:  # without labels fp32's own outputs stand in
-            labels = check_labels(chosen, labels, len(next(iter(arrays.values()))), network, data)
+        arrays, others = read_samples(data, network, others=chosen.whole)
+        scoring = scoring_of(chosen, others, network, len(next(iter(arrays.values()))), data, output_names)  # without labels fp32's own outputs stand in
         phase("study")
-        report = run_study(network, samples, arrays, labels, chosen, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
+        report = run_study(network, samples, arrays, scoring, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
                            recipe=recipe_of(SimpleNamespace(**recipe)))  # fmt: skip
     say_where_from(kept)
     rows = [_cells(row) for row in report["rows"]]

@@ -17,7 +17,8 @@ def print_compilation(console, report: dict) -> None:
         rows += _agreement(report["agreement"])
     if "accuracy" in report:
         a = report["accuracy"]
-        rows.append((f"{a['metric']}, {a['samples']} samples", _figure(a, "fp32"), _figure(a, "int8"), f"drop {percent(a['drop'])}"))
+        worst = f", worst of {len(a['outputs'])} outputs ({a['output']})" if "outputs" in a else ""
+        rows.append((f"{a['metric']}, {a['samples']} samples{worst}", _figure(a, "fp32"), _figure(a, "int8"), f"drop {percent(a['drop'])}"))
     made = "int8" if report["operators"]["int8"] else "package"
     console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)))
     print_operators(console, report["operators"])
@@ -123,7 +124,7 @@ def _some(names, most=3):
 
 
 def _figure(accuracy, name):
-    return f"{accuracy[name]:.2%}" if accuracy["metric"].startswith("top") else f"{accuracy[name]:.6g}"
+    return f"{accuracy[name]:.2%}" if accuracy["percent"] else f"{accuracy[name]:.6g}"
 
 
 def _times(before, after):

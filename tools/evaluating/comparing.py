@@ -1,7 +1,7 @@
 """The work behind octet evaluate --against."""
 
 from ...passes.calibrate.held_out import for_ranges
-from ...targets.errors import DataError, OctetError
+from ...targets.errors import OctetError
 from ...targets.runtime import run_samples
 from ..building import api
 from ..building.opening import fp32_session
@@ -14,7 +14,7 @@ from .evaluation import score
 def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
     """The tools to compare with, none without --against. Raises OctetError for options that do not go together."""
     if against is None:
-        if onnx_path is not None and calib is None and metric.classes is False and str(model).endswith(".octet"):
+        if onnx_path is not None and calib is None and metric.decided is not None and str(model).endswith(".octet"):
             return ()  # fp32's outputs are what the metric compares with
         if calib is not None or onnx_path is not None:
             raise OctetError(f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against {','.join(list(comparison.PEERS)[:2])}")
@@ -27,48 +27,44 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
     return comparison.chosen(against)
 
 
-def fp32_outputs(model, onnx_path, session, arrays, given, data, metric: str):
-    """The first output of the fp32 network on the data, in place of labels. Raises DataError where nobody named that network."""
-    if onnx_path is None:
-        hint = "add --model MODEL.onnx" if str(model).endswith(".octet") else "evaluate a package with --model MODEL.onnx"
-        raise DataError(f"{data}: holds no labels, {metric} compares with them or with fp32's own outputs; {hint}")
-    return run_samples(fp32_session(onnx_path, session.threads, given), arrays)[session.outputs[0].name]
+def fp32_outputs(onnx_path, session, arrays, given) -> dict:
+    """{output: array} of the fp32 network on the data, in place of labels. session: of the package that was made from it."""
+    return run_samples(fp32_session(onnx_path, session.threads, given), arrays)
 
 
-def compare(names, path, given, calib, session, precision, value, arrays, labels, metric) -> tuple[list[dict], dict]:
-    """(rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: against that fp32, relative.
-    session: of MODEL, whose metric is `value`; path, given: of the fp32 network and its inputs."""
+def compare(names, path, given, calib, session, precision, values, arrays, scoring) -> tuple[list[dict], dict]:
+    """(rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: of the worst output against that fp32, relative.
+    session: of MODEL, whose metric is `values`; path, given: of the fp32 network and its inputs."""
     samples, _ = read_samples(calib, session)
     if precision == "int8":
         fp32 = fp32_session(path, session.threads, given)
-        ours = [("octet fp32", score(fp32, arrays, labels, metric)), ("octet int8", value)]
+        ours = [("octet fp32", score(fp32, arrays, scoring)), ("octet int8", values)]
     else:
         model = given.load(path, calib)
         package = api.compile(api.quantize(model, for_ranges(samples, model), threads=session.threads))
-        ours = [("octet fp32", value), ("octet int8, as calibrated", score(package.session(session.threads), arrays, labels, metric))]
+        ours = [("octet fp32", values), ("octet int8, as calibrated", score(package.session(session.threads), arrays, scoring))]
     rows = [comparison.Result(name, found, 0.0) for name, found in ours]
-    work = comparison.Comparison(
-        str(path), session.inputs, samples, arrays, labels, metric.score, session.batch, session.threads,
-        larger_is_better=metric.larger_is_better, values=given.values,
-    )  # fmt: skip
+    work = comparison.Comparison(str(path), session.inputs, session.outputs, samples, arrays, scoring, session.batch, session.threads, values=given.values)
     with progress("peers") as advance:
         for row in work.results(names):
             rows.append(row)
             advance()
-    return [_row(row, metric, ours[0][1]) for row in rows], comparison.versions(names)
+    return [_row(row, scoring, ours[0][1]) for row in rows], comparison.versions(names)
 
 
-def _row(row, metric, fp32):
-    drop = None if row.value is None else metric.drop(fp32, row.value)
-    return {"name": row.name, metric.name: row.value, "drop": drop, "seconds": round(row.seconds, 1), "error": row.error}
+def _row(row, scoring, fp32):
+    if row.value is None:
+        return {"name": row.name, scoring.metric.name: None, "drop": None, "seconds": round(row.seconds, 1), "error": row.error}
+    worst = scoring.worst(fp32, row.value)
+    several = {"output": worst, "outputs": row.value} if len(row.value) > 1 else {}
+    return {"name": row.name, scoring.metric.name: row.value[worst], "drop": scoring.drop(fp32, row.value), "seconds": round(row.seconds, 1), "error": row.error} | several
 
 
-def print_comparison(console, metric: str, report: dict) -> None:
+def print_comparison(console, metric, report: dict) -> None:
     """The table: one row per tool and setting."""
     rows = []
     for row in report["against"]:
-        value = row[metric]
-        shown = "" if value is None else (f"{value:.2%}" if metric.startswith("top") else f"{value:.6g}")
-        rows.append((row["name"], shown, "" if row["drop"] is None else f"{row['drop']:.2%}", f"{row['seconds']:.1f}" if row["seconds"] else "", row["error"]))
+        value = row[metric.name]
+        rows.append((row["name"], "" if value is None else metric.shown(value), "" if row["drop"] is None else f"{row['drop']:.2%}", f"{row['seconds']:.1f}" if row["seconds"] else "", row["error"]))
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    console.print(table(f"{report['samples']} samples; {versions}", ("tool", metric, "drop", "seconds to quantise", ""), rows, right=(metric, "drop", "seconds to quantise")))
+    console.print(table(f"{report['samples']} samples; {versions}", ("tool", metric.name, "drop", "seconds to quantise", ""), rows, right=(metric.name, "drop", "seconds to quantise")))

@@ -9,39 +9,38 @@ from pathlib import Path
 import numpy as np
 
 from ...targets.errors import DataError, OctetError
-from ...targets.samples import feeds_of
+from ...targets.samples import feeds_of, samples_of
 from ..peers import nncf_peer, onnxruntime_peer
 from ..peers.fixed import with_fixed_inputs
+from .scoring import Scoring
 
 PEERS = {"onnxruntime": ("onnxruntime", "onnxruntime.quantization"), "nncf": ("openvino", "nncf"), "nncf-accuracy-control": ("openvino", "nncf")}
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row. name: of the tool and its settings. value: the metric, None where the tool failed and `error` says how. seconds: to quantise."""
+    """One row. name: of the tool and its settings. value: {output: the metric}, None where the tool failed and `error` says how. seconds: to quantise."""
 
     name: str
-    value: float | None
+    value: dict | None
     seconds: float
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration arrays. arrays, labels: to validate with.
-    score: (outputs, labels) -> float. batch: of one run.
-    max_drop: relative, of nncf-accuracy-control. larger_is_better: of the metric."""
+    """path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration arrays. outputs: their TensorSpecs. arrays, scoring: to validate with.
+    batch: of one run. max_drop: relative, of nncf-accuracy-control."""
 
     path: str
     inputs: tuple
+    outputs: tuple
     samples: dict
     arrays: dict
-    labels: np.ndarray
-    score: Callable
+    scoring: Scoring
     batch: int
     threads: int
     max_drop: float = 0.01
-    larger_is_better: bool = True
     values: Mapping[str, float] = field(default_factory=dict)
 
     def results(self, names, tell: Callable = lambda text: None):
@@ -69,31 +68,43 @@ class Comparison:
             yield "nncf accuracy control", lambda: nncf_peer.session(self._controlled(nncf_peer.read(path, shapes), feeds, transformer), threads)
 
     def _controlled(self, model, feeds, transformer):
-        sign = 1 if self.larger_is_better else -1
-        pairs = [(feed, labels) for feed, labels in zip(self._feeds(self.arrays), self._labels())]
-        return nncf_peer.accuracy_controlled(model, feeds, pairs, lambda outputs, labels: sign * self.score(outputs, labels), self.max_drop, transformer)
+        sign = 1 if self.scoring.metric.larger_is_better else -1
+
+        def score(outputs, rows):
+            """Of the samples `rows`: the output with the worst figure, as NNCF knows of no reference."""
+            some = self.scoring.rows(rows)
+            found = some.scores(outputs)
+            return sign * found[some.least(found)]
+
+        return nncf_peer.accuracy_controlled(model, feeds, list(zip(self._feeds(self.arrays), self._rows())), score, self.max_drop, transformer)
 
     def _measured(self, name, make):
         start = time.perf_counter()
         try:
             run = make()
             seconds = time.perf_counter() - start
-            outputs = np.concatenate([run(feed) for feed in self._feeds(self.arrays)])
+            value = self.scoring.scores(self._outputs(run))
         except Exception as error:  # the other tools' defects are a row of the table, not the end of it
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return Result(name, None, time.perf_counter() - start, text[:160])
-        return Result(name, self._value(outputs), seconds)
+        return Result(name, value, seconds)
 
-    def _value(self, outputs):
-        return self.score(outputs[: len(self.labels)], self.labels)
+    def _outputs(self, run):
+        """{output: array} of all samples."""
+        parts = {spec.name: [] for spec in self.outputs}
+        for number, feed in enumerate(self._feeds(self.arrays)):
+            found, count = run(feed), min(self.batch, self.scoring.count - number * self.batch)
+            for spec in self.outputs:
+                parts[spec.name].append(samples_of(spec, found[spec.name], self.batch, count))
+        return {name: np.concatenate(each) for name, each in parts.items()}
 
     def _feeds(self, arrays):
         return feeds_of(self.inputs, arrays, self.batch)
 
-    def _labels(self):
-        """Of the same runs."""
-        count = len(self.labels)
-        return [self.labels[np.minimum(np.arange(start, start + self.batch), count - 1)] for start in range(0, count, self.batch)]
+    def _rows(self):
+        """The samples of the same runs."""
+        count = self.scoring.count
+        return [np.minimum(np.arange(start, start + self.batch), count - 1) for start in range(0, count, self.batch)]
 
 
 def chosen(text: str) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def _tiles(report):
     tiles = []
     if "accuracy" in report:
         a = report["accuracy"]
-        shown = "{:.2%}" if a["metric"].startswith("top") else "{:.4g}"
+        shown = "{:.2%}" if a["percent"] else "{:.4g}"
         verdict = "" if a["max_drop"] is None else (f"target {a['max_drop']:.2%} " + ("missed" if report["target_missed"] else "met"))
         tiles.append((f"{a['metric']} on {a['samples']} samples", f"{shown.format(a['fp32'])} → {shown.format(a['int8'])}", f"drop {a['drop']:.2%}, {verdict}".rstrip(", "), report["target_missed"]))
     if "latency" in report:
@@ -91,7 +91,7 @@ def _panels(report):
     panels = []
     if "accuracy" in report:
         a = report["accuracy"]
-        shown = "{:.2%}" if a["metric"].startswith("top") else "{:.4g}"
+        shown = "{:.2%}" if a["percent"] else "{:.4g}"
         panels.append((a["metric"], a["fp32"], a["int8"], *(shown.format(a[name]) for name in ("fp32", "int8"))))
     if "latency" in report:
         both = [report["latency"][name] for name in ("fp32", "int8")]

@@ -37,12 +37,12 @@ def quantized(model, feeds, preset: str, transformer: bool):
 
 def accuracy_controlled(model, feeds, validation, score, max_drop: float, transformer: bool):
     """Its own search for layers to leave in float. validation: (feed, labels) pairs, of which it takes parts as it likes.
-    score(first outputs, labels) -> larger is better. max_drop: relative."""
+    score({output: array}, labels) -> larger is better. max_drop: relative."""
     nncf = prepared()
 
     def validate(compiled, items):
-        outputs, labels = zip(*((next(iter(compiled(feed).values())).copy(), labels) for feed, labels in items))
-        return score(np.concatenate(outputs), np.concatenate(labels)), None
+        outputs, labels = zip(*((_by_name(compiled(feed)), labels) for feed, labels in items))
+        return score({name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}, np.concatenate(labels)), None
 
     with _silent():
         return nncf.quantize_with_accuracy_control(
@@ -52,12 +52,17 @@ def accuracy_controlled(model, feeds, validation, score, max_drop: float, transf
 
 
 def session(model, threads: int):
-    """feed -> the first output, on the CPU; what is not int8 in float32."""
+    """feed -> {output: array}, on the CPU; what is not int8 in float32."""
     import openvino
 
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-    return lambda feed: request.infer(feed)[0].copy()
+    return lambda feed: _by_name(request.infer(feed))
+
+
+def _by_name(results):
+    """{name: array}, copies, of what OpenVINO returns; an output may have several names."""
+    return {name: value.copy() for port, value in results.items() for name in port.get_names()}
 
 
 def _options(nncf, preset, transformer):

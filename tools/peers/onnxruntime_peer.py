@@ -54,11 +54,12 @@ def _recent(path, folder):
 
 
 def session(path, threads: int):
-    """feed -> its first output."""
+    """feed -> {output: array}."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     made = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda feed: made.run(None, feed)[0]
+    names = [output.name for output in made.get_outputs()]
+    return lambda feed: dict(zip(names, made.run(names, feed)))

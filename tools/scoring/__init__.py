@@ -1,0 +1,1 @@
+"""Metrics of tasks: masks, detections, sequences, embeddings, correlations."""
