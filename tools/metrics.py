@@ -42,9 +42,9 @@ class Metric:
     needs: tuple[str, ...] = ()
     fits: Callable | None = None
 
-    def shown(self, value: float) -> str:
-        """For people."""
-        return f"{value:.2%}" if self.percent else f"{value:.6g}"
+    def shown(self, value: float, digits: int = 2) -> str:
+        """For people; digits: behind the point of a percentage."""
+        return f"{value:.{digits}%}" if self.percent else f"{value:.6g}"
 
     def drop(self, reference: float, value: float) -> float:
         """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better, infinite where `value`

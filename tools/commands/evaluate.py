@@ -51,7 +51,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     seconds = time.perf_counter() - start
     for name, value in values.items():
         of = f" of output {name}" if len(values) > 1 else ""
-        out().print(f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value)} on {count} samples, {count / seconds:.0f} samples/s")
+        out().print(f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, {count / seconds:.0f} samples/s")
     report = {chosen.name: values[scoring.least(values)], "samples": count, "precision": precision, "variant": session.target, "seconds": round(seconds, 3)}
     report |= {"outputs": values} if len(values) > 1 else {}
     if names:
