@@ -1,8 +1,18 @@
 """The one error tree. Whatever a user can cause is an `OctetError`; everything else is a bug."""
 
+from .schema import printable
+
+_LONGEST = 2000  # characters of a message: names in files may be longer than any line
+
 
 class OctetError(Exception):
-    """The user's input is wrong. The message is one line: what, where, what to do. Exit status 2."""
+    """The user's input is wrong. The message is one line: what, where, what to do. Exit status 2.
+
+    It repeats names that stand in files, so line breaks and what controls a terminal are escaped, and the middle of one that never ends is left out."""
+
+    def __init__(self, message: str = ""):
+        text = printable(" ".join(str(message).splitlines()))
+        super().__init__(text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}")
 
 
 class UnsupportedModelError(OctetError):

@@ -105,9 +105,11 @@ class _Operators(Struct):
 
 
 class _Accuracy(Struct):
+    """A score of null is not finite."""
+
     metric: Text
-    fp32: float
-    int8: float
+    fp32: float | None
+    int8: float | None
     samples: Count
 
 

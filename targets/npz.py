@@ -12,6 +12,7 @@ import numpy as np
 from .reading.regular import open_regular
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_MOST_AXES = 32
 
 
 def npz_bytes(arrays: dict[str, np.ndarray], compress: bool = True) -> bytes:
@@ -60,16 +61,27 @@ def _opened(source):
             yield file
 
 
+def read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, whether in Fortran order, dtype) that a .npy file declares, whose bytes come next. Raises ValueError for what NumPy does not write, and for objects (pickles)."""
+    version = np.lib.format.read_magic(stream)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"npy format {version} is not known")
+    try:
+        shape, fortran, dtype = read(stream)
+    except Exception as error:  # a header is Python, and its tokenizer raises what it likes
+        raise ValueError(f"it has no header of an array ({type(error).__name__})") from error
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects (a pickle), which are not loaded")
+    if len(shape) > _MOST_AXES or any(isinstance(extent, bool) or not 0 <= extent < 1 << 62 for extent in shape):
+        raise ValueError(f"it declares extents {list(shape)[:8]}")
+    return shape, fortran, dtype
+
+
 def _array(data):
     """Of the bytes of a .npy file, which are exactly those of the array that its header declares."""
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    if header is None:
-        raise ValueError(f"it holds arrays of format {version}")
-    shape, fortran, dtype = header(stream)
-    if dtype.hasobject:
-        raise ValueError("it holds objects (a pickle)")
+    shape, fortran, dtype = read_header(stream)
     if prod(shape) * dtype.itemsize != len(data) - stream.tell():
         raise ValueError(f"it holds {len(data) - stream.tell()} bytes where {dtype} {list(shape)} is declared")
     return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran else "C").copy()

@@ -14,9 +14,10 @@ from math import prod
 
 import numpy as np
 
+from .npz import read_header
 from .reading.regular import open_regular
 
-_MOST_MEMBERS, _MOST_AXES = 4096, 32  # of an .npz; of one array
+_MOST_MEMBERS = 4096  # of an .npz
 _PIECE = 1 << 22  # bytes that are read at once where everything is read
 _LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28  # of a zip member; the zip format, section 4.3.7
 
@@ -169,7 +170,7 @@ def _declared(archive, member) -> Declared:
     with archive.open(member) as stream:
         packed = member.compress_type != zipfile.ZIP_STORED
         try:
-            shape, fortran, dtype = _header(stream)
+            shape, fortran, dtype = read_header(stream)
         except ValueError:
             if member.filename.endswith(".npy"):
                 raise
@@ -201,19 +202,6 @@ def _member(archive, member, declared, file, rows):
     found = StoredArray(file, offset, shape, dtype, chosen)
     found.checksum = checksum if chosen is None else None
     return found
-
-
-def _header(stream):
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"npy format {version} is not known")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are not loaded")
-    if any(not 0 <= extent < 1 << 62 for extent in shape) or len(shape) > _MOST_AXES:
-        raise ValueError(f"it declares extents {list(shape)[:8]}")
-    return shape, fortran, dtype
 
 
 def _data_offset(file, member):

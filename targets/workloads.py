@@ -9,7 +9,7 @@ CUDA = (cuda.CudaWorkload, nest.NestWorkload)
 
 
 def workload_from(entry: dict) -> "x86.Workload | cuda.CudaWorkload | nest.NestWorkload":
-    """Raises KeyError, TypeError, ValueError or AttributeError for an entry of another structure."""
+    """Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for an entry of another structure."""
     if entry.get("kind") == nest.KIND:
         return nest.from_dict(entry)
     return cuda.from_dict(entry) if entry.get("kind") == cuda.KIND else x86.from_dict(entry)

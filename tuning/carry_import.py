@@ -12,10 +12,9 @@ from ..targets.measure.carrier import Carrier
 from ..targets.measure.job import Job, Task
 from ..targets.measure.log import FINAL, FIRST, WINNER, Measurement
 from ..targets.registry import find
-from ..targets.workloads import workload_from
 from .database import Database, Key, Record, Trial, key_of
 from .session import LEAST_GAIN, interval
-from .spaces.registry import member, spaces_of
+from .spaces.registry import described, member
 from .spaces.space import VERSIONS
 
 
@@ -39,6 +38,8 @@ def import_measurements(path, database: Database) -> dict:
 
 def _check(path, job: Job):
     installed = (version("apache-tvm"), VERSIONS.get(job.kind))
+    if job.key.keys() != {"target", "tvm", "space"}:
+        raise DataError(f"{path}: does not say what its records are of (target, tvm, space); export new candidates")
     if (job.key["tvm"], job.key["space"]) != installed:
         raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
     spec = find(job.target)
@@ -46,10 +47,9 @@ def _check(path, job: Job):
         raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")
     for task in job.tasks:
         try:
-            workload = workload_from(task.problem)
-            spaces = spaces_of(workload, spec)
+            workload, spaces = described(task.problem, spec)
             schedules = [member(candidate.schedule, spaces) for candidate in task.candidates]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except ValueError as error:
             raise DataError(f"{path}: describes kernels in a way that this version does not know ({error}); export new candidates") from error
         if workload.key != task.key or not schedules:
             raise DataError(f"{path}: task {task.key} is not the one that it describes; export new candidates")

@@ -8,9 +8,8 @@ from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
 from ..targets.schema import json_text, parsed
 from ..targets.registry import TARGETS
-from ..targets.workloads import workload_from
 from .database import Database, key_of, record_of
-from .spaces.registry import member, spaces_of
+from .spaces.registry import described, member
 
 FORMAT = 1
 
@@ -51,7 +50,7 @@ def _check(record):
     spec, key = TARGETS[record.target_name], record.key
     if key not in (key_of(key.workload, one) for one in ((spec, on_device(spec, record.cpu)) if spec.kind == "cuda" else (spec,))):
         return
-    workload = workload_from(record.problem)
+    workload, spaces = described(record.problem, spec)
     if workload.key != key.workload:
         raise ValueError("its problem is not the one that its key is of")
-    member(record.schedule, spaces_of(workload, spec))
+    member(record.schedule, spaces)

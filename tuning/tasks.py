@@ -16,10 +16,10 @@ from ..targets.schema import parsed
 from ..targets.spec import TargetSpec
 from ..targets.variant import Variant
 from ..targets.cuda.workload import CudaWorkload
-from ..targets.workloads import workload_from
 from ..targets.x86.isa import building_for
 from ..targets.x86.workload import Workload
 from .kinds.registry import spaces_of
+from .spaces.registry import described
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
     if not texts and any(step.macs for step in variant.steps):
         raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
     try:
-        found = Counter({workload_from(parsed(text)): count for text, count in texts.items()})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found = Counter({described(parsed(text), spec)[0]: count for text, count in texts.items()})
+    except ValueError as error:
         raise OctetError(f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again") from error
     return _with_choices(found, spec)
 

@@ -37,10 +37,11 @@ class External:
 def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
     """What lies in other files, in the order of the model. Raises UnsupportedModelError, one line with the tensor, value or node."""
     nodes, found = 0, []
-    for graph in _graphs(proto, path):
+    for graph in graphs_of(proto, path):
         nodes += len(graph.node)
         if nodes > limit("nodes"):
             raise UnsupportedModelError(f"{path}: has more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}")
+        _check_texts(graph, path)
         _check_values(graph, path)
         weights = {tensor.name: list(tensor.dims) for tensor in getattr(graph, "initializer", ())}
         for node in graph.node:
@@ -62,8 +63,8 @@ def check_extents(module, path) -> None:
                 raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; check the sizes of windows, strides and shapes, or {more('weight')}")
 
 
-def _graphs(proto, path) -> Iterator:
-    """All graphs and functions, those within nodes too."""
+def graphs_of(proto, path) -> Iterator:
+    """All graphs and functions, those within nodes too. Raises UnsupportedModelError where they lie too deep in each other."""
     waiting = [(proto.graph, 0), *((function, 0) for function in proto.functions)]
     while waiting:
         graph, depth = waiting.pop()
@@ -74,7 +75,7 @@ def _graphs(proto, path) -> Iterator:
 
 
 def _tensors(proto, path) -> Iterator[TensorProto]:
-    for graph in _graphs(proto, path):
+    for graph in graphs_of(proto, path):
         yield from getattr(graph, "initializer", ())
         for node in graph.node:
             for attribute in node.attribute:
@@ -83,13 +84,21 @@ def _tensors(proto, path) -> Iterator[TensorProto]:
                 yield from attribute.tensors
 
 
+def _check_texts(graph, path):
+    """Protobuf hands out bytes where a text is no UTF-8: names that nothing would be found by."""
+    texts = [text for node in graph.node for text in (node.op_type, node.domain, node.name, *node.input, *node.output, *(attribute.name for attribute in node.attribute))]
+    for text in (*texts, graph.name, *(tensor.name for tensor in getattr(graph, "initializer", ()))):
+        if not isinstance(text, str):
+            raise UnsupportedModelError(f"{path}: {text[:60]!a} is no text; export the network again (or copy it again)")
+
+
 def _check_values(graph, path):
     """Inputs and outputs of a graph (a function has names only)."""
     for side in ("input", "output"):
         values = getattr(graph, side)
         names = [value if isinstance(value, str) else value.name for value in values]
         for name in names:
-            if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            if not isinstance(name, str) or not name or len(name) > _LONGEST_NAME or not name.isprintable():
                 raise UnsupportedModelError(f"{path}: {side} {name[:60]!a} needs a printable name of 1 to {_LONGEST_NAME} characters; rename it")
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -106,6 +115,9 @@ def _check_values(graph, path):
 def _check_type(tensor, where, optional):
     if tensor.elem_type not in _FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
         raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits")
+    for dim in tensor.shape.dim:
+        if not isinstance(dim.dim_param, str) or len(dim.dim_param) > _LONGEST_NAME or not dim.dim_param.isprintable():
+            raise UnsupportedModelError(f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable characters")
     extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
     size = math.prod(extent for extent in extents if extent > 0) * 4
     if size > limit("input"):

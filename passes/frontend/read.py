@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ...targets.errors import UnsupportedModelError
-from .limits import LARGEST_FILE, check_limits
+from .limits import LARGEST_FILE, check_limits, graphs_of
 
 
 def read_proto(path) -> tuple[onnx.ModelProto, str]:
@@ -28,12 +28,26 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
         raise UnsupportedModelError(f"{path}: not an ONNX model, or truncated; export it again (or copy it again)") from None
     if not proto.ir_version or not proto.HasField("graph"):
         raise UnsupportedModelError(f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter")
+    _write_zeros(proto, path)
     digest, ends = hashlib.sha256(data), {}
     for external in check_limits(proto, path):
         ends[external.file] = max(ends.get(external.file, 0), external.offset + external.size)
     for file in sorted(ends):
         _digest(file, ends[file], digest)
     return proto, digest.hexdigest()
+
+
+_ZEROS = {onnx.AttributeProto.INT: ("i", 0), onnx.AttributeProto.FLOAT: ("f", 0.0), onnx.AttributeProto.STRING: ("s", b"")}
+
+
+def _write_zeros(proto, path):
+    """Writers of protobuf 3 leave out what is zero: an attribute has a type then, and no value."""
+    for graph in graphs_of(proto, path):
+        for node in graph.node:
+            for attribute in node.attribute:
+                field, zero = _ZEROS.get(attribute.type, (None, None))
+                if field is not None and not attribute.HasField(field) and not attribute.HasField("ref_attr_name"):
+                    setattr(attribute, field, zero)
 
 
 def _digest(path, size, digest):

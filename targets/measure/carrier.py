@@ -146,5 +146,7 @@ def _unpacked(path):
         if not isinstance(error, tarfile.ReadError) and error.strerror:
             raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error
-    except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # TarError, LZMAError, EOFError, and from headers that are nonsense whatever they lead to
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error

@@ -110,7 +110,10 @@ def _restored(kind, values):
 
 def _value(value, hint):
     if isinstance(value, dict):
-        return _restored(next(one for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if is_dataclass(one)), value)
+        kind = next((one for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if is_dataclass(one)), None)
+        if kind is None:
+            raise TypeError(f"{value} is no {hint}")
+        return _restored(kind, value)
     if isinstance(value, list):
         return tuple(_value(entry, None) for entry in value)
     return float(value) if value in ("inf", "-inf") else value

@@ -1,7 +1,21 @@
 """Calibration and validation data that do not fit: one line, exit status 2, no file."""
 
+import resource
+import time
+
 import numpy as np
+import onnx
 import pytest
+
+from octet.passes.frontend.onnx import load_onnx
+from octet.targets.errors import OctetError
+from octet.targets.samples import load_samples
+from octet.tools.data import read_samples
+from octet.tools.evaluating.evaluation import check_labels
+from octet.tools.metrics import METRICS
+
+from .conftest import tiny_network
+from .wrong_data import LABELS, WRONG
 
 GOOD = np.random.default_rng(1).standard_normal((8, 3, 8, 8)).astype(np.float32)
 
@@ -34,43 +48,51 @@ def test_calibration(folder, case):
     folder.refused(["quantize", folder.model, "--calib", folder.calib, "-o", folder.output], "calib.npz", said)
 
 
-BAD_FILES = {
-    "missing": None,
-    "empty": b"",
-    "text": b"image: 1 2 3",
-    "truncated": "truncate",
-}
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    onnx.save(tiny_network(), path)
+    return load_onnx(path)
 
 
-@pytest.mark.parametrize("case", BAD_FILES)
-def test_files(folder, case):
-    content = BAD_FILES[case]
+def judged(work):
+    """The line of what work() raises. It may take neither ten seconds nor two gigabytes."""
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(OctetError) as caught:
+        work()
+    took, grown = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    said = str(caught.value)
+    assert took < 10 and grown < 2 << 20 and said.isprintable() and len(said) < 1000, (took, grown, said)
+    return said
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_catalogue_of_wrong_data(folder, model, name):
+    """One line that names the file. Every tenth goes through commands, whose status and files are judged too."""
     path = folder.path / "data.npz"
-    if content == "truncate":
-        np.savez(path, image=GOOD)
-        path.write_bytes(path.read_bytes()[:2000])
-    elif content is not None:
-        path.write_bytes(content)
-    folder.refused(folder.compile(calib=str(path)), "data.npz")
-    folder.refused(folder.compile("--validate", str(path)), "data.npz")
+    WRONG[name](path)
+    assert "data.npz" in judged(lambda: load_samples(path, model))
+    if list(WRONG).index(name) % 10 == 0 or not path.is_file():
+        folder.refused(folder.compile(calib=str(path)), "data.npz")
+        folder.refused(["calibrate", folder.model, "--calib", path, "-o", folder.output], "data.npz")
 
 
-BAD_LABELS = {
-    "none": ({}, "labels"),
-    "too few": ({"labels": np.arange(3)}, "8 samples"),
-    "too many": ({"labels": np.arange(9)}, "8 samples"),
-    "a scalar": ({"labels": np.array(3)}, "labels"),
-    "fractions": ({"labels": np.linspace(0, 1, 8)}, "integers"),
-    "another model's classes": ({"labels": np.arange(8)}, "4 classes"),
-    "negative": ({"labels": np.arange(8) - 7}, "4 classes"),
-}
+@pytest.mark.parametrize("name", LABELS)
+def test_the_catalogue_of_wrong_labels(folder, model, name):
+    path = folder.path / "val.npz"
+    LABELS[name](path)
+
+    def read():
+        arrays, labels = read_samples(path, model)
+        check_labels(METRICS["top1"], labels, len(arrays["image"]), model, path)
+
+    assert "val.npz" in judged(read)
+    if list(LABELS).index(name) % 5 == 0:
+        folder.refused(folder.compile("--validate", path, "--max-drop", "0.1"), "val.npz")
 
 
-@pytest.mark.parametrize("case", BAD_LABELS)
-def test_labels(folder, case):
-    arrays, said = BAD_LABELS[case]
-    np.savez(folder.val, image=GOOD, **arrays)
-    folder.refused(folder.compile("--validate", folder.val, "--max-drop", "0.1"), "val.npz", said)
+def test_the_catalogues_are_large():
+    assert len(WRONG) + len(LABELS) >= 130
 
 
 def test_calibration_data_are_checked_for_bench(folder, toy_package):

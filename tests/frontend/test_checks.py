@@ -124,3 +124,11 @@ def test_missing_external_data(model, tmp_path):
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(UnsupportedModelError, match="'weights.bin' is missing"):
         load_onnx(tmp_path / "model.onnx")
+
+
+def test_a_zero_that_the_writer_left_out(model, load):
+    """As protobuf 3 writes it: axis 0 of a Concat has a type and no value."""
+    proto = model([onnx.helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], {"x": np.zeros((2, 3), np.float32)})
+    proto.graph.node[0].attribute[0].ClearField("i")
+    assert not proto.graph.node[0].attribute[0].HasField("i")
+    assert load(proto).outputs[0].shape == (4, 3)

@@ -39,7 +39,7 @@ def _vectors(step):
     """What a CPU kernel computes beside its multiply-adds; 0 where the package does not say."""
     try:
         workload = workload_from(parsed(step.workload))
-    except (KeyError, TypeError, ValueError, AttributeError):  # none, or of another version
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):  # none, or of another version
         return 0.0
     return workload.vectors if isinstance(workload, Workload) else 0.0
 

@@ -42,7 +42,7 @@ def inspect(package, kernels, self_test, json_path):
     console.print("calibrated: " + ", ".join(f"{key} {value}" for key, value in info["recipe"].items() if value != []))
     if "accuracy" in info:
         a = info["accuracy"]
-        console.print(f"validated: {a['metric']} fp32 {a['fp32']:.4f}, int8 {a['int8']:.4f} on {a['samples']} samples")
+        console.print(f"validated: {a['metric']} fp32 {_score(a['fp32'])}, int8 {_score(a['int8'])} on {a['samples']} samples")
     print_operators(console, info["operators"])
     if info["recipe"].get("floats") == "bf16":
         print_bfloat16(console, described(read))
@@ -58,6 +58,10 @@ def inspect(package, kernels, self_test, json_path):
     if self_test:
         figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
     write_json(json_path, figures)
+
+
+def _score(value):
+    return "not finite" if value is None else f"{value:.4f}"
 
 
 def _memory(variant, size):

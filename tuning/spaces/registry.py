@@ -2,10 +2,11 @@
 
 from dataclasses import asdict, fields
 
+from ...targets.workloads import workload_from
 from ...targets.x86.workload import words
 from ..kinds.registry import SCHEDULES, spaces_of
 
-__all__ = ["SCHEDULES", "from_json", "member", "spaces_of", "text_of", "to_json"]
+__all__ = ["SCHEDULES", "described", "from_json", "member", "spaces_of", "text_of", "to_json"]
 
 
 def to_json(family: str, schedule) -> dict:
@@ -19,6 +20,15 @@ def from_json(entry: dict):
     if missing := {field.name for field in fields(made)} - decisions.keys():  # it was measured without them: their defaults would be another kernel
         raise KeyError(f"{entry['family']}: {', '.join(sorted(missing))}")
     return entry["family"], made(**decisions)
+
+
+def described(problem: dict, spec):
+    """(workload, its spaces on a target) of JSON values that came from a database or a file. Raises ValueError for whatever no kernel is of."""
+    try:
+        workload = workload_from(problem)
+        return workload, spaces_of(workload, spec)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise ValueError(f"is of a kernel that this version does not know ({error or type(error).__name__})") from error
 
 
 def member(entry: dict, spaces):
