@@ -42,7 +42,7 @@ from .lower.stages import lowering
 from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
-from .running import Step, apply, name_of, run
+from .running import Step, apply, name_of, run, unwatched
 
 # fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list = [
@@ -82,7 +82,9 @@ CANONICALIZE: list = [
 def canonicalize(model: Model) -> Model:
     """The network in canonical form; `notes` says what could not be brought there and why."""
     module = run(CANONICALIZE, model.module)
-    return replace(model, module=module, notes=(*model.notes, *notes_of(module)))
+    with unwatched():
+        others = tuple(map(canonicalize, model.others))
+    return replace(model, module=module, notes=(*model.notes, *notes_of(module)), others=others)
 
 
 def float_layers(floats: str) -> list:

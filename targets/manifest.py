@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .schema import Count, Digest, Name, Size, Text, checked
-from .variant import Launch, Step, TensorSpec
+from .variant import Launch, Step, TensorSpec, can_pad
 
-MOST_TENSORS, MOST_VARIANTS, MOST_STEPS, MOST_FEATURES = 4096, 32, 1 << 16, 128
+MOST_TENSORS, MOST_VARIANTS, MOST_STEPS, MOST_FEATURES, MOST_SHAPES = 4096, 32, 1 << 16, 128, 64
 _Extent = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 _Numeric = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
 
@@ -77,6 +77,23 @@ class Entry(Struct):
     loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
 
 
+class _OfShape(Struct):
+    """What a variant has of its own for one shape."""
+
+    arena_bytes: Size
+    steps: Annotated[tuple[_Step, ...], Meta(max_length=MOST_STEPS)]
+    lane_bytes: Size = 0
+    loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
+
+
+class Shape(Struct):
+    """Another shape of the inputs. variants: in the order of the manifest's."""
+
+    inputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
+    outputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
+    variants: Annotated[tuple[_OfShape, ...], Meta(min_length=1, max_length=MOST_VARIANTS)]
+
+
 class Member(Struct):
     bytes: Size
     sha256: Digest
@@ -138,6 +155,11 @@ class _Policy(Struct):
     chosen_us: float | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Padding(Struct):
+    proved: bool
+    reason: Text | None = None
+
+
 class _Info(Struct):
     """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own), nothing may be of another kind."""
 
@@ -146,6 +168,7 @@ class _Info(Struct):
     operators: _Operators | None = None
     accuracy: _Accuracy | None = None
     policy: _Policy | None = None
+    padding: _Padding | None = None
 
 
 class Manifest(Struct):
@@ -155,7 +178,9 @@ class Manifest(Struct):
     inputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
     outputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
     variants: Annotated[tuple[Entry, ...], Meta(min_length=1, max_length=MOST_VARIANTS)]
-    members: Annotated[dict[Name, Member], Meta(max_length=4 * MOST_VARIANTS)]
+    members: Annotated[dict[Name, Member], Meta(max_length=4 * MOST_VARIANTS + MOST_SHAPES)]
+    shapes: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES - 1)] = ()
+    pads: Annotated[dict[Name, int | float], Meta(max_length=MOST_TENSORS)] = msgspec.field(default_factory=dict)
 
 
 def manifest_of(values) -> Manifest:
@@ -169,35 +194,65 @@ def manifest_of(values) -> Manifest:
         raise ValueError(f"info{str(error).removeprefix('$')}") from None
     _texts(made.info, "info")
     _unique("target", [entry.target for entry in made.variants])
-    for side in ("inputs", "outputs"):
-        tensors = getattr(made, side)
+    _check_tensors(made)
+    for entry in made.variants:
+        _check_variant(entry, made)
+    for number, shape in enumerate(made.shapes, 1):
+        try:
+            _check_shape(shape, made)
+        except ValueError as error:
+            raise ValueError(f"shape {number}: {error}") from None
+    inputs = {tensor.name: tensor for tensor in made.inputs}
+    for name, value in made.pads.items():
+        if name not in inputs or not can_pad(inputs[name].dtype, value):
+            raise ValueError(f"pads: {name} = {value} pads no input")
+    return made
+
+
+def _check_tensors(signature):
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
         _unique(side, [tensor.name for tensor in tensors])
         for tensor in tensors:
             if tensor.batch_axis is not None and not 0 <= tensor.batch_axis < max(len(tensor.shape), 1):
                 raise ValueError(f"{side} {tensor.name}: batch_axis is {tensor.batch_axis}, of {len(tensor.shape)} axes")
             if tensor.nbytes > 1 << 40:
                 raise ValueError(f"{side} {tensor.name}: shape {list(tensor.shape)} is of {tensor.nbytes} bytes")
-    _check_counts(made)
-    for entry in made.variants:
-        _check_variant(entry, made)
-    return made
+    _check_counts(signature)
 
 
-def _check_counts(manifest):
-    counts = {tensor.name for tensor in manifest.outputs if tensor.shape == (1,) and tensor.dtype == "int64"}
-    for tensor in (*manifest.inputs, *manifest.outputs):
-        if tensor.counted is not None and (tensor.counted[0] >= len(tensor.shape) or tensor.counted[1] not in counts or tensor in manifest.inputs):
+def _check_shape(shape, manifest):
+    """It is of the same network."""
+    _check_tensors(shape)
+    for mine, theirs in ((shape.inputs, manifest.inputs), (shape.outputs, manifest.outputs)):
+        if [(one.name, one.dtype, len(one.shape)) for one in mine] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
+            raise ValueError(f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of {', '.join(one.name for one in theirs)}")
+    if len(shape.variants) != len(manifest.variants):
+        raise ValueError(f"has {len(shape.variants)} variants of {len(manifest.variants)}")
+    for own, entry in zip(shape.variants, manifest.variants):
+        if entry.kind != "cpu":
+            raise ValueError(f"variant {entry.target} is of kind {entry.kind}, which has one shape")
+        _check_loops(entry.target, own)
+
+
+def _check_loops(target, entry):
+    behind = 0
+    for first, last, _ in entry.loops:
+        if not behind <= first < last <= len(entry.steps):
+            raise ValueError(f"variant {target}: loop {first} to {last} of {len(entry.steps)} steps")
+        behind = last
+
+
+def _check_counts(signature):
+    counts = {tensor.name for tensor in signature.outputs if tensor.shape == (1,) and tensor.dtype == "int64"}
+    for tensor in (*signature.inputs, *signature.outputs):
+        if tensor.counted is not None and (tensor.counted[0] >= len(tensor.shape) or tensor.counted[1] not in counts or tensor in signature.inputs):
             raise ValueError(f"{tensor.name}: its elements are counted along axis {tensor.counted[0]} by {tensor.counted[1]}, which does not fit the outputs")
 
 
 def _check_variant(entry, manifest):
     if len(entry.launches) != (len(entry.steps) if entry.kind == "cuda" else 0):
         raise ValueError(f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}")
-    behind = 0
-    for first, last, _ in entry.loops:
-        if not behind <= first < last <= len(entry.steps):
-            raise ValueError(f"variant {entry.target}: loop {first} to {last} of {len(entry.steps)} steps")
-        behind = last
+    _check_loops(entry.target, entry)
     weights = manifest.members.get(f"variants/{entry.target}/weights.bin")
     most = {"weights": weights.bytes if weights else 0, "arena": entry.arena_bytes, "input": len(manifest.inputs), "output": len(manifest.outputs)}
     for launch in entry.launches:

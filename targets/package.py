@@ -1,13 +1,13 @@
 """A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
 
-NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz
+NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz   shapes/<number>/selftest.npz
 variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, which no session unpacks
 (a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
 import io
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,12 @@ from .opening import open_session
 from .packed_text import PackedText, packed
 from .runtime import Session
 from .schema import printable
+from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
 from .variant import Launch, Step, TensorSpec, Variant
 
-_PLAIN, _IN_PARTS = archive.FORMATS  # 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without
+# 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without. 3: inputs of several shapes, of which older readers would see one.
+_PLAIN, _IN_PARTS, _SHAPED = archive.FORMATS
 _HEADER = 1 << 12  # bytes in front of an array, at most
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
 _SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
@@ -34,12 +36,20 @@ _SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made fro
 class Package:
     """variants: one per target. info: what the manifest says beside them (model, calibration, operators, accuracy, ...; JSON values).
     selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty. signatures: of the file that it was read from, as
-    `archive.Contents` has them; `save` leaves them out."""
+    `archive.Contents` has them; `save` leaves them out. others: the same network for inputs of other shapes: packages of the same targets, with the same library
+    and weights (`Variant.shape`). pads: {input: the value with which a session may pad its arrays to the next shape}."""
 
     variants: tuple[Variant, ...]
     info: dict = field(default_factory=dict)
     selftest: dict = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()
+    others: tuple["Package", ...] = ()
+    pads: dict = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> tuple["Package", ...]:
+        """A package for each shape, this one first."""
+        return (replace(self, others=(), pads={}), *self.others) if self.others else (self,)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -63,8 +73,9 @@ class Package:
             if variant.source:
                 text = packed(variant.source) if variant.kind == "cpu" else variant.source.encode()
                 members[f"variants/{variant.target}/{_SOURCE[variant.kind]}"] = text
-        if self.selftest:
-            members["selftest.npz"] = npz_bytes(self.selftest)
+        for number, shape in enumerate(self.shapes):
+            if shape.selftest:
+                members[_selftest_member(number)] = npz_bytes(shape.selftest)
         manifest = {
             "info": _clean(self.info),
             "versions": versions(),
@@ -72,7 +83,9 @@ class Package:
             "outputs": [_plain(spec) for spec in self.outputs],
             "variants": [_described(variant) for variant in self.variants],
         }
-        return archive.manifest_text(manifest, members, _IN_PARTS if any(variant.loops for variant in self.variants) else _PLAIN), members
+        if self.others:
+            manifest |= {"shapes": [_shape(other) for other in self.others], "pads": self.pads}
+        return archive.manifest_text(manifest, members, _SHAPED if self.others else _IN_PARTS if any(variant.loops for variant in self.variants) else _PLAIN), members
 
     def best(self, target: str | None = None) -> Variant:
         """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""
@@ -85,22 +98,26 @@ class Package:
             raise PackageError(f"this machine lacks features of every variant in the package ({lacks}); compile again with --target for this machine")
         return max(able, key=lambda v: v.rank)
 
-    def session(self, threads: int | None = None, target: str | None = None) -> Session:
-        """A session of the best variant for this machine. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
+    def session(self, threads: int | None = None, target: str | None = None) -> Session | ShapedSession:
+        """A session of the best variant for this machine; one that chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
         best = self.best(target)
-        others = Package(tuple(v for v in self.variants if v is not best), self.info) if best.kind != "cpu" and target is None else None
-        if others is None or all(detect.missing(v.features) for v in others.variants):
+        rest = Package(tuple(v for v in self.variants if v is not best), self.info) if best.kind != "cpu" and target is None else None
+        if rest is None or all(detect.missing(v.features) for v in rest.variants):
             return self._opened(best, threads, target)
         try:
             return self._opened(best, threads, target)
         except OctetError as error:
             warnings.warn(f"{best.target} is left out: {error}", OctetWarning, stacklevel=2)
-            session = others.session(threads)
+            session = rest.session(threads)
             session.why = f"the driver refused {best.target}"
             return session
 
     def _opened(self, variant, threads, target):
         session = open_session(variant, threads=threads)
+        if self.others:
+            place = self.variants.index(variant)
+            beside = (open_session(other.variants[place], threads=threads, beside=session) for other in self.others)
+            session = ShapedSession((session, *beside), self.pads)
         session.why = "as asked" if target not in (None, "native") else self._reason(variant)
         return session
 
@@ -117,18 +134,19 @@ def read_package(path, trust: Trust | None = None) -> Package:
     """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size and SHA-256 of every member. Raises PackageError."""
     contents = archive.read(path, trust or trust_of(None))
     manifest, members = contents.manifest, contents.members
-    inputs, outputs = (tuple(tensor.spec for tensor in side) for side in (manifest.inputs, manifest.outputs))
+    info = manifest.info | {"versions": manifest.versions}
     try:
-        variants = tuple(_variant(entry, members, inputs, outputs) for entry in manifest.variants)
-        selftest = _selftest(members["selftest.npz"], manifest) if "selftest.npz" in members else {}
+        variants = tuple(_variant(entry, members, *_signature(manifest)) for entry in manifest.variants)
+        others = tuple(_other(number, shape, variants, members, info) for number, shape in enumerate(manifest.shapes, 1))
+        selftest = _selftest(members, 0, manifest)
     except KeyError as error:
         raise PackageError(f"{path}: member {error.args[0]} is missing; compile it again") from error
     except ValueError as error:
         raise PackageError(f"{path}: {error}; compile it again") from error
-    return Package(variants, manifest.info | {"versions": manifest.versions}, selftest, contents.signatures)
+    return Package(variants, info, selftest, contents.signatures, others, manifest.pads)
 
 
-def load(path, threads: int | None = None, target: str | None = None, keys=None, signers: int | None = None) -> Session:
+def load(path, threads: int | None = None, target: str | None = None, keys=None, signers: int | None = None) -> Session | ShapedSession:
     """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise.
 
     keys: files of Ed25519 public keys, or their PEM as bytes: at least `signers` (default 1) different ones must have signed the package as it is, or none of its code is
@@ -182,9 +200,21 @@ def _described(variant: Variant):
         "features": sorted(variant.features),
         "rank": variant.rank,
         "name": variant.name,
-        "arena_bytes": int(variant.arena_bytes),
-        "steps": [_clean(asdict(step)) for step in variant.steps],
-    } | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {}) | (_launched(variant) if variant.kind != "cpu" else {})
+    } | _of_shape(variant) | (_launched(variant) if variant.kind != "cpu" else {})
+
+
+def _of_shape(variant):
+    """What is not the same for all shapes of a target."""
+    steps = {"arena_bytes": int(variant.arena_bytes), "steps": [_clean(asdict(step)) for step in variant.steps]}
+    return steps | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
+
+
+def _shape(package: Package):
+    return {
+        "inputs": [_plain(spec) for spec in package.inputs],
+        "outputs": [_plain(spec) for spec in package.outputs],
+        "variants": [_of_shape(variant) for variant in package.variants],
+    }
 
 
 def _launched(variant):
@@ -214,12 +244,34 @@ def _variant(entry, members, inputs, outputs):
     )
 
 
+def _signature(side):
+    """Of the manifest or of one of its other shapes: (inputs, outputs)."""
+    return tuple(tensor.spec for tensor in side.inputs), tuple(tensor.spec for tensor in side.outputs)
+
+
+def _other(number, shape, variants, members, info) -> Package:
+    """The package of another shape, beside the variants of the first one."""
+    inputs, outputs = _signature(shape)
+    made = tuple(
+        replace(variant, arena_bytes=entry.arena_bytes, steps=tuple(step.step for step in entry.steps), inputs=inputs, outputs=outputs, lane_bytes=entry.lane_bytes, loops=entry.loops, shape=number)
+        for variant, entry in zip(variants, shape.variants, strict=True)
+    )
+    return Package(made, info, _selftest(members, number, shape))
+
+
+def _selftest_member(shape: int) -> str:
+    return f"shapes/{shape}/selftest.npz" if shape else "selftest.npz"
+
+
 def _source(data, kind):
     return PackedText(data) if data and kind == "cpu" else data.decode()
 
 
-def _selftest(data, manifest):
-    """Raises ValueError where it is not of the signature: nothing larger than that is read."""
+def _selftest(members, number, manifest):
+    """Of a shape. Raises ValueError where it is not of the signature: nothing larger than that is read."""
+    data = members.get(_selftest_member(number))
+    if data is None:
+        return {}
     specs = {f"{side}/{tensor.name}": tensor for side, tensors in (("input", manifest.inputs), ("output", manifest.outputs)) for tensor in tensors}
     try:
         arrays = read_npz(io.BytesIO(data), sum(tensor.nbytes + _HEADER for tensor in specs.values()))

@@ -172,11 +172,15 @@ def digest_of(array) -> str:
     return digest.hexdigest()
 
 
+def takes_samples(spec, batch: int, shape: tuple[int, ...]) -> bool:
+    """Whether an array of that shape, samples on the first axis, holds samples of an input; a batch of 1 may be written out."""
+    return bool(shape) and (shape[1:] == tuple(sample_shape(spec, batch)) or batch == 1 and shape[1:] == spec.shape)
+
+
 def _check_input(where, spec, array, batch):
     wanted = sample_shape(spec, batch)
     shape = ", ".join(["samples", *map(str, wanted)])
-    whole = batch == 1 and array.ndim == 1 + len(spec.shape) and array.shape[1:] == spec.shape  # the batch of 1 is written out
-    if array.shape[1:] != tuple(wanted) and not whole or not array.ndim:
+    if not takes_samples(spec, batch, array.shape):
         why = ", as the inputs' first extents differ" if spec.shape and spec.batch_axis == 0 and takes_whole(spec, batch) else ""
         raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis")
     if not len(array):

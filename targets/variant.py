@@ -36,6 +36,15 @@ def suffix(shape: int) -> str:
     return f"_{shape}" if shape else ""
 
 
+def can_pad(dtype: str, value: float) -> bool:
+    """Whether tensors of a dtype hold the value."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return bool(np.isfinite(kind.type(value)))
+    limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    return value == int(value) and limits[0] <= value <= limits[1]
+
+
 @dataclass(frozen=True)
 class Step:
     """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it, e.g. "amx_conv2d", or "fallback".

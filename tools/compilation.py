@@ -1,6 +1,6 @@
 """What `compile-model` does: import, calibrate, build, check, measure, write; and the report of it as one dictionary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from .building.given import Given
 from .building.calibration_cache import cache_of, say_where_from
 from .building.recipes import recipe_of
 from .building.records import sources
-from .building.referee import compare
+from .building.referee import compare_all
 from .building.statistics import hub_from
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
@@ -100,7 +100,7 @@ def compile_to_package(request: Request) -> dict:
     cache = cache_of(request.cache, request.no_cache)
     with phases() as (phase, display):
         phase("import")
-        model = request.given.load(request.model, request.calib)
+        model = request.given.load(request.model, request.calib, several=True)
         api.check_targets(model, specs)
         _check_calib(request, recipe, model)
         stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
@@ -133,7 +133,7 @@ def compile_to_package(request: Request) -> dict:
             report |= _measured(request, quantized, package, validation, phase, display, yardstick)
         if request.referee:
             phase("referee")
-            report["referee"] = compare(quantized, package)
+            report["referee"] = compare_all(quantized, package)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
         if request.report is not None:
@@ -163,7 +163,7 @@ def _sections(request, package):
     """What the report shows beside accuracy: the kernels under the machine's roofs, where one of the package's CPU variants runs here."""
     if all(variant.kind != "cpu" or detect.missing(variant.features) for variant in package.variants):
         return []
-    return [roofline.section(package.session(request.threads), random_inputs(package.inputs), package.info)]
+    return [roofline.section(package.shapes[0].session(request.threads), random_inputs(package.inputs), package.info)]
 
 
 def _validation(request, metric, model):
@@ -179,6 +179,9 @@ def _report(request, model, package, samples):
         "package": str(request.output),
         "targets": [variant.target for variant in package.variants],
         "batch": model.batch,
+        "shapes": [{spec.name: list(spec.shape) for spec in shape.inputs} for shape in package.shapes],
+        "pads": package.pads,
+        "padding": package.info.get("padding"),
         "calibration": {**package.info["recipe"], "samples": samples},
         "operators": package.info["operators"],
         "policy": package.info.get("policy"),
@@ -201,7 +204,7 @@ def _multiply_adds(variant):
 
 def _measured(request, quantized, package, validation, phase, display, yardstick):
     """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
-    int8 = package.session(request.threads)
+    int8 = package.shapes[0].session(request.threads)
     sessions = {"fp32": yardstick.fp32(quantized.model, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
@@ -238,4 +241,4 @@ def _save(path, package: Package) -> None:
 def _with_results(package: Package, report) -> Package:
     info = package.info | {"calibration_samples": report["calibration"]["samples"]}
     info |= {key: report[key] for key in ("accuracy", "latency", "variant", "threads") if key in report}
-    return Package(package.variants, info, package.selftest)
+    return replace(package, info=info)

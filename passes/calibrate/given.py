@@ -5,7 +5,7 @@
 Must run on canonical modules. What the file computes in float stays in float.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import IRModule, relax
@@ -31,8 +31,10 @@ def given_hub(model) -> Quantized:
     from ..pipeline import canonicalize
 
     with unwatched():
-        fp32 = canonicalize(model.with_module(RemoveQuantizers()(model.module)))
-    return Quantized(apply(CompleteWeights(), model.module), fp32, Recipe(), (), {}, (), {})
+        fp32 = canonicalize(replace(model, module=RemoveQuantizers()(model.module), others=()))
+        others = tuple(map(given_hub, model.others))
+    fp32 = replace(fp32, others=tuple(other.model for other in others))
+    return Quantized(apply(CompleteWeights(), model.module), fp32, Recipe(), (), {}, (), {}, others)
 
 
 @dataclass(frozen=True)

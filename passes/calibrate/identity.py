@@ -44,6 +44,11 @@ class Identity:
     def key(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the inputs."""
+        return {name: tuple(map(int, re.findall(r"\d+", text.partition(" ")[2]))) for name, text in self.inputs.items()}
+
     def with_data(self, arrays: Mapping[str, np.ndarray]) -> "Identity":
         """Of the network with these samples."""
         digests = {name: digest_of(array) for name, array in sorted(arrays.items())}

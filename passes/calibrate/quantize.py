@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from tvm import IRModule
 
-from ...targets.errors import DataError
+from ...targets.errors import DataError, OctetError
 from ...targets.samples import check_samples, inputs_of
 from ..annotate import Annotate, Decision, Recipe
-from ..running import apply
+from ..running import apply, unwatched
 from .collect import Edge, ExecutorFactory, Samples, collect, edges_of
 from .observers import find_range
 from .qdq import InsertQDQ
@@ -19,7 +19,8 @@ from .statistics import Statistics
 @dataclass(frozen=True)
 class Quantized:
     """module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of it.
-    statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns them."""
+    statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns them.
+    others: the hubs of the model's other shapes, from the same statistics."""
 
     module: IRModule
     model: object
@@ -28,6 +29,12 @@ class Quantized:
     statistics: Mapping[int, Statistics]
     edges: tuple[Edge, ...] = ()
     qparams: Mapping[int, QParams] = None
+    others: tuple["Quantized", ...] = ()
+
+    @property
+    def shapes(self) -> tuple["Quantized", ...]:
+        """The hub of every shape, this one first."""
+        return (self, *self.others)
 
 
 def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
@@ -48,11 +55,21 @@ def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
 
 
 def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quantized:
-    """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes."""
+    """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes; hubs of the model's other shapes beside it."""
     annotate = Annotate(recipe)
     annotated = apply(annotate, model.module)
     measured = {edge.edge: statistics[edge.tensor] for edge in edges_of(annotated) if edge.measured}
     return _hub(model, annotated, recipe, annotate.decide(model.module).decisions, measured)
+
+
+def _other_hub(model, other, recipe, statistics) -> Quantized:
+    """Of another shape. Its tensors have the names of the first one's, as they come from the same nodes. Raises OctetError where its graph has others."""
+    try:
+        with unwatched():
+            return hub_of(other, recipe, statistics)
+    except KeyError as error:
+        shapes = [", ".join(f"{spec.name} {list(spec.shape)}" for spec in one.inputs) for one in (other, model)]
+        raise OctetError(f"{model.name}: for {shapes[0]} its graph has a tensor {error.args[0]!r} that it does not have for {shapes[1]}; compile a package for each shape") from None
 
 
 def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
@@ -78,7 +95,9 @@ def checked_samples(model, samples):
 def _hub(model, annotated, recipe, decisions, statistics):
     edges = tuple(edges_of(annotated))
     qparams = group_qparams(edges, statistics, recipe)
-    return Quantized(apply(InsertQDQ(qparams), annotated), model, recipe, decisions, statistics, edges, qparams)
+    named = {edge.tensor: statistics[edge.edge] for edge in edges if edge.measured and edge.edge in statistics}
+    others = tuple(_other_hub(model, other, recipe, named) for other in model.others)
+    return Quantized(apply(InsertQDQ(qparams), annotated), model, recipe, decisions, statistics, edges, qparams, others)
 
 
 def group_qparams(edges: Iterable[Edge], statistics: Mapping[int, Statistics], recipe: Recipe) -> dict[int, QParams]:

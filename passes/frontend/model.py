@@ -17,6 +17,7 @@ class Model:
     inputs, outputs: the signature in ONNX's order. name: the file's stem. sha256: of the ONNX file (and its external data).
     batch: samples per run. notes: what was assumed on import, a line each.
     values: of inputs that were made constants. comes_quantised: whether the file holds quantizers, as QDQ or QOperator.
+    others: the same network for inputs of other shapes, each without others of its own. pads: {input: value with which its arrays may be padded to the next shape}.
     """
 
     module: IRModule
@@ -28,7 +29,25 @@ class Model:
     notes: tuple[str, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
     comes_quantised: bool = False
+    others: tuple["Model", ...] = ()
+    pads: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> tuple["Model", ...]:
+        """The network for each shape of its inputs, this one first."""
+        return (replace(self, others=(), pads={}), *self.others) if self.others else (self,)
 
     def with_module(self, module: IRModule) -> "Model":
         """The same network after a pass."""
         return replace(self, module=module)
+
+    def after(self, step) -> "Model":
+        """Every shape after a pass."""
+        return replace(self, module=step(self.module), others=tuple(other.after(step) for other in self.others))
+
+    def led_by(self, shapes: Mapping[str, tuple[int, ...]]) -> "Model":
+        """The same with the shape whose inputs are so, if there is one, before the others."""
+        first = next((one for one in self.shapes if {spec.name: spec.shape for spec in one.inputs} == shapes), None)
+        if first is None or not self.others:
+            return self
+        return replace(first, others=tuple(one for one in self.shapes if one is not first), pads=self.pads)

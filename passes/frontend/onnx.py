@@ -9,24 +9,29 @@ from ...targets.samples import batch_of
 from ..running import Step, apply
 from ..ops import is_op
 from .checks import check_proto, check_shapes, convert_opset, opset_of
-from .dimensions import Said
+from .shapes.dimensions import Said
 from .importer import import_graph
 from .limits import check_extents
 from .model import Model, TensorSpec
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
+from .shapes.several import one_model, said_of_each
 from .signature import fix_inputs, input_specs, output_axes, with_counts
 
 
-def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=None, data=None) -> Model:
+def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=None, data=None, pads=None) -> Model:
     """The fp32 network of an ONNX file in Relax, with static shapes.
 
     batch: extent of the batch where it is symbolic; None means 1. shapes: {input: its extents}; "batch" in place of one says that the samples lie along
-    that axis. dims: {symbolic dimension: extent, or "batch"}. values: {input: the value that it always has}, which makes it a constant.
+    that axis. dims: {symbolic dimension: extent, or "batch"}. Several extents of a dimension, or several shapes of an input, in a list: the Model is of the one
+    that the data have, else of the largest, and the rest are its `others`. values: {input: the value that it always has}, which makes it a constant.
     data: {input: array, or its shape}, samples on the first axis, for the dimensions that shapes and dims leave open.
+    pads: of several shapes, {input: value with which sessions pad its arrays to the next shape}: for whoever knows that it does not change results.
     Raises UnsupportedModelError, one line with the file, the node or tensor, and what to do.
     """
-    return apply(Step("Import", lambda path: _imported(path, Said(batch, shapes or {}, dims or {}, _shapes(data)), values or {})), path)
+    found = _shapes(data)
+    said = [Said(batch, *one, found) for one in said_of_each(shapes or {}, dims or {}, path)]
+    return apply(Step("Import", lambda path: one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path)), path)
 
 
 def _shapes(data):

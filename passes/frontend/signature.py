@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
-from .dimensions import Said, fix_dimensions
+from .shapes.dimensions import Said, fix_dimensions
 from .model import TensorSpec
 from .weights import WIDE_FLOATS
 

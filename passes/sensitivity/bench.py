@@ -54,7 +54,7 @@ class Bench:
 
     def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of,
                  outputs: tuple[str, ...] = ()):  # fmt: skip
-        self.model = model.with_module(AddBiases()(model.module))
+        self.model = model.after(AddBiases())
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
         self.few = {name: array[:FEW] for name, array in self.held.items()}
@@ -127,12 +127,16 @@ class Bench:
         quantized = hub_of(network.model, design.recipe, network.statistics)
         learnt = self._learn(design)
         numbers = {node.index: number for number, node in enumerate(products(Graph(network.model.module)))}
-        module = quantized.module
-        if design.rounding:
-            module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
-        if design.biases:
-            module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
-        return replace(quantized, module=module)
+
+        def repaired(hub):
+            module = hub.module
+            if design.rounding:
+                module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
+            if design.biases:
+                module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
+            return replace(hub, module=module, others=tuple(map(repaired, hub.others)))  # their products are the same ones, in the same order
+
+        return repaired(quantized)
 
     def prepared(self, design: Design) -> tuple[Simulator, Configuration]:
         """The simulator with the design's weights, and the configuration that makes it the design."""
@@ -183,12 +187,12 @@ class Bench:
 
     def _network(self, scaling) -> _Network:
         if scaling not in self._networks:
-            module = self.model.module
+            model = self.model
             if scaling == "equalize":
-                module = EqualizeChannels()(module)
+                model = model.after(EqualizeChannels())
             elif scaling:
-                module = MigrateScales(float(scaling.removeprefix("migrate-")), self._maxima())(module)
-            self._networks[scaling] = _Network(self.model.with_module(module))
+                model = model.after(MigrateScales(float(scaling.removeprefix("migrate-")), self._maxima()))
+            self._networks[scaling] = _Network(model)
         return self._networks[scaling]
 
     def _maxima(self):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from octet.passes.frontend.dimensions import Said, fix_dimensions
+from octet.passes.frontend.shapes.dimensions import Said, fix_dimensions
 from octet.targets.errors import UnsupportedModelError
 from onnx import helper
 

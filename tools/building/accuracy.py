@@ -1,7 +1,7 @@
 """The automatic accuracy workflow of compile-model: from the samples to the best package within the target, saved whenever it gets better."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
@@ -15,7 +15,6 @@ from ...passes.sensitivity.rescaling import choose_scaling, rescalable
 from ...passes.sensitivity.search import Outcome, Search, choose_calibration
 from ...passes.sensitivity.step import Step
 from ...passes.sensitivity.switches import choose_switches, switches_of
-from ...targets.package import Package
 from ...targets.runtime import run_samples
 from ...targets.samples import digest_of
 from ...targets.x86 import cost
@@ -116,13 +115,13 @@ class Workflow:
             quantized, package = api.compile_with_hub(quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy)
             self.stage = None
             info = package.info | {"repairs": {key: value for key, value in design.as_dict().items() if key != "recipe"}}
-            self.compiled = {design: (quantized, Package(package.variants, info, package.selftest))}
+            self.compiled = {design: (quantized, replace(package, info=info))}
         return self.compiled[design]
 
     def _confirm(self, design) -> float:
         _, package = self.compile(design)
         self._tell("confirm on the compiled module")
-        outputs = run_samples(package.session(self.threads), self.judge.arrays)
+        outputs = run_samples(package.shapes[0].session(self.threads), self.judge.arrays)
         drop = self.judge.drop(outputs)
         if drop < self.best:
             self.best = drop

@@ -1,7 +1,7 @@
 """The library behind the commands and behind `import octet`: load_onnx, quantize, compile."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ...passes.calibrate.given import given_hub
 from ...passes.calibrate.quantize import Quantized, checked_samples, hub_of, quantize as _quantize
 from ...passes.frontend.model import Model
 from ...passes.frontend.onnx import load_onnx
-from ...passes.lower.build import build_variant
+from ...passes.lower.build import Network, build_shapes
 from ...passes.lower.cuda.build import check as check_cuda
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.configuration import measured_tensors, sites_of
@@ -25,6 +25,7 @@ from ...targets.samples import load_samples
 from ...targets.x86.emulation.library import emulated
 from ..inputs import random_inputs
 from .bfloat16 import check_floats
+from .padding import padded
 from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
 from .referee import check_tuned
@@ -91,16 +92,20 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
     with records_for(trials, db, threads, phase) as records:
         model = quantized.model
 
-        def build(module, spec, tune=True):
-            tuned = records(module, spec, tune)
+        def build(modules, spec, tune=True):
+            tuned = [records(module, spec, tune) for module in modules][0]
             phase(f"build {spec.name}")
-            return build_variant(module, spec, model.inputs, model.outputs, model.name, tuned)
+            networks = tuple(Network(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
+            return build_shapes(networks, spec, model.name, tuned)
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase)
     phase("self-test")
-    package = with_selftest(Package(made.variants, _described(made)))
-    check_tuned(made.quantized, package)
-    return made.quantized, package
+    info, packages = _described(made), []
+    for shape, variants in zip(made.quantized.shapes, zip(*made.variants)):
+        packages.append(with_selftest(Package(variants, info)))
+        check_tuned(shape, packages[-1])
+    package = replace(packages[0], others=tuple(packages[1:]))
+    return made.quantized, padded(made.quantized.model, package) if package.others else package
 
 
 def resolve_targets(targets) -> tuple:
@@ -130,7 +135,7 @@ def with_selftest(package: Package) -> Package:
     for variant in able[1:]:
         failed = failed_outputs(open_session(variant), vectors)
         assert not failed, f"{able[0].target} and {variant.target} disagree on {', '.join(failed)}"
-    return Package(package.variants, package.info, vectors)
+    return replace(package, selftest=vectors)
 
 
 def _described(made: Outcome) -> dict:

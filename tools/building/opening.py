@@ -5,11 +5,14 @@ from pathlib import Path
 from ...targets.errors import OctetError
 from ...targets.package import load, read_package
 from ...targets.runtime import Session
+from ...targets.shaped.session import for_samples
+from ...targets.stored_array import shapes_of_npz
 from .given import Given
 
 
 def open_model(path, threads: int | None = None, given: Given = Given(), data=None) -> tuple[Session, str]:
-    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions. Raises OctetError for another kind of file."""
+    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape of a package is meant. Raises OctetError for
+    another kind of file."""
     kind = Path(path).suffix
     if kind not in (".onnx", ".octet"):
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
@@ -17,13 +20,18 @@ def open_model(path, threads: int | None = None, given: Given = Given(), data=No
         option = given.first_option()
         if option is not None:
             raise OctetError(f"{option}: a package has the shapes of its inputs compiled in; compile {path} again with it")
-        return load(path, threads=threads), "int8"
+        return of_data(load(path, threads=threads), data), "int8"
     model = given.load(path, data)
     if not model.comes_quantised:
         return _fp32_session(model, threads), "fp32"
     from .api import compile, quantize
 
     return compile(quantize(model), threads=threads).session(threads), "int8"
+
+
+def of_data(session, data):
+    """The session for the shape of the samples in a DATA.npz, or None; of a package with one shape, `session` itself."""
+    return session if data is None else for_samples(session, shapes_of_npz(data))
 
 
 def check_origin(package, path) -> None:

@@ -28,11 +28,12 @@ _CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6  # the cost model knows f
 
 @dataclass(frozen=True)
 class Outcome:
-    """quantized: the hub that the variants were built from. realized: its integer graph. report: JSON values, None under another policy than "fastest"."""
+    """quantized: the hub that the variants were built from. realized: its integer graph. variants: of every target one for each shape, in the order of
+    `quantized.shapes`. report: JSON values, None under another policy than "fastest"."""
 
     quantized: Quantized
     realized: Realized
-    variants: tuple[Variant, ...]
+    variants: tuple[tuple[Variant, ...], ...]
     report: dict | None
 
 
@@ -43,50 +44,73 @@ def check_policy(policy: str) -> None:
 
 
 def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase) -> Outcome:
-    """build(module, spec, tune=True) -> Variant, of a realised, float-fused module; tune: whether its kernels are tuned first, where that is wanted. measure: whether this machine's time decides where it can."""
+    """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether their kernels are tuned first, where that is wanted.
+    measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so that they have the same weights."""
     phase("realize")
     if policy == "float":
-        decisions = tuple(replace(d, dtype="float", reason="asked for (--policy float)") if d.dtype == "int8" else d for d in quantized.decisions)
-        quantized = replace(quantized, module=quantized.model.module, decisions=decisions)
+        quantized = _all_in_float(quantized)
     realized, module = _graphs(quantized)
+
+    def outcome(hub, realized, module, report, variants=None):
+        if variants is None or hub.others:
+            modules = (module, *(_graphs(other)[1] for other in hub.others))
+            variants = tuple(build(modules, spec) for spec in specs)
+        else:
+            variants = tuple((variant,) for variant in variants)
+        return Outcome(hub, realized, variants, report)
+
     if policy != "fastest" or any(spec.kind != "cpu" for spec in specs):  # there is no time for a target that is no CPU
-        return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), None)
+        return outcome(quantized, realized, module, None)
     here = [spec for spec in specs if measure and not detect.missing(spec.features)]
-    variants = tuple(build(module, spec) for spec in specs) if here else None
+    variants = tuple(build((module,), spec)[0] for spec in specs) if here else None
     phase("policy")
     if not here and not any(_worth_a_look(module, spec) for spec in specs):
-        report = {"how": "cost model", "target": specs[0].name, "layers": []}
-        return Outcome(quantized, realized, tuple(build(module, spec) for spec in specs), report)
+        return outcome(quantized, realized, module, {"how": "cost model", "target": specs[0].name, "layers": []})
     regions = regions_of(quantized.module)
     int8 = _in_int8(regions, realized)
 
     def release(released):
-        step = ReleaseFloat(regions, frozenset(range(len(int8))) - int8 | released, quantized.model.module)
-        return replace(quantized, module=apply(step, quantized.module))
+        floats = frozenset(range(len(int8))) - int8 | released
+        return replace(quantized, module=apply(ReleaseFloat(regions, floats, quantized.model.module), quantized.module)), floats
 
     with unwatched():  # what the network would be if nothing were in int8
-        float_module = _graphs(release(int8))[1]
+        float_module = _graphs(release(int8)[0])[1]
     times = {}
     for number, spec in enumerate(specs):
         if spec in here:
-            built = build(float_module, spec, tune=False)
+            (built,) = build((float_module,), spec, tune=False)
             times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
         else:
             times[spec] = estimated_times(regions, int8, module, float_module, lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds), spec.dot)
     released = _choose(regions, times, bool(here), _kept(quantized, regions))
     report = _report(regions, realized, times, released, bool(here))
     if not released:
-        return Outcome(quantized, realized, variants if variants is not None else tuple(build(module, spec) for spec in specs), report)
-    mixed = replace(release(released), decisions=_decisions(quantized, regions, report))
+        return outcome(quantized, realized, module, report, variants)
+    mixed, floats = release(released)
+    mixed = replace(mixed, decisions=_decisions(quantized, regions, report))
     mixed_realized, mixed_module = _graphs(mixed)
-    mixed_variants = tuple(build(mixed_module, spec) for spec in specs)
+    mixed_variants = tuple(build((mixed_module,), spec)[0] for spec in specs) if here else None
     if here:
         phase("policy")
         pairs = [(variants[specs.index(spec)], mixed_variants[specs.index(spec)]) for spec in here]
         report["networks"] = [{"target": spec.name} | compare(*pair, threads) for spec, pair in zip(here, pairs)]
         if sum(entry["chosen_ms"] / entry["int8_ms"] for entry in report["networks"]) > _MEASURED_GAIN * len(here):
-            return Outcome(quantized, realized, variants, report | {"layers": [], "rejected": report["layers"]})
-    return Outcome(mixed, mixed_realized, mixed_variants, report)
+            return outcome(quantized, realized, module, report | {"layers": [], "rejected": report["layers"]}, variants)
+    names = {var.name for number in floats for var in regions.members[number]}
+    mixed = replace(mixed, others=tuple(_released(other, names) for other in mixed.others))
+    return outcome(mixed, mixed_realized, mixed_module, report, mixed_variants)
+
+
+def _released(hub, names) -> Quantized:
+    """Another shape with the layers of these names in float."""
+    regions = regions_of(hub.module)
+    floats = frozenset(number for number, members in enumerate(regions.members) if any(var.name in names for var in members))
+    return replace(hub, module=ReleaseFloat(regions, floats, hub.model.module)(hub.module))
+
+
+def _all_in_float(hub) -> Quantized:
+    decisions = tuple(replace(d, dtype="float", reason="asked for (--policy float)") if d.dtype == "int8" else d for d in hub.decisions)
+    return replace(hub, module=hub.model.module, decisions=decisions, others=tuple(map(_all_in_float, hub.others)))
 
 
 def _graphs(quantized):

@@ -1,6 +1,6 @@
 """A package made again from its sources, and compared: whoever has them can attest that it is what they become."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 
 import msgspec
@@ -9,6 +9,7 @@ from ...passes.annotate.recipe import Recipe
 from ...targets import archive
 from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
+from ...targets.samples import sample_shape
 from ...targets.schema import parsed
 from .api import compile_with_hub, quantize
 from .given import as_compiled
@@ -33,31 +34,31 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     package does not say enough to be made again."""
     package = read_package(path)
     check_origin(path, model_path)
-    given = as_compiled(SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs), package.info)
+    given = as_compiled(SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs), package.info, package.others, package.pads)
     phase("import")
-    model = given.load(model_path)
+    model = given.load(model_path, {spec.name: (1, *sample_shape(spec, given.batch)) for spec in package.inputs}, several=True)
     if statistics is None and not model.comes_quantised:
         raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
     policy, recipe = _policy_of(path, package), _recipe_of(path, package.info["recipe"])
     repairs = [name for name, value in package.info.get("repairs", {}).items() if value]
     if repairs:
         raise PackageError(f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics do not tell; compile it with --no-repair to have it rebuilt")
-    tuned = sorted({step.source for variant in package.variants for step in variant.steps if step.source not in ("", "default")})
+    tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
     quantized, samples = (quantize(model), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
     made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy)[1]
     phase("compare")
     info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
-    return compared(archive.read(path), Package(made.variants, info, made.selftest))
+    return compared(archive.read(path), replace(made, info=info))
 
 
 def compared(contents: archive.Contents, made: Package) -> Comparison:
     """A package's file, and what was made from its sources."""
     text, members = made.written()
     theirs, ours, different, left_out = parsed(contents.text), parsed(text), {}, {}
-    if not made.selftest and "selftest.npz" in contents.members:
-        left_out["selftest.npz"] = "no variant runs on this machine"
+    if not made.selftest:
+        left_out |= {name: "no variant runs on this machine" for name in contents.members if name.endswith("selftest.npz")}
     for name in sorted(contents.members.keys() | members.keys()):
         if name in left_out:
             continue

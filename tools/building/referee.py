@@ -45,6 +45,12 @@ def compare(quantized: Quantized, package: Package) -> dict:
     return {"equal": not close, "outputs": len(compiled), "bytes": equal, "close": close, "others": operators_handed_on(module), "seconds": round(time.perf_counter() - start, 1)}
 
 
+def compare_all(quantized: Quantized, package: Package) -> dict:
+    """The same for every shape: of the first one, with the sums of all shapes in "bytes" and "seconds", and "shapes", how many."""
+    found = [compare(hub, shape) for hub, shape in zip(quantized.shapes, package.shapes, strict=True)]
+    return found[0] | {"bytes": sum(one["bytes"] for one in found), "seconds": round(sum(one["seconds"] for one in found), 1), "shapes": len(found)}
+
+
 def _within(name, promise, ours, theirs) -> str:
     """The figure of a promise that is no promise of bytes."""
     if ours.dtype.kind != "f":

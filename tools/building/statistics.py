@@ -24,7 +24,7 @@ def measure(model_path, calib, output, shard, given, threads, exists: bool, cach
     """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left as it is."""
     with phases() as (phase, display):
         phase("import")
-        model = given.load(model_path, calib)
+        model = given.load(model_path, calib, several=True)
         samples = _fitted(calib, model, shard)
         canonical = canonicalize(model)
         identity, note = network_identity(canonical.module).with_data(samples), ""
@@ -70,9 +70,9 @@ def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
 
 
 def hub_from(path, model, recipe: Recipe) -> tuple[Quantized, int]:
-    """(the hub from stored statistics, their number of samples). Raises DataError where they are of another model."""
+    """(the hub from stored statistics, their number of samples); of several shapes, the one that they are of comes first. Raises DataError where they are of another model."""
     identity, statistics = store.load(path)
-    canonical = canonicalize(model)
+    canonical = canonicalize(model.led_by(identity.shapes))
     reason = identity.stale(network_identity(canonical.module), data=False)
     if reason is not None:
         raise DataError(f"{path}: statistics are stale, {reason}; run octet calibrate again")

@@ -32,8 +32,28 @@ def _extent(text):
     return extent
 
 
+def _extents(text):
+    """One extent, several with commas, or first:last:step."""
+    if ":" in text:
+        first, last, step = map(int, text.split(":"))
+        if min(first, step) < 1 or last < first:
+            raise ValueError(text)
+        return _one_or_several(tuple(range(first, last + 1, step)))
+    return _one_or_several(tuple(map(_extent, text.split(","))))
+
+
 def _shape(text):
     return tuple(_extent(part) for part in text.split("x")) if text else ()
+
+
+def _shapes(text):
+    return _one_or_several(tuple(map(_shape, text.split(","))))
+
+
+def _one_or_several(found):
+    if len(found) > 1 and "batch" in found:
+        raise ValueError(found)
+    return found[0] if len(found) == 1 else found
 
 
 def _number(text):
@@ -44,18 +64,19 @@ def _number(text):
 
 _OPTIONS = (
     click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1]."),
-    click.option("--shape", "shapes", multiple=True, type=_Named("shape", _shape, "NAME=1x3x640x640"), metavar="NAME=1x3x640x640", help="Extents of an input; `batch` in place of one says where the samples lie. May be repeated."),
-    click.option("--dim", "dims", multiple=True, type=_Named("dim", _extent, "NAME=64"), metavar="NAME=64", help="Extent of a symbolic dimension, or NAME=batch. May be repeated."),
+    click.option("--shape", "shapes", multiple=True, type=_Named("shape", _shapes, "NAME=1x3x640x640"), metavar="NAME=1x3x640x640", help="Extents of an input; `batch` in place of one says where the samples lie. Several for one package with commas. May be repeated."),
+    click.option("--dim", "dims", multiple=True, type=_Named("dim", _extents, "NAME=64, NAME=32,64,128 or NAME=32:128:32"), metavar="NAME=64", help="Extent of a symbolic dimension, or NAME=batch; several for one package: 32,64,128 or 32:128:32. May be repeated."),
     click.option("--fix", "values", multiple=True, type=_Named("value", _number, "NAME=16000"), metavar="NAME=VALUE", help="An input that always has this value becomes a constant. May be repeated."),
+    click.option("--pad", "pads", multiple=True, type=_Named("pad", _number, "NAME=0"), metavar="NAME=VALUE", help="Of several shapes: arrays in between are padded with it, which must not change results. May be repeated."),
 )
 
 
 def input_options(command):
-    """--batch, --shape, --dim, --fix, as one argument `given`."""
+    """--batch, --shape, --dim, --fix, --pad, as one argument `given`."""
 
     @functools.wraps(command)
-    def gathered(*args, batch, shapes, dims, values, **options):
-        return command(*args, given=Given(batch, dict(shapes), dict(dims), dict(values)), **options)
+    def gathered(*args, batch, shapes, dims, values, pads, **options):
+        return command(*args, given=Given(batch, dict(shapes), dict(dims), dict(values), dict(pads)), **options)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)

@@ -19,7 +19,7 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets.trust import short
     from ..console import check_json, out, size, table, write_json
     from ..building.bfloat16 import described
-    from .summary import print_bfloat16, print_operators, print_policy
+    from .summary import print_bfloat16, print_operators, print_policy, print_shapes
 
     check_json(json_path)
     read = read_package(package)
@@ -39,6 +39,8 @@ def inspect(package, kernels, self_test, json_path):
         macs, rest = sum(s.macs for s in v.steps), sum(s.macs for s in v.steps if s.dtype != "int8")
         rows.append((v.target, f"lacks {', '.join(lacks)}" if lacks else "yes", len(v.steps), f"{macs / 1e6:.1f} M", f"{rest / max(macs, 1):.1%}", size(v.weights.size), size(len(v.library)), _memory(v, size)))
     console.print(table("", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "memory"), rows))
+    if read.others:
+        print_shapes(console, read)
     console.print("calibrated: " + ", ".join(f"{key} {value}" for key, value in info["recipe"].items() if value != []))
     if "accuracy" in info:
         a = info["accuracy"]
@@ -50,11 +52,13 @@ def inspect(package, kernels, self_test, json_path):
         print_policy(console, info["policy"])
     figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), "signatures": [one.key for one in read.signatures], **info}
     figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes, "lane_bytes": v.lane_bytes, "features": sorted(v.features)} for v in read.variants}
+    if read.others:
+        figures |= {"shapes": [{"inputs": [vars(s) for s in shape.inputs], "outputs": [vars(s) for s in shape.outputs], "kernels": {v.target: len(v.steps) for v in shape.variants}} for shape in read.shapes], "pads": read.pads}
     if kernels:
         columns = ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer")
-        for v in read.variants:
+        for v in [variant for shape in read.shapes for variant in shape.variants]:
             rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer) for i, s in enumerate(v.steps)]
-            console.print(table(v.target, columns, rows))
+            console.print(table(f"{v.target}, shape {v.shape + 1}" if read.others else v.target, columns, rows))
     if self_test:
         figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
     write_json(json_path, figures)
@@ -72,7 +76,8 @@ def _memory(variant, size):
 def _self_test(console, read, path, failed_outputs, error):
     if not read.selftest:
         raise error(f"{path}: holds no self-test vectors (no variant could run where it was compiled); compile it on a machine that runs it")
-    failed = failed_outputs(read.session(), read.selftest)
+    session = read.session()
+    failed = tuple(name for shape in read.shapes for name in failed_outputs(session, shape.selftest))
     if failed:
         raise error(f"{path}: self-test failed on this machine for {', '.join(failed)}; report it with the output of `octet targets`")
     console.print("self-test: every output byte as it was at compile time")

@@ -13,17 +13,18 @@ from ..errors import Command
 def run(package, input_path, output_path, threads):
     """Run a package on arrays from a file.
 
-    Arrays may hold any number of samples on the first axis: they run in batches of the package's batch size.
+    Arrays may hold any number of samples on the first axis: they run in batches of the package's batch size, and on the smallest of its shapes that takes them.
     """
     from ...targets.npz import npz_bytes
     from ...targets.package import load
     from ...targets.runtime import run_samples
     from ...targets.writing import check_writable, write_atomically
+    from ..building.opening import of_data
     from ..console import progress
     from ..data import read_samples
 
     check_writable(output_path)
-    session = load(package, threads=threads)
+    session = of_data(load(package, threads=threads), input_path)
     arrays, _ = read_samples(input_path, session)
     count = len(next(iter(arrays.values())))
     with progress("run", count) as advance:

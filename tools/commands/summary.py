@@ -21,6 +21,8 @@ def print_compilation(console, report: dict) -> None:
         rows.append((f"{a['metric']}, {a['samples']} samples{worst}", _figure(a, "fp32"), _figure(a, "int8"), f"drop {percent(a['drop'])}"))
     made = "int8" if report["operators"]["int8"] else "package"
     console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)))
+    if len(report.get("shapes", ())) > 1:
+        console.print(f"shapes: {len(report['shapes'])}, all with the scales and decisions of {_in_words(report['shapes'][0])}, which is measured here; arrays in between are {pads_in_words(report['pads'], report['padding'])}")
     print_operators(console, report["operators"])
     m = report["multiply_adds"]
     if m["int8"] + m["float"]:
@@ -56,6 +58,10 @@ def _agreement(found):
     worst = f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
     rows = [(f"agreement, {samples}{worst}", "", f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
     return rows + [(f"agreement, {samples}, output {name}", "zero", "not judged", "") for name in found["zero"]]
+
+
+def _in_words(shapes):
+    return ", ".join(f"{name} {extents}" for name, extents in shapes.items())
 
 
 def _advice(report) -> str | None:
@@ -151,10 +157,30 @@ def print_benchmark(console, report: dict) -> None:
         print_profile(console, report["kernels"])
 
 
+def print_shapes(console, package) -> None:
+    """The shapes of a package's inputs, the smallest first, and what lies between them."""
+    varying = {spec.name for shape in package.others for spec, first in zip(shape.inputs, package.inputs) if spec.shape != first.shape}
+    ordered = sorted(package.shapes, key=lambda shape: sum(spec.nbytes for spec in shape.inputs))
+    rows = [(", ".join(f"{spec.name} {list(spec.shape)}" for spec in shape.inputs if spec.name in varying), len(shape.variants[0].steps),
+             f"{sum(step.macs for step in shape.variants[0].steps) / 1e6:.1f} M", size(shape.variants[0].arena_bytes)) for shape in ordered]  # fmt: skip
+    console.print(table("shapes", ("inputs", "kernels", "multiply-adds", "memory"), rows, right=("kernels", "multiply-adds", "memory")))
+    console.print(f"arrays in between are {pads_in_words(package.pads, package.info.get('padding') or {})}")
+
+
+def pads_in_words(pads: dict, padding: dict) -> str:
+    """What becomes of arrays that have none of the shapes, and why."""
+    reason = padding.get("reason")
+    if not pads:
+        return "refused" + (f", as padding would change results: {reason}" if reason else "")
+    how = "which is proved to change no result" if padding.get("proved") else f"as was said; not proved to change no result: {reason}"
+    return f"padded ({', '.join(f'{name} with {value:g}' for name, value in pads.items())}), {how}"
+
+
 def print_referee(console, r):
     """What the referee compared, in one line; of outputs whose bytes are not promised what they agree to, and why."""
     exact = r["outputs"] - len(r["close"])
-    parts = [f"all {r['bytes']} bytes of {exact} outputs equal"] if exact else []
+    several = f" in each of {r['shapes']} shapes" if r.get("shapes", 1) > 1 else ""
+    parts = [f"all {r['bytes']} bytes of {exact} outputs equal{several}"] if exact else []
     parts += [f"{name} within {close['within']} ({close['because']} has no promised bytes)" for name, close in r["close"].items()]
     parts += [f"{', '.join(r['others'])} computed by ONNX's own evaluator"] if r["others"] else []
     console.print(f"referee: {'; '.join(parts)} ({r['seconds']:.1f} s of NumPy)")

@@ -26,40 +26,51 @@ def verify(package, keys, signers, emulate, orders):
     if not found.selftest:
         raise OctetError(f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does")
     done = {}
-    for variant in found.variants:
+    for number, variant in enumerate(found.variants):
+        shapes = [(shape.variants[number], shape.selftest) for shape in found.shapes]
         if not detect.missing(variant.features):
-            done[variant.target] = failed_outputs(open_session(variant), found.selftest)
+            done[variant.target] = _differing([failed_outputs(open_session(one), selftest) for one, selftest in shapes])
         elif emulate:
-            done[f"{variant.target} (emulated)"] = _EMULATED[variant.kind](variant, found.selftest, orders)
+            done[f"{variant.target} (emulated)"] = _differing(_EMULATED[variant.kind](shapes, orders))
         else:
             click.echo(f"{variant.target}: not run, this machine lacks {', '.join(detect.missing(variant.features))}; --emulate does without")
+    said = f", {len(found.shapes)} shapes" if found.others else ""
     for name, failed in done.items():
-        click.echo(f"{name}: {'differs in ' + ', '.join(failed) if failed else 'byte for byte as recorded'}")
+        click.echo(f"{name}: {'differs in ' + ', '.join(failed) if failed else f'byte for byte as recorded{said}'}")
     wrong = [name for name, failed in done.items() if failed]
     if wrong:
         raise OctetError(f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help")
 
 
-def _on_this_cpu(variant, selftest, orders):
-    """The outputs that differ."""
+def _differing(failed):
+    """Of the outputs that differ, shape by shape: their names, with the number of the shape behind that of another than the first."""
+    return tuple(f"{name} of shape {number}" if number else name for number, names in enumerate(failed) for name in names)
+
+
+def _on_this_cpu(shapes, orders):
+    """The outputs that differ, shape by shape."""
+    from dataclasses import replace
+
     from ...targets.opening import open_session
     from ...targets.package import failed_outputs
     from ...targets.x86.emulation.library import emulated
 
-    return failed_outputs(open_session(emulated(variant)), selftest)
+    first = emulated(shapes[0][0])
+    return [failed_outputs(open_session(replace(variant, library=first.library, features=first.features)), selftest) for variant, selftest in shapes]
 
 
-def _thread_by_thread(variant, selftest, orders):
+def _thread_by_thread(shapes, orders):
     """The outputs that differ in some order of threads."""
     from ...targets.cuda.emulator import Emulator
 
+    ((variant, selftest),) = shapes
     emulator = Emulator.of_variant(variant)
     inputs = {key.removeprefix("input/"): value for key, value in selftest.items() if key.startswith("input/")}
     failed = set()
     for seed in range(orders):
         outputs = emulator.run(variant, inputs, seed)
         failed |= {name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes()}
-    return tuple(sorted(failed))
+    return [tuple(sorted(failed))]
 
 
 _EMULATED = {"cpu": _on_this_cpu, "cuda": _thread_by_thread}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...targets.errors import UnsupportedModelError
+from ....targets.errors import UnsupportedModelError
 
 BATCH = "batch"  # in place of an extent: the samples lie along this axis
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")

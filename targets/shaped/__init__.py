@@ -1,0 +1,1 @@
+"""Packages of several shapes: what differs between them, and sessions that choose."""

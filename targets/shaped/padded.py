@@ -1,0 +1,62 @@
+"""A session for arrays smaller than a shape."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import DataError
+from ..runtime import Session, aligned
+from ..samples import batch_of
+from ..variant import Step
+from .dimensions import Dimension
+
+
+class PaddedSession:
+    """A session for arrays smaller than those of `session`: they are padded, and the results cut back. extents: what the arrays have."""
+
+    def __init__(self, session: Session, extents: Mapping[Dimension, int], pads: Mapping[str, float]):
+        self._session, self._pads = session, pads
+        self.inputs = tuple(_cut(spec, extents, "inputs") for spec in session.inputs)
+        self.outputs = tuple(_cut(spec, extents, "outputs") for spec in session.outputs)
+        self.target, self.threads, self.steps, self.weights, self.why = session.target, session.threads, session.steps, session.weights, session.why
+        self._parts = {spec.name: tuple(map(slice, spec.shape)) for spec in (*self.inputs, *self.outputs)}
+
+    @property
+    def batch(self) -> int:
+        """Samples per run."""
+        return batch_of(self.inputs)
+
+    def run(self, inputs: dict) -> dict:
+        """As `Session.run`."""
+        whole = self._whole(inputs)
+        return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, self._session.run(whole).values())}
+
+    def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
+        """As `Session.profile`: of the padded run."""
+        return self._session.profile(self._whole(inputs), repeat)
+
+    def _whole(self, inputs):
+        found = dict(inputs)
+        for spec, whole in zip(self.inputs, self._session.inputs):
+            if spec.shape != whole.shape and spec.name in inputs:
+                array = np.asarray(inputs[spec.name])
+                if array.shape == spec.shape and array.dtype == np.dtype(spec.dtype):
+                    found[spec.name] = aligned(whole.shape, whole.dtype)
+                    found[spec.name].fill(self._pads[spec.name])
+                    found[spec.name][self._parts[spec.name]] = array
+                elif array.dtype != np.dtype(spec.dtype):
+                    raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
+        return found
+
+    def _cut_back(self, spec, value):
+        return value if value.shape == spec.shape else np.ascontiguousarray(value[self._parts[spec.name]])
+
+
+def _cut(spec, extents, side):
+    shape = list(spec.shape)
+    for dimension, n in extents.items():
+        for name, axis in getattr(dimension, side):
+            if name == spec.name:
+                shape[axis] = n
+    return replace(spec, shape=tuple(shape))
