@@ -4,7 +4,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
@@ -120,11 +120,22 @@ def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
     return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
 
 
-def feeds_of(inputs, arrays, batch: int, most: int | None = None) -> list[dict[str, np.ndarray]]:
-    """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last sample."""
-    count = len(next(iter(arrays.values())))
-    starts = range(0, count if most is None else min(count, most), batch)
-    return [feed_of(inputs, arrays, np.minimum(np.arange(start, start + batch), count - 1)) for start in starts]
+class Feeds(Sequence):
+    """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last sample. Each is read when it is asked for."""
+
+    def __init__(self, inputs, arrays, batch: int, most: int | None = None):
+        self._inputs, self._arrays, self._batch = inputs, arrays, batch
+        self._count = len(next(iter(arrays.values())))
+        self._runs = -(-(self._count if most is None else min(self._count, most)) // batch)
+
+    def __len__(self):
+        return self._runs
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        if not 0 <= number < self._runs:
+            raise IndexError(number)
+        start = number * self._batch
+        return feed_of(self._inputs, self._arrays, np.minimum(np.arange(start, start + self._batch), self._count - 1))
 
 
 def _joined(spec, samples):

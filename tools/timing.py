@@ -22,32 +22,46 @@ class Latency:
         return {"latency_ms": round(self.median, 4), "p10_ms": round(self.p10, 4), "p90_ms": round(self.p90, 4), "best_ms": round(self.best, 4), "runs": self.runs}
 
 
-def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = ROUND_SECONDS, progress=None) -> dict[str, Latency]:
-    """Times every candidate (name -> function without arguments) in every round for about `round_seconds`.
-    progress: called once per candidate and round."""
+class Lost(Exception):
+    """A candidate that ended; the message is one line."""
+
+
+def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = ROUND_SECONDS, progress=None, lost: dict | None = None) -> dict[str, Latency]:
+    """Times every candidate (name -> function without arguments) in every round for about `round_seconds`. A candidate of another process measures itself: it
+    has times(count) -> seconds of each run. progress: called once per candidate and round. lost: where the names of candidates that end (`Lost`) go, with the reason;
+    they have no Latency."""
     samples: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
-    counts = {name: _runs_in(function, round_seconds) for name, function in candidates.items()}
-    for _ in range(rounds):
+    lost, counts = {} if lost is None else lost, {}
+    for turn in range(rounds + 1):  # the first one only finds out how often a candidate runs in a round
         for name, function in candidates.items():
-            if counts[name] > 1:
-                function(), function()  # the caches are the previous candidate's; a run as long as a round does not notice
-            samples[name].append(_times(function, counts[name]))
+            if name in lost:
+                continue
+            try:
+                if turn == 0:
+                    counts[name] = _runs_in(function, round_seconds)
+                    continue
+                if counts[name] > 1:
+                    _times(function, 2)  # the caches are the previous candidate's; a run as long as a round does not notice
+                samples[name].append(_times(function, counts[name]))
+            except Lost as error:
+                lost[name] = str(error)
             if progress is not None:
                 progress()
-    return {name: _summary(parts) for name, parts in samples.items()}
+    return {name: _summary(parts) for name, parts in samples.items() if name not in lost}
 
 
 def _runs_in(function, seconds):
-    function()
+    _times(function, 1)
     if float(_times(function, 1)[0]) >= seconds:
         return 1
-    for _ in range(WARM_UP):
-        function()
+    _times(function, WARM_UP)
     once = float(_times(function, 3).min())
     return int(min(MOST_RUNS, max(3, seconds / max(once, 1e-9))))
 
 
 def _times(function, count):
+    if hasattr(function, "times"):
+        return function.times(count)
     times = np.empty(count)
     for i in range(count):
         start = time.perf_counter()

@@ -1,5 +1,9 @@
 import builtins
+import faulthandler
 import io
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +11,12 @@ import pytest
 from rich.console import Console
 
 from octet.targets.errors import OctetError
+from octet.targets.samples import Feeds
+from octet.targets.variant import TensorSpec
 from octet.tools.commands.summary import print_benchmark
 from octet.tools.peers import runtimes as peers
+from octet.tools.peers.process import Peer, PeerFailed, memory_for, once
+from octet.tools.timing import interleaved
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
@@ -41,8 +49,9 @@ def test_peers_classify_the_digits(name):
     assert not failed and set(made) == {f"{name}-fp32", f"{name}-int8"}
     for run in made.values():
         answer = run()
-        logits = answer if isinstance(answer, np.ndarray) else next(iter(answer.values()))
-        assert (np.asarray(logits).argmax(1) == labels).sum() >= 7
+        assert (next(iter(answer.values())).argmax(1) == labels).sum() >= 7
+        assert run.times(3).shape == (3,)
+        run.close()
 
 
 def test_torch_is_compared_elsewhere():
@@ -50,15 +59,23 @@ def test_torch_is_compared_elsewhere():
         peers.chosen("onnxruntime,torch")
 
 
+def crash(*rest):
+    faulthandler.disable()  # it would print the stack
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def refuse(*rest):
+    raise RuntimeError("bad model\nmore")
+
+
 def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
     """A runtime that kills itself, and another that cannot read the model."""
-    for name, body in (("openvino", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), ("onnxruntime", "raise RuntimeError('bad model\\nmore')")):
-        (tmp_path / f"{name}.py").write_text(body)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "net.onnx").write_bytes(b"x")
+    monkeypatch.setattr(peers, "OPENERS", {"openvino": crash, "onnxruntime": refuse})
     monkeypatch.setattr(peers.onnxruntime_peer, "quantized", lambda path, batches, folder: path)
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(peers.PEERS, tmp_path / "net.onnx", [feed], feed, 1)
-    crashed, unread = "crashed (signal 11)", "cannot load: bad model"
+    crashed, unread = "cannot run: crashed (signal 11)", "cannot run: bad model"
     assert made == {} and failed == {"openvino-fp32": crashed, "openvino-int8": crashed, "onnxruntime-fp32": unread, "onnxruntime-int8": unread}
     text = io.StringIO()
     latency = {"latency_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0, "best_ms": 1.0, "runs": 3}
@@ -68,15 +85,53 @@ def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
 
 
 def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
-    def refuse(*rest):
-        raise ValueError("no such operator")
-
+    (tmp_path / "net.onnx").write_bytes(b"x")
     monkeypatch.setattr(peers.onnxruntime_peer, "quantized", refuse)
-    monkeypatch.setattr(peers, "probe", lambda *rest: None)
-    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: lambda: None)
+    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: lambda: {})
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", [feed], feed, 1)
-    assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: no such operator"}
+    assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: bad model"}
+    made["onnxruntime-fp32"].close()
+
+
+def test_a_peer_has_so_much_memory_and_time():
+    with pytest.raises(PeerFailed, match="wants more memory than the 0.3 GB") as error:
+        once(lambda: np.ones(1 << 27).sum(), memory=300 << 20)
+    assert error.value.memory and once(lambda: np.ones(1 << 20).sum(), memory=300 << 20) == 1 << 20
+    with pytest.raises(PeerFailed, match="no answer within 0.2 s"):
+        once(lambda: time.sleep(30), memory=1 << 30, seconds=0.2)
+    with pytest.raises(PeerFailed, match="ended with status 0"):
+        once(lambda: os._exit(0), memory=1 << 30)
+    assert memory_for(__file__) == 4 << 30
+
+
+def test_a_peer_that_ends_while_it_is_timed_is_left_out():
+    turns = iter(range(10))
+    peer = Peer(lambda: lambda: os._exit(1) if next(turns) == 7 else None, memory=1 << 30)
+    lost = {}
+    found = interleaved({"ours": lambda: None, "peer": peer}, rounds=4, round_seconds=0.001, lost=lost)
+    assert set(found) == {"ours"} and lost == {"peer": "ended with status 1"}
+
+
+def test_runs_are_read_when_they_are_asked_for():
+    class Rows:
+        """An array that tells what was read of it."""
+
+        def __init__(self):
+            self.read = []
+
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, rows):
+            self.read += list(rows)
+            return np.zeros((len(rows), 3), np.float32)
+
+    rows = Rows()
+    feeds = Feeds((TensorSpec("x", (2, 3), "float32"),), {"x": rows}, 2)
+    assert len(feeds) == 3 and rows.read == []
+    assert next(iter(feeds))["x"].shape == (2, 3) and rows.read == [0, 1] and len(list(feeds)) == 3 and rows.read[-2:] == [4, 4]
+    assert len(Feeds((TensorSpec("x", (2, 3), "float32"),), {"x": rows}, 2, most=3)) == 2
 
 
 def test_a_network_of_an_old_opset_is_quantised_for_peers(tmp_path):
@@ -99,15 +154,12 @@ def test_peers_take_fixed_inputs_and_states(tmp_path):
     pytest.importorskip("onnxruntime")
     from onnx import TensorProto, helper, save
 
-    from octet.targets.samples import feeds_of
-    from octet.targets.variant import TensorSpec
-
     shapes = {"x": (1, 3), "state": (2, 1, 3), "rate": ()}
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     nodes = [helper.make_node("Add", ["x", "state"], ["sum"]), helper.make_node("Mul", ["sum", "rate"], ["y"])]
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, (2, 1, 3))
     save(helper.make_model(helper.make_graph(nodes, "fixed", values, [out]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "net.onnx")
     specs = (TensorSpec("x", (1, 3), "float32"), TensorSpec("state", (2, 1, 3), "float32"))
-    feeds = feeds_of(specs, {"x": np.ones((4, 3), np.float32), "state": np.ones((4, 2, 1, 3), np.float32)}, 1)
+    feeds = Feeds(specs, {"x": np.ones((4, 3), np.float32), "state": np.ones((4, 2, 1, 3), np.float32)}, 1)
     made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", feeds, feeds[0], 1, {"rate": 16})
     assert not failed and np.array_equal(made["onnxruntime-fp32"]()["y"], np.full((2, 1, 3), 32.0))

@@ -5,19 +5,20 @@ import numpy as np
 from ...targets.errors import OctetError
 from ...targets.registry import find
 from ...targets.runtime import Session
-from ...targets.samples import feed_of, feeds_of
+from ...targets.samples import Feeds, feed_of
 from ..building.given import as_compiled
 from ..building.opening import check_origin, fp32_session, manifest_of, open_model
 from ..console import progress
 from ..data import read_samples
 from ..inputs import random_inputs
+from ..peers.process import Peer
 from ..peers.runtimes import CALIBRATION_SAMPLES, chosen, runners
 from ..timing import interleaved
 from .profile import profile_of
 
 
-def run_benchmark(options) -> dict:
-    """options: model, threads, given, against, onnx_path, calib, rounds, profile, peak (see the command). Raises OctetError.
+def run_benchmark(options, tell=lambda text: None) -> dict:
+    """options: model, threads, given, against, onnx_path, calib, rounds, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
@@ -26,9 +27,17 @@ def run_benchmark(options) -> dict:
     session, precision = open_model(options.model, options.threads, options.given, options.calib)
     feed = _feed(session, options.calib)
     candidates = {"octet-" + precision: lambda: session.run(feed)}
+    if options.against is not None:  # peers may take minutes, or end in what ends the machine
+        alone = interleaved(candidates, rounds=2)["octet-" + precision]
+        tell(f"octet-{precision}: {alone.median:.3f} ms by itself; now the peers, each in a process of its own")
     others, failed = _others(options, session, feed, precision)
-    with progress("bench", options.rounds * (len(candidates) + len(others))) as advance:
-        found = interleaved(candidates | others, rounds=options.rounds, progress=advance)
+    try:
+        with progress("bench", options.rounds * (len(candidates) + len(others))) as advance:
+            found = interleaved(candidates | others, rounds=options.rounds, progress=advance, lost=failed)
+    finally:
+        for peer in others.values():
+            if isinstance(peer, Peer):
+                peer.close()
     ours = found["octet-" + precision]
     report = {"model": str(options.model), **ours.as_dict(), "threads": session.threads, **device_of(session), "variant": session.target, "precision": precision, "batch": session.batch}
     report["peers"] = {name: round(latency.median, 4) for name, latency in found.items() if name in others}
@@ -90,7 +99,7 @@ def _others(options, session, feed, precision):
     if options.against is not None:
         samples, _ = read_samples(options.calib, session)
         values = {**options.given.values, **as_compiled(session, manifest_of(options.model)).values}
-        batches = feeds_of(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
+        batches = Feeds(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
         made, failed = runners(chosen(options.against), options.onnx_path, batches, feed, session.threads, values)
         others |= made
     return others, failed

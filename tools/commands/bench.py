@@ -30,6 +30,6 @@ def bench(json_path, **options):
     from .summary import print_benchmark
 
     check_json(json_path)
-    report = run_benchmark(SimpleNamespace(**options))
+    report = run_benchmark(SimpleNamespace(**options), out().print)
     print_benchmark(out(), report)
     write_json(json_path, report)

@@ -4,17 +4,21 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ...targets.errors import DataError, OctetError
-from ...targets.samples import feeds_of, samples_of
+from ...targets.samples import Feeds, samples_of
 from ..peers import nncf_peer, onnxruntime_peer
 from ..peers.fixed import with_fixed_inputs
+from ..peers.process import PeerFailed, memory_for, once
 from .scoring import Scoring
 
 PEERS = {"onnxruntime": ("onnxruntime", "onnxruntime.quantization"), "nncf": ("openvino", "nncf"), "nncf-accuracy-control": ("openvino", "nncf")}
+
+SECONDS = 3600  # of one setting: NNCF's control of the accuracy validates the network over and over
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,15 @@ class Comparison:
 
     def results(self, names, tell: Callable = lambda text: None):
         """Yields a Result for every setting of the named tools."""
+        memory = memory_for(self.path)
         with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
             for name, make in self._settings(names, Path(folder)):
                 tell(name)
-                yield self._measured(name, make)
+                start = time.perf_counter()
+                try:
+                    yield once(partial(self._measured, name, make), memory, SECONDS)
+                except PeerFailed as error:
+                    yield Result(name, None, time.perf_counter() - start, str(error))
 
     def _settings(self, names, folder):
         path, threads, feeds = str(with_fixed_inputs(self.path, self.values, folder)), self.threads, self._feeds(self.samples)
@@ -99,7 +108,7 @@ class Comparison:
         return {name: np.concatenate(each) for name, each in parts.items()}
 
     def _feeds(self, arrays):
-        return feeds_of(self.inputs, arrays, self.batch)
+        return Feeds(self.inputs, arrays, self.batch)
 
     def _rows(self):
         """The samples of the same runs."""

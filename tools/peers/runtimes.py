@@ -1,13 +1,14 @@
-"""The peers of a benchmark, run on the same machine in the same process: ONNX Runtime and OpenVINO on the same ONNX model.
+"""The peers of a benchmark, run on the same machine: ONNX Runtime and OpenVINO on the same ONNX model.
 
 int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data; both runtimes read
 that one file. Every peer gets the same number of threads, one stream, and float32 arithmetic where it is not int8.
 
-A peer that cannot run a model must not take the benchmark with it: each loads it and runs once in a process of its own first (`peer_probe.py`).
+A peer that cannot run a model must not take the benchmark with it, nor the machine: each has a process of its own, with limits of memory and time (`process.py`).
 """
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,7 +16,7 @@ from ...targets.errors import OctetError
 from . import onnxruntime_peer
 from .fixed import with_fixed_inputs
 from .openers import OPENERS
-from .probe import first_line, probe
+from .process import SECONDS, Peer, PeerFailed, memory_for, once
 
 PEERS = ("onnxruntime", "openvino")
 CALIBRATION_SAMPLES = 64
@@ -37,26 +38,28 @@ def chosen(text: str) -> tuple[str, ...]:
     return names
 
 
-def runners(names, onnx_path, batches: list[dict], feed: dict, threads: int, values: Mapping[str, float] = MappingProxyType({})) -> tuple[dict, dict]:
-    """Functions without arguments, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
-    batches: of calibration data, one run each. feed: one run. values: of inputs that were fixed."""
-    made, failed = {}, {}
+def runners(names, onnx_path, batches, feed: dict, threads: int, values: Mapping[str, float] = MappingProxyType({}), seconds: float = SECONDS) -> tuple[dict, dict]:
+    """Peers, each in a process of its own, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
+    batches: of calibration data, one run each, taken one by one. feed: one run. values: of inputs that were fixed. seconds: for whatever is asked of one."""
+    made, failed, memory = {}, {}, memory_for(onnx_path)
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
         onnx_path = with_fixed_inputs(onnx_path, values, Path(folder))
-        int8, reason = _quantized(onnx_path, batches, Path(folder))
+        int8, reason = _quantized(onnx_path, batches, Path(folder), memory, seconds)
         for name in names:
             for precision, path in (("fp32", onnx_path), ("int8", int8)):
-                why = reason if path is None else probe(name, path, feed, threads, Path(folder))
-                if why is None:
-                    made[f"{name}-{precision}"] = OPENERS[name](str(path), feed, threads)
-                else:
-                    failed[f"{name}-{precision}"] = why
+                if path is None:
+                    failed[f"{name}-{precision}"] = reason
+                    continue
+                try:
+                    made[f"{name}-{precision}"] = Peer(partial(OPENERS[name], str(path), feed, threads), memory, seconds)
+                except PeerFailed as error:
+                    failed[f"{name}-{precision}"] = f"cannot run: {error}"
     return made, failed
 
 
-def _quantized(path, batches, folder):
+def _quantized(path, batches, folder, memory, seconds):
     """(path, None), or (None, the reason)."""
     try:
-        return onnxruntime_peer.quantized(path, batches, folder), None
-    except Exception as error:  # whatever it raises
-        return None, f"onnxruntime cannot quantise it: {first_line(error)}"
+        return once(lambda: onnxruntime_peer.quantized(path, batches, folder), memory, seconds), None
+    except PeerFailed as error:
+        return None, f"onnxruntime cannot quantise it: {error}"

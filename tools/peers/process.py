@@ -1,0 +1,143 @@
+"""A peer in a process of its own, with limits: what it does to its memory, its threads and itself stays there.
+
+The process is a fork, so that it has the samples as they lie in their file; only peers run in it, nothing of TVM."""
+
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..timing import Lost
+
+SECONDS = 600  # to load a model, to quantise it, or for one round of a benchmark
+LEAST_MEMORY, PER_BYTE = 4 << 30, 24  # bytes that a peer may take: as many as that, or so many for each byte of the model
+_MEMORY_SAYS = ("bad alloc", "bad_alloc", "MemoryError", "Cannot allocate memory", "Unable to allocate", "Failed to allocate", "std::length_error")
+
+
+class PeerFailed(Lost):
+    """What a peer ended with, in one line. memory: whether for want of memory."""
+
+    def __init__(self, line: str, memory: bool = False):
+        super().__init__(line)
+        self.memory = memory
+
+
+def memory_for(path) -> int:
+    """Bytes that a peer may take for a model file."""
+    return max(LEAST_MEMORY, PER_BYTE * Path(path).stat().st_size)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error that says something, or its class."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:160] if lines else type(error).__name__
+
+
+class Peer:
+    """open(): called in the process; gives a function that runs once. Raises PeerFailed where it cannot be opened, and from every call that fails.
+
+    memory: bytes beside those that this process has. Calling it runs once and gives what that gives; `times(count)` gives the seconds of so many runs, measured there."""
+
+    def __init__(self, open: Callable, memory: int, seconds: float = SECONDS):
+        self._seconds, self._memory = seconds, memory
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(open, theirs, self._pipe, memory), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._answer()
+
+    def __call__(self):
+        return self._ask(("run",))
+
+    def times(self, count: int) -> np.ndarray:
+        """Seconds of each of `count` runs."""
+        return self._ask(("times", count))
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def _ask(self, request):
+        try:
+            self._pipe.send(request)
+        except OSError:
+            pass  # it has ended, which the answer says
+        return self._answer()
+
+    def _answer(self):
+        try:
+            if not self._pipe.poll(self._seconds):
+                self.close()
+                raise PeerFailed(f"no answer within {self._seconds:g} s")
+            failed, value = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            raise self._ended(self._process.exitcode) from None
+        if failed:
+            self.close()
+            short = any(said in value for said in _MEMORY_SAYS)
+            raise PeerFailed(f"wants more memory than the {self._memory / 1e9:.1f} GB that it may take" if short else value, short)
+        return value
+
+    def _ended(self, code):
+        return PeerFailed(f"crashed (signal {-code})" if code < 0 else f"ended with status {code}", code in (-signal.SIGKILL, -signal.SIGABRT))
+
+
+def once(function: Callable, memory: int, seconds: float = SECONDS):
+    """What function() gives, called in such a process. Raises PeerFailed."""
+    made = Peer(lambda: _given(function()), memory, seconds)
+    try:
+        return made()
+    finally:
+        made.close()
+
+
+def _given(value):
+    return lambda: value
+
+
+def _serve(open, pipe, parents, memory):
+    """The process."""
+    import time
+
+    parents.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C ends the parent, which ends this
+    _limit(memory)
+    silent = os.open(os.devnull, os.O_WRONLY)  # what a peer prints is no part of a table; what it fails with comes through the pipe
+    os.dup2(silent, 1), os.dup2(silent, 2)
+    try:
+        run = open()
+        pipe.send((False, None))
+        while True:
+            what, *rest = pipe.recv()
+            if what == "run":
+                pipe.send((False, run()))
+                continue
+            times = np.empty(rest[0])
+            for i in range(len(times)):
+                start = time.perf_counter()
+                run()
+                times[i] = time.perf_counter() - start
+            pipe.send((False, times))
+    except EOFError:
+        pass  # the parent has ended
+    except BaseException as error:  # whatever a peer raises
+        pipe.send((True, f"{type(error).__name__}: {first_line(error)}" if isinstance(error, MemoryError) else first_line(error)))
+    finally:
+        os._exit(0)
+
+
+def _limit(memory):
+    """Data that may be allocated from here on: pages reserved and never touched do not count, as these runtimes reserve much."""
+    have = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData")).split()[1]) << 10
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = have + memory
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
