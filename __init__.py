@@ -17,6 +17,7 @@ _WHERE = {
     "Package": ".targets.package",
     "Session": ".targets.runtime",
     "OctetError": ".targets.errors",
+    "SelfCheckError": ".targets.watch.words",
     "Recipe": ".passes.annotate.recipe",
     "Model": ".passes.frontend.model",
     "Quantized": ".passes.calibrate.quantize",

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from .schema import Count, Digest, Name, Size, Text, checked
 from .variant import Launch, Step, TensorSpec, can_pad
+from .watch.described import WordsEntry, check_words
 
 MOST_TENSORS, MOST_VARIANTS, MOST_STEPS, MOST_FEATURES, MOST_SHAPES = 4096, 32, 1 << 16, 128, 64
 _Extent = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
@@ -75,6 +76,7 @@ class Entry(Struct):
     launches: Annotated[tuple[_Launch, ...], Meta(max_length=MOST_STEPS)] = ()
     lane_bytes: Size = 0
     loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
+    words: WordsEntry | None = None
 
 
 class _OfShape(Struct):
@@ -84,6 +86,7 @@ class _OfShape(Struct):
     steps: Annotated[tuple[_Step, ...], Meta(max_length=MOST_STEPS)]
     lane_bytes: Size = 0
     loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
+    words: WordsEntry | None = None
 
 
 class Shape(Struct):
@@ -232,6 +235,7 @@ def _check_shape(shape, manifest):
         if entry.kind != "cpu":
             raise ValueError(f"variant {entry.target} is of kind {entry.kind}, which has one shape")
         _check_loops(entry.target, own)
+        check_words(entry.target, own)
 
 
 def _check_loops(target, entry):
@@ -253,6 +257,7 @@ def _check_variant(entry, manifest):
     if len(entry.launches) != (len(entry.steps) if entry.kind == "cuda" else 0):
         raise ValueError(f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}")
     _check_loops(entry.target, entry)
+    check_words(entry.target, entry)
     weights = manifest.members.get(f"variants/{entry.target}/weights.bin")
     most = {"weights": weights.bytes if weights else 0, "arena": entry.arena_bytes, "input": len(manifest.inputs), "output": len(manifest.outputs)}
     for launch in entry.launches:

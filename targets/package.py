@@ -206,7 +206,8 @@ def _described(variant: Variant):
 def _of_shape(variant):
     """What is not the same for all shapes of a target."""
     steps = {"arena_bytes": int(variant.arena_bytes), "steps": [_clean(asdict(step)) for step in variant.steps]}
-    return steps | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
+    words = {"words": _clean(asdict(variant.words))} if variant.words is not None else {}
+    return steps | words | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
 
 
 def _shape(package: Package):
@@ -229,19 +230,20 @@ def _variant(entry, members, inputs, outputs):
         target=entry.target,
         library=members[f"{folder}/{_LIBRARY[entry.kind]}"],
         weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
-        arena_bytes=entry.arena_bytes,
-        steps=tuple(step.step for step in entry.steps),
         inputs=inputs,
         outputs=outputs,
         features=frozenset(entry.features),
-        rank=entry.rank,
-        name=entry.name,
-        kind=entry.kind,
+        **{name: getattr(entry, name) for name in ("rank", "name", "kind")},
         launches=tuple(launch.launch for launch in entry.launches),
-        lane_bytes=entry.lane_bytes,
-        loops=entry.loops,
         source=_source(members.get(f"{folder}/{_SOURCE[entry.kind]}", b""), entry.kind),
+        **_own(entry),
     )
+
+
+def _own(entry):
+    """What `_of_shape` says, as fields of a Variant."""
+    own = {"steps": tuple(step.step for step in entry.steps), "words": entry.words and entry.words.words}
+    return own | {name: getattr(entry, name) for name in ("arena_bytes", "lane_bytes", "loops")}
 
 
 def _signature(side):
@@ -251,11 +253,8 @@ def _signature(side):
 
 def _other(number, shape, variants, members, info) -> Package:
     """The package of another shape, beside the variants of the first one."""
-    inputs, outputs = _signature(shape)
-    made = tuple(
-        replace(variant, arena_bytes=entry.arena_bytes, steps=tuple(step.step for step in entry.steps), inputs=inputs, outputs=outputs, lane_bytes=entry.lane_bytes, loops=entry.loops, shape=number)
-        for variant, entry in zip(variants, shape.variants, strict=True)
-    )
+    signature = dict(zip(("inputs", "outputs"), _signature(shape)))
+    made = tuple(replace(variant, shape=number, **signature, **_own(entry)) for variant, entry in zip(variants, shape.variants, strict=True))
     return Package(made, info, _selftest(members, number, shape))
 
 

@@ -113,6 +113,7 @@ class Session:
         self._staging = [aligned(spec.shape, spec.dtype) for spec in self.inputs]
         self._results = {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
         self._loops = variant.loops
+        self._watch = None if variant.words is None else (variant.words, variant.words.view(arena))
         buffers = [weights, arena]
         if variant.loops:
             buffers.append(aligned((self.threads, max(variant.lane_bytes, 1)), np.uint8))
@@ -138,11 +139,12 @@ class Session:
             self._fixed = self._written = ()
             self.weights = np.empty(0, np.uint8)
 
-    def run(self, inputs: dict) -> dict:
-        """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes."""
+    def run(self, inputs: dict, recompute: bool = False) -> dict:
+        """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes, and, compiled with --self-check,
+        SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too."""
         arrays = self._checked(inputs)
         with self._lock:
-            self._call(self._run, *self._arguments(arrays))
+            self._infer(self._arguments(arrays), recompute)
             if self._reuse_outputs:
                 return self._results
             return {name: array.copy() for name, array in meant(self._counted, self._results).items()}
@@ -151,7 +153,7 @@ class Session:
         """The same, into the caller's arrays: `tensors` of all outputs in order, each of the output's size."""
         arrays = self._checked(inputs)
         with self._lock:
-            self._call(self._run, *self._arguments(arrays, results))
+            self._infer(self._arguments(arrays, results), False)
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
@@ -160,6 +162,14 @@ class Session:
         with self._lock:
             self._call(self._time, self._arguments(arrays), seconds)
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
+
+    def _infer(self, arguments, recompute):
+        self._call(self._run, *arguments)
+        if self._watch is not None:
+            words, values = self._watch
+            if recompute and words.failed(values):
+                self._call(self._run, *arguments)
+            words.verify(values)
 
     def _call(self, function, *arguments):
         try:

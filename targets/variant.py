@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from .packed_text import PackedText
+from .watch.words import Words
 
 WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start on such a boundary
 
@@ -85,7 +86,8 @@ class Variant:
     loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often. With loops `octet_run` takes lanes, uint8
     [threads, lane_bytes], behind the arena, and `octet_step` the number of the chunk behind the index.
     shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and one blob of weights; the functions of all but
-    the first have `suffix` in their names."""
+    the first have `suffix` in their names.
+    words: of a watched network, what a run notes in the arena."""
 
     target: str
     library: bytes
@@ -103,6 +105,7 @@ class Variant:
     lane_bytes: int = 0
     loops: tuple[tuple[int, int, int], ...] = ()
     shape: int = 0
+    words: Words | None = None
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self):

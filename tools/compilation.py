@@ -25,6 +25,7 @@ from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
 from .building.statistics import hub_from
+from .building.watching import check_watched
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import score
@@ -71,6 +72,7 @@ class Request:
     cache: str | None = None
     no_cache: bool = False
     referee: bool = False
+    self_check: bool = False
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -93,6 +95,7 @@ def compile_to_package(request: Request) -> dict:
     recipe = recipe_of(request)
     specs = api.resolve_targets(request.targets or ("native",))
     check_floats(recipe.floats, specs)
+    check_watched(specs, recipe)
     metric = find_metric(request.metric or "top1")
     seconds = None if request.budget is None else parse_duration(request.budget)
     if request.report is not None:
@@ -122,7 +125,7 @@ def compile_to_package(request: Request) -> dict:
             workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names)
             quantized, package, found = automatic(request, workflow, validation, seconds)
         elif model.comes_quantised:
-            quantized = api.quantize(model, phase=phase)
+            quantized = api.quantize(model, recipe=recipe, phase=phase)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         else:
             quantized, package, found = by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache)

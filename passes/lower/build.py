@@ -23,6 +23,7 @@ from .merge_axes import MergeAxes
 from .program import Kernels, Program, Weights, linearize
 from .rules import RULES
 from .stages import lowering
+from .watch.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -35,23 +36,26 @@ class Network:
 
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
-                  tuned: Records | None = None, choose=plan) -> Variant:
+                  tuned: Records | None = None, choose=plan, self_check: bool = False) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring.
-    choose: how many samples of a batch go through which stretch together (batch/plan.py)."""
-    return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose)[0]
+    choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices flipped bits (watch/watch.py); a batch then runs whole."""
+    return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose, self_check)[0]
 
 
-def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan) -> tuple[Variant, ...]:
+def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False) -> tuple[Variant, ...]:
     """The same of one network for inputs of several shapes: a variant for each, in order, with one library, equal kernels once, and one blob of weights, equal
-    constants once. Raises TargetError for several shapes on a GPU."""
+    constants once. Raises TargetError for several shapes, or self_check, on a GPU."""
     if spec.kind == "cuda":
         if len(networks) > 1:
             raise TargetError(f"target {spec.name}: several shapes in one package are for CPUs; compile a package for each shape")
+        if self_check:
+            raise TargetError(f"target {spec.name}: --self-check is for CPUs; leave it out, or compile this target apart without it")
         (one,) = networks
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
-    weights, parts, fallbacks = Weights(), [], []
+    weights, parts, fallbacks, watches = Weights(), [], [], []
     for number, network in enumerate(networks, 1):
-        parts.append(_lowered(network.module, spec, tuned, choose, weights, f", shape {number}" if len(networks) > 1 else "", fallbacks))
+        watches.append(Watch(spec.dot) if self_check else None)
+        parts.append(_lowered(network.module, spec, tuned, choose, weights, f", shape {number}" if len(networks) > 1 else "", fallbacks, watches[-1]))
     kernels, programs = _together(parts)
     blob = weights.blob()
     programs = [replace(program, weights=blob) for program in programs]
@@ -60,29 +64,32 @@ def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = ""
     library, source = compile_with_source(emitted, spec)
     features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
     return tuple(
-        Variant(spec.name, library, blob, program.arena_bytes, tuple(call.step for call in program.calls), one.inputs, one.outputs, features, spec.rank, name,
+        Variant(spec.name, library, blob, program.arena_bytes, program.steps, one.inputs, one.outputs, features, spec.rank, name,
                 source=source, lane_bytes=program.lane_bytes, loops=tuple((loop.first, loop.last, loop.chunks) for loop in program.loops),
-                shape=number, extra={"fallbacks": sorted(set(fallbacks))})
-        for number, (program, one) in enumerate(zip(programs, networks))
+                shape=number, words=None if watch is None else watch.words(program.words_at), extra={"fallbacks": sorted(set(fallbacks))})
+        for number, (program, one, watch) in enumerate(zip(programs, networks, watches))
     )  # fmt: skip
 
 
-def _lowered(module, spec, tuned, choose, weights, note, fallbacks) -> tuple[tvm.IRModule, Program]:
+def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tuple[tvm.IRModule, Program]:
     """(a module of kernels, the program that calls them). note: of the shape, where there are several."""
 
     def legal(part, params=None, results=None, piece=""):
         def walk(part):
             with building_for(spec.dot):
-                lowered, without = lower(part, spec, RULES, tuned, params, results)
+                lowered, without = lower(part, spec, RULES, tuned, params, results, watch)
             fallbacks.extend(without)
             return lowered
 
         return run(lowering(walk, schedule, f"{spec.name}{note}{piece}"), part)
 
-    pieces = split(module, choose)
+    pieces = split(module, choose) if watch is None else None
     if not pieces:
         kernels = legal(module)
-        return kernels, linearize(kernels, weights)
+        program = linearize(kernels, weights, watch)
+        if watch is not None:
+            kernels = tvm.IRModule({**{var.name_hint: func for var, func in kernels.functions_items()}, **watch.functions}, attrs=kernels.attrs)
+        return kernels, program
     modules = [legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}") for i, p in enumerate(pieces, 1)]
     program, kernels = link(pieces, modules, list(module["main"].params), weights)
     return kernels, program

@@ -1,5 +1,7 @@
 """The functions of a compiled network that sessions call: every kernel in order, chunks of a batch in loops."""
 
+from itertools import takewhile
+
 import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
@@ -116,10 +118,13 @@ class _Entry:
         return buffers
 
     def _steps(self, index, chunk):
-        for i, call in enumerate(self._program.calls):
-            with T.If(index == i):
+        calls = self._program.calls
+        for number, i in enumerate(i for i, call in enumerate(calls) if not call.joined):
+            with T.If(index == number):
                 with T.Then():
-                    self._call(call, self._functions, self._loop_of.get(i), chunk, 0)
+                    self._call(calls[i], self._functions, self._loop_of.get(i), chunk, 0)
+                    for joined in takewhile(lambda call: call.joined, calls[i + 1 :]):
+                        self._call(joined, self._functions, None, 0, 0)
 
     def _run(self):
         i, calls = 0, self._program.calls

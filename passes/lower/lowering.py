@@ -14,6 +14,7 @@ import tvm
 from tvm import relax
 
 from ...targets.spec import TargetSpec
+from ...targets.x86.checks.coefficients import LayerSum
 from ...targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed
 from ...targets.x86.movement.copy import shift
 from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
@@ -27,6 +28,7 @@ from .program import LAYERS, label
 from .results import kernel_result, own_results
 from .value import Value
 from .walk import lowered
+from .watch.watch import Watch
 
 
 Rule = Callable[[relax.Call, "Context"], Value | tuple | None]
@@ -46,6 +48,7 @@ class Context:
     parted: set = field(default_factory=set)  # what identifies tensors of which parts are read where they lie
     layer: str = ""  # the variable of the logical graph that is being lowered
     layers: dict = field(default_factory=dict)  # layer -> its number
+    watch: Watch | None = None  # where rules note what is watched
 
     def label(self) -> str:
         """What the variables of the layer that is being lowered are called."""
@@ -153,10 +156,10 @@ class Context:
         return Value(self.builder.emit(view, self.label()), layout)
 
     def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0,
-             workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None) -> Value:
+             workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None, check: LayerSum | None = None) -> Value:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
         macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
-        notes: further fields of the kernel's Step."""
+        notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its checksum."""
         args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
         dtypes = {layout.dtype, *(operand.layout.dtype for operand in operands if isinstance(operand, Value))}
@@ -165,10 +168,14 @@ class Context:
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         var = self._added(func, operator, attrs)
         result = relax.TensorType(layout.physical_shape, layout.storage)
-        if workspace[0] == 0:
+        more = [relax.TensorType([workspace[0]], workspace[1])] if workspace[0] else []
+        if check is not None:
+            self.watch.note(var.name_hint, self.layer, check)
+            more.append(relax.TensorType([int(func.params[-1].shape[0])], "int32"))
+        if not more:
             return Value(self.builder.emit(relax.call_tir(var, args, result), self.label()), layout)
-        both = self.builder.emit(relax.call_tir(var, args, [result, relax.TensorType([workspace[0]], workspace[1])]), self.label())
-        return Value(self.builder.emit(relax.TupleGetItem(both, 0)), layout)
+        all_of_them = self.builder.emit(relax.call_tir(var, args, [result, *more]), self.label())
+        return Value(self.builder.emit(relax.TupleGetItem(all_of_them, 0)), layout)
 
 
     def _added(self, func, operator, attrs):
@@ -188,12 +195,12 @@ def _bytes(expr):
 
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None,
-          params: list[Layout] | None = None, results: list[Layout] | None = None) -> tuple[tvm.IRModule, list[str]]:
+          params: list[Layout] | None = None, results: list[Layout] | None = None, watch: Watch | None = None) -> tuple[tvm.IRModule, list[str]]:
     """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
-    to, where not all of them are plain."""
+    to, where not all of them are plain. watch: where what is watched is noted."""
     main = mod["main"]
     builder = relax.BlockBuilder()
-    context = Context(spec, builder, tuned=tuned)
+    context = Context(spec, builder, tuned=tuned, watch=watch)
     fusions, inner = find_fusions(main, "avx512vbmi" in spec.features)
     layouts = [Layout("plain", _shape(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
     stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]

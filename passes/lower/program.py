@@ -12,6 +12,7 @@ from tvm import relax
 from ...targets.errors import UnsupportedModelError
 from ...targets.variant import Step
 from . import memory
+from .watch.watch import RawCall, Watch, whole
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 PART = "relax.memory.view"  # of what a kernel wrote, from a byte on
@@ -32,12 +33,13 @@ class Place:
 
 @dataclass(frozen=True)
 class KernelCall:
-    """copied: bytes that "memcpy" copies from the second operand to the first."""
+    """copied: bytes that "memcpy" copies from the second operand to the first. joined: it belongs to the step of the call before it."""
 
     function: str
     operands: tuple[Place, ...]
     step: Step
     copied: int = 0
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,19 @@ class Loop:
 
 @dataclass(frozen=True)
 class Program:
-    """loops: in order, apart from each other. lane_bytes: scratch of each thread that takes chunks for itself."""
+    """loops: in order, apart from each other. lane_bytes: scratch of each thread that takes chunks for itself. words_at: byte of the arena where the words of a watched
+    program begin."""
 
     calls: tuple[KernelCall, ...]
     weights: np.ndarray
     arena_bytes: int
     loops: tuple[Loop, ...] = ()
     lane_bytes: int = 0
+    words_at: int = 0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(call.step for call in self.calls if not call.joined)
 
 
 class Weights:
@@ -116,15 +124,17 @@ def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[i
     return replace(program, calls=tuple(calls)), starts, size
 
 
-def linearize(mod: tvm.IRModule, weights: Weights) -> Program:
+def linearize(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> Program:
     """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
-    weights: where its constants go, beside those that are there; those of the Program are all of them."""
-    calls, arena = place_calls(mod, weights)
-    return Program(calls, weights.blob(), arena)
+    weights: where its constants go, beside those that are there; those of the Program are all of them. watch: what watches it; its kernels come to those of `mod`."""
+    calls, arena = place_calls(mod, weights, watch)
+    if watch is None:
+        return Program(calls, weights.blob(), arena)
+    return Program(calls, weights.blob(), arena + -(-4 * watch.words(0).count // memory.ALIGNMENT) * memory.ALIGNMENT, words_at=arena)
 
 
-def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, ...], int]:
-    """(the calls of `main`, bytes of their arena). Constants go to `weights`."""
+def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> tuple[tuple[KernelCall, ...], int]:
+    """(the calls of `main`, bytes of their arena, without the words of a watched program, which lie behind it). Constants go to `weights`."""
     main = mod["main"]
     tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
     calls, sizes = [], {}
@@ -134,9 +144,11 @@ def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, 
     outputs = [_storage(field, tensors) for field in _fields(main.body.body, tensors)]
     assert len(set(map(str, outputs))) == len(outputs) and all(storage in sizes for storage in outputs), "every result has a kernel of its own: own_results"
     place = {storage: Place("output", i) for i, storage in enumerate(outputs)}
+    if watch is not None:
+        calls = watch.attached(calls, sizes, outputs)
     lives = {}
-    for i, (_, operands, _) in enumerate(calls):
-        for storage in (_whole(each)[0] for each in operands):
+    for i, call in enumerate(calls):
+        for storage in (whole(each)[0] for each in call.operands):
             if isinstance(storage, tuple) and storage in sizes and storage not in place:
                 first, _ = lives.get(storage, (i, i))
                 lives[storage] = (first, i)
@@ -144,13 +156,19 @@ def place_calls(mod: tvm.IRModule, weights: Weights) -> tuple[tuple[KernelCall, 
 
     def locate(storage):
         if not isinstance(storage, tuple):
-            return weights.place(storage.value.numpy())
+            return weights.place(storage if isinstance(storage, np.ndarray) else storage.value.numpy())
         if storage[0] == "input":
             return Place("input", storage[1])
-        base, start = _whole(storage)
+        if storage[0] == "word":
+            return Place("arena", arena + 4 * storage[1])
+        base, start = whole(storage)
         return place.get(storage) or Place("arena", offsets[base] + start)
 
-    program = [KernelCall(name, tuple(locate(s) for s in operands), _step(i, name, mod, layer)) for i, (name, operands, layer) in enumerate(calls)]
+    program, steps = [], 0
+    for call in calls:
+        step = program[-1].step if call.joined else _step(steps, call.function, mod, call.layer)
+        steps += not call.joined
+        program.append(KernelCall(call.function, tuple(locate(s) for s in call.operands), step, joined=call.joined))
     return tuple(program), arena
 
 
@@ -167,7 +185,7 @@ def _bound(binding, tensors, calls, sizes, layer):
     if value.op.name in ALIASES:
         return _storage(value.args[0], tensors)
     if value.op.name == PART:
-        base, start = _whole(_storage(value.args[0], tensors))
+        base, start = whole(_storage(value.args[0], tensors))
         return "part", base, start + int(value.args[3])
     if value.op.name != "relax.call_tir":
         operator = value.op.name.removeprefix("relax.")
@@ -178,13 +196,8 @@ def _bound(binding, tensors, calls, sizes, layer):
         sizes[storage] = int(np.prod([int(d) for d in field.shape.values], dtype=np.int64)) * np.dtype(str(field.dtype)).itemsize
         results.append(storage)
     operands = [_storage(arg, tensors) for arg in value.args[1].fields]
-    calls.append((value.args[0].name_hint, operands + results, layer))
+    calls.append(RawCall(value.args[0].name_hint, operands + results, layer, len(results)))
     return results if isinstance(value.ty, relax.TupleType) else results[0]
-
-
-def _whole(storage):
-    """(the storage that a part belongs to, the part's first byte)."""
-    return storage[1:] if isinstance(storage, tuple) and storage[0] == "part" else (storage, 0)
 
 
 def _storage(expr, tensors):

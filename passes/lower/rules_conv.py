@@ -7,6 +7,7 @@ import numpy as np
 
 from ...targets.x86.conv.choose import conv_kernel
 from ...targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
+from ...targets.x86.conv.sums import checked
 from ...targets.x86.layout import Layout
 from ...targets.x86.workload import words, workload_of
 from .. import ops
@@ -67,12 +68,14 @@ def _emit(call, ctx, data, weight, problem, table):
     workload, name = workload_of(problem), call.op.name
     if table is not None:
         (problem, table), name = _behind(problem, table), name + " + table"
+    if ctx.watch is not None and problem.dtype == "int8":
+        problem = checked(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
     kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier, tuned.schedule if tuned is not None else None, table)
     notes = {"schedule": words(kernel.schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}
     residual = _residual(call)
     operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])
-    return ctx.emit(kernel.func, operands, _layout(call), name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage), notes)
+    return ctx.emit(kernel.func, operands, _layout(call), name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage), notes, kernel.check)
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

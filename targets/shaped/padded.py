@@ -27,10 +27,10 @@ class PaddedSession:
         """Samples per run."""
         return batch_of(self.inputs)
 
-    def run(self, inputs: dict) -> dict:
+    def run(self, inputs: dict, **options) -> dict:
         """As `Session.run`."""
         whole = self._whole(inputs)
-        return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, self._session.run(whole).values())}
+        return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, self._session.run(whole, **options).values())}
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """As `Session.profile`: of the padded run."""

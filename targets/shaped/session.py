@@ -51,9 +51,9 @@ class ShapedSession:
         for session in self.shapes:
             session.close()
 
-    def run(self, inputs: dict) -> dict:
+    def run(self, inputs: dict, **options) -> dict:
         """As `Session.run`. Raises DataError for arrays that no shape takes."""
-        return self._for(inputs).run(inputs)
+        return self._for(inputs).run(inputs, **options)
 
     def run_into(self, inputs: dict, results: tuple) -> None:
         """As `Session.run_into`, for arrays that have the extents of a shape."""

@@ -30,6 +30,7 @@ from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
 from .referee import check_tuned
 from .sessions import executor
+from .watching import check_watched, watched_as
 
 __all__ = ["compile", "load_onnx", "quantize"]
 
@@ -43,7 +44,7 @@ def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: 
     when they are over. Raises DataError when the samples do not fit the model."""
     if model.comes_quantised:
         phase("canonicalize")
-        return given_hub(canonicalize(model))
+        return watched_as(given_hub(canonicalize(model)), recipe)
     if samples is None:
         raise OctetError(f"{model.name}: is not quantised yet, so calibration samples are needed; give a few hundred")
     if isinstance(samples, (str, Path)):
@@ -89,6 +90,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
     policy = "int8" if policy == "fastest" and quantized.model.comes_quantised else policy  # such a network means what its file says
     specs = resolve_targets(targets)
     check_floats(quantized.recipe.floats, specs)
+    check_watched(specs, quantized.recipe)
     with records_for(trials, db, threads, phase) as records:
         model = quantized.model
 
@@ -96,7 +98,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
             tuned = [records(module, spec, tune) for module in modules][0]
             phase(f"build {spec.name}")
             networks = tuple(Network(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
-            return build_shapes(networks, spec, model.name, tuned)
+            return build_shapes(networks, spec, model.name, tuned, self_check=quantized.recipe.self_check)
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase)
     phase("self-test")

@@ -46,7 +46,7 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
-    quantized, samples = (quantize(model), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
+    quantized, samples = (quantize(model, recipe=recipe), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
     made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy)[1]
     phase("compare")
     info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})

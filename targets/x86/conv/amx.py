@@ -18,6 +18,7 @@ from .amx_micro import BLOCK, SUMS, Micro, Place, branch
 from .epilogue import Operands, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
+from .sums import coefficients_argument, for_task, sums_argument
 from .walk import Walk, plan_walk
 
 
@@ -82,7 +83,7 @@ def steps_of(p: ConvProblem, walk: Walk) -> int:
 
 @built_once
 def conv2d_amx(p: ConvProblem, s: AmxSchedule):
-    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [residual u8[]], out, [stage u8[]]). Of bfloat16 data, weights
+    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [coefficients s32[]], [residual u8[]], out, [stage u8[]], [sums s32[]]). Of bfloat16 data, weights
     and stage are u16, bias and residual float32, and there is no multiplier."""
     return emit_kernel(p.name + "_amx", lambda: _body(p, s))
 
@@ -96,16 +97,20 @@ def _body(p, s):
     config = argument("config", 64, "uint8")
     multiplier = argument("multiplier", p.out_blocks * 16, "float32") if int8 else None
     table = table_argument(e)
+    coefficients = coefficients_argument(p, p.out_blocks * 16)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     residual = argument("residual", out_elements, "uint8" if int8 else "float32") if e.residual else None
     out = argument("out", out_elements, STORAGE.get(e.out_dtype, e.out_dtype))
     source = emit_stage(p, walk, data)
     units = walk.images * walk.rows * units_of(walk)
     ahead = -(-2 * TILE_ROWS // units) if s.ahead and not s.pixels_outer and units <= 2 * TILE_ROWS else 0
-    micro = Micro(p, walk, width, steps, s.unroll, ahead, source, weights, bias, config, Operands(out, multiplier, residual, min(16, p.out_stride), table))
+    operands = Operands(out, multiplier, residual, min(16, p.out_stride), table)
     chunks, wide, odd = -(-units // s.units), p.out_blocks // 2, p.out_blocks % 2
-    with task_loop(chunks if s.pixels_outer else chunks * (wide + odd), p.microseconds) as task:
+    tasks = chunks if s.pixels_outer else chunks * (wide + odd)
+    checked = sums_argument(p, tasks)
+    with task_loop(tasks, p.microseconds) as task:
         tile_configure(config)
+        micro = Micro(p, walk, width, steps, s.unroll, ahead, source, weights, bias, config, for_task(operands, coefficients, checked, task))
         sums = on_stack(2 * SUMS, bias.dtype)
         first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
@@ -122,8 +127,8 @@ def _body(p, s):
 
 def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
     """Blocks x units. Woven: the first has none before it and requantises its own place, whose sums are not there yet; that is written again, and the loop
-    has one body."""
-    if not woven or isinstance(count, int) and blocks * count == 1:
+    has one body. A kernel that adds up its sums must not do so twice: it is not woven."""
+    if not woven or micro.p.checked or isinstance(count, int) and blocks * count == 1:
         with T.serial(0, blocks) as block:
             with T.serial(0, count) as unit:
                 micro.alone(Place(first_block + block, first + unit, 0), vectors, sums)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...bfloat16 import BLOCK, round_to_bfloat16
+from ..checks.coefficients import LayerSum, layer_sum
+from ..checks.counting import computed, computed_channels
+from ..checks.kernels import digit_base
 from ..elementwise.table import stored_table
 from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
@@ -18,13 +21,14 @@ from .stage import stage_elements
 @dataclass(frozen=True)
 class ConvKernel:
     """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise". constants: arguments of `func` between the data and the residual or output.
-    workspace: elements, of the data's storage type, of its last argument; 0 if it takes none."""
+    workspace: elements, of the data's storage type, of its argument behind the output; 0 if it takes none. check: of a problem that is checked, what its sums must be."""
 
     family: str
     func: object
     constants: list[np.ndarray]
     schedule: object
     workspace: int
+    check: LayerSum | None = None
 
 
 def family_of(p: ConvProblem, dot: str) -> str:
@@ -76,7 +80,10 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
     assert p.epilogue.table == (table is not None) and (table is None or current().vbmi and p.epilogue.out_dtype == "int8"), p.epilogue
     func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
     constants.append(stored_table(table) if table is not None else None)
-    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace)
+    check = layer_sum(p, weight, bias, computed(p, family, schedule), computed_channels(p, family), digit_base()) if p.checked else None
+    if check is not None:
+        constants.append(depthwise_pack.pack_channels(p, check.r) if family == "depthwise" else pack_channels(check.r, 16 if family == "amx" else schedule.vectors * 16))
+    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace, check)
 
 
 def _depthwise(p, weight, bias, multiplier, schedule):

@@ -24,6 +24,7 @@ from .depthwise_pack import chunk_starts, fold_of, lanes_of, pad_value, tap_grou
 from .epilogue import Operands, Row, emit_depthwise, emit_epilogue, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
+from .sums import coefficients_argument, for_task, sums_argument
 from .walk import Stage, Walk
 
 STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
@@ -70,7 +71,7 @@ def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
 
 @built_once
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [residual], out, [stage]); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [stage], [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 
@@ -84,6 +85,7 @@ def _body(p, s):
     bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
     multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
     table = table_argument(e)
+    coefficients = coefficients_argument(p, chunks * lanes)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
@@ -92,12 +94,14 @@ def _body(p, s):
     if s.staged:  # from here on it is a convolution of a larger image without padding
         p = replace(p, height=_padded(image)[0], width=_padded(image)[1], padding=(0, 0, 0, 0))
     k = _Kernel(p, min(s.pixels, p.out_width // fold), fold, 64 if local else p.data_stride, source, weights, bias, Operands(out, multiplier, residual))
-    if local:
-        _by_channels(image, replace(k, operands=Operands(out, multiplier, residual, table=table)), data)
-        return
     lines = p.batch * p.out_height
-    tasks = -(-lines // s.rows)
+    tasks = p.batch * chunks if local else -(-lines // s.rows)
+    sums = sums_argument(p, tasks)
+    if local:
+        _by_channels(image, replace(k, operands=Operands(out, multiplier, residual, table=table)), data, coefficients, sums)
+        return
     with task_loop(tasks, p.microseconds) as task:
+        k = replace(k, operands=for_task(k.operands, coefficients, sums, task))
         count = s.rows if lines % s.rows == 0 else tirx.min(s.rows, lines - task * s.rows)
         with T.serial(0, count) as i:
             line = bind(task * s.rows + i)
@@ -106,7 +110,7 @@ def _body(p, s):
             _look_up(out, table, bind(task * s.rows * (p.out_width * p.out_stride)), count * (p.out_width * p.out_stride), gcd(p.out_stride, 16))
 
 
-def _by_channels(p, k, data):
+def _by_channels(p, k, data, coefficients, sums):
     """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k` makes the results."""
     chunks, (height, width), padding = len(chunk_starts(p)), _padded(p), splat(pad_value(p), "uint8", 64)
     with task_loop(p.batch * chunks, p.microseconds) as task:
@@ -129,7 +133,7 @@ def _by_channels(p, k, data):
                     fill(p.padding[1] + p.width, p.padding[3])
                 with T.Else():
                     fill(0, width)
-        k = replace(k, data=stage)
+        k = replace(k, data=stage, operands=for_task(k.operands, coefficients, sums, task))
         with T.serial(0, p.out_height) as y:
             rows = [(bind((y * p.strides[0] + r * p.dilation[0]) * (width * 64)), None) for r in range(p.kernel[0])]
             k.tiles(rows, bind((image * p.out_height + y) * (p.out_width * p.out_stride)), chunk, 0, channel)

@@ -17,6 +17,7 @@ from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
 from .epilogue import Operands, Row, emit_epilogue, table_argument
 from .problem import ConvProblem
+from .sums import coefficients_argument, for_task, sums_argument
 from .walk import channel_span
 
 CHAINS = 10  # sums in flight that hide the latency of a multiplication: five cycles, two a cycle
@@ -91,7 +92,7 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
 
 @built_once
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [residual], out); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: _body(p, s))
 
 
@@ -103,14 +104,18 @@ def _body(p, s):
     bias = argument("bias", blocks * s.vectors * 16, "int32" if int8 else "float32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32") if int8 else None
     table = table_argument(e)
+    coefficients = coefficients_argument(p, blocks * s.vectors * 16)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    k = _Kernel(p, s, data, weights, bias, Operands(out, multiplier, residual, min(16, p.out_stride), table))
+    operands = Operands(out, multiplier, residual, min(16, p.out_stride), table)
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
-    with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
+    tasks = chunks if s.pixels_outer else chunks * blocks
+    sums = sums_argument(p, tasks)
+    with task_loop(tasks, p.microseconds) as task:
+        k = _Kernel(p, s, data, weights, bias, for_task(operands, coefficients, sums, task))
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
         first = bind(chunk * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)

@@ -28,13 +28,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Operands:
-    """Buffers of the epilogue; multiplier, residual and table may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
+    """Buffers of the epilogue; multiplier, residual, table and sums (sums.Sums) may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: object
     multiplier: object
     residual: object
     lanes: int = 16
     table: object = None
+    sums: object = None
 
 
 def table_argument(e: Epilogue):
@@ -44,6 +45,8 @@ def table_argument(e: Epilogue):
 
 def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
     """Writes rows x (vectors * 16) results. channel: index of the first output channel. accumulator(row, vector) -> 16 sums, bias included."""
+    if operands.sums is not None:
+        operands.sums.add(rows, vectors, channel, accumulator)
     if e.out_dtype in ("float32", "bfloat16"):
         for r, row in enumerate(rows):
             with _guard(row):
@@ -60,6 +63,8 @@ def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int
 def emit_depthwise(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
     """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels (`interleave_bytes`): writes `channels`
     results of each row, whose index is that of the first of them. channel: where their multipliers are. A residual is not for this order: see `supports_depthwise`."""
+    if operands.sums is not None:
+        operands.sums.add(rows, 4, channel, accumulator)
     for r, row in enumerate(rows):
         if e.out_dtype == "float32":
             values = [bind(_clip_float(e, tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16))) for v in range(4)]

@@ -21,6 +21,7 @@ from .epilogue import Operands, Row, emit_epilogue
 from .listed_copy import emit_copy, gathered, widened
 from .pack import STEP_HEADER, StepList
 from .problem import ConvProblem
+from .sums import coefficients_argument, for_task, sums_argument
 
 _MOST_PIXELS = 14
 STACK_BYTES = 1 << 18  # of a task's pixels in 16 bits
@@ -106,7 +107,7 @@ def workspace(p: ConvProblem, s: DirectSchedule, steps: StepList) -> int:
 
 
 def conv2d_listed(p: ConvProblem, s: DirectSchedule, steps: StepList):
-    """PrimFunc(data u8[], weights s8[], table s32[], bias s32[], multiplier f32[], [residual], out, [workspace u8[]])."""
+    """PrimFunc(data u8[], weights s8[], table s32[], bias s32[], multiplier f32[], [coefficients s32[]], [residual], out, [workspace u8[]], [sums s32[]])."""
     return emit_kernel(p.name + "_listed", lambda: _body(p, s, steps))
 
 
@@ -116,6 +117,7 @@ def _body(p, s, steps):
     weights, table = argument("weights", len(steps.weights), "int8"), argument("table", len(steps.table), "int32")
     bias = argument("bias", blocks * s.vectors * 16, "int32")
     multiplier = argument("multiplier", blocks * s.vectors * 16, "float32")
+    coefficients = coefficients_argument(p, blocks * s.vectors * 16)
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
@@ -129,7 +131,10 @@ def _body(p, s, steps):
     k = _Kernel(p, s, source, copy if source.copied else data, copy if steps.unsafe else None, 0, weights, table, bias, operands)
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
-    with task_loop(chunks if s.pixels_outer else chunks * blocks, p.microseconds) as task:
+    tasks = chunks if s.pixels_outer else chunks * blocks
+    sums = sums_argument(p, tasks)
+    with task_loop(tasks, p.microseconds) as task:
+        k = replace(k, operands=for_task(operands, coefficients, sums, task))
         first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
         if local and steps.unsafe:

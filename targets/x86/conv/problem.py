@@ -48,6 +48,7 @@ class ConvProblem:
     data_zero_point: int
     epilogue: Epilogue
     planar: bool = False
+    checked = False  # whether the kernel adds up its sums (sums.py); like a table no field
 
     @property
     def out_height(self) -> int:

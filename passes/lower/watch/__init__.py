@@ -1,0 +1,1 @@
+"""Calls that watch a program while it runs, added when it is placed."""

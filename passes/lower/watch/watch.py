@@ -1,0 +1,124 @@
+"""What rules note of the layers that they lower, so that the program can be watched.
+
+    y = conv(x, w)    ==>    x = ..; right = weighted_sum(x)          behind the kernel that writes x, in its step
+                             y, left = conv(x, w); word = compare(left, right)
+
+    z = pool(x)       ==>    x = ..; before = byte_sum(x)             likewise
+                             z = pool(x); word = compare(byte_sum(x), before)        behind the last kernel that reads x
+
+    y = kernel(x, constants)    ==>    y = kernel(x, constants); word = compare(byte_sum(constants), what it was at compile time)      but weights that are in a layer's sums
+
+So a bit that flips between the steps is found whether a layer multiplies it or another kernel reads it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import tvm
+import tvm_ffi
+
+from ....targets.watch.words import Check, Words
+from ....targets.x86.checks.coefficients import LayerSum, byte_sum
+from ....targets.x86.checks.kernels import compare, weighted_sum
+from ....targets.x86.conv.sums import LANES
+from ....targets.x86.isa import building_for
+
+
+@dataclass(frozen=True)
+class RawCall:
+    """A kernel call on storages. results: how many of the operands, the last ones, it writes. joined: it belongs to the step of the call before it."""
+
+    function: str
+    operands: list
+    layer: str
+    results: int = 1
+    joined: bool = False
+
+
+def whole(storage):
+    """(the storage that a part belongs to, the part's first byte)."""
+    return storage[1:] if isinstance(storage, tuple) and storage[0] == "part" else (storage, 0)
+
+
+@dataclass
+class Watch:
+    """dot: of the target. layers: (function, layer) -> the checksums of its calls, in order. functions: the kernels that `attached` calls. checks: of their words, in order."""
+
+    dot: str
+    layers: dict = field(default_factory=dict)
+    functions: dict[str, tvm.tirx.PrimFunc] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    _named: dict = field(default_factory=dict)
+    _sizes: dict = field(default_factory=dict)
+
+    def note(self, function: str, layer: str, check: LayerSum) -> None:
+        self.layers.setdefault((function, layer), []).append(check)
+
+    def attached(self, calls: list[RawCall], sizes: dict, outputs: list) -> list[RawCall]:
+        """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are storages ("word", number). outputs: storages that are the
+        caller's, which nobody guards."""
+        waiting, writer, last = {key: list(found) for key, found in self.layers.items()}, {}, {}
+        behind = [[] for _ in calls]  # of every call, those that join its step
+        unguarded, complete, self._sizes = set(), {}, sizes  # complete: storage -> (a sum in which every byte shows, where it is)
+        with building_for(self.dot):
+            for i, call in enumerate(calls):
+                checks = waiting.get((call.function, call.layer))
+                check = checks.pop(0) if checks else None
+                if check is not None:
+                    data, left = call.operands[0], call.operands[-1]
+                    right = self._weighted(check.right, data, call.layer, behind[writer.get(whole(data)[0], 0)])
+                    behind[i].append(self._compared([left], [right], check.constant, Check("sums", call.layer)))
+                    if check.complete:
+                        complete.setdefault(data, (check.right, right))
+                for position, operand in enumerate(call.operands[: len(call.operands) - call.results]):
+                    base = whole(operand)[0] if isinstance(operand, tuple) else None
+                    if base in writer and base not in outputs:
+                        last[base] = i
+                        if check is None or position or not check.covered:
+                            unguarded.add(base)
+                constants = [operand for operand in call.operands if not isinstance(operand, tuple)]
+                self._keep(constants if check is None else constants[1:], call.layer, behind[i])
+                writer.update((result, i) for result in call.operands[len(call.operands) - call.results :])
+            for storage in sorted(unguarded):
+                self._guard(storage, calls, writer[storage], last[storage], behind, complete.get(storage))
+        return [one for call, joined in zip(calls, behind) for one in (call, *joined)]
+
+    def words(self, at: int) -> Words:
+        """at: where the program's words begin."""
+        return Words(at, tuple(self.checks))
+
+    def _guard(self, storage, calls, written, read, behind, known):
+        """known: a sum of all bytes of `storage` that is taken already."""
+        plan = byte_sum(self._sizes[storage]) if known is None else known[0]
+        before = known[1] if known is not None else self._weighted(plan, storage, calls[written].layer, behind[written])
+        after = self._weighted(plan, storage, calls[read].layer, behind[read])
+        behind[read].append(self._compared([after], [before], 0, Check("bytes", calls[written].layer)))
+
+    def _keep(self, constants, layer, joined):
+        """Compares the bytes of a call's constants with what they are now."""
+        arrays = [constant.value.numpy().reshape(-1).view(np.uint8) for constant in constants]
+        kept = [(constant, array) for constant, array in zip(constants, arrays) if array.size]
+        if kept:
+            sums = [self._weighted(byte_sum(array.size), constant, layer, joined) for constant, array in kept]
+            total = sum(int(array.sum(dtype=np.int64)) for _, array in kept)
+            joined.append(self._compared(sums, [], (total + (1 << 31)) % (1 << 32) - (1 << 31), Check("constants", layer)))
+
+    def _weighted(self, plan, data, layer, joined):
+        """The storage of a weighted sum of `data`; its call goes to `joined`."""
+        func = weighted_sum(plan)
+        sums = ("buffer", len(self._sizes))
+        self._sizes[sums] = 4 * int(func.params[-1].shape[0])
+        joined.append(RawCall(self._added(func), [data, plan.starts, plan.offsets, plan.digits.reshape(-1), sums], layer, 1, True))
+        return sums
+
+    def _compared(self, left, right, constant, check):
+        word = ("word", len(self.checks))
+        self.checks.append(check)
+        func = compare(*(tuple(self._sizes[sums] // 4 for sums in side) for side in (left, right)), constant)
+        return RawCall(self._added(func), [*left, *right, word], check.layer, 1, True)
+
+    def _added(self, func):
+        """The name of a kernel, equal ones once."""
+        func = func.without_attr("global_symbol").with_attr("octet.kernel", "watch")
+        name = self._named.setdefault(tvm_ffi.structural_hash(func), f"watch_{len(self.functions)}")
+        assert tvm_ffi.structural_equal(self.functions.setdefault(name, func), func), "two kernels with one hash"
+        return name

@@ -1,0 +1,61 @@
+"""How often a convolution kernel computes each of its results: register tiles at the end of a line overlap the ones before."""
+
+import numpy as np
+
+from ..conv import amx, depthwise, direct, listed
+from ..conv.depthwise_pack import chunk_starts, fold_of, lanes_of
+from ..conv.listed_copy import gathered
+from ..conv.problem import ConvProblem
+from ..intrinsics import TILE_ROWS
+
+
+def computed(p: ConvProblem, family: str, schedule) -> np.ndarray:
+    """int64 [batch, out_height, out_width]. family, schedule: of the kernel (conv/choose.py)."""
+    lines = {"vnni": _direct, "listed": _listed, "amx": _amx, "depthwise": _depthwise}[family](p, schedule)
+    return np.broadcast_to(lines, (p.batch, p.out_height, p.out_width)) if lines.ndim == 1 and len(lines) == p.out_width else lines.reshape(p.batch, p.out_height, p.out_width)
+
+
+def computed_channels(p: ConvProblem, family: str) -> np.ndarray:
+    """int64 [out_channels]: the same of channels. The last vector of a depthwise kernel may overlap the one before, with weights of its own."""
+    counts = np.ones(p.out_channels, np.int64)
+    if family == "depthwise":
+        starts = chunk_starts(p)
+        counts[:] = sum((np.arange(p.out_channels) >= start) & (np.arange(p.out_channels) < start + lanes_of(p)) for start in starts)
+    return counts
+
+
+def _line(length, tile, units=None):
+    """Of `length` pixels in tiles of `tile`, the last one moved back to end at the last pixel."""
+    counts = np.zeros(length, np.int64)
+    for unit in range(-(-length // tile) if units is None else units):
+        start = min(unit * tile, length - tile)
+        counts[start : start + tile] += 1
+    return counts
+
+
+def _direct(p, s):
+    return _line(direct.line_of(p) if direct.is_matmul(p) else p.out_width, s.pixels)
+
+
+def _listed(p, s):
+    p = gathered(p) or p
+    if direct.is_matmul(p):
+        return _line(direct.line_of(p), s.pixels)
+    tall = max(1, s.pixels // p.out_width)
+    group, image = _line(p.out_width * tall, s.pixels).reshape(tall, p.out_width), np.zeros((p.out_height, p.out_width), np.int64)
+    for unit in range(-(-p.out_height // tall)):
+        start = min(unit * tall, p.out_height - tall)
+        image[start : start + tall] += group
+    return np.broadcast_to(image, (p.batch, p.out_height, p.out_width)).reshape(-1)
+
+
+def _amx(p, s):
+    walk = amx.walk_of(p, s.phases)
+    line = _line(walk.pixels, min(TILE_ROWS, walk.pixels))
+    if walk.pitch:
+        line = np.pad(line, (0, -len(line) % walk.pitch)).reshape(-1, walk.pitch)[:, : p.out_width].reshape(-1)
+    return np.broadcast_to(line, (walk.images * walk.rows, len(line))).reshape(-1)
+
+
+def _depthwise(p, s):
+    return _line(p.out_width, min(s.pixels, p.out_width // fold_of(p)) * fold_of(p))
