@@ -28,6 +28,7 @@ from .names import restore_names
 from .node import Node, attributes_of, name_of
 from .read import first_line
 from .scopes import Scopes
+from .signature import misfit
 from .weights import WIDE_FLOATS, array_of, in_float32
 
 _TOPICS = (activations, arithmetic, arrange, convolution, dense, integers, normalization, pooling, recurrent, resize)
@@ -285,7 +286,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         except UnsupportedModelError as error:
             self._fail(node, str(error))
         except Exception as error:  # whatever a converter meets, the user needs the node
-            self._fail(node, f"cannot be imported: {first_line(error)}; export it with other attributes or shapes")
+            self._fail(node, f"cannot be imported: {first_line(error)}; {misfit(self._proto.graph, self._specs)}")
 
     def _refuse(self, var, reason):
         raise _Refusal(f"{self._path}: node {self._names.get(var, var.name)!r} {reason}")

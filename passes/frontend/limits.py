@@ -53,14 +53,15 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
     return found
 
 
-def check_extents(module, path) -> None:
-    """The same for what the network computes: an intermediate result of 2^62 elements comes from small weights."""
+def check_extents(module, path, remedy: str) -> None:
+    """The same for what the network computes: an intermediate result of 2^62 elements comes from small weights. remedy: what to do about shapes that do not fit."""
     for block in module["main"].body.blocks:
         for binding in block.bindings:
             ty = binding.var.ty
             extents = [int(extent) for extent in getattr(getattr(ty, "shape", None), "values", ())]
             if min(extents, default=0) < 0 or math.prod(extents) > limit("weight"):
-                raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; check the sizes of windows, strides and shapes, or {more('weight')}")
+                advice = remedy if min(extents) < 0 else f"{remedy}, or {more('weight')}"
+                raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; {advice}")
 
 
 def graphs_of(proto, path) -> Iterator:

@@ -16,7 +16,7 @@ from .model import Model, TensorSpec
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
 from .shapes.several import one_model, said_of_each
-from .signature import fix_inputs, input_specs, output_axes, with_counts
+from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
 
 
 def load_onnx(path, batch: int | None = None, shapes=None, dims=None, values=None, data=None, pads=None) -> Model:
@@ -50,7 +50,7 @@ def _imported(path, said, values):
     inputs, symbols, notes = input_specs(proto.graph, said, path)
     module, widened, counted = import_graph(proto, inputs, opset_of(proto, path), path)
     check_shapes(proto, path)
-    check_extents(module, path)
+    check_extents(module, path, misfit(proto.graph, inputs))
     if any(spec.batch_axis != 0 for spec in inputs):
         module = module.with_attr("octet.batch_axes", [-1 if spec.batch_axis is None else spec.batch_axis for spec in inputs])
     types, axes = module["main"].ret_ty.fields, output_axes(proto, inputs, symbols)

@@ -56,6 +56,14 @@ def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorS
     return specs, {name: found.symbol for name, found in fixed.items()}, notes
 
 
+def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:
+    """What to do where shapes do not fit each other: give other extents, if the file leaves some open."""
+    symbolic = {value.name for value in graph.input if any(isinstance(dim, str) for dim in _declared(value) or ("",))}
+    chosen = " ".join(f"--shape {spec.name}={'x'.join(map(str, spec.shape))}" for spec in specs if spec.name in symbolic)
+    export = "export it with other attributes or shapes"
+    return f"give other extents than {chosen}, or {export}" if chosen else export
+
+
 def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols) -> list[int]:
     """The axis along which the samples lie, per output: the one that has the inputs' batch symbol, as declared or as onnx.shape_inference finds it; else 0.
     Where the file fixes the first extent, nothing says that it is a batch, and outputs stay as they are."""

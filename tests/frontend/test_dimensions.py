@@ -102,3 +102,18 @@ def test_an_input_that_always_has_one_value(model, load):
     assert [spec.name for spec in load(proto, values={"rate": 2}).inputs] == ["x"]
     with pytest.raises(UnsupportedModelError, match="--fix pace: is no input"):
         load(proto, values={"pace": 2})
+
+
+@pytest.mark.parametrize(
+    "nodes, declared, given, reason",
+    [
+        ([helper.make_node("Conv", ["x", "w"], ["y"])], ("N", 3, "H", "W"), (1, 3, 4, 9), r"extents \[1, 2, -1, 4\]; give other extents than --shape x=1x3x4x9, or export"),
+        ([helper.make_node("MatMul", ["x", "m"], ["y"])], ("N", "features"), (1, 64), "cannot be imported: .*; give other extents than --shape x=1x64, or export"),
+        ([helper.make_node("MatMul", ["x", "m"], ["y"])], (1, 64), None, "cannot be imported: .*; export it with other"),
+    ],
+)
+def test_extents_that_do_not_fit_are_named(model, load, nodes, declared, given, reason):
+    constants = {"w": np.ones((2, 3, 6, 6), "float32"), "m": np.ones((138, 5), "float32")}
+    proto = model(nodes, {"x": np.ones([3] * len(declared), "float32")}, constants, shapes={"x": declared})
+    with pytest.raises(UnsupportedModelError, match=reason):
+        load(proto, shapes={} if given is None else {"x": given})
