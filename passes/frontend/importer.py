@@ -261,8 +261,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         if id(value) not in self._constants:
             if str(value.dtype) in WIDE_FLOATS and value.size > 1:
                 self._note_width(value.dtype)
-            made = in_float32(value)
-            self._constants[id(value)] = (value, relax.const(made, str(made.dtype)))  # without a dtype TVM narrows int64 to int32
+            self._constants[id(value)] = (value, relax.const(made := in_float32(value), str(made.dtype)))  # without a dtype TVM narrows int64 to int32
         return self._constants[id(value)][1]
 
     def _result(self, name):
