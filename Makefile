@@ -2,6 +2,7 @@
 # make test   sets up and runs the tests
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
+# make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
 # make clean  removes what these two made
 
 PYTHON ?= python3.11
@@ -9,7 +10,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 
-.PHONY: demo test test-gpu gpu-prepare clean
+.PHONY: demo test test-gpu gpu-prepare gallery clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -27,6 +28,11 @@ test-gpu: .venv/.installed-test
 gpu-prepare: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
 	$(BIN)/python tests/cuda/run/prepare.py build/gpu-run
+
+gallery: .venv/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers]'
+	for script in $$(grep -l '^FAMILY = ' examples/gallery/*.py); do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python examples/gallery/table.py
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python
