@@ -24,8 +24,13 @@ def conv2d(call, ctx, table=None):
     if not planar:
         data = ctx.packed(call.args[0])
     weight = ctx.constant(call.args[1])
-    problem = ConvProblem(data.layout.dtype, n, c, h, w, weight.shape[0], tuple(weight.shape[2:]), tuple(attrs["strides"]), tuple(attrs["padding"]),
-                          tuple(attrs["dilation"]), attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs), planar)
+    kernel, strides, padding, dilation = weight.shape[2:], attrs["strides"], attrs["padding"], attrs["dilation"]
+    if w == kernel[1] == 1 and h > 1 and padding[1] == padding[3] == 0 and data.layout.dtype != "bfloat16":
+        # A column lies in memory as a row, whose pixels share the weights that are loaded. (The order of bfloat16's sums knows rows from columns.)
+        h, w, weight = w, h, weight.transpose(0, 1, 3, 2)
+        kernel, strides, padding, dilation = kernel[::-1], strides[::-1], [padding[i] for i in (1, 0, 3, 2)], dilation[::-1]
+    problem = ConvProblem(data.layout.dtype, n, c, h, w, weight.shape[0], tuple(kernel), tuple(strides), tuple(padding), tuple(dilation),
+                          attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs), planar)
     return _emit(call, ctx, data, weight, problem, table)
 
 
