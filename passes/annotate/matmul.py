@@ -1,7 +1,7 @@
 """Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator; so is a product of two computed
-tensors (attention), whose operands are symmetric: an affine one would cost row sums at run time."""
+tensors (attention), whose operands are symmetric: an affine one would cost row sums at run time. A product that says `out_dtype` stays in float."""
 
-from ..ops import is_op
+from ..ops import attrs_of, is_op
 from .conv import with_epilogue
 from .graph import Graph, Node, is_constant, is_float32, shape_of
 from .group import Group, Refusal
@@ -13,6 +13,8 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     data, weight = node.inputs
     if not is_constant(weight):
         return _product(node)
+    if str(attrs_of(node.value)["out_dtype"] or "") == "float32":
+        return Refusal("a Fourier transform stays in float: a spectrum needs more than 8 bits")
     if len(shape_of(weight)) != 2:
         return Refusal(f"its weight has {len(shape_of(weight))} dimensions, not 2")
     if is_constant(data) or not is_float32(data) or len(shape_of(data)) < 2:

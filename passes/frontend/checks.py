@@ -58,6 +58,7 @@ def check_shapes(proto: onnx.ModelProto, path) -> None:
         bare = onnx.ModelProto()
         bare.CopyFrom(proto)
     del bare.graph.value_info[:]
+    _write_defaults(bare)
     for value in bare.graph.output:
         value.ClearField("type")
     try:
@@ -68,6 +69,17 @@ def check_shapes(proto: onnx.ModelProto, path) -> None:
         raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
     except ValueError:
         pass  # larger than one protobuf message may be
+
+
+def _write_defaults(proto):
+    """onnx infers the results of a node that stands for others from those, in which the attributes that the node leaves out have no value."""
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=None)
+    for node in proto.graph.node:
+        if opset is None or node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, node.domain):
+            continue
+        schema, given = onnx.defs.get_schema(node.op_type, opset, ""), {attribute.name for attribute in node.attribute}
+        if schema.has_function:
+            node.attribute.extend(each.default_value for name, each in schema.attributes.items() if name not in given and each.default_value.type)
 
 
 def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[str, ...]]:

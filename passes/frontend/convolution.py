@@ -1,4 +1,4 @@
-"""Conv and ConvTranspose with their padding made explicit (auto_pad, output_shape), 1-D to 3-D (transposed: to 2-D)."""
+"""Conv and ConvTranspose with their padding made explicit (auto_pad, output_shape), 1-D to 3-D."""
 
 from tvm import relax
 
@@ -52,8 +52,8 @@ def _volumes(node, strides, padding, dilation):
 def conv_transpose(node):
     """R.nn.conv1d_transpose / conv2d_transpose; `output_shape` and auto_pad SAME_* become pads and output padding as ONNX says."""
     rank = len(node.shape(0)) - 2
-    if rank not in (1, 2):
-        raise UnsupportedModelError(f"is a {rank}-D transposed convolution; only 1-D and 2-D are supported")
+    if rank not in (1, 2, 3):
+        raise UnsupportedModelError(f"is a {rank}-D transposed convolution; only 1-D to 3-D are supported")
     kernel, strides, dilation = node.shape(1)[2:], _list(node, "strides", rank), _list(node, "dilations", rank)
     extra = _list(node, "output_padding", rank, 0)
     mode = node.text("auto_pad", "NOTSET")
@@ -69,11 +69,55 @@ def conv_transpose(node):
             # ONNX: SAME_UPPER puts the odd pad at the end, everything else at the beginning.
             pads[i] = total // 2 if mode == "SAME_UPPER" else total - total // 2
             pads[rank + i] = total - pads[i]
+    if rank == 3:
+        return _volumes_apart(node, strides, pads, extra, dilation)
     op = relax.op.nn.conv1d_transpose if rank == 1 else relax.op.nn.conv2d_transpose
     out = op(
         node.inputs[0], node.inputs[1], strides=strides, padding=pads, output_padding=extra, dilation=dilation, groups=node.attrs.get("group", 1)
     )
     return _with_bias(node, out, rank)
+
+
+def _volumes_apart(node, strides, pads, extra, dilation):
+    """A 3-D transposed convolution: a 2-D one of every plane, whose results are the planes that each tap along depth adds to, [N * D, O * taps, H, W].
+    Tap k of plane d goes to depth d * stride + k * dilation; the depths are summed and cut."""
+    (n, c, d, h, w), (_, per_group, taps, *kernel) = node.shape(0), node.shape(1)
+    stride, step, groups = strides[0], dilation[0], int(node.attrs.get("group", 1))
+    o, flat = per_group * groups, [c, per_group * taps, *kernel]
+    planes = node.emit(relax.op.reshape(node.emit(relax.op.permute_dims(node.inputs[0], [0, 2, 1, 3, 4]), "turned"), [n * d, c, h, w]), "planes")
+    weight = node.emit(relax.op.reshape(node.inputs[1], flat), "kernel") if node.arrays[1] is None else relax.const(node.arrays[1].reshape(flat))
+    out = relax.op.nn.conv2d_transpose(
+        planes, weight, strides=strides[1:], padding=[*pads[1:3], *pads[4:]], output_padding=extra[1:], dilation=dilation[1:], groups=groups
+    )
+    out = node.emit(out, "taps")
+    height, width = (int(extent) for extent in out.ty.shape.values[2:])
+    turned = node.emit(relax.op.permute_dims(node.emit(relax.op.reshape(out, [n, d, o, taps, height, width]), "apart"), [0, 2, 1, 3, 4, 5]), "beside")
+    deep = (d - 1) * stride + step * (taps - 1) + 1
+    if stride == taps and step == 1:
+        whole = node.emit(relax.op.reshape(turned, [n, o, deep, height, width]), "deep")
+    else:
+        parts = [node.emit(relax.op.strided_slice(turned, [3], [k], [k + 1]), f"tap{k}") for k in range(taps)]
+        parts = [_spread(node, part, stride, k * step, deep, f"tap{k}") for k, part in enumerate(parts)]
+        whole = parts[0]
+        for k, part in enumerate(parts[1:]):
+            whole = node.emit(relax.op.add(whole, part), f"sum{k}")
+    first, last = pads[0], deep + extra[0] - pads[3]
+    if last > deep:
+        whole = node.emit(relax.op.nn.pad(whole, [0, 0, 0, 0, 0, last - deep, 0, 0, 0, 0]), "deeper")
+    if first or last < deep:
+        whole = node.emit(relax.op.strided_slice(whole, [2], [first], [last]), "cut")
+    return _with_bias(node, whole, 3)
+
+
+def _spread(node, planes, stride, begin, deep, name):
+    """[N, O, D, 1, H, W] -> [N, O, deep, H, W]: plane d at depth begin + d * stride, zeros elsewhere."""
+    n, o, d, _, height, width = (int(extent) for extent in planes.ty.shape.values)
+    wide = [0, 0] * 3 + [0, stride - 1] + [0, 0] * 2
+    planes = node.emit(relax.op.nn.pad(planes, wide), f"{name}.apart") if stride > 1 else planes
+    planes = node.emit(relax.op.reshape(planes, [n, o, d * stride, height, width]), f"{name}.planes")
+    planes = node.emit(relax.op.strided_slice(planes, [2], [0], [(d - 1) * stride + 1]), f"{name}.between") if stride > 1 else planes
+    after = deep - begin - (d - 1) * stride - 1
+    return node.emit(relax.op.nn.pad(planes, [0, 0, 0, 0, begin, after, 0, 0, 0, 0]), f"{name}.deep") if begin or after else planes
 
 
 def same_padding(node, kernel, strides, dilation) -> list[int]:
@@ -99,7 +143,7 @@ def _with_bias(node, out, rank):
         shaped = relax.const(node.arrays[2].reshape([1, -1] + [1] * rank))
     else:
         shaped = node.emit(relax.op.reshape(bias, [1, -1] + [1] * rank), "shaped")
-    return node.emit(relax.op.add(node.emit(out), shaped), "bias")
+    return node.emit(relax.op.add(out if isinstance(out, relax.Var) else node.emit(out), shaped), "bias")
 
 
 def _list(node, name, rank, default=1):

@@ -18,12 +18,12 @@ from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
 from ..rewriting.grids import with_grids
-from . import activations, arithmetic, arrange, control, convolution, dense, functions, integers, normalization, pooling, quantized, recurrent, resize
+from . import activations, arithmetic, arrange, control, convolution, dense, fourier, functions, integers, normalization, pooling, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
 from .codes import Codes
-from .counted import CountedAxes
 from .fold import can_fold, fold, shape_slice
 from .indexing import indices, order, scatter
+from .indexing.counted import CountedAxes
 from .names import restore_names
 from .node import Node, attributes_of, name_of
 from .read import first_line
@@ -31,7 +31,7 @@ from .scopes import Scopes
 from .signature import misfit
 from .weights import WIDE_FLOATS, array_of, in_float32
 
-_TOPICS = (activations, arithmetic, arrange, convolution, dense, integers, normalization, pooling, recurrent, resize)
+_TOPICS = (activations, arithmetic, arrange, convolution, dense, fourier, integers, normalization, pooling, recurrent, resize)
 _TOPICS += (indices, order, scatter)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))

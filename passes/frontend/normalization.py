@@ -102,6 +102,16 @@ def rms_norm(node):
     return y if known else relax.op.multiply(y, node.inputs[1])
 
 
+def lp_norm(node):
+    """x / (sum of |x|^p)^(1/p) along an axis; zeros where the norm is 0."""
+    x, axis, p = node.inputs[0], int(node.attrs.get("axis", -1)), int(node.attrs.get("p", 2))
+    size = node.emit(relax.op.multiply(x, x) if p == 2 else relax.op.abs(x), "size")
+    norm = node.emit(relax.op.sum(size, [axis], keepdims=True), "sum")
+    norm = node.emit(relax.op.sqrt(norm), "norm") if p == 2 else norm
+    least = relax.const(np.finfo(np.float32).tiny)
+    return relax.op.divide(x, node.emit(relax.op.maximum(norm, least), "above_zero"))
+
+
 def _unit_norm(x, width, node):
     ones, zeros = relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32"))
     return relax.op.nn.layer_norm(x, ones, zeros, [-1], float(node.attrs.get("epsilon", 1e-5)))
@@ -113,4 +123,5 @@ CONVERTERS = {
     "GroupNormalization": group_norm,
     "LayerNormalization": layer_norm,
     "RMSNormalization": rms_norm,
+    "LpNormalization": lp_norm,
 }

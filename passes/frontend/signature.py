@@ -31,7 +31,7 @@ def fix_inputs(graph: onnx.GraphProto, values, path) -> None:
         graph.input.remove(inputs[name])
         for known in [tensor for tensor in graph.initializer if tensor.name == name]:
             graph.initializer.remove(known)
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        graph.initializer.append(numpy_helper.from_array(np.array(array, order="C"), name))
 
 
 def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorSpec, ...], dict[str, str], tuple[str, ...]]:

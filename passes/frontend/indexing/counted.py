@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
-from ..lower.batch.analysis import tensors_of
-from ..lower.batch.axis import BatchAxis, Mixes
-from ..lower.batch.rules import RULES, Operands, shape_of
-from ..operators.registry import traits_of
+from ....targets.errors import UnsupportedModelError
+from ...lower.batch.analysis import tensors_of
+from ...lower.batch.axis import BatchAxis, Mixes
+from ...lower.batch.rules import RULES, Operands, shape_of
+from ...operators.registry import traits_of
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,24 @@ def topk(node):
     return relax.Tuple(found) if node.outputs > 1 else found[0]
 
 
+def reverse_sequence(node):
+    """The first elements of every sequence backwards, as many as it is long: R.gather_elements at the places that they come from."""
+    shape, time, batch = node.shape(0), node.attrs.get("time_axis", 0), node.attrs.get("batch_axis", 1)
+    steps = np.arange(shape[time]).reshape([-1 if axis == time else 1 for axis in range(len(shape))])
+    wide = [shape[batch] if axis == batch else 1 for axis in range(len(shape))]
+    if node.arrays[1] is not None:
+        lengths = node.arrays[1].reshape(wide)
+        places = relax.const(np.broadcast_to(np.where(steps < lengths, lengths - 1 - steps, steps), shape).astype("int64"))
+        return relax.op.gather_elements(node.inputs[0], places, time)
+    lengths, steps = node.emit(relax.op.reshape(node.inputs[1], wide), "lengths"), relax.const(steps, "int64")
+    last = node.emit(relax.op.subtract(lengths, relax.const(np.int64(1), "int64")), "last")
+    backwards = node.emit(relax.op.subtract(last, steps), "backwards")
+    turned = node.emit(relax.op.where(node.emit(relax.op.less(steps, lengths), "inside"), backwards, steps), "turned")
+    within = node.emit(relax.op.maximum(turned, relax.const(np.int64(0), "int64")), "within")
+    within = node.emit(relax.op.minimum(within, relax.const(np.int64(shape[time] - 1), "int64")), "places")
+    return relax.op.gather_elements(node.inputs[0], node.emit(relax.op.broadcast_to(within, shape), "everywhere"), time)
+
+
 def non_max_suppression(node):
     """octet.non_max_suppression; without a limit ONNX keeps no box."""
     most, overlap, threshold = (node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold")))
@@ -69,4 +87,4 @@ def compress(node):
     return relax.op.take(data, places, axis, mode="clip")
 
 
-CONVERTERS = {"CumSum": cumsum, "TopK": topk, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}
+CONVERTERS = {"CumSum": cumsum, "TopK": topk, "ReverseSequence": reverse_sequence, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}
