@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
-from .shapes.dimensions import Said, fix_dimensions
+from .shapes.dimensions import NO_BATCH, Said, fix_dimensions
 from .model import TensorSpec
 from .weights import WIDE_FLOATS
 
@@ -38,8 +38,9 @@ def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorS
     """(the inputs that are not initializers, in order; {input: symbol of its batch axis}; notes).
 
     Raises UnsupportedModelError: no inputs, open dimensions, a type that is not fp32/integer, or a batch for a network whose batch is fixed."""
-    if said.batch is not None and said.batch < 1:
-        raise UnsupportedModelError(f"{path}: batch {said.batch} is not positive; give 1 or more")
+    batch = None if said.batch == NO_BATCH else said.batch
+    if batch is not None and batch < 1:
+        raise UnsupportedModelError(f"{path}: batch {batch} is not positive; give 1 or more")
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     if not inputs:
@@ -48,10 +49,10 @@ def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorS
     fixed, notes = fix_dimensions({value.name: _declared(value) for value in inputs}, said, path)
     specs = tuple(TensorSpec(name, found.shape, dtypes[name], found.batch_axis) for name, found in fixed.items())
     batched = [spec for spec in specs if spec.shape and spec.batch_axis is not None]
-    if said.batch is not None and batched and all(spec.shape[spec.batch_axis] != said.batch for spec in batched):
+    if batch is not None and batched and all(spec.shape[spec.batch_axis] != batch for spec in batched):
         spec = batched[0]
         raise UnsupportedModelError(
-            f"{path}: input {spec.name!r} has the fixed batch {spec.shape[spec.batch_axis]}, not {said.batch}; export with a symbolic batch dimension"
+            f"{path}: input {spec.name!r} has the fixed batch {spec.shape[spec.batch_axis]}, not {batch}; export with a symbolic batch dimension"
         )
     return specs, {name: found.symbol for name, found in fixed.items()}, notes
 

@@ -36,6 +36,10 @@ def fixed(declared, **said):
         (None, {"shapes": {"x": (1, 5)}}, (1, 5), 0),
         (None, {"data": {"x": (50, 5)}}, (1, 5), 0),
         ((), {}, (), 0),
+        (("time", 80), {"batch": "none", "dims": {"time": 24}}, (24, 80), None),
+        (("", 80), {"batch": "none", "shapes": {"x": (24, 80)}}, (24, 80), None),  # nobody named it
+        (("N", 80), {"batch": "none", "data": {"x": (50, 24, 80)}}, (24, 80), None),
+        ((24, 80), {"batch": "none"}, (24, 80), None),  # the file fixes it
     ],
 )
 def test_fixed(dims, said, shape, axis):
@@ -56,6 +60,9 @@ def test_fixed(dims, said, shape, axis):
         (("N", "s", "s"), {"shapes": {"x": (1, 4, 5)}}, "'s' was given as 4 already"),
         (("N", 3), {"shapes": {"x": (1, 3, 4)}}, "has 3 extents, the input has 2"),
         (None, {}, "add --shape x="),
+        (("time", 80), {"batch": "none"}, "leaves 'time' at axis 0 open; add --dim time=128"),
+        (("", 80), {"batch": "none", "data": {"x": (50, 80)}}, "leaves axis 0 open"),
+        (("T", "N"), {"batch": "none", "dims": {"N": "batch"}}, "--batch none: says that no axis is the batch"),
     ],
 )
 def test_refused(dims, said, reason):
@@ -65,7 +72,7 @@ def test_refused(dims, said, reason):
 
 
 def test_a_batch_that_is_only_assumed_is_said():
-    assert fixed(("", 3))[2] == ("input 'x': axis 0, which is symbolic, is taken for the batch",)
+    assert fixed(("", 3))[2] == ("input 'x': axis 0, which is symbolic, is taken for the batch; --batch none says that it is none",)
     assert "'rows'" in fixed(("rows", 3), data={"x": (50, 3)})[2][0] and fixed(("N", 3))[2] == ()
 
 

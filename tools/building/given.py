@@ -14,7 +14,7 @@ from ...targets.errors import OctetError
 class Given:
     """batch, shapes, dims, values, pads: as octet.load_onnx takes them, several extents in tuples."""
 
-    batch: int | None = None
+    batch: int | str | None = None
     shapes: Mapping[str, tuple] = field(default_factory=dict)
     dims: Mapping[str, int | str] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
@@ -57,7 +57,8 @@ def as_compiled(session, info: dict | None = None, others=(), pads: Mapping[str,
     every = [_shapes_of(one) for one in (session, *others)]
     several = {name: tuple(one[name] for one in every) for name in every[0]}
     shapes = {name: shapes if len(set(shapes)) > 1 else shapes[0] for name, shapes in several.items()}
-    return Given(session.batch, shapes, {}, (info or {}).get("model", {}).get("values", {}), pads)
+    whole = all(spec.batch_axis is None for spec in session.inputs)
+    return Given("none" if whole else session.batch, shapes, {}, (info or {}).get("model", {}).get("values", {}), pads)
 
 
 def _shapes_of(session):

@@ -23,6 +23,20 @@ class _Named(click.ParamType):
         return (name, converted) if name else self.fail(f"{value}: write {self._example}", param, ctx)
 
 
+class _Batch(click.IntRange):
+    """1 or more, or none."""
+
+    def __init__(self):
+        super().__init__(min=1)
+
+    def convert(self, value, param, ctx):
+        """An int, or "none"."""
+        try:
+            return value if value == "none" else super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value}: write 1 or more, or none", param, ctx)
+
+
 def _extent(text):
     if text == "batch":
         return text
@@ -63,7 +77,7 @@ def _number(text):
 
 
 _OPTIONS = (
-    click.option("--batch", type=click.IntRange(min=1), help="Extent of a symbolic batch dimension [default: 1]."),
+    click.option("--batch", type=_Batch(), metavar="N", help="Extent of a symbolic batch dimension [default: 1]; none: a sample has all axes of an input."),
     click.option("--shape", "shapes", multiple=True, type=_Named("shape", _shapes, "NAME=1x3x640x640"), metavar="NAME=1x3x640x640", help="Extents of an input; `batch` in place of one says where the samples lie. Several for one package with commas. May be repeated."),
     click.option("--dim", "dims", multiple=True, type=_Named("dim", _extents, "NAME=64, NAME=32,64,128 or NAME=32:128:32"), metavar="NAME=64", help="Extent of a symbolic dimension, or NAME=batch; several for one package: 32,64,128 or 32:128:32. May be repeated."),
     click.option("--fix", "values", multiple=True, type=_Named("value", _number, "NAME=16000"), metavar="NAME=VALUE", help="An input that always has this value becomes a constant. May be repeated."),

@@ -1,7 +1,7 @@
 """Static shapes for a network's inputs: what the user says of symbolic dimensions, what the calibration data show, and what is left open.
 
 An input's samples lie along one axis, the batch. It is axis 0 unless a name says otherwise ([time, batch, features]), the user does, or the
-data do: an array with one axis more than the input holds whole inputs, and then none of the input's axes is the batch.
+data do: an array with one axis more than the input holds whole inputs, and then none of the input's axes is the batch. Nor is it where the user says NO_BATCH.
 """
 
 import re
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ....targets.errors import UnsupportedModelError
 
 BATCH = "batch"  # in place of an extent: the samples lie along this axis
+NO_BATCH = "none"  # in place of the extent of a batch: a sample has all axes of an input
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
 _NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")  # what exporters write for an axis that nobody named
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
@@ -18,10 +19,10 @@ _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).
 
 @dataclass(frozen=True)
 class Said:
-    """batch: extent of the batch, None for 1. shapes: {input: extents, BATCH where the samples lie}. dims: {symbolic dimension: extent or BATCH}.
+    """batch: extent of the batch, None for 1, NO_BATCH for none. shapes: {input: extents, BATCH where the samples lie}. dims: {symbolic dimension: extent or BATCH}.
     data: {input: shape of the array that holds its samples}."""
 
-    batch: int | None = None
+    batch: int | str | None = None
     shapes: Mapping[str, tuple] = field(default_factory=dict)
     dims: Mapping[str, int | str] = field(default_factory=dict)
     data: Mapping[str, tuple] = field(default_factory=dict)
@@ -50,6 +51,8 @@ class _Dimensions:
         self.bound = {symbol: extent for symbol, extent in said.dims.items() if extent != BATCH}
         self.batches = {symbol for symbol, extent in said.dims.items() if extent == BATCH}
         self._check_names()
+        if said.batch == NO_BATCH and (self.batches or any(BATCH in shape for shape in said.shapes.values())):
+            self._fail("--batch none: says that no axis is the batch, and --dim or --shape says that one is; leave one of them out")
         for name, shape in said.shapes.items():
             self._bind_shape(name, shape)
         for name, shape in said.data.items():
@@ -95,16 +98,16 @@ class _Dimensions:
     def _bind_data(self, name, shape):
         """Symbolic dimensions that nobody spoke of take the data's extents."""
         dims = self.declared.get(name)
-        if dims is None:
+        if dims is None or self.said.batch == NO_BATCH and len(shape) != len(dims) + 1:
             return
-        batch = self._named_batch(name, dims)
+        batch = None if self.said.batch == NO_BATCH else self._named_batch(name, dims)
         axes = range(len(dims)) if self._whole(name, dims) else [axis for axis in range(len(dims)) if axis != batch]
         for axis, extent in zip(axes, shape[1:]):
             if isinstance(dims[axis], str) and dims[axis] and axis != batch:
                 self.bound.setdefault(dims[axis], int(extent))
 
     def _whole(self, name, dims):
-        return len(self.said.data.get(name, ())) == len(dims) + 1
+        return self.said.batch == NO_BATCH or len(self.said.data.get(name, ())) == len(dims) + 1
 
     def _named_batch(self, name, dims):
         """The axis that the user or its name says is the batch; else 0, for which `_fixed` looks for reasons."""
@@ -125,6 +128,8 @@ class _Dimensions:
         return Fixed(shape, axis, symbol)
 
     def _batch_axis(self, name, dims):
+        if self.said.batch == NO_BATCH:
+            return None
         axis = self._named_batch(name, dims)
         dim = dims[axis]
         if self._whole(name, dims):
@@ -137,7 +142,7 @@ class _Dimensions:
             return axis
         if self.said.batch is not None or _NAMELESS.fullmatch(dim):
             if self.said.batch is None and name not in self.said.data and name not in self.said.shapes:
-                self.notes.append(f"input {name!r}: axis 0, which is symbolic, is taken for the batch")
+                self.notes.append(f"input {name!r}: axis 0, which is symbolic, is taken for the batch; --batch none says that it is none")
             return axis
         if name in self.said.data and not _LENGTHS.fullmatch(dim):
             self.notes.append(f"input {name!r}: axis 0 ({dim!r}) is taken for the batch; --dim {dim}=EXTENT says that it is none")
@@ -159,7 +164,7 @@ class _Dimensions:
             shape = self.said.data[name]
             if len(shape) == len(dims) + 1:
                 return int(shape[1 + axis])
-            if len(shape) == len(dims):
+            if len(shape) == len(dims) and self.said.batch != NO_BATCH:
                 batch = self._named_batch(name, dims)
                 return int(shape[axis if axis > batch else axis + 1])
         self.open.setdefault(name, []).append(axis)
