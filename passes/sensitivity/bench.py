@@ -27,6 +27,7 @@ from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
 from .output_error import judged, relative_error
+from .rescaling import rescalable
 from .simulator import Simulator
 from .taps import channel_maxima
 
@@ -102,6 +103,11 @@ class Bench:
             simulator.configure(FLOAT)
             self._references[id(arrays)] = (arrays, simulator.run(arrays))
         return self._references[id(arrays)][1]
+
+    @property
+    def rescalable(self) -> bool:
+        """Whether it has channels between layers that can absorb a factor."""
+        return rescalable(self.model.module)
 
     def plan(self, design: Design) -> Plan:
         """What becomes int8."""

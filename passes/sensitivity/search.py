@@ -4,21 +4,21 @@ Every choice is made by the output error on held-out calibration samples; whethe
 the simulator and, for the design that is handed out, on the compiled module."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
 from .bench import Bench
 from .budget import Budget
-from .design import SCALINGS, Design
+from .design import Design
+from .improvement import OTHERS, TENSORS, Pace, calibrations, improvements, next_of
 from .journal import Journal
 from .ranking import Ranked, rank
 from .step import Step
 from .switches import choose_switches, switches_of
 
-CALIBRATIONS = (("mse", 99.99), ("max", 99.99), ("percentile", 99.9), ("percentile", 99.99), ("percentile", 99.999), ("percentile", 99.9999), ("entropy", 99.99))
-_CALIBRATORS, _REPAIRING, _RANKING = 0.25, 0.4, 0.5  # of the budget that is left when each begins
-_WORTH = 0.97  # a step is kept if it leaves at most this part of the squared error
+_CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
+_SHARE_OF_BUILD = 10  # until one was measured by itself, an error is expected to take this part of what the first took with its build
 
 
 class Judge(Protocol):
@@ -50,8 +50,8 @@ class Search:
     saves the package if it is the best so far. most_float: largest part of the multiply-adds that may be left in float.
     tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention"). seconds(design): of one run, estimated.
 
-    No family of steps may use up the budget: calibrators and repairs have a part of what is left, the rest is for layers in float. A step whose predicted
-    time is beyond its family's part is left out."""
+    No kind of step may use up the budget: what improves int8 has a part of what is left, the rest is for layers in float. A step whose expected time is
+    beyond that part is left out, and listed so."""
 
     bench: Bench
     judge: Judge
@@ -67,21 +67,15 @@ class Search:
 
     def run(self, design: Design, calibrate: bool) -> Outcome:
         """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must be)."""
-        self.outcome = Outcome(design, float("inf"), False)
-        if design.recipe.calibrator != "auto" and self._confirmed(design, "as calibrated"):
+        self.outcome, self.pace = Outcome(design, float("inf"), False), Pace()
+        automatic = design.recipe.calibrator == "auto"
+        if automatic:
+            design = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget.part(_CALIBRATING))
+        if self._confirmed(design, "best calibrators" if automatic else "as calibrated"):
             return self.outcome
-        if design.recipe.calibrator != "auto":
-            design = self._switched(design)
-        if not self.outcome.met and (calibrate or design.recipe.calibrator == "auto"):
-            automatic = design.recipe.calibrator == "auto"
-            chosen = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget.part(_CALIBRATORS))
-            if chosen != design:
-                self._confirmed(chosen, "best calibrators")
-            design = self._switched(chosen) if automatic and not self.outcome.met else chosen
-        if self.outcome.met:
-            return self.outcome
-        if self.repair:
-            design = self._repaired(design)
+        design = self._switched(design)
+        if not self.outcome.met:
+            design = self._improved(design, improvements(calibrate and not automatic, self.repair, self.repair and self.bench.rescalable))
         if not self.outcome.met and not self.budget.spent:
             self._partial(design)
         return self.outcome
@@ -107,35 +101,61 @@ class Search:
             self.outcome.met = True
         return self.outcome.met
 
-    def _error(self, design):
-        return self.journal.get(f"error {design.key}", lambda: self.bench.error(design))
+    def _error(self, design, builds=False):
+        """builds: whether it takes more than other values in a network that is there."""
+        began, known = monotonic(), len(self.journal.found)
+        error = self.journal.get(f"error {design.key}", lambda: self.bench.error(design))
+        if len(self.journal.found) > known:  # measured anew
+            took = monotonic() - began
+            if builds or not self.pace.build:
+                self.pace.build, self.pace.error = took, self.pace.error or took / _SHARE_OF_BUILD
+            else:
+                self.pace.error = took
+        return error
 
     def _drop(self, design):
         return self.journal.get(f"drop {design.key}", lambda: self.judge.drop(self.bench.outputs(design, self.judge.arrays)))
 
-    def _repaired(self, design) -> Design:
-        error, share, took = self._error(design), self.budget.part(_REPAIRING), 0.0
-        for name, candidates in _REPAIRS:
-            tried, several = [], candidates(design)
-            for number, candidate in enumerate(several):
-                if share.spent or (share.left is not None and took > share.left):
-                    break
-                self.tell(f"repair: {name}{f', about {took:.0f} s' if took >= 1 else ''}", number, len(several))
-                began = monotonic()
-                tried.append((self._error(candidate), number, candidate))
-                took = monotonic() - began  # what the next is expected to take: each builds or learns anew
-            if not tried:
-                break
-            best, _, chosen = min(tried)
-            kept = best < error * _WORTH
-            for found, _, candidate in tried:
-                self._log(Step(_named(name, candidate), found, None, kept and candidate == chosen, candidate))
-            if not kept:
+    def _improved(self, design, left) -> Design:
+        """Better without a layer in float: one improvement after the other, in the order of what each may gain per second."""
+        share = self.budget.part(_IMPROVING)
+        while left and not self.outcome.met and not share.spent:
+            chosen = next_of(left, self.pace)
+            left = [one for one in left if one is not chosen]
+            about = chosen.seconds(self.pace)
+            if share.left is not None and about > share.left:
+                self._log(Step(f"{chosen.name}: left out, about {about:.0f} s where {share.left:.0f} s are left for it", None, None, False, design))
                 continue
-            design, error = chosen, best
-            if self._drop(design) <= self.target and self._confirmed(design, f"after {name}"):
-                break
+            self.tell(f"{chosen.name}: about {about:.0f} s")
+            better = self._by_tensor(design, share) if chosen.candidates is None else self._best_of(chosen, design, share)
+            if better != design and self._drop(better) <= self.target:
+                self._confirmed(better, f"after {chosen.name}")
+            design = better
+        if not self.outcome.met and design != self.outcome.design:
+            self._confirmed(design, "repaired")  # the best without layers in float is on disk, whatever the rest of the budget brings
         return design
+
+    def _best_of(self, improvement, design, share):
+        error, tried, several = self._error(design), [], improvement.candidates(design)
+        for number, candidate in enumerate(several):
+            if share.spent or (tried and improvement.builds and share.left is not None and self.pace.build > share.left):
+                break
+            self.tell(f"{improvement.name}: about {self.pace.build if improvement.builds else self.pace.error:.0f} s each", number, len(several))
+            tried.append((self._error(candidate, builds=improvement.builds), number, candidate))
+        if not tried:
+            return design
+        least, _, best = min(tried)
+        kept = least < error * improvement.worth
+        for found, _, candidate in tried:
+            self._log(Step(_named(improvement.name, candidate), found, None, kept and candidate == best, candidate))
+        return best if kept else design
+
+    def _by_tensor(self, design, share):
+        best = self._error(design)
+        refined, least = _refined(self.bench, design, best, self._error, self.tell, share)
+        if refined != design:
+            self._log(Step(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
+        return refined
 
     def _partial(self, design):
         plan = self.bench.plan(design)
@@ -185,8 +205,7 @@ def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda 
     def error(candidate):
         return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
 
-    candidates = [design.with_recipe(calibrator=name, percentile=percentile, per_tensor=()) for name, percentile in CALIBRATIONS]
-    tried = []
+    candidates, tried = calibrations(design), []
     for number, candidate in enumerate(candidates):
         if tried and budget.spent:
             break
@@ -203,10 +222,10 @@ def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda 
 
 def _refined(bench, design, best, error, tell, budget):
     """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the outputs."""
-    tensors = [] if budget.spent else bench.tensors(design)[:_REFINED]
+    tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
     for number, tensor in enumerate(tensors):
         tell("calibrators by tensor", number, len(tensors))
-        for calibrator, percentile in (("max", 99.99), ("mse", 99.99), ("percentile", 99.99)):
+        for calibrator, percentile in OTHERS:
             if budget.spent:
                 return design, best
             if (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
@@ -219,15 +238,12 @@ def _refined(bench, design, best, error, tell, budget):
     return design, best
 
 
-_REFINED, _REFINED_WORTH = 24, 0.98
-_REPAIRS = (
-    ("rescaled channels", lambda d: [replace(d, scaling=s) for s in SCALINGS if s and s != d.scaling]),
-    ("corrected biases", lambda d: [replace(d, biases=True)]),
-    ("learnt rounding", lambda d: [replace(d, rounding=True)]),
-)
+_REFINED_WORTH = 0.98
 
 
 def _named(name, design):
+    if name == "calibrators":
+        return f"calibrator {_calibrator(design.recipe)}"
     return f"{name} ({design.scaling})" if name == "rescaled channels" else name
 
 

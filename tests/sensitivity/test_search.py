@@ -14,13 +14,15 @@ from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.learnt_files import LearntFiles
 from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
-from octet.passes.sensitivity.search import CALIBRATIONS, Search, choose_calibration
+from octet.passes.sensitivity.improvement import CALIBRATIONS, Pace, improvements, next_of
+from octet.passes.sensitivity.search import Search, choose_calibration
 from octet.targets.errors import OctetError, OctetWarning
 
 
 class Synthetic:
     """A bench whose layers cost what a table says: the search alone is tested."""
 
+    rescalable = True
     COSTS = {"a": 0.004, "b": 0.05, "c": 0.001, "d": 0.02}
 
     def __init__(self):
@@ -85,6 +87,42 @@ def test_what_may_be_float_is_limited(synthetic):
 def test_a_spent_budget_keeps_the_best_so_far(synthetic):
     outcome = searched(synthetic, 0.006, budget=Budget(0.0))
     assert not outcome.met and outcome.drop == pytest.approx(0.075) and len(outcome.steps) == 1
+
+
+def test_what_gains_most_per_second_comes_first():
+    """With a network built in seconds and errors measured in milliseconds, calibrators of single tensors come before learnt rounding, and after it where errors take long."""
+    def order(pace):
+        left, found = improvements(True, True, True), []
+        while left:
+            found.append(next_of(left, pace).name)
+            left = [one for one in left if one.name != found[-1]]
+        return found
+
+    assert order(Pace(error=0.01, build=5.0)) == ["calibrators", "calibrators by tensor", "rescaled channels", "corrected biases", "learnt rounding"]
+    assert order(Pace(error=2.0, build=5.0)) == ["rescaled channels", "calibrators", "corrected biases", "learnt rounding", "calibrators by tensor"]
+    assert [one.name for one in improvements(False, True, False)] == ["corrected biases", "learnt rounding"] and improvements(False, False, True) == []
+
+
+def test_what_would_take_longer_than_its_part_is_left_out_and_float_layers_get_their_turn(synthetic, monkeypatch):
+    """Of 100 s improvements may take half; a build takes 30."""
+    monkeypatch.setattr("octet.passes.sensitivity.search.Pace", lambda: Pace(error=0.1, build=30.0))
+    outcome = searched(synthetic, 0.006, budget=Budget(100.0))
+    assert outcome.met and outcome.design.recipe.float_operators == {"b", "d"}
+    left_out = [step.name for step in outcome.steps if "left out" in step.name]
+    assert [name.partition(":")[0] for name in left_out] == ["rescaled channels", "corrected biases", "learnt rounding"]
+    assert "about 120 s where 50 s are left for it" in left_out[0]
+
+
+def test_where_nothing_can_be_rescaled_nothing_is_tried(synthetic):
+    synthetic.rescalable = False
+    outcome = searched(synthetic, 0.04)
+    assert outcome.met and outcome.design.recipe.float_operators and not any(step.design.scaling for step in outcome.steps)
+
+
+def test_the_best_without_float_layers_is_compiled_before_the_search_goes_on(synthetic):
+    outcome = searched(synthetic, 0.001, most_float=0.0)
+    compiled = [step for step in outcome.steps if step.compiled]
+    assert [step.name for step in compiled] == ["as calibrated", "repaired"] and outcome.design.scaling == "migrate-0.5"
 
 
 def test_a_search_goes_on_where_it_was_killed(synthetic, tmp_path):

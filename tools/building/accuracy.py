@@ -11,7 +11,7 @@ from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
-from ...passes.sensitivity.rescaling import choose_scaling, rescalable
+from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Outcome, Search, choose_calibration
 from ...passes.sensitivity.step import Step
 from ...passes.sensitivity.switches import choose_switches, switches_of
@@ -68,7 +68,7 @@ class Workflow:
     def _chosen(self, design) -> Design:
         """With what is nearly free where it removes much of the error: sums or attention of a transformer in float, rescaled channels."""
         options = switches_of(self.bench.plan(design), self.free)
-        rescale = self.repair and rescalable(self.bench.model.module)
+        rescale = self.repair and self.bench.rescalable
         if not options and not rescale:
             return design
         self.bench.prepared(design)  # calibrates

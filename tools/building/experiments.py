@@ -17,7 +17,7 @@ from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.ranking import rank
-from ...passes.sensitivity.search import CALIBRATIONS
+from ...passes.sensitivity.improvement import CALIBRATIONS
 from .judge import Judge
 from .statistics import measuring
 
