@@ -1,6 +1,7 @@
 """The hub of a network that comes quantised: its own quantizers stay, and its layers get the integers of their weights back. Nothing is calibrated.
 
     conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a grid of 8 bits, the file's own if it can be
+    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(concat(q, q)), R.dequantize([a, b]))   where its steps a + b need two: |a|, |b| <= 127
     matmul(f(R.dequantize(q)), ..) -> matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))  where f only moves data, of the same scale
 Must run on canonical modules. What the file computes in float stays in float.
 """
@@ -14,7 +15,7 @@ from ..annotate.conv import bare_members
 from ..annotate.graph import Graph as Nodes, array_of, is_constant
 from ..annotate.recipe import Recipe
 from ..operators.registry import operators
-from ..ops import is_op
+from ..ops import attrs_of, is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..running import apply, unwatched
@@ -22,6 +23,7 @@ from ..rewriting.grids import grids_of
 from .grid import file_scales, grid_scales
 from .quantize import Quantized
 
+_ONCE, _TWICE = 127, 254  # steps of one int8 weight, of two
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
 _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {"relax.split"}  # of one operand, with no values of their own
 
@@ -74,7 +76,7 @@ class _Completion(Forward):
             return None
         args = [self._coded(arg) for arg in value.args]
         if is_constant(value.args[1]) and self._is_coded(args[0]):
-            args[1] = self._weight(var, value, args[0])
+            args[:2] = self._weighted(var, value, args[0])
         return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
 
     def _coded(self, arg):
@@ -91,19 +93,47 @@ class _Completion(Forward):
     def _is_coded(self, new):
         return is_op(self.definition(new), "relax.dequantize")
 
-    def _weight(self, var, value, data):
+    def _weighted(self, var, value, data):
+        """(data, weight). Unsigned weights that reach beyond int8 are the sum of two, which the data, put twice, add up in one accumulator: exact, and twice the
+        multiply-adds are still fewer cycles than float32's."""
         weight, axis = array_of(value.args[1]), 0 if is_op(value, "relax.nn.conv2d") else 1
         if weight.ndim != (4 if axis == 0 else 2):
-            return value.args[1]
-        scales = file_scales(weight, axis, self._grids)
-        scales = grid_scales(weight, axis) if scales is None else scales
-        if scales is None:
-            return value.args[1]
+            return data, value.args[1]
+        scales = self._scales(weight, axis, _ONCE)
+        if scales is not None:
+            return data, self._coded_weight(var, weight, scales, axis, data)
+        scales = self._scales(weight, axis, _TWICE) if axis == 1 or attrs_of(value)["groups"] == 1 else None
+        if scales is None or np.abs(_steps(weight, scales, axis)).max(initial=0) > _TWICE:
+            return data, value.args[1]
+        first = np.clip(_steps(weight, scales, axis), -_ONCE, _ONCE)
+        both = np.concatenate([first, _steps(weight, scales, axis) - first], axis=1 - axis)
+        return self._twice(var, data, 1 if axis == 0 else -1), self._coded_weight(var, both * _per_channel(scales, axis, weight.ndim), scales, axis, data)
+
+    def _scales(self, weight, axis, most):
+        """The file's own, or of the grid that the values lie on; None where there is none."""
+        scales = file_scales(weight, axis, self._grids, most)
+        return grid_scales(weight, axis, most) if scales is None else scales
+
+    def _coded_weight(self, var, weight, scales, axis, data):
         scales = _with_zeros(scales, float(array_of(self.definition(data).args[1])), self._bias[var])
-        shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
-        steps = np.rint(weight / scales.reshape(shape)).astype(np.int8)
+        steps = _steps(weight, scales, axis).astype(np.int8)
         call = relax.op.dequantize(relax.const(steps), relax.const(scales), relax.const(np.zeros(scales.shape, np.int8)), axis=axis)
         return self.derive(call, f"{var.name}.weight")
+
+    def _twice(self, var, data, axis):
+        """Dequantised data beside itself, quantised again with its own scale."""
+        scale, zero = self.definition(data).args[1:3]
+        both = self.derive(relax.op.concat([data, data], axis=axis), f"{var.name}.twice")
+        codes = self.derive(relax.op.quantize(both, scale, zero, axis=-1, out_dtype="int8"), f"{var.name}.twice.quantize")
+        return self.derive(relax.op.dequantize(codes, scale, zero, axis=-1), f"{var.name}.twice.dequantize")
+
+
+def _steps(weight, scales, axis):
+    return np.rint(weight / _per_channel(np.where(scales > 0, scales, np.float32(1)), axis, weight.ndim))
+
+
+def _per_channel(scales, axis, rank):
+    return scales.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
 def _with_zeros(scales, data_scale, bias):

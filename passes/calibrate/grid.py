@@ -2,33 +2,34 @@
 
     w = q * g with whole q, |q| <= 127   ->   the scale g / k, k the largest whole number with k * max|q| <= 127
 
-So nothing is rounded, and the integers are the file's own (times k). A channel of ordinary weights has no such g: it would have more than 127 steps.
+So nothing is rounded, and the integers are the file's own (times k). A channel of ordinary weights has no such g: it would have more than 127 steps. Unsigned weights with a zero
+point away from the middle have up to 255 steps to one side; `most` says how many are wanted.
 """
 
 import numpy as np
 
-_STEPS, _TOLERANCE = 128, 1e-3  # of a step
+_TOLERANCE = 1e-3  # of a step
 
 
-def grid_scales(weight: np.ndarray, axis: int) -> np.ndarray | None:
-    """float32 scales [channels], or [1] if `axis` is -1, on which every weight is a whole number in [-128, 127]; None where a channel has none.
+def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | None:
+    """float32 scales [channels], or [1] if `axis` is -1, on which every weight is a whole number in [-most - 1, most]; None where a channel has none.
     A channel of zeros gets scale 0."""
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1) if axis >= 0 else weight.reshape(1, -1)
-    if not rows.size or any(len(np.unique(np.abs(row[:512]))) > _STEPS + 1 for row in rows[:1]):
+    if not rows.size or any(len(np.unique(np.abs(row[:512]))) > most + 2 for row in rows[:1]):
         return None  # most networks are told apart by their first channel
     scales = np.zeros(len(rows), np.float32)
     for channel, row in enumerate(rows):
         values = np.unique(row)
         if values.any():
-            scale = _scale(values)
+            scale = _scale(values, most)
             if scale is None:
                 return None
             scales[channel] = scale
     return scales
 
 
-def file_scales(weight: np.ndarray, axis: int, grids) -> np.ndarray | None:
-    """float32 scales [channels] that the file itself gives the weight: of the first of its grids (rewriting/grids.py) that holds exactly these integers.
+def file_scales(weight: np.ndarray, axis: int, grids, most: int = 127) -> np.ndarray | None:
+    """float32 scales [channels] that the file itself gives the weight: of the first of its grids (rewriting/grids.py) that holds exactly these integers in [-most - 1, most].
     None where canonicalisation has changed the values, or the file has none."""
     shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
     for grid in grids:
@@ -36,30 +37,30 @@ def file_scales(weight: np.ndarray, axis: int, grids) -> np.ndarray | None:
             continue
         scales = np.broadcast_to(grid.scales, weight.shape[axis])
         steps = np.rint(weight / scales.reshape(shape))
-        if np.abs(steps).sum() == grid.total and np.array_equal(steps * scales.reshape(shape), weight) and -128 <= steps.min() and steps.max() <= 127:
+        if np.abs(steps).sum() == grid.total and np.array_equal(steps * scales.reshape(shape), weight) and -most - 1 <= steps.min() and steps.max() <= most:
             return scales.astype(np.float32)
     return None
 
 
-def _scale(values):
+def _scale(values, most):
     """The scale of a channel's different values, ascending."""
     sizes = np.unique(np.abs(values[values != 0])).astype(np.float64)
     largest = sizes[-1]
-    if len(sizes) > _STEPS:
+    if len(sizes) > most + 1:
         return None
     step = sizes[0]
     for size in sizes[1:]:
-        step = _common(size, step, largest / (4 * _STEPS))
+        step = _common(size, step, largest / (4 * (most + 1)))
         step = size / np.rint(size / step)  # a divisor gathers the roundings of what it was made from; the largest size has one
-        if largest / step > _STEPS + 0.5:
+        if largest / step > most + 1.5:
             return None
     count = int(np.rint(largest / step))
-    if count > 127 and (count > 128 or values[-1] > 127.5 * step):
+    if count > most and (count > most + 1 or values[-1] > (most + 0.5) * step):
         return None
     steps = np.rint(values.astype(np.float64) / step)
     if np.abs(values / step - steps).max() > _TOLERANCE:
         return None
-    return _exact(values, steps, step) / np.float32(max(127 // count, 1))
+    return _exact(values, steps, step) / np.float32(max(most // count, 1))
 
 
 def _common(a, b, smallest):

@@ -33,6 +33,10 @@ class Budget:
         """A budget of its own: this part of what is left."""
         return Budget(None if self._end is None else fraction * self.left)
 
+    def reserve(self, seconds: float) -> None:
+        """Ends so much earlier: for what must still be done when it has."""
+        self._end = None if self._end is None else self._end - seconds
+
     @property
     def left(self) -> float | None:
         """Seconds, None without an end."""

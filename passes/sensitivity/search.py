@@ -93,7 +93,10 @@ class Search:
     def _confirmed(self, design, name) -> bool:
         """Compiles a design and keeps it if it is the best so far."""
         self.tell(f"compile: {name}")
+        began = monotonic()
         drop = self.journal.get(f"confirm {design.key}", lambda: self.confirm(design))
+        if not any(step.compiled for step in self.outcome.steps):
+            self.budget.reserve(monotonic() - began)  # the last step of a search compiles what it found
         self._log(Step(name, self._error(design), drop, drop < self.outcome.drop, design, compiled=True))
         if drop < self.outcome.drop:
             self.outcome.design, self.outcome.drop = design, drop

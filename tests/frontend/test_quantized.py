@@ -80,6 +80,31 @@ def test_static_forms(model, load, form, zero):
     assert want.min() >= 0 and np.abs(found - want).max() < 1e-6  # zero point at the lower end: the quantizer is the activation
 
 
+@pytest.mark.parametrize("layer", ["conv", "matmul"])
+@pytest.mark.parametrize(("low", "zero", "dtype"), [(0, 40, "int8"), (0, 128, "int8"), (1, 255, "int8"), (0, 0, "float32")], ids=["to 215", "symmetric", "to -254", "255 needs three"])
+def test_unsigned_weights_keep_all_their_steps(model, load, layer, low, zero, dtype):
+    """uint8 weights around any zero point: what does not fit one int8 weight is two of them, in one accumulator."""
+    shape, axis, operator = ((5, 4, 3, 3), 0, "Conv") if layer == "conv" else ((4, 5), 1, "MatMul")
+    w = RNG.integers(low, 256, shape).astype("uint8")
+    w.reshape(-1)[:2], x = (low, 255), X if layer == "conv" else X[0, :, 0]
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("DequantizeLinear", ["q", "xs", "xz"], ["d"]), node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=axis),
+        node(operator, ["d", "wd"]),
+    ]  # fmt: skip
+    x = x if layer == "conv" else np.ascontiguousarray(x.T)
+    realized = integer_graph(load(model(nodes, {"x": x}, {"xs": XS, "xz": u8(110), "w": w, "ws": SCALES, "wz": np.full(5, zero, "uint8")})))
+    products = [each.dtype for each in realized.layers if each.operator in ("octet.conv2d", "octet.dense")]
+    assert products == (["int8"] if dtype == "int8" else []) and all(each.dtype == "int8" for each in realized.layers if products)
+    q = np.clip(np.rint(x / XS) + 110, 0, 255) - 110
+    steps = w.astype("int64") - zero
+    if layer == "conv":
+        windows = np.lib.stride_tricks.sliding_window_view(q, (3, 3), axis=(2, 3))
+        want = np.einsum("nchwij,ocij->nohw", windows, steps) * (np.float64(XS) * SCALES.astype("float64")).reshape(1, -1, 1, 1)
+    else:
+        want = q @ steps * (np.float64(XS) * SCALES.astype("float64"))
+    np.testing.assert_allclose(reference.run(realized.module, {"x": x})[0], want, rtol=2e-6, atol=1e-5)
+
+
 def test_weights_that_the_file_quantises_itself(model, load):
     """As exports of training with quantization have them: float weights through a quantizer; and no zero point."""
     nodes = [

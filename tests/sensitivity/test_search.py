@@ -84,6 +84,21 @@ def test_what_may_be_float_is_limited(synthetic):
     assert not outcome.met and outcome.design.recipe.float_operators == {"b"} and outcome.drop == pytest.approx(0.025)
 
 
+def test_time_for_the_last_compile_is_kept_back(synthetic, monkeypatch):
+    """What a search finds must be compiled, which takes as long as the first time."""
+    now = [0.0]
+    for module in ("budget.time", "search"):
+        monkeypatch.setattr(f"octet.passes.sensitivity.{module}.monotonic", lambda: now[0])
+
+    def confirm(design):
+        now[0] += 30.0
+        return synthetic.cost(design)
+
+    budget = Budget(100.0)
+    Search(synthetic, Table(synthetic), 0.006, confirm, budget=budget, repair=False, most_float=0.0).run(Design(Recipe()), calibrate=False)
+    assert budget.left == 40.0 and now[0] == 30.0
+
+
 def test_a_spent_budget_keeps_the_best_so_far(synthetic):
     outcome = searched(synthetic, 0.006, budget=Budget(0.0))
     assert not outcome.met and outcome.drop == pytest.approx(0.075) and len(outcome.steps) == 1
