@@ -41,7 +41,8 @@ def can_pad(dtype: str, value: float) -> bool:
     """Whether tensors of a dtype hold the value."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
-        return bool(np.isfinite(kind.type(value)))
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(kind.type(value)))
     limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     return value == int(value) and limits[0] <= value <= limits[1]
 
