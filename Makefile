@@ -36,7 +36,7 @@ gallery: .venv/.installed-test
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile]'
 	touch $@
 
 .venv/.installed-test: pyproject.toml | .venv/bin/python

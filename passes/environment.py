@@ -17,7 +17,7 @@ def check(installed=version) -> None:
         try:
             found = installed(name)
         except PackageNotFoundError:
-            raise OctetError(f"{name} is not installed; run: pip install {name}=={tested[0]}") from None
+            raise OctetError(f"{name} is not installed, which compiling needs; run: pip install 'octet[compile]'") from None
         if found not in tested:
             raise OctetError(f"{name} {found} is installed, but octet needs {tested[0]} (another pair crashes TVM); run: pip install {name}=={tested[0]}")
 

@@ -1,16 +1,16 @@
-"""Opens a variant's shared library with TVM's runtime alone: no compiler, and not the 1.4 s of `import tvm`."""
+"""TVM's runtime alone, for single kernels that are measured: no compiler, and not the 1.4 s of `import tvm`. Sessions do not need it."""
 
 import ctypes
 import functools
 import importlib.util
 import os
 import sys
-import tempfile
+import threading
 from pathlib import Path
 
 from . import detect
-from .elf import check_library
-from .errors import OctetError, PackageError
+from .errors import OctetError
+from .native.mapped import mapped
 
 
 @functools.cache
@@ -18,7 +18,7 @@ def runtime():
     """tvm_ffi with libtvm_runtime.so loaded into the process. Raises OctetError where TVM is not installed."""
     found = importlib.util.find_spec("tvm")
     if found is None or importlib.util.find_spec("tvm_ffi") is None:
-        raise OctetError("apache-tvm is not installed in this environment; run: pip install octet")
+        raise OctetError("apache-tvm is not installed in this environment; run: pip install 'octet[compile]'")
     # TVM halves the number of logical processors (it expects hyper-threads) and pins its workers to fixed cores, which two processes on
     # one machine would then share: the pool gets as many threads as there are cores, and the kernel places them.
     os.environ.setdefault("TVM_NUM_THREADS", str(detect.cores()))
@@ -51,36 +51,23 @@ def _import_tvm_ffi():
 def open_library(image: bytes):
     """The tvm_ffi module of a shared object held in memory. Raises PackageError when it cannot be mapped."""
     tvm_ffi = runtime()
-    try:
-        check_library(image)
-    except ValueError as error:
-        raise PackageError(f"the kernels cannot be loaded: the library {error}; compile the package again") from None
-    try:
-        # The file lies in memory, where neither a full disk nor a folder without execution is in its way; the link is a name that no other library of the process has.
-        with os.fdopen(os.memfd_create("kernels.so"), "wb") as file, tempfile.TemporaryDirectory(prefix="octet-", dir=_folder_for_a_link()) as folder:
-            file.write(image)
-            file.flush()
-            path = Path(folder) / "kernels.so"
-            path.symlink_to(f"/proc/self/fd/{file.fileno()}")
-            return tvm_ffi.load_module(str(path), keep_module_alive=False)  # mapped: the file may go; unmapped with the last user
-    except (OSError, RuntimeError) as error:
-        raise PackageError(f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see that memory is left") from error
+    with mapped(image) as path:
+        return tvm_ffi.load_module(path, keep_module_alive=False)  # unmapped with the last user
 
 
-def _folder_for_a_link():
-    """Nothing is stored in it. Where no folder for temporary files can be written, there is often one in memory."""
-    try:
-        return tempfile.gettempdir()
-    except OSError:
-        return "/dev/shm"
+_thread = threading.local()  # count: what TVM was last told on this thread
 
 
-def max_threads() -> int:
-    """The size of the pool."""
-    runtime()
-    return int(os.environ["TVM_NUM_THREADS"])
+def use_threads(count: int) -> None:
+    """Makes kernels that the calling thread calls through TVM run on `count` cores. TVM's pool belongs to the thread that calls a kernel; its threads stay when that
+    thread ends, and in a forked process they are missing while TVM waits for them: it is for processes of ours that measure, on their main thread."""
+    if getattr(_thread, "count", None) != count:
+        alone, pool = _functions()
+        alone(1) if count == 1 else pool(1, count)  # the pool's configuration lifts the limit again
+        _thread.count = count
 
 
-def first_line(error) -> str:
-    """What a library said, as one line."""
-    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+@functools.cache
+def _functions():
+    """(the limit of the calling thread's cores: with 1 TVM calls kernels without a pool; the configuration of the calling thread's pool, which is made)."""
+    return runtime_library()["_ZN3tvm7runtime9threading17SetMaxConcurrencyEi"], runtime().get_global_func("runtime.config_threadpool")

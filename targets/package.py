@@ -25,8 +25,7 @@ from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
 from .variant import Launch, Step, TensorSpec, Variant
 
-# 2: a variant has loops, whose library takes lanes; a reader of format 1 would call it without. 3: inputs of several shapes, of which older readers would see one.
-_PLAIN, _IN_PARTS, _SHAPED = archive.FORMATS
+_PLAIN, _STANDALONE = 1, 4  # 4: kernels for CPUs with a runtime of their own; those of 1 to 3 were called through TVM's. A GPU's never were
 _HEADER = 1 << 12  # bytes in front of an array, at most
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
 _SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
@@ -85,7 +84,7 @@ class Package:
         }
         if self.others:
             manifest |= {"shapes": [_shape(other) for other in self.others], "pads": self.pads}
-        return archive.manifest_text(manifest, members, _SHAPED if self.others else _IN_PARTS if any(variant.loops for variant in self.variants) else _PLAIN), members
+        return archive.manifest_text(manifest, members, _STANDALONE if any(variant.kind == "cpu" for variant in self.variants) else _PLAIN), members
 
     def best(self, target: str | None = None) -> Variant:
         """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""
@@ -98,25 +97,25 @@ class Package:
             raise PackageError(f"this machine lacks features of every variant in the package ({lacks}); compile again with --target for this machine")
         return max(able, key=lambda v: v.rank)
 
-    def session(self, threads: int | None = None, target: str | None = None) -> Session | ShapedSession:
-        """A session of the best variant for this machine; one that chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
+    def session(self, threads: int | None = None, target: str | None = None, streams: int | None = None, pin: bool = False) -> Session | ShapedSession:
+        """A session of the best variant for this machine; threads, streams and pin as `Session` has them; one that chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
         best = self.best(target)
         rest = Package(tuple(v for v in self.variants if v is not best), self.info) if best.kind != "cpu" and target is None else None
         if rest is None or all(detect.missing(v.features) for v in rest.variants):
-            return self._opened(best, threads, target)
+            return self._opened(best, target, threads=threads, streams=streams, pin=pin)
         try:
-            return self._opened(best, threads, target)
+            return self._opened(best, target, threads=threads, streams=streams, pin=pin)
         except OctetError as error:
             warnings.warn(f"{best.target} is left out: {error}", OctetWarning, stacklevel=2)
-            session = rest.session(threads)
+            session = rest.session(threads, streams=streams, pin=pin)
             session.why = f"the driver refused {best.target}"
             return session
 
-    def _opened(self, variant, threads, target):
-        session = open_session(variant, threads=threads)
+    def _opened(self, variant, target, **how):
+        session = open_session(variant, **how)
         if self.others:
             place = self.variants.index(variant)
-            beside = (open_session(other.variants[place], threads=threads, beside=session) for other in self.others)
+            beside = (open_session(other.variants[place], beside=session, **how) for other in self.others)
             session = ShapedSession((session, *beside), self.pads)
         session.why = "as asked" if target not in (None, "native") else self._reason(variant)
         return session
@@ -146,12 +145,13 @@ def read_package(path, trust: Trust | None = None) -> Package:
     return Package(variants, info, selftest, contents.signatures, others, manifest.pads)
 
 
-def load(path, threads: int | None = None, target: str | None = None, keys=None, signers: int | None = None) -> Session | ShapedSession:
+def load(path, threads: int | None = None, target: str | None = None, keys=None, signers: int | None = None, streams: int | None = None, pin: bool = False) -> Session | ShapedSession:
     """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise.
 
+    threads, streams, pin: as `Session` has them.
     keys: files of Ed25519 public keys, or their PEM as bytes: at least `signers` (default 1) different ones must have signed the package as it is, or none of its code is
     loaded. None for the keys that OCTET_KEYS names (and the number in OCTET_SIGNERS); without those a package is loaded whoever made it."""
-    return read_package(path, trust_of(keys, signers)).session(threads, target)
+    return read_package(path, trust_of(keys, signers)).session(threads, target, streams, pin)
 
 
 def selftest_of(session: Session, inputs: dict) -> dict:

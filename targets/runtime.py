@@ -1,7 +1,7 @@
-"""A session: one compiled network, ready to run. Needs TVM's runtime library only."""
+"""A session: one compiled network, ready to run. Needs NumPy only: threads and memory are those of the library's own runtime (native/)."""
 
+import ctypes
 import os
-import threading
 import time
 import weakref
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from . import detect
 from .errors import DataError, OctetError, PackageError
-from .native_library import first_line, max_threads, open_library, runtime
+from .native.library import Library
+from .native.interface import interface_of
+from .native.streams import Streams
 from .samples import batch_of, feed_of, meant, samples_of, together
-from .threads import call
-from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant, suffix
+from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
 
 
 def aligned(shape, dtype) -> np.ndarray:
@@ -20,23 +21,19 @@ def aligned(shape, dtype) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     raw = np.empty(size + WEIGHT_ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % WEIGHT_ALIGNMENT
-    array = raw[start : start + size].view(dtype).reshape(shape)
-    if size == 0:  # compact as the kernels check it, with strides of 0
-        steps = [int(np.prod(shape[axis + 1 :], dtype=np.int64)) * array.itemsize for axis in range(len(shape))]
-        array = np.lib.stride_tricks.as_strided(array, shape, steps)
-    return array
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def tensors(arrays) -> tuple:
-    """Writeable arrays on 64-byte boundaries as kernels take them; they share the arrays' memory."""
-    return tuple(runtime().from_dlpack(array) for array in arrays)
+def addresses(arrays) -> tuple[int, ...]:
+    """Of arrays on 64-byte boundaries, as `run_into` takes them; the arrays must outlive their use."""
+    return tuple(array.ctypes.data for array in arrays)
 
 
 _WORTH_A_LOOK = 1 << 14  # bytes of an input: less is copied faster than its address is read
 
 
 def _is_ready(array: np.ndarray) -> bool:
-    return array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % WEIGHT_ALIGNMENT == 0  # DLPack takes no read-only array
+    return array.flags.c_contiguous and array.ctypes.data % WEIGHT_ALIGNMENT == 0
 
 
 def _refuse(spec: TensorSpec, array) -> None:
@@ -45,86 +42,109 @@ def _refuse(spec: TensorSpec, array) -> None:
     raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
 
 
-_live: weakref.WeakSet = weakref.WeakSet()  # sessions whose lock a fork may find taken
-
-
-def _forked() -> None:
-    """In the child: the thread that held a session's lock is not here."""
-    for session in _live:
-        session._lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
-def _check_memory(variant, threads):
+def _check_memory(variant, threads, streams):
     """Raises PackageError for a session that this machine cannot hold: the system would end the process while its buffers are touched."""
     sizes = [spec.nbytes for spec in (*variant.inputs, *variant.outputs)]
-    wanted, there = variant.arena_bytes + variant.weights.size + threads * variant.lane_bytes + sum(sizes), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted, there = variant.weights.size + streams * (variant.arena_bytes + threads * variant.lane_bytes + sum(sizes)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > there:
         raise PackageError(f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; compile it with a smaller --batch")
 
 
-def _closed(*arguments):
-    raise OctetError("run: the session is closed; load the package again")
+class _Stream:
+    """Memory of one inference at a time. arena: its intermediates, uint8. staging, results: arrays for inputs and outputs. tensors: where the next run finds them."""
+
+    def __init__(self, handle, arena, inputs, outputs):
+        self.handle, self.arena = handle, arena
+        self.staging = [aligned(spec.shape, spec.dtype) for spec in inputs]
+        self.results = {spec.name: aligned(spec.shape, spec.dtype) for spec in outputs}
+        self.places = addresses((*self.staging, *self.results.values()))
+        self.tensors = (ctypes.c_void_p * len(self.places))(*self.places)
+
+    def stage(self, arrays) -> None:
+        """Small inputs are copied; large ones are read where they are, if they lie as kernels want them."""
+        for i, (array, staging) in enumerate(zip(arrays, self.staging, strict=True)):
+            if array.nbytes > _WORTH_A_LOOK and _is_ready(array):
+                self.tensors[i] = array.ctypes.data
+            else:
+                staging[...] = array
+                self.tensors[i] = self.places[i]
+
+
+def _end(library, handles):
+    for handle in handles:
+        library.close(handle)
 
 
 class Session:
-    """Runs one variant. Thread-safe: runs of one session are serialised, as they share the arena. A context manager, which closes it.
+    """Runs one variant. A context manager, which closes it. Calls from several threads run side by side on a stream each, as many as there are; others wait for one.
 
-    threads: cores to use; None takes all that the process may use. inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
+    threads: cores that one run uses; None takes what the process has, divided by streams. streams: most runs at one time, each with its own memory and threads on
+    the same weights, made when they are needed; None takes as many as the cores carry. pin: keeps the threads beside the calling one on cores of their own.
+    inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
     weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
-    reuse_outputs: every run writes its results into the same arrays (streams of large results: fresh memory costs page faults).
+    reuse_outputs: every run writes its results into the same arrays (large results: fresh memory costs page faults); there is one stream then.
     why: of a package's session, why it runs this variant.
     beside: a session of the same target for another shape of the inputs, whose code and weights this one shares.
     """
 
     why: str = ""
+    _executor: tuple | None = None  # (process, threads of `run_async`)
 
-    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False, beside: "Session | None" = None):
+    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False, streams: int | None = None, pin: bool = False,
+                 beside: "Session | None" = None):  # fmt: skip
         absent = detect.missing(variant.features)
         if absent:
             raise PackageError(f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`")
-        if threads is not None and threads < 1:
-            raise OctetError(f"threads is {threads}; it must be 1 or more")
-        self.target: str = variant.target
-        self.inputs: tuple[TensorSpec, ...] = tuple(variant.inputs)
-        self.outputs: tuple[TensorSpec, ...] = tuple(variant.outputs)
-        self.steps: tuple[Step, ...] = tuple(variant.steps)
-        self.threads: int = min(threads if threads is not None else detect.cores(), max_threads())
-        self._names = frozenset(spec.name for spec in self.inputs)
-        self._counted = tuple(spec for spec in self.outputs if spec.counted is not None)
-        self._lock = threading.Lock()
-        _live.add(self)
-        self._module = open_library(variant.library) if beside is None else beside._module
-        self._suffix = suffix(variant.shape)
-        try:
-            self._run = self._module[f"octet_run{self._suffix}"]
-        except (KeyError, AttributeError) as error:
-            raise PackageError(f"target {variant.target}: its library holds no octet kernels; compile it again") from error
-        _check_memory(variant, self.threads)
+        for name, given in (("threads", threads), ("streams", streams)):
+            if given is not None and given < 1:
+                raise OctetError(f"{name} is {given}; it must be 1 or more")
+        if reuse_outputs and streams not in (None, 1):
+            raise OctetError(f"streams is {streams}; with reuse_outputs there is one, as all runs write into the same arrays")
+        cores = detect.cores()
+        self.threads: int = min(threads, cores) if threads is not None else max(1, cores // (streams or 1))
+        most = 1 if reuse_outputs else streams or max(1, cores // self.threads)
+        self._describe(variant)
+        _check_memory(variant, self.threads, most)
+        library = Library(variant.library, variant.target) if beside is None else beside._library
+        if variant.shape >= len(library.signatures):
+            raise PackageError(f"target {variant.target}: its library holds no octet kernels for shape {variant.shape}; compile it again")
+        if library.signatures[variant.shape] != interface_of(variant).signature:
+            raise PackageError(f"target {variant.target}: the package does not say what its code takes ({'; '.join(library.signatures)[:200]}); compile it again")
         weights = aligned(variant.weights.shape, np.uint8) if beside is None else beside.weights
         if beside is None:
             weights[:] = variant.weights
         self.weights: np.ndarray = weights
-        arena = aligned((max(variant.arena_bytes, 1),), np.uint8)
-        arena[:] = 0  # pages are touched here, not in the first run
-        self._tensor = runtime().from_dlpack
-        self._staging = [aligned(spec.shape, spec.dtype) for spec in self.inputs]
-        self._results = {spec.name: aligned(spec.shape, spec.dtype) for spec in self.outputs}
-        self._loops = variant.loops
-        self._watch = None if variant.words is None else (variant.words, variant.words.view(arena))
-        buffers = [weights, arena]
-        if variant.loops:
-            buffers.append(aligned((self.threads, max(variant.lane_bytes, 1)), np.uint8))
-            buffers[-1][:] = 0
-        self._staged, self._fixed, self._written = (tuple(self._tensor(array) for array in arrays) for arrays in (self._staging, buffers, self._results.values()))
-        self._reuse_outputs = reuse_outputs
+        self._library, self._loops, self._words, self._reuse_outputs = library, variant.loops, variant.words, reuse_outputs
+        inputs, outputs, threads, shape, size, (address,) = self.inputs, self.outputs, self.threads, variant.shape, variant.arena_bytes, addresses((weights,))
+        handles: list = []
+        self._end = weakref.finalize(self, _end, library, handles)
+        self._end.atexit = False  # a thread of the process may still be running kernels then
+
+        def make(number):
+            handles.append(library.open(shape, address, threads, _others(number, threads) if pin else None))
+            return _Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
+
+        self._streams = Streams(make, most)
+        self._streams.give(self._streams.take())  # its pages are touched here, not in the first run
+
+    def _describe(self, variant):
+        self.target: str = variant.target
+        self.inputs: tuple[TensorSpec, ...] = tuple(variant.inputs)
+        self.outputs: tuple[TensorSpec, ...] = tuple(variant.outputs)
+        self.steps: tuple[Step, ...] = tuple(variant.steps)
+        self._names = frozenset(spec.name for spec in self.inputs)
+        self._counted = tuple(spec for spec in self.outputs if spec.counted is not None)
+        self._forms = [(spec.shape, np.dtype(spec.dtype)) for spec in self.inputs]
 
     @property
     def batch(self) -> int:
         """Samples per run: the extent of the inputs along their batch axes."""
         return batch_of(self.inputs)
+
+    @property
+    def streams(self) -> int:
+        """How many runs there may be at one time."""
+        return self._streams.most
 
     def __enter__(self):
         return self
@@ -133,64 +153,80 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Gives code and memory back; the session can no longer run. A session that nobody holds any more does the same."""
-        with self._lock:
-            self._run, self._module = _closed, {f"octet_step{self._suffix}": _closed}
-            self._fixed = self._written = ()
-            self.weights = np.empty(0, np.uint8)
+        """Gives code and memory back, when the runs that are at work are done; the session can no longer run. A session that nobody holds any more does the same."""
+        if self._executor is not None and self._executor[0] == os.getpid():
+            self._executor[1].shutdown()
+        self._streams.close()
+        self._end()
+        self._library, self.weights = None, np.empty(0, np.uint8)
 
     def run(self, inputs: dict, recompute: bool = False) -> dict:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes, and, compiled with --self-check,
         SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too."""
         arrays = self._checked(inputs)
-        with self._lock:
-            self._infer(self._arguments(arrays), recompute)
+        stream = self._streams.take()
+        try:
+            stream.stage(arrays)
+            self._infer(stream, recompute)
             if self._reuse_outputs:
-                return self._results
-            return {name: array.copy() for name, array in meant(self._counted, self._results).items()}
+                return stream.results
+            return {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
+        finally:
+            self._streams.give(stream)
 
-    def run_into(self, inputs: dict, results: tuple) -> None:
-        """The same, into the caller's arrays: `tensors` of all outputs in order, each of the output's size."""
+    async def run_async(self, inputs: dict, recompute: bool = False) -> dict:
+        """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), self.run, inputs, recompute)
+
+    def _threads(self):
+        """One per stream. A forked process has none of its parent's."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._executor is None or self._executor[0] != os.getpid():
+            self._executor = os.getpid(), ThreadPoolExecutor(self.streams, "octet-run")
+        return self._executor[1]
+
+    def run_into(self, inputs: dict, results: tuple[int, ...]) -> None:
+        """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's size."""
         arrays = self._checked(inputs)
-        with self._lock:
-            self._infer(self._arguments(arrays, results), False)
+        stream = self._streams.take()
+        first = len(arrays)
+        try:
+            stream.stage(arrays)
+            stream.tensors[first:] = results
+            self._infer(stream, False)
+        finally:
+            stream.tensors[first:] = stream.places[first:]
+            self._streams.give(stream)
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
         arrays = self._checked(inputs)
         seconds = np.zeros((repeat + 1, len(self.steps)))
-        with self._lock:
-            self._call(self._time, self._arguments(arrays), seconds)
+        stream = self._streams.take()
+        try:
+            stream.stage(arrays)
+            for row in seconds:
+                for index, chunk in self._order():
+                    start = time.perf_counter()
+                    self._library.step(stream.handle, index, chunk, stream.tensors)
+                    row[index] += time.perf_counter() - start
+        finally:
+            self._streams.give(stream)
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
 
-    def _infer(self, arguments, recompute):
-        self._call(self._run, *arguments)
-        if self._watch is not None:
-            words, values = self._watch
-            if recompute and words.failed(values):
-                self._call(self._run, *arguments)
-            words.verify(values)
-
-    def _call(self, function, *arguments):
-        try:
-            call(self.threads, function, *arguments)
-        except OctetError:
-            raise
-        except Exception as error:  # kernels check the buffers that they are given
-            raise PackageError(f"run: the kernels of {self.target} refuse their buffers ({first_line(error)}); the package does not say what its code takes, compile it again") from error
-
-    def _time(self, arguments, seconds):
-        step = self._module[f"octet_step{self._suffix}"]
-        for row in seconds:
-            for index, *chunk in self._order():
-                start = time.perf_counter()
-                step(index, *chunk, *arguments)
-                row[index] += time.perf_counter() - start
+    def _infer(self, stream, recompute):
+        self._library.run(stream.handle, stream.tensors)
+        if self._words is not None:
+            values = self._words.view(stream.arena)
+            if recompute and self._words.failed(values):
+                self._library.run(stream.handle, stream.tensors)
+            self._words.verify(values)
 
     def _order(self):
-        """(step,) in the order of execution; (step, chunk) where there are loops."""
-        if not self._loops:
-            return [(index,) for index in range(len(self.steps))]
+        """(step, chunk) in the order of execution; chunk is 0 outside loops."""
         order, at = [], 0
         for first, last, chunks in (*self._loops, (len(self.steps), len(self.steps), 0)):
             order += [(index, 0) for index in range(at, first)] + [(index, chunk) for chunk in range(chunks) for index in range(first, last)]
@@ -203,20 +239,16 @@ class Session:
             found = ", ".join(map(str, inputs)) or "nothing"
             raise DataError(f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model does")
         arrays = [np.asarray(inputs[spec.name]) for spec in self.inputs]
-        for spec, array, staging in zip(self.inputs, arrays, self._staging, strict=True):
-            if array.shape != staging.shape or array.dtype != staging.dtype:
+        for spec, array, form in zip(self.inputs, arrays, self._forms, strict=True):
+            if (array.shape, array.dtype) != form:
                 _refuse(spec, array)
         return arrays
 
-    def _arguments(self, arrays, results=None):
-        ready = []
-        for array, staging, staged in zip(arrays, self._staging, self._staged, strict=True):
-            if array.nbytes > _WORTH_A_LOOK and _is_ready(array):
-                staged = self._tensor(array)
-            else:
-                staging[...] = array
-            ready.append(staged)
-        return (*self._fixed, *ready, *(self._written if results is None else results))
+
+def _others(number, threads):
+    """Of the process's processors, those of the threads beside the caller's, for the stream of that number."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]
 
 
 def run_samples(session: Session, arrays: dict, progress=None, only: str | None = None) -> dict:

@@ -81,11 +81,11 @@ class Launch:
 @dataclass(frozen=True)
 class Variant:
     """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as
-    `x86/emulation` reads it, packed where it comes from a package; "" where nobody keeps it), that exports `octet_run(weights, arena, inputs..., outputs...)` and
-    `octet_step(index, weights, arena, inputs..., outputs...)`, which runs kernel `index` only. weights: uint8, all constants, each 64-byte aligned.
+    `x86/emulation` reads it, packed where it comes from a package; "" where nobody keeps it), that exports what
+    `native/stream.h` says. weights: uint8, all constants, each 64-byte aligned.
     arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs.
-    loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often. With loops `octet_run` takes lanes, uint8
-    [threads, lane_bytes], behind the arena, and `octet_step` the number of the chunk behind the index.
+    loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often; each
+    thread has a lane of lane_bytes for them.
     shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and one blob of weights; the functions of all but
     the first have `suffix` in their names.
     words: of a watched network, what a run notes in the arena."""

@@ -52,39 +52,43 @@ def _every_pass_leaves_valid_ir():
 def toy_variant():
     """y = 2 * x + w for x float32 [4, 16] and w float32 [16] in the weights, as two kernels: what build makes, in small."""
     from octet.targets import detect
+    from octet.targets.native.interface import Interface
     from octet.targets.variant import Step, TensorSpec, Variant
 
     spec = detect.native()
     weights = np.arange(16, dtype=np.float32).view(np.uint8)
     steps = (Step("double", "relax.multiply", "fallback", "float32", 64, 512), Step("shift", "relax.add", "fallback", "float32", 0, 512))
     inputs, outputs = (TensorSpec("x", (4, 16), "float32"),), (TensorSpec("y", (4, 16), "float32"),)
-    return Variant(spec.name, _toy_library(spec), weights, 256, steps, inputs, outputs, spec.features, spec.rank, "toy")
+    interface = Interface(inputs, outputs, weights.size, 256, steps=len(steps))
+    return Variant(spec.name, _toy_library(spec, interface), weights, 256, steps, inputs, outputs, spec.features, spec.rank, "toy")
 
 
-def _toy_library(spec) -> bytes:
-    import tempfile
-
+def _toy_library(spec, interface) -> bytes:
     import octet.passes  # noqa: F401 - prepares TVM
     import tvm
+    from octet.passes.lower.codegen import compile_network
+    from octet.passes.lower.entry import called_from_c
     from tvm import tirx
     from tvm.script.ir_builder import IRBuilder
     from tvm.tirx.script import builder as T
 
     def entry(name, indexed):
         with IRBuilder() as builder:
-            with T.prim_func():
+            with T.prim_func(is_private=True):
                 T.func_name(name)
-                T.func_attr({"global_symbol": name})
-                index = T.arg("index", T.int32()) if indexed else None
-                weights, arena = T.arg("weights", T.Buffer((64,), "uint8")), T.arg("arena", T.Buffer((256,), "uint8"))
-                x, y = (T.arg(n, T.Buffer((4, 16), "float32")) for n in "xy")
+                index, _ = (T.arg(n, T.int32()) for n in ("index", "chunk")) if indexed else (None, None)
+                weights, arena, _ = (T.arg(n, T.ptr("uint8")) for n in ("weights", "arena", "lanes"))
+                T.arg("threads", T.int32())
+                x, y = (T.arg(n, T.ptr("float32")) for n in "xy")
+                weights, arena = T.decl_buffer((64,), "uint8", data=weights), T.decl_buffer((256,), "uint8", data=arena)
+                x, y = (T.decl_buffer((4, 16), "float32", data=pointer) for pointer in (x, y))
                 for number, kernel in enumerate((_double, _shift)):
                     if not indexed:
                         kernel(weights, arena, x, y)
                         continue
                     with T.If(index == number), T.Then():
                         kernel(weights, arena, x, y)
-        return builder.get()
+        return called_from_c(builder.get(), name)
 
     def _double(weights, arena, x, y):
         with T.parallel(0, 4) as i:
@@ -97,10 +101,7 @@ def _toy_library(spec) -> bytes:
             T.add_to_parent(y.vstore([i, 0], row))
 
     module = tvm.IRModule({tvm.ir.GlobalVar(name): entry(name, indexed) for name, indexed in (("octet_run", False), ("octet_step", True))})
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "toy.so"
-        tvm.compile(module, target=spec.tvm_target()).export_library(str(path))
-        return path.read_bytes()
+    return compile_network(module, spec, [interface])[0]
 
 
 @pytest.fixture

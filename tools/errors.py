@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
 import warnings
 from contextlib import contextmanager
+from importlib.metadata import requires
 
 import click
 
@@ -16,6 +18,7 @@ from ..targets.schema import printable
 from .overwriting import refuse_overwriting
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_EXTRAS = ("compile", "tune")  # whose modules are imported where they are needed, without asking first
 _NOTHING = "nothing was written"
 USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
 
@@ -48,9 +51,18 @@ def status_of(error: BaseException) -> int:
     if (full := _no_room(error)) is not None:
         _say("error", f"{full}; make room, check the permissions, or set TMPDIR to a folder that can be written")
         return USER
+    if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name)) is not None:
+        _say("error", f"{error.name} is not installed; run: pip install 'octet[{extra}]'")
+        return USER
     first = next(iter(str(error).strip().splitlines()), "")[:200]
     _say("bug", f"{type(error).__name__}: {first}; run again with OCTET_DEBUG=1 and report the traceback")
     return BUG
+
+
+def extra_of(module: str | None) -> str | None:
+    """The smallest extra of octet that installs a module; None for what belongs to none."""
+    found = [line.rpartition("extra == ")[2].strip("\"'") for line in requires("octet") or [] if re.match(r"[\w.-]+", line)[0].replace("-", "_") == str(module).partition(".")[0]]
+    return next((name for name in _EXTRAS if name in found), None)
 
 
 def _no_room(error) -> str | None:

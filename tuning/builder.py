@@ -76,7 +76,7 @@ def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
     program = Program(calls, np.tile(constants, copies), kernel.workspace)
     signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(case.inputs)]
     output = TensorSpec("output", (case.elements,), case.storage)
-    module = emit_library(tvm.IRModule({"kernel": kernel.func.without_attr("global_symbol")}), program, signature, [output])
+    module = emit_library(tvm.IRModule({"kernel": kernel.func.without_attr("global_symbol")}), program, signature, [output], stepwise=False, packed=True)
     module.update_func(tvm.ir.GlobalVar("octet_prepare"), _prepare())
     library = compile_library(module, spec)
     return Built(library, constants, kernel.workspace, copies, kernel.family, kernel.schedule, case.elements, case.storage)

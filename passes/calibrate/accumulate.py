@@ -9,7 +9,7 @@ import numpy as np
 import tvm
 
 from octet.targets import detect
-from octet.targets.runtime import aligned, tensors
+from octet.targets.runtime import addresses, aligned
 from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, histogram
 
 from .statistics import BINS, SHIFT, Statistics
@@ -38,7 +38,7 @@ def _tensor(array):
 
 
 def _shared(array):
-    return tensors((array,))[0]
+    return tvm.runtime.from_dlpack(array)
 
 
 class Accumulator:
@@ -76,7 +76,7 @@ class Accumulator:
     def add_from(self, run, feed) -> None:
         """The same, of a run that writes its summaries here by itself: run.into(feed, row)."""
         if self._row is None:
-            self._row = tensors(self._buffer)
+            self._row = addresses(self._buffer)
         run.into(feed, self._row[self._pending])
         self._pending += 1
         if self._pending == self.rows:

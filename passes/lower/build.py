@@ -6,6 +6,7 @@ import tvm
 from tvm import tirx
 
 from ...targets.errors import TargetError
+from ...targets.native.interface import Interface
 from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
@@ -15,7 +16,7 @@ from ..running import apply, run
 from .batch.link import link
 from .batch.pieces import split
 from .batch.plan import plan
-from .codegen import compile_with_source
+from .codegen import compile_network
 from .cuda.build import build_cuda_variant
 from .entry import emit_shapes
 from .lowering import lower
@@ -61,13 +62,15 @@ def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = ""
     programs = [replace(program, weights=blob) for program in programs]
     tiles = spec.dot == "amx" and any(call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls)
     emitted = emit_shapes(kernels, [(program, one.inputs, one.outputs) for program, one in zip(programs, networks)], tiles)
-    library, source = compile_with_source(emitted, spec)
     features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
+    shapes = [(number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)) for number, (program, one) in enumerate(zip(programs, networks))]
+    interfaces = [Interface(one.inputs, one.outputs, blob.size, program.arena_bytes, program.lane_bytes, loops, len(program.steps), number) for number, program, one, loops in shapes]
+    library, source = compile_network(emitted, spec, interfaces)
     return tuple(
         Variant(spec.name, library, blob, program.arena_bytes, program.steps, one.inputs, one.outputs, features, spec.rank, name,
-                source=source, lane_bytes=program.lane_bytes, loops=tuple((loop.first, loop.last, loop.chunks) for loop in program.loops),
-                shape=number, words=None if watch is None else watch.words(program.words_at), extra={"fallbacks": sorted(set(fallbacks))})
-        for number, (program, one, watch) in enumerate(zip(programs, networks, watches))
+                source=source, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),
+                extra={"fallbacks": sorted(set(fallbacks))})
+        for (number, program, one, loops), watch in zip(shapes, watches)
     )  # fmt: skip
 
 

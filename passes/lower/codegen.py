@@ -1,17 +1,16 @@
 """Machine code: a TIR module of private kernels and public entries -> the bytes of a shared library."""
 
-import shutil
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import tvm
 from tvm import tirx
 
-from ...targets.errors import OctetError
+from ...targets.native.interface import Interface
+from ...targets.native.link import link, room_to_build
 from ...targets.spec import TargetSpec
 from ...targets.x86.emulation.source import source_of
-
-_ROOM = 32 << 20  # bytes: object file and library of a large network
+from .entry import ENTRY
 
 # Our kernels are written as loops over flat buffers and explicit vectors: of TVM's passes they need only these. The others (most of them about blocks)
 # took four fifths of the compile time of a large kernel and changed nothing in its code.
@@ -36,23 +35,18 @@ def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec):
 
 
 def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
-    """The bytes of a shared library."""
-    return _exported(compile_module(mod, spec))
-
-
-def compile_with_source(mod: tvm.IRModule, spec: TargetSpec) -> tuple[bytes, str]:
-    """The bytes of a shared library, and the LLVM IR that they were made from, which `targets/x86/emulation` compiles for other machines."""
-    executable = compile_module(mod, spec)
-    return _exported(executable), source_of(executable.mod.inspect_source("ll"))
-
-
-def _exported(executable):
-    with tempfile.TemporaryDirectory() as folder:
-        if (room := shutil.disk_usage(folder).free) < _ROOM:  # LLVM ends the process where a disk is full
-            raise OctetError(f"{tempfile.gettempdir()}: has {room >> 10} KiB free, and building needs {_ROOM >> 20} MiB; make room, or set TMPDIR to another folder")
+    """The bytes of a shared library for TVM's runtime."""
+    with room_to_build() as folder:
         path = Path(folder) / "kernels.so"
-        executable.export_library(str(path))
+        compile_module(mod, spec).export_library(str(path))
         return path.read_bytes()
+
+
+def compile_network(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> tuple[bytes, str]:
+    """The bytes of the shared library of a whole network (`emit_shapes`), with our own runtime, and the LLVM IR that its kernels were made from, which
+    `targets/x86/emulation` compiles for other machines."""
+    kernels = compile_module(mod, spec).mod
+    return link(kernels.write_to_file, interfaces), source_of(kernels.inspect_source("ll"))
 
 
 def _pipeline():
@@ -69,7 +63,7 @@ def _pipeline():
             if chosen:
                 lowered = (whole if fallback else short)(tvm.IRModule(chosen, attrs=mod.attrs))
                 functions |= {var: _no_entry(func) for var, func in lowered.functions_items()}
-        return _bind_device(calls(tvm.IRModule(functions, attrs=mod.attrs)))
+        return _entries(_bind_device(calls(tvm.IRModule(functions, attrs=mod.attrs))))
 
     return by_kind, finalize_host, finalize_device
 
@@ -91,4 +85,12 @@ def _bind_device(mod):
             for key, value in (("device_type", 1), ("device_id", 0)):
                 body = tirx.AttrStmt(tvm.ir.StringImm("default"), key, tirx.const(value, "int32"), body)
             mod.update_func(var, func.with_body(body))
+    return mod
+
+
+def _entries(mod):
+    """What C calls gets its name last: MakePackedAPI would have made it a function for TVM's runtime."""
+    for var, func in list(mod.functions_items()):
+        if (name := _attribute(func, ENTRY)) is not None:
+            mod.update_func(var, func.with_attr("global_symbol", name))
     return mod

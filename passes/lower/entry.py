@@ -12,13 +12,17 @@ from ...targets.x86.intrinsics import tile_release
 from .program import Program
 
 
-def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs, tiles: bool = False, stepwise: bool = True) -> tvm.IRModule:
+ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there
+
+
+def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs, tiles: bool = False, stepwise: bool = True, packed: bool = False) -> tvm.IRModule:
     """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and, if `stepwise`, `octet_step` for profiling.
-    tiles: whether kernels use the tile unit, which `octet_run` releases at its end."""
-    return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise)
+    tiles: whether kernels use the tile unit, which `octet_run` releases at its end. packed: for TVM's runtime instead of C, which the code of a single kernel
+    that is being tuned runs in; of a program without loops."""
+    return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise, packed)
 
 
-def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True) -> tvm.IRModule:
+def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True, packed: bool = False) -> tvm.IRModule:
     """The same of several programs (program, inputs, outputs) on the kernels of one module: entries of their own for each, see `suffix`."""
     calls = [call for program, _, _ in shapes for call in program.calls]
     functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in calls} - {"memcpy"})}
@@ -33,21 +37,28 @@ def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, ste
     for number, (program, inputs, outputs) in enumerate(shapes):
         for entry, indexed in (("octet_run", False), ("octet_step", True))[: 1 + stepwise]:
             entry += suffix(number)
-            body[tvm.ir.GlobalVar(entry)] = _Entry(entry, indexed, program, functions, alone, inputs, outputs, tiles).build()
+            body[tvm.ir.GlobalVar(entry)] = _Entry(entry, indexed, program, functions, alone, inputs, outputs, tiles, packed).build()
     return tvm.IRModule(body)
+
+
+def called_from_c(func, name):
+    """A function of pointers and integers -> `int32_t name(...)`, which gives 0, in the library of a network."""
+    return _giving_zero(func.params, func.body).with_attr(ENTRY, name)
+
+
+def _giving_zero(params, body):
+    return tirx.PrimFunc(params, tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))]), tvm.ir.PrimType("int32"))
 
 
 def _private(func):
     """PrimFunc over buffers -> the same over raw pointers, callable from another function of the module without argument checks."""
     pointers = [T.ptr(str(param.dtype)) for param in func.params]
     declared = [tirx.DeclBuffer(param, data=pointer) for param, pointer in zip(func.params, pointers)]
-    done = tirx.Return(tirx.const(0, "int32"))
     attrs = {key: value for key, value in func.attrs.items() if key not in ("global_symbol",)}
     # A compute scope is never inlined. It must not be: TVM's alias metadata (TBAA) says that two buffer variables never overlap, but an intermediate is
     # one variable in the kernel that writes it and another in the kernel that reads it; side by side in one function LLVM deletes the first one's stores.
     body = tirx.AttrStmt(tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), tirx.SeqStmt([*declared, func.body]))
-    plain = tirx.PrimFunc(pointers, tirx.SeqStmt([body, done]), tvm.ir.PrimType("int32"))
-    return plain.with_attrs({**attrs, "tirx.noalias": True})
+    return _giving_zero(pointers, body).with_attrs({**attrs, "tirx.noalias": True})
 
 
 def _serial(func):
@@ -81,23 +92,23 @@ def _fields(kind):
 class _Entry:
     """Emits `octet_run` or, indexed, `octet_step`.
 
-    octet_run(weights, arena[, lanes], inputs.., outputs..) and octet_step(index[, chunk], weights, ...). Only a program with loops has `lanes`, uint8
-    [threads, lane_bytes], and `chunk`. Chunks are dealt out to the threads, each of which runs whole chunks on its lane without waiting for the others; where
-    there are too few chunks for that, they run one after the other and every kernel's own loop is shared out."""
+    octet_run(weights, arena, lanes, threads, inputs.., outputs..) and octet_step(index, chunk, weights, ...), which give 0; lanes: uint8 [threads, lane_bytes].
+    Packed, octet_run(weights, arena, inputs.., outputs..) checks the tensors that it is given. Chunks are dealt out to the threads, each of which runs whole
+    chunks on its lane without waiting for the others; where there are too few chunks for that, they run one after the other and every kernel's own loop is
+    shared out."""
 
-    def __init__(self, name, indexed, program, functions, alone, inputs, outputs, tiles):
+    def __init__(self, name, indexed, program, functions, alone, inputs, outputs, tiles, packed):
         self._name, self._indexed, self._program, self._functions, self._alone = name, indexed, program, functions, alone
-        self._inputs, self._outputs, self._tiles = inputs, outputs, tiles
+        self._inputs, self._outputs, self._tiles, self._packed = inputs, outputs, tiles, packed
         self._loop_of = {i: loop for loop in program.loops for i in range(loop.first, loop.last)}
 
     def build(self):
         with IRBuilder() as builder:
-            with T.prim_func():
+            with T.prim_func(is_private=not self._packed):
                 T.func_name(self._name)
-                T.func_attr({"global_symbol": self._name})
-                index = T.arg("index", T.int32()) if self._indexed else None
-                chunk = T.arg("chunk", T.int32()) if self._indexed and self._program.loops else None
-                self._threads = tirx.Var("threads", "int32")
+                if self._packed:
+                    T.func_attr({"global_symbol": self._name})
+                index, chunk = (T.arg(name, T.int32()) for name in ("index", "chunk")) if self._indexed else (None, None)
                 self._buffers = self._arguments()
                 if self._indexed:
                     self._steps(index, chunk)
@@ -105,17 +116,25 @@ class _Entry:
                     self._run()
                 if self._tiles:  # a core with tiles in use saves 8 KiB more at every context switch
                     tile_release()
-        return builder.get()
+        return builder.get() if self._packed else called_from_c(builder.get(), self._name)
 
     def _arguments(self):
-        program, buffers = self._program, {}
-        buffers["weights"] = T.arg("weights", T.Buffer((program.weights.size,), "uint8"))
-        buffers["arena"] = T.arg("arena", T.Buffer((max(program.arena_bytes, 1),), "uint8"))
-        if program.loops:
-            buffers["lane"] = T.arg("lanes", T.Buffer((self._threads, max(program.lane_bytes, 1)), "uint8"))
-        for kind, specs in (("input", self._inputs), ("output", self._outputs)):
-            buffers[kind] = [T.arg(f"{kind}{i}", T.Buffer(spec.shape, spec.dtype)) for i, spec in enumerate(specs)]
-        return buffers
+        program, sides = self._program, {"input": self._inputs, "output": self._outputs}
+        sizes = {"weights": program.weights.size, "arena": max(program.arena_bytes, 1)}
+        forms = [(name, (size,), "uint8") for name, size in sizes.items()]
+        if not self._packed:
+            forms.append(("lanes", None, "uint8"))
+        tensors = [(f"{side}{i}", spec.shape, spec.dtype) for side, specs in sides.items() for i, spec in enumerate(specs)]
+        if self._packed:
+            made = [T.arg(name, T.Buffer(shape, dtype)) for name, shape, dtype in forms + tensors]
+        else:
+            pointers = [T.arg(name, T.ptr(dtype)) for name, _, dtype in forms]
+            self._threads = T.arg("threads", T.int32())
+            forms[-1] = ("lanes", (self._threads, max(program.lane_bytes, 1)), "uint8")
+            pointers += [T.arg(name, T.ptr(dtype)) for name, _, dtype in tensors]
+            made = [T.decl_buffer(shape, dtype, data=pointer) for pointer, (_, shape, dtype) in zip(pointers, forms + tensors, strict=True)]
+        buffers, rest = dict(zip(("weights", "arena", "lane"), made)), made[len(forms) :]
+        return buffers | {"input": rest[: len(self._inputs)], "output": rest[len(self._inputs) :]}
 
     def _steps(self, index, chunk):
         calls = self._program.calls

@@ -7,12 +7,13 @@ from math import prod
 from tvm_ffi import structural_hash
 
 from octet.targets import detect
+from octet.targets.native.interface import Interface
 from octet.targets.opening import open_session
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
 from ..lower.build import schedule
-from ..lower.codegen import compile_library
+from ..lower.codegen import compile_network
 from ..lower.entry import emit_library
 from ..lower.fallback.legalize import legalize
 from ..lower.lowering import lower
@@ -36,7 +37,7 @@ class PackedExecutor:
         return [whole[start : start + prod(shape)].reshape(shape) for start, shape in zip(self.starts, self.shapes)]
 
     def into(self, feed, row) -> None:
-        """One run, the results into `row` (`runtime.tensors` of such an array)."""
+        """One run, the results into `row` (the address of such an array, see `runtime.addresses`)."""
         self.session.run_into(feed, (row,))
 
 
@@ -81,9 +82,10 @@ class Libraries:
 
     def _compiled(self, legal, program, inputs, outputs):
         emitted = emit_library(legal, program, inputs, outputs, stepwise=False)
-        key = structural_hash(emitted)
+        interface = Interface(tuple(inputs), tuple(outputs), program.weights.size, program.arena_bytes)
+        key = structural_hash(emitted), interface
         if key not in self._of:
-            self._of[key] = compile_library(emitted, self._spec)
+            self._of[key], _ = compile_network(emitted, self._spec, [interface])
         return self._of[key]
 
     def _lowered(self, fused):

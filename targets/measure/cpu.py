@@ -5,8 +5,7 @@ import time
 import numpy as np
 
 from .. import detect
-from ..native_library import open_library, runtime
-from ..threads import use_threads
+from ..native_library import open_library, runtime, use_threads
 from ..runtime import aligned
 from .job import Candidate, Task
 

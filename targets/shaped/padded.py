@@ -27,10 +27,18 @@ class PaddedSession:
         """Samples per run."""
         return batch_of(self.inputs)
 
+    @property
+    def streams(self) -> int:
+        """How many runs there may be at one time."""
+        return self._session.streams
+
     def run(self, inputs: dict, **options) -> dict:
         """As `Session.run`."""
-        whole = self._whole(inputs)
-        return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, self._session.run(whole, **options).values())}
+        return self._cut(self._session.run(self._whole(inputs), **options))
+
+    async def run_async(self, inputs: dict, **options) -> dict:
+        """As `Session.run_async`."""
+        return self._cut(await self._session.run_async(self._whole(inputs), **options))
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """As `Session.profile`: of the padded run."""
@@ -48,6 +56,9 @@ class PaddedSession:
                 elif array.dtype != np.dtype(spec.dtype):
                     raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
         return found
+
+    def _cut(self, results):
+        return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, results.values())}
 
     def _cut_back(self, spec, value):
         return value if value.shape == spec.shape else np.ascontiguousarray(value[self._parts[spec.name]])

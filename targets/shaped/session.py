@@ -39,6 +39,11 @@ class ShapedSession:
         """Samples per run."""
         return self.shapes[0].batch
 
+    @property
+    def streams(self) -> int:
+        """How many runs of one shape there may be at one time."""
+        return self.shapes[0].streams
+
     def __enter__(self):
         return self
 
@@ -54,6 +59,10 @@ class ShapedSession:
     def run(self, inputs: dict, **options) -> dict:
         """As `Session.run`. Raises DataError for arrays that no shape takes."""
         return self._for(inputs).run(inputs, **options)
+
+    async def run_async(self, inputs: dict, **options) -> dict:
+        """As `Session.run_async`."""
+        return await self._for(inputs).run_async(inputs, **options)
 
     def run_into(self, inputs: dict, results: tuple) -> None:
         """As `Session.run_into`, for arrays that have the extents of a shape."""

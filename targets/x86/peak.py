@@ -178,7 +178,7 @@ def _rate(spec, threads, runs, loop, seed, steps, parts=1):
     `loop` counts. parts: copies of `seed` that the runs take turns with."""
     import tvm
 
-    from ..threads import use_threads
+    from ..native_library import use_threads
     from ..runtime import aligned
 
     function, units = loop(threads, steps)

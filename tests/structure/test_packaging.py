@@ -1,11 +1,16 @@
 """What an installed octet holds: every folder with sources, nothing more."""
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
+import venv
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from octet.passes import environment
@@ -16,8 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def sources(room):
-    """Python, and the CUDA C++ that is compiled with the user's kernels."""
-    return [path for pattern in ("*.py", "*.cuh") for path in (ROOT / room).rglob(pattern)]
+    """Python, and the C and CUDA C++ that is compiled with the user's kernels."""
+    return [path for pattern in ("*.py", "*.cuh", "*.c", "*.h") for path in (ROOT / room).rglob(pattern)]
 
 
 def folders_with_sources():
@@ -40,7 +45,7 @@ def test_every_folder_is_a_package():
 
 
 def test_pins_are_those_of_the_start_up_check():
-    pins = dict(line.split("==") for line in PROJECT["project"]["dependencies"] if "==" in line)
+    pins = dict(line.split("==") for line in PROJECT["project"]["optional-dependencies"]["compile"] if "==" in line)
     assert pins == {"apache-tvm": environment.TVM[0], "apache-tvm-ffi": environment.TVM_FFI[0]}
 
 
@@ -77,3 +82,48 @@ def test_wheel_has_the_commands_and_the_licence(wheel):
         info = {name.split(".dist-info/")[1]: file.read(name).decode() for name in file.namelist() if ".dist-info/" in name}
     assert "octet = octet.tools.main:main" in info["entry_points.txt"] and "compile-model = octet.tools.main:compile_model" in info["entry_points.txt"]
     assert "Apache License" in info["licenses/LICENSE"]
+
+
+@pytest.fixture(scope="module")
+def serving(wheel, tmp_path_factory):
+    """The interpreter of an environment with octet and what it depends on, and nothing else."""
+    folder = tmp_path_factory.mktemp("serving")
+    venv.create(folder, with_pip=False)
+    site = next(folder.glob("lib/python*/site-packages"))
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(site)
+    wanted = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["project"]["dependencies"]} | {"markdown-it-py", "mdurl", "pygments"}  # rich's own
+    for name in wanted:
+        for top in {file.parts[0] for file in distribution(name).files or [] if file.parts[0] not in ("..", "__pycache__")}:
+            (site / top).symlink_to(distribution(name).locate_file(top))
+    return folder / "bin" / "python"
+
+
+def in_environment(python, *command, **environment):
+    return subprocess.run([python, "-I", *map(str, command)], capture_output=True, text=True, env=environment)
+
+
+def test_a_package_runs_where_neither_tvm_nor_a_compiler_is(serving, toy_package, tmp_path):
+    code = """if True:
+        import sys, numpy, octet
+        with octet.load(sys.argv[1], threads=2) as session:
+            y = session.run({"x": numpy.ones((4, 16), numpy.float32)})["y"]
+        assert (y == 2 + numpy.arange(16)).all()
+        others = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+        print(sorted(name for name in others if not name.startswith("_")))
+    """
+    ran = in_environment(serving, "-c", code, toy_package)
+    assert ran.returncode == 0, ran.stderr
+    assert set(ast.literal_eval(ran.stdout)) <= {"numpy", "msgspec", "octet", "typing_extensions"}
+
+
+def test_commands_there(serving, toy_package, tmp_path):
+    np.savez(tmp_path / "in.npz", x=np.ones((4, 16), np.float32))
+    octet = ("-c", "from octet.tools.main import main; main()")
+    for command in (("run", toy_package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz"), ("bench", toy_package), ("inspect", toy_package, "--self-test"), ("verify", toy_package)):
+        ran = in_environment(serving, *octet, *command)
+        assert ran.returncode == 0, ran.stderr
+    assert (np.load(tmp_path / "out.npz")["y"] == 2 + np.arange(16)).all()
+    for command, extra in ((("compile", ROOT / "examples/digits/digits.onnx", "--calib", tmp_path / "in.npz", "-o", tmp_path / "no.octet"), "compile"), (("db", "stats", tmp_path / "in.npz"), "tune")):
+        ran = in_environment(serving, *octet, *command)
+        assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1 and f"pip install 'octet[{extra}]'" in ran.stderr, ran.stderr

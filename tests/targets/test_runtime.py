@@ -5,7 +5,7 @@ import pytest
 
 from octet.targets.errors import DataError, OctetError, PackageError
 from octet.targets.opening import open_session
-from octet.targets.runtime import aligned, run_samples, tensors
+from octet.targets.runtime import addresses, aligned, run_samples
 from octet.targets.variant import Variant
 
 SHIFT = np.arange(16, dtype=np.float32)
@@ -60,7 +60,7 @@ def test_results_are_fresh_unless_asked_otherwise(toy_variant, session):
 def test_results_in_the_callers_arrays(session):
     rows = aligned((3, 4, 16), np.float32)
     kept = session.run({"x": random(7)})["y"]
-    for row, place in enumerate(tensors(rows)):
+    for row, place in enumerate(addresses(rows)):
         session.run_into({"x": random(row)}, (place,))
     for row in range(3):
         assert rows[row].tobytes() == (2 * random(row) + SHIFT).tobytes()

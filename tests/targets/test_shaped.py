@@ -86,7 +86,7 @@ def contents(toy_variant, tmp_path):
 
 def test_shapes_come_back(contents, toy_variant, tmp_path):
     found = read_package(tmp_path / "a.octet")
-    assert [shape.inputs[0].shape for shape in found.shapes] == [(4, 16), (8, 16)] and found.pads == {"x": 0.5} and json.loads(contents.text)["format"] == 3
+    assert [shape.inputs[0].shape for shape in found.shapes] == [(4, 16), (8, 16)] and found.pads == {"x": 0.5} and json.loads(contents.text)["format"] == 4
     (other,) = found.others
     assert other.variants[0].shape == 1 and other.variants[0].library is found.variants[0].library and other.selftest["output/y"].shape == (8, 16) and found.selftest == {}
     with pytest.raises(PackageError, match="holds no octet kernels"):

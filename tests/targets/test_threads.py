@@ -1,7 +1,8 @@
-"""Kernels after a fork, from threads that come and go, and sessions that end: nothing is left behind."""
+"""Kernels after a fork, on several threads, from threads that come and go, and in sessions that end: nothing is left behind."""
 
 import gc
 import os
+import resource
 import signal
 import threading
 import time
@@ -10,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octet.targets import threads
+from octet.targets import detect
 from octet.targets.errors import OctetError
 from octet.targets.opening import open_session
+from octet.targets.runtime import Session
 
 X = np.random.default_rng(0).standard_normal((4, 16)).astype(np.float32)
 Y = (2 * X + np.arange(16, dtype=np.float32)).tobytes()
@@ -54,7 +56,7 @@ def test_a_fork_after_a_run(toy_variant, count):
 
 
 def test_forks_while_another_thread_runs(toy_variant):
-    """The child finds the session's lock as it was: taken, mostly."""
+    """The child finds the stream as it was: in use, mostly."""
     session, over = open_session(toy_variant, threads=2), threading.Event()
 
     def work():
@@ -64,8 +66,9 @@ def test_forks_while_another_thread_runs(toy_variant):
     worker = threading.Thread(target=work)
     worker.start()
     try:
-        with session._lock:
-            held = in_a_child(lambda: runs(session))
+        stream = session._streams.take()
+        held = in_a_child(lambda: runs(session))
+        session._streams.give(stream)
         assert held and all(in_a_child(lambda: runs(session)) for _ in range(4))
     finally:
         over.set()
@@ -73,43 +76,74 @@ def test_forks_while_another_thread_runs(toy_variant):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_threads_that_end_leave_a_bounded_number_of_threads(toy_variant, count):
+def test_threads_that_end_leave_nothing(toy_variant, count):
+    """The threads of a pool belong to the session, not to whoever calls it."""
     session, failures = open_session(toy_variant, threads=count), []
 
     def work():
         if not runs(session):
             failures.append(1)
 
-    def round_of(number):
-        for _ in range(number):
-            worker = threading.Thread(target=work)
-            worker.start()
-            worker.join()
-
-    round_of(threads.OWNERS + 1)
-    before = min(os_threads() for _ in range(10) if time.sleep(0.01) is None)
-    round_of(3 * threads.OWNERS)
+    work()
+    before = os_threads()
+    for _ in range(20):
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
     assert falls_to(before) and not failures
 
 
-def test_one_core_makes_no_pool(toy_variant):
-    def alone():
-        session = open_session(toy_variant, threads=1)
-        before = os_threads()
-        return runs(session) and os_threads() == before
-
-    assert in_a_child(alone)
+def test_one_core_starts_no_thread(toy_variant):
+    before = os_threads()
+    assert runs(open_session(toy_variant, threads=1)) and os_threads() == before
 
 
-def test_a_runner_raises_what_the_call_raises(monkeypatch):
-    def fail():
-        raise ValueError("as it was")
+@pytest.fixture
+def many_cores(monkeypatch):
+    monkeypatch.setattr(detect, "cores", lambda: 8)
 
-    monkeypatch.setattr(threads, "_owns", lambda: False)
-    for _ in range(2):
-        with pytest.raises(ValueError, match="as it was"):
-            threads.call(2, fail)
-    assert threads.call(2, lambda a: a + 1, 1) == 2
+
+@pytest.mark.parametrize("pin", [False, True])
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_more_threads_than_cores(toy_variant, many_cores, count, pin):
+    """They fall asleep between some of the runs, and in the middle of others."""
+    gc.collect()
+    before = os_threads()
+    with Session(toy_variant, count, pin=pin) as session:
+        for pause in (0, 0, 0.0005, 0, 0.002, 0.0002, 0):
+            assert runs(session)
+            time.sleep(pause)
+            session.profile({"x": X}, 1)  # a small network's runs go on one thread where that is faster, its steps never
+        assert all(runs(session) for _ in range(200)) and os_threads() == before + count - 1
+    assert falls_to(before)
+
+
+def test_pinned_threads_stay_on_a_core_each(toy_variant, many_cores):
+    session, allowed = Session(toy_variant, 3, pin=True), os.sched_getaffinity(0)
+    before = set(os.listdir("/proc/self/task"))
+    assert runs(session)
+    ours = [int(task) for task in set(os.listdir("/proc/self/task")) - before]
+    until = time.monotonic() + SECONDS  # a thread that the system has not let run yet is not there
+    while any(len(os.sched_getaffinity(task)) > 1 for task in ours) and time.monotonic() < until:
+        time.sleep(0.01)
+    kept = [os.sched_getaffinity(task) for task in ours]
+    assert len(kept) == 2 and all(len(cores) == 1 and cores <= allowed for cores in kept)
+    assert os.sched_getaffinity(0) == allowed
+
+
+def test_a_machine_that_starts_no_thread_is_said(toy_variant, monkeypatch):
+    monkeypatch.setattr(detect, "cores", lambda: 64)
+
+    def refused():
+        session = Session(toy_variant, 64)
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))  # no room for so many stacks
+        try:
+            session.run({"x": X})
+        except OctetError as error:
+            return "starts no more threads" in str(error)
+        return False
+
+    assert in_a_child(refused)
 
 
 def test_sessions_end(toy_variant):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import octet
-from octet.targets import archive, native_library, trust
+from octet.targets import archive, trust
 from octet.targets.errors import OctetError, PackageError
 from octet.targets.package import load, read_package
 from octet.tools.main import main
@@ -43,8 +43,7 @@ def signed(toy_package, pairs):
 @pytest.fixture
 def no_code(monkeypatch):
     """Opening a library fails the test."""
-    monkeypatch.setattr(native_library, "open_library", lambda image: pytest.fail("code was loaded"))
-    monkeypatch.setattr("octet.targets.runtime.open_library", lambda image: pytest.fail("code was loaded"))
+    monkeypatch.setattr("octet.targets.runtime.Library", lambda image, target: pytest.fail("code was loaded"))
 
 
 def test_what_a_trusted_key_signed_is_loaded_and_nothing_else_changes(toy_package, pairs):

@@ -1,10 +1,12 @@
 """A full disk, folders that cannot be written or executed, and a user without a home: one line, or no trouble at all."""
 
+import ctypes
 import errno
 import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from octet.passes.calibrate.cache import cache_place
-from octet.passes.lower import codegen
-from octet.targets import native_library, writing
+from octet.passes.lower.codegen import compile_library
+from octet.targets import writing
 from octet.targets.errors import OctetError
+from octet.targets.native import link
+from octet.targets.native.interface import Interface
 from octet.targets.writing import home
 from octet.targets.package import load
 from octet.tools.errors import status_of
@@ -57,8 +61,8 @@ def test_nothing_half_written_at_whichever_write_the_disk_is_full(tmp_path, monk
 
 def test_a_package_is_loaded_without_a_folder_for_its_code(toy_package, monkeypatch):
     """No byte of a library is written to a folder: nothing in the temporary one is more than a link, and there may be none."""
-    seen, load_module = [], native_library.runtime().load_module
-    monkeypatch.setattr(native_library.runtime(), "load_module", lambda path, **more: (seen.append(os.readlink(path)), load_module(path, **more))[1])
+    seen, load_library = [], ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: (seen.append(os.readlink(path)), load_library(path))[1])
     assert (load(toy_package).run({"x": X})["y"] == 2 + np.arange(16)).all()
     assert seen and all(target.startswith("/proc/self/fd/") for target in seen)
 
@@ -78,9 +82,19 @@ def test_two_libraries_are_two(toy_package, toy_variant):
 
 
 def test_without_room_for_the_linker_nothing_is_built(monkeypatch):
-    monkeypatch.setattr(codegen, "_ROOM", 1 << 60)
-    with pytest.raises(OctetError, match="TMPDIR"):
-        codegen._exported(None)
+    monkeypatch.setattr(link, "_ROOM", 1 << 60)
+    for build in (lambda: link.link(None, [Interface((), (), 64, 64)]), lambda: compile_library(None, None)):
+        with pytest.raises(OctetError, match="TMPDIR"):
+            build()
+
+
+@pytest.mark.parametrize(("compiler", "said"), [("no-such-compiler", "no-such-compiler: cannot be run"), ("false", "false: cannot build the kernels' library")])
+def test_without_a_compiler_nothing_is_built(monkeypatch, compiler, said):
+    monkeypatch.setenv("CC", compiler)
+    link._runtime.cache_clear()
+    with pytest.raises(OctetError, match=said) as error:
+        link.link(lambda path: Path(path).touch(), [Interface((), (), 64, 64)])
+    assert "CC" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_uid_without_a_home(monkeypatch):

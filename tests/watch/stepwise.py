@@ -1,11 +1,12 @@
 """A compiled network run kernel by kernel, with a bit flipped in its memory on the way, as a debugger would."""
 
+import ctypes
 from unittest import mock
 
 import numpy as np
 from octet.passes.lower import program
-from octet.targets.native_library import open_library
-from octet.targets.runtime import aligned, tensors
+from octet.targets.native.library import Library
+from octet.targets.runtime import addresses, aligned
 
 
 class Placed:
@@ -63,24 +64,27 @@ class Stepwise:
     """One variant with memory of its own. weights, arena: uint8, as its kernels see them. words: what it noted in the last run."""
 
     def __init__(self, variant, inputs):
-        self.variant, self._library = variant, open_library(variant.library)
-        self.weights, self.arena = aligned(variant.weights.shape, np.uint8), aligned((variant.arena_bytes,), np.uint8)
+        self.variant, self._library = variant, Library(variant.library, variant.target)
+        self.weights = aligned(variant.weights.shape, np.uint8)
         self.weights[:] = variant.weights
+        self._stream = self._library.open(variant.shape, *addresses([self.weights]), 1)
+        self.arena = self._library.arena(self._stream, variant.arena_bytes)
         arrays = [aligned(spec.shape, spec.dtype) for spec in variant.inputs]
         for spec, array in zip(variant.inputs, arrays, strict=True):
             array[...] = inputs[spec.name]
         self.results = [aligned(spec.shape, spec.dtype) for spec in variant.outputs]
-        self._arguments = tensors([self.weights, self.arena, *arrays, *self.results])
+        self._tensors = [*arrays, *self.results]
+        self._arguments = (ctypes.c_void_p * len(self._tensors))(*addresses(self._tensors))
         self.words = variant.words.view(self.arena)
 
     def run(self, left, before=None, do=None) -> list[bytes]:
         """What the layers add up (`Placed.left`), and the answers. The arena begins as zeros. do: called in front of step `before`."""
-        step, seen = self._library["octet_step"], []
+        seen = []
         self.arena[:] = 0
         for index in range(len(self.variant.steps)):
             if index == before:
                 do()
-            step(index, *self._arguments)
+            self._library.step(self._stream, index, 0, self._arguments)
             seen += [self.arena[first : first + size].tobytes() for at, first, size in left if at == index]
         return seen + [array.tobytes() for array in self.results]
 

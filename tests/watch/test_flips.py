@@ -83,7 +83,7 @@ def test_a_flipped_weight_is_one_line_that_names_the_layer(package, images):
 def test_a_passing_fault_is_computed_away_on_request(package, images):
     variant = package.variants[0]
     session, faults = Session(variant, 1), []
-    clean, run = session.run({"x": images[:1]})["y"], session._run
+    clean, run = session.run({"x": images[:1]})["y"], session._library.run
 
     def faulty(*arguments):
         if faults:
@@ -94,7 +94,7 @@ def test_a_passing_fault_is_computed_away_on_request(package, images):
         else:
             run(*arguments)
 
-    session._run = faulty
+    session._library.run = faulty
     byte = next(byte for byte in range(0, session.weights.size, 13) if _alarms(session, faults, byte, images))
     faults.append(byte)
     assert session.run({"x": images[:1]}, recompute=True)["y"].tobytes() == clean.tobytes() and not faults

@@ -14,17 +14,19 @@ from ..inputs import random_inputs
 from ..peers.process import Peer
 from ..peers.runtimes import CALIBRATION_SAMPLES, chosen, runners
 from ..timing import interleaved
+from .load import under_load
 from .profile import profile_of
 
 
 def run_benchmark(options, tell=lambda text: None) -> dict:
-    """options: model, threads, given, against, onnx_path, calib, rounds, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
+    """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
+    "load": with one stream and with --streams: "per_second" samples, "p50_ms", "p99_ms" of a run;
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
-    session, precision = open_model(options.model, options.threads, options.given, options.calib)
+    session, precision = open_model(options.model, options.threads, options.given, options.calib, options.streams)
     feed = _feed(session, options.calib)
     candidates = {"octet-" + precision: lambda: session.run(feed)}
     if options.against is not None:  # peers may take minutes, or end in what ends the machine
@@ -44,6 +46,8 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
     report["ratios"] = {name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others}
     report["failed"] = failed
     report["details"] = {name: latency.as_dict() for name, latency in found.items()}
+    if options.streams is not None:
+        report["load"] = [load.as_dict() for load in under_load(session, feed, (1, options.streams), options.seconds)]
     if options.profile or options.peak:
         peak = machine_peak(session)
         report["peak"] = peak.as_dict()
@@ -72,6 +76,8 @@ def device_of(session: Session) -> dict:
 
 
 def _check(options):
+    if options.streams is not None and not str(options.model).endswith(".octet"):
+        raise OctetError(f"--streams: {options.model} is no package; compile it first")
     if options.against is None:
         return
     if options.onnx_path is None or options.calib is None:

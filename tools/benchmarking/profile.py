@@ -1,11 +1,8 @@
 """octet bench --profile: where the time of a network goes, kernel by kernel, against what the machine could do."""
 
-
 from ...targets.runtime import Session
 from ...targets.schema import parsed
-from ...targets.workloads import workload_from
 from ...targets.x86.roofline import limit_of
-from ...targets.x86.workload import Workload
 from ..console import table
 
 PASSES = 30
@@ -37,6 +34,9 @@ def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> 
 
 def _vectors(step):
     """What a CPU kernel computes beside its multiply-adds; 0 where the package does not say."""
+    from ...targets.workloads import workload_from  # these need TVM, as measuring a peak does
+    from ...targets.x86.workload import Workload
+
     try:
         workload = workload_from(parsed(step.workload))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):  # none, or of another version

@@ -10,9 +10,9 @@ from ...targets.stored_array import shapes_of_npz
 from .given import Given
 
 
-def open_model(path, threads: int | None = None, given: Given = Given(), data=None) -> tuple[Session, str]:
-    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape of a package is meant. Raises OctetError for
-    another kind of file."""
+def open_model(path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None) -> tuple[Session, str]:
+    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape of a package is meant. streams: of a
+    package. Raises OctetError for another kind of file."""
     kind = Path(path).suffix
     if kind not in (".onnx", ".octet"):
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
@@ -20,7 +20,7 @@ def open_model(path, threads: int | None = None, given: Given = Given(), data=No
         option = given.first_option()
         if option is not None:
             raise OctetError(f"{option}: a package has the shapes of its inputs compiled in; compile {path} again with it")
-        return of_data(load(path, threads=threads), data), "int8"
+        return of_data(load(path, threads=threads, streams=streams), data), "int8"
     model = given.load(path, data)
     if not model.comes_quantised:
         return _fp32_session(model, threads), "fp32"

@@ -148,6 +148,11 @@ def print_benchmark(console, report: dict) -> None:
     title = f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, batch {report['batch']}"
     columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
     console.print(table(title, columns, rows, right=columns[1:]))
+    if "load" in report:
+        one = report["load"][0]["per_second"]
+        rows = [(load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{load['per_second'] / one:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load in report["load"]]
+        columns = ("streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
+        console.print(table("under load", columns, rows, right=columns))
     if "peak" in report:
         peak = report["peak"]
         whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"

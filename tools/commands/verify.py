@@ -49,14 +49,12 @@ def _differing(failed):
 
 def _on_this_cpu(shapes, orders):
     """The outputs that differ, shape by shape."""
-    from dataclasses import replace
-
     from ...targets.opening import open_session
     from ...targets.package import failed_outputs
-    from ...targets.x86.emulation.library import emulated
+    from ...targets.x86.emulation.library import emulated_shapes
 
-    first = emulated(shapes[0][0])
-    return [failed_outputs(open_session(replace(variant, library=first.library, features=first.features)), selftest) for variant, selftest in shapes]
+    variants = emulated_shapes([variant for variant, _ in shapes])
+    return [failed_outputs(open_session(variant), selftest) for variant, (_, selftest) in zip(variants, shapes, strict=True)]
 
 
 def _thread_by_thread(shapes, orders):

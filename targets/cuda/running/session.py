@@ -25,15 +25,18 @@ class CudaSession(Session):
             raise PackageError(f"target {variant.target}: {here}; load another variant of the package, or compile for one of `octet targets`")
         if threads is not None and threads < 1:
             raise OctetError(f"threads is {threads}; it must be 1 or more")
-        self.target, self.steps, self.threads = variant.target, tuple(variant.steps), 1
-        self.inputs, self.outputs = tuple(variant.inputs), tuple(variant.outputs)
+        self.threads = 1
+        self._describe(variant)
         self.device = device()
-        self._names = frozenset(spec.name for spec in self.inputs)
         self._lock = threading.Lock()
         self._reuse_outputs = reuse_outputs
         self._loaded = Loaded(variant)
         self._staging = self._loaded.inputs
         self._results = {spec.name: array for spec, array in zip(self.outputs, self._loaded.outputs, strict=True)}
+
+    @property
+    def streams(self) -> int:
+        return 1
 
     def run(self, inputs: dict, recompute: bool = False) -> dict:
         """recompute: of no meaning here, as no variant for a GPU checks its sums."""

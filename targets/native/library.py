@@ -1,0 +1,79 @@
+"""The library of a compiled network, loaded by ctypes: `stream.h` as Python calls it."""
+
+import ctypes
+import weakref
+from ctypes import POINTER, byref, c_char_p, c_int, c_void_p
+
+import numpy as np
+
+from ..errors import OctetError, PackageError
+from .mapped import mapped
+
+_INTERFACE = 1  # OCTET_INTERFACE
+EARLIER = "__tvm_ffi_octet_run"  # the entry of kernels that wanted TVM's runtime
+_AGAIN = "compile the network again with this octet (compile-model)"
+_FAILURES = {
+    1: "no memory is left for a stream; close others, or compile with a smaller --batch",
+    2: "the system starts no more threads; load the package with fewer (threads=1), or raise its limit (ulimit -u)",
+    3: "a kernel found no memory for its buffers; close other sessions",
+}
+
+
+class Library:
+    """signatures: of every network in it, what the code takes for given of what it is called with (`interface.py`). The code is unmapped when nobody holds this
+    object any more."""
+
+    def __init__(self, image: bytes, target: str):
+        """target: for messages. Raises PackageError for a library that this version cannot call."""
+        if EARLIER.encode() in image:
+            raise earlier(target)
+        with mapped(image) as path:
+            library = ctypes.CDLL(path)
+        weakref.finalize(self, _dlclose, c_void_p(library._handle)).atexit = False  # a thread of the process may still be running kernels then
+        try:
+            found, count, describe = library.octet_interface(), library.octet_networks, library.octet_signature
+            self._open, self._arena, self._run, self._step, self._close = (getattr(library, f"octet_stream_{name}") for name in ("open", "arena", "run", "step", "close"))
+        except AttributeError as error:
+            raise PackageError(f"target {target}: its library holds no octet kernels; {_AGAIN}") from error
+        if found != _INTERFACE:
+            raise PackageError(f"target {target}: its kernels have interface {found}, this octet calls {_INTERFACE}; take the octet that wrote it, or {_AGAIN}")
+        describe.restype = c_char_p
+        self.signatures = tuple(describe(i).decode() for i in range(count()))
+        self._open.argtypes = [c_int, c_void_p, c_int, POINTER(c_int), POINTER(c_void_p)]
+        self._arena.restype, self._close.restype = c_void_p, None
+        self._close.argtypes = [c_void_p]
+
+    def open(self, network: int, weights: int, threads: int, cpus=None) -> c_void_p:
+        """A stream of the network of that number. weights: an address. cpus: processors for its threads beside the caller's. Raises OctetError where memory is short."""
+        stream = c_void_p()
+        checked(self._open(network, weights, threads, (c_int * len(cpus))(*cpus) if cpus else None, byref(stream)))
+        return stream
+
+    def arena(self, stream: c_void_p, size: int) -> np.ndarray:
+        """A stream's memory for intermediates, uint8, as long as the stream is open."""
+        return np.frombuffer((ctypes.c_uint8 * size).from_address(self._arena(stream)), np.uint8) if size else np.empty(0, np.uint8)
+
+    def run(self, stream: c_void_p, tensors) -> None:
+        """tensors: a ctypes array of addresses, inputs first."""
+        code = self._run(stream, tensors)
+        if code:
+            checked(code)
+
+    def step(self, stream: c_void_p, index: int, chunk: int, tensors) -> None:
+        checked(self._step(stream, index, chunk, tensors))
+
+    def close(self, stream: c_void_p) -> None:
+        self._close(stream)
+
+
+def earlier(target: str) -> PackageError:
+    return PackageError(f"target {target}: an earlier octet made these kernels, which need TVM's runtime; {_AGAIN}")
+
+
+def checked(code: int) -> None:
+    """Raises OctetError for what a function of the library gave, unless it is 0."""
+    if code:
+        raise OctetError(f"run: {_FAILURES.get(code, f'the kernels were called wrongly (code {code})')}")
+
+
+_dlclose = ctypes.CDLL(None).dlclose

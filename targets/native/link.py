@@ -1,0 +1,85 @@
+"""Kernels and runtime -> kernels.so. Needs a C compiler, as linking does."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import OctetError
+from ..variant import suffix
+from .interface import Interface
+
+SOURCES = ("backend.c", "pool.c", "stream.c")
+_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror")
+_LINK = ("-shared", "-Wl,--no-undefined", "-Wl,--as-needed", "-pthread")
+_EXPORTED = "{ global: octet_stream_*; octet_interface; octet_networks; octet_signature; local: *; };"
+_POINTER = re.compile(rb"__TVM\w+")  # through which generated code calls a runtime; without a definition there would be nothing behind it
+_POINTERS = (b"__TVMBackendParallelLaunch", b"__TVMBackendAllocWorkspace", b"__TVMBackendFreeWorkspace")
+_ROOM = 32 << 20  # bytes: object files and library of a large network
+_HERE = Path(__file__).parent
+
+
+def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface]) -> bytes:
+    """A shared library. write_kernels: writes an object file with an `octet_run` of every interface and, if it has steps, an `octet_step` to a path. Raises
+    OctetError without a compiler or room for its files."""
+    with room_to_build() as folder:
+        kernels, runtime, exported, library = (Path(folder) / name for name in ("kernels.o", "runtime.o", "exported", "kernels.so"))
+        write_kernels(str(kernels))
+        unknown = set(_POINTER.findall(kernels.read_bytes())) - set(_POINTERS)
+        assert not unknown, f"kernels call what the runtime does not have: {unknown}"
+        runtime.write_bytes(_runtime())
+        exported.write_text(_EXPORTED)
+        (Path(folder) / "networks.c").write_text(glue(interfaces))
+        _run(folder, *_FLAGS, f"-I{_HERE}", *_LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, runtime, "-lm")
+        return library.read_bytes()
+
+
+@contextmanager
+def room_to_build():
+    """Yields a temporary folder. Raises OctetError where its disk is nearly full: LLVM would end the process."""
+    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
+        if (room := shutil.disk_usage(folder).free) < _ROOM:
+            raise OctetError(f"{tempfile.gettempdir()}: has {room >> 10} KiB free, and building needs {_ROOM >> 20} MiB; make room, or set TMPDIR to another folder")
+        yield folder
+
+
+def glue(interfaces: Sequence[Interface]) -> str:
+    """C: the constants of `stream.h`, and calls with a pointer per tensor, as the kernels' entries want them."""
+    lines, constants = ['#include "stream.h"'], []
+    for one in interfaces:
+        end, count = suffix(one.shape), len(one.inputs) + len(one.outputs)
+        types, given = ", void *" * count, "".join(f", tensors[{i}]" for i in range(count))
+        for name, more, values in (("run", "", ""), *([("step", "int32_t index, int32_t chunk, ", "index, chunk, ")] if one.steps else [])):
+            common = f"{more}void *weights, void *arena, void *lanes, int32_t threads"
+            lines += [f"int32_t octet_{name}{end}({common}{types});",
+                      f"static int32_t {name}{end}({common}, void *const *tensors) {{ return octet_{name}{end}({values}weights, arena, lanes, threads{given}); }}"]  # fmt: skip
+        constants.append(f'  {{"{one.signature}", {one.arena}, {one.lane}, {len(one.inputs)}, {len(one.outputs)}, {one.steps}, run{end}, {f"step{end}" if one.steps else "0"}}},')
+    lines += ["extern const octet_network octet_compiled[];", "extern const int octet_compiled_count;", "const octet_network octet_compiled[] = {", *constants, "};"]
+    return "\n".join([*lines, f"const int octet_compiled_count = {len(interfaces)};", ""])
+
+
+@functools.cache
+def _runtime() -> bytes:
+    """The object file of all sources."""
+    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
+        made = Path(folder) / "runtime.o"
+        _run(folder, *_FLAGS, "-nostdlib", "-r", "-o", made, *(_HERE / name for name in SOURCES))
+        return made.read_bytes()
+
+
+def _run(folder, *arguments):
+    compiler = os.environ.get("CC") or next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
+    if compiler is None:
+        raise OctetError("building needs a C compiler, and there is none; install gcc or clang, or name one in CC")
+    try:
+        done = subprocess.run([*compiler.split(), *map(str, arguments)], cwd=folder, capture_output=True, text=True)
+    except OSError as error:
+        raise OctetError(f"{compiler}: cannot be run ({error.strerror}); name a C compiler in CC") from error
+    if done.returncode != 0:
+        said = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), done.stderr.strip()[-200:])
+        raise OctetError(f"{compiler}: cannot build the kernels' library ({said.strip()}); gcc 9 or newer can, name one in CC")

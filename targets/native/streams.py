@@ -1,0 +1,77 @@
+"""Streams of one session: each runs one inference at a time; made when they are first wanted, up to a number."""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+
+from ..errors import OctetError
+
+_live: weakref.WeakSet = weakref.WeakSet()
+
+
+class Streams:
+    """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one."""
+
+    def __init__(self, make: Callable[[int], object], most: int):
+        self._make, self.most = make, most
+        self._all: list = []
+        self._idle: list = []  # the last one that was in use is the next: its memory is in the caches; append and pop are atomic
+        self._closed = False
+        self._reset()
+        _live.add(self)
+
+    def take(self):
+        """A stream that nobody else uses until it is given back. Raises OctetError after `close`, and where none can be made."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._wait()
+
+    def give(self, stream) -> None:
+        self._idle.append(stream)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Waits until no stream is in use; there is none afterwards."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._waiting += 1
+            while len(self._idle) < len(self._all):
+                self._changed.wait()
+            self._all.clear()
+            self._idle.clear()
+            self._make = None
+            self._changed.notify_all()
+
+    def _wait(self):
+        with self._changed:
+            self._waiting += 1
+            try:
+                while not self._closed:
+                    if self._idle:
+                        return self._idle.pop()
+                    if len(self._all) < self.most:
+                        self._all.append(self._make(len(self._all)))
+                        return self._all[-1]
+                    self._changed.wait()
+            finally:
+                self._waiting -= 1
+        raise OctetError("run: the session is closed; load the package again")
+
+    def _reset(self):
+        self._changed, self._waiting = threading.Condition(), 0
+
+
+def _forked() -> None:
+    """In the child: the threads that had streams, or waited for one, are not here."""
+    for streams in _live:
+        streams._idle[:] = streams._all
+        streams._reset()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,141 @@
+"""Several inferences at one time on one package: streams of a session, awaited runs, and what load is measured with."""
+
+import asyncio
+import gc
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from octet.targets import detect
+from octet.targets.errors import OctetError
+from octet.targets.native.streams import Streams
+from octet.targets.opening import open_session
+from octet.targets.package import load
+from octet.tools.benchmarking.load import under_load
+
+X = np.random.default_rng(0).standard_normal((4, 16)).astype(np.float32)
+
+
+def answer(x):
+    return (2 * x + np.arange(16, dtype=np.float32)).tobytes()
+
+
+@pytest.fixture
+def four_cores(monkeypatch):
+    monkeypatch.setattr(detect, "cores", lambda: 4)
+
+
+@pytest.mark.parametrize(("given", "threads", "streams"), [({}, 4, 1), ({"threads": 1}, 1, 4), ({"threads": 2}, 2, 2), ({"threads": 3}, 3, 1), ({"streams": 4}, 1, 4),
+                                                           ({"streams": 9}, 1, 9), ({"streams": 2, "threads": 1}, 1, 2), ({"threads": 99}, 4, 1)])  # fmt: skip
+def test_how_cores_are_shared_out(toy_package, four_cores, given, threads, streams):
+    with load(toy_package, **given) as session:
+        assert (session.threads, session.streams) == (threads, streams)
+        assert session.run({"x": X})["y"].tobytes() == answer(X)
+
+
+def test_runs_at_one_time_have_memory_of_their_own(toy_variant, four_cores):
+    """All streams are taken at once, and each gives the answer for its own input."""
+    session = open_session(toy_variant, streams=3, threads=2)
+    taken = [session._streams.take() for _ in range(3)]
+    for number, stream in enumerate(taken):
+        stream.stage([X + number])
+    for stream in reversed(taken):
+        session._library.run(stream.handle, stream.tensors)
+    assert [stream.results["y"].tobytes() for stream in taken] == [answer(X + number) for number in range(3)]
+    for stream in taken:
+        session._streams.give(stream)
+
+
+def test_callers_wait_for_a_stream_and_all_get_their_own_answer(toy_variant, four_cores):
+    session, wrong = open_session(toy_variant, streams=2, threads=1), []
+
+    def call(number):
+        for _ in range(50):
+            if session.run({"x": X + number})["y"].tobytes() != answer(X + number):
+                wrong.append(number)
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong and len(session._streams._all) == 2
+
+
+def test_a_stream_is_made_when_it_is_needed():
+    made = []
+    streams = Streams(lambda number: made.append(number) or number, 3)
+    first = streams.take()
+    streams.give(first)
+    assert streams.take() == first and made == [0], "the one that was in use is the next"
+    assert {streams.take(), streams.take()} == {1, 2}
+
+
+def test_closing_waits_for_runs_and_ends_those_that_wait():
+    streams, seen = Streams(lambda number: number, 1), []
+    taken = streams.take()
+
+    def wait():
+        try:
+            streams.take()
+        except OctetError as error:
+            seen.append(str(error))
+
+    waiting, closing = threading.Thread(target=wait), threading.Thread(target=streams.close)
+    waiting.start()
+    closing.start()
+    time.sleep(0.05)
+    assert closing.is_alive(), "a run is at work"
+    streams.give(taken)
+    waiting.join(30)
+    closing.join(30)
+    assert not closing.is_alive() and seen in ([], ["run: the session is closed; load the package again"])
+    with pytest.raises(OctetError, match="closed"):
+        streams.take()
+
+
+def test_a_stream_that_cannot_be_made_is_no_stream():
+    def make(number):
+        raise OctetError("no memory")
+
+    streams = Streams(make, 1)
+    for _ in range(2):
+        with pytest.raises(OctetError, match="no memory"):
+            streams.take()
+
+
+def test_runs_are_awaited(toy_variant, four_cores):
+    async def many(session):
+        return await asyncio.gather(*(session.run_async({"x": X + number}) for number in range(20)))
+
+    before = len(os.listdir("/proc/self/task"))
+    with open_session(toy_variant, streams=2, threads=1) as session:
+        answers = asyncio.run(many(session))
+        assert [y["y"].tobytes() for y in answers] == [answer(X + number) for number in range(20)]
+        with pytest.raises(OctetError, match="takes float32"):
+            asyncio.run(session.run_async({"x": X.astype(np.float64)}))
+    del session
+    gc.collect()
+    until = time.monotonic() + 60
+    while len(os.listdir("/proc/self/task")) > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(os.listdir("/proc/self/task")) <= before
+
+
+@pytest.mark.parametrize("given", [{"streams": 0}, {"streams": 2, "reuse_outputs": True}])
+def test_streams_that_cannot_be(toy_variant, given):
+    with pytest.raises(OctetError, match=f"streams is {given['streams']}"):
+        open_session(toy_variant, **given)
+
+
+def test_load_is_measured(toy_variant, four_cores):
+    session = open_session(toy_variant, streams=2, threads=1)
+    one, two = under_load(session, {"x": X}, (1, 2), 0.06)
+    assert (one.streams, two.streams) == (1, 2)
+    for load_ in (one, two):
+        assert load_.runs > 0 and load_.per_second > 0 and 0 < load_.p50 <= load_.p99
+    with pytest.raises(OctetError, match="takes float32"):
+        under_load(session, {"x": X.astype(np.float64)}, (2,), 0.01)
