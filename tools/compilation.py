@@ -29,7 +29,7 @@ from .building.watching import check_watched
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import score
-from .evaluating.scoring import check_names, scoring_of
+from .scores import check_names, scoring_of
 from .inputs import random_inputs
 from .metrics import find_metric
 from .pages import roofline

@@ -10,7 +10,7 @@ from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
 from octet.tools.building.judge import Judge
-from octet.tools.evaluating.scoring import scoring_of
+from octet.tools.scores import scoring_of
 from octet.tools.metrics import METRICS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from octet.targets.errors import OctetError
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import comparing, comparison
-from octet.tools.evaluating.scoring import Scoring
+from octet.tools.scores import Scoring
 from octet.tools.metrics import METRICS
 from octet.tools.peers import onnxruntime_peer
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
 from octet.targets.variant import TensorSpec
-from octet.tools.evaluating.scoring import Scoring, scoring_of
+from octet.tools.scores import Scoring, scoring_of
 from octet.tools.metrics import METRICS, find_metric
 from octet.tools.scoring.places import IGNORED
 

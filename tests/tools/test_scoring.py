@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from octet.targets.errors import DataError, OctetError
 from octet.targets.variant import TensorSpec
-from octet.tools.evaluating.scoring import scoring_of
+from octet.tools.scores import scoring_of
 from octet.tools.metrics import METRICS, find_metric
 
 MODEL = SimpleNamespace(

@@ -9,7 +9,7 @@ from octet.targets.errors import OctetError
 from octet.tools.building.experiments import interval
 from octet.tools.building.judge import Judge
 from octet.tools.commands.calibrate import parse_shard
-from octet.tools.evaluating.scoring import Scoring
+from octet.tools.scores import Scoring
 from octet.tools.metrics import METRICS, find_metric
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..evaluating.scoring import Scoring
+from ..scores import Scoring
 
 
 @dataclass

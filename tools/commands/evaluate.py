@@ -29,7 +29,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     from ..console import check_json, out, progress, write_json
     from ..data import read_samples
     from ..evaluating.evaluation import score
-    from ..evaluating.scoring import scoring_of
+    from ..scores import scoring_of
     from ..metrics import find_metric
     from ..building.given import as_compiled
     from ..building.opening import check_origin, manifest_of, open_model

@@ -35,7 +35,7 @@ def study(model, calib, data, metric, output_names, max_drop, seed, given, threa
     from ..pages import plots
     from ..console import check_json, out, table, write_json
     from ..data import read_samples
-    from ..evaluating.scoring import scoring_of
+    from ..scores import scoring_of
     from ..metrics import find_metric
     from ..building.experiments import study as run_study
     from ..phases import phases

@@ -14,7 +14,7 @@ from ...targets.samples import Feeds, samples_of
 from ..peers import nncf_peer, onnxruntime_peer
 from ..peers.fixed import with_fixed_inputs
 from ..peers.process import PeerFailed, memory_for, once
-from .scoring import Scoring
+from ..scores import Scoring
 
 PEERS = {"onnxruntime": ("onnxruntime", "onnxruntime.quantization"), "nncf": ("openvino", "nncf"), "nncf-accuracy-control": ("openvino", "nncf")}
 

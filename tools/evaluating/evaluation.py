@@ -1,7 +1,7 @@
 """Accuracy of a session on labelled data."""
 
 from ...targets.runtime import Session, run_samples
-from .scoring import Scoring
+from ..scores import Scoring
 
 
 def score(session: Session, arrays: dict, scoring: Scoring, progress=None) -> dict[str, float]:

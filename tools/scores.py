@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import click
 import numpy as np
 
-from ...targets.errors import DataError, OctetError
-from ...targets.samples import LABELS, OF, batch_of, sample_shape
-from ..metrics import Metric
+from ..targets.errors import DataError, OctetError
+from ..targets.samples import LABELS, OF, batch_of, sample_shape
+from .metrics import Metric
 
 
 @dataclass(frozen=True)
