@@ -34,6 +34,7 @@ from .canonicalize.recognize_layer_norm import RecognizeLayerNorm
 from .canonicalize.recognize_rms_norm import RecognizeRmsNorm
 from .canonicalize.recognize_mish import RecognizeMish
 from .canonicalize.recognize_silu import RecognizeSilu
+from .canonicalize.recognize_softmax import RecognizeSoftmax
 from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
 from .canonicalize.sink_transposes import SinkTransposes
@@ -56,6 +57,7 @@ CANONICALIZE: list = [
     RecognizeGelu(),
     RecognizeLayerNorm(),
     RecognizeRmsNorm(),
+    RecognizeSoftmax(),
     MergeClips(),
     RecognizeHard(),
     # What needs constants on the last axis (layer normalisation) is an operator by now, and keeps its transposes.

@@ -1,0 +1,56 @@
+"""Softmax as exporters spell it out. Needs NormalizeArithmetic and RecognizeUnary.
+
+e = exp(x - max(x));  e / sum(e) = softmax(x), over one axis; also e * (1 / sum(e)), and without the maximum, which softmax takes for itself.
+"""
+
+from dataclasses import dataclass
+
+from tvm import relax
+from tvm.ir import IRModule
+
+from .. import ops
+from ..rewriting.rule import rewrite
+from .graph import is_float, shape_of
+
+
+@dataclass(frozen=True)
+class RecognizeSoftmax:
+    """One operator instead of five; a sum over several axes, or of something else than what is divided, stays spelled out."""
+
+    def __call__(self, mod: IRModule) -> IRModule:
+        return rewrite(mod, _recognize)
+
+
+def _recognize(graph, call, var):
+    if not is_float(var) or not ops.is_op(call, "relax.divide", "relax.multiply"):
+        return None
+    if ops.is_op(call, "relax.divide"):
+        return _softmax(graph, *call.args, var)
+    for exponentials, factor in (call.args, reversed(call.args)):
+        inverse = graph.unary(factor, "reciprocal")
+        found = _softmax(graph, exponentials, inverse.args[0], var) if inverse is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _softmax(graph, exponentials, total, var):
+    exp, axis = graph.unary(exponentials, "exp"), _axis_of(graph, total, "relax.sum", exponentials)
+    if exp is None or axis is None or shape_of(exponentials) != shape_of(var):
+        return None
+    x = exp.args[0]
+    difference = graph.match(x, "relax.subtract")
+    if difference is not None and _axis_of(graph, difference.args[1], "relax.max", difference.args[0]) == axis:
+        x = difference.args[0]
+    return relax.op.nn.softmax(x, axis)
+
+
+def _axis_of(graph, expr, operator, of):
+    """The one axis over which `expr` reduces `of`, which it keeps as 1."""
+    reshape = graph.match(expr, "relax.reshape", "relax.expand_dims")
+    reduced = graph.match(reshape.args[0] if reshape is not None else expr, operator)
+    if reduced is None or not reduced.args[0].same_as(of) or reduced.attrs.axis is None or len(reduced.attrs.axis) != 1:
+        return None
+    shape = shape_of(of)
+    axis = int(reduced.attrs.axis[0]) % len(shape)
+    return axis if shape_of(expr) == [1 if i == axis else extent for i, extent in enumerate(shape)] else None
