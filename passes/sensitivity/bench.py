@@ -27,6 +27,7 @@ from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
 from .output_error import judged, relative_error
+from .padding import padding_of
 from .rescaling import rescalable
 from .simulator import Simulator
 from .taps import channel_maxima
@@ -59,7 +60,7 @@ class Bench:
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
         self.few = {name: array[:FEW] for name, array in self.held.items()}
-        self._judged = judged(model.outputs, outputs)
+        self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
         self._networks: dict[str, _Network] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
@@ -69,11 +70,16 @@ class Bench:
 
     def error(self, design: Design) -> float:
         """Squared error of the worst output on the held-out samples, relative to its square: 1 / SQNR."""
-        return relative_error(self.float_outputs(self.held), self.outputs(design, self.held), self._judged)
+        return self._relative(self.outputs(design, self.held), self.held)
 
     def quick_error(self, design: Design) -> float:
         """The same on the first few of them."""
-        return relative_error(self.float_outputs(self.few), self.outputs(design, self.few), self._judged)
+        return self._relative(self.outputs(design, self.few), self.few)
+
+    def _relative(self, found, arrays) -> float:
+        """Of outputs on held-out samples. What the graph's own mask says is padding does not count."""
+        exact = self.float_outputs(arrays)
+        return relative_error(exact, found, self._judged, self._padding.kept(arrays, exact))
 
     def outputs(self, design: Design, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """{output: array} of the quantised network, simulated."""
@@ -83,7 +89,7 @@ class Bench:
 
     def error_of_part(self, design: Design, readers: Iterable[int]) -> float:
         """The error with only the operators `readers` (indices of bindings) quantised: their inputs and weights."""
-        return relative_error(self.float_outputs(self.held), self.outputs_of_part(design, readers, self.held), self._judged)
+        return self._relative(self.outputs_of_part(design, readers, self.held), self.held)
 
     def outputs_of_part(self, design: Design, readers: Iterable[int], arrays) -> dict[str, np.ndarray]:
         """{output: array} of such a part."""

@@ -5,6 +5,7 @@ An output that is zero in fp32 has no such ratio: it is not judged, and named. T
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,12 +18,13 @@ class OutputErrors:
     _signal: dict[str, float] = field(default_factory=dict)
     _noise: dict[str, float] = field(default_factory=dict)
 
-    def add(self, reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> None:
-        """reference, found: {output: array} of the same samples. Places where the reference is not finite do not count."""
+    def add(self, reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
+        """reference, found: {output: array} of the same samples. Places where the reference is not finite do not count, nor those that are not `kept`: {output: bool, to be
+        broadcast}, all places of an output that is not in it."""
         for name, exact in reference.items():
             if (self.judged is not None and name not in self.judged) or not np.issubdtype(exact.dtype, np.floating):
                 continue
-            finite = np.isfinite(exact)
+            finite = np.isfinite(exact) & kept.get(name, True)
             exact, value = exact[finite].astype(np.float64), found[name][finite].astype(np.float64)
             self._signal[name] = self._signal.get(name, 0.0) + float(np.sum(exact**2))
             self._noise[name] = self._noise.get(name, 0.0) + float(np.sum((value - exact) ** 2))
@@ -43,10 +45,10 @@ class OutputErrors:
         return max(self.relative.values(), default=0.0)
 
 
-def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], judged: tuple[str, ...] | None = None) -> float:
+def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], judged: tuple[str, ...] | None = None, kept: Mapping[str, np.ndarray] = MappingProxyType({})) -> float:
     """That of the worst output of one set of samples."""
     errors = OutputErrors(judged)
-    errors.add(reference, found)
+    errors.add(reference, found, kept)
     return errors.worst
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from octet.passes.sensitivity.padding import Padding
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import agreement
 from octet.tools.evaluating.agreement import Yardstick
@@ -23,8 +24,9 @@ class Spoken:
         return {name: feed["x"] * factor if name != "n" else feed["x"].astype(np.int64) for name, factor in self.factors.items()}
 
 
-def agreed(monkeypatch, fp32, int8, samples, outputs=()):
+def agreed(monkeypatch, fp32, int8, samples, outputs=(), padding=Padding()):  # noqa: B008
     monkeypatch.setattr(agreement, "float_session", lambda model, threads, target: fp32)
+    monkeypatch.setattr(agreement, "padding_of", lambda model: padding)
     return Yardstick(samples, outputs).agreement(None, SimpleNamespace(), int8)
 
 
@@ -58,3 +60,15 @@ def test_nothing_is_said_of_zeros_whole_numbers_or_without_samples(monkeypatch):
     assert "sqnr_db" not in agreed(monkeypatch, Spoken(y=0), Spoken(y=0), ONES)
     assert agreed(monkeypatch, Spoken(c=1), Spoken(c=1), ONES) == {}, "both may give different numbers of results"
     assert agreed(monkeypatch, Spoken(n=1), Spoken(n=1), ONES) == {} == agreed(monkeypatch, Spoken(y=1), Spoken(y=1), None)
+
+
+def test_padding_does_not_count(monkeypatch):
+    """x itself stands for the mask: where it is 0 both answer something else."""
+    x = np.ones((50, 3), np.float32)
+    x[:, 2] = 0
+    fp32, int8 = Spoken(y=1), Spoken(y=0.99)
+    for session, there in ((fp32, 5.0), (int8, -5.0)):
+        session.run = lambda feed, run=session.run, there=there: {name: np.where(feed["x"] == 0, np.float32(there), value) for name, value in run(feed).items()}
+    assert agreed(monkeypatch, fp32, int8, {"x": x})["sqnr_db"] < 0
+    found = agreed(monkeypatch, fp32, int8, {"x": x}, padding=Padding("x", {"y": 1}))
+    assert found["sqnr_db"] == 40.0 and found["padding"] == "x"

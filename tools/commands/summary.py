@@ -55,6 +55,7 @@ def print_compilation(console, report: dict) -> None:
 def _agreement(found):
     """Rows of the worst output, and of those that nothing can be said of."""
     samples = f"{found['samples']} {'held-out' if found['held_out'] else 'calibration'} samples"
+    samples += f", padding ({found['padding']}) left out" if "padding" in found else ""
     worst = f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
     rows = [(f"agreement, {samples}{worst}", "", f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
     return rows + [(f"agreement, {samples}, output {name}", "zero", "not judged", "") for name in found["zero"]]

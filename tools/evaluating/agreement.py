@@ -6,6 +6,7 @@ import numpy as np
 
 from ...passes.calibrate.held_out import split
 from ...passes.sensitivity.output_error import OutputErrors, judged
+from ...passes.sensitivity.padding import padding_of
 from ...targets.samples import batch_of, feed_of, samples_of
 from ..building.sessions import float_session
 
@@ -33,26 +34,28 @@ class Yardstick:
 
     def agreement(self, model, package, session) -> dict:
         """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but zeros, "samples": how many, "held_out": whether
-        ranges came from others}; {} without samples or float outputs, no "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
+        ranges came from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
         if self.samples is None:
             return {}
         if self._known[0] is not package:
             fp32 = self.fp32(model, session.target)
             self.phase("measure")
-            self._known = package, self._measured(fp32, session)
+            self._known = package, self._measured(fp32, session, padding_of(model))
         return self._known[1]
 
-    def _measured(self, fp32, session):
+    def _measured(self, fp32, session, padding):
         batch = batch_of(fp32.inputs)
         fit, held = split(self.samples, batch)
         total, errors = _count(held), OutputErrors(judged(fp32.outputs, self.outputs))
         for start in range(0, total, batch):
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
-            errors.add(*(_samples(one, one.run(feed), batch, min(batch, total - start)) for one in (fp32, session)))
+            count = min(batch, total - start)
+            exact, found = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
+            errors.add(exact, found, padding.kept({name: array[:count] for name, array in feed.items()}, exact))
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero:
             return {}
-        found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero)}
+        found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero)} | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
             return found
         worst = min(decibels, key=decibels.get)

@@ -22,7 +22,7 @@ from .axis import BatchAxis, Mixes
 from .rules import RULES, Operands, shape_of
 
 FAR = -1000.0
-_REST = "rest"  # what padded places hold: any finite values; else a number, or BELOW
+ANYTHING = "rest"  # what padded places hold: any finite values; else a number, or BELOW
 _BELOW = "below"  # values below FAR
 _SHAPED = ("relax.reshape", "relax.broadcast_to")  # a shape is among their operands
 _FUNCTIONS = {
@@ -43,9 +43,9 @@ class Axis:
 def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[str, float]) -> str | None:
     """None where results for inputs of the smaller shape are those of the larger one with them padded (`pads`, by input), cut back; else the operator that the
     proof stops at, and why."""
-    walk = _Walk()
+    walk = Walk()
     for a, b in zip(small["main"].params, large["main"].params, strict=True):
-        walk.seen[b] = {axis: pads.get(b.name, _REST) for axis in _differing(shape_of(a), shape_of(b))}
+        walk.seen[b] = {axis: pads.get(b.name, ANYTHING) for axis in _differing(shape_of(a), shape_of(b))}
     graphs = [Graph(module["main"]).bindings for module in (small, large)]
     if len(graphs[0]) != len(graphs[1]):
         return "its graph has other operators for another shape"
@@ -63,7 +63,7 @@ def _differing(a, b):
     return [Axis(BatchAxis(i), (m, n)) for i, (m, n) in enumerate(zip(a, b)) if m != n]
 
 
-class _Walk:
+class Walk:
     def __init__(self):
         self.seen = {}  # variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
 
@@ -96,7 +96,7 @@ class _Walk:
         if not np.array_equal(b[tuple(map(slice, a.shape))], a, equal_nan=a.dtype.kind == "f"):
             raise Mixes("has constants that depend on the shape")
         rest = {axis: np.take(b, range(axis.extents[0], axis.extents[1]), axis.at.axis) for axis in axes}
-        return {axis: float(part.flat[0]) if part.size and (part == part.flat[0]).all() else _REST for axis, part in rest.items()}
+        return {axis: float(part.flat[0]) if part.size and (part == part.flat[0]).all() else ANYTHING for axis, part in rest.items()}
 
     def _passed(self, call, tensors, held, group) -> dict:
         """{axis of the result: what it holds} of operands' axes that are one: group is {operand: Axis}."""
@@ -179,7 +179,7 @@ def _axes(attrs, rank):
 
 
 def _is_far(state) -> bool:
-    return state == _BELOW or state != _REST and state <= FAR
+    return state == _BELOW or state != ANYTHING and state <= FAR
 
 
 def _state(call, tensors, states):
@@ -189,19 +189,19 @@ def _state(call, tensors, states):
         return states[0]
     values = [states.get(i, _scalar(tensor)) for i, tensor in enumerate(tensors)]
     if name == "relax.concat":
-        return values[0] if values.count(values[0]) == len(values) else _REST
+        return values[0] if values.count(values[0]) == len(values) else ANYTHING
     if name == "relax.where":
-        return _REST if isinstance(values[0], str) else values[1] if values[0] else values[2]
+        return ANYTHING if isinstance(values[0], str) else values[1] if values[0] else values[2]
     if name == "relax.multiply" and 0.0 in values:
         return 0.0
     if name in _FUNCTIONS and not any(isinstance(value, str) for value in values):
         return float(np.dtype(str(call.ty.dtype)).type(_FUNCTIONS[name](*values)))
     if name == "relax.add" and any(map(_is_far, values)) or name == "relax.subtract" and _is_far(values[0]) and not _is_far(values[1]):
         return _BELOW
-    return _REST
+    return ANYTHING
 
 
 def _scalar(tensor):
     """The value of a constant that holds nothing else."""
     value = tensor.value.numpy() if isinstance(tensor, tvm.ir.GenericConst) else None
-    return float(value.flat[0]) if value is not None and value.size == 1 else _REST
+    return float(value.flat[0]) if value is not None and value.size == 1 else ANYTHING
