@@ -8,14 +8,19 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from ...ops import is_op
 from ...rewriting.graph import Graph
 from .axis import BatchAxis, Mixes
 from .padding import ANYTHING, Axis, Walk
 from .rules import RULES, shape_of
 
+_HEEDED_BY = ("relax.nn.softmax", "relax.sum")  # what sees all places, and may look away from some
+
 
 def padding_mask(module: tvm.IRModule) -> tuple[str, dict[int, int]] | None:
     """(name of the mask [samples, places], {number of a result: its axis of places}); None where the graph has no padding mask. module: canonical fp32."""
+    if not any(is_op(value, *_HEEDED_BY) for _, value in Graph(module["main"]).bindings):
+        return None
     params = [param for param in module["main"].params if len(shape_of(param)) >= 2]
     for mask in params:
         places = shape_of(mask)[1]
