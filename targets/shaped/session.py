@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, OctetError
 from ..runtime import Session
 from ..variant import Step, TensorSpec
 from .dimensions import described, dimensions
@@ -84,7 +84,9 @@ class ShapedSession:
         return found
 
     def _for(self, inputs):
-        if inputs.keys() != self._names or not self._exact:
+        if not self._exact:
+            raise OctetError("run: the session is closed; load the package again")
+        if inputs.keys() != self._names:
             return self.shapes[0]  # which says what is wrong
         return self.at({name: np.shape(array) for name, array in inputs.items()})
 

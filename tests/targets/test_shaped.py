@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from octet.targets import archive
-from octet.targets.errors import DataError, PackageError
+from octet.targets.errors import DataError, OctetError, PackageError
 from octet.targets.package import Package, read_package
 from octet.targets.shaped.session import ShapedSession, for_samples
 from octet.targets.variant import TensorSpec
@@ -52,6 +52,13 @@ def test_the_smallest_shape_that_fits_runs(session, height, length, at):
 def test_what_fits_nowhere_lists_the_shapes(session, feed):
     with pytest.raises(DataError, match=r"no shape of the package takes .*it has x \[1, 3, 4\], m \[4\] or .*x \[1, 5, 8\], m \[8\]; give arrays that fit"):
         session.run(feed)
+
+
+def test_a_closed_session_says_so(session):
+    with session:
+        session.run(arrays(3, 3))
+    with pytest.raises(OctetError, match="the session is closed"):
+        session.run(arrays(3, 3))
 
 
 def test_only_inputs_with_a_value_are_padded():
