@@ -110,6 +110,6 @@ def test_a_compile_judges_every_output(octet, two, tmp_path):
     said = octet("evaluate", tmp_path / "o.octet", "--data", two / "calib.npz", "--metric", "cosine", "--model", two / "two.onnx", "--json", tmp_path / "e.json")
     assert "cosine of output narrow" in said and "output 'nothing' is zero" in said
     assert json.loads((tmp_path / "e.json").read_text())["cosine"] == min(json.loads((tmp_path / "e.json").read_text())["outputs"].values()) > 0.99
-    said = octet("evaluate", tmp_path / "o.octet", "--data", two / "calib.npz", "--metric", "cosine", "--model", two / "two.onnx", "--output-name", "wide")
+    said = octet("evaluate", tmp_path / "o.octet", "--data", two / "calib.npz", "--metric", "cosine", "--model", two / "two.onnx", "--output", "wide")
     assert "narrow" not in said
     assert "array 'table' is no input" in octet("evaluate", tmp_path / "o.octet", "--data", tmp_path / "val.npz", "--metric", "top1", status=2)

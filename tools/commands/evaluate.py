@@ -12,7 +12,7 @@ from .metric_options import METRIC_HELP, output_names
 @click.argument("model", metavar="MODEL")
 @click.option("--data", required=True, metavar="DATA.npz", help="One array per input, and `labels` (`labels/OUTPUT` of one output; what else the metric needs).")
 @click.option("--metric", default="top1", show_default=True, help=METRIC_HELP)
-@output_names
+@output_names("--output")
 @click.option("--against", metavar="NAMES", help="Other tools' int8 on the same data: some of onnxruntime,nncf,nncf-accuracy-control; needs --calib.")
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples for the peers, and for our int8 where MODEL is an .onnx.")
 @click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network of a package: for --against, and for metrics that compare with fp32 where there are no labels.")

@@ -17,7 +17,7 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option("--calib", required=True, metavar="DATA.npz", help="Calibration samples.")
 @click.option("--data", required=True, metavar="DATA.npz", help="Validation samples, and `labels`.")
 @click.option("--metric", default="top1", show_default=True, help=METRIC_HELP)
-@output_names
+@output_names("--output")
 @click.option("--max-drop", type=click.FloatRange(min=0), default=0.01, show_default=True, help="Partial quantization is tried where a pair loses more.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling behind the intervals.")
 @input_options
