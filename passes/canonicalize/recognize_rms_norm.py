@@ -1,6 +1,8 @@
-"""RMS normalisation over the last axis as LLaMA's, T5's and Gemma's exporters spell it out. Needs NormalizeArithmetic and RecognizeUnary.
+"""RMS normalisation over the last axis as LLaMA's, T5's and Gemma's exporters spell it out. Needs NormalizeArithmetic
+and RecognizeUnary.
 
-x / sqrt(mean(x * x) + epsilon) = rms_norm(x; 1), also as x * rsqrt(..), x * (1 / sqrt(..)) and x * (g * rsqrt(..));    rms_norm(x; w) * g = rms_norm(x; w * g).
+x / sqrt(mean(x * x) + epsilon) = rms_norm(x; 1), also as x * rsqrt(..), x * (1 / sqrt(..)) and x * (g * rsqrt(..));
+rms_norm(x; w) * g = rms_norm(x; w * g).
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from .recognize_layer_norm import factor_of, inverse_root, mean_of
 
 @dataclass(frozen=True)
 class RecognizeRmsNorm:
-    """One operator instead of six; a mean over another axis, or of something else than the squares, stays spelled out."""
+    """One operator instead of six; a mean over another axis, or of something else than the squares, stays spelled
+    out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _recognize)
@@ -46,7 +49,12 @@ def _normalized(graph, x, root, factor, var):
     mean = mean_of(graph, shifted.args[0]) if epsilon is not None else None
     square = graph.match(mean[0], "relax.multiply") if mean is not None else None
     shape = shape_of(var)
-    if square is None or mean[1] != len(shape) - 1 or not all(arg.same_as(x) for arg in square.args) or shape_of(x) != shape:
+    if (
+        square is None
+        or mean[1] != len(shape) - 1
+        or not all(arg.same_as(x) for arg in square.args)
+        or shape_of(x) != shape
+    ):
         return None
     if shape_of(shifted.args[0]) != [*shape[:-1], 1]:
         return None

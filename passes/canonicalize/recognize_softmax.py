@@ -1,6 +1,7 @@
 """Softmax as exporters spell it out. Needs NormalizeArithmetic and RecognizeUnary.
 
-e = exp(x - max(x));  e / sum(e) = softmax(x), over one axis; also e * (1 / sum(e)), and without the maximum, which softmax takes for itself.
+e = exp(x - max(x));  e / sum(e) = softmax(x), over one axis; also e * (1 / sum(e)), and without the maximum, which
+softmax takes for itself.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from .graph import is_float, shape_of
 
 @dataclass(frozen=True)
 class RecognizeSoftmax:
-    """One operator instead of five; a sum over several axes, or of something else than what is divided, stays spelled out."""
+    """One operator instead of five; a sum over several axes, or of something else than what is divided, stays
+    spelled out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _recognize)

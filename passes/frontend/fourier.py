@@ -1,6 +1,6 @@
 """DFT and STFT: products with known matrices, which stay in float, as a spectrum needs more than 8 bits.
 
-    X[k] = sum over n of x[n] * exp(-2 pi i n k / L)    ==>    [re, im] of all k = x @ [cos | -sin],  complex x as pairs beside each other"""
+X[k] = sum over n of x[n] * exp(-2 pi i n k / L)    ==>    [re, im] of all k = x @ [cos | -sin],  complex x as pairs beside each other"""
 
 import math
 
@@ -16,15 +16,23 @@ def dft(node):
     """Along one axis of [.., 1] (real) or [.., 2] (complex), to [.., 2]."""
     shape, rank = node.shape(0), len(node.shape(0))
     length, along = node.array(1, "length"), node.array(2, "axis") if node.opset >= 20 else None
-    axis = int(along.reshape(-1)[0]) if along is not None else int(node.attrs.get("axis", -2 if node.opset >= 20 else 1))
+    axis = (
+        int(along.reshape(-1)[0]) if along is not None else int(node.attrs.get("axis", -2 if node.opset >= 20 else 1))
+    )
     axis, inverse, onesided = axis % rank, bool(node.attrs.get("inverse", 0)), bool(node.attrs.get("onesided", 0))
     if axis == rank - 1:
-        raise UnsupportedModelError("transforms along its pairs of real and imaginary parts; export it with another axis")
+        raise UnsupportedModelError(
+            "transforms along its pairs of real and imaginary parts; export it with another axis"
+        )
     half = inverse and onesided
     points = (2 * (shape[axis] - 1) if half else shape[axis]) if length is None else int(length.reshape(-1)[0])
     _check_size(max(shape[axis], points), points)
     order = [*(i for i in range(rank - 1) if i != axis), axis, rank - 1]
-    x = node.inputs[0] if order == list(range(rank)) else node.emit(relax.op.permute_dims(node.inputs[0], order), "turned")
+    x = (
+        node.inputs[0]
+        if order == list(range(rank))
+        else node.emit(relax.op.permute_dims(node.inputs[0], order), "turned")
+    )
     outer = [shape[i] for i in order[:-2]]
     rows = node.emit(relax.op.reshape(x, [*outer, shape[axis] * shape[-1]]), "rows")
     if half:
@@ -49,7 +57,11 @@ def stft(node):
         raise UnsupportedModelError(f"has frames of {size} in a signal of {shape[1]}; export it for longer signals")
     _check_size(size, size)
     places = np.arange(frames)[:, None] * step + np.arange(size)
-    flat = node.inputs[0] if len(shape) == 2 else node.emit(relax.op.reshape(node.inputs[0], [shape[0], shape[1] * parts]), "signal")
+    flat = (
+        node.inputs[0]
+        if len(shape) == 2
+        else node.emit(relax.op.reshape(node.inputs[0], [shape[0], shape[1] * parts]), "signal")
+    )
     places = (places[..., None] * parts + np.arange(parts)).reshape(frames, size * parts)
     rows = node.emit(relax.op.take(flat, relax.const(places, "int64"), 1, mode="clip"), "frames")
     weights = np.ones(size) if window is None else np.asarray(window, np.float64).reshape(-1)
@@ -58,7 +70,8 @@ def stft(node):
 
 
 def _spectrum(node, rows, window, points, pairs, inverse, onesided):
-    """([.., bins * 2], bins) of rows [.., n], or [.., n * 2] of pairs; points: L, up to which the signal is cut or filled with zeros."""
+    """([.., bins * 2], bins) of rows [.., n], or [.., n * 2] of pairs; points: L, up to which the signal is cut or
+    filled with zeros."""
     bins, used = points // 2 + 1 if onesided else points, min(len(window), points)
     angle = 2 * math.pi / points * (np.outer(np.arange(used), np.arange(bins)) % points) * (1 if inverse else -1)
     wave = np.zeros((len(window), bins), complex)

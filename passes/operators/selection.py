@@ -1,4 +1,5 @@
-"""Operators that keep some of their candidates: how many is known at run time only, so the result has room for all of them and -1 behind
+"""Operators that keep some of their candidates: how many is known at run time only, so the result has room for all of
+them and -1 behind
 those that were kept. Equations: passes/ops.py."""
 
 from math import prod

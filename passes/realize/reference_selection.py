@@ -51,7 +51,9 @@ def _overlaps(bounds, box, kept, limit):
     shared = sides[:, 0] * sides[:, 1]
     area, areas = np.prod(high - low, dtype=np.float32), (highs - lows)[:, 0] * (highs - lows)[:, 1]
     union = (area + areas) - shared
-    return bool(np.any((sides > 0).all(1) & (area > 0) & (areas > 0) & (union > 0) & (shared > 0) & (shared / union > limit)))
+    return bool(
+        np.any((sides > 0).all(1) & (area > 0) & (areas > 0) & (union > 0) & (shared > 0) & (shared / union > limit))
+    )
 
 
 SELECTION = {"octet.nonzero": _nonzero, "octet.non_max_suppression": _non_max_suppression}

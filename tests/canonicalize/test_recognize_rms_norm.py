@@ -15,7 +15,11 @@ def spelled(build, x, division):
     shifted = root(build, x, x)
     if division == "divide":
         return build.e(op.divide(x, build.unary("sqrt", shifted)))
-    inverse = build.unary("rsqrt", shifted) if division == "rsqrt" else build.unary("reciprocal", build.unary("sqrt", shifted))
+    inverse = (
+        build.unary("rsqrt", shifted)
+        if division == "rsqrt"
+        else build.unary("reciprocal", build.unary("sqrt", shifted))
+    )
     return build.e(op.multiply(inverse, x))
 
 
@@ -23,13 +27,19 @@ def spelled(build, x, division):
 def test_six_operators_become_one(build, becomes, preserves, division):
     weight = build.random(8)
     module = build(SHAPE, lambda x: op.multiply(spelled(build, x, division), build.const(weight)))
-    becomes(RecognizeRmsNorm(), module, build(SHAPE, lambda x: op.nn.rms_norm(x, build.const(weight), [-1], float(np.float32(1e-5)))))
+    becomes(
+        RecognizeRmsNorm(),
+        module,
+        build(SHAPE, lambda x: op.nn.rms_norm(x, build.const(weight), [-1], float(np.float32(1e-5)))),
+    )
     preserves(RecognizeRmsNorm(), module)
 
 
 def test_a_weight_on_the_factor_belongs_to_it(build, preserves, names):
     def body(x):
-        return op.multiply(x, build.e(op.multiply(build.unary("rsqrt", root(build, x, x)), build.const(build.random(8)))))
+        return op.multiply(
+            x, build.e(op.multiply(build.unary("rsqrt", root(build, x, x)), build.const(build.random(8))))
+        )
 
     assert names(preserves(RecognizeRmsNorm(), build(SHAPE, body))) == ["nn.rms_norm"]
 
@@ -40,8 +50,13 @@ def test_a_factor_along_other_rows_stays_behind(build, preserves, names):
 
 
 def test_a_mean_over_another_axis_stays(build, unchanged):
-    unchanged(RecognizeRmsNorm(), build(SHAPE, lambda x: op.multiply(x, build.unary("rsqrt", root(build, x, x, axis=1)))))
+    unchanged(
+        RecognizeRmsNorm(), build(SHAPE, lambda x: op.multiply(x, build.unary("rsqrt", root(build, x, x, axis=1))))
+    )
 
 
 def test_the_squares_of_something_else_stay(build, unchanged):
-    unchanged(RecognizeRmsNorm(), build(SHAPE, lambda x: op.multiply(x, build.unary("rsqrt", root(build, x, build.e(op.negative(x)))))))
+    unchanged(
+        RecognizeRmsNorm(),
+        build(SHAPE, lambda x: op.multiply(x, build.unary("rsqrt", root(build, x, build.e(op.negative(x)))))),
+    )

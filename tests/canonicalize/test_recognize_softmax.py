@@ -44,4 +44,7 @@ def test_a_sum_over_two_axes_stays(build, unchanged):
 
 
 def test_the_sum_of_something_else_stays(build, unchanged):
-    unchanged(RecognizeSoftmax(), build(SHAPE, lambda x: op.divide(build.unary("exp", x), build.e(op.sum(x, [-1], keepdims=True)))))
+    unchanged(
+        RecognizeSoftmax(),
+        build(SHAPE, lambda x: op.divide(build.unary("exp", x), build.e(op.sum(x, [-1], keepdims=True)))),
+    )

@@ -1,4 +1,5 @@
-"""Results whose number is known at run time only: outputs hold as many as there are, whatever is computed row by row in between."""
+"""Results whose number is known at run time only: outputs hold as many as there are, whatever is computed row by row in
+between."""
 
 import sys
 
@@ -44,7 +45,9 @@ def _check(proto, loaded, feed):
     outputs = [value.name for value in proto.graph.output]
     network = canonicalize(loaded)
     session = float_session(network, 1)
-    said = dict(zip((spec.name for spec in network.outputs), reference.run(network.module, feed, evaluate), strict=True))
+    said = dict(
+        zip((spec.name for spec in network.outputs), reference.run(network.module, feed, evaluate), strict=True)
+    )
     for answers in (session.run(feed), meant(network.outputs, said)):
         for name, value in zip(outputs, wanted, strict=True):
             assert answers[name].shape == value.shape and answers[name].dtype == value.dtype
@@ -65,7 +68,9 @@ def test_the_end_of_a_detector(model, load):
 def test_samples_with_different_numbers_of_results(model, load):
     session = float_session(canonicalize(load(model([CHOICE], FEED, LIMITS, outputs=("chosen",)))), 1)
     low = FEED["scores"] * np.float32(0.7)
-    answers = run_samples(session, {"boxes": np.concatenate([FEED["boxes"]] * 2), "scores": np.concatenate([FEED["scores"], low])})
+    answers = run_samples(
+        session, {"boxes": np.concatenate([FEED["boxes"]] * 2), "scores": np.concatenate([FEED["scores"], low])}
+    )
     apart = [session.run({**FEED, "scores": scores})["chosen"] for scores in (FEED["scores"], low)]
     counts = [len(each) for each in apart]
     assert counts[0] > counts[1] and answers["chosen.count"].tolist() == [[count] for count in counts]
@@ -97,8 +102,14 @@ REFUSED = {
         [CHOICE, helper.make_node("ReduceMax", ["chosen"], ["y"], name="least", axes=[0])],
         "'least' takes several of the results.*reduces",
     ),
-    "rows in a row": ([CHOICE, helper.make_node("Flatten", ["chosen"], ["y"], name="line", axis=0)], "'line' joins an axis"),
-    "how many": ([CHOICE, helper.make_node("Shape", ["chosen"], ["y"], name="extents")], "'extents' reads a number of results"),
+    "rows in a row": (
+        [CHOICE, helper.make_node("Flatten", ["chosen"], ["y"], name="line", axis=0)],
+        "'line' joins an axis",
+    ),
+    "how many": (
+        [CHOICE, helper.make_node("Shape", ["chosen"], ["y"], name="extents")],
+        "'extents' reads a number of results",
+    ),
     "choices of their own": (
         [
             CHOICE,

@@ -14,7 +14,9 @@ def real(*shape):
     return RANDOM.standard_normal(shape).astype("float32")
 
 
-@pytest.mark.parametrize("attributes", [{"axis": 1}, {"axis": 2}, {"axis": 1, "inverse": 1}, {"axis": 1, "onesided": 1}])
+@pytest.mark.parametrize(
+    "attributes", [{"axis": 1}, {"axis": 2}, {"axis": 1, "inverse": 1}, {"axis": 1, "onesided": 1}]
+)
 @pytest.mark.parametrize("length", [None, 5, 9])
 def test_dft(model, agrees, attributes, length):
     x = real(2, 7, 6, 1 if attributes.get("onesided") else 2)
@@ -36,7 +38,11 @@ def test_stft(model, agrees, onesided):
 
 def test_a_spectrum_stays_in_float(model, load):
     x = real(1, 32, 1)
-    nodes = [STFT, helper.make_node("Flatten", ["y"], ["flat"], axis=2), helper.make_node("MatMul", ["flat", "w"], ["z"], name="layer")]
+    nodes = [
+        STFT,
+        helper.make_node("Flatten", ["y"], ["flat"], axis=2),
+        helper.make_node("MatMul", ["flat", "w"], ["z"], name="layer"),
+    ]
     proto = model(nodes, {"x": x}, FRAMES | {"w": real(10, 4)}, outputs=("z",))
     decisions = {each.name: each for each in Annotate().decide(canonicalize(load(proto)).module).decisions}
     assert decisions["spectra.spectrum"].dtype == "float" and "Fourier" in decisions["spectra.spectrum"].reason

@@ -23,14 +23,19 @@ def real(*shape):
 )
 def test_transposed(model, agrees, attributes):
     x, w, b = real(2, 4, 3, 5, 4), real(4, 3, *attributes["kernel_shape"]), real(3)
-    agrees(model([helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], **attributes)], {"x": x}, {"w": w, "b": b}), {"x": x})
+    agrees(
+        model([helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], **attributes)], {"x": x}, {"w": w, "b": b}),
+        {"x": x},
+    )
 
 
 def test_transposed_in_groups(model, agrees):
     """As each group alone."""
     x, w = real(1, 4, 3, 2, 4), real(4, 3, 3, 2, 1)
     halves = [
-        ReferenceEvaluator(model([helper.make_node("ConvTranspose", ["x", "w"], ["y"])], {"x": half}, {"w": kernel})).run(None, {"x": half})[0]
+        ReferenceEvaluator(
+            model([helper.make_node("ConvTranspose", ["x", "w"], ["y"])], {"x": half}, {"w": kernel})
+        ).run(None, {"x": half})[0]
         for half, kernel in zip(np.split(x, 2, 1), np.split(w, 2))
     ]
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], group=2)

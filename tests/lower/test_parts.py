@@ -50,7 +50,9 @@ def test_a_part_of_a_part():
 
 
 def test_a_result_and_one_with_parts():
-    steps = _steps(lambda b, x: (lambda y: [y, _part(b, y, 2, 4), b.emit(R.nn.relu(_part(b, y, 1, 2)))])(b.emit(R.negative(x))))
+    steps = _steps(
+        lambda b, x: (lambda y: [y, _part(b, y, 2, 4), b.emit(R.nn.relu(_part(b, y, 1, 2)))])(b.emit(R.negative(x)))
+    )
     assert "relax.strided_slice" not in steps
 
 

@@ -64,10 +64,16 @@ def test_none_is_above_the_threshold():
 
 def test_boxes_without_an_area_overlap_with_none():
     boxes = np.zeros((1, 5, 4), "float32")
-    assert (_suppressed(boxes, np.ones((1, 1, 5), "float32"), most=5, overlap=0.0, centers=0)[:, 2] == np.arange(5)).all()
+    assert (
+        _suppressed(boxes, np.ones((1, 1, 5), "float32"), most=5, overlap=0.0, centers=0)[:, 2] == np.arange(5)
+    ).all()
 
 
 @pytest.mark.parametrize("shape", [(17,), (3, 5), (2, 1, 4, 3)])
 def test_nonzero(shape):
     large = relax.const(0.5, "float32")
-    check({"x": shape}, lambda b, x: ops.call("octet.nonzero", [b.emit(relax.op.greater(x, large))]), fallbacks=["relax.greater"])
+    check(
+        {"x": shape},
+        lambda b, x: ops.call("octet.nonzero", [b.emit(relax.op.greater(x, large))]),
+        fallbacks=["relax.greater"],
+    )

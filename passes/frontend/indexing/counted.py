@@ -1,9 +1,11 @@
-"""Tensors of which only the first elements along one axis count, as many as are known at run time only (Traits.counted).
+"""Tensors of which only the first elements along one axis count, as many as are known at run time only
+(Traits.counted).
 
     rows = non_max_suppression(boxes, scores)      rows [n, 3], of which count(rows) are meant
     y = f(rows), f row by row                      ==>    the first count(rows) rows of y are meant
 
-The rules are those by which the samples of a batch stay apart (lower/batch/rules.py): what lies behind the elements that count reaches no other.
+The rules are those by which the samples of a batch stay apart (lower/batch/rules.py): what lies behind the elements
+that count reaches no other.
 A constant may hold a part of its own for every element, as all of its elements are there."""
 
 from collections.abc import Callable
@@ -29,7 +31,9 @@ class Counted:
 
 class _PerElement(Operands):
     def align(self, position, wanted):
-        if self.axes[position] is None and shape_of(self.tensors[position])[wanted.axis : wanted.axis + 1] == (wanted.extent(self.batch),):
+        if self.axes[position] is None and shape_of(self.tensors[position])[wanted.axis : wanted.axis + 1] == (
+            wanted.extent(self.batch),
+        ):
             return
         super().align(position, wanted)
 
@@ -74,7 +78,10 @@ class CountedAxes:
         try:
             return self._rule(value, tensors, found, sources)
         except Mixes as mixes:
-            self._refuse(var, f"takes several of the results whose number is known at run time only ({mixes}); export the network up to there")
+            self._refuse(
+                var,
+                f"takes several of the results whose number is known at run time only ({mixes}); export the network up to there",
+            )
 
     def _rule(self, call, tensors, found, sources):
         if len(sources) > 1:
@@ -87,21 +94,28 @@ class CountedAxes:
         axis = RULES[call.op.name](_PerElement(call, extent, tensors, axes, {}))
         return Counted(source, axis)
 
-
     def require_known(self, expr, axes) -> None:
         """Raises UnsupportedModelError where the extent of one of these axes is counted."""
         counted = self.of(expr)
         if counted is not None and counted.axis.axis in axes:
-            raise UnsupportedModelError("reads a number of results known at run time only; export the network up to there")
+            raise UnsupportedModelError(
+                "reads a number of results known at run time only; export the network up to there"
+            )
 
     def of_outputs(self, results: list, emit: Callable) -> tuple[list, list]:
-        """(variables that hold the counts; per output (axis, position of its count) or None). emit(expression, name) binds a value."""
+        """(variables that hold the counts; per output (axis, position of its count) or None). emit(expression,
+        name) binds a value."""
         sources, places = {}, []
         for result in results:
             counted = self.of(result)
             if counted is not None and counted.axis.inner != 1:
-                self._refuse(result, "joins an axis with one whose extent is known at run time only; export the network up to there")
-            places.append(None if counted is None else (counted.axis.axis, sources.setdefault(counted.source, len(sources))))
+                self._refuse(
+                    result,
+                    "joins an axis with one whose extent is known at run time only; export the network up to there",
+                )
+            places.append(
+                None if counted is None else (counted.axis.axis, sources.setdefault(counted.source, len(sources)))
+            )
         return [_count(source, self._value_of(source), emit) for source in sources], places
 
 

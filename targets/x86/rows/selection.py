@@ -1,6 +1,8 @@
-"""octet.non_max_suppression and octet.nonzero: choices whose number is known at run time only. Plain tensors, scalar loops.
+"""octet.non_max_suppression and octet.nonzero: choices whose number is known at run time only. Plain tensors, scalar
+loops.
 
-Of every image and class the candidates are a heap, the best on top; the best one leaves it again and again, and is kept unless it overlaps with
+Of every image and class the candidates are a heap, the best on top; the best one leaves it again and again, and is kept
+unless it overlaps with
 one that was kept. So the time follows how many leave, not how many there are."""
 
 from dataclasses import dataclass
@@ -60,7 +62,9 @@ def non_max_suppression(p: SuppressionProblem):
             first = bind(group // p.classes * (p.boxes * 4))
             with T.serial(0, p.boxes) as i:
                 score = bind(scores[heap.scores_at + i])
-                wanted = tirx.Not(tirx.isnan(score)) if p.threshold is None else score > tirx.const(p.threshold, "float32")
+                wanted = (
+                    tirx.Not(tirx.isnan(score)) if p.threshold is None else score > tirx.const(p.threshold, "float32")
+                )
                 with T.If(wanted):
                     with T.Then():
                         heap.append(i)
@@ -102,7 +106,8 @@ def _collect(p, scratch, rows):
 
 
 class _Heap:
-    """Indices of scores at scratch[at:]; no parent comes behind its children: in descending score, at equal scores the lower index first."""
+    """Indices of scores at scratch[at:]; no parent comes behind its children: in descending score, at equal scores
+    the lower index first."""
 
     def __init__(self, scratch, at, scores, scores_at):
         self.scratch, self.at, self.scores, self.scores_at, self.size = scratch, at, scores, scores_at, _cell(0)
@@ -155,14 +160,19 @@ class _Box:
             w, h = bind(_product(c, tirx.const(0.5, "float32"))), bind(_product(d, tirx.const(0.5, "float32")))
             self.low, self.high = (bind(a - w), bind(b - h)), (bind(a + w), bind(b + h))
         else:
-            self.low, self.high = (bind(tirx.min(a, c)), bind(tirx.min(b, d))), (bind(tirx.max(a, c)), bind(tirx.max(b, d)))
+            self.low, self.high = (
+                (bind(tirx.min(a, c)), bind(tirx.min(b, d))),
+                (bind(tirx.max(a, c)), bind(tirx.max(b, d))),
+            )
         self.area = bind(_product(self.high[0] - self.low[0], self.high[1] - self.low[1]))
 
     def overlaps(self, other, limit):
         sides = [bind(tirx.min(self.high[k], other.high[k]) - tirx.max(self.low[k], other.low[k])) for k in (0, 1)]
         shared = bind(_product(*sides))
         union = bind((self.area + other.area) - shared)
-        positive = tirx.all(*(value > tirx.const(0, "float32") for value in (*sides, self.area, other.area, union, shared)))
+        positive = tirx.all(
+            *(value > tirx.const(0, "float32") for value in (*sides, self.area, other.area, union, shared))
+        )
         return tirx.And(positive, tirx.Div(shared, union) > tirx.const(limit, "float32"))
 
 
