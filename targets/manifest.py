@@ -166,10 +166,10 @@ class _Padding(Struct):
 class _Info(Struct):
     """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own), nothing may be of another kind."""
 
-    model: _Model | None = None
-    recipe: _Recipe | None = None
-    operators: _Operators | None = None
-    accuracy: _Accuracy | None = None
+    model: _Model | msgspec.UnsetType = msgspec.UNSET
+    recipe: _Recipe | msgspec.UnsetType = msgspec.UNSET
+    operators: _Operators | msgspec.UnsetType = msgspec.UNSET
+    accuracy: _Accuracy | msgspec.UnsetType = msgspec.UNSET
     policy: _Policy | None = None
     padding: _Padding | None = None
 

@@ -44,14 +44,14 @@ def check_writable(path) -> None:
     """Raises OctetError now if `path` cannot be written later: minutes of work should not end in a missing folder."""
     if _descriptor(path) is not None:
         return
-    place = Path(os.path.realpath(path))
-    if place.is_dir():
-        raise OctetError(f"{path}: is a folder; name a file inside it")
-    if _is_stream(place) and os.access(place, os.W_OK):
-        return
-    if not place.parent.is_dir():
-        raise OctetError(f"{path}: the folder {place.parent} does not exist; create it first")
     try:
+        place = Path(os.path.realpath(path))
+        if place.is_dir():
+            raise OctetError(f"{path}: is a folder; name a file inside it")
+        if _is_stream(place) and os.access(place, os.W_OK):
+            return
+        if not place.parent.is_dir():
+            raise OctetError(f"{path}: the folder {place.parent} does not exist; create it first")
         with tempfile.TemporaryFile(dir=place.parent):
             pass
     except OSError as error:

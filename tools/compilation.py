@@ -8,6 +8,7 @@ from pathlib import Path
 from ..passes.calibrate.held_out import fitted
 from ..passes.calibrate.store import holds_statistics
 from ..passes.running import check_stopped
+from ..passes.sensitivity import derivation
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
 from ..targets.writing import check_writable
@@ -73,6 +74,7 @@ class Request:
     no_cache: bool = False
     referee: bool = False
     self_check: bool = False
+    derivation: str | None = None
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -98,8 +100,8 @@ def compile_to_package(request: Request) -> dict:
     check_watched(specs, recipe)
     metric = find_metric(request.metric or "top1")
     seconds = None if request.budget is None else parse_duration(request.budget)
-    if request.report is not None:
-        check_writable(request.report)
+    for path in filter(None, (request.report, request.derivation)):
+        check_writable(path)
     cache = cache_of(request.cache, request.no_cache)
     with phases() as (phase, display):
         phase("import")
@@ -109,6 +111,8 @@ def compile_to_package(request: Request) -> dict:
         stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
             raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")
+        if request.derivation is not None and (stored or model.comes_quantised):
+            raise OctetError(f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild needs the model{' and the statistics' if stored else ''} only")
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
         if samples is not None and not model.comes_quantised:
             warn_of_constant(request.calib, samples)
@@ -139,6 +143,8 @@ def compile_to_package(request: Request) -> dict:
             report["referee"] = compare_all(quantized, package)
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
+        if request.derivation is not None:
+            derivation.save(request.derivation, quantized, samples)
         if request.report is not None:
             phase("report")
             write_report(request.report, workflow, report | {"sections": _sections(request, package)})

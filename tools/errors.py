@@ -17,7 +17,7 @@ from ..targets.reading.limits import LIMITS, parse_limits, with_limits
 from ..targets.schema import printable
 from .overwriting import refuse_overwriting
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 _EXTRAS = ("compile", "tune")  # whose modules are imported where they are needed, without asking first
 _NOTHING = "nothing was written"
 USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
@@ -66,7 +66,7 @@ def extra_of(module: str | None) -> str | None:
 
 
 def _no_room(error) -> str | None:
-    """What a full disk or a folder that cannot be written said, to us or to a program or a library that we called; None for every other error."""
+    """What a full disk or a place that cannot be written or entered said, to us or to a program or a library that we called; None for every other error."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return f"{error.filename or 'a temporary file'}: {error.strerror}"

@@ -6,7 +6,7 @@ import click
 
 from ..targets.errors import OctetError
 
-_OUTPUTS = frozenset({"output", "output_path", "report", "html", "json_path", "path"})  # parameters that name a file to write
+_OUTPUTS = frozenset({"output", "output_path", "report", "derivation", "html", "json_path", "path"})  # parameters that name a file to write
 
 
 def refuse_overwriting(context: click.Context) -> None:

@@ -7,11 +7,13 @@ from ..targets.writing import check_writable, write_atomically
 from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
 from ..targets.schema import json_text, parsed
+from ..targets.reading.regular import read_regular
 from ..targets.registry import TARGETS
 from .database import Database, key_of, record_of
 from .spaces.registry import described, member
 
 FORMAT = 1
+_LARGEST = 1 << 30  # bytes
 
 
 def export_records(database: Database, path) -> int:
@@ -25,7 +27,7 @@ def export_records(database: Database, path) -> int:
 def import_records(database: Database, path) -> int:
     """Stores all records of an exported file, all or none read; how many. Raises DataError for any other file."""
     try:
-        held = parsed(Path(path).read_bytes())
+        held = parsed(read_regular(path, _LARGEST))
         if held["octet-records"] != FORMAT:
             raise DataError(f"{path}: is of format {held['octet-records']}, this version reads {FORMAT}; export it again with the same version of octet")
         records = [record_of({name: value for name, value in entry.items() if name != "key"} | entry["key"] | {"id": 0}) for entry in held["records"]]

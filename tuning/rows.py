@@ -8,6 +8,7 @@ from ..targets.schema import Text
 
 _Short = Annotated[str, Meta(max_length=64)]
 _Time = Annotated[float, Meta(ge=0, le=1e9)]
+_Whole = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]  # a column of integers
 _Choice = bool | int | str
 
 
@@ -15,7 +16,7 @@ class RecordRow(Struct):
     workload: _Short
     target: _Short
     tvm: _Short
-    space: int
+    space: _Whole
     problem: dict[Text, object]
     target_name: Text
     schedule: dict[Text, _Choice]
@@ -26,7 +27,7 @@ class RecordRow(Struct):
     noise: _Time
     cpu: Text
     created: Text
-    id: int = 0
+    id: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
 
 
 class TrialRow(Struct):

@@ -20,7 +20,8 @@ from .statistics import Statistics
 class Quantized:
     """module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of it.
     statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns them.
-    others: the hubs of the model's other shapes, from the same statistics."""
+    others: the hubs of the model's other shapes, from the same statistics.
+    origin: of a hub that a search chose, what it is made of beside the statistics (sensitivity/assembly.py)."""
 
     module: IRModule
     model: object
@@ -30,6 +31,7 @@ class Quantized:
     edges: tuple[Edge, ...] = ()
     qparams: Mapping[int, QParams] = None
     others: tuple["Quantized", ...] = ()
+    origin: object = None
 
     @property
     def shapes(self) -> tuple["Quantized", ...]:

@@ -5,6 +5,7 @@ An .npz without pickle. Shards of the same network merge exactly, in any order (
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
@@ -25,14 +26,14 @@ _FLOAT = float(np.finfo(np.float32).max)
 _HIGHEST = window_top(_FLOAT)
 
 
-def save(path, identity: Identity, statistics: Mapping[str, Statistics]) -> None:
-    """Writes {tensor: Statistics} atomically."""
+def save(path, identity: Identity, statistics: Mapping[str, Statistics], more: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
+    """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone."""
     names = list(statistics)
     scalars = [[s.count, s.zeros, s.nonfinite, s.top] for s in statistics.values()]
     ranges = np.array([[s.minimum, s.maximum] for s in statistics.values()], np.float64).reshape(-1, 2)
     header = json_text({"identity": asdict(identity), "tensors": names, "scalars": scalars})
     histograms = np.stack([s.histogram for s in statistics.values()]) if names else np.zeros((0, 2, 1), np.int64)
-    write_atomically(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms}))
+    write_atomically(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms, **more}))
 
 
 class _Identity(msgspec.Struct):

@@ -68,9 +68,9 @@ def first_line(error) -> str:
 
 
 def _bytes(path):
-    if path.is_dir():
-        raise UnsupportedModelError(f"{path}: is a folder; give the ONNX file itself")
     try:
+        if path.is_dir():
+            raise UnsupportedModelError(f"{path}: is a folder; give the ONNX file itself")
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
             raise UnsupportedModelError(f"{path}: is no file of at most 2 GiB; give the ONNX file, with larger weights as external data")

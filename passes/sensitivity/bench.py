@@ -8,21 +8,16 @@ import numpy as np
 from octet.targets.samples import batch_of
 
 from ..annotate import Annotate, Recipe
-from ..annotate.graph import Graph
 from ..annotate.plan import Plan
 from ..calibrate.held_out import split
-from ..calibrate.quantize import Quantized, group_qparams, hub_of
+from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
-from ..repair.add_biases import AddBiases
-from ..repair.correct_biases import CorrectBiases
-from ..repair.equalize_channels import EqualizeChannels
-from ..repair.migrate_scales import MigrateScales
-from ..repair.round_weights import RoundWeights
 from ..repair.streams import streams_of
-from ..repair.weights import Layer, dequantized, layers_of, products, quantized_layer
+from ..repair.weights import dequantized, layers_of, quantized_layer
+from .assembly import Origin, assembled, needs_maxima, rescaled, with_biases
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
-from .learn import Learnt, learn
+from .learn import Learnt, learn, learning
 from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
@@ -56,7 +51,7 @@ class Bench:
 
     def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of,
                  outputs: tuple[str, ...] = ()):  # fmt: skip
-        self.model = model.after(AddBiases())
+        self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
         self.few = {name: array[:FEW] for name, array in self.held.items()}
@@ -136,19 +131,8 @@ class Bench:
         """The QDQ hub."""
         network = self._network(design.scaling)
         self._collect(network, self._sites(network, design.recipe))
-        quantized = hub_of(network.model, design.recipe, network.statistics)
-        learnt = self._learn(design)
-        numbers = {node.index: number for number, node in enumerate(products(Graph(network.model.module)))}
-
-        def repaired(hub):
-            module = hub.module
-            if design.rounding:
-                module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
-            if design.biases:
-                module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
-            return replace(hub, module=module, others=tuple(map(repaired, hub.others)))  # their products are the same ones, in the same order
-
-        return repaired(quantized)
+        maxima = self._maxima() if needs_maxima(design.scaling) else {}
+        return assembled(network.model, Origin(design, maxima, self._learn(design)), network.statistics)
 
     def prepared(self, design: Design) -> tuple[Simulator, Configuration]:
         """The simulator with the design's weights, and the configuration that makes it the design."""
@@ -161,7 +145,7 @@ class Bench:
             network.operands |= missing
             network.simulator = Simulator(network.model, network.operands, {}, threads=self.threads, libraries=self.libraries)
             network.weights_of = ()
-        made_for = (design.recipe.weights, design.rounding, design.biases, self._learnt_key(design) if design.rounding or design.biases else None)
+        made_for = (design.recipe.weights, design.rounding, design.biases, design.learning if design.rounding or design.biases else None)
         if network.weights_of != made_for:
             network.simulator.use(self._weights(network, design, configuration))
             network.weights_of = made_for
@@ -199,12 +183,7 @@ class Bench:
 
     def _network(self, scaling) -> _Network:
         if scaling not in self._networks:
-            model = self.model
-            if scaling == "equalize":
-                model = model.after(EqualizeChannels())
-            elif scaling:
-                model = model.after(MigrateScales(float(scaling.removeprefix("migrate-")), self._maxima()))
-            self._networks[scaling] = _Network(model)
+            self._networks[scaling] = _Network(rescaled(self.model, scaling, self._maxima))
         return self._networks[scaling]
 
     def _maxima(self):
@@ -241,23 +220,15 @@ class Bench:
             values[index] = (dequantized(q, scales, axis), layer.bias + found.bias_delta if corrected else None)
         return values
 
-    def _learnt_key(self, design) -> Design:
-        """Of the design with nothing left in float: leaving more in float does not learn anew."""
-        return design.with_recipe(float_operators=frozenset())
-
     def _learn(self, design) -> dict[int, Learnt]:
         if not (design.rounding or design.biases):
             return {}
-        key = self._learnt_key(design)
+        key = design.learning
         if key not in self._learnt:
-            self._learnt[key] = self.learnt_files.get(key, self._learning(key), lambda: self._learnt_anew(key))
+            network = self._network(key.scaling)
+            layers = learning(self._sites(network, key.recipe), network.model.module)
+            self._learnt[key] = self.learnt_files.get(key, layers, lambda: self._learnt_anew(key))
         return self._learnt[key]
-
-    def _learning(self, design) -> dict[int, Layer]:
-        """The layers that learn: those with int8 weights and an int8 input."""
-        network = self._network(design.scaling)
-        sites, layers = self._sites(network, design.recipe), layers_of(network.model.module)
-        return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands}
 
     def _learnt_anew(self, key):
         simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))

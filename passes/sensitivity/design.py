@@ -28,6 +28,11 @@ class Design:
         return bool(self.scaling) or self.rounding or self.biases
 
     @property
+    def learning(self) -> "Design":
+        """The design that it learns as, nothing left in float by name: leaving more in float does not learn anew."""
+        return self.with_recipe(float_operators=frozenset())
+
+    @property
     def key(self) -> str:
         """Equal for equal designs, across processes."""
         return json.dumps(self.as_dict(), sort_keys=True)

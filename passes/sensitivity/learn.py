@@ -11,8 +11,8 @@ from ..ops import attrs_of
 from ..repair.correct_biases import bias_delta
 from ..repair.round_weights import round_layer
 from ..repair.rows import as_matrix, from_matrix, places, rows_at
-from ..repair.weights import dequantized, layers_of, quantized_layer
-from .configuration import Configuration
+from ..repair.weights import Layer, dequantized, layers_of, quantized_layer
+from .configuration import Configuration, Sites
 from .simulator import Simulator
 from .taps import batches
 
@@ -46,6 +46,12 @@ def learn(model, configuration: Configuration, samples: Mapping[str, np.ndarray]
         for index in chunk:
             answer[index] = _learn_layer(layers[index], configuration, index, rows.pop(index), _groups(graph.nodes[index]), rounding, biases)
     return answer
+
+
+def learning(sites: Sites, module) -> dict[int, Layer]:
+    """The layers that learn: those with int8 weights and an int8 input. sites: of a recipe that leaves no operator in float by name."""
+    layers = layers_of(module)
+    return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands}
 
 
 def _learn_layer(layer, configuration, index, rows, groups, rounding, biases):

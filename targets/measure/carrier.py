@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..writing import check_writable, write_atomically
 from ..errors import DataError, OctetError
+from ..reading.regular import read_regular
 from ..schema import parsed
 from .job import Job, digest, from_json, to_json
 
@@ -61,10 +62,9 @@ class Carrier:
                 raise DataError(f"{self.path}: {name} is missing; {_AGAIN}")
             return self._members[name]
         try:
-            file = self.path / name
-            if file.is_file() and file.stat().st_size > _LARGEST:
-                raise DataError(f"{self.path}: {name} is of {file.stat().st_size} bytes, at most {_LARGEST} can be meant; {_AGAIN}")
-            return file.read_bytes()
+            return read_regular(self.path / name, _LARGEST)
+        except ValueError as error:
+            raise DataError(f"{self.path}: {name} cannot be read ({error}); {_AGAIN}") from error
         except OSError as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` wrote") from error
 

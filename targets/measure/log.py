@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from ..errors import DataError, OctetError
+from ..reading.regular import read_regular
 from ..schema import Name, Text, checked, json_text, parsed
 from .rounds import ratios
 
@@ -60,11 +61,11 @@ def append(path: Path, measurements: Iterable[Measurement]) -> None:
 def read(path: Path, job: str) -> list[Measurement]:
     """All measurements of a job, in order; fragments of lines are passed over. Raises DataError for measurements of other candidates."""
     try:
-        if path.exists() and path.stat().st_size > _LARGEST:
-            raise DataError(f"{path}: is of {path.stat().st_size} bytes, at most {_LARGEST} can be meant; copy the measurements again")
-        lines = path.read_bytes().splitlines() if path.exists() else []
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        lines = read_regular(path, _LARGEST).splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); copy the measurements again") from error
     found = []
     for line in lines:
         try:

@@ -1,5 +1,6 @@
 """compile-model --policy: slower in int8 stays in float, and the summary says so by layer."""
 
+import json
 from functools import partial
 
 import pytest
@@ -46,6 +47,11 @@ def test_measured_times_decide(lone, monkeypatch):
     assert {layer["name"] for layer in made.report["layers"]} == {"conv0", "conv1"} and made.report["how"] == "measured"
     assert all(layer["int8_us"] > layer["float_us"] > 0 for layer in made.report["layers"])
     assert not any(layer.dtype == "int8" for layer in made.realized.layers)
+    again = policy.build_by_policy(lone, (detect.native(),), "fastest", False, build(lone, []), 1, lambda name: None, json.loads(json.dumps(made.report)))
+    assert [one.weights.tobytes() for (one,) in again.variants] == [one.weights.tobytes() for (one,) in made.variants]
+    assert [one.library for (one,) in again.variants] == [one.library for (one,) in made.variants] and again.quantized.decisions == made.quantized.decisions
+    with pytest.raises(OctetError, match="regions in float that this network does not have"):
+        policy.build_by_policy(lone, (detect.native(),), "fastest", False, build(lone, []), 1, lambda name: None, {"layers": [{"region": 99}]})
     reasons = {entry["name"]: entry["reason"] for entry in api._operators(made.quantized.decisions, made.realized.layers)["reasons"]}
     assert "faster in float" in reasons["conv0"] and "measured" in reasons["conv0"]
 

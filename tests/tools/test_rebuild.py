@@ -1,6 +1,10 @@
 """A package is what its sources become, byte for byte, or octet rebuild says what differs."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import onnx
@@ -9,6 +13,7 @@ from click.testing import CliRunner
 
 from octet.targets import archive
 from octet.targets.package import Package, read_package
+from octet.tools.building import api
 from octet.tools.building.rebuilding import compared
 from octet.tools.main import main
 
@@ -61,3 +66,59 @@ def test_other_sources_are_refused_or_differ(made):
     assert octet(made, "calibrate", "tiny.onnx", "--calib", "calib.npz", "-o", made / "doubled", "--batch", 2).exit_code == 0
     found = octet(made, "rebuild", "a.octet", "--model", "tiny.onnx", "--statistics", made / "doubled")
     assert found.exit_code == 2 and "is not what these sources become" in found.stderr, found.output
+
+
+def test_what_a_search_found_is_replayed(made):
+    """From samples that are not at hand any more: the design, its ranges and the learnt rounding."""
+    folder = made / "searched"
+    folder.mkdir()
+    onnx.save(tiny_network(), folder / "tiny.onnx")
+    np.savez(folder / "calib.npz", image=images(32))
+    options = ("--validate", folder / "calib.npz", "--metric", "sqnr", "--max-drop", "1e-9", "--derivation", folder / "found", "--target", "x86-64-v3", "--no-cache")
+    compiled = octet(folder, "compile", "tiny.onnx", "--calib", "calib.npz", "-o", "a.octet", *options)
+    assert compiled.exit_code == 3, compiled.output
+    (folder / "calib.npz").unlink()
+    info = read_package(folder / "a.octet").info
+    found = octet(folder, "rebuild", "a.octet", "--model", "tiny.onnx", "--statistics", folder / "found")
+    assert found.exit_code == 0 and f"{folder / 'a.octet'}: is what" in found.stdout, found.output
+    assert any(info["repairs"].values()) or info["recipe"]["calibrator"] != "mse" or info["recipe"]["per_tensor"], "the search chose something"
+
+
+def test_a_derivation_is_of_samples(made):
+    found = octet(made, "compile", "tiny.onnx", "--calib", "stats", "-o", "b.octet", "--batch", 2, "--derivation", made / "found")
+    assert found.exit_code == 2 and "nothing is learnt from samples here" in found.stderr and not (made / "found").exists(), found.output
+    found = octet(made, "compile", "tiny.onnx", "--calib", "calib.npz", "-o", "b.octet", "--derivation", made / "tiny.onnx")
+    assert found.exit_code == 2 and "names the same file" in found.stderr, found.output
+
+
+_BUILD = """
+import sys
+import octet
+from octet.targets.package import Package
+model = octet.load_onnx(sys.argv[1])
+hub = octet.quantize(model, sys.argv[2], octet.Recipe(), threads=int(sys.argv[4]))
+octet.compile(hub, targets=["x86-64-v3"], threads=int(sys.argv[4])).save(sys.argv[3])
+"""
+
+
+def test_builds_are_the_same_on_every_run_with_any_number_of_threads(made, tmp_path):
+    """Processes that hash differently and use other numbers of threads, and two builds side by side in one process."""
+    onnx.save(tiny_network(), tmp_path / "tiny.onnx")
+    np.savez(tmp_path / "calib.npz", image=images(16))
+    running = []
+    for number, (seed, threads) in enumerate((("1", "1"), ("2", "2"))):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "TVM_NUM_THREADS": threads, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", _BUILD, tmp_path / "tiny.onnx", tmp_path / "calib.npz", tmp_path / f"{number}.octet", threads]
+        running.append(subprocess.Popen(list(map(str, command)), env=environment))
+    model = api.load_onnx(tmp_path / "tiny.onnx")
+
+    def build(number):
+        api.compile(api.quantize(model, str(tmp_path / "calib.npz"), threads=2), targets=["x86-64-v3"]).save(tmp_path / f"{number}.octet")
+
+    workers = [threading.Thread(target=build, args=(number,)) for number in (2, 3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [process.wait(300) for process in running] == [0, 0]
+    assert len({(tmp_path / f"{number}.octet").read_bytes() for number in range(4)}) == 1

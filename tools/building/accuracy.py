@@ -1,7 +1,7 @@
 """The automatic accuracy workflow of compile-model: from the samples to the best package within the target, saved whenever it gets better."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
@@ -112,10 +112,8 @@ class Workflow:
         """(hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
-            quantized, package = api.compile_with_hub(quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy)
+            self.compiled = {design: api.compile_with_hub(quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy)}
             self.stage = None
-            info = package.info | {"repairs": {key: value for key, value in design.as_dict().items() if key != "recipe"}}
-            self.compiled = {design: (quantized, replace(package, info=info))}
         return self.compiled[design]
 
     def _confirm(self, design) -> float:

@@ -84,8 +84,8 @@ def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None,
     return compile_with_hub(quantized, targets, trials, db, threads, phase, policy)[1]
 
 
-def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str) -> tuple[Quantized, Package]:
-    """The same, and the hub that the package was built from: `quantized`, or what the policy made of it."""
+def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str, decided: dict | None = None) -> tuple[Quantized, Package]:
+    """The same, and the hub that the package was built from: `quantized`, or what the policy made of it. decided: as build_by_policy takes it."""
     check_policy(policy)
     policy = "int8" if policy == "fastest" and quantized.model.comes_quantised else policy  # such a network means what its file says
     specs = resolve_targets(targets)
@@ -100,7 +100,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
             networks = tuple(Network(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
             return build_shapes(networks, spec, model.name, tuned, self_check=quantized.recipe.self_check)
 
-        made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase)
+        made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase, decided)
     phase("self-test")
     info, packages = _described(made), []
     for shape, variants in zip(made.quantized.shapes, zip(*made.variants)):
@@ -149,7 +149,7 @@ def _described(made: Outcome) -> dict:
         "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch} | ({"values": dict(model.values)} if model.values else {}),
         "recipe": recipe,
         "operators": _operators(quantized.decisions, made.realized.layers),
-    } | ({"policy": made.report} if made.report is not None else {})
+    } | ({"policy": made.report} if made.report is not None else {}) | ({"repairs": quantized.origin.repairs} if quantized.origin is not None else {})
 
 
 def _operators(decisions, layers) -> dict:

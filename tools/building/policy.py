@@ -43,9 +43,10 @@ def check_policy(policy: str) -> None:
         raise OctetError(f"policy {policy!r} is unknown: use one of {', '.join(POLICIES)}")
 
 
-def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase) -> Outcome:
+def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase, decided: dict | None = None) -> Outcome:
     """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether their kernels are tuned first, where that is wanted.
-    measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so that they have the same weights."""
+    measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so that they have the same weights.
+    decided: the report of an Outcome, which is made again by it: nothing is measured or estimated. Raises OctetError where it is of another network."""
     phase("realize")
     if policy == "float":
         quantized = _all_in_float(quantized)
@@ -64,7 +65,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
     here = [spec for spec in specs if measure and not detect.missing(spec.features)]
     variants = tuple(build((module,), spec)[0] for spec in specs) if here else None
     phase("policy")
-    if not here and not any(_worth_a_look(module, spec) for spec in specs):
+    if decided is None and not here and not any(_worth_a_look(module, spec) for spec in specs):
         return outcome(quantized, realized, module, {"how": "cost model", "target": specs[0].name, "layers": []})
     regions = regions_of(quantized.module)
     int8 = _in_int8(regions, realized)
@@ -73,17 +74,20 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
         floats = frozenset(range(len(int8))) - int8 | released
         return replace(quantized, module=apply(ReleaseFloat(regions, floats, quantized.model.module), quantized.module)), floats
 
-    with unwatched():  # what the network would be if nothing were in int8
-        float_module = _graphs(release(int8)[0])[1]
-    times = {}
-    for number, spec in enumerate(specs):
-        if spec in here:
-            (built,) = build((float_module,), spec, tune=False)
-            times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
-        else:
-            times[spec] = estimated_times(regions, int8, module, float_module, lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds), spec.dot)
-    released = _choose(regions, times, bool(here), _kept(quantized, regions))
-    report = _report(regions, realized, times, released, bool(here))
+    if decided is not None:
+        released, report = _regions_of_report(decided, regions), decided
+    else:
+        with unwatched():  # what the network would be if nothing were in int8
+            float_module = _graphs(release(int8)[0])[1]
+        times = {}
+        for number, spec in enumerate(specs):
+            if spec in here:
+                (built,) = build((float_module,), spec, tune=False)
+                times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
+            else:
+                times[spec] = estimated_times(regions, int8, module, float_module, lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds), spec.dot)
+        released = _choose(regions, times, bool(here), _kept(quantized, regions))
+        report = _report(regions, realized, times, released, bool(here))
     if not released:
         return outcome(quantized, realized, module, report, variants)
     mixed, floats = release(released)
@@ -99,6 +103,14 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
     names = {var.name for number in floats for var in regions.members[number]}
     mixed = replace(mixed, others=tuple(_released(other, names) for other in mixed.others))
     return outcome(mixed, mixed_realized, mixed_module, report, mixed_variants)
+
+
+def _regions_of_report(report, regions) -> frozenset[int]:
+    """Those that it leaves in float."""
+    found = frozenset(entry.get("region") for entry in report["layers"])
+    if not all(isinstance(number, int) and 0 <= number < len(regions.members) for number in found):
+        raise OctetError("the policy's report leaves regions in float that this network does not have; compile it again")
+    return found
 
 
 def _released(hub, names) -> Quantized:

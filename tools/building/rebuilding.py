@@ -29,8 +29,8 @@ class Comparison:
 
 
 def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None) -> Comparison:
-    """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`; None for a network that comes
-    quantised. db: the tuning records that were applied. None of the package's code is run. Raises OctetError where the sources are others, or where the
+    """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`, or what
+    --derivation wrote; None for a network that comes quantised. db: the tuning records that were applied. None of the package's code is run. Raises OctetError where the sources are others, or where the
     package does not say enough to be made again."""
     package = read_package(path)
     check_origin(path, model_path)
@@ -39,15 +39,17 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     model = given.load(model_path, {spec.name: (1, *sample_shape(spec, given.batch)) for spec in package.inputs}, several=True)
     if statistics is None and not model.comes_quantised:
         raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
-    policy, recipe = _policy_of(path, package), _recipe_of(path, package.info["recipe"])
-    repairs = [name for name, value in package.info.get("repairs", {}).items() if value]
-    if repairs:
-        raise PackageError(f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics do not tell; compile it with --no-repair to have it rebuilt")
+    policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
     tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
     quantized, samples = (quantize(model, recipe=recipe), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
-    made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy)[1]
+    repairs = [name for name, value in (package.info.get("repairs") or {}).items() if value]
+    if repairs and quantized.origin is None:
+        raise PackageError(f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics alone do not tell; name what --derivation wrote when it was compiled")
+    report = package.info.get("policy") or {}
+    decided = report if report.get("how") == "measured" else None  # what a clock said is data; what the cost model said is computed again
+    made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy, decided)[1]
     phase("compare")
     info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
     return compared(archive.read(path), replace(made, info=info))
@@ -81,12 +83,9 @@ def _differing(a, b):
     return sum(x != y for x, y in zip(a, b)) + abs(len(a) - len(b))
 
 
-def _policy_of(path, package):
+def _policy_of(package):
     """The --policy that gives the same graph again."""
-    how = (package.info.get("policy") or {}).get("how")
-    if how == "measured":
-        raise PackageError(f"{path}: measured times decided what stays in float, which are no source; compile it without --trials, or with --policy int8, to have it rebuilt")
-    if how is not None:
+    if package.info.get("policy") is not None:
         return "fastest"
     return "int8" if package.info["operators"]["int8"] or package.variants[0].kind == "cuda" else "float"
 

@@ -9,9 +9,10 @@ from ...passes.calibrate import store
 from ...passes.calibrate.cache import StatisticsCache
 from ...passes.calibrate.held_out import for_ranges, held_out
 from ...passes.calibrate.identity import network_identity
-from ...passes.calibrate.quantize import Quantized, hub_of
+from ...passes.calibrate.quantize import Quantized
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.configuration import measured_tensors, sites_of
+from ...passes.sensitivity.derivation import replayed
 from ...passes.sensitivity.libraries import Libraries
 from ...passes.sensitivity.observe import statistics_of
 from ...targets.errors import DataError
@@ -70,17 +71,7 @@ def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
 
 
 def hub_from(path, model, recipe: Recipe) -> tuple[Quantized, int]:
-    """(the hub from stored statistics, their number of samples); of several shapes, the one that they are of comes first. Raises DataError where they are of another model."""
-    identity, statistics = store.load(path)
-    canonical = canonicalize(model.led_by(identity.shapes))
-    reason = identity.stale(network_identity(canonical.module), data=False)
-    if reason is not None:
-        raise DataError(f"{path}: statistics are stale, {reason}; run octet calibrate again")
-    return hub_with(path, canonical, recipe, statistics), identity.samples
-
-
-def hub_with(path, canonical, recipe, statistics) -> Quantized:
-    missing = sorted(measured_tensors([sites_of(canonical.module, recipe)]) - statistics.keys())
-    if missing:
-        raise DataError(f"{path}: statistics lack tensor {missing[0]!r}, which this recipe observes; run octet calibrate again")
-    return hub_of(canonical, recipe, statistics)
+    """(the hub from stored statistics, or from what a search derived; their number of samples); of several shapes, the one that they are of comes first. Raises DataError
+    where they are of another model."""
+    identity, _ = store.load(path)
+    return replayed(path, canonicalize(model.led_by(identity.shapes)), recipe)

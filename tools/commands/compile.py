@@ -32,6 +32,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--max-float", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="FRACTION", help="Of the multiply-adds that the search may leave in float.")
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Rescale channels, correct biases and learn roundings where that lowers the error.")
 @click.option("--report", metavar="REPORT.html", help="Write what happened to every layer, with plots, as one self-contained page.")
+@click.option("--derivation", metavar="FILE", help="Write what was learnt from the samples: statistics, the search's choices, roundings. octet rebuild makes the package again from it.")
 @click.option("--referee", is_flag=True, help="Run the self-test in plain NumPy as well and require the same bytes (slow).")
 @click.option("--self-check", "self_check", is_flag=True, help="Every run checks its own sums: a flipped bit is an error, not a wrong answer (docs/selfcheck.md).")
 @click.option("--calibrator", help="mse (default), max, entropy, percentile, or auto: the one with the least output error on held-out samples.")

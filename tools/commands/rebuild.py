@@ -9,7 +9,7 @@ from ..errors import Command
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
 @click.option("--model", required=True, metavar="MODEL.onnx", help="The network that it was made from.")
-@click.option("--statistics", metavar="STATS", help="Of octet calibrate, from the same samples. A network that comes quantised needs none.")
+@click.option("--statistics", metavar="STATS", help="Of octet calibrate, from the same samples, or what compile-model --derivation wrote. A network that comes quantised needs none.")
 @click.option("--db", metavar="FILE_OR_URL", help="The tuning records that were applied, if any were.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)

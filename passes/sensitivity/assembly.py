@@ -1,0 +1,67 @@
+"""A design, and what was learnt for it, as the QDQ hub: the same for the search that chose it and for whoever has only what it learnt."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..annotate.graph import Graph
+from ..calibrate.quantize import Quantized, hub_of
+from ..calibrate.statistics import Statistics
+from ..repair.add_biases import AddBiases
+from ..repair.correct_biases import CorrectBiases
+from ..repair.equalize_channels import EqualizeChannels
+from ..repair.migrate_scales import MigrateScales
+from ..repair.round_weights import RoundWeights
+from ..repair.weights import products
+from .design import Design
+from .learn import Learnt
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a search made a hub of. maxima: {tensor: float32 [channels]}, {} where no scaling asked for them. learnt: by the index of the layer's binding."""
+
+    design: Design
+    maxima: Mapping[str, np.ndarray]
+    learnt: Mapping[int, Learnt]
+
+    @property
+    def repairs(self) -> dict:
+        """The design beside its recipe, for manifests."""
+        return {key: value for key, value in self.design.as_dict().items() if key != "recipe"}
+
+
+def with_biases(model):
+    """A canonical `Model` whose layers all have one, so that biases can be corrected: what designs are of."""
+    return model.after(AddBiases())
+
+
+def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]):
+    """The model with its channels rescaled. maxima: gives the largest magnitude of every channel of tensors, asked for where a scaling needs it."""
+    if not scaling:
+        return model
+    step = EqualizeChannels() if scaling == "equalize" else MigrateScales(float(scaling.removeprefix("migrate-")), maxima())
+    return model.after(step)
+
+
+def needs_maxima(scaling: str) -> bool:
+    """Whether a scaling asks for the magnitudes of channels."""
+    return scaling.startswith("migrate")
+
+
+def assembled(model, origin: Origin, statistics: Mapping[str, Statistics]) -> Quantized:
+    """The hub. model: with biases and rescaled as the design says."""
+    design, learnt = origin.design, origin.learnt
+    quantized = hub_of(model, design.recipe, statistics)
+    numbers = {node.index: number for number, node in enumerate(products(Graph(model.module)))}
+
+    def repaired(hub):
+        module = hub.module
+        if design.rounding:
+            module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
+        if design.biases:
+            module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
+        return replace(hub, module=module, others=tuple(map(repaired, hub.others)))  # their products are the same ones, in the same order
+
+    return replace(repaired(quantized), origin=origin)
