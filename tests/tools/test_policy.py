@@ -21,9 +21,9 @@ def lone(quantize):  # noqa: F811
 
 
 def build(quantized, counts):
-    def made(module, spec, tune=True):
+    def made(modules, spec, tune=True):
         counts.append(tune)
-        return policy_build(module, spec, quantized.model.inputs, quantized.model.outputs, "net")
+        return tuple(policy_build(module, spec, quantized.model.inputs, quantized.model.outputs, "net") for module in modules)
 
     from octet.passes.lower.build import build_variant as policy_build
 
