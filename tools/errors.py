@@ -84,6 +84,8 @@ def _kept(command, options) -> str:
     if command == "tune":
         return "what was measured until now is recorded; the same command goes on"
     output = options.get("output")
+    if command == "finetune" and os.path.exists(f"{output}.state"):
+        return f"{output}.state holds the training up to the last whole epoch; the same command goes on"
     if command == "compile" and os.path.exists(output) and os.path.exists(f"{output}.state"):
         return f"{output} holds the best found until now; the same command goes on"
     return _NOTHING
