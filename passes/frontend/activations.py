@@ -69,14 +69,14 @@ def swish(node):
 
 
 def clip(node):
-    """R.clip with the bounds as Python floats; a bound that is left out or NaN is no bound. Of integers a maximum and a
-    minimum."""
-    if "int" in node.dtype(0):
+    """R.clip with the bounds as Python floats; a bound that is left out or NaN is no bound. Of integers, and of bounds
+    known at run time only, a maximum and a minimum."""
+    if "int" in node.dtype(0) or any(node.has(i) and node.arrays[i] is None for i in (1, 2)):
         x = node.inputs[0]
         for index, op in ((1, relax.op.maximum), (2, relax.op.minimum)):
             x = node.emit(op(x, node.inputs[index]), "clip" if index == 1 else "") if node.has(index) else x
         return x
-    if node.dtype(0) != "float32" or any(node.has(i) and node.arrays[i] is None for i in (1, 2)):
+    if node.dtype(0) != "float32":
         return None
     low, high = (float(node.arrays[i].reshape(())) if node.has(i) else np.nan for i in (1, 2))
     low, high = (-np.inf if np.isnan(low) else low), (np.inf if np.isnan(high) else high)

@@ -117,3 +117,10 @@ def test_a_function_of_a_scalar(model, agrees):
 def test_a_scalar_input(model, agrees):
     inputs = X | {"rate": np.float32(3)}
     agrees(model([node("Mul", ["x", "rate"])], inputs), inputs)
+
+
+def test_bounds_that_are_known_at_run_time_only(agrees, model):
+    """Log-mel front ends cut 80 dB below their greatest value."""
+    nodes = [node("ReduceMax", ["x"], ["most"], keepdims=0), node("Sub", ["most", "span"], ["low"]), node("Clip", ["x", "low", "high"])]
+    agrees(model(nodes, X, {"span": np.float32(0.5), "high": np.float32(np.inf)}), X)
+    agrees(model([*nodes[:2], node("Clip", ["x", "", "low"])], X, {"span": np.float32(0.5)}), X)
