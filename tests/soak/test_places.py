@@ -1,10 +1,12 @@
-"""Places where nothing can be written: a full disk at every write, a root that is read-only, a temporary folder from which nothing may be run.
+"""Places where nothing can be written: a full disk at every write, a root that is read-only, a temporary folder from which nothing may be run, a user without a home.
 
 Each in a mount namespace of its own, which is gone with its process; skipped where this machine does not allow one."""
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,27 @@ held(octet("compile", folder / "tiny.onnx", "--calib", folder / "calib.npz", "-o
 held(octet("inspect", place / "out.octet", "--self-test"))
 print("held")
 """
+_NO_HOME = _BEGIN + """
+import importlib, pwd
+for name in ("asyncio", "octet.tools.tuning.session", "octet.tuning.fleet", "octet.tuning.tune"):
+    importlib.import_module(name)
+held(octet("compile", folder / "tiny.onnx", "--calib", folder / "calib.npz", "-o", folder / "first.octet"))  # everything is imported while it may be read
+uid = next(number for number in range(54321, 60000) if number not in {entry.pw_uid for entry in pwd.getpwall()})
+mount("-t", "tmpfs", "-o", "mode=777", "none", place)
+os.environ["TMPDIR"] = str(place)
+for name in ("HOME", "OCTET_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    os.environ.pop(name, None)
+import tempfile
+tempfile.tempdir = None
+os.setgroups([])
+os.setgid(uid)
+os.setuid(uid)
+held(octet("compile", folder / "tiny.onnx", "--calib", folder / "calib.npz", "-o", place / "out.octet"), 0, "not cached")
+held(octet("run", place / "out.octet", "--input", folder / "calib.npz", "--output", place / "answers.npz"))
+held(octet("tune", folder / "tiny.onnx", "--calib", folder / "calib.npz", "--trials", "1"), 2, "--db")
+print("held")
+"""
+
 
 def alone(script, *arguments) -> str:
     """What a script says that is run as a Python program in a mount namespace of its own."""
@@ -123,3 +146,13 @@ def test_a_root_that_is_read_only(small, place):
 
 def test_a_temporary_folder_from_which_nothing_may_be_run(small, place):
     assert alone(_NO_EXEC, small, place) == "held"
+
+
+def test_a_user_without_a_home(small):
+    with tempfile.TemporaryDirectory() as name:  # pytest's folders are for this user alone, and every session of it makes them so again
+        folder = Path(name)
+        shutil.copytree(small, folder / "small")
+        (folder / "place").mkdir()
+        for made in (folder, folder / "small"):
+            made.chmod(0o755)
+        assert alone(_NO_HOME, folder / "small", folder / "place") == "held"
