@@ -14,6 +14,7 @@ from .native.interface import interface_of
 from .native.streams import Streams
 from .samples import batch_of, feed_of, meant, samples_of, together
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
+from .watch.health import Health
 
 
 def aligned(shape, dtype) -> np.ndarray:
@@ -160,25 +161,27 @@ class Session:
         self._end()
         self._library, self.weights = None, np.empty(0, np.uint8)
 
-    def run(self, inputs: dict, recompute: bool = False) -> dict:
+    def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict | tuple[dict, Health]:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes, and, compiled with --self-check,
-        SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too."""
+        SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too.
+        health: of a package compiled with --count-clips: (outputs, Health of this answer)."""
+        if health and (self._words is None or not self._words.clips):
+            raise OctetError("run: health is counted by packages compiled with --count-clips; compile it so, or leave health out")
         arrays = self._checked(inputs)
         stream = self._streams.take()
         try:
             stream.stage(arrays)
             self._infer(stream, recompute)
-            if self._reuse_outputs:
-                return stream.results
-            return {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
+            results = stream.results if self._reuse_outputs else {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
+            return (results, self._words.health(self._words.view(stream.arena))) if health else results
         finally:
             self._streams.give(stream)
 
-    async def run_async(self, inputs: dict, recompute: bool = False) -> dict:
+    async def run_async(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict | tuple[dict, Health]:
         """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads(), self.run, inputs, recompute)
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), self.run, inputs, recompute, health)
 
     def _threads(self):
         """One per stream. A forked process has none of its parent's."""

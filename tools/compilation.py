@@ -26,7 +26,7 @@ from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
 from .building.statistics import hub_from
-from .building.watching import check_watched
+from .building.watching import check_samples_for_clips, check_watched, with_usual_clips
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import score
@@ -75,6 +75,7 @@ class Request:
     referee: bool = False
     self_check: bool = False
     derivation: str | None = None
+    count_clips: bool = False
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -114,6 +115,7 @@ def compile_to_package(request: Request) -> dict:
         if request.derivation is not None and (stored or model.comes_quantised):
             raise OctetError(f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild needs the model{' and the statistics' if stored else ''} only")
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
+        check_samples_for_clips(recipe, samples, model)
         if samples is not None and not model.comes_quantised:
             warn_of_constant(request.calib, samples)
         check_names(request.output_names, model.outputs)
@@ -138,6 +140,9 @@ def compile_to_package(request: Request) -> dict:
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
             report |= _measured(request, quantized, package, validation, phase, display, yardstick)
+        if recipe.count_clips:
+            phase("count clips")
+            package = with_usual_clips(package, samples)
         if request.referee:
             phase("referee")
             report["referee"] = compare_all(quantized, package)

@@ -24,7 +24,8 @@ class Recipe:
     attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer normalisation,
     "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or "table" between two int8 tensors (passes/ops.py)
     where no mask comes in. floats: what layers that stay in float multiply, "fp32" or "bf16" (and add in fp32; passes/realize/use_bfloat16.py).
-    self_check: the compiled network notices bits that flip while it runs (passes/lower/watch)."""
+    self_check: the compiled network notices bits that flip while it runs (passes/lower/watch). count_clips: it counts
+    clipped values (targets/watch/health.py)."""
 
     calibrator: str = "mse"
     percentile: float = 99.99
@@ -39,6 +40,7 @@ class Recipe:
     float_layers: tuple[str, ...] = ()
     int8_layers: tuple[str, ...] = ()
     self_check: bool = False
+    count_clips: bool = False
 
     def __post_init__(self):
         _one_of("calibrator", self.calibrator, CALIBRATORS)

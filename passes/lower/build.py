@@ -37,25 +37,25 @@ class Network:
 
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
-                  tuned: Records | None = None, choose=plan, self_check: bool = False) -> Variant:
+                  tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring.
-    choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices flipped bits (watch/watch.py); a batch then runs whole."""
-    return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose, self_check)[0]
+    choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices flipped bits (watch/watch.py). count_clips: it counts clipped values (watch/clips.py). With either a batch runs whole."""
+    return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose, self_check, count_clips)[0]
 
 
-def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False) -> tuple[Variant, ...]:
+def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False) -> tuple[Variant, ...]:
     """The same of one network for inputs of several shapes: a variant for each, in order, with one library, equal kernels once, and one blob of weights, equal
-    constants once. Raises TargetError for several shapes, or self_check, on a GPU."""
+    constants once. Raises TargetError for several shapes, self_check or count_clips on a GPU."""
     if spec.kind == "cuda":
         if len(networks) > 1:
             raise TargetError(f"target {spec.name}: several shapes in one package are for CPUs; compile a package for each shape")
-        if self_check:
-            raise TargetError(f"target {spec.name}: --self-check is for CPUs; leave it out, or compile this target apart without it")
+        if self_check or count_clips:
+            raise TargetError(f"target {spec.name}: {'--self-check' if self_check else '--count-clips'} is for CPUs; leave it out, or compile this target apart without it")
         (one,) = networks
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
     weights, parts, fallbacks, watches = Weights(), [], [], []
     for number, network in enumerate(networks, 1):
-        watches.append(Watch(spec.dot) if self_check else None)
+        watches.append(Watch(spec.dot, self_check, count_clips) if self_check or count_clips else None)
         parts.append(_lowered(network.module, spec, tuned, choose, weights, f", shape {number}" if len(networks) > 1 else "", fallbacks, watches[-1]))
     kernels, programs = _together(parts)
     blob = weights.blob()

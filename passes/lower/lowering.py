@@ -28,6 +28,7 @@ from .program import LAYERS, label
 from .results import kernel_result, own_results
 from .value import Value
 from .walk import lowered
+from .watch.clips import Rounded, counted, rounded_by
 from .watch.watch import Watch
 
 
@@ -49,6 +50,7 @@ class Context:
     layer: str = ""  # the variable of the logical graph that is being lowered
     layers: dict = field(default_factory=dict)  # layer -> its number
     watch: Watch | None = None  # where rules note what is watched
+    rounded: Rounded | None = None  # of the layer that is being lowered, where its clipped values are counted
 
     def label(self) -> str:
         """What the variables of the layer that is being lowered are called."""
@@ -167,6 +169,9 @@ class Context:
         attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         var = self._added(func, operator, attrs)
+        ends = counted(self.rounded, layout) if self.rounded is not None and self.rounded.operator == operator else None
+        if ends is not None:
+            self.watch.note_ends(var.name_hint, self.layer, ends)
         result = relax.TensorType(layout.physical_shape, layout.storage)
         more = [relax.TensorType([workspace[0]], workspace[1])] if workspace[0] else []
         if check is not None:
@@ -211,6 +216,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
             for block in main.body.blocks:
                 for binding in block.bindings:
                     context.layer = binding.var.name
+                    context.rounded = rounded_by(binding.value) if watch is not None and watch.clips else None
                     if isinstance(binding.value, relax.Call) and (binding.value.op.name == "relax.dequantize" or binding.value.op.name.startswith("octet.")):
                         context.codes(binding.value)
                     if binding.var in fusions:

@@ -73,7 +73,7 @@ def _emit(call, ctx, data, weight, problem, table):
     workload, name = workload_of(problem), call.op.name
     if table is not None:
         (problem, table), name = _behind(problem, table), name + " + table"
-    if ctx.watch is not None and problem.dtype == "int8":
+    if ctx.watch is not None and ctx.watch.sums and problem.dtype == "int8":
         problem = checked(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
     kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier, tuned.schedule if tuned is not None else None, table)

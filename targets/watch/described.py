@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from ..schema import Size, Text
+from .health import Clip
 from .words import Check, Words
 
 _ALIGNMENT, _MOST = 64, 1 << 18
@@ -15,13 +16,23 @@ class CheckEntry(Struct):
     layer: Text
 
 
+class ClipEntry(Struct):
+    layer: Text
+    values: Annotated[int, Meta(ge=1, le=1 << 40)]
+    most: Size = 0
+    mean: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+
+
 class WordsEntry(Struct):
     at: Size
-    checks: Annotated[tuple[CheckEntry, ...], Meta(max_length=_MOST)]
+    checks: Annotated[tuple[CheckEntry, ...], Meta(max_length=_MOST)] = ()
+    clips: Annotated[tuple[ClipEntry, ...], Meta(max_length=_MOST)] = ()
+    limit: Size = 0
 
     @property
     def words(self) -> Words:
-        return Words(self.at, tuple(Check(check.kind, check.layer) for check in self.checks))
+        clips = tuple(Clip(clip.layer, clip.values, clip.most, clip.mean) for clip in self.clips)
+        return Words(self.at, tuple(Check(check.kind, check.layer) for check in self.checks), clips, self.limit)
 
 
 def check_words(target: str, one) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import OctetError
 from ..schema import printable
+from .health import Clip, Health, health_of
 
 
 class SelfCheckError(OctetError):
@@ -37,14 +38,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Words:
-    """int32 words in the arena, from byte `at` on: one per check, in order."""
+    """int32 words in the arena, from byte `at` on: one per check, then one per tensor whose clipped values are counted, in order. limit: tensors that may be beyond
+    what calibration saw in an answer that is like it (health.py)."""
 
     at: int
     checks: tuple[Check, ...] = ()
+    clips: tuple[Clip, ...] = ()
+    limit: int = 0
 
     @property
     def count(self) -> int:
-        return len(self.checks)
+        return len(self.checks) + len(self.clips)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -58,6 +62,9 @@ class Words:
     def view(self, arena: np.ndarray) -> np.ndarray:
         """The words, where a run writes them. arena: uint8."""
         return arena[self.at : self.at + 4 * self.count].view(np.int32)
+
+    def health(self, words: np.ndarray) -> Health:
+        return health_of(self.clips, words[len(self.checks) :], self.limit)
 
     def failed(self, words: np.ndarray) -> bool:
         return bool(words[: len(self.checks)].any())

@@ -30,7 +30,7 @@ from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
 from .referee import check_tuned
 from .sessions import executor
-from .watching import check_watched, watched_as
+from .watching import check_samples_for_clips, check_watched, watched_as, with_usual_clips
 
 __all__ = ["compile", "load_onnx", "quantize"]
 
@@ -72,16 +72,21 @@ def quantize_canonical(canonical: Model, samples, recipe: Recipe | None, threads
     return hub_of(canonical, recipe, measure(canonical.module, tensors, checked_samples(canonical, samples), factory, progress))
 
 
-def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None, policy: str = "fastest") -> Package:
+def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None, policy: str = "fastest", samples=None) -> Package:
     """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
 
     trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
     none, with trials the user's (tuning/place.py). threads: most cores to measure with. phase: called with a short name when a stage begins. policy: "fastest"
-    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing, "float" everything. Raises TargetError for a target
+    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing, "float" everything. samples: a path or {input: array [N, ...]}, for `Recipe(count_clips=True)`: calibration samples, from whose answers it
+    is learnt how many clipped values are usual. Raises TargetError for a target
     without kernels, OctetError for a database that cannot be opened."""
     if trials < 0:
         raise OctetError(f"trials is {trials}; it must be 0 or more")
-    return compile_with_hub(quantized, targets, trials, db, threads, phase, policy)[1]
+    if isinstance(samples, (str, Path)):
+        samples = load_samples(samples, quantized.model)
+    check_samples_for_clips(quantized.recipe, samples, quantized.model)
+    package = compile_with_hub(quantized, targets, trials, db, threads, phase, policy)[1]
+    return with_usual_clips(package, samples) if quantized.recipe.count_clips else package
 
 
 def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str, decided: dict | None = None) -> tuple[Quantized, Package]:
@@ -98,7 +103,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
             tuned = [records(module, spec, tune) for module in modules][0]
             phase(f"build {spec.name}")
             networks = tuple(Network(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
-            return build_shapes(networks, spec, model.name, tuned, self_check=quantized.recipe.self_check)
+            return build_shapes(networks, spec, model.name, tuned, self_check=quantized.recipe.self_check, count_clips=quantized.recipe.count_clips)
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase, decided)
     phase("self-test")

@@ -40,6 +40,8 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     if statistics is None and not model.comes_quantised:
         raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
     policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
+    if recipe.count_clips:
+        raise PackageError(f"{path}: says how many values calibration samples clip, which statistics do not hold; compile it without --count-clips to have it rebuilt")
     tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")

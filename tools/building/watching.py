@@ -2,18 +2,51 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.quantize import Quantized
-from ...targets.errors import TargetError
+from ...targets import detect
+from ...targets.errors import OctetError, TargetError
+from ...targets.opening import open_session
+from ...targets.package import Package
+from ...targets.samples import feed_of
+from ...targets.watch.health import learnt
+from ...targets.x86.emulation.library import emulated
+
+_ANSWERS = 512  # on calibration samples, from which it is learnt how many values are clipped
 
 
 def check_watched(specs, recipe: Recipe) -> None:
     """Raises TargetError for a target that cannot do what the recipe asks, before the first long phase."""
     gpu = next((spec for spec in specs if spec.kind != "cpu"), None)
-    if recipe.self_check and gpu is not None:
-        raise TargetError(f"target {gpu.name}: --self-check is for CPUs; leave it out, or compile this target apart without it")
+    for option, asked in (("--self-check", recipe.self_check), ("--count-clips", recipe.count_clips)):
+        if asked and gpu is not None:
+            raise TargetError(f"target {gpu.name}: {option} is for CPUs; leave it out, or compile this target apart without it")
 
 
 def watched_as(quantized: Quantized, recipe: Recipe | None) -> Quantized:
     """A network that came quantised, with what the recipe says of how it runs."""
-    return quantized if recipe is None else replace(quantized, recipe=replace(quantized.recipe, self_check=recipe.self_check))
+    return quantized if recipe is None else replace(quantized, recipe=replace(quantized.recipe, self_check=recipe.self_check, count_clips=recipe.count_clips))
+
+
+def check_samples_for_clips(recipe: Recipe, samples, model) -> None:
+    """Raises OctetError where the package is to know how many values calibration samples clip, and there are too few of them, or it has several shapes."""
+    if recipe.count_clips and len(model.shapes) > 1:
+        raise OctetError("--count-clips: what is usual is learnt for one shape of the inputs; give one --dim or --shape, or leave it out")
+    if recipe.count_clips and (samples is None or len(next(iter(samples.values()))) < 2):
+        raise OctetError("--count-clips: needs at least two calibration samples, whose answers say how many clipped values are usual; add --calib DATA.npz")
+
+
+def with_usual_clips(package: Package, samples) -> Package:
+    """The package, with the clipped values of answers on calibration samples, {input: array [N, ...]}. All variants compute the same bytes, so one of them is run."""
+    able = [v for v in package.variants if not detect.missing(v.features)]
+    session = open_session(max(able, key=lambda v: v.rank) if able else emulated(package.variants[0]))
+    total, batch = len(next(iter(samples.values()))), session.batch
+    starts = range(0, max(1, min(total, _ANSWERS * batch) - batch + 1), batch)
+    rows = [np.minimum(np.arange(start, start + batch), total - 1) for start in starts]
+    rows = rows if len(rows) > 1 else [*rows, rows[0]]
+    seen = np.array([[one.clipped for one in session.run(feed_of(session.inputs, samples, some), health=True)[1].tensors] for some in rows])
+    clips, limit = learnt(package.variants[0].words.clips, seen)
+    variants = tuple(replace(variant, words=replace(variant.words, clips=clips, limit=limit)) for variant in package.variants)
+    return replace(package, variants=variants)

@@ -43,8 +43,10 @@ def inspect(package, kernels, self_test, json_path):
         print_shapes(console, read)
     console.print("calibrated: " + ", ".join(f"{key} {value}" for key, value in info["recipe"].items() if value != [] and value is not False))
     for v in read.variants:
-        if v.words is not None:
+        if v.words is not None and v.words.checks:
             console.print(f"{v.target} checks itself: {v.words.described}")
+        if v.words is not None and v.words.clips:
+            console.print(f"{v.target} counts clipped values of {len(v.words.clips)} tensors; an answer with more than {v.words.limit} beyond calibration's is flagged")
     if "accuracy" in info:
         a = info["accuracy"]
         console.print(f"validated: {a['metric']} fp32 {_score(a['fp32'])}, int8 {_score(a['int8'])} on {a['samples']} samples")
@@ -54,7 +56,7 @@ def inspect(package, kernels, self_test, json_path):
     if info.get("policy"):
         print_policy(console, info["policy"])
     figures = {"inputs": [vars(s) for s in read.inputs], "outputs": [vars(s) for s in read.outputs], "bytes": size_of(package), "signatures": [one.key for one in read.signatures], **info}
-    figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes, "lane_bytes": v.lane_bytes, "features": sorted(v.features), "checks": v.words.counts if v.words is not None else {}} for v in read.variants}
+    figures["variants"] = {v.target: {"kernels": len(v.steps), "lacks": list(detect.missing(v.features)), "arena_bytes": v.arena_bytes, "lane_bytes": v.lane_bytes, "features": sorted(v.features), "checks": v.words.counts if v.words is not None else {}, "clips": [vars(clip) for clip in v.words.clips] if v.words is not None else []} for v in read.variants}
     if read.others:
         figures |= {"shapes": [{"inputs": [vars(s) for s in shape.inputs], "outputs": [vars(s) for s in shape.outputs], "kernels": {v.target: len(v.steps) for v in shape.variants}} for shape in read.shapes], "pads": read.pads}
     if kernels:

@@ -16,11 +16,12 @@ import numpy as np
 import tvm
 import tvm_ffi
 
+from ....targets.watch.health import Clip
 from ....targets.watch.words import Check, Words
-from ....targets.x86.checks.coefficients import LayerSum, byte_sum
-from ....targets.x86.checks.kernels import compare, weighted_sum
-from ....targets.x86.conv.sums import LANES
+from ....targets.x86.checks.coefficients import BYTES, LayerSum, byte_sum
+from ....targets.x86.checks.kernels import compare, count_ends, weighted_sum
 from ....targets.x86.isa import building_for
+from .clips import Counted
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,30 @@ def whole(storage):
 
 @dataclass
 class Watch:
-    """dot: of the target. layers: (function, layer) -> the checksums of its calls, in order. functions: the kernels that `attached` calls. checks: of their words, in order."""
+    """dot: of the target. sums: whether it checks itself. clips: whether clipped values are counted. layers: (function, layer) -> the checksums of its calls, in order. functions: the kernels that `attached` calls. checks: of their words, in order."""
 
     dot: str
+    sums: bool
+    clips: bool
     layers: dict = field(default_factory=dict)
     functions: dict[str, tvm.tirx.PrimFunc] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
+    ends: dict = field(default_factory=dict)  # (function, layer) -> how the results of its calls are counted, in order
+    counts: list[Clip] = field(default_factory=list)
     _named: dict = field(default_factory=dict)
     _sizes: dict = field(default_factory=dict)
 
     def note(self, function: str, layer: str, check: LayerSum) -> None:
         self.layers.setdefault((function, layer), []).append(check)
 
+    def note_ends(self, function: str, layer: str, found: Counted) -> None:
+        self.ends.setdefault((function, layer), []).append(found)
+
     def attached(self, calls: list[RawCall], sizes: dict, outputs: list) -> list[RawCall]:
         """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are storages ("word", number). outputs: storages that are the
         caller's, which nobody guards."""
-        waiting, writer, last = {key: list(found) for key, found in self.layers.items()}, {}, {}
+        waiting, counting = ({key: list(found) for key, found in noted.items()} for noted in (self.layers, self.ends))
+        writer, last = {}, {}
         behind = [[] for _ in calls]  # of every call, those that join its step
         unguarded, complete, self._sizes = set(), {}, sizes  # complete: storage -> (a sum in which every byte shows, where it is)
         with building_for(self.dot):
@@ -69,14 +78,16 @@ class Watch:
                     behind[i].append(self._compared([left], [right], check.constant, Check("sums", call.layer)))
                     if check.complete:
                         complete.setdefault(data, (check.right, right))
-                for position, operand in enumerate(call.operands[: len(call.operands) - call.results]):
+                self._count(call, counting, behind[i])
+                for position, operand in enumerate(call.operands[: len(call.operands) - call.results] if self.sums else ()):
                     base = whole(operand)[0] if isinstance(operand, tuple) else None
                     if base in writer and base not in outputs:
                         last[base] = i
                         if check is None or position or not check.covered:
                             unguarded.add(base)
                 constants = [operand for operand in call.operands if not isinstance(operand, tuple)]
-                self._keep(constants if check is None else constants[1:], call.layer, behind[i])
+                if self.sums:
+                    self._keep(constants if check is None else constants[1:], call.layer, behind[i])
                 writer.update((result, i) for result in call.operands[len(call.operands) - call.results :])
             for storage in sorted(unguarded):
                 self._guard(storage, calls, writer[storage], last[storage], behind, complete.get(storage))
@@ -84,7 +95,25 @@ class Watch:
 
     def words(self, at: int) -> Words:
         """at: where the program's words begin."""
-        return Words(at, tuple(self.checks))
+        return Words(at, tuple(self.checks), tuple(self.counts))
+
+    def _count(self, call, counting, joined):
+        waiting = counting.get((call.function, call.layer))
+        if waiting:
+            found, result = waiting.pop(0), call.operands[len(call.operands) - call.results]
+            values = np.resize((np.arange(found.stride) < found.channels).astype(np.int8), found.period * BYTES)
+            func = count_ends(found.groups, found.step, found.period, found.high, found.low, found.tail)
+            sums = self._sums(func)
+            self.counts.append(Clip(call.layer, found.values))
+            joined.append(RawCall(self._added(func), [result, values, sums], call.layer, 1, True))
+            func = compare((self._sizes[sums] // 4,), (), 0)
+            joined.append(RawCall(self._added(func), [sums, ("clip", len(self.counts) - 1)], call.layer, 1, True))
+
+    def _sums(self, func):
+        """A storage for the last argument of a kernel."""
+        sums = ("buffer", len(self._sizes))
+        self._sizes[sums] = 4 * int(func.params[-1].shape[0])
+        return sums
 
     def _guard(self, storage, calls, written, read, behind, known):
         """known: a sum of all bytes of `storage` that is taken already."""
@@ -105,8 +134,7 @@ class Watch:
     def _weighted(self, plan, data, layer, joined):
         """The storage of a weighted sum of `data`; its call goes to `joined`."""
         func = weighted_sum(plan)
-        sums = ("buffer", len(self._sizes))
-        self._sizes[sums] = 4 * int(func.params[-1].shape[0])
+        sums = self._sums(func)
         joined.append(RawCall(self._added(func), [data, plan.starts, plan.offsets, plan.digits.reshape(-1), sums], layer, 1, True))
         return sums
 
