@@ -128,17 +128,16 @@ def test_quantize_writes_a_model_for_other_runtimes(digits, tmp_path):
     assert again.exit_code == 0 and "as the file says" in again.stdout and " 0 operators in int8" not in again.stdout
 
 
-def test_load_to_first_answer_takes_less_than_a_second(digits):
+def test_an_answer_imports_no_compiler(digits):
+    """What makes the way from load to the first answer short."""
     code = f"""
-import time
-start = time.perf_counter()
+import sys
 import numpy as np, octet
 session = octet.load({digits.package!r})
 session.run({{"image": np.zeros((1, 1, 32, 32), np.float32)}})
-print(time.perf_counter() - start)
+print(*sorted({{"tvm", "tvm_ffi", "onnx", "rich", "click", "octet.passes", "octet.tools"}} & set(sys.modules)))
 """
-    seconds = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(3))
-    assert seconds < 1
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 
 def test_one_and_two_threads_give_the_same_bytes(digits):
