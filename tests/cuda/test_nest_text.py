@@ -59,7 +59,7 @@ def test_a_record_runs_nothing(tmp_path, monkeypatch):
     export_records(database, tmp_path / "records.json")
     assert json.loads((tmp_path / "records.json").read_text())["records"][0]["problem"] == problem
     other = Database(str(tmp_path / "b.db"))
-    with pytest.raises(DataError, match="which no nest has; nothing was imported"):
+    with pytest.raises(DataError, match=r"which no nest has\); nothing was imported"):
         import_records(other, tmp_path / "records.json")
     assert not other.records() and not (tmp_path / "made").exists()
     database.close()

@@ -62,7 +62,7 @@ def test_callers_wait_for_a_stream_and_all_get_their_own_answer(toy_variant, fou
         caller.start()
     for caller in callers:
         caller.join()
-    assert not wrong and len(session._streams._all) == 2
+    assert not wrong and len(session._streams._all) <= 2, "as many as ran at once"
 
 
 def test_a_stream_is_made_when_it_is_needed():
