@@ -15,8 +15,8 @@ import small_network  # noqa: E402
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 WRONG = {
-    "pixels of 0 to 255": lambda x, random: x * 255,
-    "pixels of 0 to 16": lambda x, random: (x + 1) * 8,
+    "pixels of -255 to 255": lambda x, random: x * 255,
+    "pixels of 0 to 255": lambda x, random: (x + 1) * 127.5,
     "inverted": lambda x, random: 2 * x.max() - x,
     "noise": lambda x, random: random.standard_normal(x.shape),
     "uniform": lambda x, random: random.uniform(-1, 1, x.shape),
