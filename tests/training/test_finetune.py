@@ -15,6 +15,7 @@ from octet.targets.errors import DataError, OctetWarning  # noqa: E402
 from octet.targets.runtime import run_samples  # noqa: E402
 from octet.tools.main import main  # noqa: E402
 from octet.tools.training import checkpoint  # noqa: E402
+from octet.tools.training.objective import Objective  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network  # noqa: E402
@@ -84,6 +85,8 @@ def test_labels_teach_and_a_network_that_comes_quantised_trains_on(small, tmp_pa
     (["--metric", "top1", "--validate", "CALIB"], "holds no labels, top1 needs them"),
     (["--output-name", "z"], "--output-name z: the model has no such output"),
     (["--epochs", "0"], "--epochs"),
+    (["--float-layers", "*"], "no layer has int8 weights, so there is nothing to train"),
+    (["--learning-rate", "128"], "--learning-rate"),
     (["-o", "nowhere/tuned.onnx"], "nowhere does not exist; create it first"),
 ])  # fmt: skip
 def test_wrong_input_is_one_line(small, tmp_path, more, said):
@@ -96,6 +99,12 @@ def test_a_state_file_that_is_none_is_named(small, tmp_path):
     (tmp_path / "tuned.onnx.state").write_bytes(b"no state")
     said = finetune(small, tmp_path / "tuned.onnx", "--epochs", 1, status=2)
     assert "tuned.onnx.state: is no state of a fine-tuning" in said and "remove it to begin again" in said
+
+
+def test_a_loss_that_is_no_number_ends_it(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(Objective, "loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    said = finetune(small, tmp_path / "tuned.onnx", status=2)
+    assert "the loss is no number in epoch 1" in said and not (tmp_path / "tuned.onnx").exists()
 
 
 def test_a_state_of_another_training_is_left_aside_with_a_word(tmp_path):

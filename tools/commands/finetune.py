@@ -20,7 +20,7 @@ from .recipe_options import precision_options
 @click.option("-o", "--output", required=True, metavar="TUNED.onnx", help="The tuned network with its ranges, which octet compile takes without --calib.")
 @click.option("--epochs", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Passes over the training samples.")
 @click.option("--mini-batch", type=click.IntRange(min=1), default=32, show_default=True, help="Samples per step.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.02, show_default=True, help="Of the first step, in quantisation steps of each layer; a cosine takes it to 0.")
+@click.option("--learning-rate", type=click.FloatRange(0, 127, min_open=True), default=0.02, show_default=True, help="Of the first step, in quantisation steps of each layer; a cosine takes it to 0.")
 @click.option("--distill", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Part of fp32's answers in the loss where there are labels; without labels it is all of it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the samples.")
 @click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True, help="Where PyTorch trains.")

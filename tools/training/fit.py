@@ -7,6 +7,7 @@ from math import cos, pi
 import numpy as np
 import torch
 
+from ...targets.errors import OctetError
 from . import checkpoint
 from .checkpoint import Epoch, State
 from .network import Network
@@ -47,9 +48,11 @@ class Fit:
     resumed: int = 0
 
     def run(self) -> State:
-        """Trains to the end. Raises DataError for a state file that is damaged."""
+        """Trains to the end. Raises DataError for a state file that is damaged, OctetError where there is nothing to train or the loss is no number."""
         self.network.to(self.device)
         self._named = dict(self.network.named_parameters())
+        if not self._named:
+            raise OctetError("fine-tuning: no layer has int8 weights, so there is nothing to train")
         self._optimizer = torch.optim.Adam(self._named.values(), lr=self.schedule.rate)
         state = checkpoint.load(self.path, self.identity, {name: tuple(p.shape) for name, p in self._named.items()})
         self.resumed = 0 if state is None else len(state.epochs) - 1
@@ -79,6 +82,8 @@ class Fit:
             for group in self._optimizer.param_groups:
                 group["lr"] = self.schedule.rate_at(done / (self.schedule.epochs * parts))
             loss = self.objective.loss(self.network(feed(self.objective.model, self.arrays, rows, self.device)), rows)
+            if not bool(torch.isfinite(loss)):
+                raise OctetError(f"fine-tuning: the loss is no number in epoch {epoch + 1}; check what fp32 answers for the training samples, or take a smaller --learning-rate")
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -92,8 +97,9 @@ class Fit:
         return {name: p.detach().cpu().numpy().copy() for name, p in self._named.items()}
 
     def _moments(self):
-        found = {name: self._optimizer.state[p] for name, p in self._named.items()}
-        return {name: tuple(s[key].cpu().numpy().copy() for key in ("exp_avg", "exp_avg_sq")) for name, s in found.items()}
+        """Zeros for a layer that no float output depends on."""
+        found = {name: (self._optimizer.state[p], np.zeros(p.shape, np.float32)) for name, p in self._named.items()}
+        return {name: tuple(s[key].cpu().numpy().copy() if key in s else zeros for key in ("exp_avg", "exp_avg_sq")) for name, (s, zeros) in found.items()}
 
     def _set(self, values):
         with torch.no_grad():
