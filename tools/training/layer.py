@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .straight_through import instead, rounded, stored, sum_of_products
+from .straight_through import EXACT, instead, rounded, stored, sum_of_products
 
 _LARGEST_BIAS = 2.0**29  # steps: half of what `realize` leaves as it is
 
@@ -76,9 +76,10 @@ class Layer(nn.Module):
         shape = [-1 if i == axis else 1 for i in range(data.dim())]
         codes, bias, zero_point = self.codes(), self.accumulated_bias().reshape(shape), attrs["data_zero_point"]
         reach = max(127 - zero_point, 128 + zero_point)
-        bound = float(codes.detach().abs().flatten(1).sum(1).max()) * reach + float(bias.detach().abs().max())
+        bound = float(codes.detach().abs().flatten(1).sum(1).max()) * reach
         total = sum_of_products(multiply, data - zero_point if zero_point else data, codes, bound)
-        total = total + (bias.float() if total.dtype == torch.float32 else bias)
+        small = bound + float(bias.detach().abs().max()) < EXACT  # float32 holds every whole number on the way
+        total = total + bias.float() if small and total.dtype == torch.float32 else total.double() + bias
         value = total.float() * self.multiplier.reshape(shape)
         if attrs["out_dtype"] == "float32":
             return torch.clamp(value, attrs["clip_min"], attrs["clip_max"])
