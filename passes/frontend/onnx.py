@@ -4,6 +4,7 @@ from pathlib import Path
 
 from onnx import inliner
 
+from ..exclusive import exclusive
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
 from ..running import Step, apply
@@ -19,6 +20,7 @@ from .shapes.several import one_model, said_of_each
 from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
 
 
+@exclusive
 def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, values=None, data=None, pads=None) -> Model:
     """The fp32 network of an ONNX file in Relax, with static shapes.
 

@@ -7,6 +7,18 @@ from collections.abc import Callable
 
 from ..errors import OctetError
 
+class Lease:
+    """A stream that is in use, or idle. One that its user lost (the exception of a signal's handler may come between any two steps) goes back when nothing refers to its lease."""
+
+    def __init__(self, stream, streams: "Streams"):
+        self.stream, self._streams, self._turn = stream, weakref.ref(streams), streams.turn
+
+    def __del__(self):
+        streams = self._streams()
+        if streams is not None:
+            streams.lost(self)
+
+
 _live: weakref.WeakSet = weakref.WeakSet()
 
 
@@ -17,22 +29,27 @@ class Streams:
         self._make, self.most = make, most
         self._all: list = []
         self._idle: list = []  # the last one that was in use is the next: its memory is in the caches; append and pop are atomic
-        self._closed = False
+        self._closed, self.turn = False, 0  # turn: a fork takes every lease that was given before it back
         self._reset()
         _live.add(self)
 
-    def take(self):
-        """A stream that nobody else uses until it is given back. Raises OctetError after `close`, and where none can be made."""
+    def take(self) -> Lease:
+        """The lease of a stream that nobody else uses until it is given back. Raises OctetError after `close`, and where none can be made."""
         try:
             return self._idle.pop()
         except IndexError:
             return self._wait()
 
-    def give(self, stream) -> None:
-        self._idle.append(stream)
+    def give(self, lease: Lease) -> None:
+        self._idle.append(lease)
         if self._waiting:
             with self._changed:
                 self._changed.notify_all()
+
+    def lost(self, lease: Lease) -> None:
+        """Nobody has that lease any more."""
+        if not self._closed and lease._turn == self.turn:
+            self.give(Lease(lease.stream, self))
 
     def close(self) -> None:
         """Waits until no stream is in use; there is none afterwards."""
@@ -57,7 +74,7 @@ class Streams:
                         return self._idle.pop()
                     if len(self._all) < self.most:
                         self._all.append(self._make(len(self._all)))
-                        return self._all[-1]
+                        return Lease(self._all[-1], self)
                     self._changed.wait()
             finally:
                 self._waiting -= 1
@@ -70,7 +87,8 @@ class Streams:
 def _forked() -> None:
     """In the child: the threads that had streams, or waited for one, are not here."""
     for streams in _live:
-        streams._idle[:] = streams._all
+        streams.turn += 1
+        streams._idle[:] = [Lease(stream, streams) for stream in streams._all]
         streams._reset()
 
 

@@ -39,14 +39,15 @@ def test_how_cores_are_shared_out(toy_package, four_cores, given, threads, strea
 def test_runs_at_one_time_have_memory_of_their_own(toy_variant, four_cores):
     """All streams are taken at once, and each gives the answer for its own input."""
     session = open_session(toy_variant, streams=3, threads=2)
-    taken = [session._streams.take() for _ in range(3)]
+    leases = [session._streams.take() for _ in range(3)]
+    taken = [lease.stream for lease in leases]
     for number, stream in enumerate(taken):
         stream.stage([X + number])
     for stream in reversed(taken):
         session._library.run(stream.handle, stream.tensors)
     assert [stream.results["y"].tobytes() for stream in taken] == [answer(X + number) for number in range(3)]
-    for stream in taken:
-        session._streams.give(stream)
+    for lease in leases:
+        session._streams.give(lease)
 
 
 def test_callers_wait_for_a_stream_and_all_get_their_own_answer(toy_variant, four_cores):
@@ -70,8 +71,25 @@ def test_a_stream_is_made_when_it_is_needed():
     streams = Streams(lambda number: made.append(number) or number, 3)
     first = streams.take()
     streams.give(first)
-    assert streams.take() == first and made == [0], "the one that was in use is the next"
-    assert {streams.take(), streams.take()} == {1, 2}
+    again = streams.take()
+    assert again.stream == first.stream and made == [0], "the one that was in use is the next"
+    others = [streams.take(), streams.take()]
+    assert {lease.stream for lease in others} == {1, 2}
+
+
+def test_a_stream_that_its_user_lost_comes_back():
+    """As where the exception of a signal's handler comes between taking it and giving it back."""
+    streams = Streams(lambda number: number, 1)
+    for _ in range(3):
+        lease = streams.take()
+        del lease
+    lease = streams.take()
+    assert lease.stream == 0 and len(streams._all) == 1 and not streams._idle
+    streams.give(lease)
+    del lease
+    assert len(streams._idle) == 1, "what was given back does not come twice"
+    streams.close()
+    assert not streams._idle
 
 
 def test_closing_waits_for_runs_and_ends_those_that_wait():

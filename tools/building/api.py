@@ -10,6 +10,7 @@ from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.cache import StatisticsCache
 from ...passes.calibrate.given import given_hub
 from ...passes.calibrate.quantize import Quantized, checked_samples, hub_of, quantize as _quantize
+from ...passes.exclusive import exclusive
 from ...passes.frontend.model import Model
 from ...passes.frontend.onnx import load_onnx
 from ...passes.lower.build import Network, build_shapes
@@ -35,6 +36,7 @@ from .watching import check_samples_for_clips, check_watched, watched_as, with_u
 __all__ = ["compile", "load_onnx", "quantize"]
 
 
+@exclusive
 def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None, cache=None) -> Quantized:
     """Post-training quantization: the QDQ hub of a network. One that comes quantised keeps its own scales; samples and recipe are not needed.
 
@@ -89,6 +91,7 @@ def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None,
     return with_usual_clips(package, samples) if quantized.recipe.count_clips else package
 
 
+@exclusive
 def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str, decided: dict | None = None) -> tuple[Quantized, Package]:
     """The same, and the hub that the package was built from: `quantized`, or what the policy made of it. decided: as build_by_policy takes it."""
     check_policy(policy)
