@@ -70,4 +70,5 @@ def use_threads(count: int) -> None:
 @functools.cache
 def _functions():
     """(the limit of the calling thread's cores: with 1 TVM calls kernels without a pool; the configuration of the calling thread's pool, which is made)."""
-    return runtime_library()["_ZN3tvm7runtime9threading17SetMaxConcurrencyEi"], runtime().get_global_func("runtime.config_threadpool")
+    known = runtime()  # its library needs one that this loads
+    return runtime_library()["_ZN3tvm7runtime9threading17SetMaxConcurrencyEi"], known.get_global_func("runtime.config_threadpool")

@@ -23,7 +23,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 def parsed(text: str | bytes):
     """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are none."""
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(str(text) if isinstance(text, str) else text)  # TVM's strings are a kind of their own
     except RecursionError:
         raise ValueError("values lie too deep in each other") from None
     except msgspec.DecodeError as error:

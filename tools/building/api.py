@@ -84,6 +84,7 @@ def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None,
     without kernels, OctetError for a database that cannot be opened."""
     if trials < 0:
         raise OctetError(f"trials is {trials}; it must be 0 or more")
+    check_policy(policy)
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, quantized.model)
     check_samples_for_clips(quantized.recipe, samples, quantized.model)
