@@ -40,4 +40,4 @@ def test_a_package_with_rescaled_channels_is_not_said_to_be_remade(octet, tmp_pa
     for arguments in (("calibrate", "-o", folder / "stats"), ("compile", "-o", folder / "o.octet", "--threads", 1)):
         octet(arguments[0], folder / "net.onnx", "--calib", folder / "calib.npz", *arguments[1:])
     said = octet("rebuild", folder / "o.octet", "--model", folder / "net.onnx", "--statistics", folder / "stats", status=2)
-    assert "--no-repair" in said
+    assert "--derivation" in said
