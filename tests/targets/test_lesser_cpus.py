@@ -22,7 +22,6 @@ PART = [
     "tests/x86/test_levels.py",
     "tests/x86/test_emulated_packages.py",
     "tests/x86/test_fallback.py",
-    "tests/x86/test_softmax.py",
     "tests/lower/test_batch.py",
     "tests/targets/test_runtime.py",
     "tests/targets/test_package.py",
