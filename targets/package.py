@@ -23,7 +23,7 @@ from .runtime import Session
 from .schema import printable
 from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
-from .variant import Launch, Step, TensorSpec, Variant
+from .variant import TensorSpec, Variant
 
 _PLAIN, _STANDALONE = 1, 4  # 4: kernels for CPUs with a runtime of their own; those of 1 to 3 were called through TVM's. A GPU's never were
 _HEADER = 1 << 12  # bytes in front of an array, at most

@@ -40,7 +40,12 @@ def _is_ready(array: np.ndarray) -> bool:
 def _refuse(spec: TensorSpec, array) -> None:
     if array.shape != tuple(spec.shape):
         raise DataError(f"run: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, or compile with another --batch")
-    raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
+    raise wrong_dtype(spec, array)
+
+
+def wrong_dtype(spec: TensorSpec, array) -> DataError:
+    """What is said of an input of another dtype than the model's."""
+    return DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
 
 
 def _check_memory(variant, threads, streams):
@@ -168,15 +173,11 @@ class Session:
         if health and (self._words is None or not self._words.clips):
             raise OctetError("run: health is counted by packages compiled with --count-clips; compile it so, or leave health out")
         arrays = self._checked(inputs)
-        lease = self._streams.take()
-        stream = lease.stream
-        try:
+        with self._streams.take() as stream:
             stream.stage(arrays)
             self._infer(stream, recompute)
             results = stream.results if self._reuse_outputs else {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
             return (results, self._words.health(self._words.view(stream.arena))) if health else results
-        finally:
-            self._streams.give(lease)
 
     async def run_async(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict | tuple[dict, Health]:
         """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
@@ -195,32 +196,26 @@ class Session:
     def run_into(self, inputs: dict, results: tuple[int, ...]) -> None:
         """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's size."""
         arrays = self._checked(inputs)
-        lease = self._streams.take()
-        stream = lease.stream
         first = len(arrays)
-        try:
-            stream.stage(arrays)
-            stream.tensors[first:] = results
-            self._infer(stream, False)
-        finally:
-            stream.tensors[first:] = stream.places[first:]
-            self._streams.give(lease)
+        with self._streams.take() as stream:
+            try:
+                stream.stage(arrays)
+                stream.tensors[first:] = results
+                self._infer(stream, False)
+            finally:
+                stream.tensors[first:] = stream.places[first:]
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
         arrays = self._checked(inputs)
         seconds = np.zeros((repeat + 1, len(self.steps)))
-        lease = self._streams.take()
-        stream = lease.stream
-        try:
+        with self._streams.take() as stream:
             stream.stage(arrays)
             for row in seconds:
                 for index, chunk in self._order():
                     start = time.perf_counter()
                     self._library.step(stream.handle, index, chunk, stream.tensors)
                     row[index] += time.perf_counter() - start
-        finally:
-            self._streams.give(lease)
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
 
     def _infer(self, stream, recompute):

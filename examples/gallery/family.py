@@ -63,6 +63,11 @@ def _install(package: str, folder: Path) -> None:
         done.touch()
 
 
+def likeliest(outputs) -> int:
+    """The class of one sample, by the first output: [1, classes]."""
+    return int(next(iter(outputs.values()))[0].argmax())
+
+
 def show(family: Family) -> dict:
     """Prints the family's figures and keeps them in build/gallery/NAME.json, NAME being the script's."""
     from octet.tools.peers.fixed import with_fixed_inputs

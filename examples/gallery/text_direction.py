@@ -2,7 +2,7 @@
 
 import numpy as np
 import pictures
-from family import Family, show
+from family import Family, likeliest, show
 
 DIRECTIONS = (0, 180)
 
@@ -21,7 +21,7 @@ def _samples(seed, count):
 
 
 def answer(run, question, folder):
-    return DIRECTIONS[int(next(iter(run(question[1]).values()))[0].argmax())]
+    return DIRECTIONS[likeliest(run(question[1]))]
 
 
 FAMILY = Family(

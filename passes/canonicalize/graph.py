@@ -18,3 +18,24 @@ def shape_of(expr) -> list[int]:
 def is_float(expr) -> bool:
     """Whether an expression is a float32 tensor."""
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"
+
+
+def kept(shape, axis: int) -> list[int]:
+    """The shape of a reduction over one axis that keeps it."""
+    return [1 if i == axis else extent for i, extent in enumerate(shape)]
+
+
+def without_reshape(graph, expr):
+    """What an expression is a reshape of; its elements are the same in the same order."""
+    reshape = graph.match(expr, "relax.reshape", "relax.expand_dims")
+    return reshape.args[0] if reshape is not None else expr
+
+
+def channels_last(rank: int) -> list[int]:
+    """The axes of a transpose that moves the channels from axis 1 to the end."""
+    return [0, *range(2, rank), 1]
+
+
+def channels_second(rank: int) -> list[int]:
+    """The axes of the transpose back."""
+    return [0, rank - 1, *range(1, rank - 1)]

@@ -16,7 +16,7 @@ from .. import ops
 from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
 from .clips import bounds
-from .graph import constant, is_float, shape_of
+from .graph import channels_last, channels_second, constant, is_float, kept, shape_of, without_reshape
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def _normalized(graph, centred, root, var):
     if epsilon is None or difference is None:
         return None
     x, mean = difference.args[0], mean_of(graph, difference.args[1])
-    if mean is None or not mean[0].same_as(x) or shape_of(x) != shape_of(var) or shape_of(difference.args[1]) != _kept(shape_of(x), mean[1]):
+    if mean is None or not mean[0].same_as(x) or shape_of(x) != shape_of(var) or shape_of(difference.args[1]) != kept(shape_of(x), mean[1]):
         return None
-    if not _is_variance(graph, shifted.args[0], x, centred, mean[1]) or shape_of(shifted.args[0]) != _kept(shape_of(x), mean[1]):
+    if not _is_variance(graph, shifted.args[0], x, centred, mean[1]) or shape_of(shifted.args[0]) != kept(shape_of(x), mean[1]):
         return None
     axis = mean[1]
     width = shape_of(x)[axis]
@@ -88,16 +88,8 @@ def _over(graph, x, axis, gamma, beta, epsilon):
     rank = len(shape_of(x))
     if axis == rank - 1:
         return relax.op.nn.layer_norm(x, gamma, beta, [-1], epsilon)
-    last = graph.emit(relax.op.permute_dims(x, _channels_last(rank)))
-    return relax.op.permute_dims(graph.emit(relax.op.nn.layer_norm(last, gamma, beta, [-1], epsilon)), _channels_second(rank))
-
-
-def _channels_last(rank):
-    return [0, *range(2, rank), 1]
-
-
-def _channels_second(rank):
-    return [0, rank - 1, *range(1, rank - 1)]
+    last = graph.emit(relax.op.permute_dims(x, channels_last(rank)))
+    return relax.op.permute_dims(graph.emit(relax.op.nn.layer_norm(last, gamma, beta, [-1], epsilon)), channels_second(rank))
 
 
 def _is_variance(graph, expr, x, centred, axis):
@@ -105,10 +97,10 @@ def _is_variance(graph, expr, x, centred, axis):
     mean = mean_of(graph, expr)
     if mean is not None:
         return mean[1] == axis and _is_square(graph, mean[0], lambda root: root.same_as(centred))
-    expr = _without_reshape(graph, expr)
+    expr = without_reshape(graph, expr)
     if bounds(graph.value(expr)) == (0.0, np.inf):
         expr = graph.value(expr).args[0]
-    difference = graph.match(_without_reshape(graph, expr), "relax.subtract")
+    difference = graph.match(without_reshape(graph, expr), "relax.subtract")
     mean = mean_of(graph, difference.args[0]) if difference is not None else None
     return (
         mean is not None
@@ -119,16 +111,16 @@ def _is_variance(graph, expr, x, centred, axis):
 
 
 def _is_square(graph, expr, accepts):
-    square = graph.match(_without_reshape(graph, expr), "relax.multiply")
+    square = graph.match(without_reshape(graph, expr), "relax.multiply")
     return square is not None and all(accepts(arg) for arg in square.args)
 
 
 def mean_of(graph, expr):
     """(what a mean is taken of, its axis), which is the last one, or 1 of a tensor with more behind it; reshapes that put an axis of 1 back are no part of it."""
-    expr = _without_reshape(graph, expr)
+    expr = without_reshape(graph, expr)
     mean, scaled = graph.match(expr, "relax.mean"), graph.match(expr, "relax.multiply")
     if scaled is not None:
-        mean = graph.match(_without_reshape(graph, scaled.args[0]), "relax.sum")
+        mean = graph.match(without_reshape(graph, scaled.args[0]), "relax.sum")
     if mean is None or mean.attrs.axis is None or len(mean.attrs.axis) != 1:
         return None
     rank = len(shape_of(mean.args[0]))
@@ -139,19 +131,9 @@ def mean_of(graph, expr):
     return (mean.args[0], axis) if axis == rank - 1 or axis == 1 and rank in (3, 4) else None
 
 
-def _without_reshape(graph, expr):
-    """What an expression is a reshape of; its elements are the same in the same order."""
-    reshape = graph.match(expr, "relax.reshape", "relax.expand_dims")
-    return reshape.args[0] if reshape is not None else expr
-
-
-def _kept(shape, axis):
-    return [1 if i == axis else extent for i, extent in enumerate(shape)]
-
-
 def _affine(graph, call, value, var):
     back, axis, rank = graph.match(call.args[0], "relax.permute_dims"), -1, len(shape_of(var))
-    if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == _channels_second(rank) and rank in (3, 4):
+    if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == channels_second(rank) and rank in (3, 4):
         axis = 1
     norm = graph.match(call.args[0] if axis == -1 else back.args[0], "relax.nn.layer_norm")
     gamma, beta = (constant(arg) for arg in norm.args[1:]) if norm is not None else (None, None)
@@ -164,4 +146,4 @@ def _affine(graph, call, value, var):
         return None
     gamma, beta = (gamma * vector, beta) if ops.is_op(call, "relax.multiply") else (gamma, vector)
     changed = relax.op.nn.layer_norm(norm.args[0], relax.const(gamma), relax.const(beta), norm.attrs.axes, norm.attrs.epsilon)
-    return changed if axis == -1 else relax.op.permute_dims(graph.emit(changed), _channels_second(rank))
+    return changed if axis == -1 else relax.op.permute_dims(graph.emit(changed), channels_second(rank))

@@ -14,7 +14,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
-from .graph import constant, is_float, shape_of
+from .graph import constant, is_float, kept, shape_of
 from .recognize_layer_norm import factor_of, inverse_root, mean_of
 
 
@@ -56,7 +56,7 @@ def _normalized(graph, x, root, factor, var):
         or shape_of(x) != shape
     ):
         return None
-    if shape_of(shifted.args[0]) != [*shape[:-1], 1]:
+    if shape_of(shifted.args[0]) != kept(shape, mean[1]):
         return None
     weight = np.ones(shape[-1], "float32") if factor is None else per_channel(constant(factor), shape, -1)
     return None if weight is None else relax.op.nn.rms_norm(x, relax.const(weight), [-1], epsilon)

@@ -11,7 +11,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..rewriting.rule import rewrite
-from .graph import is_float, shape_of
+from .graph import is_float, kept, shape_of, without_reshape
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,9 @@ def _softmax(graph, exponentials, total, var):
 
 def _axis_of(graph, expr, operator, of):
     """The one axis over which `expr` reduces `of`, which it keeps as 1."""
-    reshape = graph.match(expr, "relax.reshape", "relax.expand_dims")
-    reduced = graph.match(reshape.args[0] if reshape is not None else expr, operator)
+    reduced = graph.match(without_reshape(graph, expr), operator)
     if reduced is None or not reduced.args[0].same_as(of) or reduced.attrs.axis is None or len(reduced.attrs.axis) != 1:
         return None
     shape = shape_of(of)
     axis = int(reduced.attrs.axis[0]) % len(shape)
-    return axis if shape_of(expr) == [1 if i == axis else extent for i, extent in enumerate(shape)] else None
+    return axis if shape_of(expr) == kept(shape, axis) else None

@@ -16,7 +16,7 @@ from tvm.ir import Call, IRModule, Op
 from .. import ops
 from ..operators.registry import traits_of
 from ..rewriting.rule import rewrite
-from .graph import constant, is_float, shape_of
+from .graph import channels_last, channels_second, constant, is_float, shape_of
 
 _REDUCTIONS = ("relax.mean", "relax.sum", "relax.max", "relax.min")
 _WITH_AN_AXIS = ("relax.nn.prelu", "relax.quantize", "relax.dequantize")
@@ -44,7 +44,7 @@ def _returning(bindings):
         reduces = ops.is_op(call, *_REDUCTIONS)
         if reduces and not call.attrs.keepdims:
             found.add(binding.var)
-        back = ops.is_op(call, "relax.permute_dims") and _axes(call) == _channels_first(len(shape_of(binding.var)))
+        back = ops.is_op(call, "relax.permute_dims") and _axes(call) == channels_second(len(shape_of(binding.var)))
         through = binding.var in found and (reduces or ops.is_op(call, "relax.concat", "relax.nn.pad") or traits_of(call.op.name).elementwise)
         if back or through:
             found.update(relax.analysis.free_vars(call))
@@ -78,7 +78,7 @@ def _behind_concat(graph, call):
     sources = _sources(graph, fields, rank)
     if sources is None or call.attrs.axis is None:
         return None
-    return _back(graph, relax.op.concat(sources, _channels_last(rank)[int(call.attrs.axis) % rank]), rank)
+    return _back(graph, relax.op.concat(sources, channels_last(rank)[int(call.attrs.axis) % rank]), rank)
 
 
 def _behind_pad(graph, call):
@@ -86,7 +86,7 @@ def _behind_pad(graph, call):
     if source is None:
         return None
     rank = len(shape_of(source))
-    widths = np.reshape([int(width) for width in call.attrs.pad_width], (rank, 2))[_channels_first(rank)]
+    widths = np.reshape([int(width) for width in call.attrs.pad_width], (rank, 2))[channels_second(rank)]
     pad = relax.op.nn.pad(source, widths.ravel().tolist(), call.attrs.pad_mode, float(call.attrs.pad_value))
     return _back(graph, pad, rank)
 
@@ -96,7 +96,7 @@ def _behind_reduction(graph, call):
     if source is None or call.attrs.axis is None:
         return None
     rank = len(shape_of(source))
-    last = _channels_last(rank)
+    last = channels_last(rank)
     axes = {int(axis) % rank for axis in call.attrs.axis}
     left = [last[axis] for axis in range(rank) if axis not in axes]
     if not call.attrs.keepdims and left != sorted(left):
@@ -123,7 +123,7 @@ def _before(graph, operand, rank):
         return operand
     if value.ndim > rank:
         return None
-    widened = value.reshape((1,) * (rank - value.ndim) + value.shape).transpose(_channels_first(rank))
+    widened = value.reshape((1,) * (rank - value.ndim) + value.shape).transpose(channels_second(rank))
     return relax.const(np.ascontiguousarray(widened), str(value.dtype))
 
 
@@ -131,7 +131,7 @@ def _transposed(graph, expr):
     """x where expr is x with its channels moved from axis 1 to the end, else None."""
     call = graph.match(expr, "relax.permute_dims")
     rank = len(shape_of(call.args[0])) if call is not None else 0
-    return call.args[0] if rank in (3, 4) and _axes(call) == _channels_last(rank) else None
+    return call.args[0] if rank in (3, 4) and _axes(call) == channels_last(rank) else None
 
 
 def _axes(call):
@@ -140,12 +140,4 @@ def _axes(call):
 
 
 def _back(graph, expr, rank):
-    return relax.op.permute_dims(graph.emit(expr), _channels_last(rank))
-
-
-def _channels_last(rank):
-    return [0, *range(2, rank), 1]
-
-
-def _channels_first(rank):
-    return [0, rank - 1, *range(1, rank - 1)]
+    return relax.op.permute_dims(graph.emit(expr), channels_last(rank))

@@ -7,11 +7,19 @@ from collections.abc import Callable
 
 from ..errors import OctetError
 
+
 class Lease:
-    """A stream that is in use, or idle. One that its user lost (the exception of a signal's handler may come between any two steps) goes back when nothing refers to its lease."""
+    """A stream that is in use, or idle; `with` gives it, and gives it back. One that its user lost (the exception of a signal's handler may come between any two
+    steps) goes back when nothing refers to its lease."""
 
     def __init__(self, stream, streams: "Streams"):
         self.stream, self._streams, self._turn = stream, weakref.ref(streams), streams.turn
+
+    def __enter__(self):
+        return self.stream
+
+    def __exit__(self, *error):
+        self._streams().give(self)
 
     def __del__(self):
         streams = self._streams()
@@ -48,7 +56,7 @@ class Streams:
 
     def lost(self, lease: Lease) -> None:
         """Nobody has that lease any more."""
-        if not self._closed and lease._turn == self.turn:
+        if self._all and lease._turn == self.turn:  # `close` waits for it, and forgets all streams then
             self.give(Lease(lease.stream, self))
 
     def close(self) -> None:

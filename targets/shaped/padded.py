@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import DataError
-from ..runtime import Session, aligned
+from ..runtime import Session, aligned, wrong_dtype
 from ..samples import batch_of
 from ..variant import Step
 from .dimensions import Dimension
@@ -54,7 +53,7 @@ class PaddedSession:
                     found[spec.name].fill(self._pads[spec.name])
                     found[spec.name][self._parts[spec.name]] = array
                 elif array.dtype != np.dtype(spec.dtype):
-                    raise DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
+                    raise wrong_dtype(spec, array)
         return found
 
     def _cut(self, results):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from octet.passes.frontend.onnx import load_onnx
 from octet.targets.errors import UnsupportedModelError
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 
 def rand(*shape):

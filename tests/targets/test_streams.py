@@ -92,6 +92,18 @@ def test_a_stream_that_its_user_lost_comes_back():
     assert not streams._idle
 
 
+def test_closing_does_not_wait_for_a_stream_that_its_user_lost():
+    streams = Streams(lambda number: number, 1)
+    lease = streams.take()
+    closing = threading.Thread(target=streams.close)
+    closing.start()
+    time.sleep(0.05)
+    assert closing.is_alive(), "somebody may still give it back"
+    del lease
+    closing.join(30)
+    assert not closing.is_alive() and not streams._idle and not streams._all
+
+
 def test_closing_waits_for_runs_and_ends_those_that_wait():
     streams, seen = Streams(lambda number: number, 1), []
     taken = streams.take()

@@ -8,11 +8,12 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from ...operators.registry import traits_of
 from ...ops import is_op
 from ...rewriting.graph import Graph
 from .axis import BatchAxis, Mixes
 from .padding import ANYTHING, Axis, Walk
-from .rules import RULES, shape_of
+from .rules import shape_of
 
 _HEEDED_BY = ("relax.nn.softmax", "relax.sum")  # what sees all places, and may look away from some
 
@@ -58,8 +59,7 @@ class _Alone(Walk):
 
 
 def _aligned(call) -> bool:
-    name = call.op.name if isinstance(call, relax.Call) else ""
-    return name in RULES and RULES[name].__name__ == "broadcast"
+    return isinstance(call, relax.Call) and traits_of(call.op.name).samples == "broadcast"
 
 
 def _results(module, places, states: Mapping[str, float]) -> dict[int, int] | None:

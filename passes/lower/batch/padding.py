@@ -25,11 +25,8 @@ FAR = -1000.0
 ANYTHING = "rest"  # what padded places hold: any finite values; else a number, or BELOW
 _BELOW = "below"  # values below FAR
 _SHAPED = ("relax.reshape", "relax.broadcast_to")  # a shape is among their operands
-_FUNCTIONS = {
-    "relax.add": np.add, "relax.subtract": np.subtract, "relax.multiply": np.multiply, "relax.divide": np.divide, "relax.negative": np.negative, "relax.minimum": np.minimum,
-    "relax.maximum": np.maximum, "relax.less": np.less, "relax.less_equal": np.less_equal, "relax.greater": np.greater, "relax.greater_equal": np.greater_equal,
-    "relax.equal": np.equal, "relax.not_equal": np.not_equal, "relax.logical_not": np.logical_not, "relax.logical_and": np.logical_and, "relax.astype": np.asarray,
-}  # fmt: skip
+_AS_NUMPY = "add subtract multiply divide negative minimum maximum less less_equal greater greater_equal equal not_equal logical_not logical_and"
+_FUNCTIONS = {f"relax.{name}": getattr(np, name) for name in _AS_NUMPY.split()} | {"relax.astype": np.asarray}
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def _others(call):
 def _groups(call, tensors, held) -> list[dict]:
     """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned from the last axis on."""
     name, found = _operator(call), {}
-    aligned = name in RULES and RULES[name].__name__ in ("broadcast", "concat")
+    aligned = traits_of(name).samples in ("broadcast", "concat")
     for i, axes in enumerate(held):
         rank = len(shape_of(tensors[i]))
         for axis in axes:

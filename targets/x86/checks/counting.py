@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..conv import amx, depthwise, direct, listed
+from ..conv import amx, direct
 from ..conv.depthwise_pack import chunk_starts, fold_of, lanes_of
 from ..conv.listed_copy import gathered
 from ..conv.problem import ConvProblem
