@@ -207,11 +207,16 @@ def _choose(p, x, y, several):
     length, distance, samples, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP))
     elements, stride = (bind(p[_ROWS] * length), bind(row_step * length + column_step)) if several else (length, column_step)
     half = bind(elements // 2)
-    begin = _first(x, y, half // length * distance + half % length if several else half, elements)
+    begin = _first(x, y, _place(half, length, distance) if several else half, elements)
     first = bind(tirx.Select(samples == elements, tirx.const(0, "int32"), begin))
-    before = bind(tirx.min(samples, (elements - first + stride - 1) // stride))
+    before = bind(tirx.min(samples, tirx.truncdiv(elements - first + stride - 1, stride)))
     _copy(p, x, y, several, first, tirx.const(0, "int32"), before)
     _copy(p, x, y, several, bind(first + before * stride - elements), before, bind(samples - before))
+
+
+def _place(element, length, distance):
+    """Where it lies, in memory. Nothing is negative: TVM's floor division of signed operands is six times the code, which it copies to every use."""
+    return bind(tirx.truncdiv(element, length)) * distance + bind(tirx.truncmod(element, length))
 
 
 def _copy(p, x, y, several, first, at, count):
@@ -224,8 +229,8 @@ def _copy(p, x, y, several, first, at, count):
     cursor = T.alloc_buffer((2,), "int32", scope="local")  # place in memory, column
     with T.If(count > 0):
         with T.Then():
-            T.buffer_store(cursor, first // length * distance + first % length, [0])
-            T.buffer_store(cursor, first % length, [1])
+            T.buffer_store(cursor, _place(first, length, distance), [0])
+            T.buffer_store(cursor, tirx.truncmod(first, length), [1])
     with T.serial(0, count) as i:
         T.buffer_store(y, x[cursor[0]], [HEADER + at + i])
         column = bind(cursor[1] + column_step)
