@@ -1,11 +1,10 @@
 """A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
 
 NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz   shapes/<number>/selftest.npz
-variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, which no session unpacks
+variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, and kernels.o.xz, the object file of its kernels, which no session unpacks
 (a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
-import io
 import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,19 +15,20 @@ from . import archive, detect
 from .cuda.running import driver
 from .cuda.running.needs import needs_of
 from .errors import OctetError, OctetWarning, PackageError
-from .npz import npz_bytes, read_npz
+from .npz import npz_bytes
 from .opening import open_session
-from .packed_text import PackedText, packed
+from .packed import Packed, PackedText, packed
 from .runtime import Session
 from .schema import printable
+from .selftest import read_selftest
 from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
 from .variant import TensorSpec, Variant
 
 _PLAIN, _STANDALONE = 1, 4  # 4: kernels for CPUs with a runtime of their own; those of 1 to 3 were called through TVM's. A GPU's never were
-_HEADER = 1 << 12  # bytes in front of an array, at most
 _LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
 _SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
+_OBJECT = "kernels.o.xz"  # of kind "cpu": what is linked into libraries for other programs
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class Package:
             if variant.source:
                 text = packed(variant.source) if variant.kind == "cpu" else variant.source.encode()
                 members[f"variants/{variant.target}/{_SOURCE[variant.kind]}"] = text
+            if variant.object:
+                members[f"variants/{variant.target}/{_OBJECT}"] = packed(variant.object)
         for number, shape in enumerate(self.shapes):
             if shape.selftest:
                 members[_selftest_member(number)] = npz_bytes(shape.selftest)
@@ -137,7 +139,7 @@ def read_package(path, trust: Trust | None = None) -> Package:
     try:
         variants = tuple(_variant(entry, members, *_signature(manifest)) for entry in manifest.variants)
         others = tuple(_other(number, shape, variants, members, info) for number, shape in enumerate(manifest.shapes, 1))
-        selftest = _selftest(members, 0, manifest)
+        selftest = _recorded(members, 0, manifest)
     except KeyError as error:
         raise PackageError(f"{path}: member {error.args[0]} is missing; compile it again") from error
     except ValueError as error:
@@ -236,6 +238,7 @@ def _variant(entry, members, inputs, outputs):
         **{name: getattr(entry, name) for name in ("rank", "name", "kind")},
         launches=tuple(launch.launch for launch in entry.launches),
         source=_source(members.get(f"{folder}/{_SOURCE[entry.kind]}", b""), entry.kind),
+        object=Packed(members[f"{folder}/{_OBJECT}"]) if f"{folder}/{_OBJECT}" in members else b"",
         **_own(entry),
     )
 
@@ -255,39 +258,21 @@ def _other(number, shape, variants, members, info) -> Package:
     """The package of another shape, beside the variants of the first one."""
     signature = dict(zip(("inputs", "outputs"), _signature(shape)))
     made = tuple(replace(variant, shape=number, **signature, **_own(entry)) for variant, entry in zip(variants, shape.variants, strict=True))
-    return Package(made, info, _selftest(members, number, shape))
+    return Package(made, info, _recorded(members, number, shape))
 
 
 def _selftest_member(shape: int) -> str:
     return f"shapes/{shape}/selftest.npz" if shape else "selftest.npz"
 
 
+def _recorded(members, number, signature) -> dict:
+    """The self-test vectors of a shape, {} where there are none."""
+    data = members.get(_selftest_member(number))
+    return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)
+
+
 def _source(data, kind):
     return PackedText(data) if data and kind == "cpu" else data.decode()
-
-
-def _selftest(members, number, manifest):
-    """Of a shape. Raises ValueError where it is not of the signature: nothing larger than that is read."""
-    data = members.get(_selftest_member(number))
-    if data is None:
-        return {}
-    specs = {f"{side}/{tensor.name}": tensor for side, tensors in (("input", manifest.inputs), ("output", manifest.outputs)) for tensor in tensors}
-    try:
-        arrays = read_npz(io.BytesIO(data), sum(tensor.nbytes + _HEADER for tensor in specs.values()))
-    except (ValueError, OSError) as error:
-        raise ValueError(f"its self-test cannot be read ({error})") from None
-    for name in arrays.keys() ^ specs.keys():
-        raise ValueError(f"its self-test and its signature do not belong together ({name!a})")
-    for name, tensor in specs.items():
-        if str(arrays[name].dtype) != tensor.dtype or not _fits(arrays[name].shape, tensor):
-            raise ValueError(f"its self-test has {name} as {arrays[name].dtype} {list(arrays[name].shape)}, its signature as {tensor.dtype} {list(tensor.shape)}")
-    return arrays
-
-
-def _fits(shape, tensor):
-    """Whether a result has the shape of the signature, or fewer elements along the axis on which they are counted."""
-    counted = tensor.counted[0] if tensor.counted is not None else None
-    return len(shape) == len(tensor.shape) and all(a == b or (axis == counted and a < b) for axis, (a, b) in enumerate(zip(shape, tensor.shape)))
 
 
 def _clean(value):

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from .packed_text import PackedText
+from .packed import Packed, PackedText
 from .watch.words import Words
 
 WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start on such a boundary
@@ -83,6 +83,7 @@ class Variant:
     """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as
     `x86/emulation` reads it, packed where it comes from a package; "" where nobody keeps it), that exports what
     `native/stream.h` says. weights: uint8, all constants, each 64-byte aligned.
+    object: of kind "cpu", the kernels alone as a relocatable object file, which `standalone` links into libraries for other programs; b"" where nobody keeps it.
     arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs.
     loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often; each
     thread has a lane of lane_bytes for them.
@@ -103,6 +104,7 @@ class Variant:
     kind: str = "cpu"
     launches: tuple[Launch, ...] = ()
     source: str | PackedText = ""
+    object: bytes | Packed = b""
     lane_bytes: int = 0
     loops: tuple[tuple[int, int, int], ...] = ()
     shape: int = 0

@@ -60,10 +60,11 @@ def toy_variant():
     steps = (Step("double", "relax.multiply", "fallback", "float32", 64, 512), Step("shift", "relax.add", "fallback", "float32", 0, 512))
     inputs, outputs = (TensorSpec("x", (4, 16), "float32"),), (TensorSpec("y", (4, 16), "float32"),)
     interface = Interface(inputs, outputs, weights.size, 256, steps=len(steps))
-    return Variant(spec.name, _toy_library(spec, interface), weights, 256, steps, inputs, outputs, spec.features, spec.rank, "toy")
+    library, kernels_object = _toy_library(spec, interface)
+    return Variant(spec.name, library, weights, 256, steps, inputs, outputs, spec.features, spec.rank, "toy", object=kernels_object)
 
 
-def _toy_library(spec, interface) -> bytes:
+def _toy_library(spec, interface) -> tuple[bytes, bytes]:
     import octet.passes  # noqa: F401 - prepares TVM
     import tvm
     from octet.passes.lower.codegen import compile_network
@@ -101,7 +102,7 @@ def _toy_library(spec, interface) -> bytes:
             T.add_to_parent(y.vstore([i, 0], row))
 
     module = tvm.IRModule({tvm.ir.GlobalVar(name): entry(name, indexed) for name, indexed in (("octet_run", False), ("octet_step", True))})
-    return compile_network(module, spec, [interface])[0]
+    return compile_network(module, spec, [interface])[:2]
 
 
 @pytest.fixture

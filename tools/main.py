@@ -7,6 +7,7 @@ from .commands.calibrate import calibrate
 from .commands.compile import compile_command
 from .commands.db import db
 from .commands.evaluate import evaluate
+from .commands.export import export
 from .commands.finetune import finetune
 from .commands.inspect import inspect
 from .commands.measure import measure
@@ -32,7 +33,7 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, finetune, targets, verify, rebuild, keygen, sign, tune, measure, db, worker):
+for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, finetune, targets, verify, rebuild, export, keygen, sign, tune, measure, db, worker):
     main.add_command(command)
 
 compile_model = compile_command

@@ -65,10 +65,10 @@ def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = ""
     features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
     shapes = [(number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)) for number, (program, one) in enumerate(zip(programs, networks))]
     interfaces = [Interface(one.inputs, one.outputs, blob.size, program.arena_bytes, program.lane_bytes, loops, len(program.steps), number) for number, program, one, loops in shapes]
-    library, source = compile_network(emitted, spec, interfaces)
+    library, kernels_object, source = compile_network(emitted, spec, interfaces)
     return tuple(
         Variant(spec.name, library, blob, program.arena_bytes, program.steps, one.inputs, one.outputs, features, spec.rank, name,
-                source=source, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),
+                source=source, object=kernels_object, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),
                 extra={"fallbacks": sorted(set(fallbacks))})
         for (number, program, one, loops), watch in zip(shapes, watches)
     )  # fmt: skip

@@ -85,7 +85,7 @@ class Libraries:
         interface = Interface(tuple(inputs), tuple(outputs), program.weights.size, program.arena_bytes)
         key = structural_hash(emitted), interface
         if key not in self._of:
-            self._of[key], _ = compile_network(emitted, self._spec, [interface])
+            self._of[key], *_ = compile_network(emitted, self._spec, [interface])
         return self._of[key]
 
     def _lowered(self, fused):

@@ -15,18 +15,18 @@ from ..variant import suffix
 from .interface import Interface
 
 SOURCES = ("backend.c", "pool.c", "stream.c")
-_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror")
-_LINK = ("-shared", "-Wl,--no-undefined", "-Wl,--as-needed", "-pthread")
+FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror")
+LINK = ("-shared", "-Wl,--no-undefined", "-Wl,--as-needed", "-pthread")
 _EXPORTED = "{ global: octet_stream_*; octet_interface; octet_networks; octet_signature; local: *; };"
 _POINTER = re.compile(rb"__TVM\w+")  # through which generated code calls a runtime; without a definition there would be nothing behind it
 _POINTERS = (b"__TVMBackendParallelLaunch", b"__TVMBackendAllocWorkspace", b"__TVMBackendFreeWorkspace")
 _ROOM = 32 << 20  # bytes: object files and library of a large network
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 
 
-def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface]) -> bytes:
-    """A shared library. write_kernels: writes an object file with an `octet_run` of every interface and, if it has steps, an `octet_step` to a path. Raises
-    OctetError without a compiler or room for its files."""
+def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface]) -> tuple[bytes, bytes]:
+    """(a shared library, the object file that write_kernels wrote). write_kernels: writes one with an `octet_run` of every interface and, if it has steps, an
+    `octet_step` to a path. Raises OctetError without a compiler or room for its files."""
     with room_to_build() as folder:
         kernels, runtime, exported, library = (Path(folder) / name for name in ("kernels.o", "runtime.o", "exported", "kernels.so"))
         write_kernels(str(kernels))
@@ -35,8 +35,8 @@ def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface]) 
         runtime.write_bytes(_runtime())
         exported.write_text(_EXPORTED)
         (Path(folder) / "networks.c").write_text(glue(interfaces))
-        _run(folder, *_FLAGS, f"-I{_HERE}", *_LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, runtime, "-lm")
-        return library.read_bytes()
+        run_compiler(folder, *FLAGS, f"-I{HERE}", *LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, runtime, "-lm")
+        return library.read_bytes(), kernels.read_bytes()
 
 
 @contextmanager
@@ -68,11 +68,12 @@ def _runtime() -> bytes:
     """The object file of all sources."""
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         made = Path(folder) / "runtime.o"
-        _run(folder, *_FLAGS, "-nostdlib", "-r", "-o", made, *(_HERE / name for name in SOURCES))
+        run_compiler(folder, *FLAGS, "-nostdlib", "-r", "-o", made, *(HERE / name for name in SOURCES))
         return made.read_bytes()
 
 
-def _run(folder, *arguments):
+def run_compiler(folder, *arguments) -> None:
+    """Calls the C compiler in a folder. Raises OctetError where there is none, and with the first error that it names."""
     compiler = os.environ.get("CC") or next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
     if compiler is None:
         raise OctetError("building needs a C compiler, and there is none; install gcc or clang, or name one in CC")

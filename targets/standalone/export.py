@@ -1,0 +1,119 @@
+"""A package -> a folder with a C library, its headers, and a program that checks it."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import detect
+from ..errors import PackageError
+from ..native.link import room_to_build
+from ..package import Package
+from ..schema import printable
+from ..variant import Variant
+from .build import OURS, shared, static, write_sources
+from .features import table
+from .folder import check_folder, write_folder
+from .names import commented
+from .tensors import constants, parameters, tables
+
+
+@dataclass(frozen=True)
+class Form:
+    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory."""
+
+    static: bool = False
+    mapped: bool = False
+
+
+def export(package: Package, folder, name: str, target: str | None = None, form: Form = Form()) -> tuple[Variant, dict[str, int]]:
+    """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as `check_name` allows. target: of the package's
+    variants [default: the best one for this machine]. Raises OctetError for a folder that holds other files, without a C compiler, and for variants that cannot be
+    exported: of GPUs, and of packages without the kernels' object file."""
+    check_folder(folder, _all_names(name))
+    variant = chosen(package, target)
+    number = next(i for i, one in enumerate(package.variants) if one is variant)
+    shapes = [one.variants[number] for one in package.shapes]
+    files = _texts(package, shapes, name, form)
+    with room_to_build() as temporary:
+        place = Path(temporary)
+        (place / f"{name}.h").write_bytes(files[f"{name}.h"])
+        sources = write_sources(place, name, shapes, session_source(shapes, name, form))
+        made = (static if form.static else shared)(place, name, sources)
+        files[made.name] = made.read_bytes()
+    write_folder(folder, files, _all_names(name))
+    return variant, {file: len(data) for file, data in files.items()}
+
+
+def chosen(package: Package, target: str | None) -> Variant:
+    """The variant of that name, or the best one that this machine runs, for CPUs. Raises OctetError."""
+    cpus = [one for one in package.variants if one.kind == "cpu"]
+    names = ", ".join(one.target for one in cpus) or "none of this package, compile it with a --target for CPUs"
+    if target in (None, "native"):
+        if not cpus:
+            raise PackageError(f"the package holds {', '.join(one.target for one in package.variants)} only, and export is for CPUs; compile it with a --target for CPUs as well")
+        able = [one for one in cpus if not detect.missing(one.features)]
+        if not able:
+            raise PackageError(f"this machine runs no variant of the package; name the one to export with --target: {names}")
+        variant = max(able, key=lambda one: one.rank)
+    else:
+        variant = next((one for one in package.variants if one.target == target), None)
+        if variant is None:
+            raise PackageError(f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs")
+        if variant.kind != "cpu":
+            raise PackageError(f"--target {target}: runs on a GPU, and export is for CPUs; take one of these: {names}")
+    if not variant.object:
+        raise PackageError(f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again")
+    return variant
+
+
+def session_source(shapes: Sequence[Variant], name: str, form: Form) -> str:
+    """The C source of the functions that the header declares."""
+    texts = [table(shapes[0].features), tables(shapes, name)]
+    if form.mapped:
+        weights = shapes[0].weights.tobytes()
+        texts.append(f"#define WEIGHTS_BYTES UINT64_C({len(weights)})")
+        texts.append(f"static const unsigned char WEIGHTS_DIGEST[] = {{{', '.join(map(str, hashlib.sha256(weights).digest()))}}};")
+    return _filled("octet_net.c", name, TABLES="\n".join(texts))
+
+
+def _texts(package, shapes, name, form) -> dict[str, bytes]:
+    """Everything in the folder but the library."""
+    variant, weights = shapes[0], f"{name}.weights" if form.mapped else None
+    about = f"{name}: {commented(printable(str(package.info.get('model', {}).get('name', name))))}, compiled by Octet for {variant.target}."
+    kind = {"KIND": "STATIC", "LIBRARY": f"lib{name}.a", "LIBRARIES": "m;pthread"} if form.static else {"KIND": "SHARED", "LIBRARY": f"lib{name}.so", "LIBRARIES": ""}
+    files = {
+        f"{name}.h": _filled("octet_net.h", name, ABOUT=about, CONSTANTS=constants(shapes, name, weights)),
+        f"{name}.hpp": _filled("octet_net.hpp", name, **parameters(variant)),
+        "main.c": _filled("main.c", name),
+        "CMakeLists.txt": _filled("CMakeLists.txt", name, **kind),
+    }
+    binary = {} if weights is None else {weights: variant.weights.tobytes() + hashlib.sha256(variant.weights.tobytes()).digest()}
+    if all(one.selftest for one in package.shapes):
+        binary[f"{name}.selftest"] = b"".join(map(_recorded, package.shapes))
+    return {file: text.encode() for file, text in files.items()} | binary
+
+
+def _recorded(shape: Package) -> bytes:
+    """Inputs and outputs of the self-test in order, each of the size that its shape says."""
+    parts = []
+    for side, specs in (("input", shape.inputs), ("output", shape.outputs)):
+        for spec in specs:
+            whole, array = np.zeros(spec.shape, spec.dtype), shape.selftest[f"{side}/{spec.name}"]
+            whole[tuple(map(slice, array.shape))] = array
+            parts.append(whole.tobytes())
+    return b"".join(parts)
+
+
+def _filled(template, name, **texts) -> str:
+    """A template with its texts, and the library's name in the place of octet_net."""
+    text = (OURS / template).read_text().replace("octet_net", name).replace("OCTET_NET", name.upper())
+    return re.sub("@([A-Z]+)@", lambda found: texts[found[1]], text)
+
+
+def _all_names(name):
+    """Of all files that an export of this name can write, in any form."""
+    return frozenset({"main.c", "CMakeLists.txt"} | {f"{name}{end}" for end in (".h", ".hpp", ".selftest", ".weights")} | {f"lib{name}.so", f"lib{name}.a"})

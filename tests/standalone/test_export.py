@@ -1,0 +1,192 @@
+"""octet export: the folder, names, targets, and what is refused in one line without a file being left."""
+
+import os
+import re
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import octet
+import pytest
+from click.testing import CliRunner
+from octet.targets import detect
+from octet.targets.errors import OctetError
+from octet.targets.opening import open_session
+from octet.targets.package import Package, selftest_of
+from octet.targets.registry import TARGETS
+from octet.targets.standalone.export import chosen, export
+from octet.targets.standalone.features import CPUID
+from octet.targets.standalone.names import check_name, commented, literal, name_of_file
+from octet.targets.variant import Launch, Variant
+from octet.tools.main import main
+from onnx import TensorProto, helper, numpy_helper, save
+
+FILES = {"CMakeLists.txt", "libtoy.so", "main.c", "toy.h", "toy.hpp", "toy.selftest"}
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, ["export", *map(str, arguments)])
+
+
+def refused(match, *arguments):
+    done = command(*arguments)
+    assert done.exit_code == 2 and re.search(match, done.output) and done.output.count("\n") == 1, done.output
+
+
+def test_the_folder(toy_package, toy_variant, tmp_path):
+    folder = tmp_path / "out"
+    done = command(toy_package, "-o", folder)
+    assert done.exit_code == 0 and done.output.startswith(f"{folder}: {toy_variant.target}; ") and done.output.count("\n") == 1
+    assert set(os.listdir(folder)) == FILES
+    first = {name: (folder / name).read_bytes() for name in FILES}
+    assert command(toy_package, "-o", folder).exit_code == 0  # an earlier export is replaced
+    assert first == {name: (folder / name).read_bytes() for name in FILES}  # the same package makes the same bytes
+    assert command(toy_package, "-o", folder, "--static", "--mmap").exit_code == 0
+    assert set(os.listdir(folder)) == FILES - {"libtoy.so"} | {"libtoy.a", "toy.weights"}
+
+
+def test_foreign_files_stay(toy_package, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    refused("out: holds thesis.tex, which is no file of this export", toy_package, "-o", folder)
+    assert os.listdir(folder) == ["thesis.tex"]
+    (folder / "thesis.tex").unlink()
+    (folder / "main.c").mkdir()
+    refused("out: holds main.c", toy_package, "-o", folder)
+
+
+def test_places_that_cannot_be_written(toy_package, tmp_path, monkeypatch):
+    refused("is a file", toy_package, "-o", _file(tmp_path))
+    refused("does not exist; create it first", toy_package, "-o", tmp_path / "a" / "b")
+    refused("Missing option '-o'|--output", toy_package)
+    monkeypatch.setattr("tempfile.TemporaryDirectory", _no_permission)
+    refused("cannot be written .Permission denied", toy_package, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _file(folder):
+    (folder / "file").write_text("")
+    return folder / "file"
+
+
+def _no_permission(*arguments, **options):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_no_compiler(toy_package, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    refused("no-such-compiler: cannot be run", toy_package, "-o", tmp_path / "out")
+    monkeypatch.setenv("CC", "false")
+    refused("false: cannot build", toy_package, "-o", tmp_path / "out")
+    monkeypatch.delenv("CC")
+    gcc = subprocess.run(["which", "gcc"], capture_output=True, text=True).stdout.strip()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/gcc").symlink_to(gcc)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    refused("--static needs objcopy, and there is none; install binutils", toy_package, "-o", tmp_path / "out", "--static")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["", "1st", "a-b", "a b", "class", "int", "std", "a__b", "_a", "a_", "é", "c", "octet", "octet_stream", "m", "x" * 65, "a\n"])
+def test_names_that_no_library_can_have(name):
+    with pytest.raises(OctetError, match="take letters, digits and single underscores"):
+        check_name(name)
+
+
+def test_names(toy_package, tmp_path):
+    assert check_name("net_2") == "net_2" and name_of_file("mobilenet-v2.1") == "mobilenet_v2_1" and name_of_file("2nd net") == "nd_net"
+    with pytest.raises(OctetError, match="name one with --name"):
+        name_of_file("42")
+    refused("--name a-b: is no name of functions", toy_package, "-o", tmp_path / "out", "--name", "a-b")
+    assert not (tmp_path / "out").exists()
+
+
+def test_targets(toy_variant, toy_package, tmp_path):
+    gpu = Variant("cuda-sm90", b"", toy_variant.weights, 64, toy_variant.steps[:1], toy_variant.inputs, toy_variant.outputs, frozenset({"cuda_sm90"}), 99, kind="cuda",
+                  launches=(Launch("f", (1, 1, 1), 1, 0, ()),))  # fmt: skip
+    package = Package((gpu, toy_variant))
+    assert chosen(package, None) is toy_variant and chosen(package, "native") is toy_variant and chosen(package, toy_variant.target) is toy_variant
+    for target, match in (("cuda-sm90", f"runs on a GPU, and export is for CPUs; take one of these: {toy_variant.target}"), ("arm", f"the package holds cuda-sm90, {toy_variant.target}; take")):
+        with pytest.raises(OctetError, match=match):
+            chosen(package, target)
+    with pytest.raises(OctetError, match="holds cuda-sm90 only, and export is for CPUs"):
+        chosen(Package((gpu,)), None)
+    foreign = replace(toy_variant, target="tomorrow", features=frozenset({"avx1024"}))
+    assert chosen(Package((foreign,)), "tomorrow") is foreign
+    with pytest.raises(OctetError, match="runs no variant of the package; name the one to export with --target: tomorrow"):
+        chosen(Package((foreign,)), None)
+    with pytest.raises(OctetError, match="as an earlier octet wrote it; compile it again"):
+        chosen(Package((replace(toy_variant, object=b""),)), None)
+    refused("--target amd: the package holds", toy_package, "-o", tmp_path / "out", "--target", "amd")
+
+
+def test_every_feature_of_a_target_is_asked_of_the_processor():
+    wanted = set().union(*(spec.features for spec in TARGETS.values() if spec.kind == "cpu" and "x86" in spec.mcpu + "x86"))
+    assert wanted <= CPUID.keys()
+    assert len(set(CPUID.values())) == len(CPUID)
+
+
+def test_a_processor_that_lacks_something(toy_variant, run, tmp_path):
+    lacking = next(iter(sorted(CPUID.keys() - detect.cpu_features())), None)
+    if lacking is None:
+        pytest.skip("this machine has everything")
+    package = Package((replace(toy_variant, features=toy_variant.features | {lacking}),), selftest=_selftest(toy_variant))
+    export(package, tmp_path / "out", "toy", toy_variant.target)
+    run(tmp_path / "out", "gcc", "main.c", "-L.", "-ltoy", "-Wl,-rpath,.", "-o", "selftest")
+    done = subprocess.run(["./selftest"], cwd=tmp_path / "out", capture_output=True, text=True)
+    assert done.returncode == 1 and "this processor lacks instructions that the network was compiled for" in done.stderr
+
+
+def _selftest(variant):
+    return selftest_of(open_session(variant), {"x": np.ones((4, 16), np.float32)})
+
+
+def test_names_of_tensors_are_only_text(toy_variant, run, tmp_path):
+    """Whatever a network calls its tensors, the compiler sees the same text, and nothing else."""
+    evil = '*/ "); system("x") /* ??/ \\ @TABLES@ octet_net é %s\t'
+    renamed = replace(toy_variant, inputs=(replace(toy_variant.inputs[0], name=evil),))
+    export(Package((renamed,), {"model": {"name": evil, "sha256": "", "batch": 4}}), tmp_path / "out", "toy", toy_variant.target)
+    (tmp_path / "out/print.c").write_text('#include "toy.h"\n#include <stdio.h>\nint main(void) { return fputs(toy_input(0, 0)->name, stdout) < 0 || fputs(TOY_INPUT_0_NAME, stdout) < 0; }\n')
+    run(tmp_path / "out", "gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "print.c", "-L.", "-ltoy", "-Wl,-rpath,.", "-o", "print")
+    assert run(tmp_path / "out", "./print") == evil * 2
+    assert "*/" not in commented(evil) and literal('"\\\n') == '"\\042\\134\\012"'
+
+
+def _network(tmp_path, name, nodes, shape, output, constants, **how):
+    """A package of an ONNX network of x float32 and y."""
+    graph = helper.make_graph(nodes, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)], [output], [numpy_helper.from_array(v, k) for k, v in constants.items()])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / f"{name}.onnx")
+    return octet.load_onnx(tmp_path / f"{name}.onnx", batch=None, **how)
+
+
+def _ran(run, folder, name):
+    run(folder, "gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "main.c", "-L.", f"-l{name}", "-Wl,-rpath,.", "-o", "selftest")
+    return subprocess.run(["./selftest"], cwd=folder, capture_output=True, text=True)
+
+
+def test_several_shapes(run, tmp_path):
+    weight = np.random.default_rng(1).standard_normal((8, 4)).astype(np.float32)
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 4])
+    model = _network(tmp_path, "rows", [helper.make_node("MatMul", ["x", "w"], ["y"])], ["rows", 8], output, {"w": weight}, dims={"rows": [2, 6]})
+    package = octet.compile(octet.quantize(model, {"x": np.random.default_rng(2).standard_normal((8, 6, 8)).astype(np.float32)}))
+    export(package, tmp_path / "rows", "rows")
+    header = (tmp_path / "rows/rows.h").read_text()
+    assert "#define ROWS_SHAPES 2" in header and "#define ROWS_INPUT_0_SHAPE {6, 8}" in header and "#define ROWS_SHAPE_1_OUTPUT_0_SHAPE {2, 4}" in header
+    assert _ran(run, tmp_path / "rows", "rows").stdout == "rows: byte for byte as recorded\n"
+
+
+def test_results_that_are_counted(run, tmp_path):
+    """The main program compares as many as there are: what lies behind them is anything."""
+    output = helper.make_tensor_value_info("y", TensorProto.INT64, [2, None])
+    model = _network(tmp_path, "places", [helper.make_node("Greater", ["x", "zero"], ["large"]), helper.make_node("NonZero", ["large"], ["y"])], [3, 6], output, {"zero": np.float32(0)})
+    package = octet.compile(octet.quantize(model, {"x": np.random.default_rng(4).standard_normal((12, 6)).astype(np.float32)}))
+    export(package, tmp_path / "places", "places")
+    assert _ran(run, tmp_path / "places", "places").stdout == "places: byte for byte as recorded\n"
+    path = tmp_path / "places/places.selftest"
+    whole, count = path.read_bytes(), package.selftest["output/y"].shape[1]
+    row = 3 * 6 * 8  # bytes, behind the inputs' as many elements of 4 bytes
+    for place, differs in ((count - 1, True), (count, False)):
+        at = row // 2 + row + 8 * place  # of the second row
+        path.write_bytes(whole[:at] + b"\x7f" + whole[at + 1 :])
+        assert ("y differs" in _ran(run, tmp_path / "places", "places").stderr) == differs
