@@ -1,6 +1,6 @@
 # make demo   sets up and compiles the bundled network to int8, prints accuracy and latency of fp32 and int8
 # make test   sets up and runs the tests
-# make soak   an hour of load: millions of inferences, processes side by side, full disks, kills, files that are spoilt at random
+# make soak   an hour of load: millions of inferences, processes side by side, full disks, kills, files that are spoilt at random, every planted fault
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
@@ -24,6 +24,7 @@ test: .venv/.installed-test
 # The clock, not the number of files, ends what is spoilt at random: four minutes a reader.
 soak: .venv/.installed-test
 	OCTET_SOAK=1 $(BIN)/pytest -q -s --durations=0 tests/soak
+	OCTET_FAULTS=all $(BIN)/pytest -q tests/cuda/test_faults.py tests/cuda/test_wgmma.py tests/cuda/test_wmma.py
 	OCTET_FUZZ_SECONDS=240 OCTET_FUZZ_SEED=$$(date +%s) $(BIN)/pytest -q -s tests/fuzz
 
 test-gpu: .venv/.installed-test

@@ -9,6 +9,9 @@ from pathlib import Path
 
 os.environ.setdefault("TVM_NUM_THREADS", "2")  # before TVM starts its pool: the same on every machine
 os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # not the user's calibration cache
+# Processes that tests start find the modules as byte code, also where nothing is to be written beside the sources.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(os.environ["OCTET_CACHE"], "bytecode")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

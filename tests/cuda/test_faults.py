@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets
+from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets, planted_faults
 
 from octet.passes import ops
 from octet.targets.cuda import emulator as emulator_module
@@ -159,7 +159,7 @@ def test_the_layer_is_right_without_a_fault(layer):
     assert not caught(DEVICE, layer)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", planted_faults(FAULTS))
 def test_fault_is_caught(fault, layer, tmp_path):
     assert caught(planted(tmp_path, *FAULTS[fault]), layer)
 
@@ -183,12 +183,12 @@ def test_shared_sums_are_right_in_every_order_of_blocks(shared):
     assert not differences(emulator(made), made[0], module, inputs, seeds=range(8))
 
 
-@pytest.mark.parametrize("fault", SHARED)
+@pytest.mark.parametrize("fault", planted_faults(SHARED))
 def test_race_between_blocks_is_caught(fault, shared, tmp_path):
     assert caught(planted(tmp_path, "conv_mma.cuh", *SHARED[fault]), shared, 12)
 
 
-@pytest.mark.parametrize("fault", OTHERS)
+@pytest.mark.parametrize("fault", planted_faults(OTHERS))
 def test_fault_of_another_family_is_caught(fault, tmp_path):
     file, old, new, name = OTHERS[fault]
     module, inputs = _case(name)

@@ -62,6 +62,32 @@ def check(shapes, body, target="native", fallbacks=(), tolerance=0.0, seed=0):
             np.testing.assert_allclose(actual, wanted, rtol=tolerance, atol=tolerance)
 
 
+def check_all(cases: dict[str, tuple], target="native", tolerances=(), fallbacks=()):
+    """`check` of {name: (shapes, body)} as one network, which is one compilation; failures are named. tolerances: {name: tolerance} of those that are not exact."""
+    shapes = {f"{name}/{one}": shape for name, (given, _) in cases.items() for one, shape in given.items()}
+    owners = []
+
+    def body(builder, *params):
+        results, left = [], iter(params)
+        for name, (given, made) in cases.items():
+            found = made(builder, *(next(left) for _ in given))
+            found = [builder.emit(one) for one in (found if isinstance(found, list) else [found])]
+            owners.extend([name] * len(found))
+            results += found
+        return results
+
+    module, inputs = network(shapes, body), samples(shapes)
+    got, without = compiled(module, inputs, target)
+    assert sorted(set(without)) == sorted(set(fallbacks)), without
+    wrong = {}
+    for name, actual, wanted in zip(owners, got, run(module, inputs), strict=True):
+        limit = dict(tolerances).get(name, 0.0)
+        same = actual.shape == wanted.shape and actual.dtype == wanted.dtype
+        if not same or not np.allclose(actual, wanted, limit, limit, equal_nan=True):  # with limit 0: equal
+            wrong[name] = int((actual != wanted).sum()) if same else (actual.shape, actual.dtype, wanted.shape, wanted.dtype)
+    assert not wrong, f"elements that differ from the referee's, by case: {wrong}"
+
+
 def quantize(builder, value, scale=0.05, zero_point=3):
     return builder.emit(relax.op.quantize(value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1, out_dtype="int8"))
 

@@ -11,7 +11,7 @@ from octet.targets.x86.elementwise.table_affine import lines_of
 from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, dequantize, quantize  # noqa: E402
+from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
 
 ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
 MUL = {"a_zero_point": 3, "b_zero_point": -4, "multiplier": 0.02, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
@@ -19,16 +19,16 @@ SHAPES = [((1, 37, 5, 6), (1, 37, 5, 6)), ((2, 37, 5, 6), (2, 37, 1, 1)), ((2, 1
           ((3, 1000), (1, 1000)), ((2, 5, 33), (2, 1, 33)), ((33,), (2, 5, 33)), ((2, 37, 1, 1), (1, 37, 3, 3)), ((1, 3, 4, 4), (4,))]  # fmt: skip
 
 
-@pytest.mark.parametrize("name, attrs", [("octet.add", ADD), ("octet.mul", MUL)])
-@pytest.mark.parametrize("a, b", SHAPES)
-def test_integer_binary(name, attrs, a, b):
-    check({"x": a, "y": b}, lambda builder, x, y: dequantize(builder, builder.emit(ops.call(name, [quantize(builder, x), quantize(builder, y, zero_point=-4)], **attrs))))
+# One value per channel that repeats after whole vectors.
+REPEATED = [((2, 32, 5, 6), (2, 32, 1, 1)), ((1, 144, 34, 6), (1, 144, 1, 1)), ((3, 64, 1, 5), (1, 64, 1, 1)), ((1, 4, 4, 4), (1, 4, 1, 1))]
 
 
 @pytest.mark.parametrize("name, attrs", [("octet.add", ADD), ("octet.mul", MUL)])
-@pytest.mark.parametrize("a, b", [((2, 32, 5, 6), (2, 32, 1, 1)), ((1, 144, 34, 6), (1, 144, 1, 1)), ((3, 64, 1, 5), (1, 64, 1, 1)), ((1, 4, 4, 4), (1, 4, 1, 1))])
-def test_one_value_per_channel_repeats_after_whole_vectors(name, attrs, a, b):
-    check({"x": a, "y": b}, lambda builder, x, y: dequantize(builder, builder.emit(ops.call(name, [quantize(builder, x), quantize(builder, y, zero_point=-4)], **attrs))))
+def test_integer_binary(name, attrs):
+    def body(builder, x, y):
+        return dequantize(builder, builder.emit(ops.call(name, [quantize(builder, x), quantize(builder, y, zero_point=-4)], **attrs)))
+
+    check_all({f"{a} {b}": ({"x": a, "y": b}, body) for a, b in SHAPES + REPEATED})
 
 
 def test_integer_constant_operand_on_either_side():
@@ -38,24 +38,28 @@ def test_integer_constant_operand_on_either_side():
 
 
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])
-@pytest.mark.parametrize("shape", [(2, 37, 5, 6), (3, 1000), (1, 3, 5, 5)])
-def test_table_and_requantize(shape, target):
+def test_table_and_requantize(target):
     table = relax.const(np.random.default_rng(0).permutation(256).astype("uint8").view("int8"))
     attrs = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
-    check({"x": shape}, lambda b, x: dequantize(b, b.emit(ops.call("octet.requantize", [b.emit(ops.call("octet.table", [quantize(b, x), table]))], **attrs))), target=target)
+
+    def body(b, x):
+        return dequantize(b, b.emit(ops.call("octet.requantize", [b.emit(ops.call("octet.table", [quantize(b, x), table]))], **attrs)))
+
+    check_all({str(shape): ({"x": shape}, body) for shape in [(2, 37, 5, 6), (3, 1000), (1, 3, 5, 5)]}, target)
 
 
 @pytest.mark.parametrize("target", ["amx", "avx512vnni", "x86-64-v3"])
-@pytest.mark.parametrize("shape", [(2, 37, 5, 6), (1, 64, 9, 9), (3, 1000), (1, 208, 1, 3)])
-def test_table_per_channel_of_lines(shape, target):
+def test_table_per_channel_of_lines(target):
     """A BatchNormalization and a ReLU of a quantised tensor."""
-    rng, x = np.random.default_rng(0), np.arange(-128, 128)
-    real = (x - 3) * rng.normal(0, 1, (shape[1], 1)) * 0.02 + rng.normal(0, 1, (shape[1], 1))
-    for low in (-np.inf, 0.0):
-        table = np.clip(np.rint(np.maximum(real, low) / 0.013) - 100, -128, 127).astype("int8")
-        lines = lines_of(table)
-        np.testing.assert_array_equal(lines(), table.astype(int) + 128)
-        check({"x": shape}, lambda b, x: dequantize(b, b.emit(ops.call("octet.table", [quantize(b, x), relax.const(table)]))), target=target)  # noqa: B023
+    rng, x, cases = np.random.default_rng(0), np.arange(-128, 128), {}
+    for shape in [(2, 37, 5, 6), (1, 64, 9, 9), (3, 1000), (1, 208, 1, 3)]:
+        real = (x - 3) * rng.normal(0, 1, (shape[1], 1)) * 0.02 + rng.normal(0, 1, (shape[1], 1))
+        for low in (-np.inf, 0.0):
+            table = np.clip(np.rint(np.maximum(real, low) / 0.013) - 100, -128, 127).astype("int8")
+            lines = lines_of(table)
+            np.testing.assert_array_equal(lines(), table.astype(int) + 128)
+            cases[f"{shape} from {low}"] = ({"x": shape}, lambda b, x, table=table: dequantize(b, b.emit(ops.call("octet.table", [quantize(b, x), relax.const(table)]))))
+    check_all(cases, target)
 
 
 def test_what_is_no_line_stays_a_table():
@@ -72,18 +76,23 @@ def test_table_per_channel():
     check({"x": (2, 37, 5, 6)}, lambda b, x: dequantize(b, b.emit(ops.call("octet.table", [quantize(b, x), table]))))
 
 
-@pytest.mark.parametrize("kind", sorted(kinds.KINDS))
-def test_scalar_functions(kind):
+def test_scalar_functions():
     """Exact where a fixed sequence defines the function; else within 2e-6 of the value computed in float64."""
     values = {"alpha": 0.3, "beta": 0.4, "gamma": 1.2, "exponent": 2.0}
-    parameters = {name: values[name] for name in kinds.PARAMETERS.get(kind, ())}
-    check({"x": (2, 37, 5, 6)}, lambda b, x: ops.call("octet.unary", [x], kind=kind, **parameters), tolerance=0.0 if kind in float_math.FUNCTIONS else 2e-6)
+
+    def body(kind):
+        return lambda b, x: ops.call("octet.unary", [x], kind=kind, **{name: values[name] for name in kinds.PARAMETERS.get(kind, ())})
+
+    check_all({kind: ({"x": (2, 37, 5, 6)}, body(kind)) for kind in kinds.KINDS}, tolerances={kind: 2e-6 for kind in kinds.KINDS if kind not in float_math.FUNCTIONS})
 
 
-@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "maximum", "minimum"])
-def test_float_binary(name):
-    function = getattr(relax.op, name)
-    check({"x": (2, 37, 3, 4), "y": (2, 37, 1, 1)}, lambda b, x, y: [function(y, x), b.emit(function(x, y)), b.emit(function(x, relax.const(2.5, "float32")))])
+def test_float_binary():
+    def body(name):
+        function = getattr(relax.op, name)
+        return lambda b, x, y: [function(y, x), b.emit(function(x, y)), b.emit(function(x, relax.const(2.5, "float32")))]
+
+    names = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
+    check_all({name: ({"x": (2, 37, 3, 4), "y": (2, 37, 1, 1)}, body(name)) for name in names})
 
 
 def test_clip_relu_prelu():

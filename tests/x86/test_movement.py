@@ -8,21 +8,25 @@ from octet.passes import ops
 from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, dequantize, quantize  # noqa: E402
+from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
 
 R = relax.op
 
 
-def _both(shapes, move):
-    """move(builder, *tensors) on float32 and on int8 tensors."""
-    check(shapes, lambda b, *xs: move(b, *xs))
-    check(shapes, lambda b, *xs: dequantize(b, b.emit(move(b, *(quantize(b, x) for x in xs)))))
+def _both(cases):
+    """{name: (shapes, move)}: move(builder, *tensors) on float32 and on int8 tensors."""
+    check_all(cases)
+    check_all({name: (shapes, _of_codes(move)) for name, (shapes, move) in cases.items()})
 
 
-@pytest.mark.parametrize("a, b, axis", [((2, 17, 5, 6), (2, 1, 5, 6), 1), ((2, 64, 3, 3), (2, 128, 3, 3), 1), ((1, 1, 4, 4), (1, 2, 4, 4), 1), ((2, 17, 5, 6), (2, 17, 3, 6), 2),
-                                        ((2, 3, 5, 6), (2, 3, 5, 1), 3), ((2, 17, 5, 6), (1, 17, 5, 6), 0), ((3, 20), (3, 7), 1), ((2, 5, 20), (2, 6, 20), 1)])  # fmt: skip
-def test_concat(a, b, axis):
-    _both({"x": a, "y": b}, lambda builder, x, y: R.concat([x, y, x], axis))
+def _of_codes(move):
+    return lambda b, *xs: dequantize(b, b.emit(move(b, *(quantize(b, x) for x in xs))))
+
+
+def test_concat():
+    cases = [((2, 17, 5, 6), (2, 1, 5, 6), 1), ((2, 64, 3, 3), (2, 128, 3, 3), 1), ((1, 1, 4, 4), (1, 2, 4, 4), 1), ((2, 17, 5, 6), (2, 17, 3, 6), 2),
+             ((2, 3, 5, 6), (2, 3, 5, 1), 3), ((2, 17, 5, 6), (1, 17, 5, 6), 0), ((3, 20), (3, 7), 1), ((2, 5, 20), (2, 6, 20), 1)]  # fmt: skip
+    _both({f"{a} {b} on {axis}": ({"x": a, "y": b}, lambda builder, x, y, axis=axis: R.concat([x, y, x], axis)) for a, b, axis in cases})
 
 
 MOVES = {
@@ -40,10 +44,9 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("name", MOVES)
 @pytest.mark.parametrize("shape", [(2, 37, 7, 9), (1, 3, 6, 6)])
-def test_images(name, shape):
-    _both({"x": shape}, MOVES[name])
+def test_images(shape):
+    _both({name: ({"x": shape}, move) for name, move in MOVES.items()})
 
 
 # Copies without a kernel of ours.
@@ -55,24 +58,24 @@ GENERATED = {
 }
 
 
-@pytest.mark.parametrize("name", GENERATED)
-def test_generated_copies(name):
-    def move(b, x):
-        return b.emit(b.normalize(GENERATED[name](x)))
-
-    fallbacks = [f"relax.{name}"] + ["relax.max"] * (name == "broadcast_to")
-    check({"x": (2, 20, 3, 4)}, move, fallbacks=fallbacks)
-    check({"x": (2, 20, 3, 4)}, lambda b, x: dequantize(b, move(b, quantize(b, x))), fallbacks=fallbacks)
+def test_generated_copies():
+    shapes = {"x": (2, 20, 3, 4)}
+    moves = {name: lambda b, x, made=made: b.emit(b.normalize(made(x))) for name, made in GENERATED.items()}
+    fallbacks = [f"relax.{name}" for name in GENERATED] + ["relax.max"]
+    check_all({name: (shapes, move) for name, move in moves.items()}, fallbacks=fallbacks)
+    check_all({name: (shapes, lambda b, x, move=move: dequantize(b, move(b, quantize(b, x)))) for name, move in moves.items()}, fallbacks=fallbacks)
 
 
-@pytest.mark.parametrize("mode", ["half_pixel", "asymmetric", "align_corners"])
-def test_linear_resize(mode):
-    check({"x": (2, 37, 7, 9)}, lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="linear", coordinate_transformation_mode=mode))
+def test_linear_resize():
+    def resized(mode):
+        return lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="linear", coordinate_transformation_mode=mode)
+
+    check_all({mode: ({"x": (2, 37, 7, 9)}, resized(mode)) for mode in ("half_pixel", "asymmetric", "align_corners")})
 
 
 def test_rows():
-    _both({"x": (2, 7, 50)}, lambda b, x: R.strided_slice(x, [1, 2], [1, 5], [6, 25]))
-    _both({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1]))
+    _both({"slice": ({"x": (2, 7, 50)}, lambda b, x: R.strided_slice(x, [1, 2], [1, 5], [6, 25])),
+           "transpose": ({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1]))})  # fmt: skip
 
 
 def test_split():
