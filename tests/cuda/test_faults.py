@@ -1,9 +1,7 @@
 """The emulator catches what it is there for: planted faults in copies of the device files, some in every one."""
 
 import importlib.util
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets, planted_faults
 
 from octet.passes import ops
-from octet.targets.cuda import emulator as emulator_module
 from octet.targets.cuda.compiling.source import DEVICE
 from octet.targets.cuda.emulator import EmulationError
 
@@ -119,19 +116,6 @@ OTHERS = {
     "table behind: place": ("conv_direct.cuh", "static_cast<const signed char*>(table)[code + 128]", "static_cast<const signed char*>(table)[code & 0xff]", "table_behind: direct"),
     "generated: rest": ("generated.cuh", "return a % b + (", "return a + (", "generated: tile"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parsed_once(tmp_path_factory):
-    """The emulator's own headers, which no fault breaks, as g++ keeps them after parsing: a fifth of every compilation."""
-    if "CXX" in os.environ or not shutil.which("g++"):
-        yield  # another compiler keeps them in another way
-        return
-    header = shutil.copytree(DEVICE, tmp_path_factory.mktemp("parsed") / "device") / "launch.cuh"
-    subprocess.run(["g++", *emulator_module.FLAGS, "-x", "c++-header", header, "-o", f"{header}.gch"], check=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(emulator_module, "FLAGS", (*emulator_module.FLAGS, "-include", str(header)))
-        yield
 
 
 @pytest.fixture(scope="module")
