@@ -18,6 +18,8 @@ _WHERE = {
     "Session": ".targets.runtime",
     "OctetError": ".targets.errors",
     "SelfCheckError": ".targets.watch.words",
+    "Health": ".targets.watch.health",
+    "together": ".targets.watch.health",
     "Recipe": ".passes.annotate.recipe",
     "Model": ".passes.frontend.model",
     "Quantized": ".passes.calibrate.quantize",

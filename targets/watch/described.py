@@ -6,9 +6,11 @@ from msgspec import Meta, Struct
 
 from ..schema import Size, Text
 from .health import Clip
+from .inputs import Input, Usual
 from .words import Check, Words
 
 _ALIGNMENT, _MOST = 64, 1 << 18
+_PARTS = 8  # of an input's channels, at most
 
 
 class CheckEntry(Struct):
@@ -18,9 +20,37 @@ class CheckEntry(Struct):
 
 class ClipEntry(Struct):
     layer: Text
+    end: Literal["high", "low"]
     values: Annotated[int, Meta(ge=1, le=1 << 40)]
     most: Size = 0
     mean: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+
+
+Feature = Annotated[float, Meta(ge=-1e12, le=1e12)]
+Features = Annotated[tuple[Feature, ...], Meta(min_length=2, max_length=2 * _PARTS)]
+
+
+class UsualEntry(Struct):
+    answers: Annotated[int, Meta(ge=1, le=1 << 20)]
+    mean: Features
+    precision: Annotated[tuple[Features, ...], Meta(min_length=2, max_length=2 * _PARTS)]
+    bound: Annotated[float, Meta(ge=0, le=1e12)]
+
+
+class InputEntry(Struct):
+    layer: Text
+    values: Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 30)], ...], Meta(min_length=1, max_length=_PARTS)]
+    usual: UsualEntry | None = None
+
+    def __post_init__(self):
+        features = 2 * len(self.values)
+        if self.usual is not None and ({len(self.usual.mean), len(self.usual.precision), *map(len, self.usual.precision)} != {features} or self.usual.answers <= features):
+            raise ValueError(f"what is usual is not of {features} features")
+
+    @property
+    def input(self) -> Input:
+        usual = self.usual
+        return Input(self.layer, self.values, None if usual is None else Usual(usual.answers, usual.mean, usual.precision, usual.bound))
 
 
 class WordsEntry(Struct):
@@ -28,11 +58,12 @@ class WordsEntry(Struct):
     checks: Annotated[tuple[CheckEntry, ...], Meta(max_length=_MOST)] = ()
     clips: Annotated[tuple[ClipEntry, ...], Meta(max_length=_MOST)] = ()
     limit: Size = 0
+    inputs: Annotated[tuple[InputEntry, ...], Meta(max_length=_MOST)] = ()
 
     @property
     def words(self) -> Words:
-        clips = tuple(Clip(clip.layer, clip.values, clip.most, clip.mean) for clip in self.clips)
-        return Words(self.at, tuple(Check(check.kind, check.layer) for check in self.checks), clips, self.limit)
+        clips = tuple(Clip(clip.layer, clip.end, clip.values, clip.most, clip.mean) for clip in self.clips)
+        return Words(self.at, tuple(Check(check.kind, check.layer) for check in self.checks), clips, self.limit, tuple(one.input for one in self.inputs))
 
 
 def check_words(target: str, one) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import OctetError
 from ..schema import printable
 from .health import Clip, Health, health_of
+from .inputs import Input
 
 
 class SelfCheckError(OctetError):
@@ -38,17 +39,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Words:
-    """int32 words in the arena, from byte `at` on: one per check, then one per tensor whose clipped values are counted, in order. limit: tensors that may be beyond
-    what calibration saw in an answer that is like it (health.py)."""
+    """int32 words in the arena, from byte `at` on: one per check, then one per end of a tensor's range at which values are counted, then those of inputs, in order. limit: how many of the
+    counts may be beyond what calibration saw in an answer that is like it (health.py)."""
 
     at: int
     checks: tuple[Check, ...] = ()
     clips: tuple[Clip, ...] = ()
     limit: int = 0
+    inputs: tuple[Input, ...] = ()
 
     @property
     def count(self) -> int:
-        return len(self.checks) + len(self.clips)
+        return len(self.checks) + len(self.clips) + sum(one.words for one in self.inputs)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,7 +66,8 @@ class Words:
         return arena[self.at : self.at + 4 * self.count].view(np.int32)
 
     def health(self, words: np.ndarray) -> Health:
-        return health_of(self.clips, words[len(self.checks) :], self.limit)
+        counts, sums = np.split(words[len(self.checks) :], [len(self.clips)])
+        return health_of(self.clips, counts, self.limit, self.inputs, sums)
 
     def failed(self, words: np.ndarray) -> bool:
         return bool(words[: len(self.checks)].any())

@@ -75,9 +75,9 @@ def test_a_package_without_counts_says_so(tmp_path):
 
 
 def test_an_answer_is_flagged_when_more_tensors_are_beyond_than_one_calibration_answer_had_against_the_others():
-    clips = (Clip("a", 1000), Clip("b", 1000), Clip("c", 1000))
+    clips = (Clip("a", "high", 1000), Clip("b", "high", 1000), Clip("b", "low", 1000))
     counts = np.array([[10, 0, 5], [12, 1, 5], [11, 300, 4]])  # the last answer is beyond the others in b
     seen, limit = learnt(clips, counts)
     assert [(clip.most, clip.bound) for clip in seen] == [(12, 16), (300, 376), (5, 7)] and limit == 1
     one, two = health_of(seen, np.array([17, 0, 0]), limit), health_of(seen, np.array([17, 0, 100]), limit)
-    assert not one.flagged and two.flagged and [t.layer for t in two.beyond] == ["c", "a"] and two.beyond[0].beyond == 93
+    assert not one.flagged and two.flagged and [(t.layer, t.end) for t in two.beyond] == [("b", "low"), ("a", "high")] and two.beyond[0].beyond == 93

@@ -12,6 +12,7 @@ from ...targets.opening import open_session
 from ...targets.package import Package
 from ...targets.samples import feed_of
 from ...targets.watch.health import learnt
+from ...targets.watch.inputs import usual_of
 from ...targets.x86.emulation.library import emulated
 
 _ANSWERS = 512  # on calibration samples, from which it is learnt how many values are clipped
@@ -46,7 +47,8 @@ def with_usual_clips(package: Package, samples) -> Package:
     starts = range(0, max(1, min(total, _ANSWERS * batch) - batch + 1), batch)
     rows = [np.minimum(np.arange(start, start + batch), total - 1) for start in starts]
     rows = rows if len(rows) > 1 else [*rows, rows[0]]
-    seen = np.array([[one.clipped for one in session.run(feed_of(session.inputs, samples, some), health=True)[1].tensors] for some in rows])
-    clips, limit = learnt(package.variants[0].words.clips, seen)
-    variants = tuple(replace(variant, words=replace(variant.words, clips=clips, limit=limit)) for variant in package.variants)
+    healths = [session.run(feed_of(session.inputs, samples, some), health=True)[1] for some in rows]
+    clips, limit = learnt(package.variants[0].words.clips, np.array([[one.clipped for one in health.tensors] for health in healths]))
+    inputs = usual_of([health.inputs for health in healths])
+    variants = tuple(replace(variant, words=replace(variant.words, clips=clips, limit=limit, inputs=inputs)) for variant in package.variants)
     return replace(package, variants=variants)

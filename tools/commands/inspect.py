@@ -46,7 +46,7 @@ def inspect(package, kernels, self_test, json_path):
         if v.words is not None and v.words.checks:
             console.print(f"{v.target} checks itself: {v.words.described}")
         if v.words is not None and v.words.clips:
-            console.print(f"{v.target} counts clipped values of {len(v.words.clips)} tensors; an answer with more than {v.words.limit} beyond calibration's is flagged")
+            console.print(f"{v.target} counts clipped values at {len(v.words.clips)} ends of ranges; an answer with more than {v.words.limit} beyond calibration's is flagged")
     if "accuracy" in info:
         a = info["accuracy"]
         console.print(f"validated: {a['metric']} fp32 {_score(a['fp32'])}, int8 {_score(a['int8'])} on {a['samples']} samples")

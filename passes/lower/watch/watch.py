@@ -8,7 +8,10 @@
 
     y = kernel(x, constants)    ==>    y = kernel(x, constants); word = compare(byte_sum(constants), what it was at compile time)      but weights that are in a layer's sums
 
-So a bit that flips between the steps is found whether a layer multiplies it or another kernel reads it."""
+So a bit that flips between the steps is found whether a layer multiplies it or another kernel reads it.
+
+    y = clip(..)    ==>    y = clip(..); words = count_ends(y)        where clipped values are counted, in the step of the kernel that writes y
+    q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words = moments(q)"""
 
 from dataclasses import dataclass, field
 
@@ -17,9 +20,11 @@ import tvm
 import tvm_ffi
 
 from ....targets.watch.health import Clip
+from ....targets.watch.inputs import Input
 from ....targets.watch.words import Check, Words
-from ....targets.x86.checks.coefficients import BYTES, LayerSum, byte_sum
-from ....targets.x86.checks.kernels import compare, count_ends, weighted_sum
+from ....targets.x86.checks.coefficients import LayerSum, byte_sum
+from ....targets.x86.checks.counts import count_ends, moments
+from ....targets.x86.checks.kernels import compare, weighted_sum
 from ....targets.x86.isa import building_for
 from .clips import Counted
 
@@ -52,6 +57,7 @@ class Watch:
     checks: list[Check] = field(default_factory=list)
     ends: dict = field(default_factory=dict)  # (function, layer) -> how the results of its calls are counted, in order
     counts: list[Clip] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
     _named: dict = field(default_factory=dict)
     _sizes: dict = field(default_factory=dict)
 
@@ -95,19 +101,20 @@ class Watch:
 
     def words(self, at: int) -> Words:
         """at: where the program's words begin."""
-        return Words(at, tuple(self.checks), tuple(self.counts))
+        return Words(at, tuple(self.checks), tuple(self.counts), inputs=tuple(self.inputs))
 
     def _count(self, call, counting, joined):
         waiting = counting.get((call.function, call.layer))
         if waiting:
             found, result = waiting.pop(0), call.operands[len(call.operands) - call.results]
-            values = np.resize((np.arange(found.stride) < found.channels).astype(np.int8), found.period * BYTES)
-            func = count_ends(found.groups, found.step, found.period, found.high, found.low, found.tail)
-            sums = self._sums(func)
-            self.counts.append(Clip(call.layer, found.values))
-            joined.append(RawCall(self._added(func), [result, values, sums], call.layer, 1, True))
-            func = compare((self._sizes[sums] // 4,), (), 0)
-            joined.append(RawCall(self._added(func), [sums, ("clip", len(self.counts) - 1)], call.layer, 1, True))
+            place = found.groups, found.step, found.period, found.tail
+            function = self._added(count_ends(*place, found.high, found.low))
+            joined.append(RawCall(function, [result, found.valid, ("clip", len(self.counts))], call.layer, 1, True))
+            self.counts += [Clip(call.layer, end, found.values) for end in found.ends]
+            if isinstance(call.operands[0], tuple) and call.operands[0][0] == "input":
+                function = self._added(moments(*place, len(found.parts)))
+                joined.append(RawCall(function, [result, found.members, ("moments", sum(one.words for one in self.inputs))], call.layer, 1, True))
+                self.inputs.append(Input(call.layer, found.parts))
 
     def _sums(self, func):
         """A storage for the last argument of a kernel."""

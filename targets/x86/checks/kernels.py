@@ -66,54 +66,6 @@ def _weighted(rows, last, size, vectors, digits):
             store(sums, task * LANES + part * lanes, total)
 
 
-def count_ends(groups: int, step: int, period: int, high: int, low: bool, tail: int = 0):
-    """PrimFunc(data u8[], values s8[period * 64], sums s32[tasks * 16]): how many bytes are `high`, or 0 if `low`, in every `step`-th of `groups` of period * 64 bytes (of `step`
-    neighbours one by a fixed pattern), and in the first `tail` bytes behind them, for which whole vectors are read. values: 1 where there is a value, 0 for padding."""
-    return emit_kernel(f"ends_{groups}x{period}", lambda: _count_ends(groups, step, period, high, low, tail))
-
-
-def _count_ends(groups, step, period, high, low, tail):
-    data, values = argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"), argument("values", period * BYTES, "int8")
-    looked = groups // step
-    tasks = max(1, min(_TASKS, looked))
-    sums = argument("sums", tasks * LANES, "int32")
-    share, lanes, parts = -(-looked // tasks), current().lanes, current().parts
-
-    def ends(x):
-        found = pure(f"uint8x{4 * lanes}", "llvm.usub.sat", x, splat(high - 1, "uint8", 4 * lanes))
-        return found | pure(f"uint8x{4 * lanes}", "llvm.usub.sat", splat(1, "uint8", 4 * lanes), x) if low else found
-
-    with task_loop(tasks, looked * period * BYTES / _BYTES_A_MICROSECOND) as task:
-        acc = Accumulators(period * parts, "int32", lanes)
-        for i in range(period * parts):
-            acc[i] = splat(0, "int32", lanes)
-
-        def piece(group, inside):
-            for i in range(period * parts):
-                left = inside - i * 4 * lanes
-                if left <= 0:
-                    continue
-                found = ends(bind(load(data, group * (period * BYTES) + i * 4 * lanes, 4 * lanes)))
-                valid = load(values, i * 4 * lanes, 4 * lanes)
-                if left < 4 * lanes:
-                    valid = tirx.Shuffle([valid, splat(0, "int8", 4 * lanes)], [lane if lane < left else 4 * lanes for lane in range(4 * lanes)])
-                acc[i] = (dot4 if current().vnni else dot4_safe)(acc[i], found, valid)
-
-        first = bind(task * share)
-        with T.serial(0, tirx.max(0, tirx.min(share, looked - first))) as k:
-            number = bind(first + k)
-            piece(number if step == 1 else bind(number * step + tirx.floormod(number * 5 + tirx.floordiv(number, 3), step)), period * BYTES)
-        if tail:
-            with T.If(task == tasks - 1):
-                with T.Then():
-                    piece(groups, tail)
-        for part in range(parts):
-            total = splat(0, "int32", lanes)
-            for i in range(part, period * parts, parts):
-                total = total + acc[i]
-            store(sums, task * LANES + part * lanes, total)
-
-
 def compare(left: tuple[int, ...], right: tuple[int, ...], constant: int):
     """PrimFunc(s32[size] for every size of left and right, word s32[1]): word = all of left - all of right - constant; 0 where both sides agree."""
     return emit_kernel(f"compare_{sum(left)}_{sum(right)}", lambda: _compare(left, right, constant))
