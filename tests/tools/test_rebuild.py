@@ -84,6 +84,28 @@ def test_what_a_search_found_is_replayed(made):
     assert any(info["repairs"].values()) or info["recipe"]["calibrator"] != "mse" or info["recipe"]["per_tensor"], "the search chose something"
 
 
+def test_a_package_that_watches_itself(made):
+    """Checksums are made again from weights; what answers usually clip from the samples, or it is said that nobody looked."""
+    folder = made / "watched"
+    folder.mkdir()
+    onnx.save(tiny_network(), folder / "tiny.onnx")
+    np.savez(folder / "calib.npz", image=images(32))
+    options = ("--self-check", "--count-clips", "--derivation", folder / "found", "--target", "x86-64-v3", "--no-cache")
+    assert octet(folder, "compile", "tiny.onnx", "--calib", "calib.npz", "-o", "a.octet", *options).exit_code == 0
+    given = ("a.octet", "--model", "tiny.onnx", "--statistics", folder / "found")
+    found = octet(folder, "rebuild", *given, "--json", "found.json")
+    assert found.exit_code == 0, found.output
+    assert "--calib" in json.loads((folder / "found.json").read_text())["left_out"]["manifest clips"]
+    found = octet(folder, "rebuild", *given, "--calib", "calib.npz", "--json", "found.json")
+    assert found.exit_code == 0, found.output
+    assert "manifest clips" not in json.loads((folder / "found.json").read_text())["left_out"]
+    np.savez(folder / "calib.npz", image=images(32) / 2)
+    found = octet(folder, "rebuild", *given, "--calib", "calib.npz")
+    assert found.exit_code == 2 and "(manifest variants)" in found.stderr, found.output
+    found = octet(made, "rebuild", "a.octet", "--model", "tiny.onnx", "--statistics", "stats", "--calib", "calib.npz")
+    assert found.exit_code == 2 and "no samples are needed" in found.stderr, found.output
+
+
 def test_a_derivation_is_of_samples(made):
     found = octet(made, "compile", "tiny.onnx", "--calib", "stats", "-o", "b.octet", "--batch", 2, "--derivation", made / "found")
     assert found.exit_code == 2 and "nothing is learnt from samples here" in found.stderr and not (made / "found").exists(), found.output

@@ -10,11 +10,13 @@ from ...targets import archive
 from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
 from ...targets.samples import sample_shape
+from ..data import read_samples
 from ...targets.schema import parsed
 from .api import compile_with_hub, quantize
 from .given import as_compiled
 from .opening import check_origin
 from .statistics import hub_from
+from .watching import check_samples_for_clips, with_clips_of, with_usual_clips
 
 MEASURED = ("accuracy", "latency", "variant", "threads")  # of the manifest's `info`: what a machine's clock or its user's data said
 
@@ -28,10 +30,10 @@ class Comparison:
     left_out: dict[str, str]
 
 
-def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None) -> Comparison:
+def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None) -> Comparison:
     """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`, or what
-    --derivation wrote; None for a network that comes quantised. db: the tuning records that were applied. None of the package's code is run. Raises OctetError where the sources are others, or where the
-    package does not say enough to be made again."""
+    --derivation wrote; None for a network that comes quantised. db: the tuning records that were applied. calib: the calibration samples, of a package that counts clipped values. None of the package's
+    code is run. Raises OctetError where the sources are others, or where the package does not say enough to be made again."""
     package = read_package(path)
     check_origin(path, model_path)
     given = as_compiled(SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs), package.info, package.others, package.pads)
@@ -40,8 +42,11 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     if statistics is None and not model.comes_quantised:
         raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
     policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
-    if recipe.count_clips:
-        raise PackageError(f"{path}: says how many values calibration samples clip, which statistics do not hold; compile it without --count-clips to have it rebuilt")
+    if calib is not None and not recipe.count_clips:
+        raise OctetError(f"--calib {calib}: {path} counts no clipped values, so no samples are needed; leave it out")
+    answered = None if calib is None else read_samples(calib, model)[0]
+    if calib is not None:
+        check_samples_for_clips(recipe, answered, model)
     tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
@@ -52,9 +57,15 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     report = package.info.get("policy") or {}
     decided = report if report.get("how") == "measured" else None  # what a clock said is data; what the cost model said is computed again
     made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy, decided)[1]
+    unknown = {}
+    if recipe.count_clips:
+        phase("count clips")
+        made = with_clips_of(made, package) if answered is None else with_usual_clips(made, answered)
+        unknown = {"manifest clips": "what is usual was learnt from samples; name them with --calib"} if answered is None else {}
     phase("compare")
     info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
-    return compared(archive.read(path), replace(made, info=info))
+    found = compared(archive.read(path), replace(made, info=info))
+    return replace(found, left_out=found.left_out | unknown)
 
 
 def compared(contents: archive.Contents, made: Package) -> Comparison:

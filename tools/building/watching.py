@@ -49,6 +49,19 @@ def with_usual_clips(package: Package, samples) -> Package:
     rows = rows if len(rows) > 1 else [*rows, rows[0]]
     healths = [session.run(feed_of(session.inputs, samples, some), health=True)[1] for some in rows]
     clips, limit = learnt(package.variants[0].words.clips, np.array([[one.clipped for one in health.tensors] for health in healths]))
-    inputs = usual_of([health.inputs for health in healths])
+    return _with_words(package, clips, limit, usual_of([health.inputs for health in healths]))
+
+
+def with_clips_of(package: Package, other: Package) -> Package:
+    """The package, with what is usual as `other` says, where both look at the same places."""
+    theirs = other.variants[0].words
+    return _with_words(package, theirs.clips, theirs.limit, theirs.inputs) if theirs is not None and _places(theirs) == _places(package.variants[0].words) else package
+
+
+def _places(words):
+    return [(clip.layer, clip.end, clip.values) for clip in words.clips], [(one.layer, one.values) for one in words.inputs]
+
+
+def _with_words(package, clips, limit, inputs):
     variants = tuple(replace(variant, words=replace(variant.words, clips=clips, limit=limit, inputs=inputs)) for variant in package.variants)
     return replace(package, variants=variants)

@@ -10,11 +10,12 @@ from ..errors import Command
 @click.argument("package", metavar="OUT.octet")
 @click.option("--model", required=True, metavar="MODEL.onnx", help="The network that it was made from.")
 @click.option("--statistics", metavar="STATS", help="Of octet calibrate, from the same samples, or what compile-model --derivation wrote. A network that comes quantised needs none.")
+@click.option("--calib", metavar="DATA.npz", help="The calibration samples, of a package made with --count-clips: what is usual is learnt from them again.")
 @click.option("--db", metavar="FILE_OR_URL", help="The tuning records that were applied, if any were.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def rebuild(package, model, statistics, db, threads, json_path):
-    """Make a package again from its sources and say whether every byte is the same. Its code is not run."""
+def rebuild(package, model, statistics, calib, db, threads, json_path):
+    """Make a package again from its sources and say whether every byte is the same. None of its code is run."""
     from ...targets.errors import OctetError
     from ..building import rebuilding
     from ..console import check_json, out, write_json
@@ -22,7 +23,7 @@ def rebuild(package, model, statistics, db, threads, json_path):
 
     check_json(json_path)
     with phases() as (phase, _):
-        found = rebuilding.rebuild(package, model, statistics, db, threads, phase)
+        found = rebuilding.rebuild(package, model, statistics, db, threads, phase, calib)
     for name in found.same:
         out().print(f"{name}: the same, byte for byte")
     for name, why in found.left_out.items():
