@@ -11,7 +11,7 @@ from octet.targets.x86.layout import packed
 from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, dequantize, quantize  # noqa: E402
+from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
 
 
 def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0):
@@ -40,23 +40,24 @@ def attention(batch, tokens, heads, size, scale):
 
 
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])
-@pytest.mark.parametrize("batch, tokens, heads, size, masked, scale",
-                         [(2, 50, 4, 32, True, 0.37), (1, 97, 2, 64, False, 0.125), (1, 7, 2, 16, True, None), (2, 33, 1, 20, True, 0.5)])  # fmt: skip
-def test_attention(target, batch, tokens, heads, size, masked, scale):
-    shapes = {name: (batch, tokens, heads * size) for name in "qkv"}
-    if masked:
-        shapes["mask"] = (batch, 1, 1, tokens)
-    check(shapes, attention(batch, tokens, heads, size, scale), target=target)
+def test_attention(target):
+    cases = {}
+    for batch, tokens, heads, size, masked, scale in [(2, 50, 4, 32, True, 0.37), (1, 97, 2, 64, False, 0.125), (1, 7, 2, 16, True, None), (2, 33, 1, 20, True, 0.5)]:
+        shapes = {name: (batch, tokens, heads * size) for name in "qkv"} | ({"mask": (batch, 1, 1, tokens)} if masked else {})
+        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale))
+    check_all(cases, target)
 
 
-@pytest.mark.parametrize("a, b", [((5, 7), (7, 9)), ((3, 20, 70), (3, 70, 17)), ((2, 1, 4, 130), (1, 3, 130, 64)), ((1, 16, 64), (64, 33))])
-@pytest.mark.parametrize("dtype", ["int8", "float32"])
-def test_products_of_any_rank(a, b, dtype):
-    def body(builder, x, y):
-        result = product(builder, quantize(builder, x, 0.05, 0), quantize(builder, y, 0.05, 0), dtype)
-        return result if dtype == "float32" else dequantize(builder, result)
+def test_products_of_any_rank():
+    def body(dtype):
+        def of(builder, x, y):
+            result = product(builder, quantize(builder, x, 0.05, 0), quantize(builder, y, 0.05, 0), dtype)
+            return result if dtype == "float32" else dequantize(builder, result)
 
-    check({"x": a, "y": b}, body)
+        return of
+
+    operands = [((5, 7), (7, 9)), ((3, 20, 70), (3, 70, 17)), ((2, 1, 4, 130), (1, 3, 130, 64)), ((1, 16, 64), (64, 33))]
+    check_all({f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype)) for a, b in operands for dtype in ("int8", "float32")})
 
 
 def test_masks_of_minus_ten_thousand_leave_exact_zeros():
@@ -70,31 +71,35 @@ def test_masks_of_minus_ten_thousand_leave_exact_zeros():
     check({"x": (1, 2, 8, 16), "y": (1, 2, 16, 24), "mask": (1, 1, 1, 24)}, body)
 
 
-@pytest.mark.parametrize("shape", [(1, 5, 96), (3, 40), (2, 2, 3, 130)])
-@pytest.mark.parametrize("source, target", [(True, True), (False, True), (True, False), (False, False)])
-def test_layer_norm(shape, source, target):
-    rng = np.random.default_rng(1)
-    gamma, beta = (relax.const(rng.standard_normal(shape[-1]).astype("float32")) for _ in range(2))
+def normalised(emit, source, target):
+    """Of a quantised tensor, or not; quantised again, or not."""
 
     def body(b, x):
         x = dequantize(b, quantize(b, x)) if source else x
-        y = b.emit(relax.op.nn.layer_norm(x, gamma, beta, axes=[-1], epsilon=1e-5))
+        y = b.emit(emit(x))
         return dequantize(b, quantize(b, y, 0.03, -7), 0.03, -7) if target else y
 
-    check({"x": shape}, body)
+    return body
 
 
-@pytest.mark.parametrize("shape", [(1, 5, 96), (3, 40), (1, 130)])
-@pytest.mark.parametrize("source, target", [(True, True), (False, False)])
-def test_rms_norm(shape, source, target):
-    weight = relax.const(np.random.default_rng(1).standard_normal(shape[-1]).astype("float32"))
+def test_layer_norm():
+    rng, cases = np.random.default_rng(1), {}
+    for shape in [(1, 5, 96), (3, 40), (2, 2, 3, 130)]:
+        gamma, beta = (relax.const(rng.standard_normal(shape[-1]).astype("float32")) for _ in range(2))
+        emit = lambda x, gamma=gamma, beta=beta: relax.op.nn.layer_norm(x, gamma, beta, axes=[-1], epsilon=1e-5)  # noqa: E731
+        for source, target in [(True, True), (False, True), (True, False), (False, False)]:
+            cases[f"{shape} {source} {target}"] = ({"x": shape}, normalised(emit, source, target))
+    check_all(cases)
 
-    def body(b, x):
-        x = dequantize(b, quantize(b, x)) if source else x
-        y = b.emit(relax.op.nn.rms_norm(x, weight, axes=[-1], epsilon=1e-5))
-        return dequantize(b, quantize(b, y, 0.03, -7), 0.03, -7) if target else y
 
-    check({"x": shape}, body)
+def test_rms_norm():
+    cases = {}
+    for shape in [(1, 5, 96), (3, 40), (1, 130)]:
+        weight = relax.const(np.random.default_rng(1).standard_normal(shape[-1]).astype("float32"))
+        emit = lambda x, weight=weight: relax.op.nn.rms_norm(x, weight, axes=[-1], epsilon=1e-5)  # noqa: E731
+        for both in (True, False):
+            cases[f"{shape} {both}"] = ({"x": shape}, normalised(emit, both, both))
+    check_all(cases)
 
 
 def test_softmax_of_a_float_tensor_with_an_int8_result():
