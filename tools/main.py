@@ -1,5 +1,7 @@
 """The entry points: `octet` with its commands, and `compile-model`. Commands import what they need when they run: help is instant."""
 
+from importlib.metadata import PackageNotFoundError, version
+
 import click
 
 from .commands.bench import bench
@@ -23,8 +25,20 @@ from .commands.worker import worker
 from .errors import Group
 
 
+def _versions(context, _, asked):
+    """Of Octet, and of the TVM that compiles, whose versions the bytes of a package depend on."""
+    if not asked or context.resilient_parsing:
+        return
+    try:
+        compiler = f"apache-tvm {version('apache-tvm')}"
+    except PackageNotFoundError:
+        compiler = "no apache-tvm: runs packages, does not compile them"
+    click.echo(f"octet {version('octet')} ({compiler})")
+    context.exit()
+
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="octet", message="octet %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="Show the versions of Octet and of TVM.")
 def main():
     """Compiles trained fp32 ONNX networks into fast, deployable int8 modules.
 
