@@ -4,6 +4,7 @@
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
+# make docs    writes docs/commands.md from the commands
 # make clean  removes what these two made
 
 PYTHON ?= python3.11
@@ -11,7 +12,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 
-.PHONY: demo test soak test-gpu gpu-prepare gallery clean
+.PHONY: demo test soak test-gpu gpu-prepare gallery docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -40,6 +41,9 @@ gallery: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers]'
 	for script in $$(grep -l '^FAMILY = ' examples/gallery/*.py); do $(BIN)/python $$script || exit 1; done
 	$(BIN)/python examples/gallery/table.py
+
+docs: .venv/.installed
+	$(BIN)/python -m octet.tools.pages.commands_page > docs/commands.md
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python

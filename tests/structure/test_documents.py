@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from octet.tools.main import main
+from octet.tools.pages.commands_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "examples").glob("*.md"))
@@ -59,6 +60,18 @@ def _unknown(line):
 def test_commands_exist(document):
     unknown = {line: name for line in _commands(document.read_text()) if (name := _unknown(line))}
     assert not unknown
+
+
+def _reference(text):
+    """{command: its options} of a page of commands."""
+    chapters = re.split(r"^## ", text, flags=re.M)[1:]
+    return {chapter.splitlines()[0]: set(re.findall(r"^\| `(?:-\w, )?(--[\w-]+)", chapter, re.M)) for chapter in chapters}
+
+
+def test_the_reference_of_commands_is_what_they_say():
+    """By names alone: another version of click wraps and words otherwise."""
+    assert _reference((ROOT / "docs" / "commands.md").read_text()) == _reference(page(main)), "run `make docs`"
+    assert {"--calib", "--max-drop"} <= _reference(page(main))["octet compile"] and "octet db stats" in _reference(page(main))
 
 
 def test_what_does_not_exist_is_found():
