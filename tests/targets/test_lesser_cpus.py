@@ -17,12 +17,11 @@ import small_network  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEAST = "x86-64-v3"
-# Emulation of every level, whole small networks, batches in parts, packages and sessions.
+# Emulation of every level, whole small networks, packages and sessions.
 PART = [
     "tests/x86/test_levels.py",
     "tests/x86/test_emulated_packages.py",
     "tests/x86/test_fallback.py",
-    "tests/lower/test_batch.py",
     "tests/targets/test_runtime.py",
     "tests/targets/test_package.py",
 ]
