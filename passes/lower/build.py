@@ -12,6 +12,8 @@ from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
 from ...targets.x86.isa import building_for
 from ...targets.x86.workload import Records
+from ..rewriting.loops import loops_of
+from ..rewriting.unroll_loops import UnrollLoops
 from ..running import apply, run
 from .batch.link import link
 from .batch.pieces import split
@@ -86,7 +88,9 @@ def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tu
 
         return run(lowering(walk, schedule, f"{spec.name}{note}{piece}"), part)
 
-    pieces = split(module, choose) if watch is None else None
+    if watch is not None:
+        module = UnrollLoops("a network that watches itself")(module)
+    pieces = split(module, choose) if watch is None and not loops_of(module) else None
     if not pieces:
         kernels = legal(module)
         program = linearize(kernels, weights, watch)
