@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from octet.passes import ops
+from octet.passes.realize.promise import promises
 from octet.passes.realize.reference import run
 from octet.passes.rewriting.loops import MARKS, Loop, loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
@@ -109,6 +110,11 @@ def test_code_does_not_grow_with_the_steps():
     ((first, last, count),) = many.loops
     assert count == 500 and 0 < first < last <= len(many.steps)
     assert sum(step.macs for step in many.steps) == 100 * sum(step.macs for step in few.steps)
+
+
+def test_what_a_step_leaves_is_promised_as_what_the_next_one_finds():
+    module, _ = recurrent()
+    assert [promise.kind for promise in promises(module)] == ["close"] * 4 + ["bytes"]  # a float product in the body; h of the step before, too
 
 
 def test_too_many_steps_for_what_knows_no_loops():
