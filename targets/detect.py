@@ -26,8 +26,9 @@ def _fields(text: str) -> list[dict[str, str]]:
 
 
 def flags_of(cpuinfo: str) -> frozenset[str]:
-    """The CPU flags of the first processor in the text of /proc/cpuinfo."""
-    return frozenset(_fields(cpuinfo)[0].get("flags", "").split())
+    """The CPU flags of the first processor in the text of /proc/cpuinfo, which arm64 calls features."""
+    first = _fields(cpuinfo)[0]
+    return frozenset(first.get("flags", first.get("Features", "")).split())
 
 
 @functools.cache
@@ -48,7 +49,7 @@ def cpu_features() -> frozenset[str]:
 
 
 def _lesser(level, flags):
-    levels = [spec for spec in TARGETS.values() if spec.kind == "cpu"]
+    levels = [spec for spec in TARGETS.values() if spec.kind == "cpu" and spec.machine == platform.machine()]
     known = {spec.name: spec.features for spec in levels}
     here = ", ".join(spec.name for spec in levels if not spec.features - flags) or "none here"
     if level not in known:
@@ -108,7 +109,7 @@ def native() -> TargetSpec:
     """The best CPU target that runs here. Raises TargetError where none does."""
     best = [spec for spec in runnable() if spec.kind == "cpu" and spec.native]
     if not best:
-        least = min(TARGETS.values(), key=lambda spec: spec.rank)
+        least = min((spec for spec in TARGETS.values() if spec.kind == "cpu"), key=lambda spec: (spec.machine != platform.machine(), spec.rank))
         raise TargetError(f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere")
     return best[0]
 

@@ -1,11 +1,12 @@
 """The table of targets, and the names that the command line knows but has no kernels for."""
 
+from .arm64.specs import SPECS as ARM64
 from .cuda.specs import SPECS as CUDA
 from .errors import TargetError
 from .spec import TargetSpec
 from .x86.specs import SPECS as X86
 
-TARGETS = {spec.name: spec for spec in (*X86, *CUDA)}
+TARGETS = {spec.name: spec for spec in (*X86, *ARM64, *CUDA)}
 # Names that users of other tools will try: they get a line of their own instead of "unknown".
 WITHOUT_KERNELS = ("x86-64-v2", "cuda-sm70")
 

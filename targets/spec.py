@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class TargetSpec:
     """name: as on the command line. mcpu, mattr: LLVM's processor name and features beside its own. features: CPU flags (as /proc/cpuinfo spells them)
-    that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256".
+    that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256"; of arm64
+    "neon" (smull), "dotprod" (sdot) and "i8mm" (usdot); see `UNITS` in x86/isa.py.
     vector_bits: width of the vector unit in use.
     rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". native: whether `native` may mean it; False where a user has to ask for it.
-    extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
+    machine: of a CPU, as `uname -m` spells it; "" of a GPU. extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
 
     name: str
     mcpu: str
@@ -21,7 +22,13 @@ class TargetSpec:
     kind: str = "cpu"
     mattr: tuple[str, ...] = ()
     native: bool = True
+    machine: str = "x86_64"
     extra: dict = field(default_factory=dict, compare=False, hash=False)
+
+    @property
+    def triple(self) -> str:
+        """Of LLVM and of cross compilers."""
+        return f"{self.machine}-linux-gnu"
 
     def tvm_target(self):
         """The tvm.target.Target of this spec (imports TVM's compiler)."""
@@ -29,4 +36,5 @@ class TargetSpec:
 
         if self.kind == "cuda":
             return tvm.target.Target({"kind": "cuda", "arch": self.mcpu})
-        return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu} | ({"mattr": list(self.mattr)} if self.mattr else {}))
+        triple = {} if self.machine == "x86_64" else {"mtriple": self.triple}
+        return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu} | triple | ({"mattr": list(self.mattr)} if self.mattr else {}))

@@ -46,7 +46,7 @@ def compile_network(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[In
     """The bytes of the shared library of a whole network (`emit_shapes`), with our own runtime; the object file of its kernels, for
     `targets/standalone`; and the LLVM IR that they were made from, which `targets/x86/emulation` compiles for other machines."""
     kernels = compile_module(mod, spec).mod
-    return *link(kernels.write_to_file, interfaces), source_of(kernels.inspect_source("ll"))
+    return *link(kernels.write_to_file, interfaces, spec.machine), source_of(kernels.inspect_source("ll"))
 
 
 def _pipeline():

@@ -3,6 +3,7 @@
 from ...targets.x86.elementwise.integer import BinaryProblem, RequantizeProblem, binary, requantize_kernel
 from ...targets.x86.elementwise.table import TableProblem, pack_tables, table_kernel
 from ...targets.x86.elementwise.table_affine import affine_kernel, lines_of, pad_lines
+from ...targets.x86.isa import UNITS
 from ...targets.x86.layout import packed
 from ...targets.x86.vector_loops import default_loops
 from .. import ops
@@ -54,7 +55,7 @@ def table(call, ctx):
     if lines is not None:
         operands = [value, pad_lines(lines.scale), pad_lines(lines.shift)]
         return ctx.emit(affine_kernel(layout.pixels, layout.channels, lines.low, lines.high), operands, layout, call.op.name)
-    problem = TableProblem(layout.pixels, layout.channels, per_channel, "avx512vbmi" in ctx.spec.features)
+    problem = TableProblem(layout.pixels, layout.channels, per_channel, UNITS[ctx.spec.dot].vbmi)
     schedule, notes = schedule_of(problem, ctx, default_loops)
     return ctx.emit(table_kernel(problem, schedule), [value, pack_tables(problem, values)], layout, call.op.name, notes=notes)
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -24,18 +25,18 @@ _ROOM = 32 << 20  # bytes: object files and library of a large network
 HERE = Path(__file__).parent
 
 
-def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface]) -> tuple[bytes, bytes]:
+def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface], machine: str) -> tuple[bytes, bytes]:
     """(a shared library, the object file that write_kernels wrote). write_kernels: writes one with an `octet_run` of every interface and, if it has steps, an
-    `octet_step` to a path. Raises OctetError without a compiler or room for its files."""
+    `octet_step` to a path. machine: what it runs on (`TargetSpec.machine`). Raises OctetError without a compiler or room for its files."""
     with room_to_build() as folder:
         kernels, runtime, exported, library = (Path(folder) / name for name in ("kernels.o", "runtime.o", "exported", "kernels.so"))
         write_kernels(str(kernels))
         unknown = set(_POINTER.findall(kernels.read_bytes())) - set(_POINTERS)
         assert not unknown, f"kernels call what the runtime does not have: {unknown}"
-        runtime.write_bytes(_runtime())
+        runtime.write_bytes(_runtime(machine))
         exported.write_text(_EXPORTED)
         (Path(folder) / "networks.c").write_text(glue(interfaces))
-        run_compiler(folder, *FLAGS, f"-I{HERE}", *LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, runtime, "-lm")
+        run_compiler(folder, *FLAGS, f"-I{HERE}", *LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, runtime, "-lm", machine=machine)
         return library.read_bytes(), kernels.read_bytes()
 
 
@@ -64,23 +65,32 @@ def glue(interfaces: Sequence[Interface]) -> str:
 
 
 @functools.cache
-def _runtime() -> bytes:
+def _runtime(machine: str) -> bytes:
     """The object file of all sources."""
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         made = Path(folder) / "runtime.o"
-        run_compiler(folder, *FLAGS, "-nostdlib", "-r", "-o", made, *(HERE / name for name in SOURCES))
+        run_compiler(folder, *FLAGS, "-nostdlib", "-r", "-o", made, *(HERE / name for name in SOURCES), machine=machine)
         return made.read_bytes()
 
 
-def run_compiler(folder, *arguments) -> None:
-    """Calls the C compiler in a folder. Raises OctetError where there is none, and with the first error that it names."""
-    compiler = os.environ.get("CC") or next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
+def run_compiler(folder, *arguments, machine: str = platform.machine()) -> None:
+    """Calls the C compiler for a machine in a folder. Raises OctetError where there is none, and with the first error that it names."""
+    variable, names, install = _compilers(machine)
+    compiler = os.environ.get(variable) or next((name for name in names if shutil.which(name)), None)
     if compiler is None:
-        raise OctetError("building needs a C compiler, and there is none; install gcc or clang, or name one in CC")
+        raise OctetError(f"building {'' if variable == 'CC' else f'for {machine} '}needs a C compiler, and there is none; install {install}, or name one in {variable}")
     try:
         done = subprocess.run([*compiler.split(), *map(str, arguments)], cwd=folder, capture_output=True, text=True)
     except OSError as error:
-        raise OctetError(f"{compiler}: cannot be run ({error.strerror}); name a C compiler in CC") from error
+        raise OctetError(f"{compiler}: cannot be run ({error.strerror}); name a C compiler in {variable}") from error
     if done.returncode != 0:
         said = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), done.stderr.strip()[-200:])
-        raise OctetError(f"{compiler}: cannot build the kernels' library ({said.strip()}); gcc 9 or newer can, name one in CC")
+        raise OctetError(f"{compiler}: cannot build the kernels' library ({said.strip()}); gcc 9 or newer can, name one in {variable}")
+
+
+def _compilers(machine):
+    """(the variable that names the compiler for a machine, known names of it, what to install)."""
+    if machine == platform.machine():
+        return "CC", ("gcc", "clang", "cc"), "gcc or clang"
+    cross = f"{machine}-linux-gnu-gcc"
+    return f"CC_{machine.upper()}", (cross,), f"{cross} (Debian: gcc-{machine.replace('_', '-')}-linux-gnu)"

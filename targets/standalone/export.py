@@ -15,7 +15,7 @@ from ..package import Package
 from ..schema import printable
 from ..variant import Variant
 from .build import OURS, shared, static, write_sources
-from .features import table
+from .features import CPUID, table
 from .folder import check_folder, write_folder
 from .names import commented
 from .tensors import constants, parameters, tables
@@ -23,12 +23,10 @@ from .tensors import constants, parameters, tables
 
 @dataclass(frozen=True)
 class Form:
-    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory. codes: quantised inputs and outputs
-    are int8 codes instead of float32."""
+    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory."""
 
     static: bool = False
     mapped: bool = False
-    codes: bool = False
 
 
 def export(package: Package, folder, name: str, target: str | None = None, form: Form = Form()) -> tuple[Variant, dict[str, int]]:
@@ -39,10 +37,6 @@ def export(package: Package, folder, name: str, target: str | None = None, form:
     variant = chosen(package, target)
     number = next(i for i, one in enumerate(package.variants) if one is variant)
     shapes = [one.variants[number] for one in package.shapes]
-    if form.codes:
-        if variant.integer is None:
-            raise PackageError("--io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8")
-        shapes = [one.integer for one in shapes]
     files = _texts(package, shapes, name, form)
     with room_to_build() as temporary:
         place = Path(temporary)
@@ -71,6 +65,8 @@ def chosen(package: Package, target: str | None) -> Variant:
             raise PackageError(f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs")
         if variant.kind != "cpu":
             raise PackageError(f"--target {target}: runs on a GPU, and export is for CPUs; take one of these: {names}")
+    if variant.features - CPUID.keys():
+        raise PackageError(f"target {variant.target}: export is for x86-64 so far; take one of these: {', '.join(one.target for one in cpus if not one.features - CPUID.keys()) or 'none of this package'}")
     if not variant.object:
         raise PackageError(f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again")
     return variant
@@ -99,25 +95,19 @@ def _texts(package, shapes, name, form) -> dict[str, bytes]:
     }
     binary = {} if weights is None else {weights: variant.weights.tobytes() + hashlib.sha256(variant.weights.tobytes()).digest()}
     if all(one.selftest for one in package.shapes):
-        binary[f"{name}.selftest"] = b"".join(map(_recorded, package.shapes, shapes))
+        binary[f"{name}.selftest"] = b"".join(map(_recorded, package.shapes))
     return {file: text.encode() for file, text in files.items()} | binary
 
 
-def _recorded(recorded: Package, shape: Variant) -> bytes:
-    """Inputs and outputs of the self-test in order, each of the size and the type that its shape says: what was recorded in float as codes, where it takes those."""
+def _recorded(shape: Package) -> bytes:
+    """Inputs and outputs of the self-test in order, each of the size that its shape says."""
     parts = []
     for side, specs in (("input", shape.inputs), ("output", shape.outputs)):
         for spec in specs:
-            whole, array = np.zeros(spec.shape, spec.dtype), recorded.selftest[f"{side}/{spec.name}"]
-            whole[tuple(map(slice, array.shape))] = array if spec.quantization is None else codes(array, *spec.quantization)
+            whole, array = np.zeros(spec.shape, spec.dtype), shape.selftest[f"{side}/{spec.name}"]
+            whole[tuple(map(slice, array.shape))] = array
             parts.append(whole.tobytes())
     return b"".join(parts)
-
-
-def codes(values: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
-    """The int8 codes of float32 values: clip(rne(x / s) + z, -128, 127), as a compiled network quantises."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.clip(np.rint(values / np.float32(scale)) + np.float32(zero_point), -128, 127).astype(np.int8)
 
 
 def _filled(template, name, **texts) -> str:

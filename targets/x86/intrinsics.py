@@ -1,5 +1,5 @@
 """The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide; where registers have 256 (see `isa.py`), an instruction is
-applied to both halves. The results are the same, bit for bit, on every vector unit. For machines without an instruction `emulation/` has another spelling of it.
+applied to both halves; arm64's are spelled in `targets/arm64/instructions.py`. The results are the same, bit for bit, on every vector unit. For machines without an instruction `emulation/` has another spelling of it.
 
 Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, TDPBUSD, TILELOADD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
 
@@ -7,39 +7,12 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ..arm64 import instructions as neon
+from ..cpu.expressions import bind, bits_of, by_parts, const, effect, joined, lanes_of, load, pure, splat, split, store, typed  # noqa: F401
 from .isa import current
 
 TILE_ROWS, TILE_BYTES = 16, 64
 TILE_ROWS_AT = 48  # byte of the tile configuration that holds the rows of tile 0
-
-
-def const(value, dtype):
-    return tirx.const(value, dtype)
-
-
-def splat(value, dtype, lanes=16):
-    return tirx.Broadcast(value if not isinstance(value, (int, float)) else const(value, dtype), lanes)
-
-
-def bind(value):
-    """A name for `value`, so that it is computed once."""
-    return T.Bind(value)
-
-
-def load(buffer, index, lanes):
-    return buffer.vload([index], f"{buffer.dtype}x{lanes}")
-
-
-def store(buffer, index, value):
-    T.add_to_parent(buffer.vstore([index], value))
-
-
-def pure(dtype, name, *args):
-    return tirx.call_llvm_pure_intrin(dtype, name, *args)
-
-
-def effect(name, *args):
-    T.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
 
 def broadcast4(buffer, index, lanes=16):
@@ -49,27 +22,29 @@ def broadcast4(buffer, index, lanes=16):
 
 def dot4(acc, unsigned_bytes, signed_bytes):
     """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. acc: 16 int32 (or one register of them); the others: as many bits."""
+    if current().neon:
+        return neon.dot4(current(), acc, unsigned_bytes, signed_bytes)
     if not current().vnni:
         return dot_pairs(acc, split_pairs(unsigned_bytes), _split_weights(signed_bytes))
-    data, weights = (tirx.reinterpret(f"{kind}8x{4 * _lanes(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
+    data, weights = (tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
     return _by_registers({512: "llvm.x86.avx512.vpdpbusd.512", 256: "llvm.x86.avx512.vpdpbusd.256"}, "int32", acc, data, weights)
 
 
 def split_pairs(unsigned_bytes):
     """int32 lanes of four u8 -> (bytes 0 and 2 of every dword, bytes 1 and 3), as pairs of uint16."""
-    data, lanes = bind(_halfwords("uint16", unsigned_bytes)), _bits(unsigned_bytes) // 16
+    data, lanes = bind(_halfwords("uint16", unsigned_bytes)), bits_of(unsigned_bytes) // 16
     return bind(data & splat(255, "uint16", lanes)), bind(data >> splat(8, "uint16", lanes))
 
 
 def _split_weights(signed_bytes):
     """The same of four s8."""
     weights = bind(_halfwords("int16", signed_bytes))
-    eight = splat(8, "int16", _lanes(weights))
+    eight = splat(8, "int16", lanes_of(weights))
     return bind((weights << eight) >> eight), bind(weights >> eight)
 
 
 def _halfwords(dtype, vector):
-    return tirx.reinterpret(f"{dtype}x{_bits(vector) // 16}", vector)
+    return tirx.reinterpret(f"{dtype}x{bits_of(vector) // 16}", vector)
 
 
 def dot_pairs(acc, data, weights):
@@ -79,8 +54,8 @@ def dot_pairs(acc, data, weights):
 
 def _ordered(sums):
     """Keeps LLVM from reassociating a chain of integer sums: as a tree it needs more registers than there are."""
-    floats = f"float32x{_lanes(sums)}"
-    return tirx.reinterpret(f"int32x{_lanes(sums)}", pure(floats, "llvm.arithmetic.fence", tirx.reinterpret(floats, sums)))
+    floats = f"float32x{lanes_of(sums)}"
+    return tirx.reinterpret(f"int32x{lanes_of(sums)}", pure(floats, "llvm.arithmetic.fence", tirx.reinterpret(floats, sums)))
 
 
 def dot2(acc, data, weights):
@@ -91,13 +66,15 @@ def dot2(acc, data, weights):
 
 def dot4_safe(acc, unsigned_bytes, signed_bytes):
     """`dot4` where no sum of a pair of products leaves int16, so that VPMADDUBSW does not saturate. acc: a register of int32; the others: as many bits."""
-    data, weights = (tirx.reinterpret(f"{kind}8x{4 * _lanes(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
+    data, weights = (tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
     pairs = _by_registers({512: "llvm.x86.avx512.pmaddubs.w.512", 256: "llvm.x86.avx2.pmadd.ub.sw"}, "int16", data, weights)
-    return dot2(acc, pairs, splat(1, "int16", 2 * _lanes(acc)))
+    return dot2(acc, pairs, splat(1, "int16", 2 * lanes_of(acc)))
 
 
 def add_bytes(acc, stored, k):
     """acc[i] + u8[4i + k]: int32x16 and uint8x64. With VNNI one instruction, a dot product with a one at byte k."""
+    if current().neon:
+        return neon.add_bytes(current(), acc, stored, k)
     if current().vnni:
         return dot4(acc, stored, splat(1 << (8 * k), "int32"))
     words = tirx.reinterpret("uint32x16", stored) >> splat(8 * k, "uint32")
@@ -106,37 +83,13 @@ def add_bytes(acc, stored, k):
 
 def _by_registers(names, dtype, *vectors):
     """The instruction names[bits of a register] on vectors of one or two registers, the result in lanes of `dtype`."""
-    if _bits(vectors[0]) <= current().bits:
-        return pure(_typed(dtype, vectors[0]), names[_bits(vectors[0])], *vectors)
-    return by_halves(lambda *halves: pure(_typed(dtype, halves[0]), names[current().bits], *halves), *vectors)
-
-
-def by_halves(operation, *vectors):
-    """operation(lower halves) and operation(upper halves), behind each other."""
-    vectors = [bind(vector) for vector in vectors]
-    found = [bind(operation(*(half(vector, upper) for vector in vectors))) for upper in (0, 1)]
-    return tirx.Shuffle(found, list(range(2 * _lanes(found[0]))))
-
-
-def half(vector, upper):
-    size = _lanes(vector) // 2
-    return tirx.Shuffle([vector], list(range(upper * size, upper * size + size)))
-
-
-def _lanes(vector):
-    return int(str(vector.ty).rpartition("x")[2])
-
-
-def _bits(vector):
-    return _lanes(vector) * np.dtype(str(vector.ty).rpartition("x")[0]).itemsize * 8
-
-
-def _typed(dtype, vector):
-    return f"{dtype}x{_bits(vector) // (np.dtype(dtype).itemsize * 8)}"
+    if bits_of(vectors[0]) <= current().bits:
+        return pure(typed(dtype, vectors[0]), names[bits_of(vectors[0])], *vectors)
+    return by_parts(lambda *halves: pure(typed(dtype, halves[0]), names[current().bits], *halves), 2, *vectors)
 
 
 def fma(acc, a, b):
-    return pure(f"float32x{_lanes(acc)}", "llvm.fma", a, b, acc)
+    return pure(f"float32x{lanes_of(acc)}", "llvm.fma", a, b, acc)
 
 
 def fence(value):
@@ -146,6 +99,8 @@ def fence(value):
 
 def round_to_int(value):
     """float32x16 -> int32x16, to nearest, ties to even; |value| must be below 2**31 (VCVTPS2DQ)."""
+    if current().neon:
+        return neon.round_to_int(value)
     if current().bits == 512:
         return pure("int32x16", "llvm.x86.avx512.mask.cvtps2dq.512", value, splat(0, "int32"), const(-1, "int16"), const(4, "int32"))
     return _by_registers({256: "llvm.x86.avx.cvt.ps2dq.256"}, "int32", value)
@@ -178,6 +133,8 @@ def third_bytes(words):
 
 def shuffle_bytes(table, index):
     """Within 128-bit lanes: table[index & 15], 0 where bit 7 of the index is set (VPSHUFB). uint8x64."""
+    if current().neon:
+        return neon.shuffle_bytes(table, index)
     return _by_registers({512: "llvm.x86.avx512.pshuf.b.512", 256: "llvm.x86.avx2.pshuf.b"}, "uint8", table, index)
 
 
@@ -189,7 +146,7 @@ def interleave_bytes(rows):
     """Up to four uint8x64 (or x32) -> four int32x16 (x8): the bytes of all rows (zero for missing ones) of one channel side by side, ready for `dot4`.
 
     Vector v, 128-bit lane g, element e holds channel 16 g + 4 v + e (VPUNPCK works within lanes)."""
-    width = _lanes(rows[0])
+    width = lanes_of(rows[0])
     zero = splat(0, "uint8", width)
     a, b, c, d = (rows + [zero] * (4 - len(rows)))[:4]
 
@@ -215,17 +172,21 @@ def pack_bytes(vectors, zero_point):
     """Four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255), vector behind vector. zero_point: stored, 0..255."""
     if current().bits == 512:
         return tirx.reinterpret("uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED))
+    if current().neon:
+        return neon.pack_straight(vectors, zero_point)
     # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix all registers
-    halves = [half(bind(v), upper) for v in vectors for upper in (0, 1)]
+    halves = [half for v in vectors for half in split(bind(v), 2)]
     packed = [tirx.reinterpret("int32x8", _pack(halves[i : i + 4], zero_point)) for i in (0, 4)]
     return tirx.Shuffle([bind(tirx.reinterpret("uint8x32", tirx.Shuffle([p], [0, 4, 1, 5, 2, 6, 3, 7]))) for p in packed], list(range(64)))
 
 
 def _pack(vectors, zero_point):
+    if current().neon:
+        return neon.pack_lanes(vectors, zero_point)
     names = {512: "llvm.x86.avx512.packssdw.512", 256: "llvm.x86.avx2.packssdw"}
     words = [_by_registers(names, "int16", vectors[i], vectors[i + 1]) for i in (0, 2)]
     if zero_point != 0:
-        words = [pure(f"int16x{_lanes(word)}", "llvm.sadd.sat", word, splat(zero_point, "int16", _lanes(word))) for word in words]
+        words = [pure(f"int16x{lanes_of(word)}", "llvm.sadd.sat", word, splat(zero_point, "int16", lanes_of(word))) for word in words]
     return _by_registers({512: "llvm.x86.avx512.packuswb.512", 256: "llvm.x86.avx2.packuswb"}, "uint8", *words)
 
 

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Isa:
-    """bits: of a register. registers: how many. vnni: whether four u8 * s8 products are added to an int32 by one instruction (VPDPBUSD);
-    otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: permutations of bytes across a register.
-    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does."""
+    """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are (VPDPBUSD, NEON);
+    otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in registers.
+    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does.
+    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and USDOT (u8 * s8)."""
 
     bits: int
     registers: int
     vnni: bool
     vbmi: bool = False
     bf16_pairs: bool = False
+    neon: bool = False
+    dotprod: bool = False
+    mixed: bool = False
 
     @property
     def lanes(self) -> int:
@@ -35,6 +39,11 @@ class Isa:
         """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
         return (self.registers - 4) // self.parts
 
+    @property
+    def signed(self) -> bool:
+        """Whether dot products take s8 * s8: kernels then multiply the stored bytes minus 128."""
+        return self.neon and not self.mixed
+
 
 # By the name that `TargetSpec.dot` gives.
 UNITS = {
@@ -44,6 +53,9 @@ UNITS = {
     "vnni256": Isa(256, 16, True),
     "madd": Isa(512, 32, False),
     "madd256": Isa(256, 16, False),
+    "neon": Isa(128, 32, True, vbmi=True, neon=True),
+    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True),
+    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True),
 }
 _current = ContextVar("isa", default=UNITS["vnni"])
 

@@ -25,7 +25,7 @@ PART = [
     "tests/targets/test_runtime.py",
     "tests/targets/test_package.py",
 ]
-GREATER = next((spec.name for spec in TARGETS.values() if spec.kind == "cpu" and detect.missing(spec.features)), None)
+GREATER = next((spec.name for spec in TARGETS.values() if spec.machine == "x86_64" and detect.missing(spec.features)), None)
 
 
 def octet(level, *arguments, **options):

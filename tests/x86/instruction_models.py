@@ -57,3 +57,47 @@ MODELS = {
     "x86.avx512.mask.scalef.ps.512": scaled,
     "x86.avx512.mask.reduce.ps.512": fraction,
 }  # fmt: skip
+
+
+def _arm_dot(a_type, b_type):
+    def model(acc, a, b):
+        products = a.view(a_type).astype(np.int64) * b.view(b_type)
+        return (acc + products.reshape(4, 4).sum(1)).astype(np.int32)
+
+    return model
+
+
+def _rows(acc, a, b):
+    """USMMLA: a 2 x 8 matrix times the transpose of another."""
+    return (acc + (a.view(np.uint8).reshape(2, 8).astype(np.int64) @ b.reshape(2, 8).T).reshape(4)).astype(np.int32)
+
+
+def _nearest(value):
+    """FCVTNS saturates, and NaN is zero."""
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(np.rint(value.astype(np.float64)), nan=0.0).clip(-(2.0**31), 2.0**31 - 1).astype(np.int32)
+
+
+def _look_up(tables, index, otherwise):
+    entries, at = np.concatenate(tables), index.view(np.uint8)
+    return np.where(at < entries.size, entries[np.minimum(at, entries.size - 1)], otherwise)
+
+
+MODELS |= {
+    f"aarch64.neon.{name}": model
+    for name, model in {
+        "sdot.v4i32.v16i8": _arm_dot(np.int8, np.int8),
+        "udot.v4i32.v16i8": _arm_dot(np.uint8, np.uint8),
+        "usdot.v4i32.v16i8": _arm_dot(np.uint8, np.int8),
+        "usmmla.v4i32.v16i8": _rows,
+        "smull.v8i16": lambda a, b: a.astype(np.int16) * b,
+        "saddlp.v4i32.v8i16": lambda a: a.astype(np.int32).reshape(4, 2).sum(1, dtype=np.int32),
+        "addp.v4i32": lambda a, b: np.concatenate([a, b]).astype(np.int64).reshape(4, 2).sum(1).astype(np.int32),
+        "fcvtns.v4i32.v4f32": _nearest,
+        "sqxtn.v4i16": lambda a: a.clip(-(1 << 15), (1 << 15) - 1).astype(np.int16),
+        "sqxtun.v8i8": lambda a: a.clip(0, 255).astype(np.uint8).view(np.int8),
+        "tbl1.v16i8": lambda table, index: _look_up([table], index, np.int8(0)),
+        "tbl4.v16i8": lambda a, b, c, d, index: _look_up([a, b, c, d], index, np.int8(0)),
+        "tbx4.v16i8": lambda before, a, b, c, d, index: _look_up([a, b, c, d], index, before),
+    }.items()
+}

@@ -23,7 +23,7 @@ harness = sys.modules["bfloat16_harness"] = importlib.util.module_from_spec(_spe
 _spec.loader.exec_module(harness)
 problem = harness.problem
 
-TARGETS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu" and spec.dot in ("amx", "vnni_bf16", "madd256")]
+TARGETS = [spec for spec in registry.TARGETS.values() if spec.dot in ("amx", "vnni_bf16", "madd256")]
 CASES = {
     "3x3": problem(64, 7, 64, 3),
     "stride 2, uneven pads": problem(20, 5, 33, 3, 2, (1, 0, 2, 1)),

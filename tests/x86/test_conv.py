@@ -19,7 +19,7 @@ harness = sys.modules["conv_harness"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(harness)
 problem = harness.problem
 
-TARGETS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu"]
+TARGETS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 AVX512 = registry.find("avx512vnni")
 
 

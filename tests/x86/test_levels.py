@@ -18,7 +18,7 @@ from here import session_here  # noqa: E402
 from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
 from octet.passes.realize.reference import run  # noqa: E402
 
-LEVELS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu"]
+LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 SHAPES = {"x": (2, 37, 9, 10), "y": (2, 37, 9, 10), "q": (2, 19, 40), "k": (2, 40, 19)}
 ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
 POOL = {"pool_size": [3, 2], "strides": [1, 2], "padding": [1, 0, 2, 1], "count_include_pad": 0, "data_zero_point": 3, "multiplier": 0.8, "out_zero_point": 1,

@@ -37,7 +37,7 @@ def test_scales_outside_of_the_proof_take_the_exact_sequence():
     assert not byte_quotient.two_parts_suffice(2.0**-61) and not byte_quotient.two_parts_suffice(float("inf"))
 
 
-@pytest.mark.parametrize("spec", [s for s in registry.TARGETS.values() if s.kind == "cpu"], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [s for s in registry.TARGETS.values() if s.machine == "x86_64"], ids=lambda spec: spec.name)
 def test_layer_norm_of_any_number_of_rows(spec):
     def body(b, x, gamma, beta):
         y = b.emit(relax.op.nn.layer_norm(dequantize(b, quantize(b, x)), gamma, beta, axes=[-1], epsilon=1e-5))

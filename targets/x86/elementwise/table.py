@@ -9,7 +9,9 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ...arm64 import instructions as neon
 from ..intrinsics import bind, load, pure, shuffle_bytes, splat
+from ..isa import current
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, STORED_OFFSET, channel_stride
 from ..vector import BYTES, store_bytes
@@ -83,6 +85,8 @@ def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
 
 def permuted(index, table):
     """table[index] of uint8x64 with byte permutations; table: a buffer of 256 stored bytes."""
+    if current().neon:
+        return neon.permuted(index, [bind(load(table, at, 16)) for at in range(0, ENTRIES, 16)])
     low, high = (pure("uint8x64", "llvm.x86.avx512.vpermi2var.qi.512", load(table, at, BYTES), index, load(table, at + BYTES, BYTES)) for at in (0, 128))
     return tirx.Select(tirx.GE(index, splat(128, "uint8", BYTES)), high, low)
 

@@ -8,13 +8,14 @@ CPU."""
 import json
 import re
 
+from ...arm64.portable import ARM64
 from ...spec import TargetSpec
 from .floats import FLOATS, without_bfloat
 from .instruction import Instruction
 from .integers import INTEGERS
 from .tiles import TILES
 
-INSTRUCTIONS: dict[str, Instruction] = {one.name: one for one in (*INTEGERS, *FLOATS, *TILES)}
+INSTRUCTIONS: dict[str, Instruction] = {one.name: one for one in (*INTEGERS, *FLOATS, *TILES, *ARM64)}
 # What every x86-64-v3 machine has.
 BASE = frozenset(
     {
@@ -31,7 +32,8 @@ BASE = frozenset(
 # never be the same text.
 _REFERENCE = re.compile(r",? ![a-z._]+ !\d+")
 _RECORD = re.compile(r"^(?:!\d+ = |!llvm\.dbg|!llvm\.module\.flags| *#dbg_).*\n", re.MULTILINE)
-_CALLED = re.compile(r"@llvm\.(x86\.[a-z0-9._]+)")
+_MACHINE = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)  # LLVM has them of the processor that it compiles for
+_CALLED = re.compile(r"@llvm\.((?:x86|aarch64)\.[a-z0-9._]+)")
 _CPU = re.compile(r' "(?:target-cpu|target-features|tune-cpu)"(?:="[^"]*")?')
 _ATTRIBUTES = re.compile(r"^(attributes #\d+ = \{)(.*)\}$", re.MULTILINE)
 
@@ -55,7 +57,7 @@ def for_machine(source: str, host: TargetSpec) -> str:
     if not host.features >= {"avx512_bf16"}:
         source = without_bfloat(source)
     source = _ATTRIBUTES.sub(lambda found: f"{found[1]}{_CPU.sub('', found[2])}{_host_attributes(host)} }}", source)
-    return source + portable(absent, source, host) + _metadata(host)
+    return _MACHINE.sub("", source) + portable(absent, source, host) + _metadata(host)
 
 
 def portable(instructions, beside: str, host: TargetSpec) -> str:
@@ -77,7 +79,7 @@ def _host_attributes(host):
 
 def _metadata(host):
     """What TVM reads of a module to know its target."""
-    target = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": host.mcpu} | (
+    target = {"kind": "llvm", "mtriple": host.triple, "mcpu": host.mcpu} | (
         {"mattr": list(host.mattr)} if host.mattr else {}
     )
     escaped = json.dumps(target, separators=(",", ":")).replace('"', r"\22")

@@ -1,1 +1,0 @@
-"""Recurrent layers: loops of kernel calls."""

@@ -1,0 +1,83 @@
+"""Variants for arm64 on another machine: QEMU runs their library, instruction by instruction, in a process of its own.
+
+QEMU's user mode stands in for any processor that has all extensions (-cpu max); the C library is that of the cross compiler."""
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import OctetError
+from ..native.link import run_compiler
+from ..variant import Variant
+
+QEMU, _MACHINE = "qemu-aarch64", "aarch64"
+_SYSROOT = "/usr/aarch64-linux-gnu"  # of Debian's cross compiler
+_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror")
+_HERE = Path(__file__).parent
+
+
+def missing() -> str:
+    """What this machine lacks to run arm64 code, in words; "" where it lacks nothing."""
+    if shutil.which(QEMU) is None:
+        return f"{QEMU} is not installed (Debian: qemu-user)"
+    try:
+        _runner()
+    except OctetError as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def _runner() -> bytes:
+    """The program of runner.c."""
+    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
+        program = Path(folder) / "runner"
+        run_compiler(folder, *_FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=_MACHINE)
+        return program.read_bytes()
+
+
+class EmulatedSession:
+    """Runs one variant for arm64. As `Session`, with a process per run."""
+
+    def __init__(self, variant: Variant, threads: int = 1):
+        """Raises OctetError where this machine cannot."""
+        if lacks := missing():
+            raise OctetError(f"{variant.target}: cannot be emulated here: {lacks}")
+        self._variant, self._threads = variant, threads
+
+    def run(self, inputs: dict) -> dict:
+        """{name: array} -> {name: array}. Raises OctetError where the program fails."""
+        variant = self._variant
+        arrays = [np.ascontiguousarray(inputs[spec.name], spec.dtype).reshape(spec.shape) for spec in variant.inputs]
+        with tempfile.TemporaryDirectory(prefix="octet-") as folder:
+            runner, library, weights, given, found = (Path(folder) / name for name in ("runner", "kernels.so", "weights", "in", "out"))
+            runner.write_bytes(_runner())
+            runner.chmod(0o755)
+            library.write_bytes(variant.library)
+            weights.write_bytes(variant.weights.tobytes())
+            given.write_bytes(b"".join(array.tobytes() for array in arrays))
+            sizes = [*(str(spec.nbytes) for spec in variant.inputs), "-", *(str(spec.nbytes) for spec in variant.outputs)]
+            command = [QEMU, "-cpu", "max", "-L", os.environ.get("QEMU_LD_PREFIX", _SYSROOT), runner, library, weights, str(variant.shape), str(self._threads), given, found, *sizes]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                said = next(iter(done.stderr.strip().splitlines()[-1:]), f"{QEMU} ended with {done.returncode}")
+                raise OctetError(f"{variant.target}: cannot be emulated here: {said}")
+            return _arrays(variant.outputs, found.read_bytes())
+
+
+def _arrays(specs, data):
+    """The outputs as arrays, without what lies behind those that are counted."""
+    found, at = {}, 0
+    for spec in specs:
+        found[spec.name] = np.frombuffer(data, spec.dtype, spec.nbytes // np.dtype(spec.dtype).itemsize, at).reshape(spec.shape)
+        at += spec.nbytes
+    for spec in specs:
+        if spec.counted is not None:
+            axis, count = spec.counted
+            found[spec.name] = found[spec.name][(slice(None),) * axis + (slice(int(found[count][0])),)]
+    return found

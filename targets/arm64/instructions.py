@@ -1,0 +1,107 @@
+"""The machine instructions of arm64's vector unit that kernels use, as TIR expressions; their meaning is that of the functions of the same names in
+`targets/x86/intrinsics.py`, on vectors of any number of 128-bit registers.
+
+Sources: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, SMULL, SADALP, FCVTNS, SQXTN, SQXTUN, TBL, TBX); names of LLVM 22's intrinsics."""
+
+from tvm import tirx
+
+from ..cpu.expressions import bind, bits_of, by_parts, joined, lanes_of, pure, splat, split, typed
+
+BITS = 128
+
+
+def _registers(operation, *vectors):
+    """`operation` on every register of the vectors."""
+    return by_parts(operation, bits_of(vectors[0]) // BITS, *vectors)
+
+
+def dot4(isa, acc, unsigned_bytes, signed_bytes):
+    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j]. Without USDOT the bytes minus 128 are multiplied, and 128 times the sum of the s8 is added back."""
+    if isa.mixed:
+        usdot = lambda a, u, s: pure("int32x4", "llvm.aarch64.neon.usdot.v4i32.v16i8", a, _bytes("uint8", u), _bytes("int8", s))  # noqa: E731
+        return _registers(usdot, acc, unsigned_bytes, signed_bytes)
+    signed_bytes = bind(signed_bytes)
+    least = splat(-128, "int8", 4 * lanes_of(acc))
+    shifted = dot4_signed(isa, acc, to_signed(unsigned_bytes), signed_bytes)
+    return shifted - dot4_signed(isa, splat(0, "int32", lanes_of(acc)), signed_bytes, least)
+
+
+def dot4_signed(isa, acc, a, b):
+    """acc[i] + sum over j < 4 of s8[4i + j] * s8[4i + j]."""
+    return _registers(_sdot if isa.dotprod else _smull, acc, a, b)
+
+
+def _sdot(acc, a, b):
+    return pure("int32x4", "llvm.aarch64.neon.sdot.v4i32.v16i8", acc, _bytes("int8", a), _bytes("int8", b))
+
+
+def _smull(acc, a, b):
+    """Products of 16 bits. Two of them may leave 16 bits (-128 * -128), so they are added in 32."""
+    halves = zip(split(bind(_bytes("int8", a)), 2), split(bind(_bytes("int8", b)), 2))
+    products = (pure("int16x8", "llvm.aarch64.neon.smull.v8i16", x, y) for x, y in halves)
+    pairs = [bind(pure("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", product)) for product in products]
+    return acc + pure("int32x4", "llvm.aarch64.neon.addp.v4i32", *pairs)
+
+
+def to_signed(stored):
+    """Stored bytes, u8 = s8 + 128, as s8 (any lanes)."""
+    return tirx.reinterpret(typed("int8", stored), _bytes("uint8", stored) ^ splat(128, "uint8", bits_of(stored) // 8))
+
+
+def _bytes(dtype, vector):
+    return tirx.reinterpret(typed(dtype, vector), vector)
+
+
+def add_bytes(isa, acc, stored, k):
+    """acc[i] + u8[4i + k]."""
+    if isa.dotprod:
+        one = splat(1 << (8 * k), "int32", 4)
+        udot = lambda a, u: pure("int32x4", "llvm.aarch64.neon.udot.v4i32.v16i8", a, u, _bytes("uint8", one))  # noqa: E731
+        return _registers(udot, acc, stored)
+    lanes = lanes_of(acc)
+    words = tirx.reinterpret(f"uint32x{lanes}", stored) >> splat(8 * k, "uint32", lanes)
+    return acc + tirx.reinterpret(f"int32x{lanes}", words & splat(255, "uint32", lanes))
+
+
+def round_to_int(value):
+    """FCVTNS: to nearest, ties to even."""
+    return _registers(lambda x: pure("int32x4", "llvm.aarch64.neon.fcvtns.v4i32.v4f32", x), value)
+
+
+def pack_lanes(vectors, zero_point):
+    """Four vectors of int32 -> uint8 = clip(v + zero_point, 0, 255): of the first register of each the 16 bytes behind each other, then of the second, ..."""
+    registers = [split(bind(vector), bits_of(vector) // BITS) for vector in vectors]
+    return joined([bind(_pack(group, zero_point)) for group in zip(*registers)])
+
+
+def pack_straight(vectors, zero_point):
+    """The same with the bytes of the first vector in front of those of the second, ..."""
+    return joined([bind(_pack(split(bind(vector), 4), zero_point)) for vector in vectors])
+
+
+def _pack(registers, zero_point):
+    words = [pure("int16x4", "llvm.aarch64.neon.sqxtn.v4i16", register) for register in registers]
+    words = [bind(tirx.Shuffle(words[i : i + 2], list(range(8)))) for i in (0, 2)]
+    if zero_point != 0:
+        words = [bind(pure("int16x8", "llvm.sadd.sat", word, splat(zero_point, "int16", 8))) for word in words]
+    return tirx.Shuffle([pure("uint8x8", "llvm.aarch64.neon.sqxtun.v8i8", word) for word in words], list(range(16)))
+
+
+def shuffle_bytes(table, index):
+    """Within registers: table[index & 15], 0 where bit 7 of the index is set."""
+    kept = lambda t, i: pure("uint8x16", "llvm.aarch64.neon.tbl1.v16i8", t, i & splat(0x8F, "uint8", 16))  # noqa: E731
+    return _registers(kept, table, index)
+
+
+def permuted(index, table):
+    """table[index] of uint8; table: 16 registers of 16 bytes. TBL and TBX look into four registers: an index behind them leaves what is there."""
+    index, step = bind(index), splat(64, "uint8", 16)
+
+    def look_up(at):
+        found = bind(pure("uint8x16", "llvm.aarch64.neon.tbl4.v16i8", *table[:4], at))
+        for first in (4, 8, 12):
+            at = bind(at - step)
+            found = bind(pure("uint8x16", "llvm.aarch64.neon.tbx4.v16i8", found, *table[first : first + 4], at))
+        return found
+
+    return _registers(look_up, index)

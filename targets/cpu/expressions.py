@@ -1,0 +1,66 @@
+"""Vectors as TIR expressions, whatever the processor: constants, loads and stores, and instructions on as much as a register holds."""
+
+import numpy as np
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+
+def const(value, dtype):
+    return tirx.const(value, dtype)
+
+
+def splat(value, dtype, lanes=16):
+    return tirx.Broadcast(value if not isinstance(value, (int, float)) else const(value, dtype), lanes)
+
+
+def bind(value):
+    """A name for `value`, so that it is computed once."""
+    return T.Bind(value)
+
+
+def load(buffer, index, lanes):
+    return buffer.vload([index], f"{buffer.dtype}x{lanes}")
+
+
+def store(buffer, index, value):
+    T.add_to_parent(buffer.vstore([index], value))
+
+
+def pure(dtype, name, *args):
+    return tirx.call_llvm_pure_intrin(dtype, name, *args)
+
+
+def effect(name, *args):
+    T.evaluate(tirx.call_llvm_intrin("void", name, *args))
+
+
+def lanes_of(vector):
+    return int(str(vector.ty).rpartition("x")[2])
+
+
+def bits_of(vector):
+    return lanes_of(vector) * np.dtype(str(vector.ty).rpartition("x")[0]).itemsize * 8
+
+
+def typed(dtype, vector):
+    """The type of a vector of `dtype` that has as many bits."""
+    return f"{dtype}x{bits_of(vector) // (np.dtype(dtype).itemsize * 8)}"
+
+
+def joined(vectors):
+    """Vectors of one type behind each other; of a single one that vector."""
+    if len(vectors) == 1:
+        return vectors[0]
+    return tirx.Shuffle(vectors, list(range(len(vectors) * lanes_of(vectors[0]))))
+
+
+def split(vector, parts):
+    """The vector in so many parts."""
+    size = lanes_of(vector) // parts
+    return [tirx.Shuffle([vector], list(range(i * size, i * size + size))) for i in range(parts)] if parts > 1 else [vector]
+
+
+def by_parts(operation, parts, *vectors):
+    """operation(first parts), operation(second parts), ... behind each other."""
+    vectors = [bind(vector) for vector in vectors]
+    return joined([bind(operation(*pieces)) for pieces in zip(*(split(vector, parts) for vector in vectors))])
