@@ -9,6 +9,11 @@ octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants
 octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see targets/x86/elementwise/fake_quantize.py
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its parameters
 octet.lstm_state       (x, r [B, 4H], c [B, H]) f32 -> [B, H]; octet.lstm_output and octet.gru_output likewise: see targets/recurrent_math.py
+octet.loop_index       () -> int64 []. The number of the step of a loop, which it stands for. attrs: steps, reverse (from the last step to the first)
+octet.loop_slice       (x f32 [steps, B, H], t) -> f32 [B, H]: x[t]
+octet.loop_state       (start f32 [B, H], t) -> start in the first step, behind it what next[index] was in the step before. attrs: index
+octet.loop_stack       (value f32 [B, H], t, *next) -> f32 [steps, B, H]: the values of all steps, each at its number. attrs: steps
+octet.loop_last        (value f32 [B, H], t, *next) -> f32 [B, H]: that of the step that runs last
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
 octet.bfloat16         (x f32) -> bf16, rounded; see below
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and bfloat16: (data, weight, bias[, residual])
@@ -62,6 +67,9 @@ Every multiplier is f32(f64(s_x) * f64(s_w) / f64(s_y)): rounded once, from the 
 no s32 accumulator overflows and that every value that is rounded is below 2^31 - 2^10 in magnitude (passes/realize/overflow.py), so a kernel
 may convert f32 to s32 before it adds the zero point and clips. acc + bias is one s32 sum: a bias with constants folded in may wrap, the sum does not.
 Scalar float functions are fixed sequences of float32 operations (targets/float_math.py); other float operators: passes/realize/reference_float.py.
+
+loops: what stands between octet.loop_index and the loop's first result and depends on it is its body, which runs `steps` times: passes/rewriting/loops.py. It means the same as
+    its steps one behind the other (passes/rewriting/unroll_loops.py). Layers of the body have one scale for their data in all steps.
 
 nonzero: column k holds the place of the k-th true element in row-major order, an index per axis; columns behind the last one hold -1.
 non_max_suppression: rows (image, class, box), image by image, class by class; rows = B * classes * min(most, n), those behind the last box kept hold -1. Of each image and class

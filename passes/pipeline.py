@@ -101,7 +101,7 @@ def to_integers(hub: tvm.IRModule, floats: str) -> tuple[Realized, tvm.IRModule]
 
 
 _QUANTIZE = ["Annotate", "InsertQDQ", "CompleteWeights", "ReleaseFloat"]  # made where recipe, samples or policy are known
-_REALIZE = ["Realize", *map(name_of, float_layers("bf16"))]
+_REALIZE = ["Realize", *map(name_of, float_layers("bf16")), "IntegerBoundary"]  # the last one for callers that quantise
 _LOWER = list(map(name_of, lowering(None, None, "")))
 NAMES = tuple(dict.fromkeys(["Import", *map(name_of, CANONICALIZE), *_QUANTIZE, *_REALIZE, *_LOWER]))
 

@@ -22,10 +22,11 @@ class Tensor(Struct):
     dtype: _Numeric
     batch_axis: int | None = 0
     counted: tuple[Annotated[int, Meta(ge=0, le=15)], Name] | None = None
+    quantization: tuple[Annotated[float, Meta(gt=0, le=1e38)], Annotated[int, Meta(ge=-128, le=127)]] | None = None
 
     @property
     def spec(self) -> TensorSpec:
-        return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis, self.counted)
+        return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis, self.counted, self.quantization)
 
     @property
     def nbytes(self) -> int:
@@ -184,6 +185,7 @@ class Manifest(Struct):
     members: Annotated[dict[Name, Member], Meta(max_length=4 * MOST_VARIANTS + MOST_SHAPES)]
     shapes: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES - 1)] = ()
     pads: Annotated[dict[Name, int | float], Meta(max_length=MOST_TENSORS)] = msgspec.field(default_factory=dict)
+    integer: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES)] = ()  # of every shape, for callers that quantise
 
 
 def manifest_of(values) -> Manifest:
@@ -200,9 +202,11 @@ def manifest_of(values) -> Manifest:
     _check_tensors(made)
     for entry in made.variants:
         _check_variant(entry, made)
-    for number, shape in enumerate(made.shapes, 1):
+    if made.integer and len(made.integer) != 1 + len(made.shapes):
+        raise ValueError(f"integer: describes {len(made.integer)} of {1 + len(made.shapes)} shapes")
+    for number, shape in enumerate((*made.shapes, *made.integer), 1):
         try:
-            _check_shape(shape, made)
+            _check_shape(shape, made, (made, *made.shapes)[number - 1 - len(made.shapes)] if number > len(made.shapes) else None)
         except ValueError as error:
             raise ValueError(f"shape {number}: {error}") from None
     inputs = {tensor.name: tensor for tensor in made.inputs}
@@ -220,14 +224,19 @@ def _check_tensors(signature):
                 raise ValueError(f"{side} {tensor.name}: batch_axis is {tensor.batch_axis}, of {len(tensor.shape)} axes")
             if tensor.nbytes > 1 << 40:
                 raise ValueError(f"{side} {tensor.name}: shape {list(tensor.shape)} is of {tensor.nbytes} bytes")
+            if tensor.quantization is not None and tensor.dtype != "int8":
+                raise ValueError(f"{side} {tensor.name}: is quantised, as {tensor.dtype}")
     _check_counts(signature)
 
 
-def _check_shape(shape, manifest):
-    """It is of the same network."""
+def _check_shape(shape, manifest, of):
+    """It is of the same network. of: the shape whose tensors it has, some of them as codes; None for one with extents of its own."""
     _check_tensors(shape)
+    for mine, theirs in zip((*shape.inputs, *shape.outputs), (*of.inputs, *of.outputs) if of is not None else ()):
+        if mine.shape != theirs.shape:
+            raise ValueError(f"{mine.name} is of shape {list(mine.shape)}, and {list(theirs.shape)} in float")
     for mine, theirs in ((shape.inputs, manifest.inputs), (shape.outputs, manifest.outputs)):
-        if [(one.name, one.dtype, len(one.shape)) for one in mine] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
+        if [(one.name, one.dtype if of is None or one.quantization is None else "float32", len(one.shape)) for one in mine] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
             raise ValueError(f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of {', '.join(one.name for one in theirs)}")
     if len(shape.variants) != len(manifest.variants):
         raise ValueError(f"has {len(shape.variants)} variants of {len(manifest.variants)}")

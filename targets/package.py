@@ -85,7 +85,9 @@ class Package:
             "variants": [_described(variant) for variant in self.variants],
         }
         if self.others:
-            manifest |= {"shapes": [_shape(other) for other in self.others], "pads": self.pads}
+            manifest |= {"shapes": [_shape(other.variants) for other in self.others], "pads": self.pads}
+        if all(variant.integer is not None for variant in self.variants):
+            manifest["integer"] = [_shape([variant.integer for variant in one.variants]) for one in self.shapes]
         return archive.manifest_text(manifest, members, _STANDALONE if any(variant.kind == "cpu" for variant in self.variants) else _PLAIN), members
 
     def best(self, target: str | None = None) -> Variant:
@@ -138,7 +140,10 @@ def read_package(path, trust: Trust | None = None) -> Package:
     info = manifest.info | {"versions": manifest.versions}
     try:
         variants = tuple(_variant(entry, members, *_signature(manifest)) for entry in manifest.variants)
-        others = tuple(_other(number, shape, variants, members, info) for number, shape in enumerate(manifest.shapes, 1))
+        shapes = [(variants, manifest), *((_beside(number, shape, variants), shape) for number, shape in enumerate(manifest.shapes, 1))]
+        shapes = [(_with_integer(made, len(shapes) + i, manifest.integer[i : i + 1]), shape) for i, (made, shape) in enumerate(shapes)]
+        variants = shapes[0][0]
+        others = tuple(Package(made, info, _recorded(members, number, shape)) for number, (made, shape) in enumerate(shapes[1:], 1))
         selftest = _recorded(members, 0, manifest)
     except KeyError as error:
         raise PackageError(f"{path}: member {error.args[0]} is missing; compile it again") from error
@@ -193,6 +198,7 @@ def _member(variant):
 def _plain(spec: TensorSpec):
     plain = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
     plain |= {} if spec.batch_axis == 0 else {"batch_axis": spec.batch_axis}
+    plain |= {} if spec.quantization is None else {"quantization": list(spec.quantization)}
     return plain if spec.counted is None else plain | {"counted": list(spec.counted)}
 
 
@@ -212,11 +218,11 @@ def _of_shape(variant):
     return steps | words | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
 
 
-def _shape(package: Package):
+def _shape(variants):
     return {
-        "inputs": [_plain(spec) for spec in package.inputs],
-        "outputs": [_plain(spec) for spec in package.outputs],
-        "variants": [_of_shape(variant) for variant in package.variants],
+        "inputs": [_plain(spec) for spec in variants[0].inputs],
+        "outputs": [_plain(spec) for spec in variants[0].outputs],
+        "variants": [_of_shape(variant) for variant in variants],
     }
 
 
@@ -254,11 +260,15 @@ def _signature(side):
     return tuple(tensor.spec for tensor in side.inputs), tuple(tensor.spec for tensor in side.outputs)
 
 
-def _other(number, shape, variants, members, info) -> Package:
-    """The package of another shape, beside the variants of the first one."""
+def _beside(number, shape, variants) -> tuple[Variant, ...]:
+    """The variants of another shape, beside those of the first one."""
     signature = dict(zip(("inputs", "outputs"), _signature(shape)))
-    made = tuple(replace(variant, shape=number, **signature, **_own(entry)) for variant, entry in zip(variants, shape.variants, strict=True))
-    return Package(made, info, _recorded(members, number, shape))
+    return tuple(replace(variant, shape=number, **signature, **_own(entry)) for variant, entry in zip(variants, shape.variants, strict=True))
+
+
+def _with_integer(variants, number, described) -> tuple[Variant, ...]:
+    """The variants with those for callers that quantise, where there are some."""
+    return tuple(replace(one, integer=twin) for shape in described for one, twin in zip(variants, _beside(number, shape, variants), strict=True)) or variants
 
 
 def _selftest_member(shape: int) -> str:

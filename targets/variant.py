@@ -16,13 +16,15 @@ class TensorSpec:
     """An input or output as the caller sees it. shape: logical and static. dtype: NumPy's name, e.g. "float32".
     batch_axis: the axis along which the samples of a run lie; None where a run takes or gives one array for all of them.
     counted: of an output (axis, output): along this axis only the first elements are results, as many as that output (int64 [1]) says; what lies behind
-    them is anything. `Session.run` leaves it out."""
+    them is anything. `Session.run` leaves it out.
+    quantization: of a tensor of codes (scale, zero point): a code q stands for scale * (q - zero_point)."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     batch_axis: int | None = 0
     counted: tuple[int, str] | None = None
+    quantization: tuple[float, int] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
@@ -89,7 +91,8 @@ class Variant:
     thread has a lane of lane_bytes for them.
     shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and one blob of weights; the functions of all but
     the first have `suffix` in their names.
-    words: of a watched network, what a run notes in the arena."""
+    words: of a watched network, what a run notes in the arena.
+    integer: the same network for callers that quantise, in the same library: a variant of another `shape`, whose quantised inputs and outputs are int8 codes."""
 
     target: str
     library: bytes
@@ -109,6 +112,7 @@ class Variant:
     loops: tuple[tuple[int, int, int], ...] = ()
     shape: int = 0
     words: Words | None = None
+    integer: "Variant | None" = None
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self):

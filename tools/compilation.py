@@ -19,6 +19,7 @@ from ..tuning.place import place_of
 from .building import api
 from .building.accuracy import Workflow, automatic
 from .building.bfloat16 import check_floats, described
+from .building.boundary import check_boundary
 from .building.default import by_default
 from .building.given import Given
 from .building.calibration_cache import cache_of, say_where_from
@@ -76,6 +77,7 @@ class Request:
     self_check: bool = False
     derivation: str | None = None
     count_clips: bool = False
+    io: str = "float"
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
@@ -99,6 +101,7 @@ def compile_to_package(request: Request) -> dict:
     specs = api.resolve_targets(request.targets or ("native",))
     check_floats(recipe.floats, specs)
     check_watched(specs, recipe)
+    check_boundary(specs, recipe)
     metric = find_metric(request.metric or "top1")
     seconds = None if request.budget is None else parse_duration(request.budget)
     for path in filter(None, (request.report, request.derivation)):

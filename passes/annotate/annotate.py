@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from tvm import IRModule, relax
 
-from ..ops import call
+from ..ops import attrs_of, call, is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from .graph import integers_of
+from ..rewriting.loops import RESULTS
+from .graph import array_of, integers_of, is_constant
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
@@ -90,11 +91,25 @@ def _states(decided):
 
 def _fixed_range(graph, tensor, scheme):
     """Known before calibration: of a function, or of a Cast of 8-bit integers, whose scale is then 1 (but for uint8 symmetric: 255 / 127)."""
-    node = graph.producer.get(tensor)
+    node = _value_of(graph, graph.producer.get(tensor))
     integers = integers_of(node) if node is not None else None
     if integers == (-128, 127) and scheme == "symmetric":
         return -127, 127  # of scale 1 too, and a tensor that no int8 operator makes may hold -128 (calibrate/qdq.py)
     return integers or (fixed_range(node) if node is not None else None)
+
+
+def _value_of(graph, node):
+    """Of a loop's state or result the operator that makes its values; a state that does not start as zeros stays itself."""
+    while node is not None and is_op(node.value, *RESULTS, "octet.loop_state"):
+        if is_op(node.value, *RESULTS):
+            made = node.inputs[0]
+        elif is_constant(node.inputs[0]) and not array_of(node.inputs[0]).any():
+            result = next(user for user in graph.users[node.inputs[1]] if is_op(user.value, *RESULTS))
+            made = result.inputs[2 + attrs_of(node.value)["index"]]
+        else:
+            return node
+        node = graph.producer.get(made)
+    return node
 
 
 class _Annotator(Forward):

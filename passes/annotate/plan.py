@@ -11,6 +11,7 @@ from octet.targets.errors import OctetError
 
 from ..operators.registry import traits_of
 from ..ops import is_op
+from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .graph import Graph, integers_of, is_float32, is_tensor, shape_of
 from .group import Group
@@ -26,7 +27,7 @@ _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
 _POOLS = ("relax.nn.avg_pool2d", "relax.mean")
-_QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var")
+_QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var", *MARKS)
 
 
 @dataclass(frozen=True)

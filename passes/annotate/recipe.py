@@ -10,6 +10,7 @@ ACTIVATIONS = ("affine", "symmetric")
 PRECISIONS = ("int8", "float")
 SOFTMAXES = ("float", "table")
 FLOATS = ("fp32", "bf16")
+BOUNDARIES = ("float", "int8")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Recipe:
     "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or "table" between two int8 tensors (passes/ops.py)
     where no mask comes in. floats: what layers that stay in float multiply, "fp32" or "bf16" (and add in fp32; passes/realize/use_bfloat16.py).
     self_check: the compiled network notices bits that flip while it runs (passes/lower/watch). count_clips: it counts
-    clipped values (targets/watch/health.py)."""
+    clipped values (targets/watch/health.py). io: "int8" for code that takes and gives the int8 codes of quantised inputs and outputs, beside that for float ones
+    (passes/realize/integer_boundary.py)."""
 
     calibrator: str = "mse"
     percentile: float = 99.99
@@ -41,6 +43,7 @@ class Recipe:
     int8_layers: tuple[str, ...] = ()
     self_check: bool = False
     count_clips: bool = False
+    io: str = "float"
 
     def __post_init__(self):
         _one_of("calibrator", self.calibrator, CALIBRATORS)
@@ -50,6 +53,7 @@ class Recipe:
         _one_of("residuals", self.residuals, PRECISIONS)
         _one_of("softmax", self.softmax, SOFTMAXES)
         _one_of("floats", self.floats, FLOATS)
+        _one_of("io", self.io, BOUNDARIES)
         if isinstance(self.percentile, bool) or not isinstance(self.percentile, (int, float)) or not 50 <= self.percentile <= 100:
             raise OctetError(f"recipe: percentile {self.percentile!r} is not a number from 50 to 100; 99.9 to 99.9999 is usual")
         if isinstance(self.float_operators, str):

@@ -14,6 +14,7 @@ from octet.targets.variant import TensorSpec
 
 from ..operators.measuring import SUMMARY_HEADER
 from ..ops import attrs_of, call, is_op
+from ..rewriting.loops import loops_of
 from .accumulate import Accumulator, NonFinite
 from .replace import replace_observers
 from .statistics import Statistics
@@ -68,17 +69,22 @@ def edge_of(observe) -> Edge:
 
 
 def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
-    """(the fp32 network that returns the tensors to be measured, or octet.statistics of them; those tensors).
+    """(the fp32 network that returns the tensors to be measured, or octet.statistics of them; those tensors). Of a tensor in a loop those of all steps.
     What only led to the old results is dropped."""
-    found = []
+    found, loops = [], loops_of(mod)
 
     def keep(walk, observe, x):
         edge = edge_of(observe)
         if edge.measured:
-            found.append((edge, walk.derive(call("octet.statistics", [x], samples=_samples(mod, x)), f"{edge.tensor}.statistics") if summaries else x))
+            found.append((edge, walk, observe.args[0], x))
         return x
 
-    return replace_observers(mod, keep, outputs=lambda: [x for _, x in found]), [edge for edge, _ in found]
+    def measured(edge, walk, old, x):
+        steps = loops.stacked(old, walk.new)
+        x = x if steps is None else walk.derive(steps, f"{edge.tensor}.steps")
+        return walk.derive(call("octet.statistics", [x], samples=_samples(mod, x)), f"{edge.tensor}.statistics") if summaries else x
+
+    return replace_observers(mod, keep, outputs=lambda: [measured(*each) for each in found]), [edge for edge, *_ in found]
 
 
 def _elements(x):

@@ -14,6 +14,7 @@ from ...targets.errors import UnsupportedModelError
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
 from ..ops import is_op
+from ..rewriting.unroll_loops import UnrollLoops
 from .operators import EXPORTERS
 from .unsigned import check_codes, shifted, zero_point
 
@@ -62,7 +63,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
     """Any module of canonical float operators, R.quantize and R.dequantize as ONNX. outputs: names of the results. codes: type of quantised activations, see unsigned.py.
     Raises UnsupportedModelError for an operator without an ONNX form, OctetError for other codes."""
     check_codes(codes)
-    graph = Graph(module)
+    graph = Graph(UnrollLoops("an ONNX file")(module))
     unsigned = shifted(graph) if codes == "uint8" else set()
     out, names = Emitter(), {}
     out.reserve([*outputs, *(param.name for param in graph.params)])

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN, unrolled over time.
+"""LSTM, GRU and RNN: short ones unrolled over time, long ones as a loop (passes/operators/loops.py).
 
 The input projections of all steps are one linear layer; a step is a linear layer on the hidden state (its weights shared by all steps) and one or two
 elementwise operators on the gates (targets/recurrent_math.py). So the matrix products can be int8, the gates and the cell state stay float."""
@@ -13,7 +13,7 @@ from .. import ops
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _DEFAULT = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
-_LONGEST = 1000  # steps that are unrolled
+UNROLLED = 8  # steps; more of them are a loop
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,6 @@ def _check(node, steps, ways):
     lengths = node.array(4, "sequence lengths")
     if lengths is not None and np.any(lengths != steps):
         raise UnsupportedModelError("has sequences of different lengths; export it for one length")
-    if steps > _LONGEST:
-        raise UnsupportedModelError(f"runs over {steps} steps, more than {_LONGEST}; export it for shorter sequences")
     for index, what in ((1, "weights"), (2, "weights"), (3, "bias"), (7, "peepholes")):
         node.array(index, what)
 
@@ -88,15 +86,30 @@ class _Layer:
         """([T, 1, B, H], [1, B, H], [1, B, H] or None)."""
         projected = self.project()
         h, c = self.initial(5, "h"), self.initial(6, "c") if self.node.op == "LSTM" else None
+        sequence, h, c = (self.looped if self.steps > UNROLLED else self.unrolled)(projected, h, c)
+        return sequence, *(None if s is None else self.emit(relax.op.reshape(s, [1, self.batch, self.hidden]), f"last_{n}") for s, n in ((h, "h"), (c, "c")))
+
+    def looped(self, projected, h, c):
+        """([T, 1, B, H], h and c of the last step)."""
+        t = self.emit(ops.call("octet.loop_index", [], steps=self.steps, reverse=int(self.direction.reverse)), "t")
+        x = self.emit(ops.call("octet.loop_slice", [projected, t]), "x")
+        starts = [self.zeros() if state is None else state for state in (h, c)[: 2 if self.node.op == "LSTM" else 1]]
+        before = [self.emit(ops.call("octet.loop_state", [start, t], index=i), f"{'hc'[i]}_before") for i, start in enumerate(starts)]
+        after = [state for state in self.step("", x, *before, *[None] * (2 - len(before)), relax.const(self.r)) if state is not None]
+        stacked = self.emit(ops.call("octet.loop_stack", [after[0], t, *after], steps=self.steps), "stack")
+        sequence = self.emit(relax.op.reshape(stacked, [self.steps, 1, self.batch, self.hidden]), "sequence")
+        last = [self.emit(ops.call("octet.loop_last", [state, t, *after]), f"final_{'hc'[i]}") for i, state in enumerate(after)]
+        return sequence, *last, *[None] * (2 - len(last))
+
+    def unrolled(self, projected, h, c):
+        """The same."""
         hidden, outputs = relax.const(self.r), [None] * self.steps
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
             x = self.emit(relax.op.strided_slice(projected, [0], [t], [t + 1]), f"slice{t}")
             x = self.emit(relax.op.reshape(x, [self.batch, self.width]), f"x{t}")
             h, c = self.step(t, x, h, c, hidden)
             outputs[t] = self.emit(relax.op.reshape(h, [1, 1, self.batch, self.hidden]), f"y{t}")
-        sequence = outputs[0] if self.steps == 1 else self.emit(relax.op.concat(outputs, axis=0), "sequence")
-        last = [None if s is None else self.emit(relax.op.reshape(s, [1, self.batch, self.hidden]), f"last_{n}") for s, n in ((h, "h"), (c, "c"))]
-        return sequence, *last
+        return outputs[0] if self.steps == 1 else self.emit(relax.op.concat(outputs, axis=0), "sequence"), h, c
 
     def project(self):
         """The input's part of all gates at all steps: [T, B, gates]."""

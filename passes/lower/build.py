@@ -12,6 +12,8 @@ from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
 from ...targets.x86.isa import building_for
 from ...targets.x86.workload import Records
+from ..rewriting.loops import loops_of
+from ..rewriting.unroll_loops import UnrollLoops
 from ..running import apply, run
 from .batch.link import link
 from .batch.pieces import split
@@ -43,9 +45,9 @@ def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSp
     return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose, self_check, count_clips)[0]
 
 
-def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False) -> tuple[Variant, ...]:
+def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False, integer: tuple[Network, ...] = ()) -> tuple[Variant, ...]:
     """The same of one network for inputs of several shapes: a variant for each, in order, with one library, equal kernels once, and one blob of weights, equal
-    constants once. Raises TargetError for several shapes, self_check or count_clips on a GPU."""
+    constants once. integer: the networks with int8 boundaries, for callers that quantise (`Variant.integer`), in the same library. Raises TargetError for several shapes, self_check or count_clips on a GPU."""
     if spec.kind == "cuda":
         if len(networks) > 1:
             raise TargetError(f"target {spec.name}: several shapes in one package are for CPUs; compile a package for each shape")
@@ -53,6 +55,7 @@ def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = ""
             raise TargetError(f"target {spec.name}: {'--self-check' if self_check else '--count-clips'} is for CPUs; leave it out, or compile this target apart without it")
         (one,) = networks
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
+    count, networks = len(networks), networks + integer
     weights, parts, fallbacks, watches = Weights(), [], [], []
     for number, network in enumerate(networks, 1):
         watches.append(Watch(spec.dot, self_check, count_clips) if self_check or count_clips else None)
@@ -66,12 +69,13 @@ def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = ""
     shapes = [(number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)) for number, (program, one) in enumerate(zip(programs, networks))]
     interfaces = [Interface(one.inputs, one.outputs, blob.size, program.arena_bytes, program.lane_bytes, loops, len(program.steps), number) for number, program, one, loops in shapes]
     library, kernels_object, source = compile_network(emitted, spec, interfaces)
-    return tuple(
+    made = tuple(
         Variant(spec.name, library, blob, program.arena_bytes, program.steps, one.inputs, one.outputs, features, spec.rank, name,
                 source=source, object=kernels_object, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),
                 extra={"fallbacks": sorted(set(fallbacks))})
         for (number, program, one, loops), watch in zip(shapes, watches)
     )  # fmt: skip
+    return tuple(replace(one, integer=twin) for one, twin in zip(made[:count], made[count:], strict=True)) if integer else made
 
 
 def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tuple[tvm.IRModule, Program]:
@@ -86,7 +90,9 @@ def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tu
 
         return run(lowering(walk, schedule, f"{spec.name}{note}{piece}"), part)
 
-    pieces = split(module, choose) if watch is None else None
+    if watch is not None:
+        module = UnrollLoops("a network that watches itself")(module)
+    pieces = split(module, choose) if watch is None and not loops_of(module) else None
     if not pieces:
         kernels = legal(module)
         program = linearize(kernels, weights, watch)

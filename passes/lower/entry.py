@@ -28,7 +28,7 @@ def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, ste
     functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in calls} - {"memcpy"})}
     body = {var: _private(mod[called]) for called, var in functions.items()}
     alone = {}  # the kernels of chunks that threads take for themselves: without a loop over threads, which TVM does not nest
-    chunked = {call.function for program, _, _ in shapes for loop in program.loops for call in program.calls[loop.first : loop.last]}
+    chunked = {call.function for program, _, _ in shapes for loop in program.loops if not loop.in_order for call in program.calls[loop.first : loop.last]}
     for called in sorted(chunked & set(functions)):
         serial = _serial(mod[called])
         alone[called] = functions[called] if serial is None else tvm.ir.GlobalVar(f"{called}_alone")
@@ -156,6 +156,8 @@ class _Entry:
             i = i + 1 if loop is None else loop.last
 
     def _chunks(self, loop, calls):
+        if loop.in_order:
+            return self._in_order(loop, calls)
         threads, chunks = self._threads, loop.chunks
         shared_out = tirx.any(tirx.all(threads <= chunks, tirx.floormod(tirx.const(chunks, "int32"), threads) == 0), threads * 4 <= chunks)
         with T.If(shared_out):
@@ -167,9 +169,12 @@ class _Entry:
                     if self._tiles:
                         tile_release()
             with T.Else():
-                with T.serial(0, chunks) as chunk:
-                    for call in calls:
-                        self._call(call, self._functions, loop, chunk, 0)
+                self._in_order(loop, calls)
+
+    def _in_order(self, loop, calls):
+        with T.serial(0, loop.chunks) as chunk:
+            for call in calls:
+                self._call(call, self._functions, loop, chunk, 0)
 
     def _call(self, call, functions, loop, chunk, lane):
         pointers = [self._pointer(place, loop, chunk, lane) for place in call.operands]

@@ -22,8 +22,10 @@ from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ...targets.x86.reformat import choose as reformat
 from ...targets.x86.view import View, contiguous, view_of
 from ...targets.x86.workload import Records
+from ..rewriting.loops import Loop, loops_of
 from .fallback.operator import fallback
 from .fusion import find_fusions
+from .rolling.emit import lower_loop
 from .memory import ALIGNMENT
 from .program import LAYERS, label
 from .results import kernel_result, own_results
@@ -214,16 +216,19 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
         with builder.dataflow():
             for param, var, layout in zip(main.params, stored, layouts):
                 context.values[param] = Value(var, layout)
-            for block in main.body.blocks:
-                for binding in block.bindings:
-                    context.layer = binding.var.name
-                    context.rounded = rounded_by(binding.value) if watch is not None and watch.clips else None
-                    if isinstance(binding.value, relax.Call) and (binding.value.op.name == "relax.dequantize" or binding.value.op.name.startswith("octet.")):
-                        context.codes(binding.value)
-                    if binding.var in fusions:
-                        context.values[binding.var] = fusions[binding.var].lower(context)
-                    elif binding.var not in inner:
-                        context.values[binding.var] = lowered(binding.value, context, rules, partial(fallback, context))
+
+            def bind(var, value):
+                context.layer = var.name
+                context.rounded = rounded_by(value) if watch is not None and watch.clips else None
+                if isinstance(value, relax.Call) and (value.op.name == "relax.dequantize" or value.op.name.startswith("octet.")):
+                    context.codes(value)
+                if var in fusions:
+                    context.values[var] = fusions[var].lower(context)
+                elif var not in inner:
+                    context.values[var] = lowered(value, context, rules, partial(fallback, context))
+
+            for each in loops_of(mod).arranged():
+                lower_loop(each, context, bind) if isinstance(each, Loop) else bind(*each)
             context.layer = ""
             values = _outputs(main.body.body, context)
             values = [context.as_is(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]

@@ -12,6 +12,7 @@ from tvm import relax
 from ...targets.errors import UnsupportedModelError
 from ...targets.variant import Step
 from . import memory
+from .rolling.roll import rolled
 from .watch.watch import RawCall, Watch, whole
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
@@ -44,11 +45,13 @@ class KernelCall:
 
 @dataclass(frozen=True)
 class Loop:
-    """Calls [first, last) of the program are run `chunks` times, each time on the next samples of the batch. Chunks are independent of each other."""
+    """Calls [first, last) of the program are run `chunks` times, each time on the next samples of the batch. Chunks are independent of each other,
+    but in order those of a recurrent layer, which are its steps."""
 
     first: int
     last: int
     chunks: int
+    in_order: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,15 @@ def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[i
 def linearize(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> Program:
     """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
     weights: where its constants go, beside those that are there; those of the Program are all of them. watch: what watches it; its kernels come to those of `mod`."""
-    calls, arena = place_calls(mod, weights, watch)
+    calls, arena, loops = place_calls(mod, weights, watch)
     if watch is None:
-        return Program(calls, weights.blob(), arena)
+        return Program(calls, weights.blob(), arena, loops)
     return Program(calls, weights.blob(), arena + -(-4 * watch.words(0).count // memory.ALIGNMENT) * memory.ALIGNMENT, words_at=arena)
 
 
-def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> tuple[tuple[KernelCall, ...], int]:
-    """(the calls of `main`, bytes of their arena, without the words of a watched program, which lie behind it). Constants go to `weights`."""
+def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> tuple[tuple[KernelCall, ...], int, tuple[Loop, ...]]:
+    """(the calls of `main`, bytes of their arena, without the words of a watched program, which lie behind it, loops of recurrent layers).
+    Constants go to `weights`."""
     main = mod["main"]
     tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
     calls, sizes = [], {}
@@ -144,7 +148,9 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
     outputs = [_storage(field, tensors) for field in _fields(main.body.body, tensors)]
     assert len(set(map(str, outputs))) == len(outputs) and all(storage in sizes for storage in outputs), "every result has a kernel of its own: own_results"
     place = {storage: Place("output", i) for i, storage in enumerate(outputs)}
+    calls, loops = rolled(calls, mod, sizes)
     if watch is not None:
+        assert not loops, "a watched network is unrolled"
         calls = watch.attached(calls, sizes, outputs)
     lives = {}
     for i, call in enumerate(calls):
@@ -152,6 +158,8 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
             if isinstance(storage, tuple) and storage in sizes and storage not in place:
                 first, _ = lives.get(storage, (i, i))
                 lives[storage] = (first, i)
+    collected = {whole(each)[0] for call in calls for each in call.operands if isinstance(each, tuple) and each[0] == "step"}
+    lives = {storage: _through(loops, storage in collected, *life) for storage, life in lives.items()}
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
 
     def locate(storage):
@@ -165,14 +173,24 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
             before = len(watch.checks) + (len(watch.counts) if storage[0] == "moments" else 0)
             return Place("arena", arena + 4 * (before + storage[1]))
         base, start = whole(storage)
-        return place.get(storage) or Place("arena", offsets[base] + start)
+        return place.get(storage) or Place("arena", offsets[base] + start, storage[3] if storage[0] == "step" else 0)
 
     program, steps = [], 0
-    for call in calls:
+    for i, call in enumerate(calls):
         step = program[-1].step if call.joined else _step(steps, call.function, mod, call.layer)
+        times = next((loop.steps for loop in loops if loop.first <= i < loop.last), 1)
         steps += not call.joined
-        program.append(KernelCall(call.function, tuple(locate(s) for s in call.operands), step, joined=call.joined))
-    return tuple(program), arena
+        step = replace(step, macs=step.macs * times, bytes=step.bytes * times)
+        program.append(KernelCall("memcpy" if call.copied else call.function, tuple(map(locate, call.operands)), step, call.copied, call.joined))
+    return tuple(program), arena, tuple(Loop(loop.first, loop.last, loop.steps, in_order=True) for loop in loops)
+
+
+def _through(loops, collected, first, last):
+    """The life of a buffer: one that the steps of a loop find there, or that collects what they make, lives as long as the loop."""
+    for loop in loops:
+        if loop.first <= last and first < loop.last and (collected or first < loop.first):
+            first, last = min(first, loop.first), max(last, loop.last - 1)
+    return first, last
 
 
 def _bound(binding, tensors, calls, sizes, layer):

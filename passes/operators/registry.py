@@ -6,12 +6,13 @@ from .definition import Operator
 from .elementwise import ELEMENTWISE
 from .images import IMAGES
 from .layers import LAYERS
+from .loops import LOOPS
 from .measuring import MEASURING
 from .relax_operators import RELAX
 from .selection import SELECTION
 from .traits import Traits
 
-_FAMILIES = (LAYERS, ELEMENTWISE, IMAGES, SELECTION, MEASURING)
+_FAMILIES = (LAYERS, ELEMENTWISE, IMAGES, SELECTION, LOOPS, MEASURING)
 OPERATORS: dict[str, Operator] = {operator.name: operator for family in _FAMILIES for operator in family}
 TRAITS: dict[str, Traits] = RELAX | {name: operator.traits for name, operator in OPERATORS.items()}
 

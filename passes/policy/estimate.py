@@ -9,27 +9,29 @@ from tvm import relax
 from .. import ops
 from ..operators.registry import operators
 from ..rewriting.graph import Graph
+from ..rewriting.loops import MARKS, loops_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)
 _BLOCK = 16  # channels of a vector
-_FREE = operators(lambda traits: traits.view)
+_FREE = operators(lambda traits: traits.view) | set(MARKS)
 
 
 def estimate(mod: tvm.IRModule, dot: str, cost) -> list[tuple[str, str, float]]:
     """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused module. cost: as targets/x86/cost.seconds."""
-    bindings = Graph(mod["main"]).bindings
-    return [(var.name, value.op.name, _seconds(value, dot, cost)) for var, value in bindings if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE)]
+    bindings, loops = Graph(mod["main"]).bindings, loops_of(mod)
+    calls = [(var, value) for var, value in bindings if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE)]
+    return [(var.name, value.op.name, loops.steps(var) * _seconds(value, dot, cost)) for var, value in calls]
 
 
 def most_to_gain(mod: tvm.IRModule, dot: str, cost) -> tuple[float, float]:
     """(seconds in all, a bound of what float could save) for an integer graph, without making the float one: every conversion would go, and every operator would
     move no more bytes than it does in int8."""
-    total = saved = 0.0
-    for _, value in Graph(mod["main"]).bindings:
+    total, saved, loops = 0.0, 0.0, loops_of(mod)
+    for var, value in Graph(mod["main"]).bindings:
         if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE):
-            seconds = _seconds(value, dot, cost)
-            total += seconds
-            saved += seconds if ops.is_op(value, "relax.quantize", "relax.dequantize") else max(0.0, seconds - _seconds(value, dot, cost, real=True))
+            seconds, steps = _seconds(value, dot, cost), loops.steps(var)
+            total += steps * seconds
+            saved += steps * (seconds if ops.is_op(value, "relax.quantize", "relax.dequantize") else max(0.0, seconds - _seconds(value, dot, cost, real=True)))
     return total, saved
 
 

@@ -10,6 +10,7 @@ from tvm import relax
 
 from .. import ops
 from ..rewriting.graph import Graph, variables
+from ..rewriting.loops import MARKS, Loop, loops_of
 from .reference import handed_on
 from .reference_elementwise import FUNCTIONS
 
@@ -33,9 +34,21 @@ class Promise:
 def promises(module) -> list[Promise]:
     """Of the results of `main`, in order."""
     graph = Graph(module["main"])
+    follows = {var: loop.next[i] for loop in loops_of(module).arranged() if isinstance(loop, Loop) for i, (var, _) in loop.states.items()}
     found = {param: Promise() for param in graph.function.params}
+    while True:  # until nothing changes: what a step leaves is what the next one finds
+        last = dict(found)
+        _walk(graph, follows, found)
+        if not follows or found == last:
+            break
+    result = graph.definition(graph.result)
+    return [found.get(field, Promise()) for field in (result.fields if isinstance(result, relax.Tuple) else [graph.result])]
+
+
+def _walk(graph, follows, found):
+    """What is promised of every variable, into `found`. follows: state of a loop -> what it is in the next step."""
     for var, value in graph.bindings:
-        before = [found[each] for each in variables(value)]
+        before = [found[each] for each in variables(value)] + ([found[follows[var]]] if follows.get(var) in found else [])
         worst = max(before, key=lambda promise: ("bytes", "close", "codes").index(promise.kind), default=Promise())
         if isinstance(value, relax.Call):
             if worst.kind == "close" and value.op.name == "relax.quantize":
@@ -43,13 +56,13 @@ def promises(module) -> list[Promise]:
             elif worst.kind == "bytes" and _is_free(value):
                 worst = Promise("close", value.op.name)
         found[var] = worst
-    result = graph.definition(graph.result)
-    return [found.get(field, Promise()) for field in (result.fields if isinstance(result, relax.Tuple) else [graph.result])]
 
 
 def _is_free(call) -> bool:
     """Whether a target may give other last bits than the referee."""
     name, attrs = call.op.name, ops.attrs_of(call)
+    if name in MARKS:
+        return False
     if not any("float" in str(ty.dtype) for ty in (call.ty.fields if isinstance(call.ty, relax.TupleType) else [call.ty])):
         return False
     if name in ("octet.conv2d", "octet.dense"):

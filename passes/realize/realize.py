@@ -18,6 +18,7 @@ from .. import ops
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.graph import rebuild
+from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
 from .chain import match_chain, peel_clips
 from .linear import Refused
@@ -25,7 +26,7 @@ from .overflow import Bound
 from .requantize import QParams, qparams
 
 _NOT_QUANTISED = "its operands or its result are not quantised"
-_BORDER = ("relax.quantize", "relax.dequantize")
+_QUIET = ("relax.quantize", "relax.dequantize", *MARKS)
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class _Realizer(Forward):
 
     def _layer(self, var, expr):
         """The report line of a live binding; None for what computes nothing."""
-        if not isinstance(expr, relax.Call) or ops.is_op(expr, *_BORDER):
+        if not isinstance(expr, relax.Call) or ops.is_op(expr, *_QUIET):
             return None
         operator = expr.op.name
         integer = movement.is_movement(expr) or (operator.startswith("octet.") or operator == "relax.split") and expr.args[0].ty.dtype == "int8"

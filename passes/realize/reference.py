@@ -10,6 +10,7 @@ from tvm import relax
 
 from .. import ops
 from ..rewriting.graph import array, variables
+from ..rewriting.loops import MARKS, Loop, loops_of
 from .reference_bfloat16 import BFLOAT16
 from .reference_elementwise import ELEMENTWISE
 from .reference_float import FLOAT
@@ -33,12 +34,15 @@ def run(module, inputs, other=None):
         assert value.shape == shape, f"input {param.name!r} has shape {value.shape}, not {shape}"
         assert value.dtype == str(param.ty.dtype), f"input {param.name!r} is {value.dtype}, not {param.ty.dtype}"
         values[param] = value
-    bindings = [binding for block in function.body.blocks for binding in block.bindings]
+    bindings = loops_of(module).arranged()
     last_use = _last_uses(bindings)
     kept = set(variables(function.body.body))
     for position, binding in enumerate(bindings):
-        values[binding.var] = value_of(binding.value, values, other)
-        for var in variables(binding.value):
+        if isinstance(binding, Loop):
+            _steps(binding, values, other)
+        else:
+            values[binding[0]] = value_of(binding[1], values, other)
+        for var in _read(binding):
             if last_use[var] == position and var not in kept:
                 values.pop(var, None)
     result = value_of(function.body.body, values)
@@ -60,7 +64,7 @@ def handed_on(call) -> bool:
 def operators_handed_on(module) -> list[str]:
     """The operators of `main` that are handed on, each once."""
     values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
-    return sorted({value.op.name for value in values if isinstance(value, relax.Call) and handed_on(value)})
+    return sorted({value.op.name for value in values if isinstance(value, relax.Call) and not ops.is_op(value, *MARKS) and handed_on(value)})
 
 
 def value_of(expr, values, other=None):
@@ -93,5 +97,31 @@ def _checked(expr, result):
     return result
 
 
+def _steps(loop, values, other):
+    """Runs a loop: its results, and what its last step leaves, are in `values`."""
+    values.update({var: value_of(start, values) for var, start in loop.states.values()})
+    stacks = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
+    results = dict(loop.results)
+    for t in loop.numbers:
+        for var, value in loop.body:
+            if ops.is_op(value, "octet.loop_slice"):
+                values[var] = value_of(value.args[0], values)[t]
+            elif not ops.is_op(value, *MARKS):
+                values[var] = value_of(value, values, other)
+        for var, parts in stacks.items():
+            parts[t] = value_of(results[var].args[0], values)
+        last = [value_of(each, values) for each in loop.next]
+        if t != loop.numbers[-1]:
+            values.update({var: last[i] for i, (var, _) in loop.states.items()})
+    for var, value in loop.results:
+        values[var] = np.stack(stacks[var]) if var in stacks else value_of(value.args[0], values)
+
+
+def _read(binding):
+    """The variables that a binding, or a loop, reads."""
+    values = [value for _, value in (*binding.body, *binding.results)] if isinstance(binding, Loop) else [binding[1]]
+    return [var for value in values for var in variables(value)]
+
+
 def _last_uses(bindings):
-    return {var: position for position, binding in enumerate(bindings) for var in variables(binding.value)}
+    return {var: position for position, binding in enumerate(bindings) for var in _read(binding)}

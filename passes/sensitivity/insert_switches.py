@@ -11,6 +11,7 @@ from ..annotate.graph import Graph
 from ..ops import call
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+from ..rewriting.loops import loops_of
 from .configuration import RESULT, Operand, result_fields
 
 PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fake_quantize.py
@@ -31,7 +32,7 @@ class InsertSwitches:
 class _Switcher(Forward):
     def __init__(self, mod, wanted, taps):
         super().__init__(mod["main"])
-        self._nodes, self._wanted, self._taps = Graph(mod), wanted, taps
+        self._nodes, self._wanted, self._taps, self._loops = Graph(mod), wanted, taps, loops_of(mod)
 
     def visit(self, var, value):
         if isinstance(value, relax.Tuple):
@@ -42,7 +43,12 @@ class _Switcher(Forward):
     def result(self):
         results = [self._switched(RESULT, i, field) for i, field in enumerate(result_fields(self._nodes))]
         tapped = {var.name: var for var in (*self._nodes.params, *self._nodes.producer)}
-        return relax.Tuple([*results, *(self._switch(self.new(tapped[name]), "tap") for name in self._taps)])  # a tap also exists elsewhere: it is a result of its own
+        return relax.Tuple([*results, *(self._tap(tapped[name]) for name in self._taps)])
+
+    def _tap(self, var):
+        """A tensor of its own, as `var` also exists elsewhere; of a tensor in a loop those of all steps."""
+        steps = self._loops.stacked(var, self.new)
+        return self._switch(self.new(var), "tap") if steps is None else self.derive(steps, "tap")
 
     def _switched(self, reader, position, operand):
         operand = self.new(operand)

@@ -15,6 +15,7 @@ from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 from ..calibrate.qparams import LIMITS
 from ..ops import is_op
 from ..realize.fuse_float import FuseFloat
+from ..rewriting.loops import loops_of
 from ..repair.weights import layers_of, with_weights
 from .configuration import FLOAT, Configuration
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
@@ -92,4 +93,6 @@ class Simulator:
 def _tap_specs(mod, taps):
     main = mod["main"]
     variables = {p.name: p for p in main.params} | {b.var.name: b.var for b in main.body.blocks[0].bindings}
-    return [TensorSpec(f"tap{i}", tuple(int(d) for d in variables[name].ty.shape.values), "float32") for i, name in enumerate(taps)]
+    loops = loops_of(mod)
+    steps = {name: () if loops.stacked(variables[name], lambda x: x) is None else (loops.steps(variables[name]),) for name in taps}
+    return [TensorSpec(f"tap{i}", (*steps[name], *(int(d) for d in variables[name].ty.shape.values)), "float32") for i, name in enumerate(taps)]

@@ -23,10 +23,12 @@ from .tensors import constants, parameters, tables
 
 @dataclass(frozen=True)
 class Form:
-    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory."""
+    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory. codes: quantised inputs and outputs
+    are int8 codes instead of float32."""
 
     static: bool = False
     mapped: bool = False
+    codes: bool = False
 
 
 def export(package: Package, folder, name: str, target: str | None = None, form: Form = Form()) -> tuple[Variant, dict[str, int]]:
@@ -37,6 +39,10 @@ def export(package: Package, folder, name: str, target: str | None = None, form:
     variant = chosen(package, target)
     number = next(i for i, one in enumerate(package.variants) if one is variant)
     shapes = [one.variants[number] for one in package.shapes]
+    if form.codes:
+        if variant.integer is None:
+            raise PackageError("--io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8")
+        shapes = [one.integer for one in shapes]
     files = _texts(package, shapes, name, form)
     with room_to_build() as temporary:
         place = Path(temporary)
@@ -95,19 +101,25 @@ def _texts(package, shapes, name, form) -> dict[str, bytes]:
     }
     binary = {} if weights is None else {weights: variant.weights.tobytes() + hashlib.sha256(variant.weights.tobytes()).digest()}
     if all(one.selftest for one in package.shapes):
-        binary[f"{name}.selftest"] = b"".join(map(_recorded, package.shapes))
+        binary[f"{name}.selftest"] = b"".join(map(_recorded, package.shapes, shapes))
     return {file: text.encode() for file, text in files.items()} | binary
 
 
-def _recorded(shape: Package) -> bytes:
-    """Inputs and outputs of the self-test in order, each of the size that its shape says."""
+def _recorded(recorded: Package, shape: Variant) -> bytes:
+    """Inputs and outputs of the self-test in order, each of the size and the type that its shape says: what was recorded in float as codes, where it takes those."""
     parts = []
     for side, specs in (("input", shape.inputs), ("output", shape.outputs)):
         for spec in specs:
-            whole, array = np.zeros(spec.shape, spec.dtype), shape.selftest[f"{side}/{spec.name}"]
-            whole[tuple(map(slice, array.shape))] = array
+            whole, array = np.zeros(spec.shape, spec.dtype), recorded.selftest[f"{side}/{spec.name}"]
+            whole[tuple(map(slice, array.shape))] = array if spec.quantization is None else codes(array, *spec.quantization)
             parts.append(whole.tobytes())
     return b"".join(parts)
+
+
+def codes(values: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
+    """The int8 codes of float32 values: clip(rne(x / s) + z, -128, 127), as a compiled network quantises."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.clip(np.rint(values / np.float32(scale)) + np.float32(zero_point), -128, 127).astype(np.int8)
 
 
 def _filled(template, name, **texts) -> str:

@@ -38,7 +38,7 @@ def _described(spec):
         "SHAPE": _braced(spec.shape),
         "ELEMENTS": prod(spec.shape),
         "BYTES": spec.nbytes,
-    }
+    } | ({} if spec.quantization is None else {"SCALE": repr(spec.quantization[0]), "ZERO_POINT": spec.quantization[1]})
 
 
 def tables(shapes: Sequence[Variant], name: str) -> str:
@@ -57,8 +57,9 @@ def tables(shapes: Sequence[Variant], name: str) -> str:
 def _row(spec, counters, name):
     shape = f"(const int64_t[]){_braced(spec.shape)}" if spec.shape else "NULL"
     axis, by = (spec.counted[0], counters.index(spec.counted[1])) if spec.counted is not None else (-1, -1)
+    scale, zero_point = spec.quantization or (1.0, 0)
     kind = f"{name.upper()}_{np.dtype(spec.dtype).name.upper()}"
-    return f"{{{literal(spec.name)}, {kind}, {len(spec.shape)}, {shape}, {prod(spec.shape)}, {spec.nbytes}, 0, 1.0, 0, {axis}, {by}}}"
+    return f"{{{literal(spec.name)}, {kind}, {len(spec.shape)}, {shape}, {prod(spec.shape)}, {spec.nbytes}, {int(spec.quantization is not None)}, {scale!r}, {zero_point}, {axis}, {by}}}"
 
 
 def parameters(shape: Variant) -> dict[str, str]:

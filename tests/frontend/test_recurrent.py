@@ -1,10 +1,12 @@
-"""LSTM, GRU and RNN nodes unrolled on import, against ONNX Runtime."""
+"""LSTM, GRU and RNN nodes on import, unrolled and as loops, against ONNX Runtime."""
 
 import numpy as np
 import onnx
 import pytest
+from octet.passes.frontend import recurrent
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.realize.reference import run
+from octet.passes.rewriting.loops import loops_of
 from octet.targets.errors import UnsupportedModelError
 from onnx import TensorProto, helper, numpy_helper
 
@@ -42,12 +44,15 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("looped", [False, True], ids=["unrolled", "loop"])
 @pytest.mark.parametrize("kind, options", CASES)
-def test_recurrent_nodes(kind, options, tmp_path):
+def test_recurrent_nodes(kind, options, looped, tmp_path, monkeypatch):
+    monkeypatch.setattr(recurrent, "UNROLLED", T - looped)
     runtime = pytest.importorskip("onnxruntime")
     feed = network(tmp_path / "r.onnx", kind, **options)
     wanted = runtime.InferenceSession(str(tmp_path / "r.onnx"), providers=["CPUExecutionProvider"]).run(None, feed)
     model = load_onnx(tmp_path / "r.onnx")
+    assert bool(loops_of(model.module)) == looped
     for actual, expected in zip(run(model.module, feed), wanted, strict=True):
         assert actual.shape == expected.shape
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
@@ -61,8 +66,10 @@ def test_what_cannot_be_unrolled_is_named(attrs, reason, tmp_path):
     assert "'cell'" in str(caught.value)
 
 
+@pytest.mark.parametrize("looped", [False, True], ids=["unrolled", "loop"])
 @pytest.mark.parametrize("kind, options", [("LSTM", {}), ("GRU", {"linear_before_reset": 1})])
-def test_unrolled_layers_are_exported(kind, options, tmp_path):
+def test_layers_are_exported_unrolled(kind, options, looped, tmp_path, monkeypatch):
+    monkeypatch.setattr(recurrent, "UNROLLED", T - looped)
     runtime = pytest.importorskip("onnxruntime")
     from octet.passes.export.onnx_qdq import to_onnx
 

@@ -9,6 +9,7 @@ _WINDOW = {"pool_size": [3, 3], "strides": [2, 2], "padding": [1, 1, 1, 1], "cou
 _REQUANTIZE = {"data_zero_point": 1, "multiplier": 0.7} | _STORE
 _PAIR = {"a_zero_point": 1, "b_zero_point": -2} | _STORE
 _STEP = [([2, 12], "float32"), ([2, 12], "float32"), ([2, 3], "float32")]
+_NUMBER = ([], "int64")
 _OBSERVE = {"edge": 0, "group": 0, "scheme": "affine", "source": 1, "made": 0, "tensor": "x"}
 
 
@@ -80,6 +81,11 @@ EXAMPLES = {
     "octet.lstm_state": [(_STEP, {}, ([2, 3], "float32"))],
     "octet.lstm_output": [(_STEP, {}, ([2, 3], "float32"))],
     "octet.gru_output": [([([2, 9], "float32"), ([2, 9], "float32"), ([2, 3], "float32")], {}, ([2, 3], "float32"))],
+    "octet.loop_index": [([], {"steps": 5, "reverse": 0}, ([], "int64"))],
+    "octet.loop_slice": [([([5, 2, 3], "float32"), _NUMBER], {}, ([2, 3], "float32"))],
+    "octet.loop_state": [([([2, 3], "float32"), _NUMBER], {"index": 1}, ([2, 3], "float32"))],
+    "octet.loop_stack": [([([2, 3], "float32"), _NUMBER, ([2, 3], "float32")], {"steps": 5}, ([5, 2, 3], "float32"))],
+    "octet.loop_last": [([([2, 3], "float32"), _NUMBER, ([2, 3], "float32")], {}, ([2, 3], "float32"))],
     "octet.avg_pool2d": [([_IMAGE], _WINDOW | _REQUANTIZE, ([2, 4, 3, 3], "int8"))],
     "octet.resize2d": [
         (

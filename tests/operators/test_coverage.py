@@ -12,6 +12,7 @@ from octet.passes.lower.rules import RULES as X86
 from octet.passes.operators.relax_operators import KINDS as RELAX_KINDS
 from octet.passes.operators.registry import OPERATORS, TRAITS
 from octet.passes.realize import reference
+from octet.passes.rewriting.loops import MARKS
 from octet.passes.unary import KINDS, PARAMETERS, RANGES, WIDE
 from octet.targets.cuda.kernels import functions as cuda_functions
 from octet.targets.x86.elementwise.math import KINDS as x86_functions
@@ -23,6 +24,7 @@ _FALLBACK = "legalised by TVM, with the fallback schedule: no network of ours sp
 _REWRITTEN = "canonicalize, FuseFloat or the importer writes another operator"
 _LACKING = "the operator can be compiled, but nothing computes it here yet"
 _BF16 = "CUDA targets refuse bfloat16"
+_LOOPS = "a mark of a loop, which is run, lowered or unrolled as a whole (passes/rewriting/loops.py)"
 _MIXES = "counts as one that mixes samples"
 _COUNTS = "how many results it has is known at run time only: refused in one line"
 
@@ -66,6 +68,8 @@ EXEMPT = {
     | _named(_LACKING, " ".join(name for name in _RARE.split() if name not in ("floor_mod", "isinf", "logical_xor")))
     | _named(_LACKING, f"not_equal repeat stack {_NORMS} one_hot tril triu eye_like"),
 }
+for exempt in EXEMPT.values():
+    exempt.update(dict.fromkeys(MARKS, _LOOPS))
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -115,4 +119,4 @@ def test_traits_agree_with_each_other():
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_the_samples_of_an_operator_of_ours_stay_apart(name):
-    assert TRAITS[name].samples is not None or TRAITS[name].counted is not None or name == "octet.statistics"
+    assert TRAITS[name].samples is not None or TRAITS[name].counted is not None or name in ("octet.statistics", *MARKS)

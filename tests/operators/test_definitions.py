@@ -16,7 +16,7 @@ examples = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(examples)
 CALLS = [(name, *call) for name, calls in examples.EXAMPLES.items() for call in calls]
 IDS = [
-    f"{name.removeprefix('octet.')} {operands[0][1]} {attrs.get('out_dtype', '')}".strip()
+    f"{name.removeprefix('octet.')} {operands[0][1] if operands else ''} {attrs.get('out_dtype', '')}".strip()
     for name, operands, attrs, _ in CALLS
 ]
 
@@ -75,7 +75,7 @@ def test_every_operand_is_checked(name, operands, attrs, result):
         wrong = [*operands[:position], (operands[position][0], "float64"), *operands[position + 1 :]]
         with pytest.raises(InvalidOperator, match=f"{name}: .*float64"):
             ops.call(name, variables(wrong), **attrs)
-    for count in (operands[:0], [*operands, *operands]):
+    for count in (operands[:0], [*operands, *operands]) if operands else ([([2], "float32")],):
         with pytest.raises(InvalidOperator, match=name):
             ops.call(name, variables(count), **attrs)
 

@@ -17,16 +17,16 @@ TARGET = "x86-64-v3"  # valgrind knows nothing newer
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """A package whose answers check themselves."""
+    """A package whose answers check themselves, with code for callers that quantise as well."""
     folder = small_network.write(tmp_path_factory.mktemp("small"))
-    hub = octet.quantize(octet.load_onnx(folder / "small.onnx"), folder / "calib.npz", octet.Recipe(self_check=True))
+    hub = octet.quantize(octet.load_onnx(folder / "small.onnx"), folder / "calib.npz", octet.Recipe(self_check=True, io="int8"))
     return octet.compile(hub, [TARGET], policy="int8")
 
 
 @pytest.fixture(scope="session")
 def exported(small, tmp_path_factory):
     """{form: folder} of the package, exported under the name small."""
-    forms = {"shared": Form(), "static": Form(static=True), "mapped": Form(mapped=True)}
+    forms = {"shared": Form(), "static": Form(static=True), "mapped": Form(mapped=True), "codes": Form(codes=True)}
     folders = {}
     for name, form in forms.items():
         folders[name] = tmp_path_factory.mktemp("export") / name

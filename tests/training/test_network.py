@@ -119,3 +119,22 @@ def test_operators_without_a_form_are_named(tmp_path):
     quantized = calibrated(model, {"x": RNG.standard_normal((8, 3, 8)).astype(np.float32)})
     with pytest.raises(UnsupportedModelError, match="fine-tuning: octet.lstm_state, octet.lstm_output: no form in PyTorch"):
         network_of(quantized)
+
+
+def test_bytes_of_a_loop(tmp_path):
+    """A recurrent layer is one layer for all of its steps."""
+    weights = {"w": (1, 4, 3), "r": (1, 4, 4), "head": (4, 2)}
+    nodes = [helper.make_node("RNN", ["x", "w", "r"], ["", "state"], hidden_size=4, name="cell"), helper.make_node("MatMul", ["state", "head"], ["y"])]
+    arrays = [numpy_helper.from_array(RNG.standard_normal(shape).astype("float32"), name) for name, shape in weights.items()]
+    shapes = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [12, 1, 3])], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 2])]
+    graph = helper.make_graph(nodes, "recurrent", *shapes, arrays)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "loop.onnx")
+    samples = RNG.standard_normal((6, 12, 1, 3)).astype("float32")
+    quantized = calibrated(octet.load_onnx(tmp_path / "loop.onnx", batch="none"), {"x": samples})
+    network = network_of(quantized)
+    _, module = to_integers(quantized.module, quantized.recipe.floats)
+    assert len(network.names) == 3  # both products of the cell, and the head
+    found = network({"x": torch.from_numpy(samples)})["y"]
+    assert np.array_equal(found.detach().numpy(), np.stack([reference.run(module, {"x": sample})[0] for sample in samples]))
+    found.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters() if parameter.requires_grad)

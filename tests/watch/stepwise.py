@@ -19,12 +19,12 @@ class Placed:
         place_calls = program.place_calls
 
         def placing(mod, weights, watch=None):
-            calls, arena = place_calls(mod, weights, watch)
+            calls, arena, loops = place_calls(mod, weights, watch)
             if watch is not None:
                 self.left = list(_left_sides(calls, watch))
                 listed = [call for call in calls if call.step.kernel == "listed" and not call.joined]
                 self.addresses = [(call.operands[2].offset, 4 * int(mod[call.function].params[2].shape[0])) for call in listed]
-            return calls, arena
+            return calls, arena, loops
 
         self._patches = [mock.patch.object(program, "place_calls", placing), mock.patch.object(program.memory, "plan", _apart)]
         for patch in self._patches:

@@ -26,6 +26,7 @@ from ...targets.samples import load_samples
 from ...targets.x86.emulation.library import emulated
 from ..inputs import random_inputs
 from .bfloat16 import check_floats
+from .boundary import check_boundary, integer_networks, say_boundary
 from .padding import padded
 from .policy import Outcome, build_by_policy, check_policy
 from .records import records_for
@@ -100,6 +101,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
     specs = resolve_targets(targets)
     check_floats(quantized.recipe.floats, specs)
     check_watched(specs, quantized.recipe)
+    check_boundary(specs, quantized.recipe)
     with records_for(trials, db, threads, phase) as records:
         model = quantized.model
 
@@ -107,7 +109,8 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
             tuned = [records(module, spec, tune) for module in modules][0]
             phase(f"build {spec.name}")
             networks = tuple(Network(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
-            return build_shapes(networks, spec, model.name, tuned, self_check=quantized.recipe.self_check, count_clips=quantized.recipe.count_clips)
+            recipe = quantized.recipe
+            return build_shapes(networks, spec, model.name, tuned, self_check=recipe.self_check, count_clips=recipe.count_clips, integer=integer_networks(networks, recipe))
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase, decided)
     phase("self-test")
@@ -116,6 +119,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
         packages.append(with_selftest(Package(variants, info)))
         check_tuned(shape, packages[-1])
     package = replace(packages[0], others=tuple(packages[1:]))
+    say_boundary(package, quantized.recipe, [made.realized.module])
     return made.quantized, padded(made.quantized.model, package) if package.others else package
 
 

@@ -3,7 +3,7 @@
 from ...passes.annotate.recipe import Recipe
 from ...targets.errors import OctetError
 
-_NAMES = ("calibrator", "percentile", "activations", "weights", "attention", "residuals", "softmax", "floats", "float_layers", "int8_layers", "self_check", "count_clips")
+_NAMES = ("calibrator", "percentile", "activations", "weights", "attention", "residuals", "softmax", "floats", "float_layers", "int8_layers", "self_check", "count_clips", "io")
 
 
 def recipe_of(options) -> Recipe:

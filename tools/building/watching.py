@@ -28,7 +28,7 @@ def check_watched(specs, recipe: Recipe) -> None:
 
 def watched_as(quantized: Quantized, recipe: Recipe | None) -> Quantized:
     """A network that came quantised, with what the recipe says of how it runs."""
-    return quantized if recipe is None else replace(quantized, recipe=replace(quantized.recipe, self_check=recipe.self_check, count_clips=recipe.count_clips))
+    return quantized if recipe is None else replace(quantized, recipe=replace(quantized.recipe, self_check=recipe.self_check, count_clips=recipe.count_clips, io=recipe.io))
 
 
 def check_samples_for_clips(recipe: Recipe, samples, model) -> None:

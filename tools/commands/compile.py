@@ -36,6 +36,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--referee", is_flag=True, help="Run the self-test in plain NumPy as well and require the same bytes (slow).")
 @click.option("--self-check", "self_check", is_flag=True, help="Every run checks its own sums: a flipped bit is an error, not a wrong answer (docs/selfcheck.md).")
 @click.option("--count-clips", "count_clips", is_flag=True, help="Every run counts clipped values: inputs of another kind than calibration's are flagged (docs/selfcheck.md).")
+@click.option("--io", type=click.Choice(["float", "int8"]), default="float", show_default=True, help="int8: also code for callers that quantise, for octet export --io int8 (docs/deploy.md).")
 @click.option("--calibrator", help="mse (default), max, entropy, percentile, or auto: the one with the least output error on held-out samples.")
 @click.option("--percentile", type=float, help="For --calibrator percentile [default: 99.99].")
 @click.option("--activations", help="affine (default) or symmetric.")

@@ -11,8 +11,9 @@ from ..errors import Command
 @click.option("--target", metavar="NAME", help="Which of the package's targets [default: the best one for this machine].")
 @click.option("--name", metavar="NET", help="Of the library and its functions [default: as the package's file].")
 @click.option("--static", is_flag=True, help="libNET.a instead of libNET.so.")
+@click.option("--io", type=click.Choice(["float", "int8"]), default="float", show_default=True, help="int8: the caller quantises; inputs and outputs that the network quantises are int8 codes, their scales are constants.")
 @click.option("--embed/--mmap", default=True, help="Weights inside the library (default), or in NET.weights beside it, which is mapped into memory.")
-def export(package, output, target, name, static, embed):
+def export(package, output, target, name, static, io, embed):
     """Write a package as a C library with its headers (C99, C++17), a CMakeLists.txt and a program that runs the self-test. Needs gcc or clang."""
     from pathlib import Path
 
@@ -21,7 +22,8 @@ def export(package, output, target, name, static, embed):
     from ...targets.standalone.names import check_name, name_of_file
 
     name = check_name(name) if name is not None else name_of_file(Path(package).stem)
-    variant, sizes = write(read_package(package), output, name, target, Form(static, not embed))
+    variant, sizes = write(read_package(package), output, name, target, Form(static, not embed, io == "int8"))
     listed = ", ".join(f"{file} {size:,}" for file, size in sizes.items() if file.startswith("lib") or file.endswith((".weights", ".selftest")))
     vectors = "" if f"{name}.selftest" in sizes else "; the package has no self-test, so main.c has nothing to compare"
-    click.echo(f"{output}: {variant.target}; {listed} bytes; {name}.h, {name}.hpp, main.c, CMakeLists.txt{vectors}")
+    tensors = "" if io == "float" else f" {'; '.join(f'{one.name} {one.dtype}' for one in (*variant.integer.inputs, *variant.integer.outputs))};"
+    click.echo(f"{output}: {variant.target};{tensors} {listed} bytes; {name}.h, {name}.hpp, main.c, CMakeLists.txt{vectors}")

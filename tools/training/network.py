@@ -15,6 +15,7 @@ from tvm import relax
 from ...passes import ops
 from ...passes.realize.reference import evaluate, handed_on
 from ...passes.rewriting.graph import Graph, array, variables
+from ...passes.rewriting.loops import MARKS, Loop, Loops
 from ...targets.errors import UnsupportedModelError
 from .floating import APPROXIMATE, EXACT, convolved, translates
 from .integer import INTEGER, images
@@ -32,6 +33,7 @@ class Network(nn.Module):
     def __init__(self, module: tvm.IRModule, starts: Mapping[str, Start], outputs):
         super().__init__()
         self._graph, self._outputs = Graph(module["main"]), list(outputs)
+        self._loops = Loops(self._graph.bindings)
         self._trained = set()  # variables that depend on a layer
         self._constants = {}  # (expression, device) -> tensor
         self.names = []  # of the layers, in order
@@ -41,7 +43,7 @@ class Network(nn.Module):
                 found.append(Layer(starts.get(var.name), *(array(arg) for arg in value.args[1:4])))
                 self.names.append(var.name)
                 self._trained.add(var)
-            elif any(used in self._trained for used in variables(value)):
+            elif self._loops.steps(var) > 1 or any(used in self._trained for used in variables(value)):  # a state depends on what comes later
                 self._trained.add(var)
         self.layers = nn.ModuleList(found)
         self._check()
@@ -49,7 +51,7 @@ class Network(nn.Module):
     def _check(self):
         lacking = {}
         for var, value in self._graph.bindings:
-            if isinstance(value, relax.Call) and not is_layer(value) and not self._has_form(var, value):
+            if isinstance(value, relax.Call) and not is_layer(value) and not ops.is_op(value, *MARKS) and not self._has_form(var, value):
                 lacking[f"{value.op.name}" + (f" ({ops.attrs_of(value)['kind']})" if value.op.name == "octet.unary" else "")] = None
         if lacking:
             raise UnsupportedModelError(f"fine-tuning: {', '.join(lacking)}: no form in PyTorch; leave what is behind in float (--float-layers), or compile without fine-tuning")
@@ -63,14 +65,38 @@ class Network(nn.Module):
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """{output: tensor} of {input: tensor}, all with an axis of runs in front."""
         values = {param: inputs[param.name] for param in self._graph.function.params}
-        layers, device = iter(self.layers), next(iter(inputs.values())).device
-        for var, value in self._graph.bindings:
-            if is_layer(value):
-                values[var] = _layer(next(layers), value, [self._value(arg, values, device) for arg in value.args])
+        device = next(iter(inputs.values())).device
+        for each in self._loops.arranged():
+            if isinstance(each, Loop):
+                self._run(each, values, device)
             else:
-                values[var] = self._value(value, values, device, var)
+                values[each[0]] = self._bound(*each, values, device)
         results = self._value(self._graph.result, values, device)
         return dict(zip(self._outputs, results if isinstance(results, tuple) else (results,), strict=True))
+
+    def _bound(self, var, value, values, device):
+        if is_layer(value):
+            return _layer(self.layers[self.names.index(var.name)], value, [self._value(arg, values, device) for arg in value.args])
+        return self._value(value, values, device, var)
+
+    def _run(self, loop, values, device):
+        """The steps of a loop; its results are in `values`."""
+        runs = max(values[param].shape[0] for param in self._graph.function.params)
+        for var, start in loop.states.values():
+            values[var] = self._value(start, values, device).expand(runs, -1, -1)
+        stacks = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
+        results = dict(loop.results)
+        for t in loop.numbers:
+            for var, value in loop.body:
+                if ops.is_op(value, "octet.loop_slice"):
+                    values[var] = self._value(value.args[0], values, device)[:, t]
+                elif not ops.is_op(value, *MARKS):
+                    values[var] = self._bound(var, value, values, device)
+            for var, parts in stacks.items():
+                parts[t] = self._value(results[var].args[0], values, device)
+            values.update({var: self._value(loop.next[i], values, device) for i, (var, _) in loop.states.items()})
+        for var, value in loop.results:
+            values[var] = torch.stack(stacks[var], 1) if var in stacks else self._value(value.args[0], values, device)
 
     def _value(self, expr, values, device, var=None):
         if isinstance(expr, relax.Var):

@@ -20,7 +20,7 @@ def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights
     kernels, calls, loops, lane_bytes = Kernels(), [], [], 0
     placed = []
     for module in modules:
-        own, arena = place_calls(module, weights)
+        own, arena, _ = place_calls(module, weights)
         placed.append((kernels.added(module, own), arena))
     offsets, arena_bytes = _arena(pieces, [arena for _, arena in placed])
     for number, (piece, (own, arena)) in enumerate(zip(pieces, placed)):

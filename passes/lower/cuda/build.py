@@ -8,6 +8,7 @@ from ....targets.spec import TargetSpec
 from ....targets.variant import Launch, TensorSpec, Variant
 from ....targets.x86.workload import Records
 from ...realize.fuse_float import FuseFloat
+from ...rewriting.unroll_loops import UnrollLoops
 from .. import memory
 from ..merge_axes import MergeAxes
 from ..program import Weights
@@ -19,7 +20,7 @@ from .rules import RULES
 def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
                        tuned: Records | None = None) -> Variant:
     """Compiles `main` of a realised, float-fused module. tuned: schedules found by measuring. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
-    lowered = lower(module, spec, RULES, tuned)
+    lowered = lower(UnrollLoops(spec.name)(module), spec, RULES, tuned)
     names = named(call.kernel for call in lowered.calls)
     text = source(names)
     library, usage = compile_fatbin(text, spec.extra["code"])
@@ -30,7 +31,7 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
 
 def check(module: tvm.IRModule, spec: TargetSpec) -> None:
     """Raises TargetError for an operator that no kernel can be made for. module: any form of the network; nothing is compiled."""
-    lower(MergeAxes()(FuseFloat()(module)), spec, RULES)
+    lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module))), spec, RULES)
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", int]:

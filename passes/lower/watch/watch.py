@@ -31,18 +31,20 @@ from .clips import Counted
 
 @dataclass(frozen=True)
 class RawCall:
-    """A kernel call on storages. results: how many of the operands, the last ones, it writes. joined: it belongs to the step of the call before it."""
+    """A kernel call on storages. results: how many of the operands, the last ones, it writes. joined: it belongs to the step of the call before it.
+    copied: bytes that are copied from the second operand to the first, instead of the function."""
 
     function: str
     operands: list
     layer: str
     results: int = 1
     joined: bool = False
+    copied: int = 0
 
 
 def whole(storage):
-    """(the storage that a part belongs to, the part's first byte)."""
-    return storage[1:] if isinstance(storage, tuple) and storage[0] == "part" else (storage, 0)
+    """(the storage that a part, or a loop's step of it, belongs to, the part's first byte)."""
+    return storage[1:3] if isinstance(storage, tuple) and storage[0] in ("part", "step") else (storage, 0)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 /* @ABOUT@
 
    A session runs one inference at a time, on memory and threads of its own; any number of sessions run side by side. There is no global state.
+   Where a tensor has a SCALE and a ZERO_POINT, its elements are codes q = clip(round(x / scale) + zero_point, -128, 127), halves rounded to even, of real numbers x.
    Every function that returns an int returns one of the codes of octet_net_status, which octet_net_message explains. C99 and C++. */
 
 #ifndef OCTET_NET_H

@@ -1,0 +1,1 @@
+"""Recurrent layers: loops of kernel calls."""

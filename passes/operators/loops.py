@@ -1,0 +1,54 @@
+"""The marks of a loop over the steps of a recurrent layer, whose body stands in `main` like any other bindings.
+
+    t = octet.loop_index(steps, reverse)         the number of the step; it is the loop's identity
+    x_t = octet.loop_slice(x, t)                 x[t]
+    h = octet.loop_state(start, t, index)        start in the first step, then what next[index] was in the step before
+    y = octet.loop_stack(value, t, *next)        value of every step, behind each other at their numbers t
+    last = octet.loop_last(value, t, *next)      value of the last step
+
+Every result of a loop names all states that go on, so that what is left of a network holds whole loops. passes/rewriting/loops.py reads them."""
+
+from .attributes import FLAG, integer
+from .definition import Form, Operand, Operator, Tensor
+from .traits import Traits
+
+_WHY = "it is a mark of a loop"
+_F32, _I64 = ("float32",), ("int64",)
+_T = Operand("t", _I64)
+_NEXT = tuple(Operand(f"next{i}", _F32, optional=True) for i in range(2))
+
+
+def _operator(name, summary, operands, attributes, result):
+    return Operator(f"octet.loop_{name}", summary, (Form(operands, attributes),), result, Traits(stays_float=_WHY))
+
+
+def _slice(a):
+    a.require(len(a.shape(0)) == 3, f"a sequence {a.shape(0)}; expected [steps, rows, columns]")
+    return Tensor(a.shape(0)[1:], "float32")
+
+
+def _state(a):
+    a.require(len(a.shape(0)) == 2, f"a state {a.shape(0)}; expected [rows, columns]")
+    return a.tensors[0]
+
+
+def _stack(a):
+    a.require(len(a.shape(0)) == 2, f"a value {a.shape(0)}; expected [rows, columns]")
+    return Tensor([a.attrs["steps"], *a.shape(0)], "float32")
+
+
+LOOPS = (
+    _operator(
+        "index",
+        "the number of a loop's step",
+        (),
+        {"steps": integer(1), "reverse": FLAG},
+        lambda a: Tensor([], "int64"),
+    ),
+    _operator("slice", "the step's part of a sequence", (Operand("x", _F32), _T), {}, _slice),
+    _operator(
+        "state", "what a step finds of the step before", (Operand("start", _F32), _T), {"index": integer(0, 1)}, _state
+    ),
+    _operator("stack", "the values of all steps", (Operand("value", _F32), _T, *_NEXT), {"steps": integer(1)}, _stack),
+    _operator("last", "the value of the last step", (Operand("value", _F32), _T, *_NEXT), {}, lambda a: a.tensors[0]),
+)

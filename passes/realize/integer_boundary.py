@@ -1,0 +1,101 @@
+"""IntegerBoundary: the caller quantises.
+
+    a parameter x, float32, that R.quantize(x, s, z) alone reads, with one s and z   ->   a parameter of int8, which stands for R.quantize(x, s, z)
+    R.dequantize(q, s, z) of int8 as a result                                        ->   q as the result
+
+Runs on a realised, float-fused network, where callers ask for it. A parameter that another operator reads, or with several scales, and a result that an operator
+computes in float stay float32: `boundary_of` says which are which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from .. import ops
+from ..rewriting.forward import Forward
+from ..rewriting.function import replace_main
+from ..rewriting.graph import Graph
+from .requantize import QParams, qparams
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """inputs, outputs: of the parameters and results that are int8, by their number. reasons: why a parameter stays float32, by its name."""
+
+    inputs: Mapping[int, QParams]
+    outputs: Mapping[int, QParams]
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class IntegerBoundary:
+    """The pass."""
+
+    def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
+        return replace_main(mod, _Walk(mod["main"]).run())
+
+
+def boundary_of(mod: tvm.IRModule) -> Boundary:
+    """What IntegerBoundary makes int8 of a network."""
+    graph = Graph(mod["main"])
+    inputs, reasons = {}, {}
+    for number, param in enumerate(graph.function.params):
+        if str(param.ty.dtype) != "float32":
+            continue
+        found = _scales(graph, param)
+        if isinstance(found, str):
+            reasons[param.name] = found
+        else:
+            inputs[number] = found
+    results = {number: _result_scale(graph, field) for number, field in enumerate(_fields(graph))}
+    return Boundary(inputs, {number: found for number, found in results.items() if found is not None}, reasons)
+
+
+def _scales(graph, param):
+    """The QParams with which everybody quantises a parameter, or why there are none."""
+    found = set()
+    for user in graph.users(param):
+        call = None if user is None else graph.definition(user)
+        if not isinstance(call, relax.Call):
+            return "it is a result, or joined with others"
+        if not ops.is_op(call, "relax.quantize") or ops.attrs_of(call)["out_dtype"] != "int8":
+            return f"{call.op.name.removeprefix('relax.')} reads it in float"
+        found.add(qparams(graph.constant(call.args[1]), graph.constant(call.args[2])))
+    if None in found or not found:
+        return "nothing reads it" if not found else "it is quantised by channel"
+    return found.pop() if len(found) == 1 else "it is quantised to several scales"
+
+
+def _result_scale(graph, field):
+    """The QParams of a result that is a dequantised int8 tensor, or None."""
+    call = graph.definition(field)
+    if not ops.is_op(call, "relax.dequantize") or str(call.args[0].ty.dtype) != "int8" or graph.constant(call.args[0]) is not None:
+        return None
+    return qparams(graph.constant(call.args[1]), graph.constant(call.args[2]))
+
+
+def _fields(graph):
+    whole = graph.definition(graph.result)
+    return list(whole.fields) if isinstance(whole, relax.Tuple) else [graph.result]
+
+
+class _Walk(Forward):
+    def __init__(self, function):
+        super().__init__(function)
+        boundary = boundary_of(tvm.IRModule({"main": function}))
+        self._outputs = boundary.outputs
+        self._params = [
+            relax.Var(param.name, relax.TensorType(param.ty.shape, "int8")) if number in boundary.inputs else param for number, param in enumerate(function.params)
+        ]
+        self._codes = {param: self._params[number] for number, param in enumerate(function.params) if number in boundary.inputs}
+
+    def visit(self, var, value):
+        return self._codes.get(value.args[0]) if ops.is_op(value, "relax.quantize") and isinstance(value.args[0], relax.Var) else None
+
+    def run(self):
+        for var, value in self.graph.bindings:
+            new = self.visit(var, value)
+            self.values[var] = self.carry(var, value) if new is None else new
+        fields = [self.new(self.graph.definition(field).args[0] if number in self._outputs else field) for number, field in enumerate(_fields(self.graph))]
+        return self.finish(relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0], self._params)[0]
