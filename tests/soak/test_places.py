@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import amount
+from .conftest import LONG, amount
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 1800
@@ -64,6 +64,44 @@ for name, command in COMMANDS.items():
         assert made.exit_code == 0 or "No space left" in made.stderr or "TMPDIR" in made.stderr, made.stderr
     subprocess.run(f"umount -l {place}", shell=True, check=True)
     mount("-t", "tmpfs", "-o", "size=64m", "none", place)
+print(json.dumps({"tried": tried, "refused": refused}))
+"""
+_FULL_DATABASE = _BEGIN + """
+from contextlib import closing
+from octet.targets.errors import OctetError
+from octet.targets.registry import find
+from octet.tuning.database import Database, Record, Trial, key_of
+tried = refused = 0
+spec = find("avx512vnni")
+
+def fill(database):
+    global tried
+    for number in range(100000):
+        tried += 1
+        key = key_of(f"{number}", spec)
+        database.add_trials(key, [Trial({"number": number}, 0.5)] * 50)
+        database.put(Record(key, {}, spec.name, {"number": number}, {}, 1e-5, 1e-5, 0.5, 0.0, ""))
+        yield number
+
+for size in SIZES:
+    mount("-t", "tmpfs", "-o", f"size={size}", "none", place)
+    written = []
+    try:
+        with closing(Database(str(place / "records.db"))) as database:
+            for number in fill(database):
+                written.append(number)
+    except OctetError as error:
+        assert "\\n" not in str(error) and "full" in str(error) or "I/O" in str(error), error
+        refused += 1
+    if written:
+        with closing(Database(str(place / "records.db"))) as database:
+            kept = {record.schedule["number"] for record in database.records()}
+        assert kept >= set(written) and len(kept) <= len(written) + 1, (size, len(kept), len(written))
+    if size in TUNED:
+        made = octet("tune", folder / "tiny.onnx", "--calib", folder / "calib.npz", "--db", place / "records.db", "--trials", "1")
+        assert made.exit_code == 2, made.output  # nothing fits behind what fills it
+    subprocess.run(f"umount -l {place}", shell=True, check=True)
+assert refused == len(SIZES)
 print(json.dumps({"tried": tried, "refused": refused}))
 """
 _READ_ONLY = _BEGIN + """
@@ -138,6 +176,14 @@ def test_a_full_disk_at_every_write(small, place):
     """Disks of every size from nothing to more than enough: whole files or none, nothing beside them, one line."""
     said = json.loads(alone(f"STEPS = {amount(3, 60)}\n{_FULL}", small, place))
     assert 0 < said["refused"] < said["tried"], said
+
+
+def test_a_database_of_records_that_fills_the_disk(small, place):
+    """What was recorded before stays, what does not fit is one line."""
+    sizes = [4096 * pages for pages in ((1, 2, 3, 5, 8, 9, 12, 16, 20, 33, 64, 100, 150, 256) if LONG else (1, 10, 256))]
+    tuned = sizes if LONG else sizes[:1]
+    said = json.loads(alone(f"SIZES = {sizes}\nTUNED = {tuned}\n{_FULL_DATABASE}", small, place))
+    assert said["refused"] == len(sizes) and said["tried"] > 256
 
 
 def test_a_root_that_is_read_only(small, place):
