@@ -9,6 +9,7 @@ from ..passes.calibrate.held_out import fitted
 from ..passes.calibrate.store import holds_statistics
 from ..passes.running import check_stopped
 from ..passes.sensitivity import derivation
+from ..passes.sensitivity.bench import FEW
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
 from ..targets.writing import check_writable
@@ -229,6 +230,8 @@ def _measured(request, quantized, package, validation, phase, display, yardstick
     phase("measure")
     agreed = yardstick.agreement(quantized.model, package, int8)
     report |= {"agreement": agreed} if agreed else {}
+    promise = None if request.max_drop is not None or request.calibrator == "auto" else yardstick.promise(FEW)
+    report |= {"promise": promise} if promise else {}
     feed = random_inputs(package.inputs)
     found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=5, round_seconds=0.1)
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}

@@ -13,8 +13,10 @@ from ..repair.correct_biases import CorrectBiases
 from ..repair.equalize_channels import EqualizeChannels
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
+from ..repair.smooth_inputs import SmoothInputs, smoothable
+from ..repair.streams import streams_of
 from ..repair.weights import products
-from .design import Design
+from .design import SMOOTHINGS, Design
 from .learn import Learnt
 
 
@@ -41,13 +43,26 @@ def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]
     """The model with its channels rescaled. maxima: gives the largest magnitude of every channel of tensors, asked for where a scaling needs it."""
     if not scaling:
         return model
+    if scaling in SMOOTHINGS:
+        return model.after(SmoothInputs(maxima(), tables=scaling == "smooth-tables")).after(MigrateScales(0.5, maxima()))
     step = EqualizeChannels() if scaling == "equalize" else MigrateScales(float(scaling.removeprefix("migrate-")), maxima())
     return model.after(step)
 
 
 def needs_maxima(scaling: str) -> bool:
     """Whether a scaling asks for the magnitudes of channels."""
-    return scaling.startswith("migrate")
+    return scaling.startswith("migrate") or scaling in SMOOTHINGS
+
+
+def with_maxima(module) -> list[str]:
+    """The tensors whose channels' magnitudes scalings may ask for."""
+    return list(dict.fromkeys([*(name for stream in streams_of(module) for name in stream.tensors), *smoothable(module, tables=True)]))
+
+
+def smoothings_of(module) -> tuple[str, ...]:
+    """Those of SMOOTHINGS that would multiply something."""
+    norms, both = smoothable(module), smoothable(module, tables=True)
+    return tuple(name for name, there in zip(SMOOTHINGS, (norms, len(both) > len(norms))) if there)
 
 
 def assembled(model, origin: Origin, statistics: Mapping[str, Statistics]) -> Quantized:

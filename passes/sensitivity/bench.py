@@ -12,9 +12,8 @@ from ..annotate.plan import Plan
 from ..calibrate.held_out import split
 from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
-from ..repair.streams import streams_of
 from ..repair.weights import dequantized, layers_of, quantized_layer
-from .assembly import Origin, assembled, needs_maxima, rescaled, with_biases
+from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
 from .learn import Learnt, learn, learning
@@ -110,6 +109,11 @@ class Bench:
         """Whether it has channels between layers that can absorb a factor."""
         return rescalable(self.model.module)
 
+    @property
+    def smoothings(self) -> tuple[str, ...]:
+        """Ways to multiply outlier channels where nothing absorbs a factor."""
+        return smoothings_of(self.model.module)
+
     def plan(self, design: Design) -> Plan:
         """What becomes int8."""
         return Annotate(design.recipe).decide(self._network(design.scaling).model.module)
@@ -188,9 +192,8 @@ class Bench:
 
     def _maxima(self):
         if not hasattr(self, "_largest"):
-            tensors = [name for stream in streams_of(self.model.module) for name in stream.tensors]
             few = {name: array[:_MAXIMA_SAMPLES] for name, array in self.fit.items()}
-            self._largest = channel_maxima(self.model, tensors, few, threads=self.threads, libraries=self.libraries)
+            self._largest = channel_maxima(self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries)
         return self._largest
 
     def _sites(self, network, recipe) -> Sites:

@@ -18,8 +18,7 @@ from ..calibrate import store
 from ..calibrate.identity import network_identity
 from ..calibrate.held_out import for_ranges
 from ..calibrate.quantize import Quantized, hub_of
-from ..repair.streams import streams_of
-from .assembly import Origin, assembled, needs_maxima, rescaled, with_biases
+from .assembly import Origin, assembled, needs_maxima, rescaled, with_biases, with_maxima
 from .configuration import measured_tensors, sites_of
 from .design import Design
 from .learn import Learnt, learning
@@ -84,8 +83,8 @@ def _header(path) -> _Header | None:
 
 def _maxima(path, header, module) -> dict[str, np.ndarray]:
     """Raises ValueError for other tensors or values than the scaling asks for."""
-    wanted = [name for stream in streams_of(module) for name in stream.tensors] if needs_maxima(header.design.scaling) else []
-    if sorted(header.tensors) != sorted(set(wanted)):
+    wanted = with_maxima(module) if needs_maxima(header.design.scaling) else []
+    if sorted(header.tensors) != sorted(wanted):
         raise ValueError("its magnitudes are of other tensors")
     arrays = read_npz(path, _LARGEST, [f"{_MAXIMUM}{number}" for number in range(len(header.tensors))])
     shapes = {binding.var.name: binding.var.ty.shape for block in module["main"].body.blocks for binding in block.bindings if hasattr(binding.var.ty, "shape")}

@@ -7,12 +7,13 @@ from octet.targets.errors import OctetError
 
 from ..annotate import Recipe
 
-SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")
+SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # free at run time
+SMOOTHINGS = ("smooth", "smooth-tables")  # with multiplications in float
 
 
 @dataclass(frozen=True)
 class Design:
-    """scaling: of SCALINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases: corrected by data."""
+    """scaling: of SCALINGS or SMOOTHINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases: corrected by data."""
 
     recipe: Recipe
     scaling: str = ""
@@ -20,8 +21,8 @@ class Design:
     biases: bool = False
 
     def __post_init__(self):
-        if self.scaling not in SCALINGS:
-            raise OctetError(f"scaling {self.scaling!r} is unknown: use one of {', '.join(filter(None, SCALINGS))}")
+        if self.scaling not in (*SCALINGS, *SMOOTHINGS):
+            raise OctetError(f"scaling {self.scaling!r} is unknown: use one of {', '.join(filter(None, (*SCALINGS, *SMOOTHINGS)))}")
 
     @property
     def repaired(self) -> bool:

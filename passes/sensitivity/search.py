@@ -15,7 +15,7 @@ from .improvement import OTHERS, TENSORS, Pace, calibrations, improvements, next
 from .journal import Journal
 from .ranking import Ranked, rank
 from .step import Step
-from .switches import choose_switches, switches_of
+from .switches import choose_smoothing, choose_switches, switches_of
 
 _CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
 _SHARE_OF_BUILD = 10  # until one was measured by itself, an error is expected to take this part of what the first took with its build
@@ -48,7 +48,7 @@ class Outcome:
 class Search:
     """bench: of the network. judge: of the validation data. target: the largest drop. confirm(design) -> drop of the compiled module, which
     saves the package if it is the best so far. most_float: largest part of the multiply-adds that may be left in float.
-    tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention"). seconds(design): of one run, estimated.
+    tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention"). seconds(design): of one run, estimated. smoothings: scalings that cost time and may be tried.
 
     No kind of step may use up the budget: what improves int8 has a part of what is left, the rest is for layers in float. A step whose expected time is
     beyond that part is left out, and listed so."""
@@ -64,6 +64,7 @@ class Search:
     tell: Callable = lambda text, done=None, total=None: None
     free: tuple[str, ...] = ()
     seconds: Callable[[Design], float] = lambda design: 1.0
+    smoothings: tuple[str, ...] = ()
 
     def run(self, design: Design, calibrate: bool) -> Outcome:
         """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must be)."""
@@ -83,6 +84,7 @@ class Search:
     def _switched(self, design) -> Design:
         options = switches_of(self.bench.plan(design), self.free) if self.free and not self.budget.spent else ()
         chosen = choose_switches(design, options, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent) if options else design
+        chosen = choose_smoothing(chosen, self.smoothings, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent) if self.smoothings else chosen
         if chosen != design:
             self._confirmed(chosen, "with these in float")
         return chosen

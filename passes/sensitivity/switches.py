@@ -1,9 +1,10 @@
-"""What a transformer can leave in float for little time: the sums in front of its layer normalisations, and the products of attention.
+"""What a transformer can leave in float for little time: the sums in front of its layer normalisations, the products of attention, and factors for outlier channels.
 
 A few channels of a residual stream are often 20 to 100 times the others, and one scale leaves the others no steps. Whether that is so is measured: a switch is
 taken where it removes most of the output error on held-out samples and costs little estimated time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from .design import Design
 from .step import Step
@@ -12,6 +13,7 @@ _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to r
 _WORTH = 0.5  # a switch must leave at most this part of the squared error
 _SLOWER = 1.15  # and take at most so many times the estimated time of the network
 NAMES = {"residuals": "residual sums", "attention": "attention"}
+_SHOWN = {"smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "the same, and behind functions such as GELU, in float"}
 
 
 def switches_of(plan, free) -> tuple[str, ...]:
@@ -45,3 +47,19 @@ def choose_switches(design: Design, options, error: Callable, seconds: Callable,
         elif ratio is None:
             break
     return design
+
+
+def choose_smoothing(design: Design, offered, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
+    """The design with that of the scalings `offered` (of SMOOTHINGS) that leaves the least error, under the same conditions as a switch."""
+    before, tried = error(design), []
+    if design.scaling or before <= good:
+        return design
+    for number, name in enumerate(offered):
+        if not spent():
+            candidate = replace(design, scaling=name)
+            tried.append((error(candidate), number, candidate, seconds(candidate) / seconds(design)))
+    worth = [entry for entry in tried if entry[0] <= before * _WORTH and entry[3] <= _SLOWER]
+    chosen = min(worth, key=lambda entry: entry[:2])[2] if worth else design
+    for found, _, candidate, ratio in tried:
+        log(Step(f"{_SHOWN[candidate.scaling]}, {ratio - 1:+.1%} of the estimated time", found, None, candidate == chosen, candidate))
+    return chosen

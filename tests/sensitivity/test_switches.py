@@ -13,7 +13,7 @@ from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget
 from octet.passes.sensitivity.design import Design
-from octet.passes.sensitivity.switches import choose_switches, switches_of
+from octet.passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
 import attention  # noqa: E402
@@ -47,6 +47,21 @@ def test_what_costs_time_stays_in_int8():
 
     found, steps = chosen(BAD, seconds)
     assert found[0] == "int8" and "+30.0% of the estimated time" in steps[0].name
+
+
+def smoothed(errors, seconds=lambda design: 1.0, **more):
+    """errors: by scaling."""
+    steps = []
+    design = choose_smoothing(Design(Recipe()), ("smooth", "smooth-tables"), lambda d: errors[d.scaling], seconds, steps.append, **more)
+    return design.scaling, [step.kept for step in steps]
+
+
+def test_outlier_channels_are_multiplied_where_that_is_worth_its_time():
+    errors = {"": 0.02, "smooth": 0.009, "smooth-tables": 0.006}
+    assert smoothed(errors) == ("smooth-tables", [False, True])
+    assert smoothed(errors, lambda design: 1.3 if design.scaling == "smooth-tables" else 1.0) == ("smooth", [True, False])
+    assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.011}) == ("", [False, False])
+    assert smoothed({"": 5e-4}) == ("", []) == smoothed(errors, spent=lambda: True)
 
 
 def test_what_the_user_fixed_is_not_tried():

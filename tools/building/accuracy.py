@@ -14,7 +14,7 @@ from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Outcome, Search, choose_calibration
 from ...passes.sensitivity.step import Step
-from ...passes.sensitivity.switches import choose_switches, switches_of
+from ...passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 from ...targets.runtime import run_samples
 from ...targets.samples import digest_of
 from ...targets.x86 import cost
@@ -68,11 +68,11 @@ class Workflow:
     def _chosen(self, design) -> Design:
         """With what is nearly free where it removes much of the error: sums or attention of a transformer in float, rescaled channels."""
         options = switches_of(self.bench.plan(design), self.free)
-        rescale = self.repair and self.bench.rescalable
-        if not options and not rescale:
+        smoothings, rescale = self._smoothings(), self.repair and self.bench.rescalable
+        if not options and not smoothings and not rescale:
             return design
         self.bench.prepared(design)  # calibrates
-        self._tell("int8 or float" if options else "rescaled channels")
+        self._tell("int8 or float" if options or smoothings else "rescaled channels")
         errors = {}
 
         def error(candidate):
@@ -82,7 +82,14 @@ class Workflow:
 
         self.steps.append(Step("as calibrated", error(design), None, True, design))
         design = choose_switches(design, options, error, self._seconds, self.steps.append)
+        design = choose_smoothing(design, smoothings, error, self._seconds, self.steps.append) if smoothings else design
         return choose_scaling(design, error, self.steps.append) if rescale else design
+
+    def _smoothings(self) -> tuple[str, ...]:
+        """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in int8 stays there."""
+        if not self.repair or self.policy != "fastest" or all(spec.kind != "cpu" for spec in api.resolve_targets(self.targets)):
+            return ()
+        return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.recipe.int8_layers)
 
     def _seconds(self, design) -> float:
         """Of one run on one core of the first CPU target, by the cost model."""
@@ -98,7 +105,7 @@ class Workflow:
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
         self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
-        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell, self.free, self._seconds)
+        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell, self.free, self._seconds, self._smoothings())
         self._tell("calibrate")
         outcome = search.run(Design(self.recipe), calibrate)
         self.resumed = journal.reused

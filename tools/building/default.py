@@ -6,6 +6,8 @@ from ...passes.annotate import Annotate
 from ...passes.calibrate.held_out import for_ranges
 from ...passes.pipeline import canonicalize
 from ...passes.running import check_stopped
+from ...passes.sensitivity.bench import FEW
+from ...passes.sensitivity.assembly import smoothings_of
 from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.switches import switches_of
 from ...targets import detect
@@ -25,7 +27,7 @@ def by_default(request, model, samples, recipe, names, free, yardstick, phase, d
     quantized = api.quantize_canonical(canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache)
     quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
     check_stopped()
-    if request.repair and _poor(yardstick, quantized, package, request.threads) and rescalable(canonical.module):
+    if request.repair and _poor(yardstick, quantized, package, request.threads) and (rescalable(canonical.module) or smoothings_of(canonical.module)):
         return automatic(request, workflow(), None, None)
     return quantized, package, {}
 
@@ -33,5 +35,6 @@ def by_default(request, model, samples, recipe, names, free, yardstick, phase, d
 def _poor(yardstick, quantized, package, threads):
     if all(detect.missing(variant.features) for variant in package.variants):
         return False  # nothing of it runs here
-    decibels = yardstick.agreement(quantized.model, package, package.session(threads)).get("sqnr_db")
-    return decibels is not None and 10 ** (-decibels / 10) > POOR
+    yardstick.agreement(quantized.model, package, package.session(threads))
+    error = yardstick.error_of_first(FEW)  # the others stay untouched by what is chosen, and so can vouch for it
+    return error is not None and error > POOR

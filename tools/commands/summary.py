@@ -15,6 +15,8 @@ def print_compilation(console, report: dict) -> None:
         rows.append((f"latency, {report['threads']} core{'s' if report['threads'] > 1 else ''}, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
     if "agreement" in report:
         rows += _agreement(report["agreement"])
+    if "promise" in report:
+        rows += _promise(report["promise"])
     if "accuracy" in report:
         a = report["accuracy"]
         worst = f", worst of {len(a['outputs'])} outputs ({a['output']})" if "outputs" in a else ""
@@ -59,6 +61,13 @@ def _agreement(found):
     worst = f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
     rows = [(f"agreement, {samples}{worst}", "", f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
     return rows + [(f"agreement, {samples}, output {name}", "zero", "not judged", "") for name in found["zero"]]
+
+
+def _promise(found):
+    """Rows of what samples that chose nothing promise of new ones like them."""
+    samples = f"of 100 new samples like these, confidence {found['confidence']:.0%} ({found['samples']} that chose nothing)"
+    rows = [(f"largest of {name} as in fp32 ({same['equal']} of {found['samples']} seen), {samples}", "", f"at least {100 * same['share']:.1f}", "") for name, same in found["same"].items()]
+    return [*rows, (f"relative error of {found['output']} at most {found['error']:.2g}, {samples}", "", f"at least {100 * found['share']:.1f}", "")]
 
 
 def _in_words(shapes):

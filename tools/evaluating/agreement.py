@@ -9,6 +9,7 @@ from ...passes.sensitivity.output_error import OutputErrors, judged
 from ...passes.sensitivity.padding import padding_of
 from ...targets.samples import batch_of, feed_of, samples_of
 from ..building.sessions import float_session
+from .promise import Samples
 
 _MOST_DB = 200.0
 
@@ -23,7 +24,7 @@ class Yardstick:
     threads: int | None = None
     phase: object = lambda name: None
     _fp32: object = None
-    _known: tuple = (None, None)  # the last package, and what was found
+    _known: tuple = (None, None, Samples())  # the last package, what was found, and of every sample
 
     def fp32(self, model, target: str):
         """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves them too.)"""
@@ -40,26 +41,37 @@ class Yardstick:
         if self._known[0] is not package:
             fp32 = self.fp32(model, session.target)
             self.phase("measure")
-            self._known = package, self._measured(fp32, session, padding_of(model))
+            self._known = package, *self._measured(fp32, session, padding_of(model))
         return self._known[1]
+
+    def error_of_first(self, count: int) -> float | None:
+        """The relative squared error of the last package's worst output on the first held-out samples alone."""
+        return self._known[2].worst(count)
+
+    def promise(self, seen: int) -> dict | None:
+        """What the last package's held-out samples promise of new ones; `seen` of them have a part in what the package is. None where too few or no samples are held out."""
+        return self._known[2].promise(seen) if self._known[1] and self._known[1]["held_out"] else None
 
     def _measured(self, fp32, session, padding):
         batch = batch_of(fp32.inputs)
         fit, held = split(self.samples, batch)
-        total, errors = _count(held), OutputErrors(judged(fp32.outputs, self.outputs))
+        names, each = judged(fp32.outputs, self.outputs), Samples()
+        total, errors = _count(held), OutputErrors(names)
         for start in range(0, total, batch):
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
             count = min(batch, total - start)
             exact, found = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
-            errors.add(exact, found, padding.kept({name: array[:count] for name, array in feed.items()}, exact))
+            kept = padding.kept({name: array[:count] for name, array in feed.items()}, exact)
+            errors.add(exact, found, kept)
+            each.add([name for name in names if len(exact[name]) == count], exact, found, kept)
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero:
-            return {}
+            return {}, each
         found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero)} | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
-            return found
+            return found, each
         worst = min(decibels, key=decibels.get)
-        return found | {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels}
+        return found | {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels}, each
 
 
 def _count(samples):
