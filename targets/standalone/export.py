@@ -15,7 +15,7 @@ from ..package import Package
 from ..schema import printable
 from ..variant import Variant
 from .build import OURS, shared, static, write_sources
-from .features import CPUID, table
+from .features import machine_of, table
 from .folder import check_folder, write_folder
 from .names import commented
 from .tensors import constants, parameters, tables
@@ -48,7 +48,7 @@ def export(package: Package, folder, name: str, target: str | None = None, form:
         place = Path(temporary)
         (place / f"{name}.h").write_bytes(files[f"{name}.h"])
         sources = write_sources(place, name, shapes, session_source(shapes, name, form))
-        made = (static if form.static else shared)(place, name, sources)
+        made = (static if form.static else shared)(place, name, sources, machine_of(variant.features))
         files[made.name] = made.read_bytes()
     write_folder(folder, files, _all_names(name))
     return variant, {file: len(data) for file, data in files.items()}
@@ -71,8 +71,9 @@ def chosen(package: Package, target: str | None) -> Variant:
             raise PackageError(f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs")
         if variant.kind != "cpu":
             raise PackageError(f"--target {target}: runs on a GPU, and export is for CPUs; take one of these: {names}")
-    if variant.features - CPUID.keys():
-        raise PackageError(f"target {variant.target}: export is for x86-64 so far; take one of these: {', '.join(one.target for one in cpus if not one.features - CPUID.keys()) or 'none of this package'}")
+    if machine_of(variant.features) is None:
+        able = [one.target for one in cpus if machine_of(one.features) is not None]
+        raise PackageError(f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one of these: {', '.join(able) or 'none of this package'}")
     if not variant.object:
         raise PackageError(f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again")
     return variant

@@ -1,4 +1,5 @@
-"""CPU flags, as /proc/cpuinfo spells them, as the bits that the instruction cpuid reports (Intel's and AMD's manuals, "CPUID")."""
+"""CPU flags, as /proc/cpuinfo spells them, as the bits by which a program asks for them: of the instruction cpuid on x86 (Intel's and AMD's manuals, "CPUID"), of
+the auxiliary vector on arm64 (Documentation/arch/arm64/elf_hwcaps.rst of Linux)."""
 
 from collections.abc import Iterable
 
@@ -16,9 +17,20 @@ CPUID = {
     "avx_vnni": (7, 1, _EAX, 4, _YMM), "avx512_bf16": (7, 1, _EAX, 5, _ZMM), "abm": (0x80000001, 0, _ECX, 5, 0),
 }  # fmt: skip
 
+_HWCAP, _HWCAP2 = 16, 26  # entries of the auxiliary vector
+AUXILIARY = {"asimd": (_HWCAP, 0, 0, 1, 0), "asimddp": (_HWCAP, 0, 0, 20, 0), "i8mm": (_HWCAP2, 0, 0, 13, 0)}
+
+_ASKED = {"x86_64": CPUID, "aarch64": AUXILIARY}
+
+
+def machine_of(features: Iterable[str]) -> str | None:
+    """The machine whose flags these are; None where there is none that libraries are made for."""
+    return next((machine for machine, known in _ASKED.items() if frozenset(features) <= known.keys()), None)
+
 
 def table(features: Iterable[str]) -> str:
     """C: the constants FEATURES and FEATURES_COUNT, as `cpu.h` takes them."""
-    entries = ["{%d, %d, %d, %d, %d}" % CPUID[feature] for feature in sorted(features)]
+    known = CPUID | AUXILIARY
+    entries = ["{%d, %d, %d, %d, %d}" % known[feature] for feature in sorted(features)]
     listed = ", ".join(f"{entry} /* {feature} */" for entry, feature in zip(entries, sorted(features))) or "{0, 0, 0, 0, 0}"
     return f"static const octet_feature FEATURES[] = {{{listed}}};\nenum {{ FEATURES_COUNT = {len(entries)} }};"

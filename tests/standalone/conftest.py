@@ -16,11 +16,15 @@ TARGET = "x86-64-v3"  # valgrind knows nothing newer
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    """A package whose answers check themselves, with code for callers that quantise as well."""
+def small_hub(tmp_path_factory):
     folder = small_network.write(tmp_path_factory.mktemp("small"))
-    hub = octet.quantize(octet.load_onnx(folder / "small.onnx"), folder / "calib.npz", octet.Recipe(self_check=True, io="int8"))
-    return octet.compile(hub, [TARGET], policy="int8")
+    return octet.quantize(octet.load_onnx(folder / "small.onnx"), folder / "calib.npz", octet.Recipe(self_check=True, io="int8"))
+
+
+@pytest.fixture(scope="session")
+def small(small_hub):
+    """A package whose answers check themselves, with code for callers that quantise as well."""
+    return octet.compile(small_hub, [TARGET], policy="int8")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """octet export: the folder, names, targets, and what is refused in one line without a file being left."""
 
 import os
+import platform
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -14,8 +16,8 @@ from octet.targets.errors import OctetError
 from octet.targets.opening import open_session
 from octet.targets.package import Package, selftest_of
 from octet.targets.registry import TARGETS
-from octet.targets.standalone.export import chosen, export
-from octet.targets.standalone.features import CPUID
+from octet.targets.standalone.export import Form, chosen, export
+from octet.targets.standalone.features import AUXILIARY, CPUID, machine_of
 from octet.targets.standalone.names import check_name, commented, literal, name_of_file
 from octet.targets.variant import Launch, Variant
 from octet.tools.main import main
@@ -112,19 +114,20 @@ def test_targets(toy_variant, toy_package, tmp_path):
             chosen(package, target)
     with pytest.raises(OctetError, match="holds cuda-sm90 only, and export is for CPUs"):
         chosen(Package((gpu,)), None)
-    foreign = replace(toy_variant, target="tomorrow", features=frozenset({"avx1024"}))
+    foreign = replace(toy_variant, target="tomorrow", features=frozenset({"asimd", "i8mm"} if platform.machine() == "x86_64" else {"avx2"}))
     assert chosen(Package((foreign,)), "tomorrow") is foreign
     with pytest.raises(OctetError, match="runs no variant of the package; name the one to export with --target: tomorrow"):
         chosen(Package((foreign,)), None)
+    with pytest.raises(OctetError, match="target tomorrow: export knows no processor with avx1024; take one of these: " + toy_variant.target):
+        chosen(Package((toy_variant, replace(foreign, features=frozenset({"avx1024"})))), "tomorrow")
     with pytest.raises(OctetError, match="as an earlier octet wrote it; compile it again"):
         chosen(Package((replace(toy_variant, object=b""),)), None)
     refused("--target amd: the package holds", toy_package, "-o", tmp_path / "out", "--target", "amd")
 
 
 def test_every_feature_of_a_target_is_asked_of_the_processor():
-    wanted = set().union(*(spec.features for spec in TARGETS.values() if spec.kind == "cpu" and "x86" in spec.mcpu + "x86"))
-    assert wanted <= CPUID.keys()
-    assert len(set(CPUID.values())) == len(CPUID)
+    assert all(machine_of(spec.features) == spec.machine for spec in TARGETS.values() if spec.kind == "cpu")
+    assert len(set((CPUID | AUXILIARY).values())) == len(CPUID) + len(AUXILIARY)
 
 
 def test_a_processor_that_lacks_something(toy_variant, run, tmp_path):
@@ -136,6 +139,20 @@ def test_a_processor_that_lacks_something(toy_variant, run, tmp_path):
     run(tmp_path / "out", "gcc", "main.c", "-L.", "-ltoy", "-Wl,-rpath,.", "-o", "selftest")
     done = subprocess.run(["./selftest"], cwd=tmp_path / "out", capture_output=True, text=True)
     assert done.returncode == 1 and "this processor lacks instructions that the network was compiled for" in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-gcc") or not shutil.which("qemu-aarch64"), reason="needs gcc for aarch64 and qemu-user")
+def test_arm64(small_hub, run, tmp_path):
+    """Another machine's library, made here and run in an emulator, on the self-test of this machine's kernels."""
+    package = octet.compile(small_hub, ["x86-64-v3", "arm64-dotprod"], policy="int8")
+    for form, library in ((Form(), ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN")), (Form(static=True), ("libsmall.a", "-lm", "-pthread"))):
+        folder = tmp_path / library[0]
+        export(package, folder, "small", "arm64-dotprod", form)
+        run(folder, "aarch64-linux-gnu-gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "main.c", *library, "-o", "selftest")
+        emulated = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
+        assert run(folder, *emulated, "-cpu", "max", "./selftest") == "small: byte for byte as recorded\n"
+        lesser = subprocess.run([*emulated, "-cpu", "cortex-a53", "./selftest"], cwd=folder, capture_output=True, text=True)
+        assert lesser.returncode == 1 and "lacks instructions" in lesser.stderr  # which has no SDOT
 
 
 def _selftest(variant):

@@ -33,6 +33,12 @@ int octet_cpu_has(const octet_feature *features, int count) {
 
 #else
 
-int octet_cpu_has(const octet_feature *features, int count) { return (void)features, count == 0; }
+#include <sys/auxv.h>
+
+int octet_cpu_has(const octet_feature *features, int count) {
+  for (int i = 0; i < count; i++)
+    if (!(getauxval(features[i].leaf) >> features[i].bit & 1)) return 0;
+  return 1;
+}
 
 #endif
