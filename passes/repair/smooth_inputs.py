@@ -52,6 +52,8 @@ def smoothable(mod: IRModule, tables: bool = False) -> dict[str, list[Node]]:
     for node in graph.nodes:
         if not is_op(node.value, *_NORMS, *(("octet.unary",) if tables else ())) or node.var.name in absorbed:
             continue
+        if len(shape_of(node.var)) == 4:
+            continue  # magnitudes by channel of rank 4 are of axis 1, where images have theirs
         readers = [user for user in graph.users.get(node.var, ()) if _is_linear(user, node.var)]
         if readers:
             found[node.var.name] = readers

@@ -19,11 +19,11 @@ LEVELS = np.where(np.arange(WIDTH) == 3, 64.0, 1.0)
 SAMPLES = {"x": np.random.default_rng(1).standard_normal((48, post_norm.TOKENS, WIDTH)).astype(np.float32)}
 
 
-def norm_and_layer(factor):
+def norm_and_layer(factor, shape=(2, 4)):
     """layer_norm(x) [* factor], a linear layer that reads it, and a sum that reads it without the factor."""
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((4, 6)).astype(np.float32)
-    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((2, 4), "float32"))
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType(shape, "float32"))
     ones = relax.const(np.ones(4, np.float32))
     with builder.function("main", [x]):
         with builder.dataflow():
@@ -53,6 +53,11 @@ def test_even_channels_and_unknown_tensors_stay():
     before = norm_and_layer(None)
     assert SmoothInputs({name_of_norm(before): np.ones(4, np.float32)})(before) is before, "not worth a multiplication"
     assert SmoothInputs({})(before) is before
+
+
+def test_rank_4_stays_as_its_magnitudes_are_of_another_axis():
+    module = norm_and_layer(None, (1, 2, 3, 4))
+    assert smoothable(module) == {} and set(smoothable(norm_and_layer(None, (1, 3, 4)))) == {name_of_norm(module)}
 
 
 def test_what_a_stream_absorbs_is_not_multiplied(normed):
