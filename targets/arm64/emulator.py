@@ -15,7 +15,7 @@ from ..errors import OctetError
 from ..native.link import run_compiler
 from ..variant import Variant
 
-QEMU, _MACHINE = "qemu-aarch64", "aarch64"
+QEMU, MACHINE = "qemu-aarch64", "aarch64"
 _SYSROOT = "/usr/aarch64-linux-gnu"  # of Debian's cross compiler
 _FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror")
 _HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def _runner() -> bytes:
     """The program of runner.c."""
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         program = Path(folder) / "runner"
-        run_compiler(folder, *_FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=_MACHINE)
+        run_compiler(folder, *_FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=MACHINE)
         return program.read_bytes()
 
 

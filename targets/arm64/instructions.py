@@ -32,7 +32,8 @@ def dot4_signed(isa, acc, a, b):
 
 
 def _sdot(acc, a, b):
-    return pure("int32x4", "llvm.aarch64.neon.sdot.v4i32.v16i8", acc, _bytes("int8", a), _bytes("int8", b))
+    """Of `b` and `a`: the second operand may be one lane of a register, which kernels have as their first."""
+    return pure("int32x4", "llvm.aarch64.neon.sdot.v4i32.v16i8", acc, _bytes("int8", b), _bytes("int8", a))
 
 
 def _smull(acc, a, b):
@@ -45,7 +46,7 @@ def _smull(acc, a, b):
 
 def to_signed(stored):
     """Stored bytes, u8 = s8 + 128, as s8 (any lanes)."""
-    return tirx.reinterpret(typed("int8", stored), _bytes("uint8", stored) ^ splat(128, "uint8", bits_of(stored) // 8))
+    return tirx.reinterpret(str(stored.ty), _bytes("uint8", stored) ^ splat(128, "uint8", bits_of(stored) // 8))
 
 
 def _bytes(dtype, vector):

@@ -1,6 +1,6 @@
 """Portable spellings of arm64's instructions, for machines of x86-64-v3 (see `targets/x86/emulation`).
 
-Source: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADDLP, ADDP, FCVTNS, SQXTN, SQXTUN, TBL, TBX)."""
+Source: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, SMULL, SADDLP, ADDP, FCVTNS, SQXTN, SQXTUN, TBL, TBX)."""
 
 from ..x86.emulation.instruction import Instruction, indices
 
@@ -31,18 +31,6 @@ def _dot(name, features, extend_a, extend_b):
   %product = mul <16 x i32> %x, %y
 {_sum("acc", 16, 4, 4)}"""
     return _instruction(f"{name}.v4i32.v16i8", features, "<4 x i32>", _BYTES, body)
-
-
-def _matrices(name, extend_a, extend_b):
-    """Result 2 i + j: row i of a times row j of b, eight products each."""
-    rows = [list(range(8 * i, 8 * i + 8)) for i in (0, 1)]
-    body = f"""  %x = {extend_a} <16 x i8> %a to <16 x i32>
-  %y = {extend_b} <16 x i8> %b to <16 x i32>
-  %xx = shufflevector <16 x i32> %x, <16 x i32> poison, <32 x i32> {indices(rows[0] + rows[0] + rows[1] + rows[1])}
-  %yy = shufflevector <16 x i32> %y, <16 x i32> poison, <32 x i32> {indices(rows[0] + rows[1] + rows[0] + rows[1])}
-  %product = mul <32 x i32> %xx, %yy
-{_sum("acc", 32, 4, 8)}"""
-    return _instruction(f"{name}.v4i32.v16i8", _I8MM, "<4 x i32>", _BYTES, body)
 
 
 _SMULL = """  %x = sext <8 x i8> %a to <8 x i16>
@@ -99,7 +87,6 @@ ARM64 = (
     _dot("sdot", _DOTPROD, "sext", "sext"),
     _dot("udot", _DOTPROD, "zext", "zext"),
     _dot("usdot", _I8MM, "zext", "sext"),
-    _matrices("usmmla", "zext", "sext"),
     _instruction("smull.v8i16", _NEON, "<8 x i16>", "<8 x i8> %a, <8 x i8> %b", _SMULL),
     _instruction("saddlp.v4i32.v8i16", _NEON, "<4 x i32>", "<8 x i16> %a", _SADDLP),
     _instruction("addp.v4i32", _NEON, "<4 x i32>", "<4 x i32> %a, <4 x i32> %b", _ADDP),

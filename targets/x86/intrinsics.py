@@ -30,6 +30,16 @@ def dot4(acc, unsigned_bytes, signed_bytes):
     return _by_registers({512: "llvm.x86.avx512.vpdpbusd.512", 256: "llvm.x86.avx512.vpdpbusd.256"}, "int32", acc, data, weights)
 
 
+def multiplied(unsigned_bytes):
+    """Stored bytes as `dot4_multiplied` takes them: u8, or s8 where dot products take that."""
+    return neon.to_signed(unsigned_bytes) if current().signed else unsigned_bytes
+
+
+def dot4_multiplied(acc, data, signed_bytes):
+    """`dot4` of what `multiplied` gave: where that is s8, the sum is less by 128 times the sum of the signed bytes, which kernels have in the constants that sums start from."""
+    return neon.dot4_signed(current(), acc, data, signed_bytes) if current().signed else dot4(acc, data, signed_bytes)
+
+
 def split_pairs(unsigned_bytes):
     """int32 lanes of four u8 -> (bytes 0 and 2 of every dword, bytes 1 and 3), as pairs of uint16."""
     data, lanes = bind(_halfwords("uint16", unsigned_bytes)), bits_of(unsigned_bytes) // 16

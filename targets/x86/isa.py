@@ -37,6 +37,8 @@ class Isa:
     @property
     def accumulators(self) -> int:
         """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
+        if self.neon:  # the data of every pixel are in a register, for four steps; without SDOT products are in some, too
+            return (self.registers - (4 if self.dotprod else 12)) // (self.parts + 1)
         return (self.registers - 4) // self.parts
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from octet.passes import ops
+from octet.passes.lower import codegen
 from octet.passes.realize.reference import run
 from octet.targets import registry
 from octet.targets.arm64 import emulator
@@ -80,11 +81,13 @@ def case(request):
 
 
 @pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
-def test_a_level_gives_the_referees_bytes(spec, case):
+def test_a_level_gives_the_referees_bytes(spec, case, monkeypatch):
     module, inputs, wanted = case
+    lacks = emulator.missing()
+    if lacks:
+        monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # the LLVM IR is all that is wanted
     variant = build(module, inputs, spec.name)
     assert not variant.extra["fallbacks"]
-    lacks = emulator.missing()
     found = (open_session(emulated(variant)) if lacks else emulator.EmulatedSession(variant)).run(inputs)
     for i, value in enumerate(wanted):
         np.testing.assert_array_equal(found[f"out{i}"], value, err_msg=f"output {i}")

@@ -67,11 +67,6 @@ def _arm_dot(a_type, b_type):
     return model
 
 
-def _rows(acc, a, b):
-    """USMMLA: a 2 x 8 matrix times the transpose of another."""
-    return (acc + (a.view(np.uint8).reshape(2, 8).astype(np.int64) @ b.reshape(2, 8).T).reshape(4)).astype(np.int32)
-
-
 def _nearest(value):
     """FCVTNS saturates, and NaN is zero."""
     with np.errstate(invalid="ignore"):
@@ -89,7 +84,6 @@ MODELS |= {
         "sdot.v4i32.v16i8": _arm_dot(np.int8, np.int8),
         "udot.v4i32.v16i8": _arm_dot(np.uint8, np.uint8),
         "usdot.v4i32.v16i8": _arm_dot(np.uint8, np.int8),
-        "usmmla.v4i32.v16i8": _rows,
         "smull.v8i16": lambda a, b: a.astype(np.int16) * b,
         "saddlp.v4i32.v8i16": lambda a: a.astype(np.int32).reshape(4, 2).sum(1, dtype=np.int32),
         "addp.v4i32": lambda a, b: np.concatenate([a, b]).astype(np.int64).reshape(4, 2).sum(1).astype(np.int32),

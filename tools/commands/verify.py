@@ -10,14 +10,14 @@ from ..errors import Command
 @click.option("--key", "keys", multiple=True, metavar="NAME.pub", help="Trust this public key; may be repeated [default: those of OCTET_KEYS; without them, signatures are not looked at].")
 @click.option("--signers", type=click.IntRange(min=1), help="How many of the trusted keys must have signed [default: 1].")
 @click.option("--emulate", is_flag=True, help="Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks spelled portably; of a GPU, as host code, thread by thread (slow; needs g++).")
+@click.option("--all", "every", is_flag=True, help="Run every variant in every way that this machine has (--emulate; arm64 under QEMU where that is installed), and say of the others why not.")
 @click.option("--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of a GPU's threads to emulate.")
-def verify(package, keys, signers, emulate, orders):
+def verify(package, keys, signers, emulate, every, orders):
     """Check who signed a package, before any of its code is loaded, and run its self-test: every variant must give the recorded bytes."""
-    from ...targets import detect
     from ...targets.errors import OctetError
-    from ...targets.package import failed_outputs, read_package
-    from ...targets.opening import open_session
+    from ...targets.package import read_package
     from ...targets.trust import short, trust_of
+    from ..console import out, table
 
     trust = trust_of(keys or None, signers)
     found = read_package(package, trust=trust)
@@ -25,21 +25,77 @@ def verify(package, keys, signers, emulate, orders):
         click.echo(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
     if not found.selftest:
         raise OctetError(f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does")
-    done = {}
+    said, rows, wrong = f", {len(found.shapes)} shapes" if found.others else "", [], []
     for number, variant in enumerate(found.variants):
         shapes = [(shape.variants[number], shape.selftest) for shape in found.shapes]
-        if not detect.missing(variant.features):
-            done[variant.target] = _differing([failed_outputs(open_session(one), selftest) for one, selftest in shapes])
-        elif emulate:
-            done[f"{variant.target} (emulated)"] = _differing(_EMULATED[variant.kind](shapes, orders))
-        else:
-            click.echo(f"{variant.target}: not run, this machine lacks {', '.join(detect.missing(variant.features))}; --emulate does without")
-    said = f", {len(found.shapes)} shapes" if found.others else ""
-    for name, failed in done.items():
-        click.echo(f"{name}: {'differs in ' + ', '.join(failed) if failed else f'byte for byte as recorded{said}'}")
-    wrong = [name for name, failed in done.items() if failed]
+        for how, run in _ways(variant, emulate or every):
+            name = f"{variant.target} (emulated)" if how not in (_HERE, _NOT) else variant.target
+            try:
+                failed = _differing(run(shapes, orders))
+                result = f"differs in {', '.join(failed)}" if failed else f"byte for byte as recorded{said}"
+                wrong += [name] if failed else []
+            except _NotRun as reason:
+                name, result = variant.target, str(reason)
+            except OctetError as error:
+                if not every:
+                    raise
+                how, result = _NOT, str(error)
+            rows.append((name, how, result))
+    if every:
+        out().print(table(package, ("variant", "how", "result"), [(name.removesuffix(" (emulated)"), how, result) for name, how, result in rows]))
+    else:
+        for name, how, result in rows:
+            click.echo(f"{name}: {'not run, ' if how == _NOT else ''}{result}")
     if wrong:
         raise OctetError(f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help")
+
+
+_HERE, _NOT = "on this machine", "not run"
+
+
+class _NotRun(Exception):
+    """Why a variant is not run."""
+
+
+def _ways(variant, emulate):
+    """[(how a variant is run here, function of its (variant, self-test) for every shape and of the number of orders -> outputs that differ, shape by shape)]."""
+    from ...targets import detect
+    from ...targets.arm64 import emulator
+    from ...targets.registry import TARGETS
+
+    lacks = detect.missing(variant.features)
+    if not lacks:
+        return [(_HERE, _natively)]
+    if not emulate:
+        return [(_NOT, _refused(f"this machine lacks {', '.join(lacks)}; --emulate does without"))]
+    if variant.kind == "cuda":
+        return [("thread by thread", _thread_by_thread)]
+    ways = [("its instructions spelled portably", _on_this_cpu)]
+    if variant.target in TARGETS and TARGETS[variant.target].machine == emulator.MACHINE:
+        reason = emulator.missing()
+        ways.insert(0, (_NOT, _refused(f"as machine code: {reason}")) if reason else ("its machine code under QEMU", _under_qemu))
+    return ways
+
+
+def _refused(reason):
+    def run(shapes, orders):
+        raise _NotRun(reason)
+
+    return run
+
+
+def _natively(shapes, orders):
+    from ...targets.opening import open_session
+    from ...targets.package import failed_outputs
+
+    return [failed_outputs(open_session(variant), selftest) for variant, selftest in shapes]
+
+
+def _under_qemu(shapes, orders):
+    from ...targets.arm64.emulator import EmulatedSession
+    from ...targets.package import failed_outputs
+
+    return [failed_outputs(EmulatedSession(variant), selftest) for variant, selftest in shapes]
 
 
 def _differing(failed):
@@ -70,5 +126,3 @@ def _thread_by_thread(shapes, orders):
         failed |= {name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes()}
     return [tuple(sorted(failed))]
 
-
-_EMULATED = {"cpu": _on_this_cpu, "cuda": _thread_by_thread}

@@ -11,6 +11,7 @@ from ..checks.kernels import digit_base
 from ..elementwise.table import stored_table
 from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
+from ..layout import STORED_OFFSET
 from . import amx as conv_amx, bf16 as conv_bf16, depthwise as conv_depthwise, depthwise_pack, direct as conv_direct, listed as conv_listed
 from .epilogue import supports_depthwise
 from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
@@ -72,13 +73,14 @@ def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, 
 
 def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
+    given = bias
     if p.dtype == "int8":
-        bias = fold_bias(p, weight, bias)
+        bias, given = (fold_bias(p, weight, bias, offset) for offset in (STORED_OFFSET, 0 if current().signed else STORED_OFFSET))
     if p.dtype == "bfloat16":
         weight = round_to_bfloat16(weight).view(np.uint16)
     build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct, "bf16": _bf16}[family]
     assert p.epilogue.table == (table is not None) and (table is None or current().vbmi and p.epilogue.out_dtype == "int8"), p.epilogue
-    func, constants, schedule, workspace = build(p, weight, bias, multiplier, schedule)
+    func, constants, schedule, workspace = build(p, weight, given, multiplier, schedule)
     constants.append(stored_table(table) if table is not None else None)
     check = layer_sum(p, weight, bias, computed(p, family, schedule), computed_channels(p, family), digit_base()) if p.checked else None
     if check is not None:

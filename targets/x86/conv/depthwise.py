@@ -16,7 +16,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..elementwise.table import permuted
-from ..intrinsics import bind, dot4, dot_pairs, fma, interleave_bytes, load, part, splat, split_pairs, store
+from ..intrinsics import bind, dot4_multiplied, dot_pairs, fma, interleave_bytes, load, multiplied, part, splat, split_pairs, store
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK
@@ -275,7 +275,7 @@ class _Kernel:
         begin = bind(at + part * width) if int8 and isa.parts > 1 else at
         for taps, served in self.uses.items():
             found = [bind(self.pixels(rows[r], begin + column * self.pitch, width, self.column(example, column))) for r, column in taps]
-            parts = [bind(x) for x in (interleave_bytes(found) if int8 else found)]
+            parts = [bind(x) for x in (interleave_bytes([multiplied(x) for x in found]) if int8 else found)]
             if self.weights.dtype == "int16":
                 parts = [split_pairs(x) for x in parts]
             for i, g in served:
@@ -291,5 +291,5 @@ class _Kernel:
         if self.p.dtype == "float32":
             return fma(old, x, load(self.weights, first + lane, size))
         if self.weights.dtype == "int8":
-            return dot4(old, x, load(self.weights, (first + lane) * 4, 4 * size))
+            return dot4_multiplied(old, x, load(self.weights, (first + lane) * 4, 4 * size))
         return dot_pairs(old, x, [load(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)])

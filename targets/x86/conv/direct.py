@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, broadcast4, dot4, fma, load, splat, store
+from ..intrinsics import bind, broadcast4, dot4_multiplied, fma, load, multiplied, splat, store
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
@@ -228,10 +228,27 @@ class _Kernel:
     def run(self, sums, at, weights, vectors, length, inside):
         """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
         p, step = self.p, step_of(self.p)
+        if current().neon and length % (4 * step) == 0 and not p.planar and all(isinstance(one, bool) for one in inside):
+            self.run_by_lanes(sums, at, weights, vectors, length, inside)
+            return
         with T.serial(0, length // step) as k:
             first = weights + k * (16 * step * self.s.vectors)
             used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i] is not False]
             self.step(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
+
+    def run_by_lanes(self, sums, at, weights, vectors, length, inside):
+        """The same where an instruction multiplies by one lane of a register: four steps from one register of every pixel."""
+        p, step = self.p, step_of(self.p)
+        used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i]]
+        with T.serial(0, length // (4 * step)) as k:
+            found = {}
+            for i in used:
+                if inside[i]:
+                    value = load(self.data, at + i * p.strides[1] * p.data_stride + k * (4 * step), 4 * step)
+                    found[i] = bind(tirx.reinterpret("int32x4", multiplied(value)) if p.dtype == "int8" else value)
+            for lane in range(4):
+                first = weights + (k * 4 + lane) * (16 * step * self.s.vectors)
+                self.step(sums, first, vectors, used, lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False))
 
     def step(self, sums, weights, vectors, used, element_of):
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
@@ -242,20 +259,20 @@ class _Kernel:
             for r in range(registers):
                 slot = (i * registers + r) * lanes
                 old = load(sums, slot, lanes)
-                store(sums, slot, dot4(old, element, found[r]) if int8 else fma(old, element, found[r]))
+                store(sums, slot, dot4_multiplied(old, element, found[r]) if int8 else fma(old, element, found[r]))
 
     def element(self, index, inside):
         """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""
         lanes = current().lanes
         if inside is False:
-            return self.zero_points
+            return multiplied(self.zero_points)
         if inside is not True:
             index = tirx.Select(inside, index, 0)
         if self.p.dtype == "float32":
             value = self.data[index] if inside is True else tirx.Select(inside, self.data[index], tirx.const(0.0, "float32"))
             return tirx.Broadcast(value, lanes)
         value = broadcast4(self.data, index, lanes)
-        return value if inside is True else tirx.Select(tirx.Broadcast(inside, lanes), value, self.zero_points)
+        return multiplied(value if inside is True else tirx.Select(tirx.Broadcast(inside, lanes), value, self.zero_points))
 
     @property
     def zero_points(self):

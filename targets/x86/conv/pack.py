@@ -101,9 +101,9 @@ def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
     return StepList(np.concatenate([np.array(headers).reshape(-1), *entries]).astype(np.int32), np.concatenate([*weights, np.zeros(64, np.int8)]), unsafe)
 
 
-def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)) (modulo 2**32)."""
-    stored = p.data_zero_point + STORED_OFFSET
+def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, offset: int = STORED_OFFSET) -> np.ndarray:
+    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)) (modulo 2**32). offset: 128, or 0 for a kernel that multiplies s8 data."""
+    stored = p.data_zero_point + offset
     folded = bias.astype(np.int64) - stored * weight.astype(np.int64).sum(axis=(1, 2, 3))
     return folded.astype(np.uint64).astype(np.uint32).view(np.int32)
 

@@ -2,12 +2,13 @@
 
 A block of 16 columns and 64 inner elements becomes 16 rows of 64 bytes: row i holds elements 4i .. 4i + 3 of every column, side by side, as s8. Inner elements
 behind the end are zero, so whatever the first operand has there does not count. `corrections[n]` = -128 * sum of column n: the first operand is stored
-as u8 = s8 + 128, and sum((u8 - 128) * b) = sum(u8 * b) - 128 * sum(b)."""
+as u8 = s8 + 128, and sum((u8 - 128) * b) = sum(u8 * b) - 128 * sum(b). Where dot products take s8 * s8 they are zero."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, dot4, interleave_bytes, load, splat, store
+from ..isa import current
 from ..reformat.transpose import lanes_of_four, transpose16
 from ..vector_loops import Accumulators
 from .problem import INNER_BLOCK, MatmulProblem
@@ -58,7 +59,7 @@ def _put(p, packed, block, step, i, value, sums):
         value = value & splat((1 << (8 * left)) - 1, "int32")
     value = bind(value)
     store(packed, (block * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
-    if left > 0:
+    if left > 0 and not current().signed:
         sums[0] = dot4(sums[0], splat(128, "uint8", 64), value)
 
 
@@ -80,7 +81,8 @@ def _pack_values(p, b, base, packed, corrections):
             for j, value in enumerate(lanes_of_four([bind(v) for v in interleave_bytes(rows)])[:count]):
                 value = bind(value)
                 store(packed, ((first + j) * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
-                sums[j] = dot4(sums[j], splat(128, "uint8", 64), value)
+                if not current().signed:
+                    sums[j] = dot4(sums[j], splat(128, "uint8", 64), value)
 
         whole = p.inner // 4
         if whole:

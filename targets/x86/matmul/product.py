@@ -10,7 +10,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4, fence, load, splat, store, tile_config, tile_configure, tile_dot, tile_load, tile_store
+from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, broadcast4, dot4_multiplied, fence, load, multiplied, splat, store, tile_config, tile_configure, tile_dot, tile_load, tile_store
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
@@ -188,9 +188,9 @@ class _Kernel:
         with T.serial(0, -(-p.inner // 4)) as quad:
             b = [bind(load(self.packed, (block + v) * (p.inner_steps * TILE) + quad * 64, 64)) for v in range(count)]
             for r in range(height):
-                a = bind(broadcast4(self.a, at + r * p.a.row + quad * 4))
+                a = bind(multiplied(broadcast4(self.a, at + r * p.a.row + quad * 4)))
                 for v in range(count):
-                    acc[r * count + v] = dot4(acc[r * count + v], a, b[v])
+                    acc[r * count + v] = dot4_multiplied(acc[r * count + v], a, b[v])
         width = p.column_blocks * 16
         for r in range(height):
             for v in range(count):

@@ -1,0 +1,68 @@
+"""Instructions of the innermost loops of arm64's kernels, from the disassembly:  python tests/arm64/count_instructions.py
+
+Needs aarch64-linux-gnu-objdump; nothing is run. The loop of a kernel is the one with most multiplications per instruction."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from octet.passes.lower.codegen import compile_module
+from octet.targets import registry
+from octet.targets.x86.conv.choose import conv_kernel
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
+from conv_harness import arguments, problem  # noqa: E402
+
+CASES = {
+    "1x1, 64 channels": problem(64, 14, 64),
+    "3x3, 64 channels": problem(64, 14, 64, 3, padding=(0, 0, 0, 0)),
+    "depthwise 3x3, 64 channels": problem(64, 14, 64, 3, groups=64),
+    "linear, 256 inputs": problem(256, 1, 64),
+    "float32 1x1, 64 channels": problem(64, 14, 64, dtype="float32"),
+}
+PRODUCTS = {"sdot": 16, "usdot": 16, "sudot": 16, "smull": 8, "smull2": 8, "fmla": 4}  # of one instruction
+_LINE = re.compile(r"\s+([0-9a-f]+):\t(\S+)\s*(.*)")
+
+
+def loop_of(text):
+    """The instructions of the loop that multiplies most, as a Counter of their names, with "spilled" for what goes to the stack."""
+    lines = [found.groups() for line in text.splitlines() if (found := _LINE.match(line))]
+    places, best = {int(address, 16): i for i, (address, _, _) in enumerate(lines)}, Counter()
+    for i, (_, name, operands) in enumerate(lines):
+        target = re.search(r"([0-9a-f]+) <", operands) if re.fullmatch(r"b(\..+)?|cbn?z|tbn?z", name) else None
+        start = places.get(int(target[1], 16), i) if target else i
+        if start < i:
+            found = Counter(one for _, one, _ in lines[start : i + 1])
+            found["spilled"] = sum("[sp" in where for _, _, where in lines[start : i + 1])
+            best = max(best, found, key=lambda c: _products(c) / max(1, _instructions(c)))
+    return best
+
+
+def _products(counts):
+    return sum(PRODUCTS.get(name, 0) * count for name, count in counts.items())
+
+
+def _instructions(counts):
+    return counts.total() - counts["spilled"]
+
+
+def main():
+    for spec in (spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"):
+        for name, p in CASES.items():
+            _, weight, bias, multiplier, _ = arguments(p)
+            kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "kernel.o"
+                compile_module(kernel.func, spec).mod.write_to_file(str(path))
+                text = subprocess.run(["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout
+            counts = loop_of(text)
+            products, instructions = _products(counts), _instructions(counts)
+            detail = ", ".join(f"{count} {one}" for one, count in counts.most_common() if one != "spilled")
+            print(f"{spec.name} | {name} | {64 * instructions / products:.2f} per 64 products | {counts['spilled']} on the stack | {detail}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""octet verify --all: every variant in every way, a table, and what is said of those that cannot be run. The right variant for an arm64 machine."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from octet.targets import detect, registry
+from octet.targets.arm64 import emulator
+from octet.targets.errors import OctetError, PackageError
+from octet.targets.native.link import run_compiler
+from octet.targets.opening import open_session
+from octet.targets.package import Package, selftest_of
+from octet.tools.main import main
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
+from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+
+ARM = [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
+needs_cross = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing())
+
+
+@pytest.fixture(scope="module")
+def package():
+    shapes = {"x": (2, 24, 3, 5)}
+    module, inputs = network(shapes, lambda b, x: dequantize(b, quantize(b, x))), samples(shapes)
+    variants = tuple(build(module, inputs, name) for name in (detect.native().name, *(spec.name for spec in ARM)))
+    return Package(variants, {}, selftest_of(open_session(variants[0]), inputs))
+
+
+def verified(package, folder, *options):
+    package.save(folder / "all.octet")
+    return CliRunner().invoke(main, ["verify", str(folder / "all.octet"), *options], catch_exceptions=False)
+
+
+def lines_of(output, target):
+    return [" ".join(line.split()) for line in output.splitlines() if line.split()[:1] == [target]]
+
+
+@needs_cross
+def test_every_variant_runs_in_every_way(package, tmp_path):
+    done = verified(package, tmp_path, "--all")
+    assert done.exit_code == 0, done.output
+    assert lines_of(done.output, detect.native().name) == [f"{detect.native().name} on this machine byte for byte as recorded"]
+    for spec in ARM:
+        ways = ("its machine code under QEMU", "its instructions spelled portably")
+        assert lines_of(done.output, spec.name) == [f"{spec.name} {how} byte for byte as recorded" for how in ways]
+    plain = verified(package, tmp_path)
+    assert all(f"{spec.name}: not run, this machine lacks asimd" in plain.output for spec in ARM)
+
+
+@needs_cross
+def test_another_byte_is_found_in_every_way(package, tmp_path):
+    wrong = dict(package.selftest)
+    wrong["output/out0"] = wrong["output/out0"] + 1
+    done = verified(replace(package, selftest=wrong), tmp_path, "--all")
+    assert done.exit_code == 2 and done.output.count("differs in out0") == 1 + 2 * len(ARM)
+
+
+@needs_cross
+def test_without_qemu_the_table_says_so(package, tmp_path, monkeypatch):
+    monkeypatch.setattr(emulator, "QEMU", "no-such-emulator")
+    done = verified(package, tmp_path, "--all")
+    assert done.exit_code == 0
+    for spec in ARM:
+        assert lines_of(done.output, spec.name) == [f"{spec.name} not run as machine code: no-such-emulator is not installed (Debian: qemu-user)",
+                                                    f"{spec.name} its instructions spelled portably byte for byte as recorded"]  # fmt: skip
+
+
+@needs_cross
+def test_a_machine_is_given_its_variant(package, monkeypatch):
+    for spec in ARM:
+        monkeypatch.setattr(detect, "cpu_features", lambda spec=spec: spec.features)
+        assert package.best() == next(variant for variant in package.variants if variant.target == spec.name)
+    monkeypatch.setattr(detect, "cpu_features", lambda: frozenset({"fp"}))
+    with pytest.raises(PackageError, match="arm64-neon needs asimd"):
+        package.best()
+
+
+def test_features_of_arm64_in_cpuinfo():
+    assert detect.flags_of("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n\nprocessor\t: 1\nFeatures\t: fp\n") == {"fp", "asimd", "asimddp", "i8mm"}
+
+
+def test_no_compiler_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC_AARCH64", raising=False)
+    with pytest.raises(OctetError, match="building for aarch64 needs a C compiler, and there is none; install aarch64-linux-gnu-gcc .* or name one in CC_AARCH64"):
+        run_compiler(tmp_path, machine="aarch64")
