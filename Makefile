@@ -43,7 +43,7 @@ gallery: .venv/.installed-test
 	$(BIN)/python examples/gallery/table.py
 
 docs: .venv/.installed
-	$(BIN)/python -m octet.tools.pages.commands_page > docs/commands.md
+	$(BIN)/python -m octet.tools.commands_page > docs/commands.md
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from octet.tools.main import main
-from octet.tools.pages.commands_page import page
+from octet.tools.commands_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "examples").glob("*.md"))

@@ -1,4 +1,4 @@
-"""The reference of all commands, docs/commands.md, from the commands themselves: `make docs`, or `python -m octet.tools.pages.commands_page > docs/commands.md`."""
+"""The reference of all commands, docs/commands.md, from the commands themselves: `make docs`, or `python -m octet.tools.commands_page > docs/commands.md`."""
 
 import inspect
 import sys
@@ -50,6 +50,6 @@ def _cell(text):
 
 
 if __name__ == "__main__":
-    from ..main import main
+    from .main import main
 
     sys.stdout.write(page(main))
