@@ -13,6 +13,7 @@ from ..operators.registry import traits_of
 from ..ops import is_op
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
+from .front_end import front_ends
 from .graph import Graph, integers_of, is_float32, is_tensor, shape_of
 from .group import Group
 from .named import operators_named
@@ -23,6 +24,7 @@ _DEMANDED = "its result is only used in float"
 _SUPPLIED = "none of its operands is int8"
 _EXCLUDED = "left in float for accuracy: by --max-drop, or named in the recipe"
 _NAMED = "named by --float-layers"
+_SPECTRUM = "in float: a logarithm or root of its squares follows, which makes as much of small values as of large ones"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
@@ -64,7 +66,9 @@ def plan(mod, recipe: Recipe) -> Plan:
     families = (softmax.match, *FAMILIES) if recipe.softmax == "table" else FAMILIES
     named, wanted = _named(graph, recipe, families)
     kept = frozenset().union(*wanted.values())
-    groups, reasons = _match(graph, (recipe.float_operators | named) - kept, families, named)
+    spectra = front_ends(graph) - kept
+    groups, reasons = _match(graph, (recipe.float_operators | named | spectra) - kept, families, named)
+    reasons.update({node: _SPECTRUM for node in reasons if node.name in spectra - named - recipe.float_operators})
     if recipe.attention == "float":
         left = [group for group in groups if group.symmetric and group.anchor.name not in kept]
         reasons.update({group.anchor: _FLOAT_ATTENTION for group in left})

@@ -1,0 +1,75 @@
+"""Front ends that stay in float: linear layers between the network's inputs and a logarithm or square root of sums of squares.
+
+    log(mel(conv(x, cos)^2 + conv(x, sin)^2))      ==>      conv, conv and mel stay in float
+
+A spectrum spans many powers of ten. 256 steps of its largest value leave its small ones nothing, and the logarithm or root behind it makes as much of small
+values as of large ones; the noise would be in all layers that follow. Only where that costs little: front ends with more than a share SHARE of the
+network's multiply-adds are quantised like anything else."""
+
+from math import prod
+
+from ..operators.registry import operators
+from ..ops import attrs_of, is_op
+from .graph import Graph, Node, is_constant, shape_of
+
+SHARE = 0.25
+_LAYERS = ("relax.nn.conv2d", "relax.matmul")
+_MOVES = operators(lambda traits: traits.moves) | {"relax.split", "TupleGetItem", "Tuple", "DataflowVar", "Var"}
+_LINEAR = _MOVES | {"relax.add", "relax.subtract", "relax.negative", "relax.mean", "relax.sum", "relax.nn.avg_pool2d", "relax.astype"}
+_FLOORS = ("relax.nn.relu", "relax.clip", "relax.maximum", "relax.abs")
+_ENDS = ("log", "sqrt")
+
+
+def front_ends(graph: Graph) -> frozenset[str]:
+    """The names of the layers."""
+    found = set()
+    for node in graph.nodes:
+        if _function(node) in _ENDS:
+            found |= _layers_before(graph, node)
+    costs = {node: _macs(node) for node in graph.nodes if is_op(node.value, *_LAYERS)}
+    chosen = sum(costs[node] for node in found)
+    return frozenset(node.name for node in found) if chosen <= SHARE * sum(costs.values()) else frozenset()
+
+
+def _layers_before(graph, end) -> set[Node]:
+    """The layers with constant weights between the inputs and a root or logarithm; none unless squares of a layer's results come in between, and nothing else but linear
+    operators and floors does."""
+    layers, seen, squared = set(), set(), False
+    waiting = [(graph.producer.get(x), False) for x in end.inputs if not is_constant(x)]
+    while waiting:
+        node, behind_square = waiting.pop()
+        if node is None or (node, behind_square) in seen:
+            continue
+        seen.add((node, behind_square))
+        square = _is_square(node)
+        if is_op(node.value, *_LAYERS):
+            if not is_constant(node.inputs[1]) or is_constant(node.inputs[0]):
+                return set()
+            squared |= behind_square
+            layers.add(node)
+        elif not square and not _is_linear(node):
+            return set()
+        waiting += [(graph.producer.get(x), behind_square or square) for x in node.inputs if not is_constant(x)]
+    return layers if squared else set()
+
+
+def _is_linear(node) -> bool:
+    if is_op(node.value, "relax.multiply", "relax.divide"):
+        return is_constant(node.inputs[1]) or (is_op(node.value, "relax.multiply") and is_constant(node.inputs[0]))
+    return node.op in _LINEAR or is_op(node.value, *_FLOORS) or _function(node) in ("sqrt", "abs")
+
+
+def _is_square(node) -> bool:
+    """As NormalizeArithmetic writes it."""
+    return is_op(node.value, "relax.multiply") and node.inputs[0].same_as(node.inputs[1])
+
+
+def _function(node) -> str:
+    if is_op(node.value, "octet.unary"):
+        return attrs_of(node.value)["kind"]
+    return node.op.removeprefix("relax.")
+
+
+def _macs(node) -> int:
+    depth = shape_of(node.inputs[0])[-1] if is_op(node.value, "relax.matmul") else prod(shape_of(node.inputs[1])[1:])
+    return prod(shape_of(node.var)) * depth
