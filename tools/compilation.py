@@ -18,7 +18,7 @@ from ..targets.package import Package
 from ..targets.runtime import run_samples
 from ..tuning.place import place_of
 from .building import api
-from .building.accuracy import Workflow, automatic
+from .building.accuracy import CHOICES, Workflow, automatic
 from .building.bfloat16 import check_floats, described
 from .building.boundary import check_boundary
 from .building.default import by_default
@@ -83,8 +83,6 @@ class Request:
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
             raise OctetError(f"--{'metric' if self.max_drop is None else 'max-drop'}: needs labelled data; add --validate DATA.npz")
-        if self.budget is not None and self.max_drop is None and self.calibrator != "auto":
-            raise OctetError(f"--budget {self.budget}: is for the search that --max-drop starts; add that, or leave it out")
         if self.int8_layers and self.policy == "float":
             raise OctetError(f"--int8-layers {self.int8_layers[0]}: --policy float leaves nothing in int8; leave one of them out")
 
@@ -132,13 +130,13 @@ def compile_to_package(request: Request) -> dict:
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
             phase("canonicalize")
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names)
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names, choices=CHOICES if seconds is None else seconds)
             quantized, package, found = automatic(request, workflow, validation, seconds)
         elif model.comes_quantised:
             quantized = api.quantize(model, recipe=recipe, phase=phase)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         else:
-            quantized, package, found = by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache)
+            quantized, package, found = by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds)
         check_stopped()
         count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found

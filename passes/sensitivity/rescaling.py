@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..repair.streams import streams_of
 from .design import SCALINGS, Design
-from .step import Step
+from .step import LEFT_OUT, Step
 
 POOR = 10**-2.5  # relative squared error (25 dB) from which on it is tried
 _GOOD = 1e-3  # 30 dB: no other scaling is tried then
@@ -19,16 +19,22 @@ def rescalable(module) -> bool:
     return bool(streams_of(module))
 
 
-def choose_scaling(design: Design, error: Callable, log: Callable) -> Design:
-    """The design with the scaling of least error, where that is worth it. error(design): relative, squared. log(Step): what was tried."""
+def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Callable = lambda: False) -> Design:
+    """The design with the scaling of least error, where that is worth it. error(design): relative, squared. log(Step): what was tried. spent(): whether there is no time for
+    another one."""
     before = error(design)
     if design.scaling or before <= POOR:
         return design
     tried = []
     for candidate in [replace(design, scaling=scaling) for scaling in SCALINGS if scaling]:
+        if spent():
+            log(Step(f"rescaled channels ({candidate.scaling}): {LEFT_OUT}", None, None, False, candidate))
+            continue
         tried.append((error(candidate), len(tried), candidate))
         if tried[-1][0] <= _GOOD:
             break
+    if not tried:
+        return design
     least, _, best = min(tried)
     for found, _, candidate in tried:
         log(Step(f"rescaled channels ({candidate.scaling})", found, None, candidate == best and least <= before * _WORTH, candidate))

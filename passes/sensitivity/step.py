@@ -6,6 +6,9 @@ from math import log10
 from .design import Design
 
 
+LEFT_OUT = "left out, there is no time for it (--budget)"
+
+
 @dataclass(frozen=True)
 class Step:
     """One thing that was tried. name: for people. error: 1 / SQNR on held-out samples; drop: on validation data, None if not measured;

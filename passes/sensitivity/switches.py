@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .design import Design
-from .step import Step
+from .step import LEFT_OUT, Step
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 _WORTH = 0.5  # a switch must leave at most this part of the squared error
@@ -30,8 +30,12 @@ def choose_switches(design: Design, options, error: Callable, seconds: Callable,
     """The design with the best of the options in float, one after the other as long as the next is worth it. error(design): relative, squared. seconds(design): of one run,
     estimated. log(Step): what was tried."""
     best, left = error(design), list(options)
-    while left and best > good and not spent():
+    while left and best > good:
         tried = [(error(candidate), candidate, option) for option in left if not spent() for candidate in [design.with_recipe(**{option: "float"})]]
+        late = left[len(tried) :]
+        for option in late:
+            log(Step(f"{NAMES[option]} in float: {LEFT_OUT}", None, None, False, design.with_recipe(**{option: "float"})))
+        left = left[: len(tried)]
         if not tried:
             break
         found, chosen, option = min(tried, key=lambda entry: entry[0])
@@ -55,8 +59,10 @@ def choose_smoothing(design: Design, offered, error: Callable, seconds: Callable
     if design.scaling or before <= good:
         return design
     for number, name in enumerate(offered):
-        if not spent():
-            candidate = replace(design, scaling=name)
+        candidate = replace(design, scaling=name)
+        if spent():
+            log(Step(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
+        else:
             tried.append((error(candidate), number, candidate, seconds(candidate) / seconds(design)))
     worth = [entry for entry in tried if entry[0] <= before * _WORTH and entry[3] <= _SLOWER]
     chosen = min(worth, key=lambda entry: entry[:2])[2] if worth else design

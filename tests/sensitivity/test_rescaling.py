@@ -7,10 +7,10 @@ from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.rescaling import choose_scaling
 
 
-def chosen(errors, design=Design(Recipe())):
+def chosen(errors, design=Design(Recipe()), **more):
     """errors: by scaling; one that is not there must not be measured."""
     steps = []
-    return choose_scaling(design, lambda d: errors[d.scaling], steps.append).scaling, [(step.design.scaling, step.kept) for step in steps]
+    return choose_scaling(design, lambda d: errors[d.scaling], steps.append, **more).scaling, [(step.design.scaling, step.kept) for step in steps]
 
 
 def test_the_first_that_is_good_ends_it():
@@ -29,3 +29,12 @@ def test_what_leaves_more_than_half_of_the_error_is_not_taken():
 @pytest.mark.parametrize("design", [Design(Recipe()), Design(Recipe(), scaling="migrate-0.5")])
 def test_nothing_is_tried_where_int8_is_near_or_channels_are_rescaled_already(design):
     assert chosen({"": 3e-3, "migrate-0.5": 3e-3}, design) == (design.scaling, [])
+
+
+def test_what_there_is_no_time_for_is_left_out_and_named():
+    answers = iter([False, True, True, True])
+    assert chosen({"": 0.06, "equalize": 0.02}, spent=lambda: next(answers)) == (
+        "equalize",
+        [("migrate-0.5", False), ("migrate-0.75", False), ("migrate-1.0", False), ("equalize", True)],
+    )
+    assert chosen({"": 0.06}, spent=lambda: True)[0] == ""

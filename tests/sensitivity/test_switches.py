@@ -70,7 +70,16 @@ def test_what_the_user_fixed_is_not_tried():
 
 
 def test_a_budget_that_ended_changes_nothing():
-    assert chosen(BAD, spent=lambda: True) == (("int8", "int8"), [])
+    found, steps = chosen(BAD, spent=lambda: True)
+    assert found == ("int8", "int8") and [(step.error, step.kept) for step in steps] == [(None, False)] * 2
+    assert steps[0].name == "residual sums in float: left out, there is no time for it (--budget)"
+
+
+def test_what_there_is_time_for_is_tried_and_the_rest_named():
+    answers = iter([False, True, True])
+    found, steps = chosen(BAD, spent=lambda: next(answers))
+    assert found == ("float", "int8")
+    assert [step.name for step in steps] == ["attention in float: left out, there is no time for it (--budget)", "residual sums in float, +0.0% of the estimated time"]
 
 
 @pytest.mark.parametrize(("sums", "symmetric", "found"), [(True, True, ("residuals", "attention")), (False, True, ("attention",)), (False, False, ())])

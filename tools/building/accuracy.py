@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
@@ -23,6 +24,7 @@ from .judge import Judge
 from .statistics import measuring
 
 _VERSION = "1"  # of what a state file means
+CHOICES = 60.0  # seconds that may go into what is tried without an accuracy target, beside the calibration and the first error
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Workflow:
     canonical: object = None
     repair: bool = True  # whether channels may be rescaled where int8 is far from fp32
     outputs: tuple[str, ...] = ()  # names of those that errors are of, () for all
+    choices: float = CHOICES
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
     clock: Budget = field(default_factory=Budget)
@@ -73,17 +76,25 @@ class Workflow:
             return design
         self.bench.prepared(design)  # calibrates
         self._tell("int8 or float" if options or smoothings else "rescaled channels")
-        errors = {}
+        errors, took = {}, 0.0
 
         def error(candidate):
+            nonlocal took
             if candidate not in errors:
+                started = perf_counter()
                 errors[candidate] = self.bench.quick_error(candidate)
+                took = perf_counter() - started
             return errors[candidate]
 
         self.steps.append(Step("as calibrated", error(design), None, True, design))
-        design = choose_switches(design, options, error, self._seconds, self.steps.append)
-        design = choose_smoothing(design, smoothings, error, self._seconds, self.steps.append) if smoothings else design
-        return choose_scaling(design, error, self.steps.append) if rescale else design
+        clock = Budget(self.choices)
+
+        def spent():
+            return clock.left < took  # the next one takes about as long as the last one
+
+        design = choose_switches(design, options, error, self._seconds, self.steps.append, spent=spent)
+        design = choose_smoothing(design, smoothings, error, self._seconds, self.steps.append, spent=spent) if smoothings else design
+        return choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
 
     def _smoothings(self) -> tuple[str, ...]:
         """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in int8 stays there."""

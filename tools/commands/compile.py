@@ -28,7 +28,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--metric", help=f"What to measure [default: top1]: {METRIC_HELP}")
 @output_names()
 @click.option("--max-drop", type=click.FloatRange(min=0), metavar="FRACTION", help="Largest loss against fp32, relative to the fp32 figure, e.g. 0.01.")
-@click.option("--budget", metavar="TIME", help="For the search that --max-drop starts: 90s, 10m, 2h [default: none]. Killed, it goes on where it was.")
+@click.option("--budget", metavar="TIME", help="For the search that --max-drop starts: 90s, 10m, 2h [default: none]; killed, it goes on where it was. Without --max-drop for what is tried by default [default: 60s].")
 @click.option("--max-float", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="FRACTION", help="Of the multiply-adds that the search may leave in float.")
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Rescale channels, correct biases and learn roundings where that lowers the error.")
 @click.option("--report", metavar="REPORT.html", help="Write what happened to every layer, with plots, as one self-contained page.")
