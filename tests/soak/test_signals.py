@@ -57,7 +57,8 @@ def test_handlers_that_raise(small):
 
 
 _RUNS = """
-import sys, octet
+import signal, sys, octet
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever starts pytest in the background has switched off
 session = octet.load(sys.argv[1], threads=2)
 import numpy as np
 feed = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.inputs}
