@@ -4,6 +4,7 @@ A record is found only by its whole key: the workload's structure, the target's 
 kind's design spaces."""
 
 import json
+import shutil
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from . import rows as schema
 from .spaces.space import VERSIONS
 
 BUSY_SECONDS = 60  # that a session waits for another one's transaction
+_ROOM = 128 << 10  # bytes beside the write-ahead log: a transaction and the index of the log
 _COLUMNS = ("problem", "target_name", "schedule", "default_schedule", "seconds", "default_seconds", "ratio", "noise", "cpu", "created")
 _MAKING = 0x6F63746574  # the lock of who makes the tables
 _META = sql.MetaData()
@@ -135,6 +137,16 @@ class Database:
         except sql.exc.DBAPIError as error:
             raise OctetError(f"--db {self.shown}: {_line(error)}; what was committed before is kept: start again when the database answers") from error
 
+    @contextmanager
+    def _writing(self):
+        """A transaction that writes. Raises OctetError where a file's folder has too little room for what its write-ahead log holds: SQLite has lost a database that could not take that back."""
+        if self._engine.dialect.name == "sqlite" and (file := self._engine.url.database) not in (None, "", ":memory:"):
+            log = Path(f"{file}-wal")
+            if shutil.disk_usage(Path(file).resolve().parent).free < _ROOM + (log.stat().st_size if log.exists() else 0):
+                raise OctetError(f"--db {self.shown}: the disk is full; what was committed before is kept: make room, or name another place")
+        with self._transaction() as connection:
+            yield connection
+
     def find(self, key: Key) -> Record | None:
         """The record of exactly this key."""
         with self._transaction() as connection:
@@ -150,14 +162,14 @@ class Database:
         insert = self._insert(_RECORDS).values(values)
         changed = {name: insert.excluded[name] for name in values if name not in asdict(record.key)}
         better = _RECORDS.c.ratio > insert.excluded.ratio
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["workload", "target", "tvm", "space"], set_=changed, where=better))
 
     def add_trials(self, key: Key, trials: list[Trial]) -> None:
         """Remembers what was measured, so that a resumed session does not measure it again."""
         rows = [asdict(key) | {"schedule": json.dumps(t.schedule, sort_keys=True), "ratio": t.ratio, "error": t.error} for t in trials]
         if rows:
-            with self._transaction() as connection:
+            with self._writing() as connection:
                 connection.execute(self._insert(_TRIALS).on_conflict_do_nothing(), rows)
 
     def trials(self, key: Key) -> list[Trial]:

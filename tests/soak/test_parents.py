@@ -25,8 +25,9 @@ def test_no_worker_outlives_its_session(small, tmp_path):
     for number in range(amount(1, 25)):
         arguments = ["tune", small / "tiny.onnx", "--calib", small / "calib.npz", "--db", tmp_path / "records.db", "--budget", "60s"]
         running = subprocess.Popen([sys.executable, "-c", _TUNES, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        process, children, until = psutil.Process(running.pid), [], time.monotonic() + rng.uniform(4, 12)
-        while time.monotonic() < until and running.poll() is None:
+        process, children, latest, until = psutil.Process(running.pid), [], time.monotonic() + SECONDS, None
+        while time.monotonic() < (latest if until is None else until) and running.poll() is None:
+            until = time.monotonic() + rng.uniform(0, 8) if until is None and children else until
             children = list({*children, *process.children(recursive=True)})
             time.sleep(0.02)
         running.send_signal(rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
