@@ -93,9 +93,9 @@ class _Walk(Forward):
     def visit(self, var, value):
         return self._codes.get(value.args[0]) if ops.is_op(value, "relax.quantize") and isinstance(value.args[0], relax.Var) else None
 
-    def run(self):
-        for var, value in self.graph.bindings:
-            new = self.visit(var, value)
-            self.values[var] = self.carry(var, value) if new is None else new
+    def result(self):
         fields = [self.new(self.graph.definition(field).args[0] if number in self._outputs else field) for number, field in enumerate(_fields(self.graph))]
-        return self.finish(relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0], self._params)[0]
+        return relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0]
+
+    def finish(self, result, params=None):
+        return super().finish(result, self._params)
