@@ -9,8 +9,7 @@ from ...passes.annotate.recipe import Recipe
 from ...targets import archive
 from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
-from ...targets.samples import sample_shape
-from ..data import read_samples
+from ...targets.samples import load_samples, sample_shape
 from ...targets.schema import parsed
 from .api import compile_with_hub, quantize
 from .given import as_compiled
@@ -44,7 +43,7 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
     if calib is not None and not recipe.count_clips:
         raise OctetError(f"--calib {calib}: {path} counts no clipped values, so no samples are needed; leave it out")
-    answered = None if calib is None else read_samples(calib, model)[0]
+    answered = None if calib is None else load_samples(calib, model)
     if calib is not None:
         check_samples_for_clips(recipe, answered, model)
     tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
