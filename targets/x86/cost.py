@@ -30,7 +30,7 @@ RATES = {
     "vnni256": Rates(64, 16, 10, 8, 10),
     "madd": Rates(38, 32, 9, 16, 20),
     "madd256": Rates(28, 16, 5, 8, 10),
-    # Two vector pipes of 128 bits (Arm Neoverse N1 and N2 Software Optimization Guides; V1 and V2 have four): SDOT and USDOT: 16 products twice a cycle; SMULL: six instructions for 16. FMLA: 4 twice.
+    # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. SDOT and USDOT: 16 products twice a cycle; SMULL: six instructions for 16. FMLA: 4 twice.
     "i8mm": Rates(32, 8, 10, 8, 6, 16.0),
     "dotprod": Rates(32, 8, 10, 8, 6, 16.0),
     "neon": Rates(5, 8, 3, 8, 6, 16.0),
