@@ -13,7 +13,7 @@ _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to r
 _WORTH = 0.5  # a switch must leave at most this part of the squared error
 _SLOWER = 1.15  # and take at most so many times the estimated time of the network
 NAMES = {"residuals": "residual sums", "attention": "attention"}
-_SHOWN = {"smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "the same, and behind functions such as GELU, in float"}
+_SHOWN = {"smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float"}
 
 
 def switches_of(plan, free) -> tuple[str, ...]:
@@ -54,18 +54,18 @@ def choose_switches(design: Design, options, error: Callable, seconds: Callable,
 
 
 def choose_smoothing(design: Design, offered, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
-    """The design with that of the scalings `offered` (of SMOOTHINGS) that leaves the least error, under the same conditions as a switch."""
-    before, tried = error(design), []
+    """The design with the first of the scalings `offered` (of SMOOTHINGS, what reaches furthest first) that is worth its time, under the same conditions as a switch."""
+    before = error(design)
     if design.scaling or before <= good:
         return design
-    for number, name in enumerate(offered):
+    for name in reversed(offered):
         candidate = replace(design, scaling=name)
         if spent():
             log(Step(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
-        else:
-            tried.append((error(candidate), number, candidate, seconds(candidate) / seconds(design)))
-    worth = [entry for entry in tried if entry[0] <= before * _WORTH and entry[3] <= _SLOWER]
-    chosen = min(worth, key=lambda entry: entry[:2])[2] if worth else design
-    for found, _, candidate, ratio in tried:
-        log(Step(f"{_SHOWN[candidate.scaling]}, {ratio - 1:+.1%} of the estimated time", found, None, candidate == chosen, candidate))
-    return chosen
+            continue
+        found, ratio = error(candidate), seconds(candidate) / seconds(design)
+        kept = found <= before * _WORTH and ratio <= _SLOWER
+        log(Step(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
+        if kept:
+            return candidate
+    return design
