@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -83,7 +84,7 @@ def test_two_libraries_are_two(toy_package, toy_variant):
 
 def test_without_room_for_the_linker_nothing_is_built(monkeypatch):
     monkeypatch.setattr(link, "_ROOM", 1 << 60)
-    for build in (lambda: link.link(None, [Interface((), (), 64, 64)]), lambda: compile_library(None, None)):
+    for build in (lambda: link.link(None, [Interface((), (), 64, 64)], platform.machine()), lambda: compile_library(None, None)):
         with pytest.raises(OctetError, match="TMPDIR"):
             build()
 
@@ -93,7 +94,7 @@ def test_without_a_compiler_nothing_is_built(monkeypatch, compiler, said):
     monkeypatch.setenv("CC", compiler)
     link._runtime.cache_clear()
     with pytest.raises(OctetError, match=said) as error:
-        link.link(lambda path: Path(path).touch(), [Interface((), (), 64, 64)])
+        link.link(lambda path: Path(path).touch(), [Interface((), (), 64, 64)], platform.machine())
     assert "CC" in str(error.value) and "\n" not in str(error.value)
 
 
