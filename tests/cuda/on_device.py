@@ -59,6 +59,7 @@ class Run:
 
     def __init__(self, folder: Path, out: Path, seconds: float):
         self.folder, self.results, self.ends = folder, Results(out), time.monotonic() + seconds
+        self.patience = max(1.0, seconds / SECONDS)  # a longer call gives every stage more: an emulated device is slow, and may share its CPU
         self.plan = json.loads((folder / "plan.json").read_text())
         self.seconds: dict[str, float] = {}
         self.warm: Child | None = None
@@ -79,7 +80,7 @@ class Run:
         if stage.timed:
             self.end_warm()
         do = self._under_tool if stage.tool else self._alone
-        do(stage, min(stage.limit, left))
+        do(stage, min(stage.limit * self.patience, left))
         self.seconds[stage.name] = time.monotonic() - started
 
     def begin_warm(self) -> None:
@@ -93,7 +94,7 @@ class Run:
             self.warm = None
 
     def _alone(self, stage, limit):
-        run_stage(self.results, stage.name, stage.name, self.given(), limit, stage.quiet)
+        run_stage(self.results, stage.name, stage.name, self.given(), limit, stage.quiet * self.patience)
 
     def _under_tool(self, stage, limit):
         if shutil.which(stage.tool) is None:
@@ -129,7 +130,7 @@ def main(arguments=None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stages", help="comma-separated; default: all of " + ",".join(stage.name for stage in STAGES))
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the whole call")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the whole call; more than the default gives every stage as much more")
     parser.add_argument("--no-warm", action="store_true", help="PyTorch does not compile beside the first stages")
     options = parser.parse_args(arguments)
     names = options.stages.split(",") if options.stages else [stage.name for stage in STAGES]

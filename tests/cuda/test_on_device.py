@@ -71,7 +71,7 @@ _BARE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0],
 
 @pytest.fixture(scope="module")
 def done(folder, tmp_path_factory):
-    return run(folder, tmp_path_factory.mktemp("out"), "--stages", STAGES)
+    return run(folder, tmp_path_factory.mktemp("out"), "--stages", STAGES, "--seconds", "4700")
 
 
 def test_everything_is_right_on_the_emulated_driver(done):
