@@ -150,9 +150,9 @@ class _Network(Struct):
 class _Policy(Struct):
     how: Text
     target: Text
-    layers: list[_Layer]
-    rejected: list | dict | None = None
-    networks: list[_Network] = []
+    layers: Annotated[list[_Layer], Meta(max_length=MOST_STEPS)]
+    rejected: Annotated[list, Meta(max_length=MOST_STEPS)] | Annotated[dict, Meta(max_length=MOST_STEPS)] | None = None
+    networks: Annotated[list[_Network], Meta(max_length=MOST_VARIANTS)] = []
     conversions_int8_us: float | msgspec.UnsetType = msgspec.UNSET
     conversions_chosen_us: float | msgspec.UnsetType = msgspec.UNSET
     int8_us: float | msgspec.UnsetType = msgspec.UNSET

@@ -8,6 +8,8 @@ from ..targets.schema import json_text, printable
 from ..targets.writing import check_writable, write_atomically
 
 PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
+MOST_ROWS, MOST_CHARACTERS = 1000, 300  # of a table, of a cell: layout takes milliseconds a row, and a file may declare any number
+_LONGEST = 1 << 16  # characters of any text
 JSON_HELP = "Write the printed figures to FILE as JSON."
 
 
@@ -23,7 +25,7 @@ def plain_console(**options):
 
     class Plain(Console):
         def render_str(self, text, **kwargs):
-            return super().render_str(printable(text), **kwargs)
+            return super().render_str(printable(_cut(text, _LONGEST)), **kwargs)
 
     return Plain(highlight=False, markup=False, emoji=False, **options)
 
@@ -41,16 +43,22 @@ def progress(description: str, total: int | None = None):
 
 
 def table(title: str, columns, rows, right=()):
-    """A table; `right` names the columns to align right."""
+    """A table; `right` names the columns to align right. What is more than a person reads is left out, and said to be."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = list(rows)
+    rest = f"{len(rows) - MOST_ROWS} more rows are not shown" if len(rows) > MOST_ROWS else None
+    made = Table(title=title, title_justify="left", caption=rest, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+    for row in rows[:MOST_ROWS]:
+        made.add_row(*(_cut(str(cell), MOST_CHARACTERS) for cell in row))
     return made
+
+
+def _cut(text, most):
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def check_json(path) -> None:

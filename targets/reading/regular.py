@@ -17,8 +17,8 @@ def open_regular(path) -> int:
 
 
 def read_regular(path, most: int) -> bytes:
-    """All of a file. Raises OSError, or ValueError where it is larger than `most` bytes."""
+    """All that a file holds when it is opened. Raises OSError, or ValueError where it is larger than `most` bytes."""
     with os.fdopen(open_regular(path), "rb") as file:
         if (size := os.fstat(file.fileno()).st_size) > most:
             raise ValueError(f"it is of {size} bytes, where at most {most} can be meant")
-        return file.read(most)
+        return file.read(size)  # memory for what is asked for is taken first, and `most` may be more than a process is allowed

@@ -112,6 +112,7 @@ def test_inspect(digits, tmp_path):
     found = json.loads(figures.read_text())
     assert "image" in said and "logits" in said and found["self_test"] == "passed"
     assert found["model"]["name"] == "digits" and found["accuracy"]["int8"] == digits.report["accuracy"]["int8"]
+    assert all(len(one["steps"]) == found["variants"][one["target"]]["kernels"] and one["steps"][0]["name"] for one in found["kernels"])
 
 
 def test_quantize_writes_a_model_for_other_runtimes(digits, tmp_path):

@@ -1,6 +1,7 @@
 """Declared sizes are compared with limits before anything is read, and options change the limits."""
 
 import os
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -109,3 +110,14 @@ def test_what_is_no_regular_file(tmp_path):
     assert read_regular(tmp_path / "link", 3) == b"abc"
     with pytest.raises(ValueError, match="of 3 bytes, where at most 2"):
         read_regular(tmp_path / "file", 2)
+
+
+def test_a_small_file_takes_little_memory_whatever_the_limit(tmp_path):
+    """Asking for a limit's bytes takes them: a process that may have 2 GB could read nothing."""
+    (tmp_path / "small").write_bytes(b"small")
+    tracemalloc.start()
+    try:
+        assert read_regular(tmp_path / "small", 1 << 36) == b"small"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

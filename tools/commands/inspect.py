@@ -8,7 +8,7 @@ from ..errors import Command
 
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
-@click.option("--kernels", is_flag=True, help="List every kernel, with its schedule and the tuning record it came from, if any.")
+@click.option("--kernels", is_flag=True, help="List the kernels, with schedules and the tuning records they came from, if any; --json has all of them.")
 @click.option("--self-test", "self_test", is_flag=True, help="Run the self-test vectors on this machine.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
 def inspect(package, kernels, self_test, json_path):
@@ -64,6 +64,7 @@ def inspect(package, kernels, self_test, json_path):
         for v in [variant for shape in read.shapes for variant in shape.variants]:
             rows = [(i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer) for i, s in enumerate(v.steps)]
             console.print(table(f"{v.target}, shape {v.shape + 1}" if read.others else v.target, columns, rows))
+            figures.setdefault("kernels", []).append({"target": v.target, "shape": [list(spec.shape) for spec in v.inputs], "steps": [vars(step) for step in v.steps]})
     if self_test:
         figures["self_test"] = _self_test(console, read, package, failed_outputs, PackageError)
     write_json(json_path, figures)
