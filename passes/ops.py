@@ -18,6 +18,7 @@ octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strid
 octet.bfloat16         (x f32) -> bf16, rounded; see below
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and bfloat16: (data, weight, bias[, residual])
 octet.dense            the same for data [..., K] and weight [N, K]
+octet.embedding        (table int8 [N, K], scale f32 [N], indices) -> f32 [.., K]
 octet.matmul           (a, b) int8, both computed at run time, symmetric. attrs: multiplier, out_zero_point, clip_min, clip_max
 octet.add              (a, b) int8 -> int8, NumPy broadcasting
 octet.mul              (a, b) int8 -> int8, NumPy broadcasting
@@ -47,6 +48,7 @@ conv2d / dense, data bfloat16 (weight float32, its values bfloat16's; groups 1):
     With at most 4 channels (padded to 4) and several columns a block holds 8 columns of a kernel row: (column, channel), the last one padded with zeros.
     Every sum is rounded, products are exact (TDPBF16PS). So bias and residual are added to the finished sum. Outside the image data is 0.
     Defined for finite data where no product and no sum leaves the range of float32.
+embedding: y[.., k] = f32(table[i, k]) * scale[i], i = min(max(index, 0), N - 1)
 add:  y = clip(rne(f32(a - a_zero_point) * a_multiplier + f32(b - b_zero_point) * b_multiplier) + out_zero_point, clip_min, clip_max)
 mul:  y = clip(rne(f32((a - a_zero_point) * (b - b_zero_point)) * multiplier) + out_zero_point, clip_min, clip_max)
 matmul: y = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), out_dtype as above

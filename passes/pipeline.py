@@ -2,7 +2,7 @@
 
     model.onnx -> [Import] -> CANONICALIZE -> [Annotate] -> (calibration) -> [InsertQDQ] -> ([ReleaseFloat], by policy)
                                            -> [CompleteWeights], for a network that comes quantised
-               -> [Realize] -> float_layers -> lowering (lower/stages.py), for each target -> code
+               -> [QuantizeEmbeddings] -> [Realize] -> float_layers -> lowering (lower/stages.py), for each target -> code
 
 What depends on a recipe, on samples or on a target is a function that makes the list. All of it goes through `run` and `apply` (running.py), so
 that it can be looked at; networks that are built on the side, for calibration and the search of a recipe, are not."""
@@ -40,6 +40,7 @@ from .canonicalize.remove_noops import RemoveNoops
 from .canonicalize.sink_transposes import SinkTransposes
 from .frontend.model import Model
 from .lower.stages import lowering
+from .policy.quantize_embeddings import quantize_embeddings
 from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
@@ -94,14 +95,16 @@ def float_layers(floats: str) -> list:
     return [FuseFloat(), UseBfloat16()] if floats == "bf16" else [FuseFloat()]
 
 
-def to_integers(hub: tvm.IRModule, floats: str) -> tuple[Realized, tvm.IRModule]:
-    """The QDQ hub as an integer graph with the report of its layers, and that graph with its float layers fused."""
-    realized = apply(Step("Realize", realize), hub)
-    return realized, run(float_layers(floats), realized.module)
+def to_integers(quantized) -> tuple[Realized, tvm.IRModule]:
+    """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float layers fused."""
+    embedded = apply(Step("QuantizeEmbeddings", lambda hub: quantize_embeddings(hub, quantized.model.comes_quantised)), quantized.module)
+    realized = apply(Step("Realize", realize), embedded.module)
+    layers = tuple(replace(layer, reason=embedded.kept.get(layer.name, layer.reason)) for layer in realized.layers)
+    return replace(realized, layers=layers), run(float_layers(quantized.recipe.floats), realized.module)
 
 
 _QUANTIZE = ["Annotate", "InsertQDQ", "CompleteWeights", "ReleaseFloat"]  # made where recipe, samples or policy are known
-_REALIZE = ["Realize", *map(name_of, float_layers("bf16")), "IntegerBoundary"]  # the last one for callers that quantise
+_REALIZE = ["QuantizeEmbeddings", "Realize", *map(name_of, float_layers("bf16")), "IntegerBoundary"]  # the last one for callers that quantise
 _LOWER = list(map(name_of, lowering(None, None, "")))
 NAMES = tuple(dict.fromkeys(["Import", *map(name_of, CANONICALIZE), *_QUANTIZE, *_REALIZE, *_LOWER]))
 

@@ -19,8 +19,8 @@ from ..ops import attrs_of, is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..running import apply, unwatched
-from ..rewriting.grids import grids_of
-from .grid import file_scales, grid_scales
+from ..rewriting.grids import file_scales, grids_of
+from .grid import grid_scales
 from .quantize import Quantized
 
 _ONCE, _TWICE = 127, 254  # steps of one int8 weight, of two

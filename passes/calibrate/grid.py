@@ -28,20 +28,6 @@ def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | 
     return scales
 
 
-def file_scales(weight: np.ndarray, axis: int, grids, most: int = 127) -> np.ndarray | None:
-    """float32 scales [channels] that the file itself gives the weight: of the first of its grids (rewriting/grids.py) that holds exactly these integers in [-most - 1, most].
-    None where canonicalisation has changed the values, or the file has none."""
-    shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
-    for grid in grids:
-        if grid.size != weight.size or grid.scales.size not in (1, weight.shape[axis]):
-            continue
-        scales = np.broadcast_to(grid.scales, weight.shape[axis])
-        steps = np.rint(weight / scales.reshape(shape))
-        if np.abs(steps).sum() == grid.total and np.array_equal(steps * scales.reshape(shape), weight) and -most - 1 <= steps.min() and steps.max() <= most:
-            return scales.astype(np.float32)
-    return None
-
-
 def _scale(values, most):
     """The scale of a channel's different values, ascending."""
     sizes = np.unique(np.abs(values[values != 0])).astype(np.float64)

@@ -14,6 +14,7 @@ from ...targets.errors import UnsupportedModelError
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
 from ..ops import is_op
+from ..policy.quantize_embeddings import quantize_embeddings
 from ..rewriting.unroll_loops import UnrollLoops
 from .operators import EXPORTERS
 from .unsigned import check_codes, shifted, zero_point
@@ -87,7 +88,8 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
 def export_qdq(quantized, path, codes: str = "uint8") -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations, uint8 (OpenVINO misreads int8 ones where
     they are concatenated) or int8 (which TensorRT wants). Raises OctetError if it cannot be written."""
-    model = to_onnx(quantized.module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name, codes)
+    module = quantize_embeddings(quantized.module, quantized.model.comes_quantised).module  # the integers that the package has
+    model = to_onnx(module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name, codes)
     write_atomically(path, model.SerializeToString())
 
 

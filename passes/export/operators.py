@@ -147,6 +147,10 @@ def _take(call, operands, out):
     return out.node("Gather", operands, axis=axis if axis is not None else 0)
 
 
+def _embedding(call, operands, out):
+    return out.node("Gather", [out.node("DequantizeLinear", operands[:2], axis=0), operands[2]])
+
+
 def _cast(call, operands, out):
     return out.node("Cast", operands, to=out.dtype(str(call.ty.dtype)))
 
@@ -265,6 +269,7 @@ EXPORTERS = {
     "relax.argmax": _arg("ArgMax"),
     "relax.argmin": _arg("ArgMin"),
     "relax.take": _take,
+    "octet.embedding": _embedding,
     "relax.gather_elements": lambda call, operands, out: out.node("GatherElements", operands, axis=attrs_of(call)["axis"]),
     "relax.astype": _cast,
     "relax.broadcast_to": _broadcast,

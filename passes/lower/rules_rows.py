@@ -1,10 +1,11 @@
-"""Softmax, layer and RMS normalisation over the last axis, alone or with the quantize and dequantize around them."""
+"""Softmax, layer and RMS normalisation over the last axis, alone or with the quantize and dequantize around them; rows of int8 tables."""
 
 from math import prod
 
 import numpy as np
 
 from ...targets.x86.layout import SLACK, Layout, channel_stride
+from ...targets.x86.rows.embedding import EmbeddingProblem, embedding
 from ...targets.x86.rows.layer_norm import LayerNormProblem, RmsNormProblem, default_schedule, layer_norm, rms_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
@@ -68,4 +69,14 @@ def integer_softmax(call, ctx):
     return _emit(ctx, softmax_by_table, problem, [ctx.rows(call.args[0]), ctx.constant(call.args[1])], call, problem.layout, call.op.name)
 
 
-RULES = {"relax.nn.softmax": plain_softmax, "octet.softmax": integer_softmax}
+def look_up(call, ctx):
+    """octet.embedding of a constant table."""
+    table, scales = ctx.constant(call.args[0]), ctx.constant(call.args[1])
+    if table is None or scales is None:
+        return None
+    problem = EmbeddingProblem(*table.shape, tuple(int(d) for d in call.args[2].ty.shape.values), str(call.args[2].ty.dtype))
+    operands = [table.reshape(-1), scales, ctx.plain(call.args[2])]
+    return ctx.emit(embedding(problem), operands, problem.result, call.op.name, notes={"bytes": problem.moved})
+
+
+RULES = {"relax.nn.softmax": plain_softmax, "octet.softmax": integer_softmax, "octet.embedding": look_up}

@@ -1,4 +1,4 @@
-"""Layers with weights, and products of two computed tensors. Equations: passes/ops.py."""
+"""Layers with weights, products of two computed tensors, and look-ups of rows. Equations: passes/ops.py."""
 
 from .attributes import CLIP_FLOAT, CLIP_INT8, ZERO_POINT, choice, integer, integers, real
 from .definition import Form, Operand, Operator, Tensor
@@ -86,6 +86,13 @@ def _matmul(a):
     return Tensor(broadcast(a, x[:-2], y[:-2]) + [x[-2], y[-1]], a.attrs["out_dtype"])
 
 
+def _embedding(a):
+    (rows, width), indices = a.shape(0), a.shape(2)
+    a.require(width > 1, "its rows are single elements")
+    a.require(a.shape(1) == [rows], f"scales {a.shape(1)} of a table {a.shape(0)}; expected one per row")
+    return Tensor([*indices, width], "float32")
+
+
 _PRODUCT = {"multiplier": real(low=0)}
 _PAIR = (Operand("a", ("int8",)), Operand("b", ("int8",)))
 
@@ -115,5 +122,17 @@ LAYERS = (
         ),
         result=_matmul,
         traits=Traits(multiplies=True, samples="product"),
+    ),
+    Operator(
+        "octet.embedding",
+        "rows of an int8 table, each with a scale of its own",
+        forms=(
+            Form(
+                (Operand("table", ("int8",)), Operand("scale", ("float32",)), Operand("indices", ("int32", "int64"))),
+                {},
+            ),
+        ),
+        result=_embedding,
+        traits=Traits(samples="look_up"),
     ),
 )

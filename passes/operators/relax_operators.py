@@ -64,7 +64,7 @@ _MOVEMENT = (
     | _each("nn.pad", moves=True, samples="pad")
     | _each("nn.max_pool2d", monotone=True, moves=True, shrinks=True, samples="images")
     | _each("image.resize2d", moves=True, samples="images")  # a resize only by nearest neighbours
-    | _each("take", samples="take", stays_float="an embedding look-up only copies float rows")
+    | _each("take", samples="take", stays_float="a look-up only copies rows")
     | _each("gather_elements", samples="gather")
 )
 

@@ -114,6 +114,12 @@ def _requantize(args, attrs):
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
+def _embedding(args, _):
+    table, scales, indices = args
+    rows = np.clip(indices, 0, len(table) - 1)
+    return table[rows].astype(F32) * scales[rows][..., None]
+
+
 def _resize2d(args, attrs):
     codes, rows, columns = args
     total = interpolate(codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"])
@@ -144,6 +150,7 @@ INTEGER = {
     "octet.avg_pool2d": _avg_pool2d,
     "octet.resize2d": _resize2d,
     "octet.table": _table,
+    "octet.embedding": _embedding,
     "octet.softmax": _softmax,
     "octet.requantize": _requantize,
     "relax.quantize": _quantize,

@@ -51,7 +51,7 @@ def test_the_grid_is_that_of_the_integers(dtype, activations):
 def test_no_integer_is_rounded_or_clipped(dtype, activations):
     limits = np.iinfo(dtype)
     x = np.linspace(limits.min, limits.max, 24).round().astype(dtype).reshape(2, 3, 4)
-    (found,) = reference.run(to_integers(calibrated(dtype, activations).module, "fp32")[1], {"x": x})
+    (found,) = reference.run(to_integers(calibrated(dtype, activations))[1], {"x": x})
     np.testing.assert_array_equal(found, x.transpose(0, 2, 1).astype(np.float32))
 
 

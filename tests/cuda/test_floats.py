@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_harness import SM75, SM80, codes, differences, emulator, function, nets
+from cuda_harness import SM75, SM80, codes, constant, differences, emulator, function, nets
 from tvm import relax
 
 from octet.passes import ops
@@ -43,6 +43,7 @@ CASES = {
     "indices": (wrapped, {"a": RNG.integers(-9, 9, (3, 4))}),
     "astype": (lambda b, a: b.emit(relax.op.astype(b.emit(relax.op.greater(a, vector([[0.0]]))), "float32")), {"a": real(3, 4)}),
     "take": (made(lambda a, i: relax.op.take(a, i, axis=1)), {"a": real(2, 7, 3), "i": RNG.integers(-7, 7, (2, 5))}),
+    "embedding": (lambda b, i: b.emit(ops.call("octet.embedding", [constant(codes(RNG, 9, 5)), vector(np.abs(real(9))), i])), {"i": RNG.integers(0, 12, (2, 5))}),
     "softmax": (made(lambda a: relax.op.nn.softmax(a, -1)), {"a": real(2, 3, 37, scale=6.0)}),
     "softmax of channels": (made(lambda a: relax.op.nn.log_softmax(a, 1)), {"a": real(2, 5, 3)}),
     "layer_norm": (made(lambda a: relax.op.nn.layer_norm(a, vector(real(35)), vector(real(35)), axes=[-1])), {"a": real(3, 7, 35)}),

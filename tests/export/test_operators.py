@@ -98,3 +98,12 @@ def test_unknown_operator(build):
 def test_unknown_function():
     with pytest.raises(UnsupportedModelError, match="bessel"):
         unary("bessel", "x", None)
+
+
+def test_rows_of_an_int8_table(build, agree):
+    table, scales = relax.const(RNG.integers(-127, 128, (9, 5)).astype("int8")), relax.const(RNG.uniform(0.01, 1, 9).astype("float32"))
+
+    def body(emit, x):
+        return emit(call("octet.embedding", [table, scales, emit(R.argmax(x, 1))]))
+
+    agree(build(body, x=(2, 9, 3)))

@@ -76,6 +76,7 @@ EXAMPLES = {
     "octet.requantize": [([_IMAGE], _REQUANTIZE, _IMAGE)],
     "octet.table": [([_IMAGE, ([4, 256], "int8")], {}, _IMAGE)],
     "octet.softmax": [([([2, 9], "int8"), ([256], "int32")], {"levels": 127, "out_zero_point": 0}, ([2, 9], "int8"))],
+    "octet.embedding": [([([7, 5], "int8"), ([7], "float32"), ([2, 3], "int64")], {}, ([2, 3, 5], "float32"))],
     "octet.unary": [([([2, 9], "float32")], {"kind": "hard_sigmoid", "alpha": 0.2, "beta": 0.5}, ([2, 9], "float32"))],
     "octet.bfloat16": [([([2, 9], "float32")], {}, ([2, 9], "bfloat16"))],
     "octet.lstm_state": [(_STEP, {}, ([2, 3], "float32"))],

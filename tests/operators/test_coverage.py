@@ -25,6 +25,7 @@ _REWRITTEN = "canonicalize, FuseFloat or the importer writes another operator"
 _LACKING = "the operator can be compiled, but nothing computes it here yet"
 _BF16 = "CUDA targets refuse bfloat16"
 _LOOPS = "a mark of a loop, which is run, lowered or unrolled as a whole (passes/rewriting/loops.py)"
+_WIDENED = "WidenTables writes a look-up in floats"
 _MIXES = "counts as one that mixes samples"
 _COUNTS = "how many results it has is known at run time only: refused in one line"
 
@@ -55,6 +56,7 @@ EXEMPT = {
     | _named(_MEASURES, "octet.statistics octet.fake_quantize")
     | _named(_BF16, "octet.bfloat16")
     | _named(_COUNTS, "octet.nonzero octet.non_max_suppression")
+    | _named(_WIDENED, "octet.embedding")
     | _named(_REWRITTEN, "nn.conv2d nn.batch_norm")
     | _named(_FALLBACK, f"{_PLAIN} flip nn.prelu nn.rms_norm {_WHOLE}"),
     "batch": _named(_MEASURES, "octet.statistics")

@@ -70,7 +70,7 @@ def test_every_pass_of_a_compilation_is_seen_in_the_order_of_the_way(small, mode
     ran = [name for name, _, _ in seen.ran]
     later = [name for name in NAMES if name in ran and NAMES.index(name) >= NAMES.index("Annotate")]
     assert ran == [type(step).__name__ for step in CANONICALIZE] + later
-    assert {"Annotate", "InsertQDQ", "Realize", "FuseFloat", "MergeAxes", "Lower", "Legalize", "Schedule"} == set(later)
+    assert {"Annotate", "InsertQDQ", "QuantizeEmbeddings", "Realize", "FuseFloat", "MergeAxes", "Lower", "Legalize", "Schedule"} == set(later)
     assert (package.variants[0].target) in [note for _, note, _ in seen.ran]
 
 

@@ -40,7 +40,7 @@ def calibrated(model, arrays, recipe=octet.Recipe()):  # noqa: B008
 
 def answered(quantized, arrays):
     """By the referee of the integer graph, sample by sample."""
-    _, module = to_integers(quantized.module, quantized.recipe.floats)
+    _, module = to_integers(quantized)
     return np.concatenate([reference.run(module, {"x": sample[None]})[0] for sample in arrays["x"]])
 
 
@@ -132,7 +132,7 @@ def test_bytes_of_a_loop(tmp_path):
     samples = RNG.standard_normal((6, 12, 1, 3)).astype("float32")
     quantized = calibrated(octet.load_onnx(tmp_path / "loop.onnx", batch="none"), {"x": samples})
     network = network_of(quantized)
-    _, module = to_integers(quantized.module, quantized.recipe.floats)
+    _, module = to_integers(quantized)
     assert len(network.names) == 3  # both products of the cell, and the head
     found = network({"x": torch.from_numpy(samples)})["y"]
     assert np.array_equal(found.detach().numpy(), np.stack([reference.run(module, {"x": sample})[0] for sample in samples]))

@@ -79,3 +79,42 @@ def test_a_kernel_is_built_for_its_target():
         assert current() == isa and (isa.parts, isa.lanes, isa.accumulators) == (2, 8, 6)
     assert current() == UNITS["vnni"]
     assert all(spec.vector_bits == UNITS[spec.dot].bits for spec in LEVELS)
+
+
+ROWS = [((7, 2), (3,), "int32"), ((9, 17), (1, 6), "int64"), ((50, 100), (2, 3, 2), "int64"), ((33, 384), (1, 70), "int32"), ((5, 21), (), "int64")]
+
+
+def rows(b, x):
+    """Every case with indices in and beyond the table; behind one of them an operator that reads it as rows."""
+    rng, results = np.random.default_rng(3), []
+    for (rows, width), shape, dtype in ROWS:
+        table = relax.const(rng.integers(-128, 128, (rows, width)).astype("int8"))
+        scales = relax.const(rng.uniform(1e-3, 0.1, rows).astype("float32"))
+        places = b.emit(relax.op.astype(b.emit(relax.op.multiply(x, relax.const(np.float32(rows)))), dtype))
+        some = b.emit(relax.op.reshape(b.emit(relax.op.strided_slice(places, [0], [0], [int(np.prod(shape))])), shape))
+        results.append(b.emit(ops.call("octet.embedding", [table, scales, some])))
+    results.append(b.emit(relax.op.tanh(results[1])))
+    return results
+
+
+@pytest.fixture(scope="module")
+def looked_up():
+    module, inputs = network({"x": (70,)}, rows), {"x": np.linspace(-0.4, 1.4, 70).astype("float32")}
+    return module, inputs, run(module, inputs)
+
+
+@pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
+def test_rows_of_int8_tables(spec, looked_up):
+    module, inputs, values = looked_up
+    variant = build(module, inputs, spec.name)
+    assert "octet.embedding" not in variant.extra["fallbacks"]
+    found = session_here(variant).run(inputs)
+    for i, value in enumerate(values):
+        assert found[f"out{i}"].tobytes() == value.tobytes(), (i, value.shape)
+
+
+def test_what_rows_mean():
+    table, scales = np.array([[1, -2], [127, -128]], "int8"), np.array([0.5, 0.1], "float32")
+    module = network({"x": (3,)}, lambda b, x: b.emit(ops.call("octet.embedding", [relax.const(table), relax.const(scales), b.emit(relax.op.astype(x, "int64"))])))
+    (found,) = run(module, {"x": np.array([0, 1, 9], "float32")})
+    np.testing.assert_array_equal(found, [[0.5, -1], *[np.array([127, -128], "float32") * np.float32(0.1)] * 2])

@@ -106,7 +106,7 @@ class Workflow:
         """Of one run on one core of the first CPU target, by the cost model."""
         spec = next(spec for spec in api.resolve_targets(self.targets) if spec.kind == "cpu")
         with unwatched():
-            _, module = to_integers(self.bench.hub(design).module, design.recipe.floats)
+            _, module = to_integers(self.bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
     def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> Outcome:

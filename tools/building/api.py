@@ -166,8 +166,9 @@ def _described(made: Outcome) -> dict:
 
 
 def _operators(decisions, layers) -> dict:
-    """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is what became one kernel."""
-    decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason}
+    """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is what became one kernel.
+    Of a look-up the reason is the hub's (passes/policy/quantize_embeddings.py)."""
+    decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason and d.op != "relax.take"}
     rest = [layer for layer in layers if layer.dtype != "int8"]
     reasons = [{"name": l.name, "operator": l.operator, "reason": decided.get(l.name, l.reason)} for l in rest]
     return {"int8": len(layers) - len(rest), "float": len(rest), "reasons": reasons}

@@ -126,7 +126,7 @@ def _all_in_float(hub) -> Quantized:
 
 
 def _graphs(quantized):
-    return to_integers(quantized.module, quantized.recipe.floats)
+    return to_integers(quantized)
 
 
 def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:

@@ -82,7 +82,7 @@ def check_tuned(quantized: Quantized, package: Package) -> None:
 
 def _module(quantized):
     with unwatched():
-        return to_integers(quantized.module, quantized.recipe.floats)[1]
+        return to_integers(quantized)[1]
 
 
 def _answers(module, package):

@@ -21,7 +21,7 @@ from .starts import starts_of, with_layers
 def network_of(quantized: Quantized) -> Network:
     """Raises UnsupportedModelError for operators without a form in PyTorch."""
     with unwatched():
-        _, module = to_integers(quantized.module, quantized.recipe.floats)
+        _, module = to_integers(quantized)
     return Network(module, starts_of(quantized), [spec.name for spec in quantized.model.outputs])
 
 

@@ -206,6 +206,14 @@ def take(o: Operands) -> BatchAxis:
     return found if found.axis < axis else BatchAxis(found.axis + len(o.shape(1)) - 1, found.inner)
 
 
+def look_up(o: Operands) -> BatchAxis:
+    """Rows of a table that is the same for all samples, by indices per sample."""
+    o.whole(0, 1)
+    if o.axes[2] is None:
+        raise Mixes("its indices do not depend on the batch")
+    return o.axes[2]
+
+
 def gather(o: Operands) -> BatchAxis:
     found = o.data()
     if o.attrs["axis"] % len(o.shape(0)) == found.axis:
@@ -215,6 +223,6 @@ def gather(o: Operands) -> BatchAxis:
 
 
 _BY_NAME = {rule.__name__: rule for rule in (
-    broadcast, same, per_channel, images, rows, product, along, reduction, view, transpose, concat, slices, pad, expand, take, gather
+    broadcast, same, per_channel, images, rows, product, along, reduction, view, transpose, concat, slices, pad, expand, take, look_up, gather
 )}  # fmt: skip
 RULES = {name: _BY_NAME[traits.samples] for name, traits in TRAITS.items() if traits.samples is not None}

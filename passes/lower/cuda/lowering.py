@@ -19,11 +19,12 @@ from ..walk import lowered
 from .context import ANY, Context, Lowered, Rule, Storage, Tensor
 from .fused import chains_of
 from .heads import heads_of
+from .widen_tables import WidenTables
 
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
     """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
-    main = mod["main"]
+    main = WidenTables()(mod)["main"]
     chains, inner = chains_of(main, spec)
     heads = heads_of(main)
     context = Context(spec, tuned=tuned, users=_users(main))
