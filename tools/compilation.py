@@ -114,6 +114,8 @@ def compile_to_package(request: Request) -> dict:
         stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
             raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")
+        if seconds is not None and (stored or model.comes_quantised):
+            raise OctetError(f"--budget {request.budget}: {'statistics say nothing of' if stored else 'a network that comes quantised leaves nothing open for'} a search; leave it out")
         if request.derivation is not None and (stored or model.comes_quantised):
             raise OctetError(f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild needs the model{' and the statistics' if stored else ''} only")
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]

@@ -106,6 +106,14 @@ def test_a_package_that_watches_itself(made):
     assert found.exit_code == 2 and "no samples are needed" in found.stderr, found.output
 
 
+def test_a_budget_is_for_a_search(made):
+    """Neither statistics nor a network that comes quantised leave anything to search."""
+    assert octet(made, "quantize", "tiny.onnx", "--calib", "calib.npz", "-o", "other.onnx").exit_code == 0
+    for arguments, said in ((("tiny.onnx", "--calib", "stats", "--batch", 2), "statistics say nothing of a search"), (("other.onnx",), "leaves nothing open for a search")):
+        found = octet(made, "compile", *arguments, "-o", "b.octet", "--budget", "5s")
+        assert found.exit_code == 2 and "--budget 5s: " in found.stderr and said in found.stderr and not (made / "b.octet").exists(), found.output
+
+
 def test_a_derivation_is_of_samples(made):
     found = octet(made, "compile", "tiny.onnx", "--calib", "stats", "-o", "b.octet", "--batch", 2, "--derivation", made / "found")
     assert found.exit_code == 2 and "nothing is learnt from samples here" in found.stderr and not (made / "found").exists(), found.output
