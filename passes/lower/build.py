@@ -10,7 +10,6 @@ from ...targets.native.interface import Interface
 from ...targets.spec import TargetSpec
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86.fallback import schedule_fallback
-from ...targets.x86.isa import building_for
 from ...targets.x86.workload import Records
 from ..rewriting.loops import loops_of
 from ..rewriting.unroll_loops import UnrollLoops
@@ -83,8 +82,7 @@ def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tu
 
     def legal(part, params=None, results=None, piece=""):
         def walk(part):
-            with building_for(spec.dot):
-                lowered, without = lower(part, spec, RULES, tuned, params, results, watch)
+            lowered, without = lower(part, spec, RULES, tuned, params, results, watch)
             fallbacks.extend(without)
             return lowered
 

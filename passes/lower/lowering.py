@@ -15,7 +15,7 @@ from tvm import relax
 
 from ...targets.spec import TargetSpec
 from ...targets.x86.checks.coefficients import LayerSum
-from ...targets.x86.isa import UNITS
+from ...targets.x86.isa import UNITS, building_for
 from ...targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed
 from ...targets.x86.movement.copy import shift
 from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
@@ -206,6 +206,11 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
           params: list[Layout] | None = None, results: list[Layout] | None = None, watch: Watch | None = None) -> tuple[tvm.IRModule, list[str]]:
     """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
     to, where not all of them are plain. watch: where what is watched is noted."""
+    with building_for(spec.dot):
+        return _lower(mod, spec, rules, tuned, params, results, watch)
+
+
+def _lower(mod, spec, rules, tuned, params, results, watch):
     main = mod["main"]
     builder = relax.BlockBuilder()
     context = Context(spec, builder, tuned=tuned, watch=watch)
