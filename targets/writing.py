@@ -2,6 +2,7 @@
 
 A link is followed: what it points to is written. Devices, pipes and descriptors of this process (/dev/stdout) are streams: they are written to, never replaced."""
 
+import errno
 import os
 import re
 import stat
@@ -29,7 +30,7 @@ def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
         if (descriptor := _descriptor(path)) is not None:
             _write(os.dup(descriptor), data)
             return
-        place = Path(os.path.realpath(path))
+        place = _place(path)
         if place.is_dir():
             raise IsADirectoryError(21, "it is a folder")
         if _is_stream(place):
@@ -45,7 +46,7 @@ def check_writable(path) -> None:
     if _descriptor(path) is not None:
         return
     try:
-        place = Path(os.path.realpath(path))
+        place = _place(path)
         if place.is_dir():
             raise OctetError(f"{path}: is a folder; name a file inside it")
         if _is_stream(place) and os.access(place, os.W_OK):
@@ -56,6 +57,14 @@ def check_writable(path) -> None:
             pass
     except OSError as error:
         raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file") from error
+
+
+def _place(path) -> Path:
+    """What is written where `path` may be a link. Raises OSError for links that lead back to themselves."""
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return place
 
 
 def _descriptor(path) -> int | None:

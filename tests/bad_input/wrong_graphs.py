@@ -41,7 +41,7 @@ def _before_last(operator, outputs=("more",), **attributes):
 
 for _operator, _sets in {"MaxPool": [{"kernel_shape": [0, 0]}, {"kernel_shape": [-2, 2]}, {"kernel_shape": [2]}, {"kernel_shape": [2, 2], "strides": [0, 1]}, {"kernel_shape": [2, 2], "pads": [-1] * 4},
                                      {"kernel_shape": [99, 99]}, {}],
-                         "AveragePool": [{"kernel_shape": [0, 2]}, {"kernel_shape": [99, 99]}], "Softmax": [{"axis": 99}, {"axis": -9}], "Transpose": [{"perm": [0, 1, 2]}, {"perm": [0, 1, 2, 2]}, {"perm": [0, 1, 2, 9]}],
+                         "AveragePool": [{"kernel_shape": [0, 2]}, {"kernel_shape": [99, 99]}, {"kernel_shape": [2, 2], "pads": [5] * 4}, {"kernel_shape": [1, 3], "pads": [0, 0, 1, 0]}], "Softmax": [{"axis": 99}, {"axis": -9}], "Transpose": [{"perm": [0, 1, 2]}, {"perm": [0, 1, 2, 2]}, {"perm": [0, 1, 2, 9]}],
                          "Concat": [{"axis": 99}, {}], "LogSoftmax": [{"axis": 99}], "Split": [{"axis": 99, "num_outputs": 1}], "DepthToSpace": [{"blocksize": 0}, {"blocksize": -2}, {"blocksize": 3}],
                          "SpaceToDepth": [{"blocksize": 0}, {"blocksize": 3}], "ReduceMean": [{"axes": [99]}, {"axes": [-99]}], "ArgMax": [{"axis": 99}], "Cast": [{"to": 999}, {"to": 0}, {}], "Gemm": [{}]}.items():  # fmt: skip
     for _one in _sets:

@@ -22,6 +22,15 @@ def test_a_link_is_followed(tmp_path):
     assert sorted(os.listdir(tmp_path / "folder")) == ["file"]
 
 
+def test_links_that_lead_back_to_themselves_stay(tmp_path):
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    for work in (check_writable, lambda path: write_atomically(path, b"made")):
+        with pytest.raises(OctetError, match="one: cannot be written"):
+            work(tmp_path / "one")
+    assert (tmp_path / "one").is_symlink() and (tmp_path / "other").is_symlink()
+
+
 def test_a_pipe_is_written_to(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     check_writable(tmp_path / "pipe")
