@@ -7,6 +7,7 @@ import numpy as np
 
 from ...passes.sensitivity.layer_errors import layer_errors
 from ...passes.sensitivity.ranking import multiply_adds
+from ...targets.schema import printable
 from ...targets.writing import write_atomically
 from ..console import decibels, percent, size
 from . import plots, small_plots
@@ -55,7 +56,7 @@ def render(workflow, report: dict) -> str:
         "more_weights": max(0, len(layers) - MOST_PLOTS),
         "sections": report.get("sections", ()),
     }
-    return Environment(autoescape=True).from_string(PAGE).render(content)
+    return printable(Environment(autoescape=True).from_string(PAGE).render(content))  # names may hold what controls a terminal
 
 
 def _subtitle(report):
