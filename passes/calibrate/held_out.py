@@ -31,6 +31,13 @@ def split(samples: Mapping[str, np.ndarray], batch: int = 1) -> tuple[dict[str, 
     return {name: select(array, ~held) for name, array in samples.items()}, {name: select(array, held) for name, array in samples.items()}
 
 
+def spread(samples: Mapping[str, np.ndarray], count: int, batch: int = 1) -> dict[str, np.ndarray]:
+    """About `count` samples in whole runs of `batch`, evenly spread over all. Arrays in a file stay there."""
+    runs = -(-len(next(iter(samples.values()))) // batch)
+    wanted = np.unique(np.linspace(0, runs - 1, min(runs, max(1, -(-count // batch)))).astype(int))
+    return {name: select(array, np.isin(np.arange(len(array)) // batch, wanted)) for name, array in samples.items()}
+
+
 def for_ranges(samples: Mapping[str, np.ndarray], model) -> dict[str, np.ndarray]:
     """Those that ranges come from. model: whatever has `inputs`."""
     return split(samples, batch_of(model.inputs))[0]

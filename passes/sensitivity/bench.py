@@ -1,7 +1,9 @@
 """Where designs are measured: one network, its samples (a part held out), and everything that was built for it, kept for the next design."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from octet.targets.samples import batch_of
 
 from ..annotate import Annotate, Recipe
 from ..annotate.plan import Plan
-from ..calibrate.held_out import split
+from ..calibrate.held_out import split, spread
 from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
 from ..repair.weights import dequantized, layers_of, quantized_layer
@@ -27,7 +29,7 @@ from .simulator import Simulator
 from .taps import channel_maxima
 
 FEW = 32
-_MAXIMA_SAMPLES = 128
+_MAXIMA_SAMPLES = 32
 
 
 @dataclass
@@ -55,20 +57,30 @@ class Bench:
         self.fit, self.held = split(samples, batch_of(model.inputs))
         self.few = {name: array[:FEW] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
+        self._maxima = cache(self._channel_maxima)
+        self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))
+        self._forget()
+
+    def _forget(self):
         self._networks: dict[str, _Network] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
         self._references: dict[int, dict] = {}
+
+    def scout(self) -> "Bench":
+        """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a calibration's time. It judges by `few` and shares machine code,
+        rescaled networks and the channels' magnitudes."""
+        found = copy(self)
+        found.fit, found.held = spread(self.fit, FEW, batch_of(self.model.inputs)), self.few
+        found._measure, found.progress = statistics_of, None
+        found._forget()
+        return found
 
     # What designs are judged by
 
     def error(self, design: Design) -> float:
         """Squared error of the worst output on the held-out samples, relative to its square: 1 / SQNR."""
         return self._relative(self.outputs(design, self.held), self.held)
-
-    def quick_error(self, design: Design) -> float:
-        """The same on the first few of them."""
-        return self._relative(self.outputs(design, self.few), self.few)
 
     def _relative(self, found, arrays) -> float:
         """Of outputs on held-out samples. What the graph's own mask says is padding does not count."""
@@ -187,14 +199,12 @@ class Bench:
 
     def _network(self, scaling) -> _Network:
         if scaling not in self._networks:
-            self._networks[scaling] = _Network(rescaled(self.model, scaling, self._maxima))
+            self._networks[scaling] = _Network(self._rescaled(scaling))
         return self._networks[scaling]
 
-    def _maxima(self):
-        if not hasattr(self, "_largest"):
-            few = {name: array[:_MAXIMA_SAMPLES] for name, array in self.fit.items()}
-            self._largest = channel_maxima(self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries)
-        return self._largest
+    def _channel_maxima(self):
+        few = spread(self.fit, _MAXIMA_SAMPLES, batch_of(self.model.inputs))
+        return channel_maxima(self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries)
 
     def _sites(self, network, recipe) -> Sites:
         recipe = replace(recipe, calibrator="max", per_tensor=())  # ranges do not decide where observers are

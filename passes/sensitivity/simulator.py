@@ -42,10 +42,13 @@ class Simulator:
 
     def use(self, quantized) -> None:
         """Other values for the int8 weights and their biases."""
+        self._quantized = self._weights_of(quantized) if quantized else self._float
+        self.configure(FLOAT)
+
+    def _weights_of(self, quantized):
         program = self._libraries.program(FuseFloat()(self._insert(with_weights(self.model.module, quantized))))
         assert program.weights.size == self._float.size, "weights moved: their kernels depend on values"
-        self._quantized = program.weights
-        self.configure(FLOAT)
+        return program.weights
 
     def configure(self, configuration: Configuration) -> None:
         """What the next runs compute."""

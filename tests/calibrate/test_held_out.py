@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from octet.passes.calibrate.held_out import MOST, split
+from octet.passes.calibrate.held_out import MOST, split, spread
 
 
 def test_held_out_samples_are_not_fitted_to():
@@ -22,3 +22,9 @@ def test_a_few_samples_do_both():
     for count, batch in ((7, 1), (15, 5)):
         fit, held = split({"x": np.arange(count)}, batch)
         assert fit["x"].tolist() == held["x"].tolist() == list(range(count))
+
+
+def test_a_few_are_spread_over_all_in_whole_runs():
+    assert spread({"x": np.arange(100)}, 4)["x"].tolist() == [0, 33, 66, 99]
+    assert spread({"x": np.arange(35)}, 8, batch=5)["x"].tolist() == [*range(5), *range(30, 35)]
+    assert spread({"x": np.arange(3)}, 8)["x"].tolist() == [0, 1, 2]

@@ -10,9 +10,10 @@ import pytest
 from octet.passes.annotate import Recipe
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
-from octet.passes.sensitivity.bench import Bench
+from octet.passes.sensitivity.bench import FEW, Bench
 from octet.passes.sensitivity.budget import Budget
 from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
@@ -100,8 +101,25 @@ def test_a_transformer_with_outlier_channels_gets_float_sums(tmp_path):
     levels[[3, 11]] = 400
     model = canonicalize(load_onnx(attention.save(tmp_path / "block.onnx", fused=False, levels=levels)))
     x = np.random.default_rng(0).standard_normal((32, attention.TOKENS, attention.WIDTH)) * levels
-    bench, design = Bench(model, {"x": x.astype(np.float32)}, threads=1), Design(Recipe())
+    samples = {"x": np.concatenate([x] * 4).astype(np.float32)}
+    calibrations = []
+
+    def measure(module, tensors, some, *more):
+        calibrations.append(len(some["x"]))
+        return statistics_of(module, tensors, some, *more)
+
+    bench, design = Bench(model, samples, threads=1, measure=measure), Design(Recipe())
+    scout = bench.scout()
+    scout.expect([design.recipe])
     options = switches_of(bench.plan(design), ("residuals", "attention"))
     assert options == ("residuals", "attention")
-    found = choose_switches(design, options, bench.quick_error, lambda design: 1.0, lambda step: None)
-    assert found.recipe.residuals == "float" and bench.error(found) < bench.error(design) / 3
+    found = choose_switches(design, options, scout.error, lambda design: 1.0, lambda step: None)
+    assert found.recipe.residuals == "float" and not calibrations  # the scout had its few samples only
+    assert bench.error(found) < bench.error(design) / 3 and set(calibrations) == {96}
+
+
+def test_a_scout_judges_by_samples_that_it_does_not_calibrate_with(bench):
+    scout = bench.scout()
+    rows = lambda samples: {row.tobytes() for row in samples["x"]}  # noqa: E731
+    assert rows(scout.fit) < rows(bench.fit) and len(scout.fit["x"]) == FEW and rows(scout.held) == rows(bench.few)
+    assert scout.libraries is bench.libraries and scout.learnt_files is not bench.learnt_files

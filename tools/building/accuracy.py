@@ -2,6 +2,8 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import combinations
 from time import perf_counter
 
 from ...passes.pipeline import canonicalize, to_integers
@@ -74,15 +76,16 @@ class Workflow:
         smoothings, rescale = self._smoothings(), self.repair and self.bench.rescalable
         if not options and not smoothings and not rescale:
             return design
-        self.bench.prepared(design)  # calibrates
         self._tell("int8 or float" if options or smoothings else "rescaled channels")
-        errors, took = {}, 0.0
+        scout, errors, took = self.bench.scout(), {}, 0.0
+        recipes = [design.with_recipe(**dict.fromkeys(some, "float")).recipe for count in range(len(options) + 1) for some in combinations(options, count)]
+        scout.expect(recipes)
 
         def error(candidate):
             nonlocal took
             if candidate not in errors:
                 started = perf_counter()
-                errors[candidate] = self.bench.quick_error(candidate)
+                errors[candidate] = scout.error(candidate)
                 took = perf_counter() - started
             return errors[candidate]
 
@@ -92,9 +95,14 @@ class Workflow:
         def spent():
             return clock.left < took  # the next one takes about as long as the last one
 
-        design = choose_switches(design, options, error, self._seconds, self.steps.append, spent=spent)
-        design = choose_smoothing(design, smoothings, error, self._seconds, self.steps.append, spent=spent) if smoothings else design
-        return choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
+        seconds = cache(partial(self._seconds, scout))
+        design = choose_switches(design, options, error, seconds, self.steps.append, spent=spent)
+        design = choose_smoothing(design, smoothings, error, seconds, self.steps.append, spent=spent) if smoothings else design
+        design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
+        self._tell("calibrate")
+        if not design.scaling:
+            self.bench.expect(recipes)  # as the scout did, so the machine code for that is there
+        return design
 
     def _smoothings(self) -> tuple[str, ...]:
         """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in int8 stays there."""
@@ -102,11 +110,11 @@ class Workflow:
             return ()
         return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.recipe.int8_layers)
 
-    def _seconds(self, design) -> float:
+    def _seconds(self, bench, design) -> float:
         """Of one run on one core of the first CPU target, by the cost model."""
         spec = next(spec for spec in api.resolve_targets(self.targets) if spec.kind == "cpu")
         with unwatched():
-            _, module = to_integers(self.bench.hub(design))
+            _, module = to_integers(bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
     def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> Outcome:
@@ -116,7 +124,7 @@ class Workflow:
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
         self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
-        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell, self.free, self._seconds, self._smoothings())
+        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell, self.free, cache(partial(self._seconds, self.bench)), self._smoothings())
         self._tell("calibrate")
         outcome = search.run(Design(self.recipe), calibrate)
         self.resumed = journal.reused
