@@ -12,6 +12,7 @@ from ..rewriting.graph import Graph
 from ..rewriting.loops import MARKS, loops_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)
+_FUNCTIONS = ("octet.unary", "relax.nn.softmax")
 _BLOCK = 16  # channels of a vector
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
 
@@ -47,7 +48,9 @@ def _seconds(call, dot, cost, real=False):
         if depthwise and int8 and attrs["out_dtype"] != "int8":  # as a grouped convolution: every channel costs a block of them
             macs, depthwise = macs * _BLOCK, False
     bf16 = ops.is_op(call, "octet.conv2d", "octet.dense") and str(call.args[0].ty.dtype) == "bfloat16"
-    return cost(dot, "int8" if int8 else "bfloat16" if bf16 else "float32", macs, moved, depthwise)
+    functions = 0 if int8 or not ops.is_op(call, *_FUNCTIONS) else prod(_shape(call))
+    dtype = "int8" if int8 else "bfloat16" if bf16 else "float32"
+    return cost(dot, dtype, macs, moved, depthwise, product=ops.is_op(call, "octet.matmul", "relax.matmul"), functions=functions)
 
 
 def _macs(call):

@@ -11,7 +11,9 @@ KERNEL_SECONDS = 1.5e-6  # of a kernel that does nothing: the call and its edges
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one core, per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes between a kernel and the L2 cache."""
+    """Of one core, per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes between a kernel and the L2 cache.
+    product_float: multiply-adds of two computed tensors in float32, which no kernel of ours has, with the copies that turn and spread their operands.
+    functions: values of a function in float32 (a polynomial and a division each; in int8 it is a table)."""
 
     dense_int8: float
     dense_float: float
@@ -19,30 +21,37 @@ class Rates:
     depthwise_float: float
     dense_bf16: float
     moved: float = 24.0
+    product_float: float = 10.0
+    functions: float = 0.8
 
 
 # VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or, at 256 bits, three run in a cycle;
 # TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. VDPBF16PS: 32 once; without it FMAs, and their operands are widened. Halves where registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
+_256 = {"product_float": 7.0, "functions": 0.4}  # registers of 256 bits
+_128 = {"moved": 16.0, "product_float": 3.0, "functions": 0.2}
 RATES = {
     "amx": Rates(1024, 32, 20, 16, 512),
     "vnni_bf16": Rates(128, 32, 20, 16, 32),
     "vnni": Rates(128, 32, 20, 16, 20),
-    "vnni256": Rates(64, 16, 10, 8, 10),
+    "vnni256": Rates(64, 16, 10, 8, 10, **_256),
     "madd": Rates(38, 32, 9, 16, 20),
-    "madd256": Rates(28, 16, 5, 8, 10),
+    "madd256": Rates(28, 16, 5, 8, 10, **_256),
     # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. SDOT and USDOT: 16 products twice a cycle; SMULL: six instructions for 16. FMLA: 4 twice.
-    "i8mm": Rates(32, 8, 10, 8, 6, 16.0),
-    "dotprod": Rates(32, 8, 10, 8, 6, 16.0),
-    "neon": Rates(5, 8, 3, 8, 6, 16.0),
+    "i8mm": Rates(32, 8, 10, 8, 6, **_128),
+    "dotprod": Rates(32, 8, 10, 8, 6, **_128),
+    "neon": Rates(5, 8, 3, 8, 6, **_128),
 }
 
 
-def seconds(dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False) -> float:
-    """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written."""
+def seconds(dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False, *, product: bool = False, functions: int = 0) -> float:
+    """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written.
+    product: of two computed tensors. functions: values of functions that it computes in float32."""
     rates = RATES[dot]
     if depthwise:
         rate = rates.depthwise_int8 if dtype == "int8" else rates.depthwise_float
+    elif product and dtype == "float32":
+        rate = rates.product_float
     else:
         rate = {"int8": rates.dense_int8, "float32": rates.dense_float, "bfloat16": rates.dense_bf16}[dtype]
-    cycles = max(macs / rate, moved / rates.moved) / _EFFICIENCY
+    cycles = max(macs / rate, moved / rates.moved, functions / rates.functions) / _EFFICIENCY
     return KERNEL_SECONDS + cycles / _GHZ * 1e-9

@@ -1,0 +1,18 @@
+"""What the cost model must tell apart: products of two computed tensors from those with weights, and functions from their tables."""
+
+import pytest
+
+from octet.targets.x86 import cost
+
+
+@pytest.mark.parametrize("dot", cost.RATES)
+def test_a_float_product_of_two_computed_tensors_is_slower_than_one_with_weights(dot):
+    seconds = lambda product, dtype="float32": cost.seconds(dot, dtype, 10**8, 10**5, product=product)  # noqa: E731
+    assert seconds(True) > 2 * seconds(False)
+    assert seconds(True, "int8") == seconds(False, "int8")
+
+
+@pytest.mark.parametrize("dot", cost.RATES)
+def test_a_function_in_float_is_slower_than_a_copy(dot):
+    count = 10**6
+    assert cost.seconds(dot, "float32", 0, 8 * count, functions=count) > 2 * cost.seconds(dot, "float32", 0, 8 * count)
