@@ -60,6 +60,12 @@ def smoothable(mod: IRModule, tables: bool = False) -> dict[str, list[Node]]:
     return found
 
 
+def behind_norms(mod: IRModule, found: Mapping[str, list[Node]]) -> dict[str, list[Node]]:
+    """Those of `smoothable` that are results of normalisations."""
+    graph = Graph(mod)
+    return {name: readers for name, readers in found.items() if is_op(graph.producer[readers[0].inputs[0]].value, *_NORMS)}
+
+
 def _is_linear(node, x):
     return is_op(node.value, "relax.matmul") and node.inputs[0].same_as(x) and is_float32(x) and is_constant(node.inputs[1]) and len(shape_of(node.inputs[1])) == 2
 

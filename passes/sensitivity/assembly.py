@@ -13,7 +13,7 @@ from ..repair.correct_biases import CorrectBiases
 from ..repair.equalize_channels import EqualizeChannels
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
-from ..repair.smooth_inputs import SmoothInputs, smoothable
+from ..repair.smooth_inputs import SmoothInputs, behind_norms, smoothable
 from ..repair.streams import streams_of
 from ..repair.weights import products
 from .design import SMOOTHINGS, Design
@@ -61,7 +61,8 @@ def with_maxima(module) -> list[str]:
 
 def smoothings_of(module) -> tuple[str, ...]:
     """Those of SMOOTHINGS that would multiply something."""
-    norms, both = smoothable(module), smoothable(module, tables=True)
+    both = smoothable(module, tables=True)
+    norms = behind_norms(module, both)
     return tuple(name for name, there in zip(SMOOTHINGS, (norms, len(both) > len(norms))) if there)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -116,12 +116,12 @@ class Bench:
             self._references[id(arrays)] = (arrays, simulator.run(arrays))
         return self._references[id(arrays)][1]
 
-    @property
+    @cached_property
     def rescalable(self) -> bool:
         """Whether it has channels between layers that can absorb a factor."""
         return rescalable(self.model.module)
 
-    @property
+    @cached_property
     def smoothings(self) -> tuple[str, ...]:
         """Ways to multiply outlier channels where nothing absorbs a factor."""
         return smoothings_of(self.model.module)

@@ -45,7 +45,7 @@ class Libraries:
     """Machine code by the structure of what it was made of. Building a network a second time with other weights costs no compiler run."""
 
     def __init__(self):
-        self._of, self._spec = {}, detect.native()
+        self._of, self._executors, self._spec = {}, {}, detect.native()
 
     def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes]:
         """(the module itself, its program, its machine code) of a module after FuseFloat."""
@@ -61,7 +61,13 @@ class Libraries:
         return open_session(variant, threads, reuse_outputs)
 
     def executor(self, module, threads=None):
-        """An ExecutorFactory of calibration (passes/calibrate/collect.py)."""
+        """An ExecutorFactory of calibration (passes/calibrate/collect.py); the last one is kept, as more samples of the same network often follow."""
+        key = structural_hash(module), threads
+        if key not in self._executors:
+            self._executors = {key: self._executor(module, threads)}
+        return self._executors[key]
+
+    def _executor(self, module, threads):
         main = module["main"]
         results = main.ret_ty.fields if hasattr(main.ret_ty, "fields") else [main.ret_ty]
         inputs = tuple(_spec(p.name, p.ty) for p in main.params)

@@ -10,9 +10,11 @@ import pytest
 from octet.passes.annotate import Recipe
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
+from octet.passes.repair.weights import layers_of, with_weights
 from octet.passes.sensitivity.bench import FEW, Bench
 from octet.passes.sensitivity.budget import Budget
 from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.libraries import Libraries
 from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 
@@ -123,3 +125,11 @@ def test_a_scout_judges_by_samples_that_it_does_not_calibrate_with(bench):
     rows = lambda samples: {row.tobytes() for row in samples["x"]}  # noqa: E731
     assert rows(scout.fit) < rows(bench.fit) and len(scout.fit["x"]) == FEW and rows(scout.held) == rows(bench.few)
     assert scout.libraries is bench.libraries and scout.learnt_files is not bench.learnt_files
+
+
+def test_the_executor_of_equal_networks_is_kept_and_not_that_of_other_weights(small_model):
+    libraries, module = Libraries(), small_model.module
+    first = libraries.executor(module, 1)
+    assert libraries.executor(module, 1) is first
+    layer = next(index for index, layer in layers_of(module).items() if layer.weight.any())
+    assert libraries.executor(with_weights(module, {layer: (layers_of(module)[layer].weight * 2, None)}), 1) is not first
