@@ -1,4 +1,5 @@
-"""Rough times of operators from what the vector and matrix units of a target can do: constants of the instruction sets, nothing measured.
+"""Rough times of operators from what the vector and matrix units of a target can do: constants of the instruction sets, and two rates of what has no kernel
+of its own (`product_float`, `functions`), fitted to one profile of a sentence encoder on a Cascade Lake and halved, or nearly, for narrower registers.
 
 For decisions where no machine of the target is at hand. They are upper bounds of throughput with a common efficiency: good enough to tell a factor, not a tenth."""
 
