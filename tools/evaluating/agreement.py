@@ -61,9 +61,9 @@ class Yardstick:
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
             count = min(batch, total - start)
             exact, found = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
-            kept = padding.kept({name: array[:count] for name, array in feed.items()}, exact)
+            kept = padding.kept({name: array[:count] if array.ndim else array for name, array in feed.items()}, exact)  # a scalar is of the one sample
             errors.add(exact, found, kept)
-            each.add([name for name in names if len(exact[name]) == count], exact, found, kept)
+            each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, found, kept)
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero:
             return {}, each
