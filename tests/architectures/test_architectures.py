@@ -71,5 +71,7 @@ def test_recurrent_networks(kind, tmp_path):
     assert not variant.extra["fallbacks"]
     layers = [layer for layer in realized.layers if layer.operator == "octet.dense"]
     assert len(layers) == 7 and all(layer.dtype == "int8" for layer in layers)  # two input projections, four steps, the last layer
-    assert len({step.name.split(":")[1] for step in variant.steps if "dense" in step.name}) == 3  # all steps share one kernel
+    kernels = {step.name.split(":")[1] for step in variant.steps if "dense" in step.name}
+    listed = any("_listed" in kernel for kernel in kernels)  # without VNNI a kernel may depend on the weights, which each direction has of its own
+    assert len(kernels) in ((3, 4) if listed else (3,))  # all steps share one kernel
     assert_equal(module, variant, feed)
