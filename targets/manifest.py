@@ -204,9 +204,10 @@ def manifest_of(values) -> Manifest:
         _check_variant(entry, made)
     if made.integer and len(made.integer) != 1 + len(made.shapes):
         raise ValueError(f"integer: describes {len(made.integer)} of {1 + len(made.shapes)} shapes")
-    for number, shape in enumerate((*made.shapes, *made.integer), 1):
+    others = [(shape, None) for shape in made.shapes] + list(zip(made.integer, (made, *made.shapes)))
+    for number, (shape, of) in enumerate(others, 1):
         try:
-            _check_shape(shape, made, (made, *made.shapes)[number - 1 - len(made.shapes)] if number > len(made.shapes) else None)
+            _check_shape(shape, made, of)
         except ValueError as error:
             raise ValueError(f"shape {number}: {error}") from None
     inputs = {tensor.name: tensor for tensor in made.inputs}

@@ -6,11 +6,10 @@ A spectrum spans many powers of ten. 256 steps of its largest value leave its sm
 values as of large ones; the noise would be in all layers that follow. Only where that costs little: front ends with more than a share SHARE of the
 network's multiply-adds are quantised like anything else."""
 
-from math import prod
-
+from ..multiply_adds import multiply_adds
 from ..operators.registry import operators
 from ..ops import attrs_of, is_op
-from .graph import Graph, Node, is_constant, shape_of
+from .graph import Graph, Node, is_constant
 
 SHARE = 0.25
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
@@ -26,7 +25,9 @@ def front_ends(graph: Graph) -> frozenset[str]:
     for node in graph.nodes:
         if _function(node) in _ENDS:
             found |= _layers_before(graph, node)
-    costs = {node: _macs(node) for node in graph.nodes if is_op(node.value, *_LAYERS)}
+    if not found:
+        return frozenset()
+    costs = {node: multiply_adds(node.value) for node in graph.nodes if is_op(node.value, *_LAYERS)}
     chosen = sum(costs[node] for node in found)
     return frozenset(node.name for node in found) if chosen <= SHARE * sum(costs.values()) else frozenset()
 
@@ -68,8 +69,3 @@ def _function(node) -> str:
     if is_op(node.value, "octet.unary"):
         return attrs_of(node.value)["kind"]
     return node.op.removeprefix("relax.")
-
-
-def _macs(node) -> int:
-    depth = shape_of(node.inputs[0])[-1] if is_op(node.value, "relax.matmul") else prod(shape_of(node.inputs[1])[1:])
-    return prod(shape_of(node.var)) * depth

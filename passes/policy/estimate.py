@@ -7,11 +7,11 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..multiply_adds import multiply_adds
 from ..operators.registry import operators
 from ..rewriting.graph import Graph
 from ..rewriting.loops import MARKS, loops_of
 
-_LAYERS = operators(lambda traits: traits.multiplies)
 _FUNCTIONS = ("octet.unary", "relax.nn.softmax")
 _BLOCK = 16  # channels of a vector
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
@@ -41,7 +41,7 @@ def _seconds(call, dot, cost, real=False):
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
     int8 = not real and any(str(arg.ty.dtype) == "int8" for arg in tensors)
     moved = sum(map(_bytes, tensors)) + (_bytes(call) if isinstance(call.ty, relax.TensorType) else 0)
-    macs, depthwise = _macs(call), False
+    macs, depthwise = multiply_adds(call), False
     if ops.is_op(call, "octet.conv2d"):
         attrs = ops.attrs_of(call)
         depthwise = attrs["groups"] == _shape(call.args[0])[1] > 1
@@ -51,15 +51,6 @@ def _seconds(call, dot, cost, real=False):
     functions = 0 if int8 or not ops.is_op(call, *_FUNCTIONS) else prod(_shape(call))
     dtype = "int8" if int8 else "bfloat16" if bf16 else "float32"
     return cost(dot, dtype, macs, moved, depthwise, product=ops.is_op(call, "octet.matmul", "relax.matmul"), functions=functions)
-
-
-def _macs(call):
-    if not ops.is_op(call, *_LAYERS):
-        return 0
-    results = prod(_shape(call))
-    if ops.is_op(call, "octet.conv2d", "octet.dense", "relax.nn.conv2d"):
-        return results * prod(_shape(call.args[1])[1:])
-    return results * _shape(call.args[0])[-1]
 
 
 def _shape(expr):

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OctetError
-from ..native.link import run_compiler
+from ..native.link import FLAGS, run_compiler
+from ..samples import meant
 from ..variant import Variant
 
 QEMU, MACHINE = "qemu-aarch64", "aarch64"
 _SYSROOT = "/usr/aarch64-linux-gnu"  # of Debian's cross compiler
-_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror")
 _HERE = Path(__file__).parent
 
 
@@ -37,7 +37,7 @@ def _runner() -> bytes:
     """The program of runner.c."""
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         program = Path(folder) / "runner"
-        run_compiler(folder, *_FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=MACHINE)
+        run_compiler(folder, *FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=MACHINE)
         return program.read_bytes()
 
 
@@ -67,17 +67,13 @@ class EmulatedSession:
             if done.returncode != 0:
                 said = next(iter(done.stderr.strip().splitlines()[-1:]), f"{QEMU} ended with {done.returncode}")
                 raise OctetError(f"{variant.target}: cannot be emulated here: {said}")
-            return _arrays(variant.outputs, found.read_bytes())
+            return meant(variant.outputs, _arrays(variant.outputs, found.read_bytes()))
 
 
 def _arrays(specs, data):
-    """The outputs as arrays, without what lies behind those that are counted."""
+    """The outputs, which lie behind each other, as arrays."""
     found, at = {}, 0
     for spec in specs:
         found[spec.name] = np.frombuffer(data, spec.dtype, spec.nbytes // np.dtype(spec.dtype).itemsize, at).reshape(spec.shape)
         at += spec.nbytes
-    for spec in specs:
-        if spec.counted is not None:
-            axis, count = spec.counted
-            found[spec.name] = found[spec.name][(slice(None),) * axis + (slice(int(found[count][0])),)]
     return found

@@ -1,6 +1,7 @@
 """Runs integer graphs through the CUDA lowering and the emulator, against the referee."""
 
 import os
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +103,16 @@ def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3), tolerance=Non
 def planted_faults(faults) -> list:
     """Of planted faults by name those of this run: every third, or all with OCTET_FAULTS=all, which `make soak` sets. Each costs a compilation by the host's compiler."""
     return list(faults)[:: 1 if os.environ.get("OCTET_FAULTS") == "all" else 3]
+
+
+def planted(folder, file, old, new):
+    """A copy of the device files with the fault."""
+    device = folder / "device"
+    shutil.copytree(DEVICE, device)
+    text = (device / file).read_text()
+    assert text.count(old) == 1, f"{file} no longer has the line that this fault breaks"
+    (device / file).write_text(text.replace(old, new))
+    return device
 
 
 def codes(rng, *shape):

@@ -1,13 +1,12 @@
 """The emulator catches what it is there for: planted faults in copies of the device files, some in every one."""
 
 import importlib.util
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets, planted_faults
+from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets, planted, planted_faults
 
 from octet.passes import ops
 from octet.targets.cuda.compiling.source import DEVICE
@@ -187,16 +186,6 @@ def test_every_device_file_has_a_planted_fault():
     machine = {"primitives.cuh", "emulate.cuh", "emulate_wgmma.cuh", "wgmma.cuh", "fibres.cuh", "launch.cuh", "conv.cuh", "window.cuh"}  # of wgmma: test_wgmma.py
     met = {fault[0] for fault in (*FAULTS.values(), *OTHERS.values())}
     assert {path.name for path in DEVICE.glob("*.cuh")} - machine <= met
-
-
-def planted(folder, file, old, new):
-    """A copy of the device files with the fault."""
-    device = folder / "device"
-    shutil.copytree(DEVICE, device)
-    text = (device / file).read_text()
-    assert text.count(old) == 1, f"{file} no longer has the line that this fault breaks"
-    (device / file).write_text(text.replace(old, new))
-    return device
 
 
 def _case(name):
