@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import PackageError
-from .elf import check_library
+from .elf.check import check_library
 
 
 @contextmanager

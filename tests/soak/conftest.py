@@ -3,6 +3,7 @@
 OCTET_SOAK_PACKAGE=FILE.octet names the larger network of the long run; without it a MobileNet-v3 is compiled."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import onnx
 import pytest
 
 from ..bad_input.conftest import images, tiny_network
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
+import vision  # noqa: E402
 
 LONG = bool(os.environ.get("OCTET_SOAK"))
 
@@ -36,10 +40,8 @@ def large(tmp_path_factory) -> Path:
     """A package of a network of some milliseconds."""
     if named := os.environ.get("OCTET_SOAK_PACKAGE"):
         return Path(named)
-    from ..architectures.vision import mobilenet_v3
-
     folder = tmp_path_factory.mktemp("large")
-    mobilenet_v3(folder / "net.onnx")
+    vision.mobilenet_v3(folder / "net.onnx")
     model = octet.load_onnx(folder / "net.onnx")
     samples = {spec.name: np.random.default_rng(0).standard_normal((4, *spec.shape[1:])).astype(np.float32) for spec in model.inputs}
     octet.compile(octet.quantize(model, samples)).save(folder / "net.octet")

@@ -1,0 +1,158 @@
+"""The two views that a shared object has of itself: segments, which the loader maps, and sections, which the linker wrote."""
+
+import platform
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_HEADER = struct.Struct(
+    "<16sHHIQQQIHHHHHH"
+)  # of a 64-bit file; the ELF specification's Elf64_Ehdr, Elf64_Phdr and Elf64_Shdr
+_PROGRAM = struct.Struct("<IIQQQQQQ")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_IDENTITY = b"\x7fELF\x02\x01\x01"  # 64-bit, little endian, version 1
+_SHARED_OBJECT = 3
+MACHINES = {"x86_64": 62, "aarch64": 183}
+LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY = (
+    1,
+    2,
+    4,
+    6,
+    7,
+    0x6474E550,
+    0x6474E551,
+    0x6474E552,
+    0x6474E553,
+)  # kinds of segments
+EXECUTE, WRITE, READ = 1, 2, 4  # flags of a segment
+NO_BITS = 8  # a section without bytes in the file
+_WRITE, ALLOCATED, _EXECUTE, THREAD_LOCAL = 1, 2, 4, 0x400  # flags of a section
+PAGE = 4096
+
+
+class Segment(NamedTuple):
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    physical: int
+    in_file: int
+    in_memory: int
+    alignment: int
+
+    @property
+    def end(self) -> int:
+        """The address behind it."""
+        return self.address + self.in_memory
+
+
+class Section(NamedTuple):
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    linked: int
+    info: int
+    alignment: int
+    entry: int
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+    @property
+    def allocated(self) -> bool:
+        """Whether it lies in memory; a thread's own variables without values lie elsewhere."""
+        return bool(self.flags & ALLOCATED) and not (self.kind == NO_BITS and self.flags & THREAD_LOCAL)
+
+    @property
+    def access(self) -> int:
+        """Flags that its segment has to have."""
+        return READ | (WRITE if self.flags & _WRITE else 0) | (EXECUTE if self.flags & _EXECUTE else 0)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A shared object whose tables lie in the file. image: its bytes. loads: the segments that are mapped, by address. others: the other ones."""
+
+    image: bytes
+    machine: str
+    loads: tuple[Segment, ...]
+    others: tuple[Segment, ...]
+    sections: tuple[Section, ...]
+
+    def load_of(self, address: int, size: int, what: str) -> Segment:
+        """The mapped segment that holds these bytes. Raises ValueError where none does."""
+        for load in self.loads:
+            if load.address <= address and address + size <= load.end:
+                return load
+        raise ValueError(f"has {what} at {address:#x}, outside of what is mapped")
+
+    def holds(self, address: int, size: int, access: int, what: str) -> None:
+        """Raises ValueError unless these bytes are mapped with that access."""
+        if access & ~self.load_of(address, size, what).flags:
+            raise ValueError(
+                f"has {what} at {address:#x}, where memory cannot be {'written' if access & WRITE else 'executed'}"
+            )
+
+    def bytes_at(self, address: int, size: int, what: str) -> bytes:
+        """What the file has for these addresses."""
+        load = self.load_of(address, size, what)
+        if address + size > load.address + load.in_file:
+            raise ValueError(f"has {what} at {address:#x}, where the file has no bytes")
+        at = address - load.address + load.offset
+        return self.image[at : at + size]
+
+    def only(self, kind: int, what: str) -> Segment:
+        """The segment of a kind that is there once."""
+        found = [segment for segment in self.others if segment.kind == kind]
+        if len(found) != 1:
+            raise ValueError(f"has {len(found)} {what} where one belongs")
+        return found[0]
+
+
+def layout_of(image: bytes, machine: str = platform.machine()) -> Layout:
+    """Raises ValueError for what is no whole shared object for a machine."""
+    if len(image) < _HEADER.size:
+        raise ValueError("is shorter than a header")
+    (
+        identity,
+        kind,
+        number,
+        version,
+        _,
+        program_at,
+        section_at,
+        _,
+        _,
+        program_size,
+        programs,
+        section_size,
+        sections,
+        _,
+    ) = _HEADER.unpack_from(image)
+    if not identity.startswith(_IDENTITY) or (kind, number, version) != (_SHARED_OBJECT, MACHINES.get(machine), 1):
+        raise ValueError(f"is no shared object of {machine}")
+    if (programs and program_size != _PROGRAM.size) or (sections and section_size != _SECTION.size):
+        raise ValueError("has headers of another size")
+    segments = [Segment(*entry) for entry in _entries(image, _PROGRAM, program_at, programs, "segments")]
+    for segment in segments:
+        _inside(image, segment.offset, segment.in_file, "a segment")
+    found = [Section(*entry) for entry in _entries(image, _SECTION, section_at, sections, "sections")]
+    for section in found:
+        if section.kind != NO_BITS:
+            _inside(image, section.offset, section.size, "a section")
+    loads = tuple(segment for segment in segments if segment.kind == LOAD)
+    return Layout(image, machine, loads, tuple(segment for segment in segments if segment.kind != LOAD), tuple(found))
+
+
+def _entries(image, form, at, count, what):
+    _inside(image, at, count * form.size, f"the table of {what}")
+    return [form.unpack_from(image, at + i * form.size) for i in range(count)]
+
+
+def _inside(image, at, size, what):
+    if at + size > len(image):
+        raise ValueError(f"is truncated: {what} ends at {at + size} of {len(image)} bytes")

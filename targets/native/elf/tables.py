@@ -1,0 +1,214 @@
+"""Symbols, their hash table and versions, relocations: every index, name and address in them is one that is there."""
+
+import numpy as np
+
+from . import dynamic
+from .layout import EXECUTE, READ, WRITE, Layout
+
+_SYMBOL = np.dtype(
+    [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
+)
+_RELOCATION = np.dtype([("place", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("more", "<i8")])
+_FUNCTION, _THREAD, _INDIRECT = 2, 6, 10  # kinds of symbols
+_ABSOLUTE = 0xFFF1
+_STATIC_SYMBOLS = 2  # a kind of section: all symbols, of which the loader knows some
+# Machine -> the relocation that adds where the library lies, and those that put a symbol's address or a thread's offset there.
+_RELATIVE = {62: 8, 183: 1027}
+_OTHERS = {62: {1, 6, 7, 16, 17, 18, 36}, 183: {257, 1025, 1026, 1028, 1029, 1030, 1031}}
+_WIDE = {36, 1031}  # descriptors of a thread's variable: two words
+
+
+def check_tables(layout: Layout, machine: int, entries: dict, tables: dict, names: list) -> None:
+    """The arguments behind the machine's number are what `read_dynamic` gave."""
+    strings = layout.bytes_at(*tables[dynamic.STRINGS], "names")
+    if not strings or strings[-1]:
+        raise ValueError("has names without an end")
+    symbols = np.frombuffer(layout.bytes_at(*tables[dynamic.SYMBOLS], "symbols"), _SYMBOL)
+    if max([*(place for _, place in names), *symbols["name"].tolist()]) >= len(strings):
+        raise ValueError("has a name outside of its names")
+    _check_symbols(layout, symbols, strings)
+    if dynamic.GNU_HASH in tables:
+        _check_gnu_hash(layout, tables[dynamic.GNU_HASH], len(symbols))
+    if dynamic.HASH in tables:
+        _check_hash(layout, tables[dynamic.HASH], len(symbols))
+    needed = {_name(strings, place) for tag, place in names if tag == dynamic.NEEDED}
+    _check_versions(layout, entries, tables, strings, needed, len(symbols))
+    _check_relocations(layout, machine, entries, tables, symbols)
+
+
+def _check_symbols(layout, symbols, strings):
+    kinds, defined = symbols["info"] & 15, (symbols["section"] != 0) & (symbols["section"] != _ABSOLUTE)
+    if (kinds == _INDIRECT).any():
+        raise ValueError("has a symbol whose address a function finds")
+    if (defined & (symbols["section"] >= len(layout.sections))).any():
+        raise ValueError("has a symbol of a section that is not there")
+    known = _static_symbols(layout)
+    for symbol in symbols[defined & (kinds != _THREAD)]:
+        address, function = int(symbol["value"]), symbol["info"] & 15 == _FUNCTION
+        layout.holds(address, 0 if not function else 1, EXECUTE if function else READ, "a symbol")
+        if known is not None and (_name(strings, symbol["name"]), address) not in known:
+            raise ValueError(f"has a symbol at {address:#x} that its table of all symbols does not have")
+
+
+def _name(strings: bytes, at: int) -> bytes:
+    return strings[at : strings.find(b"\0", at)]
+
+
+def _static_symbols(layout):
+    """{(name, address)} of the table of all symbols; None if it was taken out."""
+    for section in layout.sections:
+        if (
+            section.kind == _STATIC_SYMBOLS
+            and section.entry == _SYMBOL.itemsize
+            and section.linked < len(layout.sections)
+        ):
+            names = layout.sections[section.linked]
+            strings = layout.image[names.offset : names.offset + names.size]
+            found = np.frombuffer(layout.image, _SYMBOL, section.size // _SYMBOL.itemsize, section.offset)
+            return {
+                (_name(strings, at).split(b"@")[0], value)
+                for at, value in zip(found["name"].tolist(), found["value"].tolist(), strict=True)
+            }
+    return None
+
+
+def _check_gnu_hash(layout, table, count):
+    words = np.frombuffer(layout.bytes_at(*table, "a hash table"), "<u4")
+    if len(words) < 4:
+        raise ValueError("has a hash table without a head")
+    buckets, first, filters, shift = words[:4].tolist()
+    if (
+        not buckets
+        or not filters
+        or filters & (filters - 1)
+        or shift > 31
+        or first > count
+        or len(words) != 4 + 2 * filters + buckets + count - first
+    ):
+        raise ValueError("has a hash table of another size than it says")
+    heads, chain = words[4 + 2 * filters :][:buckets], words[4 + 2 * filters + buckets :]
+    if (heads[heads != 0] < first).any() or (heads >= count).any() and heads.any():
+        raise ValueError("has a hash table of symbols that are not there")
+    if heads.any() and not chain[-1] & 1:
+        raise ValueError("has a hash table without an end")
+
+
+def _check_hash(layout, table, count):
+    words = np.frombuffer(layout.bytes_at(*table, "a hash table"), "<u4")
+    if (
+        len(words) < 2
+        or not words[0]
+        or words[1] != count
+        or len(words) != 2 + int(words[0]) + count
+        or (words[2:] >= count).any()
+    ):
+        raise ValueError("has a hash table of another size than it says")
+    seen = np.zeros(count, bool)
+    for head in words[2 : 2 + words[0]].tolist():
+        while head:  # a symbol is in one chain, once
+            if seen[head]:
+                raise ValueError("has a hash table that leads back to itself")
+            seen[head], head = True, int(words[2 + words[0] + head])
+
+
+def _check_versions(layout, entries, tables, strings, needed, count):
+    if (dynamic.VERSIONS in tables) != (dynamic.WANTED in tables or dynamic.DEFINED in tables):
+        raise ValueError("has versions of symbols without their names")
+    if dynamic.VERSIONS not in tables:
+        return
+    known = {0, 1}
+    for tag, number in ((dynamic.WANTED, dynamic.WANTED_COUNT), (dynamic.DEFINED, dynamic.DEFINED_COUNT)):
+        if tag in tables:
+            found, files = _versions(
+                layout.bytes_at(*tables[tag], "versions"), entries[number], tag == dynamic.WANTED, len(strings)
+            )
+            if not {_name(strings, place) for place in files} <= needed:
+                raise ValueError("has versions of a library that it does not load")
+            known |= found
+    given = np.frombuffer(layout.bytes_at(*tables[dynamic.VERSIONS], "versions"), "<u2")
+    if len(given) != count or not known.issuperset((given & 0x7FFF).tolist()):
+        raise ValueError("has a symbol of a version that is not there")
+
+
+def _versions(data, number, wanted, names):
+    """(the numbers of the versions in a table, places of the names of the libraries that they are of). Its entries are chained by offsets."""
+
+    def words(at, form):
+        if at % 4 or at + np.dtype(form).itemsize > len(data):
+            raise ValueError("has versions outside of their table")
+        return np.frombuffer(data, form, 1, at)[0].tolist()
+
+    found, files, at = set(), [], 0
+    for i in range(number):
+        if wanted:
+            form, count, file, first, following = words(at, "<u2,<u2,<u4,<u4,<u4")
+            files.append(file)
+        else:
+            form, _, index, count, _, first, following = words(at, "<u2,<u2,<u2,<u2,<u4,<u4,<u4")
+            found.add(index)
+        inner = at + first
+        for j in range(count):
+            if wanted:
+                _, _, index, name, more = words(inner, "<u4,<u2,<u2,<u4,<u4")
+                found.add(index)
+            else:
+                name, more = words(inner, "<u4,<u4")
+            if form != 1 or name >= names or bool(more) != (j < count - 1):
+                raise ValueError("has versions of another format")
+            inner += more
+        if bool(following) != (i < number - 1) or max(files, default=0) >= names:
+            raise ValueError("has another number of versions than it says")
+        at += following
+    return found, files
+
+
+def _check_relocations(layout, machine, entries, tables, symbols):
+    relative, others = _RELATIVE[machine], _OTHERS[machine]
+    found = [
+        np.frombuffer(layout.bytes_at(*tables[tag], "relocations"), _RELOCATION)
+        for tag in (dynamic.RELOCATIONS, dynamic.PLT)
+        if tag in tables
+    ]
+    if (count := entries.get(dynamic.RELATIVE_COUNT, 0)) and not (
+        found and count <= len(found[0]) and (found[0]["kind"][:count] == relative).all()
+    ):
+        raise ValueError(f"says that its first {count} relocations are of another kind than they are")
+    every = np.concatenate(found) if found else np.empty(0, _RELOCATION)
+    if not set(every["kind"].tolist()) <= {relative, *others}:
+        raise ValueError("has a relocation of unknown kind")
+    if (every["symbol"] >= len(symbols)).any():
+        raise ValueError("has a relocation to a symbol that is not there")
+    places = every["place"]
+    if len(np.unique(places)) != len(places) or (places % 8).any():
+        raise ValueError("has two relocations in one place")
+    width = np.where(np.isin(every["kind"], list(_WIDE)), 16, 8).astype("<u8")
+    inside = np.zeros(len(every), bool)
+    for load in layout.loads:
+        if load.flags & WRITE:
+            inside |= (places >= load.address) & (places < load.end) & (load.end - places >= width)
+    if not inside.all():
+        raise ValueError("has a relocation where memory cannot be written")
+    moved = every[every["kind"] == relative]
+    starts, ends = np.array([[load.address, load.end] for load in layout.loads], np.int64).T
+    if (
+        not ((moved["more"][:, None] >= starts) & (moved["more"][:, None] <= ends)).any(1).all()
+        or moved["symbol"].any()
+    ):
+        raise ValueError("has a relocation to what is not mapped")
+    _check_lists(layout, tables, dict(zip(moved["place"].tolist(), moved["more"].tolist())), dynamic.PACKED in tables)
+
+
+def _check_lists(layout, tables, moved, packed):
+    """The functions that the loader calls by a list: every entry is relocated to code."""
+    for tag in (dynamic.INIT_LIST, dynamic.FINI_LIST):
+        if tag not in tables:
+            continue
+        address, size = tables[tag]
+        values = np.frombuffer(
+            layout.bytes_at(address, size // 8 * 8, "functions that the loader calls"), "<u8"
+        ).tolist()
+        for number, value in enumerate(values):
+            target = moved.get(address + 8 * number, value if packed else None)
+            if target is None:
+                raise ValueError("has a function that the loader calls, and no address of it")
+            layout.holds(target, 1, EXECUTE, "a function that the loader calls")
