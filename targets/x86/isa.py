@@ -59,11 +59,11 @@ UNITS = {
     "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True),
     "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True),
 }
-_current = ContextVar("isa", default=UNITS["vnni"])
+_current = ContextVar("isa")
 
 
 def current() -> Isa:
-    """The vector unit of the innermost `building_for`; AVX-512 with VNNI outside of any."""
+    """The vector unit of the innermost `building_for`. Raises LookupError outside of any: which instructions a kernel may use is never assumed."""
     return _current.get()
 
 

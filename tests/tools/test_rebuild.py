@@ -151,4 +151,8 @@ def test_builds_are_the_same_on_every_run_with_any_number_of_threads(made, tmp_p
     for worker in workers:
         worker.join()
     assert [process.wait(300) for process in running] == [0, 0]
+    first, *others = [archive.read(tmp_path / f"{number}.octet") for number in range(4)]
+    for number, other in enumerate(others, 1):
+        assert other.text == first.text, f"manifests of builds 0 and {number}"
+        assert {name for name in first.members if other.members[name] != first.members[name]} == set(), f"builds 0 and {number}"
     assert len({(tmp_path / f"{number}.octet").read_bytes() for number in range(4)}) == 1

@@ -74,10 +74,13 @@ def test_a_package_of_all_levels_gives_each_cpu_its_best(variants, monkeypatch):
 
 
 def test_a_kernel_is_built_for_its_target():
-    assert current() == UNITS["vnni"]
     with building_for("madd256") as isa:
         assert current() == isa and (isa.parts, isa.lanes, isa.accumulators) == (2, 8, 6)
-    assert current() == UNITS["vnni"]
+        with building_for("vnni"):
+            assert current() == UNITS["vnni"]
+        assert current() == isa
+    with pytest.raises(LookupError):  # nothing is assumed outside
+        current()
     assert all(spec.vector_bits == UNITS[spec.dot].bits for spec in LEVELS)
 
 

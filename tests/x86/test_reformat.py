@@ -5,6 +5,8 @@ import pytest
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from octet.targets import detect
+from octet.targets.x86.isa import building_for
 from octet.targets.x86.layout import Layout
 from octet.targets.x86.reformat.choose import ReformatProblem, reformat
 from octet.targets.x86.reformat.constant import pack_constant
@@ -20,9 +22,11 @@ def _converted(array, target):
     return (array.astype(np.int32) - ZERO_POINT).astype(np.float32) * SCALE
 
 
-def _run(problem, array, mcpu="cascadelake"):
-    func = reformat(problem)
-    library = tvm.compile(func, target=tvm.target.Target({"kind": "llvm", "mcpu": mcpu}))
+def _run(problem, array):
+    spec = detect.native()
+    with building_for(spec.dot):
+        func = reformat(problem)
+    library = tvm.compile(func, target=spec.tvm_target())
     out = tvm.runtime.tensor(np.full(problem.target.physical_shape, GUARD, problem.target.storage))
     library[str(func.attrs["global_symbol"])](tvm.runtime.tensor(pack_constant(problem.source, array)), out)
     return out.numpy()

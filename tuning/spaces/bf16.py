@@ -10,14 +10,15 @@ from .space import Space, choices, chunks, fixed
 
 def space(p: ConvProblem) -> Space:
     default, walk = default_schedule(p), walk_of(p)
+    most = {vectors: most_pixels(vectors) for vectors in (1, 2, 3, 4)}  # of the vector unit that the space is made for
     decisions = {
         "vectors": choices(default.vectors, *(v for v in (1, 2, 3, 4) if v <= p.out_blocks)),
-        "pixels": choices(default.pixels, *range(1, min(walk.pixels, most_pixels(1)) + 1)),
+        "pixels": choices(default.pixels, *range(1, min(walk.pixels, most[1]) + 1)),
         "pixels_outer": (True, False),
         "units": chunks(_units(walk, default), default.units),
     }
     least = min(4, default.vectors * default.pixels)
-    valid = lambda s: least <= s.vectors * s.pixels and s.pixels <= max(default.pixels, most_pixels(s.vectors))  # noqa: E731
+    valid = lambda s: least <= s.vectors * s.pixels and s.pixels <= max(default.pixels, most[s.vectors])  # noqa: E731
     return Space("bf16", p, fixed(default, decisions), Bf16Schedule, default, valid, lambda s: _features(p, walk, s))
 
 
