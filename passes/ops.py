@@ -15,6 +15,7 @@ octet.loop_state       (start f32 [B, H], t) -> start in the first step, behind 
 octet.loop_stack       (value f32 [B, H], t, *next) -> f32 [steps, B, H]: the values of all steps, each at its number. attrs: steps
 octet.loop_last        (value f32 [B, H], t, *next) -> f32 [B, H]: that of the step that runs last
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
+octet.frame            (x) -> x in a frame of fill[c]. attrs: padding [top, left, bottom, right], fill [C] (numbers, or codes once int8)
 octet.bfloat16         (x f32) -> bf16, rounded; see below
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and bfloat16: (data, weight, bias[, residual])
 octet.dense            the same for data [..., K] and weight [N, K]

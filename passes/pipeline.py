@@ -21,6 +21,7 @@ from .canonicalize.fold_affine_forward import FoldAffineForward
 from .canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from .canonicalize.fold_constants import FoldConstants
 from .canonicalize.fold_pad import FoldPad
+from .canonicalize.pixels.fold_pixels import FoldPixels
 from .rewriting.rule import notes_of
 from .canonicalize.lift_rank3 import LiftRank3
 from .canonicalize.merge_clips import MergeClips
@@ -28,6 +29,7 @@ from .canonicalize.move_scale_behind_product import MoveScaleBehindProduct
 from .canonicalize.normalize_arithmetic import NormalizeArithmetic
 from .canonicalize.normalize_dense import NormalizeDense
 from .canonicalize.normalize_pooling import NormalizePooling
+from .canonicalize.pixels.raise_transposes import RaiseTransposes
 from .canonicalize.recognize_gelu import RecognizeGelu
 from .canonicalize.recognize_hard import RecognizeHard
 from .canonicalize.recognize_layer_norm import RecognizeLayerNorm
@@ -64,12 +66,14 @@ CANONICALIZE: list = [
     # What needs constants on the last axis (layer normalisation) is an operator by now, and keeps its transposes.
     SinkTransposes(),
     RemoveNoops(),
+    RaiseTransposes(),
     ConvertBatchNorm(),
     ConvertConv1d(),
     LiftRank3(),
     RemoveNoops(),
     ConvertTransposedConv(),
     FoldPad(),
+    FoldPixels(),
     MoveScaleBehindProduct(),
     FoldAffine(),
     FoldAffineThroughRelu(),

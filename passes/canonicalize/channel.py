@@ -14,6 +14,15 @@ def per_channel(value: np.ndarray, shape, axis: int) -> np.ndarray | None:
     return np.ascontiguousarray(np.broadcast_to(value.reshape(-1), (shape[axis],)), "float32")
 
 
+def of_inputs(vector: np.ndarray, weight: np.ndarray, columns: int, is_conv: bool) -> np.ndarray:
+    """Values per input channel as they multiply a weight, [O, columns, h, w] or [K, N]: group g of a convolution reads channels g*columns ..."""
+    if not is_conv:
+        return vector.reshape(-1, 1)
+    groups = vector.size // columns
+    rows = np.repeat(vector.reshape(groups, columns), weight.shape[0] // groups, axis=0)
+    return rows.reshape(weight.shape[0], columns, 1, 1)
+
+
 def scalar(value: np.ndarray | None) -> float | None:
     """A constant of one element as a Python float, else None."""
     return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None

@@ -16,7 +16,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..rewriting.rule import rewrite
-from .channel import per_channel
+from .channel import of_inputs, per_channel
 from .graph import constant, is_float, shape_of
 
 _EVEN = 4.0  # factors that differ by less cost an input at most two of its eight bits
@@ -49,11 +49,11 @@ def _fold(graph, call, var):
         graph.note(f"{x.name}: the factor in front of {var.name} was not folded: it evens out the channels of an input")
         return None
     columns = weight.shape[1] if is_conv else weight.shape[0]
-    by_input = weight if scale is None else weight * _spread(scale, weight, columns, is_conv)
+    by_input = weight if scale is None else weight * of_inputs(scale, weight, columns, is_conv)
     new = Call(call.op, [source, relax.const(by_input)], call.attrs, call.ty_args)
     if shift is None:
         return new
-    term = weight * _spread(shift, weight, columns, is_conv)
+    term = weight * of_inputs(shift, weight, columns, is_conv)
     term = term.sum(axis=(1, 2, 3), dtype="float64").reshape(1, -1, 1, 1) if is_conv else term.sum(axis=0, dtype="float64")
     return relax.op.add(graph.emit(new, like=var), relax.const(term.astype("float32")))
 
@@ -81,12 +81,3 @@ def _operand(graph, x, name, axis):
         return None, x
     vector = per_channel(value, shape_of(x), axis)
     return (None, x) if vector is None else (vector, call.args[0])
-
-
-def _spread(vector, weight, columns, is_conv):
-    """Per input channel -> a factor of the weight: group g of a convolution reads channels g*columns ..."""
-    if not is_conv:
-        return vector.reshape(-1, 1)
-    groups = vector.size // columns
-    rows = np.repeat(vector.reshape(groups, columns), weight.shape[0] // groups, axis=0)
-    return rows.reshape(weight.shape[0], columns, 1, 1)

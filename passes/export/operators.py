@@ -11,6 +11,7 @@ from ...targets.errors import UnsupportedModelError
 from ..annotate.graph import shape_of
 from ..ops import attrs_of
 from . import normalization, recurrent
+from .borders import frame, interleave
 from .functions import unary
 
 
@@ -107,19 +108,6 @@ def _resize(call, operands, out):
         extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
     sizes = out.constant(np.array(shape_of(call), np.int64))
     return out.node("Resize", [operands[0], "", "", sizes], mode=mode, coordinate_transformation_mode=attrs["coordinate_transformation_mode"], **extra)
-
-
-def _interleave(call, operands, out):
-    """Zeros between neighbours: a last axis of `stride` per pixel and row, then the surplus cut off."""
-    attrs = attrs_of(call)
-    n, c, h, w = shape_of(call.args[0])
-    sh, sw = attrs["strides"]
-    fill = out.constant(np.float32(attrs["fill"]))
-    split = out.node("Reshape", [operands[0], out.constant(np.array([n, c, h, 1, w, 1], np.int64))])
-    padded = out.node("Pad", [split, out.constant(np.array([0] * 6 + [0, 0, 0, sh - 1, 0, sw - 1], np.int64)), fill])
-    joined = out.node("Reshape", [padded, out.constant(np.array([n, c, h * sh, w * sw], np.int64))])
-    ends = np.array([(h - 1) * sh + 1, (w - 1) * sw + 1], np.int64)
-    return out.node("Slice", [joined, out.constant(np.zeros(2, np.int64)), out.constant(ends), out.constant(np.array([2, 3], np.int64))])
 
 
 def _prelu(call, operands, out):
@@ -258,7 +246,8 @@ EXPORTERS = {
     "relax.nn.pad": _pad,
     "relax.tile": _tile,
     "relax.image.resize2d": _resize,
-    "octet.interleave": _interleave,
+    "octet.interleave": interleave,
+    "octet.frame": frame,
     "octet.unary": _octet_unary,
     **normalization.EXPORTERS,
     **recurrent.EXPORTERS,

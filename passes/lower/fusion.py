@@ -4,6 +4,7 @@
     R.quantize(R.nn.softmax(x), s, 0)
     [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise
     octet.table(octet.conv2d | octet.dense (...), values[256])        int8; where the processor permutes bytes
+    R.quantize(R.astype(x), 1, -128)                                  of uint8 x: the codes of its values are stored as its bytes
 
 Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips through memory."""
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
+from ...targets.x86.layout import Layout
 from .. import ops
 from ..rewriting.graph import Graph
 from .rules_conv import RULES as LAYERS
@@ -80,6 +82,18 @@ class TableBehind:
         return LAYERS[self.layer.op.name](self.layer, ctx, self.values)
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """uint8 integers as int8 codes of scale 1, which are stored with 128 added: no byte changes."""
+
+    source: relax.Expr
+    root: relax.Var
+
+    def lower(self, ctx):
+        value = ctx.plain(self.source)
+        return type(value)(value.var, Layout("plain", value.layout.shape, "int8"))
+
+
 def find_fusions(main, byte_permutations: bool) -> tuple[dict, set]:
     """({last variable of a chain: the chain}, the variables inside chains). byte_permutations: whether the processor has them; tables are cheap then."""
     graph = Graph(main)
@@ -91,6 +105,8 @@ def find_fusions(main, byte_permutations: bool) -> tuple[dict, set]:
             chain, members = _layer_norm(graph, var, value)
         elif byte_permutations and ops.is_op(value, "octet.table"):
             chain, members = _table_behind(graph, var, value)
+        elif ops.is_op(value, "relax.astype") and str(value.args[0].ty.dtype) == "uint8":
+            chain, members = _pixels(graph, var, value)
         else:
             continue
         if chain is not None:
@@ -121,6 +137,13 @@ def _border(graph, var, operator, dtype):
     if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
         return None
     return call.args[0], float(scale.reshape(())), int(zero_point.reshape(()))
+
+
+def _pixels(graph, var, call):
+    quantized = _quantized(graph, var)
+    if quantized is None or quantized[1:] != (1.0, -128):
+        return None, ()
+    return Pixels(call.args[0], quantized[0]), [var]
 
 
 def _softmax(graph, var, call):

@@ -145,6 +145,17 @@ def interleave(call, ctx):
     return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["fill"], source))
 
 
+def frame(call, ctx):
+    source, target = _layouts(call)
+    attrs = ops.attrs_of(call)
+    if _constant(call, ctx):
+        return None
+    top, left, bottom, right = attrs["padding"]
+    framed = {where: (*[FILL] * before, *range(extent), *[FILL] * after)
+              for where, extent, before, after in ((1, source.shape[2], top, bottom), (2, source.shape[3], left, right))}  # fmt: skip
+    return _gathered(call, ctx, target, framed, fill=tuple(_stored(value, source) for value in attrs["fill"]))
+
+
 def flip(call, ctx):
     source, target = _layouts(call)
     if source is None or _constant(call, ctx):
@@ -198,6 +209,7 @@ RULES = {
     "relax.strided_slice": strided_slice,
     "relax.nn.pad": pad,
     "octet.interleave": interleave,
+    "octet.frame": frame,
     "relax.flip": flip,
     "relax.image.resize2d": resize,
     "octet.resize2d": resize_whole,

@@ -34,6 +34,14 @@ def integers(count: int, low: int) -> Attribute:
     )
 
 
+def numbers(low: int | None = None, high: int | None = None, whole: bool = False) -> Attribute:
+    """A list of finite numbers in [low, high]; whole: of ints."""
+    each = integer(low, high) if whole else real(low=low)
+    return Attribute(
+        lambda value: isinstance(value, (list, tuple)) and all(map(each.accepts, value)), f"a list, each {each.expected}"
+    )
+
+
 def real(finite: bool = True, low: int | None = None, optional: bool = False) -> Attribute:
     """A float (or int). finite: neither infinite nor NaN; otherwise anything but NaN."""
 

@@ -1,6 +1,6 @@
 """Windows over images, NCHW. Equations: passes/ops.py."""
 
-from .attributes import CLIP_INT8, FLAG, ZERO_POINT, integer, integers, real
+from .attributes import CLIP_INT8, FLAG, ZERO_POINT, integer, integers, numbers, real
 from .definition import Form, Operand, Operator, Tensor
 from .shapes import image, windows
 from .traits import Traits
@@ -37,6 +37,13 @@ def _interleave(a):
     return Tensor([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], a.tensors[0].dtype)
 
 
+def _frame(a):
+    n, c, h, w = image(a)
+    top, left, bottom, right = a.attrs["padding"]
+    a.require(len(a.attrs["fill"]) == c, f"{len(a.attrs['fill'])} values for {c} channels")
+    return Tensor([n, c, top + h + bottom, left + w + right], a.tensors[0].dtype)
+
+
 _WINDOW = {"pool_size": integers(2, 1), "strides": integers(2, 1), "padding": integers(4, 0), "count_include_pad": FLAG}
 _UNITS = {"row_units": integer(1, LARGEST_UNIT), "column_units": integer(1, LARGEST_UNIT)}
 _TAPS = (Operand("rows", ("int32",)), Operand("columns", ("int32",)))
@@ -64,6 +71,16 @@ IMAGES = (
             Form((Operand("x", ("float32",)),), {"strides": integers(2, 1), "fill": real(finite=False)}),
         ),
         result=_interleave,
+        traits=Traits(moves=True, samples="images"),
+    ),
+    Operator(
+        "octet.frame",
+        "a frame around images, of one value per channel",
+        forms=(
+            Form((_X,), {"padding": integers(4, 0), "fill": numbers(-128, 127, whole=True)}),
+            Form((Operand("x", ("float32",)),), {"padding": integers(4, 0), "fill": numbers()}),
+        ),
+        result=_frame,
         traits=Traits(moves=True, samples="images"),
     ),
 )

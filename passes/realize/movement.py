@@ -3,7 +3,7 @@
     R.quantize(move(dq(a), dq(b), ...), s, z)  ->  move(a', b', ...)        a', b' = a, b requantised to (s, z) where they differ
 
 Maximum pooling and elementwise maximum/minimum belong here: quantisation is monotone, so it commutes with them.
-A constant border (R.nn.pad, octet.interleave) is filled with the quantised fill, for 0 the zero point.
+A constant border (R.nn.pad, octet.interleave, octet.frame) is filled with the quantised fill, for 0 the zero point.
 """
 
 from tvm import relax
@@ -65,6 +65,9 @@ def rebuild_int8(call, int8, params):
     if ops.is_op(call, "octet.interleave"):
         attrs = ops.attrs_of(call)
         return ops.call("octet.interleave", [int8(call.args[0])], strides=attrs["strides"], fill=int(params.quantize(attrs["fill"])))
+    if ops.is_op(call, "octet.frame"):
+        attrs = ops.attrs_of(call)
+        return ops.call("octet.frame", [int8(call.args[0])], padding=attrs["padding"], fill=params.quantize(attrs["fill"]).tolist())
     return rebuild(call, int8)
 
 

@@ -80,6 +80,7 @@ class _Realizer(Forward):
         self._reasons = {}  # old variable -> why it is not in int8
         self._bounds = {}  # new variable -> Bound
         self._origin = {}  # new variable -> old variable
+        self._quantised = set()  # new float variables that become codes
 
     def realized(self):
         """(the new function, its layers)."""
@@ -89,6 +90,7 @@ class _Realizer(Forward):
             else:
                 self._bind_float(var, value)
         function, live = self.finish(self.float(self.graph.result))
+        self._quantised = {expr.args[0] for _, expr in live if ops.is_op(expr, "relax.quantize")}
         return function, tuple(layer for layer in (self._layer(var, expr) for var, expr in live) if layer is not None)
 
     # What rules ask for
@@ -241,8 +243,10 @@ class _Realizer(Forward):
         if not isinstance(expr, relax.Call) or ops.is_op(expr, *_QUIET):
             return None
         operator = expr.op.name
+        if operator == "relax.astype" and var in self._quantised and str(expr.args[0].ty.dtype) in ("int8", "uint8"):
+            return None  # integers that are their own codes
         integer = movement.is_movement(expr) or (operator.startswith("octet.") or operator == "relax.split") and expr.args[0].ty.dtype == "int8"
-        if operator == "octet.interleave" or (integer and not operator.startswith("octet.")):
+        if operator in ("octet.interleave", "octet.frame") or (integer and not operator.startswith("octet.")):
             return None
         reason = "" if integer else self._reasons.get(self._origin.get(var), _NOT_QUANTISED)
         return Layer(var.name, operator, "int8" if integer else "float32", reason, self._bounds.get(var))

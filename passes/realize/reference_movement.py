@@ -32,6 +32,15 @@ def _interleave(args, attrs):
     return result
 
 
+def _frame(args, attrs):
+    (data,), (top, left, bottom, right) = args, attrs["padding"]
+    n, c, h, w = data.shape
+    result = np.empty((n, c, top + h + bottom, left + w + right), data.dtype)
+    result[:] = np.array(attrs["fill"], data.dtype).reshape(c, 1, 1)
+    result[:, :, top : top + h, left : left + w] = data
+    return result
+
+
 def _strided_slice(args, attrs):
     data, axes, begin, end, *strides = args
     strides = strides[0] if strides else [1] * len(axes)
@@ -81,6 +90,7 @@ def _take(args, attrs):
 MOVEMENT = {
     "octet.observe": lambda args, attrs: args[0],
     "octet.interleave": _interleave,
+    "octet.frame": _frame,
     "relax.reshape": lambda args, attrs: args[0].reshape(args[1]),
     "relax.flatten": lambda args, attrs: args[0].reshape(-1),
     "relax.nn.batch_flatten": lambda args, attrs: args[0].reshape(len(args[0]), -1),

@@ -78,6 +78,8 @@ CASES = {
     "slice": (through_packed(lambda x: relax.op.strided_slice(x, [1, 3], [1, 7], [9, 0], [2, -3])), image(1, 12, 3, 8)),
     "pad": (through_packed(lambda x: relax.op.nn.pad(x, [0, 0, 1, 0, 0, 2, 1, 1], "constant", -7.0)), image(1, 12, 3, 4)),
     "interleave": (octet("interleave", strides=[2, 3], fill=-4), image(1, 17, 3, 2)),
+    "frame": (octet("frame", padding=[1, 0, 2, 3], fill=list(range(-8, 9))), image(2, 17, 3, 2)),
+    "frame of few channels": (octet("frame", padding=[1, 1, 1, 1], fill=[-128, 127, 5]), image(1, 3, 3, 2)),
     "flip": (moved(lambda x: relax.op.flip(x, 3)), image(1, 12, 3, 4)),
     "tile": (moved(lambda x: relax.op.tile(x, [1, 2, 1, 3])), image(1, 12, 3, 4)),
     "repeat": (moved(lambda x: relax.op.repeat(x, 2, 3)), image(1, 12, 3, 4)),

@@ -34,6 +34,7 @@ IMAGE = {
     "nearest": lambda x: R.image.resize2d(x, (10, 14), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
     "linear": lambda x: R.image.resize2d(x, (10, 14), method="linear"),
     "interleave": lambda x: call("octet.interleave", [x], strides=[2, 3], fill=0),
+    "frame": lambda x: call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[0.5, -1.0, 2.0, 0.0]),
     "softmax": lambda x: R.nn.softmax(x, 1),
     "log_softmax": lambda x: R.nn.log_softmax(x, 1),
     "argmax": lambda x: R.argmax(x, 1),

@@ -158,3 +158,9 @@ def test_interleave():
     data = np.arange(1, 7, dtype="int8").reshape(1, 1, 2, 3)
     got = run("octet.interleave", [data], strides=[2, 3], fill=-9)
     assert got.tolist() == [[[[1, -9, -9, 2, -9, -9, 3], [-9] * 7, [4, -9, -9, 5, -9, -9, 6]]]]
+
+
+def test_frame():
+    data = np.arange(1, 5, dtype="int8").reshape(1, 2, 1, 2)
+    got = run("octet.frame", [data], padding=[1, 0, 0, 1], fill=[-9, 9])
+    assert got.tolist() == [[[[-9, -9, -9], [1, 2, -9]], [[9, 9, 9], [3, 4, 9]]]]

@@ -17,6 +17,7 @@ MOVES = {
     "relax.image.resize2d": lambda net, x: R.image.resize2d(x, (12, 10), method="nearest_neighbor", rounding_method="floor",
                                                             coordinate_transformation_mode="asymmetric"),
     "octet.interleave": lambda net, x: ops.call("octet.interleave", [x], strides=[2, 2], fill=0.0),
+    "octet.frame": lambda net, x: ops.call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[0.3, -0.6, 0.0, 0.06]),
     "relax.split": lambda net, x: relax.TupleGetItem(net(R.split(x, 2, 1)), 1),
     "relax.concat": lambda net, x: R.concat([x, net.qdq(x, 0.03, 4)], 1),
 }  # fmt: skip

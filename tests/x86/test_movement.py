@@ -36,6 +36,8 @@ MOVES = {
     "reflect": lambda b, x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 3, 0], "reflect"),
     "flip": lambda b, x: R.flip(x, 2),
     "interleave": lambda b, x: ops.call("octet.interleave", [x], strides=[2, 3], fill=0),
+    "frame": lambda b, x: ops.call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]),
+    "frame of rows": lambda b, x: ops.call("octet.frame", [x], padding=[1, 0, 0, 0], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]),
     "nearest": lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
     "nchw to nhwc": lambda b, x: R.permute_dims(x, [0, 2, 3, 1]),
     "nhwc to nchw": lambda b, x: R.permute_dims(x, [0, 3, 1, 2]),

@@ -62,6 +62,16 @@ def _interleave(args, attrs, call):
     return result
 
 
+def _frame(args, attrs, call):
+    (data,) = args
+    top, left, bottom, right = attrs["padding"]
+    *_, h, w = shape_of(call)
+    fill = data.new_tensor(attrs["fill"]).reshape(-1, 1, 1)
+    result = fill.expand(data.shape[0], *shape_of(call)).clone()
+    result[..., top : h - bottom, left : w - right] = data
+    return result
+
+
 def _gathered(args, attrs, call):
     """The elements where the referee puts their numbers."""
     operands = args[0] if isinstance(args[0], tuple) else args[:1]
@@ -100,4 +110,5 @@ MOVEMENT = dict.fromkeys(_VIEWS, _view) | dict.fromkeys(_GATHERED, _gathered) | 
     "relax.nn.pad": _pad,
     "relax.nn.max_pool2d": _max_pool2d,
     "octet.interleave": _interleave,
+    "octet.frame": _frame,
 }  # fmt: skip

@@ -143,6 +143,19 @@ def interleave(call, ctx):
     return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name, into=result)
 
 
+def frame(call, ctx):
+    """int8: one pixel of fill values is repeated, then the image is moved in."""
+    attrs, value, layout = ops.attrs_of(call), ctx.find(call.args[0]), packed(_shape(call), "int8")
+    if value.layout.dtype != "int8":
+        return None
+    result, shape = ctx.empty(layout), value.layout.shape
+    pixel = movement.region(layout.shape, 0, (0, 1, 0, 0), 0, layout.steps)
+    ctx.emit(movement.move(pixel, 1), [np.array(attrs["fill"], np.int8)], layout, call.op.name, into=result)
+    top, left, _, _ = attrs["padding"]
+    region = movement.region(shape, 0, value.layout.steps, top * layout.steps[2] + left * layout.steps[3], layout.steps)
+    return ctx.emit(movement.move(region, 1), [value], layout, call.op.name, into=result)
+
+
 def resize(call, ctx):
     """Nearest neighbour by whole factors, where every element is repeated in place."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
@@ -160,6 +173,6 @@ def resize(call, ctx):
 
 RULES = (
     {"relax.quantize": quantize, "relax.dequantize": dequantize, "relax.permute_dims": permute_dims, "relax.concat": concat, "relax.split": split}
-    | {"relax.strided_slice": strided_slice, "relax.nn.pad": pad, "octet.interleave": interleave, "relax.image.resize2d": resize}
+    | {"relax.strided_slice": strided_slice, "relax.nn.pad": pad, "octet.interleave": interleave, "octet.frame": frame, "relax.image.resize2d": resize}
     | {f"relax.{name}": reshape for name in ("reshape", "squeeze", "expand_dims", "flatten", "nn.batch_flatten")}
 )

@@ -12,7 +12,7 @@ from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
-from ..layout import Layout
+from ..layout import SLACK, Layout
 from ..vector import BYTES, LANES, store_bytes
 from ..vector_loops import each, steps, tensors
 
@@ -34,7 +34,7 @@ def channel_axis(layout: Layout) -> int:
 class GatherProblem:
     """y[n, i, j, c] = x[images[n], rows[i], columns[j], c + first_channel], or fill where a coordinate is FILL.
 
-    fill: a value as stored (uint8 or float32)."""
+    fill: a value as stored (uint8 or float32), or one per channel."""
 
     source: Layout
     target: Layout
@@ -42,7 +42,7 @@ class GatherProblem:
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     first_channel: int = 0
-    fill: float = 0
+    fill: float | tuple[float, ...] = 0
 
     def __post_init__(self):
         assert (len(self.images), len(self.rows), len(self.columns)) == pixel_axes(self.target), self
@@ -50,41 +50,67 @@ class GatherProblem:
 
     @property
     def tables(self) -> list[np.ndarray]:
-        """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL."""
+        """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL. Then a row of fill values, where they differ by channel."""
         _, height, width = pixel_axes(self.source)
         stride = self.source.channel_stride
         rows = [FILL if FILL in (n, i) else (n * height + i) * width * stride + self.first_channel for n in self.images for i in self.rows]
-        return [np.array(rows, "int32"), np.array([FILL if j == FILL else j * stride for j in self.columns], "int32")]
+        tables = [np.array(rows, "int32"), np.array([FILL if j == FILL else j * stride for j in self.columns], "int32")]
+        if not isinstance(self.fill, tuple):
+            return tables
+        pixel = np.zeros(self.target.channel_stride, self.target.storage)
+        pixel[: self.target.channels] = self.fill
+        return [*tables, np.resize(pixel, self._border.elements)]
+
+    @property
+    def _border(self) -> Layout:
+        """Of a row of fill values; a copy may read a vector behind it."""
+        return Layout("plain", (len(self.columns) * self.target.channel_stride + SLACK,), self.target.dtype)
+
+    @property
+    def run(self) -> tuple[int, int, int, int] | None:
+        """(pixels filled, first pixel copied, how many, pixels filled) where the copied ones of a row lie together on both sides."""
+        kept = [j for j in self.columns if j != FILL]
+        if self.target.channel_stride != self.source.channel_stride or self.first_channel or not kept:
+            return None
+        before = next(i for i, j in enumerate(self.columns) if j != FILL)
+        behind = len(self.columns) - before - len(kept)
+        together = (FILL,) * before + tuple(range(kept[0], kept[0] + len(kept))) + (FILL,) * behind == self.columns
+        return (before, kept[0], len(kept), behind) if together else None
 
 
 @built_once
 def gather(p: GatherProblem):
-    """(x, rows, columns, y)."""
+    """(x, rows, columns, [border,] y)."""
     stride, size = p.target.channel_stride, np.dtype(p.target.storage).itemsize
     rows, columns = len(p.images) * len(p.rows), len(p.columns)
-    filled = any(FILL in axis for axis in (p.images, p.rows, p.columns))
-    # Pixels without gaps on both sides are one run.
-    whole = stride == p.source.channel_stride and p.first_channel == 0 and FILL not in p.columns
-    whole = whole and p.columns == tuple(range(p.columns[0], p.columns[0] + columns))
+    filled, run = any(FILL in axis for axis in (p.images, p.rows)), p.run
 
     def body():
-        x, row_table, column_table, y = tensors(
-            x=p.source, rows=Layout("plain", (rows,), "int32"), columns=Layout("plain", (columns,), "int32"), y=p.target
-        )
+        constants = {"rows": Layout("plain", (rows,), "int32"), "columns": Layout("plain", (columns,), "int32")}
+        if isinstance(p.fill, tuple):
+            constants["border"] = p._border
+        x, row_table, column_table, *border, y = tensors(x=p.source, **constants, y=p.target)
 
-        def line(row):
-            source, target = bind(row_table[row]), bind(row * (columns * stride))
-            if whole:
-                _either(filled, source, lambda: copy(y, target, x, source + p.columns[0] * stride, columns * stride),
-                        lambda: fill(y, target, columns * stride, p.fill))
-                return
+        def blank(target, count):
+            if border and count:
+                copy(y, target, *border, 0, count)
+            elif count:
+                fill(y, target, count, p.fill)
+
+        def line(source, target):
+            before, first, count, behind = (pixels * stride for pixels in run)
+            blank(target, before)
+            copy(y, target + before, x, source + first, count)
+            blank(target + before + count, behind)
+
+        def pixels(source, target):
             with T.serial(0, columns) as j:
                 column = bind(column_table[j])
-                _either(filled, bind(tirx.min(source, column)), lambda: copy(y, target + j * stride, x, source + column, stride),
-                        lambda: fill(y, target + j * stride, stride, p.fill))
+                _either(FILL in p.columns, column, lambda: copy(y, target + j * stride, x, source + column, stride), lambda: blank(target + j * stride, stride))
 
         with each(rows, 2 * size * rows * columns * stride) as row:
-            line(row)
+            source, target = bind(row_table[row]), bind(row * (columns * stride))
+            _either(filled, source, lambda: (pixels if run is None else line)(source, target), lambda: blank(target, columns * stride))
 
     return emit_kernel(f"gather_{p.target.dtype}_" + "x".join(map(str, (*p.source.shape, *p.target.shape))), body)
 

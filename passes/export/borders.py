@@ -1,0 +1,34 @@
+"""Values between and around the pixels of an image, as ONNX operators."""
+
+import numpy as np
+
+from ..annotate.graph import shape_of
+from ..ops import attrs_of
+
+
+def interleave(call, operands, out):
+    """Zeros between neighbours: a last axis of `stride` per pixel and row, then the surplus cut off."""
+    attrs = attrs_of(call)
+    n, c, h, w = shape_of(call.args[0])
+    sh, sw = attrs["strides"]
+    fill = out.constant(np.float32(attrs["fill"]))
+    split = out.node("Reshape", [operands[0], out.constant(np.array([n, c, h, 1, w, 1], np.int64))])
+    padded = out.node("Pad", [split, out.constant(np.array([0] * 6 + [0, 0, 0, sh - 1, 0, sw - 1], np.int64)), fill])
+    joined = out.node("Reshape", [padded, out.constant(np.array([n, c, h * sh, w * sw], np.int64))])
+    ends = np.array([(h - 1) * sh + 1, (w - 1) * sw + 1], np.int64)
+    return out.node("Slice", [joined, out.constant(np.zeros(2, np.int64)), out.constant(ends), out.constant(np.array([2, 3], np.int64))])
+
+
+def frame(call, operands, out):
+    """Constants joined to the sides, then above and below."""
+    attrs = attrs_of(call)
+    top, left, bottom, right = attrs["padding"]
+    n, c, h, w = shape_of(call.args[0])
+    fill = np.array(attrs["fill"], np.float32).reshape(-1, 1, 1)
+
+    def joined(x, axis, before, after, extents):
+        sides = [[out.constant(np.broadcast_to(fill, (n, c, *extents(width))).copy())] if width else [] for width in (before, after)]
+        return out.node("Concat", [*sides[0], x, *sides[1]], axis=axis)
+
+    rows = joined(operands[0], 3, left, right, lambda width: (h, width))
+    return joined(rows, 2, top, bottom, lambda height: (height, left + w + right))
