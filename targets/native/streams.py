@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
@@ -28,10 +29,11 @@ class Lease:
 
 
 _live: weakref.WeakSet = weakref.WeakSet()
+PATIENCE = 0.005  # seconds for which a thread in a loop may take again what it gave back; handing it to another thread every time would cost more than a small network's run
 
 
 class Streams:
-    """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one."""
+    """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited for PATIENCE goes before all that come later."""
 
     def __init__(self, make: Callable[[int], object], most: int):
         self._make, self.most = make, most
@@ -44,7 +46,7 @@ class Streams:
     def take(self) -> Lease:
         """The lease of a stream that nobody else uses until it is given back. Raises OctetError after `close`, and where none can be made."""
         try:
-            return self._idle.pop()
+            return self._idle.pop() if not self._overdue else self._wait()
         except IndexError:
             return self._wait()
 
@@ -75,21 +77,31 @@ class Streams:
 
     def _wait(self):
         with self._changed:
+            me, since = object(), time.monotonic()
             self._waiting += 1
             try:
                 while not self._closed:
-                    if self._idle:
-                        return self._idle.pop()
+                    if not self._overdue or self._overdue[0] is me:
+                        try:
+                            return self._idle.pop()
+                        except IndexError:  # whoever gave it back took it again
+                            pass
                     if len(self._all) < self.most:
                         self._all.append(self._make(len(self._all)))
                         return Lease(self._all[-1], self)
-                    self._changed.wait()
+                    if me not in self._overdue and time.monotonic() - since >= PATIENCE:
+                        self._overdue.append(me)
+                    else:
+                        self._changed.wait()
             finally:
                 self._waiting -= 1
+                if me in self._overdue:
+                    self._overdue.remove(me)
+                    self._changed.notify_all()  # the next in line may find another stream idle
         raise OctetError("run: the session is closed; load the package again")
 
     def _reset(self):
-        self._changed, self._waiting = threading.Condition(), 0
+        self._changed, self._waiting, self._overdue = threading.Condition(), 0, []
 
 
 def _forked() -> None:

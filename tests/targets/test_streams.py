@@ -50,6 +50,28 @@ def test_runs_at_one_time_have_memory_of_their_own(toy_variant, four_cores):
         session._streams.give(lease)
 
 
+def test_a_thread_in_a_loop_keeps_nobody_waiting():
+    """It takes a stream again as soon as it gave it back, before the thread that was woken gets to run; who has waited long enough goes before it."""
+    streams, served = Streams(lambda number: number, 1), threading.Event()
+
+    def waits():
+        with streams.take():
+            served.set()
+
+    lease, other = streams.take(), threading.Thread(target=waits, daemon=True)
+    other.start()
+    for _ in range(3000):
+        time.sleep(0.0005)  # at work: the other thread may look
+        streams.give(lease)
+        lease = streams.take()
+        if served.is_set():
+            break
+    assert served.is_set()
+    streams.give(lease)
+    other.join()
+    assert not streams._overdue and not streams._waiting
+
+
 def test_callers_wait_for_a_stream_and_all_get_their_own_answer(toy_variant, four_cores):
     session, wrong = open_session(toy_variant, streams=2, threads=1), []
 
