@@ -1,5 +1,6 @@
 """Conv and ConvTranspose with their padding made explicit (auto_pad, output_shape), 1-D to 3-D."""
 
+import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
@@ -150,4 +151,21 @@ def _list(node, name, rank, default=1):
     return [int(v) for v in node.attrs.get(name, [default] * rank)]
 
 
-CONVERTERS = {"Conv": conv, "ConvTranspose": conv_transpose}
+def col2im(node):
+    """Columns of patches [N, C * taps, L] added up at their places in images: a transposed convolution whose weights put every tap where it came from."""
+    (image, block), (n, wide, _) = (node.array(i, what).tolist() for i, what in ((1, "image shape"), (2, "block shape"))), node.shape(0)
+    rank, taps = len(block), int(np.prod(block))
+    if rank != 2:
+        raise UnsupportedModelError(f"makes {rank}-D images; only 2-D ones are supported")
+    strides, dilation = node.attrs.get("strides", [1] * rank), node.attrs.get("dilations", [1] * rank)
+    pads, channels = node.attrs.get("pads", [0] * 2 * rank), wide // taps
+    reach = [extent + pads[i] + pads[rank + i] - dilation[i] * (block[i] - 1) - 1 for i, extent in enumerate(image)]
+    rest = [room % stride for room, stride in zip(reach, strides)]  # of the image's end, which no patch reaches
+    patches = node.emit(relax.op.reshape(node.inputs[0], [n, wide, *(room // stride + 1 for room, stride in zip(reach, strides))]), "patches")
+    weight = np.tile(np.eye(taps, dtype="float32").reshape(taps, 1, *block), (channels, 1, 1, 1))
+    return relax.op.nn.conv2d_transpose(
+        patches, relax.const(weight), strides=strides, padding=pads, output_padding=rest, dilation=dilation, groups=channels
+    )
+
+
+CONVERTERS = {"Conv": conv, "ConvTranspose": conv_transpose, "Col2Im": col2im}

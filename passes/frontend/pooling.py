@@ -1,5 +1,6 @@
 """Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D to 3-D."""
 
+import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
@@ -13,8 +14,6 @@ def pool(node):
     at the end is the same. An average that counts its padding does not count what lies beyond it: such padding is made explicit with
     R.nn.pad, after which the average runs over valid elements only.
     """
-    if node.outputs > 1:
-        raise UnsupportedModelError("has its indices as an output; export the network without them")
     rank = len(node.shape(0)) - 2
     if rank not in (1, 2, 3):
         raise UnsupportedModelError(f"is a {rank}-D pooling; only 1-D to 3-D are supported")
@@ -35,11 +34,42 @@ def pool(node):
     elif any(beyond):
         include = False
     pads = pads[:rank] + [pad + more for pad, more in zip(pads[rank:], beyond)]
+    if node.outputs > 1:
+        return _with_places(node, x, kernel, strides, pads, dilation)
     if rank == 3:
         op = relax.op.nn.avg_pool2d if average else relax.op.nn.max_pool2d
         return _of_volumes(node, x, op, kernel, strides, pads, dilation, include)
     op = getattr(relax.op.nn, f"{'avg' if average else 'max'}_pool{rank}d")
     return op(x, kernel, strides, pads, dilation, False, include)
+
+
+def _with_places(node, x, kernel, strides, pads, dilation):
+    """(maxima, where they lie: of equal ones the first, counted through the whole tensor). One comparison per element of the window: taps in the order of
+    the count, each a strided slice of the padded tensor."""
+    shape, rank = node.shape(0), len(kernel)
+    width = [0, 0, 0, 0] + [w for i in range(rank) for w in (pads[i], pads[rank + i])]
+    lowest = -np.inf if node.dtype(0) == "float32" else np.iinfo(node.dtype(0)).min
+    padded = node.emit(relax.op.nn.pad(x, width, "constant", lowest), "padded") if any(pads) else x
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    counts = [(extent + pads[i] + pads[rank + i] - spans[i]) // strides[i] + 1 for i, extent in enumerate(shape[2:])]
+    axes, planes = list(range(2, 2 + rank)), np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * rank) * int(np.prod(shape[2:]))
+    best = place = None
+    for tap in np.ndindex(*kernel):
+        first = [t * d for t, d in zip(tap, dilation)]
+        last = [begin + (count - 1) * stride + 1 for begin, count, stride in zip(first, counts, strides)]
+        name = "tap" + "_".join(map(str, tap))
+        value = node.emit(relax.op.strided_slice(padded, axes, first, last, strides), name)
+        at = np.meshgrid(*(np.arange(n) * s + f - pad for n, s, f, pad in zip(counts, strides, first, pads)), indexing="ij")
+        order = -1 if node.attrs.get("storage_order", 0) else 1
+        flat = np.ravel_multi_index([np.clip(a, 0, extent - 1) for a, extent in zip(at, shape[2:])][::order], shape[2:][::order])
+        here = relax.const((planes + flat).astype("int64"), "int64")
+        if best is None:
+            best, place = value, here
+            continue
+        more = node.emit(relax.op.greater(value, best), f"{name}.more")
+        place = node.emit(relax.op.where(more, here, place), f"{name}.place")
+        best = node.emit(relax.op.maximum(value, best), f"{name}.best")
+    return relax.Tuple([best, place])
 
 
 def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):

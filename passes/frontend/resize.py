@@ -1,34 +1,32 @@
-"""Resize: R.image.resize2d where its ratio of extents is ONNX's scale, explicit interpolation where it is not.
+"""Resize: R.image.resize2d where its ratio of extents is ONNX's scale and it has such weights, one axis at a time where not.
 
 ONNX maps coordinates with the scale as given; Relax with output extent / input extent. The two differ when scale * extent is not
-whole (1.5 * 5 = 7.5, cut to 7): then nearest becomes R.take and linear a product with constant weights, one axis at a time.
+whole (1.5 * 5 = 7.5, cut to 7). Then, and for antialias, regions, volumes, batches and channels, nearest becomes R.take, linear and cubic products
+with constant weights.
 """
 
 import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
+from .resize_weights import nearest, positions, weights
 
 _METHODS = {"nearest": "nearest_neighbor", "linear": "linear", "cubic": "cubic"}
+_REGION = "tf_crop_and_resize"
 # At a whole output extent half_pixel_symmetric is half_pixel.
 _COORDINATES = {name: name for name in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "tf_half_pixel_for_nn")}
 _COORDINATES["half_pixel_symmetric"] = "half_pixel"
 
 
 def resize(node):
-    """[N, C, W] (at height 1) and [N, C, H, W]; the batch and the channels may not be resized."""
+    """[N, C, W] (at height 1) and [N, C, H, W] at once where height and width alone change."""
     shape, mode = node.shape(0), node.text("mode", "nearest")
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
-    if coordinates not in _COORDINATES or mode not in _METHODS:
+    if coordinates not in (*_COORDINATES, _REGION) or mode not in _METHODS:
         raise UnsupportedModelError(f"uses {mode} with {coordinates}; export it with linear or nearest and half_pixel, asymmetric or align_corners")
-    if node.attrs.get("antialias", 0) or node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise UnsupportedModelError("uses antialias or keep_aspect_ratio_policy; export it without them")
-    if len(shape) not in (3, 4):
-        raise UnsupportedModelError(f"resizes a tensor of rank {len(shape)}; only [N, C, W] and [N, C, H, W] are supported")
     extents, scales = _target(node, shape)
-    if extents[:2] != shape[:2]:
-        raise UnsupportedModelError("resizes the batch or the channels; only height and width can be")
-    if coordinates != "align_corners" and any(abs(scale * old - new) > 1e-3 for scale, old, new in zip(scales, shape, extents)):
+    whole = coordinates == "align_corners" or not any(abs(scale * old - new) > 1e-3 for scale, old, new in zip(scales, shape, extents))
+    if not whole or coordinates == _REGION or node.attrs.get("antialias", 0) or len(shape) not in (3, 4) or extents[:2] != shape[:2]:
         return _explicit(node, mode, coordinates, extents, scales)
     x = node.inputs[0] if len(shape) == 4 else node.emit(relax.op.reshape(node.inputs[0], [*shape[:2], 1, shape[2]]), "reshape")
     out = relax.op.image.resize2d(
@@ -44,12 +42,23 @@ def resize(node):
     return out if len(shape) == 4 else node.emit(relax.op.reshape(node.emit(out), extents), "down")
 
 
+def _axes(node, rank):
+    """Of `axes` (opset 18): those that the other inputs speak of."""
+    return [int(axis) % rank for axis in node.attrs.get("axes", range(rank))]
+
+
 def _target(node, shape):
-    """Output extents and scales for every axis; `axes` (opset 18) names those that the inputs speak of."""
+    """Output extents and scales for every axis."""
     sizes, scales = node.array(3, "sizes"), node.array(2, "scales")
-    axes = [int(axis) % len(shape) for axis in node.attrs.get("axes", range(len(shape)))]
+    axes, policy = _axes(node, len(shape)), node.text("keep_aspect_ratio_policy", "stretch")
     extents, factors = list(shape), [1.0] * len(shape)
     by_size = sizes is not None and sizes.size
+    if by_size and policy != "stretch":
+        ratios = [int(sizes[i]) / shape[axis] for i, axis in enumerate(axes)]
+        ratio = min(ratios) if policy == "not_larger" else max(ratios)
+        for axis in axes:
+            extents[axis], factors[axis] = int(ratio * shape[axis] + 0.5), ratio
+        return extents, factors
     for i, axis in enumerate(axes):
         extents[axis] = int(sizes[i]) if by_size else int(np.floor(np.float32(shape[axis]) * scales[i]))
         factors[axis] = extents[axis] / shape[axis] if by_size else float(scales[i])
@@ -57,53 +66,46 @@ def _target(node, shape):
 
 
 def _explicit(node, mode, coordinates, extents, scales):
-    if mode == "cubic":
-        raise UnsupportedModelError("resizes cubically by a scale that gives no whole extent; export it with sizes")
-    x, shape = node.inputs[0], node.shape(0)
-    for axis in range(2, len(shape)):
-        if extents[axis] == shape[axis]:
+    x, shape, cropped = node.inputs[0], node.shape(0), coordinates == _REGION
+    regions, outside = _regions(node, len(shape)) if cropped else {}, np.zeros(extents, bool)
+    for axis in range(len(shape)):
+        region = regions.get(axis, (0.0, 1.0))
+        if extents[axis] == shape[axis] and scales[axis] == 1.0 and tuple(region) == (0.0, 1.0):
             continue
-        position = _position(coordinates, np.arange(extents[axis], dtype="float32"), np.float32(scales[axis]), shape[axis])
+        position = positions(coordinates, extents[axis], np.float32(scales[axis]), shape[axis], region)
+        if cropped:
+            beyond = (position < 0) | (position > shape[axis] - 1)
+            outside |= beyond.reshape([-1 if i == axis else 1 for i in range(len(shape))])
         if mode == "nearest":
-            index = _nearest(position, node.text("nearest_mode", "round_prefer_floor"))
-            x = node.emit(relax.op.take(x, relax.const(np.clip(index, 0, shape[axis] - 1), "int64"), axis, mode="clip"), f"axis{axis}")
+            index = np.clip(nearest(position, node.text("nearest_mode", "round_prefer_floor")), 0, shape[axis] - 1)
+            x = node.emit(relax.op.take(x, relax.const(index, "int64"), axis, mode="clip"), f"axis{axis}")
         else:
-            x = _interpolate(node, x, axis, position, shape[axis])
-    return x
+            x = _product(node, x, axis, _weights(node, mode, position, shape[axis], scales[axis]))
+    if not outside.any():
+        return x
+    beyond = relax.const(np.full(extents, node.attrs.get("extrapolation_value", 0.0), "float32"))
+    return relax.op.where(relax.const(outside), beyond, x)
 
 
-def _position(coordinates, out, scale, extent):
-    """Where an output element lies in the input, in elements; in float32 as other runtimes compute it, which decides ties of nearest."""
-    if coordinates == "asymmetric":
-        return out / scale
-    if coordinates == "tf_half_pixel_for_nn":
-        return (out + np.float32(0.5)) / scale
-    if coordinates == "half_pixel_symmetric":
-        adjustment = np.float32(out.size) / (scale * np.float32(extent))
-        return np.float32(extent / 2) * (1 - adjustment) + (out + np.float32(0.5)) / scale - np.float32(0.5)
-    if coordinates == "pytorch_half_pixel" and out.size == 1:
-        return out * 0.0
-    return (out + np.float32(0.5)) / scale - np.float32(0.5)
+def _weights(node, mode, position, extent, scale):
+    alpha = float(node.attrs.get("cubic_coeff_a", -0.75))
+    return weights(position, extent, mode, scale, bool(node.attrs.get("antialias", 0)), alpha, bool(node.attrs.get("exclude_outside", 0)))
 
 
-def _nearest(position, rounding):
-    if rounding == "floor":
-        return np.floor(position)
-    if rounding == "ceil":
-        return np.ceil(position)
-    return np.ceil(position - 0.5) if rounding == "round_prefer_floor" else np.floor(position + 0.5)
+def _regions(node, rank):
+    """{axis: (first, last)} of the input that is resized, as parts of its extent."""
+    roi = node.array(1, "region")
+    if roi is None or not roi.size:
+        raise UnsupportedModelError("crops without a region; export it with one, or with another coordinate transformation")
+    axes = _axes(node, rank)
+    return {axis: (float(roi[i]), float(roi[i + len(axes)])) for i, axis in enumerate(axes)}
 
 
-def _interpolate(node, x, axis, position, extent):
-    position = np.clip(position, 0, extent - 1)
-    low = np.floor(position).astype("int64")
-    weights = np.zeros((extent, position.size), "float32")
-    columns = np.arange(position.size)
-    np.add.at(weights, (low, columns), 1 - (position - low))
-    np.add.at(weights, (np.minimum(low + 1, extent - 1), columns), position - low)
+def _product(node, x, axis, matrix):
+    """x times [extent, new extent] along an axis."""
     rank = len(x.ty.shape.values)
     order = [i for i in range(rank) if i != axis] + [axis]
-    product = relax.op.matmul(node.emit(relax.op.permute_dims(x, order), f"order{axis}"), relax.const(weights))
+    product = relax.op.matmul(node.emit(relax.op.permute_dims(x, order), f"order{axis}"), relax.const(matrix))
     back = [order.index(i) for i in range(rank)]
     return node.emit(relax.op.permute_dims(node.emit(product, f"axis{axis}"), back), f"back{axis}")
 

@@ -39,12 +39,6 @@ def _einsum(args, attrs):
     return np.asarray(np.einsum(attrs["subscripts"], *wide)).astype(operands[0].dtype)
 
 
-def _one_hot(args, attrs):
-    indices, on, off = args[:3]
-    hit = np.expand_dims(indices, attrs["axis"]) == np.arange(attrs["depth"]).reshape([-1 if i == attrs["axis"] % (indices.ndim + 1) else 1 for i in range(indices.ndim + 1)])
-    return np.where(hit, on, off).astype(np.float32 if isinstance(on, float) else np.int64)
-
-
 def _eye_like(args, attrs):
     return np.eye(*args[0].shape, k=int(args[1]) if len(args) > 1 else 0, dtype=str(attrs["dtype"]) if attrs.get("dtype") else args[0].dtype)
 
@@ -60,5 +54,5 @@ ELEMENTWISE = (
     {f"relax.{name}": (lambda args, attrs, f=f: f(*args)) for name, f in (_OF_TWO | _OF_ONE).items()}
     | {f"relax.{name}": _function(f) for name, f in FUNCTIONS.items()}
     | {f"relax.{name}": _reduced(f) for name, f in {"prod": np.prod, "variance": np.var, "std": np.std}.items()}
-    | {"relax.tril": _triangle(np.tril), "relax.triu": _triangle(np.triu), "relax.einsum": _einsum, "relax.one_hot": _one_hot, "relax.eye_like": _eye_like}
+    | {"relax.tril": _triangle(np.tril), "relax.triu": _triangle(np.triu), "relax.einsum": _einsum, "relax.eye_like": _eye_like}
 )

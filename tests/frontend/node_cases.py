@@ -22,10 +22,10 @@ from octet.tools.building.sessions import float_session
 
 # Operator -> positions of the operands that are constants.
 _PARAMETERS = {
-    **dict.fromkeys(("Squeeze", "Unsqueeze", "Reshape", "Expand", "Tile", "Split", "TopK", "CumSum", "CumProd", "Upsample", "CenterCropPad", "AffineGrid", "Trilu", "OneHot", "SplitToSequence"), (1,)),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", "Reshape", "Expand", "Tile", "Split", "TopK", "CumSum", "CumProd", "Upsample", "CenterCropPad", "AffineGrid", "Trilu", "SplitToSequence"), (1,)),
     **{f"Reduce{kind}": (1,) for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
     "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3), "DFT": (1, 2), "STFT": (1, 2, 3), "NonMaxSuppression": (2, 3, 4), "Col2Im": (1, 2),
-    "Dropout": (1, 2), "MaxUnpool": (2,),
+    "Dropout": (1, 2), "MaxUnpool": (2,), "OneHot": (1,),
 }  # fmt: skip
 
 

@@ -72,10 +72,6 @@ def test_a_graph_without_inputs(model, refused):
     refused(model([node("Relu", ["c"])], {}, {"c": rand(3)}), "no inputs")
 
 
-def test_indices_of_a_pooling_that_are_read(model, refused):
-    refused(model([node("MaxPool", outputs=("y", "i"), kernel_shape=[2, 2])], X, outputs=("y", "i")), "'the_node'", "indices")
-
-
 def test_an_opset_of_the_future(model, refused):
     opset = onnx.defs.onnx_opset_version() + 1
     refused(model([node("Relu")], X, opset=opset), f"opset {opset}", "newer")

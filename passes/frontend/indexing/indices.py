@@ -102,4 +102,23 @@ def max_roi_pool(node):
     return node.with_input(1, node.emit(relax.op.concat(relax.Tuple([image, corners]), 1), "regions"))
 
 
-CONVERTERS = {"RoiAlign": roi_align, "MaxRoiPool": max_roi_pool, "Gather": gather, "GatherElements": gather_elements, "GatherND": gather_nd}
+def one_hot(node):
+    """values[1] where an index is the position along a new axis, values[0] elsewhere: everywhere for indices outside of [-depth, depth)."""
+    depth, indices = int(node.array(1, "depth").reshape(-1)[0]), node.inputs[0]
+    rank = len(node.shape(0)) + 1
+    axis = node.attrs.get("axis", -1) % rank
+    dtype = node.dtype(0) if "int" in node.dtype(0) else "int64"
+    if dtype != node.dtype(0):
+        indices = node.emit(relax.op.astype(indices, dtype), "indices")
+    zero, size = (relax.const(np.asarray(value, dtype), dtype) for value in (0, depth))
+    wrapped = node.emit(relax.op.where(node.emit(relax.op.less(indices, zero), "negative"), node.emit(relax.op.add(indices, size), "wrapped"), indices), "counted")
+    places = np.arange(depth, dtype=dtype).reshape([depth if i == axis else 1 for i in range(rank)])
+    hit = node.emit(relax.op.equal(node.emit(relax.op.expand_dims(wrapped, axis), "deep"), relax.const(places, dtype)), "hit")
+    if node.arrays[2] is not None:
+        off, on = (relax.const(np.asarray(value), str(value.dtype)) for value in node.arrays[2].reshape(-1))
+    else:
+        off, on = (node.emit(relax.op.squeeze(node.emit(relax.op.strided_slice(node.inputs[2], [0], [i], [i + 1]), f"value{i}"), [0]), f"lone{i}") for i in (0, 1))
+    return relax.op.where(hit, on, off)
+
+
+CONVERTERS = {"OneHot": one_hot, "RoiAlign": roi_align, "MaxRoiPool": max_roi_pool, "Gather": gather, "GatherElements": gather_elements, "GatherND": gather_nd}

@@ -20,6 +20,25 @@ def cumsum(node):
     return relax.op.flip(node.emit(total, "sum"), axis) if reverse else total
 
 
+def cumprod(node):
+    """Running products: of twice as many elements in every round. Between two flips if reversed; from the second element on if exclusive."""
+    axis = node.array(1, "axis")
+    axis, shape = int(axis.reshape(-1)[0]) % len(node.shape(0)), node.shape(0)
+    x, extent = node.inputs[0], shape[axis]
+
+    def behind(values, count, name):
+        """The values `count` places later, behind ones."""
+        ones = relax.const(np.ones([count if i == axis else n for i, n in enumerate(shape)], node.dtype(0)), node.dtype(0))
+        return node.emit(relax.op.concat([ones, node.emit(relax.op.strided_slice(values, [axis], [0], [extent - count]), f"{name}.first")], axis), name)
+
+    x = node.emit(relax.op.flip(x, axis), "reversed") if node.attrs.get("reverse", 0) else x
+    x = behind(x, 1, "later") if node.attrs.get("exclusive", 0) and extent > 1 else x
+    x = relax.const(np.ones(shape, node.dtype(0)), node.dtype(0)) if node.attrs.get("exclusive", 0) and extent == 1 else x
+    for count in (1 << i for i in range((extent - 1).bit_length())):
+        x = node.emit(relax.op.multiply(x, behind(x, count, f"behind{count}")), f"product{count}")
+    return relax.op.flip(x, axis) if node.attrs.get("reverse", 0) else x
+
+
 def topk(node):
     """R.topk for the values and another for the indices; results that may come in any order come sorted."""
     axis = node.attrs.get("axis", -1) % len(node.shape(0))
@@ -87,4 +106,4 @@ def compress(node):
     return relax.op.take(data, places, axis, mode="clip")
 
 
-CONVERTERS = {"CumSum": cumsum, "TopK": topk, "ReverseSequence": reverse_sequence, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}
+CONVERTERS = {"CumSum": cumsum, "CumProd": cumprod, "TopK": topk, "ReverseSequence": reverse_sequence, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}

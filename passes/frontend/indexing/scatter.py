@@ -70,9 +70,7 @@ def scatter_elements(node):
 
 
 def max_unpool(node):
-    """Every element at its place in the result, which ONNX counts through the whole tensor; zeros elsewhere."""
-    if node.has(2):
-        raise UnsupportedModelError("has the shape of its result as an operand; export it without")
+    """Every element at its place in the result, which ONNX counts through the whole tensor; zeros elsewhere, and behind it up to the shape that is given."""
     shape, kernel = node.shape(0), node.attrs["kernel_shape"]
     rank = len(kernel)
     strides, pads = node.attrs.get("strides", [1] * rank), node.attrs.get("pads", [0] * 2 * rank)
@@ -83,9 +81,32 @@ def max_unpool(node):
     updates = node.emit(R.reshape(node.inputs[0], [count]), "updates")
     if node.arrays[1] is not None:
         numbers = known_in_range(node.arrays[1], places).reshape(-1)
-        return R.reshape(_known(node, data, updates, numbers, "none"), out)
-    numbers = node.emit(R.reshape(in_range(node, 1, places), [1, count]), "numbers")
-    return R.reshape(_at_run_time(node, data, updates, numbers, "none", 0, 1), out)
+        found = R.reshape(_known(node, data, updates, numbers, "none"), out)
+    else:
+        numbers = node.emit(R.reshape(in_range(node, 1, places), [1, count]), "numbers")
+        found = R.reshape(_at_run_time(node, data, updates, numbers, "none", 0, 1), out)
+    wanted = node.array(2, "shape")
+    if wanted is None or wanted.tolist() == out:
+        return found
+    return R.nn.pad(node.emit(found, "inside"), [width for old, new in zip(out, wanted) for width in (0, int(new) - old)])
+
+
+def tensor_scatter(node):
+    """Rows of a cache [batch, .., places, ..] from a place per sample on (0 where none is given) are those of an update; circular: beyond the last place begins the first."""
+    shape, update = node.shape(0), node.shape(1)
+    axis, rank = node.attrs.get("axis", -2) % len(shape), len(shape)
+    wide = [1 if i else shape[0] for i in range(rank)]
+    first = node.emit(R.reshape(node.inputs[2], wide), "first") if node.has(2) else relax.const(np.zeros(wide, "int64"), "int64")
+    places = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(rank)])
+    zero, last, extent = (relax.const(np.int64(value), "int64") for value in (0, update[axis] - 1, shape[axis]))
+    row = node.emit(R.subtract(relax.const(places, "int64"), first), "row")
+    if node.text("mode", "linear") == "circular":
+        row = node.emit(R.where(node.emit(R.less(row, zero), "around"), node.emit(R.add(row, extent), "wrapped"), row), "counted")
+    from_update = node.emit(R.logical_and(node.emit(R.greater_equal(row, zero), "behind"), node.emit(R.less_equal(row, last), "before")), "inside")
+    row = node.emit(R.minimum(node.emit(R.maximum(row, zero), "low"), last), "within")
+    reached = [extent if i == axis else n for i, (n, extent) in enumerate(zip(update, shape))]
+    rows = node.emit(R.gather_elements(node.inputs[1], node.emit(R.broadcast_to(row, reached), "rows"), axis), "taken")
+    return R.where(from_update, rows, node.inputs[0])
 
 
 def _inside(node, found, places, shape, axes):
@@ -178,4 +199,4 @@ def _reduction(node):
     return kind
 
 
-CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements, "MaxUnpool": max_unpool}
+CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements, "MaxUnpool": max_unpool, "TensorScatter": tensor_scatter}
