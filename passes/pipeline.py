@@ -2,7 +2,7 @@
 
     model.onnx -> [Import] -> CANONICALIZE -> [Annotate] -> (calibration) -> [InsertQDQ] -> ([ReleaseFloat], by policy)
                                            -> [CompleteWeights], for a network that comes quantised
-               -> [QuantizeEmbeddings] -> [Realize] -> float_layers -> lowering (lower/stages.py), for each target -> code
+               -> [QuantizeEmbeddings] -> [Realize] -> float_layers -> lowering (lower/cpu/stages.py), for each target -> code
 
 What depends on a recipe, on samples or on a target is a function that makes the list. All of it goes through `run` and `apply` (running.py), so
 that it can be looked at; networks that are built on the side, for calibration and the search of a recipe, are not."""
@@ -41,7 +41,7 @@ from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
 from .canonicalize.sink_transposes import SinkTransposes
 from .frontend.model import Model
-from .lower.stages import lowering
+from .lower.cpu.stages import lowering
 from .policy.quantize_embeddings import quantize_embeddings
 from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize

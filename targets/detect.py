@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from .cuda.running import driver
+from .kinds.table import BACKENDS
 from .cuda.running.identity import on_device
 from .errors import TargetError
 from .registry import TARGETS, find
@@ -49,7 +49,7 @@ def cpu_features() -> frozenset[str]:
 
 
 def _lesser(level, flags):
-    levels = [spec for spec in TARGETS.values() if spec.kind == "cpu" and spec.machine == platform.machine()]
+    levels = [spec for spec in TARGETS.values() if spec.machine == platform.machine()]
     known = {spec.name: spec.features for spec in levels}
     here = ", ".join(spec.name for spec in levels if not spec.features - flags) or "none here"
     if level not in known:
@@ -94,10 +94,9 @@ def _quota() -> int:
 
 
 def missing(features) -> tuple[str, ...]:
-    """The features that this machine lacks, sorted. The CUDA driver is asked only where a feature is a GPU's."""
+    """The features that this machine lacks, sorted."""
     features = frozenset(features)
-    here = cpu_features() | (driver.features() if any(feature.startswith("cuda_") for feature in features) else frozenset())
-    return tuple(sorted(features - here))
+    return tuple(sorted(features.difference(*(backend.features(features) for backend in BACKENDS.values()))))
 
 
 def runnable() -> tuple[TargetSpec, ...]:
@@ -107,9 +106,9 @@ def runnable() -> tuple[TargetSpec, ...]:
 
 def native() -> TargetSpec:
     """The best CPU target that runs here. Raises TargetError where none does."""
-    best = [spec for spec in runnable() if spec.kind == "cpu" and spec.native]
+    best = [spec for spec in runnable() if spec.native]
     if not best:
-        least = min((spec for spec in TARGETS.values() if spec.kind == "cpu"), key=lambda spec: (spec.machine != platform.machine(), spec.rank))
+        least = min((spec for spec in TARGETS.values() if spec.backend.host), key=lambda spec: (spec.machine != platform.machine(), spec.rank))
         raise TargetError(f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere")
     return best[0]
 
@@ -119,11 +118,7 @@ def resolve(name: str) -> TargetSpec:
     this machine cannot compile for."""
     name, _, device = name.partition("@")
     spec = native() if name == "native" else find(name)
-    if device and spec.kind != "cuda":
+    if device and not spec.backend.per_device:
         raise TargetError(f"target {name}@{device}: only CUDA targets have records per device; leave out @{device}")
-    spec = on_device(spec, device) if device else spec
-    if spec.kind == "cuda":
-        from .cuda.compiling.compiler import find_compiler  # not where a package is only loaded
-
-        find_compiler(spec.extra["code"])
-    return spec
+    spec.backend.check_compiler(spec)
+    return on_device(spec, device) if device else spec

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from .kinds.table import BACKENDS, Kind, PROCESSORS
 from .schema import Count, Digest, Name, Size, Text, checked
 from .variant import Launch, Step, TensorSpec, can_pad
 from .watch.described import WordsEntry, check_words
@@ -73,7 +74,7 @@ class Entry(Struct):
     name: Text
     arena_bytes: Size
     steps: Annotated[tuple[_Step, ...], Meta(max_length=MOST_STEPS)]
-    kind: Literal["cpu", "cuda"] = "cpu"
+    kind: Kind = PROCESSORS
     launches: Annotated[tuple[_Launch, ...], Meta(max_length=MOST_STEPS)] = ()
     lane_bytes: Size = 0
     loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
@@ -242,7 +243,7 @@ def _check_shape(shape, manifest, of):
     if len(shape.variants) != len(manifest.variants):
         raise ValueError(f"has {len(shape.variants)} variants of {len(manifest.variants)}")
     for own, entry in zip(shape.variants, manifest.variants):
-        if entry.kind != "cpu":
+        if not BACKENDS[entry.kind].shapes:
             raise ValueError(f"variant {entry.target} is of kind {entry.kind}, which has one shape")
         _check_loops(entry.target, own)
         check_words(entry.target, own)
@@ -264,7 +265,7 @@ def _check_counts(signature):
 
 
 def _check_variant(entry, manifest):
-    if len(entry.launches) != (len(entry.steps) if entry.kind == "cuda" else 0):
+    if len(entry.launches) != (len(entry.steps) if BACKENDS[entry.kind].launches else 0):
         raise ValueError(f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}")
     _check_loops(entry.target, entry)
     check_words(entry.target, entry)

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from . import archive, detect
-from .cuda.running import driver
-from .cuda.running.needs import needs_of
+from .kinds.table import BACKENDS
 from .errors import OctetError, OctetWarning, PackageError
 from .npz import npz_bytes
 from .opening import open_session
-from .packed import Packed, PackedText, packed
+from .packed import Packed, packed
 from .runtime import Session
 from .schema import printable
 from .selftest import read_selftest
@@ -25,10 +24,7 @@ from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
 from .variant import TensorSpec, Variant
 
-_PLAIN, _STANDALONE = 1, 4  # 4: kernels for CPUs with a runtime of their own; those of 1 to 3 were called through TVM's. A GPU's never were
-_LIBRARY = {"cpu": "kernels.so", "cuda": "kernels.fatbin"}  # the member that holds a variant's machine code
-_SOURCE = {"cpu": "kernels.ll.xz", "cuda": "kernels.cu"}  # what it was made from, for emulation on other machines
-_OBJECT = "kernels.o.xz"  # of kind "cpu": what is linked into libraries for other programs
+_OBJECT = "kernels.o.xz"  # what is linked into libraries for other programs
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,7 @@ class Package:
             members[_member(variant)] = variant.library
             members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
             if variant.source:
-                text = packed(variant.source) if variant.kind == "cpu" else variant.source.encode()
-                members[f"variants/{variant.target}/{_SOURCE[variant.kind]}"] = text
+                members[f"variants/{variant.target}/{variant.backend.source_member}"] = variant.backend.stored(variant.source)
             if variant.object:
                 members[f"variants/{variant.target}/{_OBJECT}"] = packed(variant.object)
         for number, shape in enumerate(self.shapes):
@@ -88,7 +83,7 @@ class Package:
             manifest |= {"shapes": [_shape(other.variants) for other in self.others], "pads": self.pads}
         if all(variant.integer is not None for variant in self.variants):
             manifest["integer"] = [_shape([variant.integer for variant in one.variants]) for one in self.shapes]
-        return archive.manifest_text(manifest, members, _STANDALONE if any(variant.kind == "cpu" for variant in self.variants) else _PLAIN), members
+        return archive.manifest_text(manifest, members, max(variant.backend.package_format for variant in self.variants)), members
 
     def best(self, target: str | None = None) -> Variant:
         """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""
@@ -104,7 +99,7 @@ class Package:
     def session(self, threads: int | None = None, target: str | None = None, streams: int | None = None, pin: bool = False) -> Session | ShapedSession:
         """A session of the best variant for this machine; threads, streams and pin as `Session` has them; one that chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
         best = self.best(target)
-        rest = Package(tuple(v for v in self.variants if v is not best), self.info) if best.kind != "cpu" and target is None else None
+        rest = Package(tuple(v for v in self.variants if v is not best), self.info) if best.backend.refusable and target is None else None
         if rest is None or all(detect.missing(v.features) for v in rest.variants):
             return self._opened(best, target, threads=threads, streams=streams, pin=pin)
         try:
@@ -129,7 +124,7 @@ class Package:
         better = [v for v in self.variants if v.rank > chosen.rank]
         if not better:
             return "the best variant of the package"
-        lacks = [driver.state() if v.kind == "cuda" else f"this CPU lacks {', '.join(detect.missing(v.features))}" for v in better]
+        lacks = [v.backend.lack(v.features) for v in better]
         return "; ".join(f"{v.target} does not run here: {lack}" for v, lack in zip(better, lacks, strict=True))
 
 
@@ -192,7 +187,7 @@ def size_of(path) -> int:
 
 
 def _member(variant):
-    return f"variants/{variant.target}/{_LIBRARY[variant.kind]}"
+    return f"variants/{variant.target}/{variant.backend.library_member}"
 
 
 def _plain(spec: TensorSpec):
@@ -208,7 +203,7 @@ def _described(variant: Variant):
         "features": sorted(variant.features),
         "rank": variant.rank,
         "name": variant.name,
-    } | _of_shape(variant) | (_launched(variant) if variant.kind != "cpu" else {})
+    } | _of_shape(variant) | variant.backend.described(variant)
 
 
 def _of_shape(variant):
@@ -226,24 +221,18 @@ def _shape(variants):
     }
 
 
-def _launched(variant):
-    """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library itself."""
-    needs = needs_of(variant.library)
-    return {"kind": variant.kind, "launches": [asdict(launch) for launch in variant.launches]} | ({"driver": asdict(needs)} if needs is not None else {})
-
-
 def _variant(entry, members, inputs, outputs):
-    folder = f"variants/{entry.target}"
+    folder, backend = f"variants/{entry.target}", BACKENDS[entry.kind]
     return Variant(
         target=entry.target,
-        library=members[f"{folder}/{_LIBRARY[entry.kind]}"],
+        library=members[f"{folder}/{backend.library_member}"],
         weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
         inputs=inputs,
         outputs=outputs,
         features=frozenset(entry.features),
         **{name: getattr(entry, name) for name in ("rank", "name", "kind")},
         launches=tuple(launch.launch for launch in entry.launches),
-        source=_source(members.get(f"{folder}/{_SOURCE[entry.kind]}", b""), entry.kind),
+        source=backend.restored(members.get(f"{folder}/{backend.source_member}", b"")),
         object=Packed(members[f"{folder}/{_OBJECT}"]) if f"{folder}/{_OBJECT}" in members else b"",
         **_own(entry),
     )
@@ -279,10 +268,6 @@ def _recorded(members, number, signature) -> dict:
     """The self-test vectors of a shape, {} where there are none."""
     data = members.get(_selftest_member(number))
     return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)
-
-
-def _source(data, kind):
-    return PackedText(data) if data and kind == "cpu" else data.decode()
 
 
 def _clean(value):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from .kinds.backend import Backend
+from .kinds.table import BACKENDS, PROCESSORS
+
 
 @dataclass(frozen=True)
 class TargetSpec:
@@ -9,7 +12,7 @@ class TargetSpec:
     that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256"; of arm64
     "neon" (smull), "dotprod" (sdot) and "i8mm" (usdot); see `UNITS` in x86/isa.py.
     vector_bits: width of the vector unit in use.
-    rank: of two variants that run on a machine the higher rank is taken. kind: "cpu" or "cuda". native: whether `native` may mean it; False where a user has to ask for it.
+    rank: of two variants that run on a machine the higher rank is taken. kind: of its backend (kinds/table.py). native: whether `native` may mean it; False where a user has to ask for it.
     machine: of a CPU, as `uname -m` spells it; "" of a GPU. extra: of a GPU, what schedules ask (see targets/cuda/specs.py)."""
 
     name: str
@@ -19,11 +22,16 @@ class TargetSpec:
     vector_bits: int
     rank: int
     cores: int = 0
-    kind: str = "cpu"
+    kind: str = PROCESSORS
     mattr: tuple[str, ...] = ()
     native: bool = True
     machine: str = "x86_64"
     extra: dict = field(default_factory=dict, compare=False, hash=False)
+
+    @property
+    def backend(self) -> Backend:
+        """What it can do, and who does it."""
+        return BACKENDS[self.kind]
 
     @property
     def triple(self) -> str:
@@ -32,10 +40,4 @@ class TargetSpec:
 
     def tvm_target(self):
         """The tvm.target.Target of this spec (imports TVM's compiler)."""
-        import tvm
-
-        if self.kind == "cuda":
-            return tvm.target.Target({"kind": "cuda", "arch": self.mcpu})
-        # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional code): inner loops took up to 1.4 of their time by where they happened to lie.
-        triple = {"cl-opt": ["-x86-branches-within-32B-boundaries"]} if self.machine == "x86_64" else {"mtriple": self.triple}
-        return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu} | triple | ({"mattr": list(self.mattr)} if self.mattr else {}))
+        return self.backend.tvm_target(self)

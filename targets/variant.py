@@ -5,6 +5,8 @@ from math import prod
 
 import numpy as np
 
+from .kinds.backend import Backend
+from .kinds.table import BACKENDS, PROCESSORS
 from .packed import Packed, PackedText
 from .watch.words import Words
 
@@ -104,7 +106,7 @@ class Variant:
     features: frozenset[str] = frozenset()
     rank: int = 0
     name: str = ""
-    kind: str = "cpu"
+    kind: str = PROCESSORS
     launches: tuple[Launch, ...] = ()
     source: str | PackedText = ""
     object: bytes | Packed = b""
@@ -118,5 +120,10 @@ class Variant:
     def __post_init__(self):
         assert self.weights.dtype == np.uint8 and self.weights.ndim == 1, "weights are one flat uint8 blob"
         assert self.arena_bytes >= 0, self.arena_bytes
-        assert self.kind in ("cpu", "cuda") and len(self.launches) == (len(self.steps) if self.kind == "cuda" else 0)
+        assert len(self.launches) == (len(self.steps) if self.backend.launches else 0)
         assert self.inputs and self.outputs, "a network has inputs and outputs"
+
+    @property
+    def backend(self) -> Backend:
+        """Who runs it."""
+        return BACKENDS[self.kind]

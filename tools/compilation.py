@@ -88,7 +88,7 @@ class Request:
 
     def free(self, specs) -> tuple[str, ...]:
         """What the user left open and measurement may decide: under a policy that asks for time, where the cost model knows a target."""
-        if self.policy != "fastest" or all(spec.kind != "cpu" for spec in specs):
+        if self.policy != "fastest" or not any(spec.backend.estimates for spec in specs):
             return ()
         return tuple(option for option in ("residuals", "attention") if getattr(self, option) is None)
 
@@ -179,7 +179,7 @@ def _check_calib(request, recipe, model):
 
 def _sections(request, package):
     """What the report shows beside accuracy: the kernels under the machine's roofs, where one of the package's CPU variants runs here."""
-    if all(variant.kind != "cpu" or detect.missing(variant.features) for variant in package.variants):
+    if all(detect.missing(variant.features) or not variant.backend.host for variant in package.variants):
         return []
     return [roofline.section(package.shapes[0].session(request.threads), random_inputs(package.inputs), package.info)]
 

@@ -4,8 +4,8 @@ import warnings
 
 from ..targets.errors import OctetWarning
 from ..targets.spec import TargetSpec
-from ..targets.cuda.workload import CudaWorkload
-from ..targets.x86.workload import Tuned, Workload
+from ..targets.tuned import Tuned
+from ..targets.workload_key import Keyed
 from . import devices
 from .database import Database, key_of
 from .spaces.registry import member, spaces_of
@@ -18,9 +18,9 @@ class Applied:
     def __init__(self, database: Database, spec: TargetSpec):
         self._database, self._spec = database, spec
         self.tuned, self.default = 0, 0
-        self.device = devices.chosen(database, spec) if spec.kind == "cuda" else None
+        self.device = devices.chosen(database, spec) if spec.backend.per_device else None
 
-    def __call__(self, workload: Workload | CudaWorkload) -> Tuned | None:
+    def __call__(self, workload: Keyed) -> Tuned | None:
         found = self._find(workload)
         if found is None:
             self.default += 1
@@ -40,6 +40,6 @@ class Applied:
         return Tuned(schedule, f"record {record.id}")
 
     def _record(self, key):
-        if self._spec.kind != "cuda":
+        if not self._spec.backend.per_device:
             return self._database.find(key_of(key, self._spec))
         return devices.find(self._database, key, self._spec, self.device) if self.device is not None else None

@@ -1,18 +1,14 @@
 """Proposals for kernels of a machine that is not here: compiled, with operands and the referee's digests, for `octet measure`."""
 
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
 
-from ..targets import detect
 from ..targets.cuda.running.identity import device_of
 from ..targets.errors import OctetError
 from ..targets.measure import carrier
 from ..targets.measure.job import Job, Plan
 from ..targets.spec import TargetSpec
-from ..targets.workloads import CUDA
-from .builder import builders
+from .backends import tuner_of
 from .cases import case_of
-from .cuda_builder import CudaBuilder
 from .database import Database, Trial, key_of
 from .jobs import task_of
 from .session import FINAL_ROUNDS, PROMISING, ROUNDS, Session
@@ -28,11 +24,11 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     carrier.check_free(path)
     if device_of(spec) is not None:
         raise OctetError(f"tune: target {spec.name}@{device_of(spec)}: candidates are for every device of {spec.name}, whose measurements are told apart; leave out what follows the @")
-    able = [task for task in tasks if _carried(task.workload)]
+    able = [task for task in tasks if case_of(task.workload).travels]
     if not able:
         raise OctetError("tune: the network has no int8 kernel with decisions, there is nothing to carry")
     counts, made, blobs = {"tasks": 0, "candidates": 0, "failed": 0, "skipped": len(tasks) - len(able)}, [], {}
-    with _builder(spec) as builder:
+    with tuner_of(spec).builder(spec) as builder:
         session = Session(able, spec, database, builder, None, "")
         for task, default, chosen in session.proposals(trials):
             progress(task.workload.name)
@@ -52,23 +48,12 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     if not made:
         raise OctetError("tune: every schedule of every kernel has been measured; there is nothing to export")
     key = key_of("", spec)
-    plan = Plan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.kind == "cpu" else (1,))
+    plan = Plan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.backend.host else (1,))
     job = Job(spec.kind, spec.name, tuple(sorted(spec.features)), {"target": key.target, "tvm": key.tvm, "space": key.space}, plan, tuple(made))
     return counts | {"bytes": carrier.write(path, job, blobs)}
-
-
-def _carried(workload):
-    """Whether another machine can make the operands for itself and the referee's bytes are the kernel's: of float32 neither is true."""
-    return isinstance(workload, CUDA) or bool(case_of(workload).made)
 
 
 def _operands(workload):
     """(inputs, output) as a job describes them."""
     case = case_of(workload)
-    return case.inputs if isinstance(workload, CUDA) else case.made, case.output
-
-
-@contextmanager
-def _builder(spec):
-    with nullcontext(CudaBuilder(spec, detect.cores())) if spec.kind == "cuda" else builders(spec, detect.cores()) as builder:
-        yield builder
+    return case.made, case.output

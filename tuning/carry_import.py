@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ..targets.kinds.table import BACKENDS
 from ..targets.cuda.running.identity import identity, on_device
 from ..targets.errors import DataError, OctetError
 from ..targets.measure import log
@@ -37,13 +38,13 @@ def import_measurements(path, database: Database) -> dict:
 
 
 def _check(path, job: Job):
-    installed = (version("apache-tvm"), VERSIONS.get(job.kind))
+    spec = find(job.target)
+    installed = (version("apache-tvm"), VERSIONS[spec.kind])
     if job.key.keys() != {"target", "tvm", "space"}:
         raise DataError(f"{path}: does not say what its records are of (target, tvm, space); export new candidates")
     if (job.key["tvm"], job.key["space"]) != installed:
         raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
-    spec = find(job.target)
-    if spec.kind != job.kind or key_of("", spec).target != job.key["target"]:
+    if spec.backend is not BACKENDS[job.kind] or key_of("", spec).target != job.key["target"]:
         raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")
     for task in job.tasks:
         try:
@@ -69,7 +70,7 @@ def _device(entry):
 
 def _key(task, job, device):
     """A CPU's records are its target's, a GPU's the device's."""
-    return key_of(task.key, on_device(find(job.target), device)) if job.kind == "cuda" else Key(task.key, **job.key)
+    return key_of(task.key, on_device(find(job.target), device)) if find(job.target).backend.per_device else Key(task.key, **job.key)
 
 
 def _take(task: Task, entries: list[Measurement], key: Key, job: Job, database: Database, counts: dict):

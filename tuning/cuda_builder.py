@@ -43,7 +43,7 @@ def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec:
     """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers in memory."""
     if isinstance(workload, NestWorkload):
         kernel = stock_kernel(workload, schedule, "generated") if schedule is not None else default_kernel(workload, "generated")
-        operands = (*(("input", i) for i in range(len(case.inputs))), ("output", 0))
+        operands = (*(("input", i) for i in range(len(case.made))), ("output", 0))
         return _compiled(kernel, (), operands, schedule if schedule is not None else Stock(), spec)
     p, e = workload.problem, workload.epilogue
     if p.batched:

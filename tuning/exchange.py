@@ -50,7 +50,7 @@ def _check(record):
     if record.target_name not in TARGETS:
         return  # of another version: nothing here asks for it
     spec, key = TARGETS[record.target_name], record.key
-    if key not in (key_of(key.workload, one) for one in ((spec, on_device(spec, record.cpu)) if spec.kind == "cuda" else (spec,))):
+    if key not in (key_of(key.workload, one) for one in ((spec, on_device(spec, record.cpu)) if spec.backend.per_device else (spec,))):
         return
     workload, spaces = described(record.problem, spec)
     if workload.key != key.workload:

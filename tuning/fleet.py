@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 
 from tvm import rpc
@@ -11,8 +12,7 @@ from tvm import rpc
 from ..targets.errors import OctetError
 from ..targets.parent import die_with_parent
 from ..targets.spec import TargetSpec
-from .cuda_runner import check_device, offer
-from .probe import check_worker
+from .cuda_runner import offer
 
 SESSION_SECONDS = 120  # after which a worker ends a session that hangs
 PROBE_SECONDS = 5
@@ -57,22 +57,22 @@ class LocalWorker:
 
 
 class TrackedWorker:
-    """Whatever worker a tracker hands out under a key."""
+    """Whatever worker a tracker hands out under a key. check(remote, spec): raises TargetError for one that cannot run the target's code."""
 
-    def __init__(self, tracker, key: str, spec: TargetSpec):
-        self._tracker, self._key, self._spec = tracker, key, spec
+    def __init__(self, tracker, key: str, spec: TargetSpec, check: Callable):
+        self._tracker, self._key, self._spec, self._check = tracker, key, spec, check
 
     def connect(self):
-        """Waits until a worker is free. Raises TargetError when it cannot run the target's code."""
+        """Waits until a worker is free. Raises what `check` raises."""
         remote = self._tracker.request(self._key, session_timeout=SESSION_SECONDS)
-        (check_device if self._spec.kind == "cuda" else check_worker)(remote, self._spec)
+        self._check(remote, self._spec)
         return remote
 
     def failed(self):
         """The tracker notices by itself."""
 
 
-def tracked_workers(address: str, key: str, spec: TargetSpec) -> list[TrackedWorker]:
+def tracked_workers(address: str, key: str, spec: TargetSpec, check: Callable) -> list[TrackedWorker]:
     """One for each worker that a tracker knows under `key`. Raises OctetError when the tracker or the key is missing."""
     host, port = _address(address)
     try:
@@ -84,7 +84,7 @@ def tracked_workers(address: str, key: str, spec: TargetSpec) -> list[TrackedWor
     count = sum(1 for server in servers if server["key"] == f"server:{key}")
     if count == 0:
         raise OctetError(f"--key {key}: no worker at {address} has it; start one there: octet worker --tracker {address} --key {key}")
-    return [TrackedWorker(rpc.connect_tracker(host, port), key, spec) for _ in range(count)]
+    return [TrackedWorker(rpc.connect_tracker(host, port), key, spec, check) for _ in range(count)]
 
 
 def serve(tracker: str, key: str, host: str, threads: int) -> None:

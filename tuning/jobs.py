@@ -1,5 +1,6 @@
 """Built kernels as what targets/measure runs."""
 
+from ..targets.cuda.backend import CudaBackend
 from ..targets.measure.batch import Batch
 from ..targets.measure.job import Candidate, Input, Output, Task, digest
 from .builder import Built
@@ -33,6 +34,6 @@ def task_of(workload, count: int, inputs: tuple[Input, ...], output: Output, bui
 def batch_of(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
     """The default and its rivals, to be measured now."""
     name = built[0].function
-    made = [candidate_of(one, len(case.inputs)) for one in built]
+    made = [candidate_of(one, len(case.made)) for one in built]
     blobs = {name: data for _, part in made for name, data in part.items()}
-    return Batch("cuda", Task("", name, 1, {}, case.inputs, case.output, tuple(candidate for candidate, _ in made)), blobs, rounds)
+    return Batch(CudaBackend.kind, Task("", name, 1, {}, case.made, case.output, tuple(candidate for candidate, _ in made)), blobs, rounds)

@@ -19,7 +19,7 @@ _DATA, _RESIDUAL = 1, 2  # seeds
 @dataclass(frozen=True)
 class CudaCase:
     """weight: logical, int8 [O, I / groups, kh, kw], or the right operand [batch, K, N] of a product. bias int32 [O], multiplier float32 [O]: of a product, all
-    the same. data, residual (or None): flat buffers. expected: what counts of the output, one row per pixel. inputs, output: as a job describes them."""
+    the same. data, residual (or None): flat buffers. expected: what counts of the output, one row per pixel. made, output: as a job describes them."""
 
     weight: np.ndarray
     bias: np.ndarray
@@ -27,8 +27,9 @@ class CudaCase:
     data: np.ndarray
     residual: np.ndarray | None
     expected: np.ndarray
-    inputs: tuple[Input, ...]
+    made: tuple[Input, ...]
     output: Output
+    travels = True
 
     @property
     def moved(self) -> int:

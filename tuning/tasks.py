@@ -5,19 +5,12 @@ from dataclasses import dataclass
 
 import tvm
 
-from ..passes.lower.batch.pieces import split
-from ..passes.lower.cuda.lowering import lower as lower_cuda
-from ..passes.lower.cuda.rules import RULES as CUDA_RULES
-from ..passes.lower.lowering import lower
-from ..passes.lower.merge_axes import MergeAxes
-from ..passes.lower.rules import RULES
+from ..passes.lower.backends import lowering_of
 from ..targets.errors import OctetError
 from ..targets.schema import parsed
 from ..targets.spec import TargetSpec
 from ..targets.variant import Variant
-from ..targets.cuda.workload import CudaWorkload
-from ..targets.x86.isa import building_for
-from ..targets.x86.workload import Workload
+from ..targets.workload_key import Keyed
 from .kinds.registry import spaces_of
 from .spaces.registry import described
 
@@ -26,27 +19,18 @@ from .spaces.registry import described
 class Task:
     """count: how often a run of the network does this workload."""
 
-    workload: Workload | CudaWorkload
+    workload: Keyed
     count: int
 
 
 def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
     """The tasks of a realised, float-fused module: what lowering it asks for, in order of first use."""
-    found, runs = Counter(), 1
+    found = Counter()
 
-    def note(workload):
+    def note(workload, runs):
         found[workload] += runs
 
-    if spec.kind == "cuda":  # all as build_variant does
-        lower_cuda(MergeAxes()(module), spec, CUDA_RULES, note)
-        return _with_choices(found, spec)
-    with building_for(spec.dot):
-        pieces = split(module)
-        for piece in pieces:
-            runs = piece.chunks
-            lower(MergeAxes()(piece.module), spec, RULES, note, [c.layout for c in piece.params], [c.layout for c in piece.results])
-        if not pieces:
-            lower(MergeAxes()(module), spec, RULES, note)
+    lowering_of(spec).workloads(module, spec, note)
     return _with_choices(found, spec)
 
 

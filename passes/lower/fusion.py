@@ -13,12 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
-from ...targets.x86.layout import Layout
 from .. import ops
 from ..rewriting.graph import Graph
-from .rules_conv import RULES as LAYERS
-from .rules_matmul import product
-from .rules_rows import layer_norm_rows, softmax_rows
 
 
 @dataclass(frozen=True)
@@ -38,9 +34,6 @@ class Scores:
     parts: SoftmaxParts
     root: relax.Var
 
-    def lower(self, ctx):
-        return product(self.product, ctx, self.parts, self.root)
-
 
 @dataclass(frozen=True)
 class Softmax:
@@ -49,9 +42,6 @@ class Softmax:
     source: relax.Expr
     probability_scale: float
     root: relax.Var
-
-    def lower(self, ctx):
-        return softmax_rows(self.source, self.root, ctx, self.probability_scale)
 
 
 @dataclass(frozen=True)
@@ -64,9 +54,6 @@ class LayerNorm:
     target: tuple[float, int] | None
     root: relax.Var
 
-    def lower(self, ctx):
-        return layer_norm_rows(self, ctx)
-
 
 @dataclass(frozen=True)
 class TableBehind:
@@ -77,10 +64,6 @@ class TableBehind:
     values: np.ndarray
     root: relax.Var
 
-    def lower(self, ctx):
-        ctx.layer = self.var.name  # what takes the time
-        return LAYERS[self.layer.op.name](self.layer, ctx, self.values)
-
 
 @dataclass(frozen=True)
 class Pixels:
@@ -89,13 +72,13 @@ class Pixels:
     source: relax.Expr
     root: relax.Var
 
-    def lower(self, ctx):
-        value = ctx.plain(self.source)
-        return type(value)(value.var, Layout("plain", value.layout.shape, "int8"))
+
+CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind, Pixels})
 
 
-def find_fusions(main, byte_permutations: bool) -> tuple[dict, set]:
-    """({last variable of a chain: the chain}, the variables inside chains). byte_permutations: whether the processor has them; tables are cheap then."""
+def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
+    """({last variable of a chain: the chain}, the variables inside chains). able: the chains that a backend has kernels for; a table behind a layer is cheap only
+    where the processor permutes bytes."""
     graph = Graph(main)
     found, inner = {}, set()
     for var, value in graph.bindings:
@@ -103,13 +86,13 @@ def find_fusions(main, byte_permutations: bool) -> tuple[dict, set]:
             chain, members = _softmax(graph, var, value)
         elif ops.is_op(value, "relax.nn.layer_norm", "relax.nn.rms_norm"):
             chain, members = _layer_norm(graph, var, value)
-        elif byte_permutations and ops.is_op(value, "octet.table"):
+        elif ops.is_op(value, "octet.table"):
             chain, members = _table_behind(graph, var, value)
         elif ops.is_op(value, "relax.astype") and str(value.args[0].ty.dtype) == "uint8":
             chain, members = _pixels(graph, var, value)
         else:
             continue
-        if chain is not None:
+        if type(chain) in able:
             found[chain.root] = chain
             inner.update(members)
     return found, inner

@@ -12,14 +12,14 @@ from octet.targets.opening import open_session
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
-from ..lower.build import schedule
 from ..lower.codegen import compile_network
+from ..lower.cpu.backend import schedule
 from ..lower.entry import emit_library
-from ..lower.fallback.legalize import legalize
-from ..lower.lowering import lower
+from ..lower.legalize import legalize
+from ..lower.cpu.lowering import lower
 from ..lower.merge_axes import MergeAxes
 from ..lower.program import ALIASES, PART, Program, Weights, linearize, pack_outputs
-from ..lower.rules import RULES
+from ..lower.cpu.rules import RULES
 from ..realize.fuse_float import FuseFloat
 
 

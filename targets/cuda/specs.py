@@ -4,6 +4,7 @@ A variant for sm_XY runs on devices of the same major version from minor Y on, a
 exactly that version, and has no PTX."""
 
 from ..spec import TargetSpec
+from .backend import CudaBackend
 
 
 def _spec(code: int | str, dot: str, multiprocessors: int, shared_bytes: int, macs_per_clock: int, stages: int, threads: int, cache_bytes: int, memory_bytes: int) -> TargetSpec:
@@ -13,7 +14,7 @@ def _spec(code: int | str, dot: str, multiprocessors: int, shared_bytes: int, ma
     arch = int(str(code).removesuffix("a"))
     extra = {"arch": arch, "code": code, "multiprocessors": multiprocessors, "shared_bytes": shared_bytes, "macs_per_clock": macs_per_clock, "stages": stages,
              "threads": threads, "cache_bytes": cache_bytes, "memory_bytes": memory_bytes}  # fmt: skip
-    return TargetSpec(f"cuda-sm{code}", f"sm_{code}", frozenset({f"cuda_sm{code}"}), dot, 128, 100 + arch + (code != arch), kind="cuda", machine="", extra=extra)
+    return TargetSpec(f"cuda-sm{code}", f"sm_{code}", frozenset({f"cuda_sm{code}"}), dot, 128, 100 + arch + (code != arch), kind=CudaBackend.kind, native=False, machine="", extra=extra)
 
 
 SPECS = (

@@ -13,11 +13,11 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta, Struct
 
+from ..kinds.table import BACKENDS
 from ..errors import OctetError
 from ..schema import checked, parsed
 from .job import Job, Plan, Task, from_json, to_json
 
-QUIET_SECONDS = {"cpu": 120, "cuda": 20}  # without a word from the child before it is ended; a GPU's candidates are machine code, loaded in milliseconds
 MOST_FAILURES = 3  # of the default
 _LONGEST_LINE = 64 << 20  # bytes that a child says at once
 _Times = Annotated[list[Annotated[list[Annotated[float, Meta(ge=0, le=1e6)]], Meta(max_length=256)]], Meta(max_length=10_000)]
@@ -90,9 +90,9 @@ def part(task: Task, numbers) -> Task:
 
 
 def run_batch(batch: Batch, quiet: float | None = None) -> Figures:
-    """Measures on this machine. quiet: other than QUIET_SECONDS. Raises OctetError when the default cannot be measured."""
+    """Measures on this machine. quiet: other than the backend's `quiet_seconds`. Raises OctetError when the default cannot be measured."""
     packed, errors, failures = batch.pack(), {}, 0
-    quiet = QUIET_SECONDS[batch.kind] if quiet is None else quiet
+    quiet = BACKENDS[batch.kind].quiet_seconds if quiet is None else quiet
     while True:
         said, at, reason = _child(packed, sorted(errors), quiet)
         if said is not None:

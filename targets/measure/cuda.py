@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..cuda.backend import CudaBackend
 from ..cuda.running.driver import device, driver
 from ..cuda.running.loaded import Loaded
 from ..errors import OctetError, TargetError
@@ -65,7 +66,7 @@ class CudaKernel:
         outputs = (TensorSpec("output", (task.output.size,), "uint8"),)
         step = Step("candidate", "", candidate.function, "int8")
         weights = np.tile(block, self._copies) if size else np.zeros(_ALIGNMENT, np.uint8)
-        variant = Variant("cuda", blobs[candidate.code], weights, max(zeros, default=0), (step,) * self._copies, inputs, outputs, kind="cuda", launches=launches)
+        variant = Variant("candidate", blobs[candidate.code], weights, max(zeros, default=0), (step,) * self._copies, inputs, outputs, kind=CudaBackend.kind, launches=launches)
         self._loaded = Loaded(variant)
         for staging, entry in zip(self._loaded.inputs, task.inputs, strict=True):
             staging[...] = entry.array().view(np.uint8)

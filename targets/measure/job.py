@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
+from ..kinds.table import Kind
 from ..schema import Count, Digest, Name, Text, checked, parsed
 from .values import random_bytes
 
@@ -104,9 +105,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Job:
-    """kind: "cpu" or "cuda". target: name; features: what the machine must have. key: target, tvm and space of a record's key."""
+    """kind: of its backend. target: name; features: what the machine must have. key: target, tvm and space of a record's key."""
 
-    kind: Literal["cpu", "cuda"]
+    kind: Kind
     target: Text
     features: Annotated[tuple[Name, ...], Meta(max_length=128)]
     key: dict[Name, Text | int]

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ..kinds.table import BACKENDS
 from ..errors import OctetError
 from .batch import Batch, Figures
 
 HOPELESS = 1.4  # of the default's time in one round: not measured again
-REPEATS = {"cpu": 8, "cuda": 4}  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
 REPEAT_SECONDS = 0.001  # of one repetition: long against a timer, short against a time slice of the operating system
 MOST_CALLS = 2000
 GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
@@ -14,7 +14,8 @@ GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
 
 def measure(batch: Batch, skip, say) -> Figures:
     """skip: candidates to leave out. say(candidate): called before anything is done with it. Raises whatever a kernel or a driver raises."""
-    device = _device(batch)
+    backend = BACKENDS[batch.kind]
+    device = backend.measuring_device(max(batch.threads))
     kernels, errors = {}, {}
     for index, candidate in enumerate(batch.task.candidates):
         if index in skip:
@@ -47,7 +48,7 @@ def measure(batch: Batch, skip, say) -> Figures:
             device.use_threads(threads)
             for index, kernel in kernels.items():
                 say(index)
-                row[index][column] = min(kernel.seconds(number) for _ in range(REPEATS[batch.kind]))
+                row[index][column] = min(kernel.seconds(number) for _ in range(backend.repeats))  # the fastest counts: whatever interrupts a kernel only slows it down
         for index, figures in row.items():
             seconds[index].append(figures)
             if index and np.exp(np.log(figures / row[0]).mean()) > HOPELESS:
@@ -66,13 +67,3 @@ def ratios(seconds: np.ndarray, default: np.ndarray) -> np.ndarray:
     groups = max(1, len(seconds) // GROUP)
     fastest = [(seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0)) for group in range(groups)]
     return np.array([np.exp(np.log(mine / other).mean()) for mine, other in fastest])
-
-
-def _device(batch):
-    if batch.kind == "cuda":
-        from .cuda import CudaDevice
-
-        return CudaDevice()
-    from .cpu import CpuDevice
-
-    return CpuDevice(max(batch.threads))

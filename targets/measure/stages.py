@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import detect
-from ..cuda.running.driver import device
-from ..cuda.running.identity import identity, same
+from ..kinds.table import BACKENDS
 from ..errors import OctetError, TargetError
 from . import log
 from .batch import Batch, part, run_batch
@@ -35,10 +34,11 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     Returns {"measured", "failed", "faster", "tasks", "device"}. Raises OctetError where this machine lacks what the job needs, or nothing could be measured."""
     job = carrier.job
     _check(carrier)
-    name = device().name if job.kind == "cuda" else detect.cpu_name()
+    backend = BACKENDS[job.kind]
+    name = backend.device_name()
     totals, reasons = {"measured": 0, "failed": 0, "faster": 0, "tasks": len(job.tasks), "device": name}, []
     for number, task in enumerate(job.tasks, 1):
-        held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and _here(entry.device, job.kind, name)]
+        held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and backend.measured_here(entry.device)]
         work = _Work(carrier, task, name, measure, held)
         try:
             best = work.run()
@@ -56,19 +56,10 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     return totals
 
 
-def _here(about, kind, name):
-    """Whether an entry is of this machine's device."""
-    if kind != "cuda":
-        return about.get("name") == name
-    return same(identity(about.get("name", ""), about.get("multiprocessors")), device().identity)
-
-
 def _check(carrier):
     job = carrier.job
-    lacks = detect.missing(job.features)
-    if lacks:
-        found = device() if job.kind == "cuda" else None
-        has = f"its {found.name} is sm_{found.arch}" if found is not None else "there is no CUDA device or no driver" if job.kind == "cuda" else f"it lacks {', '.join(lacks)}"
+    if detect.missing(job.features):
+        has = BACKENDS[job.kind].stands_in(job.features)
         raise TargetError(f"{carrier.path}: the candidates are for {job.target}, which this machine does not run ({has}); measure them on one that does")
 
 

@@ -56,7 +56,7 @@ def export(package: Package, folder, name: str, target: str | None = None, form:
 
 def chosen(package: Package, target: str | None) -> Variant:
     """The variant of that name, or the best one that this machine runs, for CPUs. Raises OctetError."""
-    cpus = [one for one in package.variants if one.kind == "cpu"]
+    cpus = [one for one in package.variants if one.backend.exports]
     names = ", ".join(one.target for one in cpus) or "none of this package, compile it with a --target for CPUs"
     if target in (None, "native"):
         if not cpus:
@@ -69,7 +69,7 @@ def chosen(package: Package, target: str | None) -> Variant:
         variant = next((one for one in package.variants if one.target == target), None)
         if variant is None:
             raise PackageError(f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs")
-        if variant.kind != "cpu":
+        if not variant.backend.exports:
             raise PackageError(f"--target {target}: runs on a GPU, and export is for CPUs; take one of these: {names}")
     if machine_of(variant.features) is None:
         able = [one.target for one in cpus if machine_of(one.features) is not None]

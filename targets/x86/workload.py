@@ -61,20 +61,6 @@ class Workload(Keyed):
         return problem if kind == _UNTAGGED else {"kind": kind, "problem": problem}
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """A schedule that was found by measuring, and where: what `octet inspect` shows as the kernel's source."""
-
-    schedule: object
-    source: str
-
-
-class Records(Protocol):
-    """What lowering asks: the tuned schedule of a workload, None for the analytical default."""
-
-    def __call__(self, workload: Workload) -> Tuned | None: ...
-
-
 def workload_of(problem: Problem) -> Workload:
     """The structure of a problem."""
     return Workload(KINDS[kind_of(problem)].structure(problem))
@@ -84,11 +70,6 @@ def from_dict(entry: dict) -> Workload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
     return Workload(_restored(KINDS[kind].problem, problem))
-
-
-def words(schedule) -> str:
-    """A schedule for people: one word per decision."""
-    return " ".join(f"{key}={int(value) if isinstance(value, bool) else value}" for key, value in asdict(schedule).items())
 
 
 def _plain(value):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from octet.passes.annotate import Annotate
 from octet.passes.calibrate.collect import collect, edges_of, measurable
-from octet.passes.lower.rules import RULES
+from octet.passes.lower.cpu.rules import RULES
 from octet.targets.errors import DataError
 from tvm import relax
 

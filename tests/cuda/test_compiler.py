@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octet.passes.lower.cuda.build import build_cuda_variant
+from octet.passes.lower.cuda.backend import build_cuda_variant
 from octet.targets import detect
 from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.compiling.fatbin import fatbin

@@ -7,7 +7,7 @@ from tvm import relax, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from octet.passes.lower.cuda.build import check
+from octet.passes.lower.cuda.backend import CudaLowering
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
@@ -92,4 +92,4 @@ def test_what_tvm_cannot_legalise_is_named():
     with pytest.raises(TargetError, match=r"target cuda-sm80: relax.nn.pixel_shuffle \(lv; float32\[1, 4, 2, 2\]\) has no CUDA kernel: TVM cannot legalise it"):
         lower(module, SM80, RULES)
     with pytest.raises(TargetError, match="relax.nn.pixel_shuffle"):
-        check(module, SM80)  # what compile-model asks before it calibrates
+        CudaLowering().check(lambda: module, SM80)  # what compile-model asks before it calibrates

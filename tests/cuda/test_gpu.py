@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cuda_harness import function
 
-from octet.passes.lower.cuda.build import place
+from octet.passes.lower.cuda.backend import place
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference

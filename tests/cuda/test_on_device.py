@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from octet.passes.lower.cuda import build
+from octet.passes.lower.cuda import backend
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
 
@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("on_device")
     compiler = Emulating(made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "compile_fatbin", compiler.fatbin)
+        patch.setattr(backend, "compile_fatbin", compiler.fatbin)
         patch.setattr("octet.targets.cuda.compiling.compiler.find_compiler", lambda arch: None)
         prepare.prepare(made / "folder", "cuda-sm90", PARTS, compiler, small=True)
     text = emulated_source("", {}) + (HERE / "fake_driver.cpp").read_text()

@@ -14,7 +14,7 @@ from octet.targets.cuda.generated.stock import Stock, decisions, scheduled
 from octet.targets.errors import TargetError
 from octet.targets.measure.job import Input
 from octet.targets.workloads import workload_from
-from octet.targets.x86.workload import Tuned
+from octet.targets.tuned import Tuned
 from octet.tuning.apply import Applied
 from octet.tuning.cuda_builder import build
 from octet.tuning.database import Database, Record, key_of
@@ -87,7 +87,7 @@ def test_a_session_can_search_and_build(tasks):
         pytest.skip(str(error))
     workload = tasks["product of axes"]
     case, (space,) = portable(workload), spaces_of(workload, SM80)
-    assert case.inputs[0].array().dtype == np.float32 and case.expected.size == 50
+    assert case.made[0].array().dtype == np.float32 and case.expected.size == 50
     search = Search(space, CostModel(), "nest", SM80.tvm_target())
     for schedule in (None, *search.propose(2)):
         built = build(workload, schedule, case, SM80)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets
+from tvm import relax
 
 from octet.passes import ops
 
@@ -76,3 +77,13 @@ APART = {
 def test_tables_that_stay_launches(name):
     (net,) = nets([function(APART[name], x=codes(np.random.default_rng(0), 9, 16))])
     assert "octet.table" in [step.operator for step in net.steps]
+
+
+def test_pixels_that_processors_take_as_codes_are_converted():
+    def emit(b, x):
+        value = b.emit(relax.op.astype(x, "float32"))
+        return b.emit(relax.op.quantize(value, relax.const(1.0), relax.const(-128, "int8"), axis=0, out_dtype="int8"))
+
+    x = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    (net,) = nets([function(emit, x=x)])
+    assert len(net.steps) >= 1 and not differences(emulator([net]), net, function(emit, x=x), {"x": x})

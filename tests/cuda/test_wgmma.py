@@ -20,7 +20,7 @@ from octet.targets.cuda.kernels.conv import Conv, Epilogue, tiled_kernel
 from octet.targets.cuda.kernels.conv_schedule import WGMMA, Tile, candidates, tile_for
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.registry import find
-from octet.targets.x86.workload import Tuned
+from octet.targets.tuned import Tuned
 
 SM90A = find("cuda-sm90a")
 # Two warpgroups side by side, two instructions of one, rows of 64 and of 128 bytes, one of 32.

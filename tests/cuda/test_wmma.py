@@ -19,7 +19,7 @@ from octet.targets.cuda.kernels.conv import Conv, Epilogue, tiled_kernel
 from octet.targets.cuda.kernels.conv_schedule import Tile, tile_for
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.registry import find
-from octet.targets.x86.workload import Tuned
+from octet.targets.tuned import Tuned
 
 HEIGHTS = (8, 16, 32)
 FAULTS = {

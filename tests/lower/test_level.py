@@ -1,8 +1,8 @@
 """Kernels are lowered for the level that they are asked for, whoever asks: packages, calibration, the search of schedules."""
 
 import pytest
-from octet.passes.lower.lowering import lower
-from octet.passes.lower.rules import RULES
+from octet.passes.lower.cpu.lowering import lower
+from octet.passes.lower.cpu.rules import RULES
 from octet.targets import registry
 from tvm import relax
 

@@ -3,7 +3,8 @@
 import numpy as np
 import octet.passes  # noqa: F401 - registers the operators
 import pytest
-from octet.passes.lower.build import Network, build_shapes, build_variant
+from octet.passes.lower.build import build_shapes, build_variant
+from octet.passes.lower.network import Network
 from octet.passes.realize.reference import run
 from octet.targets import detect
 from octet.targets.errors import TargetError

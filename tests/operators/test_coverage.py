@@ -7,8 +7,8 @@ from octet.passes.export.operators import EXPORTERS
 from octet.passes.lower.batch.rules import RULES as BATCH
 from octet.passes.lower.cuda.context import ANY
 from octet.passes.lower.cuda.rules import RULES as CUDA
-from octet.passes.lower import rules_elementwise, rules_unary
-from octet.passes.lower.rules import RULES as X86
+from octet.passes.lower.cpu import rules_elementwise, rules_unary
+from octet.passes.lower.cpu.rules import RULES as X86
 from octet.passes.operators.relax_operators import KINDS as RELAX_KINDS
 from octet.passes.operators.registry import OPERATORS, TRAITS
 from octet.passes.realize import reference

@@ -10,7 +10,7 @@ from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec
-from octet.targets.x86.workload import Tuned, words
+from octet.targets.tuned import Tuned, words
 from octet.tuning.database import Database, Record, key_of
 from octet.tuning.apply import Applied
 from octet.tuning.spaces import loops

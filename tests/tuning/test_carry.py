@@ -15,6 +15,7 @@ from octet.targets.x86.workload import workload_of
 from octet.tools.tuning.carry import carry
 from octet.tuning import carry_export
 from octet.tuning.builder import build
+from octet.tuning.cpu_tuner import CpuTuner
 from octet.tuning.cases import case_of
 from octet.tuning.carry_export import export_candidates
 from octet.tuning.carry_import import import_measurements
@@ -41,7 +42,7 @@ class Here:
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
-    monkeypatch.setattr(carry_export, "_builder", lambda spec: nullcontext(Here(spec)))
+    monkeypatch.setattr(CpuTuner, "builder", lambda self, spec: nullcontext(Here(spec)))
 
 
 @pytest.fixture

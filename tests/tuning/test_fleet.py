@@ -18,6 +18,7 @@ from octet.targets.x86.workload import workload_of
 from octet.tuning.builder import build
 from octet.tuning.database import Database, key_of
 from octet.tuning.fleet import LOOPBACK, configure, tracked_workers
+from octet.tuning.probe import check_worker
 from octet.tuning.pool import RunnerPool
 from octet.tuning.cases import case_of
 from octet.tuning.runner import Runner
@@ -117,7 +118,7 @@ def test_a_session_over_two_servers(tracker, workload, tmp_path):
 
 
 def test_a_worker_of_another_kind_is_refused(tracker):
-    worker = tracked_workers(tracker[0], KEY, replace(SPEC, features=SPEC.features | {"of_tomorrow"}))[0]
+    worker = tracked_workers(tracker[0], KEY, replace(SPEC, features=SPEC.features | {"of_tomorrow"}), check_worker)[0]
     with pytest.raises(TargetError, match="lacks of_tomorrow"):
         worker.connect()
 
@@ -126,7 +127,7 @@ def test_a_worker_that_dies_costs_one_measurement(tracker, kernels):
     """Runs last: it ends one of the two servers."""
     address, servers = tracker
     case, default, candidates = kernels
-    runners = [Runner(worker, (1,)) for worker in tracked_workers(address, KEY, SPEC)]
+    runners = [Runner(worker, (1,)) for worker in tracked_workers(address, KEY, SPEC, check_worker)]
     assert len(runners) == 2
     process = psutil.Process(servers[0].proc._proc.pid)
     victims = [*process.children(recursive=True), process]
@@ -142,4 +143,4 @@ def test_trackers_and_keys_that_are_not_there(tracker):
     address, _ = tracker
     for where, key, words in (("nonsense", KEY, "HOST:PORT"), (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"), (address, "other", "no worker")):
         with pytest.raises(OctetError, match=words):
-            tracked_workers(where, key, SPEC)
+            tracked_workers(where, key, SPEC, check_worker)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from octet.passes import ops
+from octet.passes.lower.cpu.fused import able
 from octet.passes.lower.fusion import TableBehind, find_fusions
 from octet.passes.realize.reference import run
 from octet.targets import registry
@@ -71,7 +72,7 @@ def test_one_kernel_the_same_bytes(name):
 
 
 def fused(shape, body, byte_permutations=True):
-    return [chain for chain in find_fusions(network({"x": shape}, body)["main"], byte_permutations)[0].values() if isinstance(chain, TableBehind)]
+    return [chain for chain in find_fusions(network({"x": shape}, body)["main"], able(byte_permutations))[0].values() if isinstance(chain, TableBehind)]
 
 
 def test_before_and_after():

@@ -59,20 +59,15 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
 def machine_peak(session: Session):
     """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target (targets/x86/peak.py), or what its GPU
     says of itself (targets/cuda/running/peak.py)."""
+    from ... import passes  # noqa: F401 - prepares TVM before a processor's peak imports it
+
     spec = find(session.target)
-    if spec.kind == "cuda":
-        from ...targets.cuda.running.peak import peak_of
-
-        return peak_of(session.device)
-    from ... import passes  # noqa: F401 - prepares TVM before it is imported
-    from ...targets.x86.peak import measure
-
-    return measure(spec, session.threads)
+    return spec.backend.peak(spec, session)
 
 
 def device_of(session: Session) -> dict:
     """{"device": name} of a session on a GPU, {} of others."""
-    return {"device": session.device.name} if find(session.target).kind == "cuda" else {}
+    return find(session.target).backend.session_device(session)
 
 
 def _check(options):

@@ -107,13 +107,13 @@ class Workflow:
 
     def _smoothings(self) -> tuple[str, ...]:
         """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in int8 stays there."""
-        if not self.repair or self.policy != "fastest" or all(spec.kind != "cpu" for spec in api.resolve_targets(self.targets)):
+        if not self.repair or self.policy != "fastest" or not any(spec.backend.estimates for spec in api.resolve_targets(self.targets)):
             return ()
         return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.recipe.int8_layers)
 
     def _seconds(self, bench, design) -> float:
         """Of one run on one core of the first CPU target, by the cost model."""
-        spec = next(spec for spec in api.resolve_targets(self.targets) if spec.kind == "cpu")
+        spec = next(spec for spec in api.resolve_targets(self.targets) if spec.backend.estimates)
         with unwatched():
             _, module = to_integers(bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))

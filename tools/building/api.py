@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 
@@ -13,8 +13,9 @@ from ...passes.calibrate.quantize import Quantized, checked_samples, hub_of, qua
 from ...passes.exclusive import exclusive
 from ...passes.frontend.model import Model
 from ...passes.frontend.onnx import load_onnx
-from ...passes.lower.build import Network, build_shapes
-from ...passes.lower.cuda.build import check as check_cuda
+from ...passes.lower.backends import lowering_of
+from ...passes.lower.build import build_shapes
+from ...passes.lower.network import Network
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.configuration import measured_tensors, sites_of
 from ...passes.sensitivity.observe import statistics_of
@@ -132,18 +133,17 @@ def resolve_targets(targets) -> tuple:
 
 
 def check_targets(model: Model, specs) -> None:
-    """Raises TargetError for an operator without a kernel on one of the targets, before the first long phase. (CPU targets say it when they build for calibration.)"""
-    gpus = [spec for spec in specs if spec.kind == "cuda"]
-    module = canonicalize(model).module if gpus else None
-    for spec in gpus:
-        check_cuda(module, spec)
+    """Raises TargetError for an operator without a kernel on one of the targets, before the first long phase."""
+    module = cache(lambda: canonicalize(model).module)
+    for spec in specs:
+        lowering_of(spec).check(module, spec)
 
 
 def with_selftest(package: Package) -> Package:
     """The package with self-test vectors; all variants that run here must agree byte for byte. Where none does, the best one for a CPU gives them, emulated; where
     there is none for a CPU, the package has none."""
     able = [v for v in package.variants if not detect.missing(v.features)]
-    able = able or [emulated(max(cpus, key=lambda v: v.rank)) for cpus in [[v for v in package.variants if v.kind == "cpu"]] if cpus]
+    able = able or [emulated(max(cpus, key=lambda v: v.rank)) for cpus in [[v for v in package.variants if v.backend.portable]] if cpus]
     if not able:
         return package
     vectors = selftest_of(open_session(able[0]), random_inputs(package.inputs))

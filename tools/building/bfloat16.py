@@ -15,7 +15,7 @@ def check_floats(floats: str, specs) -> None:
     if floats != "bf16":
         return
     for spec in specs:
-        if spec.kind != "cpu":
+        if not spec.backend.bfloat16:
             raise TargetError(f"--float bf16: target {spec.name} has no bfloat16 kernels; leave it out, or compile for that target by itself")
         if spec.dot == "amx" and not detect.missing(spec.features) and detect.missing({"amx_bf16"}):
             raise TargetError("--float bf16: this machine has amx_int8 but not amx_bf16; add --target avx512bf16, without amx")

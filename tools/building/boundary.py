@@ -4,7 +4,7 @@ import warnings
 from dataclasses import replace
 
 from ...passes.annotate.recipe import Recipe
-from ...passes.lower.build import Network
+from ...passes.lower.network import Network
 from ...passes.realize.integer_boundary import IntegerBoundary, boundary_of
 from ...passes.running import apply
 from ...targets.errors import OctetError, OctetWarning, TargetError
@@ -13,7 +13,7 @@ from ...targets.package import Package
 
 def check_boundary(specs, recipe: Recipe) -> None:
     """Raises TargetError for a target that cannot do what the recipe asks, before the first long phase."""
-    gpu = next((spec for spec in specs if spec.kind != "cpu"), None)
+    gpu = next((spec for spec in specs if not spec.backend.codes), None)
     if recipe.io == "int8" and gpu is not None:
         raise TargetError(f"target {gpu.name}: --io int8 is for CPUs; leave it out, or compile this target apart without it")
 

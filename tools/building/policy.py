@@ -60,7 +60,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
             variants = tuple((variant,) for variant in variants)
         return Outcome(hub, realized, variants, report)
 
-    if policy != "fastest" or any(spec.kind != "cpu" for spec in specs):  # there is no time for a target that is no CPU
+    if policy != "fastest" or not all(spec.backend.estimates for spec in specs):
         return outcome(quantized, realized, module, None)
     here = [spec for spec in specs if measure and not detect.missing(spec.features)]
     variants = tuple(build((module,), spec)[0] for spec in specs) if here else None

@@ -99,7 +99,7 @@ def _policy_of(package):
     """The --policy that gives the same graph again."""
     if package.info.get("policy") is not None:
         return "fastest"
-    return "int8" if package.info["operators"]["int8"] or package.variants[0].kind == "cuda" else "float"
+    return "int8" if package.info["operators"]["int8"] or not package.variants[0].backend.estimates else "float"
 
 
 def _recipe_of(path, values):

@@ -14,7 +14,7 @@ from ...targets.runtime import Session
 def float_session(model: Model, threads: int | None = None, target: str | None = None) -> Session:
     """A canonical model in fp32 on our own kernels: the baseline of every comparison. target: name of the CPU target; None for the best one of this
     machine, which also stands in for a GPU."""
-    spec = detect.native() if target is None or find(target).kind != "cpu" else find(target)
+    spec = detect.native() if target is None or not find(target).backend.host else find(target)
     with unwatched():
         variant = build_variant(FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32")
     return open_session(variant, threads=threads)

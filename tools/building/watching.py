@@ -20,7 +20,7 @@ _ANSWERS = 512  # on calibration samples, from which it is learnt how many value
 
 def check_watched(specs, recipe: Recipe) -> None:
     """Raises TargetError for a target that cannot do what the recipe asks, before the first long phase."""
-    gpu = next((spec for spec in specs if spec.kind != "cpu"), None)
+    gpu = next((spec for spec in specs if not spec.backend.watches), None)
     for option, asked in (("--self-check", recipe.self_check), ("--count-clips", recipe.count_clips)):
         if asked and gpu is not None:
             raise TargetError(f"target {gpu.name}: {option} is for CPUs; leave it out, or compile this target apart without it")

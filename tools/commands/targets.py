@@ -18,7 +18,7 @@ def targets(json_path):
     from ...targets.registry import TARGETS
 
     check_json(json_path)
-    best = [spec for spec in detect.runnable() if spec.kind == "cpu" and spec.native][:1]
+    best = [spec for spec in detect.runnable() if spec.native][:1]
     device = driver.device()
     pretended = os.environ.get(detect.CPU_VARIABLE)
     rows, figures = [], {"cpu": detect.cpu_name(), "cores": detect.cores(), "native": best[0].name if best else None, "taken_for": pretended or None, "device": asdict(device) if device else None, "targets": {}}

@@ -1,5 +1,7 @@
 """octet verify: who signed a package; runs a package's self-test on every variant that runs here, and the others in an emulator."""
 
+from functools import partial
+
 import click
 
 from ..errors import Command
@@ -60,21 +62,13 @@ class _NotRun(Exception):
 def _ways(variant, emulate):
     """[(how a variant is run here, function of its (variant, self-test) for every shape and of the number of orders -> outputs that differ, shape by shape)]."""
     from ...targets import detect
-    from ...targets.arm64 import emulator
-    from ...targets.registry import TARGETS
 
     lacks = detect.missing(variant.features)
     if not lacks:
         return [(_HERE, _natively)]
     if not emulate:
         return [(_NOT, _refused(f"this machine lacks {', '.join(lacks)}; --emulate does without"))]
-    if variant.kind == "cuda":
-        return [("thread by thread", _thread_by_thread)]
-    ways = [("its instructions spelled portably", _on_this_cpu)]
-    if variant.target in TARGETS and TARGETS[variant.target].machine == emulator.MACHINE:
-        reason = emulator.missing()
-        ways.insert(0, (_NOT, _refused(f"as machine code: {reason}")) if reason else ("its machine code under QEMU", _under_qemu))
-    return ways
+    return [(_NOT, _refused(one.lacks)) if one.lacks else (one.how, partial(_emulated, one)) for one in variant.backend.emulations(variant)]
 
 
 def _refused(reason):
@@ -91,38 +85,16 @@ def _natively(shapes, orders):
     return [failed_outputs(open_session(variant), selftest) for variant, selftest in shapes]
 
 
-def _under_qemu(shapes, orders):
-    from ...targets.arm64.emulator import EmulatedSession
+def _emulated(emulation, shapes, orders):
+    """The outputs that differ, shape by shape, in some order of threads where that is chosen."""
     from ...targets.package import failed_outputs
 
-    return [failed_outputs(EmulatedSession(variant), selftest) for variant, selftest in shapes]
+    runs, failed = range(orders if emulation.ordered else 1), []
+    for session, (_, selftest) in zip(emulation.sessions([variant for variant, _ in shapes]), shapes, strict=True):
+        failed.append(tuple(dict.fromkeys(name for _ in runs for name in failed_outputs(session, selftest))))
+    return failed
 
 
 def _differing(failed):
     """Of the outputs that differ, shape by shape: their names, with the number of the shape behind that of another than the first."""
     return tuple(f"{name} of shape {number}" if number else name for number, names in enumerate(failed) for name in names)
-
-
-def _on_this_cpu(shapes, orders):
-    """The outputs that differ, shape by shape."""
-    from ...targets.opening import open_session
-    from ...targets.package import failed_outputs
-    from ...targets.x86.emulation.library import emulated_shapes
-
-    variants = emulated_shapes([variant for variant, _ in shapes])
-    return [failed_outputs(open_session(variant), selftest) for variant, (_, selftest) in zip(variants, shapes, strict=True)]
-
-
-def _thread_by_thread(shapes, orders):
-    """The outputs that differ in some order of threads."""
-    from ...targets.cuda.emulator import Emulator
-
-    ((variant, selftest),) = shapes
-    emulator = Emulator.of_variant(variant)
-    inputs = {key.removeprefix("input/"): value for key, value in selftest.items() if key.startswith("input/")}
-    failed = set()
-    for seed in range(orders):
-        outputs = emulator.run(variant, inputs, seed)
-        failed |= {name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes()}
-    return [tuple(sorted(failed))]
-

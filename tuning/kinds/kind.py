@@ -31,6 +31,11 @@ class Case:
         return str(self.expected.dtype)
 
     @property
+    def travels(self) -> bool:
+        """Whether another machine can make the operands for itself and the referee's bytes are the kernel's: of float32 neither is true."""
+        return bool(self.made)
+
+    @property
     def moved(self) -> int:
         """Bytes that any kernel reads and writes once."""
         return sum(array.nbytes for array in (*self.inputs, *self.constants.values(), self.expected))

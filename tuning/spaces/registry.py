@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields
 
 from ...targets.workloads import workload_from
-from ...targets.x86.workload import words
+from ...targets.tuned import words
 from ..kinds.registry import SCHEDULES, spaces_of
 
 __all__ = ["SCHEDULES", "described", "from_json", "member", "spaces_of", "text_of", "to_json"]

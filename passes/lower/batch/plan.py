@@ -73,7 +73,7 @@ def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
 def crossings(found: BatchGraph, count: int) -> list[int | None]:
     """Per place between bindings: bytes of one sample that cross it; None where the network may not be cut: a tensor there is a tuple, or its samples are
     not one piece each, or it never comes into being: a view of another one, or inside what one kernel does."""
-    last, (_, inner) = {}, find_fusions(found.graph.function, True)
+    last, (_, inner) = {}, find_fusions(found.graph.function)
     for position, (_, value) in enumerate(found.graph.bindings):
         for var in variables(value):
             last[var] = position

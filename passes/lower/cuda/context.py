@@ -12,7 +12,7 @@ from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import GRANULE, Layout, Strided, packed, plain
 from ....targets.spec import TargetSpec
 from ....targets.variant import Step
-from ....targets.x86.workload import Records, Tuned, words
+from ....targets.tuned import Records, Tuned, words
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from ....targets.cuda.generated.cxx import Unsupported
 from ....targets.cuda.generated.kernels import generate, stock_kernel
 from ....targets.cuda.generated.stock import Stock
 from ....targets.cuda.layout import plain
-from ..fallback.legalize import legalize
+from ..legalize import legalize
 from ..program import ALIASES
 from .context import Tensor, notes
 

@@ -24,6 +24,8 @@ from .rules_conv import RULES as LAYERS
 from .rules_matmul import epilogue_of, matmul, placed, result_of
 from .scalars import Embedding, Scalars, Wrapped, scalars_of
 
+_CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind})
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -36,7 +38,7 @@ class Heads:
 
 def chains_of(main, spec) -> tuple[dict, set]:
     """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the target."""
-    found, inner = find_fusions(main, True)
+    found, inner = find_fusions(main, _CHAINS)
     graph = Graph(main)
     for root, chain in list(found.items()):
         whole = _attention_of(graph, chain, spec) if isinstance(chain, Scores) else None

@@ -14,7 +14,7 @@ from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import plain
 from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec
-from ....targets.x86.workload import Records
+from ....targets.tuned import Records
 from ..walk import lowered
 from .context import ANY, Context, Lowered, Rule, Storage, Tensor
 from .fused import chains_of

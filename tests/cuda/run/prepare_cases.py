@@ -14,7 +14,7 @@ from octet.targets.cuda.kernels.conv import default_schedule
 from octet.targets.cuda.kernels.conv_schedule import WGMMA, Tile, tile_for, units
 from octet.targets.cuda.workload import CudaWorkload
 from octet.targets.registry import find
-from octet.targets.x86.workload import Tuned
+from octet.targets.tuned import Tuned
 
 _TESTS = Path(__file__).resolve().parents[1]
 _FILES = ("operators", "floats", "axis", "generated", "tables", "rows", "table_behind")

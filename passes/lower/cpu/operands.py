@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ...targets.x86.elementwise.integer import CHANNEL, SHARED, STREAM
-from ...targets.x86.layout import packed
-from ...targets.x86.movement.broadcast import BroadcastProblem, broadcast
-from ...targets.x86.reformat.constant import pack_constant
+from ....targets.x86.elementwise.integer import CHANNEL, SHARED, STREAM
+from ....targets.x86.layout import packed
+from ....targets.x86.movement.broadcast import BroadcastProblem, broadcast
+from ....targets.x86.reformat.constant import pack_constant
 
 
 def broadcast_operands(call, ctx):

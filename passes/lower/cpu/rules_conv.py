@@ -5,12 +5,13 @@ from math import prod
 
 import numpy as np
 
-from ...targets.x86.conv.choose import conv_kernel
-from ...targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
-from ...targets.x86.conv.sums import checked
-from ...targets.x86.layout import Layout
-from ...targets.x86.workload import words, workload_of
-from .. import ops
+from ....targets.x86.conv.choose import conv_kernel
+from ....targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
+from ....targets.x86.conv.sums import checked
+from ....targets.x86.layout import Layout
+from ....targets.tuned import words
+from ....targets.x86.workload import workload_of
+from ... import ops
 
 PLANAR_CHANNELS = 4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
 

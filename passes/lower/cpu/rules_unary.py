@@ -1,13 +1,13 @@
 """Elementwise float32 operators: octet.unary, Relax's scalar functions, and two operands with broadcasting."""
 
-from ...targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
-from ...targets.x86.elementwise.integer import SHARED
-from ...targets.x86.elementwise.math import KINDS as KERNELS
-from ...targets.x86.layout import packed
-from ...targets.x86.reformat.constant import pack_constant
-from .. import ops
-from ..operators.relax_operators import KINDS
-from ..unary import PARAMETERS
+from ....targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
+from ....targets.x86.elementwise.integer import SHARED
+from ....targets.x86.elementwise.math import KINDS as KERNELS
+from ....targets.x86.layout import packed
+from ....targets.x86.reformat.constant import pack_constant
+from ... import ops
+from ...operators.relax_operators import KINDS
+from ...unary import PARAMETERS
 from .operands import broadcast_operands, images_of
 
 _SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}

@@ -1,11 +1,11 @@
 """Maximum and average pooling, and the mean over an image, on packed tensors."""
 
-from ...targets.x86.layout import packed
-from ...targets.x86.vector_loops import default_loops
-from ...targets.x86.windows.average import avg_pool2d, default_schedule
-from ...targets.x86.windows.maximum import max_pool2d
-from ...targets.x86.windows.pooling import PoolProblem
-from .. import ops
+from ....targets.x86.layout import packed
+from ....targets.x86.vector_loops import default_loops
+from ....targets.x86.windows.average import avg_pool2d, default_schedule
+from ....targets.x86.windows.maximum import max_pool2d
+from ....targets.x86.windows.pooling import PoolProblem
+from ... import ops
 from .tuned import schedule_of
 
 

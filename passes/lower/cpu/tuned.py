@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from ...targets.x86.workload import Problem, words, workload_of
+from ....targets.tuned import words
+
+from ....targets.x86.workload import Problem, workload_of
 
 
 def schedule_of(problem: Problem, ctx, default: Callable):

@@ -13,26 +13,27 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ...targets.spec import TargetSpec
-from ...targets.x86.checks.coefficients import LayerSum
-from ...targets.x86.isa import UNITS, building_for
-from ...targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed
-from ...targets.x86.movement.copy import shift
-from ...targets.x86.movement.view_copy import ViewCopyProblem, view_copy
-from ...targets.x86.reformat import choose as reformat
-from ...targets.x86.view import View, contiguous, view_of
-from ...targets.x86.workload import Records
-from ..rewriting.loops import Loop, loops_of
-from .fallback.operator import fallback
-from .fusion import find_fusions
-from .rolling.emit import lower_loop
-from .memory import ALIGNMENT
-from .program import LAYERS, label
+from ....targets.spec import TargetSpec
+from ....targets.tuned import Records
+from ....targets.x86.checks.coefficients import LayerSum
+from ....targets.x86.isa import UNITS, building_for
+from ....targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed
+from ....targets.x86.movement.copy import shift
+from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
+from ....targets.x86.reformat import choose as reformat
+from ....targets.x86.view import View, contiguous, view_of
+from ...rewriting.loops import Loop, loops_of
+from ..fusion import find_fusions
+from ..memory import ALIGNMENT
+from ..program import LAYERS, label
+from ..rolling.emit import lower_loop
+from ..walk import lowered
+from ..watch.clips import Rounded, counted, rounded_by
+from ..watch.watch import Watch
+from .fallback import fallback
+from .fused import FUSED, able
 from .results import kernel_result, own_results
 from .value import Value
-from .walk import lowered
-from .watch.clips import Rounded, counted, rounded_by
-from .watch.watch import Watch
 
 
 Rule = Callable[[relax.Call, "Context"], Value | tuple | None]
@@ -214,7 +215,7 @@ def _lower(mod, spec, rules, tuned, params, results, watch):
     main = mod["main"]
     builder = relax.BlockBuilder()
     context = Context(spec, builder, tuned=tuned, watch=watch)
-    fusions, inner = find_fusions(main, UNITS[spec.dot].vbmi)
+    fusions, inner = find_fusions(main, able(UNITS[spec.dot].vbmi))
     layouts = [Layout("plain", _shape(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
     stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]
     with builder.function("main", stored):
@@ -228,7 +229,7 @@ def _lower(mod, spec, rules, tuned, params, results, watch):
                 if isinstance(value, relax.Call) and (value.op.name == "relax.dequantize" or value.op.name.startswith("octet.")):
                     context.codes(value)
                 if var in fusions:
-                    context.values[var] = fusions[var].lower(context)
+                    context.values[var] = FUSED[type(fusions[var])](fusions[var], context)
                 elif var not in inner:
                     context.values[var] = lowered(value, context, rules, partial(fallback, context))
 

@@ -1,9 +1,9 @@
 """The passes of lowering for x86, as a list."""
 
-from ..running import Step
-from .fallback.legalize import legalize
-from .merge_axes import MergeAxes
-from .program import ALIASES, PART
+from ...running import Step
+from ..legalize import legalize
+from ..merge_axes import MergeAxes
+from ..program import ALIASES, PART
 
 
 def lowering(lower, schedule, note: str) -> list:

@@ -7,7 +7,7 @@ from tvm import relax
 
 from ....targets.x86.layout import AS_IS, Layout
 from ...operators.registry import operators
-from ..value import Value
+from .value import Value
 
 # Each value of the result is an operand's; padding and resizing may make values of their own.
 _SELECT = {f"relax.{name}" for name in ("take", "gather_elements", "gather_nd", "where", "max", "min")}

@@ -4,9 +4,9 @@ from math import prod
 
 from tvm import relax
 
-from ...targets.x86.layout import Layout, packed
-from ...targets.x86.reformat.choose import ReformatProblem, reformat
-from ...targets.x86.view import as_layout, reshaped, transposed, view_of
+from ....targets.x86.layout import Layout, packed
+from ....targets.x86.reformat.choose import ReformatProblem, reformat
+from ....targets.x86.view import as_layout, reshaped, transposed, view_of
 
 
 def quantize(call, ctx):

@@ -1,9 +1,9 @@
 """Choices and sums that follow an order: R.cumsum and R.topk (values or indices) of float32 and integers, octet.non_max_suppression and octet.nonzero."""
 
-from ...targets.x86.layout import Layout
-from ...targets.x86.rows.order import AxisProblem, running_sum, top_k
-from ...targets.x86.rows.selection import SuppressionProblem, non_max_suppression, nonzero
-from .. import ops
+from ....targets.x86.layout import Layout
+from ....targets.x86.rows.order import AxisProblem, running_sum, top_k
+from ....targets.x86.rows.selection import SuppressionProblem, non_max_suppression, nonzero
+from ... import ops
 
 _DTYPES = ("float32", "int32", "int64")
 

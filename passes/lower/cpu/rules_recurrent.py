@@ -1,8 +1,8 @@
 """octet.lstm_state, octet.lstm_output, octet.gru_output: one kernel each on rows."""
 
-from ...targets.recurrent_math import STEPS
-from ...targets.x86.layout import packed
-from ...targets.x86.rows.recurrent import RecurrentProblem, recurrent
+from ....targets.recurrent_math import STEPS
+from ....targets.x86.layout import packed
+from ....targets.x86.rows.recurrent import RecurrentProblem, recurrent
 
 
 def step(call, ctx):

@@ -1,6 +1,6 @@
 """octet.fake_quantize -> its kernel, on the layout that the tensor has."""
 
-from ...targets.x86.elementwise.fake_quantize import FakeQuantizeProblem, fake_quantize
+from ....targets.x86.elementwise.fake_quantize import FakeQuantizeProblem, fake_quantize
 
 
 def simulate(call, ctx):

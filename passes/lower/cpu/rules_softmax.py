@@ -1,9 +1,9 @@
 """Reductions over the channels: log_softmax, mean, sum, argmax, argmin, and the softmax of every pixel (of rows: rules_rows.py)."""
 
-from ...targets.x86.layout import Layout, packed
-from ...targets.x86.movement.pixels import channel_axis
-from ...targets.x86.rows.channels import ReduceProblem, reduce_rows
-from .. import ops
+from ....targets.x86.layout import Layout, packed
+from ....targets.x86.movement.pixels import channel_axis
+from ....targets.x86.rows.channels import ReduceProblem, reduce_rows
+from ... import ops
 
 
 def _rule(kind):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tvm import relax
 
-from ...targets.x86.layout import Layout
-from ...targets.x86.view import View
+from ....targets.x86.layout import Layout
+from ....targets.x86.view import View
 
 
 @dataclass(frozen=True)

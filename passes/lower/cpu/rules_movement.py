@@ -5,12 +5,12 @@ from math import prod
 import numpy as np
 from tvm import relax
 
-from ...targets.x86.layout import Layout, packed
-from ...targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
-from ...targets.x86.windows.resize import ResizeProblem, resize_linear
-from ...targets.x86.windows.resize_integer import IntegerResizeProblem, resize_integer
-from .. import ops
-from ..realize.reference_resize import linear_taps, nearest_indices
+from ....targets.x86.layout import Layout, packed
+from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
+from ....targets.x86.windows.resize import ResizeProblem, resize_linear
+from ....targets.x86.windows.resize_integer import IntegerResizeProblem, resize_integer
+from ... import ops
+from ...realize.reference_resize import linear_taps, nearest_indices
 
 
 def _layouts(call):

@@ -5,16 +5,32 @@ import tvm
 from ....targets.cuda.compiling.compiler import compile_fatbin
 from ....targets.cuda.compiling.source import named, source
 from ....targets.spec import TargetSpec
+from ....targets.tuned import Records
 from ....targets.variant import Launch, TensorSpec, Variant
-from ....targets.x86.workload import Records
 from ...realize.fuse_float import FuseFloat
 from ...rewriting.unroll_loops import UnrollLoops
+from ...running import apply
 from .. import memory
 from ..merge_axes import MergeAxes
 from ..program import Weights
 from .context import Lowered
 from .lowering import lower
 from .rules import RULES
+
+
+class CudaLowering:
+    """See `Lowering` in ../backends.py."""
+
+    def build(self, networks, spec, name, tuned, choose, self_check, count_clips, integer):
+        (one,) = networks
+        return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
+
+    def check(self, module, spec):
+        """Nothing is compiled."""
+        lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
+
+    def workloads(self, module, spec, note):
+        lower(MergeAxes()(module), spec, RULES, lambda workload: note(workload, 1))
 
 
 def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
@@ -26,12 +42,7 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
     library, usage = compile_fatbin(text, spec.extra["code"])
     launches, weights, arena = place(lowered, names)
     return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
-                   kind="cuda", launches=launches, source=text, extra={"usage": usage})  # fmt: skip
-
-
-def check(module: tvm.IRModule, spec: TargetSpec) -> None:
-    """Raises TargetError for an operator that no kernel can be made for. module: any form of the network; nothing is compiled."""
-    lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module))), spec, RULES)
+                   kind=spec.kind, launches=launches, source=text, extra={"usage": usage})  # fmt: skip
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", int]:

@@ -8,7 +8,7 @@ from math import inf
 import tvm
 from tvm import relax, te, tirx
 
-from ... import ops
+from .. import ops
 
 
 def legalize(module: tvm.IRModule, skip=()) -> tvm.IRModule:

@@ -4,14 +4,14 @@ from math import prod
 
 import numpy as np
 
-from ...targets.x86.layout import SLACK, Layout, channel_stride
-from ...targets.x86.rows.embedding import EmbeddingProblem, embedding
-from ...targets.x86.rows.layer_norm import LayerNormProblem, RmsNormProblem, default_schedule, layer_norm, rms_norm
-from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
-from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
-from ...targets.x86.vector_loops import default_loops
-from ...targets.x86.view import View, as_layout, contiguous
-from .. import ops
+from ....targets.x86.layout import SLACK, Layout, channel_stride
+from ....targets.x86.rows.embedding import EmbeddingProblem, embedding
+from ....targets.x86.rows.layer_norm import LayerNormProblem, RmsNormProblem, default_schedule, layer_norm, rms_norm
+from ....targets.x86.rows.softmax import SoftmaxProblem, softmax
+from ....targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
+from ....targets.x86.vector_loops import default_loops
+from ....targets.x86.view import View, as_layout, contiguous
+from ... import ops
 from .tuned import schedule_of
 from .value import Value
 

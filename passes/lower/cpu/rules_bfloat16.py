@@ -1,6 +1,6 @@
 """octet.bfloat16: operands of bfloat16 layers."""
 
-from ...targets.x86.elementwise.bfloat16 import RoundProblem, reads_plain, round_kernel
+from ....targets.x86.elementwise.bfloat16 import RoundProblem, reads_plain, round_kernel
 
 
 def bfloat16(call, ctx):

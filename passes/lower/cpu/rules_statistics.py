@@ -1,8 +1,8 @@
 """octet.statistics -> the summary kernel, on the layout that the tensor has: calibration never reformats."""
 
-from ...targets.x86.elementwise.statistics import HEADER, SummaryProblem, summary
-from .. import ops
-from ..operators.measuring import SUMMARY_HEADER
+from ....targets.x86.elementwise.statistics import HEADER, SummaryProblem, summary
+from ... import ops
+from ...operators.measuring import SUMMARY_HEADER
 
 assert HEADER == SUMMARY_HEADER
 

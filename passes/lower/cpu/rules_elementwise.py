@@ -1,12 +1,12 @@
 """octet.add, octet.mul, octet.requantize and octet.table on packed bytes."""
 
-from ...targets.x86.elementwise.integer import BinaryProblem, RequantizeProblem, binary, requantize_kernel
-from ...targets.x86.elementwise.table import TableProblem, pack_tables, table_kernel
-from ...targets.x86.elementwise.table_affine import affine_kernel, lines_of, pad_lines
-from ...targets.x86.isa import UNITS
-from ...targets.x86.layout import packed
-from ...targets.x86.vector_loops import default_loops
-from .. import ops
+from ....targets.x86.elementwise.integer import BinaryProblem, RequantizeProblem, binary, requantize_kernel
+from ....targets.x86.elementwise.table import TableProblem, pack_tables, table_kernel
+from ....targets.x86.elementwise.table_affine import affine_kernel, lines_of, pad_lines
+from ....targets.x86.isa import UNITS
+from ....targets.x86.layout import packed
+from ....targets.x86.vector_loops import default_loops
+from ... import ops
 from .operands import broadcast_operands, images_of
 from .tuned import schedule_of
 

@@ -1,0 +1,1 @@
+"""Lowering for processors, x86 and arm64."""

@@ -1,0 +1,32 @@
+"""The chains of ../fusion.py as one kernel each, or as none."""
+
+from ....targets.x86.layout import Layout
+from ..fusion import LayerNorm, Pixels, Scores, Softmax, TableBehind
+from .rules_conv import RULES as LAYERS
+from .rules_matmul import product
+from .rules_rows import layer_norm_rows, softmax_rows
+
+
+def _table_behind(chain, ctx):
+    ctx.layer = chain.var.name  # what takes the time
+    return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
+
+
+def _pixels(chain, ctx):
+    value = ctx.plain(chain.source)
+    return type(value)(value.var, Layout("plain", value.layout.shape, "int8"))
+
+
+# What lowers a chain, given the context.
+FUSED = {
+    Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
+    Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale),
+    LayerNorm: layer_norm_rows,
+    TableBehind: _table_behind,
+    Pixels: _pixels,
+}
+
+
+def able(byte_permutations: bool) -> frozenset[type]:
+    """The chains that have a kernel on a processor with or without byte permutations."""
+    return frozenset(FUSED if byte_permutations else FUSED.keys() - {TableBehind})

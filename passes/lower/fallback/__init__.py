@@ -1,1 +1,0 @@
-"""Operators without a kernel of their own: emitted as they are, and legalised to TIR."""

@@ -1,0 +1,16 @@
+"""What is compiled."""
+
+from dataclasses import dataclass
+
+import tvm
+
+from ...targets.variant import TensorSpec
+
+
+@dataclass(frozen=True)
+class Network:
+    """module: realised and float-fused. inputs, outputs: the signature, in the order of `main`."""
+
+    module: tvm.IRModule
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]

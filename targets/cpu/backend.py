@@ -1,0 +1,97 @@
+"""The backend of processors: x86 and arm64, whose kernels LLVM compiles into a shared library with a runtime of its own."""
+
+from ..kinds.backend import Backend, Emulation
+
+
+class CpuBackend(Backend):
+    kind = "cpu"
+    library_member, source_member = "kernels.so", "kernels.ll.xz"
+    package_format = 4  # kernels with a runtime of their own; those of 1 to 3 were called through TVM's
+    launches, refusable, per_device = False, False, False
+    exports, portable, host, shapes, watches, codes, bfloat16, estimates = (True,) * 8
+    repeats, quiet_seconds = 8, 120
+
+    def tvm_target(self, spec):
+        import tvm
+
+        # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional code): inner loops took up to 1.4 of their time by where they happened to lie.
+        triple = {"cl-opt": ["-x86-branches-within-32B-boundaries"]} if spec.machine == "x86_64" else {"mtriple": spec.triple}
+        return tvm.target.Target({"kind": "llvm", "mcpu": spec.mcpu} | triple | ({"mattr": list(spec.mattr)} if spec.mattr else {}))
+
+    def check_compiler(self, spec):
+        """LLVM comes with TVM; a linker for another machine is looked for where it is called."""
+
+    def features(self, asked):
+        from .. import detect
+
+        return asked & detect.cpu_features()
+
+    def lack(self, features):
+        return f"this CPU lacks {', '.join(_missing(features))}"
+
+    def stands_in(self, features):
+        return f"it lacks {', '.join(_missing(features))}"
+
+    def stored(self, source):
+        from ..packed import packed
+
+        return packed(source)
+
+    def restored(self, member):
+        from ..packed import PackedText
+
+        return PackedText(member) if member else ""
+
+    def described(self, variant):
+        return {}
+
+    def open(self, variant, threads, reuse_outputs, streams, pin, beside):
+        from ..runtime import Session
+
+        return Session(variant, threads, reuse_outputs, streams, pin, beside)
+
+    def session_device(self, session):
+        return {}
+
+    def peak(self, spec, session):
+        from ..x86.peak import measure
+
+        return measure(spec, session.threads)
+
+    def emulations(self, variant):
+        from ..arm64 import emulator
+        from ..registry import TARGETS
+
+        portably = Emulation("its instructions spelled portably", _portably)
+        machines = {emulator.MACHINE: emulator}
+        machine = machines.get(TARGETS[variant.target].machine) if variant.target in TARGETS else None
+        if machine is None:
+            return [portably]
+        lacks = machine.missing()
+        return [Emulation("its machine code under QEMU", lambda variants: list(map(machine.EmulatedSession, variants)), f"as machine code: {lacks}" if lacks else ""), portably]
+
+    def device_name(self):
+        from .. import detect
+
+        return detect.cpu_name()
+
+    def measured_here(self, about):
+        return about.get("name") == self.device_name()
+
+    def measuring_device(self, threads):
+        from ..measure.cpu import CpuDevice
+
+        return CpuDevice(threads)
+
+
+def _missing(features):
+    from .. import detect
+
+    return detect.missing(features)
+
+
+def _portably(variants):
+    from ..opening import open_session
+    from ..x86.emulation.library import emulated_shapes
+
+    return list(map(open_session, emulated_shapes(variants)))

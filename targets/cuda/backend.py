@@ -1,0 +1,98 @@
+"""The backend of NVIDIA GPUs, whose kernels are CUDA C++ and launched through the driver."""
+
+from ..kinds.backend import Backend, Emulation
+
+_FEATURE = "cuda_"  # how the features of its targets begin
+
+
+class CudaBackend(Backend):
+    kind = "cuda"
+    library_member, source_member = "kernels.fatbin", "kernels.cu"
+    package_format = 1
+    launches, refusable, per_device = True, True, True
+    exports = portable = host = shapes = watches = codes = bfloat16 = estimates = False
+    repeats, quiet_seconds = 4, 20  # candidates are machine code, loaded in milliseconds
+
+    def tvm_target(self, spec):
+        import tvm
+
+        return tvm.target.Target({"kind": "cuda", "arch": spec.mcpu})
+
+    def check_compiler(self, spec):
+        from .compiling.compiler import find_compiler
+
+        find_compiler(spec.extra["code"])
+
+    def features(self, asked):
+        """The driver is asked only where a feature is a GPU's."""
+        from .running import driver
+
+        return asked & driver.features() if any(feature.startswith(_FEATURE) for feature in asked) else frozenset()
+
+    def lack(self, features):
+        from .running import driver
+
+        return driver.state()
+
+    def stands_in(self, features):
+        found = _device()
+        return f"its {found.name} is sm_{found.arch}" if found is not None else "there is no CUDA device or no driver"
+
+    def stored(self, source):
+        return source.encode()
+
+    def restored(self, member):
+        return member.decode()
+
+    def described(self, variant):
+        """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library itself."""
+        from dataclasses import asdict
+
+        from .running.needs import needs_of
+
+        needs = needs_of(variant.library)
+        return {"kind": self.kind, "launches": [asdict(launch) for launch in variant.launches]} | ({"driver": asdict(needs)} if needs is not None else {})
+
+    def open(self, variant, threads, reuse_outputs, streams, pin, beside):
+        from ..errors import OctetError
+        from .running.session import CudaSession
+
+        if streams not in (None, 1):
+            raise OctetError(f"streams is {streams}: {variant.target} runs one inference at a time; leave it out")
+        return CudaSession(variant, threads, reuse_outputs)
+
+    def session_device(self, session):
+        return {"device": session.device.name}
+
+    def peak(self, spec, session):
+        from .running.peak import peak_of
+
+        return peak_of(session.device)
+
+    def emulations(self, variant):
+        return [Emulation("thread by thread", _thread_by_thread, ordered=True)]
+
+    def device_name(self):
+        return _device().name
+
+    def measured_here(self, about):
+        from .running.identity import identity, same
+
+        return same(identity(about.get("name", ""), about.get("multiprocessors")), _device().identity)
+
+    def measuring_device(self, threads):
+        from ..measure.cuda import CudaDevice
+
+        return CudaDevice()
+
+
+def _device():
+    from .running.driver import device
+
+    return device()
+
+
+def _thread_by_thread(variants):
+    from .emulator import EmulatedSession
+
+    return list(map(EmulatedSession, variants))

@@ -1,0 +1,11 @@
+"""The table of backends. Here, and in the tables of `passes/lower` and `tuning`, a kind of target is looked up by name; nowhere is it compared."""
+
+from typing import Literal
+
+from ..cpu.backend import CpuBackend
+from ..cuda.backend import CudaBackend
+from .backend import Backend
+
+BACKENDS: dict[str, Backend] = {backend.kind: backend for backend in (CpuBackend(), CudaBackend())}
+PROCESSORS = CpuBackend.kind  # of what does not say its kind
+Kind = Literal[*BACKENDS]  # of a field that a file holds

@@ -1,0 +1,23 @@
+"""The table of what tunes: a kind of target -> what builds its candidates and what measures them."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from ..targets.spec import TargetSpec
+from .cpu_tuner import CpuTuner
+from .cuda_tuner import CudaTuner
+
+
+class Tuner(Protocol):
+    def builder(self, spec: TargetSpec) -> AbstractContextManager:
+        """With `build([(workload, schedule), ...])`, which gives a built kernel or why there is none for each."""
+
+    def workers(self, spec: TargetSpec, cores: int, tracker: str | None, key: str | None) -> AbstractContextManager:
+        """(what compares kernels, whose figures these are). cores: most of a kernel. tracker, key: of workers elsewhere, None for this machine. Raises OctetError where it does not run the target's code."""
+
+
+TUNERS: dict[str, Tuner] = {"cpu": CpuTuner(), "cuda": CudaTuner()}
+
+
+def tuner_of(spec: TargetSpec) -> Tuner:
+    return TUNERS[spec.kind]
