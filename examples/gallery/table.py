@@ -71,11 +71,20 @@ def _speed(found: dict) -> list[str]:
     return rows
 
 
+def _with_others(rows: list[str], written: str) -> list[str]:
+    """The rows, and those of the table with the same heads that was written before of tasks that did not run now; in order of the tasks."""
+    old = written.partition(rows[0])[2].strip().split("\n\n")[0].splitlines()[1:] if rows[0] in written else []
+    task = lambda row: row.split("|")[1].strip()  # noqa: E731
+    return [*rows[:2], *sorted({task(row): row for row in (*old, *rows[2:])}.values(), key=task)]
+
+
 def main():
     found = reports()
     text = DOCUMENT.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    parts = [f"Measured on {_processor()}, one core.", "", *_accuracy(found), "", *_speed(found)]
+    written = text[len(before) + len(BEGIN) : -len(END + after)]
+    tables = (_with_others(rows, written) for rows in (_accuracy(found), _speed(found)))
+    parts = [f"Measured on {_processor()}, one core.", *(line for table in tables for line in ("", *table))]
     DOCUMENT.write_text(before + BEGIN + "\n" + "\n".join(parts) + "\n" + END + after)
 
 
