@@ -120,6 +120,8 @@ def _check_type(tensor, where, optional):
         if not isinstance(dim.dim_param, str) or len(dim.dim_param) > _LONGEST_NAME or not dim.dim_param.isprintable():
             raise UnsupportedModelError(f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable characters")
     extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
+    if min(extents, default=0) < -1:  # 0 and -1 are how some exporters write an unknown extent
+        raise UnsupportedModelError(f"{where} has extents {extents}; export it again")
     size = math.prod(extent for extent in extents if extent > 0) * 4
     if size > limit("input"):
         raise UnsupportedModelError(f"{where} has extents {extents}, {size} bytes; at most {limit('input')} are read; {more('input')}")

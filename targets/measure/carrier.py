@@ -11,6 +11,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..writing import check_writable, write_atomically
@@ -20,7 +21,8 @@ from ..schema import parsed
 from .job import Job, digest, from_json, to_json
 
 FORMAT, MANIFEST, BLOBS, ARCHIVE, LOG = 1, "manifest.json", "blobs", ".tar.xz", "measurements.jsonl"
-_LARGEST, _MOST = 2 << 30, 200_000  # bytes of an archive or of one blob; files
+_LARGEST, _MOST = 1 << 30, 200_000  # bytes of an archive or of one blob; files
+_HEADER = 1 << 20  # bytes of what stands before a file in an archive
 _AGAIN = "export the candidates again, or copy them again"
 
 
@@ -130,17 +132,37 @@ def _write_folder(path, manifest, blobs):
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
+class _Unpacked(lzma.LZMAFile):
+    """Of which no more is read at once than is allowed: an archive's headers say how long they are, and would be read whole."""
+
+    most = _HEADER
+
+    @contextmanager
+    def allowing(self, size):
+        self.most = max(size, _HEADER)
+        try:
+            yield
+        finally:
+            self.most = _HEADER
+
+    def read(self, size=-1):
+        if not 0 <= size <= self.most:
+            raise lzma.LZMAError(f"{size} bytes at once")
+        return super().read(size)
+
+
 def _unpacked(path):
     """{name: contents}; nothing is written anywhere."""
     try:
-        with tarfile.open(path, "r:xz") as file:
+        with _Unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r:") as file:
             found, left = {}, _LARGEST
             for member in file:
                 left -= member.size
                 if left < 0 or len(found) > _MOST:
                     raise DataError(f"{path}: holds more than {_LARGEST} bytes or {_MOST} files; {_AGAIN}")
                 if member.isreg():
-                    found[member.name] = file.extractfile(member).read()
+                    with stream.allowing(member.size):
+                        found[member.name] = file.extractfile(member).read()
             return found
     except OSError as error:
         if not isinstance(error, tarfile.ReadError) and error.strerror:

@@ -1,6 +1,7 @@
 """Measurements as lines of JSON that are only ever appended: a killed run loses what it was at, and the next one goes on."""
 
 import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,12 +11,13 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from ..errors import DataError, OctetError
+from ..errors import DataError, OctetError, OctetWarning
 from ..reading.regular import read_regular
 from ..schema import Name, Text, checked, json_text, parsed
 from .rounds import ratios
 
-_LARGEST = 256 << 20  # bytes
+_LARGEST = 64 << 20  # bytes, hundreds of thousands of measurements
+_MOST_WRONG = 1000  # lines that are none
 _Times = Annotated[list[Annotated[list[Annotated[float, msgspec.Meta(gt=0, le=1e6)]], msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=10_000)]
 _Device = dict[Name, Text | int | float | None]
 FIRST, FINAL, WINNER = "first", "final", "winner"  # a first look at all; the promising ones, longer; the best of them once more
@@ -59,19 +61,24 @@ def append(path: Path, measurements: Iterable[Measurement]) -> None:
 
 
 def read(path: Path, job: str) -> list[Measurement]:
-    """All measurements of a job, in order; fragments of lines are passed over. Raises DataError for measurements of other candidates."""
+    """All measurements of a job, in order; lines that are none, fragments among them, are left out with a warning. Raises DataError for
+    measurements of other candidates."""
     try:
         lines = read_regular(path, _LARGEST).splitlines()
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); copy the measurements again") from error
-    found = []
-    for line in lines:
+    found, wrong = [], []
+    for number, line in enumerate(lines, 1):
         try:
             found.append(_measurement(parsed(line)))
-        except ValueError:
-            continue
+        except ValueError as error:
+            wrong.append(f"line {number}: {error}")
+            if len(wrong) > _MOST_WRONG:
+                raise DataError(f"{path}: more than {_MOST_WRONG} lines are no measurements ({wrong[0]}); copy the measurements again") from error
+    if wrong:
+        warnings.warn(f"{path}: {len(wrong)} of {len(lines)} lines are no measurements and are left out ({wrong[0]})", OctetWarning, stacklevel=2)
     if any(entry.job != job for entry in found):
         raise DataError(f"{path}: holds measurements of other candidates than the manifest beside it; put each export into a folder of its own")
     return found
@@ -94,6 +101,8 @@ class _Line(msgspec.Struct):
 def _measurement(entry):
     """Raises ValueError for what is no measurement."""
     made = checked(entry, _Line)
+    if not isinstance(made.device.get("name", ""), str) or not isinstance(made.device.get("multiprocessors"), int | None):
+        raise ValueError("not of a device with a name")
     rows = [np.array(part, float) for part in (made.seconds, made.default) if part is not None]
     if len(rows) == 1 or not all(part.ndim == 2 and part.size for part in rows) or not (rows or made.error):
         raise ValueError("not a measurement")

@@ -58,6 +58,12 @@ def test_operator_without_a_kernel(folder):
     folder.refused(folder.compile(), "the_draw", "Bernoulli")
 
 
+def test_an_extent_below_nothing(folder):
+    """0 and -1 are how some exporters write an unknown extent; samples say what it is."""
+    folder.save_network(shape=("N", 3, -8, 8))
+    folder.refused(folder.compile(), "tiny.onnx", "extents")
+
+
 def test_missing_external_data(folder):
     model = onnx.load(folder.model)
     onnx.save(model, folder.model, save_as_external_data=True, location="weights.bin", size_threshold=0)

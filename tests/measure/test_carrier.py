@@ -2,13 +2,15 @@
 
 import json
 import lzma
+import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octet.targets.errors import DataError, OctetError
+from octet.targets.errors import DataError, OctetError, OctetWarning
 from octet.targets.measure import carrier, log
 from octet.targets.measure.batch import Batch, Figures, part
 from octet.targets.measure.job import Candidate, Input, Job, Output, Plan, Task, digest, from_json, to_json
@@ -111,13 +113,15 @@ def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
     with open(path, "ab") as file:
         file.write(b'{"job": "j", "ta')  # killed here
     log.append(path, [entry(2, seconds=None, default=None, error="crashed")])
-    found = log.read(path, "j")
+    with pytest.warns(OctetWarning, match="1 of 4 lines are no measurements and are left out .line 3: "):
+        found = log.read(path, "j")
     assert [one.candidate for one in found] == [0, 1, 2] and found[0].ratios == [0.5] and found[2].ratios is None and found[0].time
-    for bad in ({"seconds": [[-1.0]]}, {"seconds": [[float("nan")]]}, {"stage": "other"}, {"default": None}, {"candidate": "1"}):
+    for bad in ({"seconds": [[-1.0]]}, {"seconds": [[float("nan")]]}, {"stage": "other"}, {"default": None}, {"candidate": "1"}, {"device": {"name": 1}}, {"device": {"name": None}}, {"device": {"multiprocessors": "8"}}):
         with open(path, "a") as file:
             file.write(json.dumps(entry(9).__dict__ | bad) + "\n")
-    assert len(log.read(path, "j")) == 3
-    with pytest.raises(DataError, match="other candidates"):
+    with pytest.warns(OctetWarning, match="9 of 12 lines"):
+        assert len(log.read(path, "j")) == 3
+    with pytest.warns(OctetWarning), pytest.raises(DataError, match="other candidates"):
         log.read(path, "another")
 
 
@@ -139,6 +143,7 @@ def test_edited_jobs_are_refused_or_harmless():
             from_json(json.dumps(job | {"plan": job["plan"] | {field: 10**9}}))
 
 
+@pytest.mark.filterwarnings("ignore::octet.targets.errors.OctetWarning")
 def test_measurements_that_are_none_are_passed_over(tmp_path):
     path, job = tmp_path / "measurements.jsonl", "a" * 64
     good = log.Measurement(job, "key", 1, log.FIRST, {"name": "cpu"}, [[1e-6, 2e-6]], [[1e-6, 2e-6]])
@@ -158,3 +163,16 @@ def test_blobs_that_grow_are_refused(tmp_path, monkeypatch):
     with pytest.raises(EOFError):
         carrier._decompressed(lzma.compress(bytes(1 << 20)))
     assert carrier._decompressed(lzma.compress(b"small")) == b"small"
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_that_grow_are_refused(tmp_path, kind):
+    """What stands before a file is read whole, whatever it says of its length."""
+    info = tarfile.TarInfo("a")
+    info.type, info.size = kind, 64 << 20
+    (tmp_path / "c.tar.xz").write_bytes(lzma.compress(info.tobuf() + bytes(64 << 20), preset=0))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="no archive of candidates"):
+        carrier.Carrier(tmp_path / "c.tar.xz")
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()

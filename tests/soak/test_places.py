@@ -83,6 +83,13 @@ def fill(database):
         database.put(Record(key, {}, spec.name, {"number": number}, {}, 1e-5, 1e-5, 0.5, 0.0, ""))
         yield number
 
+def trials():
+    try:
+        with closing(Database(str(place / "records.db"))) as database:
+            return database.count_trials()
+    except OctetError:  # no room to open it
+        return 0
+
 for size in SIZES:
     mount("-t", "tmpfs", "-o", f"size={size}", "none", place)
     written = []
@@ -98,8 +105,9 @@ for size in SIZES:
             kept = {record.schedule["number"] for record in database.records()}
         assert kept >= set(written) and len(kept) <= len(written) + 1, (size, len(kept), len(written))
     if size in TUNED:
+        before = trials()
         made = octet("tune", folder / "tiny.onnx", "--calib", folder / "calib.npz", "--db", place / "records.db", "--trials", "1")
-        assert made.exit_code == 2, made.output  # nothing fits behind what fills it
+        assert made.exit_code == 2 or trials() > before, made.output  # a few rows may fit behind what fills it
     subprocess.run(f"umount -l {place}", shell=True, check=True)
 assert refused == len(SIZES)
 print(json.dumps({"tried": tried, "refused": refused}))
