@@ -7,6 +7,8 @@ import pytest
 from octet.passes.annotate.graph import Graph
 from octet.passes.pipeline import canonicalize, to_integers
 from octet.passes.realize import reference
+from octet.targets.errors import OctetError
+from octet.tools.building.watching import with_usual_clips
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -77,4 +79,6 @@ def test_pixels_are_read_as_they_are(tmp_path, last, batch):
     (first,) = [edge for edge in quantized.edges if edge.spec == "fixed"]
     assert (quantized.qparams[first.group].scale, quantized.qparams[first.group].zero_point) == (1.0, -128)
     assert package.info["operators"]["float"] == 0
+    with pytest.raises(OctetError, match="nothing can clip"):  # every result of this network is float, and its pixels are exact
+        with_usual_clips(package, {"pixels": data})
     assert not {"astype", "cast", "add", "multiply", "quantize"} & {step.operator for step in package.variants[0].steps}

@@ -40,7 +40,10 @@ def check_samples_for_clips(recipe: Recipe, samples, model) -> None:
 
 
 def with_usual_clips(package: Package, samples) -> Package:
-    """The package, with the clipped values of answers on calibration samples, {input: array [N, ...]}. All variants compute the same bytes, so one of them is run."""
+    """The package, with the clipped values of answers on calibration samples, {input: array [N, ...]}. All variants compute the same bytes, so one of them is run.
+    Raises OctetError where nothing of the network can clip."""
+    if package.variants[0].words is None or not package.variants[0].words.clips:
+        raise OctetError("--count-clips: no operator of the network rounds a result to int8, so nothing can clip; leave it out")
     able = [v for v in package.variants if not detect.missing(v.features)]
     session = open_session(max(able, key=lambda v: v.rank) if able else emulated(package.variants[0]))
     total, batch = len(next(iter(samples.values()))), session.batch
