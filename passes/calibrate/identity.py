@@ -16,7 +16,7 @@ from ..annotate.graph import array_of, is_constant
 from ..ops import attrs_of
 from ..rewriting.identities import Identities
 
-_FORMAT = 4  # of statistics: what is counted, and how
+_FORMAT = 5  # of statistics: what is counted, and how
 _PLAIN = re.compile(r"[\w./:#-]+")
 _DIGITS = 16  # of a digest within an identity
 

@@ -4,7 +4,9 @@ import ctypes
 
 import numpy as np
 import pytest
+from octet.passes.annotate import Recipe
 from octet.passes.calibrate.accumulate import ROWS, Accumulator, NonFinite
+from octet.passes.calibrate.observers import find_range
 from octet.passes.calibrate.statistics import Statistics
 from octet.targets.x86.elementwise.statistics import HEADER, SUMMARY
 
@@ -28,6 +30,25 @@ def test_equals_plain_statistics(runs):
     for found, wanted in zip(accumulator.finish(), expected):
         assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
         assert np.array_equal(found.histogram, wanted.histogram)
+
+
+def test_chosen_values_stand_for_the_others_and_extremes_for_themselves():
+    rng, elements, chosen = np.random.default_rng(2), 98, 16
+    accumulator, wanted = Accumulator([elements], [chosen]), Statistics()
+    for _ in range(ROWS + 3):
+        values = rng.standard_normal(elements).astype(np.float32)
+        values[5] = 100.0
+        summary = summary_of(values)[: HEADER + chosen]
+        summary[HEADER:] = values[-chosen:]  # the outlier is in no choice
+        accumulator.add([summary])
+        wanted.extend(elements, 0, 0, values.min(), values.max())
+        for _ in range(6):  # (98 - 2) / 16
+            wanted.add(values[-chosen:])
+        wanted.add(np.array([values.min(), values.max()]))
+    (found,) = accumulator.finish()
+    assert np.array_equal(found.histogram, wanted.histogram)
+    assert found.histogram.sum() == found.count  # 6 * 16 + 2 are all 98
+    assert find_range(found, Recipe(calibrator="mse"), "symmetric")[1] > 90, "a rare outlier weighs more than finer steps for the others"
 
 
 def test_names_the_first_run_that_is_not_finite():
