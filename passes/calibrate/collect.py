@@ -97,18 +97,19 @@ def _samples(mod, x):
 
 
 def _batch(mod):
-    return batch_of(_inputs(mod))
+    return batch_of(signature_of(mod))
 
 
 def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, *,
-            summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> dict[int, Statistics]:  # fmt: skip
+            summaries: bool = True, progress: Callable[[int, int | None], None] | None = None,
+            prepared: Callable[[Mapping], Mapping] = lambda feed: feed) -> dict[int, Statistics]:  # fmt: skip
     """{edge number: statistics} of the measured tensors of an annotated module.
 
     samples: arrays with the samples on the first axis (`labels` are ignored; a StoredArray is read as it goes), an iterable of such dictionaries of
     any length (streamed), or a function that gives such an iterable.
     summaries: whether the executor can run octet.statistics, as our own compiler's can: the range is then exact and the histogram counts
     SAMPLES values of every tensor and sample; otherwise the tensors themselves come out and every value counts, in NumPy.
-    progress(samples done, samples in all or None). Raises DataError if a tensor of the network becomes NaN or infinite."""
+    progress(samples done, samples in all or None). prepared: what is run for the inputs of a run. Raises DataError if a tensor of the network becomes NaN or infinite."""
     collecting, edges = measurable(mod, summaries)
     if not edges:
         return {}  # nothing becomes int8
@@ -116,8 +117,8 @@ def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, 
     gather = _Summaries(edges, mod, collecting, run) if summaries else _Arrays(edges)
     done, batch = 0, _batch(mod)
     try:
-        for feed, fresh, total in _batches(samples, _inputs(mod)):
-            gather.take(run, feed)
+        for feed, fresh, total in _batches(samples, signature_of(mod)):
+            gather.take(run, prepared(feed))
             done += fresh
             if progress is not None:
                 progress(done, total)
@@ -190,7 +191,7 @@ def _batches(samples, inputs):
         yield from ((feed, fresh, None) for feed, fresh, _ in _batches(left, inputs))
 
 
-def _inputs(mod):
+def signature_of(mod):
     """The signature of `main`; where the batch is not axis 0, the front end left a word in the module's attributes."""
     params, axes = mod["main"].params, mod.attrs["octet.batch_axes"] if mod.attrs and "octet.batch_axes" in mod.attrs else None
     axes = [0] * len(params) if axes is None else [None if axis < 0 else int(axis) for axis in axes]

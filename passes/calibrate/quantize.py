@@ -13,6 +13,7 @@ from .collect import Edge, ExecutorFactory, Samples, collect, edges_of
 from .observers import find_range
 from .qdq import InsertQDQ
 from .qparams import LARGEST_SCALE, QParams, choose
+from .real_places import real_places
 from .statistics import Statistics
 
 
@@ -52,7 +53,7 @@ def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
     decisions = annotate.decide(model.module).decisions
     annotated = apply(annotate, model.module)
     checked = checked_samples(model, samples)
-    statistics = collect(annotated, checked, executor_factory, summaries=summaries, progress=progress)
+    statistics = collect(annotated, checked, executor_factory, summaries=summaries, progress=progress, prepared=real_places(model.module, model.inputs))
     return _hub(model, annotated, recipe, decisions, statistics)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..annotate.graph import is_float32
-from ..calibrate.collect import collect, edges_of
+from ..calibrate.collect import collect, edges_of, signature_of
+from ..calibrate.real_places import real_places
 from ..calibrate.statistics import Statistics
 from ..ops import call
 from ..rewriting.forward import Forward
@@ -51,4 +52,4 @@ def statistics_of(mod: IRModule, tensors: Iterable[str], samples: Mapping[str, n
     names = {edge.edge: edge.tensor for edge in edges_of(observed)}
     if not names:
         return {}
-    return {names[edge]: found for edge, found in collect(observed, samples, executor_factory, progress=progress).items()}
+    return {names[edge]: found for edge, found in collect(observed, samples, executor_factory, progress=progress, prepared=real_places(mod, signature_of(mod))).items()}

@@ -6,6 +6,7 @@ import numpy as np
 
 from octet.targets.samples import batch_of, feed_of
 
+from ..calibrate.real_places import real_places
 from .configuration import FLOAT
 from .libraries import Libraries
 from .simulator import Simulator
@@ -28,8 +29,8 @@ def channel_maxima(model, tensors: Iterable[str], arrays: Mapping[str, np.ndarra
 
 
 def batches(model, arrays: Mapping[str, np.ndarray]):
-    """One run's inputs after the other; an incomplete last batch is left out unless it is the only one."""
-    size, count = batch_of(model.inputs), len(next(iter(arrays.values())))
+    """One run's inputs after the other, without padding (calibrate/real_places.py); an incomplete last batch is left out unless it is the only one."""
+    size, count, prepared = batch_of(model.inputs), len(next(iter(arrays.values()))), real_places(model.module, model.inputs)
     for start in range(0, max(count - size, 0) + 1, size):
         rows = np.arange(start, start + size) % count
-        yield {name: np.ascontiguousarray(array) for name, array in feed_of(model.inputs, arrays, rows).items()}
+        yield {name: np.ascontiguousarray(array) for name, array in prepared(feed_of(model.inputs, arrays, rows)).items()}
