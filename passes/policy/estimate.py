@@ -12,6 +12,7 @@ from ..operators.registry import operators
 from ..rewriting.graph import Graph
 from ..rewriting.loops import MARKS, loops_of
 
+_LOOK_UPS = ("relax.take", "octet.embedding")
 _FUNCTIONS = ("octet.unary", "relax.nn.softmax")
 _BLOCK = 16  # channels of a vector
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
@@ -40,7 +41,8 @@ def _seconds(call, dot, cost, real=False):
     """real: as if its tensors were float."""
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
     int8 = not real and any(str(arg.ty.dtype) == "int8" for arg in tensors)
-    moved = sum(map(_bytes, tensors)) + (_bytes(call) if isinstance(call.ty, relax.TensorType) else 0)
+    read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # of a table only the rows that are looked up
+    moved = sum(map(_bytes, read)) + (_bytes(call) if isinstance(call.ty, relax.TensorType) else 0)
     macs, depthwise = multiply_adds(call), False
     if ops.is_op(call, "octet.conv2d"):
         attrs = ops.attrs_of(call)

@@ -1,7 +1,10 @@
 """What the cost model must tell apart: products of two computed tensors from those with weights, and functions from their tables."""
 
+import numpy as np
 import pytest
+from tvm import relax
 
+from octet.passes.policy.estimate import estimate
 from octet.targets.x86 import cost
 
 
@@ -16,3 +19,16 @@ def test_a_float_product_of_two_computed_tensors_is_slower_than_one_with_weights
 def test_a_function_in_float_is_slower_than_a_copy(dot):
     count = 10**6
     assert cost.seconds(dot, "float32", 0, 8 * count, functions=count) > 2 * cost.seconds(dot, "float32", 0, 8 * count)
+
+
+def test_a_look_up_reads_the_rows_that_it_takes_whatever_the_size_of_the_table():
+    def seconds(rows):
+        builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((8,), "int64"))
+        with builder.function("main", [x]):
+            with builder.dataflow():
+                result = builder.emit_output(relax.op.take(relax.const(np.zeros((rows, 64), np.float32)), x, axis=0))
+            builder.emit_func_output(result)
+        ((_, _, found),) = estimate(builder.get(), "vnni", cost.seconds)
+        return found
+
+    assert seconds(16) == seconds(4096)
