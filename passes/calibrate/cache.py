@@ -44,8 +44,10 @@ class StatisticsCache:
         """Keeps them; returns what went wrong, "" if nothing: a cache that cannot be written is no reason to stop."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            store.save(self._path(identity), identity, statistics)
-            self._shrink(self._path(identity))
+            if (path := self._path(identity)).is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+                path.unlink()  # a pipe would be waited for, a link be followed out of here
+            store.save(path, identity, statistics)
+            self._shrink(path)
         except (OctetError, OSError) as error:
             return f"; not cached ({error.strerror if isinstance(error, OSError) else error})"
         return ""
@@ -75,7 +77,7 @@ class StatisticsCache:
         if not missing:
             self.notes.append(("cached", f"from cache ({identity.samples} samples, made {self._made(identity)})"))
             return {name: found[name] for name in tensors}
-        reason = f"the cached entry lacks {len(missing)} tensors" if found else self.why_not(identity)
+        reason = f"the cached entry lacks {len(missing)} tensors" if found else self._damage(identity) or self.why_not(identity)
         new = measure(mod, missing, samples, executor_factory, progress)
         trouble = self.put(identity, found | new)
         self.notes.append(("computed", (f"computed; {reason}" if found else f"computed, what is cached does not serve: {reason}" if reason else "computed") + trouble))
@@ -90,6 +92,10 @@ class StatisticsCache:
         first = next((text for kind, text in self.notes if kind == "computed"), self.notes[0][1])
         more = f"; {cached} of {len(self.notes)} runs from cache" if len(self.notes) > 1 and cached < len(self.notes) else ""
         return f"calibration: {first}{more}"
+
+    def _damage(self, identity):
+        """Said of an entry that is there and did not serve."""
+        return "the entry is damaged, or of something else" if os.path.lexists(self._path(identity)) else ""
 
     def _path(self, identity):
         return self.folder / f"{identity.key}.npz"

@@ -153,7 +153,7 @@ def test_recipes_that_only_choose_ranges_share_an_entry(model, samples, tmp_path
     assert lines[0] == "calibration: computed" and all("from cache" in line for line in lines[1:])
 
 
-@pytest.mark.parametrize("damage", ["cut", "header", "another's"])
+@pytest.mark.parametrize("damage", ["cut", "byte", "header", "another's", "pipe", "device", "link"])
 def test_an_entry_that_does_not_serve_is_measured_again(tmp_path, damage):
     """A damaged one, and one whose content is of other samples than its name says."""
     measure = Measure()
@@ -161,6 +161,12 @@ def test_an_entry_that_does_not_serve_is_measured_again(tmp_path, damage):
     (entry,) = tmp_path.glob("*.npz")
     if damage == "cut":
         entry.write_bytes(entry.read_bytes()[:200])
+    elif damage == "byte":
+        entry.write_bytes(entry.read_bytes()[:1])
+    elif damage in ("pipe", "device", "link"):
+        entry.unlink()
+        (tmp_path / "elsewhere").write_text("somebody's")
+        os.mkfifo(entry) if damage == "pipe" else entry.symlink_to("/dev/null" if damage == "device" else tmp_path / "elsewhere")
     elif damage == "header":
         entry.write_bytes(npz_bytes({"octet_statistics": np.array('{"identity": {"graph": 1}}'), "ranges": np.zeros((0, 2))}))
     else:
@@ -169,8 +175,9 @@ def test_an_entry_that_does_not_serve_is_measured_again(tmp_path, damage):
         entry.write_bytes(other.read_bytes())
     asked = len(measure.asked)
     again, line = ask(tmp_path, measure)
-    assert len(measure.asked) == asked + 1 and line.startswith("calibration: computed")
-    assert again["y"].count == first["y"].count
+    assert len(measure.asked) == asked + 1 and line == "calibration: computed, what is cached does not serve: the entry is damaged, or of something else"
+    assert again["y"].count == first["y"].count and entry.is_file() and not entry.is_symlink()
+    assert damage != "link" or (tmp_path / "elsewhere").read_text() == "somebody's"
     assert "from cache" in ask(tmp_path, measure)[1], "what was measured replaces it"
 
 
