@@ -4,7 +4,7 @@
     f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x [A, B, C*D, E], y [1, B, 1, E]
     dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C, K])), [A, B, C, N])
 
-Elementwise operators of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of rank 4 has its channels on axis 1); elementwise operators
+Elementwise operators of rank 0 (in float32), of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of rank 4 has its channels on axis 1); elementwise operators
 behind such a layer stay in its form. Runs last before lowering, on float and integer operators; the values do not change by one bit. What still has no
 layout keeps its shape.
 """
@@ -50,7 +50,9 @@ class _Merger(Forward):
             return None
         count = traits.elementwise
         rank = max(len(_shape(arg)) for arg in call.args[:count])
-        if rank == 0 or (rank in _LAYOUT_RANKS and not any(arg in self._merged for arg in call.args[:count])):
+        if rank == 0:
+            return dict.fromkeys(range(count), (1, 1)) if str(call.args[0].ty.dtype) == "float32" else None
+        if rank in _LAYOUT_RANKS and not any(arg in self._merged for arg in call.args[:count]):
             return None
         return _elementwise_shapes([_shape(arg) for arg in call.args[:count]], rank)
 
