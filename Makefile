@@ -4,6 +4,7 @@
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
+# make lint    what ruff finds in the sources (pyproject.toml says which rules); make test does it, too
 # make docs    writes docs/commands.md from the commands
 # make clean  removes what these two made
 
@@ -12,7 +13,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 
-.PHONY: demo test soak test-gpu gpu-prepare gallery docs clean
+.PHONY: demo test lint soak test-gpu gpu-prepare gallery docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -20,7 +21,10 @@ demo: .venv/.installed
 	$(BIN)/octet bench digits.octet --model $(DIGITS)/digits.onnx --calib $(DIGITS)/digits-calib.npz
 
 test: .venv/.installed-test
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -q
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -q --durations=10
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
 
 # The clock, not the number of files, ends what is spoilt at random: four minutes a reader.
 soak: .venv/.installed-test

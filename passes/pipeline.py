@@ -21,20 +21,19 @@ from .canonicalize.fold_affine_forward import FoldAffineForward
 from .canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from .canonicalize.fold_constants import FoldConstants
 from .canonicalize.fold_pad import FoldPad
-from .canonicalize.pixels.fold_pixels import FoldPixels
-from .rewriting.rule import notes_of
 from .canonicalize.lift_rank3 import LiftRank3
 from .canonicalize.merge_clips import MergeClips
 from .canonicalize.move_scale_behind_product import MoveScaleBehindProduct
 from .canonicalize.normalize_arithmetic import NormalizeArithmetic
 from .canonicalize.normalize_dense import NormalizeDense
 from .canonicalize.normalize_pooling import NormalizePooling
+from .canonicalize.pixels.fold_pixels import FoldPixels
 from .canonicalize.pixels.raise_transposes import RaiseTransposes
 from .canonicalize.recognize_gelu import RecognizeGelu
 from .canonicalize.recognize_hard import RecognizeHard
 from .canonicalize.recognize_layer_norm import RecognizeLayerNorm
-from .canonicalize.recognize_rms_norm import RecognizeRmsNorm
 from .canonicalize.recognize_mish import RecognizeMish
+from .canonicalize.recognize_rms_norm import RecognizeRmsNorm
 from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_softmax import RecognizeSoftmax
 from .canonicalize.recognize_unary import RecognizeUnary
@@ -46,6 +45,7 @@ from .policy.quantize_embeddings import quantize_embeddings
 from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
+from .rewriting.rule import notes_of
 from .running import Step, apply, name_of, run, unwatched
 
 # fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.

@@ -6,9 +6,9 @@ import os
 import platform
 from pathlib import Path
 
-from .kinds.table import BACKENDS
 from .cuda.running.identity import on_device
 from .errors import TargetError
+from .kinds.table import BACKENDS
 from .registry import TARGETS, find
 from .spec import TargetSpec
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from .kinds.table import BACKENDS, Kind, PROCESSORS
+from .kinds.table import BACKENDS, PROCESSORS, Kind
 from .schema import Count, Digest, Name, Size, Text, checked
 from .variant import Launch, Step, TensorSpec, can_pad
 from .watch.described import WordsEntry, check_words

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from . import archive, detect
-from .kinds.table import BACKENDS
 from .errors import OctetError, OctetWarning, PackageError
+from .kinds.table import BACKENDS
 from .npz import npz_bytes
 from .opening import open_session
 from .packed import Packed, packed

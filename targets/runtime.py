@@ -9,8 +9,8 @@ import numpy as np
 
 from . import detect
 from .errors import DataError, OctetError, PackageError
-from .native.library import Library
 from .native.interface import interface_of
+from .native.library import Library
 from .native.streams import Streams
 from .samples import batch_of, feed_of, meant, samples_of, together
 from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant

@@ -4,7 +4,6 @@ from .cuda import workload as cuda
 from .cuda.generated import nest
 from .x86 import workload as x86
 
-
 _READ = {nest.KIND: nest.from_dict, cuda.KIND: cuda.from_dict}
 
 

@@ -68,13 +68,14 @@ def toy_variant():
 
 
 def _toy_library(spec, interface) -> tuple[bytes, bytes]:
-    import octet.passes  # noqa: F401 - prepares TVM
     import tvm
-    from octet.passes.lower.codegen import compile_network
-    from octet.passes.lower.entry import called_from_c
     from tvm import tirx
     from tvm.script.ir_builder import IRBuilder
     from tvm.tirx.script import builder as T
+
+    import octet.passes  # noqa: F401 - prepares TVM
+    from octet.passes.lower.codegen import compile_network
+    from octet.passes.lower.entry import called_from_c
 
     def entry(name, indexed):
         with IRBuilder() as builder:
@@ -111,8 +112,8 @@ def _toy_library(spec, interface) -> tuple[bytes, bytes]:
 @pytest.fixture
 def toy_package(toy_variant, tmp_path):
     """The path of a package with the toy network."""
-    from octet.targets.package import Package, selftest_of
     from octet.targets.opening import open_session
+    from octet.targets.package import Package, selftest_of
 
     x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(4, 16)
     info = {"model": {"name": "toy", "sha256": "0" * 64, "batch": 4}, "recipe": {"calibrator": "max"}, "operators": {"int8": 0, "float": 0, "reasons": []}}

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterator
 
-
 BAD = (None, True, -1, 1 << 40, 1 << 70, 1.5, float("nan"), float("inf"), "", "x" * 100_000, "a\x1b[31mb", "a\x9bb", "../../a", "[red]", [], [[]], {}, {"a": 1})
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.realize.reference import run
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-
 from ..passes.calibrate.held_out import fitted
 from ..passes.calibrate.store import holds_statistics
 from ..passes.running import check_stopped
@@ -12,18 +11,18 @@ from ..passes.sensitivity import derivation
 from ..passes.sensitivity.bench import FEW
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
-from ..targets.writing import check_writable
 from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.runtime import run_samples
+from ..targets.writing import check_writable
 from ..tuning.place import place_of
 from .building import api
 from .building.accuracy import CHOICES, Workflow, automatic
 from .building.bfloat16 import check_floats, described
 from .building.boundary import check_boundary
+from .building.calibration_cache import cache_of, say_where_from
 from .building.default import by_default
 from .building.given import Given
-from .building.calibration_cache import cache_of, say_where_from
 from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
@@ -32,12 +31,12 @@ from .building.watching import check_samples_for_clips, check_watched, with_usua
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import score
-from .scores import check_names, scoring_of
 from .inputs import random_inputs
 from .metrics import find_metric
 from .pages import roofline
 from .pages.report import write_report
 from .phases import phases
+from .scores import check_names, scoring_of
 from .timing import interleaved
 
 

@@ -20,8 +20,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.support.popen_pool import PopenPoolExecutor
 from tvm.tirx.script import builder as T
 
-from ..passes.lower.entry import emit_library
 from ..passes.lower.codegen import compile_library
+from ..passes.lower.entry import emit_library
 from ..passes.lower.program import KernelCall, Place, Program
 from ..targets.parent import die_with_parent
 from ..targets.spec import TargetSpec

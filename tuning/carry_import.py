@@ -5,9 +5,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..targets.kinds.table import BACKENDS
 from ..targets.cuda.running.identity import identity, on_device
 from ..targets.errors import DataError, OctetError
+from ..targets.kinds.table import BACKENDS
 from ..targets.measure import log
 from ..targets.measure.carrier import Carrier
 from ..targets.measure.job import Job, Task

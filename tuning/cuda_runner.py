@@ -64,7 +64,7 @@ class RemoteDevice:
         self._worker = worker
 
     def __call__(self, batch: Batch) -> Figures:
-        for attempt in range(_MOST_CONNECTS):
+        for _ in range(_MOST_CONNECTS):
             try:
                 remote = self._worker.connect()
                 remote.upload(bytearray(batch.pack()), _FILE)

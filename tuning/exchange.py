@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from ..targets.writing import check_writable, write_atomically
 from ..targets.cuda.running.identity import on_device
 from ..targets.errors import DataError
-from ..targets.schema import json_text, parsed
 from ..targets.reading.regular import read_regular
 from ..targets.registry import TARGETS
+from ..targets.schema import json_text, parsed
+from ..targets.writing import check_writable, write_atomically
 from .database import Database, key_of, record_of
 from .spaces.registry import described, member
 

@@ -37,6 +37,7 @@ def _feeds(sound, run):
 
 def calibration(folder):
     from family import BUILD, _onnxruntime
+
     from octet.tools.peers.fixed import with_fixed_inputs
 
     run = _onnxruntime(with_fixed_inputs(folder / FAMILY.model, dict(FAMILY.values), BUILD))

@@ -14,13 +14,14 @@ import io
 import math
 
 import numpy as np
-import octet
 import uvicorn
-from octet.targets.npz import npz_bytes, read_npz
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+import octet
+from octet.targets.npz import npz_bytes, read_npz
 
 _HEADER = 4096  # bytes beside an array in an .npz, at most
 _COUNTED = "outputs of which a run gives another number each time cannot be parted between requests; compile the package with --batch 1"

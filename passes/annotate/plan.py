@@ -80,7 +80,7 @@ def plan(mod, recipe: Recipe) -> Plan:
     chosen = _demand(supplied, reasons, set(sums))
     for group in groups:
         if group not in supplied:
-            reasons.update({node: _SUPPLIED for node in group.members})
+            reasons.update(dict.fromkeys(group.members, _SUPPLIED))
     reasons.update({node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) not in (_EXCLUDED, _NAMED)})
     _check_kept(wanted, chosen, reasons)
     return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), frozenset(sums), kept)
@@ -128,7 +128,7 @@ def _match(graph, excluded, families, named=frozenset()):
             continue
         if node.name in excluded:
             answer = answer.without_residual() if answer.bare else answer
-            reasons.update({member: _NAMED if node.name in named else _EXCLUDED for member in answer.members})
+            reasons.update(dict.fromkeys(answer.members, _NAMED if node.name in named else _EXCLUDED))
         taken.update(answer.members)
         if node.name in excluded:
             continue
@@ -183,10 +183,10 @@ def _demand(supplied, reasons, wanted):
     for group in reversed(supplied):
         if group.result not in wanted:
             if not group.float_result:
-                reasons.update({node: _DEMANDED for node in group.members})
+                reasons.update(dict.fromkeys(group.members, _DEMANDED))
                 continue
             if group.bare:
-                reasons.update({node: _DEMANDED for node in group.members[group.bare :]})
+                reasons.update(dict.fromkeys(group.members[group.bare:], _DEMANDED))
                 group = group.without_residual()
         wanted.update(group.data)
         chosen.append(group)

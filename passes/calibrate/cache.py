@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from octet.targets.writing import home
 from octet.targets.errors import DataError, OctetError
+from octet.targets.writing import home
 
 from . import store
 from .identity import Identity, network_identity

@@ -19,7 +19,6 @@ from .accumulate import Accumulator, NonFinite
 from .replace import replace_observers
 from .statistics import Statistics
 
-
 SAMPLES = 1024  # values per tensor and sample that go into its histogram; its range is always of all values
 
 

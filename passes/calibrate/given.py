@@ -18,8 +18,8 @@ from ..operators.registry import operators
 from ..ops import attrs_of, is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..running import apply, unwatched
 from ..rewriting.grids import file_scales, grids_of
+from ..running import apply, unwatched
 from .grid import grid_scales
 from .quantize import Quantized
 

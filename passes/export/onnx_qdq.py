@@ -9,8 +9,8 @@ import onnx
 from onnx import helper, numpy_helper
 from tvm import IRModule, relax
 
-from ...targets.writing import write_atomically
 from ...targets.errors import UnsupportedModelError
+from ...targets.writing import write_atomically
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
 from ..ops import is_op

@@ -7,7 +7,6 @@ Where something else than a dequantize reads the codes, it wants those integers,
 import numpy as np
 
 from ...targets.errors import OctetError
-
 from ..annotate.graph import Graph, Node, array_of, is_constant
 from ..ops import attrs_of, is_op
 

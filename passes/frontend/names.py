@@ -3,10 +3,10 @@
 from tvm import relax
 from tvm.ir import IRModule
 
-from ..rewriting.rule import suffix_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.identities import Identities
+from ..rewriting.rule import suffix_of
 
 
 def restore_names(module: IRModule, names) -> IRModule:

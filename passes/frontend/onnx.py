@@ -4,18 +4,18 @@ from pathlib import Path
 
 from onnx import inliner
 
-from ..exclusive import exclusive
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
-from ..running import Step, apply
+from ..exclusive import exclusive
 from ..ops import is_op
+from ..running import Step, apply
 from .checks import check_proto, check_shapes, convert_opset, opset_of
-from .shapes.dimensions import Said
 from .importer import import_graph
 from .limits import check_extents
 from .model import Model, TensorSpec
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
+from .shapes.dimensions import Said
 from .shapes.several import one_model, said_of_each
 from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
 

@@ -4,7 +4,6 @@ import onnx
 
 from ...targets.errors import UnsupportedModelError
 
-
 _OPTIONAL, _VARIADIC = onnx.defs.OpSchema.FormalParameterOption.Optional, onnx.defs.OpSchema.FormalParameterOption.Variadic
 
 

@@ -8,8 +8,8 @@ from onnx import helper, numpy_helper
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
-from .shapes.dimensions import NO_BATCH, Said, fix_dimensions
 from .model import TensorSpec
+from .shapes.dimensions import NO_BATCH, Said, fix_dimensions
 from .weights import WIDE_FLOATS
 
 _INPUT_DTYPES = {"float32", "int64", "int32", "int8", "uint8", "bool"}

@@ -11,7 +11,6 @@ from ...targets.variant import suffix
 from ...targets.x86.intrinsics import tile_release
 from .program import Program
 
-
 ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there
 
 

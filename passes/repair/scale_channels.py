@@ -7,8 +7,8 @@ import numpy as np
 from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of
-from .weights import replace_constants
 from .streams import Stream
+from .weights import replace_constants
 
 LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
 

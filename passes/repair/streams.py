@@ -101,7 +101,7 @@ class _Finder:
                 root, sign = self.exponents.find(channel)
                 if not self.exponents.blocked(root):
                     of_root.setdefault(root, []).append((number, sign, place))
-        for root, found in of_root.items():
+        for found in of_root.values():
             flip = next((sign for number, sign, _ in found if self.notes[number][0] == "maker"), 1)
             order.setdefault(tuple((number, sign * flip) for number, sign, _ in found), []).append([place for _, _, place in found])
         streams = []

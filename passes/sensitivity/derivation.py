@@ -15,8 +15,8 @@ from octet.targets.schema import Name, checked, json_text, parsed
 
 from ..annotate import Recipe
 from ..calibrate import store
-from ..calibrate.identity import network_identity
 from ..calibrate.held_out import for_ranges
+from ..calibrate.identity import network_identity
 from ..calibrate.quantize import Quantized, hub_of
 from .assembly import Origin, assembled, needs_maxima, rescaled, with_biases, with_maxima
 from .configuration import measured_tensors, sites_of

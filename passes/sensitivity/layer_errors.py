@@ -37,7 +37,7 @@ def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
     tapped = Simulator(simulator.model, whole.operands, bench.quantized_weights(design), taps=taps, threads=bench.threads, libraries=bench.libraries)
     feeds = list(batches(simulator.model, {name: array[:samples] for name, array in bench.held.items()}))
     alone = [_only(whole, {node.index for node in group.members}) for group in groups]
-    own, total, signal = ({tap: 0.0 for tap in taps} for _ in range(3))
+    own, total, signal = (dict.fromkeys(taps, 0.0) for _ in range(3))
     for feed in feeds:
         exact = _run(tapped, FLOAT, feed)
         rough = _run(tapped, whole, feed)

@@ -14,12 +14,12 @@ from octet.targets.variant import TensorSpec, Variant
 
 from ..lower.codegen import compile_network
 from ..lower.cpu.backend import schedule
+from ..lower.cpu.lowering import lower
+from ..lower.cpu.rules import RULES
 from ..lower.entry import emit_library
 from ..lower.legalize import legalize
-from ..lower.cpu.lowering import lower
 from ..lower.merge_axes import MergeAxes
 from ..lower.program import ALIASES, PART, Program, Weights, linearize, pack_outputs
-from ..lower.cpu.rules import RULES
 from ..realize.fuse_float import FuseFloat
 
 

@@ -15,8 +15,8 @@ from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 from ..calibrate.qparams import LIMITS
 from ..ops import is_op
 from ..realize.fuse_float import FuseFloat
-from ..rewriting.loops import loops_of
 from ..repair.weights import layers_of, with_weights
+from ..rewriting.loops import loops_of
 from .configuration import FLOAT, Configuration
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
 from .libraries import Libraries

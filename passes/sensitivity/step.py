@@ -5,7 +5,6 @@ from math import log10
 
 from .design import Design
 
-
 LEFT_OUT = "left out, there is no time for it (--budget)"
 
 

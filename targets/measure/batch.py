@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta, Struct
 
-from ..kinds.table import BACKENDS
 from ..errors import OctetError
+from ..kinds.table import BACKENDS
 from ..schema import checked, parsed
 from .job import Job, Plan, Task, from_json, to_json
 

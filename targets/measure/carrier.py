@@ -14,10 +14,10 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..writing import check_writable, write_atomically
 from ..errors import DataError, OctetError
 from ..reading.regular import read_regular
 from ..schema import parsed
+from ..writing import check_writable, write_atomically
 from .job import Job, digest, from_json, to_json
 
 FORMAT, MANIFEST, BLOBS, ARCHIVE, LOG = 1, "manifest.json", "blobs", ".tar.xz", "measurements.jsonl"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..kinds.table import BACKENDS
 from ..errors import OctetError
+from ..kinds.table import BACKENDS
 from .batch import Batch, Figures
 
 HOPELESS = 1.4  # of the default's time in one round: not measured again

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import detect
-from ..kinds.table import BACKENDS
 from ..errors import OctetError, TargetError
+from ..kinds.table import BACKENDS
 from . import log
 from .batch import Batch, part, run_batch
 from .carrier import Carrier

@@ -8,7 +8,21 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..arm64 import instructions as neon
-from ..cpu.expressions import bind, bits_of, by_parts, const, effect, joined, lanes_of, load, pure, splat, split, store, typed  # noqa: F401
+from ..cpu.expressions import (  # noqa: F401
+    bind,
+    bits_of,
+    by_parts,
+    const,
+    effect,
+    joined,
+    lanes_of,
+    load,
+    pure,
+    splat,
+    split,
+    store,
+    typed,
+)
 from .isa import current
 
 TILE_ROWS, TILE_BYTES = 16, 64

@@ -11,7 +11,21 @@ import numpy as np
 from tvm.tirx.script import builder as T
 
 from ..detect import missing
-from .intrinsics import bind, const, dot4, dot4_safe, effect, fma, load, splat, store, tile_config, tile_dot, tile_load, tile_store
+from .intrinsics import (
+    bind,
+    const,
+    dot4,
+    dot4_safe,
+    effect,
+    fma,
+    load,
+    splat,
+    store,
+    tile_config,
+    tile_dot,
+    tile_load,
+    tile_store,
+)
 from .isa import building_for, current
 from .kernel import argument, emit_kernel
 

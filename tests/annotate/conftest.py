@@ -1,11 +1,12 @@
 """Small canonical fp32 graphs."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.annotate import Annotate, Recipe
 from octet.passes.ops import attrs_of, call, is_op
-from tvm import relax
 
 
 class Network:

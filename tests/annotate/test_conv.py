@@ -3,7 +3,6 @@
 from tvm import relax
 
 
-
 def activations(found):
     return [name for name, attrs in found.items() if attrs["spec"] != "weight"]
 

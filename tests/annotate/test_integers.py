@@ -1,15 +1,16 @@
 """A Cast of 8-bit integers lies on a grid of scale 1: nothing is measured, nothing rounded or clipped."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.annotate import Annotate, Recipe
-from octet.passes.calibrate.quantize import quantize
 from octet.passes.calibrate.collect import edges_of
+from octet.passes.calibrate.quantize import quantize
 from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.pipeline import to_integers
 from octet.passes.realize import reference
-from tvm import relax
 
 GRIDS = {("int8", "affine"): (1.0, 0), ("uint8", "affine"): (1.0, -128), ("int8", "symmetric"): (1.0, 0), ("uint8", "symmetric"): (float(np.float32(255 / 127)), 0)}
 

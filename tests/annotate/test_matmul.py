@@ -1,7 +1,8 @@
 """Linear layers, and the products of attention."""
 
-from octet.passes.ops import call
 from tvm import relax
+
+from octet.passes.ops import call
 
 
 def test_linear_layer_of_any_rank(network, observed):

@@ -1,7 +1,8 @@
 """What only moves data shares one scale."""
 
-from octet.passes.ops import call
 from tvm import relax
+
+from octet.passes.ops import call
 
 
 def test_pooling_and_reshaping_share_the_scale_of_their_input(network, observed):

@@ -1,9 +1,10 @@
 """Layers that the user names, by name or by type, are left in float or kept in int8."""
 
 import pytest
+from tvm import relax
+
 from octet.passes.annotate import Annotate, Recipe
 from octet.targets.errors import OctetError
-from tvm import relax
 
 
 def two_layers(network):

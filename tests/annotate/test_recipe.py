@@ -1,6 +1,7 @@
 """Bad options are one line."""
 
 import pytest
+
 from octet.passes.annotate import Recipe
 from octet.passes.annotate.spec import FixedQuantizationSpec, QuantizationSpec
 from octet.targets.errors import OctetError

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes.annotate import Recipe
 from octet.targets.errors import OctetError
 from octet.tools.commands.recipe_options import PRECISIONS, SOFTMAXES
-from tvm import relax
 
 
 def attention(network, masked=False):

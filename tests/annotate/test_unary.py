@@ -1,7 +1,8 @@
 """Functions of one tensor become tables; chains of them one table."""
 
-from octet.passes.ops import call
 from tvm import relax
+
+from octet.passes.ops import call
 
 
 def test_a_chain_is_one_table(network, observed, decisions):

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import octet
 import pytest
+
+import octet
 from octet.passes.calibrate.quantize import quantize
 from octet.passes.lower.build import build_variant
 from octet.passes.pipeline import canonicalize

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.passes.lower import codegen
 from octet.passes.realize.reference import run
@@ -13,7 +15,6 @@ from octet.targets import registry
 from octet.targets.arm64 import emulator
 from octet.targets.opening import open_session
 from octet.targets.x86.emulation.library import emulated
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402

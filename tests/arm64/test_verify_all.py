@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from octet.targets import detect, registry
 from octet.targets.arm64 import emulator
 from octet.targets.errors import OctetError, PackageError

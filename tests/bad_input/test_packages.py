@@ -91,6 +91,7 @@ def test_batch_of_a_package(folder, toy_package):
 def test_a_package_is_not_compared_with_another_network(folder):
     """Same inputs, other weights: the figures would be of two networks."""
     from click.testing import CliRunner
+
     from octet.tools.main import main
 
     assert CliRunner().invoke(main, folder.compile("--no-cache")).exit_code == 0

@@ -1,12 +1,13 @@
 """A small network of every kind of edge, its model, samples, and the referee as executor."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.ops import call
 from octet.passes.realize import reference
-from tvm import relax
 
 
 @pytest.fixture(scope="session")

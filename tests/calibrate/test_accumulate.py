@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
+
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.accumulate import ROWS, Accumulator, NonFinite
 from octet.passes.calibrate.observers import find_range
@@ -22,7 +23,7 @@ def test_equals_plain_statistics(runs):
     rng = np.random.default_rng(0)
     sizes = [40, 7, 100]
     accumulator, expected = Accumulator(sizes, sizes), [Statistics() for _ in sizes]
-    for run in range(runs):
+    for _ in range(runs):
         values = [(rng.standard_normal(size) * 2.0 ** rng.integers(-20, 20)).astype(np.float32) * (rng.random(size) < 0.7) for size in sizes]
         accumulator.add([summary_of(v.astype(np.float32)) for v in values])
         for statistics, v in zip(expected, values):

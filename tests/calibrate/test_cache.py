@@ -8,12 +8,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.cache import StatisticsCache, cache_place
 from octet.passes.calibrate.identity import network_identity
 from octet.passes.calibrate.statistics import Statistics
 from octet.targets.npz import npz_bytes
-from tvm import relax
 
 
 @cache

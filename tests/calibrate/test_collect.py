@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes.annotate import Annotate
 from octet.passes.calibrate.collect import collect, edges_of, measurable
 from octet.passes.lower.cpu.rules import RULES
 from octet.targets.errors import DataError
-from tvm import relax
 
 
 @pytest.fixture(scope="module")

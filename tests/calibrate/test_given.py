@@ -1,11 +1,11 @@
 """The passes that make a hub of a network that comes quantised."""
 
 import numpy as np
-from octet.passes.calibrate.given import CompleteWeights, RemoveQuantizers
 from tvm import relax
 from tvm.ir import assert_structural_equal
-from tvm.script import ir as I
-from tvm.script import relax as R
+from tvm.script import ir as I, relax as R
+
+from octet.passes.calibrate.given import CompleteWeights, RemoveQuantizers
 
 GRID = np.array([[1.0, -127.0], [0.5, 3.0]], "float32")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tvm
+
 from octet.passes.calibrate.grid import grid_scales
 from octet.passes.calibrate.weights import quantize_weight, weight_scales
 from octet.passes.rewriting.grids import Grid, file_scales, grids_of, with_grids

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.observers import _Error, find_range
 from octet.passes.calibrate.qparams import LIMITS, choose, dequantize, quantize

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.annotate import Annotate, Recipe
 from octet.passes.annotate.graph import array_of
 from octet.passes.calibrate.collect import edges_of

@@ -1,8 +1,8 @@
 """Range -> scale and zero point."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+
 from octet.passes.calibrate.qparams import LIMITS, SMALLEST_SCALE, choose, dequantize, quantize
 
 finite = st.floats(min_value=-(2.0**100), max_value=2.0**100, width=32)

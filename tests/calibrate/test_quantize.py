@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.quantize import quantize, requantize
 from octet.passes.realize import reference
@@ -66,8 +67,9 @@ def test_constant_and_dead_tensors(model, referee):
 
 
 def test_a_network_without_an_int8_operator(samples):
-    from octet.passes.frontend.model import Model, TensorSpec
     from tvm import relax
+
+    from octet.passes.frontend.model import Model, TensorSpec
 
     builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((2, 3, 8, 8), "float32"))
     with builder.function("main", [x]):

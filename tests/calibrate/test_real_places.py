@@ -1,8 +1,9 @@
 """Padding counts in no range: while ranges are taken, padded places hold real ones."""
 
 import numpy as np
-import octet
 import pytest
+
+import octet
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.real_places import real_places
 from octet.passes.pipeline import canonicalize

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+
 from octet.passes.calibrate.statistics import BINS, OCTAVES, Statistics
 
 values = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=40).map(lambda v: np.array(v, np.float32))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from octet.passes import ops
 from tvm import relax
 from tvm.ir import IRModule, assert_structural_equal
+
+from octet.passes import ops
 
 
 class Build:

@@ -1,9 +1,10 @@
 """FoldConstants and RemoveNoops."""
 
 import numpy as np
+from tvm.relax import op
+
 from octet.passes.canonicalize.fold_constants import FoldConstants
 from octet.passes.canonicalize.remove_noops import RemoveNoops
-from tvm.relax import op
 
 
 def test_movement_and_arithmetic_of_constants_is_done_at_compile_time(build, becomes):

@@ -3,9 +3,10 @@
 import math
 
 import pytest
+from tvm.relax import op
+
 from octet.passes.canonicalize.merge_clips import MergeClips
 from octet.passes.canonicalize.recognize_hard import RecognizeHard
-from tvm.relax import op
 
 
 def test_relu_then_clip_is_one_clip(build, becomes):
@@ -39,7 +40,8 @@ def test_scaled_clip_is_hard_sigmoid(build, preserves, names):
 
 
 def test_clipped_line_is_hard_sigmoid(build, preserves, names):
-    line = lambda x: build.e(op.add(build.e(op.multiply(x, build.const(0.2))), build.const(0.5)))
+    def line(x):
+        return build.e(op.add(build.e(op.multiply(x, build.const(0.2))), build.const(0.5)))
     assert names(preserves(RecognizeHard(), build([(4, 8)], lambda x: op.clip(line(x), 0.0, 1.0)))) == ["hard_sigmoid"]
 
 

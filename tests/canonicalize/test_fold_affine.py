@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+from tvm.relax import op
+
 from octet.passes.canonicalize.convert_batch_norm import ConvertBatchNorm
 from octet.passes.canonicalize.fold_affine import FoldAffine
 from octet.passes.canonicalize.fold_affine_forward import FoldAffineForward
 from octet.passes.canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
 from octet.passes.rewriting.rule import notes_of
-from tvm import relax
-from tvm.relax import op
 
 SHAPE = [(2, 6, 7, 5)]
 

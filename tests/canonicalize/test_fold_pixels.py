@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from tvm.relax import op
+
 from octet.passes.canonicalize.pixels.fold_pixels import FoldPixels
 from octet.passes.canonicalize.pixels.raise_transposes import RaiseTransposes
 from octet.passes.ops import call
 from octet.passes.realize import reference
 from octet.passes.rewriting.rule import notes_of
-from tvm.relax import op
 
 IMAGE, FIRST = [(1, 3, 5, 6)], [0, 3, 1, 2]
 MEAN, FACTOR = np.float32([128, 64, 32]), np.float32([0.5, 0.25, 0.125])

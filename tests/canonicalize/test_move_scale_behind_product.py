@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from octet.passes.canonicalize.move_scale_behind_product import MoveScaleBehindProduct
 from tvm.relax import op
+
+from octet.passes.canonicalize.move_scale_behind_product import MoveScaleBehindProduct
 
 Q, K = (1, 2, 5, 4), (1, 2, 4, 5)
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+from tvm.relax import op
+
 from octet.passes.canonicalize.convert_conv1d import ConvertConv1d
 from octet.passes.canonicalize.convert_transposed_conv import ConvertTransposedConv
 from octet.passes.canonicalize.lift_rank3 import LiftRank3
 from octet.passes.canonicalize.remove_noops import RemoveNoops
-from tvm import relax
-from tvm.relax import op
 
 SHAPE = [(2, 6, 20)]
 

@@ -3,11 +3,12 @@
 import math
 
 import pytest
+from tvm.relax import op
+
 from octet.passes.canonicalize.recognize_gelu import RecognizeGelu
 from octet.passes.canonicalize.recognize_mish import RecognizeMish
 from octet.passes.canonicalize.recognize_silu import RecognizeSilu
 from octet.passes.canonicalize.recognize_unary import RecognizeUnary
-from tvm.relax import op
 
 SHAPE = [(4, 8)]
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from octet.passes.canonicalize.recognize_layer_norm import RecognizeLayerNorm
 from tvm.relax import op
+
+from octet.passes.canonicalize.recognize_layer_norm import RecognizeLayerNorm
 
 SHAPE = [(2, 5, 8)]
 

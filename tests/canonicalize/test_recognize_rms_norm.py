@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from octet.passes.canonicalize.recognize_rms_norm import RecognizeRmsNorm
 from tvm.relax import op
+
+from octet.passes.canonicalize.recognize_rms_norm import RecognizeRmsNorm
 
 SHAPE = [(2, 5, 8)]
 

@@ -1,6 +1,7 @@
 import pytest
-from octet.passes.canonicalize.recognize_softmax import RecognizeSoftmax
 from tvm.relax import op
+
+from octet.passes.canonicalize.recognize_softmax import RecognizeSoftmax
 
 SHAPE = [(2, 5, 8)]
 

@@ -1,7 +1,8 @@
 import pytest
+from tvm.relax import op
+
 from octet.passes.canonicalize.remove_noops import RemoveNoops
 from octet.passes.canonicalize.sink_transposes import SinkTransposes
-from tvm.relax import op
 
 IMAGES = (2, 3, 4, 5)  # channels first
 LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]

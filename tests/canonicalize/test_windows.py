@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
+from tvm.relax import op
+
 from octet.passes.canonicalize.convert_transposed_conv import ConvertTransposedConv
 from octet.passes.canonicalize.fold_pad import FoldPad
-from octet.passes.rewriting.rule import notes_of
 from octet.passes.canonicalize.normalize_dense import NormalizeDense
 from octet.passes.canonicalize.normalize_pooling import NormalizePooling
 from octet.passes.realize import reference
-from tvm.relax import op
+from octet.passes.rewriting.rule import notes_of
 
 SHAPE = [(2, 6, 7, 5)]
 
@@ -31,7 +31,8 @@ def transposed(x, w, strides, pads, extra, dilation, groups):
     return out[:, :, pads[0] : out.shape[2] - pads[2], pads[1] : out.shape[3] - pads[3]]
 
 
-two = lambda low, high: st.tuples(st.integers(low, high), st.integers(low, high))
+def two(low, high):
+    return st.tuples(st.integers(low, high), st.integers(low, high))
 
 
 @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "run"))
+from tile_layer import WAVES
+
 from octet.targets.cuda.kernels.conv import Conv
 from octet.targets.cuda.kernels.conv_schedule import (
     COSTS,
@@ -28,7 +30,6 @@ from octet.targets.cuda.kernels.conv_schedule import (
     rounded,
 )
 from octet.targets.registry import find
-from tile_layer import WAVES
 
 _WORST = 1.5  # logarithm of a ratio beyond which a layer counts no more: something else is wrong with it
 

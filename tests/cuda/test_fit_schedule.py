@@ -6,6 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fit_schedule import _macs, _moved, error, fitted, measured, resnet50
+
 from octet.targets.cuda.kernels.conv_schedule import COSTS, candidates, estimate
 from octet.targets.registry import find
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from octet.passes.lower.cuda import backend
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library

@@ -73,7 +73,7 @@ def test_a_newer_device_takes_it_too(machine, python):
 
 def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, python):
     """An old driver would refuse the module with "unsupported toolchain"."""
-    text = "import octet\ntry:\n  octet.load({path!r}, target='cuda-sm80')\nexcept octet.OctetError as error:\n  print(error)".format(path=str(machine[0]))
+    text = f"import octet\ntry:\n  octet.load({str(machine[0])!r}, target='cuda-sm80')\nexcept octet.OctetError as error:\n  print(error)"
     version = needs_of(read_package(machine[0]).variants[0].library)
     old = str(version.code - 1000)
     said = python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
@@ -87,7 +87,7 @@ def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, py
 
 def test_what_cannot_be_loaded_or_captured_gives_everything_back(machine, python):
     """FAKE_CUDA_REFUSE: the call that the driver refuses; it says at its end what is still held."""
-    text = "import octet\nfor _ in range(2):\n  try:\n    octet.load({path!r}, target='cuda-sm80').close()\n  except octet.OctetError as error:\n    pass".format(path=str(machine[0]))
+    text = f"import octet\nfor _ in range(2):\n  try:\n    octet.load({str(machine[0])!r}, target='cuda-sm80').close()\n  except octet.OctetError as error:\n    pass"
     for refused in ("", "cuStreamCreate", "cuMemAllocHost_v2", "cuGraphInstantiateWithFlags", "cuLaunchKernel"):
         assert python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_REFUSE=refused, FAKE_CUDA_HELD="1") == "held: 0, capturing: 0", refused
 
@@ -144,13 +144,13 @@ def test_a_profile_is_measured_against_the_device(machine, python):
 
 
 def test_threads_may_share_a_session(machine, python):
-    text = """
+    text = f"""
 import numpy as np, octet
 from concurrent.futures import ThreadPoolExecutor
-session = octet.load({path!r})
-feed = dict(np.load({data!r})); y = feed.pop("y")
+session = octet.load({str(machine[0])!r})
+feed = dict(np.load({str(machine[2])!r})); y = feed.pop("y")
 with ThreadPoolExecutor(4) as pool:
     assert all(r["y"].tobytes() == y.tobytes() for r in pool.map(lambda _: session.run(feed), range(12)))
 session.close(); print("done", session.target)
-""".format(path=str(machine[0]), data=str(machine[2]))
+"""
     assert python(text, OCTET_LIBCUDA=str(machine[1])) == "done cuda-sm80"

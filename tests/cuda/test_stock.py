@@ -13,8 +13,8 @@ from octet.targets.cuda.compiling.compiler import find_compiler
 from octet.targets.cuda.generated.stock import Stock, decisions, scheduled
 from octet.targets.errors import TargetError
 from octet.targets.measure.job import Input
-from octet.targets.workloads import workload_from
 from octet.targets.tuned import Tuned
+from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
 from octet.tuning.cuda_builder import build
 from octet.tuning.database import Database, Record, key_of

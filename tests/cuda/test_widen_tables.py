@@ -2,10 +2,11 @@
 
 import numpy as np
 from cuda_harness import function
-from octet.passes import ops
-from octet.passes.lower.cuda.widen_tables import WidenTables
 from tvm import relax
 from tvm.ir import assert_structural_equal
+
+from octet.passes import ops
+from octet.passes.lower.cuda.widen_tables import WidenTables
 
 CODES, SCALES = np.random.default_rng(0).integers(-127, 128, (9, 5)).astype("int8"), np.linspace(0.1, 1, 9, dtype="float32")
 PLACES = np.zeros((2, 3), "int64")

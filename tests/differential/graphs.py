@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
 import octet
 from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize import reference
 from octet.targets import detect
 from octet.tools.building.sessions import float_session
-from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 
 def make(nodes, inputs, outputs, constants=(), opset=17):

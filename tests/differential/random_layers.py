@@ -1,10 +1,36 @@
 """Layers of random graphs: what becomes int8."""
 
 import numpy as np
-
 from random_operators import (
-    binary, blocks, cast, choose, compare, concat, divide, expand, first, gather, gather_elements, layer_norm, logic, pad, place, power, reduce, reshape, roots, running,
-    slice_, softmax, split, squeeze, tile, transpose, unary, unsqueeze, whole,
+    binary,
+    blocks,
+    cast,
+    choose,
+    compare,
+    concat,
+    divide,
+    expand,
+    first,
+    gather,
+    gather_elements,
+    layer_norm,
+    logic,
+    pad,
+    place,
+    power,
+    reduce,
+    reshape,
+    roots,
+    running,
+    slice_,
+    softmax,
+    split,
+    squeeze,
+    tile,
+    transpose,
+    unary,
+    unsqueeze,
+    whole,
 )  # fmt: skip
 
 

@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from onnx import TensorProto
+
 from octet.passes.lower.batch.plan import plan
 from octet.passes.lower.build import build_variant
 from octet.targets import detect
 from octet.targets.runtime import Session
-from onnx import TensorProto
 
 sys.path.insert(0, str(Path(__file__).parent))
 from graphs import answers, check, imported, make  # noqa: E402
@@ -26,8 +27,7 @@ NODES = [
     ("Cast", "x", "narrow", {"to": TensorProto.INT8}), ("Mul", "narrow c", "product", {}), ("Reshape", "q image", "pixels", {}),
     ("Equal", "pixels pixels", "equal", {}), ("ReduceMax", "q", "largest", {"axes": [2], "keepdims": 0}),
 ]  # fmt: skip
-OUTPUTS = {name: "float32" for name in ("cast", "part_cast", "looked_cast")} | {name: "bool" for name in ("less", "equal")} | {
-    name: "int8" for name in ("abs", "max", "sum", "joined", "part", "looked", "same", "fixed", "turned", "turned_neg", "padded", "narrow", "product", "pixels", "largest")}  # fmt: skip
+OUTPUTS = dict.fromkeys(("cast", "part_cast", "looked_cast"), "float32") | dict.fromkeys(("less", "equal"), "bool") | dict.fromkeys(("abs", "max", "sum", "joined", "part", "looked", "same", "fixed", "turned", "turned_neg", "padded", "narrow", "product", "pixels", "largest"), "int8")  # fmt: skip
 
 
 def test_every_operator_sees_the_integers():

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import octet
 import pytest
+
+import octet
 from octet.passes.lower.batch.plan import plan
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.fuse_float import FuseFloat
@@ -19,8 +20,8 @@ from octet.tools.building.referee import compare
 from octet.tools.building.sessions import float_session
 
 sys.path.insert(0, str(Path(__file__).parent))
-from random_generator import generate  # noqa: E402
 from graphs import imported, saved  # noqa: E402
+from random_generator import generate  # noqa: E402
 from random_layers import EVERY, LAYERS  # noqa: E402
 
 COUNT, FIRST = (int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 6), ("OCTET_DIFFERENTIAL_FIRST", 0)))

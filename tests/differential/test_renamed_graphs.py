@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import octet
 import onnx
 import pytest
+
+import octet
 from octet.targets.errors import UnsupportedModelError
 from octet.targets.opening import open_session
 

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import octet
-from click.testing import CliRunner
 from octet.targets import detect
 from octet.targets.package import read_package
 from octet.targets.runtime import run_samples

@@ -38,9 +38,9 @@ def samples(**changed):
 def test_it_is_calibrated_and_runs(model):
     given = samples()
     session = octet.compile(octet.quantize(model, given)).session(1)
+    from octet.passes.pipeline import canonicalize
     from octet.targets.runtime import run_samples
     from octet.tools.building.sessions import float_session
-    from octet.passes.pipeline import canonicalize
 
     exact, found = (run_samples(s, given)["y"] for s in (float_session(canonicalize(model), 1), session))
     assert found.shape == (16, 4) and np.abs(found - exact).max() < 0.1 * np.abs(exact).max()

@@ -1,16 +1,17 @@
 """uint8 images: what networks do to pixels in front of the first layer is part of that layer, however it is written."""
 
 import numpy as np
-import octet
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+import octet
 from octet.passes.annotate.graph import Graph
 from octet.passes.pipeline import canonicalize, to_integers
 from octet.passes.realize import reference
 from octet.targets.errors import OctetError
 from octet.tools.building.watching import with_usual_clips
-from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 MEAN, DEVIATION = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
 # What is done to the pixels x: (operator, constant), in order; a constant per channel is one value per channel.

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import onnx
 from click.testing import CliRunner
-from octet.tools.main import main
 from onnx import TensorProto, helper
+
+from octet.tools.main import main
 
 
 def test_a_network_is_compiled_and_judged(tmp_path):

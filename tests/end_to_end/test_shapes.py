@@ -3,9 +3,10 @@
 import json
 
 import numpy as np
-import octet
 import pytest
 from click.testing import CliRunner
+
+import octet
 from octet.targets import archive
 from octet.targets.shaped.padded import PaddedSession
 from octet.tools.main import main

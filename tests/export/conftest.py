@@ -1,10 +1,11 @@
 """Networks to export, the referee, and ONNX Runtime where it is installed."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
-from octet.passes.realize import reference
 from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
+from octet.passes.realize import reference
 
 
 @pytest.fixture(scope="session")

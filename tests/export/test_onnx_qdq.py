@@ -3,13 +3,14 @@
 import numpy as np
 import onnx
 import pytest
+from tvm import relax
+
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.quantize import quantize
 from octet.passes.export.onnx_qdq import export_qdq, to_onnx
 from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.realize import reference
 from octet.targets.errors import OctetError
-from tvm import relax
 
 R = relax.op
 

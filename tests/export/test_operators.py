@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes.export.functions import unary
 from octet.passes.export.onnx_qdq import to_onnx
 from octet.passes.ops import call
 from octet.targets.errors import UnsupportedModelError
-from tvm import relax
 
 RNG = np.random.default_rng(3)
 R = relax.op

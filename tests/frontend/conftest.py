@@ -43,9 +43,10 @@ def load(tmp_path):
 def agrees(load):
     """agrees(proto, inputs, want=None): canonicalised and run by the NumPy referee it equals `want` (default: onnx.reference), within 1e-4
     of the largest value: sums are taken in another order. Returns the canonical Model."""
+    from tvm import relax
+
     from octet.passes.pipeline import canonicalize
     from octet.passes.realize import reference
-    from tvm import relax
 
     def check(proto, inputs, want=None):
         canonical = canonicalize(load(proto))

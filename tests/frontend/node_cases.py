@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.numpy_helper
+
 from octet import load_onnx
 from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize

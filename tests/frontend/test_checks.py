@@ -3,9 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
+
 from octet.passes.frontend.onnx import load_onnx
 from octet.targets.errors import UnsupportedModelError
-from onnx import helper, numpy_helper
 
 
 def rand(*shape):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from octet.targets.errors import UnsupportedModelError
-from tvm.ir import Op
 from onnx import TensorProto, helper, numpy_helper
+from tvm.ir import Op
+
+from octet.targets.errors import UnsupportedModelError
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 

@@ -5,6 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
 from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize import reference
@@ -12,8 +15,6 @@ from octet.targets.errors import UnsupportedModelError
 from octet.targets.runtime import run_samples
 from octet.targets.samples import meant
 from octet.tools.building.sessions import float_session
-from onnx import helper
-from onnx.reference import ReferenceEvaluator
 
 RANDOM = np.random.default_rng(9)
 CORNER = RANDOM.random((1, 30, 2))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from onnx import helper
+
 from octet.passes.frontend.shapes.dimensions import Said, fix_dimensions
 from octet.targets.errors import UnsupportedModelError
-from onnx import helper
 
 
 def fixed(declared, **said):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from onnx import helper
+
 from octet.passes.annotate import Annotate
 from octet.passes.pipeline import canonicalize
 from octet.targets.errors import UnsupportedModelError
-from onnx import helper
 
 RANDOM = np.random.default_rng(4)
 

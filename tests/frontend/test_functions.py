@@ -3,9 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
+
 from octet.passes.frontend.functions import definition
 from octet.targets.errors import UnsupportedModelError
-from onnx import helper
 
 NEWEST = onnx.defs.onnx_opset_version()
 

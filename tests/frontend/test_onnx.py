@@ -5,11 +5,12 @@ import hashlib
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
+from tvm import relax
+
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.targets.errors import UnsupportedModelError
-from onnx import helper, numpy_helper
-from tvm import relax
 
 
 def rand(*shape):

@@ -3,10 +3,11 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
+
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize import reference
 from octet.targets.errors import UnsupportedModelError
-from onnx import helper
 
 NEWEST = onnx.defs.onnx_opset_version()
 X5, X4, X3 = (2, 4, 5, 7, 6), (1, 6, 9, 8), (1, 6, 20)

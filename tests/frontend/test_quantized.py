@@ -3,13 +3,14 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
+
 from octet.passes.calibrate.given import given_hub
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize import reference
 from octet.passes.realize.realize import realize
 from octet.targets.errors import UnsupportedModelError
-from onnx import TensorProto, helper
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((1, 4, 6, 6)).astype("float32")

@@ -3,12 +3,13 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from octet.passes.frontend import recurrent
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.realize.reference import run
 from octet.passes.rewriting.loops import loops_of
 from octet.targets.errors import UnsupportedModelError
-from onnx import TensorProto, helper, numpy_helper
 
 T, B, I, H = 3, 2, 5, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from octet.targets.errors import UnsupportedModelError
 from onnx import helper
+
+from octet.targets.errors import UnsupportedModelError
 
 RANDOM = np.random.default_rng(5)
 DATA = RANDOM.standard_normal((4, 5, 3)).astype("float32")

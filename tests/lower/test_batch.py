@@ -1,11 +1,13 @@
 """Batches in parts: the same bytes as the referee and as the whole batch, however the network is cut, on one lane and on several."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
-from octet.passes.lower.batch.plan import Stretch, plan
 from octet.passes.lower.batch.pieces import split
+from octet.passes.lower.batch.plan import Stretch, plan
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
 from octet.targets import archive, detect
@@ -14,7 +16,6 @@ from octet.targets.package import Package, read_package, selftest_of
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec
 from octet.tools.commands.inspect import _memory
-from tvm import relax
 
 RNG = np.random.default_rng(0)
 R = relax.op

@@ -1,11 +1,12 @@
 """Where the samples of a batch lie behind each operator, and why some operators must see the whole batch."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.batch.analysis import analyze
 from octet.passes.lower.batch.axis import BatchAxis, Mixes, through_reshape
-from tvm import relax
 
 BATCH = 4
 

@@ -1,8 +1,10 @@
 """Results of a batch that do not begin with the samples: a chunk hands over one piece of the caller's tensor, so such a result is computed for the whole batch."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.batch.pieces import split
 from octet.passes.lower.batch.plan import plan
 from octet.passes.lower.build import build_variant
@@ -10,7 +12,6 @@ from octet.passes.realize.reference import run
 from octet.targets import detect
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec
-from tvm import relax
 
 R = relax.op
 BATCH = 4

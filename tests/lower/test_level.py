@@ -1,10 +1,11 @@
 """Kernels are lowered for the level that they are asked for, whoever asks: packages, calibration, the search of schedules."""
 
 import pytest
+from tvm import relax
+
 from octet.passes.lower.cpu.lowering import lower
 from octet.passes.lower.cpu.rules import RULES
 from octet.targets import registry
-from tvm import relax
 
 CPUS = [spec for spec in registry.TARGETS.values() if spec.kind == "cpu" and spec.machine == "x86_64"]
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.passes.realize.promise import promises
 from octet.passes.realize.reference import run
 from octet.passes.rewriting.loops import MARKS, Loop, loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
 from octet.targets.errors import UnsupportedModelError
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from here import session_here  # noqa: E402

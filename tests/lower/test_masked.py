@@ -1,9 +1,9 @@
 """Which input is a padding mask, and which places of which results it marks."""
 
 import numpy as np
-import octet
 import pytest
 
+import octet
 from octet.passes.lower.batch.masked import kept_places, padding_mask
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.padding import Padding, padding_of

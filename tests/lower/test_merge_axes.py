@@ -1,8 +1,10 @@
 """Tensors of awkward ranks: the merged module computes the same, and its kernels equal the referee."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.passes.lower.merge_axes import MergeAxes
@@ -10,7 +12,6 @@ from octet.passes.realize import reference
 from octet.targets import detect
 from octet.targets.opening import open_session
 from octet.targets.variant import TensorSpec
-from tvm import relax
 
 RNG = np.random.default_rng(0)
 

@@ -1,12 +1,13 @@
 """Padding is proved to change no result, or the operator that forbids it is named."""
 
 import numpy as np
-import octet
 import pytest
+from tvm import relax
+
+import octet
 from octet.passes.lower.batch.padding import why_padding_shows
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize.reference import run
-from tvm import relax
 
 from .. import language_network
 

@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tvm import relax
+
 from octet.passes.realize.reference import run
 from octet.targets.x86 import isa
 from octet.targets.x86.kernel import built_once, emit_kernel
 from octet.targets.x86.rows.recurrent import RecurrentProblem, recurrent
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from here import session_here  # noqa: E402

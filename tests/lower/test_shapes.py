@@ -1,8 +1,10 @@
 """One network for several shapes: one library, in which equal kernels are once, and one blob of weights, in which equal constants are."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.build import build_shapes, build_variant
 from octet.passes.lower.network import Network
 from octet.passes.realize.reference import run
@@ -11,7 +13,6 @@ from octet.targets.errors import TargetError
 from octet.targets.registry import find
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec
-from tvm import relax
 
 R = relax.op
 _RNG = np.random.default_rng(0)

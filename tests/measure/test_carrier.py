@@ -7,17 +7,16 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from octet.targets.errors import DataError, OctetError, OctetWarning
 from octet.targets.measure import carrier, log
 from octet.targets.measure.batch import Batch, Figures, part
 from octet.targets.measure.job import Candidate, Input, Job, Output, Plan, Task, digest, from_json, to_json
-
-from ..json_edits import edits
 from octet.targets.measure.log import FIRST, Measurement
 from octet.targets.measure.values import random_bytes
+
+from ..json_edits import edits
 
 BLOBS = {digest(data): data for data in (b"code" * 500, bytes(1000), b"other code")}
 NAMES = tuple(BLOBS)

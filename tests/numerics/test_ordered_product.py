@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.realize.ordered_product import product
 
 RNG = np.random.default_rng(0)

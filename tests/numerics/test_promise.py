@@ -2,13 +2,14 @@
 
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.export.evaluate import evaluate
 from octet.passes.realize.promise import promises
 from octet.passes.realize.reference import operators_handed_on, run
 from octet.targets.errors import UnsupportedModelError
-from tvm import relax
 
 R = relax.op
 RNG = np.random.default_rng(0)

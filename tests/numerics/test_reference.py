@@ -3,12 +3,12 @@
 from itertools import product
 
 import numpy as np
+from hypothesis import given, settings, strategies as st
+from tvm import relax
+
 import octet.passes  # noqa: F401 - registers the operators
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from octet.passes import ops
 from octet.passes.realize.reference import evaluate
-from tvm import relax
 
 F32 = np.float32
 quick = settings(max_examples=25, deadline=None, derandomize=True)

@@ -1,14 +1,15 @@
 """The referee's float operators: defined orders of summation, agreement with float64, and with TVM's own operators where they overlap."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
 import tvm
+from tvm import relax
+from tvm.relax import op as R
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.realize import reference
 from octet.passes.realize.reference_float import normalize, ordered_sum, sum16
 from octet.passes.realize.reference_resize import nearest_indices
-from tvm import relax
-from tvm.relax import op as R
 
 F32 = np.float32
 

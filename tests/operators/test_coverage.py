@@ -2,15 +2,16 @@
 would only make a network slow, without a word."""
 
 import pytest
+
 from octet.passes.export.functions import _COMPOSED, _DIRECT, _WITH_ATTRIBUTES
 from octet.passes.export.operators import EXPORTERS
 from octet.passes.lower.batch.rules import RULES as BATCH
-from octet.passes.lower.cuda.context import ANY
-from octet.passes.lower.cuda.rules import RULES as CUDA
 from octet.passes.lower.cpu import rules_elementwise, rules_unary
 from octet.passes.lower.cpu.rules import RULES as X86
-from octet.passes.operators.relax_operators import KINDS as RELAX_KINDS
+from octet.passes.lower.cuda.context import ANY
+from octet.passes.lower.cuda.rules import RULES as CUDA
 from octet.passes.operators.registry import OPERATORS, TRAITS
+from octet.passes.operators.relax_operators import KINDS as RELAX_KINDS
 from octet.passes.realize import reference
 from octet.passes.rewriting.loops import MARKS
 from octet.passes.unary import KINDS, PARAMETERS, RANGES, WIDE

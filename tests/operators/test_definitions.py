@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import tvm
+from tvm import relax
+from tvm.ir import Op, make_node
+
 from octet.passes import ops
 from octet.passes.operators.definition import InvalidOperator
 from octet.passes.operators.registry import OPERATORS
-from tvm import relax
-from tvm.ir import Op, make_node
 
 _spec = importlib.util.spec_from_file_location("operator_examples", Path(__file__).with_name("examples.py"))
 examples = importlib.util.module_from_spec(_spec)

@@ -1,11 +1,12 @@
 """The traits `homogeneous` and `monotone` say of an operator what its referee does, and of no other one."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
+from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.operators.registry import TRAITS, operators
 from octet.passes.realize import reference
-from tvm import relax
 
 BUILT = {
     "relax.nn.relu": relax.op.nn.relu,

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octet.passes import ops
-from octet.passes.frontend.onnx import load_onnx
-from octet.passes.pipeline import CANONICALIZE, canonicalize
-from octet.passes.realize import reference
 from onnx import helper, save
 from onnx.reference import ReferenceEvaluator
 from tvm import relax
 from tvm.ir import assert_structural_equal
+
+from octet.passes import ops
+from octet.passes.frontend.onnx import load_onnx
+from octet.passes.pipeline import CANONICALIZE, canonicalize
+from octet.passes.realize import reference
 
 _spec = importlib.util.spec_from_file_location("frontend_graphs", Path(__file__).parents[1] / "frontend" / "conftest.py")
 graphs = sys.modules["frontend_graphs"] = importlib.util.module_from_spec(_spec)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from octet.passes import unary
 
 VALUES = np.concatenate([np.linspace(-6, 6, 97), [0.0, -30.0, 30.0]]).astype("float32")

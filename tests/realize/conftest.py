@@ -1,9 +1,10 @@
 """Builds small QDQ graphs by hand."""
 
 import numpy as np
-import octet.passes  # noqa: F401 - registers the operators
 import pytest
 from tvm import relax
+
+import octet.passes  # noqa: F401 - registers the operators
 
 
 class Network:

@@ -1,13 +1,13 @@
 """Convolutions with their epilogues: which graphs become one octet.conv2d, and that it equals the fake-quantised one to a quantum."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes import ops
 from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
-from tvm import relax
-from tvm.relax import op as R
 
 
 def weight_of(net, rng, shape):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import tvm
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes import ops
 from octet.passes.realize import reference
 from octet.passes.realize.fuse_float import FuseFloat
-from tvm import relax
-from tvm.relax import op as R
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(4, 2, 3, 3)).astype("float32")

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tvm
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes.realize import reference
 from octet.passes.realize.integer_boundary import IntegerBoundary, boundary_of
 from octet.passes.realize.requantize import QParams
-from tvm import relax
-from tvm.relax import op as R
 
 SCALE, ZERO = 0.05, -3
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+from tvm.relax import op as R
+
 from octet.passes.realize import overflow
 from octet.passes.realize.realize import realize
-from tvm.relax import op as R
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from tvm.relax import op as R
+
 from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
-from tvm.relax import op as R
 
 POOLS = {
     "plain": lambda x: R.nn.avg_pool2d(x, [2, 2], [2, 2]),

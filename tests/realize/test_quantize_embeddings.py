@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from octet.passes import ops
-from octet.passes.realize import reference
-from octet.passes.policy.quantize_embeddings import QuantizeEmbeddings, quantize_embeddings
-from octet.passes.realize.realize import realize
-from octet.passes.rewriting.grids import Grid, with_grids
 from tvm import relax
 from tvm.ir import assert_structural_equal
 from tvm.relax import op as R
+
+from octet.passes import ops
+from octet.passes.policy.quantize_embeddings import QuantizeEmbeddings, quantize_embeddings
+from octet.passes.realize import reference
+from octet.passes.realize.realize import realize
+from octet.passes.rewriting.grids import Grid, with_grids
 
 ROWS, WIDTH = 1100, 64
 TABLE = (np.random.default_rng(0).normal(size=(ROWS, WIDTH)) * np.linspace(0.1, 2, ROWS)[:, None]).astype("float32")

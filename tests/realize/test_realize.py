@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tvm
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes import ops
 from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
-from tvm import relax
-from tvm.relax import op as R
 
 
 def conv_weight(net, rng, out, depth, kernel=3):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.realize.requantize import QParams, multiplier, qparams
 
 

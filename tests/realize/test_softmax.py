@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
 from octet.targets.softmax_table import ONE, softmax_table
-from tvm import relax
-from tvm.relax import op as R
 
 
 def body(scale, out, zero_point, axis=-1):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes import ops
 from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize
-from tvm import relax
-from tvm.relax import op as R
 
 
 def constant(values, shape=None):

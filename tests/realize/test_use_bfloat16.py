@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import tvm
+from tvm import relax
+from tvm.relax import op as R
+
 from octet.passes import ops
 from octet.passes.pipeline import float_layers
 from octet.passes.realize import reference
@@ -10,8 +13,6 @@ from octet.passes.realize.fuse_float import FuseFloat
 from octet.passes.realize.use_bfloat16 import UseBfloat16
 from octet.passes.running import run
 from octet.targets.bfloat16 import round_to_bfloat16
-from tvm import relax
-from tvm.relax import op as R
 
 RNG = np.random.default_rng(0)
 WIDE = RNG.normal(size=(32, 8, 3, 3)).astype("float32")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.repair.exact_product import product
 
 

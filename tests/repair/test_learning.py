@@ -9,9 +9,9 @@ from octet.passes.repair.add_biases import AddBiases
 from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
 from octet.passes.repair.round_weights import RoundWeights, round_layer
 from octet.passes.repair.rows import as_matrix, from_matrix, places, rows_at
+from octet.passes.repair.weights import layers_of, replace_constants
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design
-from octet.passes.repair.weights import layers_of, replace_constants
 
 
 def test_biases_are_added_once_and_change_no_bit(toy, samples, run):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from tvm import relax
 
 from octet.passes.annotate import Recipe

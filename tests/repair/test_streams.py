@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from octet.passes.annotate import Recipe
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize

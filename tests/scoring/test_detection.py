@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.targets.errors import DataError
 from octet.tools.scoring.boxes import detections, overlaps, suppress
 from octet.tools.scoring.precision import check, mean_average_precision, truth_of
@@ -67,7 +68,7 @@ def test_a_box_is_found_once():
 def test_a_class_that_nobody_finds_counts_and_padding_does_not():
     truth = {"boxes": np.zeros((1, 3, 4), np.float32), "classes": np.array([[0, 5, -1]])}
     truth["boxes"][0, 0], truth["boxes"][0, 1] = CORNERS[0], CORNERS[3]
-    assert mean_average_precision(dict([("boxes", padded(CORNERS)), ("scores", padded(SCORES))]), truth) == pytest.approx(0.5)
+    assert mean_average_precision({"boxes": padded(CORNERS), "scores": padded(SCORES)}, truth) == pytest.approx(0.5)
 
 
 def test_fp32_agrees_with_what_it_is_sure_of():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.tools.scoring.sequences import decoded, distance, edit, sequences_of, unfit
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.tools.scoring.vectors import nearest, no_groups, not_as_many, pearson, retrieval, spearman
 
 ANGLES = np.radians([0, 10, 90, 100, 46])

@@ -10,8 +10,8 @@ from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
 from octet.tools.building.judge import Judge
-from octet.tools.scores import scoring_of
 from octet.tools.metrics import METRICS
+from octet.tools.scores import scoring_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network  # noqa: E402

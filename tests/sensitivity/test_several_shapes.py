@@ -1,12 +1,13 @@
 """What is repaired for the first shape is repaired for all: they have the same weights."""
 
 import numpy as np
+from tvm import ir
+
 import octet
 from octet.passes.annotate import Recipe
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design
-from tvm import ir
 
 from .. import language_network
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from octet.targets.npz import npz_bytes, read_npz
 from octet.targets.package import Package
 from octet.targets.runtime import Session

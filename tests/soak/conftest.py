@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import octet
 import onnx
 import pytest
+
+import octet
 
 from ..bad_input.conftest import images, tiny_network
 

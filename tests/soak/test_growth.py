@@ -5,9 +5,10 @@ import os
 import threading
 import time
 
-import octet
 import psutil
 import pytest
+
+import octet
 
 from .conftest import LONG, amount, bytes_of, feed_of
 

@@ -7,6 +7,7 @@ import traceback
 from contextlib import closing
 
 import numpy as np
+
 import octet
 from octet.passes.calibrate import store
 from octet.targets.registry import find

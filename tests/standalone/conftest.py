@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import octet
 import pytest
+
+import octet
 from octet.targets.standalone.export import Form, export
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -4,9 +4,11 @@ import json
 import re
 
 import numpy as np
-import octet
 import pytest
 from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper, save
+
+import octet
 from octet.passes.realize.requantize import QParams
 from octet.targets.errors import OctetError
 from octet.targets.manifest import manifest_of
@@ -16,7 +18,6 @@ from octet.targets.registry import TARGETS
 from octet.targets.standalone.export import Form, codes, export
 from octet.tools.building.boundary import check_boundary
 from octet.tools.main import main
-from onnx import TensorProto, helper, numpy_helper, save
 
 
 def test_the_same_answers_as_in_float(small):

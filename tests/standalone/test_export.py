@@ -8,9 +8,11 @@ import subprocess
 from dataclasses import replace
 
 import numpy as np
-import octet
 import pytest
 from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper, save
+
+import octet
 from octet.targets import detect
 from octet.targets.errors import OctetError
 from octet.targets.opening import open_session
@@ -21,7 +23,6 @@ from octet.targets.standalone.features import AUXILIARY, CPUID, machine_of
 from octet.targets.standalone.names import check_name, commented, literal, name_of_file
 from octet.targets.variant import Launch, Variant
 from octet.tools.main import main
-from onnx import TensorProto, helper, numpy_helper, save
 
 FILES = {"CMakeLists.txt", "libtoy.so", "main.c", "toy.h", "toy.hpp", "toy.selftest"}
 

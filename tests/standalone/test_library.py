@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from octet.targets.standalone.build import write_sources
 from octet.targets.standalone.export import Form, session_source
 

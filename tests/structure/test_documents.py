@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 import pytest
-from octet.tools.main import main
+
 from octet.tools.commands_page import page
+from octet.tools.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "examples").glob("*.md"))

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from octet.passes import unary
 from octet.targets import float_math
 from octet.targets.float_math import NumpyOps

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from octet.targets import detect
 from octet.targets.package import read_package
 from octet.targets.registry import TARGETS

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from octet.passes.frontend.onnx import load_onnx
 from octet.targets.errors import DataError, OctetError
+from octet.targets.package import load
 from octet.targets.reading.limits import LIMITS, VARIABLE, limit, parse_limits, with_limits
 from octet.targets.reading.regular import open_regular, read_regular
 from octet.targets.samples import load_samples
-from octet.targets.package import load
 from octet.tools.main import main
 
 from ..bad_input.conftest import images, tiny_network

@@ -3,15 +3,14 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from octet.targets import archive, writing
 from octet.targets.errors import OctetError, PackageError
-from octet.targets.package import Package, failed_outputs, load, read_package
 from octet.targets.manifest import manifest_of as manifest_of_values
 from octet.targets.npz import npz_bytes
 from octet.targets.opening import open_session
+from octet.targets.package import Package, failed_outputs, load, read_package
 from octet.targets.variant import Step, Variant
 
 from ..json_edits import edits

@@ -5,6 +5,7 @@ from octet.targets.errors import DataError
 from octet.targets.samples import check_samples, inputs_of, load_samples
 from octet.targets.variant import TensorSpec
 
+
 class MODEL:
     """All that the checks ask of a model."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from octet.targets import archive
 from octet.targets.errors import DataError, OctetError, PackageError
 from octet.targets.package import Package, read_package

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import small_network
+
 from octet.passes.annotate.recipe import Recipe
 from octet.targets import detect, registry
 from octet.targets.errors import OctetError, PackageError, TargetError
@@ -12,8 +14,6 @@ from octet.targets.x86 import cost
 from octet.tools.building import api
 from octet.tools.building.bfloat16 import check_floats, described
 from octet.tools.commands.summary import print_bfloat16
-
-import small_network
 
 BOTH = ("avx512bf16", "x86-64-v3")
 

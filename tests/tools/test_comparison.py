@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 from octet.targets.errors import OctetError
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import comparing, comparison
-from octet.tools.scores import Scoring
 from octet.tools.metrics import METRICS
 from octet.tools.peers import onnxruntime_peer
+from octet.tools.scores import Scoring
 
 
 def test_the_tools_side_by_side(small, octet, tmp_path):

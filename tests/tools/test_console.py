@@ -3,6 +3,7 @@
 import io
 
 import pytest
+
 from octet.tools.console import MOST_CHARACTERS, MOST_ROWS, plain_console, table
 
 HOSTILE = ("\x1b[31mred", "\x1b]0;title\x07", "[bold red]x[/]", "[link=http://a]b[/link]", ":smile:", "\u202egnp", "a\rb", "\x9b31m")

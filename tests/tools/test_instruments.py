@@ -1,9 +1,11 @@
 """What looks on while passes run: the IR in files, a place to stop, verification; in Python and by the command."""
 
 import numpy as np
-import octet as product
 import pytest
 import tvm
+from tvm import relax
+
+import octet as product
 from octet.passes import pipeline
 from octet.passes.annotate import Annotate
 from octet.passes.calibrate.given import CompleteWeights
@@ -16,7 +18,6 @@ from octet.passes.running import Step, apply, run, unwatched
 from octet.passes.verify import InvalidModule, verify
 from octet.targets.errors import OctetError
 from octet.tools.main import main
-from tvm import relax
 
 
 @pytest.fixture

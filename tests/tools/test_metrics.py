@@ -2,14 +2,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from octet.targets.errors import DataError, OctetError
 from octet.targets.variant import TensorSpec
-from octet.tools.scores import Scoring, scoring_of
 from octet.tools.metrics import METRICS, find_metric
+from octet.tools.scores import Scoring, scoring_of
 from octet.tools.scoring.places import IGNORED
 
 

@@ -20,8 +20,8 @@ from octet.targets import writing
 from octet.targets.errors import OctetError
 from octet.targets.native import link
 from octet.targets.native.interface import Interface
-from octet.targets.writing import home
 from octet.targets.package import load
+from octet.targets.writing import home
 from octet.tools.errors import status_of
 from octet.tools.main import main
 from octet.tuning.place import place_of

@@ -87,7 +87,7 @@ def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
 def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"x")
     monkeypatch.setattr(peers.onnxruntime_peer, "quantized", refuse)
-    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: lambda: {})
+    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: dict)
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", [feed], feed, 1)
     assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: bad model"}

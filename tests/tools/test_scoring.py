@@ -7,10 +7,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from octet.targets.errors import DataError, OctetError
 from octet.targets.variant import TensorSpec
-from octet.tools.scores import scoring_of
 from octet.tools.metrics import METRICS, find_metric
+from octet.tools.scores import scoring_of
 
 MODEL = SimpleNamespace(
     inputs=(TensorSpec("x", (1, 4), "float32"),),

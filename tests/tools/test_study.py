@@ -9,8 +9,8 @@ from octet.targets.errors import OctetError
 from octet.tools.building.experiments import interval
 from octet.tools.building.judge import Judge
 from octet.tools.commands.calibrate import parse_shard
-from octet.tools.scores import Scoring
 from octet.tools.metrics import METRICS, find_metric
+from octet.tools.scores import Scoring
 
 
 def test_f1_and_sqnr():

@@ -2,10 +2,11 @@
 
 import io
 
-import octet
 import pytest
-from octet.tools.commands.summary import print_compilation
 from rich.console import Console
+
+import octet
+from octet.tools.commands.summary import print_compilation
 
 REPORT = {
     "package": "m.octet", "targets": ["amx"], "size": {"onnx_bytes": 2000, "package_bytes": 1000}, "operators": {"int8": 2, "float": 0, "reasons": []},
@@ -54,6 +55,7 @@ def test_agreement_names_the_worst_output_and_those_not_judged():
 def test_fp32_is_measured_on_the_target_of_the_package(tmp_path):
     """A package for AVX2 on a machine with AVX-512 is set beside fp32 with AVX2."""
     import onnx
+
     from octet.tools.building.sessions import float_session
 
     helper = onnx.helper

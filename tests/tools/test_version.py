@@ -3,6 +3,7 @@
 from importlib import metadata
 
 from click.testing import CliRunner
+
 from octet.tools import main as commands
 
 

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
 from octet.targets.runtime import Session
-from octet.targets.variant import TensorSpec
 from octet.targets.tuned import Tuned, words
-from octet.tuning.database import Database, Record, key_of
+from octet.targets.variant import TensorSpec
 from octet.tuning.apply import Applied
+from octet.tuning.database import Database, Record, key_of
 from octet.tuning.spaces import loops
 from octet.tuning.spaces.registry import spaces_of, to_json
 from octet.tuning.tasks import tasks_of_variant
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from rule_harness import dequantize, network, quantize, samples  # noqa: E402

@@ -10,21 +10,20 @@ from octet.targets.errors import OctetError
 from octet.targets.measure import batch as batches, carrier, log
 from octet.targets.measure.batch import Batch, Figures, run_batch
 from octet.targets.measure.stages import measure_job
-from octet.targets.x86.matmul.problem import Matrices, MatmulProblem
+from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
 from octet.targets.x86.workload import workload_of
 from octet.tools.tuning.carry import carry
 from octet.tuning import carry_export
 from octet.tuning.builder import build
-from octet.tuning.cpu_tuner import CpuTuner
-from octet.tuning.cases import case_of
 from octet.tuning.carry_export import export_candidates
 from octet.tuning.carry_import import import_measurements
+from octet.tuning.cases import case_of
+from octet.tuning.cpu_tuner import CpuTuner
 from octet.tuning.database import Database, key_of
 from octet.tuning.jobs import task_of
 from octet.tuning.operands import periodic
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
-
 
 WRONG, BROKEN = "a" * 64, "b" * 64  # names of blobs
 PRODUCT = workload_of(MatmulProblem((2,), 20, 20, 16, Matrices(2624, 0, (1280,), 64, 1), Matrices(704, 0, (16,), 32, 1), Matrices(704, 0, (16,), 32, 1), 0.02))
@@ -80,7 +79,7 @@ def batch(spec):
     found.loader.exec_module(module)
     chosen = module.make_workload(residual=True)
     case = case_of(chosen)
-    schedules = [s for s in spaces_of(chosen, spec)[0].every()][:3]
+    schedules = list(spaces_of(chosen, spec)[0].every())[:3]
     task, blobs = task_of(chosen, 1, case.made, case.output, [build(chosen, schedule, case, spec) for schedule in (None, *schedules)])
     return Batch("cpu", task, blobs, 2)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from octet.targets.cuda.compiling import compiler
 from octet.targets import detect
+from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.running.driver import Device

@@ -16,14 +16,14 @@ from octet.targets.registry import find
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
 from octet.tuning.builder import build
+from octet.tuning.cases import case_of
 from octet.tuning.database import Database, key_of
 from octet.tuning.fleet import LOOPBACK, configure, tracked_workers
-from octet.tuning.probe import check_worker
 from octet.tuning.pool import RunnerPool
-from octet.tuning.cases import case_of
+from octet.tuning.probe import check_worker
 from octet.tuning.runner import Runner
-from octet.tuning.state import Budget
 from octet.tuning.spaces.registry import spaces_of
+from octet.tuning.state import Budget
 from octet.tuning.tasks import Task
 from octet.tuning.tune import tune
 

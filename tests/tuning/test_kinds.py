@@ -11,7 +11,7 @@ from octet.targets.registry import find
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.elementwise.integer import BinaryProblem, RequantizeProblem
 from octet.targets.x86.elementwise.table import TableProblem
-from octet.targets.x86.matmul.problem import Matrices, MatmulProblem, SoftmaxEpilogue
+from octet.targets.x86.matmul.problem import MatmulProblem, Matrices, SoftmaxEpilogue
 from octet.targets.x86.rows.layer_norm import LayerNormProblem
 from octet.targets.x86.rows.softmax import SoftmaxProblem
 from octet.targets.x86.rows.softmax_table import SoftmaxTableProblem

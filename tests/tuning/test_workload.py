@@ -3,11 +3,10 @@
 import json
 from dataclasses import replace
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.tuned import words
+from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import from_dict, workload_of
 
 PROBLEM = ConvProblem("int8", 1, 16, 8, 8, 32, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 5, Epilogue("int8", 7, 7, 127, True, -3, 0.5))

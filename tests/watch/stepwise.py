@@ -4,6 +4,7 @@ import ctypes
 from unittest import mock
 
 import numpy as np
+
 from octet.passes.lower import program
 from octet.targets.native.library import Library
 from octet.targets.runtime import addresses, aligned

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes.lower.watch.clips import Counted
 from octet.passes.lower.watch.watch import RawCall, Watch
 from octet.targets.x86.checks.coefficients import LayerSum, byte_sum
-from tvm import relax
 
 X, A, B, Y, LEFT = ("input", 0), ("buffer", 0), ("buffer", 1), ("buffer", 2), ("buffer", 3)
 SIZES = {A: 256, B: 256, Y: 256, LEFT: 64}

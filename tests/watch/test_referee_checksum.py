@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octet.passes.realize.checksum import checksum_of, sums_of
 
 LAYERS = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import tvm
+
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.layout import SLACK, channel_stride
 

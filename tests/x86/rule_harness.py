@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tvm import relax
+
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.reference import run
 from octet.targets import detect
 from octet.targets.variant import TensorSpec
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from here import session_here  # noqa: E402

@@ -8,8 +8,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+
 from octet.targets import registry
 from octet.targets.bfloat16 import BLOCK, add_blocks, round_to_bfloat16
 from octet.targets.x86.conv import amx, bf16

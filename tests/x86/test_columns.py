@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octet.passes import ops
-from octet.passes.realize.reference import run
 from tvm import relax
 
+from octet.passes import ops
+from octet.passes.realize.reference import run
+
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
 from here import session_here  # noqa: E402
+from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
 
 RANDOM = np.random.default_rng(2)
 FLOAT = {"clip_min": float("-inf"), "clip_max": float("inf"), "out_dtype": "float32"}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+from tvm_ffi import structural_equal
+
 from octet.targets import detect, registry
 from octet.targets.x86.conv import amx as conv_amx, depthwise as conv_depthwise
 from octet.targets.x86.conv.choose import conv_kernel, family_of
-from tvm_ffi import structural_equal
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
 harness = sys.modules["conv_harness"] = importlib.util.module_from_spec(_spec)

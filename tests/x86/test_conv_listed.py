@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+
 from octet.targets import registry
 from octet.targets.x86.conv import listed as conv_listed
 from octet.targets.x86.conv.choose import conv_kernel

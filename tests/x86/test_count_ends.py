@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+
 from octet.passes.lower.watch.clips import Counted
 from octet.targets import registry
 from octet.targets.x86.checks.counts import count_ends, moments

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops, unary as kinds
 from octet.targets import float_math
 from octet.targets.x86.elementwise.table_affine import lines_of
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, check_all, dequantize, quantize  # noqa: E402

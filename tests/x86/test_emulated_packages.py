@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+
 from octet.targets import detect, registry
 from octet.targets.errors import PackageError
 from octet.targets.opening import open_session

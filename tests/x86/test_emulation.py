@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from octet.targets import detect, registry
 from octet.targets.bfloat16 import add_blocks, round_to_bfloat16
 from octet.targets.x86.emulation.library import library_of

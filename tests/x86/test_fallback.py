@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import tvm
-from octet.targets.x86.fallback import schedule_fallback
 from tvm import relax, tirx
+
+from octet.targets.x86.fallback import schedule_fallback
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, network  # noqa: E402

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+
 from octet.targets import registry
 from octet.targets.x86.checks.kernels import compare, weighted_sum
 from octet.targets.x86.conv import amx as conv_amx

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.targets import detect, registry
 from octet.targets.errors import PackageError
 from octet.targets.package import Package
 from octet.targets.runtime import Session
 from octet.targets.x86.isa import UNITS, building_for, current
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from here import session_here  # noqa: E402
 from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+
 from octet.passes.realize.reference import run  # noqa: E402
 
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]

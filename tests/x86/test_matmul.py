@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octet.passes import ops
-from octet.targets.x86.view import View, as_layout, reshaped, transposed, view_of
-from octet.targets.x86.layout import packed
 from tvm import relax
+
+from octet.passes import ops
+from octet.targets.x86.layout import packed
+from octet.targets.x86.view import View, as_layout, reshaped, transposed, view_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
@@ -43,7 +44,7 @@ def attention(batch, tokens, heads, size, scale):
 def test_attention(target):
     cases = {}
     for batch, tokens, heads, size, masked, scale in [(2, 50, 4, 32, True, 0.37), (1, 97, 2, 64, False, 0.125), (1, 7, 2, 16, True, None), (2, 33, 1, 20, True, 0.5)]:
-        shapes = {name: (batch, tokens, heads * size) for name in "qkv"} | ({"mask": (batch, 1, 1, tokens)} if masked else {})
+        shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | ({"mask": (batch, 1, 1, tokens)} if masked else {})
         cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale))
     check_all(cases, target)
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from octet.passes import ops
 from tvm import relax
+
+from octet.passes import ops
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, check_all, dequantize, quantize  # noqa: E402

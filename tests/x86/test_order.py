@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octet.passes.realize.reference import run
 from tvm import relax
+
+from octet.passes.realize.reference import run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, compiled, network  # noqa: E402

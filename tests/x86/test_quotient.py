@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octet.targets import byte_quotient, registry
 from tvm import relax
+
+from octet.targets import byte_quotient, registry
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check_all, dequantize, quantize  # noqa: E402

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tvm
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+
 from octet.targets import detect
 from octet.targets.x86.isa import building_for
 from octet.targets.x86.layout import Layout

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.passes.realize.reference_resize import whole_taps
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, dequantize, quantize  # noqa: E402

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.passes.realize.reference import run
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, compiled, network  # noqa: E402

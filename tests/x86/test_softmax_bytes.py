@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes.realize.reference import run
 from octet.targets import float_math, registry
 from octet.targets.x86.rows import softmax_bytes
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import compiled, dequantize, network, quantize  # noqa: E402

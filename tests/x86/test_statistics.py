@@ -6,6 +6,7 @@ from math import gcd
 import numpy as np
 import pytest
 import tvm
+
 from octet.passes.calibrate.statistics import BINS, SHIFT, Statistics
 from octet.targets import detect
 from octet.targets.runtime import aligned

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm import relax
+
 from octet.passes import ops
 from octet.passes.lower.cpu.fused import able
 from octet.passes.lower.fusion import TableBehind, find_fusions
 from octet.passes.realize.reference import run
 from octet.targets import registry
-from tvm import relax
 
 sys.path.insert(0, str(Path(__file__).parent))
 from here import session_here  # noqa: E402

@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 
-
 from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.cache import StatisticsCache
 from ...passes.calibrate.given import given_hub
@@ -21,8 +20,8 @@ from ...passes.sensitivity.configuration import measured_tensors, sites_of
 from ...passes.sensitivity.observe import statistics_of
 from ...targets import detect
 from ...targets.errors import OctetError
-from ...targets.package import Package, failed_outputs, selftest_of
 from ...targets.opening import open_session
+from ...targets.package import Package, failed_outputs, selftest_of
 from ...targets.samples import load_samples
 from ...targets.x86.emulation.library import emulated
 from ..inputs import random_inputs
@@ -170,5 +169,5 @@ def _operators(decisions, layers) -> dict:
     Of a look-up the reason is the hub's (passes/policy/quantize_embeddings.py)."""
     decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason and d.op != "relax.take"}
     rest = [layer for layer in layers if layer.dtype != "int8"]
-    reasons = [{"name": l.name, "operator": l.operator, "reason": decided.get(l.name, l.reason)} for l in rest]
+    reasons = [{"name": layer.name, "operator": layer.operator, "reason": decided.get(layer.name, layer.reason)} for layer in rest]
     return {"int8": len(layers) - len(rest), "float": len(rest), "reasons": reasons}

@@ -6,8 +6,8 @@ from ...passes.annotate import Annotate
 from ...passes.calibrate.held_out import for_ranges
 from ...passes.pipeline import canonicalize
 from ...passes.running import check_stopped
-from ...passes.sensitivity.bench import FEW
 from ...passes.sensitivity.assembly import smoothings_of
+from ...passes.sensitivity.bench import FEW
 from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.switches import switches_of
 from ...targets import detect

@@ -15,9 +15,9 @@ from ...passes.pipeline import CANONICALIZE, canonicalize
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.improvement import CALIBRATIONS
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.ranking import rank
-from ...passes.sensitivity.improvement import CALIBRATIONS
 from .judge import Judge
 from .statistics import measuring
 

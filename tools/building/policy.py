@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from ...passes.annotate import Annotate
 from ...passes.calibrate.quantize import Quantized
-from ...passes.running import apply, unwatched
 from ...passes.pipeline import to_integers
 from ...passes.policy.choose import Times, choose_float
 from ...passes.policy.estimate import estimate, most_to_gain
 from ...passes.policy.regions import Regions, regions_of
 from ...passes.policy.release_float import ReleaseFloat
 from ...passes.realize.realize import Realized
+from ...passes.running import apply, unwatched
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.variant import Variant
@@ -151,7 +151,7 @@ def _worth_a_look(module, spec) -> bool:
 
 def _choose(regions, times: dict, measured: bool, kept: frozenset[int]) -> frozenset[int]:
     """Of the sum over the targets."""
-    total = _summed([t for t in times.values()], [t.of(regions, frozenset()) for t in times.values()])
+    total = _summed(list(times.values()), [t.of(regions, frozenset()) for t in times.values()])
     if measured:
         return choose_float(regions, total, _MEASURED_MARGIN, kept)
     released = choose_float(regions, total, _CLEAR, kept)

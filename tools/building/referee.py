@@ -7,10 +7,10 @@ import numpy as np
 
 from ...passes.calibrate.quantize import Quantized
 from ...passes.export.evaluate import evaluate
-from ...passes.running import unwatched
 from ...passes.pipeline import to_integers
 from ...passes.realize.promise import LEAST_DB, TOLERANCE, promises
 from ...passes.realize.reference import operators_handed_on, run
+from ...passes.running import unwatched
 from ...targets.errors import OctetError
 from ...targets.package import Package
 from ...targets.samples import meant

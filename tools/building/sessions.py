@@ -1,13 +1,13 @@
 """Compiles float networks for this machine: the fp32 baseline, and the network that calibration runs."""
 
 from ...passes.frontend.model import Model
-from ...passes.running import unwatched
 from ...passes.lower.build import build_variant
 from ...passes.realize.fuse_float import FuseFloat
+from ...passes.running import unwatched
 from ...passes.sensitivity.libraries import Libraries
 from ...targets import detect
-from ...targets.registry import find
 from ...targets.opening import open_session
+from ...targets.registry import find
 from ...targets.runtime import Session
 
 

@@ -21,8 +21,8 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
     from pathlib import Path
 
     from ...passes.calibrate import store
-    from ...targets.writing import check_writable
     from ...targets.errors import OctetError
+    from ...targets.writing import check_writable
     from ..console import out
 
     check_writable(output)

@@ -25,14 +25,14 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     With --against, a table of fp32, Octet's int8 and the int8 of the other tools at their various settings."""
     import time
 
-    from ..evaluating.comparing import check_options, compare, fp32_outputs, print_comparison
-    from ..console import check_json, out, progress, write_json
-    from ..data import read_samples
-    from ..evaluating.evaluation import score
-    from ..scores import scoring_of
-    from ..metrics import find_metric
     from ..building.given import as_compiled
     from ..building.opening import check_origin, manifest_of, open_model
+    from ..console import check_json, out, progress, write_json
+    from ..data import read_samples
+    from ..evaluating.comparing import check_options, compare, fp32_outputs, print_comparison
+    from ..evaluating.evaluation import score
+    from ..metrics import find_metric
+    from ..scores import scoring_of
 
     check_json(json_path)
     chosen = find_metric(metric)

@@ -17,8 +17,8 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets.errors import PackageError
     from ...targets.package import failed_outputs, read_package, size_of
     from ...targets.trust import short
-    from ..console import check_json, out, size, table, write_json
     from ..building.bfloat16 import described
+    from ..console import check_json, out, size, table, write_json
     from .summary import print_bfloat16, print_operators, print_policy, print_shapes
 
     check_json(json_path)

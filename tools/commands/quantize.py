@@ -26,10 +26,10 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
     from types import SimpleNamespace
 
     from ...targets.writing import check_writable
+    from ..building.recipes import recipe_of
     from ..console import out
     from ..data import check_calib, read_samples, warn_of_constant
     from ..phases import phases
-    from ..building.recipes import recipe_of
 
     check_writable(output)
     from ...passes.calibrate.held_out import for_ranges

@@ -32,15 +32,15 @@ def study(model, calib, data, metric, output_names, max_drop, seed, given, threa
     from types import SimpleNamespace
 
     from ...targets.writing import check_writable, write_atomically
-    from ..pages import plots
+    from ..building.experiments import study as run_study
+    from ..building.recipes import recipe_of
     from ..console import check_json, out, table, write_json
     from ..data import read_samples
-    from ..scores import scoring_of
     from ..metrics import find_metric
-    from ..building.experiments import study as run_study
-    from ..phases import phases
-    from ..building.recipes import recipe_of
+    from ..pages import plots
     from ..pages.study_page import page
+    from ..phases import phases
+    from ..scores import scoring_of
 
     def tell(text, done, total):
         display.describe(text)

@@ -33,8 +33,8 @@ def tune(json_path, db, export_to, import_from, **options):
     from ...tuning.database import opened
     from ...tuning.place import place_of
     from ..console import check_json, out, write_json
-    from ..tuning.session import run_session
     from ..tuning.display import figures, live, print_session
+    from ..tuning.session import run_session
 
     check_json(json_path)
     with opened(place_of(db)) as database:

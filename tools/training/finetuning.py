@@ -13,8 +13,8 @@ from ...passes.calibrate.given import given_hub
 from ...passes.calibrate.quantize import Quantized
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.output_error import relative_error
 from ...passes.sensitivity.search import choose_calibration
 from ...targets.runtime import run_samples

@@ -10,8 +10,8 @@ from ...targets.errors import OctetError
 from ...targets.samples import LABELS, OF, batch_of
 from ...targets.stored_array import select
 from ..data import read_samples
-from ..scores import Scoring, scoring_of
 from ..metrics import METRICS, Metric, find_metric
+from ..scores import Scoring, scoring_of
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from contextlib import contextmanager
 
-from ..console import plain_console
 from ...tuning.session import Session
 from ...tuning.spaces.registry import text_of
 from ...tuning.state import State
+from ..console import plain_console
 
 ROWS = 12  # of the live table: the tasks that take most of the time
 

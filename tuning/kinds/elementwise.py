@@ -4,7 +4,15 @@ import numpy as np
 
 from ...passes.realize.reference_integer import INTEGER
 from ...targets.spec import TargetSpec
-from ...targets.x86.elementwise.integer import CHANNEL, STREAM, BinaryProblem, RequantizeProblem, binary, requantize_kernel, second_elements
+from ...targets.x86.elementwise.integer import (
+    CHANNEL,
+    STREAM,
+    BinaryProblem,
+    RequantizeProblem,
+    binary,
+    requantize_kernel,
+    second_elements,
+)
 from ...targets.x86.elementwise.table import ENTRIES, TableProblem, pack_tables, table_kernel
 from ...targets.x86.isa import building_for
 from ...targets.x86.layout import SLACK, Layout

@@ -8,7 +8,7 @@ from ...passes.realize.reference_float import FLOAT
 from ...passes.realize.reference_integer import INTEGER
 from ...targets.spec import TargetSpec
 from ...targets.x86.isa import building_for
-from ...targets.x86.matmul.problem import Matrices, MatmulProblem
+from ...targets.x86.matmul.problem import MatmulProblem, Matrices
 from ...targets.x86.matmul.product import MatmulSchedule, constants_of, default_schedule, matmul
 from ..operands import BIAS, DATA, SECOND, made, signed, stored, together
 from ..spaces import attention

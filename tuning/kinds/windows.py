@@ -12,8 +12,7 @@ from ...targets.x86.windows.pooling import PoolProblem
 from ..operands import DATA, answer, image_of, made, together
 from ..spaces import loops, windows
 from ..spaces.space import Space
-from .elementwise import FAMILY
-from .elementwise import SCHEDULES as LOOPS
+from .elementwise import FAMILY, SCHEDULES as LOOPS
 from .kind import Case, Kernel, Kind
 
 _AVERAGE = "average"

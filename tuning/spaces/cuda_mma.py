@@ -4,7 +4,18 @@ from dataclasses import replace
 from itertools import product
 from math import log2
 
-from ...targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, WGMMA_COLUMNS, Tile, buildable, candidates, depth_of, estimate, resident, tile_for
+from ...targets.cuda.kernels.conv_schedule import (
+    SPLITS,
+    WGMMA,
+    WGMMA_COLUMNS,
+    Tile,
+    buildable,
+    candidates,
+    depth_of,
+    estimate,
+    resident,
+    tile_for,
+)
 from ...targets.cuda.workload import CudaWorkload
 from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed
@@ -70,4 +81,4 @@ def _guesses(p, default, spec, decisions):
             shapes[tile] = estimate(p, tile, spec)
     best = sorted(shapes, key=shapes.get)[: GUESSES - 2]
     deeper = [replace(default, stages=stages) for stages in (default.stages - 1, default.stages + 1) if stages in decisions["stages"]]
-    return tuple([*best, *(tile for tile in deeper if buildable(p, tile, spec))])
+    return (*best, *(tile for tile in deeper if buildable(p, tile, spec)))

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, fields
 
-from ...targets.workloads import workload_from
 from ...targets.tuned import words
+from ...targets.workloads import workload_from
 from ..kinds.registry import SCHEDULES, spaces_of
 
 __all__ = ["SCHEDULES", "described", "from_json", "member", "spaces_of", "text_of", "to_json"]

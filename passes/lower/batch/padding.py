@@ -46,7 +46,7 @@ def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[st
     graphs = [Graph(module["main"]).bindings for module in (small, large)]
     if len(graphs[0]) != len(graphs[1]):
         return "its graph has other operators for another shape"
-    for (a, before), (b, after) in zip(*graphs):
+    for (_, before), (b, after) in zip(*graphs):
         try:
             walk.seen[b] = walk.through(before, after)
         except Mixes as reason:

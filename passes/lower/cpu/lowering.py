@@ -35,7 +35,6 @@ from .fused import FUSED, able
 from .results import kernel_result, own_results
 from .value import Value
 
-
 Rule = Callable[[relax.Call, "Context"], Value | tuple | None]
 
 

@@ -5,11 +5,11 @@ from math import prod
 
 import numpy as np
 
+from ....targets.tuned import words
 from ....targets.x86.conv.choose import conv_kernel
 from ....targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
 from ....targets.x86.conv.sums import checked
 from ....targets.x86.layout import Layout
-from ....targets.tuned import words
 from ....targets.x86.workload import workload_of
 from ... import ops
 

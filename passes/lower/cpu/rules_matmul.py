@@ -3,7 +3,7 @@
 from math import prod
 
 from ....targets.x86.layout import CHANNEL_BLOCK, SLACK
-from ....targets.x86.matmul.problem import Matrices, MatmulProblem, SoftmaxEpilogue
+from ....targets.x86.matmul.problem import MatmulProblem, Matrices, SoftmaxEpilogue
 from ....targets.x86.matmul.product import constants_of, default_schedule, matmul
 from ....targets.x86.view import View, as_layout, contiguous, view_of
 from ... import ops

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from ....targets.tuned import words
-
 from ....targets.x86.workload import Problem, workload_of
 
 

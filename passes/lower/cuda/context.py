@@ -11,8 +11,8 @@ from ....targets.cuda.kernel import Kernel
 from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import GRANULE, Layout, Strided, packed, plain
 from ....targets.spec import TargetSpec
-from ....targets.variant import Step
 from ....targets.tuned import Records, Tuned, words
+from ....targets.variant import Step
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,16 @@
 """The one table of CUDA's lowering rules: operator name -> rules, tried in order."""
 
-from . import fallback, rules_axis, rules_conv, rules_elementwise, rules_float, rules_matmul, rules_movement, rules_pooling, rules_tables
+from . import (
+    fallback,
+    rules_axis,
+    rules_conv,
+    rules_elementwise,
+    rules_float,
+    rules_matmul,
+    rules_movement,
+    rules_pooling,
+    rules_tables,
+)
 from .context import ANY
 
 RULES: dict[str, list] = {ANY: [fallback.generic]}

@@ -9,9 +9,9 @@ from math import lcm
 
 import numpy as np
 
-from ... import ops
 from ....targets.x86.checks.coefficients import BYTES
 from ....targets.x86.layout import SLACK, STORED_OFFSET, Layout
+from ... import ops
 
 _MOST = 128  # vectors that are looked at: far apart, each waits for a cache that is not the nearest
 _PARTS = 8  # of the channels of an input

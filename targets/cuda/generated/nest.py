@@ -77,7 +77,7 @@ def from_dict(entry: dict) -> NestWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     made = NestWorkload(str(entry["operator"]), str(entry["tir"]))
     try:
-        made.operands, made.multiply_adds  # what everybody asks of it
+        _ = made.operands, made.multiply_adds  # what everybody asks of it
     except (AttributeError, IndexError, TypeError) as error:
         raise ValueError(f"its nest is no loops over buffers ({error})") from None
     return made

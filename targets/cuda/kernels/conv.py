@@ -10,7 +10,6 @@ from ..layout import GRANULE
 from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
 from .window import Window
 
-
 _TABLE_BYTES = 256
 
 

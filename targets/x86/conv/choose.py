@@ -12,7 +12,14 @@ from ..elementwise.table import stored_table
 from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
 from ..layout import STORED_OFFSET
-from . import amx as conv_amx, bf16 as conv_bf16, depthwise as conv_depthwise, depthwise_pack, direct as conv_direct, listed as conv_listed
+from . import (
+    amx as conv_amx,
+    bf16 as conv_bf16,
+    depthwise as conv_depthwise,
+    depthwise_pack,
+    direct as conv_direct,
+    listed as conv_listed,
+)
 from .epilogue import supports_depthwise
 from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
 from .problem import ConvProblem

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ... import detect
 from ...errors import PackageError
+from ...native.interface import interface_of
 from ...native.library import EARLIER, earlier
 from ...native.link import link
-from ...native.interface import interface_of
 from ...spec import TargetSpec
 from ...variant import Variant
 from .source import for_machine

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat, store

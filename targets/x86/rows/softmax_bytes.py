@@ -14,7 +14,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, const, fma, fraction_and_scale, third_bytes, load, pure, splat, store
+from ..intrinsics import bind, const, fma, fraction_and_scale, load, pure, splat, store, third_bytes
 from ..vector import store_bytes
 from ..vector_loops import Accumulators
 from .pieces import held, mask_tail, over, reduce_two

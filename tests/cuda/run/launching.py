@@ -3,6 +3,7 @@
 import ctypes
 
 import numpy as np
+
 from octet.targets.cuda.running.driver import device, driver
 from octet.targets.cuda.running.graph import Marks, captured
 

@@ -21,6 +21,7 @@ import prepare_cases
 import prepare_networks
 import prepare_tiles
 from building import Compiler
+
 from octet.targets import detect
 
 ROOT = HERE.parents[2]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from carried import Case, Expected, Step, write
+
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference

@@ -7,14 +7,15 @@ import lzma
 from pathlib import Path
 
 import numpy as np
+from product_data import multiplier_of, product_data
+from tvm import relax
+
 import octet
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.targets.package import Package
 from octet.targets.variant import TensorSpec
 from octet.tools.inputs import random_inputs
-from product_data import multiplier_of, product_data
-from tvm import relax
 
 _DIGITS = Path(__file__).resolve().parents[3] / "examples" / "digits"
 _SAMPLES = 64

@@ -5,11 +5,12 @@ import shutil
 from dataclasses import asdict
 
 from carried import checksums
+from tile_layer import KINDS, SMALL, WAVES, Layer, tiles, title
+
 from octet.targets.cuda.compiling.source import source
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.workload import workload_of
-from tile_layer import KINDS, SMALL, WAVES, Layer, tiles, title
 
 _SMALL = ("64x64x64", "64x64x64-wmma32", "64x64x64-wgmma")
 _MEMCHECK = ("256x128x64", "128x16x64", "32x64x128", "128x128x64-wmma32", "192x256x128-wgmma", "256x64x64-wgmma", "64x128x128-wgmma")

@@ -45,7 +45,7 @@ def _tiles(found):
 
 
 def _micro(found):
-    return [f"{row['item']:38} {row['figure']} {row['unit']}{', %g GB/s' % row['gb_s'] if 'gb_s' in row else ''}" for row in found]
+    return [f"{row['item']:38} {row['figure']} {row['unit']}" + (f", {row['gb_s']:g} GB/s" if 'gb_s' in row else "") for row in found]
 
 
 def _profile(found):

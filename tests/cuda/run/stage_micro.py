@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from launching import Module, Storage
+
 from octet.targets.cuda.running.driver import device
 from octet.targets.cuda.running.graph import Marks, captured
 

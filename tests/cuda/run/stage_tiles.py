@@ -5,8 +5,9 @@ import json
 import numpy as np
 from carried import Case, Expected, Step
 from launching import Loaded, Module
-from octet.targets.registry import find
 from tile_layer import KINDS, Layer, Size, tiles, title
+
+from octet.targets.registry import find
 
 
 def run(work) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from octet.targets.cuda.kernels.conv import Conv, ConvKernel, Epilogue, conv_kernel
 from octet.targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, Tile, buildable, candidates, units
 from octet.targets.cuda.layout import pack, packed
