@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LEAST = "x86-64-v3"
 # Emulation of every level, whole small networks, packages and sessions.
 PART = [
-    "tests/x86/test_levels.py",
+    *(f"tests/x86/test_levels.py::test_every_level_gives_the_same_bytes[{level}]" for level in ("x86-64-v3", "avx512vnni", "amx")),
     "tests/x86/test_emulated_packages.py",
     "tests/x86/test_fallback.py",
     "tests/targets/test_runtime.py",
