@@ -14,13 +14,19 @@ def per_channel(value: np.ndarray, shape, axis: int) -> np.ndarray | None:
     return np.ascontiguousarray(np.broadcast_to(value.reshape(-1), (shape[axis],)), "float32")
 
 
-def of_inputs(vector: np.ndarray, weight: np.ndarray, columns: int, is_conv: bool) -> np.ndarray:
-    """Values per input channel as they multiply a weight, [O, columns, h, w] or [K, N]: group g of a convolution reads channels g*columns ..."""
-    if not is_conv:
-        return vector.reshape(-1, 1)
+def by_input(weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """A layer's weight times a value per input channel. weight: [O, columns, h, w] of a convolution, whose group g reads channels g*columns ..., or [K, N]."""
+    if weight.ndim == 2:
+        return weight * vector.reshape(-1, 1)
+    outputs, columns = weight.shape[:2]
     groups = vector.size // columns
-    rows = np.repeat(vector.reshape(groups, columns), weight.shape[0] // groups, axis=0)
-    return rows.reshape(weight.shape[0], columns, 1, 1)
+    return weight * np.repeat(vector.reshape(groups, columns), outputs // groups, axis=0).reshape(outputs, columns, 1, 1)
+
+
+def behind(weight: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The float32 term behind a layer that a term per input channel in front of it becomes."""
+    term = by_input(weight, shift).sum(axis=0 if weight.ndim == 2 else (1, 2, 3), dtype="float64").astype("float32")
+    return term if weight.ndim == 2 else term.reshape(1, -1, 1, 1)
 
 
 def scalar(value: np.ndarray | None) -> float | None:

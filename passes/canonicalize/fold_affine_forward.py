@@ -16,7 +16,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..rewriting.rule import rewrite
-from .channel import of_inputs, per_channel
+from .channel import behind, by_input, per_channel
 from .graph import constant, is_float, shape_of
 
 _EVEN = 4.0  # factors that differ by less cost an input at most two of its eight bits
@@ -48,14 +48,9 @@ def _fold(graph, call, var):
     if scale is not None and _spread_of(scale) > _EVEN and _is_input(graph, source):
         graph.note(f"{x.name}: the factor in front of {var.name} was not folded: it evens out the channels of an input")
         return None
-    columns = weight.shape[1] if is_conv else weight.shape[0]
-    by_input = weight if scale is None else weight * of_inputs(scale, weight, columns, is_conv)
-    new = Call(call.op, [source, relax.const(by_input)], call.attrs, call.ty_args)
-    if shift is None:
-        return new
-    term = weight * of_inputs(shift, weight, columns, is_conv)
-    term = term.sum(axis=(1, 2, 3), dtype="float64").reshape(1, -1, 1, 1) if is_conv else term.sum(axis=0, dtype="float64")
-    return relax.op.add(graph.emit(new, like=var), relax.const(term.astype("float32")))
+    scaled = weight if scale is None else by_input(weight, scale)
+    new = Call(call.op, [source, relax.const(scaled)], call.attrs, call.ty_args)
+    return new if shift is None else relax.op.add(graph.emit(new, like=var), relax.const(behind(weight, shift)))
 
 
 def _spread_of(scale):

@@ -157,8 +157,8 @@ def col2im(node):
     rank, taps = len(block), int(np.prod(block))
     if rank != 2:
         raise UnsupportedModelError(f"makes {rank}-D images; only 2-D ones are supported")
-    strides, dilation = node.attrs.get("strides", [1] * rank), node.attrs.get("dilations", [1] * rank)
-    pads, channels = node.attrs.get("pads", [0] * 2 * rank), wide // taps
+    strides, dilation, pads = _list(node, "strides", rank), _list(node, "dilations", rank), _list(node, "pads", 2 * rank, 0)
+    channels = wide // taps
     reach = [extent + pads[i] + pads[rank + i] - dilation[i] * (block[i] - 1) - 1 for i, extent in enumerate(image)]
     rest = [room % stride for room, stride in zip(reach, strides)]  # of the image's end, which no patch reaches
     patches = node.emit(relax.op.reshape(node.inputs[0], [n, wide, *(room // stride + 1 for room, stride in zip(reach, strides))]), "patches")

@@ -29,8 +29,7 @@ def pool(node):
     x, include = node.inputs[0], bool(node.attrs.get("count_include_pad", 0))
     average = node.op == "AveragePool"
     if average and include and any(beyond) and any(pads):
-        width = [0, 0, 0, 0] + [w for i in range(rank) for w in (pads[i], pads[rank + i])]
-        x, pads, include = node.emit(relax.op.nn.pad(x, width), "pad"), [0] * 2 * rank, False
+        x, pads, include = node.emit(relax.op.nn.pad(x, _widths(pads)), "pad"), [0] * 2 * rank, False
     elif any(beyond):
         include = False
     pads = pads[:rank] + [pad + more for pad, more in zip(pads[rank:], beyond)]
@@ -43,13 +42,18 @@ def pool(node):
     return op(x, kernel, strides, pads, dilation, False, include)
 
 
+def _widths(pads) -> list[int]:
+    """ONNX's pads [begin..., end...] of the axes behind batch and channels, as R.nn.pad takes those of all axes."""
+    rank = len(pads) // 2
+    return [0, 0, 0, 0] + [width for both in zip(pads[:rank], pads[rank:]) for width in both]
+
+
 def _with_places(node, x, kernel, strides, pads, dilation):
     """(maxima, where they lie: of equal ones the first, counted through the whole tensor). One comparison per element of the window: taps in the order of
     the count, each a strided slice of the padded tensor."""
     shape, rank = node.shape(0), len(kernel)
-    width = [0, 0, 0, 0] + [w for i in range(rank) for w in (pads[i], pads[rank + i])]
     lowest = -np.inf if node.dtype(0) == "float32" else np.iinfo(node.dtype(0)).min
-    padded = node.emit(relax.op.nn.pad(x, width, "constant", lowest), "padded") if any(pads) else x
+    padded = node.emit(relax.op.nn.pad(x, _widths(pads), "constant", lowest), "padded") if any(pads) else x
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
     counts = [(extent + pads[i] + pads[rank + i] - spans[i]) // strides[i] + 1 for i, extent in enumerate(shape[2:])]
     axes, planes = list(range(2, 2 + rank)), np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * rank) * int(np.prod(shape[2:]))

@@ -14,7 +14,7 @@ from tvm.ir import Call, IRModule
 
 from ... import ops
 from ...rewriting.rule import rewrite
-from ..channel import of_inputs, per_channel
+from ..channel import behind, by_input, per_channel
 from ..graph import constant, shape_of
 from .integers import limits_of, steps_behind
 
@@ -39,10 +39,7 @@ def _fold(graph, call, var):
         graph.note(f"{call.args[0].name}: was not folded into {var.name}: it is no factor and term per channel")
         return None
     (scale, shift), pixels = line, found[1]
-    columns = weight.shape[1] if is_conv else weight.shape[0]
-    scaled = relax.const((weight * of_inputs(scale, weight, columns, is_conv)).astype("float32"))
-    term = weight * of_inputs(shift, weight, columns, is_conv)
-    term = term.sum(axis=(1, 2, 3)).reshape(1, -1, 1, 1) if is_conv else term.sum(axis=0)
+    scaled = relax.const(by_input(weight, scale).astype("float32"))
     padding = [int(width) for width in call.attrs.padding] if is_conv else []
     if not any(padding) or not shift.any():
         layer = Call(call.op, [pixels, scaled], call.attrs, call.ty_args)
@@ -54,7 +51,7 @@ def _fold(graph, call, var):
         framed = graph.emit(ops.call("octet.frame", [pixels], padding=padding, fill=[float(value) for value in zeros.astype("float32")]))
         geometry = {"strides": call.attrs.strides, "dilation": call.attrs.dilation, "groups": call.attrs.groups}
         layer = relax.op.nn.conv2d(framed, scaled, padding=[0, 0, 0, 0], **geometry)
-    return relax.op.add(graph.emit(layer, like=var), relax.const(term.astype("float32"))) if shift.any() else layer
+    return relax.op.add(graph.emit(layer, like=var), relax.const(behind(weight, shift))) if shift.any() else layer
 
 
 def _line(steps, shape, axis):

@@ -12,31 +12,41 @@ _MOST_ROWS = 1 << 20
 
 def cumsum(node):
     """R.cumsum, between two flips if reversed."""
-    axis = node.array(1, "axis")
-    axis = int(axis.reshape(-1)[0]) % len(node.shape(0))
-    x, reverse = node.inputs[0], bool(node.attrs.get("reverse", 0))
-    x = node.emit(relax.op.flip(x, axis), "reversed") if reverse else x
-    total = relax.op.cumsum(x, axis, exclusive=bool(node.attrs.get("exclusive", 0)))
-    return relax.op.flip(node.emit(total, "sum"), axis) if reverse else total
+    return _running(node, lambda x, axis, exclusive: relax.op.cumsum(x, axis, exclusive=exclusive))
 
 
 def cumprod(node):
     """Running products: of twice as many elements in every round. Between two flips if reversed; from the second element on if exclusive."""
-    axis = node.array(1, "axis")
-    axis, shape = int(axis.reshape(-1)[0]) % len(node.shape(0)), node.shape(0)
-    x, extent = node.inputs[0], shape[axis]
+    shape, dtype = node.shape(0), node.dtype(0)
 
-    def behind(values, count, name):
-        """The values `count` places later, behind ones."""
-        ones = relax.const(np.ones([count if i == axis else n for i, n in enumerate(shape)], node.dtype(0)), node.dtype(0))
-        return node.emit(relax.op.concat([ones, node.emit(relax.op.strided_slice(values, [axis], [0], [extent - count]), f"{name}.first")], axis), name)
+    def products(x, axis, exclusive):
+        extent = shape[axis]
 
-    x = node.emit(relax.op.flip(x, axis), "reversed") if node.attrs.get("reverse", 0) else x
-    x = behind(x, 1, "later") if node.attrs.get("exclusive", 0) and extent > 1 else x
-    x = relax.const(np.ones(shape, node.dtype(0)), node.dtype(0)) if node.attrs.get("exclusive", 0) and extent == 1 else x
-    for count in (1 << i for i in range((extent - 1).bit_length())):
-        x = node.emit(relax.op.multiply(x, behind(x, count, f"behind{count}")), f"product{count}")
-    return relax.op.flip(x, axis) if node.attrs.get("reverse", 0) else x
+        def ones(count):
+            return relax.const(np.ones([count if i == axis else n for i, n in enumerate(shape)], dtype), dtype)
+
+        def behind(values, count, name):
+            """The values `count` places later, behind ones."""
+            first = node.emit(relax.op.strided_slice(values, [axis], [0], [extent - count]), f"{name}.first")
+            return node.emit(relax.op.concat([ones(count), first], axis), name)
+
+        if exclusive:
+            x = behind(x, 1, "later") if extent > 1 else ones(1)
+        for count in (1 << i for i in range((extent - 1).bit_length())):
+            x = node.emit(relax.op.multiply(x, behind(x, count, f"behind{count}")), f"product{count}")
+        return x
+
+    return _running(node, products)
+
+
+def _running(node, totals):
+    """totals(x, axis, exclusive), of the axis from its end on if reversed."""
+    axis = int(node.array(1, "axis").reshape(-1)[0]) % len(node.shape(0))
+    x, reverse, exclusive = node.inputs[0], bool(node.attrs.get("reverse", 0)), bool(node.attrs.get("exclusive", 0))
+    found = totals(node.emit(relax.op.flip(x, axis), "reversed") if reverse else x, axis, exclusive)
+    if not reverse:
+        return found
+    return relax.op.flip(node.emit(found, "sum") if isinstance(found, relax.Call) else found, axis)
 
 
 def topk(node):

@@ -5,6 +5,7 @@ from ..fusion import LayerNorm, Pixels, Scores, Softmax, TableBehind
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import product
 from .rules_rows import layer_norm_rows, softmax_rows
+from .value import Value
 
 
 def _table_behind(chain, ctx):
@@ -14,7 +15,7 @@ def _table_behind(chain, ctx):
 
 def _pixels(chain, ctx):
     value = ctx.plain(chain.source)
-    return type(value)(value.var, Layout("plain", value.layout.shape, "int8"))
+    return Value(value.var, Layout("plain", value.layout.shape, "int8"))
 
 
 # What lowers a chain, given the context.

@@ -113,8 +113,7 @@ def pad(call, ctx):
         where = _axis_of(source, axis) if source is not None else None
         if where is None:
             return _plain_pad(call, ctx, attrs)
-        index = np.pad(np.arange(source.shape[axis]), (before, after), **_MODES[attrs["pad_mode"]])
-        coordinates[where] = [int(i) for i in index]
+        coordinates[where] = _bordered(source.shape[axis], before, after, attrs["pad_mode"])
     return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
 
 
@@ -130,6 +129,11 @@ def _plain_pad(call, ctx, attrs):
 
 _MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},
           "circular": {"mode": "wrap"}}  # fmt: skip
+
+
+def _bordered(extent, before, after, mode="constant"):
+    """Coordinates along an axis with a border."""
+    return np.pad(np.arange(extent), (before, after), **_MODES[mode]).tolist()
 
 
 def _stored(value, layout):
@@ -151,8 +155,7 @@ def frame(call, ctx):
     if _constant(call, ctx):
         return None
     top, left, bottom, right = attrs["padding"]
-    framed = {where: (*[FILL] * before, *range(extent), *[FILL] * after)
-              for where, extent, before, after in ((1, source.shape[2], top, bottom), (2, source.shape[3], left, right))}  # fmt: skip
+    framed = {1: _bordered(source.shape[2], top, bottom), 2: _bordered(source.shape[3], left, right)}
     return _gathered(call, ctx, target, framed, fill=tuple(_stored(value, source) for value in attrs["fill"]))
 
 

@@ -6,29 +6,8 @@ from ....targets.x86.elementwise.math import KINDS as KERNELS
 from ....targets.x86.layout import packed
 from ....targets.x86.reformat.constant import pack_constant
 from ... import ops
-from ...operators.relax_operators import KINDS
-from ...unary import PARAMETERS
+from ..scalar_functions import rules_of
 from .operands import broadcast_operands, images_of
-
-_SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
-
-
-def octet_unary(call, ctx):
-    attrs = ops.attrs_of(call)
-    return _unary(call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())})
-
-
-def _fixed(kind, parameters=None):
-    return lambda call, ctx: _unary(call, ctx, kind, parameters or {})
-
-
-def leaky_relu(call, ctx):
-    return _unary(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})
-
-
-def clip(call, ctx):
-    low, high = (float(arg.value) for arg in call.args[1:3])
-    return _unary(call, ctx, "clip", {"low": low, "high": high})
 
 
 def _unary(call, ctx, kind, parameters):
@@ -67,9 +46,7 @@ def prelu(call, ctx):
 
 
 RULES = (
-    {"octet.unary": octet_unary, "relax.clip": clip, "relax.nn.leakyrelu": leaky_relu, "relax.nn.prelu": prelu}
-    | {"relax.nn.relu": _fixed("relu"), "relax.nn.relu6": _fixed("clip", {"low": 0.0, "high": 6.0}), "relax.nn.selu": _fixed("selu", _SELU)}
-    | {name: _fixed(kind) for name, kind in KINDS.items()}
-    | {"relax.negative": _fixed("negative"), "relax.square": _fixed("square")}
+    rules_of(_unary)
+    | {"relax.nn.prelu": prelu}
     | {f"relax.{kind}": _binary(kind) for kind in ("add", "subtract", "multiply", "divide", "maximum", "minimum")}
 )

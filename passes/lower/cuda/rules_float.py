@@ -9,11 +9,8 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import plain
 from ....targets.recurrent_math import STEPS
 from ... import ops
-from ...operators.relax_operators import KINDS
 from ...realize.reference_resize import linear_taps
-from ...unary import PARAMETERS
-
-_SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
+from ..scalar_functions import rules_of
 
 
 def _shape(expr):
@@ -57,24 +54,6 @@ def _unary(call, ctx, kind, attrs):
     if _dtype(call) != "float32" or not functions.known(kind):
         return None
     return _emit(call, ctx, floats.unary(prod(_shape(call)), kind, attrs), [ctx.plain(call.args[0])])
-
-
-def octet_unary(call, ctx):
-    attrs = ops.attrs_of(call)
-    return _unary(call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())})
-
-
-def _fixed(kind, attrs=None):
-    return lambda call, ctx: _unary(call, ctx, kind, attrs or {})
-
-
-def leaky_relu(call, ctx):
-    return _unary(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})
-
-
-def clip(call, ctx):
-    low, high = (float(getattr(arg.value, "value", arg.value)) for arg in call.args[1:3])
-    return _unary(call, ctx, "clip", {"low": low, "high": high})
 
 
 def take(call, ctx):
@@ -170,12 +149,11 @@ def _pool(average):
 
 RULES = (
     {f"relax.{name}": _binary(name) for name in floats.OPERATIONS}
-    | {"relax.where": where, "relax.astype": astype, "relax.take": take, "relax.nn.layer_norm": layer_norm, "relax.clip": clip}
+    | {"relax.where": where, "relax.astype": astype, "relax.take": take, "relax.nn.layer_norm": layer_norm}
     | {"relax.nn.softmax": _softmax(False), "relax.nn.log_softmax": _softmax(True)}
-    | {"octet.unary": octet_unary, "octet.conv2d": conv2d, "octet.dense": conv2d, "relax.matmul": matmul}
+    | {"octet.conv2d": conv2d, "octet.dense": conv2d, "relax.matmul": matmul}
     | {"relax.nn.max_pool2d": _pool(False), "relax.nn.avg_pool2d": _pool(True)}
-    | {"relax.nn.relu": _fixed("relu"), "relax.nn.relu6": _fixed("clip", {"low": 0.0, "high": 6.0}), "relax.nn.selu": _fixed("selu", _SELU)}
-    | {"relax.nn.leakyrelu": leaky_relu, "relax.image.resize2d": resize} | dict.fromkeys(STEPS, recurrent)
-    | {name: _fixed(kind) for name, kind in KINDS.items()}
-    | {"relax.negative": _fixed("negative"), "relax.square": _fixed("square")}
+    | {"relax.image.resize2d": resize}
+    | dict.fromkeys(STEPS, recurrent)
+    | rules_of(_unary)
 )

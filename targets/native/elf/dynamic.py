@@ -18,6 +18,8 @@ DEFINED, DEFINED_COUNT, WANTED, WANTED_COUNT = range(0x6FFFFFFC, 0x70000000)
 _UNREAD = {0x6FFFFEF6, 0x6FFFFEF7, *range(0x70000000, 0x70000006)}  # of lazy binding, which is off; about branches
 _NAMES = (NEEDED, NAME, _SEARCHED, _PATHS)
 _SINGLE = {PLT_PLACE, INIT, FINI, _SYMBOLIC, DEBUG, _NOW, _FLAGS, _FLAGS_1, RELATIVE_COUNT}
+# Entries that name the first byte of a section.
+_STARTS = {INIT: "a function that the loader calls", FINI: "a function that the loader calls", PLT_PLACE: "a table of functions"}
 _IN_TEXT = 4  # a flag: the loader writes to code
 # Table -> (kind of its section, the entry with its bytes, the entry that describes one of its entries, what that says).
 TABLES = {
@@ -58,15 +60,12 @@ def read_dynamic(layout: Layout) -> tuple[dict, dict, list]:
         raise ValueError("wants its code written to when it is loaded")
     tables = {tag: table for tag in TABLES if (table := _table(layout, entries, tag))}
     _check_complete(layout, tables)
-    for tag in (INIT, FINI):
-        if tag in entries:
-            layout.holds(entries[tag], 1, EXECUTE, "a function that the loader calls")
-            if all(section.address != entries[tag] for section in layout.sections if section.allocated):
-                raise ValueError(f"has a function that the loader calls at {entries[tag]:#x}, where no section starts")
-    if PLT_PLACE in entries and all(
-        section.address != entries[PLT_PLACE] for section in layout.sections if section.allocated
-    ):
-        raise ValueError(f"has a table of functions at {entries[PLT_PLACE]:#x}, where no section starts")
+    for tag in {INIT, FINI} & entries.keys():
+        layout.holds(entries[tag], 1, EXECUTE, _STARTS[tag])
+    starts = {section.address for section in layout.allocated}
+    for tag, what in _STARTS.items():
+        if tag in entries and entries[tag] not in starts:
+            raise ValueError(f"has {what} at {entries[tag]:#x}, where no section starts")
     return entries, tables, names
 
 
@@ -82,11 +81,7 @@ def _table(layout, entries, tag):
     if wanted is not None and more is not None and entries[more] != wanted:
         raise ValueError(f"has {entries[more]} in dynamic entry {more:#x}, where {wanted} belongs")
     address = entries[tag]
-    sections = {
-        section.address: section
-        for section in layout.sections
-        if section.allocated and section.kind == kind and section.size
-    }
+    sections = {section.address: section for section in layout.allocated if section.kind == kind and section.size}
     end = address
     while end in sections and (size is None or end < address + entries[size]):
         end = sections[end].end
@@ -103,10 +98,9 @@ def _check_complete(layout, tables):
     kinds = {kind: [] for kind, *_ in TABLES.values()}
     for tag, table in tables.items():
         kinds[TABLES[tag][0]].append(table)
-    for section in layout.sections:
+    for section in layout.allocated:
         if (
-            section.allocated
-            and section.size
+            section.size
             and section.kind in kinds
             and not any(at <= section.address and section.end <= at + size for at, size in kinds[section.kind])
         ):

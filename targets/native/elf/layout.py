@@ -3,31 +3,27 @@
 import platform
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-_HEADER = struct.Struct(
-    "<16sHHIQQQIHHHHHH"
-)  # of a 64-bit file; the ELF specification's Elf64_Ehdr, Elf64_Phdr and Elf64_Shdr
+# Of a 64-bit file: the ELF specification's Elf64_Ehdr, Elf64_Phdr and Elf64_Shdr.
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _IDENTITY = b"\x7fELF\x02\x01\x01"  # 64-bit, little endian, version 1
 _SHARED_OBJECT = 3
 MACHINES = {"x86_64": 62, "aarch64": 183}
-LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY = (
-    1,
-    2,
-    4,
-    6,
-    7,
-    0x6474E550,
-    0x6474E551,
-    0x6474E552,
-    0x6474E553,
-)  # kinds of segments
+LOAD, DYNAMIC, NOTE, TABLE, THREAD = 1, 2, 4, 6, 7  # kinds of segments
+EH_FRAME, STACK, RELRO, PROPERTY = range(0x6474E550, 0x6474E554)  # GNU's
 EXECUTE, WRITE, READ = 1, 2, 4  # flags of a segment
 NO_BITS = 8  # a section without bytes in the file
 _WRITE, ALLOCATED, _EXECUTE, THREAD_LOCAL = 1, 2, 4, 0x400  # flags of a section
 PAGE = 4096
+
+
+def text_at(strings: bytes, at: int) -> bytes:
+    """The name that begins there."""
+    return strings[at : strings.find(b"\0", at)]
 
 
 class Segment(NamedTuple):
@@ -75,13 +71,23 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """A shared object whose tables lie in the file. image: its bytes. loads: the segments that are mapped, by address. others: the other ones."""
+    """A shared object whose tables lie in the file. image: its bytes. loads: the segments that are mapped, by address. others: the other ones.
+    names: of sections, "" if the file has none."""
 
     image: bytes
     machine: str
     loads: tuple[Segment, ...]
     others: tuple[Segment, ...]
     sections: tuple[Section, ...]
+    names: bytes
+
+    @cached_property
+    def allocated(self) -> tuple[Section, ...]:
+        """The sections that lie in memory."""
+        return tuple(section for section in self.sections if section.allocated)
+
+    def name_of(self, section: Section) -> bytes:
+        return text_at(self.names, section.name) if section.name < len(self.names) else b""
 
     def load_of(self, address: int, size: int, what: str) -> Segment:
         """The mapped segment that holds these bytes. Raises ValueError where none does."""
@@ -90,12 +96,14 @@ class Layout:
                 return load
         raise ValueError(f"has {what} at {address:#x}, outside of what is mapped")
 
-    def holds(self, address: int, size: int, access: int, what: str) -> None:
-        """Raises ValueError unless these bytes are mapped with that access."""
-        if access & ~self.load_of(address, size, what).flags:
+    def holds(self, address: int, size: int, access: int, what: str) -> Segment:
+        """The mapped segment that holds these bytes. Raises ValueError unless it is mapped with that access."""
+        load = self.load_of(address, size, what)
+        if access & ~load.flags:
             raise ValueError(
                 f"has {what} at {address:#x}, where memory cannot be {'written' if access & WRITE else 'executed'}"
             )
+        return load
 
     def bytes_at(self, address: int, size: int, what: str) -> bytes:
         """What the file has for these addresses."""
@@ -131,7 +139,7 @@ def layout_of(image: bytes, machine: str = platform.machine()) -> Layout:
         programs,
         section_size,
         sections,
-        _,
+        names,
     ) = _HEADER.unpack_from(image)
     if not identity.startswith(_IDENTITY) or (kind, number, version) != (_SHARED_OBJECT, MACHINES.get(machine), 1):
         raise ValueError(f"is no shared object of {machine}")
@@ -145,7 +153,9 @@ def layout_of(image: bytes, machine: str = platform.machine()) -> Layout:
         if section.kind != NO_BITS:
             _inside(image, section.offset, section.size, "a section")
     loads = tuple(segment for segment in segments if segment.kind == LOAD)
-    return Layout(image, machine, loads, tuple(segment for segment in segments if segment.kind != LOAD), tuple(found))
+    others = tuple(segment for segment in segments if segment.kind != LOAD)
+    strings = image[found[names].offset :][: found[names].size] if names < len(found) else b""
+    return Layout(image, machine, loads, others, tuple(found), strings)
 
 
 def _entries(image, form, at, count, what):

@@ -24,11 +24,7 @@ _KNOWN = {LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY}
 _ONCE = (DYNAMIC, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY)
 _BEHIND = 1 << 30  # bytes of memory that may follow a segment's bytes
 _THREAD_BYTES = 1 << 20  # of a thread's own variables
-_DYNAMIC_TABLE, _PROGRAM_BITS, _LISTS = (
-    6,
-    1,
-    (14, 15, 16),
-)  # kinds of sections; the lists of functions that the loader calls
+_DYNAMIC_TABLE, _LISTS = 6, (14, 15, 16)  # kinds of sections; the lists of functions that the loader calls
 _LOADERS_OWN = (
     b".data.rel.ro",
     b".got",
@@ -114,13 +110,12 @@ def _check_other(layout, segment: Segment):
 
 
 def _check_sections(layout):
-    if not any(section.allocated for section in layout.sections):
+    if not layout.allocated:
         raise ValueError("has no table of sections")
-    for section in layout.sections:
-        if not section.allocated or not section.size:
+    for section in layout.allocated:
+        if not section.size:
             continue
-        layout.holds(section.address, section.size, section.access, "a section")
-        load = layout.load_of(section.address, section.size, "a section")
+        load = layout.holds(section.address, section.size, section.access, "a section")
         if section.kind == NO_BITS:
             if section.address < load.address + load.in_file:
                 raise ValueError(f"has bytes of the file at {section.address:#x}, where memory is cleared")
@@ -141,10 +136,9 @@ def _check_read_only(layout):
             raise ValueError(f"has a read-only part at {segment.address:#x}, outside of the data")
         # The loader protects whole pages, the last one only if the part ends with it.
         first, last = segment.address // PAGE * PAGE, segment.end // PAGE * PAGE
-        for section in layout.sections:
+        for section in layout.allocated:
             if (
-                section.allocated
-                and section.access & WRITE
+                section.access & WRITE
                 and section.address < last
                 and section.end > first
                 and not _loaders(layout, section)
@@ -156,14 +150,5 @@ def _loaders(layout, section) -> bool:
     return (
         section.kind in (*_LISTS, _DYNAMIC_TABLE)
         or bool(section.flags & THREAD_LOCAL)
-        or _name(layout, section).startswith(_LOADERS_OWN)
+        or layout.name_of(section).startswith(_LOADERS_OWN)
     )
-
-
-def _name(layout, section) -> bytes:
-    index = int.from_bytes(layout.image[62:64], "little")  # e_shstrndx
-    if index >= len(layout.sections):
-        return b""
-    names = layout.sections[index]
-    at = names.offset + section.name
-    return layout.image[at : layout.image.find(b"\0", at)] if section.name < names.size else b""

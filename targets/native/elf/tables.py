@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import dynamic
-from .layout import EXECUTE, READ, WRITE, Layout
+from .layout import EXECUTE, READ, WRITE, Layout, text_at
 
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
@@ -31,7 +31,7 @@ def check_tables(layout: Layout, machine: int, entries: dict, tables: dict, name
         _check_gnu_hash(layout, tables[dynamic.GNU_HASH], len(symbols))
     if dynamic.HASH in tables:
         _check_hash(layout, tables[dynamic.HASH], len(symbols))
-    needed = {_name(strings, place) for tag, place in names if tag == dynamic.NEEDED}
+    needed = {text_at(strings, place) for tag, place in names if tag == dynamic.NEEDED}
     _check_versions(layout, entries, tables, strings, needed, len(symbols))
     _check_relocations(layout, machine, entries, tables, symbols)
 
@@ -46,12 +46,8 @@ def _check_symbols(layout, symbols, strings):
     for symbol in symbols[defined & (kinds != _THREAD)]:
         address, function = int(symbol["value"]), symbol["info"] & 15 == _FUNCTION
         layout.holds(address, 0 if not function else 1, EXECUTE if function else READ, "a symbol")
-        if known is not None and (_name(strings, symbol["name"]), address) not in known:
+        if known is not None and (text_at(strings, symbol["name"]), address) not in known:
             raise ValueError(f"has a symbol at {address:#x} that its table of all symbols does not have")
-
-
-def _name(strings: bytes, at: int) -> bytes:
-    return strings[at : strings.find(b"\0", at)]
 
 
 def _static_symbols(layout):
@@ -66,7 +62,7 @@ def _static_symbols(layout):
             strings = layout.image[names.offset : names.offset + names.size]
             found = np.frombuffer(layout.image, _SYMBOL, section.size // _SYMBOL.itemsize, section.offset)
             return {
-                (_name(strings, at).split(b"@")[0], value)
+                (text_at(strings, at).split(b"@")[0], value)
                 for at, value in zip(found["name"].tolist(), found["value"].tolist(), strict=True)
             }
     return None
@@ -122,7 +118,7 @@ def _check_versions(layout, entries, tables, strings, needed, count):
             found, files = _versions(
                 layout.bytes_at(*tables[tag], "versions"), entries[number], tag == dynamic.WANTED, len(strings)
             )
-            if not {_name(strings, place) for place in files} <= needed:
+            if not {text_at(strings, place) for place in files} <= needed:
                 raise ValueError("has versions of a library that it does not load")
             known |= found
     given = np.frombuffer(layout.bytes_at(*tables[dynamic.VERSIONS], "versions"), "<u2")

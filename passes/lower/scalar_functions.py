@@ -1,0 +1,41 @@
+"""Operators that are a function of one float32 element, as the kind and the parameters that every backend's kernels are named by."""
+
+from collections.abc import Callable
+
+from .. import ops
+from ..operators.relax_operators import KINDS
+from ..unary import PARAMETERS
+
+_FIXED = {
+    **{name: (kind, {}) for name, kind in KINDS.items()},
+    "relax.negative": ("negative", {}),
+    "relax.square": ("square", {}),
+    "relax.nn.relu": ("relu", {}),
+    "relax.nn.relu6": ("clip", {"low": 0.0, "high": 6.0}),
+    "relax.nn.selu": ("selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+}
+
+
+def rules_of(lowered: Callable) -> dict[str, Callable]:
+    """Rules of a backend. lowered(call, ctx, kind, parameters): the value of the function, or None where the backend has no kernel for it."""
+
+    def octet_unary(call, ctx):
+        attrs = ops.attrs_of(call)
+        return lowered(call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())})
+
+    def leaky_relu(call, ctx):
+        return lowered(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})
+
+    def clip(call, ctx):
+        low, high = (float(getattr(arg.value, "value", arg.value)) for arg in call.args[1:3])
+        return lowered(call, ctx, "clip", {"low": low, "high": high})
+
+    def fixed(kind, parameters):
+        return lambda call, ctx: lowered(call, ctx, kind, parameters)
+
+    return {
+        "octet.unary": octet_unary,
+        "relax.nn.leakyrelu": leaky_relu,
+        "relax.clip": clip,
+        **{name: fixed(*function) for name, function in _FIXED.items()},
+    }
