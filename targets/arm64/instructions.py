@@ -1,7 +1,7 @@
 """The machine instructions of arm64's vector unit that kernels use, as TIR expressions; their meaning is that of the functions of the same names in
 `targets/x86/intrinsics.py`, on vectors of any number of 128-bit registers.
 
-Sources: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, SMULL, SADALP, FCVTNS, SQXTN, SQXTUN, TBL, TBX); names of LLVM 22's intrinsics."""
+Sources: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADALP, FCVTNS, SQXTN, SQXTUN, TBL, TBX); names of LLVM 22's intrinsics."""
 
 from tvm import tirx
 
@@ -42,6 +42,21 @@ def _smull(acc, a, b):
     products = (pure("int16x8", "llvm.aarch64.neon.smull.v8i16", x, y) for x, y in halves)
     pairs = [bind(pure("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", product)) for product in products]
     return acc + pure("int32x4", "llvm.aarch64.neon.addp.v4i32", *pairs)
+
+
+def product_of_pairs(acc, unsigned_bytes, signed_bytes):
+    """acc[2i + j] + sum over k < 8 of u8[8i + k] * s8[8j + k], i and j of 0 and 1 (USMMLA): one register of each."""
+    return pure("int32x4", "llvm.aarch64.neon.usmmla.v4i32.v16i8", acc, unsigned_bytes, signed_bytes)
+
+
+def starts_of_pairs(values):
+    """Four values of neighbouring columns as the sums that two rows start from: of two registers of `product_of_pairs`."""
+    return [tirx.Shuffle([values], [i, i + 1] * 2) for i in (0, 2)]
+
+
+def row_of_pairs(registers, row):
+    """What registers of `product_of_pairs`, of the same two rows and of columns behind each other, hold of one of the rows."""
+    return tirx.Shuffle(registers, [4 * i + 2 * row + j for i in range(len(registers)) for j in range(2)])
 
 
 def to_signed(stored):

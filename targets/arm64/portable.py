@@ -1,6 +1,6 @@
 """Portable spellings of arm64's instructions, for machines of x86-64-v3 (see `targets/x86/emulation`).
 
-Source: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, SMULL, SADDLP, ADDP, FCVTNS, SQXTN, SQXTUN, TBL, TBX)."""
+Source: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADDLP, ADDP, FCVTNS, SQXTN, SQXTUN, TBL, TBX)."""
 
 from ..x86.emulation.instruction import Instruction, indices
 
@@ -31,6 +31,18 @@ def _dot(name, features, extend_a, extend_b):
   %product = mul <16 x i32> %x, %y
 {_sum("acc", 16, 4, 4)}"""
     return _instruction(f"{name}.v4i32.v16i8", features, "<4 x i32>", _BYTES, body)
+
+
+def _matrix_product():
+    """Of two pairs of eight bytes: the first of `a` with both of `b`, then the second."""
+    pairs = [range(8), range(8, 16)]
+    body = f"""  %x = zext <16 x i8> %a to <16 x i32>
+  %y = sext <16 x i8> %b to <16 x i32>
+  %left = shufflevector <16 x i32> %x, <16 x i32> poison, <32 x i32> {indices([*pairs[0], *pairs[0], *pairs[1], *pairs[1]])}
+  %right = shufflevector <16 x i32> %y, <16 x i32> poison, <32 x i32> {indices([*pairs[0], *pairs[1]] * 2)}
+  %product = mul <32 x i32> %left, %right
+{_sum("acc", 32, 4, 8)}"""
+    return _instruction("usmmla.v4i32.v16i8", _I8MM, "<4 x i32>", _BYTES, body)
 
 
 _SMULL = """  %x = sext <8 x i8> %a to <8 x i16>
@@ -87,6 +99,7 @@ ARM64 = (
     _dot("sdot", _DOTPROD, "sext", "sext"),
     _dot("udot", _DOTPROD, "zext", "zext"),
     _dot("usdot", _I8MM, "zext", "sext"),
+    _matrix_product(),
     _instruction("smull.v8i16", _NEON, "<8 x i16>", "<8 x i8> %a, <8 x i8> %b", _SMULL),
     _instruction("saddlp.v4i32.v8i16", _NEON, "<4 x i32>", "<8 x i16> %a", _SADDLP),
     _instruction("addp.v4i32", _NEON, "<4 x i32>", "<4 x i32> %a, <4 x i32> %b", _ADDP),

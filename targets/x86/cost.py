@@ -37,8 +37,8 @@ RATES = {
     "vnni256": Rates(64, 16, 10, 8, 10, **_256),
     "madd": Rates(38, 32, 9, 16, 20),
     "madd256": Rates(28, 16, 5, 8, 10, **_256),
-    # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. SDOT and USDOT: 16 products twice a cycle; SMULL: six instructions for 16. FMLA: 4 twice.
-    "i8mm": Rates(32, 8, 10, 8, 6, **_128),
+    # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. USMMLA: 32 products twice a cycle; SDOT: 16; SMULL: six instructions for 16. FMLA: 4 twice.
+    "i8mm": Rates(64, 8, 10, 8, 6, **_128),
     "dotprod": Rates(32, 8, 10, 8, 6, **_128),
     "neon": Rates(5, 8, 3, 8, 6, **_128),
 }

@@ -13,7 +13,7 @@ class Isa:
     """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are (VPDPBUSD, NEON);
     otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in registers.
     bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does.
-    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and USDOT (u8 * s8)."""
+    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA)."""
 
     bits: int
     registers: int
@@ -40,6 +40,11 @@ class Isa:
         if self.neon:  # the data of every pixel are in a register, for four steps; without SDOT products are in some, too
             return (self.registers - (4 if self.dotprod else 12)) // (self.parts + 1)
         return (self.registers - 4) // self.parts
+
+    @property
+    def paired_accumulators(self) -> int:
+        """The same where a register holds sums of two pixels by two channels, beside eight data of two pixels and weights of two channels."""
+        return 2 * (self.registers - 4) // (2 * self.parts + 1)
 
     @property
     def signed(self) -> bool:

@@ -21,9 +21,10 @@ CASES = {
     "3x3, 64 channels": problem(64, 14, 64, 3, padding=(0, 0, 0, 0)),
     "depthwise 3x3, 64 channels": problem(64, 14, 64, 3, groups=64),
     "linear, 256 inputs": problem(256, 1, 64),
+    "linear, 256 inputs, 64 rows": problem(256, 1, 64, batch=64),
     "float32 1x1, 64 channels": problem(64, 14, 64, dtype="float32"),
 }
-PRODUCTS = {"sdot": 16, "usdot": 16, "sudot": 16, "smull": 8, "smull2": 8, "fmla": 4}  # of one instruction
+PRODUCTS = {"sdot": 16, "usdot": 16, "sudot": 16, "usmmla": 32, "smull": 8, "smull2": 8, "fmla": 4}  # of one instruction
 _LINE = re.compile(r"\s+([0-9a-f]+):\t(\S+)\s*(.*)")
 
 
@@ -49,19 +50,26 @@ def _instructions(counts):
     return counts.total() - counts["spilled"]
 
 
+def loop_in(func, spec):
+    """`loop_of` the machine code of a kernel."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.o"
+        compile_module(func, spec).mod.write_to_file(str(path))
+        return loop_of(subprocess.run(["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout)
+
+
+def per_64(counts):
+    """Instructions of a loop for 64 products."""
+    return 64 * _instructions(counts) / _products(counts)
+
+
 def main():
     for spec in (spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"):
         for name, p in CASES.items():
             _, weight, bias, multiplier, _ = arguments(p)
-            kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "kernel.o"
-                compile_module(kernel.func, spec).mod.write_to_file(str(path))
-                text = subprocess.run(["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout
-            counts = loop_of(text)
-            products, instructions = _products(counts), _instructions(counts)
+            counts = loop_in(conv_kernel(p, spec.dot, weight, bias, multiplier).func, spec)
             detail = ", ".join(f"{count} {one}" for one, count in counts.most_common() if one != "spilled")
-            print(f"{spec.name} | {name} | {64 * instructions / products:.2f} per 64 products | {counts['spilled']} on the stack | {detail}", flush=True)
+            print(f"{spec.name} | {name} | {per_64(counts):.2f} per 64 products | {counts['spilled']} on the stack | {detail}", flush=True)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ MODELS |= {
         "sdot.v4i32.v16i8": _arm_dot(np.int8, np.int8),
         "udot.v4i32.v16i8": _arm_dot(np.uint8, np.uint8),
         "usdot.v4i32.v16i8": _arm_dot(np.uint8, np.int8),
+        "usmmla.v4i32.v16i8": lambda acc, a, b: (acc + (a.view(np.uint8).reshape(2, 8).astype(np.int64) @ b.reshape(2, 8).T).reshape(4)).astype(np.int32),
         "smull.v8i16": lambda a, b: a.astype(np.int16) * b,
         "saddlp.v4i32.v8i16": lambda a: a.astype(np.int32).reshape(4, 2).sum(1, dtype=np.int32),
         "addp.v4i32": lambda a, b: np.concatenate([a, b]).astype(np.int64).reshape(4, 2).sum(1).astype(np.int32),

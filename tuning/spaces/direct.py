@@ -16,7 +16,7 @@ def space(p: ConvProblem) -> Space:
     listed = p.dtype == "int8" and not current().vnni
     default = (conv_listed if listed else conv_direct).default_schedule(p)
     least = min(8, default.vectors * default.pixels)
-    most = max(current().accumulators, default.vectors * default.pixels)
+    most = max(conv_direct.most_pixels(p, 1), default.vectors * default.pixels)
     decisions = {
         "vectors": choices(default.vectors, *(v for v in VECTORS if v <= p.out_blocks)),
         "pixels": choices(default.pixels, *range(1, min(line_of(p), MOST_PIXELS) + 1)),

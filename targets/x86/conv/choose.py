@@ -19,6 +19,7 @@ from . import (
     depthwise_pack,
     direct as conv_direct,
     listed as conv_listed,
+    neon as conv_neon,
 )
 from .epilogue import supports_depthwise
 from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
@@ -120,10 +121,10 @@ def _bf16(p, weight, bias, multiplier, schedule):
 
 def _direct(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_direct.default_schedule(p)
-    step, block = conv_direct.step_of(p), schedule.vectors * 16
+    step, block = conv_neon.packed_step(p, schedule), schedule.vectors * 16
     packed = pack_direct(tap_matrix(p, weight, block, step), step)
     constants = [packed, pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
-    return conv_direct.conv2d_direct(p, schedule), constants, schedule, 0
+    return (conv_neon.conv2d_neon if current().neon else conv_direct.conv2d_direct)(p, schedule), constants, schedule, 0
 
 
 def _listed(p, weight, bias, multiplier, schedule):

@@ -20,6 +20,7 @@ from .problem import ConvProblem
 from .sums import coefficients_argument, for_task, sums_argument
 from .walk import channel_span
 
+PAIR_STEP = 8  # input channels that an instruction takes which multiplies two pixels by two channels
 CHAINS = 10  # sums in flight that hide the latency of a multiplication: five cycles, two a cycle
 TILE = 2  # pixels in whose time a tile begins and ends and has its weights brought to the nearest cache (measured: 2.25 for 256 channels and 5 taps)
 WRITTEN_OUT = 5  # kernel rows and columns; larger kernels would not fit the instruction cache
@@ -61,9 +62,15 @@ def units_of(p: ConvProblem, pixels: int) -> int:
     return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * p.out_height
 
 
-def most_pixels(vectors: int) -> int:
+def paired(p: ConvProblem, vectors: int) -> bool:
+    """Whether tiles of an even number of pixels are multiplied two pixels by two channels (`pairs.py`): where pixels are whole steps of it."""
+    return current().mixed and p.dtype == "int8" and not p.planar and p.data_stride % PAIR_STEP == 0 and span_of(p, vectors) % PAIR_STEP == 0
+
+
+def most_pixels(p: ConvProblem, vectors: int) -> int:
     """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
-    return max(1, current().accumulators // vectors)
+    isa = current()
+    return max(1, (isa.paired_accumulators if paired(p, vectors) else isa.accumulators) // vectors)
 
 
 def most_vectors(p: ConvProblem) -> int:
@@ -77,10 +84,11 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     line = line_of(p)
     vectors = most_vectors(p)
     if line <= 3:
-        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(v) >= line)
-    most = min(line, most_pixels(vectors), 14)
+        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(p, v) >= line)
+    most = min(line, most_pixels(p, vectors), 14)
     latency = -(-CHAINS // (vectors * current().parts))  # a tile of fewer pixels takes no less time
-    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * (max(n, latency) + TILE), -n))
+    even = paired(p, vectors) and most > 1
+    pixels = min(range(2, most + 1, 2) if even else range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * (max(n, latency) + TILE), -n))
     units = units_of(p, pixels)
     size = 1 if p.dtype == "int8" else 4
     weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1] * size
@@ -94,10 +102,11 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
 @built_once
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
     """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
-    return emit_kernel(p.name + "_direct", lambda: _body(p, s))
+    return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, Kernel))
 
 
-def _body(p, s):
+def emit_body(p: ConvProblem, s: DirectSchedule, kernel: type) -> None:
+    """kernel: what computes the tiles, `Kernel` or one derived from it."""
     e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")
@@ -116,7 +125,7 @@ def _body(p, s):
     tasks = chunks if s.pixels_outer else chunks * blocks
     sums = sums_argument(p, tasks)
     with task_loop(tasks, p.microseconds) as task:
-        k = _Kernel(p, s, data, weights, bias, for_task(operands, coefficients, sums, task))
+        k = kernel(p, s, data, weights, bias, for_task(operands, coefficients, sums, task))
         chunk = task if s.pixels_outer else tirx.floormod(task, chunks)
         first = bind(chunk * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
@@ -127,7 +136,7 @@ def _body(p, s):
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class Kernel:
     p: ConvProblem
     s: DirectSchedule
     data: object
@@ -173,11 +182,7 @@ class _Kernel:
         """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the image, None if all do."""
         p, s = self.p, self.s
         sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, annotations={"disable_lower_builtin": True})
-        lanes, registers = current().lanes, vectors * current().parts
-        for r in range(registers):
-            first = bind(load(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
-            for i in range(s.pixels):
-                store(sums, (i * registers + r) * lanes, first)
+        self.start(sums, block * (s.vectors * 16), vectors)
         _, a, b = channel_span(p, s.vectors * 16)
         channel = tirx.floordiv(block, a) * b if p.groups > 1 else 0
         tap = span_of(p, s.vectors) * s.vectors * 16
@@ -200,7 +205,19 @@ class _Kernel:
 
         _each(p.kernel[0], kernel_row)
         rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
-        emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
+        emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: self.sums_of(sums, r, v, vectors))
+
+    def start(self, sums, channel, vectors):
+        """The sums begin with the bias."""
+        lanes, registers = current().lanes, vectors * current().parts
+        for r in range(registers):
+            first = bind(load(self.bias, channel + r * lanes, lanes))
+            for i in range(self.s.pixels):
+                store(sums, (i * registers + r) * lanes, first)
+
+    def sums_of(self, sums, pixel, vector, vectors):
+        """16 sums of a pixel, of neighbouring channels."""
+        return load(sums, (pixel * vectors + vector) * 16, 16)
 
     def taps(self, sums, at, weights, vectors, start, example, row_inside):
         """The taps of one kernel row; neighbours whose channels follow each other in memory make one loop."""
@@ -228,27 +245,10 @@ class _Kernel:
     def run(self, sums, at, weights, vectors, length, inside):
         """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
         p, step = self.p, step_of(self.p)
-        if current().neon and length % (4 * step) == 0 and not p.planar and all(isinstance(one, bool) for one in inside):
-            self.run_by_lanes(sums, at, weights, vectors, length, inside)
-            return
         with T.serial(0, length // step) as k:
             first = weights + k * (16 * step * self.s.vectors)
             used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i] is not False]
             self.step(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
-
-    def run_by_lanes(self, sums, at, weights, vectors, length, inside):
-        """The same where an instruction multiplies by one lane of a register: four steps from one register of every pixel."""
-        p, step = self.p, step_of(self.p)
-        used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i]]
-        with T.serial(0, length // (4 * step)) as k:
-            found = {}
-            for i in used:
-                if inside[i]:
-                    value = load(self.data, at + i * p.strides[1] * p.data_stride + k * (4 * step), 4 * step)
-                    found[i] = bind(tirx.reinterpret("int32x4", multiplied(value)) if p.dtype == "int8" else value)
-            for lane in range(4):
-                first = weights + (k * 4 + lane) * (16 * step * self.s.vectors)
-                self.step(sums, first, vectors, used, lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False))
 
     def step(self, sums, weights, vectors, used, element_of):
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts

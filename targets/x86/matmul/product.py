@@ -34,6 +34,7 @@ from ..rows.softmax_bytes import emit_softmax_bytes, scratch_elements, staged_ro
 from ..vector import clip_floats, round_straight, store_bytes, to_float
 from ..vector_loops import Accumulators
 from .pack import TILE, emit_pack, packed_bytes
+from .pairs import emit_pairs
 from .problem import MatmulProblem, Matrices
 
 STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
@@ -196,7 +197,11 @@ class _Kernel:
                 self._blocks(4 if current().parts == 1 else 1, lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count))
 
     def _vectors(self, t, first, at, height, block, count):
-        p = self.p
+        p, width = self.p, self.p.column_blocks * 16
+        if current().mixed and height % 2 == 0:
+            to = lambda r: (t * TILE_ROWS + first + r) * width + block * 16  # noqa: E731
+            emit_pairs(p, self.a, at, self.packed, self.corrections, block, height, self.sums, to)
+            return
         acc = Accumulators(height * count, "int32")
         for r in range(height):
             for v in range(count):
@@ -207,7 +212,6 @@ class _Kernel:
                 a = bind(multiplied(broadcast4(self.a, at + r * p.a.row + quad * 4)))
                 for v in range(count):
                     acc[r * count + v] = dot4_multiplied(acc[r * count + v], a, b[v])
-        width = p.column_blocks * 16
         for r in range(height):
             for v in range(count):
                 store(self.sums, (t * TILE_ROWS + first + r) * width + (block + v) * 16, acc[r * count + v])

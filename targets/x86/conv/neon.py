@@ -1,0 +1,86 @@
+"""The inner loops of `direct.py` on arm64's vector unit: what multiplies by one lane of a register, and what multiplies two pixels by two channels."""
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from ...arm64.instructions import product_of_pairs, row_of_pairs, starts_of_pairs
+from ..intrinsics import bind, load, multiplied, splat, store
+from ..kernel import built_once, emit_kernel
+from ..layout import STORED_OFFSET
+from .direct import PAIR_STEP, DirectSchedule, Kernel, emit_body, paired, step_of
+from .problem import ConvProblem
+
+
+def by_pairs(p: ConvProblem, s: DirectSchedule) -> bool:
+    """Whether a register of data holds two pixels."""
+    return s.pixels % 2 == 0 and paired(p, s.vectors)
+
+
+def packed_step(p: ConvProblem, s: DirectSchedule) -> int:
+    """Input elements of a channel that lie side by side in the packed weights."""
+    return PAIR_STEP if by_pairs(p, s) else step_of(p)
+
+
+@built_once
+def conv2d_neon(p: ConvProblem, s: DirectSchedule):
+    """`conv2d_direct` of arm64."""
+    return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, PairKernel if by_pairs(p, s) else LaneKernel))
+
+
+class LaneKernel(Kernel):
+    def run(self, sums, at, weights, vectors, length, inside):
+        """An instruction multiplies by one lane of a register: four steps from one register of every pixel."""
+        p, step = self.p, step_of(self.p)
+        if length % (4 * step) or p.planar or not all(isinstance(one, bool) for one in inside):
+            super().run(sums, at, weights, vectors, length, inside)
+            return
+        used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i]]
+        with T.serial(0, length // (4 * step)) as k:
+            found = {}
+            for i in used:
+                if inside[i]:
+                    value = load(self.data, at + i * p.strides[1] * p.data_stride + k * (4 * step), 4 * step)
+                    found[i] = bind(tirx.reinterpret("int32x4", multiplied(value)) if p.dtype == "int8" else value)
+            for lane in range(4):
+                first = weights + (k * 4 + lane) * (16 * step * self.s.vectors)
+                self.step(sums, first, vectors, used, lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False))
+
+
+class PairKernel(Kernel):
+    """A register holds eight input channels of two neighbouring pixels, of weights eight of two neighbouring output channels, and of sums, in `sums` [pair of pixels]
+    [pair of channels], what both give: the first pixel's two and the second's two."""
+
+    def start(self, sums, channel, vectors):
+        for r in range(vectors * 4):
+            for half, first in enumerate(map(bind, starts_of_pairs(bind(load(self.bias, channel + r * 4, 4))))):
+                for pair in range(self.s.pixels // 2):
+                    store(sums, (pair * vectors * 8 + 2 * r + half) * 4, first)
+
+    def sums_of(self, sums, pixel, vector, vectors):
+        at = (pixel // 2 * vectors + vector) * 32
+        return row_of_pairs([bind(load(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
+
+    def run(self, sums, at, weights, vectors, length, inside):
+        """Sixteen channels of every pixel at a time, where there are as many."""
+        width = 2 * PAIR_STEP if length % (2 * PAIR_STEP) == 0 else PAIR_STEP
+        stride = self.p.strides[1] * self.p.data_stride
+        with T.serial(0, length // width) as k:
+            pixels = [self.bytes_of(at + i * stride + k * width, width, inside[i]) for i in range(self.s.pixels)]
+            for part in range(0, width, PAIR_STEP):
+                order = [*range(part, part + PAIR_STEP), *range(width + part, width + part + PAIR_STEP)]
+                data = [bind(tirx.Shuffle(pixels[i : i + 2], order)) for i in range(0, len(pixels), 2)]
+                first = weights + (k * width + part) * (16 * self.s.vectors)
+                for r in range(vectors * 8):
+                    channels = bind(load(self.weights, first + r * 2 * PAIR_STEP, 2 * PAIR_STEP))
+                    for pair, values in enumerate(data):
+                        slot = (pair * vectors * 8 + r) * 4
+                        store(sums, slot, product_of_pairs(load(sums, slot, 4), values, channels))
+
+    def bytes_of(self, index, count, inside):
+        """Input bytes of a pixel; the zero point where it is not `inside`."""
+        zero_points = splat(self.p.data_zero_point + STORED_OFFSET, "uint8", count)
+        if inside is False:
+            return bind(zero_points)
+        if inside is True:
+            return bind(load(self.data, index, count))
+        return bind(tirx.Select(tirx.Broadcast(inside, count), load(self.data, tirx.Select(inside, index, 0), count), zero_points))

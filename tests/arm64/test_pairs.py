@@ -1,0 +1,69 @@
+"""USMMLA: products of two pixels, or rows, by two channels."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from octet.targets import registry
+from octet.targets.x86.conv import neon
+from octet.targets.x86.conv.choose import conv_kernel
+from octet.targets.x86.conv.direct import DirectSchedule
+from octet.targets.x86.isa import building_for
+from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
+from octet.targets.x86.matmul.product import matmul
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "x86")]
+from conv_harness import arguments, expected, problem, run  # noqa: E402
+from count_instructions import loop_in, per_64  # noqa: E402
+
+SPEC = registry.find("arm64-i8mm")
+CONV = problem(64, 6, 16)
+ROWS, INNER, COLUMNS = 4, 96, 32
+MATMUL = MatmulProblem((4,), ROWS, INNER, COLUMNS, Matrices(4 * ROWS * INNER + 64, 0, (ROWS * INNER,), INNER, 1), Matrices(4 * INNER * COLUMNS + 64, 0, (INNER * COLUMNS,), COLUMNS, 1),
+                       Matrices(4 * ROWS * COLUMNS + 64, 0, (ROWS * COLUMNS,), COLUMNS, 1), 0.004)  # fmt: skip
+
+
+def paired(p, schedule):
+    with building_for(SPEC.dot):
+        return neon.by_pairs(p, schedule)
+
+
+@st.composite
+def problems(draw):
+    """Convolutions whose tiles lie beside the image, whose lines are no multiple of a tile, and whose channels are no multiple of a step."""
+    kernel = (draw(st.integers(1, 2)), draw(st.sampled_from([1, 3])))
+    padding = tuple(draw(st.integers(0, 1)) for _ in range(4))
+    return problem(draw(st.integers(5, 40)), (draw(st.integers(2, 3)), draw(st.integers(4, 9))), draw(st.integers(1, 20)), kernel, draw(st.integers(1, 2)), padding,
+                   batch=draw(st.integers(1, 2)), residual=draw(st.booleans()), zero_point=draw(st.integers(-128, 127)))  # fmt: skip
+
+
+@settings(max_examples=2, deadline=None, derandomize=True)
+@given(p=problems(), seed=st.integers(0, 99), pixels=st.sampled_from([2, None]))
+def test_any_shape_equals_numpy(p, seed, pixels):
+    """With the instruction spelled portably; as machine code it runs in test_families.py."""
+    data, weight, bias, multiplier, residual = arguments(p, seed)
+    kernel = conv_kernel(p, SPEC.dot, weight, bias, multiplier, DirectSchedule(1, 2, True, 1) if pixels and p.out_width > 1 else None)
+    assert paired(p, kernel.schedule) or p.batch * p.out_height * p.out_width == 1 or p.out_width == 1
+    np.testing.assert_array_equal(run(p, kernel, data, residual, SPEC), expected(p, data, weight, bias, multiplier, residual))
+
+
+def test_what_takes_pairs():
+    assert paired(CONV, DirectSchedule(1, 6, True, 1)) and paired(problem(64, 1, 64, batch=5), DirectSchedule(1, 4, True, 1))
+    assert not paired(CONV, DirectSchedule(1, 5, True, 1)), "the last of an odd number of pixels has no neighbour"
+    assert not paired(problem(3, 9, 16, 3), DirectSchedule(1, 4, True, 1)), "pixels of four bytes"
+    assert not paired(problem(12, 9, 12, 3, groups=3), DirectSchedule(1, 4, True, 1)), "a group's four channels are half a step"
+    assert not paired(problem(64, 6, 16, dtype="float32"), DirectSchedule(1, 4, True, 1))
+    with building_for("dotprod"):
+        assert not neon.by_pairs(CONV, DirectSchedule(1, 6, True, 1)), "SDOT came without it"
+
+
+@pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-objdump"), reason="aarch64-linux-gnu-objdump is not installed")
+def test_the_loops_of_the_machine_code():
+    """With USDOT, 64 products take four instructions beside all loads; a product of tensors turns what it loads."""
+    assert per_64(loop_in(conv_kernel(CONV, SPEC.dot, *arguments(CONV)[1:4]).func, SPEC)) < 4
+    with building_for(SPEC.dot):
+        assert per_64(loop_in(matmul(MATMUL, SPEC.dot), SPEC)) < 5.5
