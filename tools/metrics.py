@@ -16,7 +16,7 @@ import numpy as np
 from ..targets.errors import DataError, OctetError
 from .scoring import masks, precision, sequences, vectors
 from .scoring.classes import f1, top
-from .scoring.distances import cosine, mse, sqnr
+from .scoring.distances import MOST_DB, cosine, mse, sqnr
 from .scoring.places import IGNORED, class_axis
 
 
@@ -51,7 +51,7 @@ class Metric:
         is NaN or infinitely bad. Decibels are no quantity to take a fraction of: of sqnr it is what the relative error (root of the mean square) grows by. Raises OctetError where fp32 itself has no score."""
         if not np.isfinite(reference):
             raise OctetError(f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare with; check the data and the metric")
-        if not np.isfinite(value):
+        if not np.isfinite(value) or (self.decibels and value <= -MOST_DB):
             return float("inf")
         if self.decibels:
             return 10 ** (-value / 20) - 10 ** (-reference / 20)

@@ -25,7 +25,9 @@ class Scoring:
     count: int = 0
 
     def completed(self, exact: Mapping[str, np.ndarray]) -> "Scoring":
-        """With fp32's outputs in place of labels that there are none of. Outputs that are zero say nothing: unless they were named, or all are, they are left out with a word."""
+        """With fp32's outputs in place of labels that there are none of. Outputs that are zero say nothing: unless they were named, or all are, they are left out with a word.
+        Raises OctetError where an output that is judged is not finite anywhere."""
+        self._check_finite(exact)
         if self.metric.whole:
             return replace(self, data={**self.data, **self.metric.decided(self._given(exact))}, absent=()) if self.absent else self
         zero = [name for name in self.absent if not np.any(exact[name]) and name not in self.outputs]
@@ -33,6 +35,17 @@ class Scoring:
         for name in zero:
             click.echo(f"octet: warning: output {name!r} is zero in fp32 on these samples; it is not judged", err=True)
         return replace(self, references={**self.references, **{name: self.metric.decided(exact[name]) for name in self.absent if name not in zero}}, absent=())
+
+    def _check_finite(self, exact):
+        for name in sorted({*self.references, *self.absent}):
+            if not exact[name].size or not np.issubdtype(exact[name].dtype, np.floating):
+                continue
+            if not np.isfinite(exact[name]).any():
+                raise OctetError(f"--metric {self.metric.name}: output {name!r} of fp32 itself is nowhere finite on these data, there is nothing to compare with; check the data, or "
+                                 "judge others with --output-name")  # fmt: skip
+            broken = np.isnan(exact[name]).any(axis=tuple(range(1, exact[name].ndim))).reshape(-1)
+            if broken.any():
+                click.echo(f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8", err=True)
 
     def _given(self, outputs):
         return {name: value for name, value in outputs.items() if not self.outputs or name in self.outputs}
@@ -58,7 +71,8 @@ class Scoring:
 
     def least(self, scores: Mapping[str, float]) -> str:
         """The output with the worst figure, where there is nothing to set it beside."""
-        return (min if self.metric.larger_is_better else max)(scores, key=scores.get)
+        broken = [name for name, score in scores.items() if not np.isfinite(score)]
+        return broken[0] if broken else (min if self.metric.larger_is_better else max)(scores, key=scores.get)
 
     def of(self, output: str) -> "Scoring":
         """Of one of the outputs alone ("" of all together)."""

@@ -1,6 +1,7 @@
 """Where the noise comes from: of every operator's result, the error that it makes itself and the error that it inherits."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -14,7 +15,7 @@ SAMPLES = 32
 @dataclass(frozen=True)
 class LayerError:
     """name, op: of the operator. own: relative squared error of its result when only its inputs and weights are quantised; total: in the whole
-    quantised network. Both against fp32, 1 / SQNR."""
+    quantised network. Both against fp32, 1 / SQNR; infinite where a value is not finite and fp32's is."""
 
     name: str
     op: str
@@ -24,7 +25,7 @@ class LayerError:
     @property
     def inherited(self) -> float:
         """What earlier operators contribute; the two parts are nearly uncorrelated."""
-        return max(self.total - self.own, 0.0)
+        return max(self.total - self.own, 0.0) if self.own < inf else 0.0
 
 
 def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
@@ -42,16 +43,24 @@ def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
         exact = _run(tapped, FLOAT, feed)
         rough = _run(tapped, whole, feed)
         for tap in taps:
-            signal[tap] += float(np.sum(exact[tap].astype(np.float64) ** 2))
-            total[tap] += float(np.sum((rough[tap].astype(np.float64) - exact[tap]) ** 2))
+            signal[tap] += float(np.sum(np.where(np.isfinite(exact[tap]), exact[tap], 0.0).astype(np.float64) ** 2))
+            total[tap] += _noise(exact[tap], rough[tap])
         for group, configuration in zip(groups, alone):
             tap = group.result.name
             tapped.configure(configuration)
-            own[tap] += float(np.sum((tapped.run_taps(feed)[tap].astype(np.float64) - exact[tap]) ** 2))
+            own[tap] += _noise(exact[tap], tapped.run_taps(feed)[tap])
     return [
         LayerError(g.anchor.name, g.anchor.op, own[g.result.name] / max(signal[g.result.name], 1e-30), total[g.result.name] / max(signal[g.result.name], 1e-30))
         for g in groups
     ]
+
+
+def _noise(exact, found):
+    """Squared differences in all; places where fp32 is not finite do not count."""
+    finite = np.isfinite(exact)
+    if not np.isfinite(found[finite]).all():
+        return inf
+    return float(np.sum((found[finite].astype(np.float64) - exact[finite]) ** 2))
 
 
 def _run(simulator, configuration, feed):

@@ -1,10 +1,10 @@
 """How far the outputs of a quantised network are from fp32's: the squared error of every float output over its square, 1 / SQNR, gathered run by run.
 
-An output that is zero in fp32 has no such ratio: it is not judged, and named. The error of a network is that of its worst output."""
+An output that is zero in fp32, or nowhere finite, has no such ratio: it is not judged, and named. The error of a network is that of its worst output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf, isfinite, log10
 from types import MappingProxyType
 
 import numpy as np
@@ -36,13 +36,18 @@ class OutputErrors:
 
     @property
     def zero(self) -> tuple[str, ...]:
-        """Names of the outputs that are zero everywhere in fp32, so that nothing can be said of them."""
+        """Names of the outputs that are zero, or not finite, everywhere in fp32, so that nothing can be said of them."""
         return tuple(name for name in self._signal if name not in self.relative)
 
     @property
     def worst(self) -> float:
         """The largest relative error; 0 where no output is judged."""
         return max(self.relative.values(), default=0.0)
+
+
+def sqnr(error: float) -> float:
+    """A relative squared error in dB."""
+    return -10 * log10(error) if error > 0 else inf
 
 
 def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], judged: tuple[str, ...] | None = None, kept: Mapping[str, np.ndarray] = MappingProxyType({})) -> float:

@@ -1,9 +1,9 @@
 """What a search tried."""
 
 from dataclasses import dataclass
-from math import log10
 
 from .design import Design
+from .output_error import sqnr
 
 LEFT_OUT = "left out, there is no time for it (--budget)"
 
@@ -23,4 +23,4 @@ class Step:
     @property
     def sqnr(self) -> float | None:
         """In dB."""
-        return None if self.error is None else (-10 * log10(self.error) if self.error > 0 else float("inf"))
+        return None if self.error is None else sqnr(self.error)

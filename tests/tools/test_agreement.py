@@ -54,6 +54,11 @@ def test_a_few_samples_are_said_to_be_those_of_calibration(monkeypatch):
     assert found["samples"] == 5 and not found["held_out"]
 
 
+def test_what_is_not_finite_is_named(monkeypatch):
+    assert agreed(monkeypatch, Spoken(y=1, z=1), Spoken(y=np.float32(np.nan), z=1), ONES)["not_finite"] == ["y"]
+    assert agreed(monkeypatch, Spoken(y=np.float32(np.nan), z=1), Spoken(y=np.float32(np.nan), z=1), ONES)["zero"] == ["y"]
+
+
 def test_nothing_is_said_of_zeros_whole_numbers_or_without_samples(monkeypatch):
     found = agreed(monkeypatch, Spoken(y=0, z=1), Spoken(y=0.1, z=0.9), ONES)
     assert found["zero"] == ["y"] and found["output"] == "z"

@@ -48,3 +48,16 @@ def test_samples_that_chose_and_places_that_do_not_count_are_left_out():
     assert samples.promise(0)["same"]["y"]["equal"] == 3 and samples.promise(0)["error"] > 1
     assert samples.promise(4) is None
     assert samples.worst(1) > samples.worst(4) > 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_has_an_infinite_error_and_is_no_answer(bad):
+    """Also where its place would be the largest of fp32, and where fp32 itself has no answer."""
+    exact = {"y": np.eye(3, 3, dtype=np.float32) + 1, "z": np.ones((3, 1), np.float32)}
+    found = {name: value.copy() for name, value in exact.items()}
+    found["y"][0, 0] = exact["y"][1, 1] = found["y"][1, 1] = bad
+    samples = Samples()
+    samples.add(["y", "z"], exact, found, {})
+    promise = samples.promise(0)
+    assert promise["error"] == np.inf and promise["output"] == "y" and samples.worst(3) == np.inf
+    assert promise["same"]["y"]["equal"] == (1 if np.isnan(bad) else 2)

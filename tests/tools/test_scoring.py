@@ -50,6 +50,19 @@ def test_without_labels_every_float_output_of_fp32_stands_in(capsys):
     assert list(scoring("cosine", {}, ("b",)).completed(EXACT | {"b": np.zeros((4, 2), np.float32)}).references) == ["b"]
 
 
+def test_fp32_that_is_not_finite_is_said_or_refused(capsys):
+    broken = np.where(EXACT["b"] == EXACT["b"][0], np.float32(np.nan), EXACT["b"])
+    scoring("top1", {"labels/b": LABELS % 2}).completed(EXACT | {"b": broken})
+    assert "output 'b' of fp32 itself is NaN in 2 of 4 samples" in capsys.readouterr().err
+    for metric, data in (("top1", {"labels/b": LABELS % 2}), ("sqnr", {})):
+        with pytest.raises(OctetError, match="output 'b' of fp32 itself is nowhere finite"):
+            scoring(metric, data).completed(EXACT | {"b": EXACT["b"] * np.float32(np.nan)})
+
+
+def test_of_scores_alone_one_that_is_nan_is_the_least():
+    assert scoring("cosine", {}).least({"a": 0.5, "b": float("nan")}) == "b"
+
+
 @pytest.mark.parametrize(
     ("metric", "data", "names", "fp32", "error", "said"),
     [

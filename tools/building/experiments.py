@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import log10, sqrt
+from math import sqrt
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ...passes.sensitivity.budget import Budget
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.improvement import CALIBRATIONS
 from ...passes.sensitivity.journal import Journal
+from ...passes.sensitivity.output_error import sqnr
 from ...passes.sensitivity.ranking import rank
 from .judge import Judge
 from .statistics import measuring
@@ -87,7 +88,7 @@ def _row(bench, judge, exact, design, folding, count, seed):
     worst = judge.scoring.worst(judge.reference, scores)
     low, high = interval(judge, exact, outputs, seed, worst)
     drop = _worse(judge, judge.reference[worst], scores[worst])
-    return Row(design.recipe.weights, folding, _name(design), count, scores[worst], drop, low, high, -10 * log10(max(error, 1e-20)), judge.scoring.drop(judge.reference, scores))
+    return Row(design.recipe.weights, folding, _name(design), count, scores[worst], drop, low, high, sqnr(error), judge.scoring.drop(judge.reference, scores))
 
 
 def interval(judge: Judge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:

@@ -48,8 +48,9 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
         import torch
     except ImportError:
         raise OctetError("octet finetune needs PyTorch; install it with pip install 'octet[train]'") from None
+    from ...passes.sensitivity.output_error import sqnr
     from ..building.recipes import recipe_of
-    from ..console import check_json, out, table, write_json
+    from ..console import check_json, decibels, out, percent, table, write_json
     from ..data import check_calib, read_samples, warn_of_constant
     from ..phases import phases
     from ..training.finetuning import Finetuning
@@ -78,16 +79,10 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     chosen, name = lessons.scoring.metric, lessons.scoring.worst(report["fp32"], report["tuned"])
     first, best = report["epochs"][0], report["epochs"][report["best_epoch"]]
-    rows = [("fp32", chosen.shown(report["fp32"][name]), "", ""), ("as calibrated", chosen.shown(report["calibrated"][name]), f"{first['drop']:.2%}", _decibels(first)),
-            ("tuned", chosen.shown(report["tuned"][name]), f"{best['drop']:.2%}", _decibels(best))]  # fmt: skip
+    rows = [("fp32", chosen.shown(report["fp32"][name]), "", ""), ("as calibrated", chosen.shown(report["calibrated"][name]), percent(first["drop"]), decibels(sqnr(first["error"]))),
+            ("tuned", chosen.shown(report["tuned"][name]), percent(best["drop"]), decibels(sqnr(best["error"])))]  # fmt: skip
     title = f"{Path(output).name}: {report['samples']} samples, {report['train_samples']} trained; epoch {report['best_epoch']} of {epochs} was best"
     out().print(table(title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")))
     if report["best_epoch"] == 0:
         out().print("training made nothing better: the file is the network as calibrated; try another --learning-rate, more samples or more epochs")
     write_json(json_path, report)
-
-
-def _decibels(epoch):
-    from math import log10
-
-    return f"{-10 * log10(max(epoch['error'], 1e-20)):.2f}"

@@ -70,5 +70,7 @@ def study(model, calib, data, metric, output_names, max_drop, seed, given, threa
 
 
 def _cells(row):
+    from ..console import decibels
+
     return (row["weights"], row["batch_norm"], row["calibration"], row["in_float"], f"{row['score']:.4f}", f"{row['drop']:+.4f}",
-            f"[{row['low']:+.4f}, {row['high']:+.4f}]", f"{row['sqnr']:.2f}")  # fmt: skip
+            f"[{row['low']:+.4f}, {row['high']:+.4f}]", decibels(row['sqnr']))  # fmt: skip

@@ -59,8 +59,8 @@ def _agreement(found):
     samples = f"{found['samples']} {'held-out' if found['held_out'] else 'calibration'} samples"
     samples += f", padding ({found['padding']}) left out" if "padding" in found else ""
     worst = f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
-    rows = [(f"agreement, {samples}{worst}", "", f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
-    return rows + [(f"agreement, {samples}, output {name}", "zero", "not judged", "") for name in found["zero"]]
+    rows = [(f"agreement, {samples}{worst}", "", "not finite" if found.get("not_finite") else f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
+    return rows + [(f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in found["zero"]]
 
 
 def _promise(found):
@@ -80,6 +80,8 @@ def _advice(report) -> str | None:
     if accuracy is not None:
         lost = accuracy["max_drop"] is None and accuracy["drop"] > _WORTH_REPAIRING
         return f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be" if lost else None
+    if agreement and agreement.get("not_finite"):
+        return f"int8 is not finite where fp32 is (output {', '.join(agreement['not_finite'])}): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
     if agreement is not None and agreement.get("sqnr_db", _POOR_DB) < _POOR_DB:
         return f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
     return None

@@ -1,6 +1,7 @@
 """How near a package is to fp32 on samples that its ranges do not come from, output by output."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Yardstick:
         return self._fp32
 
     def agreement(self, model, package, session) -> dict:
-        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but zeros, "samples": how many, "held_out": whether
+        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but zeros, "not_finite": outputs that are not where fp32 is, "samples": how many, "held_out": whether
         ranges came from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
         if self.samples is None:
             return {}
@@ -67,7 +68,7 @@ class Yardstick:
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero:
             return {}, each
-        found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero)} | ({"padding": padding.mask} if padding.mask else {})
+        found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero), "not_finite": [name for name, error in errors.relative.items() if error == inf]} | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
             return found, each
         worst = min(decibels, key=decibels.get)

@@ -5,7 +5,7 @@ from ...targets.errors import OctetError
 from ...targets.runtime import run_samples
 from ..building import api
 from ..building.opening import fp32_session
-from ..console import progress, table
+from ..console import percent, progress, table
 from ..data import read_samples
 from . import comparison
 from .evaluation import score
@@ -65,6 +65,6 @@ def print_comparison(console, metric, report: dict) -> None:
     rows = []
     for row in report["against"]:
         value = row[metric.name]
-        rows.append((row["name"], "" if value is None else metric.shown(value), "" if row["drop"] is None else f"{row['drop']:.2%}", f"{row['seconds']:.1f}" if row["seconds"] else "", row["error"]))
+        rows.append((row["name"], "" if value is None else metric.shown(value), "" if row["drop"] is None else percent(row['drop']), f"{row['seconds']:.1f}" if row["seconds"] else "", row["error"]))
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     console.print(table(f"{report['samples']} samples; {versions}", ("tool", metric.name, "drop", "seconds to quantise", ""), rows, right=(metric.name, "drop", "seconds to quantise")))

@@ -27,7 +27,8 @@ def at_least(successes: int, count: int, confidence: float = CONFIDENCE) -> floa
 
 @dataclass
 class Samples:
-    """Sample by sample, in order. error: {output: squared differences, sums}; square: {output: fp32's}; same: {output of one score per class: whether the largest is the same}."""
+    """Sample by sample, in order. error: {output: squared differences, sums}; square: {output: fp32's}; same: {output of one score per class: whether the largest is the same}.
+    What is not finite where fp32 is has an infinite error and is no answer."""
 
     error: dict[str, list[float]] = field(default_factory=dict)
     square: dict[str, list[float]] = field(default_factory=dict)
@@ -41,16 +42,17 @@ class Samples:
             axes = tuple(range(1, reference.ndim))
             with np.errstate(invalid="ignore"):
                 difference = np.where(counts, value.astype(np.float64) - reference, 0.0)
+            difference[~np.isfinite(difference)] = np.inf
             square = np.where(counts, reference, 0.0).astype(np.float64) ** 2
             self.error.setdefault(name, []).extend(np.sum(difference**2, axis=axes))
             self.square.setdefault(name, []).extend(np.sum(square, axis=axes))
             if reference.ndim == 2 and reference.shape[1] > 1:
-                self.same.setdefault(name, []).extend(np.argmax(reference, axis=1) == np.argmax(value, axis=1))
+                self.same.setdefault(name, []).extend((np.argmax(reference, axis=1) == np.argmax(value, axis=1)) & np.isfinite(difference).all(axis=1) & ~np.isnan(reference).any(axis=1))
 
     def worst(self, first: int) -> float | None:
         """The relative squared error of the worst output over the first samples; None where no output is anything but zero."""
         sums = [(sum(self.error[name][:first]), sum(self.square[name][:first])) for name in self.error]
-        return max((error / square if np.isfinite(error) else np.inf for error, square in sums if square > 0), default=None)
+        return max((error / square for error, square in sums if square > 0), default=None)
 
     def promise(self, seen: int) -> dict | None:
         """{"confidence", "samples", "output": of the largest relative error, "error": it, "share": of new samples in which it is at most that, "same": {output: {"equal", "share"}}}, from all

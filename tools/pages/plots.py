@@ -6,9 +6,10 @@ from io import StringIO
 import numpy as np
 
 from ...targets.errors import OctetError
+from ..console import decibels as in_words
 
 OWN, INHERITED, INT8, FLOAT, RED = "#2563eb", "#f59e0b", "#0f766e", "#9ca3af", "#dc2626"
-_FLOOR = -90.0  # dB; below: as good as exact
+_FLOOR, _CEILING = -90.0, 60.0  # dB; below: as good as exact; above: no plot shows how bad, nor what is not finite
 _STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9ca3af", "axes.labelcolor": "#374151", "axes.axisbelow": True,
     "xtick.color": "#4b5563", "ytick.color": "#4b5563", "font.family": "sans-serif", "font.size": 8, "svg.hashsalt": "octet", "svg.fonttype": "none",
@@ -48,7 +49,8 @@ def drawn(width: float, height: float, columns: int = 1):
 def before_after(panels) -> str:
     """panels: (title, fp32, int8, label of fp32, label of int8) each: two bars beside each other."""
     with drawn(3.6 * len(panels), 1.5, len(panels)) as (axes, text):
-        for panel, (title, *values, first, second) in zip(np.atleast_1d(axes), panels):
+        for panel, (title, *figures, first, second) in zip(np.atleast_1d(axes), panels):
+            values = [value if np.isfinite(value) else 0.0 for value in figures]  # the label says it
             panel.barh([1, 0], values, 0.6, color=[FLOAT, INT8])
             panel.set_yticks([1, 0], ["fp32", "int8"])
             for at, value, label in zip((1, 0), values, (first, second)):
@@ -64,10 +66,10 @@ def steps(found) -> str:
     """found: (name, SQNR in dB, kept) of what was tried, in order."""
     with drawn(9.5, 0.5 + 0.24 * len(found)) as (axes, text):
         at = np.arange(len(found))[::-1]
-        axes.barh(at, [min(sqnr, 120.0) for _, sqnr, _ in found], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in found])
+        axes.barh(at, [_bar(sqnr) for _, sqnr, _ in found], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in found])
         axes.set_yticks(at, [short(name, 44) for name, *_ in found])
         for height, (_, sqnr, _) in zip(at, found):
-            axes.annotate(f"{sqnr:.2f}", (min(sqnr, 120.0), height), (3, 0), textcoords="offset points", va="center", fontsize=7)
+            axes.annotate(in_words(sqnr), (_bar(sqnr), height), (3, 0), textcoords="offset points", va="center", fontsize=7)
         axes.set_xlabel("SQNR of the outputs on held-out samples, dB; dark: kept")
         return text()
 
@@ -112,22 +114,29 @@ def intervals(rows, target: float) -> str:
     """rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops below, intervals across."""
     with drawn(10.5, 0.7 + 0.22 * len(rows)) as (axes, text):
         at = np.arange(len(rows))[::-1]
+        ends = [value for _, _, *both, _ in rows for value in both if np.isfinite(value)]
+        most = 2 * max([target, *map(abs, ends)])  # where what is not finite stands
         for height, (_, drop, low, high, int8) in zip(at, rows):
-            colour = RED if drop > target else (INT8 if int8 else INHERITED)
+            colour = RED if not drop <= target else (INT8 if int8 else INHERITED)
+            drop, low, high = (value if np.isfinite(value) else most for value in (drop, low, high))
             axes.plot([low, high], [height, height], color=colour, linewidth=1.5)
             axes.plot([drop], [height], "o", color=colour, markersize=4)
         axes.axvline(0, color="#9ca3af", linewidth=0.8)
         axes.axvline(target, color=RED, linewidth=0.8, linestyle="--")
         axes.set_yticks(at, [label for label, *_ in rows], fontsize=7)
-        ends = [value for _, _, low, high, _ in rows for value in (low, high)]
-        axes.set_xscale("symlog", linthresh=max(target, 1e-6)) if max(map(abs, ends)) > 20 * target else None
+        axes.set_xscale("symlog", linthresh=max(target, 1e-6)) if most > 40 * target else None
         axes.grid(axis="x", color="#e5e7eb", linewidth=0.7)
         return text()
 
 
 def decibels(error: float) -> float:
-    """Of an error relative to the signal's power; at least the floor of the plots."""
-    return max(_FLOOR, 10 * np.log10(max(error, 1e-30)))
+    """Of an error relative to the signal's power, between the floor and the ceiling of the plots."""
+    return float(np.clip(10 * np.log10(max(error, 1e-30)), _FLOOR, _CEILING))
+
+
+def _bar(sqnr):
+    """Length of the bar of so many decibels: of what is not finite there is none."""
+    return float(np.clip(sqnr, -_CEILING, 120.0)) if sqnr > -np.inf else 0.0
 
 
 def short(name: str, most: int = 28) -> str:

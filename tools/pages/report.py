@@ -1,6 +1,6 @@
 """--report: what happened to every operator, as one self-contained HTML page."""
 
-from math import log2
+from math import isfinite, log2
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ def render(workflow, report: dict) -> str:
         "steps": [_step(step) for step in found.get("steps", ())],
         "steps_plot": plots.steps(tried) if len(tried) > 1 else "",
         "noise": plots.noise([(numbers[e.name], e.name, e) for e in errors.values()]) if errors else "",
-        "ranking": [{**entry, "float": entry["name"] in left, "sqnr": f"{-plots.decibels(entry['error']):.1f}"} for entry in ranking],
+        "ranking": [{**entry, "float": entry["name"] in left, "sqnr": _sqnr(entry["error"])} for entry in ranking],
         "sensitivity": plots.sensitivity(ranking, left) if ranking else "",
         "columns": [{"name": name, "number": number} for name, number in _COLUMNS],
         "operators": _operators(plan.decisions, errors, {node.name: multiply_adds(node) for node in plan.graph.nodes}),
@@ -70,7 +70,7 @@ def _tiles(report):
         a = report["accuracy"]
         shown = "{:.2%}" if a["percent"] else "{:.4g}"
         verdict = "" if a["max_drop"] is None else (f"target {a['max_drop']:.2%} " + ("missed" if report["target_missed"] else "met"))
-        tiles.append((f"{a['metric']} on {a['samples']} samples", f"{shown.format(a['fp32'])} → {shown.format(a['int8'])}", f"drop {a['drop']:.2%}, {verdict}".rstrip(", "), report["target_missed"]))
+        tiles.append((f"{a['metric']} on {a['samples']} samples", f"{shown.format(a['fp32'])} → {shown.format(a['int8'])}", f"drop {percent(a['drop'])}, {verdict}".rstrip(", "), report["target_missed"]))
     if "latency" in report:
         fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
         tiles.append((f"latency, {report['threads']} threads, {report['variant']}", f"{fp32:.3g} → {int8:.3g} ms", _times(fp32 / int8, "faster", "slower"), fp32 < int8))
@@ -108,6 +108,12 @@ def _step(step):
             "compiled": step["compiled"], "kept": step["kept"]}  # fmt: skip
 
 
+def _sqnr(error):
+    """Of an error relative to the signal's power, in dB."""
+    level = -plots.decibels(error)
+    return "not finite" if not isfinite(error) else f"{level:.1f}" if level < EXACT else "exact"
+
+
 def _operators(decisions, errors, macs):
     rows = []
     for number, decision in enumerate(decisions, 1):
@@ -115,8 +121,7 @@ def _operators(decisions, errors, macs):
                "macs": f"{macs[decision.name] / 1e6:.2f}" if macs.get(decision.name) else ""}  # fmt: skip
         found = errors.get(decision.name)
         for part in ("own", "inherited", "total"):
-            level = None if found is None else -plots.decibels(getattr(found, part))
-            row[part], row[f"{part}_value"] = ("", "") if level is None else (f"{level:.1f}" if level < EXACT else "exact", f"{level:.2f}")
+            row[part], row[f"{part}_value"] = ("", "") if found is None else (_sqnr(getattr(found, part)), f"{-plots.decibels(getattr(found, part)):.2f}")
         row["level"] = "" if found is None else f"{np.clip((float(row['total_value']) - 10) / 50, 0.02, 1):.2f}"
         rows.append(row)
     return rows

@@ -5,7 +5,7 @@ itself is not finite (the -inf of a mask) there is nothing to compare, and the p
 
 import numpy as np
 
-_MOST_DB = 200.0
+MOST_DB = 200.0
 
 
 def mse(output, reference):
@@ -31,8 +31,8 @@ def sqnr(output, reference):
     difference, exact = _differences(output, reference)
     noise, signal = np.sum(difference**2), np.sum(exact**2)
     if not np.isfinite(noise):
-        return -_MOST_DB
-    return float(np.clip(10 * np.log10(max(signal, 1e-30) / noise), -_MOST_DB, _MOST_DB)) if noise > 0 else _MOST_DB
+        return -MOST_DB
+    return float(np.clip(10 * np.log10(max(signal, 1e-30) / noise), -MOST_DB, MOST_DB)) if noise > 0 else MOST_DB
 
 
 def _differences(output, reference):
