@@ -15,7 +15,7 @@ def limit(state, states, spec, peak: Peak | None) -> float:
     for other in measured:  # a peak that was measured while the machine did other things is too low
         peak = _lifted(peak, other)
     workload = state.task.workload
-    tiles = spec.dot == "amx" and not workload.lanes
+    tiles = spec.tiles and not workload.lanes
     return limit_of(peak, workload.dtype, workload.multiply_adds, state.case.moved, workload.lanes, workload.vectors, tiles).seconds
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class Isa:
     """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are (VPDPBUSD, NEON);
     otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in registers.
-    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does.
+    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does. tiles: whether there is one (AMX), for int8 and bfloat16.
     neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA)."""
 
     bits: int
@@ -23,6 +23,7 @@ class Isa:
     neon: bool = False
     dotprod: bool = False
     mixed: bool = False
+    tiles: bool = False
 
     @property
     def lanes(self) -> int:
@@ -54,7 +55,7 @@ class Isa:
 
 # By the name that `TargetSpec.dot` gives.
 UNITS = {
-    "amx": Isa(512, 32, True, vbmi=True),
+    "amx": Isa(512, 32, True, vbmi=True, tiles=True),
     "vnni_bf16": Isa(512, 32, True, bf16_pairs=True),
     "vnni": Isa(512, 32, True),
     "vnni256": Isa(256, 16, True),

@@ -157,11 +157,11 @@ def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
 
 
 def _measure(spec, threads, runs):
-    int8 = _tiles if spec.dot == "amx" else _dots
+    int8 = _tiles if spec.tiles else _dots
     part = _MEMORY // _PARTS // threads // 4096 * 4096
     measured = Peak(
         threads,
-        _rate(spec, threads, runs, int8, _seed(1024 if spec.dot == "amx" else 64, "uint8"), 40_000 if spec.dot == "amx" else 400_000),
+        _rate(spec, threads, runs, int8, _seed(1024 if spec.tiles else 64, "uint8"), 40_000 if spec.tiles else 400_000),
         _rate(spec, threads, runs, _fmas, _seed(16, "float32"), 400_000),
         *(_rate(spec, threads, runs, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
           for size, passes in ((_L2, 100), (_L3, 2))),

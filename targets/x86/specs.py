@@ -10,7 +10,8 @@ _SAPPHIRE_RAPIDS = _VNNI | {"avx512ifma", "avx512vbmi", "avx512_vbmi2", "avx512_
 
 
 def _spec(name, mcpu, features, dot, rank, mattr=(), native=True):
-    return TargetSpec(name, mcpu, features, dot, UNITS[dot].bits, rank, mattr=mattr, native=native)
+    unit = UNITS[dot]
+    return TargetSpec(name, mcpu, features, dot, unit.bits, rank, mattr=mattr, native=native, tiles=unit.tiles, bfloat16=unit.tiles or unit.bf16_pairs)
 
 
 SPECS = (

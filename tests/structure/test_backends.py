@@ -50,6 +50,17 @@ def test_no_kind_and_no_target_is_told_by_its_name(room):
     assert wrong == [], "ask spec.backend or variant.backend (targets/kinds/backend.py)"
 
 
+def test_no_dot_product_is_told_by_its_name():
+    """Outside of targets and of what is CUDA's own: a TargetSpec says what its units can do."""
+    wrong = []
+    for path in FILES:
+        place = str(path.relative_to(ROOT))
+        if not place.startswith("targets/") and "cuda" not in place:
+            compared = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Compare)]
+            wrong += [f"{place}:{node.lineno}" for node in compared for part in (node.left, *node.comparators) if getattr(part, "attr", getattr(part, "id", "")) == "dot"]
+    assert wrong == []
+
+
 def test_comparisons_are_seen():
     texts = ['spec.kind == "cuda"', 'x = {"cpu": 1}', 'name in ("x86-64-v3", native)', 'target.startswith("cuda-")', 'name == "arm64-neon"']
     assert [[name for _, name in named(ast.parse(text))] for text in texts] == [["cuda"], ["cpu"], ["x86-64-v3"], ["cuda-"], ["arm64-neon"]]

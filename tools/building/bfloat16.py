@@ -4,9 +4,6 @@ from ...targets import detect
 from ...targets.errors import TargetError
 from ...targets.package import Package
 from ...targets.registry import TARGETS
-from ...targets.spec import TargetSpec
-
-_INSTRUCTION = ("amx", "vnni_bf16")  # TargetSpec.dot
 
 
 def check_floats(floats: str, specs) -> None:
@@ -17,19 +14,15 @@ def check_floats(floats: str, specs) -> None:
     for spec in specs:
         if not spec.backend.bfloat16:
             raise TargetError(f"--float bf16: target {spec.name} has no bfloat16 kernels; leave it out, or compile for that target by itself")
-        if spec.dot == "amx" and not detect.missing(spec.features) and detect.missing({"amx_bf16"}):
+        if spec.tiles and not detect.missing(spec.features) and detect.missing({"amx_bf16"}):
             raise TargetError("--float bf16: this machine has amx_int8 but not amx_bf16; add --target avx512bf16, without amx")
-    if not any(has_instruction(spec) for spec in specs):
-        able = " or ".join(spec.name for spec in TARGETS.values() if has_instruction(spec))
+    if not any(spec.bfloat16 for spec in specs):
+        able = " or ".join(spec.name for spec in TARGETS.values() if spec.bfloat16)
         raise TargetError(f"--float bf16: {', '.join(spec.name for spec in specs)} has no instruction for it and fp32 is faster there; leave it out, or add --target {able}")
-
-
-def has_instruction(spec: TargetSpec) -> bool:
-    return spec.dot in _INSTRUCTION
 
 
 def described(package: Package) -> dict:
     """{"layers", "multiply_adds": of the first variant, "without_instruction": targets that compute the same with FMA}."""
     steps = [step for step in package.variants[0].steps if step.dtype == "bfloat16" and step.macs]
-    without = [v.target for v in package.variants if not has_instruction(TARGETS[v.target])] if steps else []
+    without = [v.target for v in package.variants if not TARGETS[v.target].bfloat16] if steps else []
     return {"layers": len(steps), "multiply_adds": sum(step.macs for step in steps), "without_instruction": without}

@@ -56,7 +56,7 @@ def kernel_of(p: ConvProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:
 
 def spaces_of(p: ConvProblem, spec: TargetSpec) -> list[Space]:
     first = family_of(p, spec.dot)
-    others = [family for family in _BOTH if family != first] if spec.dot == "amx" and first in _BOTH and p.dtype == "int8" else []
+    others = [family for family in _BOTH if family != first] if spec.tiles and first in _BOTH and p.dtype == "int8" else []
     with building_for(spec.dot):
         return [_SPACES[family](p) for family in (first, *others)]
 

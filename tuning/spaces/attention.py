@@ -3,6 +3,7 @@
 from math import log2, prod
 
 from ...targets.x86.intrinsics import TILE_ROWS
+from ...targets.x86.isa import UNITS
 from ...targets.x86.matmul.problem import MatmulProblem
 from ...targets.x86.matmul.product import STACK_LIMIT, MatmulSchedule, default_schedule, packed_bytes, stack_bytes
 from .space import Space, choices, fixed
@@ -17,7 +18,7 @@ def space(p: MatmulProblem, dot: str) -> Space:
         "chunks": choices(default.chunks, *(n for n in (1, 2, 4, 8) if n <= tiles)),
         "together": choices(default.together, *((n for n in (2, 4, 8, 16) if rows % n == 0) if p.softmax is not None else ())),
     }
-    if dot != "amx":
+    if not UNITS[dot].tiles:
         decisions["height"] = choices(default.height, *(n for n in (2, 4, 6) if n <= rows))
     return Space("attention", p, fixed(default, decisions), MatmulSchedule, default, lambda s: stack_bytes(p, s) <= STACK_LIMIT, lambda s: _features(p, s))
 

@@ -36,7 +36,7 @@ class CpuLowering:
         kernels, programs = _together(parts)
         blob = weights.blob()
         programs = [replace(program, weights=blob) for program in programs]
-        tiles = spec.dot == "amx" and any(call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls)
+        tiles = spec.tiles and any(call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls)
         emitted = emit_shapes(kernels, [(program, one.inputs, one.outputs) for program, one in zip(programs, networks)], tiles)
         features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
         shapes = [(number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)) for number, (program, one) in enumerate(zip(programs, networks))]
@@ -104,7 +104,7 @@ def _together(parts) -> tuple[tvm.IRModule, list[Program]]:
 
 def _needed(spec, steps):
     """CPU flags beside the target's. Tiles of bfloat16 came with those of int8 in every processor, but a virtual machine may show one and hide the other."""
-    return {"amx_bf16"} if spec.dot == "amx" and any(step.dtype == "bfloat16" for step in steps) else frozenset()
+    return {"amx_bf16"} if spec.tiles and any(step.dtype == "bfloat16" for step in steps) else frozenset()
 
 
 def schedule(mod: tvm.IRModule) -> tvm.IRModule:

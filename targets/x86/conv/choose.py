@@ -47,8 +47,8 @@ def family_of(p: ConvProblem, dot: str) -> str:
     if p.dtype == "float32":
         return "fma"
     if p.dtype == "bfloat16":
-        return "amx" if dot == "amx" else "bf16"
-    return "amx" if dot == "amx" and _tiles_pay(p) else _vector_family(UNITS[dot])
+        return "amx" if UNITS[dot].tiles else "bf16"
+    return "amx" if UNITS[dot].tiles and _tiles_pay(p) else _vector_family(UNITS[dot])
 
 
 def _tiles_pay(p):

@@ -27,7 +27,7 @@ from ..intrinsics import (
     tile_load,
     tile_store,
 )
-from ..isa import current
+from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
 from ..rows.softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
@@ -74,12 +74,12 @@ def _scratch(p: MatmulProblem, s: MatmulSchedule) -> int:
 
 def constants_of(p: MatmulProblem, dot: str) -> list:
     """Constant arguments of the kernel, behind a, b and the mask."""
-    return [tile_config(min(TILE_ROWS, p.rows))] if dot == "amx" else []
+    return [tile_config(min(TILE_ROWS, p.rows))] if UNITS[dot].tiles else []
 
 
 @built_once
 def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None):
-    """PrimFunc(a u8[], b u8[], [mask f32[]], [config u8[64]], out). dot: "amx" or "vnni"."""
+    """PrimFunc(a u8[], b u8[], [mask f32[]], [config u8[64]], out). dot: of `UNITS`."""
     s = schedule or default_schedule(p)
     assert stack_bytes(p, s) <= STACK_LIMIT, f"{p.name} needs {stack_bytes(p, s)} bytes of stack"
     return emit_kernel(f"{p.name}_{dot}", lambda: _body(p, s, dot))
@@ -88,7 +88,7 @@ def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None):
 def _body(p, s, dot):
     a, b = argument("a", p.a.elements, "uint8"), argument("b", p.b.elements, "uint8")
     mask = argument("mask", p.softmax.mask.elements, "float32") if p.softmax is not None and p.softmax.mask is not None else None
-    config = argument("config", 64, "uint8") if dot == "amx" else None
+    config = argument("config", 64, "uint8") if UNITS[dot].tiles else None
     out = argument("out", p.out.elements, "uint8" if p.out_dtype == "int8" else "float32")
     tiles = -(-p.rows // TILE_ROWS)
     units = -(-tiles // s.tiles)
@@ -100,7 +100,7 @@ def _body(p, s, dot):
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
-        if dot == "amx":
+        if UNITS[dot].tiles:
             tile_configure(config)
         emit_pack(p, b, _start(p, p.b, matrix), packed, corrections)
         first = bind(chunk * share) if s.chunks > 1 else 0
@@ -149,7 +149,7 @@ class _Kernel:
         p = self.p
         rows = min(TILE_ROWS, p.rows)
         starts = [bind(tirx.min((unit * self.s.tiles + t) * TILE_ROWS, p.rows - rows)) for t in range(tiles)]
-        (self.tile_products if dot == "amx" else self.vector_products)(starts, rows)
+        (self.tile_products if UNITS[dot].tiles else self.vector_products)(starts, rows)
         for t, start in enumerate(starts):
             together = gcd(self.s.together, rows) if p.softmax is not None else 1
             with T.serial(0, rows // together) as group:
