@@ -3,6 +3,7 @@
 Operands that say how an operator works and not on what (axes, sizes, k, windows) are inputs in these cases and constants
 in networks; `--fix` makes them so."""
 
+import importlib
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -46,13 +47,17 @@ class Outcome:
     text: str = ""
 
 
-def load_cases() -> dict[str, Case]:
-    """All of them by name."""
+def load_cases(modules: Iterable[str] | None = None) -> dict[str, Case]:
+    """All of them by name; modules: those of these modules of onnx.backend.test.case.node at least."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from onnx.backend.test.loader import load_model_tests
+        from onnx.backend.test.case import node
 
-        found = [case for case in load_model_tests(kind="node") if case.model is not None]
+        if modules is None:
+            node.collect_testcases()
+        for module in modules or ():
+            importlib.import_module(f"{node.__name__}.{module}")
+        found = [case for case in node._NodeTestCases if case.model is not None]  # where every import leaves its cases
     operators = {case.name: case.model.graph.node[0].op_type for case in found}
     return {
         case.name: Case(

@@ -140,14 +140,14 @@ def problems(draw):
 
 
 @pytest.mark.parametrize("spec", TARGETS[:2], ids=lambda s: s.name)
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(p=problems(), seed=st.integers(0, 9))
 def test_int8_equals_numpy_for_any_shape(spec, p, seed):
     check(p, spec, seed)
 
 
 @pytest.mark.parametrize("spec", TARGETS[2:], ids=lambda s: s.name)
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(p=problems(), seed=st.integers(0, 9))
 def test_int8_equals_numpy_for_any_shape_on_lower_levels(spec, p, seed):
     check(p, spec, seed)
