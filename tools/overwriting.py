@@ -7,12 +7,13 @@ import click
 from ..targets.errors import OctetError
 
 _OUTPUTS = frozenset({"output", "output_path", "report", "derivation", "html", "json_path", "path"})  # parameters that name a file to write
+_WORDS = frozenset({None, "NAME", "NAMES", "NET", "PASS", "TIME", "I/N", "HOST:PORT"})  # metavars of what is no file
 
 
 def refuse_overwriting(context: click.Context) -> None:
     """Raises OctetError where an output and another parameter of the command are one file, by whatever path."""
     named = {parameter: (context.params.get(parameter.name)) for parameter in context.command.params}
-    files = [(parameter, value) for parameter, value in named.items() if isinstance(value, str) and value and "://" not in value and parameter.type.name == "text"]
+    files = [(parameter, value) for parameter, value in named.items() if isinstance(value, str) and value and "://" not in value and parameter.type.name == "text" and parameter.metavar not in _WORDS]
     for parameter, value in files:
         if parameter.name not in _OUTPUTS:
             continue

@@ -48,6 +48,11 @@ def test_the_folder(toy_package, toy_variant, tmp_path):
     assert set(os.listdir(folder)) == FILES - {"libtoy.so"} | {"libtoy.a", "toy.weights"}
 
 
+def test_a_folder_may_have_the_name_of_the_library(toy_package, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command(toy_package, "-o", "net", "--name", "net").exit_code == 0 and (tmp_path / "net/net.hpp").is_file()
+
+
 def test_foreign_files_stay(toy_package, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
