@@ -8,17 +8,21 @@ import time
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ..arm64.instructions import product_of_pairs
+from ..cpu.expressions import typed
 from ..detect import missing
 from .intrinsics import (
     bind,
     const,
-    dot4,
+    dot4_multiplied,
     dot4_safe,
     effect,
     fma,
     load,
+    multiplied,
     splat,
     store,
     tile_config,
@@ -60,18 +64,25 @@ class Peak:
 
 
 def _dots(tasks, steps):
-    """VPDPBUSD on `SUMS` registers, or the shortest that there is without it: VPMADDUBSW, VPMADDWD and VPADDD. Two operations per byte of a register."""
+    """The instruction that multiplies most on `SUMS` registers: USMMLA, which takes every byte of a register twice, VPDPBUSD, SDOT, or the shortest that there is without
+    them (VPMADDUBSW, VPMADDWD and VPADDD). Two operations a product."""
     isa = current()
-    # The products of the three depend on the sum: those of constants would be moved out of the loop.
-    multiply = dot4 if isa.vnni else lambda total, data, _: dot4_safe(total, data, total)
+    if isa.mixed:
+        multiply = product_of_pairs
+    elif isa.dotprod or isa.vnni and not isa.neon:
+        multiply = dot4_multiplied
+    else:  # products of several instructions depend on the sum: those of constants would be moved out of the loop
+        multiply = lambda total, data, _: (dot4_multiplied if isa.neon else dot4_safe)(total, data, total)  # noqa: E731
+    products = isa.bits // 8 * (2 if isa.mixed else 1)
 
     def body():
         seed, out = argument("seed", 64, "uint8"), argument("out", tasks * 16, "int32")
         with T.parallel(0, tasks) as task:
-            data = bind(load(seed, 0, isa.bits // 8))
-            _loop(steps, "int32", lambda old: multiply(old, data, data))(lambda total: store(out, task * 16, total))
+            data = bind(multiplied(load(seed, 0, isa.bits // 8)))
+            signed = bind(tirx.reinterpret(typed("int8", data), data))
+            _loop(steps, "int32", lambda old: multiply(old, data, signed))(lambda total: store(out, task * 16, total))
 
-    return emit_kernel("peak_dot", body), steps * SUMS * isa.bits // 8 * 2
+    return emit_kernel("peak_dot", body), steps * SUMS * products * 2
 
 
 def _fmas(tasks, steps):

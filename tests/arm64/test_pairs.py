@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tvm
 from hypothesis import given, settings, strategies as st
 
 from octet.targets import registry
+from octet.targets.x86 import peak
 from octet.targets.x86.conv import neon
 from octet.targets.x86.conv.choose import conv_kernel
 from octet.targets.x86.conv.direct import DirectSchedule
@@ -19,6 +21,7 @@ from octet.targets.x86.matmul.product import matmul
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "x86")]
 from conv_harness import arguments, expected, problem, run  # noqa: E402
 from count_instructions import loop_in, per_64  # noqa: E402
+from here import module_here  # noqa: E402
 
 SPEC = registry.find("arm64-i8mm")
 CONV = problem(64, 6, 16)
@@ -49,6 +52,14 @@ def test_any_shape_equals_numpy(p, seed, pixels):
     kernel = conv_kernel(p, SPEC.dot, weight, bias, multiplier, DirectSchedule(1, 2, True, 1) if pixels and p.out_width > 1 else None)
     assert paired(p, kernel.schedule) or p.batch * p.out_height * p.out_width == 1 or p.out_width == 1
     np.testing.assert_array_equal(run(p, kernel, data, residual, SPEC), expected(p, data, weight, bias, multiplier, residual))
+
+
+def test_the_peak_counts_what_the_instruction_multiplies():
+    with building_for(SPEC.dot):
+        function, units = peak._dots(1, 5)
+    data, out = (tvm.runtime.tensor(array) for array in (np.ones(64, np.uint8), np.zeros(16, np.int32)))
+    module_here(function, SPEC)["peak_dot"](data, out)
+    assert units == 2 * (out.numpy().sum() - 4 * sum(range(peak.SUMS))) > 0
 
 
 def test_what_takes_pairs():
