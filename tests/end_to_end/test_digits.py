@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,25 @@ def test_run_answers_like_the_network(digits, tmp_path):
     session = octet.load(digits.package)
     again = np.concatenate([session.run({"image": image[None]})["logits"] for image in images])
     assert again.tobytes() == logits.tobytes()
+
+
+def test_it_needs_numpy_and_msgspec_only(digits, tmp_path):
+    """The package in a Python that finds nothing else, neither TVM nor a compiler."""
+    libraries = Path(np.__file__).parents[1]
+    for name in ("numpy", "numpy.libs", "msgspec"):
+        (tmp_path / name).symlink_to(libraries / name)
+    (tmp_path / "octet").symlink_to(Path(octet.__file__).parent)
+    code = """if True:
+        import sys, importlib.util
+        sys.path.insert(0, sys.argv[1])
+        import numpy, octet
+        assert all(importlib.util.find_spec(name) is None for name in ("tvm", "onnx", "click"))
+        with octet.load(sys.argv[2]) as session, numpy.load(sys.argv[3]) as file:
+            right = [session.run({"image": image[None]})["logits"].argmax() == label for image, label in zip(file["image"][:50], file["labels"])]
+        assert sum(right) > 47, right
+    """
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", code, tmp_path, digits.package, digits.val], capture_output=True, text=True, env={})
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_python_api_and_targets_agree_byte_for_byte(digits, compiled, tmp_path):
