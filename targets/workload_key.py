@@ -5,6 +5,8 @@ import json
 from abc import ABC, abstractmethod
 from functools import cached_property
 
+import msgspec
+
 
 class Keyed(ABC):
     """A frozen dataclass that is known by its structure."""
@@ -22,3 +24,20 @@ class Keyed(ABC):
     def key(self) -> str:
         """Names the structure: 32 hexadecimal digits of its SHA-256."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:32]
+
+
+def with_infinities(value):
+    """JSON values in which an infinity is text, as it is no number of JSON, with the numbers."""
+    if isinstance(value, dict):
+        return {key: with_infinities(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [with_infinities(entry) for entry in value]
+    return float(value) if value in ("inf", "-inf") else value
+
+
+def check_types(kind: type, values) -> None:
+    """Raises TypeError unless JSON values are of the types of a dataclass's fields: what multiplies an extent may be no text."""
+    try:
+        msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise TypeError(str(error)) from None

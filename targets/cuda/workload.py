@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from math import inf, isinf
 
-from ..workload_key import Keyed
+from ..workload_key import Keyed, check_types, with_infinities
 from .kernels.conv import Conv, Epilogue
 
 KIND = "cuda"
@@ -60,5 +60,7 @@ def _centred(p):
 
 def from_dict(entry: dict) -> CudaWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
-    numbers = {key: float(value) if value in ("inf", "-inf") else value for key, value in entry["epilogue"].items()}
-    return CudaWorkload(Conv(**entry["problem"]), Epilogue(**numbers))
+    problem, epilogue = entry["problem"], with_infinities(entry["epilogue"])
+    check_types(Conv, problem)
+    check_types(Epilogue, epilogue)
+    return CudaWorkload(Conv(**problem), Epilogue(**epilogue))

@@ -5,7 +5,7 @@ from math import isinf
 from types import UnionType
 from typing import Protocol, get_args, get_type_hints
 
-from ..workload_key import Keyed
+from ..workload_key import Keyed, check_types, with_infinities
 from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
 
@@ -69,7 +69,9 @@ def workload_of(problem: Problem) -> Workload:
 def from_dict(entry: dict) -> Workload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
-    return Workload(_restored(KINDS[kind].problem, problem))
+    made, problem = KINDS[kind].problem, with_infinities(problem)
+    check_types(made, problem)
+    return Workload(_restored(made, problem))
 
 
 def _plain(value):
@@ -97,4 +99,4 @@ def _value(value, hint):
         return _restored(kind, value)
     if isinstance(value, list):
         return tuple(_value(entry, None) for entry in value)
-    return float(value) if value in ("inf", "-inf") else value
+    return value

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from octet.targets.tuned import words
@@ -32,6 +33,14 @@ def test_json_keeps_everything():
         chosen = workload_of(problem)
         text = json.dumps(chosen.as_dict(), allow_nan=False)
         assert from_dict(json.loads(text)) == chosen
+
+
+@pytest.mark.parametrize("field, value", [("batch", "x" * 5000), ("batch", True), ("batch", 1.5), ("kernel", [3]), ("kernel", [3, "3"]), ("kernel", 3), ("epilogue", None), ("planar", 1)])
+def test_values_of_another_type_are_refused(field, value):
+    """A text for the batch, times the height of a padded image, took 5 GB."""
+    entry = json.loads(json.dumps(workload_of(PROBLEM).as_dict()))
+    with pytest.raises(TypeError, match=field):
+        from_dict(entry | {field: value})
 
 
 def test_a_representative_is_its_own():
