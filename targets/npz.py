@@ -4,8 +4,10 @@ import io
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from math import prod
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from .reading.regular import open_regular
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_AXES = 32
+_SHOWN = 8  # extents in a message
+_PIECE = 1 << 20  # bytes
 
 
 def npz_bytes(arrays: dict[str, np.ndarray], compress: bool = True) -> bytes:
@@ -34,15 +38,16 @@ def names_of(source) -> list[str]:
         return [name.removesuffix(".npy") for name in file.namelist()]
 
 
-def read_npz(source, limit: int, names=None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything is decompressed. Raises OSError, KeyError for
-    a name that is not there, ValueError for everything else: no zip, larger than the limit, an array that is not of its own length, objects (pickles)."""
+def read_npz(source, limit: int, names=None, declared: Mapping[str, tuple] = MappingProxyType({})) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything is decompressed; declared: {name: (dtype, shape)} that an
+    array must be of, compared before it is decompressed. Raises OSError, KeyError for a name that is not there, ValueError for everything else: no zip, larger than the limit, an
+    array that is of another kind or not of its own length, objects (pickles)."""
     with _opened(source) as file:
         wanted = file.infolist() if names is None else [file.getinfo(f"{name}.npy") for name in names]
         if (size := sum(info.file_size for info in wanted)) > limit:
             raise ValueError(f"it declares {size} bytes, where at most {limit} can be meant")
         try:
-            return {info.filename.removesuffix(".npy"): _array(file.read(info)) for info in wanted}
+            return {(name := info.filename.removesuffix(".npy")): _array(file, info, declared.get(name)) for info in wanted}
         except _BROKEN as error:
             raise ValueError(str(error) or type(error).__name__) from error
 
@@ -74,14 +79,21 @@ def read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
     if dtype.hasobject:
         raise ValueError("it holds Python objects (a pickle), which are not loaded")
     if len(shape) > _MOST_AXES or any(isinstance(extent, bool) or not 0 <= extent < 1 << 62 for extent in shape):
-        raise ValueError(f"it declares extents {list(shape)[:8]}")
+        raise ValueError(f"it declares extents {list(shape)[:_SHOWN]}")
     return shape, fortran, dtype
 
 
-def _array(data):
-    """Of the bytes of a .npy file, which are exactly those of the array that its header declares."""
-    stream = io.BytesIO(data)
-    shape, fortran, dtype = read_header(stream)
-    if prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise ValueError(f"it holds {len(data) - stream.tell()} bytes where {dtype} {list(shape)} is declared")
-    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran else "C").copy()
+def _array(file, info, declared):
+    """One array, piece by piece into its own memory; its length must be exactly what its header declares."""
+    with file.open(info) as stream:
+        shape, fortran, dtype = read_header(stream)
+        size, held = prod(shape) * dtype.itemsize, info.file_size - stream.tell()
+        if size != held:
+            raise ValueError(f"it holds {held} bytes where {dtype} {list(shape)} is declared")
+        if declared is not None and (dtype, shape) != (np.dtype(declared[0]), tuple(declared[1])):
+            raise ValueError(f"{info.filename.removesuffix('.npy')!r} is {dtype} {list(shape)[:_SHOWN]} where {np.dtype(declared[0])} {list(declared[1])} belongs")
+        memory, filled = np.empty(size, np.uint8), 0
+        while piece := stream.read(_PIECE):  # to the end, where the checksum is compared
+            memory[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+            filled += len(piece)
+    return memory.view(dtype).reshape(shape, order="F" if fortran else "C") if size else np.empty(shape, dtype)

@@ -51,6 +51,14 @@ def checked(value, kind):
         raise ValueError(_shortened(str(error))) from None
 
 
+def read_json(text: str | bytes, kind):
+    """The JSON values of a text as `kind`, refused at the first one that is not: nothing is made of the rest. Raises ValueError as `parsed` and `checked` do."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(_shortened(str(error))) from None
+
+
 def printable(text: str) -> str:
     """A text for a terminal: characters that would control it are escaped; line breaks stay."""
     return text if text.isprintable() else "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)

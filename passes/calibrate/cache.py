@@ -32,8 +32,10 @@ class StatisticsCache:
         """What is known of a network on these samples; {} if nothing."""
         path = self._path(identity)
         try:
+            if store.identity_in(path) != identity:  # whoever put another one's file here, it is of other samples or another network
+                return {}
             held, statistics = store.load(path)
-            if held != identity:  # whoever put another one's file here, it is of other samples or another network
+            if held != identity:
                 return {}
             os.utime(path, (time.time(), path.stat().st_mtime))  # used now, made then
             return statistics

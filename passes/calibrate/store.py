@@ -13,7 +13,7 @@ import numpy as np
 
 from octet.targets.errors import DataError
 from octet.targets.npz import names_of, npz_bytes, read_npz
-from octet.targets.schema import Count, Name, Text, checked, json_text, parsed
+from octet.targets.schema import Count, Name, Text, json_text, read_json
 from octet.targets.writing import write_atomically
 
 from .identity import Identity
@@ -21,7 +21,7 @@ from .statistics import BINS, Statistics, window_top
 
 _KEY = "octet_statistics"
 _MOST = 8192  # tensors: their histograms are 1 GiB
-_LARGEST_HEADER = 64 << 20  # bytes
+_LARGEST_HEADER = 32 << 20  # bytes
 _FLOAT = float(np.finfo(np.float32).max)
 _HIGHEST = window_top(_FLOAT)
 
@@ -43,6 +43,12 @@ class _Identity(msgspec.Struct):
     data: Annotated[list[dict[Name, Text]], msgspec.Meta(max_length=_MOST)]
     samples: Count
     version: Text
+
+
+class _Version(msgspec.Struct):
+    """As much of a header as every version writes."""
+
+    identity: dict[Name, msgspec.Raw]
 
 
 class _Header(msgspec.Struct):
@@ -67,27 +73,34 @@ def load(path) -> tuple[Identity, dict[str, Statistics]]:
         raise DataError(f"{path}: holds no calibration statistics; make it with `octet calibrate`")
     try:
         header = _header(path)
-        stored = read_npz(path, (len(header.tensors) + 1) * 2 * BINS * 8 + _LARGEST_HEADER, ("ranges", "histograms"))
+        count = len(header.tensors)
+        declared = {"ranges": (np.float64, (count, 2))} | ({"histograms": (np.int64, (count, 2, BINS))} if count else {})
+        stored = read_npz(path, (count + 1) * 2 * BINS * 8 + _LARGEST_HEADER, ("ranges", "histograms"), declared)
         made = _statistics(header, stored["ranges"], stored["histograms"])
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: is damaged ({error}); run octet calibrate again") from None
     return _identity(path, header), made
 
 
-def identity_in(path) -> Identity:
-    """Of the statistics in a file, which are not read. Raises DataError for anything that `save` did not write."""
+def contents(path) -> tuple[Identity, list[str]]:
+    """(identity, names of the tensors) of the statistics in a file, which are not read. Raises DataError for anything that `save` did not write."""
     try:
-        return _identity(path, _header(path))
+        header = _header(path)
+        return _identity(path, header), header.tensors
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: holds no calibration statistics ({error}); make it with `octet calibrate`") from None
 
 
+def identity_in(path) -> Identity:
+    """As `contents`."""
+    return contents(path)[0]
+
+
 def _header(path):
-    text = read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY]
-    held = parsed(str(text))
-    if isinstance(held, dict) and isinstance(held.get("identity"), dict) and "graph" not in held["identity"]:
+    text = str(read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY])
+    if "graph" not in read_json(text, _Version).identity:
         raise DataError(f"{path}: holds statistics of another version of Octet; run octet calibrate again")
-    return checked(held, _Header)
+    return read_json(text, _Header)
 
 
 def _identity(path, header):
@@ -100,8 +113,6 @@ def _statistics(header, ranges, histograms):
     count = len(header.tensors)
     if len(set(header.tensors)) != count or len(header.scalars) != count:
         raise ValueError("its tensors and their counts do not belong together")
-    if (ranges.dtype, ranges.shape) != (np.float64, (count, 2)) or (count and (histograms.dtype, histograms.shape) != (np.int64, (count, 2, BINS))):
-        raise ValueError(f"ranges are {ranges.dtype} {list(ranges.shape)} and histograms {histograms.dtype} {list(histograms.shape)} for {count} tensors")
     found = {}
     for name, (seen, zeros, nonfinite, top), (low, high), histogram in zip(header.tensors, header.scalars, ranges.tolist(), histograms):
         empty = (low, high) == (np.inf, -np.inf)

@@ -50,7 +50,7 @@ def save(path, quantized: Quantized, samples: Mapping[str, np.ndarray]) -> None:
 def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
     """(the hub that a file was saved of, its number of samples); of a file of statistics alone, the hub of that recipe. canonical: the network.
     Raises DataError where the file is damaged, or of another network or recipe."""
-    identity, statistics = store.load(path)
+    identity, tensors = store.contents(path)  # what the statistics are of is looked at before they are read
     try:
         header, model = _header(path), canonical
         if header is not None:
@@ -61,8 +61,13 @@ def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
             model = rescaled(biased, header.design.scaling, lambda: maxima)
         if (reason := identity.stale(network_identity(model.module), data=False)) is not None:
             raise DataError(f"{path}: statistics are stale, {reason}; run octet calibrate again")
-        if missing := sorted(measured_tensors([sites_of(model.module, recipe)]) - statistics.keys()):
+        if missing := sorted(measured_tensors([sites_of(model.module, recipe)]) - set(tensors)):
             raise DataError(f"{path}: statistics lack tensor {missing[0]!r}, which this recipe observes; run octet calibrate again")
+        if foreign := sorted(set(tensors) - identity.graph.keys() - identity.inputs.keys()):
+            raise DataError(f"{path}: holds statistics of {foreign[0]!r}, which the network lacks; run octet calibrate again")
+        read, statistics = store.load(path)
+        if (read, list(statistics)) != (identity, tensors):
+            raise DataError(f"{path}: was changed while it was read; run the command again")
         if header is None:
             return hub_of(model, recipe, statistics), identity.samples
         origin = Origin(header.design, maxima, _learnt(path, header.design, model.module))

@@ -8,7 +8,10 @@ import tvm
 
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate import store
+from octet.passes.calibrate.identity import network_identity
+from octet.passes.calibrate.statistics import Statistics
 from octet.passes.sensitivity import derivation
+from octet.passes.sensitivity.configuration import measured_tensors, sites_of
 from octet.passes.sensitivity.design import SCALINGS, Design
 from octet.targets.errors import DataError
 from octet.targets.npz import npz_bytes, read_npz
@@ -61,6 +64,13 @@ def _with(path, folder, **changes):
     made = folder / "changed.npz"
     made.write_bytes(npz_bytes({name: array for name, array in held.items() if array is not None}))
     return made
+
+
+def test_statistics_of_what_the_network_lacks_are_refused(small_model, calibration, tmp_path):
+    tensors = measured_tensors([sites_of(small_model.module, Recipe())])
+    store.save(tmp_path / "d.npz", network_identity(small_model.module).with_data(calibration), dict.fromkeys([*tensors, "stranger"], Statistics()))
+    with pytest.raises(DataError, match="'stranger', which the network lacks"):
+        derivation.replayed(tmp_path / "d.npz", small_model, Recipe())
 
 
 def test_edited_designs_are_refused_or_the_same(saved, small_model, tmp_path):

@@ -57,3 +57,16 @@ def test_what_is_refused(source, said):
 def test_a_name_that_is_not_there():
     with pytest.raises(KeyError):
         read_npz(io.BytesIO(npz_bytes({"a": np.zeros(1)})), LIMIT, ("b",))
+
+
+def test_an_array_of_another_kind_is_refused_before_it_is_decompressed():
+    """What follows its header is no compressed data at all."""
+    whole = npz_bytes({"a": np.arange(1 << 16)})
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 4 : len(whole) // 2] = bytes(len(whole) // 2 - len(whole) // 4)
+    for dtype, shape in ((np.int32, (1 << 16,)), (np.int64, (1 << 15, 2))):
+        with pytest.raises(ValueError, match="'a' is int64 .* belongs"):
+            read_npz(io.BytesIO(bytes(spoilt)), LIMIT, declared={"a": (dtype, shape)})
+    assert read_npz(io.BytesIO(whole), LIMIT, declared={"a": (np.int64, (1 << 16,))})["a"][-1] == (1 << 16) - 1
+    with pytest.raises(ValueError, match="(?!.*belongs)"):
+        read_npz(io.BytesIO(bytes(spoilt)), LIMIT)

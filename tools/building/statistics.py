@@ -30,10 +30,9 @@ def measure(model_path, calib, output, shard, given, threads, exists: bool, cach
         canonical = canonicalize(model)
         identity, note = network_identity(canonical.module).with_data(samples), ""
         if exists and store.holds_statistics(output):
-            found, statistics = store.load(output)
-            reason = found.stale(identity)
+            reason = store.identity_in(output).stale(identity)
             if reason is None:
-                return identity, len(statistics), ", fresh: nothing was run"
+                return identity, len(store.load(output)[1]), ", fresh: nothing was run"
             note = f", measured again: {reason}"
         phase("calibrate")
         tensors = measured_tensors([sites_of(canonical.module, Recipe())])
@@ -73,5 +72,4 @@ def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
 def hub_from(path, model, recipe: Recipe) -> tuple[Quantized, int]:
     """(the hub from stored statistics, or from what a search derived; their number of samples); of several shapes, the one that they are of comes first. Raises DataError
     where they are of another model."""
-    identity, _ = store.load(path)
-    return replayed(path, canonicalize(model.led_by(identity.shapes)), recipe)
+    return replayed(path, canonicalize(model.led_by(store.identity_in(path).shapes)), recipe)
