@@ -1,5 +1,6 @@
 """Latency, measured fairly: all candidates in interleaved rounds of one run, so that a noisy neighbour or a clock change hits everyone."""
 
+import threading
 import time
 from dataclasses import dataclass
 
@@ -68,6 +69,32 @@ def _times(function, count):
         function()
         times[i] = time.perf_counter() - start
     return times
+
+
+def together(function, callers: int, seconds: float) -> np.ndarray:
+    """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon as it has its answer. Raises what a call raises."""
+    found, failures, gate = [[] for _ in range(callers)], [], threading.Barrier(callers)
+
+    def call(mine):
+        try:
+            function()  # makes what a caller needs, and warms it
+            gate.wait()
+            until = time.perf_counter() + seconds
+            while (start := time.perf_counter()) < until:
+                function()
+                mine.append((start, time.perf_counter()))
+        except BaseException as error:  # for whoever measures
+            failures.append(error)
+            gate.abort()
+
+    threads = [threading.Thread(target=call, args=(mine,)) for mine in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise next((error for error in failures if not isinstance(error, threading.BrokenBarrierError)), failures[0])
+    return np.array([run for mine in found for run in mine])
 
 
 def _summary(parts):

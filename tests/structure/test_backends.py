@@ -55,8 +55,9 @@ def test_no_dot_product_is_told_by_its_name():
     wrong = []
     for path in FILES:
         place = str(path.relative_to(ROOT))
-        if not place.startswith("targets/") and "cuda" not in place:
-            compared = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Compare)]
+        text = path.read_text()
+        if "dot" in text and not place.startswith("targets/") and "cuda" not in place:
+            compared = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Compare)]
             wrong += [f"{place}:{node.lineno}" for node in compared for part in (node.left, *node.comparators) if getattr(part, "attr", getattr(part, "id", "")) == "dot"]
     assert wrong == []
 

@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 
 from octet.targets.errors import OctetError
+from octet.targets.runtime import Session
 from octet.targets.samples import Feeds
 from octet.targets.variant import TensorSpec
+from octet.tools.benchmarking.load import under_load
 from octet.tools.commands.summary import print_benchmark
 from octet.tools.peers import runtimes as peers
 from octet.tools.peers.process import Peer, PeerFailed, memory_for, once
@@ -45,12 +47,14 @@ def test_peers_classify_the_digits(name):
     pytest.importorskip(name)
     with np.load(DIGITS / "digits-val.npz") as file:
         images, labels = file["image"][:8], file["labels"][:8]
-    made, failed = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1)
+    made, failed = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1, streams=2)
     assert not failed and set(made) == {f"{name}-fp32", f"{name}-int8"}
     for run in made.values():
         answer = run()
         assert (next(iter(answer.values())).argmax(1) == labels).sum() >= 7
         assert run.times(3).shape == (3,)
+        starts, ends = run.together(2, 0.02).T
+        assert (starts < ends).all() and len(starts) >= 2
         run.close()
 
 
@@ -111,6 +115,20 @@ def test_a_peer_that_ends_while_it_is_timed_is_left_out():
     lost = {}
     found = interleaved({"ours": lambda: None, "peer": peer}, rounds=4, round_seconds=0.001, lost=lost)
     assert set(found) == {"ours"} and lost == {"peer": "ended with status 1"}
+
+
+def test_a_peer_that_ends_under_load_is_left_out(toy_variant):
+    def opened():
+        def run():
+            return None
+
+        run.many = lambda: os._exit(1)
+        return run
+
+    lost, peer = {}, Peer(opened, memory=1 << 30)
+    with Session(toy_variant, threads=1, streams=2) as session:
+        one, two = under_load(session, {"x": np.ones((4, 16), np.float32)}, (1, 2), 0.03, "ours", {"peer": peer}, lost)
+    assert (one.name, one.streams, two.name, two.streams) == ("ours", 1, "ours", 2) and lost == {"peer": "ended with status 1"}
 
 
 def test_runs_are_read_when_they_are_asked_for():

@@ -23,7 +23,7 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
-    "load": with one stream and with --streams: "per_second" samples, "p50_ms", "p99_ms" of a run;
+    "load": with one stream and with --streams, and of peers with --streams: "name", "per_second" samples, "p50_ms", "p99_ms" of a run;
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
     session, precision = open_model(options.model, options.threads, options.given, options.calib, options.streams)
@@ -36,6 +36,9 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
     try:
         with progress("bench", options.rounds * (len(candidates) + len(others))) as advance:
             found = interleaved(candidates | others, rounds=options.rounds, progress=advance, lost=failed)
+        if options.streams is not None:
+            peers = {name: peer for name, peer in others.items() if isinstance(peer, Peer) and name not in failed}
+            loads = under_load(session, feed, (1, options.streams), options.seconds, "octet-" + precision, peers, failed)
     finally:
         for peer in others.values():
             if isinstance(peer, Peer):
@@ -47,7 +50,7 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
     report["failed"] = failed
     report["details"] = {name: latency.as_dict() for name, latency in found.items()}
     if options.streams is not None:
-        report["load"] = [load.as_dict() for load in under_load(session, feed, (1, options.streams), options.seconds)]
+        report["load"] = [load.as_dict() for load in loads]
     if options.profile or options.peak:
         peak = machine_peak(session)
         report["peak"] = peak.as_dict()
@@ -101,6 +104,6 @@ def _others(options, session, feed, precision):
         samples, _ = read_samples(options.calib, session)
         values = {**options.given.values, **as_compiled(session, manifest_of(options.model)).values}
         batches = Feeds(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
-        made, failed = runners(chosen(options.against), options.onnx_path, batches, feed, session.threads, values)
+        made, failed = runners(chosen(options.against), options.onnx_path, batches, feed, session.threads, values, streams=options.streams or 1)
         others |= made
     return others, failed

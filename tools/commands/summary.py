@@ -162,9 +162,9 @@ def print_benchmark(console, report: dict) -> None:
     console.print(table(title, columns, rows, right=columns[1:]))
     if "load" in report:
         one = report["load"][0]["per_second"]
-        rows = [(load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{load['per_second'] / one:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load in report["load"]]
-        columns = ("streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
-        console.print(table("under load", columns, rows, right=columns))
+        rows = [(load["name"], load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{load['per_second'] / one:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load in report["load"]]
+        columns = ("", "streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
+        console.print(table("under load", columns, rows, right=columns[1:]))
     if "peak" in report:
         peak = report["peak"]
         whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"

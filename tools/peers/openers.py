@@ -1,22 +1,49 @@
-"""How a peer opens a model: (path, feed, threads) -> a function that runs the feed once and gives {output, by name or number: array}."""
+"""How a peer opens a model: (path, feed, threads, streams) -> a function that runs the feed once and gives {output, by name or number: array}; for more than
+one stream it has `many`, another one, which as many threads may call at one time: the peer's throughput mode, `threads` cores to each."""
+
+import queue
 
 from . import onnxruntime_peer
 
 
-def _onnxruntime(path, feed, threads):
+def _onnxruntime(path, feed, threads, streams):
+    """Its sessions take callers side by side, each on its caller's thread and as many others as one run may have."""
     run = onnxruntime_peer.session(path, threads)
-    return lambda: run(feed)
+    once = lambda: run(feed)  # noqa: E731
+    once.many = once
+    return once
 
 
-def _openvino(path, feed, threads):
+def _openvino(path, feed, threads, streams):
     import openvino
 
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape({name: array.shape for name, array in feed.items()})
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return lambda: dict(enumerate(request.infer(feed).values()))
+
+    def requests(hint, count):
+        settings = {"INFERENCE_NUM_THREADS": threads * count, "PERFORMANCE_HINT": hint, "NUM_STREAMS": count, "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = core.compile_model(model, "CPU", settings)
+        return [compiled.create_infer_request() for _ in range(count)]
+
+    (request,) = requests("LATENCY", 1)
+    once = lambda: dict(enumerate(request.infer(feed).values()))  # noqa: E731
+    if streams > 1:
+        idle = queue.SimpleQueue()
+        for each in requests("THROUGHPUT", streams):
+            idle.put(each)
+
+        def many():
+            mine = idle.get()
+            try:
+                mine.infer(feed)
+            finally:
+                idle.put(mine)
+
+        once.many = many
+    else:
+        once.many = once
+    return once
 
 
 OPENERS = {"onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..timing import Lost
+from ..timing import Lost, together
 
 SECONDS = 600  # to load a model, to quantise it, or for one round of a benchmark
 LEAST_MEMORY, PER_BYTE = 4 << 30, 24  # bytes that a peer may take: as many as that, or so many for each byte of the model
@@ -38,7 +38,7 @@ def first_line(error: Exception) -> str:
 
 
 class Peer:
-    """open(): called in the process; gives a function that runs once. Raises PeerFailed where it cannot be opened, and from every call that fails.
+    """open(): called in the process; gives a function that runs once, whose `many`, if it has one, several threads may call at one time. Raises PeerFailed where it cannot be opened, and from every call that fails.
 
     memory: bytes beside those that this process has. Calling it runs once and gives what that gives; `times(count)` gives the seconds of so many runs, measured there."""
 
@@ -57,6 +57,10 @@ class Peer:
     def times(self, count: int) -> np.ndarray:
         """Seconds of each of `count` runs."""
         return self._ask(("times", count))
+
+    def together(self, callers: int, seconds: float) -> np.ndarray:
+        """What `timing.together` gives of the function's `many`, for as many callers at one time as that takes."""
+        return self._ask(("together", callers, seconds))
 
     def close(self) -> None:
         """Ends the process."""
@@ -120,6 +124,9 @@ def _serve(open, pipe, parents, memory):
             what, *rest = pipe.recv()
             if what == "run":
                 pipe.send((False, run()))
+                continue
+            if what == "together":
+                pipe.send((False, together(run.many, *rest)))
                 continue
             times = np.empty(rest[0])
             for i in range(len(times)):

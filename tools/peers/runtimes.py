@@ -1,7 +1,7 @@
 """The peers of a benchmark, run on the same machine: ONNX Runtime and OpenVINO on the same ONNX model.
 
 int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data; both runtimes read
-that one file. Every peer gets the same number of threads, one stream, and float32 arithmetic where it is not int8.
+that one file. Every peer gets the same number of threads, one stream but under load, and float32 arithmetic where it is not int8.
 
 A peer that cannot run a model must not take the benchmark with it, nor the machine: each has a process of its own, with limits of memory and time (`process.py`).
 """
@@ -38,9 +38,9 @@ def chosen(text: str) -> tuple[str, ...]:
     return names
 
 
-def runners(names, onnx_path, batches, feed: dict, threads: int, values: Mapping[str, float] = MappingProxyType({}), seconds: float = SECONDS) -> tuple[dict, dict]:
+def runners(names, onnx_path, batches, feed: dict, threads: int, values: Mapping[str, float] = MappingProxyType({}), seconds: float = SECONDS, streams: int = 1) -> tuple[dict, dict]:
     """Peers, each in a process of its own, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
-    batches: of calibration data, one run each, taken one by one. feed: one run. values: of inputs that were fixed. seconds: for whatever is asked of one."""
+    batches: of calibration data, one run each, taken one by one. feed: one run. values: of inputs that were fixed. seconds: for whatever is asked of one. streams: callers at one time under load."""
     made, failed, memory = {}, {}, memory_for(onnx_path)
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
         onnx_path = with_fixed_inputs(onnx_path, values, Path(folder))
@@ -51,7 +51,7 @@ def runners(names, onnx_path, batches, feed: dict, threads: int, values: Mapping
                     failed[f"{name}-{precision}"] = reason
                     continue
                 try:
-                    made[f"{name}-{precision}"] = Peer(partial(OPENERS[name], str(path), feed, threads), memory, seconds)
+                    made[f"{name}-{precision}"] = Peer(partial(OPENERS[name], str(path), feed, threads, streams), memory, seconds)
                 except PeerFailed as error:
                     failed[f"{name}-{precision}"] = f"cannot run: {error}"
     return made, failed
