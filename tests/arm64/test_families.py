@@ -43,7 +43,7 @@ def images(b, odd, first, whole):
     rng = np.random.default_rng(5)
     odd, first, whole = (quantize(b, x) for x in (odd, first, whole))
     table = relax.const(rng.permutation(256).astype("uint8").view("int8"))
-    wide = convolution(b, rng, odd, 40, (3, 3), (1, 2), (1, 0, 2, 1))
+    wide = convolution(b, rng, odd, 40, (2, 3), (1, 2), (1, 0, 2, 1))
     point = convolution(b, rng, wide, 24)
     found = [convolution(b, rng, point, 24, residual=point), b.emit(ops.call("octet.table", [convolution(b, rng, first, 19, (2, 3)), table]))]
     found += [convolution(b, rng, whole, 64, (3, 3), (1, 1), (1, 1, 1, 1), 64), convolution(b, rng, odd, 37, (5, 3), (2, 1), (2, 1, 2, 1), 37)]
