@@ -44,6 +44,12 @@ def quickly_compiled(tmp_path_factory):
         yield
 
 
+@pytest.fixture
+def optimised(monkeypatch):
+    """For kernels of a test that run longer than they are compiled."""
+    monkeypatch.setattr(emulator_module, "FLAGS", (*emulator_module.FLAGS, "-O1"))
+
+
 @pytest.fixture(scope="session")
 def nvcc():
     if NVCC:

@@ -12,6 +12,7 @@ from octet.passes.sensitivity.budget import Budget, parse_duration
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.improvement import CALIBRATIONS, Pace, improvements, next_of
 from octet.passes.sensitivity.journal import Journal
+from octet.passes.sensitivity.learn import learn
 from octet.passes.sensitivity.learnt_files import LearntFiles
 from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
@@ -151,23 +152,28 @@ def test_a_search_goes_on_where_it_was_killed(synthetic, tmp_path):
 
 
 def test_what_repairs_learnt_is_found_again(small_model, calibration, tmp_path, monkeypatch):
-    design = Design(Recipe(), rounding=True, biases=True)
+    design, bench, count = Design(Recipe(), rounding=True, biases=True), Bench(small_model, calibration, threads=1), 0
+
+    def counted(*arguments, learn=learn, **options):
+        nonlocal count
+        count += 1
+        return learn(*arguments, **options)
 
     def error(path, identity):
-        bench = Bench(small_model, calibration, threads=1)
+        """Of a bench that knows nothing but its files."""
+        bench._forget()
         bench.learnt_files = LearntFiles(path, identity)
         return bench.error(design)
 
+    monkeypatch.setattr("octet.passes.sensitivity.bench.learn", counted)
     wanted = error(tmp_path / "state", "x")
     (file,) = tmp_path.iterdir()
     assert file.name.startswith("state.learnt-")
-    with monkeypatch.context() as patch:
-        patch.setattr("octet.passes.sensitivity.bench.learn", lambda *arguments, **options: pytest.fail("learnt again"))
-        assert error(tmp_path / "state", "x") == wanted
+    assert error(tmp_path / "state", "x") == wanted and count == 1
     file.write_bytes(file.read_bytes()[:100])
     with pytest.warns(OctetWarning, match="it is learnt again"):
         assert error(tmp_path / "state", "x") == wanted, "half a file is none"
-    assert error(tmp_path / "state", "y") == wanted and len(list(tmp_path.iterdir())) == 2
+    assert error(tmp_path / "state", "y") == wanted and count == 3 and len(list(tmp_path.iterdir())) == 2
     LearntFiles(tmp_path / "state").remove()
     assert not list(tmp_path.iterdir())
 
