@@ -63,7 +63,7 @@ def units_of(p: ConvProblem, pixels: int) -> int:
 
 
 def paired(p: ConvProblem, vectors: int) -> bool:
-    """Whether tiles of an even number of pixels are multiplied two pixels by two channels (`pairs.py`): where pixels are whole steps of it."""
+    """Whether tiles of an even number of pixels are multiplied two pixels by two channels (`neon.py`): where pixels are whole steps of it."""
     return current().mixed and p.dtype == "int8" and not p.planar and p.data_stride % PAIR_STEP == 0 and span_of(p, vectors) % PAIR_STEP == 0
 
 
@@ -137,6 +137,8 @@ def emit_body(p: ConvProblem, s: DirectSchedule, kernel: type) -> None:
 
 @dataclass(frozen=True)
 class Kernel:
+    """Computes register tiles; `neon.py` derives from it what arm64 does otherwise."""
+
     p: ConvProblem
     s: DirectSchedule
     data: object
