@@ -18,7 +18,7 @@ from .npz import npz_bytes
 from .opening import open_session
 from .packed import Packed, packed
 from .runtime import Session
-from .schema import printable
+from .schema import one_line
 from .selftest import read_selftest
 from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
@@ -276,4 +276,4 @@ def _clean(value):
         return {key: _clean(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(entry) for entry in value]
-    return printable(value) if isinstance(value, str) else value
+    return one_line(value) if isinstance(value, str) else value

@@ -64,6 +64,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
 
 
+def one_line(text: str) -> str:
+    """A text as `Text` takes it: characters that would control a terminal are escaped, line breaks too."""
+    return printable(text).replace("\n", "\\n")
+
+
 def _shortened(message):
     said, _, place = message.rpartition(" - at ")
     said = printable(said.replace(_PRINTABLE, "of printable characters"))

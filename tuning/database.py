@@ -117,13 +117,16 @@ class Database:
                     connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_MAKING)))
                 for table in _META.sorted_tables:
                     connection.execute(CreateTable(table, if_not_exists=True))  # another session may be making it at this moment
-        except (sql.exc.SQLAlchemyError, ImportError) as error:
+        except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:  # the last for a port that is no number
             raise OctetError(f"--db {self.shown}: cannot be opened: {_line(error)}; name a writable file or a database URL") from error
 
     @property
     def shown(self):
         """The place without a password."""
-        return sql.make_url(self.where).render_as_string(hide_password=True) if "://" in self.where else self.where
+        try:
+            return sql.make_url(self.where).render_as_string(hide_password=True) if "://" in self.where else self.where
+        except (sql.exc.ArgumentError, ValueError):  # no URL: nobody can say where in it a password is
+            return f"{self.where.partition('://')[0]}://..."
 
     def close(self) -> None:
         self._engine.dispose()

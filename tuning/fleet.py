@@ -17,6 +17,7 @@ from .cuda_runner import offer
 SESSION_SECONDS = 120  # after which a worker ends a session that hangs
 PROBE_SECONDS = 5
 WATCH_SECONDS = 5  # between looks at whether a worker is still there
+_PATIENCE = 6  # looks until a new worker must have registered
 LOOPBACK = "127.0.0.1"
 
 
@@ -94,8 +95,10 @@ def serve(tracker: str, key: str, host: str, threads: int) -> None:
         setup = partial(configure, threads, os.getpid())
         server = rpc.Server(host=host, port=9190, port_end=9990, tracker_addr=address, key=key, silent=True, server_init_callback=setup)
         try:
-            while _alive(tracker, key, server.port):
+            looks = _PATIENCE  # a server registers after its port is known: one that nobody knows yet is not dead
+            while looks:
                 time.sleep(WATCH_SECONDS)
+                looks = 1 if _alive(tracker, key, server.port) else looks - 1
         finally:
             server.terminate()
 

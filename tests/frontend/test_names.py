@@ -51,6 +51,16 @@ def test_nodes_of_one_name_and_of_none(model, load):
     assert len(set(names_of(loaded.module))) == len(names_of(loaded.module))
 
 
+def test_names_are_text_on_one_line(model, load):
+    """What files and terminals take: no control characters, none that turn or hide text, no more than files bound."""
+    hostile = ["a\nb", "\x1b[31mred\r", "\u202egnp\u200b", "n" * 5000, "n" * 5001, "\u5c42 1", ""]
+    nodes = [helper.make_node("Sin", [f"v{i}"], [f"v{i + 1}"], name=name) for i, name in enumerate(hostile)]
+    nodes[0].input[0], nodes[-1].output[0] = "x", "y"
+    found = names_of(load(model(nodes, IMAGE)).module)
+    assert found[1:4] == ["a\\nb", "\\x1b[31mred\\r", "\\u202egnp\\u200b"] and "\u5c42 1" in found and len(set(found)) == len(found)
+    assert all(name.isprintable() and len(name) < 600 for name in found)
+
+
 def test_what_passes_derive_is_nobody_elses_name(model, load):
     """A batch normalisation becomes a product and a sum that are called after it, as two nodes of the network are called already."""
     parameters = {name: np.full(2, value, np.float32) for name, value in {"s": 2, "b": 1, "m": 0.5, "v": 4}.items()}

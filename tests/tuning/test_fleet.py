@@ -15,6 +15,7 @@ from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
+from octet.tuning import fleet
 from octet.tuning.builder import build
 from octet.tuning.cases import case_of
 from octet.tuning.database import Database, key_of
@@ -144,3 +145,25 @@ def test_trackers_and_keys_that_are_not_there(tracker):
     for where, key, words in (("nonsense", KEY, "HOST:PORT"), (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"), (address, "other", "no worker")):
         with pytest.raises(OctetError, match=words):
             tracked_workers(where, key, SPEC, check_worker)
+
+
+@pytest.mark.parametrize("known, started", [([False, False, True, True, False], 1), ([True, False], 1), ([False] * 6, 1), ([False, True, False, True, False], 2)])
+def test_a_worker_that_nobody_knows_yet_is_not_started_again(monkeypatch, known, started):
+    """A server registers after it was started, a dead one is replaced at the first look."""
+    servers, answers = [], iter(known)
+
+    class Server:
+        port = 1
+
+        def __init__(self, **_):
+            servers.append(self)
+
+        def terminate(self):
+            pass
+
+    monkeypatch.setattr(fleet.rpc, "Server", Server)
+    monkeypatch.setattr(fleet.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(fleet, "_alive", lambda *_: next(answers))
+    with pytest.raises(StopIteration):
+        fleet.serve("h:1", "key", LOOPBACK, 1)
+    assert len(servers) == started + 1

@@ -1,11 +1,13 @@
 """The plots of the report, as SVG text that stands in the page."""
 
+import warnings
 from contextlib import contextmanager
 from io import StringIO
 
 import numpy as np
 
 from ...targets.errors import OctetError
+from ...targets.schema import printable
 from ..console import decibels as in_words
 
 OWN, INHERITED, INT8, FLOAT, RED = "#2563eb", "#f59e0b", "#0f766e", "#9ca3af", "#dc2626"
@@ -40,7 +42,9 @@ def drawn(width: float, height: float, columns: int = 1):
 
         def text():
             stream = StringIO()
-            made.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Glyph ")  # names are in any script, and text stays text: the browser has the fonts
+                made.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
             return stream.getvalue()[stream.getvalue().index("<svg") :]
 
         yield axes, text
@@ -141,4 +145,5 @@ def _bar(sqnr):
 
 def short(name: str, most: int = 28) -> str:
     """The end of a long name, which tells layers apart; `$` would start a formula."""
+    name = printable(name).replace("\n", " ")
     return (name if len(name) <= most else "…" + name[-most:]).replace("$", "")

@@ -1,5 +1,6 @@
 """The tables of octet study as one HTML page."""
 
+from ...targets.schema import printable
 from . import plots
 from .report_page import SORT, STYLE
 
@@ -22,7 +23,7 @@ def page(name: str, report: dict, columns, rows) -> str:
     target = report["max_drop"] * abs(report["fp32"])
     drawn = [(_label(row), row["drop"], row["low"], row["high"], not row["in_float"]) for row in report["rows"]]
     content = {"title": f"Study of {name}", "report": report, "columns": columns, "rows": rows, "target": target, "plot": plots.intervals(drawn, target)}
-    return Environment(autoescape=True).from_string(_PAGE).render(content)
+    return printable(Environment(autoescape=True).from_string(_PAGE).render(content))  # names may hold what controls a terminal
 
 
 def _label(row):
