@@ -202,7 +202,7 @@ def _described(variant: Variant):
         "target": variant.target,
         "features": sorted(variant.features),
         "rank": variant.rank,
-        "name": variant.name,
+        "name": one_line(variant.name),
     } | _of_shape(variant) | variant.backend.described(variant)
 
 
