@@ -8,6 +8,7 @@ from functools import partial
 import psutil
 import pytest
 import tvm
+from click.testing import CliRunner
 from tvm import rpc
 from tvm.rpc.tracker import Tracker
 
@@ -15,6 +16,7 @@ from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
+from octet.tools.main import main
 from octet.tuning import fleet
 from octet.tuning.builder import build
 from octet.tuning.cases import case_of
@@ -145,6 +147,15 @@ def test_trackers_and_keys_that_are_not_there(tracker):
     for where, key, words in (("nonsense", KEY, "HOST:PORT"), (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"), (address, "other", "no worker")):
         with pytest.raises(OctetError, match=words):
             tracked_workers(where, key, SPEC, check_worker)
+
+
+@pytest.mark.parametrize("host, said", [((), "every user of this machine can run code here"), (("--host", "0.0.0.0"), "whoever reaches 0.0.0.0 can run code here")])
+def test_a_worker_says_who_may_run_code(monkeypatch, host, said):
+    started = []
+    monkeypatch.setattr(fleet, "serve", lambda *arguments: started.append(arguments))
+    done = CliRunner().invoke(main, ["worker", "--tracker", "127.0.0.1:1", "--key", "k", "--threads", "1", *host])
+    assert done.exit_code == 0 and said in done.stderr and done.stderr.count("\n") == 1
+    assert started == [("127.0.0.1:1", "k", host[1] if host else LOOPBACK, 1)]
 
 
 @pytest.mark.parametrize("known, started", [([False, False, True, True, False], 1), ([True, False], 1), ([False] * 6, 1), ([False, True, False, True, False], 2)])

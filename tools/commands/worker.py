@@ -1,5 +1,7 @@
 """octet worker: lends this machine to tuning sessions elsewhere."""
 
+import warnings
+
 import click
 
 from ..errors import Command
@@ -13,6 +15,9 @@ from ..errors import Command
 def worker(tracker, key, host, threads):
     """Measure kernels for `octet tune --tracker`, until interrupted. Whoever reaches the port can run code here: trusted networks only."""
     from ...targets import detect
-    from ...tuning.fleet import serve
+    from ...targets.errors import OctetWarning
+    from ...tuning.fleet import LOOPBACK, serve
 
+    who = "every user of this machine" if host in (LOOPBACK, "localhost", "::1") else f"whoever reaches {host}"
+    warnings.warn(f"octet worker: {who} can run code here as the user who started it", OctetWarning, stacklevel=2)
     serve(tracker, key, host, threads if threads is not None else detect.cores())
