@@ -29,36 +29,17 @@ except TargetError as error:
     NVCC = str(error)
 
 
-def with_parsed_headers(flags, folder):
-    """g++'s flags, and the emulator's own headers, which no planted fault breaks, as g++ keeps them after parsing: up to half of every compilation."""
-    if "CXX" in os.environ or not shutil.which("g++"):
-        return flags  # another compiler keeps them in another way
-    header = shutil.copytree(DEVICE, folder / "device") / "launch.cuh"
-    subprocess.run(["g++", *flags, "-x", "c++-header", header, "-o", f"{header}.gch"], check=True)
-    return (*flags, "-include", str(header))
-
-
-OPTIMISED = emulator_module.FLAGS
-
-
 @pytest.fixture(scope="session", autouse=True)
-def quickly_compiled(tmp_path_factory):
-    """Kernels of most tests run for milliseconds: they are not optimised."""
+def parsed_once(tmp_path_factory):
+    """The emulator's own headers, which no planted fault breaks, as g++ keeps them after parsing: up to half of every compilation."""
+    if "CXX" in os.environ or not shutil.which("g++"):
+        yield  # another compiler keeps them in another way
+        return
+    header = shutil.copytree(DEVICE, tmp_path_factory.mktemp("parsed") / "device") / "launch.cuh"
+    subprocess.run(["g++", *emulator_module.FLAGS, "-x", "c++-header", header, "-o", f"{header}.gch"], check=True)
     with pytest.MonkeyPatch.context() as patch:
-        flags = tuple("-O0" if flag == "-O1" else flag for flag in OPTIMISED)
-        patch.setattr(emulator_module, "FLAGS", with_parsed_headers(flags, tmp_path_factory.mktemp("parsed")))
+        patch.setattr(emulator_module, "FLAGS", (*emulator_module.FLAGS, "-include", str(header)))
         yield
-
-
-@pytest.fixture(scope="session")
-def optimised_flags(tmp_path_factory):
-    return with_parsed_headers(OPTIMISED, tmp_path_factory.mktemp("optimised"))
-
-
-@pytest.fixture
-def optimised(monkeypatch, optimised_flags):
-    """For kernels of a test that run longer than they are compiled."""
-    monkeypatch.setattr(emulator_module, "FLAGS", optimised_flags)
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ def test_dense(rows):
 
 
 @pytest.mark.parametrize("spec", [SM80, SM75, SM61], ids=lambda spec: spec.name)
-def test_every_tile(spec, optimised):
+def test_every_tile(spec):
     """Each schedule a target may choose, on one layer that none divides."""
     rng = np.random.default_rng(3)
     n, c, h, w, o = 1, 40, 13, 11, 70

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from octet.passes.lower.cuda import backend
-from octet.targets.cuda import emulator
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
 
@@ -48,14 +47,13 @@ class Emulating:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, optimised_flags):
+def folder(tmp_path_factory):
     """(prepared folder, driver)."""
     made = tmp_path_factory.mktemp("on_device")
     compiler = Emulating(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend, "compile_fatbin", compiler.fatbin)
         patch.setattr("octet.targets.cuda.compiling.compiler.find_compiler", lambda arch: None)
-        patch.setattr(emulator, "FLAGS", optimised_flags)
         prepare.prepare(made / "folder", "cuda-sm90", PARTS, compiler, small=True)
     text = emulated_source("", {}) + (HERE / "fake_driver.cpp").read_text()
     return made / "folder", write_library(text, made / "libcuda.so")
