@@ -5,8 +5,6 @@ import json
 from abc import ABC, abstractmethod
 from functools import cached_property
 
-import msgspec
-
 
 class Keyed(ABC):
     """A frozen dataclass that is known by its structure."""
@@ -33,11 +31,3 @@ def with_infinities(value):
     if isinstance(value, list):
         return [with_infinities(entry) for entry in value]
     return float(value) if value in ("inf", "-inf") else value
-
-
-def check_types(kind: type, values) -> None:
-    """Raises TypeError unless JSON values are of the types of a dataclass's fields: what multiplies an extent may be no text."""
-    try:
-        msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        raise TypeError(str(error)) from None

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, replace
 from math import inf, isinf
 
-from ..workload_key import Keyed, check_types, with_infinities
+from ..schema import checked
+from ..workload_key import Keyed, with_infinities
 from .kernels.conv import Conv, Epilogue
 
 KIND = "cuda"
@@ -61,6 +62,6 @@ def _centred(p):
 def from_dict(entry: dict) -> CudaWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     problem, epilogue = entry["problem"], with_infinities(entry["epilogue"])
-    check_types(Conv, problem)
-    check_types(Epilogue, epilogue)
+    checked(problem, Conv)  # what multiplies an extent may be no text
+    checked(epilogue, Epilogue)
     return CudaWorkload(Conv(**problem), Epilogue(**epilogue))

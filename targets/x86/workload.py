@@ -5,7 +5,8 @@ from math import isinf
 from types import UnionType
 from typing import Protocol, get_args, get_type_hints
 
-from ..workload_key import Keyed, check_types, with_infinities
+from ..schema import checked
+from ..workload_key import Keyed, with_infinities
 from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
 
@@ -70,7 +71,7 @@ def from_dict(entry: dict) -> Workload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
     made, problem = KINDS[kind].problem, with_infinities(problem)
-    check_types(made, problem)
+    checked(problem, made)  # what multiplies an extent may be no text
     return Workload(_restored(made, problem))
 
 
