@@ -5,7 +5,10 @@
 
 They are equal unless a bit of the weights, the input or a sum has changed in between. A byte of the input whose coefficients in `right` add up to nothing
 does not show there; kernels guard such an input by the sum of its bytes. Kernels add up stored bytes and multiples of pixels (targets/x86/checks/coefficients.py): another
-sum, which holds for the same reason."""
+sum, which holds for the same reason.
+
+A flipped weight meets stored bytes, codes + 128, of which none is negative: zero points are folded into the bias when a network is compiled, with the weights of then. So the flip changes
+`left` by r[o] * 2^bit * (a sum of stored bytes), which is 0 only where no sum changed; centred values may well add up to 0."""
 
 from dataclasses import dataclass
 
@@ -15,6 +18,7 @@ from ...targets.watch.odd_numbers import odd_numbers
 from .reference_conv import convolve
 
 MODULUS = 1 << 32
+_STORED = 128  # a stored byte less its code
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,12 @@ def checksum_of(weight: np.ndarray, bias: np.ndarray, attrs: dict) -> Checksum:
     return Checksum(r, summed.astype(np.float64), int((r * bias.astype(np.int64)).sum()), geometry, attrs["data_zero_point"])
 
 
-def sums_of(data: np.ndarray, weight: np.ndarray, bias: np.ndarray, attrs: dict) -> np.ndarray:
-    """acc + bias of an int8 layer, as int64."""
+def sums_of(data: np.ndarray, weight: np.ndarray, bias: np.ndarray, attrs: dict, folded: np.ndarray | None = None) -> np.ndarray:
+    """acc + bias of an int8 layer, as int64. weight: as a run reads it. folded: as it was when the bias was folded, where a bit has flipped since."""
     geometry = (attrs.get("strides", (1, 1)), attrs.get("padding", (0, 0, 0, 0)), attrs.get("dilation", (1, 1)), attrs.get("groups", 1))
     centred = data.astype(np.float64) - attrs["data_zero_point"]
-    return convolve(centred, weight.astype(np.float64), *geometry).astype(np.int64) + bias.reshape(1, -1, 1, 1)
+    sums = convolve(centred, weight.astype(np.float64), *geometry).astype(np.int64) + bias.reshape(1, -1, 1, 1)
+    if folded is None:
+        return sums
+    changed = (weight.astype(np.int64) - folded).reshape(len(weight), -1).sum(axis=1)
+    return sums + (attrs["data_zero_point"] + _STORED) * changed.reshape(1, -1, 1, 1)

@@ -31,7 +31,7 @@ def flip_random_bits(name, flips, seed):
             array = (data, weight)[hit].copy()
             array.reshape(-1).view(np.uint8)[random.integers(array.size)] ^= np.uint8(1 << bit)
             x, w = (array, weight) if hit == 0 else (data, array)
-            sums = sums_of(x, w, bias, attrs)
+            sums = sums_of(x, w, bias, attrs, folded=weight)
         else:
             sums = clean.astype(np.int32)
             sums.reshape(-1)[random.integers(sums.size)] ^= np.int32(1 << int(random.integers(31)))
@@ -59,3 +59,16 @@ def test_clean_layers_raise_no_alarm(name):
         bias = random.integers(-(2**30), 2**30, kernel[0]).astype(np.int32)
         checksum = checksum_of(weight, bias, attrs)
         assert checksum.left(sums_of(data, weight, bias, attrs)) == checksum.right(data)
+
+
+def test_a_flipped_weight_shows_although_its_inputs_add_up_to_the_zero_point():
+    """The stored bytes that it meets do not add up to nothing."""
+    attrs = LAYERS["pointwise, stride 2"][2] | {"strides": [1, 1]}
+    data = np.array([-9, 15, 3, 3], np.int8).reshape(1, 1, 2, 2)  # around the zero point 3
+    weight, bias = np.array([[5], [-7]], np.int8).reshape(2, 1, 1, 1), np.array([11, 12], np.int32)
+    checksum, flipped = checksum_of(weight, bias, attrs), weight.copy()
+    flipped[0] ^= 4
+    sums = sums_of(data, flipped, bias, attrs, folded=weight)
+    stored = data.astype(np.int64) + 128
+    assert (sums - sums_of(data, weight, bias, attrs))[0, 0].tolist() == (stored * (int(flipped[0, 0, 0, 0]) - 5))[0, 0].tolist()
+    assert checksum.left(sums) != checksum.right(data) == checksum.left(sums_of(data, weight, bias, attrs))
