@@ -4,7 +4,9 @@ from contextlib import contextmanager
 from math import inf, isfinite
 from pathlib import Path
 
-from ..targets.schema import json_text, printable
+import click
+
+from ..targets.schema import json_text, one_line
 from ..targets.writing import check_writable, write_atomically
 
 PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
@@ -19,13 +21,18 @@ def out():
     return console if console.is_terminal else plain_console(soft_wrap=True, width=PIPE_WIDTH)
 
 
+def say(text: str, err: bool = False) -> None:
+    """Prints one line, whatever the names of files, and names in them, hold."""
+    click.echo(one_line(text), err=err)
+
+
 def plain_console(**options):
-    """A console to which texts are texts: names come from files, and neither rich's markup nor a terminal's control characters in them mean anything."""
+    """A console to which texts are texts of one line: names come from files, and neither rich's markup nor a terminal's control characters in them mean anything."""
     from rich.console import Console
 
     class Plain(Console):
         def render_str(self, text, **kwargs):
-            return super().render_str(printable(_cut(text, _LONGEST)), **kwargs)
+            return super().render_str(one_line(_cut(text, _LONGEST)), **kwargs)
 
     return Plain(highlight=False, markup=False, emoji=False, **options)
 
@@ -43,7 +50,7 @@ def progress(description: str, total: int | None = None):
     )
 
     console = plain_console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count=1: bar.advance(task, count)

@@ -1,11 +1,11 @@
 """DATA.npz: one array per model input, named as the input, samples on the first axis; `labels` beside them where a metric needs it."""
 
-import click
 import numpy as np
 
 from ..targets.errors import OctetError
 from ..targets.samples import inputs_of, load_samples
 from ..targets.stored_array import select
+from .console import say
 
 _FIRST = 64  # samples looked at; nobody's data begin with so many equal ones by chance
 
@@ -39,4 +39,4 @@ def warn_of_constant(path, samples) -> None:
             what = "is the same in every sample"
         else:
             continue
-        click.echo(f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data alone, so give real samples", err=True)
+        say(f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data alone, so give real samples", err=True)

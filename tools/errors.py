@@ -138,7 +138,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
     if issubclass(category, OctetWarning):
         _say("warning", message)
     else:
-        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
+        print(printable(warnings.formatwarning(message, category, filename, lineno, line)), file=sys.stderr, end="")
 
 
 class _Guarded:

@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 
+from ..targets.schema import one_line
 from .console import plain_console
 
 
@@ -41,7 +42,7 @@ class _Display:
 
     def describe(self, text):
         """What the running phase does now."""
-        self._progress.update(self._task, description=text)
+        self._progress.update(self._task, description=one_line(text))
 
     def advance(self, count=1):
         self._progress.advance(self._task, count)
@@ -62,7 +63,7 @@ def phases():
     )
 
     console = plain_console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         display = _Display(progress)
         timed = Phases(display.begin)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-import click
 import numpy as np
 
 from ..targets.errors import DataError, OctetError
 from ..targets.samples import LABELS, OF, batch_of, sample_shape
+from .console import say
 from .metrics import Metric
 
 
@@ -24,20 +25,21 @@ class Scoring:
     absent: tuple[str, ...] = ()
     count: int = 0
 
-    def completed(self, exact: Mapping[str, np.ndarray]) -> "Scoring":
+    def completed(self, exact: Mapping[str, np.ndarray], silent: bool = False) -> "Scoring":
         """With fp32's outputs in place of labels that there are none of. Outputs that are zero say nothing: unless they were named, or all are, they are left out with a word.
-        Raises OctetError where an output that is judged is not finite anywhere."""
-        self._check_finite(exact)
+        silent: the words were said before. Raises OctetError where an output that is judged is not finite anywhere."""
+        tell = (lambda text: None) if silent else partial(say, err=True)
+        self._check_finite(exact, tell)
         if self.metric.whole:
             return replace(self, data={**self.data, **self.metric.decided(self._given(exact))}, absent=()) if self.absent else self
         zero = [name for name in self.absent if not np.any(exact[name]) and name not in self.outputs]
         zero = zero if len(zero) < len(self.absent) else []
         for name in zero:
-            click.echo(f"octet: warning: output {name!r} is zero in fp32 on these samples; it is not judged", err=True)
+            tell(f"octet: warning: output {name!r} is zero in fp32 on these samples; it is not judged")
         return replace(self, references={**self.references, **{name: self.metric.decided(exact[name]) for name in self.absent if name not in zero}}, absent=())
 
-    def _check_finite(self, exact):
-        for name in sorted({*self.references, *self.absent}):
+    def _check_finite(self, exact, tell):
+        for name in sorted(self._given(exact) if self.metric.whole else {*self.references, *self.absent}):
             if not exact[name].size or not np.issubdtype(exact[name].dtype, np.floating):
                 continue
             if not np.isfinite(exact[name]).any():
@@ -45,7 +47,13 @@ class Scoring:
                                  "judge others with --output-name")  # fmt: skip
             broken = np.isnan(exact[name]).any(axis=tuple(range(1, exact[name].ndim))).reshape(-1)
             if broken.any():
-                click.echo(f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8", err=True)
+                tell(f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8")
+
+    @property
+    def only(self) -> str | None:
+        """The one output that is looked at; None for several, or for all together."""
+        names = {*self.references, *self.absent}
+        return next(iter(names)) if len(names) == 1 else None
 
     def _given(self, outputs):
         return {name: value for name, value in outputs.items() if not self.outputs or name in self.outputs}

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from octet.tools.console import MOST_CHARACTERS, MOST_ROWS, plain_console, table
+from octet.tools.console import MOST_CHARACTERS, MOST_ROWS, plain_console, say, table
 
 HOSTILE = ("\x1b[31mred", "\x1b]0;title\x07", "[bold red]x[/]", "[link=http://a]b[/link]", ":smile:", "\u202egnp", "a\rb", "\x9b31m")
 
@@ -31,3 +31,10 @@ def test_markup_and_control_characters_are_shown(text):
     plain = text.replace("\x1b", "\\x1b").replace("\x07", "\\x07").replace("\u202e", "\\u202e").replace("\r", "\\r").replace("\x9b", "\\x9b")
     for what in (text, table(text, (text,), [(text,)])):
         assert plain in printed(what).replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[3m", "").replace("\x1b[23m", "")
+
+
+def test_a_path_with_line_breaks_is_one_line(capsys):
+    say("a\x1b[31m\nnet.octet: signed by\r you [bold]")
+    assert capsys.readouterr().out == "a\\x1b[31m\\nnet.octet: signed by\\r you [bold]\n"
+    for what in ("a\nb", table("made", ("name",), [("a\nb",)])):
+        assert "a\\nb" in printed(what)

@@ -2,6 +2,8 @@
 
 import click
 
+from ..console import say
+
 
 def cache_options(command):
     """--cache DIR and --no-cache."""
@@ -27,4 +29,4 @@ def cache_of(folder: str | None, off: bool):
 def say_where_from(cache) -> None:
     """One line: whether the statistics were computed, and why."""
     if cache is not None and cache.line is not None:
-        click.echo(cache.line)
+        say(cache.line)

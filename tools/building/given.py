@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-import click
-
 from ...targets.errors import OctetError
+from ..console import say
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Given:
         data = shapes_of_npz(data) if isinstance(data, (str, Path)) else data
         model = load_onnx(path, self.batch, self.shapes, self.dims, self.values, data, self.pads)
         for note in (*model.notes, *(["the network comes quantised: its own scales are taken, nothing is calibrated"] if model.comes_quantised else [])):
-            click.echo(f"octet: note: {note}", err=True)
+            say(f"octet: note: {note}", err=True)
         return model
 
 

@@ -23,7 +23,7 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
     from ...passes.calibrate import store
     from ...targets.errors import OctetError
     from ...targets.writing import check_writable
-    from ..console import out
+    from ..console import say
 
     check_writable(output)
     if shards:
@@ -31,7 +31,7 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
             raise OctetError("--merge: takes statistics only; leave MODEL, --calib and --shard out")
         identity, statistics = store.merge([(path, *store.load(path)) for path in shards])
         store.save(output, identity, statistics)
-        out().print(f"{output}: {len(statistics)} tensors, {identity.samples} samples from {len(shards)} shards")
+        say(f"{output}: {len(statistics)} tensors, {identity.samples} samples from {len(shards)} shards")
         return
     if model is None or calib is None:
         raise OctetError("calibrate needs MODEL.onnx and --calib DATA.npz, or --merge STATS.npz for every shard")
@@ -40,7 +40,7 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
     kept = cache_of(cache, no_cache)
     identity, count, note = measure(model, calib, output, parse_shard(shard), given, threads, Path(output).is_file(), kept)
     say_where_from(kept)
-    out().print(f"{output}: {count} tensors, {identity.samples} samples{note}")
+    say(f"{output}: {count} tensors, {identity.samples} samples{note}")
 
 
 def parse_shard(text) -> tuple[int, int]:

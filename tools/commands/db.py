@@ -2,7 +2,7 @@
 
 import click
 
-from ..console import JSON_HELP, check_json, out, table, write_json
+from ..console import JSON_HELP, check_json, out, say, table, write_json
 from ..errors import Command, Group
 
 
@@ -35,7 +35,7 @@ def export(db, path):
     from ...tuning.exchange import export_records
 
     count = export_records(_open(db), path)
-    out().print(f"{count} records written to {path}")
+    say(f"{count} records written to {path}")
 
 
 @db.command("import", cls=Command)
@@ -46,7 +46,7 @@ def import_(db, path):
     from ...tuning.exchange import import_records
 
     count = import_records(_open(db, new=True), path)
-    out().print(f"{count} records read from {path}")
+    say(f"{count} records read from {path}")
 
 
 @db.command(cls=Command)
@@ -54,7 +54,7 @@ def import_(db, path):
 def prune(db):
     """Delete what this version cannot apply: records of other versions of TVM or of the design spaces."""
     records, trials = _open(db).prune()
-    out().print(f"deleted {records} records and {trials} measured schedules of other versions")
+    say(f"deleted {records} records and {trials} measured schedules of other versions")
 
 
 def _open(where, new=False):

@@ -27,7 +27,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
 
     from ..building.given import as_compiled
     from ..building.opening import check_origin, manifest_of, open_model
-    from ..console import check_json, out, progress, write_json
+    from ..console import check_json, out, progress, say, write_json
     from ..data import read_samples
     from ..evaluating.comparing import check_options, compare, fp32_outputs, print_comparison
     from ..evaluating.evaluation import score
@@ -51,7 +51,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     seconds = time.perf_counter() - start
     for name, value in values.items():
         of = f" of output {name}" if len(values) > 1 else ""
-        out().print(f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, {count / seconds:.0f} samples/s")
+        say(f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, {count / seconds:.0f} samples/s")
     report = {chosen.name: values[scoring.least(values)], "samples": count, "precision": precision, "variant": session.target, "seconds": round(seconds, 3)}
     report |= {"outputs": values} if len(values) > 1 else {}
     if names:

@@ -2,6 +2,7 @@
 
 import click
 
+from ..console import say
 from ..errors import Command
 
 
@@ -26,4 +27,4 @@ def export(package, output, target, name, static, io, embed):
     listed = ", ".join(f"{file} {size:,}" for file, size in sizes.items() if file.startswith("lib") or file.endswith((".weights", ".selftest")))
     vectors = "" if f"{name}.selftest" in sizes else "; the package has no self-test, so main.c has nothing to compare"
     tensors = "" if io == "float" else f" {'; '.join(f'{one.name} {one.dtype}' for one in (*variant.integer.inputs, *variant.integer.outputs))};"
-    click.echo(f"{output}: {variant.target};{tensors} {listed} bytes; {name}.h, {name}.hpp, main.c, CMakeLists.txt{vectors}")
+    say(f"{output}: {variant.target};{tensors} {listed} bytes; {name}.h, {name}.hpp, main.c, CMakeLists.txt{vectors}")

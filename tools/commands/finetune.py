@@ -50,7 +50,7 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
         raise OctetError("octet finetune needs PyTorch; install it with pip install 'octet[train]'") from None
     from ...passes.sensitivity.output_error import sqnr
     from ..building.recipes import recipe_of
-    from ..console import check_json, decibels, out, percent, table, write_json
+    from ..console import check_json, decibels, out, percent, say, table, write_json
     from ..data import check_calib, read_samples, warn_of_constant
     from ..phases import phases
     from ..training.finetuning import Finetuning
@@ -84,5 +84,5 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
     title = f"{Path(output).name}: {report['samples']} samples, {report['train_samples']} trained; epoch {report['best_epoch']} of {epochs} was best"
     out().print(table(title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")))
     if report["best_epoch"] == 0:
-        out().print("training made nothing better: the file is the network as calibrated; try another --learning-rate, more samples or more epochs")
+        say("training made nothing better: the file is the network as calibrated; try another --learning-rate, more samples or more epochs")
     write_json(json_path, report)

@@ -20,10 +20,13 @@ def ir_options(command):
 def say_stopped(seen) -> None:
     """seen: the Instruments of passes that ended at --stop-after."""
     from ...passes.listing import listing
+    from ...targets.schema import printable
+    from ..console import say
 
     number, (name, note, _) = len(seen.ran), seen.ran[-1]
     described = f"stopped behind {name}{f' ({note})' if note else ''}, pass {number}"
     if seen.dump_ir is None:
-        print(f"# {described}\n{listing(seen.module)}")
+        say(f"# {described}")
+        click.echo(printable(listing(seen.module)))
     else:
-        print(f"{described}; no package was written; the IR is in {seen.written}")
+        say(f"{described}; no package was written; the IR is in {seen.written}")

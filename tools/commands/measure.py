@@ -2,7 +2,7 @@
 
 import click
 
-from ..console import JSON_HELP
+from ..console import JSON_HELP, say
 from ..errors import Command
 
 _AFTER = """\b
@@ -23,16 +23,16 @@ def measure(candidates, json_path):
     """
     from ...targets.measure.carrier import Carrier
     from ...targets.measure.stages import measure_job
-    from ..console import check_json, out, write_json
+    from ..console import check_json, write_json
 
     check_json(json_path)
     carrier = Carrier(candidates)
     figures = measure_job(carrier, _show)
-    out().print(f"{figures['device']}: {figures['measured']} candidates of {figures['tasks']} kernels measured, {figures['failed']} failed, "
+    say(f"{figures['device']}: {figures['measured']} candidates of {figures['tasks']} kernels measured, {figures['failed']} failed, "
                 f"{figures['faster']} kernels have a faster one; written to {carrier.measurements}")  # fmt: skip
     write_json(json_path, figures)
 
 
 def _show(state):
     best = f"best {state.best:.3f} of the default's time" if state.best is not None else "none faster than the default"
-    click.echo(f"{state.number}/{state.of} {state.task}: {state.measured} measured, {state.failed} failed, {best}", err=True)
+    say(f"{state.number}/{state.of} {state.task}: {state.measured} measured, {state.failed} failed, {best}", err=True)

@@ -27,7 +27,7 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
 
     from ...targets.writing import check_writable
     from ..building.recipes import recipe_of
-    from ..console import out
+    from ..console import say
     from ..data import check_calib, read_samples, warn_of_constant
     from ..phases import phases
 
@@ -50,7 +50,7 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
         export_qdq(quantized, output, codes)
     say_where_from(kept)
     counts = "{} operators in int8, {} in float".format(*_counts(quantized))
-    out().print(f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}")
+    say(f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}")
 
 
 def _counts(quantized):

@@ -18,19 +18,19 @@ def rebuild(package, model, statistics, calib, db, threads, json_path):
     """Make a package again from its sources and say whether every byte is the same. None of its code is run."""
     from ...targets.errors import OctetError
     from ..building import rebuilding
-    from ..console import check_json, out, write_json
+    from ..console import check_json, say, write_json
     from ..phases import phases
 
     check_json(json_path)
     with phases() as (phase, _):
         found = rebuilding.rebuild(package, model, statistics, db, threads, phase, calib)
     for name in found.same:
-        out().print(f"{name}: the same, byte for byte")
+        say(f"{name}: the same, byte for byte")
     for name, why in found.left_out.items():
-        out().print(f"{name}: not compared, {why}")
+        say(f"{name}: not compared, {why}")
     for name, how in found.different.items():
-        out().print(f"{name}: {how}")
+        say(f"{name}: {how}")
     write_json(json_path, {"same": list(found.same), "different": found.different, "left_out": found.left_out})
     if found.different:
         raise OctetError(f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options and versions are those of its maker")
-    out().print(f"{package}: is what {model} becomes")
+    say(f"{package}: is what {model} becomes")

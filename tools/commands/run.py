@@ -20,7 +20,7 @@ def run(package, input_path, output_path, threads):
     from ...targets.runtime import run_samples
     from ...targets.writing import check_writable, write_atomically
     from ..building.opening import of_data
-    from ..console import progress
+    from ..console import progress, say
     from ..data import read_samples
 
     check_writable(output_path)
@@ -30,4 +30,4 @@ def run(package, input_path, output_path, threads):
     with progress("run", count) as advance:
         outputs = run_samples(session, arrays, advance)
     write_atomically(output_path, npz_bytes(outputs, compress=False))
-    click.echo(f"{output_path}: {count} samples on {session.target} ({session.why}); " + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items()))
+    say(f"{output_path}: {count} samples on {session.target} ({session.why}); " + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items()))

@@ -2,6 +2,7 @@
 
 import click
 
+from ..console import say
 from ..errors import Command
 
 
@@ -28,7 +29,7 @@ def keygen(name):
     write_atomically(secret, private, mode=0o600)
     write_atomically(public, shared)
     (key,) = trust_of([shared]).keys
-    click.echo(f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: key {short(key)}, for those who load them")
+    say(f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: key {short(key)}, for those who load them")
 
 
 @click.command(cls=Command)
@@ -57,4 +58,4 @@ def sign(package, keys, removed, output):
     if len(found) > MOST_SIGNATURES:
         raise OctetError(f"{package}: would have {len(found)} signatures, at most {MOST_SIGNATURES} are read; remove some")
     archive.write(output, contents.text, contents.members, tuple(found[key] for key in sorted(found)))
-    click.echo(f"{output}: signed by {', '.join(short(key) for key in sorted(found)) or 'nobody'}")
+    say(f"{output}: signed by {', '.join(short(key) for key in sorted(found)) or 'nobody'}")

@@ -32,7 +32,7 @@ def tune(json_path, db, export_to, import_from, **options):
     """Tune a network's kernels: find schedules that beat the defaults on this machine or on a fleet."""
     from ...tuning.database import opened
     from ...tuning.place import place_of
-    from ..console import check_json, out, write_json
+    from ..console import check_json, out, say, write_json
     from ..tuning.display import figures, live, print_session
     from ..tuning.session import run_session
 
@@ -41,7 +41,7 @@ def tune(json_path, db, export_to, import_from, **options):
         if export_to is not None or import_from is not None:
             from ..tuning.carry import carry, print_carried
 
-            found = carry(**options, export_to=export_to, import_from=import_from, database=database, progress=lambda text: click.echo(text, err=True))
+            found = carry(**options, export_to=export_to, import_from=import_from, database=database, progress=lambda text: say(text, err=True))
             print_carried(out(), found, export_to, import_from)
             return write_json(json_path, found)
         with live() as progress:

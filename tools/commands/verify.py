@@ -19,12 +19,12 @@ def verify(package, keys, signers, emulate, every, orders):
     from ...targets.errors import OctetError
     from ...targets.package import read_package
     from ...targets.trust import short, trust_of
-    from ..console import out, table
+    from ..console import out, say, table
 
     trust = trust_of(keys or None, signers)
     found = read_package(package, trust=trust)
     if trust is not None:
-        click.echo(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
+        say(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
     if not found.selftest:
         raise OctetError(f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does")
     said, rows, wrong = f", {len(found.shapes)} shapes" if found.others else "", [], []
@@ -47,7 +47,7 @@ def verify(package, keys, signers, emulate, every, orders):
         out().print(table(package, ("variant", "how", "result"), [(name.removesuffix(" (emulated)"), how, result) for name, how, result in rows]))
     else:
         for name, how, result in rows:
-            click.echo(f"{name}: {'not run, ' if how == _NOT else ''}{result}")
+            say(f"{name}: {'not run, ' if how == _NOT else ''}{result}")
     if wrong:
         raise OctetError(f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help")
 

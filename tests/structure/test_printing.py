@@ -1,0 +1,28 @@
+"""What is printed goes through the console, which shows the names that come from files and never obeys them."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(path for room in ("passes", "targets", "tuning", "tools") for path in (ROOT / room).rglob("*.py"))
+MAY = {
+    "tools/console.py",  # say
+    "tools/errors.py",  # the one line of an error, escaped
+    "tools/commands/ir_options.py",  # a listing of many lines, escaped
+    "tools/main.py",  # versions
+    "tools/commands_page.py",  # a page for docs
+    "targets/measure/__main__.py",  # where neither click nor rich is installed; names are of a schema that admits no control characters
+    "targets/measure/child.py",  # JSON for its parent
+}
+
+
+def prints(text) -> list[int]:
+    """Lines that print without the console."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if ast.unparse(call.func) in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")]
+
+
+def test_nothing_prints_past_the_console():
+    found = {str(path.relative_to(ROOT)): lines for path in SOURCES if (lines := prints(path.read_text()))}
+    assert found.keys() == MAY, found
+    assert prints("click.echo(name)\nconsole.print(name)\nprint(1)") == [1, 3]
