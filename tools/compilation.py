@@ -238,13 +238,13 @@ def _measured(request, quantized, package, validation, phase, display, yardstick
 
 def _accuracy(request, sessions, validation, phase, display):
     arrays, scoring = validation
-    values = {}
-    if scoring.absent:
-        scoring = scoring.completed(run_samples(sessions["fp32"], arrays))
-    for name, session in sessions.items():
-        phase(f"validate {name}")
-        display.update(0, scoring.count)
-        values[name] = score(session, arrays, scoring, display.advance)
+    phase("validate fp32")
+    display.update(0, scoring.count)
+    exact = run_samples(sessions["fp32"], arrays, display.advance, only=scoring.only)
+    scoring = scoring.completed(exact, silent=request.max_drop is not None)  # the search has said what there is to say
+    phase("validate int8")
+    display.update(0, scoring.count)
+    values = {"fp32": scoring.scores(exact), "int8": score(sessions["int8"], arrays, scoring, display.advance)}
     worst, drop = scoring.worst(values["fp32"], values["int8"]), scoring.drop(values["fp32"], values["int8"])
     missed = request.max_drop is not None and drop > request.max_drop
     several = {"output": worst, "outputs": {name: {"fp32": values["fp32"][name], "int8": values["int8"][name]} for name in values["fp32"]}} if len(values["fp32"]) > 1 else {}

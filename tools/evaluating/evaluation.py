@@ -6,5 +6,4 @@ from ..scores import Scoring
 
 def score(session: Session, arrays: dict, scoring: Scoring, progress=None) -> dict[str, float]:
     """{output: the metric} over all samples."""
-    names = list(scoring.references)
-    return scoring.scores(run_samples(session, arrays, progress, only=names[0] if len(names) == 1 else None))
+    return scoring.scores(run_samples(session, arrays, progress, only=scoring.only))
