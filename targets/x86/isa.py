@@ -13,7 +13,8 @@ class Isa:
     """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are (VPDPBUSD, NEON);
     otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in registers.
     bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does. tiles: whether there is one (AMX), for int8 and bfloat16.
-    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA)."""
+    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA).
+    rows_written_out: of a convolution's kernel; with more the code would not fit the instruction cache, and a step of 128-bit registers has four times the instructions of one of 512."""
 
     bits: int
     registers: int
@@ -24,6 +25,7 @@ class Isa:
     dotprod: bool = False
     mixed: bool = False
     tiles: bool = False
+    rows_written_out: int = 5
 
     @property
     def lanes(self) -> int:
@@ -61,9 +63,9 @@ UNITS = {
     "vnni256": Isa(256, 16, True),
     "madd": Isa(512, 32, False),
     "madd256": Isa(256, 16, False),
-    "neon": Isa(128, 32, True, vbmi=True, neon=True),
-    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True),
-    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True),
+    "neon": Isa(128, 32, True, vbmi=True, neon=True, rows_written_out=1),
+    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, rows_written_out=1),
+    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, rows_written_out=1),
 }
 _current = ContextVar("isa")
 

@@ -72,6 +72,14 @@ def test_what_takes_pairs():
         assert not neon.by_pairs(CONV, DirectSchedule(1, 6, True, 1)), "SDOT came without it"
 
 
+@pytest.mark.parametrize("spec", [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"], ids=lambda spec: spec.name)
+def test_kernel_rows_are_a_loop(spec):
+    """A step takes four times the instructions of 512-bit registers: written out, three rows of a 3x3 kernel took four times as long to compile."""
+    few, more = (problem(16, 6, 16, (rows, 3), padding=(1, 1, 1, 1)) for rows in (2, 4))
+    few, more = (str(conv_kernel(p, spec.dot, *arguments(p)[1:4]).func).count("aarch64.neon") for p in (few, more))
+    assert 0 < few == more
+
+
 @pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-objdump"), reason="aarch64-linux-gnu-objdump is not installed")
 def test_the_loops_of_the_machine_code():
     """With USDOT, 64 products take four instructions beside all loads; a product of tensors turns what it loads."""

@@ -23,7 +23,7 @@ from .walk import channel_span
 PAIR_STEP = 8  # input channels that an instruction takes which multiplies two pixels by two channels
 CHAINS = 10  # sums in flight that hide the latency of a multiplication: five cycles, two a cycle
 TILE = 2  # pixels in whose time a tile begins and ends and has its weights brought to the nearest cache (measured: 2.25 for 256 channels and 5 taps)
-WRITTEN_OUT = 5  # kernel rows and columns; larger kernels would not fit the instruction cache
+WRITTEN_OUT = 5  # kernel columns; larger kernels would not fit the instruction cache
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Kernel:
                     with T.Else():
                         self.taps(sums, at, first, vectors, start, example, False)
 
-        _each(p.kernel[0], kernel_row)
+        _each(p.kernel[0], current().rows_written_out, kernel_row)
         rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
         emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: self.sums_of(sums, r, v, vectors))
 
@@ -226,23 +226,26 @@ class Kernel:
         p, s, span = self.p, self.s, span_of(self.p, self.s.vectors)
         kw = p.kernel[1]
         beside = [[example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)]
-        if not any(map(any, beside)) and row_inside and p.dilation[1] == 1 and span == p.data_stride and not p.planar:
+        if not row_inside:  # every tap reads padding
+            self.run(sums, at, weights, vectors, kw * span, [False] * s.pixels)
+            return
+        if not any(map(any, beside)) and p.dilation[1] == 1 and span == p.data_stride and not p.planar:
             self.run(sums, at, weights, vectors, kw * span, [True] * s.pixels)
             return
 
         def tap(c):
             if kw <= WRITTEN_OUT:
-                inside = [row_inside and not out for out in beside[c]]
+                inside = [not out for out in beside[c]]
                 if not any(inside) and p.dtype == "float32":
                     return
-            elif row_inside and any(map(any, beside)):
+            elif any(map(any, beside)):
                 inside = [bind((start + i) * p.strides[1] - p.padding[1] + c * p.dilation[1]) for i in range(s.pixels)]
                 inside = [tirx.all(x >= 0, x < p.width) for x in inside]
             else:
-                inside = [row_inside] * s.pixels
+                inside = [True] * s.pixels
             self.run(sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside)
 
-        _each(kw, tap)
+        _each(kw, WRITTEN_OUT, tap)
 
     def run(self, sums, at, weights, vectors, length, inside):
         """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
@@ -282,9 +285,9 @@ class Kernel:
         return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
 
 
-def _each(count, body):
-    """body(i) for all i: written out while that is short, so that borders are known; else a loop."""
-    if count <= WRITTEN_OUT:
+def _each(count, most, body):
+    """body(i) for all i: written out where there are `most` or fewer, so that borders are known; else a loop."""
+    if count <= most:
         for i in range(count):
             body(i)
         return
