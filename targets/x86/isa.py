@@ -6,6 +6,19 @@ instructions that are called by name: `intrinsics.py` asks `current()` how to sp
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Latency(NamedTuple):
+    """Of an instruction that multiplies and adds. cycles: until the next one may add to its sum. starts: of it in a cycle."""
+
+    cycles: int
+    starts: int
+
+    @property
+    def chains(self) -> int:
+        """Sums that must be in flight for it to start whenever it can."""
+        return self.cycles * self.starts
 
 
 @dataclass(frozen=True)
@@ -14,6 +27,7 @@ class Isa:
     otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in registers.
     bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does. tiles: whether there is one (AMX), for int8 and bfloat16.
     neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA).
+    dot, fma: latencies of what multiplies int8 and float32. operands: registers that multiplying int8 takes beside sums and the data of pixels.
     rows_written_out: of a convolution's kernel; with more the code would not fit the instruction cache, and a step of 128-bit registers has four times the instructions of one of 512."""
 
     bits: int
@@ -25,6 +39,9 @@ class Isa:
     dotprod: bool = False
     mixed: bool = False
     tiles: bool = False
+    dot: Latency = Latency(5, 2)
+    fma: Latency = Latency(5, 2)
+    operands: int = 4
     rows_written_out: int = 5
 
     @property
@@ -37,17 +54,19 @@ class Isa:
         """Registers that a vector of 16 int32 or float32 lanes takes."""
         return 512 // self.bits
 
-    @property
-    def accumulators(self) -> int:
+    def accumulators(self, dtype: str) -> int:
         """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
-        if self.neon:  # the data of every pixel are in a register, for four steps; without SDOT products are in some, too
-            return (self.registers - (4 if self.dotprod else 12)) // (self.parts + 1)
-        return (self.registers - 4) // self.parts
+        operands = self.operands if dtype == "int8" else 4
+        return (self.registers - operands) // (self.parts + self.neon)  # arm64: the data of every pixel are in a register, for four steps
 
-    @property
-    def paired_accumulators(self) -> int:
-        """The same where a register holds sums of two pixels by two channels, beside eight data of two pixels and weights of two channels."""
-        return 2 * (self.registers - 4) // (2 * self.parts + 1)
+    def latency(self, dtype: str) -> Latency:
+        """Of what multiplies that dtype."""
+        return self.dot if dtype == "int8" else self.fma
+
+    def paired_pixels(self, vectors: int) -> int:
+        """Pixels of a tile where a register holds sums of two pixels by two channels: beside those of a pair of pixels are 16 channels of both, their halves
+        as pairs, one of which takes the place of what was loaded, and two weights."""
+        return 2 * ((self.registers - 2) // (2 * self.parts * vectors + 3))
 
     @property
     def signed(self) -> bool:
@@ -55,7 +74,10 @@ class Isa:
         return self.neon and not self.mixed
 
 
-# By the name that `TargetSpec.dot` gives.
+# By the name that `TargetSpec.dot` gives. Latencies of arm64 are those of a processor that brought the instructions, from Arm's software optimization guides: Neoverse V1
+# (PJDOC-466751330-9685) and V2 (PJDOC-466751330-593177), USDOT, SDOT and USMMLA 3 cycles, 1 to the next sum, four pipes; FMLA 4 cycles, 2 to the next sum. Neoverse N1
+# (PJDOC-466751330-9707), as LLVM's model of it counts: SDOT 2 cycles, FMLA 4, two pipes. Cortex-A72 (UAN0016): sums wait three cycles for an ADD,
+# of which no more than one starts beside the five other instructions of a product; FMLA 4 cycles to the next sum, two pipes. Its products of 16 bits are in registers, too.
 UNITS = {
     "amx": Isa(512, 32, True, vbmi=True, tiles=True),
     "vnni_bf16": Isa(512, 32, True, bf16_pairs=True),
@@ -63,9 +85,9 @@ UNITS = {
     "vnni256": Isa(256, 16, True),
     "madd": Isa(512, 32, False),
     "madd256": Isa(256, 16, False),
-    "neon": Isa(128, 32, True, vbmi=True, neon=True, rows_written_out=1),
-    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, rows_written_out=1),
-    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, rows_written_out=1),
+    "neon": Isa(128, 32, True, vbmi=True, neon=True, dot=Latency(3, 1), fma=Latency(4, 2), operands=20, rows_written_out=1),
+    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, dot=Latency(2, 2), fma=Latency(4, 2), rows_written_out=1),
+    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, dot=Latency(1, 4), fma=Latency(2, 4), rows_written_out=1),
 }
 _current = ContextVar("isa")
 

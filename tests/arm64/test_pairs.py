@@ -13,7 +13,7 @@ from octet.targets import registry
 from octet.targets.x86 import peak
 from octet.targets.x86.conv import neon
 from octet.targets.x86.conv.choose import conv_kernel
-from octet.targets.x86.conv.direct import DirectSchedule
+from octet.targets.x86.conv.direct import DirectSchedule, default_schedule
 from octet.targets.x86.isa import building_for
 from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
 from octet.targets.x86.matmul.product import matmul
@@ -82,7 +82,20 @@ def test_kernel_rows_are_a_loop(spec):
 
 @pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-objdump"), reason="aarch64-linux-gnu-objdump is not installed")
 def test_the_loops_of_the_machine_code():
-    """With USDOT, 64 products take four instructions beside all loads; a product of tensors turns what it loads."""
-    assert per_64(loop_in(conv_kernel(CONV, SPEC.dot, *arguments(CONV)[1:4]).func, SPEC)) < 4
+    """With USDOT, 64 products take four instructions beside all loads; a product of tensors turns what it loads. Sums stay in registers."""
+    for p, most in ((CONV, 3.5), (problem(256, 1, 128), 6.5)):
+        loop = loop_in(conv_kernel(p, SPEC.dot, *arguments(p)[1:4]).func, SPEC)
+        assert per_64(loop) < most and loop["spilled"] == 0
     with building_for(SPEC.dot):
         assert per_64(loop_in(matmul(MATMUL, SPEC.dot), SPEC)) < 5.5
+
+
+def test_sums_in_flight():
+    """As many as hide the latency of what multiplies, in every default schedule that has so many results."""
+    problems = problem(64, 14, 64), problem(64, 14, 64, 3), problem(256, 1, 128), problem(256, 1, 64, batch=2), problem(64, 14, 64, dtype="float32"), problem(256, 1, 64, dtype="float32")
+    for spec in (spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"):
+        with building_for(spec.dot) as isa:
+            for p in problems:
+                schedule = default_schedule(p)
+                sums = schedule.vectors * schedule.pixels * isa.parts
+                assert isa.latency(p.dtype).chains <= sums <= isa.registers - 4, (spec.name, p.name, schedule)

@@ -78,7 +78,7 @@ def test_a_package_of_all_levels_gives_each_cpu_its_best(variants, monkeypatch):
 
 def test_a_kernel_is_built_for_its_target():
     with building_for("madd256") as isa:
-        assert current() == isa and (isa.parts, isa.lanes, isa.accumulators) == (2, 8, 6)
+        assert current() == isa and (isa.parts, isa.lanes, isa.accumulators("int8")) == (2, 8, 6)
         with building_for("vnni"):
             assert current() == UNITS["vnni"]
         assert current() == isa

@@ -21,7 +21,6 @@ from .sums import coefficients_argument, for_task, sums_argument
 from .walk import channel_span
 
 PAIR_STEP = 8  # input channels that an instruction takes which multiplies two pixels by two channels
-CHAINS = 10  # sums in flight that hide the latency of a multiplication: five cycles, two a cycle
 TILE = 2  # pixels in whose time a tile begins and ends and has its weights brought to the nearest cache (measured: 2.25 for 256 channels and 5 taps)
 WRITTEN_OUT = 5  # kernel columns; larger kernels would not fit the instruction cache
 
@@ -69,8 +68,13 @@ def paired(p: ConvProblem, vectors: int) -> bool:
 
 def most_pixels(p: ConvProblem, vectors: int) -> int:
     """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
-    isa = current()
-    return max(1, (isa.paired_accumulators if paired(p, vectors) else isa.accumulators) // vectors)
+    return max(1, current().paired_pixels(vectors) if paired(p, vectors) else current().accumulators(p.dtype) // vectors)
+
+
+def _holds(p: ConvProblem, vectors: int, line: int) -> bool:
+    """Whether registers hold the sums of a whole line, or of two pixels of it where two are multiplied at once."""
+    pairs = line > 1 and paired(p, vectors)
+    return current().paired_pixels(vectors) >= 2 if pairs else current().accumulators(p.dtype) >= vectors * line
 
 
 def most_vectors(p: ConvProblem) -> int:
@@ -84,9 +88,9 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     line = line_of(p)
     vectors = most_vectors(p)
     if line <= 3:
-        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and most_pixels(p, v) >= line)
+        vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and _holds(p, v, line))
     most = min(line, most_pixels(p, vectors), 14)
-    latency = -(-CHAINS // (vectors * current().parts))  # a tile of fewer pixels takes no less time
+    latency = -(-current().latency(p.dtype).chains // (vectors * current().parts))  # a tile of fewer pixels takes no less time
     even = paired(p, vectors) and most > 1
     pixels = min(range(2, most + 1, 2) if even else range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * (max(n, latency) + TILE), -n))
     units = units_of(p, pixels)
