@@ -20,6 +20,8 @@ CASES = {
     "1x1, 64 channels": problem(64, 14, 64),
     "3x3, 64 channels": problem(64, 14, 64, 3, padding=(0, 0, 0, 0)),
     "depthwise 3x3, 64 channels": problem(64, 14, 64, 3, groups=64),
+    "first layer 3x3, stride 2": problem(3, 65, 24, 3, 2, padding=(0, 0, 0, 0)),
+    "first layer 7x7, stride 2": problem(3, 71, 64, 7, 2, padding=(0, 0, 0, 0)),
     "linear, 256 inputs": problem(256, 1, 64),
     "linear, 256 inputs, 64 rows": problem(256, 1, 64, batch=64),
     "float32 1x1, 64 channels": problem(64, 14, 64, dtype="float32"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from octet.targets import registry
 from octet.targets.x86.conv import listed as conv_listed
 from octet.targets.x86.conv.choose import conv_kernel
-from octet.targets.x86.conv.direct import DirectSchedule
+from octet.targets.x86.conv.direct_schedule import DirectSchedule
 from octet.targets.x86.conv.pack import STEP_HEADER, pack_steps, tap_matrix
 from octet.targets.x86.isa import building_for
 

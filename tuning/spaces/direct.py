@@ -2,8 +2,8 @@
 
 from math import log2
 
-from ...targets.x86.conv import direct as conv_direct, listed as conv_listed
-from ...targets.x86.conv.direct import DirectSchedule, is_matmul, line_of, span_of, units_of
+from ...targets.x86.conv import direct_schedule, listed as conv_listed
+from ...targets.x86.conv.direct_schedule import DirectSchedule, is_matmul, line_of, span_of, units_of
 from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.isa import current
 from .space import Space, choices, chunks, fixed
@@ -14,9 +14,9 @@ MOST_PIXELS = 14
 
 def space(p: ConvProblem) -> Space:
     listed = p.dtype == "int8" and not current().vnni
-    default = (conv_listed if listed else conv_direct).default_schedule(p)
+    default = (conv_listed if listed else direct_schedule).default_schedule(p)
     least = min(8, default.vectors * default.pixels)
-    most = max(conv_direct.most_pixels(p, 1), default.vectors * default.pixels)
+    most = max(direct_schedule.most_pixels(p, 1), default.vectors * default.pixels)
     decisions = {
         "vectors": choices(default.vectors, *(v for v in VECTORS if v <= p.out_blocks)),
         "pixels": choices(default.pixels, *range(1, min(line_of(p), MOST_PIXELS) + 1)),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...watch.odd_numbers import odd_numbers
-from ..conv.direct import is_matmul
+from ..conv.direct_schedule import is_matmul
 from ..conv.problem import ConvProblem
 from ..layout import STORED_OFFSET
 

@@ -18,11 +18,12 @@ from . import (
     depthwise as conv_depthwise,
     depthwise_pack,
     direct as conv_direct,
+    direct_schedule,
     listed as conv_listed,
     neon as conv_neon,
 )
 from .epilogue import supports_depthwise
-from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, tap_matrix, weight_matrix
+from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, pad_rows, tap_matrix, weight_matrix
 from .problem import ConvProblem
 from .stage import stage_elements
 
@@ -65,7 +66,7 @@ def _vector_family(isa):
 
 def family_of_schedule(p: ConvProblem, schedule) -> str:
     """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
-    if isinstance(schedule, conv_direct.DirectSchedule):
+    if isinstance(schedule, direct_schedule.DirectSchedule):
         return _vector_family(current()) if p.dtype == "int8" else "fma"
     if isinstance(schedule, conv_bf16.Bf16Schedule):
         return "bf16"
@@ -120,9 +121,10 @@ def _bf16(p, weight, bias, multiplier, schedule):
 
 
 def _direct(p, weight, bias, multiplier, schedule):
-    schedule = schedule or conv_direct.default_schedule(p)
-    step, block = conv_neon.packed_step(p, schedule), schedule.vectors * 16
-    packed = pack_direct(tap_matrix(p, weight, block, step), step)
+    schedule = schedule or direct_schedule.default_schedule(p)
+    block = schedule.vectors * 16
+    rows = pad_rows(tap_matrix(p, weight, block, direct_schedule.step_of(p)), p.kernel[0], direct_schedule.row_length(p, schedule))
+    packed = pack_direct(rows, direct_schedule.packed_step(p, schedule))
     constants = [packed, pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
     return (conv_neon.conv2d_neon if current().neon else conv_direct.conv2d_direct)(p, schedule), constants, schedule, 0
 

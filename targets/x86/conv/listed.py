@@ -16,7 +16,7 @@ from ..intrinsics import bind, broadcast4, dot2, dot4_safe, load, store
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK
-from .direct import DirectSchedule, is_matmul, line_of
+from .direct_schedule import DirectSchedule, is_matmul, line_of
 from .epilogue import Operands, Row, emit_epilogue
 from .listed_copy import emit_copy, gathered, widened
 from .pack import STEP_HEADER, StepList

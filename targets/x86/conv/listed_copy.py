@@ -8,7 +8,7 @@ from tvm.tirx.script import builder as T
 from ..intrinsics import bind, load, splat, store
 from ..kernel import task_loop
 from ..layout import STORED_OFFSET
-from .direct import line_of
+from .direct_schedule import line_of
 from .problem import ConvProblem
 
 

@@ -4,21 +4,12 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...arm64.instructions import product_of_pairs, row_of_pairs, starts_of_pairs
-from ..intrinsics import bind, load, multiplied, splat, store
+from ..intrinsics import bind, joined, lanes_of, load, multiplied, splat, store
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
-from .direct import PAIR_STEP, DirectSchedule, Kernel, emit_body, paired, step_of
+from .direct import Kernel, emit_body
+from .direct_schedule import PAIR_STEP, DirectSchedule, by_pairs, row_length, step_of, taps_paired
 from .problem import ConvProblem
-
-
-def by_pairs(p: ConvProblem, s: DirectSchedule) -> bool:
-    """Whether a register of data holds two pixels."""
-    return s.pixels % 2 == 0 and paired(p, s.vectors)
-
-
-def packed_step(p: ConvProblem, s: DirectSchedule) -> int:
-    """Input elements of a channel that lie side by side in the packed weights."""
-    return PAIR_STEP if by_pairs(p, s) else step_of(p)
 
 
 @built_once
@@ -60,21 +51,41 @@ class PairKernel(Kernel):
         at = (pixel // 2 * vectors + vector) * 32
         return row_of_pairs([bind(load(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
 
+    def taps(self, sums, at, weights, vectors, start, example, row_inside):
+        """Of a first layer the taps of a kernel row are one run; where some lie beside the image, two of them at a time."""
+        p, s, columns = self.p, self.s, self.p.kernel[1]
+        if not taps_paired(p):
+            super().taps(sums, at, weights, vectors, start, example, row_inside)
+            return
+        beside = [[self.outside(example, i, c) != 0 for c in range(columns)] + [True] for i in range(s.pixels)]
+        if not row_inside or not any(any(out[:columns]) for out in beside):
+            self.run(sums, at, weights, vectors, row_length(p, s), [row_inside] * s.pixels)
+            return
+        for c in range(0, columns, 2):
+            places = [at + (i * p.strides[1] + c) * p.data_stride for i in range(s.pixels)]
+            pixels = [joined([self.bytes_of(place + j * p.data_stride, p.data_stride, not out[c + j]) for j in range(2)]) for place, out in zip(places, beside)]
+            self.products(sums, list(map(bind, pixels)), weights + c * p.data_stride * (16 * s.vectors), vectors)
+
     def run(self, sums, at, weights, vectors, length, inside):
-        """Sixteen channels of every pixel at a time, where there are as many."""
+        """Sixteen input elements of every pixel at a time, where there are as many."""
         width = 2 * PAIR_STEP if length % (2 * PAIR_STEP) == 0 else PAIR_STEP
         stride = self.p.strides[1] * self.p.data_stride
         with T.serial(0, length // width) as k:
             pixels = [self.bytes_of(at + i * stride + k * width, width, inside[i]) for i in range(self.s.pixels)]
-            for part in range(0, width, PAIR_STEP):
-                order = [*range(part, part + PAIR_STEP), *range(width + part, width + part + PAIR_STEP)]
-                data = [bind(tirx.Shuffle(pixels[i : i + 2], order)) for i in range(0, len(pixels), 2)]
-                first = weights + (k * width + part) * (16 * self.s.vectors)
-                for r in range(vectors * 8):
-                    channels = bind(load(self.weights, first + r * 2 * PAIR_STEP, 2 * PAIR_STEP))
-                    for pair, values in enumerate(data):
-                        slot = (pair * vectors * 8 + r) * 4
-                        store(sums, slot, product_of_pairs(load(sums, slot, 4), values, channels))
+            self.products(sums, pixels, weights + k * width * (16 * self.s.vectors), vectors)
+
+    def products(self, sums, pixels, weights, vectors):
+        """Adds the products of `pixels`, vectors of one or two steps, to the sums."""
+        width = lanes_of(pixels[0])
+        for part in range(0, width, PAIR_STEP):
+            order = [*range(part, part + PAIR_STEP), *range(width + part, width + part + PAIR_STEP)]
+            data = [bind(tirx.Shuffle(pixels[i : i + 2], order)) for i in range(0, len(pixels), 2)]
+            first = weights + part * (16 * self.s.vectors)
+            for r in range(vectors * 8):
+                channels = bind(load(self.weights, first + r * 2 * PAIR_STEP, 2 * PAIR_STEP))
+                for pair, values in enumerate(data):
+                    slot = (pair * vectors * 8 + r) * 4
+                    store(sums, slot, product_of_pairs(load(sums, slot, 4), values, channels))
 
     def bytes_of(self, index, count, inside):
         """Input bytes of a pixel; the zero point where it is not `inside`."""

@@ -56,6 +56,15 @@ def tap_matrix(p: ConvProblem, weight: np.ndarray, block: int, align: int) -> np
     return matrix.reshape(matrix.shape[0], -1, block)
 
 
+def pad_rows(matrix: np.ndarray, rows: int, length: int) -> np.ndarray:
+    """[blocks][kernel rows * K][block] -> the same with zeros behind the K elements of every kernel row, up to `length`."""
+    blocks, elements, block = matrix.shape
+    if elements == rows * length:
+        return matrix
+    matrix = matrix.reshape(blocks, rows, elements // rows, block)
+    return np.pad(matrix, ((0, 0), (0, 0), (0, length - matrix.shape[2]), (0, 0))).reshape(blocks, -1, block)
+
+
 def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
     """[blocks][K][block] -> [blocks][K / step][block][step]: the order of VPDPBUSD (step 4) or of plain vectors (step 1)."""
     blocks, k, block = matrix.shape
