@@ -5,8 +5,39 @@ from .cuda.generated import nest
 from .x86 import workload as x86
 
 _READ = {nest.KIND: nest.from_dict, cuda.KIND: cuda.from_dict}
+_LARGEST = (1 << 31) - 1  # of a whole number
+_MOST_TAPS = 1 << 14  # of a window, which schedules list one by one
+_WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
 def workload_from(entry: dict) -> "x86.Workload | cuda.CudaWorkload | nest.NestWorkload":
-    """Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for an entry of another structure."""
-    return _READ.get(entry.get("kind"), x86.from_dict)(entry)
+    """Raises ValueError for an entry of another structure, and for numbers that no kernel has."""
+    try:
+        _check_numbers(entry)
+        made = _READ.get(entry.get("kind"), x86.from_dict)(entry)
+        _ = made.name, made.key, made.multiply_adds  # what everybody asks of it
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    return made
+
+
+def _check_numbers(value, place="problem"):
+    """Raises ValueError for what takes for ever to walk through, before anything does."""
+    if isinstance(value, dict):
+        for fields in _WINDOWS:
+            taps = 1
+            for extent in (extent for field in fields if field in value for extent in _extents(value[field])):
+                taps *= extent
+            if taps > _MOST_TAPS:
+                raise ValueError(f"{place}: {', '.join(fields)} has {taps:.3g} places, at most {_MOST_TAPS} are known")
+        for key, entry in value.items():
+            _check_numbers(entry, key)
+    elif isinstance(value, list):
+        for entry in value:
+            _check_numbers(entry, place)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{place} is {value:.3g}")
+
+
+def _extents(value):
+    return [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, int)]

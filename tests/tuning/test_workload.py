@@ -6,9 +6,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from octet.targets.registry import find
 from octet.targets.tuned import words
+from octet.targets.workloads import workload_from
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
-from octet.targets.x86.workload import from_dict, workload_of
+from octet.targets.x86.windows.pooling import PoolProblem
+from octet.targets.x86.workload import Workload, from_dict, workload_of
+from octet.tuning.spaces.registry import described
 
 PROBLEM = ConvProblem("int8", 1, 16, 8, 8, 32, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 5, Epilogue("int8", 7, 7, 127, True, -3, 0.5))
 
@@ -51,3 +55,25 @@ def test_words():
     from octet.targets.x86.conv.amx import AmxSchedule
 
     assert words(AmxSchedule(True, 4)).startswith("pixels_outer=1 units=4")
+
+
+NUMBERS = {
+    "a window of so many places that a list of them ends the memory": replace(PROBLEM, dtype="bfloat16", kernel=(1 << 20, 1 << 20), epilogue=Epilogue("float32")),
+    "an extent that no index has": replace(PROBLEM, width=1 << 40),
+    "a step of nothing": replace(PROBLEM, strides=(0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_that_no_kernel_has_are_refused(name):
+    with pytest.raises(ValueError):
+        described(json.loads(json.dumps(Workload(NUMBERS[name]).as_dict())), find("avx512bf16"))
+
+
+@pytest.mark.parametrize("field, value", [("size", [0, 0]), ("multiplier", 1e300), ("kind", "least")])
+def test_what_a_kernel_asserts_of_its_own_problems_is_asked_of_those_in_files(field, value):
+    entry = json.loads(json.dumps(workload_of(PoolProblem("average", "int8", (1, 20, 9, 9), (3, 3), (2, 2), (1, 1, 1, 1), multiplier=0.8)).as_dict()))
+    assert workload_from(entry).name
+    entry["problem"][field] = value
+    with pytest.raises(ValueError):
+        workload_from(entry)

@@ -39,9 +39,9 @@ def _vectors(step):
 
     try:
         workload = workload_from(parsed(step.workload))
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):  # none, or of another version
+        return workload.vectors if isinstance(workload, Workload) else 0.0
+    except (ValueError, ArithmeticError):  # none, or of another version
         return 0.0
-    return workload.vectors if isinstance(workload, Workload) else 0.0
 
 
 def print_profile(console, kernels: list[dict]) -> None:

@@ -73,7 +73,7 @@ def _kernel(record):
 
     try:
         return workload_from(record.problem).name
-    except (KeyError, TypeError, ValueError):  # a kernel of another version
+    except ValueError:  # a kernel of another version
         return record.key.workload
 
 

@@ -27,7 +27,7 @@ def described(problem: dict, spec):
     try:
         workload = workload_from(problem)
         return workload, spaces_of(workload, spec)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RecursionError, MemoryError) as error:
         raise ValueError(f"is of a kernel that this version does not know ({error or type(error).__name__})") from error
 
 
