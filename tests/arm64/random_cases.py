@@ -247,6 +247,28 @@ def ordered(rng):
     )
 
 
+def embedding(rng):
+    """Rows of a table of codes, with indices beside it too."""
+    rows, width, count = few(rng, 2, 40), one(rng, *CHANNELS[1:]), few(rng, 1, 30)
+    table, scales = random_codes(rng, (rows, width)), rng.uniform(1e-3, 0.1, rows).astype("float32")
+
+    def body(b, x):
+        places = b.emit(R.astype(b.emit(R.multiply(x, relax.const(np.float32(rows / 4)))), one(rng, "int32", "int64")))
+        return emitted(b, "octet.embedding", [relax.const(table), relax.const(scales), places])
+
+    return Case(((count,),), body)
+
+
+def suppressed(rng):
+    """Boxes that overlap."""
+    images, classes, boxes = few(rng, 1, 2), few(rng, 1, 3), few(rng, 1, 30)
+    attrs = {"most": few(rng, 1, 9), "overlap": 0.3, "centers": few(rng, 0, 1)}
+    return Case(
+        ((images, boxes, 4), (images, classes, boxes)),
+        lambda b, *operands: emitted(b, "octet.non_max_suppression", list(operands), **attrs),
+    )
+
+
 # Families whose kernels ask how the level multiplies, or how many sums its registers hold; and those that ask nothing
 # of it, with attention, which takes longest to compile and whose products are those of `product`.
 OF_A_LEVEL = (convolution, depthwise, linear, float_layer, product, pooling)
@@ -263,6 +285,8 @@ OF_ALL = (
     moved,
     resized,
     ordered,
+    embedding,
+    suppressed,
 )
 
 

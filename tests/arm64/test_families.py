@@ -1,6 +1,6 @@
-"""Every kernel family on arm64: the bytes of the NumPy referee for random problems, from the machine code under QEMU where
-that and a cross compiler are installed, else from the same LLVM IR with arm64's instructions spelled portably. The
-problems of a level are one network: one library and one process of the emulator."""
+"""Every kernel family on arm64: the bytes of the NumPy referee for random problems, from the machine code under QEMU
+where that and a cross compiler are installed, else from the same LLVM IR with arm64's instructions spelled portably.
+The problems of a level are one network: one library and one process of the emulator."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ from random_cases import OF_A_LEVEL, OF_ALL, cases  # noqa: E402
 from rule_harness import build, network, samples  # noqa: E402
 
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
-SOAK = bool(os.environ.get("OCTET_SOAK"))  # `make soak`: every family on every level, many times
+SOAK = bool(os.environ.get("OCTET_SOAK"))  # `make soak`: all families on all levels, with and without --self-check
 
 
 def drawn(level, seed):
@@ -73,8 +73,8 @@ def test_a_level_gives_the_referees_bytes(level, seed, monkeypatch):
     problems, lacks = Problems(drawn(level, seed)), emulator.missing()
     if lacks:
         monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # the LLVM IR is all that is wanted
-    variant = build(problems.module, problems.inputs, LEVELS[level].name)
-    assert not variant.extra["fallbacks"]
+    variant = build(problems.module, problems.inputs, LEVELS[level].name, self_check=bool(seed % 2))
+    assert set(variant.extra["fallbacks"]) <= {"relax.astype"}  # of indices
     found = (open_session(emulated(variant)) if lacks else emulator.EmulatedSession(variant)).run(problems.inputs)
     assert not (wrong := problems.wrong(found)), f"elements that differ from the referee's: {wrong}"
     if lacks:

@@ -34,13 +34,13 @@ def samples(shapes, seed=0):
     return {name: (rng.standard_normal(shape) * 3).astype(np.float32) for name, shape in shapes.items()}
 
 
-def build(module, inputs, target="native"):
-    """The Variant of a network whose outputs are called out0, out1, ..."""
+def build(module, inputs, target="native", **options):
+    """The Variant of a network whose outputs are called out0, out1, ... options: of `build_variant`."""
     main = module["main"]
     ins = tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in inputs.items())
     fields = main.ret_ty.fields
     outs = tuple(TensorSpec(f"out{i}", tuple(int(d) for d in field.shape.values), str(field.dtype)) for i, field in enumerate(fields))
-    return build_variant(module, detect.resolve(target), ins, outs)
+    return build_variant(module, detect.resolve(target), ins, outs, **options)
 
 
 def compiled(module, inputs, target="native"):
