@@ -41,6 +41,14 @@ def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
         raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
 
 
+def replace_atomically(path, data: bytes) -> None:
+    """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is not followed, a pipe not waited for."""
+    try:
+        _replace(Path(path), data, 0o666)
+    except OSError as error:
+        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
+
+
 def check_writable(path) -> None:
     """Raises OctetError now if `path` cannot be written later: minutes of work should not end in a missing folder."""
     if _descriptor(path) is not None:

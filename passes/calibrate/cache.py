@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from octet.targets.errors import DataError, OctetError
-from octet.targets.writing import home
+from octet.targets.writing import home, replace_atomically
 
 from . import store
 from .identity import Identity, network_identity
@@ -46,9 +46,7 @@ class StatisticsCache:
         """Keeps them; returns what went wrong, "" if nothing: a cache that cannot be written is no reason to stop."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if (path := self._path(identity)).is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
-                path.unlink()  # a pipe would be waited for, a link be followed out of here
-            store.save(path, identity, statistics)
+            store.save(path := self._path(identity), identity, statistics, write=replace_atomically)  # a pipe would be waited for, a link be followed out of here
             self._shrink(path)
         except (OctetError, OSError) as error:
             return f"; not cached ({error.strerror if isinstance(error, OSError) else error})"

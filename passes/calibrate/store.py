@@ -26,14 +26,14 @@ _FLOAT = float(np.finfo(np.float32).max)
 _HIGHEST = window_top(_FLOAT)
 
 
-def save(path, identity: Identity, statistics: Mapping[str, Statistics], more: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
-    """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone."""
+def save(path, identity: Identity, statistics: Mapping[str, Statistics], more: Mapping[str, np.ndarray] = MappingProxyType({}), write=write_atomically) -> None:
+    """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone. write: takes the path and the bytes."""
     names = list(statistics)
     scalars = [[s.count, s.zeros, s.nonfinite, s.top] for s in statistics.values()]
     ranges = np.array([[s.minimum, s.maximum] for s in statistics.values()], np.float64).reshape(-1, 2)
     header = json_text({"identity": asdict(identity), "tensors": names, "scalars": scalars})
     histograms = np.stack([s.histogram for s in statistics.values()]) if names else np.zeros((0, 2, 1), np.int64)
-    write_atomically(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms, **more}))
+    write(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms, **more}))
 
 
 class _Identity(msgspec.Struct):

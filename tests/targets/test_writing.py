@@ -9,7 +9,7 @@ import time
 import pytest
 
 from octet.targets.errors import OctetError
-from octet.targets.writing import check_writable, write_atomically
+from octet.targets.writing import check_writable, replace_atomically, write_atomically
 
 
 def test_a_link_is_followed(tmp_path):
@@ -70,3 +70,25 @@ def test_what_killed_runs_left_beside_it_is_removed(tmp_path):
         os.utime(file, (time.time() - 86400,) * 2)
     write_atomically(tmp_path / "out.octet", b"whole")
     assert not old.exists() and young.exists() and all(file.exists() for file in others)
+
+
+@pytest.mark.parametrize("there", ["nothing", "file", "pipe", "link", "device", "loop"])
+def test_what_is_replaced_is_neither_followed_nor_waited_for(tmp_path, there):
+    path, elsewhere = tmp_path / "entry", tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"somebody's")
+    if there == "file":
+        os.link(elsewhere, path)
+    elif there == "pipe":
+        os.mkfifo(path)
+    elif there != "nothing":
+        path.symlink_to({"link": elsewhere, "device": "/dev/null", "loop": path}[there])
+    replace_atomically(path, b"ours")
+    assert path.read_bytes() == b"ours" and not path.is_symlink() and elsewhere.read_bytes() == b"somebody's"
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "entry"]
+
+
+def test_a_folder_is_not_replaced(tmp_path):
+    (tmp_path / "entry").mkdir()
+    with pytest.raises(OctetError, match="cannot be written"):
+        replace_atomically(tmp_path / "entry", b"ours")
+    assert os.listdir(tmp_path) == ["entry"]
