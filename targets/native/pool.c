@@ -17,11 +17,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(OCTET_ANY_SYMBOL_VERSION)
 /* The oldest versions: a library that is linked on a new system still loads on an old one. */
-__asm__(".symver pthread_create, pthread_create@GLIBC_2.2.5");
-__asm__(".symver pthread_join, pthread_join@GLIBC_2.2.5");
-__asm__(".symver pthread_sigmask, pthread_sigmask@GLIBC_2.2.5");
+#if defined(__GLIBC__) && !defined(OCTET_ANY_SYMBOL_VERSION)
+#if defined(__x86_64__)
+#define OLDEST "GLIBC_2.2.5"
+#elif defined(__aarch64__)
+#define OLDEST "GLIBC_2.17"
+#endif
+#endif
+#ifdef OLDEST
+__asm__(".symver pthread_create, pthread_create@" OLDEST);
+__asm__(".symver pthread_join, pthread_join@" OLDEST);
+__asm__(".symver pthread_sigmask, pthread_sigmask@" OLDEST);
 #endif
 
 enum { EMPTY, READY, ASLEEP };

@@ -157,6 +157,8 @@ def test_arm64(small_hub, run, tmp_path):
         run(folder, "aarch64-linux-gnu-gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "main.c", *library, "-o", "selftest")
         emulated = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
         assert run(folder, *emulated, "-cpu", "max", "./selftest") == "small: byte for byte as recorded\n"
+        if not form.static:
+            assert set(re.findall(r"@GLIBC_([\d.]+)", run(folder, "aarch64-linux-gnu-nm", "-D", "libsmall.so"))) == {"2.17"}
         lesser = subprocess.run([*emulated, "-cpu", "cortex-a53", "./selftest"], cwd=folder, capture_output=True, text=True)
         assert lesser.returncode == 1 and "lacks instructions" in lesser.stderr  # which has no SDOT
 
