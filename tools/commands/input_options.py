@@ -6,6 +6,9 @@ import click
 
 from ..building.given import Given
 
+_LARGEST = (1 << 31) - 1  # extent
+_MOST = 1024  # extents of a dimension; a package has fewer shapes
+
 
 class _Named(click.ParamType):
     """NAME=VALUE; the name may hold "=" itself."""
@@ -32,16 +35,18 @@ class _Batch(click.IntRange):
     def convert(self, value, param, ctx):
         """An int, or "none"."""
         try:
-            return value if value == "none" else super().convert(value, param, ctx)
+            if value == "none" or (value := super().convert(value, param, ctx)) <= _LARGEST:
+                return value
         except click.BadParameter:
-            self.fail(f"{value}: write 1 or more, or none", param, ctx)
+            pass
+        self.fail(f"{value}: write 1 or more, or none", param, ctx)
 
 
 def _extent(text):
     if text == "batch":
         return text
     extent = int(text)
-    if extent < 1:
+    if not 1 <= extent <= _LARGEST:
         raise ValueError(text)
     return extent
 
@@ -50,7 +55,7 @@ def _extents(text):
     """One extent, several with commas, or first:last:step."""
     if ":" in text:
         first, last, step = map(int, text.split(":"))
-        if min(first, step) < 1 or last < first:
+        if min(first, step) < 1 or not first <= last <= _LARGEST or (last - first) // step >= _MOST:
             raise ValueError(text)
         return _one_or_several(tuple(range(first, last + 1, step)))
     return _one_or_several(tuple(map(_extent, text.split(","))))
