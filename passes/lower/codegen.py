@@ -12,15 +12,13 @@ from ...targets.spec import TargetSpec
 from ...targets.x86.emulation.source import source_of
 from .entry import ENTRY
 
-# Our kernels are written as loops over flat buffers and explicit vectors: of TVM's passes they need only these. The others (most of them about blocks)
-# took four fifths of the compile time of a large kernel and changed nothing in its code.
+# Our kernels are loops over flat buffers with 32-bit indices and explicit vectors: of TVM's passes they need only these. The others (most of them about
+# blocks) took most of the compile time of a large kernel and changed nothing in its code.
 _TEMPLATES = [
     tirx.transform.FlattenBuffer,
-    lambda: tirx.transform.NarrowDataType(32),
     tirx.transform.VectorizeLoop,
     tirx.transform.UnrollLoop,
     tirx.transform.StmtSimplify,
-    tirx.transform.RemoveNoOp,
     tirx.transform.VerifyMemory,
     tirx.transform.AnnotateEntryFunc,
 ]
