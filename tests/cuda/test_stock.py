@@ -55,14 +55,14 @@ def test_every_schedule_has_the_defaults_bits(name, tasks):
     (space,) = spaces_of(tasks[name], SM80)
     every = space.every()
     assert space.default in every and Stock() == space.default
-    default = nets([module], SM80)
-    wanted = default[0].run(emulator(default), inputs, 0)[0].tobytes()
+    tuned = [lambda workload, schedule=schedule: Tuned(schedule, "a record") for schedule in every[:: max(1, len(every) // 2)]]
+    default, *others = nets([module] * (1 + len(tuned)), SM80, [None, *tuned])
+    emulated = emulator([default])
+    wanted = default.run(emulated, inputs, 0)[0].tobytes()
     assert name != "tile" or wanted == np.tile(inputs["a"], (2, 3)).tobytes()
-    for schedule in every[:: max(1, len(every) // 2)]:
-        made = nets([module], SM80, lambda workload, schedule=schedule: Tuned(schedule, "a record"))
-        assert {step.source for step in made[0].steps if step.kernel == "generated"} == {"a record"}
-        emulated = emulator(made)
-        assert {made[0].run(emulated, inputs, seed)[0].tobytes() for seed in (0, 2)} == {wanted}
+    for made in others:
+        assert {step.source for step in made.steps if step.kernel == "generated"} == {"a record"}
+        assert {made.run(emulated, inputs, seed)[0].tobytes() for seed in (0, 2)} == {wanted}
 
 
 def test_workloads_survive_json_and_records_are_applied(tasks, tmp_path):

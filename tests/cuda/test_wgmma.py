@@ -82,10 +82,11 @@ def layer():
 @pytest.mark.parametrize("tile", TILES)
 def test_every_kind_of_tile_agrees_with_the_referee(tile, layer):
     module, inputs = layer
-    for splits in (1, 3):
-        made = nets([module], SM90A, _with(TILES[tile], splits))
-        assert {step.kernel for step in made[0].steps if step.macs} == {"wgmma_conv2d"}
-        assert differences(emulator(made), made[0], module, inputs) == []
+    made = nets([module, module], SM90A, [_with(TILES[tile], splits) for splits in (1, 3)])
+    emulated = emulator(made)
+    for net in made:
+        assert {step.kernel for step in net.steps if step.macs} == {"wgmma_conv2d"}
+        assert differences(emulated, net, module, inputs) == []
 
 
 def test_convolutions_agree_with_the_referee(tests):
@@ -128,7 +129,7 @@ def test_machine_code_has_products_in_a_row_and_no_spills(tmp_path):
     except Exception as error:
         pytest.skip(str(error))
     problem, epilogue = Conv(4096, *ROW, 1024, 1024, 1, 1024, 1024, 0), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0)
-    kernels = {tiled_kernel("dense", problem, epilogue, tile, SM90A): f"octet_{i}" for i, tile in enumerate(candidates(SM90A, WGMMA))}
+    kernels = {tiled_kernel("dense", problem, epilogue, tile, SM90A): f"octet_{i}" for i, tile in enumerate(candidates(SM90A, WGMMA)[::2])}
     code, usage = compiler.compile_cubin(source(kernels), "90a")
     assert {(used.spills, used.stack) for used in usage.values()} == {(0, 0)} and len(usage) == len(kernels)
     disassembler = shutil.which("cuobjdump") or next(map(str, Path(sys.prefix).glob("lib/python*/site-packages/nvidia/cu13/bin/cuobjdump")), None)
