@@ -15,6 +15,8 @@ from octet.targets.package import read_package
 from octet.targets.runtime import run_samples
 from octet.tools.main import main
 
+from .conftest import levels
+
 
 def samples(path, count=None):
     with np.load(path) as file:
@@ -84,19 +86,10 @@ def test_python_api_and_targets_agree_byte_for_byte(digits, compiled, tmp_path):
     path = tmp_path / "api.octet"
     compiled.save(path)
     val, labels = samples(digits.val)
-    answers = [run_samples(octet.load(path, target=spec.name, threads=1), {"image": val})["logits"] for spec in detect.runnable()]
+    answers = [run_samples(octet.load(path, target=spec.name, threads=1), {"image": val})["logits"] for spec in levels()]
     assert len({answer.tobytes() for answer in answers}) == 1
     assert (answers[0].argmax(1) == labels).mean() > 0.98
     assert "self-test: every output byte" in digits.octet("inspect", path, "--self-test")
-
-
-def test_batches_answer_as_single_samples(digits, compiled):
-    """With max calibration, whose ranges do not depend on how samples are grouped, the bytes are the same."""
-    images, _ = samples(digits.val, 30)
-    four = octet.compile(octet.quantize(octet.load_onnx(digits.model, batch=4), digits.calib, octet.Recipe(calibrator="max")))
-    sessions = compiled.session(), four.session()
-    assert [session.batch for session in sessions] == [1, 4]
-    assert len({run_samples(session, {"image": images})["logits"].tobytes() for session in sessions}) == 1
 
 
 def test_bench(digits, tmp_path):

@@ -69,6 +69,15 @@ def test_awkward_channels(case, tmp_path):
     assert np.abs(scores - wanted).max() <= 0.02 * max(np.abs(wanted).max(), np.abs(images).max() * np.abs(weight).max())
 
 
+def test_batches_answer_as_single_samples(tmp_path):
+    """With max calibration, whose ranges do not depend on how samples are grouped, the bytes are the same; the last batch is not full."""
+    path, images = network(tmp_path / "small.onnx", WEIGHT, BIAS), {"image": IMAGES[:11]}
+    hubs = [octet.quantize(octet.load_onnx(path, batch=batch), {"image": IMAGES}, octet.Recipe(calibrator="max")) for batch in (1, 4)]
+    sessions = [octet.compile(hub, policy="int8").session() for hub in hubs]
+    assert [session.batch for session in sessions] == [1, 4]
+    assert len({run_samples(session, images)["scores"].tobytes() for session in sessions}) == 1
+
+
 def test_everything_zero(tmp_path):
     model = octet.load_onnx(network(tmp_path / "small.onnx", WEIGHT * 0, BIAS * 0))
     session = octet.compile(octet.quantize(model, {"image": IMAGES * 0})).session()

@@ -20,7 +20,7 @@ from .readers import READERS
 
 SECONDS = float(os.environ.get("OCTET_FUZZ_SECONDS", 0))
 FIRST = int(os.environ.get("OCTET_FUZZ_SEED", 0))
-FEW, MANY = {"onnx": 60, "package": 60}, 2000
+FEW, MANY = 60, 2000
 CPU_SECONDS, BYTES = 10, 2 << 30  # that one file may take
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -64,7 +64,7 @@ def test_spoilt_files(reader):
     name, made = reader
     counts, findings, until = Counter(), {}, time.monotonic() + SECONDS
 
-    @settings(max_examples=MANY if SECONDS else FEW.get(name, 100), deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=MANY if SECONDS else FEW, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(made.files)
     def run(data):
         if SECONDS and time.monotonic() > until:

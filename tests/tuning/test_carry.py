@@ -120,11 +120,13 @@ def test_the_promising_are_measured_longer_and_the_best_once_more(workload, spec
 
     source = carrier.Carrier(path)
     assert measure_job(source, measure=measure)["faster"] == 1
-    assert asked == [([0, 1, 2, 3, 4], 3), ([0, 2, 4], 12), ([0, 2], 12)]
+    everyone = list(range(len(places)))  # the strategy may propose fewer than were asked for
+    fastest = sorted(sorted(everyone[1:], key=speeds.get)[:2])
+    assert len(everyone) > 3 and asked == [(everyone, 3), ([0, *fastest], 12), ([0, 2], 12)]
     assert measure_job(source, measure=measure)["faster"] == 1 and len(asked) == 3
     assert import_measurements(path, database)["records"] == 1
     assert database.find(key_of(task.workload.key, spec)).ratio == pytest.approx(0.7)
-    assert [entry.stage for entry in log.read(source.measurements, source.digest)] == ["first"] * 5 + ["final"] * 3 + ["winner"] * 2
+    assert [entry.stage for entry in log.read(source.measurements, source.digest)] == ["first"] * len(everyone) + ["final"] * 3 + ["winner"] * 2
 
 
 def test_a_machine_where_nothing_runs(workload, spec, database, tmp_path):

@@ -91,7 +91,7 @@ def test_the_search_proposes_what_can_be_built():
     workload = WORKLOADS["dense with residual"]
     space = spaces_of(workload, SM80)[0]
     search = Search(space, CostModel(), "cuda", SM80.tvm_target())
-    for _ in range(3):
+    for _ in range(2):
         chosen = search.propose(8)
         assert len(chosen) > 4 and len(set(chosen)) == len(chosen)
         assert all(buildable(workload.problem, tile, SM80) and space.schedule(asdict(tile)) == tile for tile in chosen)
@@ -106,7 +106,7 @@ def test_sampled_schedules_agree_with_the_referee(spec, monkeypatch):
         case = portable(workload)
         for space in spaces_of(workload, spec):
             every = [s for s in space.every() if s != space.default]
-            picked = [every[i] for i in rng.choice(len(every), min(len(every), 2), replace=False)]
+            picked = [every[i] for i in rng.choice(len(every), min(len(every), 1), replace=False)]
             made += [(name, case, cuda_builder.build(workload, schedule, case, spec)) for schedule in (space.default, *picked)]
     texts = {built.function: built.code.decode() for _, _, built in made}
     emulator = Emulator("\n".join(texts.values()), {built.function: built.kernel.operands for _, _, built in made})

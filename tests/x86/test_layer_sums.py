@@ -54,29 +54,27 @@ class Layer:
         self.data, self.constants, self.residual = harness.pack(data, 77), list(self.kernel.constants), harness.pack(residual, 77)
         with building_for(spec.dot):
             self.weighted = weighted_sum(self.kernel.check.right)
-        self.library, self.right_library = module_here(self.kernel.func, spec), module_here(self.weighted, spec)
-        with building_for(spec.dot):
             self.compare = compare((_size(self.kernel.func),), (_size(self.weighted),), self.kernel.check.constant)
-        self.compare_library = module_here(self.compare, spec)
+        functions = (self.kernel.func, self.weighted, self.compare)
+        self.library = module_here(tvm.IRModule({str(func.attrs["global_symbol"]): func for func in functions}), spec)
 
     def left(self):
         """(the result, the words of all tasks)."""
         p, out = self.p, np.zeros(self.p.batch * self.p.out_height * self.p.out_width * self.p.out_stride + 64, np.uint8 if self.p.epilogue.out_dtype == "int8" else np.float32)
         sums = np.full(_size(self.kernel.func), 99, np.int32)
         residual, stage = [self.residual] if p.epilogue.residual else [], [np.zeros(self.kernel.workspace, np.uint8)] if self.kernel.workspace else []
-        return self._call(self.library, self.kernel.func, [self.data, *self.constants, *residual, out, *stage, sums], -2 - len(stage), -1)
+        return self._call(self.kernel.func, [self.data, *self.constants, *residual, out, *stage, sums], -2 - len(stage), -1)
 
     def right(self):
         w = self.kernel.check.right
-        return self._call(self.right_library, self.weighted, [self.data[: int(self.weighted.params[0].shape[0])], w.starts, w.offsets, w.digits.reshape(-1), np.full(_size(self.weighted), 99, np.int32)], -1)[0]
+        return self._call(self.weighted, [self.data[: int(self.weighted.params[0].shape[0])], w.starts, w.offsets, w.digits.reshape(-1), np.full(_size(self.weighted), 99, np.int32)], -1)[0]
 
     def word(self, left, right):
-        return int(self._call(self.compare_library, self.compare, [left, right, np.full(1, 99, np.int32)], -1)[0][0])
+        return int(self._call(self.compare, [left, right, np.full(1, 99, np.int32)], -1)[0][0])
 
-    @staticmethod
-    def _call(library, func, arrays, *results):
+    def _call(self, func, arrays, *results):
         tensors = [tvm.runtime.tensor(array) for array in arrays]
-        library[str(func.attrs["global_symbol"])](*tensors)
+        self.library[str(func.attrs["global_symbol"])](*tensors)
         return [tensors[i].numpy() for i in results]
 
 
