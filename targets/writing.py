@@ -8,6 +8,7 @@ import re
 import stat
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OctetError
@@ -26,7 +27,7 @@ def home() -> Path:
 
 def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
     """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError (no folder, no space, no permission)."""
-    try:
+    with _one_line(path):
         if (descriptor := _descriptor(path)) is not None:
             _write(os.dup(descriptor), data)
             return
@@ -37,14 +38,19 @@ def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
             _write(os.open(place, os.O_WRONLY), data)
             return
         _replace(place, data, mode)
-    except OSError as error:
-        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
 
 
 def replace_atomically(path, data: bytes) -> None:
     """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is not followed, a pipe not waited for."""
-    try:
+    with _one_line(path):
         _replace(Path(path), data, 0o666)
+
+
+@contextmanager
+def _one_line(path):
+    """What a system call says becomes an OctetError that names the file."""
+    try:
+        yield
     except OSError as error:
         raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
 
