@@ -4,8 +4,9 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 
@@ -19,16 +20,33 @@ _SHOWN = 8  # extents in a message
 _PIECE = 1 << 20  # bytes
 
 
-def npz_bytes(arrays: dict[str, np.ndarray], compress: bool = True) -> bytes:
-    """An .npz with fixed time stamps: the same arrays make the same bytes."""
+@dataclass(frozen=True)
+class Stacked:
+    """An array of these rows, which are of one dtype and shape, as `npz_bytes` writes it: it is never held as a whole."""
+
+    rows: Sequence[np.ndarray]
+
+    @property
+    def header(self) -> dict:
+        return np.lib.format.header_data_from_array_1_0(self.rows[0]) | {"fortran_order": False, "shape": (len(self.rows), *self.rows[0].shape)}
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True) -> bytes:
+    """An .npz with fixed time stamps: the same arrays make the same bytes. Beside them no more memory is taken than the file is long."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():
-            item = io.BytesIO()
-            np.lib.format.write_array(item, np.asarray(array, order="C"), allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             info.compress_type = file.compression
-            file.writestr(info, item.getvalue())
+            rows = array.rows if isinstance(array, Stacked) else [np.asarray(array, order="C")]
+            info.file_size = sum(row.nbytes for row in rows)  # known beforehand, it makes the fields of 64 bits where they are needed
+            with file.open(info, "w") as item:
+                if isinstance(array, Stacked):
+                    np.lib.format.write_array_header_1_0(item, array.header)
+                    for row in rows:
+                        item.write(np.ascontiguousarray(row))
+                else:
+                    np.lib.format.write_array(item, rows[0], allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -46,22 +64,37 @@ def read_npz(source, limit: int, names=None, declared: Mapping[str, tuple] = Map
         wanted = file.infolist() if names is None else [file.getinfo(f"{name}.npy") for name in names]
         if (size := sum(info.file_size for info in wanted)) > limit:
             raise ValueError(f"it declares {size} bytes, where at most {limit} can be meant")
-        try:
+        with _broken():
             return {(name := info.filename.removesuffix(".npy")): _array(file, info, declared.get(name)) for info in wanted}
-        except _BROKEN as error:
-            raise ValueError(str(error) or type(error).__name__) from error
+
+
+def rows_of(source, name: str, dtype, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """The rows (entries of the first axis) of one array of an .npz, one at a time and in an array of their own; it must be of this dtype and shape. Raises as `read_npz` does, of
+    damage where it is met: nothing is sure before the last row was taken."""
+    with _opened(source) as file, _broken(), _member(file, file.getinfo(f"{name}.npy"), (dtype, shape)) as (stream, (_, fortran, _), size):
+        if fortran and len(shape) > 1:
+            raise ValueError(f"{name!r} is in Fortran order")
+        for _ in range(shape[0]):
+            yield _filled(stream, size // shape[0]).view(dtype).reshape(shape[1:])
+        stream.read(1)  # the end, where the checksum is compared
 
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError)
 
 
 @contextmanager
+def _broken():
+    try:
+        yield
+    except _BROKEN as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+@contextmanager
 def _opened(source):
     with os.fdopen(open_regular(source), "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(source) as stream:
-        try:
+        with _broken():
             file = zipfile.ZipFile(stream)
-        except _BROKEN as error:
-            raise ValueError(str(error) or type(error).__name__) from error
         with file:
             yield file
 
@@ -84,7 +117,16 @@ def read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _array(file, info, declared):
-    """One array, piece by piece into its own memory; its length must be exactly what its header declares."""
+    """One array, piece by piece into its own memory."""
+    with _member(file, info, declared) as (stream, (shape, fortran, dtype), size):
+        memory = _filled(stream, size)
+        stream.read(1)  # the end, where the checksum is compared
+    return memory.view(dtype).reshape(shape, order="F" if fortran else "C") if size else np.empty(shape, dtype)
+
+
+@contextmanager
+def _member(file, info, declared):
+    """(the stream behind a member's header, (shape, whether in Fortran order, dtype), bytes that follow): exactly as many as the header declares. declared: (dtype, shape) or None."""
     with file.open(info) as stream:
         shape, fortran, dtype = read_header(stream)
         size, held = prod(shape) * dtype.itemsize, info.file_size - stream.tell()
@@ -92,8 +134,14 @@ def _array(file, info, declared):
             raise ValueError(f"it holds {held} bytes where {dtype} {list(shape)} is declared")
         if declared is not None and (dtype, shape) != (np.dtype(declared[0]), tuple(declared[1])):
             raise ValueError(f"{info.filename.removesuffix('.npy')!r} is {dtype} {list(shape)[:_SHOWN]} where {np.dtype(declared[0])} {list(declared[1])} belongs")
-        memory, filled = np.empty(size, np.uint8), 0
-        while piece := stream.read(_PIECE):  # to the end, where the checksum is compared
-            memory[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-            filled += len(piece)
-    return memory.view(dtype).reshape(shape, order="F" if fortran else "C") if size else np.empty(shape, dtype)
+        yield stream, (shape, fortran, dtype), size
+
+
+def _filled(stream, size):
+    memory, filled = np.empty(size, np.uint8), 0
+    while filled < size and (piece := stream.read(min(_PIECE, size - filled))):
+        memory[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
+    if filled < size:
+        raise EOFError("it ends before its data do")
+    return memory

@@ -2,7 +2,8 @@
 
 An .npz without pickle. Shards of the same network merge exactly, in any order (statistics.py)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 
 from octet.targets.errors import DataError
-from octet.targets.npz import names_of, npz_bytes, read_npz
+from octet.targets.npz import Stacked, names_of, npz_bytes, read_npz, rows_of
 from octet.targets.schema import Count, Name, Text, json_text, read_json
 from octet.targets.writing import write_atomically
 
@@ -32,7 +33,7 @@ def save(path, identity: Identity, statistics: Mapping[str, Statistics], more: M
     scalars = [[s.count, s.zeros, s.nonfinite, s.top] for s in statistics.values()]
     ranges = np.array([[s.minimum, s.maximum] for s in statistics.values()], np.float64).reshape(-1, 2)
     header = json_text({"identity": asdict(identity), "tensors": names, "scalars": scalars})
-    histograms = np.stack([s.histogram for s in statistics.values()]) if names else np.zeros((0, 2, 1), np.int64)
+    histograms = Stacked([s.histogram for s in statistics.values()]) if names else np.zeros((0, 2, 1), np.int64)
     write(Path(path), npz_bytes({_KEY: np.array(header), "ranges": ranges, "histograms": histograms, **more}))
 
 
@@ -69,17 +70,9 @@ def holds_statistics(path) -> bool:
 
 def load(path) -> tuple[Identity, dict[str, Statistics]]:
     """Raises DataError for anything that `save` did not write."""
-    if not holds_statistics(path):
-        raise DataError(f"{path}: holds no calibration statistics; make it with `octet calibrate`")
-    try:
+    with _said(path):
         header = _header(path)
-        count = len(header.tensors)
-        declared = {"ranges": (np.float64, (count, 2))} | ({"histograms": (np.int64, (count, 2, BINS))} if count else {})
-        stored = read_npz(path, (count + 1) * 2 * BINS * 8 + _LARGEST_HEADER, ("ranges", "histograms"), declared)
-        made = _statistics(header, stored["ranges"], stored["histograms"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: is damaged ({error}); run octet calibrate again") from None
-    return _identity(path, header), made
+        return _identity(path, header), dict(_statistics(path, header))
 
 
 def contents(path) -> tuple[Identity, list[str]]:
@@ -96,6 +89,38 @@ def identity_in(path) -> Identity:
     return contents(path)[0]
 
 
+def merge(paths: Sequence) -> tuple[Identity, dict[str, Statistics]]:
+    """Of the shards of one network in these files. The first is held and takes in the others tensor by tensor: memory does not grow with the shards.
+    Raises DataError as `load` does, for shards of different networks, and for a shard that comes twice."""
+    first, *others = paths
+    identity, merged = load(first)
+    seen, samples = list(identity.data), identity.samples
+    for path in others:
+        with _said(path):
+            header = _header(path)
+            other = _identity(path, header)
+            if not other.same_network(identity) or set(header.tensors) != merged.keys():
+                reason = other.stale(identity, data=False) or "it holds other tensors"
+                raise DataError(f"{path}: is not of the same model and batch as {first}: {reason}; merge shards of one network")
+            if any(part in seen for part in other.data):
+                raise DataError(f"{path}: its samples are in another shard already; name every shard once")
+            for name, part in _statistics(path, header):
+                merged[name].merge(part)
+        seen, samples = [*seen, *other.data], samples + other.samples
+    return replace(identity, data=tuple(sorted(seen, key=lambda part: sorted(part.items()))), samples=samples), merged
+
+
+@contextmanager
+def _said(path):
+    """What is wrong with a file becomes a DataError that names it."""
+    if not holds_statistics(path):
+        raise DataError(f"{path}: holds no calibration statistics; make it with `octet calibrate`")
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: is damaged ({error}); run octet calibrate again") from None
+
+
 def _header(path):
     text = str(read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY])
     if "graph" not in read_json(text, _Version).identity:
@@ -108,35 +133,17 @@ def _identity(path, header):
     return Identity(found.graph, found.weights, found.inputs, tuple(found.data), found.samples, found.version)
 
 
-def _statistics(header, ranges, histograms):
-    """{tensor: Statistics}. Raises ValueError for numbers that no calibration gives: what is chosen from them would be nonsense."""
+def _statistics(path, header) -> Iterator[tuple[str, Statistics]]:
+    """(tensor, Statistics), read one at a time. Raises ValueError for numbers that no calibration gives: what is chosen from them would be nonsense."""
     count = len(header.tensors)
     if len(set(header.tensors)) != count or len(header.scalars) != count:
         raise ValueError("its tensors and their counts do not belong together")
-    found = {}
-    for name, (seen, zeros, nonfinite, top), (low, high), histogram in zip(header.tensors, header.scalars, ranges.tolist(), histograms):
+    ranges = read_npz(path, _LARGEST_HEADER, ("ranges",), {"ranges": (np.float64, (count, 2))})["ranges"].tolist()
+    histograms = rows_of(path, "histograms", np.int64, (count, 2, BINS)) if count else ()
+    for histogram, name, (seen, zeros, nonfinite, top), (low, high) in zip(histograms, header.tensors, header.scalars, ranges):  # histograms first: they are read to their end
         empty = (low, high) == (np.inf, -np.inf)
         if not (empty or (-_FLOAT <= low <= high <= _FLOAT)) or (not empty and window_top(max(abs(low), abs(high))) > top):
             raise ValueError(f"tensor {name}: its range is {low} to {high}")
         if histogram.min() < 0 or zeros + nonfinite > seen or histogram.sum(dtype=np.float64) > seen * (1 + 1e-9):
             raise ValueError(f"tensor {name}: counts more values in parts than in all")
-        found[name] = Statistics(seen, zeros, nonfinite, low, high, top, histogram)
-    return found
-
-
-def merge(parts) -> tuple[Identity, dict[str, Statistics]]:
-    """parts: (path, identity, statistics) of shards of one network. Raises DataError if they are not, or if a shard comes twice."""
-    (first, identity, statistics), *others = parts
-    merged = {name: Statistics() for name in statistics}
-    seen: list[Mapping[str, str]] = []
-    for path, other, found in parts:
-        if not other.same_network(identity) or found.keys() != merged.keys():
-            reason = other.stale(identity, data=False) or "it holds other tensors"
-            raise DataError(f"{path}: is not of the same model and batch as {first}: {reason}; merge shards of one network")
-        if any(part in seen for part in other.data):
-            raise DataError(f"{path}: its samples are in another shard already; name every shard once")
-        seen += other.data
-        for name, part in found.items():
-            merged[name].merge(part)
-    data = tuple(sorted(seen, key=lambda part: sorted(part.items())))
-    return replace(identity, data=data, samples=sum(part[1].samples for part in parts)), merged
+        yield name, Statistics(seen, zeros, nonfinite, low, high, top, histogram)

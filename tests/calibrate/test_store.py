@@ -1,6 +1,7 @@
 """Stored statistics: exact merging of shards, and reasons for staleness."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from octet.passes.calibrate import store
 from octet.passes.calibrate.identity import Identity
-from octet.passes.calibrate.statistics import Statistics
+from octet.passes.calibrate.statistics import BINS, Statistics
 from octet.targets.errors import DataError
 from octet.targets.npz import npz_bytes
 
@@ -35,19 +36,47 @@ def test_shards_merge_to_the_bytes_of_the_whole(tmp_path):
     values = (np.random.default_rng(0).standard_normal(3000) * 10.0 ** np.arange(3).repeat(1000)).astype(np.float32)
     for i, part in enumerate((values[0::3], values[1::3], values[2::3])):
         store.save(tmp_path / f"{i}.npz", identity(f"shard {i}"), statistics_of(part))
-    parts = [(name, *store.load(name)) for name in (tmp_path / "2.npz", tmp_path / "0.npz", tmp_path / "1.npz")]
-    merged_identity, merged = store.merge(parts)
+    merged_identity, merged = store.merge([tmp_path / "2.npz", tmp_path / "0.npz", tmp_path / "1.npz"])
     assert same(merged, statistics_of(values)) and merged_identity.samples == 9
     store.save(tmp_path / "all.npz", merged_identity, merged)
     assert same(store.load(tmp_path / "all.npz")[1], merged)
 
 
-def test_wrong_shards_are_refused():
-    part = statistics_of(np.ones(3, np.float32))
-    with pytest.raises(DataError, match="in another shard already"):
-        store.merge([("a", identity(), part), ("b", identity(), part)])
-    with pytest.raises(DataError, match="not of the same model"):
-        store.merge([("a", identity(), part), ("b", identity("e", "other"), part)])
+def test_shards_are_merged_by_name_into_the_first_one_alone(tmp_path):
+    """A histogram of every tensor is held once, however many shards come and in whatever order a shard has them."""
+    tensors, shards = 40, 4
+    draw = np.random.default_rng(1)
+    values = {f"t{i}": (draw.standard_normal((shards, 100)) * 8.0 ** draw.integers(-3, 3, (shards, 1))).astype(np.float32) for i in range(tensors)}
+    for shard in range(shards):
+        names = list(values)[:: 1 if shard % 2 else -1]
+        store.save(tmp_path / f"{shard}.npz", identity(f"shard {shard}"), {name: statistics_of(values[name][shard])["x"] for name in names})
+    data = tensors * 2 * BINS * 8
+    tracemalloc.start()
+    try:
+        merged_identity, merged = store.merge([tmp_path / f"{shard}.npz" for shard in range(shards)])
+        merging = tracemalloc.get_traced_memory()[1]
+        store.save(tmp_path / "all.npz", merged_identity, merged)
+        saving = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert data < merging < 1.5 * data and saving < 1.5 * data, (data, merging, saving)
+    assert list(merged) == list(values)[::-1] and same(merged, {name: statistics_of(all_of_it)["x"] for name, all_of_it in values.items()})
+    stacked = {"ranges": np.array([[one.minimum, one.maximum] for one in merged.values()]), "histograms": np.stack([one.histogram for one in merged.values()])}
+    header = np.load(tmp_path / "all.npz")["octet_statistics"]
+    assert (tmp_path / "all.npz").read_bytes() == npz_bytes({"octet_statistics": header, **stacked})
+
+
+def test_wrong_shards_are_refused(tmp_path):
+    part, other = statistics_of(np.ones(3, np.float32)), tmp_path / "other.npz"
+    store.save(tmp_path / "a.npz", identity(), part)
+    for held, found, said in ((identity(), part, "in another shard already"), (identity("e", "other"), part, "not of the same model"), (identity("e"), {"y": part["x"]}, "holds other tensors")):
+        store.save(other, held, found)
+        with pytest.raises(DataError, match=said):
+            store.merge([tmp_path / "a.npz", other])
+    store.save(other, identity("e"), part)
+    other.write_bytes(other.read_bytes()[:-40])
+    with pytest.raises(DataError, match="other.npz: holds no calibration statistics"):
+        store.merge([tmp_path / "a.npz", other])
 
 
 def test_what_made_statistics_stale_is_said():

@@ -107,7 +107,7 @@ class StatisticsFiles(Reader):
 
     def read(self, path):
         identity, statistics = store.load(path)
-        store.merge([(path, identity, statistics)])
+        store.merge([path])
         for name, one in statistics.items():
             for calibrator in ("max", "mse", "entropy", "percentile"):
                 for scheme in ("affine", "symmetric"):

@@ -29,7 +29,7 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
     if shards:
         if model is not None or calib is not None or shard is not None:
             raise OctetError("--merge: takes statistics only; leave MODEL, --calib and --shard out")
-        identity, statistics = store.merge([(path, *store.load(path)) for path in shards])
+        identity, statistics = store.merge(shards)
         store.save(output, identity, statistics)
         say(f"{output}: {len(statistics)} tensors, {identity.samples} samples from {len(shards)} shards")
         return
