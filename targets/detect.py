@@ -11,6 +11,7 @@ from .errors import TargetError
 from .kinds.table import BACKENDS
 from .registry import TARGETS, find
 from .spec import TargetSpec
+from .standalone.features import AUXILIARY
 
 CPU_VARIABLE = "OCTET_CPU"  # names the level of a lesser CPU that this machine is taken for
 _CPUINFO = Path("/proc/cpuinfo")
@@ -59,7 +60,16 @@ def _lesser(level, flags):
     return known[level]
 
 
+def auxiliary_flags(getauxval) -> frozenset[str]:
+    """The flags of arm64 that targets need, by what the system tells this very process (getauxval of C): /proc/cpuinfo is the machine's beneath an emulator."""
+    return frozenset(flag for flag, (entry, _, _, bit, _) in AUXILIARY.items() if getauxval(entry) >> bit & 1)
+
+
 def _own_features():
+    if platform.machine() == "aarch64" and platform.system() == "Linux":
+        getauxval = ctypes.CDLL(None).getauxval
+        getauxval.restype, getauxval.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
+        return auxiliary_flags(getauxval)
     if not _CPUINFO.exists():
         return frozenset()
     flags = flags_of(_CPUINFO.read_text())

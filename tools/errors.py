@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from contextlib import contextmanager
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires
 
 import click
 
@@ -60,8 +60,12 @@ def status_of(error: BaseException) -> int:
 
 
 def extra_of(module: str | None) -> str | None:
-    """The smallest extra of octet that installs a module; None for what belongs to none."""
-    found = [line.rpartition("extra == ")[2].strip("\"'") for line in requires("octet") or [] if re.match(r"[\w.-]+", line)[0].replace("-", "_") == str(module).partition(".")[0]]
+    """The smallest extra of octet that installs a module; None for what belongs to none, and where octet is no installed distribution."""
+    try:
+        required = requires("octet") or []
+    except PackageNotFoundError:
+        return None
+    found = [line.rpartition("extra == ")[2].strip("\"'") for line in required if re.match(r"[\w.-]+", line)[0].replace("-", "_") == str(module).partition(".")[0]]
     return next((name for name in _EXTRAS if name in found), None)
 
 

@@ -1,6 +1,9 @@
 """The backend of processors: x86 and arm64, whose kernels LLVM compiles into a shared library with a runtime of its own."""
 
+import platform
+
 from ..kinds.backend import Backend, Emulation
+from ..standalone.features import machine_of
 
 
 class CpuBackend(Backend):
@@ -27,7 +30,8 @@ class CpuBackend(Backend):
         return asked & detect.cpu_features()
 
     def lack(self, features):
-        return f"this CPU lacks {', '.join(_missing(features))}"
+        machine, here = machine_of(features), platform.machine()
+        return f"this CPU lacks {', '.join(_missing(features))}" if machine in (None, here) else f"it is for {machine}, this CPU is {here}"
 
     def stands_in(self, features):
         return f"it lacks {', '.join(_missing(features))}"

@@ -48,7 +48,7 @@ def test_every_variant_runs_in_every_way(package, tmp_path):
         ways = ("its machine code under QEMU", "its instructions spelled portably")
         assert lines_of(done.output, spec.name) == [f"{spec.name} {how} byte for byte as recorded" for how in ways]
     plain = verified(package, tmp_path)
-    assert all(f"{spec.name}: not run, this machine lacks asimd" in plain.output for spec in ARM)
+    assert all(f"{spec.name}: not run, it is for aarch64, this CPU is x86_64; --emulate does without" in plain.output for spec in ARM)
 
 
 @needs_cross
@@ -81,6 +81,12 @@ def test_a_machine_is_given_its_variant(package, monkeypatch):
 
 def test_features_of_arm64_in_cpuinfo():
     assert detect.flags_of("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n\nprocessor\t: 1\nFeatures\t: fp\n") == {"fp", "asimd", "asimddp", "i8mm"}
+
+
+@pytest.mark.parametrize("level, words", [("neon", (1 << 1, 0)), ("dotprod", (1 << 1 | 1 << 20, 0)), ("i8mm", (1 << 1 | 1 << 20, 1 << 13))])
+def test_features_of_arm64_are_what_the_process_is_told(level, words):
+    auxiliary = {16: words[0] | 1 << 5, 26: words[1] | 1 << 2}
+    assert detect.auxiliary_flags(auxiliary.get) == registry.TARGETS[f"arm64-{level}"].features
 
 
 def test_no_compiler_is_one_line(monkeypatch, tmp_path):

@@ -73,7 +73,7 @@ def test_commands_know_the_lesser_machine(folder, tmp_path):
     checked = octet(LEAST, "verify", package)
     assert (
         f"{LEAST}: byte for byte" in checked.stdout
-        and "x86-64-v4: not run, this machine lacks avx512bw" in checked.stdout
+        and "x86-64-v4: not run, this CPU lacks avx512bw" in checked.stdout
     )
     emulated = octet(LEAST, "verify", package, "--emulate")
     assert emulated.returncode == 0 and "x86-64-v4 (emulated): byte for byte as recorded" in emulated.stdout

@@ -76,6 +76,8 @@ def device_of(session: Session) -> dict:
 def _check(options):
     if options.streams is not None and not str(options.model).endswith(".octet"):
         raise OctetError(f"--streams: {options.model} is no package; compile it first")
+    if options.profile or options.peak:
+        from ... import passes  # noqa: F401 - a processor's peak needs TVM, which says here where it lacks
     if options.against is None:
         return
     if options.onnx_path is None or options.calib is None:

@@ -63,11 +63,10 @@ def _ways(variant, emulate):
     """[(how a variant is run here, function of its (variant, self-test) for every shape and of the number of orders -> outputs that differ, shape by shape)]."""
     from ...targets import detect
 
-    lacks = detect.missing(variant.features)
-    if not lacks:
+    if not detect.missing(variant.features):
         return [(_HERE, _natively)]
     if not emulate:
-        return [(_NOT, _refused(f"this machine lacks {', '.join(lacks)}; --emulate does without"))]
+        return [(_NOT, _refused(f"{variant.backend.lack(variant.features)}; --emulate does without"))]
     return [(_NOT, _refused(one.lacks)) if one.lacks else (one.how, partial(_emulated, one)) for one in variant.backend.emulations(variant)]
 
 
