@@ -39,13 +39,14 @@ def test_read_only_and_large_inputs(toy_variant):
 
     x = aligned((4, 16), np.float32)
     x[:] = random()
-    session = open_session(toy_variant)
     for threshold in (0, module._WORTH_A_LOOK):  # 0: the array itself is given to the kernels where it is aligned
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_WORTH_A_LOOK", threshold)
+            session = open_session(toy_variant)
         for writable in (True, False):
             x.flags.writeable = writable
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(module, "_WORTH_A_LOOK", threshold)
-                assert (session.run({"x": x})["y"] == 2 * x + SHIFT).all()
+            for array in (x, x[:].copy(), x):  # where it lies, copied, and where it lies again
+                assert (session.run({"x": array})["y"] == 2 * x + SHIFT).all()
 
 
 def test_results_are_fresh_unless_asked_otherwise(toy_variant, session):
