@@ -38,12 +38,16 @@ def os_threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
+def comes_true(condition) -> bool:
+    until = time.monotonic() + SECONDS
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    return condition()
+
+
 def falls_to(count) -> bool:
     """Whether so few threads are left, after those that are ending (a joined thread ends a moment later)."""
-    until = time.monotonic() + SECONDS
-    while os_threads() > count and time.monotonic() < until:
-        time.sleep(0.01)
-    return os_threads() <= count
+    return comes_true(lambda: os_threads() <= count)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -123,12 +127,30 @@ def test_pinned_threads_stay_on_a_core_each(toy_variant, many_cores):
     before = set(os.listdir("/proc/self/task"))
     assert runs(session)
     ours = [int(task) for task in set(os.listdir("/proc/self/task")) - before]
-    until = time.monotonic() + SECONDS  # a thread that the system has not let run yet is not there
-    while any(len(os.sched_getaffinity(task)) > 1 for task in ours) and time.monotonic() < until:
-        time.sleep(0.01)
+    comes_true(lambda: all(len(os.sched_getaffinity(task)) == 1 for task in ours))  # a thread that the system has not let run yet is not there
     kept = [os.sched_getaffinity(task) for task in ours]
     assert len(kept) == 2 and all(len(cores) == 1 and cores <= allowed for cores in kept)
     assert os.sched_getaffinity(0) == allowed
+
+
+def test_idle_threads_sleep(toy_variant, many_cores):
+    """They fall asleep once, and nothing wakes them until the next loop: whoever looked again now and then would give its core away each time."""
+    before = set(os.listdir("/proc/self/task"))
+    with Session(toy_variant, 3) as session:
+        assert runs(session)
+        ours = [Path(f"/proc/self/task/{task}/status") for task in set(os.listdir("/proc/self/task")) - before]
+
+        def seen():
+            return [[line.split(":")[1].strip() for line in path.read_text().splitlines() if line.startswith(("State:", "voluntary_ctxt"))] for path in ours]
+
+        if len(seen()[0]) < 2:
+            pytest.skip("this system does not count how often a thread gave its core away")
+        assert len(ours) == 2 and comes_true(lambda: all(state.startswith("S") for state, _ in seen()))
+        found = seen()
+        time.sleep(0.1)
+        assert seen() == found
+        session.profile({"x": X}, 1)
+        assert comes_true(lambda: all(int(now) > int(then) for (_, now), (_, then) in zip(seen(), found))), "a loop wakes them"
 
 
 def test_a_machine_that_starts_no_thread_is_said(toy_variant, monkeypatch):
