@@ -9,10 +9,11 @@ from click.testing import CliRunner
 
 from octet.targets import detect, registry
 from octet.targets.arm64 import emulator
-from octet.targets.errors import OctetError, PackageError
+from octet.targets.cuda.running import driver
+from octet.targets.errors import OctetError, PackageError, TargetError
 from octet.targets.native.link import run_compiler
 from octet.targets.opening import open_session
-from octet.targets.package import Package, selftest_of
+from octet.targets.package import Package, load, selftest_of
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
@@ -55,8 +56,8 @@ def test_every_variant_runs_in_every_way(package, tmp_path):
 def test_another_byte_is_found_in_every_way(package, tmp_path):
     wrong = dict(package.selftest)
     wrong["output/out0"] = wrong["output/out0"] + 1
-    done = verified(replace(package, selftest=wrong), tmp_path, "--all")
-    assert done.exit_code == 2 and done.output.count("differs in out0") == 1 + 2 * len(ARM)
+    done = verified(replace(package, variants=package.variants[:2], selftest=wrong), tmp_path, "--all")
+    assert done.exit_code == 2 and done.output.count("differs in out0") == 1 + 2
 
 
 @needs_cross
@@ -77,6 +78,33 @@ def test_a_machine_is_given_its_variant(package, monkeypatch):
     monkeypatch.setattr(detect, "cpu_features", lambda: frozenset({"fp"}))
     with pytest.raises(PackageError, match="arm64-neon needs asimd"):
         package.best()
+
+
+@needs_cross
+def test_one_package_for_x86_arm64_and_gpus(package, tmp_path, monkeypatch):
+    """Every machine takes its own variant, and all of them are named wherever the package is looked at."""
+    shapes = {"x": (2, 24, 3, 5)}
+    module, inputs = network(shapes, lambda b, x: dequantize(b, quantize(b, x))), samples(shapes)
+    try:
+        gpu = build(module, inputs, "cuda-sm80")
+    except TargetError as error:
+        pytest.skip(str(error))
+    host, *arm = (variant for variant in package.variants if variant.target in (detect.native().name, "arm64-dotprod"))
+    info = {"model": {"name": "toy", "sha256": "0" * 64, "batch": 2}, "recipe": {}, "operators": {"int8": 0, "float": 0, "reasons": []}}
+    whole = Package((host, *arm, gpu), info, package.selftest)
+    names = [variant.target for variant in whole.variants]
+    done = verified(whole, tmp_path, "--all", "--orders", "1")
+    assert done.exit_code == 0 and "differs" not in done.output and all(lines_of(done.output, name) for name in names), done.output
+    inspected = CliRunner().invoke(main, ["inspect", str(tmp_path / "all.octet")])
+    assert inspected.exit_code == 0 and all(lines_of(inspected.output, name) for name in names), inspected.output
+    with load(tmp_path / "all.octet") as session:
+        assert session.target == (names[0] if driver.device() is None else "cuda-sm80")
+    monkeypatch.setattr(driver, "features", lambda: frozenset({"cuda_sm80"}))
+    assert whole.best().target == "cuda-sm80"
+    monkeypatch.setattr(driver, "features", frozenset)
+    assert whole.best().target == names[0]
+    monkeypatch.setattr(detect, "cpu_features", lambda: registry.TARGETS["arm64-i8mm"].features)
+    assert whole.best().target == "arm64-dotprod"
 
 
 def test_features_of_arm64_in_cpuinfo():

@@ -37,7 +37,7 @@ def inspect(package, kernels, self_test, json_path):
     for v in read.variants:
         lacks = detect.missing(v.features)
         macs, rest = sum(s.macs for s in v.steps), sum(s.macs for s in v.steps if s.dtype != "int8")
-        rows.append((v.target, f"lacks {', '.join(lacks)}" if lacks else "yes", len(v.steps), f"{macs / 1e6:.1f} M", f"{rest / max(macs, 1):.1%}", size(v.weights.size), size(len(v.library)), _memory(v, size)))
+        rows.append((v.target, f"no: {v.backend.lack(v.features)}" if lacks else "yes", len(v.steps), f"{macs / 1e6:.1f} M", f"{rest / max(macs, 1):.1%}", size(v.weights.size), size(len(v.library)), _memory(v, size)))
     console.print(table("", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "memory"), rows))
     if read.others:
         print_shapes(console, read)
