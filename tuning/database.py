@@ -7,8 +7,9 @@ import json
 import shutil
 import warnings
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -98,7 +99,12 @@ def key_of(workload_key: str, spec: TargetSpec) -> Key:
     """The key of a workload on a target with the installed TVM and these design spaces."""
     device = {"device": spec.extra["device"]} if "device" in spec.extra else {}
     target = json.dumps({"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits} | device, sort_keys=True)
-    return Key(workload_key, sha256(target.encode()).hexdigest()[:32], version("apache-tvm"), VERSIONS[spec.kind])
+    return Key(workload_key, sha256(target.encode()).hexdigest()[:32], _tvm(), VERSIONS[spec.kind])
+
+
+@cache
+def _tvm():
+    return version("apache-tvm")
 
 
 class Database:
@@ -158,15 +164,19 @@ class Database:
 
     def put(self, record: Record) -> None:
         """Stores a record; one with the same key is replaced if it is slower against the default."""
-        values = asdict(record) | asdict(record.key) | {"created": record.created or datetime.now(UTC).isoformat(timespec="seconds")}
-        del values["key"], values["id"]
+        values = vars(record.key) | {name: getattr(record, name) for name in _COLUMNS} | {"created": record.created or datetime.now(UTC).isoformat(timespec="seconds")}
         for name in ("problem", "schedule", "default_schedule"):
             values[name] = json.dumps(values[name], sort_keys=True)
-        insert = self._insert(_RECORDS).values(values)
-        changed = {name: insert.excluded[name] for name in values if name not in asdict(record.key)}
-        better = _RECORDS.c.ratio > insert.excluded.ratio
         with self._writing() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=["workload", "target", "tvm", "space"], set_=changed, where=better))
+            connection.execute(self._put, values)
+
+    @cached_property
+    def _put(self):
+        """The statement of `put`, compiled once: SQLAlchemy's own cache does not keep those that may meet a conflict."""
+        insert, keys = self._insert(_RECORDS), [field.name for field in fields(Key)]
+        changed = {name: insert.excluded[name] for name in _COLUMNS}
+        better = insert.on_conflict_do_update(index_elements=keys, set_=changed, where=_RECORDS.c.ratio > insert.excluded.ratio)
+        return better.compile(self._engine, column_keys=[*keys, *_COLUMNS])
 
     def add_trials(self, key: Key, trials: list[Trial]) -> None:
         """Remembers what was measured, so that a resumed session does not measure it again."""
@@ -195,7 +205,7 @@ class Database:
         deleted = []
         with self._transaction() as connection:
             for table in (_RECORDS, _TRIALS):
-                other = (table.c.tvm != version("apache-tvm")) | table.c.space.not_in(VERSIONS.values())
+                other = (table.c.tvm != _tvm()) | table.c.space.not_in(VERSIONS.values())
                 deleted.append(connection.execute(sql.delete(table).where(other)).rowcount)
         return tuple(deleted)
 

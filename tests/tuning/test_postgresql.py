@@ -18,7 +18,7 @@ from . import postgres
 
 pytestmark = pytest.mark.skipif(bool(postgres.absent()), reason=postgres.absent() or "-")
 SPEC = find("avx512vnni")
-SCHEDULE = {"family": "vnni", "vectors": 2, "pixels": 7, "pixels_outer": True, "units": 3}
+SCHEDULE = {"family": "vnni", "vectors": 1, "pixels": 8, "pixels_outer": True, "units": 3}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_records_and_trials(database, workload):
     database.add_trials(key_of(chosen.key, SPEC), trials)
     database.add_trials(key_of(chosen.key, SPEC), trials[:1])
     assert database.trials(key_of(chosen.key, SPEC)) == trials
-    assert Applied(database, SPEC)(chosen).schedule.pixels == 7 and Applied(database, find("amx"))(chosen) is None
+    assert Applied(database, SPEC)(chosen).schedule.pixels == 8 and Applied(database, find("amx"))(chosen) is None
 
 
 _WRITER = """
