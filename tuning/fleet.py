@@ -1,33 +1,22 @@
 """Workers: TVM RPC servers, one of our own on this machine or many that have registered with a tracker."""
 
-import os
 import secrets
 import socket
 import time
 from collections.abc import Callable
-from functools import partial
 
 from tvm import rpc
 
 from ..targets.errors import OctetError
-from ..targets.parent import die_with_parent
 from ..targets.spec import TargetSpec
-from .cuda_runner import offer
+from .server import Server
 
 SESSION_SECONDS = 120  # after which a worker ends a session that hangs
 PROBE_SECONDS = 5
 WATCH_SECONDS = 5  # between looks at whether a worker is still there
 _PATIENCE = 6  # looks until a new worker must have registered
 LOOPBACK = "127.0.0.1"
-
-
-def configure(threads: int, parent: int):
-    """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel (see targets/native_library.py). It and
-    the processes of its sessions end with `parent`, the process that started it: whoever reaches the port runs code as its user."""
-    die_with_parent(parent)
-    os.environ["TVM_NUM_THREADS"] = str(threads)
-    os.environ["TVM_BIND_THREADS"] = "0"
-    offer()
+PORTS = range(9190, 9990)
 
 
 class LocalWorker:
@@ -47,7 +36,7 @@ class LocalWorker:
     def connect(self):
         """A session; the server is started when there is none."""
         if self._server is None:
-            self._server = rpc.Server(host=LOOPBACK, port=9190, port_end=9990, key=self._key, silent=True, server_init_callback=partial(configure, self._threads, os.getpid()))
+            self._server = Server(LOOPBACK, PORTS, self._key, self._threads)
         return rpc.connect(LOOPBACK, self._server.port, key=self._key, session_timeout=SESSION_SECONDS)
 
     def failed(self):
@@ -92,8 +81,7 @@ def serve(tracker: str, key: str, host: str, threads: int) -> None:
     """Runs a worker until interrupted. TVM's server does not survive a kernel that crashes: it is started again."""
     address = _address(tracker)
     while True:
-        setup = partial(configure, threads, os.getpid())
-        server = rpc.Server(host=host, port=9190, port_end=9990, tracker_addr=address, key=key, silent=True, server_init_callback=setup)
+        server = Server(host, PORTS, key, threads, address)
         try:
             looks = _PATIENCE  # a server registers after its port is known: one that nobody knows yet is not dead
             while looks:

@@ -1,9 +1,7 @@
 """Candidates on a machine with a driver (an emulated one, which runs the real kernels) and no compiler: measured, resumed, learnt from."""
 
 import json
-import os
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -21,8 +19,9 @@ from octet.tuning.carry_export import export_candidates
 from octet.tuning.carry_import import import_measurements
 from octet.tuning.cuda_runner import CudaRunner, RemoteDevice
 from octet.tuning.database import Database, key_of
-from octet.tuning.fleet import LOOPBACK, configure
+from octet.tuning.fleet import LOOPBACK
 from octet.tuning.portable import portable
+from octet.tuning.server import Server
 from octet.tuning.spaces.registry import spaces_of
 from octet.tuning.tasks import Task
 
@@ -180,7 +179,7 @@ def test_workers_measure_what_they_are_sent(machine, monkeypatch):
     monkeypatch.setenv("OCTET_LIBCUDA", str(machine[1]))
     case, every = portable(GROUPS), spaces_of(GROUPS, SPEC)[0].every()
     default, *built = (cuda_builder.build(GROUPS, schedule, case, SPEC) for schedule in (None, every[0], every[1]))
-    server = rpc.Server(host=LOOPBACK, port=9700, port_end=9790, key="gpu", silent=True, server_init_callback=partial(configure, 1, os.getpid()))
+    server = Server(LOOPBACK, range(9700, 9790), "gpu", 1)
 
     class Worker:
         def connect(self):

@@ -66,7 +66,7 @@ def test_a_worker_that_is_killed_costs_one_measurement(kernels):
     case, default, candidates = kernels
     with LocalWorker(1) as worker:
         worker.connect()  # starts the server
-        server = psutil.Process(worker._server.proc._proc.pid)
+        server = psutil.Process(worker._server.process._proc.pid)
 
         def kill():
             for process in [*server.children(recursive=True), server]:

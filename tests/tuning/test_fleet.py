@@ -1,15 +1,12 @@
 """Measuring for real: workers on the loopback interface, a tracker with two servers, kernels and workers that die."""
 
-import os
 import threading
 from dataclasses import replace
-from functools import partial
 
 import psutil
 import pytest
 import tvm
 from click.testing import CliRunner
-from tvm import rpc
 from tvm.rpc.tracker import Tracker
 
 from octet.targets.errors import OctetError, TargetError
@@ -21,10 +18,11 @@ from octet.tuning import fleet
 from octet.tuning.builder import build
 from octet.tuning.cases import case_of
 from octet.tuning.database import Database, key_of
-from octet.tuning.fleet import LOOPBACK, configure, tracked_workers
+from octet.tuning.fleet import LOOPBACK, tracked_workers
 from octet.tuning.pool import RunnerPool
 from octet.tuning.probe import check_worker
 from octet.tuning.runner import Runner
+from octet.tuning.server import Server
 from octet.tuning.spaces.registry import spaces_of
 from octet.tuning.state import Budget
 from octet.tuning.tasks import Task
@@ -39,7 +37,7 @@ def tracker():
     """host:port of a tracker, and its two servers."""
     running = Tracker(host=LOOPBACK, port=9390, port_end=9490, silent=True)
     address = (LOOPBACK, running.port)
-    servers = [rpc.Server(host=LOOPBACK, port=9500, port_end=9600, tracker_addr=address, key=KEY, silent=True, server_init_callback=partial(configure, 1, os.getpid())) for _ in range(2)]
+    servers = [Server(LOOPBACK, range(9500, 9600), KEY, 1, address) for _ in range(2)]
     yield f"{LOOPBACK}:{running.port}", servers
     for server in servers:
         server.terminate()
@@ -132,7 +130,7 @@ def test_a_worker_that_dies_costs_one_measurement(tracker, kernels):
     case, default, candidates = kernels
     runners = [Runner(worker, (1,)) for worker in tracked_workers(address, KEY, SPEC, check_worker)]
     assert len(runners) == 2
-    process = psutil.Process(servers[0].proc._proc.pid)
+    process = psutil.Process(servers[0].process._proc.pid)
     victims = [*process.children(recursive=True), process]
     timer = threading.Timer(0.3, lambda: [victim.kill() for victim in [*process.children(recursive=True), *victims] if victim.is_running()])
     timer.start()
@@ -166,13 +164,13 @@ def test_a_worker_that_nobody_knows_yet_is_not_started_again(monkeypatch, known,
     class Server:
         port = 1
 
-        def __init__(self, **_):
+        def __init__(self, *_):
             servers.append(self)
 
         def terminate(self):
             pass
 
-    monkeypatch.setattr(fleet.rpc, "Server", Server)
+    monkeypatch.setattr(fleet, "Server", Server)
     monkeypatch.setattr(fleet.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(fleet, "_alive", lambda *_: next(answers))
     with pytest.raises(StopIteration):

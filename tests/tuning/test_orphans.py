@@ -1,6 +1,8 @@
 """Workers that end with who started them, and a local worker that serves nobody else."""
 
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -8,8 +10,10 @@ import time
 import psutil
 import pytest
 from tvm import rpc
+from tvm.rpc.base import RPC_MAGIC
 
 from octet.tuning.fleet import LOOPBACK, LocalWorker
+from octet.tuning.server import _MOST
 
 SECONDS = 60  # for processes to start or to end on a machine that does other things as well
 # A session at work on a worker and two builders: it says when, and waits.
@@ -55,11 +59,34 @@ def test_workers_end_with_their_session(how):
     _wait(lambda: not any(map(_lives, children)))
 
 
+def _introduction(name: bytes, length: int | None = None, magic: int = RPC_MAGIC) -> bytes:
+    return struct.pack("<ii", magic, len(name) if length is None else length) + name
+
+
+# What a stranger may send to the port; TVM's own loop ends for good with most of them, and waits for ever for what is silent.
+STRANGERS = [b"", b"\0", _introduction(b""), _introduction(b"   \n"), _introduction(b"\xff\xfe"), _introduction(b"", -1), _introduction(b"", -(1 << 31)), _introduction(b"", (1 << 31) - 1), _introduction(b"client:"),
+             _introduction(b"client:x -timeout=nan -timeout=x"), _introduction("client:\u00e9".encode()), _introduction(b"client:x", 64), _introduction(b"client:x", magic=1), b"GET / HTTP/1.1\r\n\r\n"]  # fmt: skip
+
+
 def test_a_local_worker_serves_its_own_session_only():
     with LocalWorker(1) as worker, LocalWorker(1) as other:
-        worker.connect()
+        assert worker.connect().cpu(0) is not None
+        server, address = worker._server, (LOOPBACK, worker._server.port)
         assert worker._key != other._key and len(worker._key) == 64
         for key in ("octet-local", other._key, ""):
             with pytest.raises(Exception, match="key|Key|connect"):
-                rpc.connect(LOOPBACK, worker._server.port, key=key, session_timeout=10)
-        assert worker.connect().cpu(0) is not None
+                rpc.connect(*address, key=key, session_timeout=10)
+        silent = [socket.create_connection(address, 10) for _ in range(_MOST)]  # all that the door has room for
+        for sent in STRANGERS:
+            for leave in (True, False):
+                stranger = socket.create_connection(address, 10)
+                stranger.sendall(sent)
+                if leave:
+                    stranger.close()
+                else:
+                    silent.append(stranger)
+        for _ in range(2):  # the session is heard as ever, and the loop goes on behind it
+            assert worker.connect().cpu(0) is not None and worker._server is server
+        for stranger in silent:
+            stranger.close()
+        assert worker.connect().cpu(0) is not None and worker._server is server
