@@ -30,7 +30,7 @@ def _say(kind, text):
 def status_of(error: BaseException) -> int:
     """Prints the one line for an exception and returns the exit status: 2 the user's input, 3 accuracy target missed, 1 a bug."""
     if os.environ.get("OCTET_DEBUG"):
-        traceback.print_exception(error)
+        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # the message is in it, and names that stand in files
     if isinstance(error, AccuracyError):
         _say("accuracy", error)
         return TARGET_MISSED

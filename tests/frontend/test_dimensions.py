@@ -20,6 +20,7 @@ def fixed(declared, **said):
         (("N", 3, "H", "W"), {"shapes": {"x": (2, 3, 8, 9)}}, (2, 3, 8, 9), 0),
         (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
         (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}, "dims": {"H": 4}, "batch": 5}, (5, 3, 4, 9), 0),
+        (("N", 3, "H"), {"data": {"x": (0, 3, 5)}}, (1, 3, 5), 0),  # who reads the samples says that there are none
         (("", 3, "", ""), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
         (("N", "side", "side"), {"dims": {"side": 7}}, (1, 7, 7), 0),
         (("p2o.DynamicDimension.0", 3, "p2o.DynamicDimension.1", 9), {"shapes": {"x": (2, 3, 8, 9)}}, (2, 3, 8, 9), 0),  # nobody named it
@@ -63,6 +64,8 @@ def test_fixed(dims, said, shape, axis):
         (None, {}, "add --shape x="),
         (("time", 80), {"batch": "none"}, "leaves 'time' at axis 0 open; add --dim time=128"),
         (("", 80), {"batch": "none", "data": {"x": (50, 80)}}, "leaves axis 0 open"),
+        (("N", 3, "h"), {"data": {"x": (8, 3, 0)}}, "input 'x': the data are [8, 3, 0], samples without a value"),
+        (("time", 80), {"batch": "none", "data": {"x": (50, 0)}}, "samples without a value"),
         (("T", "N"), {"batch": "none", "dims": {"N": "batch"}}, "--batch none: says that no axis is the batch"),
     ],
 )

@@ -82,7 +82,8 @@ def test_a_command_returns_its_status():
 
 def test_debug_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("OCTET_DEBUG", "1")
-    assert "Traceback" in CliRunner().invoke(group_of(KeyError("x")), ["work"]).stderr
+    said = CliRunner().invoke(group_of(ValueError("a\x1b]0;title\x07b\u202ec")), ["work"]).stderr
+    assert "Traceback" in said and "ValueError" in said and said.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(

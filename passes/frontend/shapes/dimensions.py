@@ -98,7 +98,11 @@ class _Dimensions:
     def _bind_data(self, name, shape):
         """Symbolic dimensions that nobody spoke of take the data's extents."""
         dims = self.declared.get(name)
-        if dims is None or self.said.batch == NO_BATCH and len(shape) != len(dims) + 1:
+        if dims is None:
+            return
+        if 0 in shape[1:]:  # nothing could be computed of it, and what is computed of nothing (a mean) is NaN
+            self._fail(f"input {name!r}: the data are {list(shape)}, samples without a value; give samples of the extents that the network takes")
+        if self.said.batch == NO_BATCH and len(shape) != len(dims) + 1:
             return
         batch = None if self.said.batch == NO_BATCH else self._named_batch(name, dims)
         axes = range(len(dims)) if self._whole(name, dims) else [axis for axis in range(len(dims)) if axis != batch]
