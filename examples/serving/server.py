@@ -148,14 +148,26 @@ def application(session, wait: float = 0.002, most: int = 64) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
+def _between(kind, low, high=math.inf):
+    """A type of an option for argparse: a number that lies there."""
+
+    def number(text):
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}" if high < math.inf else f"{text} is less than {low}, or no number")
+        return value
+
+    return number
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--streams", type=int, help="inferences at one time [default: one per core]")
-    parser.add_argument("--wait", type=float, default=2.0, help="milliseconds that the first request of a batch waits for others")
-    parser.add_argument("--queue", type=int, default=64, help="requests that wait at one time; others are told 503")
+    parser.add_argument("--port", type=_between(int, 0, 65535), default=8000)
+    parser.add_argument("--streams", type=_between(int, 1), help="inferences at one time [default: one per core]")
+    parser.add_argument("--wait", type=_between(float, 0), default=2.0, help="milliseconds that the first request of a batch waits for others")
+    parser.add_argument("--queue", type=_between(int, 1), default=64, help="requests that wait at one time; others are told 503")
     given = parser.parse_args()
     try:
         session = octet.load(given.package, threads=1, streams=given.streams)

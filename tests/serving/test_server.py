@@ -142,6 +142,11 @@ def test_a_wrong_package_is_one_line(server, tmp_path):
     assert done.returncode == 1 and done.stderr.startswith("server: ") and done.stderr.count("\n") == 1
 
 
+def test_a_number_that_no_option_takes_is_said_before_anything_listens(server):
+    done = subprocess.run([sys.executable, SERVING / "server.py", "no.octet", "--wait", "-1"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--wait: -1 is less than 0" in done.stderr and "no.octet" not in done.stderr
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="g++ is not installed")
 def test_the_program_in_cpp(toy_variant, tmp_path):
     export(Package((toy_variant,)), tmp_path / "net", "net", toy_variant.target)

@@ -1,6 +1,7 @@
 """What an installed octet holds: every folder with sources, nothing more."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -116,6 +117,30 @@ def test_a_package_runs_where_neither_tvm_nor_a_compiler_is(serving, toy_package
     ran = in_environment(serving, "-c", code, toy_package)
     assert ran.returncode == 0, ran.stderr
     assert set(ast.literal_eval(ran.stdout)) <= {"numpy", "msgspec", "octet", "typing_extensions"}
+
+
+PACKAGES = sorted(Path(os.environ.get("OCTET_PACKAGES") or "no folder").glob("*.octet"))
+
+
+@pytest.mark.skipif(not PACKAGES, reason="OCTET_PACKAGES names no folder with packages that were compiled before")
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.stem)
+def test_packages_compiled_before_run_there(serving, package):
+    """Real networks: each of their variants that this machine runs gives the recorded bytes, and threads of one session the same ones."""
+    code = """if True:
+        import importlib.util, sys, threading, numpy, octet
+        from octet.targets.package import failed_outputs, read_package
+        assert all(importlib.util.find_spec(name) is None for name in ("tvm", "tvm_ffi", "onnx", "scipy", "psutil"))
+        selftest = read_package(sys.argv[1]).selftest
+        with octet.load(sys.argv[1], threads=1, streams=2) as session:
+            failed = []
+            threads = [threading.Thread(target=lambda: failed.append(failed_outputs(session, selftest))) for _ in range(2)]
+            [thread.start() for thread in threads], [thread.join() for thread in threads]
+            assert selftest and failed == [(), ()], failed
+    """
+    ran = in_environment(serving, "-c", code, package)
+    assert ran.returncode == 0, ran.stderr
+    ran = in_environment(serving, "-c", "from octet.tools.main import main; main()", "verify", package)
+    assert ran.returncode == 0 and "byte for byte as recorded" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_commands_there(serving, toy_package, tmp_path):
