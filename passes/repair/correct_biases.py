@@ -11,6 +11,7 @@ from tvm import IRModule
 from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
+from .moments import Moments
 from .weights import products, replace_constants
 
 
@@ -33,12 +34,12 @@ class CorrectBiases:
         return replace_constants(mod, constants) if constants else mod
 
 
-def bias_delta(weight: np.ndarray, quantized: np.ndarray, rows: np.ndarray, quantized_rows: np.ndarray) -> np.ndarray:
-    """float32 [G * O]. weight, quantized: [G, K, O]; rows, quantized_rows: [R, G, K]."""
-    exact, found = _results(rows, weight), _results(quantized_rows, quantized)
+def bias_delta(weight: np.ndarray, quantized: np.ndarray, moments: Moments) -> np.ndarray:
+    """float32 [G * O]. weight, quantized: [G, K, O]; moments: of the rows of X and X'."""
+    exact, found = (_results(mean, matrix) for mean, matrix in zip(moments.means(), (weight, quantized)))
     return (exact - found).reshape(-1).astype(np.float32)
 
 
-def _results(rows, weight):
+def _results(mean, weight):
     """float64 [G, O], the mean result: summed along an axis that is not the last one, which NumPy does in order."""
-    return (rows.mean(0, dtype=np.float64)[:, :, None] * weight).sum(1)
+    return (mean[:, :, None] * weight).sum(1)

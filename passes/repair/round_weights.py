@@ -1,9 +1,10 @@
 """Weight rounding learnt from data (the objective of AdaRound, Nagel et al., arXiv 2004.10568, equation 20), layer by layer:
 
-    q = argmin over q in {floor(w / s), ceil(w / s)} of || X w - X' (s q) ||^2
+    q = argmin over q in {floor(w / s), ceil(w / s)} of || X' w - X' (s q) ||^2
 
-X: rows of the layer's input in fp32, X': the same quantised. Solved by coordinate descent on the Gram matrices from rounding to nearest, so
-the layer's error on these rows never grows. The same rows give the same integers on every machine (exact_product.py). The fp32 weights stay as they are: the rounding is applied to the hub."""
+X': rows of the layer's input, quantised. Solved by coordinate descent on their Gram matrix from rounding to nearest, so the layer's error on these rows never grows. The same rows give the
+same integers on every machine (moments.py, exact_product.py). What X' itself is wrong by is not fitted: a few rows that a range clips are most of it, and the others paid for them. The fp32
+weights stay as they are: the rounding is applied to the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from tvm import IRModule
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
 from .exact_product import product
+from .moments import Moments
 from .weights import products, replace_constants
 
 _SWEEPS = 4
+_BLOCK = 32  # taps
 _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
 
 
@@ -41,15 +44,10 @@ class RoundWeights:
         return replace_constants(mod, constants, np.int8) if constants else mod
 
 
-def round_layer(weight: np.ndarray, scale: np.ndarray, rows: np.ndarray, quantized_rows: np.ndarray, centred: bool) -> np.ndarray:
-    """int8 [G, K, O]. weight: float [G, K, O], scale: [G, O]; rows, quantized_rows: [R, G, K] of X and X'.
+def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred: bool) -> np.ndarray:
+    """int8 [G, K, O]. weight: float [G, K, O], scale: [G, O]; moments: of the rows of X'.
     centred: a bias correction follows, so that means do not count."""
-    x, y = rows.astype(np.float32), quantized_rows.astype(np.float32)
-    if centred:
-        x, y = x - x.mean(0), y - y.mean(0)
-    x, y = np.ascontiguousarray(x.transpose(1, 0, 2)), np.ascontiguousarray(y.transpose(1, 0, 2))
-    turned = y.transpose(0, 2, 1)
-    gram, excess = product(turned, y), product(turned, y - x)
+    gram = moments.gram(centred)
     ridge = _RIDGE * np.diagonal(gram, axis1=1, axis2=2).sum(1) / gram.shape[1] + 1e-12
     gram = (gram + ridge[:, None, None] * np.eye(gram.shape[1])).astype(np.float32)
     step = scale[:, None, :].astype(np.float32)
@@ -57,7 +55,7 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, rows: np.ndarray, quantiz
     low = np.clip(np.floor(ratio), -127, 127).astype(np.float32)
     high = np.clip(np.ceil(ratio), -127, 127).astype(np.float32)
     q = np.clip(np.rint(ratio), -127, 127).astype(np.float32)
-    gradient = (product(gram, q * step - weight) + product(excess, weight)).astype(np.float32)
+    gradient = product(gram, q * step - weight).astype(np.float32)
     for _ in range(_SWEEPS):
         if not _sweep(q, low, high, step[:, 0], gram, gradient):
             break
@@ -65,17 +63,22 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, rows: np.ndarray, quantiz
 
 
 def _sweep(q, low, high, step, gram, gradient):
-    """One pass over the taps of all channels; whether anything moved. q and gradient change in place."""
+    """One pass over the taps of all channels; whether anything moved. q and gradient change in place. What a block of taps does to the others is one product at its end."""
     moved = False
-    for k in range(q.shape[1]):
-        other = np.where(q[:, k] == high[:, k], low[:, k], high[:, k])
-        change = (other - q[:, k]) * step
-        better = 2 * change * gradient[:, k] + change * change * gram[:, k, k][:, None] < 0
-        if not better.any():
-            continue
-        moved = True
-        change = np.where(better, change, 0)
-        q[:, k] = np.where(better, other, q[:, k])
-        columns = np.flatnonzero(better.any(0))
-        gradient[:, :, columns] += gram[:, :, k][:, :, None] * change[:, None, columns]
+    for first in range(0, q.shape[1], _BLOCK):
+        block = slice(first, first + _BLOCK)
+        here, changes = gradient[:, block].copy(), np.zeros_like(q[:, block])
+        for k in range(changes.shape[1]):
+            now, lower, upper = q[:, first + k], low[:, first + k], high[:, first + k]
+            other = np.where(now == upper, lower, upper)
+            change = (other - now) * step
+            better = 2 * change * here[:, k] + change * change * gram[:, first + k, first + k][:, None] < 0
+            if not better.any():
+                continue
+            changes[:, k] = np.where(better, change, 0)
+            q[:, first + k] = np.where(better, other, now)
+            here += gram[:, block, first + k][:, :, None] * changes[:, k][:, None]
+        if changes.any():
+            moved = True
+            gradient += product(gram[:, :, block], changes).astype(np.float32)
     return moved

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..annotate.graph import Graph
-from ..calibrate.qparams import dequantize, quantize
+from ..annotate.graph import Graph, Node
+from ..calibrate.qparams import QParams, quantize
+from ..lower.batch.masked import padding_mask
 from ..ops import attrs_of
 from ..repair.correct_biases import bias_delta
+from ..repair.moments import Moments
 from ..repair.round_weights import round_layer
 from ..repair.rows import as_matrix, from_matrix, places, rows_at
 from ..repair.weights import Layer, dequantized, layers_of, quantized_layer
@@ -16,9 +18,9 @@ from .configuration import Configuration, Sites
 from .simulator import Simulator
 from .taps import batches
 
-ROWS = 2048  # of every layer's input
-SAMPLES = 256  # that they come from
-_CHUNK_BYTES = 1 << 26
+SAMPLES = 256  # that rows come from
+ROWS = 8192  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
+_CHUNK_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,56 @@ def learn(model, configuration: Configuration, samples: Mapping[str, np.ndarray]
     noise: fitting it made the outputs worse, by 1 to 4 dB on depthwise networks.)"""
     graph, layers = Graph(model.module), layers_of(model.module)
     chosen = [index for index in configuration.weights if (index, 0) in configuration.operands]
-    inputs = {index: graph.nodes[index].inputs[0] for index in chosen}
-    taps = tuple(dict.fromkeys(x.name for x in inputs.values() if x in graph.producer))
+    readings = {index: _Reading(graph.nodes[index], layers[index], configuration.operands[index, 0]) for index in chosen}
+    taps = tuple(dict.fromkeys(one.tensor for one in readings.values() if one.node.inputs[0] in graph.producer))
     simulator = Simulator(model, (), {}, taps=taps, threads=threads, libraries=libraries)
-    few = {name: array[:SAMPLES] for name, array in samples.items()}
-    answer = {}
-    for chunk in _chunks(chosen, layers):
-        rows = _rows(model, simulator, graph, layers, inputs, chunk, few)
+    feeds = list(batches(model, {name: array[:SAMPLES] for name, array in samples.items()}))
+    mask, answer = (padding_mask(model.module) or ("",))[0], {}
+    for chunk in _chunks(readings, rounding):
+        moments = _moments(simulator, feeds, {index: readings[index] for index in chunk}, rounding, mask)
         for index in chunk:
-            answer[index] = _learn_layer(layers[index], configuration, index, rows.pop(index), _groups(graph.nodes[index]), rounding, biases)
+            answer[index] = _learn_layer(layers[index], configuration, index, moments[readings[index].key], readings[index].groups, rounding, biases)
     return answer
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a layer reads of its input. qparams: of that input."""
+
+    node: Node
+    layer: Layer
+    qparams: QParams
+
+    @property
+    def tensor(self) -> str:
+        return self.node.inputs[0].name
+
+    @property
+    def attrs(self) -> dict | None:
+        return attrs_of(self.node.value) if self.layer.is_conv else None
+
+    @property
+    def groups(self) -> int:
+        return self.attrs.get("groups", 1) if self.layer.is_conv else 1
+
+    @property
+    def taps(self) -> int:
+        """K, those of one result."""
+        return self.layer.weight.size // self.layer.weight.shape[self.layer.axis]
+
+    @property
+    def key(self):
+        """Equal for linear layers that read the same: queries, keys and values."""
+        return self.node.index if self.layer.is_conv else (self.tensor, self.qparams)
+
+    def rows(self, value, count, kept, rng) -> np.ndarray:
+        """float32 [R, G, K], about `count` of one run. kept: bool of its places, where the graph's mask says what is padding: of those a linear layer is given the real ones."""
+        if self.layer.is_conv:
+            kernel = self.layer.weight.shape[2:]
+            return rows_at(value, places(value.shape, count, self.attrs, kernel, rng), self.attrs, kernel, self.groups)
+        rows = value.reshape(-1, 1, value.shape[-1])
+        chosen = np.flatnonzero(kept) if kept is not None and kept.size == len(rows) else np.arange(len(rows))
+        return rows[rng.choice(chosen, min(count, len(chosen)), replace=False)].astype(np.float32)
 
 
 def learning(sites: Sites, module) -> dict[int, Layer]:
@@ -54,48 +96,40 @@ def learning(sites: Sites, module) -> dict[int, Layer]:
     return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands}
 
 
-def _learn_layer(layer, configuration, index, rows, groups, rounding, biases):
-    qparams = configuration.operands[index, 0]
-    quantized_rows = dequantize(quantize(rows, qparams), qparams)
+def _learn_layer(layer, configuration, index, moments, groups, rounding, biases):
     axis = configuration.weights[index]
-    q, scales = quantized_layer(layer, axis, qparams.scale)
+    q, scales = quantized_layer(layer, axis, configuration.operands[index, 0].scale)
     matrix = as_matrix(layer.weight, groups)
     if rounding:
         per_output = np.broadcast_to(scales, (layer.weight.shape[layer.axis],)).reshape(groups, -1)
-        q = from_matrix(round_layer(matrix, per_output, rows, quantized_rows, centred=biases), layer.weight.shape)
-    delta = bias_delta(matrix, as_matrix(dequantized(q, scales, axis), groups), rows, quantized_rows)
-    return Learnt(q, delta)
+        q = from_matrix(round_layer(matrix, per_output, moments, centred=biases), layer.weight.shape)
+    return Learnt(q, bias_delta(matrix, as_matrix(dequantized(q, scales, axis), groups), moments))
 
 
-def _rows(model, simulator, graph, layers, inputs, chunk, samples):
-    """{layer: rows of its input in fp32}, float32 [R, G, K]."""
-    feeds = list(batches(model, samples))
-    rows = {index: [] for index in chunk}
+def _moments(simulator, feeds, readings, squares, mask) -> dict:
+    """{key of a reading: Moments}. mask: name of the input that is 0 for padding, "" for none."""
+    unique = {one.key: one for one in readings.values()}
+    sums = {key: Moments(one.groups, one.taps, one.qparams.scale, squares) for key, one in unique.items()}
     for number, feed in enumerate(feeds):
-        found = simulator.run_taps(feed)
-        for index in chunk:
-            value = found[inputs[index].name] if inputs[index].name in found else feed[inputs[index].name]
-            attrs = attrs_of(graph.nodes[index].value) if layers[index].is_conv else None
-            kernel = layers[index].weight.shape[2:]
-            where = places(value.shape, -(-ROWS // len(feeds)), attrs, kernel, np.random.default_rng([number, index]))
-            rows[index].append(rows_at(value, where, attrs, kernel, _groups(graph.nodes[index])))
-    return {index: np.concatenate(parts) for index, parts in rows.items()}
+        found, kept = simulator.run_taps(feed), np.asarray(feed[mask]).reshape(-1) != 0 if mask else None
+        for key, one in unique.items():
+            value = found[one.tensor] if one.tensor in found else feed[one.tensor]
+            rows = one.rows(value, -(-ROWS // len(feeds)), kept, np.random.default_rng([number, one.node.index]))
+            sums[key].add(rows, quantize(rows, one.qparams).astype(np.int16) - one.qparams.zero_point)
+    return sums
 
 
-def _groups(node):
-    return attrs_of(node.value).get("groups", 1) if node.op == "relax.nn.conv2d" else 1
-
-
-def _chunks(indices, layers):
-    """Groups of layers whose rows fit the memory."""
-    chunk, used = [], 0
-    for index in indices:
-        weight = layers[index].weight
-        needed = 2 * ROWS * 4 * (weight.size // weight.shape[layers[index].axis] if weight.ndim == 2 or weight.shape[1] > 1 else weight.size)
+def _chunks(readings, squares):
+    """Groups of layers whose moments fit the memory."""
+    chunk, used, seen = [], 0, set()
+    for index, one in readings.items():
+        needed = 0 if one.key in seen else 8 * one.groups * one.taps * (2 + one.taps * squares)
         if chunk and used + needed > _CHUNK_BYTES:
             yield chunk
-            chunk, used = [], 0
+            chunk, used, seen = [], 0, set()
+            needed = 8 * one.groups * one.taps * (2 + one.taps * squares)
         chunk.append(index)
+        seen.add(one.key)
         used += needed
     if chunk:
         yield chunk

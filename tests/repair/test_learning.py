@@ -7,6 +7,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.annotate.graph import Graph, array_of
 from octet.passes.repair.add_biases import AddBiases
 from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
+from octet.passes.repair.moments import Moments
 from octet.passes.repair.round_weights import RoundWeights, round_layer
 from octet.passes.repair.rows import as_matrix, from_matrix, places, rows_at
 from octet.passes.repair.weights import layers_of, replace_constants
@@ -25,9 +26,9 @@ def test_rounding_lowers_the_error_of_the_layer(groups):
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((groups, 18, 6)).astype(np.float32)
     scale = np.abs(weight).max(1) / 7
-    rows = (rng.standard_normal((300, groups, 18)) @ np.triu(np.ones((18, 18))) / 4).astype(np.float32)
+    rows = np.rint(rng.standard_normal((300, groups, 18)) @ np.triu(np.ones((18, 18))) * 2).astype(np.float32) / 8
     nearest = np.rint(weight / scale[:, None])
-    learnt = round_layer(weight, scale, rows, rows, centred=False)
+    learnt = round_layer(weight, scale, moments_of(rows, 0.125), centred=False)
 
     def error(q):
         return float(np.sum(np.einsum("rgk,gko->rgo", rows, weight - q * scale[:, None]) ** 2))
@@ -36,11 +37,34 @@ def test_rounding_lowers_the_error_of_the_layer(groups):
     assert error(learnt) < 0.7 * error(nearest)
 
 
+def moments_of(rows, scale):
+    """Of rows that are whole multiples of scale, quantised without error."""
+    made = Moments(*rows.shape[1:], scale)
+    made.add(rows, np.rint(rows / scale).astype(np.int16))
+    return made
+
+
+def test_moments_are_exact_however_the_rows_come():
+    rng = np.random.default_rng(7)
+    integers = rng.integers(-255, 256, (1000, 3, 20)).astype(np.int16)
+    rows = (integers + rng.uniform(-0.5, 0.5, integers.shape)) * np.float32(0.25)
+    whole, parts = Moments(3, 20, 0.25), Moments(3, 20, 0.25)
+    whole.add(rows, integers)
+    for some in np.split(np.arange(1000), [1, 30, 400, 900]):
+        parts.add(rows[some], integers[some])
+    exact = np.einsum("rgk,rgl->gkl", integers.astype(np.int64), integers.astype(np.int64))
+    assert np.array_equal(np.rint(whole.gram(False) * 16000), exact) and np.array_equal(whole.gram(False), parts.gram(False))
+    centred = (integers - integers.mean(0)).transpose(1, 0, 2)
+    np.testing.assert_allclose(whole.gram(True) * 16000, centred.transpose(0, 2, 1) @ centred, rtol=1e-9, atol=1e-3)
+    np.testing.assert_allclose(whole.means()[0], rows.mean(0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(whole.means()[1], integers.mean(0) * 0.25, rtol=1e-9)
+
+
 def test_bias_delta_is_the_mean_error():
     rng = np.random.default_rng(4)
-    rows, weight = rng.uniform(0, 1, (500, 1, 10)).astype(np.float32), rng.standard_normal((1, 10, 3)).astype(np.float32)
+    rows, weight = rng.integers(0, 256, (500, 1, 10)).astype(np.float32) / 256, rng.standard_normal((1, 10, 3)).astype(np.float32)
     rough = np.round(weight * 2) / 2
-    delta = bias_delta(weight, rough, rows, rows)
+    delta = bias_delta(weight, rough, moments_of(rows, 1 / 256))
     missing = rows[:, 0] @ weight[0] - (rows[:, 0] @ rough[0] + delta)
     np.testing.assert_allclose(missing.mean(0), 0, atol=1e-5)
 
