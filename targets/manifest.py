@@ -165,6 +165,12 @@ class _Padding(Struct):
     reason: Text | None = None
 
 
+class _SelfTest(Struct):
+    """Whose answers it holds: those of the compiled code alone, or such that the referee gives as well."""
+
+    by: Literal["compiled", "referee"]
+
+
 class _Info(Struct):
     """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own), nothing may be of another kind."""
 
@@ -174,6 +180,7 @@ class _Info(Struct):
     accuracy: _Accuracy | msgspec.UnsetType = msgspec.UNSET
     policy: _Policy | None = None
     padding: _Padding | None = None
+    self_test: _SelfTest | msgspec.UnsetType = msgspec.UNSET
 
 
 class Manifest(Struct):

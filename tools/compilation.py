@@ -149,6 +149,7 @@ def compile_to_package(request: Request) -> dict:
         if request.referee:
             phase("referee")
             report["referee"] = compare_all(quantized, package)
+            package = replace(package, info=package.info | {"self_test": {"by": "referee"}})
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
         if request.derivation is not None:

@@ -15,6 +15,7 @@ def test_the_package_equals_the_referee(small, octet, tmp_path):
     printed = octet("compile", small / "small.onnx", "--calib", small / "calib.npz", "-o", tmp_path / "s.octet", "--referee", "--json", tmp_path / "s.json")
     report = json.loads((tmp_path / "s.json").read_text())
     assert report["referee"]["equal"] and report["referee"]["bytes"] == 5 * 4 and "all 20 bytes of 1 outputs equal" in printed
+    assert "self-test: compared with the referee in NumPy" in octet("inspect", tmp_path / "s.octet")
     assert report["multiply_adds"] == {"int8": 64 * (8 * 27 + 8 * 9 + 12 * 72) + 60, "float": 0} and "100.00% in int8" in printed
 
 
@@ -33,10 +34,10 @@ def test_records_that_make_other_answers_are_refused(small):
     quantized = api.quantize(api.load_onnx(small / "small.onnx"), small / "calib.npz", threads=1)
     package = api.compile(quantized)
     wrong = replace(package, selftest={name: -array if name.startswith("output/") else array for name, array in package.selftest.items()})
-    check_tuned(quantized, wrong)  # no record was applied, nothing to doubt
+    assert not check_tuned(quantized, wrong) and package.info["self_test"] == {"by": "compiled"}  # no record was applied, nothing to doubt
     for sources, dtype in (("record 1", "int8"), ("record 1", "float32")):
         steps = tuple(replace(step, source=sources, dtype=dtype) if step.macs else step for step in package.variants[0].steps)
         tuned = {"variants": (replace(package.variants[0], steps=steps),)}
-        check_tuned(quantized, replace(package, **tuned))
+        assert check_tuned(quantized, replace(package, **tuned))
         with pytest.raises(OctetError, match="output y is not what the network computes"):
             check_tuned(quantized, replace(wrong, **tuned))

@@ -114,11 +114,11 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase, decided)
     phase("self-test")
-    info, packages = _described(made), []
+    info, packages, compared = _described(made), [], []
     for shape, variants in zip(made.quantized.shapes, zip(*made.variants)):
         packages.append(with_selftest(Package(variants, info)))
-        check_tuned(shape, packages[-1])
-    package = replace(packages[0], others=tuple(packages[1:]))
+        compared.append(check_tuned(shape, packages[-1]))
+    package = replace(packages[0], info=info | {"self_test": {"by": "referee" if all(compared) else "compiled"}} if packages[0].selftest else info, others=tuple(packages[1:]))
     say_boundary(package, quantized.recipe, [made.realized.module])
     return made.quantized, padded(made.quantized.model, package) if package.others else package
 

@@ -83,6 +83,9 @@ def compared(contents: archive.Contents, made: Package) -> Comparison:
         ours["info"].pop(name, None)
         if theirs["info"].pop(name, None) is not None:
             left_out[f"info.{name}"] = "was measured"
+    told, found = (side["info"].pop("self_test", None) for side in (theirs, ours))
+    if told != found:
+        left_out["info.self_test"] = "the referee is not asked again"
     theirs.pop("members"), ours.pop("members")  # compared above
     for field in sorted(theirs.keys() | ours.keys()):
         if theirs.get(field) != ours.get(field):

@@ -68,16 +68,17 @@ def _within(name, promise, ours, theirs) -> str:
     return f"{decibels:.1f} dB"
 
 
-def check_tuned(quantized: Quantized, package: Package) -> None:
-    """Records come from a file, and a self-test recorded from kernels that compute wrong would call that right: where a record was applied, the referee
+def check_tuned(quantized: Quantized, package: Package) -> bool:
+    """Whether its answers were compared with the referee's. Records come from a file, and a self-test recorded from kernels that compute wrong would call that right: where a record was applied, the referee
     must give the same answers, bytes where they are promised. Raises OctetError where it does not."""
     steps = [step for variant in package.variants for step in variant.steps]
     if not package.selftest or all(step.source in ("", "default") for step in steps):
-        return
+        return False
     module = _module(quantized)
     for spec, promise, theirs, ours in zip(package.outputs, promises(module), *_answers(module, package), strict=True):
         if ours.tobytes() != theirs.tobytes() if promise.kind == "bytes" else METRICS["sqnr"].score(ours, theirs) < LEAST_DB:
             raise OctetError(f"tuning records: with them output {spec.name} is not what the network computes; compile without --db, and tune again into a new database")
+    return True
 
 
 def _module(quantized):

@@ -50,6 +50,9 @@ def inspect(package, kernels, self_test, json_path):
     if "accuracy" in info:
         a = info["accuracy"]
         console.print(f"validated: {a['metric']} fp32 {_score(a['fp32'])}, int8 {_score(a['int8'])} on {a['samples']} samples")
+    if read.selftest:
+        by_referee = info.get("self_test", {}).get("by") == "referee"
+        console.print(f"self-test: {'compared with the referee in NumPy' if by_referee else 'recorded from the compiled code, not compared with the referee (compile-model --referee)'}")
     print_operators(console, info["operators"])
     if info["recipe"].get("floats") == "bf16":
         print_bfloat16(console, described(read))
