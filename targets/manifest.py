@@ -165,12 +165,6 @@ class _Padding(Struct):
     reason: Text | None = None
 
 
-class _SelfTest(Struct):
-    """Whose answers it holds: those of the compiled code alone, or such that the referee gives as well."""
-
-    by: Literal["compiled", "referee"]
-
-
 class _Info(Struct):
     """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own), nothing may be of another kind."""
 
@@ -180,7 +174,7 @@ class _Info(Struct):
     accuracy: _Accuracy | msgspec.UnsetType = msgspec.UNSET
     policy: _Policy | None = None
     padding: _Padding | None = None
-    self_test: _SelfTest | msgspec.UnsetType = msgspec.UNSET
+    self_test: dict[Literal["by"], Literal["compiled", "referee"]] = {}  # who gives its answers: the compiled code alone, or the referee too
 
 
 class Manifest(Struct):
@@ -252,16 +246,16 @@ def _check_shape(shape, manifest, of):
     for own, entry in zip(shape.variants, manifest.variants):
         if not BACKENDS[entry.kind].shapes:
             raise ValueError(f"variant {entry.target} is of kind {entry.kind}, which has one shape")
-        _check_loops(entry.target, own)
-        check_words(entry.target, own)
+        _check_steps(entry.target, own)
 
 
-def _check_loops(target, entry):
+def _check_steps(target, entry):
     behind = 0
     for first, last, _ in entry.loops:
         if not behind <= first < last <= len(entry.steps):
             raise ValueError(f"variant {target}: loop {first} to {last} of {len(entry.steps)} steps")
         behind = last
+    check_words(target, entry)
 
 
 def _check_counts(signature):
@@ -274,8 +268,7 @@ def _check_counts(signature):
 def _check_variant(entry, manifest):
     if len(entry.launches) != (len(entry.steps) if BACKENDS[entry.kind].launches else 0):
         raise ValueError(f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}")
-    _check_loops(entry.target, entry)
-    check_words(entry.target, entry)
+    _check_steps(entry.target, entry)
     weights = manifest.members.get(f"variants/{entry.target}/weights.bin")
     most = {"weights": weights.bytes if weights else 0, "arena": entry.arena_bytes, "input": len(manifest.inputs), "output": len(manifest.outputs)}
     for launch in entry.launches:
