@@ -18,6 +18,7 @@ from random_products import (  # noqa: E402
     N,
     R,
     attention,
+    bfloat16_layer,
     clips,
     coded,
     convolution,
@@ -260,13 +261,15 @@ def embedding(rng):
 
 
 def suppressed(rng):
-    """Boxes that overlap."""
+    """Boxes that overlap, and the places of what is true."""
     images, classes, boxes = few(rng, 1, 2), few(rng, 1, 3), few(rng, 1, 30)
     attrs = {"most": few(rng, 1, 9), "overlap": 0.3, "centers": few(rng, 0, 1)}
-    return Case(
-        ((images, boxes, 4), (images, classes, boxes)),
-        lambda b, *operands: emitted(b, "octet.non_max_suppression", list(operands), **attrs),
-    )
+
+    def body(b, corners, scores):
+        true = b.emit(R.greater(scores, relax.const(np.float32(0.3))))
+        return [emitted(b, "octet.non_max_suppression", [corners, scores], **attrs), emitted(b, "octet.nonzero", [true])]
+
+    return Case(((images, boxes, 4), (images, classes, boxes)), body)
 
 
 # Families whose kernels ask how the level multiplies, or how many sums its registers hold; and those that ask nothing
@@ -274,6 +277,7 @@ def suppressed(rng):
 OF_A_LEVEL = (convolution, depthwise, linear, float_layer, product, pooling)
 OF_ALL = (
     attention,
+    bfloat16_layer,
     integer_pair,
     codes,
     softmax,

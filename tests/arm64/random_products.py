@@ -7,6 +7,7 @@ import numpy as np
 from tvm import relax
 
 from octet.passes import ops
+from octet.targets.bfloat16 import round_to_bfloat16
 
 R, N = relax.op, relax.op.nn
 # Below, at and beside steps, registers and vectors.
@@ -198,6 +199,21 @@ def float_layer(rng):
         )
 
     return Case(((few(rng, 1, 2), channels, *image),), body, tolerance=1e-4)
+
+
+def bfloat16_layer(rng):
+    """The bits of targets that multiply bfloat16, with which these share packages, by FMA in float32."""
+    channels, outputs = one(rng, *CHANNELS[:12]), one(rng, *CHANNELS[:12])
+    kernel, image, attrs = windows(rng)
+    weights = round_to_bfloat16(rng.standard_normal((outputs, channels, *kernel)).astype("float32")).astype("float32")
+    bias = rng.standard_normal(outputs).astype("float32")
+
+    def body(b, x):
+        operands = [emitted(b, "octet.bfloat16", [x]), relax.const(weights), relax.const(bias)]
+        clip = {"clip_min": one(rng, -np.inf, 0.0), "clip_max": np.inf}
+        return emitted(b, "octet.conv2d", operands, groups=1, out_dtype="float32", **clip, **attrs)
+
+    return Case(((few(rng, 1, 2), channels, *image),), body)
 
 
 def product(rng):
