@@ -3,6 +3,8 @@
 import numpy as np
 from tvm import relax
 
+from ...targets.errors import UnsupportedModelError
+
 _OPERATORS = {"Sum": relax.op.add, "Mean": relax.op.add, "Max": relax.op.maximum, "Min": relax.op.minimum}
 
 
@@ -50,4 +52,12 @@ def reduce_truth(node):
     return relax.op.astype(node.emit(found, "number"), "bool")
 
 
-CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf} | dict.fromkeys(("ReduceMax", "ReduceMin"), reduce_truth)
+def prelu(node):
+    """Left to TVM where the slopes are one for each element along some axes; ONNX widens them, never the data."""
+    slopes, shape = node.shape(1), node.shape(0)
+    if len(slopes) > len(shape) or any(own not in (1, extent) for own, extent in zip(slopes[::-1], shape[::-1])):
+        raise UnsupportedModelError(f"has slopes of extents {slopes} for data of {shape}; export it again")
+    return None
+
+
+CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf, "PRelu": prelu} | dict.fromkeys(("ReduceMax", "ReduceMin"), reduce_truth)

@@ -44,11 +44,13 @@ def tile(node):
 def split(node):
     """R.split at explicit places; parts of unequal size when `num_outputs` (opset 18) does not divide the extent."""
     shape = node.shape(0)
-    axis = node.attrs.get("axis", 0) % len(shape)
+    axis = node.axis(0)
     sizes = node.attrs.get("split") if node.opset < 13 else node.array(1, "sizes")
     if sizes is None:
         part = -(-shape[axis] // node.outputs)
         sizes = [part] * (node.outputs - 1) + [shape[axis] - part * (node.outputs - 1)]
+    if min(sizes) < 0 or sum(sizes) != shape[axis]:
+        raise UnsupportedModelError(f"splits {shape[axis]} into {[int(size) for size in sizes][:8]}; export it again")
     if node.outputs == 1:
         return node.inputs[0]
     places = [int(p) for p in np.cumsum([size for size in sizes if size])]

@@ -21,6 +21,7 @@ _FIELDS = {  # where a type's values stand, if they are not raw
     TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data", TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
 }  # fmt: skip
 _POSITIVE, _NOT_NEGATIVE = {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"}, {"pads", "output_padding"}
+_ANY_FLOAT = {"Clip", "Pad", "Constant"}  # bounds may be infinite; a constant is looked at as weights are
 _AUTO_PADS = {b"", b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER"}
 _WINDOWS = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DepthToSpace", "SpaceToDepth", "GroupNormalization"}  # operators whose attributes these are
 
@@ -51,6 +52,30 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
         if external is not None:
             found.append(external)
     return found
+
+
+def check_functions(proto: onnx.ModelProto, path) -> None:
+    """Raises UnsupportedModelError where the functions of the file, written out, are more nodes than a network has: each may call another one twice."""
+    functions, known = {(one.domain, one.name): one for one in proto.functions}, {}
+
+    def size(graph):
+        inner = [one for node in graph.node for attribute in node.attribute for one in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs)]
+        return sum(called((node.domain, node.op_type)) for node in graph.node) + sum(map(size, inner))
+
+    def called(name):
+        if name not in functions:
+            return 1
+        if name not in known:
+            known[name] = 0  # of one that calls itself the inliner says so
+            known[name] = size(functions[name])
+        return known[name]
+
+    try:
+        nodes = size(proto.graph)
+    except RecursionError:
+        nodes = math.inf
+    if nodes > limit("nodes"):
+        raise UnsupportedModelError(f"{path}: its functions, written out, are more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}")
 
 
 def check_extents(module, path, remedy: str) -> None:
@@ -182,6 +207,9 @@ def _number(text, default, where, key):
 
 def _check_attributes(node, weight, path):
     """weight: extents of the second operand where it is an initializer."""
+    for attribute in node.attribute if node.op_type not in _ANY_FLOAT else ():
+        if not all(map(math.isfinite, (attribute.f, *attribute.floats))):
+            _refuse(node, f"{attribute.name} {[attribute.f, *attribute.floats][:8]}, not finite", path)
     if node.op_type not in _WINDOWS or node.domain not in ("", "ai.onnx"):
         return
     for attribute in node.attribute:

@@ -64,6 +64,17 @@ class Node:
             raise UnsupportedModelError(f"computes its {what} at run time; export it with constant {what}")
         return self.arrays[index]
 
+    def axis(self, default: int) -> int:
+        """The axis of the first input that the attribute says, from its beginning. Raises UnsupportedModelError for one that it has not."""
+        return self.axis_at(self.attrs.get("axis", default))
+
+    def axis_at(self, axis) -> int:
+        """The same of an axis that stands elsewhere."""
+        rank = len(self.shape(0))
+        if not -rank <= int(axis) < rank:
+            raise UnsupportedModelError(f"has axis {int(axis)} of {rank}; export it again")
+        return int(axis) % rank
+
     def text(self, name: str, default: str) -> str:
         """A string attribute."""
         value = self.attrs.get(name, default)

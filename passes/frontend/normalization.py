@@ -53,7 +53,7 @@ def layer_norm(node):
     """Over the last axes, [y, mean, 1 / sqrt(variance + epsilon)] where the statistics are outputs too; several axes
     through a reshape. Scale and bias that are computed at run time are a product and a sum behind it."""
     shape = node.shape(0)
-    axis = node.attrs.get("axis", -1) % len(shape)
+    axis = node.axis(-1)
     width, epsilon = math.prod(shape[axis:]), float(node.attrs.get("epsilon", 1e-5))
     rows, affine = [*shape[:axis], width], [i for i in (1, 2) if node.has(i)]
     x = node.inputs[0] if axis == len(shape) - 1 else node.emit(relax.op.reshape(node.inputs[0], rows), "rows")
@@ -92,7 +92,7 @@ def rms_norm(node):
     """x / sqrt(mean(x * x) + epsilon) * scale over the last axes: R.nn.rms_norm over the last axis of rows. A scale
     computed at run time is a product behind it."""
     shape = node.shape(0)
-    axis, known = node.attrs.get("axis", -1) % len(shape), node.arrays[1] is not None
+    axis, known = node.axis(-1), node.arrays[1] is not None
     width = math.prod(shape[axis:])
     scale, rows = _over(node, 1, shape[axis:], 1.0, known), [*(shape[:axis] or [1]), width]
     as_it_is = axis == len(shape) - 1 > 0
@@ -104,7 +104,7 @@ def rms_norm(node):
 
 def lp_norm(node):
     """x / (sum of |x|^p)^(1/p) along an axis; zeros where the norm is 0."""
-    x, axis, p = node.inputs[0], int(node.attrs.get("axis", -1)), int(node.attrs.get("p", 2))
+    x, axis, p = node.inputs[0], node.axis(-1), int(node.attrs.get("p", 2))
     size = node.emit(relax.op.multiply(x, x) if p == 2 else relax.op.abs(x), "size")
     norm = node.emit(relax.op.sum(size, [axis], keepdims=True), "sum")
     norm = node.emit(relax.op.sqrt(norm), "norm") if p == 2 else norm

@@ -11,7 +11,7 @@ from ..ops import is_op
 from ..running import Step, apply
 from .checks import check_proto, check_shapes, convert_opset, opset_of
 from .importer import import_graph
-from .limits import check_extents
+from .limits import check_extents, check_functions
 from .model import Model, TensorSpec
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
@@ -72,6 +72,7 @@ def _inline_functions(proto, path):
     """Functions defined in the file itself become plain nodes."""
     if not proto.functions:
         return proto
+    check_functions(proto, path)
     try:
         return inliner.inline_local_functions(proto)
     except Exception as error:  # the C++ inliner raises bare exceptions

@@ -30,6 +30,8 @@ def recurrent(node):
     x = node.emit(relax.op.permute_dims(node.inputs[0], [1, 0, 2]), "time_first") if batch_first else node.inputs[0]
     steps, batch, _ = (int(d) for d in x.ty.shape.values)
     way = node.text("direction", "forward")
+    if way not in ("forward", "reverse", "bidirectional"):
+        raise UnsupportedModelError(f"has the direction {way[:40]!a}; export it again")
     _check(node, steps, 2 if way == "bidirectional" else 1)
     directions = [_Direction(0, way == "reverse")] + [_Direction(1, True)] * (way == "bidirectional")
     found = [_Layer(node, x, steps, batch, direction).run() for direction in directions]
@@ -55,8 +57,12 @@ def _check(node, steps, ways):
     lengths = node.array(4, "sequence lengths")
     if lengths is not None and np.any(lengths != steps):
         raise UnsupportedModelError("has sequences of different lengths; export it for one length")
-    for index, what in ((1, "weights"), (2, "weights"), (3, "bias"), (7, "peepholes")):
-        node.array(index, what)
+    hidden, gates = node.attrs.get("hidden_size", node.array(2, "weights").shape[-1]), _GATES[node.op]
+    extents = {1: ("weights", [ways, gates * hidden, node.shape(0)[-1]]), 2: ("weights", [ways, gates * hidden, hidden]), 3: ("bias", [ways, 2 * gates * hidden]), 7: ("peepholes", [ways, 3 * hidden])}
+    for index, (what, shape) in extents.items():
+        array = node.array(index, what)
+        if array is not None and list(array.shape) != shape:
+            raise UnsupportedModelError(f"has {what} of extents {list(array.shape)} where hidden_size {hidden} and {ways} direction(s) mean {shape}; export it again")
 
 
 class _Layer:

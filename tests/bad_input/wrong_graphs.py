@@ -48,6 +48,36 @@ for _operator, _sets in {"MaxPool": [{"kernel_shape": [0, 0]}, {"kernel_shape": 
         WRONG[f"{_operator} with {_one}"] = _before_last(_operator, **_one)
 
 
+for _value in (float("nan"), float("inf")):
+    WRONG[f"LeakyRelu with alpha {_value}"] = _before_last("LeakyRelu", alpha=_value)
+
+
+def _with_operand(operator, operand, outputs=("more",), **attributes):
+    """The operator on the activations, with a constant as its second operand."""
+    def change(model, folder):
+        model.graph.initializer.append(numpy_helper.from_array(operand, "operand"))
+        model.graph.node.insert(2, helper.make_node(operator, ["act", "operand"], list(outputs), name="more", **attributes))
+        model.graph.node[3].input[0] = outputs[0]
+
+    return change
+
+
+WRONG["PRelu with five slopes"] = _with_operand("PRelu", np.ones(5, np.float32))
+WRONG["Split into less than nothing"] = _with_operand("Split", np.array([-1, 99]), ("more", "rest"), axis=1)
+WRONG["CumSum along axis 9"] = _with_operand("CumSum", np.array(9))
+WRONG["LayerNormalization from axis 9"] = _with_operand("LayerNormalization", np.ones(1, np.float32), axis=9)
+
+
+@wrong
+def functions_that_double_forty_times(model, folder):
+    """Written out they are 2^40 nodes."""
+    for number in range(40):
+        body = [helper.make_node(f"F{number - 1}", [a], [b], domain="own") for a, b in (("x", "t"), ("t", "y"))] if number else [helper.make_node("Relu", ["x"], ["y"])]
+        model.functions.append(helper.make_function("own", f"F{number}", ["x"], ["y"], body, [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.graph.node[1].op_type, model.graph.node[1].domain = "F39", "own"
+
+
 def _reshaped(values):
     def change(model, folder):
         model.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), "shape"))

@@ -30,7 +30,7 @@ def network(path, kind, direction="forward", bias=True, states=False, peepholes=
         inputs |= {name: [B, ways, H] if batch_first else [ways, B, H] for name in names[5:]}
     if peepholes:
         names += [""] * (7 - len(names)) + ["p"]
-    node = helper.make_node(kind, names, outputs, hidden_size=H, direction=direction, name="cell", **attrs)
+    node = helper.make_node(kind, names, outputs, direction=direction, name="cell", **{"hidden_size": H} | attrs)
     graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
                               [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], weights)  # fmt: skip
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
@@ -59,7 +59,8 @@ def test_recurrent_nodes(kind, options, looped, tmp_path, monkeypatch):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("attrs, reason", [({"clip": 3.0}, "clips its gates"), ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu")])
+@pytest.mark.parametrize("attrs, reason", [({"clip": 3.0}, "clips its gates"), ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu"), ({"direction": "sideways"}, "the direction 'sideways'"),
+                                           ({"hidden_size": 0}, "hidden_size 0"), ({"hidden_size": 99}, "hidden_size 99")])  # fmt: skip
 def test_what_cannot_be_unrolled_is_named(attrs, reason, tmp_path):
     network(tmp_path / "r.onnx", "LSTM", **attrs)
     with pytest.raises(UnsupportedModelError, match=reason) as caught:

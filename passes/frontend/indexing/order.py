@@ -41,7 +41,7 @@ def cumprod(node):
 
 def _running(node, totals):
     """totals(x, axis, exclusive), of the axis from its end on if reversed."""
-    axis = int(node.array(1, "axis").reshape(-1)[0]) % len(node.shape(0))
+    axis = node.axis_at(node.array(1, "axis").reshape(-1)[0])
     x, reverse, exclusive = node.inputs[0], bool(node.attrs.get("reverse", 0)), bool(node.attrs.get("exclusive", 0))
     found = totals(node.emit(relax.op.flip(x, axis), "reversed") if reverse else x, axis, exclusive)
     if not reverse:
