@@ -11,7 +11,7 @@ from .backends import tuner_of
 from .cases import case_of
 from .database import Database, Trial, key_of
 from .jobs import task_of
-from .session import FINAL_ROUNDS, PROMISING, ROUNDS, Session
+from .session import FINAL_ROUNDS, PROMISING, ROUNDS, TuningSession
 from .spaces.registry import to_json
 from .tasks import Task
 
@@ -29,7 +29,7 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
         raise OctetError("tune: the network has no int8 kernel with decisions, there is nothing to carry")
     counts, made, blobs = {"tasks": 0, "candidates": 0, "failed": 0, "skipped": len(tasks) - len(able)}, [], {}
     with tuner_of(spec).builder(spec) as builder:
-        session = Session(able, spec, database, builder, None, "")
+        session = TuningSession(able, spec, database, builder, None, "")
         for task, default, chosen in session.proposals(trials):
             progress(task.workload.name)
             if not chosen:

@@ -14,7 +14,7 @@ from ..targets.spec import TargetSpec
 from .cuda_builder import CudaBuilt
 from .jobs import batch_of
 from .portable import CudaCase
-from .runner import Comparison, Outcome
+from .runner import Comparison, Measured
 
 _FILE = "octet-batch"
 MEASURE, DEVICE = "octet.measure", "octet.device"  # functions of a worker
@@ -34,11 +34,11 @@ class CudaRunner:
         return Comparison(first, tuple(others))
 
 
-def _outcome(figures: Figures, index: int) -> Outcome:
+def _outcome(figures: Figures, index: int) -> Measured:
     seconds = figures.seconds.get(index)
     if seconds is None:
-        return Outcome(error=figures.errors.get(index, "was not measured"))
-    return Outcome(float(seconds[:, -1].min()), ratios(seconds, figures.seconds[0]))
+        return Measured(error=figures.errors.get(index, "was not measured"))
+    return Measured(float(seconds[:, -1].min()), ratios(seconds, figures.seconds[0]))
 
 
 def runs(spec: TargetSpec, arch: int) -> bool:

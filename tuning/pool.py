@@ -3,7 +3,7 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 
-from .runner import Comparison, Outcome, Runner
+from .runner import Comparison, Measured, Runner
 
 
 class RunnerPool:
@@ -18,14 +18,14 @@ class RunnerPool:
         shares = [share for share in shares if share] or [[]]
         with ThreadPoolExecutor(len(shares)) as threads:
             jobs = [threads.submit(runner.compare, case, default, [candidates[i] for i in share], rounds, until) for runner, share in zip(self._runners, shares)]
-        outcomes: list[Outcome] = [Outcome()] * len(candidates)
+        outcomes: list[Measured] = [Measured()] * len(candidates)
         done, failures = [], []
         for job, share in zip(jobs, shares):
             error = job.exception()
             if error is not None:
                 failures.append(error)
                 for i in share:
-                    outcomes[i] = Outcome(error=str(error))
+                    outcomes[i] = Measured(error=str(error))
                 continue
             done.append(job.result().default)
             for i, outcome in zip(share, job.result().candidates):

@@ -22,7 +22,7 @@ MOST_CONNECTS = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Measured:
     """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of rounds, the geometric mean over the thread counts.
     None where it failed, and `error` says why, or where the time was up before."""
 
@@ -40,8 +40,8 @@ class Outcome:
 class Comparison:
     """The default's figures and the candidates'."""
 
-    default: Outcome
-    candidates: tuple[Outcome, ...]
+    default: Measured
+    candidates: tuple[Measured, ...]
 
 
 class Loaded:
@@ -140,8 +140,8 @@ class Runner:
 
 def _outcome(seconds, default, error=""):
     if seconds is None:
-        return Outcome(error=error)
-    return Outcome(float(seconds[:, -1].min()), ratios(seconds, default))
+        return Measured(error=error)
+    return Measured(float(seconds[:, -1].min()), ratios(seconds, default))
 
 
 def _line(error) -> str:

@@ -82,7 +82,7 @@ def _choice(space, trace):
     return {name: values[index] for (name, values), index in zip(space.decisions.items(), taken, strict=True)}
 
 
-class Search:
+class ScheduleSearch:
     """Proposes schedules of one space. name: unique for the model, e.g. workload key and family."""
 
     def __init__(self, space: Space, model: CostModel, name: str, target, seed: int = 1):

@@ -15,10 +15,10 @@ from . import limits
 from .builder import Builder
 from .cases import case_of
 from .database import Database, Record, Trial, key_of
-from .runner import Comparison, Outcome, Runner
-from .search import CostModel, Search
+from .runner import Comparison, Measured, Runner
+from .search import CostModel, ScheduleSearch
 from .spaces.registry import member, spaces_of, to_json
-from .state import Budget, Contender, State
+from .state import Contender, State, TuningLimits
 from .tasks import Task
 
 BATCH = 8  # candidates built and measured together
@@ -32,7 +32,7 @@ LEAST_GAIN = 0.01
 MOST_ATTEMPTS = 3
 
 
-class Session:
+class TuningSession:
     """builder, runner: where kernels are made and measured. progress: called with the session after every step. peak: of the machine that measures, with the
     most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget counts."""
 
@@ -43,14 +43,14 @@ class Session:
         self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
         self.peak, self._model = peak, CostModel()
         self.states = [State(task, []) for task in tasks]
-        self.started, self.budget, self.doing = time.monotonic() if started is None else started, Budget(trials=0), "starting"
+        self.started, self.budget, self.doing = time.monotonic() if started is None else started, TuningLimits(trials=0), "starting"
         self._spent = False
 
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
-    def run(self, budget: Budget) -> None:
+    def run(self, budget: TuningLimits) -> None:
         """Raises OctetError when not one candidate could be measured, be it for lack of time."""
         self.budget = budget
         self._say("opening the spaces")
@@ -111,7 +111,7 @@ class Session:
         """The spaces of a task, operands for its kernels, its record."""
         workload, key = state.task.workload, key_of(state.task.workload.key, self.spec)
         spaces = spaces_of(workload, self.spec)
-        state.searches = [Search(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target()) for space in spaces]
+        state.searches = [ScheduleSearch(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target()) for space in spaces]
         state.case = case_of(workload)
         state.past = len(self.database.trials(key))
         record = self.database.find(key)
@@ -176,10 +176,10 @@ class Session:
             return
         built = self._built([(state.task.workload, schedule) for _, schedule in chosen])
         good = [i for i, result in enumerate(built) if result is not None and not isinstance(result, str)]
-        found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Comparison(Outcome(state.default_seconds), ())
+        found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Comparison(Measured(state.default_seconds), ())
         trials = []
         for i, (family, schedule) in enumerate(chosen):
-            outcome = found.candidates[good.index(i)] if i in good else Outcome(error=built[i] or "")
+            outcome = found.candidates[good.index(i)] if i in good else Measured(error=built[i] or "")
             if outcome.late:
                 continue
             ratio = None if outcome.ratios is None else float(np.median(outcome.ratios))
@@ -245,7 +245,7 @@ class Session:
             return [None] * len(chosen)
         found = self._runner.compare(state.case, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
         outcomes = iter(found.candidates)
-        results = [next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Outcome() for entry in entries]
+        results = [next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Measured() for entry in entries]
         return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]
 
     def _beats(self, state, ratio, noise):

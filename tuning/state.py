@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..targets.errors import OctetError
-from .search import Search
+from .search import ScheduleSearch
 from .tasks import Task
 
 
@@ -23,7 +23,7 @@ class State:
     time over the default's. past: trials of earlier sessions. contenders: by (family, schedule)."""
 
     task: Task
-    searches: list[Search]
+    searches: list[ScheduleSearch]
     case: object = None
     default: object = None  # what the builder made
     default_seconds: float = 0.0
@@ -50,7 +50,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Budget:
+class TuningLimits:
     """seconds: of the session, None without limit. trials: per task, None without limit."""
 
     seconds: float | None = None

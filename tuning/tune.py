@@ -9,15 +9,15 @@ from ..targets.spec import TargetSpec
 from ..targets.x86.peak import measure as measure_peak
 from .backends import tuner_of
 from .database import Database
-from .session import Session
-from .state import Budget
+from .session import TuningSession
+from .state import TuningLimits
 from .tasks import Task
 
 PEAK_RUNS = 8  # of each of its loops: half a second
 
 
-def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget, threads: int | None = None, tracker: str | None = None,
-         key: str | None = None, progress=lambda session: None) -> Session:
+def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: TuningLimits, threads: int | None = None, tracker: str | None = None,
+         key: str | None = None, progress=lambda session: None) -> TuningSession:
     """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core, too); None for all.
     tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
     started = time.monotonic()
@@ -28,6 +28,6 @@ def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: Budget
     with tuner.workers(spec, cores, tracker, key) as (runner, where), tuner.builder(spec) as builder:
         spec = on_device(spec, where) if spec.backend.per_device else spec  # records are of the device that measures
         peak = measure_peak(spec, cores, PEAK_RUNS) if tracker is None and spec.backend.host else None
-        session = Session(tasks, spec, database, builder, runner, where, progress, peak, started)
+        session = TuningSession(tasks, spec, database, builder, runner, where, progress, peak, started)
         session.run(budget)
         return session

@@ -33,7 +33,7 @@ class Judge(Protocol):
 
 
 @dataclass
-class Outcome:
+class SearchOutcome:
     """design: the best one, drop: of its compiled module. met: whether the target holds. steps: in order. ranking: of the layers, most sensitive
     first; empty if it was not needed."""
 
@@ -66,9 +66,9 @@ class Search:
     seconds: Callable[[Design], float] = lambda design: 1.0
     smoothings: tuple[str, ...] = ()
 
-    def run(self, design: Design, calibrate: bool) -> Outcome:
+    def run(self, design: Design, calibrate: bool) -> SearchOutcome:
         """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must be)."""
-        self.outcome, self.pace = Outcome(design, float("inf"), False), Pace()
+        self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace()
         automatic = design.recipe.calibrator == "auto"
         if automatic:
             design = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget.part(_CALIBRATING))

@@ -160,7 +160,7 @@ from octet.tuning import session as settings
 from octet.tuning.tune import tune
 settings.ROUNDS, settings.FINAL_ROUNDS = 1, 2
 database = Database({db!r})
-made = tune([Task(GROUPS, 1)], SPEC, database, settings.Budget(trials=5))
+made = tune([Task(GROUPS, 1)], SPEC, database, settings.TuningLimits(trials=5))
 state = made.states[0]
 print(state.trials, state.failed, state.done, database.count_trials())
 """

@@ -19,7 +19,7 @@ from octet.tuning.apply import Applied
 from octet.tuning.cuda_builder import build
 from octet.tuning.database import Database, Record, key_of
 from octet.tuning.portable import portable
-from octet.tuning.search import CostModel, Search
+from octet.tuning.search import CostModel, ScheduleSearch
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 from octet.tuning.tasks import tasks_of_graph
 
@@ -88,7 +88,7 @@ def test_a_session_can_search_and_build(tasks):
     workload = tasks["product of axes"]
     case, (space,) = portable(workload), spaces_of(workload, SM80)
     assert case.made[0].array().dtype == np.float32 and case.expected.size == 50
-    search = Search(space, CostModel(), "nest", SM80.tvm_target())
+    search = ScheduleSearch(space, CostModel(), "nest", SM80.tvm_target())
     for schedule in (None, *search.propose(2)):
         built = build(workload, schedule, case, SM80)
         assert built.family == "stock" and built.operands == (("input", 0), ("output", 0)) and built.code[:4] == b"\x7fELF"

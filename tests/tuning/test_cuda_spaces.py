@@ -17,7 +17,7 @@ from octet.targets.registry import find
 from octet.targets.workloads import workload_from
 from octet.tuning import cuda_builder
 from octet.tuning.portable import portable
-from octet.tuning.search import FEATURES, CostModel, Search, vector
+from octet.tuning.search import FEATURES, CostModel, ScheduleSearch, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
 SM80, SM75 = find("cuda-sm80"), find("cuda-sm75")
@@ -90,7 +90,7 @@ def test_what_a_device_cannot_hold_is_refused():
 def test_the_search_proposes_what_can_be_built():
     workload = WORKLOADS["dense with residual"]
     space = spaces_of(workload, SM80)[0]
-    search = Search(space, CostModel(), "cuda", SM80.tvm_target())
+    search = ScheduleSearch(space, CostModel(), "cuda", SM80.tvm_target())
     for _ in range(2):
         chosen = search.propose(8)
         assert len(chosen) > 4 and len(set(chosen)) == len(chosen)

@@ -24,7 +24,7 @@ from octet.tuning.probe import check_worker
 from octet.tuning.runner import Runner
 from octet.tuning.server import Server
 from octet.tuning.spaces.registry import spaces_of
-from octet.tuning.state import Budget
+from octet.tuning.state import TuningLimits
 from octet.tuning.tasks import Task
 from octet.tuning.tune import tune
 
@@ -111,7 +111,7 @@ def test_a_session_over_two_servers(tracker, workload, tmp_path):
     address, _ = tracker
     chosen = workload(channels=16, size=8, out=16)
     database = Database(str(tmp_path / "records.db"))
-    session = tune([Task(chosen, 1)], SPEC, database, Budget(trials=4), threads=1, tracker=address, key=KEY)
+    session = tune([Task(chosen, 1)], SPEC, database, TuningLimits(trials=4), threads=1, tracker=address, key=KEY)
     state = session.states[0]
     assert (state.trials, state.failed) == (4, 0) and database.count_trials() == 4
     assert all(trial.ratio > 0 for trial in database.trials(key_of(chosen.key, SPEC)))

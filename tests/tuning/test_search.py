@@ -1,7 +1,7 @@
 """The search finds good schedules, never proposes one twice, and knows when a space is exhausted."""
 
 from octet.targets.registry import find
-from octet.tuning.search import CostModel, Search
+from octet.tuning.search import CostModel, ScheduleSearch
 from octet.tuning.spaces.registry import spaces_of
 
 TARGET = find("avx512vnni")
@@ -9,7 +9,7 @@ TARGET = find("avx512vnni")
 
 def make(workload, **shape):
     space = spaces_of(workload(**shape), TARGET)[0]
-    return Search(space, CostModel(), "task", TARGET.tvm_target())
+    return ScheduleSearch(space, CostModel(), "task", TARGET.tvm_target())
 
 
 def cost(schedule):

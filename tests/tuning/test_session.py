@@ -10,10 +10,10 @@ from octet.targets.registry import find
 from octet.targets.x86.peak import Peak
 from octet.tools.tuning import display
 from octet.tuning.database import Database, key_of
-from octet.tuning.runner import Comparison, Outcome
-from octet.tuning.session import BATCH, Session, interval
+from octet.tuning.runner import Comparison, Measured
+from octet.tuning.session import BATCH, TuningSession, interval
 from octet.tuning.spaces.registry import from_json, spaces_of
-from octet.tuning.state import Budget
+from octet.tuning.state import TuningLimits
 from octet.tuning.tasks import Task
 
 SPEC = find("avx512vnni")
@@ -32,13 +32,13 @@ def cost(schedule):
 
 def session_of(tasks, database, pretend, cost=cost, noise=0.0, broken=lambda schedule: False):
     builder, runner = pretend[0](SPEC, broken), pretend[1](cost, noise)
-    return Session([Task(w, count) for w, count in tasks], SPEC, database, builder, runner, "a CPU"), runner
+    return TuningSession([Task(w, count) for w, count in tasks], SPEC, database, builder, runner, "a CPU"), runner
 
 
 def test_the_winner_is_recorded(workload, database, pretend):
     chosen = workload(channels=32, size=20, out=64)
     session, runner = session_of([(chosen, 3)], database, pretend)
-    session.run(Budget(trials=40))
+    session.run(TuningLimits(trials=40))
     record = database.find(key_of(chosen.key, SPEC))
     default = spaces_of(chosen, SPEC)[0].default
     assert record.ratio == pytest.approx(cost(from_json(record.schedule)[1]) / cost(default)) and record.ratio < 0.9
@@ -48,16 +48,16 @@ def test_the_winner_is_recorded(workload, database, pretend):
 
 def test_noise_is_no_gain(workload, database, pretend):
     session, _ = session_of([(workload(channels=32, size=20, out=64), 1)], database, pretend, cost=lambda schedule: 1e-5, noise=0.2)
-    session.run(Budget(trials=40))
+    session.run(TuningLimits(trials=40))
     assert database.records() == []
 
 
 def test_a_second_session_goes_on(workload, database, pretend):
     chosen = workload(channels=32, size=20, out=64)
     first, before = session_of([(chosen, 1)], database, pretend)
-    first.run(Budget(trials=BATCH))
+    first.run(TuningLimits(trials=BATCH))
     second, after = session_of([(chosen, 1)], database, pretend)
-    second.run(Budget(trials=BATCH))
+    second.run(TuningLimits(trials=BATCH))
     again = set(before.measured) & set(after.measured)
     finalists = {from_json(r.schedule)[1] for r in database.records()}
     assert database.count_trials() == 2 * BATCH and again <= finalists
@@ -67,14 +67,14 @@ def test_a_second_session_goes_on(workload, database, pretend):
 def test_an_exhausted_space_ends_the_session(workload, database, pretend):
     chosen = workload(channels=16, size=4, out=16, groups=16)
     session, _ = session_of([(chosen, 1)], database, pretend, cost=lambda schedule: 1e-5 * (1 + schedule.rows))
-    session.run(Budget(trials=10_000))
+    session.run(TuningLimits(trials=10_000))
     assert session.states[0].done and database.count_trials() == len(spaces_of(chosen, SPEC)[0].every()) - 1
 
 
 def test_time_goes_where_it_can_be_saved(workload, database, pretend):
     large, small = workload(channels=64, size=28, out=64), workload(channels=32, size=14, out=32)
     session, _ = session_of([(small, 1), (large, 20)], database, pretend)
-    session.run(Budget(trials=3 * BATCH))
+    session.run(TuningLimits(trials=3 * BATCH))
     first = database.trials(key_of(large.key, SPEC))
     assert len(first) == 3 * BATCH
     order = [space.trials for space in session.states]
@@ -85,10 +85,10 @@ def test_no_measurement_is_a_failure_with_the_reason(workload, database, pretend
     default = spaces_of(workload(), SPEC)[0].default
     session, _ = session_of([(workload(), 1)], database, pretend, cost=lambda s: 1e-5 if s == default else math.nan)
     with pytest.raises(OctetError, match="not one of 8 measurements succeeded.*crashed"):
-        session.run(Budget(trials=8))
+        session.run(TuningLimits(trials=8))
     session, _ = session_of([(workload(channels=32), 1)], database, pretend, broken=lambda schedule: True)
     with pytest.raises(OctetError, match="did not compile: pretended"):
-        session.run(Budget(trials=8))
+        session.run(TuningLimits(trials=8))
     assert database.records() == []
 
 
@@ -124,7 +124,7 @@ def slow(pretend, clock, build, measure):
             able = [c for i, c in enumerate(candidates) if clock.now + measure * (i + 1) <= until]
             clock.now += measure * (1 + len(able))
             found = super().compare(case, default, able, rounds)
-            return Comparison(found.default, found.candidates + (Outcome(),) * (len(candidates) - len(able)))
+            return Comparison(found.default, found.candidates + (Measured(),) * (len(candidates) - len(able)))
 
     return Builder, Runner
 
@@ -133,13 +133,13 @@ def many(workload, database, pretend, clock, build, peak=None):
     """A session on ten small tasks and a large one, which stands last."""
     tasks = [(workload(channels=16 * (1 + i), size=6, out=16), 1) for i in range(10)] + [(workload(channels=64, size=28, out=64), 20)]
     builder, runner = (made for made in slow(pretend, clock, build, 0.1))
-    return Session([Task(w, count) for w, count in tasks], SPEC, database, builder(SPEC), runner(cost), "a CPU", peak=peak, started=0.0)
+    return TuningSession([Task(w, count) for w, count in tasks], SPEC, database, builder(SPEC), runner(cost), "a CPU", peak=peak, started=0.0)
 
 
 def test_a_short_budget_goes_to_the_task_with_most_to_gain(workload, database, pretend, monkeypatch):
     clock = Clock(monkeypatch)
     session = many(workload, database, pretend, clock, 1.0, Peak(1, 1e5, 2e4, 1e4, 1e4, 1e4))
-    session.run(Budget(seconds=30.0))
+    session.run(TuningLimits(seconds=30.0))
     assert session.states[-1].trials > 0 and 0 < sum(state.begun for state in session.states) < len(session.states)
     assert clock.now <= 30.0 + 1.0, "one measurement more than the budget at most"
     display.print_session(said := Said(), session, "a database")
@@ -150,31 +150,31 @@ def test_no_time_for_a_candidate_is_a_failure_with_the_reason(workload, database
     for seconds, build, begun in ((5.0, 1.0, 3), (0.5, 1.0, 0)):
         session = many(workload, database, pretend, Clock(monkeypatch), build)
         with pytest.raises(OctetError, match=f"the budget of .* s was up before one candidate was measured: it went into the defaults of {begun} of 11 kernels; give more"):
-            session.run(Budget(seconds=seconds))
+            session.run(TuningLimits(seconds=seconds))
     assert database.count_trials() == 0
 
 
 def test_what_the_time_cut_off_is_no_trial(workload, database, pretend, monkeypatch):
     clock, chosen = Clock(monkeypatch), workload(channels=32, size=20, out=64)
     builder, runner = slow(pretend, clock, 1.0, 0.1)
-    session = Session([Task(chosen, 1)], SPEC, database, builder(SPEC), runner(cost), "a CPU", started=0.0)
-    session.run(Budget(seconds=5.3))
+    session = TuningSession([Task(chosen, 1)], SPEC, database, builder(SPEC), runner(cost), "a CPU", started=0.0)
+    session.run(TuningLimits(seconds=5.3))
     assert session.states[0].trials == database.count_trials() == 3 and session.states[0].failed == 0
 
 
 def test_some_failures_are_survived(workload, database, pretend):
     chosen = workload(channels=32, size=20, out=64)
     session, _ = session_of([(chosen, 1)], database, pretend, broken=lambda schedule: schedule.vectors == 1)
-    session.run(Budget(trials=120))
+    session.run(TuningLimits(trials=120))
     assert session.states[0].failed > 0 and database.find(key_of(chosen.key, SPEC)) is not None
     assert any(trial.error for trial in database.trials(key_of(chosen.key, SPEC)))
 
 
 def test_nothing_to_tune_and_no_budget():
     with pytest.raises(OctetError, match="nothing to tune"):
-        Session([], SPEC, None, None, None, "")
+        TuningSession([], SPEC, None, None, None, "")
     with pytest.raises(OctetError, match="--budget"):
-        Budget()
+        TuningLimits()
 
 
 def test_interval():

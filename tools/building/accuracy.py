@@ -15,7 +15,7 @@ from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.rescaling import choose_scaling
-from ...passes.sensitivity.search import Outcome, Search, choose_calibration
+from ...passes.sensitivity.search import Search, SearchOutcome, choose_calibration
 from ...passes.sensitivity.step import Step
 from ...passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 from ...targets.runtime import run_samples
@@ -118,7 +118,7 @@ class Workflow:
             _, module = to_integers(bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
-    def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> Outcome:
+    def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> SearchOutcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""
         clock = self.clock = Budget(budget)
         journal = Journal(self.state, self._identity(judge))
@@ -179,7 +179,7 @@ def automatic(request, workflow: Workflow, validation, budget: float | None) -> 
     """(hub, package, what the report says of it). validation: (arrays, Scoring) or None."""
     if request.max_drop is None:
         design, quantized, package = workflow.calibrated()
-        workflow.outcome = Outcome(design, float("nan"), True, workflow.steps)
+        workflow.outcome = SearchOutcome(design, float("nan"), True, workflow.steps)
         return quantized, package, {"workflow": described(workflow.outcome)}
     arrays, scoring = validation
     workflow.phase("fp32 reference")
@@ -192,7 +192,7 @@ def automatic(request, workflow: Workflow, validation, budget: float | None) -> 
     return quantized, package, {"workflow": described(workflow.outcome) | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}}
 
 
-def described(outcome: Outcome) -> dict:
+def described(outcome: SearchOutcome) -> dict:
     """The workflow's report, as JSON."""
     total = sum(layer.macs for layer in outcome.ranking)
     left = outcome.design.recipe.float_operators

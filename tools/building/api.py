@@ -28,7 +28,7 @@ from ..inputs import random_inputs
 from .bfloat16 import check_floats
 from .boundary import check_boundary, integer_networks, say_boundary
 from .padding import padded
-from .policy import Outcome, build_by_policy, check_policy
+from .policy import BuiltByPolicy, build_by_policy, check_policy
 from .records import records_for
 from .referee import check_tuned
 from .sessions import executor
@@ -152,7 +152,7 @@ def with_selftest(package: Package) -> Package:
     return replace(package, selftest=vectors)
 
 
-def _described(made: Outcome) -> dict:
+def _described(made: BuiltByPolicy) -> dict:
     """What a package's manifest says about its origin."""
     quantized, model = made.quantized, made.quantized.model
     recipe = asdict(quantized.recipe)

@@ -27,7 +27,7 @@ _CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6  # the cost model knows f
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BuiltByPolicy:
     """quantized: the hub that the variants were built from. realized: its integer graph. variants: of every target one for each shape, in the order of
     `quantized.shapes`. report: JSON values, None under another policy than "fastest"."""
 
@@ -43,10 +43,10 @@ def check_policy(policy: str) -> None:
         raise OctetError(f"policy {policy!r} is unknown: use one of {', '.join(POLICIES)}")
 
 
-def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase, decided: dict | None = None) -> Outcome:
+def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase, decided: dict | None = None) -> BuiltByPolicy:
     """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether their kernels are tuned first, where that is wanted.
     measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so that they have the same weights.
-    decided: the report of an Outcome, which is made again by it: nothing is measured or estimated. Raises OctetError where it is of another network."""
+    decided: the report of a BuiltByPolicy, which is made again by it: nothing is measured or estimated. Raises OctetError where it is of another network."""
     phase("realize")
     if policy == "float":
         quantized = _all_in_float(quantized)
@@ -58,7 +58,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
             variants = tuple(build(modules, spec) for spec in specs)
         else:
             variants = tuple((variant,) for variant in variants)
-        return Outcome(hub, realized, variants, report)
+        return BuiltByPolicy(hub, realized, variants, report)
 
     if policy != "fastest" or not all(spec.backend.estimates for spec in specs):
         return outcome(quantized, realized, module, None)

@@ -33,7 +33,7 @@ def records_for(trials: int, db, threads: int | None, phase):
 
 def _tune(module, spec, database, trials, threads, phase, seen):
     """seen: (target, workload) that were tuned in this compilation, whose trials are spent."""
-    from ...tuning.state import Budget
+    from ...tuning.state import TuningLimits
     from ...tuning.tasks import tasks_of_graph
     from ...tuning.tune import tune
 
@@ -41,7 +41,7 @@ def _tune(module, spec, database, trials, threads, phase, seen):
     if tasks:
         phase(f"tune {spec.name}")
         seen.update((spec.name, task.workload.key) for task in tasks)
-        tune(tasks, spec, database, Budget(trials=trials), threads)
+        tune(tasks, spec, database, TuningLimits(trials=trials), threads)
 
 
 def sources(variant: Variant) -> dict:

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from ...tuning.session import Session
+from ...tuning.session import TuningSession
 from ...tuning.spaces.registry import text_of
 from ...tuning.state import State
 from ..console import plain_console
@@ -23,7 +23,7 @@ def live():
         yield lambda session: shown.update(_table(session))
 
 
-def _line(session: Session) -> str:
+def _line(session: TuningSession) -> str:
     before, now = totals(session)
     return f"{session.elapsed:6.1f} s  {session.doing}: kernels {before * 1e3:.3f} -> {now * 1e3:.3f} ms, {gap(session) * 1e3:.3f} ms above the limit{_left(session)}"
 
@@ -37,18 +37,18 @@ def _table(session):
     return made
 
 
-def _row(session: Session, state: State):
+def _row(session: TuningSession, state: State):
     schedule = text_of(*state.best) if state.best is not None else "default"
     now = state.default_seconds * state.best_ratio
     return (state.task.workload.name, state.task.count, f"{state.default_seconds * 1e6:.1f}", f"{now * 1e6:.1f}", f"{min(1.0, session.limit(state) / max(now, 1e-12)):.0%}", state.trials, schedule)
 
 
-def totals(session: Session) -> tuple[float, float]:
+def totals(session: TuningSession) -> tuple[float, float]:
     """Seconds of the kernels of one run of the network whose defaults were measured: with default schedules, and now."""
     return sum(s.task.count * s.default_seconds for s in session.states), sum(s.total for s in session.states)
 
 
-def gap(session: Session) -> float:
+def gap(session: TuningSession) -> float:
     """Seconds of one run of the network that its tunable kernels now take beyond the limits of the machine."""
     return sum(max(0.0, s.total - s.task.count * session.limit(s)) for s in session.states if s.begun)
 
@@ -61,7 +61,7 @@ def _left(session):
     return f", {elapsed / done * max(0, wanted - done):.0f} s left" if done else ""
 
 
-def print_session(console, session: Session, where: str) -> None:
+def print_session(console, session: TuningSession, where: str) -> None:
     """The result."""
     from ..console import table
 
@@ -84,7 +84,7 @@ def print_session(console, session: Session, where: str) -> None:
                   f"{recorded} of {len(session.states)} have a record in {where}")  # fmt: skip
 
 
-def figures(session: Session) -> dict:
+def figures(session: TuningSession) -> dict:
     """JSON values."""
     before, now = totals(session)
     tasks = []

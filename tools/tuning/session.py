@@ -8,21 +8,21 @@ from ...passes.sensitivity.budget import parse_duration
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.package import read_package
-from ...tuning.session import Session
-from ...tuning.state import Budget
+from ...tuning.session import TuningSession
+from ...tuning.state import TuningLimits
 from ...tuning.tasks import Task, tasks_of_graph, tasks_of_variant
 from ...tuning.tune import tune
 
 DEFAULT_BUDGET = "5m"
 
 
-def run_session(model, calib, budget, trials, target, given, threads, tracker, key, database, progress) -> Session:
+def run_session(model, calib, budget, trials, target, given, threads, tracker, key, database, progress) -> TuningSession:
     """The finished session. Raises OctetError for what a user can get wrong."""
     if budget is None and trials is None:
         budget = DEFAULT_BUDGET
     if budget is not None and parse_duration(budget) == 0:
         raise OctetError(f"--budget {budget}: leaves no time to measure; give 90s, 10m or 2h")
-    limits = Budget(None if budget is None else parse_duration(budget), trials)
+    limits = TuningLimits(None if budget is None else parse_duration(budget), trials)
     spec = detect.resolve(target if target is not None else "native")
     tasks = tasks_of(model, calib, given, spec, threads)
     return tune(tasks, spec, database, limits, threads, tracker, key, progress)
