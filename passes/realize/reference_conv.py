@@ -4,6 +4,8 @@ import numpy as np
 
 from .ordered_product import product
 
+_COLUMNS = 1 << 24  # elements of the columns that are multiplied together: memory does not grow with the image
+
 
 def windows(data, kernel, strides, padding, dilation, fill):
     """A view [N, C, OH, OW, kh, kw] of the padded data. padding: [top, left, bottom, right]."""
@@ -26,12 +28,13 @@ def convolve(data, weight, strides, padding, dilation, groups):
         return _depthwise(view, weight, o // groups)
     multiply = np.matmul if data.dtype == np.float64 else product  # sums of integers are exact in any order
     result = np.empty((n, o, oh, ow), data.dtype)
-    step = o // groups
+    step, height = o // groups, max(1, _COLUMNS // (n * depth * kh * kw * ow))
     for group in range(groups):
-        part = view[:, group * depth : (group + 1) * depth]
-        columns = part.transpose(0, 1, 4, 5, 2, 3).reshape(n, depth * kh * kw, oh * ow)
-        outs = slice(group * step, (group + 1) * step)
-        result[:, outs] = multiply(weight[outs].reshape(step, -1), columns).reshape(n, step, oh, ow)
+        part, outs = view[:, group * depth : (group + 1) * depth], slice(group * step, (group + 1) * step)
+        for first in range(0, oh, height):
+            rows = slice(first, min(first + height, oh))
+            columns = part[:, :, rows].transpose(0, 1, 4, 5, 2, 3).reshape(n, depth * kh * kw, -1)
+            result[:, outs, rows] = multiply(weight[outs].reshape(step, -1), columns).reshape(n, step, -1, ow)
     return result
 
 

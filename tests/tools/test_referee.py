@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from octet.passes.pipeline import to_integers
 from octet.targets.errors import OctetError
-from octet.tools.building import api
-from octet.tools.building.referee import check_tuned, compare
+from octet.tools.building import api, referee
+from octet.tools.building.referee import checked, compare
 
 
 def test_the_package_equals_the_referee(small, octet, tmp_path):
@@ -29,15 +30,24 @@ def test_other_bytes_are_a_bug(small):
         compare(quantized, replace(package, selftest={}))
 
 
+def test_a_self_test_that_would_take_minutes_is_not_compared(small, monkeypatch):
+    monkeypatch.setattr(referee, "_MOST", 100)
+    package = api.compile(api.quantize(api.load_onnx(small / "small.onnx"), small / "calib.npz", threads=1))
+    assert package.info["self_test"] == {"by": "compiled"}
+
+
 def test_records_that_make_other_answers_are_refused(small):
     """A self-test is not recorded from kernels that a record made without the referee's word for it."""
     quantized = api.quantize(api.load_onnx(small / "small.onnx"), small / "calib.npz", threads=1)
     package = api.compile(quantized)
     wrong = replace(package, selftest={name: -array if name.startswith("output/") else array for name, array in package.selftest.items()})
-    assert not check_tuned(quantized, wrong) and package.info["self_test"] == {"by": "compiled"}  # no record was applied, nothing to doubt
+    module = to_integers(quantized)[1]
+    assert package.info["self_test"] == {"by": "referee"} and not checked(module, replace(package, selftest={}))
+    with pytest.raises(AssertionError, match="output y: other bytes than the referee's"):
+        checked(module, wrong)
     for sources, dtype in (("record 1", "int8"), ("record 1", "float32")):
         steps = tuple(replace(step, source=sources, dtype=dtype) if step.macs else step for step in package.variants[0].steps)
         tuned = {"variants": (replace(package.variants[0], steps=steps),)}
-        assert check_tuned(quantized, replace(package, **tuned))
+        assert checked(module, replace(package, **tuned))
         with pytest.raises(OctetError, match="output y is not what the network computes"):
-            check_tuned(quantized, replace(wrong, **tuned))
+            checked(module, replace(wrong, **tuned))

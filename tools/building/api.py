@@ -30,7 +30,7 @@ from .boundary import check_boundary, integer_networks, say_boundary
 from .padding import padded
 from .policy import BuiltByPolicy, build_by_policy, check_policy
 from .records import records_for
-from .referee import check_tuned
+from .referee import checked
 from .sessions import executor
 from .watching import check_samples_for_clips, check_watched, watched_as, with_usual_clips
 
@@ -115,9 +115,9 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase, decided)
     phase("self-test")
     info, packages, compared = _described(made), [], []
-    for shape, variants in zip(made.quantized.shapes, zip(*made.variants)):
+    for module, variants in zip(made.modules, zip(*made.variants)):
         packages.append(with_selftest(Package(variants, info)))
-        compared.append(check_tuned(shape, packages[-1]))
+        compared.append(checked(module, packages[-1]))
     package = replace(packages[0], info=info | {"self_test": {"by": "referee" if all(compared) else "compiled"}} if packages[0].selftest else info, others=tuple(packages[1:]))
     say_boundary(package, quantized.recipe, [made.realized.module])
     return made.quantized, padded(made.quantized.model, package) if package.others else package

@@ -6,6 +6,8 @@ All variants of a package answer with the same bytes, so there is one decision f
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tvm import IRModule
+
 from ...passes.annotate import Annotate
 from ...passes.calibrate.quantize import Quantized
 from ...passes.pipeline import to_integers
@@ -28,11 +30,12 @@ _CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6  # the cost model knows f
 
 @dataclass(frozen=True)
 class BuiltByPolicy:
-    """quantized: the hub that the variants were built from. realized: its integer graph. variants: of every target one for each shape, in the order of
+    """quantized: the hub that the variants were built from. realized: its integer graph. modules: what kernels were made of, one for each shape. variants: of every target one for each shape, in the order of
     `quantized.shapes`. report: JSON values, None under another policy than "fastest"."""
 
     quantized: Quantized
     realized: Realized
+    modules: tuple[IRModule, ...]
     variants: tuple[tuple[Variant, ...], ...]
     report: dict | None
 
@@ -53,12 +56,12 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
     realized, module = _graphs(quantized)
 
     def outcome(hub, realized, module, report, variants=None):
+        modules = (module, *(_graphs(other)[1] for other in hub.others))
         if variants is None or hub.others:
-            modules = (module, *(_graphs(other)[1] for other in hub.others))
             variants = tuple(build(modules, spec) for spec in specs)
         else:
             variants = tuple((variant,) for variant in variants)
-        return BuiltByPolicy(hub, realized, variants, report)
+        return BuiltByPolicy(hub, realized, modules, variants, report)
 
     if policy != "fastest" or not all(spec.backend.estimates for spec in specs):
         return outcome(quantized, realized, module, None)

@@ -33,7 +33,7 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Rescale channels, correct biases and learn roundings where that lowers the error.")
 @click.option("--report", metavar="REPORT.html", help="Write what happened to every layer, with plots, as one self-contained page.")
 @click.option("--derivation", metavar="FILE", help="Write what was learnt from the samples: statistics, the search's choices, roundings. octet rebuild makes the package again from it.")
-@click.option("--referee", is_flag=True, help="Run the self-test in plain NumPy as well and require the same bytes (slow).")
+@click.option("--referee", is_flag=True, help="Compare the self-test with plain NumPy whatever that takes, and report it.")
 @click.option("--self-check", "self_check", is_flag=True, help="Every run checks its own sums: a flipped bit is an error, not a wrong answer (docs/selfcheck.md).")
 @click.option("--count-clips", "count_clips", is_flag=True, help="Every run counts clipped values: inputs of another kind than calibration's are flagged (docs/selfcheck.md).")
 @click.option("--io", type=click.Choice(["float", "int8"]), default="float", show_default=True, help="int8: also code for callers that quantise, for octet export --io int8 (docs/deploy.md).")
