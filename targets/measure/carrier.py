@@ -21,7 +21,7 @@ from ..writing import check_writable, write_atomically
 from .job import Job, digest, from_json, to_json
 
 FORMAT, MANIFEST, BLOBS, ARCHIVE, LOG = 1, "manifest.json", "blobs", ".tar.xz", "measurements.jsonl"
-_LARGEST, _MOST = 1 << 30, 200_000  # bytes of an archive or of one blob; files
+_LARGEST, _MOST = 1 << 30, 1 << 16  # bytes of an archive or of one blob; files
 _HEADER = 1 << 20  # bytes of what stands before a file in an archive
 _AGAIN = "export the candidates again, or copy them again"
 
