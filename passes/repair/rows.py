@@ -17,10 +17,13 @@ def from_matrix(matrix: np.ndarray, shape) -> np.ndarray:
     return np.ascontiguousarray(matrix.transpose(0, 2, 1)).reshape(shape)
 
 
-def places(shape, count: int, attrs: dict | None, kernel, rng) -> np.ndarray:
-    """int [count', 3]: (image, row, column) of outputs of a convolution; [count', 1] of rows of a linear layer. attrs: of the convolution."""
+def places(shape, count: int, attrs: dict | None, kernel, rng, kept: np.ndarray | None = None) -> np.ndarray:
+    """int [count', 3]: (image, row, column) of outputs of a convolution; [count', 1] of rows of a linear layer. attrs: of the convolution.
+    kept: bool, which rows of a linear layer are no padding; where it says so of none, or is of other rows, all count."""
     if attrs is None:
-        return rng.choice(int(np.prod(shape[:-1])), min(count, int(np.prod(shape[:-1]))), replace=False)[:, None]
+        rows = np.arange(np.prod(shape[:-1], dtype=int))
+        real = rows[kept] if kept is not None and kept.size == rows.size and kept.any() else rows
+        return rng.choice(real, min(count, real.size), replace=False)[:, None]
     top, left, bottom, right = attrs["padding"]
     (sh, sw), (dh, dw) = attrs["strides"], attrs["dilation"]
     height = (shape[2] + top + bottom - dh * (kernel[0] - 1) - 1) // sh + 1

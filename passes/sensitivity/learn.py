@@ -81,13 +81,13 @@ class _Reading:
         return self.node.index if self.layer.is_conv else (self.tensor, self.qparams)
 
     def rows(self, value, count, kept, rng) -> np.ndarray:
-        """float32 [R, G, K], about `count` of one run. kept: bool of its places, where the graph's mask says what is padding: of those a linear layer is given the real ones."""
-        if self.layer.is_conv:
-            kernel = self.layer.weight.shape[2:]
-            return rows_at(value, places(value.shape, count, self.attrs, kernel, rng), self.attrs, kernel, self.groups)
-        rows = value.reshape(-1, 1, value.shape[-1])
-        chosen = np.flatnonzero(kept) if kept is not None and kept.size == len(rows) else np.arange(len(rows))
-        return rows[rng.choice(chosen, min(count, len(chosen)), replace=False)].astype(np.float32)
+        """float32 [R, G, K], about `count` of one run. kept: as `places` takes it, where the graph's mask says what is padding."""
+        kernel = self.layer.weight.shape[2:]
+        return rows_at(value, places(value.shape, count, self.attrs, kernel, rng, kept), self.attrs, kernel, self.groups)
+
+    def bytes(self, squares: bool) -> int:
+        """Of its moments."""
+        return 8 * self.groups * self.taps * (2 + self.taps * squares)
 
 
 def learning(sites: Sites, module) -> dict[int, Layer]:
@@ -121,15 +121,13 @@ def _moments(simulator, feeds, readings, squares, mask) -> dict:
 
 def _chunks(readings, squares):
     """Groups of layers whose moments fit the memory."""
-    chunk, used, seen = [], 0, set()
+    chunk, held = [], {}
     for index, one in readings.items():
-        needed = 0 if one.key in seen else 8 * one.groups * one.taps * (2 + one.taps * squares)
-        if chunk and used + needed > _CHUNK_BYTES:
+        own = {one.key: one.bytes(squares)}
+        if chunk and sum((held | own).values()) > _CHUNK_BYTES:
             yield chunk
-            chunk, used, seen = [], 0, set()
-            needed = 8 * one.groups * one.taps * (2 + one.taps * squares)
+            chunk, held = [], {}
         chunk.append(index)
-        seen.add(one.key)
-        used += needed
+        held |= own
     if chunk:
         yield chunk

@@ -60,6 +60,14 @@ def test_moments_are_exact_however_the_rows_come():
     np.testing.assert_allclose(whole.means()[1], integers.mean(0) * 0.25, rtol=1e-9)
 
 
+def test_places_of_a_linear_layer_are_no_padding():
+    kept = np.array([True, False, True, True, False, False])
+    rng = np.random.default_rng(0)
+    assert set(places((2, 3, 8), 10, None, (), rng, kept)[:, 0]) == {0, 2, 3} and len(places((2, 3, 8), 2, None, (), rng, kept)) == 2
+    for nothing in (None, np.zeros(6, bool), np.ones(5, bool)):  # no mask, a sample without a real place, a mask of something else
+        assert set(places((2, 3, 8), 10, None, (), rng, nothing)[:, 0]) == set(range(6))
+
+
 def test_bias_delta_is_the_mean_error():
     rng = np.random.default_rng(4)
     rows, weight = rng.integers(0, 256, (500, 1, 10)).astype(np.float32) / 256, rng.standard_normal((1, 10, 3)).astype(np.float32)
