@@ -22,7 +22,7 @@ def chain(node):
 def softmax(node):
     """R.nn.softmax / log_softmax over one axis. Before opset 13 ONNX flattens from the axis on: that is the same for the last axis only."""
     rank = len(node.shape(0))
-    axis = node.attrs.get("axis", -1 if node.opset >= 13 else 1) % rank
+    axis = node.axis(-1 if node.opset >= 13 else 1)
     if node.opset < 13 and axis != rank - 1:
         return None
     return (relax.op.nn.softmax if node.op == "Softmax" else relax.op.nn.log_softmax)(node.inputs[0], axis)

@@ -62,7 +62,7 @@ def split(node):
 
 def concat(node):
     """R.concat of the operands that hold something; a single one is the result."""
-    axis = node.attrs["axis"] % len(node.shape(0))
+    axis = node.axis_at(node.attrs["axis"])
     parts = [part for i, part in enumerate(node.inputs) if node.shape(i)[axis]]
     return parts[0] if len(parts) == 1 else relax.op.concat(relax.Tuple(parts), axis)
 

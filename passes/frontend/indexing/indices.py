@@ -34,7 +34,7 @@ def gather(node):
     """One known index is a slice; otherwise R.take."""
     data, known = node.inputs[0], node.arrays[1]
     shape = node.shape(0)
-    axis = node.attrs.get("axis", 0) % len(shape)
+    axis = node.axis(0)
     if known is None or known.size != 1 or known.ndim > 1:
         return relax.op.take(data, in_range(node, 1, shape[axis]), axis, mode="clip")
     start = int(known_in_range(known, shape[axis]).reshape(-1)[0])
@@ -44,7 +44,7 @@ def gather(node):
 
 def gather_elements(node):
     """R.gather_elements."""
-    axis = node.attrs.get("axis", 0) % len(node.shape(0))
+    axis = node.axis(0)
     return relax.op.gather_elements(node.inputs[0], in_range(node, 1, node.shape(0)[axis]), axis)
 
 

@@ -51,7 +51,7 @@ def _running(node, totals):
 
 def topk(node):
     """R.topk for the values and another for the indices; results that may come in any order come sorted."""
-    axis = node.attrs.get("axis", -1) % len(node.shape(0))
+    axis = node.axis(-1)
     extent, k = node.shape(0)[axis], int(node.array(1, "k").reshape(-1)[0])
     if not 0 < k <= extent:
         raise UnsupportedModelError(f"takes the top {k} of {extent} elements; export it with k from 1 to {extent}")

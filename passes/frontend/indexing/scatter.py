@@ -45,7 +45,7 @@ def scatter_nd(node):
 def scatter_elements(node):
     """Along one axis; indices and updates may be shorter on every axis."""
     shape, places, kind = node.shape(0), node.shape(1), _reduction(node)
-    axis = node.attrs.get("axis", 0) % len(shape)
+    axis = node.axis(0)
     if node.arrays[1] is not None:
         where = list(np.indices(places))
         where[axis] = known_in_range(node.arrays[1], shape[axis])
@@ -94,7 +94,7 @@ def max_unpool(node):
 def tensor_scatter(node):
     """Rows of a cache [batch, .., places, ..] from a place per sample on (0 where none is given) are those of an update; circular: beyond the last place begins the first."""
     shape, update = node.shape(0), node.shape(1)
-    axis, rank = node.attrs.get("axis", -2) % len(shape), len(shape)
+    axis, rank = node.axis(-2), len(shape)
     wide = [1 if i else shape[0] for i in range(rank)]
     first = node.emit(R.reshape(node.inputs[2], wide), "first") if node.has(2) else relax.const(np.zeros(wide, "int64"), "int64")
     places = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(rank)])
