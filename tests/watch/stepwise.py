@@ -8,6 +8,7 @@ import numpy as np
 from octet.passes.lower import program
 from octet.targets.native.library import Library
 from octet.targets.runtime import addresses, aligned
+from octet.targets.x86.intrinsics import TILE_BYTES, TILE_ROWS, tile_config
 
 
 class Placed:
@@ -90,6 +91,18 @@ class Stepwise:
         return seen + [array.tobytes() for array in self.results]
 
 
+def steering(variant, placed: Placed) -> np.ndarray:
+    """bool [bytes of the weights]: those that say where and how kernels read, not what they multiply: tables of addresses, and shapes of AMX's tiles, which the processor
+    refuses where they are wrong (a signal, SIGSEGV)."""
+    found = np.zeros(variant.weights.size, bool)
+    for first, size in placed.addresses:
+        found[first : first + size] = True
+    lines = variant.weights[: variant.weights.size // TILE_BYTES * TILE_BYTES].reshape(-1, TILE_BYTES)
+    shapes = [tile_config(rows) for rows in range(1, TILE_ROWS + 1)]
+    found[: lines.size] |= np.repeat([any((line == shape).all() for shape in shapes) for line in lines], TILE_BYTES)
+    return found
+
+
 def flip(memory, byte, bit):
     memory[byte] ^= np.uint8(1 << bit)
 
@@ -97,13 +110,13 @@ def flip(memory, byte, bit):
 def campaign(stepwise: Stepwise, placed: Placed, flips: int, seed: int) -> dict:
     """Flips one random bit per run, of the weights or, between two steps, of the arena. Counts: flips, `caught`, `harmless` (no sum of any layer and no answer
     changed), `missed` (neither)."""
-    random, left = np.random.default_rng(seed), placed.left
+    random, left, steers = np.random.default_rng(seed), placed.left, steering(stepwise.variant, placed)
     clean, found = stepwise.run(left), {"flips": 0, "caught": 0, "harmless": 0, "missed": 0}
     assert not stepwise.words.any(), "an alarm without a fault"
     for _ in range(flips):
         memory = stepwise.weights if random.random() < 0.5 else stepwise.arena
         byte, bit, before = int(random.integers(memory.size)), int(random.integers(8)), int(random.integers(len(stepwise.variant.steps)))
-        if memory is stepwise.weights and any(first <= byte < first + size for first, size in placed.addresses):
+        if memory is stepwise.weights and steers[byte]:
             continue
         found["flips"] += 1
         seen = stepwise.run(left, before, lambda: flip(memory, byte, bit))

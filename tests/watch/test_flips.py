@@ -34,13 +34,10 @@ def hub(folder):
 
 @pytest.fixture(scope="module")
 def built(hub):
-    """A package for this machine, and which bytes of its weights are none of a table of addresses (a wrong one may end the process)."""
+    """A package for this machine, and which bytes of its weights may be wrong without ending the process."""
     with stepwise.Placed() as placed:
         package = octet.compile(hub, targets=[detect.native().name], policy="int8")
-    free = np.ones(package.variants[0].weights.size, bool)
-    for first, size in placed.addresses:
-        free[first : first + size] = False
-    return package, np.flatnonzero(free)
+    return package, np.flatnonzero(~stepwise.steering(package.variants[0], placed))
 
 
 @pytest.fixture(scope="module")
