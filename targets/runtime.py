@@ -1,6 +1,5 @@
 """A session: one compiled network, ready to run. Needs NumPy only: threads and memory are those of the library's own runtime (native/)."""
 
-import ctypes
 import os
 import time
 import weakref
@@ -11,30 +10,11 @@ from . import detect
 from .errors import DataError, OctetError, PackageError
 from .native.interface import interface_of
 from .native.library import Library
+from .native.stream import Stream, addresses, aligned
 from .native.streams import Streams
 from .samples import batch_of, feed_of, meant, samples_of, together
-from .variant import WEIGHT_ALIGNMENT, Step, TensorSpec, Variant
+from .variant import Step, TensorSpec, Variant
 from .watch.health import Health
-
-
-def aligned(shape, dtype) -> np.ndarray:
-    """An uninitialised array on a 64-byte boundary, as the kernels' vector loads want it."""
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + WEIGHT_ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % WEIGHT_ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
-def addresses(arrays) -> tuple[int, ...]:
-    """Of arrays on 64-byte boundaries, as `run_into` takes them; the arrays must outlive their use."""
-    return tuple(array.ctypes.data for array in arrays)
-
-
-_WORTH_A_LOOK = 1 << 14  # bytes of an input: less is copied faster than its address is read
-
-
-def _is_ready(array: np.ndarray) -> bool:
-    return array.flags.c_contiguous and array.ctypes.data % WEIGHT_ALIGNMENT == 0
 
 
 def _refuse(spec: TensorSpec, array) -> None:
@@ -54,31 +34,6 @@ def _check_memory(variant, threads, streams):
     wanted, there = variant.weights.size + streams * (variant.arena_bytes + threads * variant.lane_bytes + sum(sizes)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > there:
         raise PackageError(f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; compile it with a smaller --batch")
-
-
-class _Stream:
-    """Memory of one inference at a time. arena: its intermediates, uint8. staging, results: arrays for inputs and outputs. tensors: where the next run finds them."""
-
-    def __init__(self, handle, arena, inputs, outputs):
-        self.handle, self.arena = handle, arena
-        self.staging = [aligned(spec.shape, spec.dtype) for spec in inputs]
-        self.results = {spec.name: aligned(spec.shape, spec.dtype) for spec in outputs}
-        self.places = addresses((*self.staging, *self.results.values()))
-        self.tensors = (ctypes.c_void_p * len(self.places))(*self.places)
-        numbered = list(enumerate(self.staging))
-        self._small = [(i, staging) for i, staging in numbered if staging.nbytes <= _WORTH_A_LOOK]
-        self._large = [(i, staging) for i, staging in numbered if staging.nbytes > _WORTH_A_LOOK]
-
-    def stage(self, arrays) -> None:
-        """Small inputs are copied; large ones are read where they are, if they lie as kernels want them."""
-        for i, staging in self._small:
-            staging[...] = arrays[i]
-        for i, staging in self._large:
-            if _is_ready(arrays[i]):
-                self.tensors[i] = arrays[i].ctypes.data
-            else:
-                staging[...] = arrays[i]
-                self.tensors[i] = self.places[i]
 
 
 def _end(library, handles):
@@ -133,7 +88,7 @@ class Session:
 
         def make(number):
             handles.append(library.open(shape, address, threads, _others(number, threads) if pin else None))
-            return _Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
+            return Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
 
         self._streams = Streams(make, most)
         self._streams.give(self._streams.take())  # its pages are touched here, not in the first run
@@ -187,6 +142,31 @@ class Session:
             return (results, self._words.health(self._words.view(stream.arena))) if health else results
         finally:
             self._streams.give(lease)
+
+    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+        """As many samples as there are: arrays [samples, ...] by input name in, new arrays [samples, ...] by output name out. The streams, or so many of them, share the
+        runs out without Python in between, which networks of some microseconds spend most of their time in. Raises what `run` raises, and no answer then."""
+        from .native.many import Runs
+
+        if streams is not None and streams < 1:
+            raise OctetError(f"streams is {streams}; it must be 1 or more")
+        self._check_names(inputs)
+        runs = Runs(self.inputs, self.outputs, inputs)
+        looked_at = self._words is not None and self._words.checks or not self._library.shares
+        work = runs.one_by_one(lambda stream: self._infer(stream, False)) if looked_at else runs.shared(self._library.share)
+        others = [self._threads().submit(self._on_a_stream, work) for _ in range(min(streams or self.streams, self.streams, runs.count) - 1)]
+        try:
+            self._on_a_stream(work)
+        finally:
+            runs.end()  # after an exception the others stop, too: their arrays are about to go
+            failures = [error for other in others if not other.cancel() and (error := other.exception()) is not None]
+        if failures:
+            raise failures[0]
+        return runs.results()
+
+    def _on_a_stream(self, work):
+        with self._streams.take() as stream:
+            work(stream)
 
     async def run_async(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict | tuple[dict, Health]:
         """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
@@ -243,11 +223,14 @@ class Session:
             at = last
         return order
 
-    def _checked(self, inputs):
+    def _check_names(self, inputs):
         if inputs.keys() != self._names:
             names = [spec.name for spec in self.inputs]
             found = ", ".join(map(str, inputs)) or "nothing"
             raise DataError(f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model does")
+
+    def _checked(self, inputs):
+        self._check_names(inputs)
         arrays = []
         for spec, name, shape, dtype in self._forms:
             array = np.asarray(inputs[name])

@@ -2,7 +2,7 @@
 
 import ctypes
 import weakref
-from ctypes import POINTER, byref, c_char_p, c_int, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_void_p
 
 import numpy as np
 
@@ -37,6 +37,9 @@ class Library:
             raise PackageError(f"target {target}: its library holds no octet kernels; {_AGAIN}") from error
         if found != _INTERFACE:
             raise PackageError(f"target {target}: its kernels have interface {found}, this octet calls {_INTERFACE}; take the octet that wrote it, or {_AGAIN}")
+        self._share = getattr(library, "octet_stream_share", None)
+        if self._share is not None:
+            self._share.argtypes = [c_void_p, POINTER(c_int64), c_int64, c_void_p, c_void_p, c_void_p, c_int64]
         describe.restype = c_char_p
         self.signatures = tuple(describe(i).decode() for i in range(count()))
         self._open.argtypes = [c_int, c_void_p, c_int, POINTER(c_int), POINTER(c_void_p)]
@@ -58,6 +61,15 @@ class Library:
         code = self._run(stream, tensors)
         if code:
             checked(code)
+
+    @property
+    def shares(self) -> bool:
+        """Whether it has `share`; libraries of earlier versions have not."""
+        return self._share is not None
+
+    def share(self, stream: c_void_p, taken: c_int64, count: int, first, sizes, own, nanoseconds: int) -> None:
+        """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per tensor."""
+        checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 
     def step(self, stream: c_void_p, index: int, chunk: int, tensors) -> None:
         checked(self._step(stream, index, chunk, tensors))

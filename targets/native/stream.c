@@ -78,6 +78,34 @@ int octet_stream_run(octet_stream *stream, void *const *tensors) {
   return leave(stream, status);
 }
 
+static int lies_well(const void *address) { return (uintptr_t)address % OCTET_LINE == 0; }
+
+static int run_of_many(octet_stream *stream, int64_t number, void *const *first, const int64_t *bytes, void *const *own) {
+  int inputs = stream->network->inputs, count = inputs + stream->network->outputs;
+  void *tensors[count];
+  for (int i = 0; i < count; i++) {
+    char *there = (char *)first[i] + number * bytes[i];
+    tensors[i] = lies_well(there) ? there : own[i];
+    if (i < inputs && tensors[i] == own[i]) memcpy(own[i], there, (size_t)bytes[i]);
+  }
+  int status = octet_stream_run(stream, tensors);
+  for (int i = inputs; i < count; i++)
+    if (tensors[i] == own[i]) memcpy((char *)first[i] + number * bytes[i], own[i], (size_t)bytes[i]);
+  return status;
+}
+
+int octet_stream_share(octet_stream *stream, int64_t *next, int64_t count, void *const *first, const int64_t *bytes, void *const *own, int64_t nanoseconds) {
+  int64_t number, until = octet_now() + nanoseconds;
+  while (octet_now() < until && (number = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED)) < count) {
+    int status = run_of_many(stream, number, first, bytes, own);
+    if (status != OCTET_OK) {
+      __atomic_store_n(next, count, __ATOMIC_RELAXED); /* the others stop, too */
+      return status;
+    }
+  }
+  return OCTET_OK;
+}
+
 int octet_stream_step(octet_stream *stream, int index, int chunk, void *const *tensors) {
   if (index < 0 || index >= stream->network->steps) return OCTET_WRONG_ARGUMENT;
   if (octet_pool_enter(stream->pool, TOGETHER) != 0) return OCTET_NO_THREADS;

@@ -36,6 +36,10 @@ const char *octet_signature(int network);
 int octet_stream_open(int network, void *weights, int threads, const int *cpus, octet_stream **stream);
 /* One inference. tensors: addresses on 64-byte boundaries, inputs first, of as many bytes as the signature says. */
 int octet_stream_run(octet_stream *stream, void *const *tensors);
+/* Runs that streams share out among them: each call, one per stream, takes the next of `count` runs until none is left, `nanoseconds` have passed, or one failed.
+   next: how many are taken, 0 at first. first: where the tensors of run 0 lie, inputs first; bytes: of each in one run, behind which those of the next run lie.
+   own: this stream's tensors, on 64-byte boundaries, for those that lie on none. */
+int octet_stream_share(octet_stream *stream, int64_t *next, int64_t count, void *const *first, const int64_t *bytes, void *const *own, int64_t nanoseconds);
 /* One kernel of it, for whoever takes times: after all that come before. chunk: which part of the batch, of a kernel in a loop. */
 int octet_stream_step(octet_stream *stream, int index, int chunk, void *const *tensors);
 /* Its memory for intermediates. */

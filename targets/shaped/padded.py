@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..runtime import Session, aligned, wrong_dtype
+from ..runtime import Session, aligned, run_samples, wrong_dtype
 from ..samples import batch_of
 from ..variant import Step
 from .dimensions import Dimension
@@ -34,6 +34,10 @@ class PaddedSession:
     def run(self, inputs: dict, **options) -> dict:
         """As `Session.run`."""
         return self._cut(self._session.run(self._whole(inputs), **options))
+
+    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+        """As `Session.run_many`, one run after the other on one stream: each is padded and cut back."""
+        return run_samples(self, inputs)
 
     async def run_async(self, inputs: dict, **options) -> dict:
         """As `Session.run_async`."""

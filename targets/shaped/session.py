@@ -60,6 +60,11 @@ class ShapedSession:
         """As `Session.run`. Raises DataError for arrays that no shape takes."""
         return self._for(inputs).run(inputs, **options)
 
+    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+        """As `Session.run_many`, of samples of one shape."""
+        found = for_samples(self, {name: np.shape(array) for name, array in inputs.items()})
+        return (self.shapes[0] if found is self else found).run_many(inputs, streams)  # the first shape says what is wrong
+
     async def run_async(self, inputs: dict, **options) -> dict:
         """As `Session.run_async`."""
         return await self._for(inputs).run_async(inputs, **options)

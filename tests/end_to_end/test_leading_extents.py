@@ -43,6 +43,7 @@ def test_it_is_calibrated_and_runs(model):
     from octet.tools.building.sessions import float_session
 
     exact, found = (run_samples(s, given)["y"] for s in (float_session(canonicalize(model), 1), session))
+    assert session.run_many(given)["y"].tobytes() == found.tobytes()
     assert found.shape == (16, 4) and np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
 
 

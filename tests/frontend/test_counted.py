@@ -69,9 +69,9 @@ def test_the_end_of_a_detector(model, load):
 def test_samples_with_different_numbers_of_results(model, load):
     session = float_session(canonicalize(load(model([CHOICE], FEED, LIMITS, outputs=("chosen",)))), 1)
     low = FEED["scores"] * np.float32(0.7)
-    answers = run_samples(
-        session, {"boxes": np.concatenate([FEED["boxes"]] * 2), "scores": np.concatenate([FEED["scores"], low])}
-    )
+    given = {"boxes": np.concatenate([FEED["boxes"]] * 2), "scores": np.concatenate([FEED["scores"], low])}
+    answers = run_samples(session, given)
+    assert {name: array.tolist() for name, array in session.run_many(given).items()} == {name: array.tolist() for name, array in answers.items()}
     apart = [session.run({**FEED, "scores": scores})["chosen"] for scores in (FEED["scores"], low)]
     counts = [len(each) for each in apart]
     assert counts[0] > counts[1] and answers["chosen.count"].tolist() == [[count] for count in counts]

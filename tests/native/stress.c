@@ -81,6 +81,34 @@ static void *many(void *threads) {
   return NULL;
 }
 
+enum { RUNS = 40 };
+static _Alignas(64) float given[RUNS * COUNT + 1], taken[RUNS * COUNT + 1];
+static int64_t next_run;
+
+/* shift: 1 lets no tensor lie on a 64-byte boundary. */
+static void *shares(void *shift) {
+  _Alignas(64) float x[COUNT], y[COUNT];
+  octet_stream *stream = opened(2);
+  void *own[] = {x, y}, *first[] = {given + (intptr_t)shift, taken + (intptr_t)shift};
+  int64_t bytes[] = {sizeof x, sizeof y};
+  while (__atomic_load_n(&next_run, __ATOMIC_RELAXED) < RUNS) {
+    int code = octet_stream_share(stream, &next_run, RUNS, first, bytes, own, 20000);
+    assert(code == OCTET_OK);
+  }
+  octet_stream_close(stream);
+  return NULL;
+}
+
+static void share(intptr_t shift) {
+  pthread_t callers[3];
+  for (int i = 0; i < RUNS * COUNT; i++) given[shift + i] = (float)i;
+  memset(taken, 0, sizeof taken);
+  __atomic_store_n(&next_run, 0, __ATOMIC_RELAXED);
+  for (int i = 0; i < 3; i++) pthread_create(&callers[i], NULL, shares, (void *)shift);
+  for (int i = 0; i < 3; i++) pthread_join(callers[i], NULL);
+  for (int i = 0; i < RUNS * COUNT; i++) assert(taken[shift + i] == 2 * given[shift + i] + weights[i % COUNT]);
+}
+
 int main(void) {
   for (int i = 0; i < COUNT; i++) weights[i] = (float)(i * i);
   octet_stream *none;
@@ -93,6 +121,9 @@ int main(void) {
   pthread_t callers[4];
   for (int i = 0; i < 4; i++) pthread_create(&callers[i], NULL, many, (void *)(intptr_t)(i + 1));
   for (int i = 0; i < 4; i++) pthread_join(callers[i], NULL);
+
+  share(0);
+  share(1);
 
   octet_stream *stream = opened(3);
   check(stream, 1);

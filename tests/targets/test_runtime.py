@@ -35,7 +35,7 @@ def test_input_of_any_strides_and_alignment(session):
 
 
 def test_read_only_and_large_inputs(toy_variant):
-    from octet.targets import runtime as module
+    from octet.targets.native import stream as module
 
     x = aligned((4, 16), np.float32)
     x[:] = random()

@@ -83,6 +83,13 @@ def test_samples_say_which_shape_is_meant(session):
     assert for_samples(session, {"x": (9, 3, 4)}) is session and for_samples(session.shapes[0], {}) is session.shapes[0]
 
 
+def test_many_samples_of_one_shape(session):
+    feed = {name: np.stack([array] * 3) for name, array in arrays(4, 4).items()}
+    assert session.run_many(feed)["y"].shape == (3, 4, 4)
+    with pytest.raises(DataError, match="no shape of the package takes"):
+        session.run_many({name: np.stack([array] * 3) for name, array in arrays(6, 4).items()})
+
+
 @pytest.fixture
 def contents(toy_variant, tmp_path):
     """Of a package with the toy network and another shape of it, which its library does not have."""

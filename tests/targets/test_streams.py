@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from octet.targets import detect
-from octet.targets.errors import OctetError
+from octet.targets.errors import DataError, OctetError
+from octet.targets.native.library import Library
 from octet.targets.native.streams import Streams
 from octet.targets.opening import open_session
 from octet.targets.package import load
@@ -185,9 +186,42 @@ def test_streams_that_cannot_be(toy_variant, given):
 
 def test_load_is_measured(toy_variant, four_cores):
     session = open_session(toy_variant, streams=2, threads=1)
-    one, two = under_load(session, {"x": X}, (1, 2), 0.06)
-    assert (one.streams, two.streams) == (1, 2)
-    for load_ in (one, two):
+    found = under_load(session, {"x": X}, (1, 2), 0.06)
+    assert [load_.streams for load_ in found] == [1, 2, 1, 2] and [load_.name.split(" of ")[0] for load_ in found] == ["octet"] * 2 + ["octet, run_many"] * 2
+    for load_ in found:
         assert load_.runs > 0 and load_.per_second > 0 and 0 < load_.p50 <= load_.p99
     with pytest.raises(OctetError, match="takes float32"):
         under_load(session, {"x": X.astype(np.float64)}, (2,), 0.01)
+
+
+@pytest.mark.parametrize("count", [1, 4, 11, 40])
+@pytest.mark.parametrize("version", ["today", "earlier"])
+def test_streams_share_many_samples_out(toy_variant, four_cores, monkeypatch, count, version):
+    """Also of a library of an earlier version, which cannot share in C. Four samples are a run; the last one is filled up."""
+    if version == "earlier":
+        monkeypatch.setattr(Library, "shares", False)
+    x = np.random.default_rng(count).standard_normal((count, 16)).astype(np.float32)
+    with open_session(toy_variant, streams=3, threads=1) as session:
+        for streams in (None, 1, 2, 9):
+            assert session.run_many({"x": x}, streams)["y"].tobytes() == answer(x)
+        assert session.run_many({"x": np.asfortranarray(x)})["y"].tobytes() == answer(x)
+
+
+def test_many_samples_that_a_network_does_not_take(toy_variant):
+    with open_session(toy_variant, streams=2, threads=1) as session:
+        for given, said in (({"X": X}, "inputs are x, but X"), ({"x": X.astype(np.float64)}, "takes float32"), ({"x": X[:, :15]}, r"takes \[samples, 16\]"), ({"x": X[:0]}, "x has 0 samples")):
+            with pytest.raises(DataError, match=said):
+                session.run_many(given)
+        with pytest.raises(OctetError, match="streams is 0"):
+            session.run_many({"x": X}, streams=0)
+
+
+def test_one_run_that_fails_ends_them_all(toy_variant, four_cores, monkeypatch):
+    def fail(self, stream, *rest):
+        raise OctetError("no memory")
+
+    monkeypatch.setattr(Library, "share", fail)
+    with open_session(toy_variant, streams=3, threads=1) as session:
+        with pytest.raises(OctetError, match="no memory"):
+            session.run_many({"x": np.tile(X, (50, 1))})
+        assert len(session._streams._idle) == len(session._streams._all), "every stream came back"

@@ -127,7 +127,7 @@ def test_a_peer_that_ends_under_load_is_left_out(toy_variant):
 
     lost, peer = {}, Peer(opened, memory=1 << 30)
     with Session(toy_variant, threads=1, streams=2) as session:
-        one, two = under_load(session, {"x": np.ones((4, 16), np.float32)}, (1, 2), 0.03, "ours", {"peer": peer}, lost)
+        one, two, *_ = under_load(session, {"x": np.ones((4, 16), np.float32)}, (1, 2), 0.03, "ours", {"peer": peer}, lost)
     assert (one.name, one.streams, two.name, two.streams) == ("ours", 1, "ours", 2) and lost == {"peer": "ended with status 1"}
 
 

@@ -125,6 +125,8 @@ def _alarms(session, faults, byte, images):
 def test_a_saved_package_still_checks_itself(package, weights, images, tmp_path):
     package.save(tmp_path / "checked.octet")
     session = octet.load(tmp_path / "checked.octet", threads=1)
+    assert session.run_many({"x": images[:2]})["y"][:1].tobytes() == session.run({"x": images[:1]})["y"].tobytes()
     session.weights[weights] ^= 1
-    with pytest.raises(SelfCheckError, match="self-check"):
-        session.run({"x": images[:1]})
+    for answer in (session.run, session.run_many):
+        with pytest.raises(SelfCheckError, match="self-check"):
+            answer({"x": images[:1]})

@@ -23,7 +23,7 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
-    "load": with one stream and with --streams, and of peers with --streams: "name", "per_second" samples, "p50_ms", "p99_ms" of a run;
+    "load": with one stream and with --streams, by `run` and by `run_many`, and of peers with --streams: "name", "per_second" samples, "p50_ms", "p99_ms" of a call;
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
     session, precision = open_model(options.model, options.threads, options.given, options.calib, options.streams)

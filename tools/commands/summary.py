@@ -161,8 +161,9 @@ def print_benchmark(console, report: dict) -> None:
     columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
     console.print(table(title, columns, rows, right=columns[1:]))
     if "load" in report:
-        one = report["load"][0]["per_second"]
-        rows = [(load["name"], load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{load['per_second'] / one:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load in report["load"]]
+        ones = {load["name"]: load["per_second"] for load in report["load"] if load["streams"] == 1}
+        of_one = [load["per_second"] / ones.get(load["name"], report["load"][0]["per_second"]) for load in report["load"]]
+        rows = [(load["name"], load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{ratio:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load, ratio in zip(report["load"], of_one)]
         columns = ("", "streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
         console.print(table("under load", columns, rows, right=columns[1:]))
     if "peak" in report:

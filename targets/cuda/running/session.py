@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import detect
 from ...errors import OctetError, PackageError
-from ...runtime import Session
+from ...runtime import Session, run_samples
 from ...variant import Variant
 from .driver import device
 from .loaded import Loaded
@@ -45,6 +45,10 @@ class CudaSession(Session):
             self._stage(arrays)
             self._loaded.run()
             return self._results if self._reuse_outputs else {name: array.copy() for name, array in self._results.items()}
+
+    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+        """As `Session.run_many`, one run after the other."""
+        return run_samples(self, inputs)
 
     def profile(self, inputs: dict, repeat: int = 20) -> list:
         """Seconds of every kernel on the device, its launch many times in a row; the median over `repeat` passes."""
