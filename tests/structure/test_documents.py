@@ -75,6 +75,15 @@ def test_the_reference_of_commands_is_what_they_say():
     assert {"--calib", "--max-drop"} <= _reference(page(main))["octet compile"] and "octet db stats" in _reference(page(main))
 
 
+def test_the_vocabulary_says_where_names_are():
+    places = [line.split("|")[-2].strip() for line in (ROOT / "docs" / "vocabulary.md").read_text().splitlines() if line.startswith("| ") and not line.startswith("| term")]
+    assert len(places) > 40
+    for place in places:
+        name, paths = re.fullmatch(r"(?:`(\w+)`, )?(.*)", place).groups()
+        for path in (ROOT / each for each in paths.split(", ")):
+            assert path.exists() and (name is None or re.search(rf"^(?:class|def) {name}\b", path.read_text(), re.M)), place
+
+
 def test_what_does_not_exist_is_found():
     assert _commands("see `OCTET_CPU=x octet bench a`\n```\noctet gone b  # why\n```") == ["octet bench a", "octet gone b"]
     assert _unknown("octet gone b") == "gone" and _unknown("octet bench --gone a") == "--gone"

@@ -56,16 +56,20 @@ def test_version_has_one_source():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel built from a clean copy, so that no stale build/ folder can hide or add a module."""
+    """A wheel built from a source distribution, that from a clean copy, so that no stale build/ folder can hide or add a module."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py", "py.typed"):
         (source / name).write_bytes((ROOT / name).read_bytes())
     for room in ROOMS:
         for path in sources(room):
             copy = source / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(source)]
+    packed = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
+    built = subprocess.run([sys.executable, "-c", packed, str(out)], cwd=source, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    (sdist,) = out.glob("*.tar.gz")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(sdist)]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return next(out.glob("*.whl"))
@@ -74,7 +78,7 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_every_module_and_only_octet(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
-    expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in sources(room)} | {"octet/__init__.py"}
+    expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in sources(room)} | {"octet/__init__.py", "octet/py.typed"}
     assert names == expected
 
 
