@@ -4,11 +4,12 @@ import numpy as np
 
 
 def per_channel(value: np.ndarray, shape, axis: int) -> np.ndarray | None:
-    """A constant operand of an elementwise operator as float32 [C], C = shape[axis]; None if it varies along another axis or widens the result."""
-    rank, axis = len(shape), axis % len(shape)
-    if value.ndim > rank:
+    """A constant operand of an elementwise operator as float32 [C], C = shape[axis]; None if it varies along another axis or widens the result,
+    or where a tensor of rank 0 has no channels."""
+    rank = len(shape)
+    if value.ndim > rank or rank == 0:
         return None
-    extents = (1,) * (rank - value.ndim) + value.shape
+    axis, extents = axis % rank, (1,) * (rank - value.ndim) + value.shape
     if any(extent != 1 for i, extent in enumerate(extents) if i != axis) or extents[axis] not in (1, shape[axis]):
         return None
     return np.ascontiguousarray(np.broadcast_to(value.reshape(-1), (shape[axis],)), "float32")

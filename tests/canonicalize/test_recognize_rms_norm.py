@@ -61,3 +61,7 @@ def test_the_squares_of_something_else_stay(build, unchanged):
         RecognizeRmsNorm(),
         build(SHAPE, lambda x: op.multiply(x, build.unary("rsqrt", root(build, x, build.e(op.negative(x)))))),
     )
+
+
+def test_a_single_number_has_no_channels(build, unchanged):
+    unchanged(RecognizeRmsNorm(), build([()], lambda x: op.multiply(x, build.const(4.0))))
