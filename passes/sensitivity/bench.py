@@ -80,7 +80,11 @@ class Bench:
 
     def error(self, design: Design) -> float:
         """Squared error of the worst output on the held-out samples, relative to its square: 1 / SQNR."""
-        return self._relative(self.outputs(design, self.held), self.held)
+        return self.error_of(self.outputs(design, self.held))
+
+    def error_of(self, found: Mapping[str, np.ndarray]) -> float:
+        """The same of outputs on the held-out samples."""
+        return self._relative(found, self.held)
 
     def _relative(self, found, arrays) -> float:
         """Of outputs on held-out samples. What the graph's own mask says is padding does not count."""

@@ -1,4 +1,4 @@
-"""The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization."""
+"""The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization x fine-tuning."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -45,14 +45,14 @@ class Row:
 
 
 def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
-          recipe: Recipe = Recipe()) -> dict:  # noqa: B008
+          recipe: Recipe = Recipe(), tuner: Callable | None = None) -> dict:  # noqa: B008
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
-    recipe: its other choices. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
+    recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
     networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
     rows, fp32 = [], None
-    total = len(networks) * len(GRANULARITIES) * len(CALIBRATIONS)
+    total = len(networks) * len(GRANULARITIES) * (len(CALIBRATIONS) + (tuner is not None))
     for folding, network in networks.items():
         bench = Bench(network, samples, threads=threads, measure=measuring(cache))
         exact = bench.float_outputs(arrays)
@@ -60,17 +60,21 @@ def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.0
         judge = Judge(arrays, scoring, scoring.scores(exact))
         fp32 = judge.reference if fp32 is None else fp32
         for granularity in GRANULARITIES:
-            rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total))
+            rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total), tuner)
     return {"fp32": fp32[scoring.least(fp32)], "metric": scoring.metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
 
 
-def _pair(bench, judge, exact, recipe, folding, seed, target, tell):
+def _pair(bench, judge, exact, recipe, folding, seed, target, tell, tuner):
     granularity, designs = recipe.weights, [Design(replace(recipe, calibrator=name, percentile=percentile)) for name, percentile in CALIBRATIONS]
     rows = []
     for design in designs:
         tell(f"{granularity}, BatchNorm {folding}, {_name(design)}")
         rows.append(_row(bench, judge, exact, design, folding, 0, seed))
     best, design = min(zip(rows, designs), key=lambda pair: (pair[0].relative, -pair[0].sqnr))
+    if tuner is not None:
+        tell(f"{granularity}, BatchNorm {folding}, {_name(design)}, fine-tuned")
+        run = tuner(bench, design, lambda text: tell(f"{granularity}, BatchNorm {folding}, fine-tuned: {text}"))
+        rows.append(_row_of(judge, exact, run(judge.arrays), bench.error_of(run(bench.held)), design, folding, seed, f"{_name(design)}, fine-tuned"))
     if best.relative <= target:
         return rows
     ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), lambda text, done, of: tell(f"{granularity}, BatchNorm {folding}, {text} {done}/{of}"))
@@ -83,12 +87,15 @@ def _pair(bench, judge, exact, recipe, folding, seed, target, tell):
 
 
 def _row(bench, judge, exact, design, folding, count, seed):
-    outputs = bench.outputs(design, judge.arrays)
-    scores, error = judge.scoring.scores(outputs), bench.error(design)
+    return _row_of(judge, exact, bench.outputs(design, judge.arrays), bench.error(design), design, folding, seed, _name(design), count)
+
+
+def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, count=0):
+    scores = judge.scoring.scores(outputs)
     worst = judge.scoring.worst(judge.reference, scores)
     low, high = interval(judge, exact, outputs, seed, worst)
     drop = _worse(judge, judge.reference[worst], scores[worst])
-    return Row(design.recipe.weights, folding, _name(design), count, scores[worst], drop, low, high, sqnr(error), judge.scoring.drop(judge.reference, scores))
+    return Row(design.recipe.weights, folding, calibration, count, scores[worst], drop, low, high, sqnr(error), judge.scoring.drop(judge.reference, scores))
 
 
 def interval(judge: Judge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:

@@ -22,7 +22,8 @@ from .recipe_options import precision_options
 @click.option("--mini-batch", type=click.IntRange(min=1), default=32, show_default=True, help="Samples per step.")
 @click.option("--learning-rate", type=click.FloatRange(0, 127, min_open=True), default=0.02, show_default=True, help="Of the first step, in quantisation steps of each layer; a cosine takes it to 0.")
 @click.option("--distill", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Part of fp32's answers in the loss where there are labels; without labels it is all of it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the samples.")
+@click.option("--variants", type=click.IntRange(0, 10_000), default=0, show_default=True, help="Pictures made of every training picture (turned, scaled, shifted, lit otherwise), for those who have few.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order of the samples, and of --variants.")
 @click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True, help="Where PyTorch trains.")
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
@@ -33,7 +34,7 @@ from .recipe_options import precision_options
 @precision_options
 @cache_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def finetune(model, calib, train, validate, metric, output_names, output, epochs, mini_batch, learning_rate, distill, seed, device, given, threads, cache, no_cache, json_path, **recipe):
+def finetune(model, calib, train, validate, metric, output_names, output, epochs, mini_batch, learning_rate, distill, variants, seed, device, given, threads, cache, no_cache, json_path, **recipe):
     """Train a quantised network further, for what no calibration saves. Needs PyTorch (pip install 'octet[train]').
 
     The forward pass is the integer arithmetic of the compiled package, ranges are those of the best calibration and stay. The state of the training lies beside
@@ -43,16 +44,17 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
 
     from ...targets.errors import OctetError
     from ...targets.writing import check_writable
+    from ..training.requirement import require
 
-    try:
-        import torch
-    except ImportError:
-        raise OctetError("octet finetune needs PyTorch; install it with pip install 'octet[train]'") from None
+    require("octet finetune")
+    import torch
+
     from ...passes.sensitivity.output_error import sqnr
     from ..building.recipes import recipe_of
     from ..console import check_json, decibels, out, percent, say, table, write_json
     from ..data import check_calib, read_samples, warn_of_constant
     from ..phases import phases
+    from ..training.course import Course
     from ..training.finetuning import Finetuning
     from ..training.fit import Schedule
     from ..training.lessons import lessons_of
@@ -73,8 +75,8 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
 
         lessons = lessons_of(network, train, validate, metric, output_names)
         schedule = Schedule(epochs, mini_batch, learning_rate, seed)
-        work = Finetuning(network, samples, made, lessons, schedule, distill, threads, device, phase, display, kept)
-        report = work.run(output)
+        course = Course(lessons, schedule, distill, variants, threads, device)
+        report = Finetuning(network, samples, made, course, phase, display, kept).run(output)
     say_where_from(kept)
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     chosen, name = lessons.scoring.metric, lessons.scoring.worst(report["fp32"], report["tuned"])
