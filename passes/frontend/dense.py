@@ -1,8 +1,11 @@
-"""Gemm: alpha, beta and the transpositions go into known weights and biases right away."""
+"""Gemm, whose alpha, beta and transpositions go into known weights and biases right away, and determinants."""
 
 import numpy as np
 from tvm import relax
 
+from ...targets.errors import UnsupportedModelError
+
+_MOST_ROWS = 4  # of a determinant, whose terms are written out
 
 def gemm(node):
     """R.matmul(a, b) and, with a third input, R.add(.., c): alpha * op(a) @ op(b) + beta * c."""
@@ -28,4 +31,30 @@ def gemm(node):
     return node.emit(relax.op.add(product, c), "bias")
 
 
-CONVERTERS = {"Gemm": gemm}
+def determinant(node):
+    """Of matrices [.., n, n] by minors of the rows from the last one up: [..]."""
+    *shape, rows = node.shape(0)
+    if rows > _MOST_ROWS:
+        raise UnsupportedModelError(f"is a determinant of {rows} rows; at most {_MOST_ROWS} are supported")
+    flat, batch = node.emit(relax.op.reshape(node.inputs[0], [-1, rows * rows]), "flat"), shape[:-1]
+    at = [[node.emit(relax.op.strided_slice(flat, [1], [k], [k + 1]), f"entry{k}") for k in range(r * rows, (r + 1) * rows)] for r in range(rows)]
+    minors = {(c,): at[-1][c] for c in range(rows)}
+    for row in reversed(at[:-1]):
+        minors = {columns: _expanded(node, row, columns, minors) for columns in _larger(minors, rows)}
+    return relax.op.reshape(minors[tuple(range(rows))], batch)
+
+
+def _larger(minors, rows):
+    return sorted({tuple(sorted({*columns, c})) for columns in minors for c in range(rows) if c not in columns})
+
+
+def _expanded(node, row, columns, minors):
+    name, total = "minor" + "_".join(map(str, columns)), None
+    for sign, column in enumerate(columns):
+        term = node.emit(relax.op.multiply(row[column], minors[tuple(c for c in columns if c != column)]), f"{name}.term{sign}")
+        add = relax.op.subtract if sign % 2 else relax.op.add
+        total = term if total is None else node.emit(add(total, term), f"{name}.sum{sign}")
+    return total
+
+
+CONVERTERS = {"Gemm": gemm, "Det": determinant}

@@ -18,21 +18,22 @@ from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
 from ..rewriting.grids import with_grids
-from . import activations, arithmetic, arrange, control, convolution, dense, fourier, functions, integers, normalization, pooling, quantized, recurrent, resize
+from . import activations, arithmetic, arrange, control, dense, fourier, functions, integers, normalization, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
 from .codes import Codes
 from .fold import can_fold, fold, shape_slice
 from .indexing import indices, order, scatter
 from .indexing.counted import CountedAxes
 from .names import restore_names
-from .node import Node, attributes_of, name_of
+from .node import Node, attributes_of, name_of, unless_empty
 from .read import first_line
 from .scopes import Scopes
 from .signature import misfit
 from .weights import WIDE_FLOATS, array_of, in_float32
+from .windows import convolution, deformable, pooling, unpool
 
-_TOPICS = (activations, arithmetic, arrange, convolution, dense, fourier, integers, normalization, pooling, recurrent, resize)
-_TOPICS += (indices, order, scatter)
+_TOPICS = (activations, arithmetic, arrange, dense, fourier, integers, normalization, recurrent, resize)
+_TOPICS += (indices, order, scatter, convolution, deformable, pooling, unpool)
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
@@ -61,6 +62,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self._constants = {}  # id of a known value -> (the value, the expression that it became)
         self._names = {}  # the variables' names as they shall be: the builder spells them its own way
+        self._makers = {}  # of a MaxPool: variable -> (its node, the shape that it reads)
         self._applied = 0  # operators in place of others
         self._shared = {}  # digest of a known value in a body -> the value: every trip of a loop has the same weights
         self._counted, self.places = CountedAxes(self.bb.lookup_binding, self._refuse), []
@@ -72,7 +74,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._values[tensor.name] = array_of(tensor, self._path.parent)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
         for var in params:
-            self._values[var.name] = _unless_empty(var)
+            self._values[var.name] = unless_empty(var)
         with self.bb.function("main", params=params):
             try:
                 with self.bb.dataflow():
@@ -163,7 +165,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in _OURS:
-            args = Node(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output))
+            args = Node(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output), self._makers)
             result = self._guard(node, _OURS[node.op_type], args)
         if isinstance(result, Node):
             inputs, result = onnx_frontend.onnx_input(result.inputs), None
@@ -191,7 +193,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             if isinstance(value, relax.Var):
                 self._names.setdefault(value, hint)  # bound by TVM's converter on its own
             self._check_type(node, value.ty)
-            self._values[name] = self._known(value) if isinstance(value, GenericConst) else _unless_empty(value)
+            if node.op_type == "MaxPool":
+                self._makers[value] = node, self.extents(self._values[node.input[0]])
+            self._values[name] = self._known(value) if isinstance(value, GenericConst) else unless_empty(value)
 
     def _bind_as(self, expr, name):
         var = self.bb.emit(expr)
@@ -292,9 +296,3 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def _fail(self, node, reason):
         raise _Refusal(f"{self._path}: {describe(node)} {reason}") from None
-
-
-def _unless_empty(var):
-    """A tensor without elements is known."""
-    shape = [int(extent) for extent in var.ty.shape.values]
-    return var if all(shape) else np.zeros(shape, str(var.ty.dtype))

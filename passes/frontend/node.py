@@ -1,7 +1,7 @@
 """What a converter of ours is given: one ONNX node with its operands already in Relax."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -12,6 +12,12 @@ from ...targets.errors import UnsupportedModelError
 def name_of(node: onnx.NodeProto) -> str:
     """A node as its variables are called: the exporter's name, or else that of its first output, or else the operator."""
     return node.name or next(filter(None, node.output), node.op_type)
+
+
+def unless_empty(var):
+    """A tensor without elements is known."""
+    shape = [int(extent) for extent in var.ty.shape.values]
+    return var if all(shape) else np.zeros(shape, str(var.ty.dtype))
 
 
 def attributes_of(node: onnx.NodeProto) -> list[onnx.AttributeProto]:
@@ -26,7 +32,7 @@ class Node:
     """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs: as in ONNX,
     strings still bytes. name: for the variables it binds;
     bind(expr, name) binds one. A converter returns an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a
-    Node to leave it to TVM with other inputs."""
+    Node to leave it to TVM with other inputs. makers: of variables that a MaxPool made, (its ONNX node, the shape that it read)."""
 
     op: str
     name: str
@@ -36,6 +42,7 @@ class Node:
     attrs: dict
     opset: int
     outputs: int
+    makers: Mapping = field(default_factory=dict)
 
     def emit(self, expr, suffix=""):
         """Binds an intermediate value, named after the node; every one but the operator itself needs a suffix."""
@@ -55,6 +62,10 @@ class Node:
     def has(self, index: int) -> bool:
         """Whether the optional input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
+
+    def maker(self, index: int) -> tuple[onnx.NodeProto | None, list[int] | None]:
+        """Of an input; (None, None) where nothing is known."""
+        return self.makers.get(self.inputs[index], (None, None))
 
     def array(self, index: int, what: str) -> np.ndarray | None:
         """A known optional input; None if it is left out. Raises UnsupportedModelError if it is computed at run time."""

@@ -12,7 +12,7 @@ from .model import TensorSpec
 from .shapes.dimensions import NO_BATCH, Said, fix_dimensions
 from .weights import WIDE_FLOATS
 
-_INPUT_DTYPES = {"float32", "int64", "int32", "int8", "uint8", "bool"}
+_INPUT_DTYPES = {"float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
 def fix_inputs(graph: onnx.GraphProto, values, path) -> None:

@@ -28,6 +28,8 @@ _PARAMETERS = {
     **{f"Reduce{kind}": (1,) for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
     "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3), "DFT": (1, 2), "STFT": (1, 2, 3), "NonMaxSuppression": (2, 3, 4), "Col2Im": (1, 2),
     "Dropout": (1, 2), "MaxUnpool": (2,), "OneHot": (1,),
+    "RNN": (1, 2, 3, 4), "GRU": (1, 2, 3, 4), "LSTM": (1, 2, 3, 4, 7), "QuantizeLinear": (1, 2), "DequantizeLinear": (1, 2),
+    "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8), "QLinearMatMul": (1, 2, 4, 5, 6, 7),
 }  # fmt: skip
 
 

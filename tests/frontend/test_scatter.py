@@ -74,3 +74,25 @@ def test_too_many_places_at_run_time_are_refused(model, load):
     proto = model([node], {"x": big, "i": np.zeros((1 << 14, 1), "int64"), "u": big}, opset=18)
     with pytest.raises(UnsupportedModelError, match="put.*known at run time only"):
         load(proto)
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["whole windows", "a row and a column left over"])
+def test_what_a_pooling_took_goes_back_to_its_places(model, agrees, load, odd):
+    """As ONNX Runtime has it: places are counted through what the pooling read."""
+    x = RANDOM.standard_normal((2, 3, 6 + odd, 8 + odd)).astype("float32")
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["best", "i"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Neg", ["best"], ["back"]),
+        helper.make_node("MaxUnpool", ["back", "i"] + ["s"] * odd, ["y"], kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    tops = np.stack([x[:, :, i : i + 6 : 2, j : j + 8 : 2] for i in (0, 1) for j in (0, 1)]).max(0)
+    want = np.zeros_like(x)
+    want[:, :, :6, :8] = np.where(x[:, :, :6, :8] == tops.repeat(2, 2).repeat(2, 3), -x[:, :, :6, :8], 0)
+    canonical = agrees(model(nodes, {"x": x}, {"s": np.array(x.shape)} if odd else {}), {"x": x}, [want])
+    assert all(int(np.prod(v.var.ty.shape.values)) <= 4 * x.size for v in canonical.module["main"].body.blocks[0].bindings[:-1])
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_determinant(model, agrees, rows):
+    x = RANDOM.standard_normal((2, 3, rows, rows)).astype("float32")
+    agrees(model([helper.make_node("Det", ["x"], ["y"])], {"x": x}), {"x": x}, [np.linalg.det(x)])

@@ -61,6 +61,20 @@ def topk(node):
     return relax.Tuple(found) if node.outputs > 1 else found[0]
 
 
+def hardmax(node):
+    """1 where an axis has its first largest element, 0 elsewhere; before opset 13 of the axes from `axis` on, taken as one."""
+    shape, axis = node.shape(0), node.axis(-1 if node.opset >= 13 else 1)
+    x, extents = node.inputs[0], shape
+    if node.opset < 13 and axis != len(shape) - 1:
+        extents = [int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))]
+        x, axis = node.emit(relax.op.reshape(x, extents), "flat"), 1
+    place = node.emit(relax.op.argmax(x, axis, keepdims=True), "place")
+    places = np.arange(extents[axis]).reshape([-1 if i == axis else 1 for i in range(len(extents))])
+    here = node.emit(relax.op.equal(place, relax.const(places, "int64")), "here")
+    found = relax.op.astype(here, node.dtype(0))
+    return found if extents == shape else relax.op.reshape(node.emit(found, "rows"), shape)
+
+
 def reverse_sequence(node):
     """The first elements of every sequence backwards, as many as it is long: R.gather_elements at the places that they come from."""
     shape, time, batch = node.shape(0), node.attrs.get("time_axis", 0), node.attrs.get("batch_axis", 1)
@@ -116,4 +130,4 @@ def compress(node):
     return relax.op.take(data, places, axis, mode="clip")
 
 
-CONVERTERS = {"CumSum": cumsum, "CumProd": cumprod, "TopK": topk, "ReverseSequence": reverse_sequence, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}
+CONVERTERS = {"CumSum": cumsum, "CumProd": cumprod, "TopK": topk, "Hardmax": hardmax, "ReverseSequence": reverse_sequence, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}

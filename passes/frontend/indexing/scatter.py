@@ -69,28 +69,6 @@ def scatter_elements(node):
     return _inside(node, found, places, shape, inside)
 
 
-def max_unpool(node):
-    """Every element at its place in the result, which ONNX counts through the whole tensor; zeros elsewhere, and behind it up to the shape that is given."""
-    shape, kernel = node.shape(0), node.attrs["kernel_shape"]
-    rank = len(kernel)
-    strides, pads = node.attrs.get("strides", [1] * rank), node.attrs.get("pads", [0] * 2 * rank)
-    image = zip(shape[2:], strides, kernel, pads[:rank], pads[rank:])
-    out = [*shape[:2], *(int((extent - 1) * s + k - begin - end) for extent, s, k, begin, end in image)]
-    places, count = math.prod(out), math.prod(shape)
-    data = relax.const(np.zeros(places, node.dtype(0)))
-    updates = node.emit(R.reshape(node.inputs[0], [count]), "updates")
-    if node.arrays[1] is not None:
-        numbers = known_in_range(node.arrays[1], places).reshape(-1)
-        found = R.reshape(_known(node, data, updates, numbers, "none"), out)
-    else:
-        numbers = node.emit(R.reshape(in_range(node, 1, places), [1, count]), "numbers")
-        found = R.reshape(_at_run_time(node, data, updates, numbers, "none", 0, 1), out)
-    wanted = node.array(2, "shape")
-    if wanted is None or wanted.tolist() == out:
-        return found
-    return R.nn.pad(node.emit(found, "inside"), [width for old, new in zip(out, wanted) for width in (0, int(new) - old)])
-
-
 def tensor_scatter(node):
     """Rows of a cache [batch, .., places, ..] from a place per sample on (0 where none is given) are those of an update; circular: beyond the last place begins the first."""
     shape, update = node.shape(0), node.shape(1)
@@ -119,6 +97,15 @@ def _inside(node, found, places, shape, axes):
         found = node.emit(R.concat([found, behind], axis), f"joined{axis}")
         extents[axis] = shape[axis]
     return found
+
+
+def put(node, data, updates, position):
+    """data [rows] with the updates [count] at the places that input `position` of the node says, known or not, in any shape."""
+    rows, count = int(data.ty.shape.values[0]), int(updates.ty.shape.values[0])
+    if node.arrays[position] is not None:
+        return _known(node, data, updates, known_in_range(node.arrays[position], rows).reshape(-1), "none")
+    numbers = node.emit(R.reshape(in_range(node, position, rows), [1, count]), "numbers")
+    return _at_run_time(node, data, updates, numbers, "none", 0, 1)
 
 
 def _known(node, data, updates, numbers, kind):
@@ -199,4 +186,4 @@ def _reduction(node):
     return kind
 
 
-CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements, "MaxUnpool": max_unpool, "TensorScatter": tensor_scatter}
+CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements, "TensorScatter": tensor_scatter}

@@ -3,7 +3,7 @@
 import numpy as np
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
+from ....targets.errors import UnsupportedModelError
 
 
 def conv(node):
@@ -18,7 +18,7 @@ def conv(node):
         return _volumes(node, strides, padding, dilation)
     op = relax.op.nn.conv1d if rank == 1 else relax.op.nn.conv2d
     out = op(node.inputs[0], node.inputs[1], strides=strides, padding=padding, dilation=dilation, groups=node.attrs.get("group", 1))
-    return _with_bias(node, out, rank)
+    return with_bias(node, out, rank)
 
 
 def _volumes(node, strides, padding, dilation):
@@ -43,7 +43,7 @@ def _volumes(node, strides, padding, dilation):
     out = relax.op.nn.conv2d(
         planes, weight, strides=strides[1:], padding=pads, dilation=dilation[1:], groups=node.attrs.get("group", 1)
     )
-    out = _with_bias(node, out, 2)
+    out = with_bias(node, out, 2)
     out = out if node.has(2) else node.emit(out)
     _, _, height, width = (int(extent) for extent in out.ty.shape.values)
     apart = node.emit(relax.op.reshape(out, [n, depth, o, height, width]), "apart")
@@ -76,7 +76,7 @@ def conv_transpose(node):
     out = op(
         node.inputs[0], node.inputs[1], strides=strides, padding=pads, output_padding=extra, dilation=dilation, groups=node.attrs.get("group", 1)
     )
-    return _with_bias(node, out, rank)
+    return with_bias(node, out, rank)
 
 
 def _volumes_apart(node, strides, pads, extra, dilation):
@@ -107,7 +107,7 @@ def _volumes_apart(node, strides, pads, extra, dilation):
         whole = node.emit(relax.op.nn.pad(whole, [0, 0, 0, 0, 0, last - deep, 0, 0, 0, 0]), "deeper")
     if first or last < deep:
         whole = node.emit(relax.op.strided_slice(whole, [2], [first], [last]), "cut")
-    return _with_bias(node, whole, 3)
+    return with_bias(node, whole, 3)
 
 
 def _spread(node, planes, stride, begin, deep, name):
@@ -136,12 +136,13 @@ def same_padding(node, kernel, strides, dilation) -> list[int]:
     return begin + end
 
 
-def _with_bias(node, out, rank):
-    if not node.has(2):
+def with_bias(node, out, rank, position=2):
+    """`out` [N, O, ..] plus the node's optional input at that position, a bias [O]."""
+    if not node.has(position):
         return out
-    bias = node.inputs[2]
-    if node.arrays[2] is not None:
-        shaped = relax.const(node.arrays[2].reshape([1, -1] + [1] * rank))
+    bias = node.inputs[position]
+    if node.arrays[position] is not None:
+        shaped = relax.const(node.arrays[position].reshape([1, -1] + [1] * rank))
     else:
         shaped = node.emit(relax.op.reshape(bias, [1, -1] + [1] * rank), "shaped")
     return node.emit(relax.op.add(out if isinstance(out, relax.Var) else node.emit(out), shaped), "bias")

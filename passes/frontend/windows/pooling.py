@@ -3,7 +3,7 @@
 import numpy as np
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
+from ....targets.errors import UnsupportedModelError
 from .convolution import same_padding
 
 
@@ -50,30 +50,46 @@ def _widths(pads) -> list[int]:
 
 def _with_places(node, x, kernel, strides, pads, dilation):
     """(maxima, where they lie: of equal ones the first, counted through the whole tensor). One comparison per element of the window: taps in the order of
-    the count, each a strided slice of the padded tensor."""
+    the count, each a strided slice of the padded tensor. A place is where its window begins and how far the tap is from there."""
     shape, rank = node.shape(0), len(kernel)
     lowest = -np.inf if node.dtype(0) == "float32" else np.iinfo(node.dtype(0)).min
     padded = node.emit(relax.op.nn.pad(x, _widths(pads), "constant", lowest), "padded") if any(pads) else x
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
     counts = [(extent + pads[i] + pads[rank + i] - spans[i]) // strides[i] + 1 for i, extent in enumerate(shape[2:])]
-    axes, planes = list(range(2, 2 + rank)), np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * rank) * int(np.prod(shape[2:]))
-    best = place = None
+    axes, steps = list(range(2, 2 + rank)), element_strides(shape[2:], node.attrs.get("storage_order", 0))
+    best = offset = None
     for tap in np.ndindex(*kernel):
         first = [t * d for t, d in zip(tap, dilation)]
         last = [begin + (count - 1) * stride + 1 for begin, count, stride in zip(first, counts, strides)]
         name = "tap" + "_".join(map(str, tap))
         value = node.emit(relax.op.strided_slice(padded, axes, first, last, strides), name)
-        at = np.meshgrid(*(np.arange(n) * s + f - pad for n, s, f, pad in zip(counts, strides, first, pads)), indexing="ij")
-        order = -1 if node.attrs.get("storage_order", 0) else 1
-        flat = np.ravel_multi_index([np.clip(a, 0, extent - 1) for a, extent in zip(at, shape[2:])][::order], shape[2:][::order])
-        here = relax.const((planes + flat).astype("int64"), "int64")
+        here = _whole(np.dot(first, steps), rank)
         if best is None:
-            best, place = value, here
+            best, offset = value, here
             continue
         more = node.emit(relax.op.greater(value, best), f"{name}.more")
-        place = node.emit(relax.op.where(more, here, place), f"{name}.place")
+        offset = node.emit(relax.op.where(more, here, offset), f"{name}.offset")
         best = node.emit(relax.op.maximum(value, best), f"{name}.best")
-    return relax.Tuple([best, place])
+    for part, begins in enumerate(window_begins(shape, counts, strides, pads, steps)):
+        offset = node.emit(relax.op.add(offset, relax.const(begins, "int64")), f"place{part}")
+    return relax.Tuple([best, offset])
+
+
+def element_strides(extents, columns_first: int) -> list[int]:
+    """Elements of a plane of these extents from one index of an axis to the next, in the order in which MaxPool counts."""
+    behind = [extents[:i] if columns_first else extents[i + 1 :] for i in range(len(extents))]
+    return [int(np.prod(each)) for each in behind]
+
+
+def window_begins(shape, counts, strides, pads, steps) -> tuple[np.ndarray, np.ndarray]:
+    """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1, counts..]), int64 elements."""
+    planes = np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * len(counts)) * int(np.prod(shape[2:]))
+    first = np.meshgrid(*((np.arange(n) * s - pad) * step for n, s, pad, step in zip(counts, strides, pads, steps)), indexing="ij")
+    return planes.astype("int64"), sum(first)[None, None].astype("int64")
+
+
+def _whole(value, rank):
+    return relax.const(np.full([1] * (2 + rank), value, "int64"), "int64")
 
 
 def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):

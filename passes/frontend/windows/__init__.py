@@ -1,0 +1,1 @@
+"""Operators that read windows of images: convolutions, pooling, and what undoes it."""
