@@ -42,8 +42,8 @@ def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = R
                     counts[name] = _runs_in(function, round_seconds)
                     continue
                 if counts[name] > 1:
-                    _times(function, 2)  # the caches are the previous candidate's; a run as long as a round does not notice
-                samples[name].append(_times(function, counts[name]))
+                    run_times(function, 2)  # the caches are the previous candidate's; a run as long as a round does not notice
+                samples[name].append(run_times(function, counts[name]))
             except Lost as error:
                 lost[name] = str(error)
             if progress is not None:
@@ -52,15 +52,16 @@ def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = R
 
 
 def _runs_in(function, seconds):
-    _times(function, 1)
-    if float(_times(function, 1)[0]) >= seconds:
+    run_times(function, 1)
+    if float(run_times(function, 1)[0]) >= seconds:
         return 1
-    _times(function, WARM_UP)
-    once = float(_times(function, 3).min())
+    run_times(function, WARM_UP)
+    once = float(run_times(function, 3).min())
     return int(min(MOST_RUNS, max(3, seconds / max(once, 1e-9))))
 
 
-def _times(function, count):
+def run_times(function, count: int) -> np.ndarray:
+    """Seconds of each of `count` runs; of a candidate of another process, as that measures them."""
     if hasattr(function, "times"):
         return function.times(count)
     times = np.empty(count)

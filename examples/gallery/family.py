@@ -42,11 +42,12 @@ class Family:
     def folder(self) -> Path:
         """Where the packages are installed, which happens once."""
         for package in (self.package, *self.beside):
-            _install(package, BUILD / "packages")
+            install(package, BUILD / "packages")
         return BUILD / "packages"
 
 
-def _install(package: str, folder: Path) -> None:
+def install(package: str, folder: Path) -> None:
+    """Installs "name==version" of PyPI there, once."""
     done = folder / f".{package}"
     if not done.exists():
         pip = [

@@ -3,9 +3,12 @@
 import numpy as np
 
 from ...targets.errors import OctetError
+from ...targets.package import load
 from ...targets.registry import find
 from ...targets.runtime import Session
 from ...targets.samples import Feeds, feed_of
+from ...targets.shaped.session import for_samples
+from ...targets.stored_array import shapes_of_npz
 from ..building.given import as_compiled
 from ..building.opening import check_origin, fp32_session, manifest_of, open_model
 from ..console import progress
@@ -13,17 +16,19 @@ from ..data import read_samples
 from ..inputs import random_inputs
 from ..peers.process import Peer
 from ..peers.runtimes import CALIBRATION_SAMPLES, chosen, runners
-from ..timing import interleaved
+from ..timing import interleaved, run_times
 from .load import under_load
 from .profile import profile_of
+from .varying import in_turn, measured, requests_of
 
 
 def run_benchmark(options, tell=lambda text: None) -> dict:
-    """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
+    """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, varying, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
     "load": with one stream and with --streams, by `run` and by `run_many`, and of peers with --streams: "name", "per_second" samples, "p50_ms", "p99_ms" of a call;
+    "varying": a stream of requests of varying extents: "requests", "rounds", "failed" and "streams" of the package and the peers (varying.py);
     "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
     _check(options)
     session, precision = open_model(options.model, options.threads, options.given, options.calib, options.streams)
@@ -51,12 +56,34 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
     report["details"] = {name: latency.as_dict() for name, latency in found.items()}
     if options.streams is not None:
         report["load"] = [load.as_dict() for load in loads]
+    if options.varying is not None:
+        report["varying"] = _varying(options)
     if options.profile or options.peak:
         peak = machine_peak(session)
         report["peak"] = peak.as_dict()
     if options.profile:
         report["kernels"] = profile_of(session, feed, peak, manifest_of(options.model))
     return report
+
+
+def _varying(options):
+    """Requests of the same samples, with extents of their own."""
+    session = load(options.model, threads=options.threads, streams=options.streams)
+    samples, _ = read_samples(options.calib, for_samples(session, shapes_of_npz(options.calib)))
+    requests, failed, peers = requests_of(session, samples, options.varying), {}, {}
+    if options.against is not None:
+        of_data = for_samples(session, {name: array.shape for name, array in samples.items()})
+        batches = Feeds(of_data.inputs, samples, of_data.batch, CALIBRATION_SAMPLES)
+        values = as_compiled(of_data, manifest_of(options.model)).values
+        peers, failed = runners(chosen(options.against), options.onnx_path, batches, requests, session.threads, values)
+    try:
+        candidates = {"octet-int8": in_turn(session.run, requests), **peers}
+        with progress("varying", (options.rounds + 1) * len(candidates)) as advance:
+            found = measured(candidates, len(requests), options.rounds, run_times, failed, advance)
+    finally:
+        for peer in peers.values():
+            peer.close()
+    return {"requests": len(requests), "rounds": options.rounds, "threads": session.threads, "failed": failed, "streams": [stream.as_dict() for stream in found]}
 
 
 def machine_peak(session: Session):
@@ -76,6 +103,8 @@ def device_of(session: Session) -> dict:
 def _check(options):
     if options.streams is not None and not str(options.model).endswith(".octet"):
         raise OctetError(f"--streams: {options.model} is no package; compile it first")
+    if options.varying is not None and (options.calib is None or not str(options.model).endswith(".octet")):
+        raise OctetError("--varying: needs a package of several shapes, and --calib DATA.npz for its requests")
     if options.profile or options.peak:
         from ... import passes  # noqa: F401 - a processor's peak needs TVM, which says here where it lacks
     if options.against is None:

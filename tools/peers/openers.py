@@ -1,6 +1,8 @@
 """How a peer opens a model: (path, feed, threads, streams) -> a function that runs the feed once and gives {output, by name or number: array}; for more than
-one stream it has `many`, another one, which as many threads may call at one time: the peer's throughput mode, `threads` cores to each."""
+one stream it has `many`, another one, which as many threads may call at one time: the peer's throughput mode, `threads` cores to each.
+Of a list of feeds, whose shapes may differ, every run takes the next; the model keeps the dynamic shapes of its file."""
 
+import itertools
 import queue
 
 from . import onnxruntime_peer
@@ -9,6 +11,8 @@ from . import onnxruntime_peer
 def _onnxruntime(path, feed, threads, streams):
     """Its sessions take callers side by side, each on its caller's thread and as many others as one run may have."""
     run = onnxruntime_peer.session(path, threads)
+    if isinstance(feed, list):
+        return _in_turn(run, feed)
     once = lambda: run(feed)  # noqa: E731
     once.many = once
     return once
@@ -19,6 +23,10 @@ def _openvino(path, feed, threads, streams):
 
     core = openvino.Core()
     model = core.read_model(path)
+    if isinstance(feed, list):
+        settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
+        return _in_turn(lambda each: dict(enumerate(request.infer(each).values())), feed)
     model.reshape({name: array.shape for name, array in feed.items()})
 
     def requests(hint, count):
@@ -44,6 +52,11 @@ def _openvino(path, feed, threads, streams):
     else:
         once.many = once
     return once
+
+
+def _in_turn(run, feeds):
+    following = itertools.cycle(feeds)
+    return lambda: run(next(following))
 
 
 OPENERS = {"onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -38,9 +38,9 @@ def chosen(text: str) -> tuple[str, ...]:
     return names
 
 
-def runners(names, onnx_path, batches, feed: dict, threads: int, values: Mapping[str, float] = MappingProxyType({}), seconds: float = SECONDS, streams: int = 1) -> tuple[dict, dict]:
+def runners(names, onnx_path, batches, feed: dict | list[dict], threads: int, values: Mapping[str, float] = MappingProxyType({}), seconds: float = SECONDS, streams: int = 1) -> tuple[dict, dict]:
     """Peers, each in a process of its own, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
-    batches: of calibration data, one run each, taken one by one. feed: one run. values: of inputs that were fixed. seconds: for whatever is asked of one. streams: callers at one time under load."""
+    batches: of calibration data, one run each, taken one by one. feed: one run, or several that are run in turn. values: of inputs that were fixed. seconds: for whatever is asked of one. streams: callers at one time under load."""
     made, failed, memory = {}, {}, memory_for(onnx_path)
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
         onnx_path = with_fixed_inputs(onnx_path, values, Path(folder))

@@ -1,0 +1,81 @@
+"""A stream of requests of varying extents: a package of several shapes, beside peers that read the same file with its dynamic shapes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...targets.errors import OctetError
+from ...targets.samples import feed_of
+from ...targets.shaped.dimensions import dimensions
+from ...targets.shaped.session import ShapedSession, for_samples
+from ..timing import Lost
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Milliseconds of a request: the mean over a pass (of the passes the median), the mean over the first pass, when every extent was new, median and 99th
+    percentile over all requests of the other passes."""
+
+    name: str
+    mean: float
+    first: float
+    p50: float
+    p99: float
+    ratio: float  # of the mean, to that of the package
+
+    def as_dict(self):
+        return {"name": self.name, "mean_ms": round(self.mean, 4), "first_ms": round(self.first, 4), "p50_ms": round(self.p50, 4), "p99_ms": round(self.p99, 4), "ratio": round(self.ratio, 4)}
+
+
+def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
+    """So many requests {input: array}: samples cut to extents that are drawn evenly, from 1 to the most that session and data have where the session pads, and
+    else from its shapes. arrays: {input: samples on the first axis}. Raises OctetError for a session of one shape."""
+    if not isinstance(session, ShapedSession):
+        raise OctetError("--varying: the package has one shape; compile it with several, as --dim NAME=32,64,128")
+    of_data, random = for_samples(session, {name: array.shape for name, array in arrays.items()}), np.random.default_rng(3)
+    found = dimensions([each.inputs for each in session.shapes], [each.outputs for each in session.shapes])
+    samples, made = len(next(iter(arrays.values()))), []
+    for number in range(count):
+        feed = feed_of(of_data.inputs, arrays, (np.arange(of_data.batch) + number * of_data.batch) % samples)
+        shape = random.integers(len(session.shapes))
+        for dimension in found:
+            have = min(feed[name].shape[axis] for name, axis in dimension.inputs)
+            padded = dimension.cuts and all(name in session.pads for name, _ in dimension.inputs)
+            extent = int(random.integers(min(max(dimension.extents), have))) + 1 if padded else dimension.extents[shape]
+            if extent > have:
+                raise OctetError(f"--varying: the data have {have} places, a shape of the package {extent}; give data of the largest shape")
+            for name, axis in dimension.inputs:
+                feed[name] = np.ascontiguousarray(feed[name][(slice(None),) * axis + (slice(extent),)])
+        made.append(feed)
+    return made
+
+
+def in_turn(run: Callable, requests: list[dict]) -> Callable:
+    """A function that runs the next of the requests, the first one behind the last."""
+    at = -1
+
+    def once():
+        nonlocal at
+        at = (at + 1) % len(requests)
+        return run(requests[at])
+
+    return once
+
+
+def measured(candidates: dict, count: int, rounds: int, times: Callable, lost: dict, progress: Callable) -> list[Stream]:
+    """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count` requests. times(function, count): seconds of
+    each. lost: where the names of candidates that end go, with the reason."""
+    found = {name: [] for name in candidates}
+    for _ in range(rounds + 1):
+        for name, function in candidates.items():
+            if name not in lost:
+                try:
+                    found[name].append(times(function, count))
+                except Lost as error:
+                    lost[name] = str(error)
+            progress()
+    kept = {name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost}
+    means = {name: float(np.median(passes[1:].mean(1))) for name, passes in kept.items()}
+    ours = next(iter(means.values()))
+    return [Stream(name, means[name], float(passes[0].mean()), *np.percentile(passes[1:], (50, 99)).tolist(), means[name] / ours) for name, passes in kept.items()]
