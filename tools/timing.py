@@ -72,6 +72,18 @@ def run_times(function, count: int) -> np.ndarray:
     return times
 
 
+def both_times(function, count: int) -> np.ndarray:
+    """float64 [2, count]: seconds of each of `count` runs, and seconds of CPU time of all threads; of a candidate of another process, as that measures them."""
+    if hasattr(function, "both_times"):
+        return function.both_times(count)
+    times = np.empty((2, count))
+    for i in range(count):
+        start, used = time.perf_counter(), time.process_time()
+        function()
+        times[:, i] = time.perf_counter() - start, time.process_time() - used
+    return times
+
+
 def together(function, callers: int, seconds: float) -> np.ndarray:
     """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon as it has its answer. Raises what a call raises."""
     found, failures, gate = [[] for _ in range(callers)], [], threading.Barrier(callers)

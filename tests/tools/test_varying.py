@@ -9,7 +9,7 @@ from octet.targets.errors import OctetError
 from octet.targets.shaped.session import ShapedSession
 from octet.targets.variant import TensorSpec
 from octet.tools.benchmarking.varying import in_turn, measured, requests_of
-from octet.tools.timing import Lost, run_times
+from octet.tools.timing import Lost
 
 DATA = {"ids": np.arange(48).reshape(4, 12), "mask": np.ones((4, 12), "int64")}
 
@@ -43,6 +43,6 @@ def test_a_stream_is_taken_in_turn_and_a_peer_that_ends_costs_its_row():
     def ends():
         raise Lost("crashed")
 
-    found = measured({"octet-int8": in_turn(seen.append, [1, 2, 3]), "peer": ends}, 3, 2, run_times, lost, lambda: turns.append(1))
+    found = measured({"octet-int8": in_turn(seen.append, [1, 2, 3]), "peer": ends}, 3, 2, lost, lambda: turns.append(1))
     assert seen == [1, 2, 3] * 3 and lost == {"peer": "crashed"} and len(turns) == 6
     assert [stream.name for stream in found] == ["octet-int8"] and found[0].ratio == 1

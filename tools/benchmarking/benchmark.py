@@ -16,7 +16,7 @@ from ..data import read_samples
 from ..inputs import random_inputs
 from ..peers.process import Peer
 from ..peers.runtimes import CALIBRATION_SAMPLES, chosen, runners
-from ..timing import interleaved, run_times
+from ..timing import interleaved
 from .load import under_load
 from .profile import profile_of
 from .varying import in_turn, measured, requests_of
@@ -79,7 +79,7 @@ def _varying(options):
     try:
         candidates = {"octet-int8": in_turn(session.run, requests), **peers}
         with progress("varying", (options.rounds + 1) * len(candidates)) as advance:
-            found = measured(candidates, len(requests), options.rounds, run_times, failed, advance)
+            found = measured(candidates, len(requests), options.rounds, failed, advance)
     finally:
         for peer in peers.values():
             peer.close()

@@ -9,23 +9,24 @@ from ...targets.errors import OctetError
 from ...targets.samples import feed_of
 from ...targets.shaped.dimensions import dimensions
 from ...targets.shaped.session import ShapedSession, for_samples
-from ..timing import Lost
+from ..timing import Lost, both_times
 
 
 @dataclass(frozen=True)
 class Stream:
     """Milliseconds of a request: the mean over a pass (of the passes the median), the mean over the first pass, when every extent was new, median and 99th
-    percentile over all requests of the other passes."""
+    percentile over all requests of the other passes; cpu: of the mean, the CPU time of all threads, which other work on the machine changes less."""
 
     name: str
     mean: float
     first: float
     p50: float
     p99: float
-    ratio: float  # of the mean, to that of the package
+    cpu: float
+    ratio: float  # of the CPU time, to that of the package
 
     def as_dict(self):
-        return {"name": self.name, "mean_ms": round(self.mean, 4), "first_ms": round(self.first, 4), "p50_ms": round(self.p50, 4), "p99_ms": round(self.p99, 4), "ratio": round(self.ratio, 4)}
+        return {"name": self.name, "mean_ms": round(self.mean, 4), "first_ms": round(self.first, 4), "p50_ms": round(self.p50, 4), "p99_ms": round(self.p99, 4), "cpu_ms": round(self.cpu, 4), "ratio": round(self.ratio, 4)}
 
 
 def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
@@ -63,19 +64,23 @@ def in_turn(run: Callable, requests: list[dict]) -> Callable:
     return once
 
 
-def measured(candidates: dict, count: int, rounds: int, times: Callable, lost: dict, progress: Callable) -> list[Stream]:
-    """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count` requests. times(function, count): seconds of
-    each. lost: where the names of candidates that end go, with the reason."""
+def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Callable) -> list[Stream]:
+    """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count` requests. lost: where the names of
+    candidates that end go, with the reason."""
     found = {name: [] for name in candidates}
     for _ in range(rounds + 1):
         for name, function in candidates.items():
             if name not in lost:
                 try:
-                    found[name].append(times(function, count))
+                    found[name].append(both_times(function, count))
                 except Lost as error:
                     lost[name] = str(error)
             progress()
-    kept = {name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost}
-    means = {name: float(np.median(passes[1:].mean(1))) for name, passes in kept.items()}
-    ours = next(iter(means.values()))
-    return [Stream(name, means[name], float(passes[0].mean()), *np.percentile(passes[1:], (50, 99)).tolist(), means[name] / ours) for name, passes in kept.items()]
+    kept = {name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost}  # [passes, wall or CPU, requests]
+    means = {name: np.median(passes[1:].mean(2), 0).tolist() for name, passes in kept.items()}
+    ours = next(iter(means.values()))[1]
+    return [_stream(name, passes, *means[name], ours) for name, passes in kept.items()]
+
+
+def _stream(name, passes, mean, cpu, ours):
+    return Stream(name, mean, float(passes[0, 0].mean()), *np.percentile(passes[1:, 0], (50, 99)).tolist(), cpu, cpu / ours)

@@ -168,9 +168,9 @@ def print_benchmark(console, report: dict) -> None:
         console.print(table("under load", columns, rows, right=columns[1:]))
     if "varying" in report:
         found = report["varying"]
-        rows = [(each["name"], *(f"{each[key]:.3f}" for key in ("mean_ms", "p50_ms", "p99_ms", "first_ms")), f"{each['ratio']:.2f}") for each in found["streams"]]
-        rows += [(name, *[""] * 4, reason) for name, reason in found["failed"].items()]
-        columns = ("", "mean ms", "p50", "p99", "first pass", "ratio")
+        rows = [(each["name"], *(f"{each[key]:.3f}" for key in ("mean_ms", "p50_ms", "p99_ms", "first_ms", "cpu_ms")), f"{each['ratio']:.2f}") for each in found["streams"]]
+        rows += [(name, *[""] * 5, reason) for name, reason in found["failed"].items()]
+        columns = ("", "mean ms", "p50", "p99", "first pass", "CPU time", "ratio")
         console.print(table(f"{found['requests']} requests of varying extents, {found['threads']} threads", columns, rows, right=columns[1:]))
     if "peak" in report:
         peak = report["peak"]

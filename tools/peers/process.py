@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..timing import Lost, together
+from ..timing import Lost, both_times, run_times, together
 
 SECONDS = 600  # to load a model, to quantise it, or for one round of a benchmark
 LEAST_MEMORY, PER_BYTE = 4 << 30, 24  # bytes that a peer may take: as many as that, or so many for each byte of the model
@@ -57,6 +57,10 @@ class Peer:
     def times(self, count: int) -> np.ndarray:
         """Seconds of each of `count` runs."""
         return self._ask(("times", count))
+
+    def both_times(self, count: int) -> np.ndarray:
+        """Of each of `count` runs, as `timing.both_times` gives them."""
+        return self._ask(("both_times", count))
 
     def together(self, callers: int, seconds: float) -> np.ndarray:
         """What `timing.together` gives of the function's `many`, for as many callers at one time as that takes."""
@@ -110,8 +114,6 @@ def _given(value):
 
 def _serve(open, pipe, parents, memory):
     """The process."""
-    import time
-
     parents.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C ends the parent, which ends this
     _limit(memory)
@@ -128,12 +130,7 @@ def _serve(open, pipe, parents, memory):
             if what == "together":
                 pipe.send((False, together(run.many, *rest)))
                 continue
-            times = np.empty(rest[0])
-            for i in range(len(times)):
-                start = time.perf_counter()
-                run()
-                times[i] = time.perf_counter() - start
-            pipe.send((False, times))
+            pipe.send((False, (both_times if what == "both_times" else run_times)(run, *rest)))
     except EOFError:
         pass  # the parent has ended
     except BaseException as error:  # whatever a peer raises
