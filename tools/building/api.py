@@ -49,7 +49,7 @@ def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: 
         phase("canonicalize")
         return watched_as(given_hub(canonicalize(model)), recipe)
     if samples is None:
-        raise OctetError(f"{model.name}: is not quantised yet, so calibration samples are needed; give a few hundred")
+        raise OctetError(f"{model.name}: is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; give a few hundred")
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
     phase("canonicalize")
