@@ -16,6 +16,7 @@ from octet.passes.realize import reference  # noqa: E402
 from octet.targets.errors import UnsupportedModelError  # noqa: E402
 from octet.targets.runtime import run_samples  # noqa: E402
 from octet.tools.training.samples import answers  # noqa: E402
+from octet.tools.training.starts import narrowed, starts_of  # noqa: E402
 from octet.tools.training.tuned import export, network_of  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -138,3 +139,23 @@ def test_bytes_of_a_loop(tmp_path):
     assert np.array_equal(found.detach().numpy(), np.stack([reference.run(module, {"x": sample})[0] for sample in samples]))
     found.square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters() if parameter.requires_grad)
+
+
+def test_scales_that_one_channel_holds_up_are_narrowed_and_mean_the_same_everywhere(tmp_path):
+    """Sixteen channels of a hundredth of the seventeenth: they get their steps back, the large one is cut, and the file still means what the network computes."""
+    weight, second = normal(17, 3, 3, 3), normal(5, 17, 1, 1)
+    weight[-1] *= 100
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], name="wide"), helper.make_node("Clip", ["c", "low", "high"], ["r"]), helper.make_node("Conv", ["r", "v"], ["y"], name="even")]
+    model = written(tmp_path / "wide.onnx", nodes, (1, 3, 8, 8), {"w": weight, "b": normal(17), "v": second, "low": np.float32(0), "high": np.float32(6)})
+    arrays = {"x": RNG.standard_normal((8, 3, 8, 8)).astype(np.float32)}
+    quantized = calibrated(model, arrays, octet.Recipe(weights="per-tensor"))
+    made, before, after = narrowed(quantized), starts_of(quantized), starts_of(narrowed(quantized))
+    wide, even = sorted(before, key=lambda name: -len(before[name].scale))
+    assert after[wide].scale[0] < before[wide].scale[0] / 3 and abs(before[wide].codes[:-1]).max() < 4 < abs(after[wide].codes[:-1]).max() and abs(after[wide].codes[-1]).max() == 127
+    assert np.array_equal(after[wide].weight, weight), "training begins at the fp32 weights"
+    assert after[even].scale[0] >= before[even].scale[0] / 2
+    per_channel = calibrated(model, arrays)
+    assert narrowed(per_channel) is per_channel
+    network = network_of(made)
+    assert np.array_equal(answers(network, made.model, arrays, 8)["y"], answered(made, arrays))
+    export(made, network, tmp_path / "tuned.onnx", arrays)

@@ -17,6 +17,7 @@ from .lessons import Lessons
 from .network import Network
 from .objective import Objective
 from .samples import answers
+from .starts import narrowed
 from .tuned import network_of
 from .variants import with_variants
 
@@ -25,13 +26,15 @@ AT_ONCE = 64  # samples that are judged together
 
 @dataclass(frozen=True)
 class Taken:
-    """network: with the parameters of the best epoch, on the CPU. fp32, calibrated, tuned: {output: the metric} of the samples that judge. resumed: epochs that an earlier run had made."""
+    """quantized: the hub that was trained; network: with the parameters of the best epoch, on the CPU. fp32, calibrated, tuned: {output: the metric} of the samples that judge. first: their relative drop and squared error as calibrated. resumed: epochs that an earlier run had made."""
 
+    quantized: Quantized
     network: Network
     state: State
     fp32: Mapping[str, float]
     calibrated: Mapping[str, float]
     tuned: Mapping[str, float]
+    first: tuple[float, float]
     resumed: int
 
 
@@ -61,18 +64,21 @@ class Course:
         before = scoring.scores(exact)
 
         def judged(each: Network):
-            found = answers(each, quantized.model, held, AT_ONCE, self.device)
+            found = answers(each.to(self.device), quantized.model, held, AT_ONCE, self.device)
             return scoring.drop(before, scoring.scores(found)), relative_error(exact, found)
 
         def scores():
             return scoring.scores(answers(network.cpu(), quantized.model, held, AT_ONCE))
 
+        calibrated, first = scores(), judged(network)
+        other = quantized if quantized.model.comes_quantised else narrowed(quantized)
+        if other is not quantized and judged(made := network_of(other)) < first:
+            quantized, network = other, made
         objective = Objective(quantized.model, teacher, lessons.classes, labels, self.distill)
-        calibrated = scores()
         fit = Fit(network, objective, train, self.schedule, judged, path, identity, tell, self.device)
         phase("train")
         state = fit.run()
-        return Taken(network, state, before, calibrated, scores(), fit.resumed)
+        return Taken(quantized, network, state, before, calibrated, scores(), first, fit.resumed)
 
     def said(self) -> tuple:
         """Everything that the training depends on beside the network, as text."""

@@ -21,7 +21,7 @@ from ..building.statistics import measuring
 from .course import Course
 from .tuned import export
 
-_VERSION = "2"  # of what a state file means
+_VERSION = "3"  # of what a state file means
 
 
 @dataclass
@@ -39,15 +39,15 @@ class Finetuning:
 
     def run(self, output: str) -> dict:
         """Writes the tuned network; what became of it, for people and JSON. Raises UnsupportedModelError for operators without a form in PyTorch."""
-        quantized, lessons, state = self._calibrated(), self.course.lessons, f"{output}.state"
-        taken = self.course.take(quantized, state, self._identity(), self._tell, self.phase)
+        calibrated, lessons, state = self._calibrated(), self.course.lessons, f"{output}.state"
+        taken = self.course.take(calibrated, state, self._identity(), self._tell, self.phase)
         self.phase("write")
-        export(quantized, taken.network, output, {name: select(array, slice(0, 8)) for name, array in lessons.held.items()})
+        export(taken.quantized, taken.network, output, {name: select(array, slice(0, 8)) for name, array in lessons.held.items()})
         Path(state).unlink(missing_ok=True)
         return {
             "fp32": taken.fp32, "calibrated": taken.calibrated, "tuned": taken.tuned, "metric": lessons.scoring.metric.name, "samples": len(next(iter(lessons.held.values()))),
-            "train_samples": len(next(iter(lessons.train.values()))), "variants": self.course.variants, "best_epoch": taken.state.best, "resumed_at": taken.resumed,
-            "recipe": _plain(quantized.recipe),
+            "train_samples": len(next(iter(lessons.train.values()))), "variants": self.course.variants, "calibrated_drop": taken.first[0], "calibrated_error": taken.first[1], "best_epoch": taken.state.best, "resumed_at": taken.resumed,
+            "recipe": _plain(calibrated.recipe),
             "epochs": [{"loss": epoch.loss, "drop": epoch.score[0], "error": epoch.score[1]} for epoch in taken.state.epochs],
         }  # fmt: skip
 
