@@ -1,0 +1,52 @@
+"""Runs every node test of ONNX and prints docs/operators.md: how many of each operator's pass, and what is refused, with the reason.
+
+    python tests/frontend/node_report.py > docs/operators.md        (some five minutes)"""
+
+import re
+import sys
+import textwrap
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import onnx
+
+sys.path.insert(0, str(Path(__file__).parent))
+from node_cases import load_cases, run_case  # noqa: E402
+from node_exemptions import REFUSED, WRONG  # noqa: E402
+
+_HEAD = """# Operators
+
+ONNX's own node tests (`onnx.backend.test`, onnx {version}, {total} cases), each imported, compiled in float and run, and computed by the NumPy referee as well; both must be what ONNX says.
+**{passed} pass, {refused} are refused in one line, {wrong} differ, none ends in a traceback.** Operands that say how an operator works (axes, scales, weights of recurrent layers) are constants there, as they are in
+networks. `OCTET_NODE_CASES=all pytest tests/frontend/test_node_cases.py` demands it of every case; this page is what `tests/frontend/node_report.py` prints.
+Bodies that ONNX writes out (`_expanded` cases) count for their operator.
+"""
+
+
+def main():
+    outcomes, by_operator, by_reason = Counter(), defaultdict(Counter), defaultdict(Counter)
+    for name, case in sorted(load_cases().items()):
+        outcome = run_case(case)
+        outcomes[outcome.kind] += 1
+        by_operator[case.operator][outcome.kind] += 1
+        if outcome.kind == "refused":
+            reason = next((reason for pattern, reason in REFUSED if re.search(pattern, outcome.text)), f"**no known reason:** {outcome.text}")
+            by_reason[reason][case.operator] += 1
+        elif outcome.kind != "pass":
+            by_reason[WRONG.get(name, f"**{outcome.kind}:** {name}: {outcome.text}")][case.operator] += 1
+    counts = {kind: outcomes[kind] for kind in ("refused", "wrong")}
+    print(_HEAD.format(version=onnx.__version__, total=sum(outcomes.values()), passed=outcomes["pass"], **counts))
+    whole = {operator: found["pass"] for operator, found in by_operator.items() if found["pass"] == sum(found.values())}
+    part = {operator: found for operator, found in by_operator.items() if found["pass"] < sum(found.values())}
+    named = ", ".join(f"{name} {count}" for name, count in sorted(whole.items()))
+    print(textwrap.fill(f"All cases pass of {len(whole)} operators: {named}.", 200, break_on_hyphens=False) + "\n")
+    print("| operator | pass | of |\n|---|---|---|")
+    for name, found in sorted(part.items()):
+        print(f"| {name} | {found['pass']} | {sum(found.values())} |")
+    print("\n| cases | not computed as ONNX says, because | operators |\n|---|---|---|")
+    for reason, found in sorted(by_reason.items(), key=lambda each: -each[1].total()):
+        print(f"| {found.total()} | {reason} | {', '.join(sorted(found))} |")
+
+
+if __name__ == "__main__":
+    main()
