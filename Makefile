@@ -4,7 +4,7 @@
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
-# make lint    what ruff finds in the sources (pyproject.toml says which rules); make test does it, too
+# make lint    what ruff finds in the sources, and mypy in those with types (pyproject.toml says which rules); make test does it, too
 # make docs    writes docs/commands.md from the commands
 # make clean  removes what these two made
 
@@ -25,6 +25,7 @@ test: .venv/.installed-test
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
+	$(BIN)/pytest -q tests/structure/test_types.py
 
 # The clock, not the number of files, ends what is spoilt at random: four minutes a reader.
 soak: .venv/.installed-test

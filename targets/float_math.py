@@ -16,6 +16,7 @@ m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]             m.split(x
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def selu(m, x, alpha, gamma):
     return m.mul(m.const(gamma), elu(m, x, alpha))
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "exp": (exp, ()),
     "log": (log, ()),
     "sqrt": (lambda m, x: m.sqrt(x), ()),

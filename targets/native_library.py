@@ -32,7 +32,9 @@ def runtime():
 @functools.cache
 def runtime_library() -> ctypes.CDLL:
     """libtvm_runtime.so itself."""
-    return ctypes.CDLL(str(Path(importlib.util.find_spec("tvm").origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
+    found = importlib.util.find_spec("tvm")
+    assert found is not None and found.origin is not None, "whoever asks has imported tvm_ffi, which comes with it"
+    return ctypes.CDLL(str(Path(found.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
 
 
 def _import_tvm_ffi():

@@ -44,7 +44,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
                 if isinstance(array, Stacked):
                     np.lib.format.write_array_header_1_0(item, array.header)
                     for row in rows:
-                        item.write(np.ascontiguousarray(row))
+                        item.write(np.ascontiguousarray(row).data)
                 else:
                     np.lib.format.write_array(item, rows[0], allow_pickle=False)
     return buffer.getvalue()

@@ -191,7 +191,7 @@ def _member(variant):
 
 
 def _plain(spec: TensorSpec):
-    plain = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
+    plain: dict[str, object] = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
     plain |= {} if spec.batch_axis == 0 else {"batch_axis": spec.batch_axis}
     plain |= {} if spec.quantization is None else {"quantization": list(spec.quantization)}
     return plain if spec.counted is None else plain | {"counted": list(spec.counted)}

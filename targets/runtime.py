@@ -3,6 +3,7 @@
 import os
 import time
 import weakref
+from typing import Literal, overload
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Session:
     """
 
     why: str = ""
+    _library: Library
     _executor: tuple | None = None  # (process, threads of `run_async`)
 
     def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False, streams: int | None = None, pin: bool = False,
@@ -124,9 +126,19 @@ class Session:
             self._executor[1].shutdown()
         self._streams.close()
         self._end()
-        self._library, self.weights = None, np.empty(0, np.uint8)
+        self._library = None  # type: ignore[assignment] # nothing runs any more
+        self.weights = np.empty(0, np.uint8)
 
-    def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict | tuple[dict, Health]:
+    @overload
+    def run(self, inputs: dict, recompute: bool = False, health: Literal[False] = False) -> dict: ...
+
+    @overload
+    def run(self, inputs: dict, recompute: bool = False, *, health: Literal[True]) -> tuple[dict, Health]: ...
+
+    @overload
+    def run(self, inputs: dict, recompute: bool, health: bool) -> dict | tuple[dict, Health]: ...
+
+    def run(self, inputs, recompute=False, health=False):
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes, and, compiled with --self-check,
         SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too.
         health: of a package compiled with --count-clips: (outputs, Health of this answer)."""
@@ -172,7 +184,7 @@ class Session:
         """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads(), self.run, inputs, recompute, health)
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), lambda: self.run(inputs, recompute, health))
 
     def _threads(self):
         """One per stream. A forked process has none of its parent's."""
@@ -246,8 +258,8 @@ def _others(number, threads):
     return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]
 
 
-def run_samples(session: Session, arrays: dict, progress=None, only: str | None = None) -> dict:
-    """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a session of batch B and returns the first N rows of
+def run_samples(session, arrays: dict, progress=None, only: str | None = None) -> dict:
+    """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs as one, of batch B and returns the first N rows of
     every output. The last batch is filled up by repeating its last sample. progress: called with the number of samples done. only: the one output to keep."""
     batch = session.batch
     total = len(next(iter(arrays.values())))

@@ -60,7 +60,7 @@ def _check_declared(model, where, others, declared):
         raise DataError(f"{where}: declares {beside} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}")
 
 
-def check_samples(model, samples: Mapping[str, np.ndarray], where: str = "samples", others: bool = False) -> dict[str, np.ndarray]:
+def check_samples(model, samples: Mapping[str, StoredArray | np.ndarray], where: str = "samples", others: bool = False) -> dict[str, StoredArray | np.ndarray]:
     """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray stays one and is read a few
     megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs, `labels` and
     `labels/OUTPUT` are refused unless `others` may be there: a misspelt name must not go unnoticed."""
@@ -131,7 +131,7 @@ class Feeds(Sequence):
     def __len__(self):
         return self._runs
 
-    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, number):
         if not 0 <= number < self._runs:
             raise IndexError(number)
         start = number * self._batch
@@ -177,9 +177,10 @@ def digest_of(array) -> str:
     if isinstance(array, StoredArray):
         if array.digest is None:
             _scan(array, lambda start, piece: None)
+        assert array.digest is not None, "_scan notes it"
         return array.digest
     digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
-    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

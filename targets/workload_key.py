@@ -9,6 +9,16 @@ from functools import cached_property
 class Keyed(ABC):
     """A frozen dataclass that is known by its structure."""
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    @abstractmethod
+    def multiply_adds(self) -> int:
+        """Of one call."""
+
     @abstractmethod
     def as_dict(self) -> dict:
         """JSON values of the structure."""

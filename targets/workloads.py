@@ -2,6 +2,7 @@
 
 from .cuda import workload as cuda
 from .cuda.generated import nest
+from .workload_key import Keyed
 from .x86 import workload as x86
 
 _READ = {nest.KIND: nest.from_dict, cuda.KIND: cuda.from_dict}
@@ -10,11 +11,11 @@ _MOST_TAPS = 1 << 14  # of a window, which schedules list one by one
 _WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
-def workload_from(entry: dict) -> "x86.Workload | cuda.CudaWorkload | nest.NestWorkload":
+def workload_from(entry: dict) -> Keyed:
     """Raises ValueError for an entry of another structure, and for numbers that no kernel has."""
     try:
         _check_numbers(entry)
-        made = _READ.get(entry.get("kind"), x86.from_dict)(entry)
+        made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
         _ = made.name, made.key, made.multiply_adds  # what everybody asks of it
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RecursionError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from error

@@ -62,7 +62,7 @@ class EmulatedSession:
             weights.write_bytes(variant.weights.tobytes())
             given.write_bytes(b"".join(array.tobytes() for array in arrays))
             sizes = [*(str(spec.nbytes) for spec in variant.inputs), "-", *(str(spec.nbytes) for spec in variant.outputs)]
-            command = [QEMU, "-cpu", "max", "-L", os.environ.get("QEMU_LD_PREFIX", _SYSROOT), runner, library, weights, str(variant.shape), str(self._threads), given, found, *sizes]
+            command: list = [QEMU, "-cpu", "max", "-L", os.environ.get("QEMU_LD_PREFIX", _SYSROOT), runner, library, weights, str(variant.shape), str(self._threads), given, found, *sizes]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 said = next(iter(done.stderr.strip().splitlines()[-1:]), f"{QEMU} ended with {done.returncode}")

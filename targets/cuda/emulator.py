@@ -36,7 +36,7 @@ class Emulator:
     @classmethod
     def of_variant(cls, variant: Variant) -> "Emulator":
         """The kernels of a variant of kind "cuda"."""
-        return cls(variant.source, {launch.function: len(launch.operands) for launch in variant.launches})
+        return cls(str(variant.source), {launch.function: len(launch.operands) for launch in variant.launches})
 
     def buffer(self, array: np.ndarray) -> "Buffer":
         return Buffer(self._library, array)
@@ -84,7 +84,7 @@ class Buffer:
         self._end = library.octet_buffer_end(self._bytes)
         self.address = self._end - self._bytes
         raw = (ctypes.c_uint8 * self._bytes).from_address(self.address)
-        self.array = np.frombuffer(raw, np.uint8)[: flat.nbytes].view(flat.dtype)
+        self.array = np.ctypeslib.as_array(raw)[: flat.nbytes].view(flat.dtype)
         self.array[...] = flat
 
     def __del__(self):

@@ -8,4 +8,4 @@ from .backend import Backend
 
 BACKENDS: dict[str, Backend] = {backend.kind: backend for backend in (CpuBackend(), CudaBackend())}
 PROCESSORS = CpuBackend.kind  # of what does not say its kind
-Kind = Literal[*BACKENDS]  # of a field that a file holds
+Kind = Literal[*BACKENDS]  # type: ignore[valid-type] # of a field that a file holds: msgspec reads it, and a checker cannot

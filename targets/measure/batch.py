@@ -91,7 +91,8 @@ def part(task: Task, numbers) -> Task:
 
 def run_batch(batch: Batch, quiet: float | None = None) -> Figures:
     """Measures on this machine. quiet: other than the backend's `quiet_seconds`. Raises OctetError when the default cannot be measured."""
-    packed, errors, failures = batch.pack(), {}, 0
+    packed, failures = batch.pack(), 0
+    errors: dict[int, str] = {}
     quiet = BACKENDS[batch.kind].quiet_seconds if quiet is None else quiet
     while True:
         said, at, reason = _child(packed, sorted(errors), quiet)

@@ -19,11 +19,12 @@ class CudaDevice:
     """The first visible device. about: its name and architecture. Raises TargetError where there is none."""
 
     def __init__(self):
-        found = device()
-        if found is None:
+        found, there = device(), driver()
+        if found is None or there is None:
             raise TargetError("no CUDA device or no driver here; measure on a machine that has one")
-        self._l2_bytes = driver().integer("cuDeviceGetAttribute", _L2_BYTES, found.number)
-        self.about = {"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch, "driver": driver().integer("cuDriverGetVersion")}
+        self._driver = there
+        self._l2_bytes = there.integer("cuDeviceGetAttribute", _L2_BYTES, found.number)
+        self.about = {"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch, "driver": there.integer("cuDriverGetVersion")}
 
     def use_threads(self, count: int) -> None:
         """Cores are of no use to a GPU."""
@@ -31,7 +32,7 @@ class CudaDevice:
     def usable(self) -> bool:
         """Whether the device still answers this process."""
         try:
-            driver().call("cuCtxSynchronize")
+            self._driver.call("cuCtxSynchronize")
         except OctetError:
             return False
         return True

@@ -28,7 +28,7 @@ class Input:
     sha256: Digest
 
     @classmethod
-    def of(cls, seed: int, size: int, dtype: str) -> "Input":
+    def of(cls, seed: int, size: int, dtype: _Dtype) -> "Input":
         return cls(seed, size, dtype, digest(_made(seed, size, dtype)))
 
     def array(self) -> np.ndarray:
@@ -122,7 +122,7 @@ class Job:
 
 def digest(data) -> str:
     """SHA-256 of bytes or of a contiguous array, hexadecimal."""
-    return hashlib.sha256(memoryview(data).cast("B") if isinstance(data, np.ndarray) and data.size else bytes(data)).hexdigest()
+    return hashlib.sha256(data.view(np.uint8).data if isinstance(data, np.ndarray) and data.size else bytes(data)).hexdigest()
 
 
 def to_json(job: Job) -> str:

@@ -41,7 +41,7 @@ def measure(batch: Batch, skip, say) -> Figures:
             kernel.close()
     say(0)
     number = calls(kernels[0])
-    seconds = {index: [] for index in kernels}
+    seconds: dict[int, list] = {index: [] for index in kernels}
     for _ in range(batch.rounds):
         row = {index: np.zeros(len(batch.threads)) for index in kernels}
         for column, threads in enumerate(batch.threads):

@@ -11,6 +11,7 @@ from ..kinds.table import BACKENDS
 from . import log
 from .batch import Batch, part, run_batch
 from .carrier import Carrier
+from .job import Task
 from .log import FINAL, FIRST, WINNER, Measurement
 
 BATCH = 8  # candidates that are measured against the default at a time
@@ -36,7 +37,7 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     _check(carrier)
     backend = BACKENDS[job.kind]
     name = backend.device_name()
-    totals, reasons = {"measured": 0, "failed": 0, "faster": 0, "tasks": len(job.tasks), "device": name}, []
+    totals, reasons = dict.fromkeys(("measured", "failed", "faster"), 0), []
     for number, task in enumerate(job.tasks, 1):
         held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and backend.measured_here(entry.device)]
         work = _Work(carrier, task, name, measure, held)
@@ -53,7 +54,7 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
         progress(state)
     if reasons and len(reasons) == len(job.tasks):
         raise OctetError(f"{carrier.path}: nothing could be measured: {reasons[-1]}")
-    return totals
+    return totals | {"tasks": len(job.tasks), "device": name}
 
 
 def _check(carrier):
@@ -68,7 +69,7 @@ class _Work:
     """One task. held: its measurements by this device, old and new."""
 
     carrier: Carrier
-    task: object
+    task: Task
     name: str
     measure: Callable
     held: list
@@ -79,12 +80,12 @@ class _Work:
         for start in range(0, len(waiting), BATCH):
             self._stage(FIRST, waiting[start : start + BATCH], plan.first)
         first = {i: ratio for i, ratio in self._ratios(FIRST).items() if ratio < plan.promising}
-        finalists = sorted(first, key=first.get)[:FINALISTS]
+        finalists = sorted(first, key=first.__getitem__)[:FINALISTS]
         self._stage(FINAL, [i for i in finalists if i not in self._ratios(FINAL)], plan.final)
         final = {i: ratio for i, ratio in self._ratios(FINAL).items() if ratio < 1.0}
         if not final:
             return None
-        winner = min(final, key=final.get)
+        winner = min(final, key=final.__getitem__)
         # The best of many noisy figures is flattered by its noise: what counts is a measurement of its own.
         self._stage(WINNER, [winner] if winner not in self._ratios(WINNER) else [], plan.final)
         ratio = self._ratios(WINNER)[winner]

@@ -29,4 +29,4 @@ class Interface:
 
 def interface_of(variant: Variant) -> Interface:
     """Of a variant for CPUs."""
-    return Interface(variant.inputs, variant.outputs, variant.weights.size, variant.arena_bytes, variant.lane_bytes, tuple(map(tuple, variant.loops)), len(variant.steps), variant.shape)
+    return Interface(variant.inputs, variant.outputs, variant.weights.size, variant.arena_bytes, variant.lane_bytes, tuple((first, last, chunks) for first, last, chunks in variant.loops), len(variant.steps), variant.shape)

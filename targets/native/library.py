@@ -54,7 +54,7 @@ class Library:
 
     def arena(self, stream: c_void_p, size: int) -> np.ndarray:
         """A stream's memory for intermediates, uint8, as long as the stream is open."""
-        return np.frombuffer((ctypes.c_uint8 * size).from_address(self._arena(stream)), np.uint8) if size else np.empty(0, np.uint8)
+        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._arena(stream))) if size else np.empty(0, np.uint8)
 
     def run(self, stream: c_void_p, tensors) -> None:
         """tensors: a ctypes array of addresses, inputs first."""
@@ -69,6 +69,7 @@ class Library:
 
     def share(self, stream: c_void_p, taken: c_int64, count: int, first, sizes, own, nanoseconds: int) -> None:
         """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per tensor."""
+        assert self._share is not None, "ask `shares` first"
         checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 
     def step(self, stream: c_void_p, index: int, chunk: int, tensors) -> None:

@@ -36,7 +36,8 @@ class Streams:
     """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited for PATIENCE goes before all that come later."""
 
     def __init__(self, make: Callable[[int], object], most: int):
-        self._make, self.most = make, most
+        self._make: Callable[[int], object] | None = make
+        self.most = most
         self._all: list = []
         self._idle: list = []  # the last one that was in use is the next: its memory is in the caches; append and pop are atomic
         self._closed, self.turn = False, 0  # turn: a fork takes every lease that was given before it back
@@ -87,6 +88,7 @@ class Streams:
                         except IndexError:  # whoever gave it back took it again
                             pass
                     if len(self._all) < self.most:
+                        assert self._make is not None, "it is not closed"
                         self._all.append(self._make(len(self._all)))
                         return Lease(self._all[-1], self)
                     if me not in self._overdue and time.monotonic() - since >= PATIENCE:

@@ -23,7 +23,7 @@ def dimensions(inputs, outputs) -> list[Dimension]:
 
 def _varying(signatures) -> dict[tuple[int, ...], list]:
     """{extents: axes that have them in the signatures}, of axes that are not the same in all."""
-    found = {}
+    found: dict[tuple[int, ...], list] = {}
     for tensors in zip(*signatures):
         for axis in range(len(tensors[0].shape)):
             extents = tuple(tensor.shape[axis] for tensor in tensors)

@@ -42,13 +42,15 @@ def export(package: Package, folder, name: str, target: str | None = None, form:
     if form.codes:
         if variant.integer is None:
             raise PackageError("--io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8")
-        shapes = [one.integer for one in shapes]
+        shapes = [one.integer for one in shapes if one.integer is not None]
     files = _texts(package, shapes, name, form)
     with room_to_build() as temporary:
         place = Path(temporary)
         (place / f"{name}.h").write_bytes(files[f"{name}.h"])
         sources = write_sources(place, name, shapes, session_source(shapes, name, form))
-        made = (static if form.static else shared)(place, name, sources, machine_of(variant.features))
+        machine = machine_of(variant.features)
+        assert machine is not None, "a variant was chosen that there is one for"
+        made = (static if form.static else shared)(place, name, sources, machine)
         files[made.name] = made.read_bytes()
     write_folder(folder, files, _all_names(name))
     return variant, {file: len(data) for file, data in files.items()}
@@ -66,14 +68,15 @@ def chosen(package: Package, target: str | None) -> Variant:
             raise PackageError(f"this machine runs no variant of the package; name the one to export with --target: {names}")
         variant = max(able, key=lambda one: one.rank)
     else:
-        variant = next((one for one in package.variants if one.target == target), None)
-        if variant is None:
+        named = [one for one in package.variants if one.target == target]
+        if not named:
             raise PackageError(f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs")
+        variant = named[0]
         if not variant.backend.exports:
             raise PackageError(f"--target {target}: runs on a GPU, and export is for CPUs; take one of these: {names}")
     if machine_of(variant.features) is None:
-        able = [one.target for one in cpus if machine_of(one.features) is not None]
-        raise PackageError(f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one of these: {', '.join(able) or 'none of this package'}")
+        known = [one.target for one in cpus if machine_of(one.features) is not None]
+        raise PackageError(f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one of these: {', '.join(known) or 'none of this package'}")
     if not variant.object:
         raise PackageError(f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again")
     return variant

@@ -75,7 +75,7 @@ class Moments:
 
     @property
     def beyond(self) -> bool:
-        return self.of.usual is not None and self.distance > self.bound
+        return self.distance is not None and self.bound is not None and self.distance > self.bound
 
 
 def moments_of(inputs: tuple[Input, ...], words: np.ndarray) -> tuple[Moments, ...]:

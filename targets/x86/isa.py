@@ -89,7 +89,7 @@ UNITS = {
     "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, dot=Latency(2, 2), fma=Latency(4, 2), rows_written_out=1),
     "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, dot=Latency(1, 4), fma=Latency(2, 4), rows_written_out=1),
 }
-_current = ContextVar("isa")
+_current: ContextVar[Isa] = ContextVar("isa")
 
 
 def current() -> Isa:

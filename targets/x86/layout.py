@@ -72,3 +72,9 @@ def packed(shape, dtype: str) -> Layout | None:
     shape = tuple(int(d) for d in shape)
     kind = {4: "nhwc", 3: "rows", 2: "rows"}.get(len(shape))
     return Layout(kind, shape, dtype) if kind is not None and dtype in ("int8", "float32", "bfloat16") else None
+
+
+def sure(layout: Layout | None) -> Layout:
+    """A layout that there is."""
+    assert layout is not None, "its tensor has a rank that can be packed"
+    return layout

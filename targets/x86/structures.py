@@ -81,8 +81,8 @@ def _pool(p: PoolProblem) -> PoolProblem:
 
 
 def _binary(p: BinaryProblem) -> BinaryProblem:
-    multipliers = {"a_multiplier": 0.4, "b_multiplier": 0.6} if p.kind == "add" else {"a_multiplier": 0.008, "b_multiplier": 0.0}
-    return replace(p, a_zero_point=3, b_zero_point=5, out_zero_point=-7, **multipliers, **_clips(p))
+    a, b = (0.4, 0.6) if p.kind == "add" else (0.008, 0.0)
+    return replace(p, a_zero_point=3, b_zero_point=5, out_zero_point=-7, a_multiplier=a, b_multiplier=b, **_clips(p))
 
 
 def _requantize(p: RequantizeProblem) -> RequantizeProblem:

@@ -58,7 +58,7 @@ class Workload(Keyed):
 
     def as_dict(self) -> dict:
         """JSON values; `from_dict` reads them back."""
-        kind, problem = kind_of(self.problem), _plain(asdict(self.problem))
+        kind, problem = kind_of(self.problem), _plain(asdict(self.problem))  # type: ignore[call-overload] # a Problem is a dataclass
         return problem if kind == _UNTAGGED else {"kind": kind, "problem": problem}
 
 

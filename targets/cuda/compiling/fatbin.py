@@ -14,7 +14,7 @@ def fatbin(cubin: bytes, ptx: bytes, arch: int) -> bytes:
     version = re.search(rb"\.version (\d+)\.(\d+)", ptx)
     assert cubin[:4] == b"\x7fELF" and (version is not None or not ptx)
     entries = _entry(_ELF, cubin, (cubin[8], 1), arch)
-    if ptx:
+    if version is not None:
         entries += _entry(_PTX, ptx.rstrip(b"\0") + b"\0", (int(version[2]), int(version[1])), arch, _OPTIONS)
     return struct.pack("<IHHQ", _MAGIC, 1, _HEADER, len(entries)) + entries
 

@@ -175,7 +175,7 @@ def depth_of(problem) -> int:
 def candidates(spec, wmma: int = 0) -> tuple[Tile, ...]:
     """The tiles that a target's shared memory holds. wmma: as in a Tile."""
     shapes = _WGMMA_SHAPES if wmma == WGMMA else [(*shape, spec.extra["stages"]) for shape in _SHAPES]
-    tiles = tuple(Tile(*shape, wmma=wmma) for shape in shapes)
+    tiles = tuple(replace(Tile(*shape), wmma=wmma) for shape in shapes)
     return tuple(tile for tile in tiles if tile.sound and tile.shared_bytes <= spec.extra["shared_bytes"])
 
 

@@ -38,8 +38,8 @@ def operand_steps(operand: Layout, result: Layout) -> tuple[int, int, int, bool]
     """(bytes per image, line and column, whether channels run) of an operand that is broadcast to `result`, both packed and of one rank."""
     images, height, width = operand.image
     spans = (height * width * operand.stride, width * operand.stride, operand.stride)
-    steps = [0 if extent == 1 else span for extent, span in zip((images, height, width), spans, strict=True)]
-    return (*steps, operand.channels > 1 or result.channels == 1)
+    image, line, column = (0 if extent == 1 else span for extent, span in zip((images, height, width), spans, strict=True))
+    return (image, line, column, operand.channels > 1 or result.channels == 1)
 
 
 def binary(problem: Binary) -> Kernel:

@@ -1,5 +1,7 @@
 """Scalar float32 functions as CUDA C++: the sequences of `targets/float_math.py`, written out operation by operation."""
 
+from collections.abc import Callable
+
 from ... import float_math, recurrent_math
 from ..kernel import bits
 
@@ -92,7 +94,7 @@ _MORE = {
     "thresholded_relu": (_thresholded_relu, ("alpha",)),
     "power": (_power, ("exponent",)),
 } | {kind: (_wide(kind), ()) for kind in _ONE_WIDE}
-_ALL = float_math.FUNCTIONS | _MORE  # kind -> (sequence of operations, names of its parameters)
+_ALL: dict[str, tuple[Callable, tuple[str, ...]]] = {**float_math.FUNCTIONS, **_MORE}  # kind -> (sequence of operations, names of its parameters)
 
 
 def known(kind: str) -> bool:

@@ -90,10 +90,10 @@ def fill(layout: Layout, value: int) -> Kernel:
 
 
 def quantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:
-    call = f"quantize<{literal(problem)}, {bits(scale)}, {zero_point}, -128>"
+    call = f"quantize<{literal(problem)}, {bits(float(scale))}, {zero_point}, -128>"
     return Kernel("quantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
 
 
 def dequantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:
-    call = f"dequantize_codes<{literal(problem)}, {bits(scale)}, {zero_point}>"
+    call = f"dequantize_codes<{literal(problem)}, {bits(float(scale))}, {zero_point}>"
     return Kernel("dequantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)

@@ -28,7 +28,9 @@ class DevicePeak:
 
 def peak_of(device: Device) -> DevicePeak:
     """Raises OctetError where the driver does not tell."""
-    clock, memory_clock, bits = (driver().integer("cuDeviceGetAttribute", attribute, device.number) for attribute in (_CLOCK, _MEMORY_CLOCK, _BUS_BITS))
+    found = driver()
+    assert found is not None, "a device has one"
+    clock, memory_clock, bits = (found.integer("cuDeviceGetAttribute", attribute, device.number) for attribute in (_CLOCK, _MEMORY_CLOCK, _BUS_BITS))
     known = max((spec.extra["arch"] for spec in SPECS if spec.extra["arch"] <= device.arch), default=min(_FLOAT_LANES))
     macs = max(spec.extra["macs_per_clock"] for spec in SPECS if spec.extra["arch"] == known and (spec.extra["code"] == known or device.arch == known))
     clocks = 1e-6 * clock * device.multiprocessors  # 1e9 a second, of all multiprocessors

@@ -38,8 +38,10 @@ class CudaSession(Session):
     def streams(self) -> int:
         return 1
 
-    def run(self, inputs: dict, recompute: bool = False) -> dict:
-        """recompute: of no meaning here, as no variant for a GPU checks its sums."""
+    def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict:  # type: ignore[override]
+        """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what it clips."""
+        if health:
+            raise OctetError("run: health is counted by variants for CPUs, compiled with --count-clips; leave health out")
         arrays = self._checked(inputs)
         with self._lock:
             self._stage(arrays)

@@ -44,7 +44,8 @@ def read_dynamic(layout: Layout) -> tuple[dict, dict, list]:
     that does not fit the sections."""
     segment = layout.only(DYNAMIC, "dynamic tables")
     data = layout.bytes_at(segment.address, segment.in_file, "the dynamic table")
-    entries, names, ended = {}, [], False
+    entries: dict[int, int] = {}
+    names, ended = [], False
     for tag, value in _ENTRY.iter_unpack(data[: len(data) // _ENTRY.size * _ENTRY.size]):
         if ended := tag == 0:
             break

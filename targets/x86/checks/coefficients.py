@@ -61,6 +61,7 @@ def layer_sum(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.n
             best = (missed, r, rows_of)
         if missed == 0:
             break
+    assert best is not None
     missed, r, streams = best
     digits, vectors = _digits(p, streams, base)
     kept = [i for i, (_, key) in enumerate(rows.places) if streams[key].any()]

@@ -6,6 +6,7 @@ int32 relies on the overflow proof (passes/realize/overflow.py): |acc * multipli
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -22,8 +23,8 @@ from .problem import ConvProblem, Epilogue
 class Row:
     """One pixel of the result: `index` of its first element in the output (and residual), `valid`: condition, or None for always."""
 
-    index: object
-    valid: object = None
+    index: Any
+    valid: Any = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Operands:
     residual: object
     lanes: int = 16
     table: object = None
-    sums: object = None
+    sums: Any = None
 
 
 def table_argument(e: Epilogue):

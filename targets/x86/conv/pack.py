@@ -95,7 +95,8 @@ def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
     pixels = (row * p.dilation[0] * width + column * p.dilation[1]) * p.data_stride
     offsets = (pixels[:, None] + 4 * np.arange(k // taps // 4)).reshape(-1)
     _, a, b = channel_span(p, block)
-    headers, entries, weights, start, unsafe = [], [], [], 0, 0
+    headers, weights, start, unsafe = [], [], 0, 0
+    entries: list[np.ndarray] = []
     for i, listed in enumerate(steps):
         pairs = listed.reshape(-1, 2 * block, 2).astype(np.int16)
         exact = ((np.maximum(pairs, 0).sum(2) <= _PAIR_LIMIT) & (np.minimum(pairs, 0).sum(2) >= -_PAIR_LIMIT)).all(1)

@@ -9,7 +9,7 @@ from ...bfloat16 import BLOCK, FEW, SMALLEST
 from ..intrinsics import bind, load, splat, store
 from ..isa import current
 from ..kernel import built_once, emit_kernel
-from ..layout import Layout, packed
+from ..layout import Layout, packed, sure
 from ..vector_loops import each, steps, sweep, tensors
 
 _NAN, _SIGN = 0x7FC0, 0x7FFFFFFF
@@ -25,7 +25,7 @@ class RoundProblem:
 
     @property
     def target(self) -> Layout:
-        return packed(self.source.shape, "bfloat16")
+        return sure(packed(self.source.shape, "bfloat16"))
 
     @property
     def name(self) -> str:

@@ -64,7 +64,7 @@ def portable(instructions, beside: str, host: TargetSpec) -> str:
     """Definitions of the instructions and of what they use, but for declarations that the text `beside` has."""
     uses = list(dict.fromkeys(use for one in instructions for use in one.uses))
     have = set(re.findall(r"^declare .*?(@llvm\.[\w.]+)\(", beside, re.MULTILINE))
-    missing = [use for use in uses if not (use.startswith("declare") and re.search(r"@llvm\.[\w.]+", use)[0] in have)]
+    missing = [use for use in uses if not (use.startswith("declare") and set(re.findall(r"@llvm\.[\w.]+", use)[:1]) & have)]
     text = "\n".join([*missing, *(one.definition for one in instructions)])
     return (
         re.sub(r"^(define .*?) (\w+ nounwind) \{$", rf"\1 \2{_host_attributes(host)} {{", text, flags=re.MULTILINE)

@@ -8,7 +8,7 @@ from tvm.tirx.script import builder as T
 
 from ..intrinsics import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
-from ..layout import Layout, packed
+from ..layout import Layout, packed, sure
 from ..vector_loops import each, steps, tensors
 
 
@@ -29,7 +29,7 @@ class EmbeddingProblem:
     def result(self) -> Layout:
         """Rows where there is such a layout, so that what follows finds whole vectors."""
         shape = (*self.indices, self.width)
-        return packed(shape, "float32") if len(shape) in (2, 3) else Layout("plain", shape, "float32")
+        return sure(packed(shape, "float32")) if len(shape) in (2, 3) else Layout("plain", shape, "float32")
 
     @property
     def moved(self) -> int:
