@@ -37,11 +37,11 @@ def test_the_largest_error_holds_as_often_as_it_says():
 
 
 def test_samples_that_chose_and_places_that_do_not_count_are_left_out():
-    exact = {"y": np.eye(4, 3) + 1.0, "z": np.ones((4, 2, 2))}
-    found = {"y": exact["y"].copy(), "z": exact["z"] + 9.0}
+    exact = {"y": np.eye(4, 3) + 1.0, "z": np.ones((4, 2, 2)), "nothing": np.zeros((4, 3))}
+    found = {"y": exact["y"].copy(), "z": exact["z"] + 9.0, "nothing": np.zeros((4, 3))}
     found["y"][0] = [0, 0, 9]
     samples = Samples()
-    samples.add(["y", "z"], exact, found, {"z": np.zeros((4, 2, 1), bool)})
+    samples.add(["y", "z", "nothing"], exact, found, {"z": np.zeros((4, 2, 1), bool)})
     promise = samples.promise(1)
     assert promise["samples"] == 3 and promise["error"] == 0 and promise["output"] == "y"
     assert promise["same"] == {"y": {"equal": 3, "share": at_least(3, 3)}}

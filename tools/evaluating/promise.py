@@ -62,6 +62,6 @@ class Samples:
             return None
         output = max(errors, key=lambda name: errors[name].max())
         count = len(errors[output])
-        equal = {name: int(sum(same[seen:])) for name, same in self.same.items()}
+        equal = {name: int(sum(same[seen:])) for name, same in self.same.items() if any(self.square[name][seen:])}  # of what is zero nothing is the largest
         same = {name: {"equal": number, "share": at_least(number, count)} for name, number in equal.items()}
         return {"confidence": CONFIDENCE, "samples": count, "output": output, "error": float(errors[output].max()), "share": at_least(count, count), "same": same}
