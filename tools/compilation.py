@@ -17,7 +17,7 @@ from ..targets.runtime import run_samples
 from ..targets.writing import check_writable
 from ..tuning.place import place_of
 from .building import api
-from .building.accuracy import CHOICES, Workflow, automatic
+from .building.accuracy import Workflow, automatic
 from .building.bfloat16 import check_floats, described
 from .building.boundary import check_boundary
 from .building.calibration_cache import cache_of, say_where_from
@@ -125,14 +125,16 @@ def compile_to_package(request: Request) -> dict:
         validation = _validation(request, metric, model)
         names = [spec.name for spec in specs]
         free = request.free(specs)
+        searches, seen = request.max_drop is not None or recipe.calibrator == "auto", FEW
         found, workflow, yardstick = {}, None, Yardstick(samples, request.output_names, request.threads, phase)
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
-        elif request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None:
+        elif searches or request.report is not None:
             phase("canonicalize")
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names, choices=CHOICES if seconds is None else seconds)
+            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names, choices=seconds, apart=searches)
             quantized, package, found = automatic(request, workflow, validation, seconds)
+            seen = workflow.bench.chosen_by
         elif model.comes_quantised:
             quantized = api.quantize(model, recipe=recipe, phase=phase)
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
@@ -142,7 +144,7 @@ def compile_to_package(request: Request) -> dict:
         count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
-            report |= _measured(request, quantized, package, validation, phase, display, yardstick)
+            report |= _measured(request, quantized, package, validation, phase, display, yardstick, seen)
         if recipe.count_clips:
             phase("count clips")
             package = with_usual_clips(package, samples)
@@ -220,8 +222,8 @@ def _multiply_adds(variant):
     return {"int8": int8, "float": whole - int8}
 
 
-def _measured(request, quantized, package, validation, phase, display, yardstick):
-    """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine."""
+def _measured(request, quantized, package, validation, phase, display, yardstick, seen):
+    """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine. seen: held-out samples by which something was chosen."""
     int8 = package.shapes[0].session(request.threads)
     sessions = {"fp32": yardstick.fp32(quantized.model, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
@@ -230,7 +232,7 @@ def _measured(request, quantized, package, validation, phase, display, yardstick
     phase("measure")
     agreed = yardstick.agreement(quantized.model, package, int8)
     report |= {"agreement": agreed} if agreed else {}
-    promise = None if request.max_drop is not None or request.calibrator == "auto" else yardstick.promise(FEW)
+    promise = yardstick.promise(seen)
     report |= {"promise": promise} if promise else {}
     feed = random_inputs(package.inputs)
     found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=5, round_seconds=0.1)

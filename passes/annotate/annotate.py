@@ -47,7 +47,7 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
     edge = {tensor: i for i, tensor in enumerate(tensors)}
     root = _sharing(decided, edge)
     moved = {group.result for group in decided.groups if group.moves}
-    symmetric = {root[tensor] for group in decided.groups if group.symmetric for tensor in group.data}
+    symmetric = {root[tensor] for group in decided.groups if group.product for tensor in group.data if tensor is group.data[1] or not _never_negative(graph, tensor)}
     answer = {}
     for tensor in tensors:
         scheme = "symmetric" if root[tensor] in symmetric else recipe.activations
@@ -96,6 +96,12 @@ def _fixed_range(graph, tensor, scheme):
     if integers == (-128, 127) and scheme == "symmetric":
         return -127, 127  # of scale 1 too, and a tensor that no int8 operator makes may hold -128 (calibrate/qdq.py)
     return integers or (fixed_range(node) if node is not None else None)
+
+
+def _never_negative(graph, tensor):
+    """Whether the first operand of a product is known to be (probabilities): an affine one has 255 steps where a symmetric one has 127. Others gain little."""
+    known = _fixed_range(graph, tensor, "affine")
+    return known is not None and known[0] >= 0
 
 
 def _value_of(graph, node):

@@ -13,7 +13,7 @@ class Group:
     softmax, which comes behind its scale), the last one makes the result. data: the tensors it reads as int8. weight/axis: the constant to quantise and its channel axis.
     moves: it only moves data, so its operands and its result share one scale. float_result: it can also hand out float32.
     bare: how many of the members are left when the residual add is not fused (0: there is none).
-    symmetric: its data need zero point 0."""
+    product: of two computed tensors, the second of which needs zero point 0."""
 
     anchor: Node
     members: tuple[Node, ...]
@@ -23,7 +23,7 @@ class Group:
     moves: bool = False
     float_result: bool = False
     bare: int = 0
-    symmetric: bool = False
+    product: bool = False
 
     @property
     def result(self) -> relax.Var:

@@ -1,5 +1,5 @@
 """Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator; so is a product of two computed
-tensors (attention), whose operands are symmetric: an affine one would cost row sums at run time. A product that says `out_dtype` stays in float."""
+tensors (attention), whose second operand is symmetric: an affine one would cost row sums at run time. A product that says `out_dtype` stays in float."""
 
 from ..ops import attrs_of, is_op
 from .conv import with_epilogue
@@ -27,4 +27,4 @@ def _product(node):
         return Refusal("its first operand is constant and its second is not")
     if not all(is_float32(x) and len(shape_of(x)) >= 2 for x in node.inputs):
         return Refusal("its operands are not float32 tensors of rank 2 or more")
-    return Group(node, (node,), node.inputs, float_result=True, symmetric=True)
+    return Group(node, (node,), node.inputs, float_result=True, product=True)

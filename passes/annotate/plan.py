@@ -70,7 +70,7 @@ def plan(mod, recipe: Recipe) -> Plan:
     groups, reasons = _match(graph, (recipe.float_operators | named | spectra) - kept, families, named)
     reasons.update({node: _SPECTRUM for node in reasons if node.name in spectra - named - recipe.float_operators})
     if recipe.attention == "float":
-        left = [group for group in groups if group.symmetric and group.anchor.name not in kept]
+        left = [group for group in groups if group.product and group.anchor.name not in kept]
         reasons.update({group.anchor: _FLOAT_ATTENTION for group in left})
         groups = [group for group in groups if group not in left]
     supplied = _supply(graph, groups)

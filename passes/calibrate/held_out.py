@@ -12,6 +12,7 @@ from octet.targets.stored_array import select
 
 MOST = 128  # runs that are held out
 _FEWEST, _FEWEST_OF_SEVERAL = 8, 4  # runs (of one sample; of several) below which none is
+_DIVIDED = 16  # samples held out from which on they are divided
 
 
 def held_out(count: int, batch: int = 1) -> np.ndarray:
@@ -29,6 +30,13 @@ def split(samples: Mapping[str, np.ndarray], batch: int = 1) -> tuple[dict[str, 
     if not held.any():
         return dict(samples), dict(samples)
     return {name: select(array, ~held) for name, array in samples.items()}, {name: select(array, held) for name, array in samples.items()}
+
+
+def first_half(held: Mapping[str, np.ndarray], batch: int = 1) -> dict[str, np.ndarray]:
+    """Of the samples held out the first half, in whole runs of `batch`; all of them where they are too few to be divided."""
+    count = len(next(iter(held.values())))
+    half = -(-count // batch // 2) * batch
+    return dict(held) if count < _DIVIDED or half >= count else {name: array[:half] for name, array in held.items()}
 
 
 def spread(samples: Mapping[str, np.ndarray], count: int, batch: int = 1) -> dict[str, np.ndarray]:

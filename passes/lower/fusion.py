@@ -1,7 +1,7 @@
 """Chains of operators that one kernel computes, around a row reduction or behind a layer:
 
-    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, 0)      attention's first product with its softmax; int8 result
-    R.quantize(R.nn.softmax(x), s, 0)
+    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)      attention's first product with its softmax; int8 result, z 0 or -128
+    R.quantize(R.nn.softmax(x), s, z)
     [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise
     octet.table(octet.conv2d | octet.dense (...), values[256])        int8; where the processor permutes bytes
     R.quantize(R.astype(x), 1, -128)                                  of uint8 x: the codes of its values are stored as its bytes
@@ -19,11 +19,12 @@ from ..rewriting.graph import Graph
 
 @dataclass(frozen=True)
 class SoftmaxParts:
-    """What lies between the product and the int8 probabilities: [* scale] [+ mask], softmax, quantize(probability_scale, 0)."""
+    """What lies between the product and the int8 probabilities: [* scale] [+ mask], softmax, quantize(probability_scale, zero_point)."""
 
     scale: float | None
     mask: relax.Expr | None
     probability_scale: float
+    zero_point: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Softmax:
 
     source: relax.Expr
     probability_scale: float
+    zero_point: int
     root: relax.Var
 
 
@@ -131,9 +133,9 @@ def _pixels(graph, var, call):
 
 def _softmax(graph, var, call):
     quantized = _quantized(graph, var)
-    if ops.attrs_of(call)["axis"] % _rank(var) != _rank(var) - 1 or quantized is None or quantized[2] != 0:
+    if ops.attrs_of(call)["axis"] % _rank(var) != _rank(var) - 1 or quantized is None or quantized[2] not in (0, -128):
         return None, ()
-    root, scale, _ = quantized
+    root, scale, zero_point = quantized
     source, parts, members = call.args[0], {"scale": None, "mask": None}, [var]
     for operator, key in (("relax.add", "mask"), ("relax.multiply", "scale")):
         inner = graph.definition(source)
@@ -143,8 +145,8 @@ def _softmax(graph, var, call):
             source, parts[key] = found
     product = graph.definition(source)
     if ops.is_op(product, "octet.matmul") and graph.used_once(source) and ops.attrs_of(product)["out_dtype"] == "float32" and _unclipped(product):
-        return Scores(product, SoftmaxParts(**parts, probability_scale=scale), root), [*members, source]
-    return Softmax(call.args[0], scale, root), [var]
+        return Scores(product, SoftmaxParts(**parts, probability_scale=scale, zero_point=zero_point), root), [*members, source]
+    return Softmax(call.args[0], scale, zero_point, root), [var]
 
 
 def _unclipped(call):

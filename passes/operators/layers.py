@@ -93,7 +93,7 @@ def _embedding(a):
     return Tensor([*indices, width], "float32")
 
 
-_PRODUCT = {"multiplier": real(low=0)}
+_PRODUCT = {"multiplier": real(low=0), "a_zero_point": integer(-128, 127, optional=True)}
 _PAIR = (Operand("a", ("int8",)), Operand("b", ("int8",)))
 
 LAYERS = (
@@ -115,7 +115,7 @@ LAYERS = (
     ),
     Operator(
         "octet.matmul",
-        "product of two computed matrices, both with zero point 0",
+        "product of two computed matrices, the second with zero point 0",
         forms=(
             Form(_PAIR, _PRODUCT | _INT8 | {"out_dtype": choice("int8")}),
             Form(_PAIR, _PRODUCT | _FLOAT | _UNUSED | {"out_dtype": choice("float32")}),

@@ -1,7 +1,7 @@
 """Linear layers and products of two computed tensors:
 
     R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32, multiplier[, r])
-    R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), both zero points 0
+    R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), b with zero point 0
 """
 
 from .. import ops
@@ -30,10 +30,10 @@ def realize_matmul(context, var, low, high, out):
         return Refused("an operand is not quantised")
     if min(len(shape_of(arg)) for arg in call.args) < 2:
         return Refused("a matmul with a vector stays in float")
-    if a.qparams.zero_point or b.qparams.zero_point:
-        return Refused("a matmul of two computed tensors needs symmetric operands (zero points 0)")
+    if b.qparams.zero_point:
+        return Refused("a matmul of two computed tensors needs a symmetric second operand (zero point 0)")
     factor = multiplier([a.qparams.scale, b.qparams.scale], 1.0 if out is None else out.scale)
-    largest = 128 * 128 * shape_of(call.args[0])[-1]
+    largest = (128 + abs(a.qparams.zero_point)) * 128 * shape_of(call.args[0])[-1]
     if largest >= overflow.ACCUMULATOR_LIMIT or (out is not None and not overflow.converts(largest * float(factor))):
         return Refused(f"an accumulator could reach {largest}, {largest * float(factor):.3g} when requantised (limit 2^31)")
     low, high = (low, high) if out is None else out.bounds(low, high)
@@ -41,6 +41,7 @@ def realize_matmul(context, var, low, high, out):
         "octet.matmul",
         [a.value, b.value],
         multiplier=float(factor),
+        a_zero_point=a.qparams.zero_point,
         out_zero_point=0 if out is None else out.zero_point,
         clip_min=low,
         clip_max=high,

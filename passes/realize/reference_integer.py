@@ -59,7 +59,7 @@ def _dense(args, attrs):
 
 
 def _matmul(args, attrs):
-    acc = np.matmul(args[0].astype(np.float64), args[1].astype(np.float64))
+    acc = np.matmul(args[0].astype(np.float64) - attrs.get("a_zero_point", 0), args[1].astype(np.float64))
     value = acc.astype(F32) * F32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
         return clamp(value, attrs)

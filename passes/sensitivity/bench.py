@@ -11,7 +11,7 @@ from octet.targets.samples import batch_of
 
 from ..annotate import Annotate, Recipe
 from ..annotate.plan import Plan
-from ..calibrate.held_out import split, spread
+from ..calibrate.held_out import first_half, split, spread
 from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
 from ..repair.weights import dequantized, layers_of, quantized_layer
@@ -47,14 +47,16 @@ class _Network:
 class Bench:
     """model: canonical fp32. samples: {input: array}; a part of them is held out (calibrate/held_out.py): ranges and repairs come from the
     others. outputs: names of those that errors are of, () for all. threads: of every run. progress(samples done, samples in all) of
-    calibration runs. measure: `statistics_of`, or the same by way of a cache.
+    calibration runs. apart: whether what is chosen goes by the first half of the held-out samples alone, so that the others can vouch for it. measure: `statistics_of`, or the same by way of a cache.
     learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
     def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of,
-                 outputs: tuple[str, ...] = ()):  # fmt: skip
+                 outputs: tuple[str, ...] = (), apart: bool = False):  # fmt: skip
         self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
+        self.held = first_half(self.held, batch_of(model.inputs)) if apart else self.held
+        self._apart = apart
         self.few = {name: array[:FEW] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
         self._maxima = cache(self._channel_maxima)
@@ -77,6 +79,11 @@ class Bench:
         return found
 
     # What designs are judged by
+
+    @property
+    def chosen_by(self) -> int:
+        """How many of the held-out samples a search goes by, the first ones; without an accuracy target or calibrators to choose, FEW."""
+        return len(next(iter(self.held.values()))) if self._apart else FEW
 
     def error(self, design: Design) -> float:
         """Squared error of the worst output on the held-out samples, relative to its square: 1 / SQNR."""

@@ -1,6 +1,8 @@
 """How long a search may still run."""
 
+import resource
 import time
+from collections.abc import Callable
 
 from octet.targets.errors import OctetError
 
@@ -19,19 +21,26 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-class Budget:
-    """seconds: from now on; None never ends."""
+def cpu_seconds() -> float:
+    """That this process has used, all threads, and its children that have ended: other work on the machine does not count."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
-    def __init__(self, seconds: float | None = None):
-        self._end = None if seconds is None else time.monotonic() + seconds
+
+class Budget:
+    """seconds: from now on; None never ends. clock: what they are counted by, time on the wall unless said."""
+
+    def __init__(self, seconds: float | None = None, clock: Callable[[], float] | None = None):
+        self.clock = clock if clock is not None else lambda: time.monotonic()
+        self._end = None if seconds is None else self.clock() + seconds
 
     @property
     def spent(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
+        return self._end is not None and self.clock() >= self._end
 
     def part(self, fraction: float) -> "Budget":
         """A budget of its own: this part of what is left."""
-        return Budget(None if self._end is None else fraction * self.left)
+        return Budget(None if self._end is None else fraction * self.left, self.clock)
 
     def reserve(self, seconds: float) -> None:
         """Ends so much earlier: for what must still be done when it has."""
@@ -40,4 +49,4 @@ class Budget:
     @property
     def left(self) -> float | None:
         """Seconds, None without an end."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
+        return None if self._end is None else max(0.0, self._end - self.clock())

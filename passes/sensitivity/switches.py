@@ -18,7 +18,7 @@ _SHOWN = {"smooth": "outlier channels behind normalisations multiplied", "smooth
 
 def switches_of(plan, free) -> tuple[str, ...]:
     """Those of the recipe's options `free` that would change something in the plan."""
-    present = {"residuals": bool(plan.sums), "attention": any(group.symmetric for group in plan.groups)}
+    present = {"residuals": bool(plan.sums), "attention": any(group.product for group in plan.groups)}
     return tuple(option for option in NAMES if option in free and present[option])
 
 

@@ -65,9 +65,9 @@ def _conv_label(p: ConvProblem) -> str:
 def _matmul(p: MatmulProblem) -> MatmulProblem:
     int8 = p.out_dtype == "int8"
     low, high = ((-128, -100), (127, 100)) if int8 else ((-inf, -1.0), (inf, 6.0))
-    softmax = replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 127) if p.softmax is not None else None
+    softmax = replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 255, zero_point=-128) if p.softmax is not None else None
     return replace(p, multiplier=0.004 / sqrt(p.inner), out_zero_point=-7 if int8 and softmax is None else 0, clip_min=low[p.clip_min > low[0]],
-                   clip_max=high[p.clip_max < high[0]], softmax=softmax)  # fmt: skip
+                   clip_max=high[p.clip_max < high[0]], softmax=softmax, a_zero_point=0)  # fmt: skip
 
 
 def _clips(p):
@@ -91,7 +91,7 @@ def _requantize(p: RequantizeProblem) -> RequantizeProblem:
 
 def _softmax(p: SoftmaxProblem) -> SoftmaxProblem:
     """All leading axes are rows."""
-    return replace(p, shape=(prod(p.shape[:-1]), p.shape[-1]), scale=None if p.scale is None else 1 / 127)
+    return replace(p, shape=(prod(p.shape[:-1]), p.shape[-1]), scale=None if p.scale is None else 1 / 255, zero_point=0 if p.scale is None else -128)
 
 
 def _softmax_table(p: SoftmaxTableProblem) -> SoftmaxTableProblem:

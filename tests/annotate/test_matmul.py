@@ -18,11 +18,11 @@ def attention(net, x):
     return net(relax.op.add(x, net.dense(mixed, 6, "o")), "sum")
 
 
-def test_attention_products_are_int8_with_symmetric_operands(network, observed, decisions):
+def test_attention_products_are_int8_with_symmetric_operands_but_for_probabilities(network, observed, decisions):
     module = network(attention, (1, 5, 6))
     found = {name: a for name, a in observed(module).items() if a["spec"] != "weight"}
     assert set(found) == {"x", "q_bias", "k_bias", "v_bias", "kt", "softmax", "mixed"}
-    assert {name for name, a in found.items() if a["scheme"] == "symmetric"} == {"q_bias", "k_bias", "v_bias", "kt", "softmax"}
+    assert {name for name, a in found.items() if a["scheme"] == "symmetric"} == {"q_bias", "k_bias", "v_bias", "kt"}
     assert (found["softmax"]["spec"], found["kt"]["spec"]) == ("fixed", "shared")
     decided = decisions(module)
     assert {name for name, d in decided.items() if d.dtype == "int8"} == {"q", "k", "v", "o", "kt", "qk", "mixed"}

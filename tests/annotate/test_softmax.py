@@ -46,7 +46,7 @@ def test_with_its_scale(network, decisions, observed):
     assert decided["soft"].dtype == "int8" and decided["soft"].reason == "with multiply" and "scaled" not in decided
     found = observed(attention(network), softmax="table")
     assert found["scores"]["spec"] == "own" and "scaled" not in found
-    assert (found["soft"]["spec"], found["soft"]["low"], found["soft"]["high"], found["soft"]["scheme"]) == ("fixed", 0.0, 1.0, "symmetric")
+    assert (found["soft"]["spec"], found["soft"]["low"], found["soft"]["high"], found["soft"]["scheme"]) == ("fixed", 0.0, 1.0, "affine")
 
 
 def test_not_behind_a_mask(network, decisions):

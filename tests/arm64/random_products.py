@@ -221,14 +221,15 @@ def product(rng):
     rows, inner, columns = few(rng, 1, 37), one(rng, *CHANNELS), few(rng, 1, 70)
     batch = one(rng, (), (few(rng, 2, 5),), (2, few(rng, 2, 3)))
     turned, dtype = few(rng, 0, 1), one(rng, "int8", "int8", "float32")
-    attrs = {"multiplier": 0.02 / np.sqrt(inner), "out_dtype": dtype} | (
+    zero_point = one(rng, -128, 0, 9)
+    attrs = {"multiplier": 0.02 / np.sqrt(inner), "a_zero_point": zero_point, "out_dtype": dtype} | (
         clips(rng) if dtype == "int8" else {"out_zero_point": 0, "clip_min": -np.inf, "clip_max": np.inf}
     )
 
     def body(b, x, y):
         y = coded(b, y, 0)
         y = b.emit(R.permute_dims(y, [*range(len(batch)), len(batch) + 1, len(batch)])) if turned else y
-        found = emitted(b, "octet.matmul", [coded(b, x, 0), y], **attrs)
+        found = emitted(b, "octet.matmul", [coded(b, x, zero_point), y], **attrs)
         return real(b, found) if dtype == "int8" else found
 
     return Case(((*batch, rows, inner), (*batch, columns, inner) if turned else (*batch, inner, columns)), body, True)
@@ -238,6 +239,7 @@ def attention(rng):
     """softmax(q k' [* scale] [+ mask]) v in one or two kernels."""
     heads, tokens, size = few(rng, 1, 3), few(rng, 2, 80), one(rng, 5, 16, 20, 32, 64)
     masked, scale = few(rng, 0, 1), one(rng, None, 0.125, 0.37)
+    levels, zero_point = one(rng, (127, 0), (255, -128))
     attrs = {"out_zero_point": 0, "clip_min": -np.inf, "clip_max": np.inf, "out_dtype": "float32"}
 
     def body(b, q, k, v, *mask):
@@ -248,14 +250,13 @@ def attention(rng):
         soft = b.emit(
             R.quantize(
                 b.emit(N.softmax(scores, -1)),
-                relax.const(np.float32(1 / 127)),
-                relax.const(0, "int8"),
+                relax.const(np.float32(1 / levels)),
+                relax.const(zero_point, "int8"),
                 axis=-1,
                 out_dtype="int8",
             )
         )
-        return real(
-            b, emitted(b, "octet.matmul", [soft, coded(b, v, 0)], multiplier=0.01, out_dtype="int8", **clips(rng))
-        )
+        attributes = {"multiplier": 0.01, "a_zero_point": zero_point, "out_dtype": "int8"} | clips(rng)
+        return real(b, emitted(b, "octet.matmul", [soft, coded(b, v, 0)], **attributes))
 
     return Case(((1, heads, tokens, size),) * 3 + (((1, 1, 1, tokens),) if masked else ()), body)

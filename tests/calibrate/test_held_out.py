@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from octet.passes.calibrate.held_out import MOST, split, spread
+from octet.passes.calibrate.held_out import MOST, first_half, split, spread
 
 
 def test_held_out_samples_are_not_fitted_to():
@@ -22,6 +22,13 @@ def test_a_few_samples_do_both():
     for count, batch in ((7, 1), (15, 5)):
         fit, held = split({"x": np.arange(count)}, batch)
         assert fit["x"].tolist() == held["x"].tolist() == list(range(count))
+
+
+def test_half_of_what_is_held_out_may_choose_where_both_halves_say_something():
+    """In whole runs; a few samples are not divided."""
+    assert first_half({"x": np.arange(25)})["x"].tolist() == list(range(13))
+    assert first_half({"x": np.arange(30)}, batch=10)["x"].tolist() == list(range(20))
+    assert len(first_half({"x": np.arange(15)})["x"]) == 15 and len(first_half({"x": np.arange(16)}, batch=16)["x"]) == 16
 
 
 def test_a_few_are_spread_over_all_in_whole_runs():

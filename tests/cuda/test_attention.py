@@ -10,9 +10,10 @@ from octet.passes import ops
 RNG = np.random.default_rng(6)
 
 
-def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None, mask_of_rows=False):
+def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None, mask_of_rows=False, levels=127):
     """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input; joined heads through a linear layer.
-    spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row and head to head, and no scale."""
+    spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row and head to head, and no scale. levels: steps of probabilities."""
+    zero_point = 0 if levels == 127 else -128
     shape = batch, tokens, heads * width
     inputs = {"x": codes(RNG, *shape[:2], 48)} if of_one else {name: codes(RNG, *shape) for name in "qkv"}
     layers = [(codes(RNG, shape[-1], 48), RNG.integers(-999, 999, shape[-1]).astype(np.int32), RNG.random(shape[-1]).astype(np.float32) * 0.002) for _ in "qkv" if of_one]
@@ -32,10 +33,10 @@ def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoi
             scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="float32", clip_min=-np.inf, clip_max=np.inf))
             scores = scores if mask_of_rows else b.emit(relax.op.multiply(scores, relax.const(np.float32(0.35))))
             scores = b.emit(relax.op.nn.softmax(b.emit(relax.op.add(scores, mask)), -1))
-            scores = b.emit(relax.op.quantize(scores, relax.const(np.float32(1 / 127)), relax.const(np.int8(0)), axis=-1, out_dtype="int8"))
+            scores = b.emit(relax.op.quantize(scores, relax.const(np.float32(1 / levels)), relax.const(np.int8(zero_point)), axis=-1, out_dtype="int8"))
         else:
             scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="int8", out_zero_point=0, clip_min=-127, clip_max=127))
-        joined = b.emit(ops.call("octet.matmul", [scores, values], multiplier=0.02, out_dtype="int8", out_zero_point=3, clip_min=-128, clip_max=127))
+        joined = b.emit(ops.call("octet.matmul", [scores, values], multiplier=0.02, a_zero_point=zero_point if float_scores else 9, out_dtype="int8", out_zero_point=3, clip_min=-128, clip_max=127))
         joined = b.emit(relax.op.reshape(b.emit(relax.op.permute_dims(joined, [0, 2, 1, 3])), (batch, tokens, heads * width)))
         return b.emit(ops.call("octet.dense", [joined, *weight], data_zero_point=3, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127))
 
@@ -43,10 +44,10 @@ def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoi
 
 
 CASES = {
-    "whole granules": (2, 32, 3, 16), "odd tokens": (1, 21, 2, 32), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False),
+    "whole granules": (2, 32, 3, 16, True, False, None, False, 255), "odd tokens": (1, 21, 2, 32, True, False, None, False, 255), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False),
     "of one": (2, 48, 3, 16, True, True), "of one, odd tokens": (2, 21, 2, 32, True, True), "of one, other limits": (1, 32, 2, 16, True, True, {"clip_min": -90}),
     "of one, odd heads": (1, 16, 2, 24, True, True),
-    "one launch": (2, 48, 2, 32, True, True), "one launch, odd": (1, 37, 3, 64, True, False, None, True), "one launch, many keys": (1, 203, 1, 32, True, True),
+    "one launch": (2, 48, 2, 32, True, True), "one launch, odd": (1, 37, 3, 64, True, False, None, True, 255), "one launch, many keys": (1, 203, 1, 32, True, True),
 }  # fmt: skip
 
 
@@ -81,7 +82,7 @@ def test_attention_is_one_launch_where_shared_memory_holds_a_head():
     def kernels(case, spec=SM80):
         return [step.kernel for step in nets([attention(*case)[0]], spec)[0].steps]
 
-    assert kernels(CASES["one launch"]) == ["mma_conv2d", "attention", "mma_conv2d"]
+    assert kernels(CASES["one launch"]) == kernels((2, 48, 2, 32, True, True, None, False, 255)) == ["mma_conv2d", "attention", "mma_conv2d"]
     assert "attention" not in kernels(CASES["one launch"], SM61)  # no tensor cores
     assert "attention" not in kernels((1, 640, 1, 64), SM75) and "attention" not in kernels(CASES["whole granules"])  # too many keys; heads of half a step
 
@@ -91,7 +92,7 @@ def test_operands_that_lie_anyhow():
     made = []
     for a, b in shapes.values():
         inputs = {"a": codes(RNG, *a), "b": codes(RNG, *b)}
-        call = dict(multiplier=0.004, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
+        call = dict(multiplier=0.004, a_zero_point=9, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
         made.append((function(lambda builder, x, y, call=call: builder.emit(ops.call("octet.matmul", [x, y], **call)), **inputs), inputs))
     found = nets([module for module, _ in made])
     emulated = emulator(found)

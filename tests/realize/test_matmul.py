@@ -31,17 +31,18 @@ def test_dense_equals_the_hub(build, operators, assert_close_codes, shape, resid
     assert_close_codes(reference.run(module, feed)[0], reference.run(result, feed)[0])
 
 
-def two_tensors(zero_point, quantised=True):
+def two_tensors(zero_points, quantised=True):
     def body(net, a, b):
-        y = net(R.matmul(net.qdq(a, 0.03, zero_point), net.qdq(b, 0.02, 0)))
+        y = net(R.matmul(net.qdq(a, 0.03, zero_points[0]), net.qdq(b, 0.02, zero_points[1])))
         return net.quantize(y, 0.05, 3) if quantised else y
 
     return body
 
 
-def test_matmul_of_two_tensors(build, operators, assert_close_codes):
+@pytest.mark.parametrize("zero_point", [0, -128, 9])
+def test_matmul_of_two_tensors(build, operators, assert_close_codes, zero_point):
     shapes = {"a": [2, 3, 10], "b": [2, 10, 4]}
-    module = build(two_tensors(0), **shapes)
+    module = build(two_tensors((zero_point, 0)), **shapes)
     result = Realize()(module)
     assert operators(result) == ["octet.matmul"]
     rng = np.random.default_rng(1)
@@ -51,7 +52,7 @@ def test_matmul_of_two_tensors(build, operators, assert_close_codes):
 
 def test_matmul_with_a_float_result(build, operators):
     shapes = {"a": [3, 10], "b": [10, 4]}
-    module = build(two_tensors(0, quantised=False), **shapes)
+    module = build(two_tensors((0, 0), quantised=False), **shapes)
     result = Realize()(module)
     assert operators(result) == ["octet.matmul"]
     (call,) = [b.value for b in result["main"].body.blocks[0].bindings if ops.is_op(b.value, "octet.matmul")]
@@ -60,6 +61,6 @@ def test_matmul_with_a_float_result(build, operators):
     np.testing.assert_allclose(reference.run(module, feed)[0], reference.run(result, feed)[0], rtol=1e-5, atol=1e-5)
 
 
-def test_affine_operands_are_a_reason(build):
-    (layer,) = realize(build(two_tensors(5), a=[3, 10], b=[10, 4])).layers
-    assert layer.reason == "a matmul of two computed tensors needs symmetric operands (zero points 0)"
+def test_an_affine_second_operand_is_a_reason(build):
+    (layer,) = realize(build(two_tensors((0, 5)), a=[3, 10], b=[10, 4])).layers
+    assert layer.reason == "a matmul of two computed tensors needs a symmetric second operand (zero point 0)"

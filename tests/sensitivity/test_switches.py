@@ -86,9 +86,9 @@ def test_what_there_is_time_for_is_tried_and_the_rest_named():
     assert [step.name for step in steps] == ["attention in float: left out, there is no time for it (--budget)", "residual sums in float, +0.0% of the estimated time"]
 
 
-@pytest.mark.parametrize(("sums", "symmetric", "found"), [(True, True, ("residuals", "attention")), (False, True, ("attention",)), (False, False, ())])
-def test_only_what_the_network_has(sums, symmetric, found):
-    plan = SimpleNamespace(sums={"s"} if sums else set(), groups=[SimpleNamespace(symmetric=symmetric)])
+@pytest.mark.parametrize(("sums", "product", "found"), [(True, True, ("residuals", "attention")), (False, True, ("attention",)), (False, False, ())])
+def test_only_what_the_network_has(sums, product, found):
+    plan = SimpleNamespace(sums={"s"} if sums else set(), groups=[SimpleNamespace(product=product)])
     assert switches_of(plan, ("residuals", "attention")) == found
     assert switches_of(plan, ()) == ()
 

@@ -1,11 +1,13 @@
 """What held-out samples promise: the exact limit, held against simulation, and nothing said of samples that chose something."""
 
+import time
 from math import log
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from octet.passes.sensitivity.budget import Budget, cpu_seconds
 from octet.tools.evaluating.promise import CONFIDENCE, Samples, at_least
 
 
@@ -61,3 +63,14 @@ def test_what_is_not_finite_has_an_infinite_error_and_is_no_answer(bad):
     promise = samples.promise(0)
     assert promise["error"] == np.inf and promise["output"] == "y" and samples.worst(3) == np.inf
     assert promise["same"]["y"]["equal"] == (1 if np.isnan(bad) else 2)
+
+
+def test_what_is_tried_by_default_is_counted_in_cpu_time():
+    """So that a machine with other work makes the same package: waiting costs nothing, computing does."""
+    budget = Budget(1000.0, cpu_seconds)
+    before, began = budget.part(0.5).left, time.monotonic()
+    time.sleep(0.2)
+    waited = time.monotonic() - began
+    assert 500 - budget.part(0.5).left < waited / 4 and budget.clock is cpu_seconds
+    np.sort(np.random.default_rng(0).random(3_000_000))
+    assert budget.part(0.5).left < before - 0.01

@@ -37,7 +37,7 @@ def scores(heads=2, tokens=20, size=16, mask=False):
 def mixed(heads=2, tokens=20, size=16):
     width, row = heads * size, 64
     return MatmulProblem((heads,), tokens, tokens, size, Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1), Matrices(tokens * width + 64, 0, (size,), width, 1),
-                         Matrices(tokens * width + 64, 0, (size,), width, 1), 0.02, out_zero_point=9, clip_min=-128, clip_max=127)  # fmt: skip
+                         Matrices(tokens * width + 64, 0, (size,), width, 1), 0.02, out_zero_point=9, clip_min=-128, clip_max=127, a_zero_point=-128)  # fmt: skip
 
 
 PROBLEMS = {

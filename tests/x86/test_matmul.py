@@ -15,14 +15,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
 
 
-def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0):
+def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_point=0):
     low, high = (-120, 119) if dtype == "int8" else (-np.inf, np.inf)
-    attrs = {"multiplier": multiplier, "out_zero_point": zero_point, "clip_min": low, "clip_max": high, "out_dtype": dtype}
+    attrs = {"multiplier": multiplier, "out_zero_point": zero_point, "clip_min": low, "clip_max": high, "out_dtype": dtype, "a_zero_point": a_zero_point}
     return builder.emit(ops.call("octet.matmul", [a, b], **attrs))
 
 
-def attention(batch, tokens, heads, size, scale):
-    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size]."""
+def attention(batch, tokens, heads, size, scale, levels):
+    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size]; probabilities in `levels` steps."""
+    zero_point = 0 if levels == 127 else -128
 
     def body(b, q, k, v, *mask):
         def split(x, axes):
@@ -33,7 +34,7 @@ def attention(batch, tokens, heads, size, scale):
         scores = product(b, q, k, "float32")
         scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(scale)))) if scale else scores
         scores = b.emit(relax.op.add(scores, mask[0])) if mask else scores
-        mixed = product(b, quantize(b, b.emit(relax.op.nn.softmax(scores, -1)), 1 / 127, 0), v, multiplier=0.01, zero_point=5)
+        mixed = product(b, quantize(b, b.emit(relax.op.nn.softmax(scores, -1)), 1 / levels, zero_point), v, multiplier=0.01, zero_point=5, a_zero_point=zero_point)
         joined = b.emit(relax.op.permute_dims(mixed, [0, 2, 1, 3]))
         return dequantize(b, b.emit(relax.op.reshape(joined, [batch, tokens, heads * size])))
 
@@ -43,22 +44,22 @@ def attention(batch, tokens, heads, size, scale):
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])
 def test_attention(target):
     cases = {}
-    for batch, tokens, heads, size, masked, scale in [(2, 50, 4, 32, True, 0.37), (1, 97, 2, 64, False, 0.125), (1, 7, 2, 16, True, None), (2, 33, 1, 20, True, 0.5)]:
+    for batch, tokens, heads, size, masked, scale, levels in [(2, 50, 4, 32, True, 0.37, 255), (1, 97, 2, 64, False, 0.125, 255), (1, 7, 2, 16, True, None, 127), (2, 33, 1, 20, True, 0.5, 255)]:
         shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | ({"mask": (batch, 1, 1, tokens)} if masked else {})
-        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale))
+        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale, levels))
     check_all(cases, target)
 
 
 def test_products_of_any_rank():
-    def body(dtype):
+    def body(dtype, zero_point):
         def of(builder, x, y):
-            result = product(builder, quantize(builder, x, 0.05, 0), quantize(builder, y, 0.05, 0), dtype)
+            result = product(builder, quantize(builder, x, 0.05, zero_point), quantize(builder, y, 0.05, 0), dtype, a_zero_point=zero_point)
             return result if dtype == "float32" else dequantize(builder, result)
 
         return of
 
     operands = [((5, 7), (7, 9)), ((3, 20, 70), (3, 70, 17)), ((2, 1, 4, 130), (1, 3, 130, 64)), ((1, 16, 64), (64, 33))]
-    check_all({f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype)) for a, b in operands for dtype in ("int8", "float32")})
+    check_all({f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype, zero_point)) for a, b in operands for dtype, zero_point in (("int8", -128), ("float32", 9))})
 
 
 def test_masks_of_minus_ten_thousand_leave_exact_zeros():

@@ -17,10 +17,11 @@ from rule_harness import compiled, dequantize, network, quantize  # noqa: E402
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 
 
-def same_bytes(scale, *matrices, target="native"):
+def same_bytes(scale, *matrices, target="native", zero_point=0):
     """Of several matrices, which are one network."""
     inputs = {f"x{i}": rows for i, rows in enumerate(matrices)}
-    body = lambda b, *xs: [dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), scale, 0), scale, 0) for x in xs]  # noqa: E731
+    coded = (scale, zero_point)
+    body = lambda b, *xs: [dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), *coded), *coded) for x in xs]  # noqa: E731
     module = network({name: rows.shape for name, rows in inputs.items()}, body)
     for found, wanted in zip(compiled(module, inputs, target)[0], run(module, inputs), strict=True):
         np.testing.assert_array_equal(found, wanted)
@@ -38,27 +39,28 @@ def rows_of_all_kinds(columns, rng):
     return rows.astype(np.float32)
 
 
-@pytest.mark.parametrize("scale", [1 / 127, 1e-3, 0.3, 1 / 128])
-def test_rows_of_all_kinds(scale):
-    same_bytes(scale, *(rows_of_all_kinds(columns, np.random.default_rng(columns)) for columns in (1, 2, 17, 64, 128, 197, 1000)))
+@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 127, 0), (1e-3, 0), (0.3, 0), (1 / 255, -128), (1 / 256, -128), (1e-3, -128)])
+def test_rows_of_all_kinds(scale, zero_point):
+    columns = (1, 2, 17, 64, 128, 197, 1000)
+    same_bytes(scale, *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in columns), zero_point=zero_point)
 
 
 @pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
 def test_every_level(spec):
-    same_bytes(1 / 127, rows_of_all_kinds(75, np.random.default_rng(1)), target=spec.name)
+    same_bytes(1 / 255, rows_of_all_kinds(75, np.random.default_rng(1)), target=spec.name, zero_point=-128)
 
 
-@pytest.mark.parametrize("scale", [1 / 127, 0.004])
-def test_quotients_on_both_sides_of_a_boundary(scale):
+@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 127, 0), (0.004, -128)])
+def test_quotients_on_both_sides_of_a_boundary(scale, zero_point):
     """Two elements, x and 0, with x in steps of one unit in the last place across each value where the second quotient is a tie."""
-    ties = (np.arange(1, 40) + 0.5) * scale
+    ties = (np.arange(1, 90) + 0.5) * scale
     ties = ties[ties < 0.4]
     centre = np.log((1 - ties) / ties).astype(np.float32)
     steps = np.arange(-12, 13, dtype=np.int32)
     first = (centre.view(np.int32)[:, None] + steps).view(np.float32).reshape(-1)
     rows = np.zeros((first.size // 2 * 2, 2), np.float32)
     rows[:, 0] = first[: len(rows)]
-    same_bytes(scale, rows)
+    same_bytes(scale, rows, zero_point=zero_point)
 
 
 @pytest.mark.parametrize("columns", [64, 197, 1024])

@@ -4,13 +4,12 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import combinations
-from time import perf_counter
 
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
 from ...passes.running import unwatched
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.budget import Budget
+from ...passes.sensitivity.budget import Budget, cpu_seconds
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
@@ -25,8 +24,8 @@ from . import api
 from .judge import Judge
 from .statistics import measuring
 
-_VERSION = "1"  # of what a state file means
-CHOICES = 60.0  # seconds that may go into what is tried without an accuracy target, beside the calibration and the first error
+_VERSION = "2"  # of what a state file means
+CHOICES = 60.0  # seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first error
 
 
 @dataclass
@@ -51,7 +50,8 @@ class Workflow:
     canonical: object = None
     repair: bool = True  # whether channels may be rescaled where int8 is far from fp32
     outputs: tuple[str, ...] = ()  # names of those that errors are of, () for all
-    choices: float = CHOICES
+    apart: bool = False  # whether a part of the held-out samples stays untouched by what is chosen
+    choices: float | None = None  # seconds that may go into it instead, as the clock on the wall says
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
     clock: Budget = field(default_factory=Budget)
@@ -59,7 +59,7 @@ class Workflow:
     resumed: int = 0  # measurements of an earlier search that were used again
 
     def __post_init__(self):
-        self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache), outputs=self.outputs)
+        self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache), outputs=self.outputs, apart=self.apart)
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
@@ -78,6 +78,7 @@ class Workflow:
             return design
         self._tell("int8 or float" if options or smoothings else "rescaled channels")
         scout, errors, took = self.bench.scout(), {}, 0.0
+        clock = Budget() if self.choices is not None else Budget(clock=cpu_seconds)
         recipes = [design.with_recipe(**dict.fromkeys(some, "float")).recipe for count in range(len(options) + 1) for some in combinations(options, count)]
         scout.expect(recipes)
         scout.prepared(design)  # so that the first error takes no longer than others
@@ -85,13 +86,13 @@ class Workflow:
         def error(candidate):
             nonlocal took
             if candidate not in errors:
-                started = perf_counter()
+                started = clock.clock()
                 errors[candidate] = scout.error(candidate)
-                took = perf_counter() - started
+                took = clock.clock() - started
             return errors[candidate]
 
         self.steps.append(Step("as calibrated", error(design), None, True, design))
-        clock = Budget(self.choices)
+        clock = Budget(CHOICES if self.choices is None else self.choices, clock.clock)
 
         def spent():
             return clock.left < took  # the next one takes about as long as the last one

@@ -12,16 +12,16 @@ from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.switches import switches_of
 from ...targets import detect
 from . import api
-from .accuracy import CHOICES, Workflow, automatic
+from .accuracy import Workflow, automatic
 
 
 def by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds: float | None) -> tuple:
     """(hub, package, what the report says of it). A part of the samples is held out of calibration. free: options that may change (accuracy.Workflow).
-    seconds: that what is tried may take, None for CHOICES. yardstick: tells how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
+    seconds: that what is tried may take, None for what accuracy.CHOICES says. yardstick: tells how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
     phase("canonicalize")
     canonical = canonicalize(model)
     workflow = partial(Workflow, model, samples, recipe, names, request.threads, phase, display, trials=request.trials, db=request.db,
-                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names, choices=CHOICES if seconds is None else seconds)  # fmt: skip
+                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names, choices=seconds)  # fmt: skip
     if free and switches_of(Annotate(recipe).decide(canonical.module), free):
         return automatic(request, workflow(), None, None)
     quantized = api.quantize_canonical(canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache)

@@ -38,7 +38,8 @@ def aligned(*tensors):
 
 def _matmul(args, attrs):
     a, b = aligned(*args)
-    value = sum_of_products(torch.matmul, a, b, 128.0 * 128.0 * a.shape[-1]).float() * f32(attrs["multiplier"])
+    zero_point = attrs.get("a_zero_point", 0)
+    value = sum_of_products(torch.matmul, a - zero_point, b, (128.0 + abs(zero_point)) * 128.0 * a.shape[-1]).float() * f32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
         return torch.clamp(value, attrs["clip_min"], attrs["clip_max"])
     return _stored(value, attrs)

@@ -23,7 +23,7 @@ def case_of(p: MatmulProblem) -> Case:
     operands = [made(DATA, p.a.elements, "uint8"), made(SECOND, p.b.elements, "uint8")] + ([made(BIAS, mask.elements, "float32")] if mask is not None else [])
     a, b, *added = (_matrices(signed(array), p, *how) for (array, _), how in
                     zip(operands, ((p.a, (p.rows, p.inner)), (p.b, (p.inner, p.columns)), (mask, (p.rows, p.columns)))))  # fmt: skip
-    attrs = {"multiplier": p.multiplier, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max}
+    attrs = {"multiplier": p.multiplier, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max, "a_zero_point": p.a_zero_point}
     if p.softmax is None:
         result = np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": p.out_dtype}))
     else:
@@ -43,7 +43,7 @@ def _probabilities(scores, epilogue, mask):
     if mask:
         scores = scores + mask[0]
     probabilities = FLOAT["relax.nn.softmax"]([scores], {"axis": -1})
-    return INTEGER["relax.quantize"]([probabilities, np.float32(epilogue.probability_scale), np.int8(0)], {"axis": -1, "out_dtype": "int8"})
+    return INTEGER["relax.quantize"]([probabilities, np.float32(epilogue.probability_scale), np.int8(epilogue.zero_point)], {"axis": -1, "out_dtype": "int8"})
 
 
 def _answer(p, result):

@@ -22,7 +22,7 @@ _SCALE = 0.1  # of logits in bytes
 def softmax_case(p: SoftmaxProblem) -> Case:
     operand = made(DATA, p.source.elements, "float32")
     result = FLOAT["relax.nn.softmax"]([rows_of(operand[0], p.source)], {"axis": -1})
-    return Case(**together(operand), constants={}, **answer(quantized(result, (p.scale, 0) if p.scale is not None else None), p.target))
+    return Case(**together(operand), constants={}, **answer(quantized(result, (p.scale, p.zero_point) if p.scale is not None else None), p.target))
 
 
 def quantized(values: np.ndarray, scale_and_zero_point: tuple[float, int] | None) -> np.ndarray:

@@ -21,7 +21,7 @@ def _pixels(chain, ctx):
 # What lowers a chain, given the context.
 FUSED = {
     Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
-    Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale),
+    Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point),
     LayerNorm: layer_norm_rows,
     TableBehind: _table_behind,
     Pixels: _pixels,

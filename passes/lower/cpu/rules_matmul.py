@@ -27,10 +27,10 @@ def product(call, ctx, softmax=None, root=None):
         if softmax.mask is not None:
             mask = _mask(softmax.mask, ctx)
             operands.append(mask)
-        epilogue = SoftmaxEpilogue(softmax.scale, None if mask is None else _matrices(mask.layout, rank, shape), softmax.probability_scale)
+        epilogue = SoftmaxEpilogue(softmax.scale, None if mask is None else _matrices(mask.layout, rank, shape), softmax.probability_scale, softmax.zero_point)
     problem = MatmulProblem(
         batch, rows, inner, columns, _matrices(a.layout, rank), _matrices(b.layout, rank), _matrices(out, rank), attrs["multiplier"],
-        out.dtype, attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], epilogue,
+        out.dtype, attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], epilogue, attrs.get("a_zero_point", 0),
     )  # fmt: skip
     schedule, notes = schedule_of(problem, ctx, default_schedule)
     func = matmul(problem, ctx.spec.dot, schedule)

@@ -16,9 +16,9 @@ from .tuned import schedule_of
 from .value import Value
 
 
-def softmax_rows(source, root, ctx, scale):
-    """softmax(source) -> the tensor of `root`: int8 with this scale, or float32 for scale None."""
-    problem = SoftmaxProblem(tuple(int(d) for d in root.ty.shape.values), scale)
+def softmax_rows(source, root, ctx, scale, zero_point=0):
+    """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None."""
+    problem = SoftmaxProblem(tuple(int(d) for d in root.ty.shape.values), scale, zero_point)
     return _emit(ctx, softmax, problem, [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
 
 

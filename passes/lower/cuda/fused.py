@@ -1,9 +1,9 @@
 """Chains of operators as one launch (passes/lower/fusion.py finds them): around a row reduction (device/rows.cuh computes them), or a table behind a layer.
 
-    quantize(softmax(scores [* scale] [+ mask]), s, 0)    ==>    launch softmax_rows(scores, mask, y')
+    quantize(softmax(scores [* scale] [+ mask]), s, z)    ==>    launch softmax_rows(scores, mask, y')
     [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm likewise
     octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
-    octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, 0), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
+    octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, s
 from ....targets.cuda.layout import Layout, Strided, plain, rows
 from ... import ops
 from ...rewriting.graph import Graph
-from ..fusion import LayerNorm, Scores, Softmax, TableBehind, find_fusions
+from ..fusion import LayerNorm, Scores, Softmax, SoftmaxParts, TableBehind, find_fusions
 from .context import Context, Tensor
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import epilogue_of, matmul, placed, result_of
@@ -62,6 +62,8 @@ def _attention_of(graph, scores, spec):
     call = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
     if not ops.is_op(call, "octet.matmul") or call.args[0] != scores.root or ops.attrs_of(call)["out_dtype"] != "int8":
         return None
+    if ops.attrs_of(scores.product).get("a_zero_point", 0) or ops.attrs_of(call).get("a_zero_point", 0) != scores.parts.zero_point:
+        return None
     queries, keys, values = (_shape(arg) for arg in (*scores.product.args, call.args[1]))
     alike = len(queries) == len(keys) == len(values) == 4 and queries[:2] == keys[:2] == values[:2] and prod(queries[:2]) <= 65535
     return Heads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
@@ -80,7 +82,7 @@ def _attention(chain, ctx):
     batch = images * heads
     problem = Attention(queries, keys, depth, width, heads, q.layout.steps[-2] if queries > 1 else rounded(depth, 16), layout.steps[-2], warps_for(keys),
                                   parts.scale is not None, parts.mask is not None, multipliers[0], parts.scale if parts.scale is not None else 0.0, parts.probability_scale,
-                                  multipliers[1], _mask_steps(parts.mask))  # fmt: skip
+                                  multipliers[1], parts.zero_point, _mask_steps(parts.mask))  # fmt: skip
     kernel = attention(problem, read, written, epilogue_of(ops.attrs_of(second), False), batch)
     into = Tensor(layout, ctx.storage(prod(_shape(second)))) if isinstance(layout, Strided) else None
     return ctx.emit(kernel, [q, k, v, ctx.plain(parts.mask) if parts.mask is not None else q], layout, "attention", batch * queries * keys * (depth + width), into=into)
@@ -107,8 +109,8 @@ def _lowered(chain: Heads | Embedding | Scalars | Wrapped | Scores | Softmax | L
         return _attention(chain, ctx)
     if isinstance(chain, Scores):
         parts = chain.parts
-        return _softmax(matmul(chain.product, ctx), parts.mask, parts.scale, parts.probability_scale, chain.root, ctx)
-    return _softmax(ctx.plain(chain.source), None, None, chain.probability_scale, chain.root, ctx)
+        return _softmax(matmul(chain.product, ctx), parts, chain.root, ctx)
+    return _softmax(ctx.plain(chain.source), SoftmaxParts(None, None, chain.probability_scale, chain.zero_point), chain.root, ctx)
 
 
 def _able(chain) -> bool:
@@ -121,13 +123,14 @@ def _able(chain) -> bool:
     return len(lead) <= 2 and prod(lead) <= 65535
 
 
-def _softmax(scores, mask, scale, probability, root, ctx):
-    shape = _shape(root)
+def _softmax(scores, parts, root, ctx):
+    shape, mask, scale = _shape(root), parts.mask, parts.scale
     layout = rows(shape) if len(shape) > 1 else plain(shape, "int8")
     extents = (1, 1, 1, *shape[:-1])[-3:]
     steps = _mask_steps(mask)
     stride = layout.stride if layout.kind != "plain" else shape[-1]
-    problem = SoftmaxRows(prod(shape[:-1]), shape[-1], stride, scale is not None, mask is not None, scale if scale is not None else 0.0, probability, extents[1:], steps)
+    problem = SoftmaxRows(prod(shape[:-1]), shape[-1], stride, scale is not None, mask is not None, scale if scale is not None else 0.0, parts.probability_scale,
+                          parts.zero_point, extents[1:], steps)  # fmt: skip
     return ctx.emit(softmax_rows(problem), [scores, ctx.plain(mask) if mask is not None else scores], layout, "relax.nn.softmax")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ....targets.cuda.kernels import movement
 from ....targets.cuda.kernels.conv import Conv, Epilogue, Views, tiled_kernel
 from ....targets.cuda.kernels.conv_schedule import rounded, tile_for
-from ....targets.cuda.kernels.movement import Turn
+from ....targets.cuda.kernels.movement import ColumnSums, Turn
 from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import GRANULE, Strided, plain, rows
 from ....targets.cuda.workload import workload_of
@@ -37,12 +37,20 @@ def matmul(call, ctx):
     found = ctx.found(workload)
     tile = found.schedule if found is not None else tile_for(canonical, ctx.spec)
     left, right, views = placed(ctx, a, b, shape, k, result, call.op.name)
-    problem = replace(canonical, stride=left.layout.steps[-2] if m > 1 else canonical.stride, out_stride=n if to_float else result.steps[-2])
+    problem = replace(canonical, zero_point=attrs.get("a_zero_point", 0), stride=left.layout.steps[-2] if m > 1 else canonical.stride, out_stride=n if to_float else result.steps[-2])
     outputs = rounded(n, tile.columns)
-    vectors = [np.zeros(outputs, np.int32), np.full(outputs, attrs["multiplier"], np.float32)]
+    vectors = [_bias(ctx, problem, right, views, outputs, call.op.name), np.full(outputs, attrs["multiplier"], np.float32)]
     into = Tensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
     return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views), [left, right, *vectors, left], result, call.op.name, batch * m * n * k,
                     into=into, notes=notes(workload, tile, found))  # fmt: skip
+
+
+def _bias(ctx, problem, right, views, outputs, operator):
+    """What the left operand's zero point adds to the sums of every column, [batch, outputs] or, if nothing, [outputs]."""
+    if problem.zero_point == 0:
+        return np.zeros(outputs, np.int32)
+    sums = ColumnSums(problem.groups, views.inner, problem.outputs, problem.channels, outputs, problem.zero_point, views.b_outer, views.b_inner, views.column_pitch)
+    return ctx.emit(movement.column_sums(sums), [right], plain((problem.groups, outputs), "int32"), operator)
 
 
 def result_of(ctx, shape):

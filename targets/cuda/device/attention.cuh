@@ -7,11 +7,12 @@
 namespace octet {
 
 // queries, keys: of a head; depth, width: bytes of a key and of a value, multiples of 32 and 8. query_pitch, out_pitch: bytes from row to row. Multipliers, scale,
-// probability: bits of float32. mask: element j of row (image, head, query) at the sum of those times mask_step, plus j.
+// probability: bits of float32. zero_point: of the probabilities, 0, or -128: then they are multiplied as unsigned bytes. mask: element j of row (image, head, query) at the sum of those times mask_step, plus j.
 struct Attention {
   int queries, keys, depth, width, heads, query_pitch, out_pitch, warps;
   bool scaled, masked;
   unsigned multiplier, scale, probability, second_multiplier;
+  int zero_point;
   long mask_step[3];
 };
 
@@ -35,6 +36,7 @@ OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const v
   static_assert(8 * P.warps % 32 == 0 && P.depth % 32 == 0 && P.width % 8 == 0);
   constexpr int tiles = M::columns / 8 / P.warps, threads = 32 * P.warps;
   const M at(memory);
+  static_assert(P.zero_point == 0 || P.zero_point == -128);
   const int number = blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 32, line = lane / 4, quarter = lane % 4, start = 8 * tiles * warp;
   auto offset = [&](int inner, long outer_step, long inner_step) { return number / inner * outer_step + number % inner * inner_step; };
   const auto* key = static_cast<const signed char*>(k) + offset(F.inner, F.b_outer, F.b_inner);
@@ -117,7 +119,7 @@ OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const v
     float total = at.totals[line + 8 * half];
     unsigned short pairs[tiles] = {};  // zero behind the last key
     each(half, [&](int n, int e, int, float& score) {
-      pairs[n] |= static_cast<unsigned short>((quantized(quotient(score, total), float_of_bits(P.probability), 0, -128) & 0xff) << (8 * e));
+      pairs[n] |= static_cast<unsigned short>(((quantized(quotient(score, total), float_of_bits(P.probability), P.zero_point, -128) - P.zero_point) & 0xff) << (8 * e));
     });
 #pragma unroll
     for (int n = 0; n < tiles; ++n) *reinterpret_cast<unsigned short*>(to + 8 * n) = pairs[n];
@@ -132,7 +134,7 @@ OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const v
 #pragma unroll 4
     for (int j = 0; j < rounded(P.keys, 32); j += 32) {
       unsigned part[4] = {load4(codes + j), load4(codes + 8 * M::value_pitch + j), load4(codes + j + 16), load4(codes + 8 * M::value_pitch + j + 16)};
-      multiply_add(sums, part, load4(values + j), load4(values + j + 16));
+      multiply_add<P.zero_point != 0>(sums, part, load4(values + j), load4(values + j + 16));
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half)

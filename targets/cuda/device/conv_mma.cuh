@@ -145,7 +145,7 @@ OCTET_DEVICE bool combine(Fragments<T>& result, unsigned char* memory, int* stat
 }
 
 // V: where the problems of a batch lie. weights: [groups][outputs rounded up to columns][depth_of(P) rounded up to depth] int8; bias: [groups][classes][outputs rounded up to columns], multiplier:
-// [groups][outputs rounded up to columns]; the data's zero point is folded into bias. grid: (tiles of pixels, tiles of outputs, groups or splits). tensor: whether there are tensor cores.
+// [groups][outputs rounded up to columns]; the data's zero point is folded into bias. A batch shares them all, but for the bias where its data have a zero point. grid: (tiles of pixels, tiles of outputs, groups or splits). tensor: whether there are tensor cores.
 template <Conv P, Tile T, Epilogue E, bool tensor, Views V>
 OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bias, const void* multiplier, const void* residual, void* state, void* y) {
   OCTET_SHARED(memory);
@@ -158,7 +158,7 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   place_of_block(across, down);
   int first = across * T.rows, column = down * T.columns;
   const int begin = T.splits > 1 ? blockIdx.z * share : 0, end = min(begin + share, steps);
-  const int vectors = P.batched ? 0 : group_of_block<T>() * padded;
+  const int vectors = P.batched ? 0 : group_of_block<T>() * padded, own = P.batched && P.zero_point == 0 ? 0 : group_of_block<T>() * padded;
   const auto* data = static_cast<const signed char*>(x);
   const auto* rows = static_cast<const signed char*>(weights);
   if constexpr (P.batched) {
@@ -184,7 +184,7 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   for (int stage = 0; stage < ahead; ++stage) load_stage(stage, begin + stage);
   Fragments<T> result;
   result.clear();
-  const int* biases = static_cast<const int*>(bias) + vectors * classes;
+  const int* biases = static_cast<const int*>(bias) + own * classes;
   constexpr bool early = T.splits == 1 && !by_wmma(T);  // each thread knows its sums, and nobody else adds to them
   if constexpr (early) add_bias<P, T>(result, biases, first, column);
   int reading = 0, writing = ahead;

@@ -119,15 +119,20 @@ inline void load_matrices(unsigned* part, const void* row) {
   });
 }
 
+template <bool unsigned_left = false>
 inline void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsigned b1) {
   unsigned operands[6] = {a[0], a[1], a[2], a[3], b0, b1};
-  warp_collective(3, operands, reinterpret_cast<unsigned*>(c), [](Lane* lanes) {
+  warp_collective(unsigned_left ? 300 : 3, operands, reinterpret_cast<unsigned*>(c), [](Lane* lanes) {
     for (int i = 0; i < 32; ++i)
       for (int e = 0; e < 4; ++e) {
         int row = i / 4, column = i % 4 * 2 + e % 2, sum = static_cast<int>(lanes[i].result[e]);
         for (int quarter = 0; quarter < 4; ++quarter)
           for (int half = 0; half < 2; ++half)
-            sum = dp4a(lanes[4 * row + quarter].operands[e / 2 + 2 * half], lanes[4 * column + quarter].operands[4 + half], sum);
+            for (int byte = 0; byte < 4; ++byte) {
+              unsigned left = lanes[4 * row + quarter].operands[e / 2 + 2 * half], right = lanes[4 * column + quarter].operands[4 + half];
+              int one = unsigned_left ? static_cast<int>(left >> (8 * byte) & 0xff) : signed_byte(left, byte);
+              sum = static_cast<int>(static_cast<unsigned>(sum) + static_cast<unsigned>(one * signed_byte(right, byte)));
+            }
         lanes[i].result[e] = static_cast<unsigned>(sum);
       }
   });

@@ -56,6 +56,27 @@ OCTET_DEVICE void turn(const void* x, void* y) {
   store4(static_cast<signed char*>(y) + (static_cast<long>(number) * M.columns + column) * M.padded + 4 * word, pack_bytes(part[0], part[1], part[2], part[3]));
 }
 
+// Of every column of a batch's right operands, whose bytes lie together: -zero_point times the sum of them. y: int32 [batch][padded], 0 behind the last column. batch: (outer times)
+// inner matrices; depth: bytes of a column.
+struct ColumnSums {
+  int batch, inner, columns, depth, padded, zero_point;
+  long outer_step, inner_step, column_pitch;
+};
+
+template <ColumnSums M>
+OCTET_DEVICE void column_sums(const void* x, void* y) {
+  long index = blockIdx.x * 128L + threadIdx.x;
+  if (index >= static_cast<long>(M.batch) * M.padded) return;
+  int column = index % M.padded, number = index / M.padded, total = 0;
+  if (column < M.columns) {
+    const signed char* from = static_cast<const signed char*>(x) + column * M.column_pitch + number / M.inner * M.outer_step + number % M.inner * M.inner_step;
+#pragma unroll 4
+    for (int i = 0; i < M.depth / 4; ++i) total = dp4a(load4(from + 4 * i), 0x01010101u, total);
+    for (int i = M.depth / 4 * 4; i < M.depth; ++i) total += from[i];
+  }
+  static_cast<int*>(y)[index] = -M.zero_point * total;
+}
+
 // Sets bytes: the frame of nn.pad, the gaps of interleave.
 template <long count, int byte>
 OCTET_DEVICE void fill(void* y) {

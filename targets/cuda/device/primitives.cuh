@@ -101,22 +101,31 @@ OCTET_DEVICE void load_matrices(unsigned* part, const void* row) {
                : "memory");
 }
 
-// c[16 x 8] += a[16 x 32] * b[32 x 8] of signed bytes by one warp, exact in int32.
-OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsigned b1) {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
-               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define OCTET_MMA(left) \
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32." left ".s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n" \
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]) \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
 #else
-#define OCTET_MMA_8816(c0, c1, a0, b) \
-  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};\n" : "+r"(c0), "+r"(c1) : "r"(a0), "r"(b))
-  OCTET_MMA_8816(c[0], c[1], a[0], b0);
-  OCTET_MMA_8816(c[2], c[3], a[1], b0);
-  OCTET_MMA_8816(c[0], c[1], a[2], b1);
-  OCTET_MMA_8816(c[2], c[3], a[3], b1);
-#undef OCTET_MMA_8816
+#define OCTET_MMA_8816(left, c0, c1, a0, b) \
+  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32." left ".s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};\n" : "+r"(c0), "+r"(c1) : "r"(a0), "r"(b))
+#define OCTET_MMA(left) \
+  OCTET_MMA_8816(left, c[0], c[1], a[0], b0); \
+  OCTET_MMA_8816(left, c[2], c[3], a[1], b0); \
+  OCTET_MMA_8816(left, c[0], c[1], a[2], b1); \
+  OCTET_MMA_8816(left, c[2], c[3], a[3], b1)
 #endif
+// c[16 x 8] += a[16 x 32] * b[32 x 8] of bytes by one warp, exact in int32. b is signed, and a unless it says otherwise.
+template <bool unsigned_left = false>
+OCTET_DEVICE void multiply_add(int (&c)[4], const unsigned* a, unsigned b0, unsigned b1) {
+  if constexpr (unsigned_left) {
+    OCTET_MMA("u8");
+  } else {
+    OCTET_MMA("s8");
+  }
 }
+#undef OCTET_MMA
+#undef OCTET_MMA_8816
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 // c[16 x 8] += a[16 x 8] * b[8 x 8] of TF32 (float32 whose last 13 bits are zero) by one warp, in float32.

@@ -45,11 +45,12 @@ struct SoftmaxRows {
   int rows, columns, stride;  // stride: bytes from row to row of the result
   bool scaled, masked;
   unsigned scale, probability;
+  int zero_point;
   int extent[2];
   long mask_step[3];
 };
 
-// quantize(softmax(x [* scale] [+ mask]), probability, 0): float32 to int8.
+// quantize(softmax(x [* scale] [+ mask]), probability, zero_point): float32 to int8.
 template <SoftmaxRows P, float (*exponential)(float)>
 OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   int row = blockIdx.x * 8 + threadIdx.x / 16;
@@ -79,7 +80,7 @@ OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   total = folded_sum(total);
   if (!real) return;
   signed char* to = static_cast<signed char*>(y) + static_cast<long>(row) * P.stride;
-  part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), 0, -128)); });
+  part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), P.zero_point, -128)); });
 }
 
 }  // namespace octet

@@ -29,6 +29,7 @@ class Attention:
     scale: float
     probability: float
     second_multiplier: float
+    zero_point: int
     mask_step: tuple[int, int, int]
 
 

@@ -47,7 +47,7 @@ class TurnedEpilogue(Epilogue):
 @dataclass(frozen=True)
 class Conv(Window):
     """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group.
-    batched: groups are problems of their own (products of two computed tensors)."""
+    batched: groups are problems of their own (products of two computed tensors), which have a bias each where the data's zero point is not 0."""
 
     stride: int
     out_stride: int

@@ -83,6 +83,25 @@ def turn(problem: Turn) -> Kernel:
     return Kernel("turn", "movement.cuh", f"turn<{literal(problem)}>", 2, blocks(problem.batch * problem.columns * problem.padded // 4, 128), 128)
 
 
+@dataclass(frozen=True)
+class ColumnSums:
+    """As in device/movement.cuh: of a batch of matrices, (outer times) inner, whose columns lie as rows of bytes."""
+
+    batch: int
+    inner: int
+    columns: int
+    depth: int
+    padded: int
+    zero_point: int
+    outer_step: int
+    inner_step: int
+    column_pitch: int
+
+
+def column_sums(problem: ColumnSums) -> Kernel:
+    return Kernel("column_sums", "movement.cuh", f"column_sums<{literal(problem)}>", 2, blocks(problem.batch * problem.padded, 128), 128)
+
+
 def fill(layout: Layout, value: int) -> Kernel:
     """Every byte of a buffer."""
     call = f"fill<{layout.bytes}L, {int(value)}>"

@@ -23,6 +23,7 @@ class SoftmaxRows:
     masked: bool
     scale: float
     probability: float
+    zero_point: int
     extent: tuple[int, int]
     mask_step: tuple[int, int, int]
 

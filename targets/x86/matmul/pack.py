@@ -1,8 +1,8 @@
 """The second operand of a product of two computed tensors, repacked at run time for u8 x s8 dot products.
 
 A block of 16 columns and 64 inner elements becomes 16 rows of 64 bytes: row i holds elements 4i .. 4i + 3 of every column, side by side, as s8. Inner elements
-behind the end are zero, so whatever the first operand has there does not count. `corrections[n]` = -128 * sum of column n: the first operand is stored
-as u8 = s8 + 128, and sum((u8 - 128) * b) = sum(u8 * b) - 128 * sum(b). Where dot products take s8 * s8 they are zero."""
+behind the end are zero, so whatever the first operand has there does not count. `corrections[n]` = -(128 + z) * sum of column n: the first operand is stored
+as u8 = s8 + 128, and sum((u8 - 128 - z) * b) = sum(u8 * b) - (128 + z) * sum(b). Where dot products take s8 * s8 the stored bytes are s8: -z * sum(b)."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -47,7 +47,7 @@ def _pack_keys(p, b, base, packed, corrections):
             columns = transpose16(rows)
             for i in range(16):
                 _put(p, packed, block, step, i, columns[i], sums)
-        _finish(corrections, block, sums)
+        _correct(p, corrections, block, sums[0])
 
 
 def _put(p, packed, block, step, i, value, sums):
@@ -59,12 +59,18 @@ def _put(p, packed, block, step, i, value, sums):
         value = value & splat((1 << (8 * left)) - 1, "int32")
     value = bind(value)
     store(packed, (block * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
-    if left > 0 and not current().signed:
-        sums[0] = dot4(sums[0], splat(128, "uint8", 64), value)
+    if left > 0 and _offset(p):
+        sums[0] = dot4(sums[0], splat(abs(_offset(p)), "uint8", 64), value)
 
 
-def _finish(corrections, block, sums):
-    store(corrections, block * 16, splat(0, "int32") - sums[0])
+def _offset(p) -> int:
+    """What a stored byte of the first operand is above the number that it stands for, in steps."""
+    return p.a_zero_point + (0 if current().signed else 128)
+
+
+def _correct(p, corrections, block, total):
+    """total: of the columns, times the magnitude of the offset."""
+    store(corrections, block * 16, splat(0, "int32") - total if _offset(p) > 0 else total)
 
 
 def _pack_values(p, b, base, packed, corrections):
@@ -81,8 +87,8 @@ def _pack_values(p, b, base, packed, corrections):
             for j, value in enumerate(lanes_of_four([bind(v) for v in interleave_bytes(rows)])[:count]):
                 value = bind(value)
                 store(packed, ((first + j) * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
-                if not current().signed:
-                    sums[j] = dot4(sums[j], splat(128, "uint8", 64), value)
+                if _offset(p):
+                    sums[j] = dot4(sums[j], splat(abs(_offset(p)), "uint8", 64), value)
 
         whole = p.inner // 4
         if whole:
@@ -94,4 +100,4 @@ def _pack_values(p, b, base, packed, corrections):
             for j in range(count):
                 store(packed, ((first + j) * p.inner_steps + quad // 16) * TILE + quad % 16 * 64, splat(0, "uint8", 64))
         for j in range(count):
-            store(corrections, (first + j) * 16, splat(0, "int32") - sums[j])
+            _correct(p, corrections, first + j, sums[j])

@@ -23,11 +23,13 @@ class Matrices:
 class SoftmaxEpilogue:
     """softmax(f32(acc) * multiplier [* scale] [+ mask]) over the columns of the result.
 
-    scale: None if there is none. mask: float32 matrices with column stride 1, or None. probability_scale: of the int8 result (zero point 0, clipped to [-128, 127])."""
+    scale: None if there is none. mask: float32 matrices with column stride 1, or None. probability_scale: of the int8 result (clipped to [-128, 127]), whose zero
+    point is 0 or -128."""
 
     scale: float | None
     mask: Matrices | None
     probability_scale: float
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class MatmulProblem:
     clip_min: float = -inf
     clip_max: float = inf
     softmax: SoftmaxEpilogue | None = None
+    a_zero_point: int = 0
     dtype = "int8"
 
     def __post_init__(self):

@@ -17,10 +17,11 @@ TOGETHER = 16  # rows of a task whose results are bytes
 
 @dataclass(frozen=True)
 class SoftmaxProblem:
-    """Over the last axis of `shape` (rows layout). scale: of an int8 result with zero point 0; None for float32."""
+    """Over the last axis of `shape` (rows layout). scale: of an int8 result, whose zero point is 0 or -128; None for float32."""
 
     shape: tuple[int, ...]
     scale: float | None
+    zero_point: int = 0
     dtype = "float32"
     multiply_adds = 0  # none that a dot product does
     light = False
@@ -61,6 +62,6 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
             if p.scale is None:
                 emit_softmax(columns, 1, value, scratch, write_floats(y, lambda r: (row + r) * target.channel_stride))
             else:
-                emit_softmax_bytes(columns, rows, value, scratch, y, lambda r: (row + r) * target.channel_stride, p.scale)
+                emit_softmax_bytes(columns, rows, value, scratch, y, lambda r: (row + r) * target.channel_stride, p.scale, p.zero_point)
 
     return emit_kernel(p.name, body)

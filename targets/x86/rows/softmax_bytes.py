@@ -1,11 +1,12 @@
 """Softmax of rows whose results are bytes: every row approximately and, where rounding to bytes could show a difference, once more exactly.
 
-The contract is byte = clip(rne(fl(fl(e / total) / scale))) with e = exp(fl(x - largest)) as in targets/float_math.py and the sum of sum16. Computed to the
+The contract is byte = clip(rne(fl(fl(e / total) / scale)) + zero point) with e = exp(fl(x - largest)) as in targets/float_math.py and the sum of sum16. Computed to the
 bit that is 46 instructions per vector. But a byte shows 8 of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale
 differs from the contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the same byte, that is the
 byte. Rows with an element where they do not (a few in a thousand) are computed by emit_softmax.
 
-y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and byte 2 of its word is floor(y + 0.5) + 128, the stored byte."""
+With zero point 0 (y up to 127) y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and byte 2 of its word is floor(y + 0.5) + 128, the
+stored byte. With -128 (y up to 255) it is y + 256.5, and the byte floor(y + 0.5) begins a bit lower."""
 
 from dataclasses import dataclass
 from math import log
@@ -54,12 +55,13 @@ def scratch_elements(columns, rows) -> int:
     return rows * (-(-columns // 16) * 16 + _PER_ROW)
 
 
-def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale):
+def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale, zero_point=0):
     """`rows` rows, stage by stage, so that the reductions of one row hide behind the other rows.
 
     value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out from at(r), quantised with `scale`
-    and zero point 0; it has room for whole vectors."""
-    stages = _Stages(columns, rows, value, scratch, out, at, float(np.float32(scale)), relative_error(columns, scale))
+    and `zero_point`, 0 or -128; it has room for whole vectors."""
+    stages = _Stages(columns, rows, value, scratch, out, at, float(np.float32(scale)), zero_point, relative_error(columns, scale))
+    assert zero_point in (0, -128), zero_point
     approximate = stages.error <= _LARGEST_ERROR and scale > 2.0**-60  # exponentials are at least 2 ** -126
     if approximate:
         stages.each_group(stages.prepare)
@@ -78,11 +80,17 @@ class _Stages:
     out: object
     at: object
     scale: float
+    zero_point: int
     error: float
 
     @property
     def together(self):
         return 2 if self.rows % 2 == 0 else 1
+
+    @property
+    def steps(self):
+        """What a step counts in the sum that is rounded."""
+        return 2 if self.zero_point == 0 else 1
 
     @property
     def vectors(self):
@@ -152,7 +160,7 @@ class _Stages:
         for r, sums in enumerate(self._reduced(total, lambda a, b: a + b)):
             sums = bind(sums)
             inverse = bind(const(1.0, "float32") / sums)
-            kept = *(inverse * const(2 * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)), sums
+            kept = *(inverse * const(self.steps * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)), sums
             for i, value in enumerate(kept):
                 T.buffer_store(self.scratch, value, [self._kept(first + r, 1 + i)])
 
@@ -164,10 +172,11 @@ class _Stages:
         for r in range(self.together):
             low, high, total = (held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(3))
             differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(mask - (1 << 32), "int32")
-            # results beyond 127 need no more: clipped as the contract clips, on this side of 127.5
-            ceiling = held(total * splat(127.25 * self.scale * (1 - 4 * self.error), "float32")) if 127.4 * self.scale < 1 else None
+            # results beyond the last code need no more: clipped as the contract clips, on this side of the next half step
+            last = 127 - self.zero_point
+            ceiling = held(total * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32")) if (last + 0.4) * self.scale < 1 else None
             factors.append((low, high, ceiling))
-        starts = [bind(self.at(first + r)) for r in range(self.together)]
+        starts, middle = [bind(self.at(first + r)) for r in range(self.together)], 256 + self.steps / 2
 
         def body(begin, size):
             for r, (low, high, ceiling) in enumerate(factors):
@@ -175,19 +184,19 @@ class _Stages:
                 for i in range(size):
                     e = held(load(self.scratch, self._place(first + r, begin + i), 16))
                     e = e if ceiling is None else held(tirx.min(e, ceiling))
-                    below, above = (bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k))) for c, k in ((257 - 2.0**-15, low), (257.0, high)))
+                    below, above = (bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k))) for c, k in ((middle - 2.0**-15, low), (middle, high)))
                     differing[r] = differing[r] | (below ^ above)
-                    words.append(below)
+                    words.append(below if self.steps == 2 else bind(below << splat(1, "int32")))
                 store_bytes(self.out, starts[r] + begin * 16, bind(third_bytes(words)), 16 * size)
 
         over(self.vectors, STEP, body)
         uncertain = differing[0] if self.together == 1 else differing[0] | differing[1]
-        with T.If(pure("int32", "llvm.vector.reduce.or", uncertain & splat(-65536, "int32")) != 0):
+        with T.If(pure("int32", "llvm.vector.reduce.or", uncertain & splat(-32768 * self.steps, "int32")) != 0):
             with T.Then():
                 self.exact(first)
 
     def exact(self, first):
-        write = write_bytes(self.out, lambda r: self.at(first + r), self.scale)
+        write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point)
         # the first rows of the buffer: finished, or those of this group
         emit_softmax(self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True)
 

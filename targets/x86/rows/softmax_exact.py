@@ -59,13 +59,13 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
     over(vectors, last_step, finish, unroll)
 
 
-def write_bytes(out, at, scale):
-    """A `write` of emit_softmax: quantised with `scale` and zero point 0. Row r begins at at(r) and has room for whole vectors."""
+def write_bytes(out, at, scale, zero_point):
+    """A `write` of emit_softmax: quantised with `scale` and `zero_point`. Row r begins at at(r) and has room for whole vectors."""
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
 
     def write(r, first, values, total, reciprocal):
         quotients = [exact_quotient(exact_quotient(held(v), total, reciprocal), divisor, inverse) for v in values]
-        store_bytes(out, at(r) + first * 16, T.Bind(round_straight(quotients, 0)), 16 * len(values))
+        store_bytes(out, at(r) + first * 16, T.Bind(round_straight(quotients, zero_point)), 16 * len(values))
 
     return write
 
