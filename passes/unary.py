@@ -24,6 +24,8 @@ selu                alpha, gamma                 gamma * elu(x; alpha)
 celu                alpha                        max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)
 thresholded_relu    alpha                        x if x > alpha else 0
 power               exponent                     x ** exponent
+coarse              step, low                    step * round(x / step), kept to [low, low + 255 step]
+remainder           step                         x - step * round(x / step)
 ==================  ===========================  ==================================================
 """
 
@@ -39,9 +41,14 @@ PARAMETERS = {
     "celu": ("alpha",),
     "thresholded_relu": ("alpha",),
     "power": ("exponent",),
+    "coarse": ("step", "low"),
+    "remainder": ("step",),
 }
 # The range of the values, where it is known beforehand.
 RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+# Below which values are 0 to within 0.0012, so that a range need not reach further.
+FLAT = {"gelu": -3.5, "gelu_tanh": -3.5, "hard_swish": -3.0, "silu": -9.0, "mish": -9.0}
+STEPS = 255  # between the least and the largest value of coarse
 # Functions whose slope or range is unbounded where networks use them: 256 steps of either side are not enough.
 WIDE = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
 
@@ -98,8 +105,19 @@ _FUNCTIONS = {
     "celu": lambda x, alpha: np.maximum(x, 0.0) + np.minimum(alpha * np.expm1(np.minimum(x / alpha, 0.0)), 0.0),
     "thresholded_relu": lambda x, alpha: np.where(x > alpha, x, 0.0),
     "power": lambda x, exponent: np.power(x, exponent),
+    "coarse": lambda x, step, low: np.clip(step * np.rint(x / step), low, low + STEPS * step),
+    "remainder": lambda x, step: x - step * np.rint(x / step),
 }
 KINDS = frozenset(_FUNCTIONS)
+
+
+def range_of(attrs) -> tuple[float, float] | None:
+    """The range of an `octet.unary` with these attributes, where it is known beforehand."""
+    if attrs["kind"] == "coarse":
+        return float(attrs["low"]), float(attrs["low"]) + STEPS * float(attrs["step"])
+    if attrs["kind"] == "remainder":
+        return -0.5 * float(attrs["step"]), 0.5 * float(attrs["step"])
+    return RANGES.get(attrs["kind"])
 
 
 def evaluate(kind: str, x: np.ndarray, attrs=None) -> np.ndarray:

@@ -154,6 +154,16 @@ def selu(m, x, alpha, gamma):
     return m.mul(m.const(gamma), elu(m, x, alpha))
 
 
+def coarse(m, x, step, low):
+    """step: a power of two, so that both products are exact."""
+    whole = m.mul(m.rint(m.mul(x, m.const(1.0 / step))), m.const(step))
+    return m.min(m.max(whole, m.const(low)), m.const(low + 255.0 * step))
+
+
+def remainder(m, x, step):
+    return m.sub(x, m.mul(m.rint(m.mul(x, m.const(1.0 / step))), m.const(step)))
+
+
 FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "exp": (exp, ()),
     "log": (log, ()),
@@ -176,6 +186,8 @@ FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "leaky_relu": (leaky_relu, ("alpha",)),
     "elu": (elu, ("alpha",)),
     "selu": (selu, ("alpha", "gamma")),
+    "coarse": (coarse, ("step", "low")),
+    "remainder": (remainder, ("step",)),
 }  # kind of octet.unary -> (function, names of its parameters)
 
 

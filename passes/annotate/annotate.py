@@ -20,7 +20,7 @@ from .graph import array_of, integers_of, is_constant
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
-from .unary import fixed_range
+from .unary import fixed_range, floor_of
 
 _STATES = ("octet.lstm_output", "octet.gru_output")
 
@@ -58,7 +58,7 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
         elif len(ranges) == 1 and None not in ranges:
             spec = FixedQuantizationSpec(*ranges.pop(), scheme)
         else:
-            spec = QuantizationSpec(scheme)
+            spec = QuantizationSpec(scheme, floor_of(graph, tensor) if len(sources) == 1 and list(root.values()).count(edge[tensor]) == 1 else None)
         answer[tensor] = (edge[tensor], spec, scheme, tensor not in moved)
     return answer
 
@@ -156,7 +156,7 @@ class _Annotator(Forward):
     def _observe(self, old, new):
         edge, spec, scheme, source = self.specs[old]
         kind = {QuantizationSpec: "own", SharedQuantizationSpec: "shared", FixedQuantizationSpec: "fixed"}[type(spec)]
-        extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {}
+        extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {"floor": spec.floor} if kind == "own" and spec.floor is not None else {}
         group = spec.edge if kind == "shared" else edge
         return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=scheme, source=int(source),
                     made=int(old in self.results), tensor=old.name, **extra)  # fmt: skip

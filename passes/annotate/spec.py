@@ -11,6 +11,7 @@ source   1 if the tensor's statistics count for its group, 0 if its values come 
 made     1 if an int8 operator makes the tensor, 0 if it is quantised from float (an input, a float operator's result)
 low      fixed: the range
 high
+floor    own: that no reader tells smaller values from, as functions are flat below; left out where there is none
 axis     weight: the axis of the output channels, -1 for one scale for the whole tensor
 tensor   the tensor's name in the fp32 graph, for reports
 =======  ==========================================================================================================
@@ -36,6 +37,7 @@ class QuantizationSpec:
     """The tensor's scale comes from its own values."""
 
     scheme: str = "affine"
+    floor: float | None = None
 
     def __post_init__(self):
         _check_scheme(self.scheme)

@@ -5,7 +5,7 @@ Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a
 
 from ..operators.registry import operators, traits_of
 from ..ops import attrs_of, is_op
-from ..unary import RANGES, WIDE
+from ..unary import FLAT, WIDE, range_of
 from .graph import Graph, Node, array_of, is_constant, is_float32, shape_of
 from .group import Group, Refusal
 
@@ -25,7 +25,15 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
 
 def fixed_range(node: Node) -> tuple[float, float] | None:
     """The range of the values that the operator makes, where it is known beforehand."""
-    return RANGES.get(attrs_of(node.value)["kind"]) if is_op(node.value, "octet.unary") else traits_of(node.op).range
+    return range_of(attrs_of(node.value)) if is_op(node.value, "octet.unary") else traits_of(node.op).range
+
+
+def floor_of(graph: Graph, tensor) -> float | None:
+    """Below which no reader of the tensor tells values apart; None where one does."""
+    readers = graph.users.get(tensor, ())
+    kinds = [attrs_of(node.value)["kind"] if is_op(node.value, "octet.unary") else None for node in readers]
+    floors = [FLAT.get(kind) for kind in kinds]
+    return min(floors) if floors and None not in floors and tensor not in graph.outputs else None
 
 
 def _is_function(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +46,7 @@ class Edge:
     low: float = 0.0
     high: float = 0.0
     axis: int = -1
+    floor: float = -inf
 
     @property
     def measured(self) -> bool:

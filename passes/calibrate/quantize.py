@@ -123,4 +123,4 @@ def _qparams(members, statistics, recipe):
     low, high = find_range(merged, recipe.of_tensor(owner.tensor), owner.scheme)
     if max(-low, high) > 127 * LARGEST_SCALE:
         raise DataError(f"calibration: tensor {owner.tensor!r} reaches {max(-low, high):.1e}: check the model and the samples' preprocessing")
-    return choose(low, high, owner.scheme)
+    return choose(max(low, owner.floor), high, owner.scheme)

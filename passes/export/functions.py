@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
+from ..unary import STEPS
 
 _DIRECT = {
     "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "erf": "Erf", "abs": "Abs", "sin": "Sin", "cos": "Cos",
@@ -61,4 +62,16 @@ def _power(x, out, exponent):
     return out.node("Pow", [x, _scalar(out, exponent)])
 
 
-_COMPOSED = {"rsqrt": _rsqrt, "silu": _silu, "mish": _mish, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "power": _power}
+def _whole(x, out, step):
+    return out.node("Mul", [out.node("Round", [out.node("Mul", [x, _scalar(out, 1 / step)])]), _scalar(out, step)])
+
+
+def _coarse(x, out, step, low):
+    return out.node("Clip", [_whole(x, out, step), _scalar(out, low), _scalar(out, low + STEPS * step)])
+
+
+def _remainder(x, out, step):
+    return out.node("Sub", [x, _whole(x, out, step)])
+
+
+_COMPOSED = {"coarse": _coarse, "remainder": _remainder, "rsqrt": _rsqrt, "silu": _silu, "mish": _mish, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "power": _power}

@@ -37,6 +37,7 @@ _OBSERVE = {
     "low": real(optional=True),
     "high": real(optional=True),
     "axis": integer(-1, optional=True),
+    "floor": real(optional=True),
     "tensor": text(),
 }
 

@@ -14,6 +14,7 @@ from ..repair.equalize_channels import EqualizeChannels
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
 from ..repair.smooth_inputs import SmoothInputs, behind_norms, smoothable
+from ..repair.split_inputs import SplitInputs
 from ..repair.streams import streams_of
 from ..repair.weights import products
 from .design import SMOOTHINGS, Design
@@ -44,7 +45,8 @@ def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]
     if not scaling:
         return model
     if scaling in SMOOTHINGS:
-        return model.after(SmoothInputs(maxima(), tables=scaling == "smooth-tables")).after(MigrateScales(0.5, maxima()))
+        smoothed = model.after(SmoothInputs(maxima(), tables=scaling == "smooth-tables")).after(MigrateScales(0.5, maxima()))
+        return smoothed.after(SplitInputs(maxima())) if scaling == "split" else smoothed
     step = EqualizeChannels() if scaling == "equalize" else MigrateScales(float(scaling.removeprefix("migrate-")), maxima())
     return model.after(step)
 
@@ -63,7 +65,8 @@ def smoothings_of(module) -> tuple[str, ...]:
     """Those of SMOOTHINGS that would multiply something."""
     both = smoothable(module, tables=True)
     norms = behind_norms(module, both)
-    return tuple(name for name, there in zip(SMOOTHINGS, (norms, len(both) > len(norms))) if there)
+    functions = len(both) > len(norms)
+    return tuple(name for name, there in zip(SMOOTHINGS, (norms, functions, functions), strict=True) if there)
 
 
 def assembled(model, origin: Origin, statistics: Mapping[str, Statistics]) -> Quantized:

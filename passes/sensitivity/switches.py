@@ -5,15 +5,16 @@ taken where it removes most of the output error on held-out samples and costs li
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log2
 
 from .design import Design
 from .step import LEFT_OUT, Step
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 _WORTH = 0.5  # a switch must leave at most this part of the squared error
-_SLOWER = 1.15  # and take at most so many times the estimated time of the network
+_SLOWER = 1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error
 NAMES = {"residuals": "residual sums", "attention": "attention"}
-_SHOWN = {"smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float"}
+_SHOWN = {"split": "outlier channels behind normalisations multiplied, inputs behind GELU in two bytes", "smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float"}
 
 
 def switches_of(plan, free) -> tuple[str, ...]:
@@ -24,6 +25,11 @@ def switches_of(plan, free) -> tuple[str, ...]:
 
 def _named(design) -> str:
     return " and ".join(shown for option, shown in NAMES.items() if getattr(design.recipe, option) == "float") + " in float"
+
+
+def _worth(before, found) -> float:
+    """The most that a network may take times its time for an error that falls so far."""
+    return _SLOWER ** log2(before / max(found, 1e-12))
 
 
 def choose_switches(design: Design, options, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
@@ -40,7 +46,7 @@ def choose_switches(design: Design, options, error: Callable, seconds: Callable,
             break
         found, chosen, option = min(tried, key=lambda entry: entry[0])
         ratio = seconds(chosen) / seconds(design) if found <= best * _WORTH else None
-        kept = ratio is not None and ratio <= _SLOWER
+        kept = ratio is not None and ratio <= _worth(best, found)
         for value, candidate, name in tried:
             taken = kept and name == option
             cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
@@ -64,7 +70,7 @@ def choose_smoothing(design: Design, offered, error: Callable, seconds: Callable
             log(Step(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
             continue
         found, ratio = error(candidate), seconds(candidate) / seconds(design)
-        kept = found <= before * _WORTH and ratio <= _SLOWER
+        kept = found <= before * _WORTH and ratio <= _worth(before, found)
         log(Step(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
         if kept:
             return candidate

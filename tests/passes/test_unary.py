@@ -8,7 +8,7 @@ import pytest
 from octet.passes import unary
 
 VALUES = np.concatenate([np.linspace(-6, 6, 97), [0.0, -30.0, 30.0]]).astype("float32")
-PARAMETERS = {"alpha": 0.3, "beta": 0.4, "gamma": 1.1, "exponent": 3.0}
+PARAMETERS = {"alpha": 0.3, "beta": 0.4, "gamma": 1.1, "exponent": 3.0, "step": 0.25, "low": -4.0}
 POSITIVE = {"log", "sqrt", "rsqrt", "reciprocal"}
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from ...passes.operators.relax_operators import KINDS
+from ...passes.unary import STEPS
 from .integer import aligned, f32, images
 
 
@@ -101,6 +102,8 @@ _KINDS = {
     "celu": lambda x, attrs: F.celu(x, attrs["alpha"]),
     "thresholded_relu": lambda x, attrs: torch.where(x > attrs["alpha"], x, torch.zeros_like(x)),
     "power": lambda x, attrs: torch.pow(x, attrs["exponent"]),
+    "coarse": lambda x, attrs: torch.clamp(x, attrs["low"], attrs["low"] + STEPS * attrs["step"]),
+    "remainder": lambda x, attrs: x - attrs["step"] * torch.round(x / attrs["step"]).detach(),
 }
 
 EXACT = {
