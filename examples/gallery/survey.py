@@ -1,0 +1,170 @@
+"""How many public networks load, compile, agree with fp32 and are faster than the peers? Every ONNX file of the packages in survey.txt,
+once per structure, is compiled by the default command on samples of about its task (survey_samples.py), a process each, and timed.
+
+    survey.py [PATTERN...]   tries the networks (those whose path matches) that were not tried yet, and writes the table into gallery.md
+    survey.py --no-times     the same without the peers and their times, which take most of it
+
+What is found lies in build/gallery/survey, a .json per network; remove one to try it again."""
+
+import contextlib
+import fnmatch
+import hashlib
+import json
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import family
+import survey_samples
+
+BEGIN, END = "<!-- survey: made by survey.py -->", "<!-- end of survey -->"
+DOCUMENT = Path(__file__).parents[1] / "gallery.md"
+LISTED = Path(__file__).with_name("survey.txt")
+SURVEY = family.BUILD / "survey"
+LIMIT = 3600  # seconds of a command
+RUNTIMES = ("octet-int8", "openvino-int8", "onnxruntime-int8", "octet-fp32", "openvino-fp32", "onnxruntime-fp32")
+
+
+def listed(kind: str) -> list[list[str]]:
+    """The words behind `kind` on the lines of survey.txt that begin with it."""
+    return [line.split()[1:] for line in LISTED.read_text().splitlines() if line.startswith(f"{kind} ")]
+
+
+def installed() -> list[Path]:
+    """A folder for every package, made once."""
+    folders = []
+    for (name,) in listed("package"):
+        folders.append(SURVEY / "packages" / re.split("==", name)[0])
+        family._install(name, folders[-1])
+    for (name,) in listed("npm"):
+        folders.append(SURVEY / "packages" / "npm" / name.replace("/", "-"))
+        if not folders[-1].exists():
+            folders[-1].mkdir(parents=True)
+            npm = ["npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]
+            subprocess.run([*npm, folders[-1], name], check=True)
+    return folders
+
+
+def networks(folders) -> tuple[dict[str, Path], int]:
+    """({name: path} of one file per structure: operators in order, extents of weights; how many different files there are)."""
+    files, structures = set(), {}
+    for path in sorted(path for folder in folders for path in folder.rglob("*.onnx")):
+        content = path.read_bytes()
+        files.add(hashlib.sha256(content).digest())
+        structures.setdefault(survey_samples.structure(content), path)
+    return {_name(path): path for path in sorted(structures.values())}, len(files)
+
+
+def _name(path):
+    package = path.relative_to(SURVEY / "packages").parts[0]
+    return re.sub(r"[^\w.-]", "_", f"{package}.{path.parent.name}.{path.stem}")
+
+
+def chosen(path: Path) -> list[str]:
+    """The options that a person has to choose for a file."""
+    for pattern, *options in listed("choose"):
+        if fnmatch.fnmatchcase(str(path), pattern):
+            return options
+    return []
+
+
+def tried(name: str, path: Path, folder: Path) -> dict:
+    """What one network does before it is timed; `folder` holds the gallery's packages with photographs and a voice."""
+    work = SURVEY / name
+    work.mkdir(parents=True, exist_ok=True)
+    samples, package = work / "calib.npz", work / "network.octet"
+    report = {"name": name, "bytes": path.stat().st_size, "options": [], "error": ""}
+    command = [sys.executable, Path(__file__).with_name("survey_samples.py"), path, samples, folder, *chosen(path)]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    if made.returncode:
+        return report | {"error": made.stderr.strip().splitlines()[-1]}
+    report |= json.loads(made.stdout.splitlines()[-1])
+    if report["error"]:
+        return report
+    octet = Path(sys.executable).with_name("octet")
+    compiled, report["compile"] = _measured(
+        [octet, "compile", path, "--calib", samples, "-o", package, "--no-cache", *report["options"]], work
+    )
+    if not compiled:
+        return report | {"error": report["compile"].pop("line")}
+    return report | {key: compiled[key] for key in ("seconds", "agreement", "operators", "multiply_adds")}
+
+
+def timed(report: dict, path: Path) -> dict:
+    """The same with `milliseconds` of all runtimes on one core, interleaved, and with the reasons of those that `failed`."""
+    work = SURVEY / report["name"]
+    against = ["--threads", "1", "--against", "onnxruntime,openvino", "--model", path, "--calib", work / "calib.npz"]
+    command = [Path(sys.executable).with_name("octet"), "bench", work / "network.octet", *against]
+    found, bench = _measured(command, work)
+    if not found:
+        return report | {"error": bench["line"]}
+    best = {runtime: details["best_ms"] for runtime, details in found["details"].items()}
+    return report | {"milliseconds": best, "failed": found["failed"]}
+
+
+def _measured(command, work):
+    """(its --json or None, {"wall", "cpu": seconds, "line": the last one where it failed})."""
+    found = work / f"{command[1]}.json"
+    found.unlink(missing_ok=True)
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    line = f"took more than {LIMIT} s"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run([*command, "--json", found], capture_output=True, text=True, timeout=LIMIT)
+        line = (done.stderr.strip().splitlines() or [""])[-1]
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    figures = {"wall": round(time.monotonic() - begun, 1), "cpu": round(cpu, 1), "line": line}
+    return json.loads(found.read_text()) if found.exists() else None, figures
+
+
+def table(reports: list[dict]) -> str:
+    """A row per network."""
+    heads = ("network", "chosen", "compile, s wall / CPU", "dB", *RUNTIMES, "int8 / float")
+    rows = [" | ".join(heads), " | ".join("---" for _ in heads)]
+    for report in reports:
+        cells = [report["name"], " ".join(report["options"])]
+        taken = report.get("compile")
+        cells.append(f"{taken['wall']} / {taken['cpu']}" if taken else "")
+        agreed = (report.get("agreement") or {}).get("sqnr_db")
+        cells.append(report["error"] if report["error"] else "" if agreed is None else f"{agreed:.1f}")
+        best = min(report.get("milliseconds", {"": 0}).values())
+        for runtime in RUNTIMES:
+            value = report.get("milliseconds", {}).get(runtime)
+            cells.append("" if value is None else f"**{value:.3f}**" if value == best else f"{value:.3f}")
+        counts = report.get("operators")
+        cells.append(f"{counts['int8']} / {counts['float']}" if counts else "")
+        rows.append(" | ".join(cells))
+    return "\n".join(f"| {row} |" for row in rows)
+
+
+def main(words):
+    patterns, times = [word for word in words if word != "--no-times"], "--no-times" not in words
+    gallery = family.Family("", "scikit-image==0.26.0", "", list, list, len, beside=(survey_samples.SPEECH,)).folder
+    found, files = networks(installed())
+    print(f"{files} different files, {len(found)} structures")
+    for name, path in found.items():
+        if patterns and not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+            continue
+        kept = SURVEY / f"{name}.json"
+        report = json.loads(kept.read_text()) if kept.exists() else tried(name, path, gallery)
+        kept.write_text(json.dumps(report, indent=1))
+        if times and not report["error"] and "milliseconds" not in report:
+            report = timed(report, path)
+            kept.write_text(json.dumps(report, indent=1))
+        print(table([report]).splitlines()[-1], flush=True)
+    written(table([json.loads(path.read_text()) for path in sorted(SURVEY.glob("*.json"))]))
+
+
+def written(rows: str) -> None:
+    """Puts the table of all that were tried into gallery.md."""
+    from table import _processor
+
+    before, rest = DOCUMENT.read_text().split(BEGIN)
+    DOCUMENT.write_text(f"{before}{BEGIN}\nOn {_processor()}.\n\n{rows}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""Samples of about a network's task from its inputs alone: photographs, a voice, tokens, noise. A script, a network in a process of its own:
+survey_samples.py MODEL.onnx OUT.npz FOLDER OPTIONS... prints {"options": with which it loads, "error": why it does not} as JSON."""
+
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pictures
+import speech
+
+SPEECH = speech.PACKAGE
+COUNT = 48
+LARGE = 2**19  # values of one sample; of such, fewer are taken
+SUGGESTED = re.compile(r"(--(?:dim|shape)) ([^\s=]+)=([^\s,]+)")
+TEXTS = ("the weather is fine today", "please call me back in the evening", "seven railway stations", "good morning")
+
+
+def structure(content: bytes) -> bytes:
+    """The same for two files whose operators and weights' extents are the same."""
+    import onnx
+
+    graph = onnx.load_from_string(content).graph
+    seen = [node.op_type for node in graph.node] + [str(tuple(weight.dims)) for weight in graph.initializer]
+    return hashlib.sha256(" ".join(seen).encode()).digest()
+
+
+def rows_looked_up(graph) -> dict[str, int]:
+    """{input: rows of the table that it looks up}, followed through operators that move integers."""
+    extents = {weight.name: weight.dims for weight in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            extents[node.output[0]] = node.attribute[0].t.dims
+    found, origin = {}, {each.name: each.name for each in graph.input}
+    for node in graph.node:
+        if node.op_type in ("Cast", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Identity"):
+            origin[node.output[0]] = origin.get(node.input[0])
+        if node.op_type == "Gather" and origin.get(node.input[1]) and node.input[0] in extents:
+            rows = extents[node.input[0]][0]
+            found[origin[node.input[1]]] = min(rows, found.get(origin[node.input[1]], rows))
+    return found
+
+
+def sample(name, shape, dtype, rows, random, folder):
+    """An array of `shape`: a whole input."""
+    if "float" not in dtype:
+        if "mask" in name or "attention" in name:
+            return np.ones(shape, dtype)
+        return random.integers(0, rows or 2, shape).astype(dtype)
+    if len(shape) == 4 and 3 in (shape[1], shape[3]) and min(shape[2], shape[1] if shape[3] == 3 else shape[3]) >= 12:
+        last = shape[3] == 3
+        height, width = shape[1:3] if last else shape[2:]
+        picture = np.asarray(pictures.crops(folder, random, 12, max(height, width))[random.integers(12)])[:height, :width]
+        values = picture.astype("float32") / 127.5 - 1
+        return (values[None] if last else values.transpose(2, 0, 1)[None]).astype(dtype)
+    if np.prod(shape) == max(shape) >= 256:
+        spoken = speech.spoken(folder, TEXTS[random.integers(len(TEXTS))], random)
+        begin = random.integers(0, max(len(spoken) - max(shape), 1))
+        return np.resize(spoken[begin:], shape).astype(dtype)
+    return (random.standard_normal(shape) * random.uniform(0.3, 1.5)).astype(dtype)
+
+
+def options_read(words):
+    """load_onnx's arguments from the command's."""
+    found = {"--dim": {}, "--shape": {}, "--fix": {}}
+    for flag, word in zip(words[::2], words[1::2]):
+        name, value = word.rsplit("=", 1)
+        found[flag][name] = value
+    integer = lambda text: int(text) if text.isdigit() else text  # noqa: E731
+    return {
+        "dims": {name: integer(value) for name, value in found["--dim"].items()},
+        "shapes": {name: tuple(map(integer, value.split("x"))) for name, value in found["--shape"].items()},
+        "values": {name: float(value) for name, value in found["--fix"].items()},
+    }
+
+
+def loaded(path, wanted):
+    """(the network or None, options with which it loads: none, else those that are `wanted`, else what refusals suggest; the last refusal)."""
+    import octet
+
+    options: list[str] = []
+    for attempt in range(6):
+        try:
+            return octet.load_onnx(path, **options_read(options)), options, ""
+        except octet.OctetError as error:
+            said = str(error)
+        suggested = {name: (flag, f"{name}={value}") for flag, name, value in reversed(SUGGESTED.findall(said))}
+        more = list(wanted) if attempt == 0 and wanted else [word for pair in suggested.values() for word in pair]
+        if not more or any(word in options for word in more[1::2]):
+            break
+        options += more
+    return None, options, said
+
+
+def main(path, samples, folder, *wanted):
+    import onnx
+
+    model, options, error = loaded(path, wanted)
+    if model is not None:
+        random, rows = np.random.default_rng(5), rows_looked_up(onnx.load(path).graph)
+        count = COUNT if all(np.prod(each.shape) < LARGE for each in model.inputs) else COUNT // 4
+        arrays = {}
+        for each in model.inputs:
+            made = (sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder)) for _ in range(count))
+            arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
+        np.savez(samples, **arrays)
+    print(json.dumps({"options": options, "error": error}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
