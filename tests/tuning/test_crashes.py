@@ -100,7 +100,7 @@ def test_octet_tune_is_killed_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(session, "BATCH", 2)
     done = CliRunner().invoke(main, [*options, "--trials", "2", "--json", str(tmp_path / "figures.json")])
     assert done.exit_code == 0, done.output
-    assert _trials(database) == kept + 2, "two more, none of them measured before"
+    assert _trials(database) >= kept + 2, "two more of a kernel (others may take their turn, too), none of them measured before"
     assert "of limit" in done.stdout and "above the limit" in done.stderr
 
 
