@@ -12,7 +12,8 @@ from .step import LEFT_OUT, Step
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 _WORTH = 0.5  # a switch must leave at most this part of the squared error
-_SLOWER = 1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error
+_SLOWER = 1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
+_SLOWEST = 1.3  # and so many times for any gain: who wants more accuracy than that says so
 NAMES = {"residuals": "residual sums", "attention": "attention"}
 _SHOWN = {"split": "outlier channels behind normalisations multiplied, inputs behind GELU in two bytes", "smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float"}
 
@@ -29,7 +30,7 @@ def _named(design) -> str:
 
 def _worth(before, found) -> float:
     """The most that a network may take times its time for an error that falls so far."""
-    return _SLOWER ** log2(before / max(found, 1e-12))
+    return min(_SLOWEST, _SLOWER ** log2(before / max(found, 1e-12)))
 
 
 def choose_switches(design: Design, options, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
