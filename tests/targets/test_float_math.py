@@ -53,7 +53,7 @@ def test_ends():
 
 @pytest.mark.parametrize("kind", sorted(float_math.FUNCTIONS))
 def test_every_kind_is_the_function_of_that_name(kind):
-    attrs = {"alpha": 1.1, "beta": 0.4, "gamma": 1.05}
+    attrs = {"alpha": 1.1, "beta": 0.4, "gamma": 1.05, "step": 0.25, "low": -4.0}
     x = X[np.abs(X) < 20]
     x = np.abs(x) + np.float32(1e-3) if kind in ("log", "sqrt", "rsqrt", "reciprocal") else x
     with np.errstate(over="ignore"):

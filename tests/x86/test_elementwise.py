@@ -79,7 +79,7 @@ def test_table_per_channel():
 
 def test_scalar_functions():
     """Exact where a fixed sequence defines the function; else within 2e-6 of the value computed in float64."""
-    values = {"alpha": 0.3, "beta": 0.4, "gamma": 1.2, "exponent": 2.0}
+    values = {"alpha": 0.3, "beta": 0.4, "gamma": 1.2, "exponent": 2.0, "step": 0.25, "low": -1.0}
 
     def body(kind):
         return lambda b, x: ops.call("octet.unary", [x], kind=kind, **{name: values[name] for name in kinds.PARAMETERS.get(kind, ())})
