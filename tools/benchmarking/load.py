@@ -11,7 +11,7 @@ from ...targets.samples import takes_whole
 from ..timing import Lost, together
 
 _SLICES = 3
-_MANY_SECONDS, _MOST_RUNS = 0.01, 128  # of one stream in a call of `run_many`
+_MANY_SECONDS, _MOST_RUNS = 0.05, 1024  # of one stream in a call of `run_many`: long enough that starting threads does not count
 
 
 @dataclass(frozen=True)
