@@ -20,6 +20,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+STEPS = 255  # between the least and the largest value of coarse
+
 
 def exp(m, x):
     """e ** x. 0 below -87.33 (no subnormal results), inf above 88.73."""
@@ -154,14 +156,17 @@ def selu(m, x, alpha, gamma):
     return m.mul(m.const(gamma), elu(m, x, alpha))
 
 
+def _whole(m, x, step):
+    """x in whole steps. step: a power of two, so that both products are exact."""
+    return m.mul(m.rint(m.mul(x, m.const(1.0 / step))), m.const(step))
+
+
 def coarse(m, x, step, low):
-    """step: a power of two, so that both products are exact."""
-    whole = m.mul(m.rint(m.mul(x, m.const(1.0 / step))), m.const(step))
-    return m.min(m.max(whole, m.const(low)), m.const(low + 255.0 * step))
+    return m.min(m.max(_whole(m, x, step), m.const(low)), m.const(low + STEPS * step))
 
 
 def remainder(m, x, step):
-    return m.sub(x, m.mul(m.rint(m.mul(x, m.const(1.0 / step))), m.const(step)))
+    return m.sub(x, _whole(m, x, step))
 
 
 FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
-from ..unary import STEPS
+from ...targets.float_math import STEPS
 
 _DIRECT = {
     "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "erf": "Erf", "abs": "Abs", "sin": "Sin", "cos": "Cos",

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from ...passes.operators.relax_operators import KINDS
-from ...passes.unary import STEPS
+from ...targets.float_math import STEPS
 from .integer import aligned, f32, images
 
 
