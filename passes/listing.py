@@ -20,7 +20,7 @@ def listing(module: tvm.IRModule) -> str:
 
 def _constants(module) -> list[str]:
     """The types of all constants that TVMScript leaves to its metadata, in the order in which it prints them."""
-    found = {}
+    found: dict = {}
 
     def visit(expr):
         if isinstance(expr, tvm.ir.GenericConst) and expr.ty.shape.values:

@@ -30,6 +30,7 @@ remainder           step                         x - step * round(x / step)
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _elu(x, alpha):
     return np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
     "exp": np.exp,

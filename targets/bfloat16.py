@@ -23,7 +23,8 @@ def add_blocks(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """total [.., M, N] + a [.., M, K] x b [.., K, N]; float32, a and b of bfloat16 values. Of every BLOCK of K (the last padded with zeros): the even products, one
     after the other from +0, the odd ones likewise, and their sum is added to the total. Every sum is rounded, no product is: it has 16 bits."""
     for start in range(0, a.shape[-1], BLOCK):
-        end, halves = min(start + BLOCK, a.shape[-1]), []
+        end = min(start + BLOCK, a.shape[-1])
+        halves: list[np.ndarray] = []
         for first in (start, start + 1):
             half = np.zeros_like(total)
             for k in range(first, end, 2):

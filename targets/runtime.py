@@ -3,6 +3,7 @@
 import os
 import time
 import weakref
+from collections.abc import Mapping
 from typing import Literal, overload
 
 import numpy as np
@@ -258,7 +259,7 @@ def _others(number, threads):
     return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]
 
 
-def run_samples(session, arrays: dict, progress=None, only: str | None = None) -> dict:
+def run_samples(session, arrays: Mapping, progress=None, only: str | None = None) -> dict:
     """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs as one, of batch B and returns the first N rows of
     every output. The last batch is filled up by repeating its last sample. progress: called with the number of samples done. only: the one output to keep."""
     batch = session.batch

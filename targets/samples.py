@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,15 +16,16 @@ from .errors import DataError
 from .reading.limits import limit, more
 from .reading.regular import open_regular
 from .schema import printable
-from .stored_array import UNREADABLE, StoredArray, open_npz
+from .stored_array import UNREADABLE, Array, StoredArray, open_npz
 
 LABELS = "labels"
 OF = LABELS + "/"  # labels/OUTPUT: those of that output
 _PIECE = 1 << 20  # bytes that are looked at in one go
+_Array = TypeVar("_Array", bound=Array)
 _LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
 
 
-def load_samples(path, model, rows=None, others: bool = False) -> dict[str, StoredArray | np.ndarray]:
+def load_samples(path, model, rows=None, others: bool = False) -> dict[str, Array]:
     """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and `labels` if it holds them.
     Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices); nothing else is read.
     others: whether it may hold other arrays, too. Raises DataError."""
@@ -60,7 +62,7 @@ def _check_declared(model, where, others, declared):
         raise DataError(f"{where}: declares {beside} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}")
 
 
-def check_samples(model, samples: Mapping[str, StoredArray | np.ndarray], where: str = "samples", others: bool = False) -> dict[str, StoredArray | np.ndarray]:
+def check_samples(model, samples: Mapping[str, Array], where: str = "samples", others: bool = False) -> dict[str, Array]:
     """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray stays one and is read a few
     megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs, `labels` and
     `labels/OUTPUT` are refused unless `others` may be there: a misspelt name must not go unnoticed."""
@@ -94,7 +96,7 @@ def _is_labels(name):
     return name == LABELS or name.startswith(OF)
 
 
-def inputs_of(model, samples) -> dict[str, np.ndarray]:
+def inputs_of(model, samples: Mapping[str, _Array]) -> dict[str, _Array]:
     """The samples without the labels, in the order of the model's inputs."""
     return {spec.name: samples[spec.name] for spec in model.inputs}
 

@@ -102,6 +102,9 @@ class StoredArray:
             return found if found.dtype == self.dtype else found.astype(self.dtype)
 
 
+Array = np.ndarray | StoredArray  # of samples, on the first axis
+
+
 def _aligned(shape, dtype):
     raw = np.empty(prod(shape) * dtype.itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64

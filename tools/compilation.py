@@ -132,6 +132,7 @@ def compile_to_package(request: Request) -> dict:
             quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
         elif searches or request.report is not None:
             phase("canonicalize")
+            assert samples is not None, "whoever searches or reports has samples (_check_calib)"
             workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names, choices=seconds, apart=searches)
             quantized, package, found = automatic(request, workflow, validation, seconds)
             seen = workflow.bench.chosen_by
@@ -154,7 +155,7 @@ def compile_to_package(request: Request) -> dict:
             package = replace(package, info=package.info | {"self_test": {"by": "referee"}})
         phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
-        if request.derivation is not None:
+        if request.derivation is not None and samples is not None:
             derivation.save(request.derivation, quantized, samples)
         if request.report is not None:
             phase("report")

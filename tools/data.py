@@ -4,7 +4,7 @@ import numpy as np
 
 from ..targets.errors import OctetError
 from ..targets.samples import inputs_of, load_samples
-from ..targets.stored_array import select
+from ..targets.stored_array import Array, select
 from .console import say
 
 _FIRST = 64  # samples looked at; nobody's data begin with so many equal ones by chance
@@ -16,7 +16,7 @@ def check_calib(path, file, model) -> None:
         raise OctetError(f"--calib DATA.npz: {file} is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; add it")
 
 
-def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str, Array], dict[str, Array]]:
     """(arrays of the inputs in the model's order, what else the file holds: labels), checked. The inputs stay in the file: StoredArrays. rows, others: see `load_samples`.
     Raises DataError when they do not fit the model (or Session)."""
     samples = load_samples(path, model, rows, others)

@@ -65,7 +65,8 @@ def extra_of(module: str | None) -> str | None:
         required = requires("octet") or []
     except PackageNotFoundError:
         return None
-    found = [line.rpartition("extra == ")[2].strip("\"'") for line in required if re.match(r"[\w.-]+", line)[0].replace("-", "_") == str(module).partition(".")[0]]
+    wanted = str(module).partition(".")[0]
+    found = [line.rpartition("extra == ")[2].strip("\"'") for line in required if (name := re.match(r"[\w.-]+", line)) and name[0].replace("-", "_") == wanted]
     return next((name for name in _EXTRAS if name in found), None)
 
 

@@ -155,7 +155,7 @@ METRICS = {
         Metric("spearman", vectors.spearman, classes=None, larger_is_better=True, decided=_itself, unfit=vectors.not_as_many),
     )
 }
-_WITH_VALUE = {
+_WITH_VALUE: dict[str, tuple[Callable[..., Metric], Callable[[str], float], str, Callable[[float], bool]]] = {
     "iou": (_iou, float, "the least value of a foreground", np.isfinite),
     "map": (_map, float, "an intersection over union between 0 and 1", lambda value: 0 < value < 1),
     "edit": (_edit, int, "the number of the blank symbol", lambda value: True),

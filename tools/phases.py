@@ -26,7 +26,7 @@ class Phases:
             self._announce(name)
 
 
-class _Display:
+class Display:
     """One line of a rich.Progress: the running phase, its progress and its time."""
 
     def __init__(self, progress):
@@ -65,7 +65,7 @@ def phases():
     console = plain_console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        display = _Display(progress)
+        display = Display(progress)
         timed = Phases(display.begin)
         yield timed, display
         timed(None)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..targets.errors import DataError, OctetError
 from ..targets.samples import LABELS, OF, batch_of, sample_shape
+from ..targets.stored_array import Array
 from .console import say
 from .metrics import Metric
 
@@ -20,7 +21,7 @@ class Scoring:
 
     metric: Metric
     references: Mapping[str, np.ndarray] = field(default_factory=dict)
-    data: Mapping[str, np.ndarray] = field(default_factory=dict)
+    data: Mapping[str, Array] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     count: int = 0
@@ -30,13 +31,17 @@ class Scoring:
         silent: the words were said before. Raises OctetError where an output that is judged is not finite anywhere."""
         tell = (lambda text: None) if silent else partial(say, err=True)
         self._check_finite(exact, tell)
+        if not self.absent:
+            return self
+        decided = self.metric.decided
+        assert decided is not None, "nothing is absent where a metric needs labels"
         if self.metric.whole:
-            return replace(self, data={**self.data, **self.metric.decided(self._given(exact))}, absent=()) if self.absent else self
+            return replace(self, data={**self.data, **decided(self._given(exact))}, absent=())
         zero = [name for name in self.absent if not np.any(exact[name]) and name not in self.outputs]
         zero = zero if len(zero) < len(self.absent) else []
         for name in zero:
             tell(f"octet: warning: output {name!r} is zero in fp32 on these samples; it is not judged")
-        return replace(self, references={**self.references, **{name: self.metric.decided(exact[name]) for name in self.absent if name not in zero}}, absent=())
+        return replace(self, references={**self.references, **{name: decided(exact[name]) for name in self.absent if name not in zero}}, absent=())
 
     def _check_finite(self, exact, tell):
         for name in sorted(self._given(exact) if self.metric.whole else {*self.references, *self.absent}):
@@ -75,12 +80,12 @@ class Scoring:
     def worst(self, before: Mapping[str, float], after: Mapping[str, float]) -> str:
         """Which output that is."""
         drops = self.drops(before, after)
-        return max(drops, key=drops.get)
+        return max(drops, key=drops.__getitem__)
 
     def least(self, scores: Mapping[str, float]) -> str:
         """The output with the worst figure, where there is nothing to set it beside."""
         broken = [name for name, score in scores.items() if not np.isfinite(score)]
-        return broken[0] if broken else (min if self.metric.larger_is_better else max)(scores, key=scores.get)
+        return broken[0] if broken else (min if self.metric.larger_is_better else max)(scores, key=scores.__getitem__)
 
     def of(self, output: str) -> "Scoring":
         """Of one of the outputs alone ("" of all together)."""
@@ -112,7 +117,7 @@ def check_names(names, outputs) -> None:
             raise OctetError(f"--output-name {name}: the model has no such output; take some of: {', '.join(known)}")
 
 
-def scoring_of(metric: Metric, data: Mapping[str, np.ndarray], model, count: int, where, names=(), fp32: bool = True) -> Scoring:
+def scoring_of(metric: Metric, data: Mapping[str, Array], model, count: int, where, names=(), fp32: bool = True) -> Scoring:
     """What `metric` compares outputs with; no sample has run yet. data: what the file holds beside the inputs. model: its signature, a Model or a Session. names: the outputs
     that count, () for all that there is something to compare with. fp32: whether its own outputs can be had, which stand in where there are no labels: the
     result then has outputs `absent`. Raises DataError where the data do not fit."""

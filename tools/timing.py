@@ -86,7 +86,8 @@ def both_times(function, count: int) -> np.ndarray:
 
 def together(function, callers: int, seconds: float) -> np.ndarray:
     """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon as it has its answer. Raises what a call raises."""
-    found, failures, gate = [[] for _ in range(callers)], [], threading.Barrier(callers)
+    found: list[list[tuple[float, float]]] = [[] for _ in range(callers)]
+    failures, gate = [], threading.Barrier(callers)
 
     def call(mine):
         try:

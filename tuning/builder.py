@@ -55,7 +55,9 @@ class Built:
 
 def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
     """Compiles one kernel for measuring. schedule: None for the analytical default."""
-    kernel = kind_of(workload).kernel(workload.problem, case, schedule, spec)
+    emit = kind_of(workload).kernel
+    assert emit is not None, "targets whose kinds emit nothing have a builder of their own"
+    kernel = emit(workload.problem, case, schedule, spec)
     parts = [np.ascontiguousarray(constant).reshape(-1).view(np.uint8) for constant in kernel.constants]
     offsets, size = [], 0
     for part in parts:
@@ -72,7 +74,7 @@ def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
             return Place("weights", copy * constants.size + offsets[number])
         return Place("arena", 0) if role == "workspace" else Place(role, number)
 
-    calls = tuple(KernelCall("kernel", tuple(place(*operand, copy) for operand in kernel.operands), step) for copy in range(copies))
+    calls = tuple(KernelCall("kernel", tuple(place(role, number, copy) for role, number in kernel.operands), step) for copy in range(copies))
     program = Program(calls, np.tile(constants, copies), kernel.workspace)
     signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(case.inputs)]
     output = TensorSpec("output", (case.elements,), case.storage)

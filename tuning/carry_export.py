@@ -27,7 +27,8 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     able = [task for task in tasks if case_of(task.workload).travels]
     if not able:
         raise OctetError("tune: the network has no int8 kernel with decisions, there is nothing to carry")
-    counts, made, blobs = {"tasks": 0, "candidates": 0, "failed": 0, "skipped": len(tasks) - len(able)}, [], {}
+    counts, made = {"tasks": 0, "candidates": 0, "failed": 0, "skipped": len(tasks) - len(able)}, []
+    blobs: dict[str, bytes] = {}
     with tuner_of(spec).builder(spec) as builder:
         session = TuningSession(able, spec, database, builder, None, "")
         for task, default, chosen in session.proposals(trials):
@@ -40,7 +41,8 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
             good = [result for result in built if not isinstance(result, str)]
             counts["failed"] += len(failed)
             if good:
-                one, found = task_of(task.workload, task.count, *_operands(task.workload), [default, *good])
+                case = case_of(task.workload)
+                one, found = task_of(task.workload, task.count, case.made, case.output, [default, *good])
                 made.append(one)
                 blobs |= found
                 counts["tasks"] += 1
@@ -51,9 +53,3 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     plan = Plan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.backend.host else (1,))
     job = Job(spec.kind, spec.name, tuple(sorted(spec.features)), {"target": key.target, "tvm": key.tvm, "space": key.space}, plan, tuple(made))
     return counts | {"bytes": carrier.write(path, job, blobs)}
-
-
-def _operands(workload):
-    """(inputs, output) as a job describes them."""
-    case = case_of(workload)
-    return case.made, case.output

@@ -70,14 +70,19 @@ def _device(entry):
 
 def _key(task, job, device):
     """A CPU's records are its target's, a GPU's the device's."""
-    return key_of(task.key, on_device(find(job.target), device)) if find(job.target).backend.per_device else Key(task.key, **job.key)
+    return key_of(task.key, on_device(find(job.target), device)) if find(job.target).backend.per_device else _written(task, job)
+
+
+def _written(task: Task, job: Job) -> Key:
+    """The key of a task's records as the candidates' file has it, which `_check` has looked at."""
+    return Key(task.key, str(job.key["target"]), str(job.key["tvm"]), int(job.key["space"]))
 
 
 def _take(task: Task, entries: list[Measurement], key: Key, job: Job, database: Database, counts: dict):
     known = [entry for entry in entries if 0 <= entry.candidate < len(task.candidates)]
     first = [entry for entry in known if entry.stage == FIRST and entry.candidate > 0]
     trials = [Trial(task.candidates[entry.candidate].schedule, _ratio(entry), entry.error) for entry in first]
-    for one in {key, Key(task.key, **job.key)}:  # the next export is for whatever device: it learns from all
+    for one in {key, _written(task, job)}:  # the next export is for whatever device: it learns from all
         database.add_trials(one, trials)
     counts["trials"] += len(trials)
     counts["failed"] += sum(bool(trial.error) for trial in trials)

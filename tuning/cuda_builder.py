@@ -20,6 +20,7 @@ from ..targets.cuda.kernels.conv import conv_kernel, packed_views, tiled_kernel
 from ..targets.cuda.kernels.conv_schedule import rounded, tile_for
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.errors import TargetError
+from ..targets.measure.job import Role
 from ..targets.spec import TargetSpec
 from .portable import CudaCase, portable
 from .spaces.cuda_families import family_of
@@ -34,7 +35,7 @@ class CudaBuilt:
     function: str
     kernel: Kernel
     constants: tuple[np.ndarray, ...]
-    operands: tuple[tuple[str, int], ...]
+    operands: tuple[tuple[Role, int], ...]
     family: str
     schedule: object
 
@@ -43,8 +44,7 @@ def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec:
     """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers in memory."""
     if isinstance(workload, NestWorkload):
         kernel = stock_kernel(workload, schedule, "generated") if schedule is not None else default_kernel(workload, "generated")
-        operands = (*(("input", i) for i in range(len(case.made))), ("output", 0))
-        return _compiled(kernel, (), operands, schedule if schedule is not None else Stock(), spec)
+        return _compiled(kernel, (), (*_numbered("input", len(case.made)), ("output", 0)), schedule if schedule is not None else Stock(), spec)
     p, e = workload.problem, workload.epilogue
     if p.batched:
         schedule = schedule if schedule is not None else tile_for(p, spec)
@@ -52,13 +52,17 @@ def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec:
     else:
         made = conv_kernel(p, e, case.weight, case.bias, case.multiplier, spec, schedule)
         kernel, constants, schedule = made.kernel, made.constants, made.schedule
-    residual = [("input", 1 if case.residual is not None else 0)]
-    state = [("zero", kernel.state)] if kernel.state else []
-    operands = (("input", 0), *(("constant", i) for i in range(len(constants))), *residual, *state, ("output", 0))
+    residual: tuple[Role, int] = ("input", 1 if case.residual is not None else 0)
+    state: list[tuple[Role, int]] = [("zero", kernel.state)] if kernel.state else []
+    operands = (("input", 0), *_numbered("constant", len(constants)), residual, *state, ("output", 0))
     return _compiled(kernel, constants, operands, schedule, spec)
 
 
-def _compiled(kernel, constants, operands, schedule, spec):
+def _numbered(role: Role, count: int) -> list[tuple[Role, int]]:
+    return [(role, number) for number in range(count)]
+
+
+def _compiled(kernel, constants, operands: tuple[tuple[Role, int], ...], schedule, spec: TargetSpec) -> CudaBuilt:
     function = f"octet_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:16]}"
     code, usage = compile_cubin(source({kernel: function}), spec.extra["code"])
     used = usage.get(function)

@@ -52,8 +52,9 @@ def here(spec: TargetSpec) -> str:
     if found is None or not runs(spec, found.arch):
         has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
         raise TargetError(f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere")
-    if device_of(spec) is not None and not same(device_of(spec), found.identity):
-        raise TargetError(f"tune: target {spec.name}@{device_of(spec)}: this machine's device is {found.identity}; leave out what follows the @")
+    named = device_of(spec)
+    if named is not None and not same(named, found.identity):
+        raise TargetError(f"tune: target {spec.name}@{named}: this machine's device is {found.identity}; leave out what follows the @")
     return found.identity
 
 
@@ -87,8 +88,9 @@ def check_device(remote, spec: TargetSpec) -> str:
         has = f"is sm_{found.get('arch')}" if found else "is missing"
         raise TargetError(f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key")
     known = identity(found.get("name", "unknown"), found.get("multiprocessors"))
-    if device_of(spec) is not None and not same(device_of(spec), known):
-        raise TargetError(f"tune: a worker's CUDA device is {known}, not {device_of(spec)}, and records are one device's; give machines of another kind another --key")
+    named = device_of(spec)
+    if named is not None and not same(named, known):
+        raise TargetError(f"tune: a worker's CUDA device is {known}, not {named}, and records are one device's; give machines of another kind another --key")
     return known
 
 

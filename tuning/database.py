@@ -275,7 +275,7 @@ def _record(values):
 def record_of(values: dict) -> Record:
     """A record of JSON values, those of its key among the others. Raises ValueError for what no session records."""
     row = checked(values, schema.RecordRow)
-    return Record(Key(row.workload, row.target, row.tvm, row.space), *(getattr(row, name) for name in _COLUMNS), row.id)
+    return Record(Key(row.workload, row.target, row.tvm, row.space), **{name: getattr(row, name) for name in _COLUMNS}, id=row.id)
 
 
 def _line(error):

@@ -2,7 +2,7 @@
 
 from ..targets.cuda.backend import CudaBackend
 from ..targets.measure.batch import Batch
-from ..targets.measure.job import Candidate, Input, Output, Task, digest
+from ..targets.measure.job import Candidate, Input, Output, Role, Task, digest
 from .builder import Built
 from .cuda_builder import CudaBuilt
 from .portable import CudaCase
@@ -15,7 +15,8 @@ def candidate_of(built: CudaBuilt | Built, inputs: int) -> tuple[Candidate, dict
     if isinstance(built, Built):
         blobs = [built.library, built.constants.tobytes()]
         names = [digest(data) for data in blobs]
-        operands = (("constant", 0), ("zero", built.arena_bytes), *(("input", i) for i in range(inputs)), ("output", 0))
+        given: list[tuple[Role, int]] = [("input", i) for i in range(inputs)]
+        operands: tuple[tuple[Role, int], ...] = (("constant", 0), ("zero", built.arena_bytes), *given, ("output", 0))
         return Candidate(schedule, names[0], "octet_run", (names[1],), operands, built.copies), dict(zip(names, blobs))
     blobs = [built.code, *(array.tobytes() for array in built.constants)]
     names = [digest(data) for data in blobs]

@@ -69,7 +69,7 @@ def vector(space: Space, choice: dict) -> np.ndarray:
 
 
 @T.prim_func(s_tir=True)
-def _task(marker: T.Buffer((1,), "int32")):
+def _task(marker: T.Buffer((1,), "int32")):  # type: ignore[valid-type]  # as TVMScript spells it
     with T.sblock("kernel"):
         T.reads()
         T.writes(marker[0])
@@ -105,7 +105,7 @@ class ScheduleSearch:
     @property
     def left(self) -> int | None:
         """Schedules not yet measured of a small space; None where they are not counted."""
-        return len([s for s in self._every if s not in self._seen]) if self._listed else None
+        return len([s for s in self._every if s not in self._seen]) if self._listed and self._every is not None else None
 
     def propose(self, count: int) -> list:
         """Up to `count` schedules that were not measured yet, the space's own guesses first; none when the space is exhausted."""

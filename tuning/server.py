@@ -77,7 +77,8 @@ class Door:
 
     def __init__(self, listening: socket.socket, welcome: Callable[[str], bool]):
         self._listening, self._welcome = listening, welcome
-        self._ready, self._count = deque(), os.eventfd(0, os.EFD_SEMAPHORE)
+        self._ready: deque[tuple] = deque()
+        self._count = os.eventfd(0, os.EFD_SEMAPHORE)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def fileno(self) -> int:

@@ -12,7 +12,7 @@ from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import Peak
 from . import limits
-from .builder import Builder
+from .builder import Builder, Built
 from .cases import case_of
 from .database import Database, Record, Trial, key_of
 from .runner import Comparison, Measured, Runner
@@ -33,10 +33,10 @@ MOST_ATTEMPTS = 3
 
 
 class TuningSession:
-    """builder, runner: where kernels are made and measured. progress: called with the session after every step. peak: of the machine that measures, with the
+    """builder, runner: where kernels are made and measured; no runner where they are proposed only. progress: called with the session after every step. peak: of the machine that measures, with the
     most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget counts."""
 
-    def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner, cpu: str, progress: Callable = lambda session: None,
+    def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner | None, cpu: str, progress: Callable = lambda session: None,
                  peak: Peak | None = None, started: float | None = None):
         if not tasks:
             raise OctetError("tune: no kernel of the network has anything to decide, there is nothing to tune")
@@ -91,6 +91,10 @@ class TuningSession:
         self._spent = all(entry is None for entry in built)
         return built
 
+    def _compared(self, state: State, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Comparison:
+        assert self._runner is not None, "a session that proposes only measures nothing"
+        return self._runner.compare(state.case, default, candidates, rounds, until)
+
     def _say(self, what):
         self.doing = what
         self._progress(self)
@@ -105,7 +109,7 @@ class TuningSession:
                 return
             self._say(f"default of {state.task.workload.name}")
             self._take(state, default)
-            self._recall(state, self._runner.compare(state.case, default, [], ROUNDS, self._until).default.seconds)
+            self._recall(state, self._compared(state, default, [], ROUNDS, self._until).default.seconds)
 
     def _open(self, state):
         """The spaces of a task, operands for its kernels, its record."""
@@ -176,7 +180,7 @@ class TuningSession:
             return
         built = self._built([(state.task.workload, schedule) for _, schedule in chosen])
         good = [i for i, result in enumerate(built) if result is not None and not isinstance(result, str)]
-        found = self._runner.compare(state.case, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Comparison(Measured(state.default_seconds), ())
+        found = self._compared(state, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Comparison(Measured(state.default_seconds), ())
         trials = []
         for i, (family, schedule) in enumerate(chosen):
             outcome = found.candidates[good.index(i)] if i in good else Measured(error=built[i] or "")
@@ -243,7 +247,7 @@ class TuningSession:
         good = [entry.built for entry in entries if entry.built is not None and not isinstance(entry.built, str)]
         if not good:
             return [None] * len(chosen)
-        found = self._runner.compare(state.case, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
+        found = self._compared(state, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
         outcomes = iter(found.candidates)
         results = [next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Measured() for entry in entries]
         return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]

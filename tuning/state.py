@@ -1,6 +1,7 @@
 """Where the tasks of a session stand, and what it may spend."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..targets.errors import OctetError
 from .search import ScheduleSearch
@@ -24,7 +25,7 @@ class State:
 
     task: Task
     searches: list[ScheduleSearch]
-    case: object = None
+    case: Any = None  # operands, as the builder and the runner of its kind take them
     default: object = None  # what the builder made
     default_seconds: float = 0.0
     best_ratio: float = 1.0

@@ -25,7 +25,7 @@ class Task:
 
 def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
     """The tasks of a realised, float-fused module: what lowering it asks for, in order of first use."""
-    found = Counter()
+    found: Counter[Keyed] = Counter()
 
     def note(workload, runs):
         found[workload] += runs
@@ -37,7 +37,7 @@ def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
 def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
     """The tasks of a compiled network. Raises OctetError for a package whose kernels do not say what they were built for."""
     chunks = {i: count for first, last, count in variant.loops for i in range(first, last)}
-    texts = Counter()
+    texts: Counter[str] = Counter()
     for i, step in enumerate(variant.steps):
         if step.workload:
             texts[step.workload] += chunks.get(i, 1)

@@ -53,10 +53,12 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
         scheme = "symmetric" if root[tensor] in symmetric else recipe.activations
         sources = [t for t in tensors if root[t] == root[tensor] and t not in moved]
         ranges = {_fixed_range(graph, t, scheme) for t in sources}
+        fixed = ranges.pop() if len(ranges) == 1 else None
+        spec: SharedQuantizationSpec | FixedQuantizationSpec | QuantizationSpec
         if root[tensor] != edge[tensor]:
             spec = SharedQuantizationSpec(root[tensor])
-        elif len(ranges) == 1 and None not in ranges:
-            spec = FixedQuantizationSpec(*ranges.pop(), scheme)
+        elif fixed is not None:
+            spec = FixedQuantizationSpec(fixed[0], fixed[1], scheme)
         else:
             spec = QuantizationSpec(scheme, floor_of(graph, tensor) if len(sources) == 1 and list(root.values()).count(edge[tensor]) == 1 else None)
         answer[tensor] = (edge[tensor], spec, scheme, tensor not in moved)
@@ -128,7 +130,7 @@ class _Annotator(Forward):
         self.group_of = {node: group for group in decided.groups for node in group.members}
         self.results = {group.result for group in decided.groups}
         self.weights = 0
-        self.observed = {}
+        self.observed: dict = {}
 
     def run(self):
         for param in self.graph.function.params:

@@ -30,7 +30,7 @@ def with_epilogue(graph: Graph, node: Node, axis: int, excluded: frozenset[str])
     bare = 0
     add = graph.sole_user(members[-1].var)
     other = _residual_operand(graph, members[-1], add, excluded) if add is not None else None
-    if other is not None:
+    if add is not None and other is not None:
         bare = len(members)
         members.append(add)
         data.append(other)

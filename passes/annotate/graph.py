@@ -75,7 +75,7 @@ def operands(value) -> tuple[relax.Expr, ...]:
     if isinstance(value, relax.Var):
         return (value,)
     args = value.fields if isinstance(value, relax.Tuple) else getattr(value, "args", ())
-    found = []
+    found: list[relax.Expr] = []
     for arg in args:
         if isinstance(arg, relax.Tuple):
             found += operands(arg)

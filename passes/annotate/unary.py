@@ -31,9 +31,9 @@ def fixed_range(node: Node) -> tuple[float, float] | None:
 def floor_of(graph: Graph, tensor) -> float | None:
     """Below which no reader of the tensor tells values apart; None where one does."""
     readers = graph.users.get(tensor, ())
-    kinds = [attrs_of(node.value)["kind"] if is_op(node.value, "octet.unary") else None for node in readers]
-    floors = [FLAT.get(kind) for kind in kinds]
-    return min(floors) if floors and None not in floors and tensor not in graph.outputs else None
+    floors = [FLAT.get(attrs_of(node.value)["kind"]) for node in readers if is_op(node.value, "octet.unary")]
+    known = [floor for floor in floors if floor is not None]
+    return min(known) if known and len(known) == len(readers) and tensor not in graph.outputs else None
 
 
 def _is_function(node: Node) -> bool:

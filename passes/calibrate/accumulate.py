@@ -55,14 +55,15 @@ class Accumulator:
         self._chosen = np.array(elements, np.int64) >= sizes + 2  # those of which not every value is counted
         self._weights = np.where(self._chosen, (np.array(elements, np.int64) - 2) // sizes, 1)
         if starts is None:
-            starts, width = np.cumsum(sizes + HEADER) - sizes - HEADER, int(np.sum(sizes + HEADER))
-        starts = np.array(starts, np.int64)
+            begins, width = np.cumsum(sizes + HEADER) - sizes - HEADER, int(np.sum(sizes + HEADER))
+        else:
+            begins = np.array(starts, np.int64)
         self.rows = int(np.clip(_BYTES // (4 * max(width, 1)), 4, ROWS))
-        self._summary = starts[:, None] + SUMMARY + np.arange(4)
-        self._first, self._size = _tensor(starts + HEADER), _tensor(sizes)
+        self._summary = begins[:, None] + SUMMARY + np.arange(4)
+        self._first, self._size = _tensor(begins + HEADER), _tensor(sizes)
         self._buffer = aligned((self.rows, width), np.float32)
         self._rows = _shared(self._buffer)
-        self._row = None  # of every row by itself, made when a run writes there
+        self._row: tuple[int, ...] | None = None  # of every row by itself, made when a run writes there
         self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
         self._counted = np.from_dlpack(self._counts)
         self._low, self._high = np.full(len(elements), np.inf, np.float32), np.full(len(elements), -np.inf, np.float32)

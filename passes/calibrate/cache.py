@@ -26,7 +26,8 @@ class StatisticsCache:
     notes: what every question led to, in words for the user; `line` sums them up."""
 
     def __init__(self, folder, limit: int = LIMIT):
-        self.folder, self.limit, self.notes = Path(folder), limit, []
+        self.folder, self.limit = Path(folder), limit
+        self.notes: list[tuple[str, str]] = []
 
     def find(self, identity: Identity) -> dict[str, Statistics]:
         """What is known of a network on these samples; {} if nothing."""
@@ -54,7 +55,7 @@ class StatisticsCache:
 
     def why_not(self, identity: Identity) -> str:
         """Why there is no entry, by the one that is nearest to it: of the same network or the same tensors; "" if there is none."""
-        found = []
+        found: list[tuple[float, int, str | None]] = []
         for path in self._entries()[:_LOOKED_AT]:
             try:
                 other = store.identity_in(path)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from octet.targets.samples import batch_of
-from octet.targets.stored_array import select
+from octet.targets.stored_array import Array, select
 
 MOST = 128  # runs that are held out
 _FEWEST, _FEWEST_OF_SEVERAL = 8, 4  # runs (of one sample; of several) below which none is
@@ -24,7 +24,7 @@ def held_out(count: int, batch: int = 1) -> np.ndarray:
     return (np.arange(count) // batch) % stride == stride - 1
 
 
-def split(samples: Mapping[str, np.ndarray], batch: int = 1) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def split(samples: Mapping[str, Array], batch: int = 1) -> tuple[dict[str, Array], dict[str, Array]]:
     """(to fit, held out), which are the same where there are too few to hold any out. Arrays in a file stay there."""
     held = held_out(len(next(iter(samples.values()))), batch)
     if not held.any():
@@ -32,25 +32,25 @@ def split(samples: Mapping[str, np.ndarray], batch: int = 1) -> tuple[dict[str, 
     return {name: select(array, ~held) for name, array in samples.items()}, {name: select(array, held) for name, array in samples.items()}
 
 
-def first_half(held: Mapping[str, np.ndarray], batch: int = 1) -> dict[str, np.ndarray]:
+def first_half(held: Mapping[str, Array], batch: int = 1) -> dict[str, Array]:
     """Of the samples held out the first half, in whole runs of `batch`; all of them where they are too few to be divided."""
     count = len(next(iter(held.values())))
     half = -(-count // batch // 2) * batch
     return dict(held) if count < _DIVIDED or half >= count else {name: array[:half] for name, array in held.items()}
 
 
-def spread(samples: Mapping[str, np.ndarray], count: int, batch: int = 1) -> dict[str, np.ndarray]:
+def spread(samples: Mapping[str, Array], count: int, batch: int = 1) -> dict[str, Array]:
     """About `count` samples in whole runs of `batch`, evenly spread over all. Arrays in a file stay there."""
     runs = -(-len(next(iter(samples.values()))) // batch)
     wanted = np.unique(np.linspace(0, runs - 1, min(runs, max(1, -(-count // batch)))).astype(int))
     return {name: select(array, np.isin(np.arange(len(array)) // batch, wanted)) for name, array in samples.items()}
 
 
-def for_ranges(samples: Mapping[str, np.ndarray], model) -> dict[str, np.ndarray]:
+def for_ranges(samples: Mapping[str, Array], model) -> dict[str, Array]:
     """Those that ranges come from. model: whatever has `inputs`."""
     return split(samples, batch_of(model.inputs))[0]
 
 
-def fitted(samples: Mapping[str, np.ndarray], model) -> int:
+def fitted(samples: Mapping[str, Array], model) -> int:
     """How many those are."""
     return len(next(iter(for_ranges(samples, model).values())))

@@ -11,6 +11,7 @@ import numpy as np
 from tvm import IRModule, relax
 
 from octet.targets.samples import digest_of
+from octet.targets.stored_array import Array
 
 from ..annotate.graph import array_of, is_constant
 from ..ops import attrs_of
@@ -49,7 +50,7 @@ class Identity:
         """Of the inputs."""
         return {name: tuple(map(int, re.findall(r"\d+", text.partition(" ")[2]))) for name, text in self.inputs.items()}
 
-    def with_data(self, arrays: Mapping[str, np.ndarray]) -> "Identity":
+    def with_data(self, arrays: Mapping[str, Array]) -> "Identity":
         """Of the network with these samples."""
         digests = {name: digest_of(array) for name, array in sorted(arrays.items())}
         return Identity(self.graph, self.weights, self.inputs, (digests,), len(next(iter(arrays.values()))), self.version)

@@ -1,13 +1,15 @@
 """Post-training quantization in one call: annotate, calibrate, and the QDQ hub."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tvm import IRModule
 
 from ...targets.errors import DataError, OctetError
 from ...targets.samples import check_samples, inputs_of
 from ..annotate import Annotate, Decision, Recipe
+from ..frontend.model import Model
 from ..running import apply, unwatched
 from .collect import Edge, ExecutorFactory, Samples, collect, edges_of
 from .observers import find_range
@@ -15,6 +17,14 @@ from .qdq import InsertQDQ
 from .qparams import LARGEST_SCALE, QParams, choose
 from .real_places import real_places
 from .statistics import Statistics
+
+
+class MadeOf(Protocol):
+    """What a search made a hub of, beside the statistics."""
+
+    @property
+    def repairs(self) -> dict:
+        """In words, for manifests."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,14 @@ class Quantized:
     origin: of a hub that a search chose, what it is made of beside the statistics (sensitivity/assembly.py)."""
 
     module: IRModule
-    model: object
+    model: Model
     recipe: Recipe
     decisions: tuple[Decision, ...]
     statistics: Mapping[int, Statistics]
     edges: tuple[Edge, ...] = ()
-    qparams: Mapping[int, QParams] = None
+    qparams: Mapping[int, QParams] = field(default_factory=dict)
     others: tuple["Quantized", ...] = ()
-    origin: object = None
+    origin: MadeOf | None = None
 
     @property
     def shapes(self) -> tuple["Quantized", ...]:

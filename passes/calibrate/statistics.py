@@ -58,7 +58,7 @@ class Statistics:
         values = np.asarray(values, np.float32).reshape(-1)
         finite = values[np.isfinite(values)]
         low, high = (finite.min(), finite.max()) if finite.size else (np.inf, -np.inf)
-        self.extend(values.size, np.count_nonzero(values == 0), values.size - finite.size, low, high)
+        self.extend(values.size, int(np.count_nonzero(values == 0)), values.size - finite.size, low, high)
         self.add(finite)
 
     def merge(self, other: "Statistics") -> None:

@@ -12,7 +12,8 @@ def bounds(call) -> tuple[float, float] | None:
     if ops.is_op(call, "relax.nn.relu"):
         return 0.0, math.inf
     if ops.is_op(call, "relax.clip"):
-        return tuple(float(bound.value) for bound in call.args[1:])
+        low, high = (float(bound.value) for bound in call.args[1:])
+        return low, high
     return None
 
 

@@ -24,7 +24,7 @@ class RemoveNoops:
     """Drops identities and merges neighbouring reshapes and transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
-        reshaped = {}
+        reshaped: dict = {}
         return rewrite(mod, lambda graph, call, var: _simplify(graph, call, var, reshaped))
 
 

@@ -1,5 +1,7 @@
 """Scalar functions in ONNX (opset 17): the kinds of `octet.unary` (see passes/unary.py for their equations)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
@@ -74,4 +76,4 @@ def _remainder(x, out, step):
     return out.node("Sub", [x, _whole(x, out, step)])
 
 
-_COMPOSED = {"coarse": _coarse, "remainder": _remainder, "rsqrt": _rsqrt, "silu": _silu, "mish": _mish, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "power": _power}
+_COMPOSED: dict[str, Callable[..., str]] = {"coarse": _coarse, "remainder": _remainder, "rsqrt": _rsqrt, "silu": _silu, "mish": _mish, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "power": _power}

@@ -32,8 +32,8 @@ from .signature import misfit
 from .weights import WIDE_FLOATS, array_of, in_float32
 from .windows import convolution, deformable, pooling, unpool
 
-_TOPICS = (activations, arithmetic, arrange, dense, fourier, integers, normalization, recurrent, resize)
-_TOPICS += (indices, order, scatter, convolution, deformable, pooling, unpool)
+_TOPICS = [activations, arithmetic, arrange, dense, fourier, integers, normalization, recurrent, resize]
+_TOPICS += [indices, order, scatter, convolution, deformable, pooling, unpool]
 _OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}

@@ -42,7 +42,7 @@ def _divided(node, x, y):
 
 def modulo(node):
     """The sign of the divisor (fmod = 0) or of the dividend (fmod = 1). Of floats the C library's fmod, and for fmod = 0 one sum more."""
-    x, y, dtype = *node.inputs, node.dtype(0)
+    (x, y), dtype = node.inputs, node.dtype(0)
     if _is_integer(node):
         special = node.emit(R.equal(y, _const(0, dtype)), "by_zero")
         if dtype.startswith("int"):
@@ -60,7 +60,7 @@ def modulo(node):
 
 def shift(node):
     """A shift by at least the width is one by width - 1, and to the left nothing is left of it."""
-    x, n, dtype = *node.inputs, node.dtype(0)
+    (x, n), dtype = node.inputs, node.dtype(0)
     bits = np.dtype(dtype).itemsize * 8
     beyond = node.emit(R.greater_equal(n, _const(bits, dtype)), "beyond")
     if dtype.startswith("int"):

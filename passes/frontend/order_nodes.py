@@ -13,7 +13,8 @@ def sort_nodes(graph: onnx.GraphProto, path) -> None:
         for body in _bodies(node):
             sort_nodes(body, path)
     made = {name for node in graph.node for name in node.output if name}
-    known, ordered, left = set(), [], list(graph.node)
+    ordered, left = [], list(graph.node)
+    known: set[str] = set()
     while left:
         waiting = []
         for node in left:

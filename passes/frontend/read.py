@@ -29,7 +29,8 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
     if not proto.ir_version or not proto.HasField("graph"):
         raise UnsupportedModelError(f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter")
     _write_zeros(proto, path)
-    digest, ends = hashlib.sha256(data), {}
+    digest = hashlib.sha256(data)
+    ends: dict[Path, int] = {}
     for external in check_limits(proto, path):
         ends[external.file] = max(ends.get(external.file, 0), external.offset + external.size)
     for file in sorted(ends):

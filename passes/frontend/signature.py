@@ -39,7 +39,7 @@ def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorS
 
     Raises UnsupportedModelError: no inputs, open dimensions, a type that is not fp32/integer, or a batch for a network whose batch is fixed."""
     batch = None if said.batch == NO_BATCH else said.batch
-    if batch is not None and batch < 1:
+    if isinstance(batch, str) or (batch is not None and batch < 1):
         raise UnsupportedModelError(f"{path}: batch {batch} is not positive; give 1 or more")
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
@@ -48,12 +48,10 @@ def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorS
     dtypes = {value.name: _dtype(value, path) for value in inputs}
     fixed, notes = fix_dimensions({value.name: _declared(value) for value in inputs}, said, path)
     specs = tuple(TensorSpec(name, found.shape, dtypes[name], found.batch_axis) for name, found in fixed.items())
-    batched = [spec for spec in specs if spec.shape and spec.batch_axis is not None]
-    if batch is not None and batched and all(spec.shape[spec.batch_axis] != batch for spec in batched):
-        spec = batched[0]
-        raise UnsupportedModelError(
-            f"{path}: input {spec.name!r} has the fixed batch {spec.shape[spec.batch_axis]}, not {batch}; export with a symbolic batch dimension"
-        )
+    batches = {spec.name: spec.shape[spec.batch_axis] for spec in specs if spec.shape and spec.batch_axis is not None}
+    if batch is not None and batches and batch not in batches.values():
+        name, extent = next(iter(batches.items()))
+        raise UnsupportedModelError(f"{path}: input {name!r} has the fixed batch {extent}, not {batch}; export with a symbolic batch dimension")
     return specs, {name: found.symbol for name, found in fixed.items()}, notes
 
 
@@ -77,7 +75,8 @@ def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols)
 
 def with_counts(outputs: tuple[TensorSpec, ...], counted) -> tuple[TensorSpec, ...]:
     """The outputs, and behind them one for every count. counted: per output (axis, number of its count) or None."""
-    names, taken = {}, {spec.name for spec in outputs}
+    taken = {spec.name for spec in outputs}
+    names: dict[int, str] = {}
     for spec, place in zip(outputs, counted, strict=True):
         if place is not None:
             names.setdefault(place[1], _free(f"{spec.name}.count", taken))

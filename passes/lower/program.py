@@ -141,7 +141,8 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
     Constants go to `weights`."""
     main = mod["main"]
     tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
-    calls, sizes = [], {}
+    calls: list[RawCall] = []
+    sizes: dict[tuple, int] = {}
     for block in main.body.blocks:
         for binding in block.bindings:
             tensors[binding.var] = _bound(binding, tensors, calls, sizes, _layer_of(binding.var, mod))
@@ -152,7 +153,7 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
     if watch is not None:
         assert not loops, "a watched network is unrolled"
         calls = watch.attached(calls, sizes, outputs)
-    lives = {}
+    lives: dict[tuple, tuple[int, int]] = {}
     for i, call in enumerate(calls):
         for storage in (whole(each)[0] for each in call.operands):
             if isinstance(storage, tuple) and storage in sizes and storage not in place:
@@ -175,7 +176,8 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
         base, start = whole(storage)
         return place.get(storage) or Place("arena", offsets[base] + start, storage[3] if storage[0] == "step" else 0)
 
-    program, steps = [], 0
+    program: list[KernelCall] = []
+    steps = 0
     for i, call in enumerate(calls):
         step = program[-1].step if call.joined else _step(steps, call.function, mod, call.layer)
         times = next((loop.steps for loop in loops if loop.first <= i < loop.last), 1)

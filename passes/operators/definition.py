@@ -3,7 +3,7 @@
 Everything here is plain Python: shapes are lists of int, dtypes and attributes Python values. `passes/ops.py` brings
 TVM's calls into this form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .attributes import Attribute
@@ -54,11 +54,13 @@ class Tensor:
 class Arguments:
     """One call, as `result` and `check` of an operator see it. tensors: None for each whose type is not known yet."""
 
-    tensors: list[Tensor | None]
+    tensors: Sequence[Tensor | None]
     attrs: Mapping
 
     def shape(self, position: int) -> list[int]:
-        return self.tensors[position].shape
+        tensor = self.tensors[position]
+        assert tensor is not None, "shapes are asked for in `result`, when every type is known"
+        return tensor.shape
 
     def require(self, condition: bool, message: str) -> None:
         if not condition:

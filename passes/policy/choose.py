@@ -4,34 +4,36 @@
 
 A tensor is quantised once for all its int8 readers and dequantised once for all its float readers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .min_cut import INFINITE, MinCut
-from .regions import OUTSIDE, Regions
+from .regions import OUTSIDE, Regions, Tensor
 
 _NANO = 1e9
+Seconds = float
 
 
 @dataclass(frozen=True)
 class Times:
     """Seconds. int8, float: of the regions' kernels by region (None where a region has no int8 form). quantize, dequantize: of each tensor's conversion."""
 
-    int8: tuple[float | None, ...]
-    float: tuple[float, ...]
-    quantize: tuple[float, ...]
-    dequantize: tuple[float, ...]
+    int8: tuple[Seconds | None, ...]
+    float: tuple[Seconds, ...]
+    quantize: tuple[Seconds, ...]
+    dequantize: tuple[Seconds, ...]
 
-    def of(self, regions: Regions, released: frozenset[int]) -> float:
+    def of(self, regions: Regions, released: frozenset[int]) -> Seconds:
         """Seconds of the network with these regions in float."""
         floats = self.floats(released)
-        kernels = sum(self.float[n] if n in floats else self.int8[n] for n in range(len(regions.members)))
+        kernels = sum(real if n in floats or int8 is None else int8 for n, (int8, real) in enumerate(zip(self.int8, self.float, strict=True)))
         return kernels + sum(self.conversions(tensor, number, floats) for number, tensor in enumerate(regions.tensors))
 
     def floats(self, released: frozenset[int]) -> frozenset[int]:
         """All regions that compute in float."""
         return released | {number for number, seconds in enumerate(self.int8) if seconds is None}
 
-    def conversions(self, tensor, number: int, floats) -> float:
+    def conversions(self, tensor: Tensor, number: int, floats: Collection[int]) -> Seconds:
         """Seconds of converting one tensor; floats: all regions in float."""
         made_float = tensor.producer == OUTSIDE or tensor.producer in floats
         read_int8 = any(reader != OUTSIDE and reader not in floats for reader in tensor.readers)

@@ -46,7 +46,7 @@ class Regions:
 def regions_of(mod: tvm.IRModule) -> Regions:
     """Of a hub (see passes/calibrate/qdq.py)."""
     graph = Graph(mod["main"])
-    parent = {}
+    parent: dict[relax.Var, relax.Var] = {}
 
     def root(var):
         while parent[var] is not var:
@@ -60,7 +60,8 @@ def regions_of(mod: tvm.IRModule) -> Regions:
         for operand in variables(value):
             if operand in parent:
                 parent[root(operand)] = root(var)
-    numbers, members = {}, []
+    numbers: dict[relax.Var, int] = {}
+    members: list[list[relax.Var]] = []
     for var, _ in computed:
         key = root(var)
         if key not in numbers:

@@ -154,5 +154,5 @@ INTEGER = {
     "octet.softmax": _softmax,
     "octet.requantize": _requantize,
     "relax.quantize": _quantize,
-    "relax.dequantize": lambda args, attrs: dequantize(*args, attrs["axis"]),
+    "relax.dequantize": lambda args, attrs: dequantize(args[0], args[1], args[2], attrs["axis"]),
 }

@@ -12,7 +12,7 @@ from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
 from .moments import Moments
-from .weights import products, replace_constants
+from .weights import Operand, products, replace_constants
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class CorrectBiases:
     deltas: Mapping[int, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
-        graph, constants = Graph(mod), {}
+        graph = Graph(mod)
+        constants: dict[Operand, np.ndarray] = {}
         for number, node in enumerate(products(graph)):
             if number not in self.deltas:
                 continue

@@ -67,8 +67,8 @@ def sliced(labels: np.ndarray, node) -> np.ndarray:
     for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
         size = labels.shape[axis]
         if size > 1:
-            stop = None if step < 0 and stop < -size else stop
-            labels = labels[(slice(None),) * axis + (slice(start, stop, step),)]
+            kept = slice(start, None if step < 0 and stop < -size else stop, step)
+            labels = labels[(slice(None),) * axis + (kept,)]
     return compressed(labels)
 
 

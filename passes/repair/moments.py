@@ -34,6 +34,7 @@ class Moments:
 
     def gram(self, centred: bool) -> np.ndarray:
         """Mean of (s Q)^T s Q, float64 [G, K, K]. centred: with the means taken out."""
+        assert self.squares is not None, "made for means alone"
         self._multiply()
         mean = self.integers / self.count
         return (self.squares / self.count - centred * mean[:, :, None] * mean[:, None, :]) * self.scale**2

@@ -16,7 +16,7 @@ from ..annotate.graph import Graph, array_of, is_constant
 from ..ops import is_op
 from .exact_product import product
 from .moments import Moments
-from .weights import products, replace_constants
+from .weights import Operand, products, replace_constants
 
 _SWEEPS = 4
 _BLOCK = 32  # taps
@@ -31,7 +31,8 @@ class RoundWeights:
     rounded: Mapping[int, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
-        graph, constants = Graph(mod), {}
+        graph = Graph(mod)
+        constants: dict[Operand, np.ndarray] = {}
         for number, node in enumerate(products(graph)):
             if number not in self.rounded:
                 continue

@@ -1,14 +1,12 @@
 """t -> t * f on a stream: makers and offsets * f, readers and counter offsets / f. All factors are powers of two, so not one bit of the fp32 result changes
 (short of overflow). Runs on the canonical fp32 graph."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of
 from .streams import Stream
-from .weights import replace_constants
+from .weights import Operand, replace_constants
 
 LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
 
@@ -50,7 +48,7 @@ def centred(groups: list[list[tuple[Stream, np.ndarray]]]) -> list[tuple[Stream,
 def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> IRModule:
     """factors: float32 [channels] by stream."""
     nodes = Graph(mod).nodes
-    constants: dict[tuple[int, int], np.ndarray] = {}
+    constants: dict[Operand, np.ndarray] = {}
     for stream, factor in factors:
         for site in (*stream.makers, *stream.offsets):
             _multiply(constants, nodes, site, factor)
@@ -59,7 +57,7 @@ def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> I
     return replace_constants(mod, constants)
 
 
-def _multiply(constants: Mapping, nodes, site, factor):
+def _multiply(constants: dict[Operand, np.ndarray], nodes, site, factor):
     key = (site.index, site.position)
     value = constants[key] if key in constants else array_of(nodes[site.index].value.args[site.position])
     whole = np.ones(value.shape[site.axis], np.float32)

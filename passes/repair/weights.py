@@ -12,6 +12,8 @@ from ..calibrate.weights import quantize_weight, weight_scales
 from ..ops import is_op
 from ..rewriting.rule import rewrite
 
+Operand = tuple[int, int | None]  # the index of a binding, the position among its arguments; None: its only constant one
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -74,15 +76,17 @@ def dequantized(q: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
 
 def with_weights(mod: IRModule, values: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> IRModule:
     """The network with other (weight, bias) in the layers named by index; bias None keeps it."""
-    layers, constants = layers_of(mod), {}
+    layers = layers_of(mod)
+    constants: dict[Operand, np.ndarray] = {}
     for index, (weight, bias) in values.items():
         constants[index, 1] = weight
-        if bias is not None and layers[index].bias_index is not None:
-            constants[layers[index].bias_index, None] = bias
+        added = layers[index].bias_index
+        if bias is not None and added is not None:
+            constants[added, None] = bias
     return replace_constants(mod, constants)
 
 
-def replace_constants(mod: IRModule, constants: Mapping[tuple[int, int | None], np.ndarray], dtype=np.float32) -> IRModule:
+def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dtype=np.float32) -> IRModule:
     """The network with other values for constant operands: {(index of the binding, position among its arguments): array of as many elements}.
     Position None stands for the only constant of a binding."""
     changed, nodes = {index for index, _ in constants}, Graph(mod).producer

@@ -9,7 +9,8 @@ class Identities:
     """Gives names that nobody has. taken: those that somebody has already."""
 
     def __init__(self, taken: Iterable[str] = ()):
-        self._taken, self._count = set(taken), {}
+        self._taken = set(taken)
+        self._count: dict[str, int] = {}
 
     def unique(self, wanted: str) -> str:
         """`wanted` if nobody has it, else with the first number behind it that makes it nobody's."""

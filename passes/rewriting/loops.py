@@ -77,7 +77,8 @@ class Loops:
     def arranged(self) -> list:
         """(variable, value) and Loop, in the order in which they run."""
         order = []
-        bodies, results = ({index: [] for index in self._indices} for _ in range(2))
+        bodies: dict[relax.Var, list] = {index: [] for index in self._indices}
+        results: dict[relax.Var, list] = {index: [] for index in self._indices}
         for var, value in self._bindings:
             if var in self._of:
                 bodies[self._of[var]].append((var, value))

@@ -90,7 +90,8 @@ def rewrite(mod: IRModule, rule) -> IRModule:
     """
     main = mod["main"]
     block, output = main.body.blocks[0], main.body.body
-    graph, replaced, result = Graph(_count_uses(block.bindings, output)), {}, output
+    graph, result = Graph(_count_uses(block.bindings, output)), output
+    replaced: dict[relax.Expr, relax.Expr] = {}
 
     def new(expr):
         return replaced.get(expr, expr)

@@ -8,12 +8,14 @@ from functools import cache, cached_property
 import numpy as np
 
 from octet.targets.samples import batch_of
+from octet.targets.stored_array import Array
 
 from ..annotate import Annotate, Recipe
 from ..annotate.plan import Plan
 from ..calibrate.held_out import first_half, split, spread
 from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
+from ..frontend.model import Model
 from ..repair.weights import dequantized, layers_of, quantized_layer
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
@@ -36,7 +38,7 @@ _MAXIMA_SAMPLES = 32
 class _Network:
     """A rescaled model and what is known of it."""
 
-    model: object
+    model: Model
     statistics: dict[str, Statistics] = field(default_factory=dict)
     operands: set = field(default_factory=set)
     simulator: Simulator | None = None
@@ -50,14 +52,14 @@ class Bench:
     calibration runs. apart: whether what is chosen goes by the first half of the held-out samples alone, so that the others can vouch for it. measure: `statistics_of`, or the same by way of a cache.
     learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
-    def __init__(self, model, samples: Mapping[str, np.ndarray], *, threads: int | None = None, progress=None, measure=statistics_of,
+    def __init__(self, model: Model, samples: Mapping[str, Array], *, threads: int | None = None, progress=None, measure=statistics_of,
                  outputs: tuple[str, ...] = (), apart: bool = False):  # fmt: skip
         self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
         self.held = first_half(self.held, batch_of(model.inputs)) if apart else self.held
         self._apart = apart
-        self.few = {name: array[:FEW] for name, array in self.held.items()}
+        self.few: dict[str, Array] = {name: array[:FEW] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
         self._maxima = cache(self._channel_maxima)
         self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))
@@ -67,7 +69,7 @@ class Bench:
         self._networks: dict[str, _Network] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
-        self._references: dict[int, dict] = {}
+        self._references: dict[int, tuple[Mapping, dict[str, np.ndarray]]] = {}  # the arrays, so that nothing else gets their id
 
     def scout(self) -> "Bench":
         """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a calibration's time. It judges by `few` and shares machine code,
@@ -98,7 +100,7 @@ class Bench:
         exact = self.float_outputs(arrays)
         return relative_error(exact, found, self._judged, self._padding.kept(arrays, exact))
 
-    def outputs(self, design: Design, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def outputs(self, design: Design, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         """{output: array} of the quantised network, simulated."""
         simulator, configuration = self.prepared(design)
         simulator.configure(configuration)
@@ -116,7 +118,7 @@ class Bench:
         simulator.configure(Configuration(operands, {layer: axis for layer, axis in whole.weights.items() if layer in readers}))
         return simulator.run(arrays)
 
-    def float_outputs(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def float_outputs(self, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         """{output: array} in fp32; computed once per set of arrays."""
         if id(arrays) not in self._references:
             network = self._network("")

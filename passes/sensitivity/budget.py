@@ -40,7 +40,8 @@ class Budget:
 
     def part(self, fraction: float) -> "Budget":
         """A budget of its own: this part of what is left."""
-        return Budget(None if self._end is None else fraction * self.left, self.clock)
+        left = self.left
+        return Budget(None if left is None else fraction * left, self.clock)
 
     def reserve(self, seconds: float) -> None:
         """Ends so much earlier: for what must still be done when it has."""

@@ -12,6 +12,7 @@ import numpy as np
 from octet.targets.errors import DataError, OctetError
 from octet.targets.npz import names_of, read_npz
 from octet.targets.schema import Name, checked, json_text, parsed
+from octet.targets.stored_array import Array
 
 from ..annotate import Recipe
 from ..calibrate import store
@@ -36,11 +37,13 @@ class _Header(msgspec.Struct):
     tensors: Annotated[list[Name], msgspec.Meta(max_length=_MOST)]
 
 
-def save(path, quantized: Quantized, samples: Mapping[str, np.ndarray]) -> None:
+def save(path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
     """samples: those that the hub was calibrated with, and those held out. Raises OctetError where the file cannot be written."""
-    origin, arrays = quantized.origin, {}
+    origin = quantized.origin
+    arrays: dict[str, np.ndarray] = {}
     identity = network_identity(quantized.model.module).with_data(for_ranges(samples, quantized.model))
     statistics = {edge.tensor: quantized.statistics[edge.edge] for edge in quantized.edges if edge.measured}
+    assert origin is None or isinstance(origin, Origin), origin
     if origin is not None:
         text = json_text({"design": asdict(origin.design), "tensors": list(origin.maxima)}, default=sorted)
         arrays = {_KEY: np.array(text)} | {f"{_MAXIMUM}{number}": array for number, array in enumerate(origin.maxima.values())} | arrays_of(origin.learnt)

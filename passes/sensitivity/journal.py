@@ -47,7 +47,8 @@ class Journal:
                 self.found = _read(self.path, identity)
             except (OSError, ValueError) as error:
                 warnings.warn(f"{self.path}: the state of an earlier search cannot be used ({error}); the search starts anew", OctetWarning, stacklevel=2)
-        self._old, self._used = frozenset(self.found), set()
+        self._old = frozenset(self.found)
+        self._used: set[str] = set()
 
     def get(self, key: str, measure):
         """The measurement of that key, made by measure() if it is new: a figure, or what _Alone holds as a dictionary where the key begins with ALONE."""

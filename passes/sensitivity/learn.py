@@ -68,7 +68,7 @@ class _Reading:
 
     @property
     def groups(self) -> int:
-        return self.attrs.get("groups", 1) if self.layer.is_conv else 1
+        return 1 if self.attrs is None else self.attrs.get("groups", 1)
 
     @property
     def taps(self) -> int:

@@ -25,7 +25,7 @@ def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Cal
     before = error(design)
     if design.scaling or before <= POOR:
         return design
-    tried = []
+    tried: list[tuple[float, int, Design]] = []
     for candidate in [replace(design, scaling=scaling) for scaling in SCALINGS if scaling]:
         if spent():
             log(Step(f"rescaled channels ({candidate.scaling}): {LEFT_OUT}", None, None, False, candidate))

@@ -210,7 +210,8 @@ def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda 
     def error(candidate):
         return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
 
-    candidates, tried = calibrations(design), []
+    candidates = calibrations(design)
+    tried: list[tuple[float, int, Design]] = []
     for number, candidate in enumerate(candidates):
         if tried and budget.spent:
             break

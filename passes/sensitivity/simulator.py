@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from octet.targets.runtime import run_samples
+from octet.targets.stored_array import Array
 from octet.targets.variant import TensorSpec
 from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 
@@ -67,13 +68,13 @@ class Simulator:
                 parameters[[SCALE, LOW, HIGH, SWITCH]] = qparams.scale, low - qparams.zero_point, high - qparams.zero_point, 1
             blob[offset : offset + parameters.nbytes] = parameters.view(np.uint8)
 
-    def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         """{output: array} of all samples (first axis)."""
         return run_samples(self._session, arrays)
 
     def run_taps(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One run: {tensor: array} of the taps, before any switch. The next run overwrites the arrays."""
-        found = self._session.run(feed)
+        found = self._session.run(dict(feed))
         names = [spec.name for spec in self._session.outputs][-len(self.taps) :]
         return {tap: found[name] for tap, name in zip(self.taps, names)}
 

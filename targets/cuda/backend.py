@@ -62,12 +62,12 @@ class CudaBackend(Backend):
         return CudaSession(variant, threads, reuse_outputs)
 
     def session_device(self, session):
-        return {"device": session.device.name}
+        return {"device": _device().name}
 
     def peak(self, spec, session):
         from .running.peak import peak_of
 
-        return peak_of(session.device)
+        return peak_of(_device())
 
     def emulations(self, variant):
         return [Emulation("thread by thread", _thread_by_thread, ordered=True)]

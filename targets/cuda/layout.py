@@ -84,6 +84,11 @@ class Strided:
     kind = "strided"
 
     @property
+    def bytes(self) -> int:
+        """Of its elements, without what lies between them."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
     def dense(self) -> "Layout":
         """What it becomes for whoever cannot read it where it lies."""
         return plain(self.shape, self.dtype)

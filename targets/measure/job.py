@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from msgspec import Meta
@@ -14,7 +14,15 @@ from .values import random_bytes
 
 _Bytes = Annotated[int, Meta(ge=0, le=4 << 30)]
 _Rounds = Annotated[int, Meta(ge=0, le=1000)]
-_Dtype = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float16", "float32", "float64"]
+Role = Literal["input", "constant", "zero", "output"]  # of a kernel's operand
+Dtype = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float16", "float32", "float64"]
+
+
+def dtype_of(name: str) -> Dtype:
+    """The name, if operands may be of that dtype."""
+    found: Dtype | None = next((known for known in get_args(Dtype) if known == name), None)
+    assert found is not None, f"no operand travels as {name}"
+    return found
 
 
 @dataclass(frozen=True)
@@ -24,12 +32,12 @@ class Input:
 
     seed: Count
     size: _Bytes
-    dtype: _Dtype
+    dtype: Dtype
     sha256: Digest
 
     @classmethod
-    def of(cls, seed: int, size: int, dtype: _Dtype) -> "Input":
-        return cls(seed, size, dtype, digest(_made(seed, size, dtype)))
+    def of(cls, seed: int, size: int, dtype: str) -> "Input":
+        return cls(seed, size, dtype_of(dtype), digest(_made(seed, size, dtype)))
 
     def array(self) -> np.ndarray:
         """The operand, flat. Raises ValueError where it is not what the candidates were made for."""
@@ -50,7 +58,7 @@ class Output:
     """The result buffer: `size` bytes of dtype. What counts are `used` bytes of each of `rows` rows, `pitch` bytes apart: sha256 is the referee's of these."""
 
     size: _Bytes
-    dtype: _Dtype
+    dtype: Dtype
     rows: _Bytes
     pitch: _Bytes
     used: _Bytes
@@ -72,7 +80,7 @@ class Candidate:
     code: Digest
     function: Name
     constants: tuple[Digest, ...]
-    operands: tuple[tuple[Literal["input", "constant", "zero", "output"], _Bytes], ...]
+    operands: tuple[tuple[Role, _Bytes], ...]
     copies: Annotated[int, Meta(ge=1, le=1024)] = 1
     grid: tuple[Annotated[int, Meta(ge=1, le=(1 << 31) - 1)], Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]] = (1, 1, 1)
     block: Annotated[int, Meta(ge=1, le=1024)] = 1

@@ -129,7 +129,10 @@ class ShapedSession:
         raise DataError(f"run: no shape of the package takes {given}; it has {listed}; {remedy}")
 
 
-def for_samples(session: "Session | ShapedSession", arrays: Mapping[str, tuple[int, ...]]) -> "Session | ShapedSession | PaddedSession":
+AnySession = Session | ShapedSession | PaddedSession
+
+
+def for_samples(session: AnySession, arrays: Mapping[str, tuple[int, ...]]) -> AnySession:
     """What runs the samples of arrays of these shapes ({input: shape}, samples on the first axis); `session` itself where it has one shape, or where an input is
     not among them. Raises DataError where no shape takes them."""
     if not isinstance(session, ShapedSession) or any(spec.name not in arrays or not arrays[spec.name] for spec in session.inputs):

@@ -1,18 +1,17 @@
 """What mypy finds in the rooms that it is asked to check; pyproject.toml says with which rules."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKED = ("octet.targets",)
+CHECKED = ("octet.targets", "octet.passes", "octet.tuning", "octet.tools")
 
 
 def test_types(tmp_path):
-    """By way of a link of the package's name: a checker does not follow the hook of an editable installation."""
+    """By way of a link of the package's name: a checker does not follow the hook of an editable installation. All rooms in one run; what did not change since the last one is not read again."""
     (tmp_path / "octet").symlink_to(ROOT)
     rooms = [word for room in CHECKED for word in ("-p", room)]
-    command = [sys.executable, "-m", "mypy", "--config-file", ROOT / "pyproject.toml", "--cache-dir", os.devnull, *rooms]
+    command = [sys.executable, "-m", "mypy", "--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache", *rooms]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from octet.targets import archive
+from octet.targets.cuda import backend
 from octet.targets.errors import DataError, OctetError, PackageError
 from octet.targets.package import Package, read_package
 from octet.targets.shaped.session import ShapedSession, for_samples
@@ -130,3 +132,9 @@ def test_what_does_not_fit_together_is_refused_in_one_line(contents, tmp_path, c
     with pytest.raises(PackageError, match=said) as error:
         read_package(tmp_path / "b.octet")
     assert "\n" not in str(error.value)
+
+
+def test_a_gpu_is_asked_itself_what_it_is(session, monkeypatch):
+    """The sessions of several shapes together have no device of their own."""
+    monkeypatch.setattr(backend, "_device", lambda: SimpleNamespace(name="one GPU"))
+    assert backend.CudaBackend().session_device(session) == {"device": "one GPU"}

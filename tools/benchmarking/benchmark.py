@@ -5,9 +5,8 @@ import numpy as np
 from ...targets.errors import OctetError
 from ...targets.package import load
 from ...targets.registry import find
-from ...targets.runtime import Session
 from ...targets.samples import Feeds, feed_of
-from ...targets.shaped.session import for_samples
+from ...targets.shaped.session import AnySession, for_samples
 from ...targets.stored_array import shapes_of_npz
 from ..building.given import as_compiled
 from ..building.opening import check_origin, fp32_session, manifest_of, open_model
@@ -86,7 +85,7 @@ def _varying(options):
     return {"requests": len(requests), "rounds": options.rounds, "threads": session.threads, "failed": failed, "streams": [stream.as_dict() for stream in found]}
 
 
-def machine_peak(session: Session):
+def machine_peak(session: AnySession):
     """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target (targets/x86/peak.py), or what its GPU
     says of itself (targets/cuda/running/peak.py)."""
     from ... import passes  # noqa: F401 - prepares TVM before a processor's peak imports it
@@ -95,7 +94,7 @@ def machine_peak(session: Session):
     return spec.backend.peak(spec, session)
 
 
-def device_of(session: Session) -> dict:
+def device_of(session: AnySession) -> dict:
     """{"device": name} of a session on a GPU, {} of others."""
     return find(session.target).backend.session_device(session)
 

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from ...targets.runtime import Session
 from ...targets.samples import takes_whole
+from ...targets.shaped.session import AnySession
 from ..timing import Lost, together
 
 _SLICES = 3
@@ -30,7 +30,7 @@ class Load:
         return {"name": self.name, "streams": self.streams, "threads": self.threads, "per_second": round(self.per_second, 2), "p50_ms": round(self.p50, 4), "p99_ms": round(self.p99, 4), "runs": self.runs}
 
 
-def under_load(session: Session, feed: dict, callers: tuple[int, ...], seconds: float, name: str = "octet", peers: dict | None = None, lost: dict | None = None) -> list[Load]:
+def under_load(session: AnySession, feed: dict, callers: tuple[int, ...], seconds: float, name: str = "octet", peers: dict | None = None, lost: dict | None = None) -> list[Load]:
     """For each number of callers of the session, for one caller of its `run_many` on so many streams, and for the last number of callers of each of the peers
     (peers/process.py), `seconds` in slices that take turns: a neighbour on the machine is in everyone's way. lost: where the names of peers that end go, with the
     reason; they have no Load. Raises what a run of the session raises."""
@@ -41,7 +41,7 @@ def under_load(session: Session, feed: dict, callers: tuple[int, ...], seconds: 
     measured = {(name, count): partial(together, lambda: session.run(feed), count) for count in callers}
     measured |= {(at_once, streams): partial(together, partial(session.run_many, samples, streams), 1) for streams in callers}
     measured |= {(peer, callers[-1]): partial(process.together, callers[-1]) for peer, process in (peers or {}).items()}
-    found = {key: [] for key in measured}
+    found: dict[tuple[str, int], list] = {key: [] for key in measured}
     for _ in range(_SLICES):
         for key, measure in measured.items():
             if key[0] not in lost:

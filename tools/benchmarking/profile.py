@@ -1,7 +1,7 @@
 """octet bench --profile: where the time of a network goes, kernel by kernel, against what the machine could do."""
 
-from ...targets.runtime import Session
 from ...targets.schema import parsed
+from ...targets.shaped.session import AnySession
 from ...targets.x86.roofline import limit_of
 from ..console import table
 
@@ -13,7 +13,7 @@ WORTH_A_LOOK = 0.02  # of all kernels' time
 MOST_GAPS = 8
 
 
-def profile_of(session: Session, feed: dict, peak, info: dict | None = None) -> list[dict]:
+def profile_of(session: AnySession, feed: dict, peak, info: dict | None = None) -> list[dict]:
     """peak: of the session's cores or device, see `benchmark.machine_peak`. One dictionary per kernel: its Step; "seconds" and "share" of all kernels' time; "gops" (two operations per multiply-add) and "gbytes" a second, and their
     parts of the peak, "of_compute" and "of_bandwidth"; "limit": the least seconds, "bound": what sets it; "part": "kernel", "conversion" or "reformat";
     "why": of a kernel in float, from `info`, the manifest of the package."""
@@ -53,12 +53,12 @@ def print_profile(console, kernels: list[dict]) -> None:
                      f"{k['share']:.1%}", *compute, f"{k['gbytes']:.0f}", f"{k['of_bandwidth']:.0%}", k["bound"], _how(k)))  # fmt: skip
     columns = ("", "layer", "operator", "kernel", "dtype", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ", "bound", "schedule, or why not int8")
     console.print(table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ")))
-    rows = [(part, len(mine), f"{sum(k['seconds'] for k in mine) * 1e6:.1f}", f"{sum(k['share'] for k in mine):.1%}", _of_limit(mine)) for part, mine in _parts(kernels)]
-    console.print(table("together", ("", "count", "us", "share", "of limit"), rows, right=("count", "us", "share", "of limit")))
+    parts = [(part, len(mine), f"{sum(k['seconds'] for k in mine) * 1e6:.1f}", f"{sum(k['share'] for k in mine):.1%}", _of_limit(mine)) for part, mine in _parts(kernels)]
+    console.print(table("together", ("", "count", "us", "share", "of limit"), parts, right=("count", "us", "share", "of limit")))
     gaps = sorted((k for k in kernels if k["share"] > WORTH_A_LOOK and k["limit"] < WIDE_GAP * k["seconds"]), key=lambda k: k["limit"] - k["seconds"])[:MOST_GAPS]
     if gaps:
-        rows = [(k["layer"] or k["name"], k["kernel"], f"{k['seconds'] * 1e6:.1f}", f"{k['limit'] * 1e6:.1f}", k["bound"]) for k in gaps]
-        console.print(table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), rows, right=("us", "limit us")))
+        wide = [(k["layer"] or k["name"], k["kernel"], f"{k['seconds'] * 1e6:.1f}", f"{k['limit'] * 1e6:.1f}", k["bound"]) for k in gaps]
+        console.print(table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), wide, right=("us", "limit us")))
 
 
 def _parts(kernels):

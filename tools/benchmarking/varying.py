@@ -67,7 +67,7 @@ def in_turn(run: Callable, requests: list[dict]) -> Callable:
 def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Callable) -> list[Stream]:
     """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count` requests. lost: where the names of
     candidates that end go, with the reason."""
-    found = {name: [] for name in candidates}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     for _ in range(rounds + 1):
         for name, function in candidates.items():
             if name not in lost:
@@ -79,8 +79,9 @@ def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Ca
     kept = {name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost}  # [passes, wall or CPU, requests]
     means = {name: np.median(passes[1:].mean(2), 0).tolist() for name, passes in kept.items()}
     ours = next(iter(means.values()))[1]
-    return [_stream(name, passes, *means[name], ours) for name, passes in kept.items()]
+    return [_stream(name, passes, means[name], ours) for name, passes in kept.items()]
 
 
-def _stream(name, passes, mean, cpu, ours):
-    return Stream(name, mean, float(passes[0, 0].mean()), *np.percentile(passes[1:, 0], (50, 99)).tolist(), cpu, cpu / ours)
+def _stream(name, passes, means, ours):
+    (mean, cpu), (p50, p99) = means, np.percentile(passes[1:, 0], (50, 99)).tolist()
+    return Stream(name, mean, float(passes[0, 0].mean()), p50, p99, cpu, cpu / ours)

@@ -1,10 +1,14 @@
 """The automatic accuracy workflow of compile-model: from the samples to the best package within the target, saved whenever it gets better."""
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import combinations
 
+from ...passes.annotate import Recipe
+from ...passes.calibrate.cache import StatisticsCache
+from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
 from ...passes.running import unwatched
@@ -17,9 +21,12 @@ from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Search, SearchOutcome, choose_calibration
 from ...passes.sensitivity.step import Step
 from ...passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
+from ...targets.package import Package
 from ...targets.runtime import run_samples
 from ...targets.samples import digest_of
+from ...targets.stored_array import Array
 from ...targets.x86 import cost
+from ..phases import Display
 from . import api
 from .judge import Judge
 from .statistics import measuring
@@ -33,21 +40,21 @@ class Workflow:
     """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the journal, None keeps none.
     free: options of the recipe that the user left open ("residuals", "attention"). canonical: the network in canonical form, if somebody has it."""
 
-    model: object
-    samples: dict
-    recipe: object
-    targets: tuple[str, ...]
+    model: Model
+    samples: Mapping[str, Array]
+    recipe: Recipe
+    targets: Sequence[str]
     threads: int | None
-    phase: object
-    display: object
-    save: object = lambda package: None
+    phase: Callable[[str], None]
+    display: Display
+    save: Callable[[Package], object] = lambda package: None
     state: str | None = None
     trials: int = 0
     db: str | None = None
     policy: str = "fastest"
-    cache: object = None  # StatisticsCache
+    cache: StatisticsCache | None = None
     free: tuple[str, ...] = ()
-    canonical: object = None
+    canonical: Model | None = None
     repair: bool = True  # whether channels may be rescaled where int8 is far from fp32
     outputs: tuple[str, ...] = ()  # names of those that errors are of, () for all
     apart: bool = False  # whether a part of the held-out samples stays untouched by what is chosen
@@ -57,6 +64,7 @@ class Workflow:
     clock: Budget = field(default_factory=Budget)
     stage: str | None = None  # the phase that runs
     resumed: int = 0  # measurements of an earlier search that were used again
+    outcome: SearchOutcome | None = None  # of the search, once it has ended
 
     def __post_init__(self):
         self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache), outputs=self.outputs, apart=self.apart)

@@ -1,6 +1,6 @@
 """The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization x fine-tuning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -51,7 +51,8 @@ def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.0
     recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
     networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
-    rows, fp32 = [], None
+    rows: list[Row] = []
+    fp32: Mapping[str, float] | None = None
     total = len(networks) * len(GRANULARITIES) * (len(CALIBRATIONS) + (tuner is not None))
     for folding, network in networks.items():
         bench = Bench(network, samples, threads=threads, measure=measuring(cache))
@@ -61,6 +62,7 @@ def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.0
         fp32 = judge.reference if fp32 is None else fp32
         for granularity in GRANULARITIES:
             rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total), tuner)
+    assert fp32 is not None, "there is a network that is folded"
     return {"fp32": fp32[scoring.least(fp32)], "metric": scoring.metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
 
 
@@ -102,9 +104,9 @@ def interval(judge: Judge, exact: dict, outputs: dict, seed: int, output: str) -
     """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
     their mean, else by resampling them."""
     scoring = judge.scoring.of(output)
-    losses = scoring.losses(outputs) if scoring.metric.name == "top1" else None
-    if losses is not None:
-        difference = losses.astype(np.float64) - scoring.losses(exact)
+    losses, usual = (scoring.losses(found) if scoring.metric.name == "top1" else None for found in (outputs, exact))
+    if losses is not None and usual is not None:
+        difference = losses.astype(np.float64) - usual
         half = 1.96 * difference.std() / sqrt(len(difference))
         return float(difference.mean() - half), float(difference.mean() + half)
     rng, count = np.random.default_rng(seed), scoring.count

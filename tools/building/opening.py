@@ -5,12 +5,12 @@ from pathlib import Path
 from ...targets.errors import OctetError
 from ...targets.package import load, read_package
 from ...targets.runtime import Session
-from ...targets.shaped.session import for_samples
+from ...targets.shaped.session import AnySession, for_samples
 from ...targets.stored_array import shapes_of_npz
 from .given import Given
 
 
-def open_model(path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None) -> tuple[Session, str]:
+def open_model(path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None) -> tuple[AnySession, str]:
     """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape of a package is meant. streams: of a
     package. Raises OctetError for another kind of file."""
     kind = Path(path).suffix
@@ -38,7 +38,7 @@ def check_origin(package, path) -> None:
     """Raises OctetError where the package was not made from the ONNX file `path`: figures of two networks are no comparison."""
     from ...passes.frontend.read import read_proto
 
-    if manifest_of(package)["model"]["sha256"] != read_proto(path)[1]:
+    if read_package(package).info["model"]["sha256"] != read_proto(path)[1]:
         raise OctetError(f"--model {path}: {package} was made from another network, or from another version of the file; name that one, or compile {path} again")
 
 

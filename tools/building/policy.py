@@ -55,9 +55,9 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
         quantized = _all_in_float(quantized)
     realized, module = _graphs(quantized)
 
-    def outcome(hub, realized, module, report, variants=None):
+    def outcome(hub, realized, module, report, variants=()):
         modules = (module, *(_graphs(other)[1] for other in hub.others))
-        if variants is None or hub.others:
+        if not variants or hub.others:
             variants = tuple(build(modules, spec) for spec in specs)
         else:
             variants = tuple((variant,) for variant in variants)
@@ -66,7 +66,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
     if policy != "fastest" or not all(spec.backend.estimates for spec in specs):
         return outcome(quantized, realized, module, None)
     here = [spec for spec in specs if measure and not detect.missing(spec.features)]
-    variants = tuple(build((module,), spec)[0] for spec in specs) if here else None
+    variants = tuple(build((module,), spec)[0] for spec in specs) if here else ()
     phase("policy")
     if decided is None and not here and not any(_worth_a_look(module, spec) for spec in specs):
         return outcome(quantized, realized, module, {"how": "cost model", "target": specs[0].name, "layers": []})
@@ -96,7 +96,7 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
     mixed, floats = release(released)
     mixed = replace(mixed, decisions=_decisions(quantized, regions, report))
     mixed_realized, mixed_module = _graphs(mixed)
-    mixed_variants = tuple(build((mixed_module,), spec)[0] for spec in specs) if here else None
+    mixed_variants = tuple(build((mixed_module,), spec)[0] for spec in specs) if here else ()
     if here:
         phase("policy")
         pairs = [(variants[specs.index(spec)], mixed_variants[specs.index(spec)]) for spec in here]
@@ -143,7 +143,7 @@ def _in_int8(regions: Regions, realized: Realized) -> frozenset[int]:
             tensors = [binding.var, *value.args]
             if any(str(getattr(tensor.ty, "dtype", "")) == "int8" for tensor in tensors):
                 found.add(regions.of_layer.get(binding.var.name))
-    return frozenset(found - {None})
+    return frozenset(number for number in found if number is not None)
 
 
 def _worth_a_look(module, spec) -> bool:
@@ -173,8 +173,13 @@ def _kept(quantized, regions) -> frozenset[int]:
 def _summed(times, totals) -> Times:
     """Each relative to its network in int8, in seconds of the first."""
     weights = [totals[0] / max(total, 1e-12) for total in totals]
-    add = lambda figures: tuple(None if None in row else sum(w * x for w, x in zip(weights, row)) for row in zip(*figures))  # noqa: E731
-    return Times(*(add([getattr(t, name) for t in times]) for name in ("int8", "float", "quantize", "dequantize")))
+
+
+    def add(figures) -> tuple[float, ...]:
+        return tuple(sum(w * x for w, x in zip(weights, row)) for row in zip(*figures))
+
+    int8 = tuple(None if None in row else sum(w * x for w, x in zip(weights, row)) for row in zip(*(t.int8 for t in times)))
+    return Times(int8, add(t.float for t in times), add(t.quantize for t in times), add(t.dequantize for t in times))
 
 
 def _report(regions, realized, times, released, measured) -> dict:

@@ -37,7 +37,8 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     check_origin(path, model_path)
     given = as_compiled(SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs), package.info, package.others, package.pads)
     phase("import")
-    model = given.load(model_path, {spec.name: (1, *sample_shape(spec, given.batch)) for spec in package.inputs}, several=True)
+    batch = package.info["model"]["batch"]
+    model = given.load(model_path, {spec.name: (1, *sample_shape(spec, batch)) for spec in package.inputs}, several=True)
     if statistics is None and not model.comes_quantised:
         raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
     policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
@@ -70,7 +71,8 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
 def compared(contents: archive.Contents, made: Package) -> Comparison:
     """A package's file, and what was made from its sources."""
     text, members = made.written()
-    theirs, ours, different, left_out = parsed(contents.text), parsed(text), {}, {}
+    theirs, ours, different = parsed(contents.text), parsed(text), {}
+    left_out: dict[str, str] = {}
     if not made.selftest:
         left_out |= {name: "no variant runs on this machine" for name in contents.members if name.endswith("selftest.npz")}
     for name in sorted(contents.members.keys() | members.keys()):

@@ -18,7 +18,8 @@ def records_for(trials: int, db, threads: int | None, phase):
     from ...tuning.database import Database
     from ...tuning.place import place_of
 
-    database, seen = Database(place_of(db)), set()
+    database = Database(place_of(db))
+    seen: set = set()
 
     def records(module, spec, tune=True):
         if tune and trials > 0 and not detect.missing(spec.features):

@@ -163,15 +163,15 @@ def print_benchmark(console, report: dict) -> None:
     if "load" in report:
         ones = {load["name"]: load["per_second"] for load in report["load"] if load["streams"] == 1}
         of_one = [load["per_second"] / ones.get(load["name"], report["load"][0]["per_second"]) for load in report["load"]]
-        rows = [(load["name"], load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{ratio:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load, ratio in zip(report["load"], of_one)]
-        columns = ("", "streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
-        console.print(table("under load", columns, rows, right=columns[1:]))
+        loads = [(load["name"], load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{ratio:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load, ratio in zip(report["load"], of_one)]
+        heads = ("", "streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
+        console.print(table("under load", heads, loads, right=heads[1:]))
     if "varying" in report:
         found = report["varying"]
-        rows = [(each["name"], *(f"{each[key]:.3f}" for key in ("mean_ms", "p50_ms", "p99_ms", "first_ms", "cpu_ms")), f"{each['ratio']:.2f}") for each in found["streams"]]
-        rows += [(name, *[""] * 5, reason) for name, reason in found["failed"].items()]
+        passes = [(each["name"], *(f"{each[key]:.3f}" for key in ("mean_ms", "p50_ms", "p99_ms", "first_ms", "cpu_ms")), f"{each['ratio']:.2f}") for each in found["streams"]]
+        passes += [(name, *[""] * 5, reason) for name, reason in found["failed"].items()]
         columns = ("", "mean ms", "p50", "p99", "first pass", "CPU time", "ratio")
-        console.print(table(f"{found['requests']} requests of varying extents, {found['threads']} threads", columns, rows, right=columns[1:]))
+        console.print(table(f"{found['requests']} requests of varying extents, {found['threads']} threads", columns, passes, right=columns[1:]))
     if "peak" in report:
         peak = report["peak"]
         whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"

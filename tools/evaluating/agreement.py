@@ -1,13 +1,16 @@
 """How near a package is to fp32 on samples that its ranges do not come from, output by output."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
 from ...passes.calibrate.held_out import split
+from ...passes.frontend.model import Model
 from ...passes.sensitivity.output_error import OutputErrors, judged
 from ...passes.sensitivity.padding import padding_of
+from ...targets.runtime import Session
 from ...targets.samples import batch_of, feed_of, samples_of
 from ..building.sessions import float_session
 from .promise import Samples
@@ -23,11 +26,11 @@ class Yardstick:
     samples: dict | None
     outputs: tuple[str, ...] = ()
     threads: int | None = None
-    phase: object = lambda name: None
-    _fp32: object = None
+    phase: Callable[[str], None] = lambda name: None
+    _fp32: Session | None = None
     _known: tuple = (None, None, Samples())  # the last package, what was found, and of every sample
 
-    def fp32(self, model, target: str):
+    def fp32(self, model: Model, target: str) -> Session:
         """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves them too.)"""
         if self._fp32 is None:
             self.phase("build fp32")
@@ -42,7 +45,8 @@ class Yardstick:
         if self._known[0] is not package:
             fp32 = self.fp32(model, session.target)
             self.phase("measure")
-            self._known = package, *self._measured(fp32, session, padding_of(model))
+            figures, samples = self._measured(fp32, session, padding_of(model))
+            self._known = package, figures, samples
         return self._known[1]
 
     def error_of_first(self, count: int) -> float | None:
@@ -53,7 +57,8 @@ class Yardstick:
         """What the last package's held-out samples promise of new ones; `seen` of them have a part in what the package is. None where too few or no samples are held out."""
         return self._known[2].promise(seen) if self._known[1] and self._known[1]["held_out"] else None
 
-    def _measured(self, fp32, session, padding):
+    def _measured(self, fp32: Session, session: Session, padding) -> tuple[dict, Samples]:
+        assert self.samples is not None, "`agreement` answers for nobody without samples"
         batch = batch_of(fp32.inputs)
         fit, held = split(self.samples, batch)
         names, each = judged(fp32.outputs, self.outputs), Samples()
@@ -71,7 +76,7 @@ class Yardstick:
         found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero), "not_finite": [name for name, error in errors.relative.items() if error == inf]} | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
             return found, each
-        worst = min(decibels, key=decibels.get)
+        worst = min(decibels, key=decibels.__getitem__)
         return found | {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels}, each
 
 

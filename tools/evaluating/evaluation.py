@@ -1,9 +1,13 @@
 """Accuracy of a session on labelled data."""
 
-from ...targets.runtime import Session, run_samples
+from collections.abc import Mapping
+
+from ...targets.runtime import run_samples
+from ...targets.shaped.session import AnySession
+from ...targets.stored_array import Array
 from ..scores import Scoring
 
 
-def score(session: Session, arrays: dict, scoring: Scoring, progress=None) -> dict[str, float]:
+def score(session: AnySession, arrays: Mapping[str, Array], scoring: Scoring, progress=None) -> dict[str, float]:
     """{output: the metric} over all samples."""
     return scoring.scores(run_samples(session, arrays, progress, only=scoring.only))

@@ -50,7 +50,7 @@ def render(workflow, report: dict) -> str:
         "sensitivity": plots.sensitivity(ranking, left) if ranking else "",
         "columns": [{"name": name, "number": number} for name, number in _COLUMNS],
         "operators": _operators(plan.decisions, errors, {node.name: multiply_adds(node) for node in plan.graph.nodes}),
-        "activations": [_activation(name, *entry, design.recipe) for name, entry in list(ranges.items())[:MOST_PLOTS]],
+        "activations": [_activation(name, statistics, qparams, design.recipe) for name, (statistics, qparams) in list(ranges.items())[:MOST_PLOTS]],
         "more_activations": max(0, len(ranges) - MOST_PLOTS),
         "weights": [_weight(layer, design.recipe) for layer in layers[:MOST_PLOTS]],
         "more_weights": max(0, len(layers) - MOST_PLOTS),

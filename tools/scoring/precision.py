@@ -25,7 +25,7 @@ def mean_average_precision(outputs: dict, data: dict, thresholds=OVERLAPS) -> fl
 def truth_of(outputs: dict) -> dict:
     """The boxes and classes that fp32 is rather sure of, where there are none to compare with."""
     found = detections(outputs)
-    most = max(1, *(np.count_nonzero(one.scores >= _SURE) for one in found))
+    most = max([1, *(int(np.count_nonzero(one.scores >= _SURE)) for one in found)])
     boxes, classes = np.zeros((len(found), most, 4)), np.full((len(found), most), -1, np.int64)
     for number, one in enumerate(found):
         count = np.count_nonzero(one.scores >= _SURE)

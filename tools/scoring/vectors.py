@@ -21,7 +21,7 @@ def retrieval(output: np.ndarray, reference: np.ndarray, k: int = 1) -> float:
 def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
     """int64 [N, k]: numbers of the nearest other samples by cosine, the nearest first, of equal ones the first; -1 for a sample that is not finite, which nobody is near to."""
     flat = vectors.reshape(len(vectors), -1).astype(np.float64)
-    broken = ~np.isfinite(flat).all(1)
+    broken = np.asarray(~np.isfinite(flat).all(1))
     flat = np.where(broken[:, None], 0.0, flat)
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
     k = min(k, len(flat) - 1)

@@ -59,7 +59,7 @@ class Course:
         session = float_session(quantized.model, self.threads)
         train = with_variants(quantized.model, lessons.train, self.variants, self.schedule.seed)
         labels = {name: np.concatenate([array] * (self.variants + 1)) for name, array in lessons.labels.items()}
-        exact, teacher = (run_samples(session, each) for each in (held, train))
+        exact, teacher = run_samples(session, held), run_samples(session, train)
         scoring = lessons.scoring.completed(exact)
         before = scoring.scores(exact)
 

@@ -1,23 +1,24 @@
 """Fine-tuning from the samples to the tuned network: the best calibration, its ranges then fixed, training, and the file."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ...passes.annotate.recipe import Recipe
+from ...passes.calibrate.cache import StatisticsCache
 from ...passes.calibrate.given import given_hub
 from ...passes.calibrate.quantize import Quantized
+from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.search import choose_calibration
 from ...targets.samples import digest_of
-from ...targets.stored_array import select
+from ...targets.stored_array import Array, select
 from ..building.statistics import measuring
+from ..phases import Display
 from .course import Course
 from .tuned import export
 
@@ -29,13 +30,13 @@ class Finetuning:
     """model: as imported. calib: samples of the calibration, None for a network that comes quantised. recipe: calibrator "auto" chooses by measurement.
     phase, display: of the command; cache: StatisticsCache or None."""
 
-    model: object
-    calib: Mapping[str, np.ndarray] | None
+    model: Model
+    calib: Mapping[str, Array] | None
     recipe: Recipe
     course: Course
-    phase: object
-    display: object
-    cache: object = None
+    phase: Callable[[str], None]
+    display: Display
+    cache: StatisticsCache | None = None
 
     def run(self, output: str) -> dict:
         """Writes the tuned network; what became of it, for people and JSON. Raises UnsupportedModelError for operators without a form in PyTorch."""
@@ -57,6 +58,7 @@ class Finetuning:
         if self.model.comes_quantised:
             return given_hub(canonical)
         self.phase("calibrate")
+        assert self.calib is not None, "a network that does not come quantised has calibration samples"
         bench = Bench(canonical, self.calib, threads=self.course.threads, progress=self.display.update, measure=measuring(self.cache))
         design = Design(self.recipe)
         if self.recipe.calibrator == "auto":

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from ...targets.errors import OctetError
+from ...targets.stored_array import Array
 from . import checkpoint
 from .checkpoint import Epoch, State
 from .network import Network
 from .objective import Objective
 from .samples import feed
+from .variants import Repeated
 
 _WORST = 1e30  # a score that JSON can hold
 
@@ -38,7 +40,7 @@ class Fit:
 
     network: Network
     objective: Objective
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Array | Repeated]
     schedule: Schedule
     score: Callable[[Network], tuple]
     path: str

@@ -36,7 +36,7 @@ class Layer(nn.Module):
         self.register_buffer("fixed", torch.from_numpy(bias.astype(np.float64)))
         self.bias, self.lowest = None, min(-127, int(codes.min(initial=0)))
         self.trained = start is not None and np.array_equal(start.codes, codes)
-        if not self.trained:
+        if start is None or not self.trained:
             self.register_buffer("weight", torch.from_numpy(codes.astype(np.float32)))
             return
         steps = start.weight / start.scale.reshape(-1, *[1] * (start.weight.ndim - 1))

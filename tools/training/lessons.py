@@ -8,7 +8,7 @@ import numpy as np
 from ...passes.calibrate.held_out import split
 from ...targets.errors import OctetError
 from ...targets.samples import LABELS, OF, batch_of
-from ...targets.stored_array import select
+from ...targets.stored_array import Array, select
 from ..data import read_samples
 from ..metrics import METRICS, Metric, find_metric
 from ..scores import Scoring, scoring_of
@@ -18,10 +18,10 @@ from ..scores import Scoring, scoring_of
 class Lessons:
     """train: inputs, and labels of their outputs; classes: the outputs that hold scores of classes. held: inputs of the samples that judge, and how (`scoring`)."""
 
-    train: Mapping[str, np.ndarray]
+    train: Mapping[str, Array]
     labels: Mapping[str, np.ndarray]
     classes: frozenset[str]
-    held: Mapping[str, np.ndarray]
+    held: Mapping[str, Array]
     scoring: Scoring
 
 

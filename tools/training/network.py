@@ -35,7 +35,7 @@ class Network(nn.Module):
         self._graph, self._outputs = Graph(module["main"]), list(outputs)
         self._loops = Loops(self._graph.bindings)
         self._trained = set()  # variables that depend on a layer
-        self._constants = {}  # (expression, device) -> tensor
+        self._constants: dict[tuple, torch.Tensor] = {}  # (expression, device) -> tensor
         self.names = []  # of the layers, in order
         found = []
         for var, value in self._graph.bindings:
@@ -70,7 +70,8 @@ class Network(nn.Module):
             if isinstance(each, Loop):
                 self._run(each, values, device)
             else:
-                values[each[0]] = self._bound(*each, values, device)
+                var, value = each
+                values[var] = self._bound(var, value, values, device)
         results = self._value(self._graph.result, values, device)
         return dict(zip(self._outputs, results if isinstance(results, tuple) else (results,), strict=True))
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ...passes.frontend.model import Model
 from ...targets.samples import batch_of, takes_whole
 from ..scoring.places import IGNORED, class_axis
 
@@ -20,7 +21,7 @@ class Objective:
 
     Scores of classes: divergence of the distributions (Kullback-Leibler), and cross-entropy with the labels. Other float outputs: squared error over fp32's energy."""
 
-    model: object
+    model: Model
     teacher: Mapping[str, np.ndarray]
     classes: frozenset[str]
     labels: Mapping[str, np.ndarray]

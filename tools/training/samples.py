@@ -19,7 +19,7 @@ def feed(model, arrays, rows, device="cpu") -> dict[str, torch.Tensor]:
 def answers(network: Network, model, arrays, at_once: int, device="cpu", progress=lambda done: None) -> dict[str, np.ndarray]:
     """{output: array, samples on the first axis} of all samples: the bytes of the compiled package. at_once: samples that are computed together."""
     count, batch = len(next(iter(arrays.values()))), batch_of(model.inputs)
-    parts = {spec.name: [] for spec in model.outputs}
+    parts: dict[str, list[np.ndarray]] = {spec.name: [] for spec in model.outputs}
     with torch.no_grad():
         for start in range(0, count, at_once):
             rows = np.arange(start, min(start + at_once, count))

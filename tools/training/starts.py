@@ -15,7 +15,7 @@ from ...passes.calibrate.quantize import Quantized
 from ...passes.export.onnx_qdq import merged_biases
 from ...passes.ops import is_op
 from ...passes.realize.linear import Refused, weight_of
-from ...passes.repair.weights import products, replace_constants
+from ...passes.repair.weights import Operand, products, replace_constants
 from ...passes.rewriting.graph import Graph
 from .layer import Start
 
@@ -43,7 +43,8 @@ def narrowed(quantized: Quantized) -> Quantized:
 
     What counts is the error of every channel relative to the channel itself, as activations behind a folded BatchNorm are of one size whatever the weights; a channel cannot lose more than itself."""
     starts, nodes = starts_of(quantized), Nodes(quantized.module)
-    codes, scales = {}, {}
+    codes: dict[Operand, np.ndarray] = {}
+    scales: dict[Operand, np.ndarray] = {}
     for node in products(nodes):
         start = starts.get(node.name)
         if start is None or len(start.scale) == 1 or (start.scale != start.scale[0]).any():
@@ -87,7 +88,9 @@ def _real_weight(call, weight, channel):
 
 def with_layers(mod: IRModule, values: Mapping[str, tuple]) -> IRModule:
     """The hub with the integers and biases of trained layers. values: {name: (int8 [O, ...], float32 bias [O] or None, which keeps it)}."""
-    nodes, codes, biases = Nodes(mod), {}, {}
+    nodes = Nodes(mod)
+    codes: dict[Operand, np.ndarray] = {}
+    biases: dict[Operand, np.ndarray] = {}
     for node in products(nodes):
         if node.name in values:
             integers, bias = values[node.name]

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ...passes.frontend.model import Model
 from ...targets.errors import OctetError
+from ...targets.stored_array import Array
 
 _COLOURS = (1, 3, 4)  # extents of an axis of channels
 _LOOKED_AT = 256  # pictures that say which values occur
@@ -61,7 +63,7 @@ class Varied(Repeated):
         return x.clamp(self._low, self._high).numpy()
 
 
-def with_variants(model, arrays: Mapping[str, np.ndarray], count: int, seed: int) -> dict[str, np.ndarray]:
+def with_variants(model: Model, arrays: Mapping[str, Array], count: int, seed: int) -> dict[str, Array | Repeated]:
     """{input: the samples and, behind them, `count` variants of each}: pictures ([N, C, H, W] or [N, H, W, C] of 1, 3 or 4 channels, or [N, C, H, W] of any) vary, all else is repeated.
     Raises OctetError where no input holds pictures."""
     if not count:

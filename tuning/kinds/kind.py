@@ -1,11 +1,14 @@
 """The protocol of a kind of workload: all that the tuning machinery asks about a kernel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import tvm
 
-from ...targets.measure.job import Input, Output, digest
+from ...targets.measure.job import Input, Output, digest, dtype_of
+from ...targets.spec import TargetSpec
 from ..spaces.space import Space
 
 
@@ -53,7 +56,7 @@ class Case:
         """The same for a machine that has the bytes' digest only."""
         assert self.made and self.tolerance is None, "these operands do not travel"
         size, (rows, used) = self.expected.itemsize, self.expected.shape
-        return Output(self.elements * size, self.storage, rows, self.pitch * size, used * size, digest(self.expected))
+        return Output(self.elements * size, dtype_of(self.storage), rows, self.pitch * size, used * size, digest(self.expected))
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Kernel:
     """family, schedule: as built. operands: the arguments of `func` in order: ("input", number), ("constant", number), ("output", 0) or ("workspace", 0), which has
     `workspace` bytes."""
 
-    func: object
+    func: tvm.tirx.PrimFunc
     family: str
     schedule: object
     constants: tuple[np.ndarray, ...]
@@ -69,13 +72,17 @@ class Kernel:
     workspace: int = 0
 
 
+Subject = TypeVar("Subject")  # what the functions of a kind are about: a problem, or a workload
+Operands = TypeVar("Operands")  # Case, or what stands for it at targets with a builder of their own
+
+
 @dataclass(frozen=True)
-class Kind:
+class Kind(Generic[Subject, Operands]):
     """case(problem): operands for measuring. spaces(problem, spec): the space of the family that is taken by default, then those of the others that could.
     kernel(problem, case, schedule, spec): schedule None for the analytical default; None for targets that have a builder of their own.
     schedules: family -> its schedule, a frozen dataclass of numbers and flags."""
 
-    case: Callable[[object], object]
-    spaces: Callable[[object, object], list[Space]]
-    schedules: dict[str, type]
-    kernel: Callable[[object, Case, object, object], Kernel] | None = None
+    case: Callable[[Subject], Operands]
+    spaces: Callable[[Subject, TargetSpec], list[Space]]
+    schedules: Mapping[str, type]
+    kernel: Callable[[Subject, Operands, Any, TargetSpec], Kernel] | None = None

@@ -20,9 +20,12 @@ _FAMILY = "attention"
 
 def case_of(p: MatmulProblem) -> Case:
     mask = p.softmax.mask if p.softmax is not None else None
-    operands = [made(DATA, p.a.elements, "uint8"), made(SECOND, p.b.elements, "uint8")] + ([made(BIAS, mask.elements, "float32")] if mask is not None else [])
-    a, b, *added = (_matrices(signed(array), p, *how) for (array, _), how in
-                    zip(operands, ((p.a, (p.rows, p.inner)), (p.b, (p.inner, p.columns)), (mask, (p.rows, p.columns)))))  # fmt: skip
+    operands = [made(DATA, p.a.elements, "uint8"), made(SECOND, p.b.elements, "uint8")]
+    places = [(p.a, (p.rows, p.inner)), (p.b, (p.inner, p.columns))]
+    if mask is not None:
+        operands.append(made(BIAS, mask.elements, "float32"))
+        places.append((mask, (p.rows, p.columns)))
+    a, b, *added = (_matrices(signed(array), p, *place) for (array, _), place in zip(operands, places, strict=True))
     attrs = {"multiplier": p.multiplier, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max, "a_zero_point": p.a_zero_point}
     if p.softmax is None:
         result = np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": p.out_dtype}))

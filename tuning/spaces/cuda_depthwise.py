@@ -15,6 +15,7 @@ MOST_REGISTERS = 200  # four sums per neighbour, and a word per column that they
 
 def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
     p, default = workload.problem, default_schedule(workload.problem, spec)
+    assert isinstance(default, Depthwise), default
     decisions = {"run": choices(default.run, *range(1, min(p.out_width, MOST_RUN) + 1)), "threads": choices(default.threads, *BLOCKS)}
 
     def valid(s):

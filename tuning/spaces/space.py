@@ -1,16 +1,26 @@
 """A design space: a few named decisions with finite choices, and how they make a schedule of a kernel template."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from itertools import product
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 # Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands tell the kinds apart, so that a number
 # says which spaces it is of, and a new version of one kind's leaves the records of the other.
 VERSIONS = {"cpu": 3, "cuda": 1002}
 
 
+class Decided(Protocol):
+    """A template's schedule: a dataclass whose fields are the decisions."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field]]
+
+
+Schedule = TypeVar("Schedule", bound=Decided)
+
+
 @dataclass(frozen=True)
-class Space:
+class Space(Generic[Schedule]):
     """family: which template. problem: what it computes. decisions: name -> choices; the number and order of names is fixed for a family (MetaSchedule traces must keep their shape).
     schedule_class: the template's schedule, a dataclass whose fields are the decisions. default: the analytical schedule, always a member.
     valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles, steps, bytes, waste)."""
@@ -18,25 +28,25 @@ class Space:
     family: str
     problem: object
     decisions: dict[str, tuple]
-    schedule_class: type
-    default: object
-    valid: Callable[[object], bool]
-    features: Callable[[object], list[float]]
-    guesses: tuple = ()
+    schedule_class: type[Schedule]
+    default: Schedule
+    valid: Callable[[Schedule], bool]
+    features: Callable[[Schedule], list[float]]
+    guesses: tuple[Schedule, ...] = ()
 
     def __post_init__(self):
         for name, value in asdict(self.default).items():
             assert value in self.decisions[name], f"{self.family}: the default's {name} = {value} is not in the space"
         assert all(self.schedule(asdict(guess)) is not None for guess in self.guesses), self.guesses
 
-    def schedule(self, choice: dict):
+    def schedule(self, choice: dict) -> Schedule | None:
         """The schedule of one combination, or None where it cannot be built. choice: decision -> value."""
         made = self.schedule_class(**choice)
         return made if self.valid(made) else None
 
-    def holds(self, schedule) -> bool:
+    def holds(self, schedule: object) -> bool:
         """Whether a schedule, from wherever it came, is one of these combinations. Kernels trust a schedule: one of another space computes wrong or writes elsewhere."""
-        if type(schedule) is not self.schedule_class:
+        if not isinstance(schedule, self.schedule_class) or type(schedule) is not self.schedule_class:
             return False
         choice = asdict(schedule)
         allowed = all(any(type(value) is type(one) and value == one for one in self.decisions[name]) for name, value in choice.items())
@@ -50,7 +60,7 @@ class Space:
             count *= len(values)
         return count
 
-    def every(self) -> list:
+    def every(self) -> list[Schedule]:
         """All schedules that can be built."""
         found = (self.schedule(dict(zip(self.decisions, values))) for values in product(*self.decisions.values()))
         return [schedule for schedule in found if schedule is not None]

@@ -43,7 +43,8 @@ class CountedAxes:
     raises UnsupportedModelError with the node that makes it."""
 
     def __init__(self, value_of: Callable, refuse: Callable):
-        self._value_of, self._refuse, self._found = value_of, refuse, {}
+        self._value_of, self._refuse = value_of, refuse
+        self._found: dict[relax.Var, Counted | None] = {}
 
     def of(self, expr) -> Counted | None:
         """Raises UnsupportedModelError where an operator on the way takes more than one element at a time."""
@@ -105,7 +106,8 @@ class CountedAxes:
     def of_outputs(self, results: list, emit: Callable) -> tuple[list, list]:
         """(variables that hold the counts; per output (axis, position of its count) or None). emit(expression,
         name) binds a value."""
-        sources, places = {}, []
+        sources: dict = {}
+        places: list[tuple[int, int] | None] = []
         for result in results:
             counted = self.of(result)
             if counted is not None and counted.axis.inner != 1:

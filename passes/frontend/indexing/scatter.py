@@ -134,7 +134,8 @@ def _known(node, data, updates, numbers, kind):
 
 def _rounds(numbers) -> list[np.ndarray]:
     """Positions of updates: the first of every row, the second ones, ..."""
-    seen, rounds = {}, []
+    seen: dict[int, int] = {}
+    rounds: list[list[int]] = []
     for position, number in enumerate(numbers.tolist()):
         nth = seen[number] = seen.get(number, -1) + 1
         if nth == len(rounds):

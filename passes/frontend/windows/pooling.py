@@ -85,7 +85,7 @@ def window_begins(shape, counts, strides, pads, steps) -> tuple[np.ndarray, np.n
     """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1, counts..]), int64 elements."""
     planes = np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * len(counts)) * int(np.prod(shape[2:]))
     first = np.meshgrid(*((np.arange(n) * s - pad) * step for n, s, pad, step in zip(counts, strides, pads, steps)), indexing="ij")
-    return planes.astype("int64"), sum(first)[None, None].astype("int64")
+    return planes.astype("int64"), np.sum(first, axis=0)[None, None].astype("int64")
 
 
 def _whole(value, rank):

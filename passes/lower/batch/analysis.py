@@ -65,7 +65,7 @@ def _through(value, var, found) -> BatchAxis | None:
     axes = [found.axes.get(tensor) if isinstance(tensor, relax.Var) else None for tensor in tensors]
     if all(axis is None for axis in axes):
         raise Mixes("does not depend on the batch")
-    sliced = {}
+    sliced: dict = {}
     axis = RULES[value.op.name](Operands(value, found.batch, tensors, axes, sliced))
     for ty in var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]:
         shape = tuple(int(extent) for extent in ty.shape.values)

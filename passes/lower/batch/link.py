@@ -17,11 +17,12 @@ from .pieces import Crossing, Piece
 def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights: Weights) -> tuple[Program, tvm.IRModule]:
     """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of the whole network, in order.
     weights: where constants go, as `linearize` has it."""
-    kernels, calls, loops, lane_bytes = Kernels(), [], [], 0
-    placed = []
+    kernels, loops, lane_bytes = Kernels(), [], 0
+    calls: list[KernelCall] = []
+    placed: list[tuple[list[KernelCall], int]] = []
     for module in modules:
-        own, arena, _ = place_calls(module, weights)
-        placed.append((kernels.added(module, own), arena))
+        unnamed, arena, _ = place_calls(module, weights)
+        placed.append((kernels.added(module, unnamed), arena))
     offsets, arena_bytes = _arena(pieces, [arena for _, arena in placed])
     for number, (piece, (own, arena)) in enumerate(zip(pieces, placed)):
         linker = _Linker(piece, offsets, params, offsets.get(number, 0), arena)
@@ -64,7 +65,8 @@ class _Linker:
         self.lane_bytes = arena  # a multiple of the alignment, so that every lane begins on such a boundary
 
     def run(self, calls) -> list[KernelCall]:
-        before, after = [], []
+        before: list[KernelCall] = []
+        after: list[KernelCall] = []
         inside = {("input", i): self._place(crossing, before, False) for i, crossing in enumerate(self._piece.params)}
         inside |= {("output", i): self._place(crossing, after, True) for i, crossing in enumerate(self._piece.results)}
         if self._piece.chunks > 1:

@@ -131,7 +131,8 @@ def _others(call):
 
 def _groups(call, tensors, held) -> list[dict]:
     """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned from the last axis on."""
-    name, found = _operator(call), {}
+    name = _operator(call)
+    found: dict = {}
     aligned = traits_of(name).samples in ("broadcast", "concat")
     for i, axes in enumerate(held):
         rank = len(shape_of(tensors[i]))

@@ -55,7 +55,8 @@ def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
     apart = apart_from_batch(found)
     works = [_work(var, value, found, var in apart) for var, value in bindings]
     crossing = crossings(found, len(bindings))
-    best, choice = [0.0] + [inf] * len(works), [None] * (len(works) + 1)
+    best = [0.0] + [inf] * len(works)
+    choice: dict[int, Stretch] = {}
     sizes = [m for m in range(1, found.batch + 1) if found.batch % m == 0]
     for first in range(len(works)):
         if best[first] == inf:
@@ -63,14 +64,15 @@ def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
         for stretch, seconds in _from(first, works, crossing, sizes, found.batch, l2):
             if best[first] + seconds < best[stretch.last]:
                 best[stretch.last], choice[stretch.last] = best[first] + seconds, stretch
-    stretches, at = [], len(works)
+    stretches: list[Stretch] = []
+    at = len(works)
     while at:
         stretches.append(choice[at])
         at = choice[at].first
     return _merged(stretches[::-1], found.batch)
 
 
-def crossings(found: BatchGraph, count: int) -> list[int | None]:
+def crossings(found: BatchGraph, count: int) -> list[float | None]:
     """Per place between bindings: bytes of one sample that cross it; None where the network may not be cut: a tensor there is a tuple, or its samples are
     not one piece each, or it never comes into being: a view of another one, or inside what one kernel does."""
     last, (_, inner) = {}, find_fusions(found.graph.function)

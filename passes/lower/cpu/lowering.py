@@ -17,7 +17,7 @@ from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
 from ....targets.x86.checks.coefficients import LayerSum
 from ....targets.x86.isa import UNITS, building_for
-from ....targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed
+from ....targets.x86.layout import AS_IS, SLACK, Layout, as_is, channel_stride, packed, sure
 from ....targets.x86.movement.copy import shift
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
@@ -95,13 +95,14 @@ class Context:
         strides = (*(step * stride for step in contiguous(shape[:-1])), 1)
         elements = contiguous((*shape[:-1], 1))[0] * shape[0] * stride if len(shape) > 1 else stride
         view = View(shape, strides, 0, dtype, (elements + SLACK,), SLACK)
-        same = value.layout.padded >= SLACK and value.layout.offset == 0 and value.layout.strides == strides
+        lies = view_of(value.layout)
+        same = lies.padded >= SLACK and lies.offset == 0 and lies.strides == strides
         return value if same else self.formed(value, view)
 
     def packed(self, expr) -> Value:
         """The tensor channels-last in a flat buffer."""
         value = self.find(expr)
-        return self.formed(value, packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype))
+        return self.formed(value, sure(packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype)))
 
     def plain(self, expr) -> Value:
         """The tensor with its logical shape."""
@@ -123,7 +124,6 @@ class Context:
 
     def formed(self, value: Value, layout: Layout | View) -> Value:
         """The tensor in `layout`."""
-        assert layout is not None, f"no packed layout for {value.layout}"
         if value.layout == layout:
             return value
         if value.layout.dtype != layout.dtype:
@@ -160,7 +160,7 @@ class Context:
         view = relax.op.memory.view(value.var, layout.physical_shape, layout.storage, start)
         return Value(self.builder.emit(view, self.label()), layout)
 
-    def emit(self, func, operands, layout: Layout, operator: str, kernel: str = "vector", macs: int = 0,
+    def emit(self, func, operands, layout: Layout | View, operator: str, kernel: str = "vector", macs: int = 0,
              workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None, check: LayerSum | None = None) -> Value:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
         macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
@@ -173,11 +173,12 @@ class Context:
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         var = self._added(func, operator, attrs)
         ends = counted(self.rounded, layout) if self.rounded is not None and self.rounded.operator == operator else None
-        if ends is not None:
+        if self.watch is not None and ends is not None:
             self.watch.note_ends(var.name_hint, self.layer, ends)
         result = relax.TensorType(layout.physical_shape, layout.storage)
         more = [relax.TensorType([workspace[0]], workspace[1])] if workspace[0] else []
         if check is not None:
+            assert self.watch is not None, "only a watched network has kernels with a checksum"
             self.watch.note(var.name_hint, self.layer, check)
             more.append(relax.TensorType([int(func.params[-1].shape[0])], "int32"))
         if not more:

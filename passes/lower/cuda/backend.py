@@ -1,5 +1,6 @@
 """Build for CUDA: the integer graph -> Variant: a fatbin, one blob of constants, and the launches on places in weights, arena, inputs and outputs."""
 
+import numpy as np
 import tvm
 
 from ....targets.cuda.compiling.compiler import compile_fatbin
@@ -45,7 +46,7 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
                    kind=spec.kind, launches=launches, source=text, extra={"usage": usage})  # fmt: skip
 
 
-def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], "object", int]:
+def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray, int]:
     """(launches, weights blob, bytes of the arena): every storage gets its place; buffers that do not live at one time share bytes."""
     outputs = {storage: i for i, storage in enumerate(lowered.outputs)}
     lives: dict = {}

@@ -19,7 +19,7 @@ from ....targets.variant import Step
 class Tensor:
     """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout` may differ between views of one storage."""
 
-    layout: Layout
+    layout: Layout | Strided
     storage: "Storage"
 
 

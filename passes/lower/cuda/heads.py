@@ -46,7 +46,8 @@ class Heads:
 
 def heads_of(main) -> dict:
     """{first variable: the Heads that it begins with}."""
-    graph, groups = Graph(main), {}
+    graph = Graph(main)
+    groups: dict = {}
     for var, call in graph.bindings:
         if ops.is_op(call, "octet.dense") and len(call.args) == 4 and str(call.args[0].ty.dtype) == "int8" and len(_shape(call)) == 3 and _shape(call)[-1] % GRANULE == 0:
             attrs = ops.attrs_of(call)

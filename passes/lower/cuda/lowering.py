@@ -43,7 +43,7 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     context.var = None
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
     results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.find(expr))]
-    outputs = []
+    outputs: list[Storage] = []
     for tensor in results:
         outputs.append(_output(tensor, outputs, context).storage)
     return Lowered(tuple(context.calls), tuple(outputs))

@@ -54,7 +54,7 @@ class Embedding:
     def lower(self, ctx: Context) -> Tensor:
         table, axis, indices = _shape(self.take.args[0]), ops.attrs_of(self.take)["axis"] % len(_shape(self.take.args[0])), self.take.args[1]
         parts = [ctx.plain(part) for part in self.summands]
-        sizes = tuple(prod(part.layout.shape) for part in parts) + (0,) * (2 - len(parts))
+        sizes = prod(parts[0].layout.shape), prod(parts[1].layout.shape) if len(parts) > 1 else 0
         kernel = floats.take_and_add(prod(table[:axis]), table[axis], prod(table[axis + 1 :]), prod(_shape(indices)), str(indices.ty.dtype), sizes)
         index, layout = ctx.plain(indices), plain(_shape(self.root), "float32")
         moved = 2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)  # a table is read in part

@@ -9,7 +9,7 @@ that a step reads of what lies outside are made in front of the loop."""
 from tvm.tirx.script import builder as T
 
 from ....targets.x86.kernel import built_once, emit_kernel
-from ....targets.x86.layout import SLACK, Layout, packed
+from ....targets.x86.layout import SLACK, Layout, packed, sure
 from ....targets.x86.movement.copy import copy
 from ....targets.x86.vector_loops import tensors
 from ... import ops
@@ -46,7 +46,7 @@ def lower_loop(loop: Loop, ctx, bind) -> None:
 
 
 def _layout(var) -> Layout:
-    return packed((int(extent) for extent in var.ty.shape.values), "float32")
+    return sure(packed((int(extent) for extent in var.ty.shape.values), "float32"))
 
 
 @built_once

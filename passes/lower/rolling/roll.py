@@ -24,7 +24,8 @@ class Rolled:
 def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict) -> tuple[list[RawCall], list[Rolled]]:
     """The calls with memcpy in place of the copies of loops, and the loops. sizes: {storage: bytes}."""
     kinds = [_note(mod, call.function, "loop") for call in calls]
-    found, loops, first = [], [], 0
+    loops, first = [], 0
+    found: list[RawCall] = []
     for i, (call, kind) in enumerate(zip(calls, kinds)):
         if kind == "state":
             first = i + 1

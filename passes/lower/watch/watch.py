@@ -73,9 +73,12 @@ class Watch:
         """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are storages ("word", number). outputs: storages that are the
         caller's, which nobody guards."""
         waiting, counting = ({key: list(found) for key, found in noted.items()} for noted in (self.layers, self.ends))
-        writer, last = {}, {}
-        behind = [[] for _ in calls]  # of every call, those that join its step
-        unguarded, complete, self._sizes = set(), {}, sizes  # complete: storage -> (a sum in which every byte shows, where it is)
+        writer: dict[tuple, int] = {}
+        last: dict[tuple, int] = {}
+        behind: list[list[RawCall]] = [[] for _ in calls]  # of every call, those that join its step
+        complete: dict[tuple, tuple] = {}  # storage -> (a sum in which every byte shows, where it is)
+        unguarded: set[tuple] = set()
+        self._sizes = sizes
         with building_for(self.dot):
             for i, call in enumerate(calls):
                 checks = waiting.get((call.function, call.layer))

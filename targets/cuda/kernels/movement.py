@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from ..kernel import Kernel, bits, blocks, literal
-from ..layout import Layout
+from ..layout import Layout, Strided
 
 AXES = 6
 
@@ -34,7 +34,7 @@ def region(extent, start: int, from_step, to: int, to_step, divisor=None) -> Mov
     return Move(extent, int(start), from_step, divisor, int(to), to_step)
 
 
-def copy(source: Layout, target: Layout) -> Move:
+def copy(source: Layout | Strided, target: Layout) -> Move:
     """The same logical tensor in another layout."""
     assert source.shape == target.shape, (source, target)
     return region(source.shape, 0, source.steps, 0, target.steps)
