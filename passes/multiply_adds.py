@@ -5,7 +5,7 @@ from math import prod
 from tvm import relax
 
 from .operators.registry import operators
-from .ops import is_op
+from .ops import is_op, shape_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)
 _WEIGHTED = ("octet.conv2d", "octet.dense", "relax.nn.conv2d")  # a weight's first axis is of its results
@@ -15,9 +15,5 @@ def multiply_adds(call: relax.Call) -> int:
     """Of one run of a convolution, linear layer or product of static shapes; 0 of any other operator."""
     if not is_op(call, *_LAYERS):
         return 0
-    results = prod(_shape(call))
-    return results * (prod(_shape(call.args[1])[1:]) if is_op(call, *_WEIGHTED) else _shape(call.args[0])[-1])
-
-
-def _shape(expr):
-    return [int(extent) for extent in expr.ty.shape.values]
+    results = prod(shape_of(call))
+    return results * (prod(shape_of(call.args[1])[1:]) if is_op(call, *_WEIGHTED) else shape_of(call.args[0])[-1])

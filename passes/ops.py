@@ -89,7 +89,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Op, make_node
 
-from .operators.definition import InvalidOperator, Tensor
+from .operators.definition import InvalidOperator, OperandType
 from .operators.registry import OPERATORS
 
 
@@ -120,17 +120,22 @@ def _infer(call, _):
     return relax.TensorType(result.shape, result.dtype)
 
 
-def _tensor(expr) -> Tensor | None:
+def _tensor(expr) -> OperandType | None:
     """The type of an operand; None where it is not inferred yet."""
     ty = expr.ty
     if not isinstance(ty, relax.TensorType):
         return None
-    return Tensor([int(extent) for extent in ty.shape.values], str(ty.dtype))
+    return OperandType([int(extent) for extent in ty.shape.values], str(ty.dtype))
 
 
 def is_op(expr, *names):
     """Whether `expr` is a call of one of the named operators (Relax's own or ours)."""
     return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
+
+
+def shape_of(expr) -> tuple[int, ...]:
+    """The static shape of a tensor expression."""
+    return tuple(int(extent) for extent in expr.ty.shape.values)
 
 
 def attrs_of(expr):

@@ -46,7 +46,7 @@ from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
 from .rewriting.rule import notes_of
-from .running import Step, apply, name_of, run, unwatched
+from .running import NamedPass, apply, name_of, run, unwatched
 
 # fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list = [
@@ -101,8 +101,8 @@ def float_layers(floats: str) -> list:
 
 def to_integers(quantized) -> tuple[Realized, tvm.IRModule]:
     """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float layers fused."""
-    embedded = apply(Step("QuantizeEmbeddings", lambda hub: quantize_embeddings(hub, quantized.model.comes_quantised)), quantized.module)
-    realized = apply(Step("Realize", realize), embedded.module)
+    embedded = apply(NamedPass("QuantizeEmbeddings", lambda hub: quantize_embeddings(hub, quantized.model.comes_quantised)), quantized.module)
+    realized = apply(NamedPass("Realize", realize), embedded.module)
     layers = tuple(replace(layer, reason=embedded.kept.get(layer.name, layer.reason)) for layer in realized.layers)
     return replace(realized, layers=layers), run(float_layers(quantized.recipe.floats), realized.module)
 

@@ -17,7 +17,7 @@ _ACTIVE: ContextVar["Instruments | None"] = ContextVar("instruments", default=No
 
 
 @dataclass(frozen=True)
-class Step:
+class NamedPass:
     """A function of a module as a pass. note: what tells its uses apart, such as the target."""
 
     name: str
@@ -107,8 +107,8 @@ def check_stopped() -> None:
 
 
 def name_of(step) -> str:
-    """What a pass is called: the name of its class; of a Step, its own."""
-    return step.name if isinstance(step, Step) else type(step).__name__
+    """What a pass is called: the name of its class; of a NamedPass, its own."""
+    return step.name if isinstance(step, NamedPass) else type(step).__name__
 
 
 def apply(step: Callable, module):

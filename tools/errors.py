@@ -163,7 +163,7 @@ class _Guarded:
         sys.exit(status if isinstance(status, int) else 0)
 
 
-class Group(_Guarded, click.Group):
+class CommandGroup(_Guarded, click.Group):
     """A group of commands."""
 
     def list_commands(self, ctx):

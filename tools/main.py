@@ -22,7 +22,7 @@ from .commands.targets import targets
 from .commands.tune import tune
 from .commands.verify import verify
 from .commands.worker import worker
-from .errors import Group
+from .errors import CommandGroup
 
 
 def _versions(context, _, asked):
@@ -37,7 +37,7 @@ def _versions(context, _, asked):
     context.exit()
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="Show the versions of Octet and of TVM.")
 def main():
     """Compiles trained fp32 ONNX networks into fast, deployable int8 modules.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ..targets.cuda.running.identity import device_of
 from ..targets.errors import OctetError
 from ..targets.measure import carrier
-from ..targets.measure.job import Job, Plan
+from ..targets.measure.job import Job, MeasuringPlan
 from ..targets.spec import TargetSpec
 from .backends import tuner_of
 from .cases import case_of
@@ -50,6 +50,6 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
     if not made:
         raise OctetError("tune: every schedule of every kernel has been measured; there is nothing to export")
     key = key_of("", spec)
-    plan = Plan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.backend.host else (1,))
+    plan = MeasuringPlan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.backend.host else (1,))
     job = Job(spec.kind, spec.name, tuple(sorted(spec.features)), {"target": key.target, "tvm": key.tvm, "space": key.space}, plan, tuple(made))
     return counts | {"bytes": carrier.write(path, job, blobs)}

@@ -10,7 +10,7 @@ from ..targets.errors import DataError, OctetError
 from ..targets.kinds.table import BACKENDS
 from ..targets.measure import log
 from ..targets.measure.carrier import Carrier
-from ..targets.measure.job import Job, Task
+from ..targets.measure.job import Job, MeasuringTask
 from ..targets.measure.log import FINAL, FIRST, WINNER, Measurement
 from ..targets.registry import find
 from .database import Database, Key, Record, Trial, key_of
@@ -73,12 +73,12 @@ def _key(task, job, device):
     return key_of(task.key, on_device(find(job.target), device)) if find(job.target).backend.per_device else _written(task, job)
 
 
-def _written(task: Task, job: Job) -> Key:
+def _written(task: MeasuringTask, job: Job) -> Key:
     """The key of a task's records as the candidates' file has it, which `_check` has looked at."""
     return Key(task.key, str(job.key["target"]), str(job.key["tvm"]), int(job.key["space"]))
 
 
-def _take(task: Task, entries: list[Measurement], key: Key, job: Job, database: Database, counts: dict):
+def _take(task: MeasuringTask, entries: list[Measurement], key: Key, job: Job, database: Database, counts: dict):
     known = [entry for entry in entries if 0 <= entry.candidate < len(task.candidates)]
     first = [entry for entry in known if entry.stage == FIRST and entry.candidate > 0]
     trials = [Trial(task.candidates[entry.candidate].schedule, _ratio(entry), entry.error) for entry in first]

@@ -15,7 +15,7 @@ from ..targets.cuda.compiling.source import source
 from ..targets.cuda.generated.kernels import default_kernel, stock_kernel
 from ..targets.cuda.generated.nest import NestWorkload
 from ..targets.cuda.generated.stock import Stock
-from ..targets.cuda.kernel import Kernel
+from ..targets.cuda.kernel import CudaKernel
 from ..targets.cuda.kernels.conv import conv_kernel, packed_views, tiled_kernel
 from ..targets.cuda.kernels.conv_schedule import rounded, tile_for
 from ..targets.cuda.workload import CudaWorkload
@@ -33,7 +33,7 @@ class CudaBuilt:
 
     code: bytes
     function: str
-    kernel: Kernel
+    kernel: CudaKernel
     constants: tuple[np.ndarray, ...]
     operands: tuple[tuple[Role, int], ...]
     family: str

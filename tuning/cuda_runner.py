@@ -14,7 +14,7 @@ from ..targets.spec import TargetSpec
 from .cuda_builder import CudaBuilt
 from .jobs import batch_of
 from .portable import CudaCase
-from .runner import Comparison, Measured
+from .runner import Compared, Measured
 
 _FILE = "octet-batch"
 MEASURE, DEVICE = "octet.measure", "octet.device"  # functions of a worker
@@ -27,11 +27,11 @@ class CudaRunner:
     def __init__(self, measure: Callable[[Batch], Figures] = run_batch):
         self._measure = measure
 
-    def compare(self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf) -> Comparison:
+    def compare(self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf) -> Compared:
         """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError when the default cannot be measured."""
         found = self._measure(batch_of(case, [default, *candidates], rounds))
         first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
-        return Comparison(first, tuple(others))
+        return Compared(first, tuple(others))
 
 
 def _outcome(figures: Figures, index: int) -> Measured:

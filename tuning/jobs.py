@@ -2,7 +2,7 @@
 
 from ..targets.cuda.backend import CudaBackend
 from ..targets.measure.batch import Batch
-from ..targets.measure.job import Candidate, Input, Output, Role, Task, digest
+from ..targets.measure.job import Candidate, Input, MeasuringTask, Output, Role, digest
 from .builder import Built
 from .cuda_builder import CudaBuilt
 from .portable import CudaCase
@@ -25,11 +25,11 @@ def candidate_of(built: CudaBuilt | Built, inputs: int) -> tuple[Candidate, dict
     return made, dict(zip(names, blobs))
 
 
-def task_of(workload, count: int, inputs: tuple[Input, ...], output: Output, built: list) -> tuple[Task, dict[str, bytes]]:
+def task_of(workload, count: int, inputs: tuple[Input, ...], output: Output, built: list) -> tuple[MeasuringTask, dict[str, bytes]]:
     """A task of these kernels, the default first, and the blobs of all."""
     made = [candidate_of(one, len(inputs)) for one in built]
     blobs = {name: data for _, part in made for name, data in part.items()}
-    return Task(workload.key, workload.name, count, workload.as_dict(), inputs, output, tuple(candidate for candidate, _ in made)), blobs
+    return MeasuringTask(workload.key, workload.name, count, workload.as_dict(), inputs, output, tuple(candidate for candidate, _ in made)), blobs
 
 
 def batch_of(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
@@ -37,4 +37,4 @@ def batch_of(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
     name = built[0].function
     made = [candidate_of(one, len(case.made)) for one in built]
     blobs = {name: data for _, part in made for name, data in part.items()}
-    return Batch(CudaBackend.kind, Task("", name, 1, {}, case.made, case.output, tuple(candidate for candidate, _ in made)), blobs, rounds)
+    return Batch(CudaBackend.kind, MeasuringTask("", name, 1, {}, case.made, case.output, tuple(candidate for candidate, _ in made)), blobs, rounds)

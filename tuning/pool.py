@@ -3,7 +3,7 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 
-from .runner import Comparison, Measured, Runner
+from .runner import Compared, Measured, Runner
 
 
 class RunnerPool:
@@ -12,7 +12,7 @@ class RunnerPool:
     def __init__(self, runners: list[Runner]):
         self._runners = runners
 
-    def compare(self, case, default, candidates, rounds: int, until: float = math.inf) -> Comparison:
+    def compare(self, case, default, candidates, rounds: int, until: float = math.inf) -> Compared:
         """As Runner.compare. A worker that fails altogether costs its share, unless all do."""
         shares = [list(range(start, len(candidates), len(self._runners))) for start in range(len(self._runners))]
         shares = [share for share in shares if share] or [[]]
@@ -32,4 +32,4 @@ class RunnerPool:
                 outcomes[i] = outcome
         if not done:
             raise failures[0]
-        return Comparison(done[0], tuple(outcomes))
+        return Compared(done[0], tuple(outcomes))

@@ -37,14 +37,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """The default's figures and the candidates'."""
 
     default: Measured
     candidates: tuple[Measured, ...]
 
 
-class Loaded:
+class LoadedKernel:
     """A kernel on a worker, with its operands."""
 
     def __init__(self, remote, built: Built, case: Case, name: str):
@@ -80,7 +80,7 @@ class Runner:
     def __init__(self, worker, threads: tuple[int, ...]):
         self._worker, self._threads = worker, threads
 
-    def compare(self, case: Case, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Comparison:
+    def compare(self, case: Case, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Compared:
         """Measures the default and every candidate, each checked against the referee first. until: time.monotonic() after which no further candidate and no further round
         is begun; one round always is. Raises OctetError when the default cannot be measured."""
         errors: dict[int, str] = {}
@@ -100,7 +100,7 @@ class Runner:
                 if failures >= MOST_CONNECTS:
                     raise OctetError(f"tuning: the default kernel could not be measured on any worker: {_line(error)}") from error
         outcomes = (_outcome(seconds.get(index), seconds[-1], errors.get(index, "")) for index in range(len(candidates)))
-        return Comparison(_outcome(seconds[-1], seconds[-1]), tuple(outcomes))
+        return Compared(_outcome(seconds[-1], seconds[-1]), tuple(outcomes))
 
     def _session(self, case, default, candidates, rounds, until, blamed, errors):
         """One connection: {index: seconds [rounds, thread counts]}, the default as -1. blamed[0]: the candidate at work, -1 for the default."""
@@ -112,7 +112,7 @@ class Runner:
             if index != -1 and time.monotonic() > until:
                 break
             blamed[0] = index
-            kernel = Loaded(remote, built, case, f"kernel{index}.so")
+            kernel = LoadedKernel(remote, built, case, f"kernel{index}.so")
             if case.agrees(kernel.answer()):
                 kernels[index] = kernel
                 continue

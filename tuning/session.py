@@ -15,10 +15,10 @@ from . import limits
 from .builder import Builder, Built
 from .cases import case_of
 from .database import Database, Record, Trial, key_of
-from .runner import Comparison, Measured, Runner
+from .runner import Compared, Measured, Runner
 from .search import CostModel, ScheduleSearch
 from .spaces.registry import member, spaces_of, to_json
-from .state import Contender, State, TuningLimits
+from .state import Contender, TaskState, TuningLimits
 from .tasks import Task
 
 BATCH = 8  # candidates built and measured together
@@ -42,7 +42,7 @@ class TuningSession:
             raise OctetError("tune: no kernel of the network has anything to decide, there is nothing to tune")
         self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
         self.peak, self._model = peak, CostModel()
-        self.states = [State(task, []) for task in tasks]
+        self.states = [TaskState(task, []) for task in tasks]
         self.started, self.budget, self.doing = time.monotonic() if started is None else started, TuningLimits(trials=0), "starting"
         self._spent = False
 
@@ -91,7 +91,7 @@ class TuningSession:
         self._spent = all(entry is None for entry in built)
         return built
 
-    def _compared(self, state: State, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Comparison:
+    def _compared(self, state: TaskState, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Compared:
         assert self._runner is not None, "a session that proposes only measures nothing"
         return self._runner.compare(state.case, default, candidates, rounds, until)
 
@@ -167,7 +167,7 @@ class TuningSession:
         limit = self.limit(state) if self.peak is not None else math.inf
         return state.task.count * limit * 0.5 ** min(state.past // BATCH, PATIENCE)
 
-    def limit(self, state: State) -> float:
+    def limit(self, state: TaskState) -> float:
         """Seconds of one call that the machine cannot go below."""
         return limits.limit(state, self.states, self.spec, self.peak)
 
@@ -180,7 +180,7 @@ class TuningSession:
             return
         built = self._built([(state.task.workload, schedule) for _, schedule in chosen])
         good = [i for i, result in enumerate(built) if result is not None and not isinstance(result, str)]
-        found = self._compared(state, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Comparison(Measured(state.default_seconds), ())
+        found = self._compared(state, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Compared(Measured(state.default_seconds), ())
         trials = []
         for i, (family, schedule) in enumerate(chosen):
             outcome = found.candidates[good.index(i)] if i in good else Measured(error=built[i] or "")

@@ -19,7 +19,7 @@ class Contender:
 
 
 @dataclass
-class State:
+class TaskState:
     """Where a task stands. default_seconds: of one call with the most cores, 0 before it was measured; best: (family, schedule) of what is recorded, best_ratio: its
     time over the default's. past: trials of earlier sessions. contenders: by (family, schedule)."""
 

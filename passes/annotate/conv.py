@@ -4,8 +4,8 @@ The observer sits behind the activation, never before it: quantising the range t
 points of top-1. A residual add fuses into the later of two convolutions that feed it: its sum is never rounded before the addition.
 """
 
-from ..ops import is_op
-from .graph import Graph, Node, activation_behind, array_of, is_constant, is_float32, shape_of
+from ..ops import is_op, shape_of
+from .graph import Graph, Node, activation_behind, array_of, is_constant, is_float32
 from .group import Group, Refusal
 
 

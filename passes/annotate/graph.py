@@ -39,11 +39,6 @@ class Node:
         return self.value.args[position]
 
 
-def shape_of(expr) -> tuple[int, ...]:
-    """The static shape of a tensor expression."""
-    return tuple(int(d) for d in expr.ty.shape.values)
-
-
 def is_tensor(expr) -> bool:
     return isinstance(expr.ty, relax.TensorType)
 

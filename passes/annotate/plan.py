@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from octet.targets.errors import OctetError
 
 from ..operators.registry import traits_of
-from ..ops import is_op
+from ..ops import is_op, shape_of
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .front_end import front_ends
-from .graph import Graph, integers_of, is_float32, is_tensor, shape_of
+from .graph import Graph, integers_of, is_float32, is_tensor
 from .group import Group
 from .named import operators_named
 from .recipe import Recipe

@@ -1,9 +1,9 @@
 """Average pooling, global means and linear interpolation: one integer operator with a scale of its own (a mean's range is narrower than its input's)."""
 
 from ..operators.images import LARGEST_UNIT
-from ..ops import is_op
+from ..ops import is_op, shape_of
 from ..realize.resize import integer_taps
-from .graph import Graph, Node, activation_behind, is_constant, is_float32, shape_of
+from .graph import Graph, Node, activation_behind, is_constant, is_float32
 from .group import Group, Refusal
 
 

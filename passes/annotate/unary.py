@@ -4,9 +4,9 @@ Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a
 """
 
 from ..operators.registry import operators, traits_of
-from ..ops import attrs_of, is_op
+from ..ops import attrs_of, is_op, shape_of
 from ..unary import FLAT, WIDE, range_of
-from .graph import Graph, Node, array_of, is_constant, is_float32, shape_of
+from .graph import Graph, Node, array_of, is_constant, is_float32
 from .group import Group, Refusal
 
 _SCALAR = operators(lambda traits: traits.real_function and traits.elementwise == 1 and not traits.wide) - {"relax.nn.prelu"}

@@ -13,7 +13,7 @@ from octet.targets.samples import batch_of, feed_of
 from octet.targets.variant import TensorSpec
 
 from ..operators.measuring import SUMMARY_HEADER
-from ..ops import attrs_of, call, is_op
+from ..ops import attrs_of, call, is_op, shape_of
 from ..rewriting.loops import loops_of
 from .accumulate import Accumulator, NonFinite
 from .replace import replace_observers
@@ -88,7 +88,7 @@ def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
 
 
 def _elements(x):
-    return prod(int(d) for d in x.ty.shape.values)
+    return prod(shape_of(x))
 
 
 def _samples(mod, x):
@@ -195,4 +195,4 @@ def signature_of(mod):
     """The signature of `main`; where the batch is not axis 0, the front end left a word in the module's attributes."""
     params, axes = mod["main"].params, mod.attrs["octet.batch_axes"] if mod.attrs and "octet.batch_axes" in mod.attrs else None
     axes = [0] * len(params) if axes is None else [None if axis < 0 else int(axis) for axis in axes]
-    return [TensorSpec(p.name, tuple(int(d) for d in p.ty.shape.values), str(p.ty.dtype), axis) for p, axis in zip(params, axes)]
+    return [TensorSpec(p.name, shape_of(p), str(p.ty.dtype), axis) for p, axis in zip(params, axes)]

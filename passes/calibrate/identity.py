@@ -14,7 +14,7 @@ from octet.targets.samples import digest_of
 from octet.targets.stored_array import Array
 
 from ..annotate.graph import array_of, is_constant
-from ..ops import attrs_of
+from ..ops import attrs_of, shape_of
 from ..rewriting.identities import Identities
 
 _FORMAT = 5  # of statistics: what is counted, and how
@@ -92,7 +92,7 @@ def network_identity(mod: IRModule) -> Identity:
             if constants.digest() != hashlib.sha256().digest():
                 weights[name] = constants.hexdigest()[:_DIGITS]
     graph[Identities(graph).unique("results")] = hashlib.sha256(str(main.body.body).encode()).hexdigest()[:_DIGITS]
-    inputs = {p.name: f"{p.ty.dtype} {[int(d) for d in p.ty.shape.values]}" for p in main.params}
+    inputs = {p.name: f"{p.ty.dtype} {list(shape_of(p))}" for p in main.params}
     return Identity(graph, weights, inputs)
 
 

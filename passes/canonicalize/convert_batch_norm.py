@@ -9,8 +9,9 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import constant, shape_of
+from .graph import constant
 
 
 @dataclass(frozen=True)

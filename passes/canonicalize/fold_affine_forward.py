@@ -15,9 +15,10 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .channel import behind, by_input, per_channel
-from .graph import constant, is_float, shape_of
+from .graph import constant, is_float
 
 _EVEN = 4.0  # factors that differ by less cost an input at most two of its eight bits
 

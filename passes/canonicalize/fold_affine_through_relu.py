@@ -14,9 +14,10 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..operators.registry import operators
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .channel import per_channel
-from .graph import constant, is_float, shape_of
+from .graph import constant, is_float
 
 _HOMOGENEOUS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1)
 

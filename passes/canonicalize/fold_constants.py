@@ -7,9 +7,10 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from ..unary import evaluate
-from .graph import constant, shape_of
+from .graph import constant
 
 _BINARY = {
     "relax.add": np.add,

@@ -10,19 +10,14 @@ def constant(expr) -> np.ndarray | None:
     return expr.value.numpy() if isinstance(expr, GenericConst) else None
 
 
-def shape_of(expr) -> list[int]:
-    """The static shape of a tensor expression."""
-    return [int(extent) for extent in expr.ty.shape.values]
-
-
 def is_float(expr) -> bool:
     """Whether an expression is a float32 tensor."""
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"
 
 
-def kept(shape, axis: int) -> list[int]:
+def kept(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """The shape of a reduction over one axis that keeps it."""
-    return [1 if i == axis else extent for i, extent in enumerate(shape)]
+    return tuple(1 if i == axis else extent for i, extent in enumerate(shape))
 
 
 def without_reshape(graph, expr):

@@ -12,8 +12,9 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..operators.registry import operators
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import constant, shape_of
+from .graph import constant
 
 _UNARY = operators(lambda traits: traits.elementwise == 1 and traits.by_rows and traits.real_function)
 _BINARY = operators(lambda traits: traits.elementwise == 2 and traits.by_rows and traits.real_function)
@@ -35,7 +36,7 @@ def _lift(graph, value, var):
         return None
     if ops.is_op(value, "relax.reshape"):
         x, shape = value.args[0], shape_of(var)
-        raised = len(shape) == 4 and shape[2] == 1 and shape_of(x) == [*shape[:2], shape[3]] and _is_elementwise(graph, x)
+        raised = len(shape) == 4 and shape[2] == 1 and shape_of(x) == (*shape[:2], shape[3]) and _is_elementwise(graph, x)
         return _raise(graph, x) if raised else None
     lifted = _lift_call(graph, value)
     if lifted is None:
@@ -125,7 +126,7 @@ def _source(graph, x):
         return None
     reshape = graph.match(x, "relax.reshape")
     n, c, w = shape_of(x)
-    return reshape.args[0] if reshape is not None and shape_of(reshape.args[0]) == [n, c, 1, w] else None
+    return reshape.args[0] if reshape is not None and shape_of(reshape.args[0]) == (n, c, 1, w) else None
 
 
 def _up(graph, x):
@@ -135,6 +136,6 @@ def _up(graph, x):
     shape = shape_of(x)
     if not shape:
         return x
-    n, c, w = [1] * (3 - len(shape)) + shape
+    n, c, w = (1,) * (3 - len(shape)) + shape
     value = constant(x)
     return relax.const(value.reshape(n, c, 1, w)) if value is not None else graph.emit(relax.op.reshape(x, [n, c, 1, w]))

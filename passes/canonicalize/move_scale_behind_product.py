@@ -11,8 +11,9 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import constant, is_float, shape_of
+from .graph import constant, is_float
 
 _MOVES = ("relax.permute_dims", "relax.reshape")
 

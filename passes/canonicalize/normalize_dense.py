@@ -10,9 +10,10 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
-from .graph import constant, is_float, shape_of
+from .graph import constant, is_float
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import is_float, shape_of
+from .graph import is_float
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ def _normalize(graph, call, var):
         if ops.is_op(call, "relax.mean"):
             pooled = relax.op.mean(call.args[0], [2, 3], keepdims=True)
         else:
-            pooled = relax.op.nn.max_pool2d(call.args[0], shape[2:], [1, 1], [0, 0, 0, 0])
+            pooled = relax.op.nn.max_pool2d(call.args[0], list(shape[2:]), [1, 1], [0, 0, 0, 0])
         return pooled if attrs.keepdims else relax.op.reshape(graph.emit(pooled, like=var), shape[:2])
     padded = any(int(p) for p in attrs.padding)
-    if not padded and [int(k) for k in attrs.pool_size] == shape[2:]:
+    if not padded and tuple(int(k) for k in attrs.pool_size) == shape[2:]:
         return relax.op.mean(call.args[0], [2, 3], keepdims=True)
     if not padded and attrs.count_include_pad:
         return relax.op.nn.avg_pool2d(call.args[0], attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation, False, False)

@@ -13,10 +13,11 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
 from .clips import bounds
-from .graph import channels_last, channels_second, constant, is_float, kept, shape_of, without_reshape
+from .graph import channels_last, channels_second, constant, is_float, kept, without_reshape
 
 
 @dataclass(frozen=True)

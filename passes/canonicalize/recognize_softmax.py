@@ -10,8 +10,9 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import is_float, kept, shape_of, without_reshape
+from .graph import is_float, kept, without_reshape
 
 
 @dataclass(frozen=True)

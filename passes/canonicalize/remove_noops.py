@@ -13,8 +13,9 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import constant, shape_of
+from .graph import constant
 
 _RESHAPES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 

@@ -15,8 +15,9 @@ from tvm.ir import Call, IRModule, Op
 
 from .. import ops
 from ..operators.registry import traits_of
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
-from .graph import channels_last, channels_second, constant, is_float, shape_of
+from .graph import channels_last, channels_second, constant, is_float
 
 _REDUCTIONS = ("relax.mean", "relax.sum", "relax.max", "relax.min")
 _WITH_AN_AXIS = ("relax.nn.prelu", "relax.quantize", "relax.dequantize")

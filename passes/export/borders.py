@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ..annotate.graph import shape_of
-from ..ops import attrs_of
+from ..ops import attrs_of, shape_of
 
 
 def interleave(call, operands, out):

@@ -3,8 +3,7 @@
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
-from ..annotate.graph import shape_of
-from ..ops import attrs_of
+from ..ops import attrs_of, shape_of
 
 
 def layer_norm(call, operands, out):

@@ -12,8 +12,8 @@ from tvm import IRModule, relax
 from ...targets.errors import UnsupportedModelError
 from ...targets.writing import write_atomically
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph, Node, array_of, is_constant, shape_of
-from ..ops import is_op
+from ..annotate.graph import Graph, Node, array_of, is_constant
+from ..ops import is_op, shape_of
 from ..policy.quantize_embeddings import quantize_embeddings
 from ..rewriting.unroll_loops import UnrollLoops
 from .operators import EXPORTERS

@@ -8,8 +8,7 @@ import math
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
-from ..annotate.graph import shape_of
-from ..ops import attrs_of
+from ..ops import attrs_of, shape_of
 from . import normalization, recurrent
 from .borders import frame, interleave
 from .functions import unary
@@ -19,13 +18,13 @@ def _conv2d(call, operands, out):
     attrs = attrs_of(call)
     if (attrs["data_layout"], attrs["kernel_layout"]) != ("NCHW", "OIHW"):
         raise UnsupportedModelError(f"ONNX export: conv2d in layout {attrs['data_layout']}/{attrs['kernel_layout']} has no ONNX form: canonicalize first")
-    return out.node("Conv", operands, kernel_shape=list(shape_of(call.args[1]))[2:], strides=attrs["strides"], pads=attrs["padding"],
+    return out.node("Conv", operands, kernel_shape=list(shape_of(call.args[1])[2:]), strides=attrs["strides"], pads=attrs["padding"],
                     dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
 
 
 def _transposed_conv(call, operands, out):
     attrs = attrs_of(call)
-    return out.node("ConvTranspose", operands, kernel_shape=list(shape_of(call.args[1]))[2:], strides=attrs["strides"], pads=attrs["padding"],
+    return out.node("ConvTranspose", operands, kernel_shape=list(shape_of(call.args[1])[2:]), strides=attrs["strides"], pads=attrs["padding"],
                     output_padding=attrs["output_padding"], dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
 
 

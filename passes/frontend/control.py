@@ -10,6 +10,7 @@ import onnx
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
+from ..ops import shape_of
 
 _MOST_TRIPS, _MOST_NODES = 1000, 20_000  # that a loop may become
 _SMALL_BRANCH = 64  # nodes of a branch that is computed although it may not be taken
@@ -33,7 +34,7 @@ def if_(graph, node, attrs):
 
 
 def _choice(graph, node, condition, a, b):
-    if [int(d) for d in a.ty.shape.values] != [int(d) for d in b.ty.shape.values] or a.ty.dtype != b.ty.dtype:
+    if shape_of(a) != shape_of(b) or a.ty.dtype != b.ty.dtype:
         raise UnsupportedModelError("branches on a value known only at run time, to results of different shapes; --fix the input that it depends on")
     return graph.emit(relax.op.where(condition, a, b), node)
 

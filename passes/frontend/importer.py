@@ -16,6 +16,7 @@ from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
+from ..ops import shape_of
 from ...targets.errors import UnsupportedModelError
 from ..rewriting.grids import with_grids
 from . import activations, arithmetic, arrange, control, dense, fourier, functions, integers, normalization, quantized, recurrent, resize
@@ -25,7 +26,7 @@ from .fold import can_fold, fold, shape_slice
 from .indexing import indices, order, scatter
 from .indexing.counted import CountedAxes
 from .names import restore_names
-from .node import Node, attributes_of, name_of, unless_empty
+from .node import OnnxNode, attributes_of, name_of, unless_empty
 from .read import first_line
 from .scopes import Scopes
 from .signature import misfit
@@ -165,9 +166,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in _OURS:
-            args = Node(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output), self._makers)
+            args = OnnxNode(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output), self._makers)
             result = self._guard(node, _OURS[node.op_type], args)
-        if isinstance(result, Node):
+        if isinstance(result, OnnxNode):
             inputs, result = onnx_frontend.onnx_input(result.inputs), None
         if result is None:
             if node.op_type not in self._table:
@@ -278,7 +279,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
     def extents(self, value):
         """Of a value."""
         value = value.value if isinstance(value, Codes) else value
-        return list(value.shape) if isinstance(value, np.ndarray) else [int(extent) for extent in value.ty.shape.values]
+        return list(value.shape) if isinstance(value, np.ndarray) else list(shape_of(value))
 
     def _guard(self, node, function, *args):
         try:

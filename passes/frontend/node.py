@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from ...targets.errors import UnsupportedModelError
+from ..ops import shape_of
 
 
 def name_of(node: onnx.NodeProto) -> str:
@@ -16,7 +17,7 @@ def name_of(node: onnx.NodeProto) -> str:
 
 def unless_empty(var):
     """A tensor without elements is known."""
-    shape = [int(extent) for extent in var.ty.shape.values]
+    shape = list(shape_of(var))
     return var if all(shape) else np.zeros(shape, str(var.ty.dtype))
 
 
@@ -28,7 +29,7 @@ def attributes_of(node: onnx.NodeProto) -> list[onnx.AttributeProto]:
 
 
 @dataclass(frozen=True)
-class Node:
+class OnnxNode:
     """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs: as in ONNX,
     strings still bytes. name: for the variables it binds;
     bind(expr, name) binds one. A converter returns an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a
@@ -50,12 +51,12 @@ class Node:
 
     def shape(self, index: int) -> list[int]:
         """The static shape of an input."""
-        return [int(extent) for extent in self.inputs[index].ty.shape.values]
+        return list(shape_of(self.inputs[index]))
 
     def dtype(self, index: int) -> str:
         return str(self.inputs[index].ty.dtype)
 
-    def with_input(self, index: int, expr) -> "Node":
+    def with_input(self, index: int, expr) -> "OnnxNode":
         """This node with another input, known at run time only."""
         return replace(self, inputs=(*self.inputs[:index], expr, *self.inputs[index + 1 :]))
 

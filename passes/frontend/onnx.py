@@ -8,7 +8,7 @@ from ...targets.errors import UnsupportedModelError
 from ...targets.samples import batch_of
 from ..exclusive import exclusive
 from ..ops import is_op
-from ..running import Step, apply
+from ..running import NamedPass, apply
 from .checks import check_proto, check_shapes, convert_opset, opset_of
 from .importer import import_graph
 from .limits import check_extents, check_functions
@@ -33,7 +33,7 @@ def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, valu
     """
     found = _shapes(data)
     said = [Said(batch, *one, found) for one in said_of_each(shapes or {}, dims or {}, path)]
-    return apply(Step("Import", lambda path: one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path)), path)
+    return apply(NamedPass("Import", lambda path: one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path)), path)
 
 
 def _shapes(data):

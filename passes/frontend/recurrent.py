@@ -10,6 +10,7 @@ from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 from .. import ops
+from ..ops import shape_of
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _DEFAULT = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
@@ -28,7 +29,7 @@ def recurrent(node):
     """(Y, Y_h[, Y_c]) as in ONNX."""
     batch_first = bool(node.attrs.get("layout", 0))
     x = node.emit(relax.op.permute_dims(node.inputs[0], [1, 0, 2]), "time_first") if batch_first else node.inputs[0]
-    steps, batch, _ = (int(d) for d in x.ty.shape.values)
+    steps, batch, _ = shape_of(x)
     way = node.text("direction", "forward")
     if way not in ("forward", "reverse", "bidirectional"):
         raise UnsupportedModelError(f"has the direction {way[:40]!a}; export it again")

@@ -10,14 +10,14 @@ from ...targets.tuned import Records
 from ...targets.variant import Variant
 from .cpu.backend import CpuLowering
 from .cuda.backend import CudaLowering
-from .network import Network
+from .network import IntegerNetwork
 
 
 class Lowering(Protocol):
     """How a kind of target is compiled for. What it can be asked for says `spec.backend` (targets/kinds/backend.py)."""
 
-    def build(self, networks: tuple[Network, ...], spec: TargetSpec, name: str, tuned: Records | None, choose: Callable, self_check: bool, count_clips: bool,
-              integer: tuple[Network, ...]) -> tuple[Variant, ...]:  # fmt: skip
+    def build(self, networks: tuple[IntegerNetwork, ...], spec: TargetSpec, name: str, tuned: Records | None, choose: Callable, self_check: bool, count_clips: bool,
+              integer: tuple[IntegerNetwork, ...]) -> tuple[Variant, ...]:  # fmt: skip
         """As `build.build_shapes` says."""
 
     def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:

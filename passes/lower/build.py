@@ -8,17 +8,17 @@ from ...targets.tuned import Records
 from ...targets.variant import TensorSpec, Variant
 from .backends import lowering_of
 from .batch.plan import plan
-from .network import Network
+from .network import IntegerNetwork
 
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
                   tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring.
     choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices flipped bits (watch/watch.py). count_clips: it counts clipped values (watch/clips.py). With either a batch runs whole."""
-    return build_shapes((Network(module, inputs, outputs),), spec, name, tuned, choose, self_check, count_clips)[0]
+    return build_shapes((IntegerNetwork(module, inputs, outputs),), spec, name, tuned, choose, self_check, count_clips)[0]
 
 
-def build_shapes(networks: tuple[Network, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False, integer: tuple[Network, ...] = ()) -> tuple[Variant, ...]:
+def build_shapes(networks: tuple[IntegerNetwork, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False, integer: tuple[IntegerNetwork, ...] = ()) -> tuple[Variant, ...]:
     """The same of one network for inputs of several shapes: a variant for each, in order, with one library, equal kernels once, and one blob of weights, equal
     constants once. integer: the networks with int8 boundaries, for callers that quantise (`Variant.integer`), in the same library. Raises TargetError for several shapes, self_check or count_clips on a GPU."""
     if len(networks) > 1 and not spec.backend.shapes:

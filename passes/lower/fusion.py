@@ -14,7 +14,8 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
-from ..rewriting.graph import Graph
+from ..ops import shape_of
+from ..rewriting.graph import DataflowGraph
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind, Pixels})
 def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
     """({last variable of a chain: the chain}, the variables inside chains). able: the chains that a backend has kernels for; a table behind a layer is cheap only
     where the processor permutes bytes."""
-    graph = Graph(main)
+    graph = DataflowGraph(main)
     found, inner = {}, set()
     for var, value in graph.bindings:
         if ops.is_op(value, "relax.nn.softmax"):
@@ -158,7 +159,7 @@ def _other_operand(graph, var, call, key):
     """(the operand with the shape of the result, the other one: a mask, or the value of a uniform constant)."""
     for source, other in (call.args, list(call.args)[::-1]):
         constant = graph.constant(other)
-        if [int(d) for d in source.ty.shape.values] != [int(d) for d in var.ty.shape.values] or graph.constant(source) is not None:
+        if shape_of(source) != shape_of(var) or graph.constant(source) is not None:
             continue
         if key == "scale":
             uniform = constant is not None and constant.size > 0 and np.all(constant == constant.reshape(-1)[0])

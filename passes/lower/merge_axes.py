@@ -17,6 +17,7 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import traits_of
+from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 
@@ -38,7 +39,7 @@ class _Merger(Forward):
 
     def visit(self, var, value):
         new = self.new(value)
-        shapes = self._shapes(new, _shape(var)) if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType) else None
+        shapes = self._shapes(new, shape_of(var)) if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType) else None
         return None if shapes is None else self._reshaped(new, var, shapes)
 
     def _shapes(self, call, result):
@@ -49,31 +50,27 @@ class _Merger(Forward):
         if not traits.by_rows or not _per_tensor(call):
             return None
         count = traits.elementwise
-        rank = max(len(_shape(arg)) for arg in call.args[:count])
+        rank = max(len(shape_of(arg)) for arg in call.args[:count])
         if rank == 0:
             return dict.fromkeys(range(count), (1, 1)) if str(call.args[0].ty.dtype) == "float32" else None
         if rank in _LAYOUT_RANKS and not any(arg in self._merged for arg in call.args[:count]):
             return None
-        return _elementwise_shapes([_shape(arg) for arg in call.args[:count]], rank)
+        return _elementwise_shapes([shape_of(arg) for arg in call.args[:count]], rank)
 
     def _reshaped(self, call, var, shapes):
         """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
         operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
         made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), var.name)
-        result = self.emit(relax.op.reshape(made, _shape(var)), var.name)
+        result = self.emit(relax.op.reshape(made, shape_of(var)), var.name)
         self._merged[result] = made
         return result
 
     def _as(self, operand, shape, var):
         if isinstance(operand, tvm.ir.GenericConst):
             return relax.const(operand.value.numpy().reshape(shape), str(operand.ty.dtype))
-        if operand in self._merged and _shape(self._merged[operand]) == shape:
+        if operand in self._merged and shape_of(self._merged[operand]) == shape:
             return self._merged[operand]
         return self.emit(relax.op.reshape(operand, shape), var.name)
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)
 
 
 def _dense_shapes(call):
@@ -81,7 +78,7 @@ def _dense_shapes(call):
     first = 3 if str(call.args[1].ty.dtype) == "float32" else 4  # the residual follows bias and, for int8, multiplier
     if len(call.args) > first:
         tensors[first] = call.args[first]
-    return {i: (prod(_shape(arg)[:-1]), _shape(arg)[-1]) for i, arg in tensors.items()}
+    return {i: (prod(shape_of(arg)[:-1]), shape_of(arg)[-1]) for i, arg in tensors.items()}
 
 
 def _elementwise_shapes(shapes, rank):
@@ -109,5 +106,5 @@ def _per_tensor(call):
     if ops.is_op(call, "octet.table"):
         return len(call.args[1].ty.shape.values) == 1
     if ops.is_op(call, "relax.quantize", "relax.dequantize"):
-        return all(len(arg.ty.shape.values) == 0 or prod(_shape(arg)) == 1 for arg in call.args[1:3])
+        return all(len(arg.ty.shape.values) == 0 or prod(shape_of(arg)) == 1 for arg in call.args[1:3])
     return True

@@ -8,7 +8,7 @@ from ...targets.variant import TensorSpec
 
 
 @dataclass(frozen=True)
-class Network:
+class IntegerNetwork:
     """module: realised and float-fused. inputs, outputs: the signature, in the order of `main`."""
 
     module: tvm.IRModule

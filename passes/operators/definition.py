@@ -40,7 +40,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class OperandType:
     """The type of an operand or result."""
 
     shape: list[int]
@@ -54,7 +54,7 @@ class Tensor:
 class Arguments:
     """One call, as `result` and `check` of an operator see it. tensors: None for each whose type is not known yet."""
 
-    tensors: Sequence[Tensor | None]
+    tensors: Sequence[OperandType | None]
     attrs: Mapping
 
     def shape(self, position: int) -> list[int]:
@@ -76,11 +76,11 @@ class Operator:
     name: str
     summary: str
     forms: tuple[Form, ...]
-    result: Callable[[Arguments], Tensor]
+    result: Callable[[Arguments], OperandType]
     traits: Traits
     check: Callable[[Arguments], None] = lambda arguments: None
 
-    def verify(self, tensors: list[Tensor | None], attrs: Mapping) -> None:
+    def verify(self, tensors: list[OperandType | None], attrs: Mapping) -> None:
         """Raises InvalidOperator, with the operator, the operand or attribute, its value and what is allowed. Shapes
         are checked by `infer`. Where the first operand has no type yet and several forms are possible, nothing is."""
         if len(self.forms) > 1 and tensors and tensors[0] is None:
@@ -109,7 +109,7 @@ class Operator:
             self._require(attribute.accepts(value), f"{name}={value!r}; expected {attribute.expected}")
         self._named(self.check, Arguments(tensors, attrs))
 
-    def infer(self, tensors: list[Tensor], attrs: Mapping) -> Tensor:
+    def infer(self, tensors: list[OperandType], attrs: Mapping) -> OperandType:
         """The type of a verified call's result. Raises InvalidOperator where the shapes do not fit."""
         return self._named(self.result, Arguments(tensors, attrs))
 

@@ -2,7 +2,7 @@
 
 from ..unary import KINDS, PARAMETERS
 from .attributes import CLIP_INT8, ZERO_POINT, choice, real
-from .definition import Form, Operand, Operator, Tensor
+from .definition import Form, Operand, OperandType, Operator
 from .shapes import broadcast, same
 from .traits import Traits
 
@@ -14,7 +14,7 @@ _FLOAT = Operand("x", ("float32",))
 
 
 def _both(a):
-    return Tensor(broadcast(a, a.shape(0), a.shape(1)), "int8")
+    return OperandType(broadcast(a, a.shape(0), a.shape(1)), "int8")
 
 
 def _table(a):
@@ -41,7 +41,7 @@ def _check_unary(a):
 
 
 def _bfloat16(a):
-    return Tensor(a.shape(0), "bfloat16")
+    return OperandType(a.shape(0), "bfloat16")
 
 
 def _state(a):

@@ -1,7 +1,7 @@
 """Windows over images, NCHW. Equations: passes/ops.py."""
 
 from .attributes import CLIP_INT8, FLAG, ZERO_POINT, integer, integers, numbers, real
-from .definition import Form, Operand, Operator, Tensor
+from .definition import Form, Operand, OperandType, Operator
 from .shapes import image, windows
 from .traits import Traits
 
@@ -21,27 +21,27 @@ def _avg_pool2d(a):
     n, c, h, w = image(a)
     top, left, bottom, right = a.attrs["padding"]
     (kh, kw), (sh, sw) = a.attrs["pool_size"], a.attrs["strides"]
-    return Tensor([n, c, windows(h, top, bottom, kh, sh), windows(w, left, right, kw, sw)], "int8")
+    return OperandType([n, c, windows(h, top, bottom, kh, sh), windows(w, left, right, kw, sw)], "int8")
 
 
 def _resize2d(a):
     n, c, *_ = image(a)
     for tensor in a.tensors[1:]:
         a.require(len(tensor.shape) == 2 and tensor.shape[1] == 3, f"taps {tensor}; expected int32[extent, 3]")
-    return Tensor([n, c, a.shape(1)[0], a.shape(2)[0]], "int8")
+    return OperandType([n, c, a.shape(1)[0], a.shape(2)[0]], "int8")
 
 
 def _interleave(a):
     n, c, h, w = image(a)
     sh, sw = a.attrs["strides"]
-    return Tensor([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], a.tensors[0].dtype)
+    return OperandType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], a.tensors[0].dtype)
 
 
 def _frame(a):
     n, c, h, w = image(a)
     top, left, bottom, right = a.attrs["padding"]
     a.require(len(a.attrs["fill"]) == c, f"{len(a.attrs['fill'])} values for {c} channels")
-    return Tensor([n, c, top + h + bottom, left + w + right], a.tensors[0].dtype)
+    return OperandType([n, c, top + h + bottom, left + w + right], a.tensors[0].dtype)
 
 
 _WINDOW = {"pool_size": integers(2, 1), "strides": integers(2, 1), "padding": integers(4, 0), "count_include_pad": FLAG}

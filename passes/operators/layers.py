@@ -1,7 +1,7 @@
 """Layers with weights, products of two computed tensors, and look-ups of rows. Equations: passes/ops.py."""
 
 from .attributes import CLIP_FLOAT, CLIP_INT8, ZERO_POINT, choice, integer, integers, real
-from .definition import Form, Operand, Operator, Tensor
+from .definition import Form, Operand, OperandType, Operator
 from .shapes import broadcast, windows
 from .traits import Traits
 
@@ -71,26 +71,26 @@ def _conv2d(a):
     )
     (sh, sw), (dh, dw) = a.attrs["strides"], a.attrs["dilation"]
     size = [windows(h, top, bottom, kh, sh, dh), windows(w, left, right, kw, sw, dw)]
-    return _vectors(a, o, Tensor([n, o, *size], a.attrs["out_dtype"]))
+    return _vectors(a, o, OperandType([n, o, *size], a.attrs["out_dtype"]))
 
 
 def _dense(a):
     (*rows, k), (n, depth) = a.shape(0), a.shape(1)
     a.require(k == depth, f"weight {a.shape(1)} does not fit data {a.shape(0)}")
-    return _vectors(a, n, Tensor([*rows, n], a.attrs["out_dtype"]))
+    return _vectors(a, n, OperandType([*rows, n], a.attrs["out_dtype"]))
 
 
 def _matmul(a):
     x, y = a.shape(0), a.shape(1)
     a.require(min(len(x), len(y)) >= 2 and x[-1] == y[-2], f"a matrix product of {x} and {y}")
-    return Tensor(broadcast(a, x[:-2], y[:-2]) + [x[-2], y[-1]], a.attrs["out_dtype"])
+    return OperandType(broadcast(a, x[:-2], y[:-2]) + [x[-2], y[-1]], a.attrs["out_dtype"])
 
 
 def _embedding(a):
     (rows, width), indices = a.shape(0), a.shape(2)
     a.require(width > 1, "its rows are single elements")
     a.require(a.shape(1) == [rows], f"scales {a.shape(1)} of a table {a.shape(0)}; expected one per row")
-    return Tensor([*indices, width], "float32")
+    return OperandType([*indices, width], "float32")
 
 
 _PRODUCT = {"multiplier": real(low=0), "a_zero_point": integer(-128, 127, optional=True)}

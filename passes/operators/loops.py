@@ -9,7 +9,7 @@
 Every result of a loop names all states that go on, so that what is left of a network holds whole loops. passes/rewriting/loops.py reads them."""
 
 from .attributes import FLAG, integer
-from .definition import Form, Operand, Operator, Tensor
+from .definition import Form, Operand, OperandType, Operator
 from .traits import Traits
 
 _WHY = "it is a mark of a loop"
@@ -24,7 +24,7 @@ def _operator(name, summary, operands, attributes, result):
 
 def _slice(a):
     a.require(len(a.shape(0)) == 3, f"a sequence {a.shape(0)}; expected [steps, rows, columns]")
-    return Tensor(a.shape(0)[1:], "float32")
+    return OperandType(a.shape(0)[1:], "float32")
 
 
 def _state(a):
@@ -34,7 +34,7 @@ def _state(a):
 
 def _stack(a):
     a.require(len(a.shape(0)) == 2, f"a value {a.shape(0)}; expected [rows, columns]")
-    return Tensor([a.attrs["steps"], *a.shape(0)], "float32")
+    return OperandType([a.attrs["steps"], *a.shape(0)], "float32")
 
 
 LOOPS = (
@@ -43,7 +43,7 @@ LOOPS = (
         "the number of a loop's step",
         (),
         {"steps": integer(1), "reverse": FLAG},
-        lambda a: Tensor([], "int64"),
+        lambda a: OperandType([], "int64"),
     ),
     _operator("slice", "the step's part of a sequence", (Operand("x", _F32), _T), {}, _slice),
     _operator(

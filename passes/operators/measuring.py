@@ -1,7 +1,7 @@
 """Operators that observe or simulate quantisation; a package has none of them."""
 
 from .attributes import FLAG, choice, integer, real, text
-from .definition import Form, Operand, Operator, Tensor
+from .definition import Form, Operand, OperandType, Operator
 from .shapes import same
 from .traits import Traits
 
@@ -11,7 +11,7 @@ _X = Operand("x", ("float32",))
 
 
 def _statistics(a):
-    return Tensor([SUMMARY_HEADER + a.attrs["samples"]], "float32")
+    return OperandType([SUMMARY_HEADER + a.attrs["samples"]], "float32")
 
 
 def _fake_quantize(a):

@@ -5,7 +5,7 @@ those that were kept. Equations: passes/ops.py."""
 from math import prod
 
 from .attributes import FLAG, integer, real
-from .definition import Form, Operand, Operator, Tensor
+from .definition import Form, Operand, OperandType, Operator
 from .traits import Traits
 
 _FLOAT = "whom it keeps is decided on the float values"
@@ -15,11 +15,11 @@ def _non_max_suppression(a):
     boxes, scores = a.shape(0), a.shape(1)
     fits = len(boxes) == len(scores) == 3 and boxes[0] == scores[0] and boxes[1:] == [scores[2], 4]
     a.require(fits, f"boxes {boxes} and scores {scores}; expected [batch, n, 4] and [batch, classes, n]")
-    return Tensor([scores[0] * scores[1] * min(a.attrs["most"], scores[2]), 3], "int64")
+    return OperandType([scores[0] * scores[1] * min(a.attrs["most"], scores[2]), 3], "int64")
 
 
 def _nonzero(a):
-    return Tensor([len(a.shape(0)), prod(a.shape(0))], "int64")
+    return OperandType([len(a.shape(0)), prod(a.shape(0))], "int64")
 
 
 SELECTION = (

@@ -1,6 +1,6 @@
 """Shapes of results that several operators share."""
 
-from .definition import Tensor
+from .definition import OperandType
 
 
 def windows(extent: int, before: int, after: int, kernel: int, stride: int, dilation: int = 1) -> int:
@@ -16,7 +16,7 @@ def broadcast(a, x: list[int], y: list[int]) -> list[int]:
     return [n if m == 1 else m for m, n in zip(x, y)]
 
 
-def same(a) -> Tensor:
+def same(a) -> OperandType:
     """The type of the first operand."""
     return a.tensors[0]
 

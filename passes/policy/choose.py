@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from .min_cut import INFINITE, MinCut
-from .regions import OUTSIDE, Regions, Tensor
+from .regions import OUTSIDE, Regions, RegionTensor
 
 _NANO = 1e9
 Seconds = float
@@ -33,7 +33,7 @@ class Times:
         """All regions that compute in float."""
         return released | {number for number, seconds in enumerate(self.int8) if seconds is None}
 
-    def conversions(self, tensor: Tensor, number: int, floats: Collection[int]) -> Seconds:
+    def conversions(self, tensor: RegionTensor, number: int, floats: Collection[int]) -> Seconds:
         """Seconds of converting one tensor; floats: all regions in float."""
         made_float = tensor.producer == OUTSIDE or tensor.producer in floats
         read_int8 = any(reader != OUTSIDE and reader not in floats for reader in tensor.readers)

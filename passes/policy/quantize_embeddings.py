@@ -17,7 +17,7 @@ from .. import ops
 from ..operators.registry import operators
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import Graph, variables
+from ..rewriting.graph import DataflowGraph, variables
 from ..rewriting.grids import file_scales, grids_of
 
 _SHARE = 0.5  # of the error's energy
@@ -47,7 +47,7 @@ class QuantizeEmbeddings:
 
 def quantize_embeddings(mod: IRModule, given: bool = False) -> Embedded:
     """The hub with its tables in int8, and the reasons of those that are not."""
-    graph, grids = Graph(mod["main"]), grids_of(mod)
+    graph, grids = DataflowGraph(mod["main"]), grids_of(mod)
     decided = {var.name: _decided(graph, grids, given, var, value) for var, value in graph.bindings if ops.is_op(value, "relax.take")}
     tables = {name: table for name, table in decided.items() if not isinstance(table, str)}
     module = replace_main(mod, _Rewriter(mod["main"], tables).run()) if tables else mod

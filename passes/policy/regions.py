@@ -10,13 +10,14 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..rewriting.graph import Graph, variables
+from ..ops import shape_of
+from ..rewriting.graph import DataflowGraph, variables
 
 OUTSIDE = -1  # the region of the network's inputs and results
 
 
 @dataclass(frozen=True)
-class Tensor:
+class RegionTensor:
     """A quantised tensor. value: what is quantised; code: the variable of its R.quantize; real: of its R.dequantize (there may be several). producer, readers:
     numbers of regions, OUTSIDE for an input or a result of the network. shape: logical."""
 
@@ -32,9 +33,9 @@ class Tensor:
 class Regions:
     """graph: of the hub. members: the variables of every region, in program order. tensors: that join them."""
 
-    graph: Graph
+    graph: DataflowGraph
     members: tuple[tuple[relax.Var, ...], ...]
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[RegionTensor, ...]
 
     @cached_property
     def of_layer(self) -> dict[str, int]:
@@ -45,7 +46,7 @@ class Regions:
 
 def regions_of(mod: tvm.IRModule) -> Regions:
     """Of a hub (see passes/calibrate/qdq.py)."""
-    graph = Graph(mod["main"])
+    graph = DataflowGraph(mod["main"])
     parent: dict[relax.Var, relax.Var] = {}
 
     def root(var):
@@ -79,8 +80,8 @@ def _tensors(graph, number_of):
         real = tuple(user for user in graph.users(var) if user is not None)
         users = [user for dequantized in real for user in graph.users(dequantized)]
         readers = frozenset(OUTSIDE if user is None else number_of.get(user, OUTSIDE) for user in users)
-        shape = tuple(int(extent) for extent in value.args[0].ty.shape.values)
-        yield Tensor(value.args[0], var, real, number_of.get(value.args[0], OUTSIDE), readers, shape)
+        shape = shape_of(value.args[0])
+        yield RegionTensor(value.args[0], var, real, number_of.get(value.args[0], OUTSIDE), readers, shape)
 
 
 def _is_pair(graph, value):

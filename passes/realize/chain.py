@@ -12,6 +12,7 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
+from ..ops import shape_of
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,6 @@ class Chain:
     residual: relax.Expr | None
     low: float
     high: float
-
-
-def shape_of(expr):
-    """The static shape of a tensor expression as a list of int."""
-    return [int(extent) for extent in expr.ty.shape.values]
 
 
 def is_tensor(expr):

@@ -12,9 +12,10 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from .chain import match_chain, shape_of
+from .chain import match_chain
 from .conv import geometry_of
 
 

@@ -15,16 +15,16 @@ from tvm import relax
 from .. import ops
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import Graph
-from .requantize import QParams, qparams
+from ..rewriting.graph import DataflowGraph
+from .requantize import TensorQParams, qparams
 
 
 @dataclass(frozen=True)
 class Boundary:
     """inputs, outputs: of the parameters and results that are int8, by their number. reasons: why a parameter stays float32, by its name."""
 
-    inputs: Mapping[int, QParams]
-    outputs: Mapping[int, QParams]
+    inputs: Mapping[int, TensorQParams]
+    outputs: Mapping[int, TensorQParams]
     reasons: Mapping[str, str]
 
 
@@ -38,7 +38,7 @@ class IntegerBoundary:
 
 def boundary_of(mod: tvm.IRModule) -> Boundary:
     """What IntegerBoundary makes int8 of a network."""
-    graph = Graph(mod["main"])
+    graph = DataflowGraph(mod["main"])
     inputs, reasons = {}, {}
     for number, param in enumerate(graph.function.params):
         if str(param.ty.dtype) != "float32":

@@ -5,8 +5,8 @@
 """
 
 from .. import ops
+from ..ops import shape_of
 from . import overflow
-from .chain import shape_of
 from .linear import Refused, realize_linear, weight_of
 from .overflow import Bound
 from .requantize import multiplier

@@ -7,8 +7,8 @@
 from tvm import relax
 
 from .. import ops
+from ..ops import shape_of
 from . import overflow
-from .chain import shape_of
 from .linear import Refused
 from .requantize import multiplier
 
@@ -56,5 +56,5 @@ def _window(call):
     if ops.is_op(call, "relax.mean"):
         shape, axes = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
         if len(shape) == 4 and axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]:
-            return {"pool_size": shape[2:], "strides": [1, 1], "padding": [0, 0, 0, 0], "count_include_pad": 0}
+            return {"pool_size": list(shape[2:]), "strides": [1, 1], "padding": [0, 0, 0, 0], "count_include_pad": 0}
     return None

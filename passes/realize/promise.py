@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tvm import relax
 
 from .. import ops
-from ..rewriting.graph import Graph, variables
-from ..rewriting.loops import MARKS, Loop, loops_of
+from ..rewriting.graph import DataflowGraph, variables
+from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
 from .reference import handed_on
 from .reference_elementwise import FUNCTIONS
 
@@ -33,8 +33,8 @@ class Promise:
 
 def promises(module) -> list[Promise]:
     """Of the results of `main`, in order."""
-    graph = Graph(module["main"])
-    follows = {var: loop.next[i] for loop in loops_of(module).arranged() if isinstance(loop, Loop) for i, (var, _) in loop.states.items()}
+    graph = DataflowGraph(module["main"])
+    follows = {var: loop.next[i] for loop in loops_of(module).arranged() if isinstance(loop, RecurrentLoop) for i, (var, _) in loop.states.items()}
     found = {param: Promise() for param in graph.function.params}
     while True:  # until nothing changes: what a step leaves is what the next one finds
         last = dict(found)

@@ -23,14 +23,14 @@ from . import conv, elementwise, matmul, movement, pooling, resize, softmax, tab
 from .chain import match_chain, peel_clips
 from .linear import Refused
 from .overflow import Bound
-from .requantize import QParams, qparams
+from .requantize import TensorQParams, qparams
 
 _NOT_QUANTISED = "its operands or its result are not quantised"
 _QUIET = ("relax.quantize", "relax.dequantize", *MARKS)
 
 
 @dataclass(frozen=True)
-class Layer:
+class RealizedLayer:
     """One operator of the integer graph. dtype: "int8" or "float32" (what it computes in); reason: why it is in float, else "";
     bound: the overflow proof of a convolution, linear layer or matmul, else None."""
 
@@ -44,15 +44,15 @@ class Layer:
 @dataclass(frozen=True)
 class Realized:
     module: tvm.IRModule
-    layers: tuple[Layer, ...]
+    layers: tuple[RealizedLayer, ...]
 
 
 @dataclass(frozen=True)
-class Source:
+class Int8Source:
     """An int8 variable of the new function and what it stands for. Hashable."""
 
     value: relax.Expr
-    qparams: QParams
+    qparams: TensorQParams
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Realizer(Forward):
         params = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
         if params is None or call.args[0].ty.dtype != "int8":
             return None
-        return Source(self.float(call.args[0]), params)
+        return Int8Source(self.float(call.args[0]), params)
 
     def int8(self, expr, out):
         """The float operand `expr` of the old function as an int8 tensor with the QParams `out`, or Refused."""
@@ -118,7 +118,7 @@ class _Realizer(Forward):
 
     def convert(self, value, have, want, name):
         """An int8 variable from the QParams `have` to `want`."""
-        return elementwise.requantize(self, Source(value, have), -inf, inf, want, name)
+        return elementwise.requantize(self, Int8Source(value, have), -inf, inf, want, name)
 
     def float(self, expr):
         """The new expression for an operand of the old function (whatever its type)."""
@@ -202,7 +202,7 @@ class _Realizer(Forward):
                 return self._refuse(core, value)
         if core is not expr:
             value = self.int8(core, out)
-            return value if isinstance(value, Refused) else elementwise.requantize(self, Source(value, out), low, high, out, expr.name)
+            return value if isinstance(value, Refused) else elementwise.requantize(self, Int8Source(value, out), low, high, out, expr.name)
         return self._refuse(core, Refused("it has no integer form"))
 
     def _whole_chain(self, expr):
@@ -249,4 +249,4 @@ class _Realizer(Forward):
         if operator in ("octet.interleave", "octet.frame") or (integer and not operator.startswith("octet.")):
             return None
         reason = "" if integer else self._reasons.get(self._origin.get(var), _NOT_QUANTISED)
-        return Layer(var.name, operator, "int8" if integer else "float32", reason, self._bounds.get(var))
+        return RealizedLayer(var.name, operator, "int8" if integer else "float32", reason, self._bounds.get(var))

@@ -9,8 +9,9 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.graph import array, variables
-from ..rewriting.loops import MARKS, Loop, loops_of
+from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
 from .reference_bfloat16 import BFLOAT16
 from .reference_elementwise import ELEMENTWISE
 from .reference_float import FLOAT
@@ -30,7 +31,7 @@ def run(module, inputs, other=None):
     values = {}
     for param in function.params:
         value = np.asarray(inputs[param.name])
-        shape = tuple(int(extent) for extent in param.ty.shape.values)
+        shape = shape_of(param)
         assert value.shape == shape, f"input {param.name!r} has shape {value.shape}, not {shape}"
         assert value.dtype == str(param.ty.dtype), f"input {param.name!r} is {value.dtype}, not {param.ty.dtype}"
         values[param] = value
@@ -38,7 +39,7 @@ def run(module, inputs, other=None):
     last_use = _last_uses(bindings)
     kept = set(variables(function.body.body))
     for position, binding in enumerate(bindings):
-        if isinstance(binding, Loop):
+        if isinstance(binding, RecurrentLoop):
             _steps(binding, values, other)
         else:
             values[binding[0]] = value_of(binding[1], values, other)
@@ -90,7 +91,7 @@ def value_of(expr, values, other=None):
 def _checked(expr, result):
     """The result; a shape or dtype that differs from the declared one is a bug of the referee or of the pass that made the call."""
     if isinstance(result, np.ndarray) and isinstance(expr.ty, relax.TensorType):
-        declared = tuple(int(extent) for extent in expr.ty.shape.values)
+        declared = shape_of(expr)
         assert result.shape == declared and result.dtype == str(expr.ty.dtype), (
             f"{expr.op.name}: {result.dtype}{result.shape} computed, {expr.ty.dtype}{declared} declared"
         )
@@ -119,7 +120,7 @@ def _steps(loop, values, other):
 
 def _read(binding):
     """The variables that a binding, or a loop, reads."""
-    values = [value for _, value in (*binding.body, *binding.results)] if isinstance(binding, Loop) else [binding[1]]
+    values = [value for _, value in (*binding.body, *binding.results)] if isinstance(binding, RecurrentLoop) else [binding[1]]
     return [var for value in values for var in variables(value)]
 
 

@@ -13,7 +13,7 @@ QMIN, QMAX = -128, 127
 
 
 @dataclass(frozen=True)
-class QParams:
+class TensorQParams:
     """Scale (a float32 value) and zero point (an s8 value) of a whole tensor: x ~ (q - zero_point) * scale."""
 
     scale: float
@@ -45,7 +45,7 @@ def qparams(scale, zero_point):
     scale, zero_point = float(np.asarray(scale, np.float32).reshape(())), int(np.asarray(zero_point).reshape(()))
     if not (np.isfinite(scale) and scale > 0 and QMIN <= zero_point <= QMAX):
         return None
-    return QParams(scale, zero_point)
+    return TensorQParams(scale, zero_point)
 
 
 def multiplier(numerators, denominator=1.0):

@@ -8,8 +8,8 @@ from tvm import relax
 
 from .. import ops
 from ..operators.images import LARGEST_UNIT
+from ..ops import shape_of
 from . import overflow
-from .chain import shape_of
 from .linear import Refused
 from .reference_resize import whole_taps
 

@@ -8,7 +8,7 @@ from tvm import relax
 
 from ...targets.softmax_table import LEVELS, softmax_table
 from .. import ops
-from .chain import shape_of
+from ..ops import shape_of
 from .linear import Refused
 
 _MOST_COLUMNS = 2**16 - 1

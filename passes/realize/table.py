@@ -11,7 +11,8 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import operators
-from .chain import is_tensor, shape_of
+from ..ops import shape_of
+from .chain import is_tensor
 from .linear import Refused
 from .reference import evaluate, value_of
 from .requantize import QMAX, QMIN

@@ -16,7 +16,7 @@ from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
 from .. import ops
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import Graph
+from ..rewriting.graph import DataflowGraph
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class UseBfloat16:
         return replace_main(mod, _Merger(mod["main"]).run())
 
 
-def takes_bfloat16(graph: Graph, call) -> bool:
+def takes_bfloat16(graph: DataflowGraph, call) -> bool:
     """Whether `call` is a float layer that has a bfloat16 form."""
     if not ops.is_op(call, "octet.conv2d", "octet.dense") or str(call.args[0].ty.dtype) != "float32":
         return False

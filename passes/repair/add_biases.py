@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule, relax
 
-from ..canonicalize.graph import shape_of
+from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .weights import layers_of
 

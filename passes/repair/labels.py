@@ -5,8 +5,7 @@ A label array has the tensor's rank, extent 1 on every axis along which the chan
 
 import numpy as np
 
-from ..annotate.graph import shape_of
-from ..ops import attrs_of
+from ..ops import attrs_of, shape_of
 
 
 def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:

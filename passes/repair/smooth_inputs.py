@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule, relax
 
-from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32, shape_of
-from ..ops import is_op
+from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32
+from ..ops import is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from .scale_channels import power_of_two

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from tvm import relax
 
-from ..annotate.graph import Graph, array_of, is_constant, is_float32, shape_of
+from ..annotate.graph import Graph, array_of, is_constant, is_float32
 from ..operators.registry import operators
-from ..ops import attrs_of, is_op
+from ..ops import attrs_of, is_op, shape_of
 from . import labels
 from .exponents import Exponents
 

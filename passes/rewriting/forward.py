@@ -9,7 +9,7 @@ A new variable has the identity of an old one (`emit`), because it stands for it
 from tvm import relax
 
 from .function import function_of, live
-from .graph import Graph, rebuild
+from .graph import DataflowGraph, rebuild
 from .identities import Identities
 
 
@@ -17,7 +17,7 @@ class Forward:
     """One walk over `function`. graph: its definitions and uses; values: old variable -> what stands for it."""
 
     def __init__(self, function):
-        self.graph, self.values = Graph(function), {}
+        self.graph, self.values = DataflowGraph(function), {}
         self._normalizer = relax.BlockBuilder()  # infers types; variables are made here, as a builder spells names its own way
         self._bindings = []
         self._definitions = {}

@@ -13,7 +13,7 @@ def array(constant):
     return constant.value.numpy()
 
 
-class Graph:
+class DataflowGraph:
     """Definitions and uses of the one dataflow block of `function`. bindings: (variable, value) in order; result: what it returns."""
 
     def __init__(self, function):

@@ -16,7 +16,7 @@ RESULTS = MARKS[3:]
 
 
 @dataclass(frozen=True)
-class Loop:
+class RecurrentLoop:
     """index: its variable. steps: how many, from the last to the first if `reverse`. body: (variable, value) of a step, in order, marks at its
     beginning included. results: of the loop, likewise. next: what follows on the states, by index. read: variables of the body that are read behind it."""
 
@@ -94,7 +94,7 @@ class Loops:
     def _loop(self, index, body, results):
         attrs = ops.attrs_of(self._indices[index])
         read = frozenset(var for var, _ in body if var in self._read)
-        return Loop(index, attrs["steps"], bool(attrs["reverse"]), tuple(body), tuple(results), tuple(results[0][1].args[2:]), read)
+        return RecurrentLoop(index, attrs["steps"], bool(attrs["reverse"]), tuple(body), tuple(results), tuple(results[0][1].args[2:]), read)
 
 
 def loops_of(module: tvm.IRModule) -> Loops:

@@ -15,7 +15,7 @@ from .graph import rebuild
 from .identities import Identities
 
 
-class Graph:
+class RewriteGraph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
 
     def __init__(self, uses):
@@ -90,7 +90,7 @@ def rewrite(mod: IRModule, rule) -> IRModule:
     """
     main = mod["main"]
     block, output = main.body.blocks[0], main.body.body
-    graph, result = Graph(_count_uses(block.bindings, output)), output
+    graph, result = RewriteGraph(_count_uses(block.bindings, output)), output
     replaced: dict[relax.Expr, relax.Expr] = {}
 
     def new(expr):

@@ -10,10 +10,11 @@ from tvm import IRModule, relax
 
 from ...targets.errors import UnsupportedModelError
 from .. import ops
+from ..ops import shape_of
 from .forward import Forward
 from .function import replace_main
 from .graph import rebuild
-from .loops import MARKS, Loop, Loops
+from .loops import MARKS, Loops, RecurrentLoop
 
 _LONGEST = 1000  # steps
 
@@ -36,13 +37,13 @@ class _Unroller(Forward):
 
     def run(self) -> relax.Function:
         for each in self.loops.arranged():
-            if isinstance(each, Loop):
+            if isinstance(each, RecurrentLoop):
                 self._steps(each)
             else:
                 self.values[each[0]] = self.carry(*each)
         return self.finish(self.result())[0]
 
-    def _steps(self, loop: Loop):
+    def _steps(self, loop: RecurrentLoop):
         if loop.steps > _LONGEST:
             name = loop.index.name
             raise UnsupportedModelError(f"node {name!r}: {self._user} takes {_LONGEST} steps of a recurrent layer at most, not {loop.steps}; export it for shorter sequences")
@@ -65,9 +66,9 @@ class _Unroller(Forward):
 
     def _slice(self, var, x, t):
         part = self.derive(relax.op.strided_slice(x, [0], [t], [t + 1]), f"{var.name}.slice{t}")
-        return self.derive(relax.op.reshape(part, [int(extent) for extent in var.ty.shape.values]), f"{var.name}{t}")
+        return self.derive(relax.op.reshape(part, shape_of(var)), f"{var.name}{t}")
 
     def _stack(self, var, parts):
-        shape = [1, *(int(extent) for extent in var.ty.shape.values[1:])]
+        shape = [1, *shape_of(var)[1:]]
         rows = [self.derive(relax.op.reshape(part, shape), f"{var.name}.row{t}") for t, part in enumerate(parts)]
         return self.emit(relax.op.concat(rows, axis=0) if len(rows) > 1 else relax.op.reshape(rows[0], shape), var.name)

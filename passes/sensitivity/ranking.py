@@ -5,9 +5,8 @@ from math import prod, sqrt
 
 import numpy as np
 
-from ..annotate.graph import shape_of
 from ..annotate.plan import Plan
-from ..ops import is_op
+from ..ops import is_op, shape_of
 from .journal import ALONE
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..repair.streams import streams_of
+from .attempt import LEFT_OUT, Attempt
 from .design import SCALINGS, Design
-from .step import LEFT_OUT, Step
 
 POOR = 10**-2.5  # relative squared error (25 dB) from which on it is tried
 _GOOD = 1e-3  # 30 dB: no other scaling is tried then
@@ -20,7 +20,7 @@ def rescalable(module) -> bool:
 
 
 def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Callable = lambda: False) -> Design:
-    """The design with the scaling of least error, where that is worth it. error(design): relative, squared. log(Step): what was tried. spent(): whether there is no time for
+    """The design with the scaling of least error, where that is worth it. error(design): relative, squared. log(Attempt): what was tried. spent(): whether there is no time for
     another one."""
     before = error(design)
     if design.scaling or before <= POOR:
@@ -28,7 +28,7 @@ def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Cal
     tried: list[tuple[float, int, Design]] = []
     for candidate in [replace(design, scaling=scaling) for scaling in SCALINGS if scaling]:
         if spent():
-            log(Step(f"rescaled channels ({candidate.scaling}): {LEFT_OUT}", None, None, False, candidate))
+            log(Attempt(f"rescaled channels ({candidate.scaling}): {LEFT_OUT}", None, None, False, candidate))
             continue
         tried.append((error(candidate), len(tried), candidate))
         if tried[-1][0] <= _GOOD:
@@ -37,5 +37,5 @@ def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Cal
         return design
     least, _, best = min(tried)
     for found, _, candidate in tried:
-        log(Step(f"rescaled channels ({candidate.scaling})", found, None, candidate == best and least <= before * _WORTH, candidate))
+        log(Attempt(f"rescaled channels ({candidate.scaling})", found, None, candidate == best and least <= before * _WORTH, candidate))
     return best if least <= before * _WORTH else design

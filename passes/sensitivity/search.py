@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
+from .attempt import Attempt
 from .bench import Bench
 from .budget import Budget
 from .design import Design
 from .improvement import OTHERS, TENSORS, Pace, calibrations, improvements, next_of
 from .journal import Journal
 from .ranking import Ranked, rank
-from .step import Step
 from .switches import choose_smoothing, choose_switches, switches_of
 
 _CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
@@ -40,7 +40,7 @@ class SearchOutcome:
     design: Design
     drop: float
     met: bool
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Attempt] = field(default_factory=list)
     ranking: list[Ranked] = field(default_factory=list)
 
 
@@ -99,7 +99,7 @@ class Search:
         drop = self.journal.get(f"confirm {design.key}", lambda: self.confirm(design))
         if not any(step.compiled for step in self.outcome.steps):
             self.budget.reserve(monotonic() - began)  # the last step of a search compiles what it found
-        self._log(Step(name, self._error(design), drop, drop < self.outcome.drop, design, compiled=True))
+        self._log(Attempt(name, self._error(design), drop, drop < self.outcome.drop, design, compiled=True))
         if drop < self.outcome.drop:
             self.outcome.design, self.outcome.drop = design, drop
         if drop <= self.target:
@@ -129,7 +129,7 @@ class Search:
             left = [one for one in left if one is not chosen]
             about = chosen.seconds(self.pace)
             if share.left is not None and about > share.left:
-                self._log(Step(f"{chosen.name}: left out, about {about:.0f} s where {share.left:.0f} s are left for it", None, None, False, design))
+                self._log(Attempt(f"{chosen.name}: left out, about {about:.0f} s where {share.left:.0f} s are left for it", None, None, False, design))
                 continue
             self.tell(f"{chosen.name}: about {about:.0f} s")
             better = self._by_tensor(design, share) if chosen.candidates is None else self._best_of(chosen, design, share)
@@ -152,14 +152,14 @@ class Search:
         least, _, best = min(tried)
         kept = least < error * improvement.worth
         for found, _, candidate in tried:
-            self._log(Step(_named(improvement.name, candidate), found, None, kept and candidate == best, candidate))
+            self._log(Attempt(_named(improvement.name, candidate), found, None, kept and candidate == best, candidate))
         return best if kept else design
 
     def _by_tensor(self, design, share):
         best = self._error(design)
         refined, least = _refined(self.bench, design, best, self._error, self.tell, share)
         if refined != design:
-            self._log(Step(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
+            self._log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
         return refined
 
     def _partial(self, design):
@@ -219,10 +219,10 @@ def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda 
         tried.append((error(candidate), number, candidate))
     best, _, chosen = min(tried)
     for found, _, candidate in tried:
-        log(Step(f"calibrator {_calibrator(candidate.recipe)}", found, None, candidate == chosen, candidate))
+        log(Attempt(f"calibrator {_calibrator(candidate.recipe)}", found, None, candidate == chosen, candidate))
     refined, least = _refined(bench, chosen, best, error, tell, budget)
     if refined != chosen:
-        log(Step(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
+        log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
     return refined
 
 

@@ -14,7 +14,7 @@ from octet.targets.variant import TensorSpec
 from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 
 from ..calibrate.qparams import LIMITS
-from ..ops import is_op
+from ..ops import is_op, shape_of
 from ..realize.fuse_float import FuseFloat
 from ..repair.weights import layers_of, with_weights
 from ..rewriting.loops import loops_of
@@ -99,4 +99,4 @@ def _tap_specs(mod, taps):
     variables = {p.name: p for p in main.params} | {b.var.name: b.var for b in main.body.blocks[0].bindings}
     loops = loops_of(mod)
     steps = {name: () if loops.stacked(variables[name], lambda x: x) is None else (loops.steps(variables[name]),) for name in taps}
-    return [TensorSpec(f"tap{i}", (*steps[name], *(int(d) for d in variables[name].ty.shape.values)), "float32") for i, name in enumerate(taps)]
+    return [TensorSpec(f"tap{i}", (*steps[name], *shape_of(variables[name])), "float32") for i, name in enumerate(taps)]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import log2
 
+from .attempt import LEFT_OUT, Attempt
 from .design import Design
-from .step import LEFT_OUT, Step
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 _WORTH = 0.5  # a switch must leave at most this part of the squared error
@@ -35,13 +35,13 @@ def _worth(before, found) -> float:
 
 def choose_switches(design: Design, options, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
     """The design with the best of the options in float, one after the other as long as the next is worth it. error(design): relative, squared. seconds(design): of one run,
-    estimated. log(Step): what was tried."""
+    estimated. log(Attempt): what was tried."""
     best, left = error(design), list(options)
     while left and best > good:
         tried = [(error(candidate), candidate, option) for option in left if not spent() for candidate in [design.with_recipe(**{option: "float"})]]
         late = left[len(tried) :]
         for option in late:
-            log(Step(f"{NAMES[option]} in float: {LEFT_OUT}", None, None, False, design.with_recipe(**{option: "float"})))
+            log(Attempt(f"{NAMES[option]} in float: {LEFT_OUT}", None, None, False, design.with_recipe(**{option: "float"})))
         left = left[: len(tried)]
         if not tried:
             break
@@ -51,7 +51,7 @@ def choose_switches(design: Design, options, error: Callable, seconds: Callable,
         for value, candidate, name in tried:
             taken = kept and name == option
             cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
-            log(Step(f"{_named(candidate)}{cost}", value, None, taken, candidate))
+            log(Attempt(f"{_named(candidate)}{cost}", value, None, taken, candidate))
         left.remove(option)
         if kept:
             design, best = chosen, found
@@ -68,11 +68,11 @@ def choose_smoothing(design: Design, offered, error: Callable, seconds: Callable
     for name in reversed(offered):
         candidate = replace(design, scaling=name)
         if spent():
-            log(Step(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
+            log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
             continue
         found, ratio = error(candidate), seconds(candidate) / seconds(design)
         kept = found <= before * _WORTH and ratio <= _worth(before, found)
-        log(Step(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
+        log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
         if kept:
             return candidate
     return design

@@ -41,7 +41,7 @@ def _runner() -> bytes:
         return program.read_bytes()
 
 
-class EmulatedSession:
+class EmulatedArm64Session:
     """Runs one variant for arm64. As `Session`, with a process per run."""
 
     def __init__(self, variant: Variant, threads: int = 1):

@@ -93,6 +93,6 @@ def _device():
 
 
 def _thread_by_thread(variants):
-    from .emulator import EmulatedSession
+    from .emulator import EmulatedCudaSession
 
-    return list(map(EmulatedSession, variants))
+    return list(map(EmulatedCudaSession, variants))

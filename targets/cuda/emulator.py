@@ -63,7 +63,7 @@ class Emulator:
         return {spec.name: buffer.array.reshape(spec.shape).copy() for spec, buffer in zip(variant.outputs, made, strict=True)}
 
 
-class EmulatedSession:
+class EmulatedCudaSession:
     """Runs one variant. As `Session`, and with every run threads take another order."""
 
     def __init__(self, variant: Variant):

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Kernel:
+class CudaKernel:
     """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
     operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions
     that `call` names. state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none. results: how many of

@@ -13,7 +13,7 @@ SLACK = 16  # bytes behind a buffer that a kernel may read
 
 
 @dataclass(frozen=True)
-class Layout:
+class CudaLayout:
     """kind: "plain", "packed" (int8, rank 2 to 4) or "rows" (int8, any rank: as packed, but the last axis is the channel). shape: logical."""
 
     kind: str
@@ -68,7 +68,7 @@ class Layout:
             return (height * width * self.stride, 1, width * self.stride, self.stride)
         return (*(prod(self.shape[axis + 1 : -1]) * self.stride for axis in range(len(self.shape) - 1)), 1)
 
-    def same_places(self, other: "Layout") -> bool:
+    def same_places(self, other: "CudaLayout") -> bool:
         """Whether every element lies where it does in `other`, and nothing else does."""
         steps = zip(self.shape, self.steps, other.steps, strict=True)
         return self.shape == other.shape and self.elements == other.elements and all(extent == 1 or a == b for extent, a, b in steps)
@@ -89,11 +89,11 @@ class Strided:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     @property
-    def dense(self) -> "Layout":
+    def dense(self) -> "CudaLayout":
         """What it becomes for whoever cannot read it where it lies."""
         return plain(self.shape, self.dtype)
 
-    def same_places(self, other: "Layout") -> bool:
+    def same_places(self, other: "CudaLayout") -> bool:
         return False  # it may be a part of its buffer
 
 
@@ -111,23 +111,23 @@ def reshaped(layout: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(reversed(steps)) if rest == 1 and all(extent == 1 for extent, _ in axes) else None
 
 
-def packed(shape, dtype: str = "int8") -> Layout:
+def packed(shape, dtype: str = "int8") -> CudaLayout:
     """The layout that kernels want: packed for int8 of rank 2 to 4, plain for the rest."""
     shape = tuple(int(extent) for extent in shape)
-    return Layout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)
+    return CudaLayout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)
 
 
-def rows(shape) -> Layout:
+def rows(shape) -> CudaLayout:
     """int8 with the last axis as the channel."""
     shape = tuple(int(extent) for extent in shape)
-    return Layout("packed" if len(shape) in (2, 3) else "rows", shape, "int8")
+    return CudaLayout("packed" if len(shape) in (2, 3) else "rows", shape, "int8")
 
 
-def plain(shape, dtype: str) -> Layout:
-    return Layout("plain", tuple(int(extent) for extent in shape), dtype)
+def plain(shape, dtype: str) -> CudaLayout:
+    return CudaLayout("plain", tuple(int(extent) for extent in shape), dtype)
 
 
-def pack(layout: Layout, array: np.ndarray) -> np.ndarray:
+def pack(layout: CudaLayout, array: np.ndarray) -> np.ndarray:
     """A constant in its layout, flat; padding is zero."""
     if layout.kind == "plain":
         return np.ascontiguousarray(array).reshape(-1)
@@ -137,7 +137,7 @@ def pack(layout: Layout, array: np.ndarray) -> np.ndarray:
     return out.reshape(-1)
 
 
-def unpack(layout: Layout, flat: np.ndarray) -> np.ndarray:
+def unpack(layout: CudaLayout, flat: np.ndarray) -> np.ndarray:
     """The logical tensor of a flat buffer."""
     if layout.kind == "plain":
         return flat[: layout.elements].reshape(layout.shape)

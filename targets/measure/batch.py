@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from ..errors import OctetError
 from ..kinds.table import BACKENDS
 from ..schema import checked, parsed
-from .job import Job, Plan, Task, from_json, to_json
+from .job import Job, MeasuringPlan, MeasuringTask, from_json, to_json
 
 MOST_FAILURES = 3  # of the default
 _LONGEST_LINE = 64 << 20  # bytes that a child says at once
@@ -28,14 +28,14 @@ class Batch:
     """task: the candidates to measure, the default first. blobs: by digest. rounds: interleaved. threads: numbers of cores (CPU)."""
 
     kind: str
-    task: Task
+    task: MeasuringTask
     blobs: dict[str, bytes]
     rounds: int
     threads: tuple[int, ...] = (1,)
 
     def pack(self) -> bytes:
         """One line of JSON, then the blobs in its order."""
-        job = Job(self.kind, "", (), {}, Plan(self.rounds, 0, 0.0, self.threads), (self.task,))
+        job = Job(self.kind, "", (), {}, MeasuringPlan(self.rounds, 0, 0.0, self.threads), (self.task,))
         head = json.dumps({"job": to_json(job), "blobs": [[name, len(data)] for name, data in self.blobs.items()]})
         return b"".join([head.encode(), b"\n", *self.blobs.values()])
 
@@ -84,7 +84,7 @@ class Figures:
         return cls(seconds, {int(i): error for i, error in said.errors.items()}, said.device)
 
 
-def part(task: Task, numbers) -> Task:
+def part(task: MeasuringTask, numbers) -> MeasuringTask:
     """The task with the default and the candidates of these numbers."""
     return replace(task, candidates=(task.candidates[0], *(task.candidates[i] for i in numbers)))
 

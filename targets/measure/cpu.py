@@ -7,7 +7,7 @@ import numpy as np
 from .. import detect
 from ..native_library import open_library, runtime, use_threads
 from ..runtime import aligned
-from .job import Candidate, Task
+from .job import Candidate, MeasuringTask
 
 _SLACK = 64  # elements that a kernel may read behind a buffer
 
@@ -27,14 +27,14 @@ class CpuDevice:
         """A library that fails leaves the others as they are."""
         return True
 
-    def load(self, task: Task, candidate: Candidate, blobs) -> "CpuKernel":
+    def load(self, task: MeasuringTask, candidate: Candidate, blobs) -> "CpuKernel":
         return CpuKernel(task, candidate, blobs)
 
 
 class CpuKernel:
     """A run of the library calls the kernel once per copy of the constants."""
 
-    def __init__(self, task: Task, candidate: Candidate, blobs):
+    def __init__(self, task: MeasuringTask, candidate: Candidate, blobs):
         made = {
             "input": lambda number: task.inputs[number].array(),
             "constant": lambda number: np.tile(np.frombuffer(blobs[candidate.constants[number]], np.uint8), candidate.copies),

@@ -7,7 +7,7 @@ from ..cuda.running.driver import device, driver
 from ..cuda.running.loaded import Loaded
 from ..errors import OctetError, TargetError
 from ..variant import Launch, Step, TensorSpec, Variant
-from .job import Candidate, Task
+from .job import Candidate, MeasuringTask
 
 _L2_BYTES = 38  # CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE
 MOST_COPIES = 16
@@ -37,15 +37,15 @@ class CudaDevice:
             return False
         return True
 
-    def load(self, task: Task, candidate: Candidate, blobs) -> "CudaKernel":
-        return CudaKernel(task, candidate, blobs, self._l2_bytes)
+    def load(self, task: MeasuringTask, candidate: Candidate, blobs) -> "PlacedCandidate":
+        return PlacedCandidate(task, candidate, blobs, self._l2_bytes)
 
 
-class CudaKernel:
+class PlacedCandidate:
     """A candidate with its operands on the device. Every launch of a pass reads its own copy of the constants, so that together they do not fit into the
     second-level cache; activations stay there, as in a network that has just written them."""
 
-    def __init__(self, task: Task, candidate: Candidate, blobs, l2_bytes: int):
+    def __init__(self, task: MeasuringTask, candidate: Candidate, blobs, l2_bytes: int):
         constants = [np.frombuffer(blobs[name], np.uint8) for name in candidate.constants]
         offsets = np.cumsum([0, *(-(-(part.size + 64) // _ALIGNMENT) * _ALIGNMENT for part in constants)]).tolist()
         size = offsets[-1]

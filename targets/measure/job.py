@@ -88,7 +88,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Task:
+class MeasuringTask:
     """A workload with candidates, the analytical default first. key: of the workload; problem: its JSON; name: for people; count: kernels of the network."""
 
     key: Text
@@ -101,7 +101,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeasuringPlan:
     """How to measure. first, final: interleaved rounds of a first look and of a decision. promising: part of the default's time below which a candidate
     gets a decision. threads: numbers of cores (CPU)."""
 
@@ -119,8 +119,8 @@ class Job:
     target: Text
     features: Annotated[tuple[Name, ...], Meta(max_length=128)]
     key: dict[Name, Text | int]
-    plan: Plan
-    tasks: Annotated[tuple[Task, ...], Meta(max_length=1 << 14)]
+    plan: MeasuringPlan
+    tasks: Annotated[tuple[MeasuringTask, ...], Meta(max_length=1 << 14)]
 
     @property
     def blobs(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from ..kinds.table import BACKENDS
 from . import log
 from .batch import Batch, part, run_batch
 from .carrier import Carrier
-from .job import Task
+from .job import MeasuringTask
 from .log import FINAL, FIRST, WINNER, Measurement
 
 BATCH = 8  # candidates that are measured against the default at a time
@@ -69,7 +69,7 @@ class _Work:
     """One task. held: its measurements by this device, old and new."""
 
     carrier: Carrier
-    task: Task
+    task: MeasuringTask
     name: str
     measure: Callable
     held: list

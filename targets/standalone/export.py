@@ -22,7 +22,7 @@ from .tensors import constants, parameters, tables
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportForm:
     """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory. codes: quantised inputs and outputs
     are int8 codes instead of float32."""
 
@@ -31,7 +31,7 @@ class Form:
     codes: bool = False
 
 
-def export(package: Package, folder, name: str, target: str | None = None, form: Form = Form()) -> tuple[Variant, dict[str, int]]:
+def export(package: Package, folder, name: str, target: str | None = None, form: ExportForm = ExportForm()) -> tuple[Variant, dict[str, int]]:
     """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as `check_name` allows. target: of the package's
     variants [default: the best one for this machine]. Raises OctetError for a folder that holds other files, without a C compiler, and for variants that cannot be
     exported: of GPUs, and of packages without the kernels' object file."""
@@ -82,7 +82,7 @@ def chosen(package: Package, target: str | None) -> Variant:
     return variant
 
 
-def session_source(shapes: Sequence[Variant], name: str, form: Form) -> str:
+def session_source(shapes: Sequence[Variant], name: str, form: ExportForm) -> str:
     """The C source of the functions that the header declares."""
     texts = [table(shapes[0].features), tables(shapes, name)]
     if form.mapped:

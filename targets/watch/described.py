@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from ..schema import Size, Text
 from .health import Clip
-from .inputs import Input, Usual
+from .inputs import Usual, WatchedInput
 from .words import Check, Words
 
 _ALIGNMENT, _MOST = 64, 1 << 18
@@ -48,9 +48,9 @@ class InputEntry(Struct):
             raise ValueError(f"what is usual is not of {features} features")
 
     @property
-    def input(self) -> Input:
+    def input(self) -> WatchedInput:
         usual = self.usual
-        return Input(self.layer, self.values, None if usual is None else Usual(usual.answers, usual.mean, usual.precision, usual.bound))
+        return WatchedInput(self.layer, self.values, None if usual is None else Usual(usual.answers, usual.mean, usual.precision, usual.bound))
 
 
 class WordsEntry(Struct):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import OctetError
-from .inputs import Input, Moments, moments_of
+from .inputs import InputMoments, WatchedInput, moments_of
 
 _MORE, _SHARE = 1.25, 1e-3  # the margin: a quarter more than the most seen, and a thousandth of the tensor's values
 _FLAGGED = 0.05  # of many answers, how many may be flagged
@@ -49,7 +49,7 @@ class Health:
     differently preprocessed. answers: how many they are."""
 
     tensors: tuple[Clipped, ...]
-    inputs: tuple[Moments, ...]
+    inputs: tuple[InputMoments, ...]
     flagged: bool
     answers: int = 1
 
@@ -59,7 +59,7 @@ class Health:
         return tuple(sorted((one for one in self.tensors if one.beyond), key=lambda one: -one.beyond / one.values))
 
 
-def health_of(clips: tuple[Clip, ...], counts: np.ndarray, limit: int, inputs: tuple[Input, ...] = (), sums: np.ndarray = np.empty(0)) -> Health:
+def health_of(clips: tuple[Clip, ...], counts: np.ndarray, limit: int, inputs: tuple[WatchedInput, ...] = (), sums: np.ndarray = np.empty(0)) -> Health:
     """counts: of the clipped values, in the order of `clips`. sums: the words of `inputs`."""
     tensors = tuple(Clipped(clip.layer, clip.end, int(count), clip.values, clip.most, max(0, int(count) - clip.bound)) for clip, count in zip(clips, counts, strict=True))
     moments = moments_of(inputs, sums)
@@ -79,7 +79,7 @@ def together(healths) -> Health:
         for same in zip(*(health.tensors for health in healths), strict=True)
     )
     moments = tuple(
-        Moments(same[0].of, tuple(np.average([one.features for one in same], axis=0, weights=[one.answers for one in same]).tolist()), answers)
+        InputMoments(same[0].of, tuple(np.average([one.features for one in same], axis=0, weights=[one.answers for one in same]).tolist()), answers)
         for same in zip(*(health.inputs for health in healths), strict=True)
     )
     return Health(tensors, moments, flagged > answers * _FLAGGED and flagged > 1 or answers == flagged or any(one.beyond for one in moments), answers)

@@ -36,7 +36,7 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class Input:
+class WatchedInput:
     """layer: what rounds the input. values: how many are looked at of every part of its channels. usual: None where calibration had too few answers to say."""
 
     layer: str
@@ -54,10 +54,10 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Moments:
+class InputMoments:
     """An input in one answer, or in several. features: of Input. distance: of what is usual; bound: how far it may be; both None where nothing is known to be usual."""
 
-    of: Input
+    of: WatchedInput
     features: tuple[float, ...]
     answers: int
 
@@ -78,15 +78,15 @@ class Moments:
         return self.distance is not None and self.bound is not None and self.distance > self.bound
 
 
-def moments_of(inputs: tuple[Input, ...], words: np.ndarray) -> tuple[Moments, ...]:
+def moments_of(inputs: tuple[WatchedInput, ...], words: np.ndarray) -> tuple[InputMoments, ...]:
     """Of one answer. words: int32, of the inputs in order."""
     ends = np.cumsum([one.words for one in inputs], dtype=int)
-    return tuple(Moments(one, tuple(one.features(words[end - one.words : end]).tolist()), 1) for one, end in zip(inputs, ends, strict=True))
+    return tuple(InputMoments(one, tuple(one.features(words[end - one.words : end]).tolist()), 1) for one, end in zip(inputs, ends, strict=True))
 
 
-def usual_of(answers: list[tuple[Moments, ...]]) -> tuple[Input, ...]:
+def usual_of(answers: list[tuple[InputMoments, ...]]) -> tuple[WatchedInput, ...]:
     """The inputs, as answers on calibration samples have them."""
-    return tuple(Input(same[0].layer, same[0].of.values, _usual(np.array([one.features for one in same]))) for same in zip(*answers, strict=True))
+    return tuple(WatchedInput(same[0].layer, same[0].of.values, _usual(np.array([one.features for one in same]))) for same in zip(*answers, strict=True))
 
 
 def _usual(features):

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import OctetError
 from ..schema import printable
 from .health import Clip, Health, health_of
-from .inputs import Input
+from .inputs import WatchedInput
 
 
 class SelfCheckError(OctetError):
@@ -46,7 +46,7 @@ class Words:
     checks: tuple[Check, ...] = ()
     clips: tuple[Clip, ...] = ()
     limit: int = 0
-    inputs: tuple[Input, ...] = ()
+    inputs: tuple[WatchedInput, ...] = ()
 
     @property
     def count(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Latency(NamedTuple):
+class InstructionLatency(NamedTuple):
     """Of an instruction that multiplies and adds. cycles: until the next one may add to its sum. starts: of it in a cycle."""
 
     cycles: int
@@ -39,8 +39,8 @@ class Isa:
     dotprod: bool = False
     mixed: bool = False
     tiles: bool = False
-    dot: Latency = Latency(5, 2)
-    fma: Latency = Latency(5, 2)
+    dot: InstructionLatency = InstructionLatency(5, 2)
+    fma: InstructionLatency = InstructionLatency(5, 2)
     operands: int = 4
     rows_written_out: int = 5
 
@@ -59,7 +59,7 @@ class Isa:
         operands = self.operands if dtype == "int8" else 4
         return (self.registers - operands) // (self.parts + self.neon)  # arm64: the data of every pixel are in a register, for four steps
 
-    def latency(self, dtype: str) -> Latency:
+    def latency(self, dtype: str) -> InstructionLatency:
         """Of what multiplies that dtype."""
         return self.dot if dtype == "int8" else self.fma
 
@@ -85,9 +85,9 @@ UNITS = {
     "vnni256": Isa(256, 16, True),
     "madd": Isa(512, 32, False),
     "madd256": Isa(256, 16, False),
-    "neon": Isa(128, 32, True, vbmi=True, neon=True, dot=Latency(3, 1), fma=Latency(4, 2), operands=20, rows_written_out=1),
-    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, dot=Latency(2, 2), fma=Latency(4, 2), rows_written_out=1),
-    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, dot=Latency(1, 4), fma=Latency(2, 4), rows_written_out=1),
+    "neon": Isa(128, 32, True, vbmi=True, neon=True, dot=InstructionLatency(3, 1), fma=InstructionLatency(4, 2), operands=20, rows_written_out=1),
+    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, dot=InstructionLatency(2, 2), fma=InstructionLatency(4, 2), rows_written_out=1),
+    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, dot=InstructionLatency(1, 4), fma=InstructionLatency(2, 4), rows_written_out=1),
 }
 _current: ContextVar[Isa] = ContextVar("isa")
 

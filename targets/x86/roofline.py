@@ -6,7 +6,7 @@ FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector 
 
 
 @dataclass(frozen=True)
-class Limit:
+class TimeLimit:
     """Seconds. compute: of the operations at the peak; memory: of the bytes. level: the cache that they come from: "L2", "L3" or "memory"."""
 
     compute: float
@@ -23,7 +23,7 @@ class Limit:
         return "compute" if self.compute >= self.memory else self.level
 
 
-def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False) -> Limit:
+def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False) -> TimeLimit:
     """peak: a Peak, or what else has its rates and `level` (targets/cuda/running/peak.py). dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written once. A depthwise
     convolution has no sums over channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes, what the vector unit computes
     besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
@@ -32,4 +32,4 @@ def limit_of(peak, dtype: str, macs: int, moved: int, depthwise: bool = False, v
         rate = max(rate, peak.int8_gops / 2)
     level, bandwidth = peak.level(moved)
     products, rest = 2e-9 * macs / rate, 1e-9 * vectors * FLOPS / peak.float32_gflops
-    return Limit(max(products, rest) if tiles else products + rest, moved / bandwidth / 1e9, level)
+    return TimeLimit(max(products, rest) if tiles else products + rest, moved / bandwidth / 1e9, level)

@@ -16,7 +16,7 @@ from .windows.pooling import PoolProblem
 
 
 @dataclass(frozen=True)
-class Entry:
+class StructureEntry:
     """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative. label(problem): a name for people.
     vectors(problem): vectors of 16 lanes that the vector unit computes beside the multiply-adds: the fewest instructions that anybody knows."""
 
@@ -104,15 +104,15 @@ def _layer_norm(p: LayerNormProblem) -> LayerNormProblem:
 
 # The kind of a problem in JSON.
 KINDS = {
-    "conv": Entry(ConvProblem, _conv, _conv_vectors, _conv_label),
-    "matmul": Entry(MatmulProblem, _matmul, _matmul_vectors),
-    "pool": Entry(PoolProblem, _pool, lambda p: p.target.elements * prod(p.size) / (64 if p.kind == "max" and p.dtype == "int8" else 16)),
-    "binary": Entry(BinaryProblem, _binary, lambda p: p.elements / 16 * (_REQUANTIZE + _RESIDUAL)),
-    "requantize": Entry(RequantizeProblem, _requantize, lambda p: p.elements / 16 * _REQUANTIZE),
-    "softmax": Entry(SoftmaxProblem, _softmax, lambda p: p.source.elements / 16 * _SOFTMAX),
-    "softmax_table": Entry(SoftmaxTableProblem, _softmax_table, lambda p: p.layout.elements / 16 * _REQUANTIZE),
-    "layer_norm": Entry(LayerNormProblem, _layer_norm, lambda p: p.operand.elements / 16 * _LAYER_NORM),
-    "table": Entry(TableProblem, lambda p: p, lambda p: p.elements / 64 * 3),
+    "conv": StructureEntry(ConvProblem, _conv, _conv_vectors, _conv_label),
+    "matmul": StructureEntry(MatmulProblem, _matmul, _matmul_vectors),
+    "pool": StructureEntry(PoolProblem, _pool, lambda p: p.target.elements * prod(p.size) / (64 if p.kind == "max" and p.dtype == "int8" else 16)),
+    "binary": StructureEntry(BinaryProblem, _binary, lambda p: p.elements / 16 * (_REQUANTIZE + _RESIDUAL)),
+    "requantize": StructureEntry(RequantizeProblem, _requantize, lambda p: p.elements / 16 * _REQUANTIZE),
+    "softmax": StructureEntry(SoftmaxProblem, _softmax, lambda p: p.source.elements / 16 * _SOFTMAX),
+    "softmax_table": StructureEntry(SoftmaxTableProblem, _softmax_table, lambda p: p.layout.elements / 16 * _REQUANTIZE),
+    "layer_norm": StructureEntry(LayerNormProblem, _layer_norm, lambda p: p.operand.elements / 16 * _LAYER_NORM),
+    "table": StructureEntry(TableProblem, lambda p: p, lambda p: p.elements / 64 * 3),
 }
 
 

@@ -75,7 +75,7 @@ def test_a_level_gives_the_referees_bytes(level, seed, monkeypatch):
         monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # the LLVM IR is all that is wanted
     variant = build(problems.module, problems.inputs, LEVELS[level].name, self_check=bool(seed % 2))
     assert set(variant.extra["fallbacks"]) <= {"relax.astype", "relax.greater"}  # of indices, and what is true
-    found = (open_session(emulated(variant)) if lacks else emulator.EmulatedSession(variant)).run(problems.inputs)
+    found = (open_session(emulated(variant)) if lacks else emulator.EmulatedArm64Session(variant)).run(problems.inputs)
     assert not (wrong := problems.wrong(found)), f"elements that differ from the referee's: {wrong}"
     if lacks:
         pytest.skip(f"equal where its instructions are spelled portably; not run as machine code: {lacks}")

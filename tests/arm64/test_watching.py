@@ -53,7 +53,7 @@ def test_calibration(level, seed):
 
     shapes = {"x": image, "y": rows}
     module, inputs = network(shapes, body), samples(shapes, seed)
-    found = emulator.EmulatedSession(build(module, inputs, level)).run(inputs)
+    found = emulator.EmulatedArm64Session(build(module, inputs, level)).run(inputs)
     wanted = open_session(build(module, inputs)).run(inputs)
     for name, array in zip(("out0", "out1"), (inputs["x"], inputs["y"]), strict=True):
         wanted[name] = np.clip(np.rint(array / scale), np.float32(low), np.float32(high)) * scale

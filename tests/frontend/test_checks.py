@@ -80,6 +80,7 @@ def test_an_opset_of_the_future(model, refused):
 
 def test_a_batch_that_is_not_positive(model, refused):
     refused(model([node("Relu")], X), "batch 0", batch=0)
+    refused(model([node("Relu")], X), "batch four", batch="four")
 
 
 def test_an_undefined_tensor(model, refused):

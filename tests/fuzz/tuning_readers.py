@@ -11,7 +11,7 @@ from functools import cache
 from hypothesis import strategies as st
 
 from octet.targets.measure import carrier, log
-from octet.targets.measure.job import Candidate, Input, Job, Output, Plan, Task, digest, to_json
+from octet.targets.measure.job import Candidate, Input, Job, MeasuringPlan, MeasuringTask, Output, digest, to_json
 from octet.targets.registry import find
 from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
@@ -84,9 +84,9 @@ class Candidates(Reader):
         record = _record()
         code, made = b"code", Input(1, 4, "int8", "0" * 64)
         candidate = Candidate(record.schedule, digest(code), "f", (), (("input", 0), ("output", 0)))
-        task = Task(record.key.workload, "a convolution", 1, record.problem, (made,), Output(4, "int8", 1, 4, 4, "0" * 64), (candidate, candidate))
+        task = MeasuringTask(record.key.workload, "a convolution", 1, record.problem, (made,), Output(4, "int8", 1, 4, 4, "0" * 64), (candidate, candidate))
         self.key = {"target": record.key.target, "tvm": record.key.tvm, "space": record.key.space}
-        job = Job("cpu", SPEC.name, (), self.key, Plan(3, 12, 0.98), (task,))
+        job = Job("cpu", SPEC.name, (), self.key, MeasuringPlan(3, 12, 0.98), (task,))
         blobs, values = {digest(code): code}, json.loads(to_json(job))
         whole = self._archive(values, blobs)
         lines = [log.Measurement(digest(to_json(job).encode()), task.key, number, stage, {"name": "a CPU"}, [[1.0]], [[2.0]]) for number, stage in ((1, "first"), (1, "final"), (1, "winner"))]

@@ -10,7 +10,7 @@ from tvm import relax
 from octet.passes import ops
 from octet.passes.realize.promise import promises
 from octet.passes.realize.reference import run
-from octet.passes.rewriting.loops import MARKS, Loop, loops_of
+from octet.passes.rewriting.loops import MARKS, RecurrentLoop, loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
 from octet.targets.errors import UnsupportedModelError
 
@@ -74,9 +74,9 @@ def test_what_is_read_behind_a_loop_is_of_the_last_step():
 def test_what_does_not_depend_on_the_index_runs_once():
     module, _ = recurrent()
     order = loops_of(module).arranged()
-    (loop,) = [each for each in order if isinstance(each, Loop)]
+    (loop,) = [each for each in order if isinstance(each, RecurrentLoop)]
     assert [ops.is_op(value, "relax.abs") for _, value in order[: order.index(loop)] if isinstance(value, relax.Call)] == [True]
-    assert {var.name for var, _ in loop.body}.isdisjoint(each[0].name for each in order if not isinstance(each, Loop))
+    assert {var.name for var, _ in loop.body}.isdisjoint(each[0].name for each in order if not isinstance(each, RecurrentLoop))
     assert loops_of(network(SHAPES, lambda b, x, start, gain: R.abs(x))).arranged() and not loops_of(network(SHAPES, lambda b, x, start, gain: R.abs(x)))
 
 

@@ -6,7 +6,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.build import build_shapes, build_variant
-from octet.passes.lower.network import Network
+from octet.passes.lower.network import IntegerNetwork
 from octet.passes.realize.reference import run
 from octet.targets import detect
 from octet.targets.errors import TargetError
@@ -32,7 +32,7 @@ def network(length):
             result = builder.emit_output(relax.Tuple([y, z]))
         builder.emit_func_output(result)
     outs = (TensorSpec("y", (1, length, 32), "float32"), TensorSpec("z", (1, 8), "float32"))
-    return Network(builder.get(), (TensorSpec("x", (1, length, 32), "float32"),), outs)
+    return IntegerNetwork(builder.get(), (TensorSpec("x", (1, length, 32), "float32"),), outs)
 
 
 def test_every_shape_equals_the_referee_with_weights_kept_once():

@@ -12,7 +12,17 @@ from hypothesis import given, settings, strategies as st
 from octet.targets.errors import DataError, OctetError, OctetWarning
 from octet.targets.measure import carrier, log
 from octet.targets.measure.batch import Batch, Figures, part
-from octet.targets.measure.job import Candidate, Input, Job, Output, Plan, Task, digest, from_json, to_json
+from octet.targets.measure.job import (
+    Candidate,
+    Input,
+    Job,
+    MeasuringPlan,
+    MeasuringTask,
+    Output,
+    digest,
+    from_json,
+    to_json,
+)
 from octet.targets.measure.log import FIRST, Measurement
 from octet.targets.measure.values import random_bytes
 
@@ -24,8 +34,8 @@ NAMES = tuple(BLOBS)
 
 def job_of():
     candidates = tuple(Candidate({"family": "f", "n": n}, NAMES[2 * n], "run", (NAMES[1],), (("input", 0), ("constant", 0), ("zero", 8), ("output", 0)), grid=(n + 1, 1, 1)) for n in (0, 1))
-    task = Task("key", "a kernel", 2, {"n": 1}, (Input.of(1, 40, "int8"),), Output(64, "int8", 4, 16, 10, digest(b"")), candidates)
-    return Job("cuda", "cuda-sm80", ("cuda_sm80",), {"target": "t", "tvm": "0", "space": 1}, Plan(3, 12, 0.98), (task,))
+    task = MeasuringTask("key", "a kernel", 2, {"n": 1}, (Input.of(1, 40, "int8"),), Output(64, "int8", 4, 16, 10, digest(b"")), candidates)
+    return Job("cuda", "cuda-sm80", ("cuda_sm80",), {"target": "t", "tvm": "0", "space": 1}, MeasuringPlan(3, 12, 0.98), (task,))
 
 
 @pytest.mark.parametrize("name", ["folder", "archive.tar.xz"])
@@ -127,8 +137,8 @@ def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
 def test_edited_jobs_are_refused_or_harmless():
     """Also plans that never end, and operands that fill the memory."""
     one = Candidate({"family": "f", "units": 1}, "0" * 64, "octet_run", ("1" * 64,), (("input", 0), ("constant", 0), ("output", 0)))
-    task = Task("key", "name", 1, {"kind": "pool"}, (Input.of(1, 16, "uint8"),), Output(16, "uint8", 1, 16, 16, "2" * 64), (one,))
-    job = json.loads(to_json(Job("cpu", "avx512vnni", ("avx512f",), {"target": "t", "tvm": "0", "space": 3}, Plan(3, 9, 0.9, (1, 2)), (task,))))
+    task = MeasuringTask("key", "name", 1, {"kind": "pool"}, (Input.of(1, 16, "uint8"),), Output(16, "uint8", 1, 16, 16, "2" * 64), (one,))
+    job = json.loads(to_json(Job("cpu", "avx512vnni", ("avx512f",), {"target": "t", "tvm": "0", "space": 3}, MeasuringPlan(3, 9, 0.9, (1, 2)), (task,))))
     refused = 0
     for done, made in edits(job):
         try:

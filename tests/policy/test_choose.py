@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from octet.passes.policy.choose import Times, choose_float
-from octet.passes.policy.regions import OUTSIDE, Regions, Tensor
+from octet.passes.policy.regions import OUTSIDE, Regions, RegionTensor
 
 
 def chain(count):
     """count regions in a row between an input and a float result."""
-    tensors = [Tensor(None, None, (), n - 1 if n else OUTSIDE, frozenset({n}), (1,)) for n in range(count)]
+    tensors = [RegionTensor(None, None, (), n - 1 if n else OUTSIDE, frozenset({n}), (1,)) for n in range(count)]
     return Regions(None, ((),) * count, tuple(tensors))
 
 

@@ -8,7 +8,7 @@ from tvm.relax import op as R
 
 from octet.passes.realize import reference
 from octet.passes.realize.integer_boundary import IntegerBoundary, boundary_of
-from octet.passes.realize.requantize import QParams
+from octet.passes.realize.requantize import TensorQParams
 
 SCALE, ZERO = 0.05, -3
 
@@ -25,14 +25,14 @@ def test_before_and_after(build):
     after = IntegerBoundary()(build(between, x=[1, 3, 4, 4]))
     tvm.ir.assert_structural_equal(after, build(pooled, dtype="int8", x=[1, 3, 4, 4]))
     boundary = boundary_of(build(between, x=[1, 3, 4, 4]))
-    params = QParams(float(np.float32(SCALE)), ZERO)
+    params = TensorQParams(float(np.float32(SCALE)), ZERO)
     assert boundary.inputs == {0: params} and boundary.outputs == {0: params} and not boundary.reasons
 
 
 def test_the_same_answers(build):
     before = build(between, x=[1, 3, 4, 4])
     codes = np.random.default_rng(0).integers(-128, 128, (1, 3, 4, 4)).astype("int8")
-    params = QParams(float(np.float32(SCALE)), ZERO)
+    params = TensorQParams(float(np.float32(SCALE)), ZERO)
     wanted = reference.run(before, {"x": params.dequantize(codes)})[0]
     given = reference.run(IntegerBoundary()(before), {"x": codes})[0]
     assert given.dtype == np.int8 and params.dequantize(given).tobytes() == wanted.tobytes()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from octet.passes.realize.requantize import QParams, multiplier, qparams
+from octet.passes.realize.requantize import TensorQParams, multiplier, qparams
 
 
 def test_multiplier_is_rounded_once():
@@ -13,7 +13,7 @@ def test_multiplier_is_rounded_once():
 
 
 def test_quantize_rounds_half_to_even_and_saturates():
-    params = QParams(0.5, 3)
+    params = TensorQParams(0.5, 3)
     assert params.quantize([0.25, 0.75, -0.25, 1e9, -1e9, np.inf]).tolist() == [3, 5, 3, 127, -128, 127]
     assert params.dequantize(np.int8([3, 5, -128])).tolist() == [0.0, 1.0, -65.5]
     assert params.bounds(0, np.inf) == (3, 127) and params.bounds(-np.inf, 6) == (-128, 15)
@@ -25,4 +25,4 @@ def test_what_does_not_describe_an_int8_tensor(scale, zero_point):
 
 
 def test_one_element_is_a_scalar():
-    assert qparams(np.float32([[0.5]]), np.int8([3])) == QParams(0.5, 3)
+    assert qparams(np.float32([[0.5]]), np.int8([3])) == TensorQParams(0.5, 3)

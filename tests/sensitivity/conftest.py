@@ -9,7 +9,7 @@ import pytest
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.bench import Bench
-from octet.tools.building.judge import Judge
+from octet.tools.building.judge import MetricJudge
 from octet.tools.metrics import METRICS
 from octet.tools.scores import scoring_of
 
@@ -46,6 +46,6 @@ def judge_of(folder):
 
     def make(bench):
         scoring = scoring_of(METRICS["top1"], {"labels": labels}, bench.model, len(labels), "val.npz")
-        return Judge(arrays, scoring, scoring.scores(bench.float_outputs(arrays)))
+        return MetricJudge(arrays, scoring, scoring.scores(bench.float_outputs(arrays)))
 
     return make

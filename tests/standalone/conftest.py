@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import octet
-from octet.targets.standalone.export import Form, export
+from octet.targets.standalone.export import ExportForm, export
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network  # noqa: E402
@@ -31,7 +31,7 @@ def small(small_hub):
 @pytest.fixture(scope="session")
 def exported(small, tmp_path_factory):
     """{form: folder} of the package, exported under the name small."""
-    forms = {"shared": Form(), "static": Form(static=True), "mapped": Form(mapped=True), "codes": Form(codes=True)}
+    forms = {"shared": ExportForm(), "static": ExportForm(static=True), "mapped": ExportForm(mapped=True), "codes": ExportForm(codes=True)}
     folders = {}
     for name, form in forms.items():
         folders[name] = tmp_path_factory.mktemp("export") / name

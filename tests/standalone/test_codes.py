@@ -9,13 +9,13 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper, save
 
 import octet
-from octet.passes.realize.requantize import QParams
+from octet.passes.realize.requantize import TensorQParams
 from octet.targets.errors import OctetError
 from octet.targets.manifest import manifest_of
 from octet.targets.opening import open_session
 from octet.targets.package import read_package
 from octet.targets.registry import TARGETS
-from octet.targets.standalone.export import Form, codes, export
+from octet.targets.standalone.export import ExportForm, codes, export
 from octet.tools.building.boundary import check_boundary
 from octet.tools.main import main
 
@@ -24,7 +24,7 @@ def test_the_same_answers_as_in_float(small):
     variant = small.variants[0]
     (x,), (y,) = variant.integer.inputs, variant.integer.outputs
     assert (x.dtype, x.shape, y.dtype, y.quantization) == ("int8", (1, 3, 8, 8), "float32", None)  # what ends in float stays so
-    params, random = QParams(*x.quantization), np.random.default_rng(0)
+    params, random = TensorQParams(*x.quantization), np.random.default_rng(0)
     with open_session(variant) as floats, open_session(variant.integer) as integers:
         for given in random.integers(-128, 128, (10, 1, 3, 8, 8)).astype(np.int8):
             assert integers.run({"x": given})["y"].tobytes() == floats.run({"x": params.dequantize(given)})["y"].tobytes()
@@ -33,7 +33,7 @@ def test_the_same_answers_as_in_float(small):
 def test_codes_are_those_of_the_network():
     values = np.concatenate([np.linspace(-9, 9, 4001), [np.inf, -np.inf, 0.5, 1.5, -0.5]]).astype(np.float32)
     for scale, zero_point in ((0.05, -3), (1.0, 0), (0.0078, 127)):
-        assert (codes(values, scale, zero_point) == QParams(scale, zero_point).quantize(values)).all()
+        assert (codes(values, scale, zero_point) == TensorQParams(scale, zero_point).quantize(values)).all()
 
 
 def test_the_library(exported, run, small):
@@ -94,7 +94,7 @@ def test_results_that_are_quantised_are_codes(run, tmp_path):
     package = octet.compile(octet.quantize(model, recipe=octet.Recipe(io="int8")))
     variant = package.variants[0].integer
     assert [(one.dtype, one.quantization) for one in (*variant.inputs, *variant.outputs)] == 2 * [("int8", (float(np.float32(0.03)), 5))]
-    export(package, tmp_path / "net", "net", form=Form(codes=True))
+    export(package, tmp_path / "net", "net", form=ExportForm(codes=True))
     run(tmp_path / "net", "gcc", "-std=c99", "main.c", "-L.", "-lnet", "-Wl,-rpath,.", "-o", "selftest")
     assert run(tmp_path / "net", "./selftest") == "net: byte for byte as recorded\n"
 

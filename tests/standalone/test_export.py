@@ -18,7 +18,7 @@ from octet.targets.errors import OctetError
 from octet.targets.opening import open_session
 from octet.targets.package import Package, selftest_of
 from octet.targets.registry import TARGETS
-from octet.targets.standalone.export import Form, chosen, export
+from octet.targets.standalone.export import ExportForm, chosen, export
 from octet.targets.standalone.features import AUXILIARY, CPUID, machine_of
 from octet.targets.standalone.names import check_name, commented, literal, name_of_file
 from octet.targets.variant import Launch, Variant
@@ -151,7 +151,7 @@ def test_a_processor_that_lacks_something(toy_variant, run, tmp_path):
 def test_arm64(small_hub, run, tmp_path):
     """Another machine's library, made here and run in an emulator, on the self-test of this machine's kernels."""
     package = octet.compile(small_hub, ["x86-64-v3", "arm64-dotprod"], policy="int8")
-    for form, library in ((Form(), ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN")), (Form(static=True), ("libsmall.a", "-lm", "-pthread"))):
+    for form, library in ((ExportForm(), ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN")), (ExportForm(static=True), ("libsmall.a", "-lm", "-pthread"))):
         folder = tmp_path / library[0]
         export(package, folder, "small", "arm64-dotprod", form)
         run(folder, "aarch64-linux-gnu-gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "main.c", *library, "-o", "selftest")

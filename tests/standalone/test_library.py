@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from octet.targets.standalone.build import write_sources
-from octet.targets.standalone.export import Form, session_source
+from octet.targets.standalone.export import ExportForm, session_source
 
 HERE = Path(__file__).parent
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -38,7 +38,7 @@ def test_wrong_calls_and_threads_under_sanitizers(small, exported, run, tmp_path
     """Wrapper and runtime instrumented, as the kernels cannot be."""
     shapes = (small.variants[0],)
     shutil.copy(exported["shared"] / "small.h", tmp_path)
-    sources = write_sources(tmp_path, "small", shapes, session_source(shapes, "small", Form()))
+    sources = write_sources(tmp_path, "small", shapes, session_source(shapes, "small", ExportForm()))
     command = [C[0], "-std=c11", "-D_GNU_SOURCE", "-g", "-O1", *STRICT[:2], "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover", "-pthread", "-I.", HERE / "misuse.c", *sources, "-lm", "-o", "misuse"]
     made = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True)
     if "cannot find" in made.stderr:

@@ -58,3 +58,20 @@ def test_nothing_committed_is_a_build_product_or_large():
         path = ROOT / name
         assert path.suffix not in (".so", ".pyc", ".whl", ".octet"), name
         assert not path.exists() or path.stat().st_size < 2_000_000, name
+
+
+HOMONYMS = {
+    "Epilogue": "of CUDA's it is the name in device/requantize.cuh",
+    "TableEpilogue": "likewise",
+    "Stream": "memory and threads of a run (targets/native); tensors that channels' factors pass through (passes/repair)",
+    "Tap": "a kernel position (targets/x86/conv); a place where a stream is read (passes/repair)",
+}
+
+
+def test_a_class_has_its_name_alone():
+    """Of public classes. What shares one is listed with the reason."""
+    found: dict[str, list[str]] = {}
+    for path in (path for room in ROOMS[:4] for path in (ROOT / room).rglob("*.py")):
+        for name in re.findall(r"^class ([A-Z]\w*)", path.read_text(), re.M):
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in found.items() if len(places) > 1 and name not in HOMONYMS} == {}

@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from octet.targets.errors import AccuracyError, DataError, OctetWarning
-from octet.tools.errors import Command, Group
+from octet.tools.errors import Command, CommandGroup
 
 
 def group_of(error):
-    @click.group(cls=Group)
+    @click.group(cls=CommandGroup)
     def main():
         pass
 

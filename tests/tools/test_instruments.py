@@ -14,7 +14,7 @@ from octet.passes.instruments import instruments
 from octet.passes.listing import listing
 from octet.passes.pipeline import CANONICALIZE, NAMES, canonicalize
 from octet.passes.policy.release_float import ReleaseFloat
-from octet.passes.running import Step, apply, run, unwatched
+from octet.passes.running import NamedPass, apply, run, unwatched
 from octet.passes.verify import InvalidModule, verify
 from octet.targets.errors import OctetError
 from octet.tools.main import main
@@ -77,17 +77,17 @@ def test_every_pass_of_a_compilation_is_seen_in_the_order_of_the_way(small, mode
 
 def test_a_pass_that_breaks_the_module_is_named_where_that_is_asked_for():
     module = function(lambda emit, x: relax.op.exp(x))
-    assert run([Step("Break", broken)], module) is not module
+    assert run([NamedPass("Break", broken)], module) is not module
     with instruments(verify_ir=True), pytest.raises(InvalidModule, match="pass 1, Break: .*stray"):
-        run([Step("Break", broken)], module)
+        run([NamedPass("Break", broken)], module)
 
 
 def test_what_works_on_something_else_is_not_seen():
     module = function(lambda emit, x: relax.op.exp(x))
     with instruments(verify_ir=True) as seen:
         with unwatched():
-            apply(Step("Break", broken), module)
-        apply(Step("Keep", lambda module: module), module)
+            apply(NamedPass("Break", broken), module)
+        apply(NamedPass("Keep", lambda module: module), module)
     assert [name for name, _, _ in seen.ran] == ["Keep"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from octet.targets.errors import OctetError
 from octet.tools.building.experiments import interval
-from octet.tools.building.judge import Judge
+from octet.tools.building.judge import MetricJudge
 from octet.tools.commands.calibrate import parse_shard
 from octet.tools.metrics import METRICS, find_metric
 from octet.tools.scores import Scoring
@@ -35,7 +35,7 @@ def test_intervals_are_paired():
     exact = {"y": np.eye(10)[labels]}
     worse = {"y": exact["y"].copy()}
     worse["y"][:8] = np.eye(10)[(labels[:8] + 1) % 10]
-    judge, f1 = (Judge({}, Scoring(METRICS[name], {"y": labels}, count=400), {"y": 1.0}) for name in ("top1", "f1"))
+    judge, f1 = (MetricJudge({}, Scoring(METRICS[name], {"y": labels}, count=400), {"y": 1.0}) for name in ("top1", "f1"))
     low, high = interval(judge, exact, worse, 0, "y")
     assert low < 0.02 < high and high - low < 0.03 and interval(judge, exact, exact, 0, "y") == (0.0, 0.0)
     assert interval(f1, exact, worse, 3, "y") == interval(f1, exact, worse, 3, "y")

@@ -109,7 +109,7 @@ def test_a_loss_that_is_no_number_ends_it(small, tmp_path, monkeypatch):
 
 def test_a_state_of_another_training_is_left_aside_with_a_word(tmp_path):
     ones = np.ones((2, 3), np.float32)
-    state = checkpoint.State({"layer.weight": ones}, {"layer.weight": ones}, {"layer.weight": (ones, ones)}, [checkpoint.Epoch(0.0, [0.5, 0.1])])
+    state = checkpoint.TrainingState({"layer.weight": ones}, {"layer.weight": ones}, {"layer.weight": (ones, ones)}, [checkpoint.Epoch(0.0, [0.5, 0.1])])
     checkpoint.save(tmp_path / "state", "0" * 64, state)
     assert checkpoint.load(tmp_path / "state", "0" * 64, {"layer.weight": (2, 3)}).epochs == state.epochs
     with pytest.warns(OctetWarning, match="other samples or options"):

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'octet[train]')")
 
-from octet.tools.training.layer import Layer, Start  # noqa: E402
+from octet.tools.training.layer import Start, TrainedLayer  # noqa: E402
 from octet.tools.training.straight_through import EXACT, instead, stored, sum_of_products  # noqa: E402
 
 
@@ -37,7 +37,7 @@ def test_a_bias_is_what_the_file_makes_of_it(stored_bias):
     codes, scale, data_scale = rng.integers(-127, 128, (64, 9)).astype(np.int8), rng.uniform(1e-6, 1e-2, 64).astype(np.float32), np.float32(0.0237)
     bias = (rng.standard_normal(64) * 400).astype(np.float32)
     step = np.float64(data_scale) * scale.astype(np.float64)
-    layer = Layer(Start(codes, codes * scale[:, None], scale, data_scale, bias, stored_bias), codes, np.rint(bias / step), (step / 0.1).astype(np.float32))
+    layer = TrainedLayer(Start(codes, codes * scale[:, None], scale, data_scale, bias, stored_bias), codes, np.rint(bias / step), (step / 0.1).astype(np.float32))
     value = bias
     if stored_bias:
         combined = step.astype(np.float32)

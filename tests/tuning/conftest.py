@@ -10,7 +10,7 @@ from octet.targets import detect
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
 from octet.tuning.builder import Built
-from octet.tuning.runner import Comparison, Measured
+from octet.tuning.runner import Compared, Measured
 from octet.tuning.spaces.registry import spaces_of
 
 
@@ -61,7 +61,7 @@ class PretendRunner:
             seconds = self.cost(built.schedule)
             ratios = seconds / base * (1 + self.noise * self._rng.standard_normal(rounds))
             outcomes.append(Measured(error="crashed") if np.isnan(seconds) else Measured(seconds, ratios))
-        return Comparison(Measured(base, np.ones(rounds)), tuple(outcomes))
+        return Compared(Measured(base, np.ones(rounds)), tuple(outcomes))
 
 
 @pytest.fixture

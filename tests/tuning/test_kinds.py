@@ -20,7 +20,7 @@ from octet.targets.x86.workload import from_dict, workload_of
 from octet.tuning.builder import build
 from octet.tuning.cases import case_of
 from octet.tuning.kinds.registry import KINDS
-from octet.tuning.runner import Loaded
+from octet.tuning.runner import LoadedKernel
 from octet.tuning.search import FEATURES, vector
 from octet.tuning.spaces import loops
 from octet.tuning.spaces.registry import SCHEDULES, from_json, spaces_of, to_json
@@ -107,7 +107,7 @@ def test_schedules_agree_with_the_referee(name, spec, tmp_path, monkeypatch):
     others = [schedule for schedule in space.every() if schedule != space.default]
     assert others and len(np.unique(case.expected)) > 3
     picked = others[np.random.default_rng(len(name)).integers(len(others))]
-    kernel = Loaded(Here(tmp_path), build(chosen, picked, case, spec), case, "kernel.so")
+    kernel = LoadedKernel(Here(tmp_path), build(chosen, picked, case, spec), case, "kernel.so")
     answer = kernel.answer()
     assert case.agrees(answer), picked
     if case.made:

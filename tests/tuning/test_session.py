@@ -10,7 +10,7 @@ from octet.targets.registry import find
 from octet.targets.x86.peak import Peak
 from octet.tools.tuning import display
 from octet.tuning.database import Database, key_of
-from octet.tuning.runner import Comparison, Measured
+from octet.tuning.runner import Compared, Measured
 from octet.tuning.session import BATCH, TuningSession, interval
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.state import TuningLimits
@@ -124,7 +124,7 @@ def slow(pretend, clock, build, measure):
             able = [c for i, c in enumerate(candidates) if clock.now + measure * (i + 1) <= until]
             clock.now += measure * (1 + len(able))
             found = super().compare(case, default, able, rounds)
-            return Comparison(found.default, found.candidates + (Measured(),) * (len(candidates) - len(able)))
+            return Compared(found.default, found.candidates + (Measured(),) * (len(candidates) - len(able)))
 
     return Builder, Runner
 

@@ -9,7 +9,7 @@ from octet.targets import detect
 from octet.targets.registry import find
 from octet.tuning.builder import build
 from octet.tuning.cases import case_of
-from octet.tuning.runner import Loaded
+from octet.tuning.runner import LoadedKernel
 from octet.tuning.search import FEATURES, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
@@ -50,7 +50,7 @@ def test_sampled_schedules_agree_with_the_referee(name, workload, spec):
     for space in spaces_of(chosen, spec):
         found = [space.schedule({key: values[rng.integers(len(values))] for key, values in space.decisions.items()}) for _ in range(20)]
         for schedule in [s for s in found if s is not None][:2]:
-            kernel = Loaded(Here(), build(chosen, schedule, case, spec), case, "kernel.so")
+            kernel = LoadedKernel(Here(), build(chosen, schedule, case, spec), case, "kernel.so")
             assert case.agrees(kernel.answer()), schedule
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
-from octet.passes.lower.watch.clips import Counted
+from octet.passes.lower.watch.clips import CountedBytes
 from octet.passes.lower.watch.watch import RawCall, Watch
 from octet.targets.x86.checks.coefficients import LayerSum, byte_sum
 
@@ -68,8 +68,8 @@ def test_constants_are_compared_behind_every_kernel_that_reads_them():
 
 def test_clipped_values_are_counted_and_an_input_is_looked_at():
     watch = Watch("vnni", False, True)
-    watch.note_ends("quantize", "q", Counted(256, 3, 4, 255, True))
-    watch.note_ends("pool", "p", Counted(256, 16, 16, 255, False))
+    watch.note_ends("quantize", "q", CountedBytes(256, 3, 4, 255, True))
+    watch.note_ends("pool", "p", CountedBytes(256, 16, 16, 255, False))
     assert attached(watch, CALLS) == [
         ("quantize", [X, A], False),
         ("watch:sum", [A, "constant", ("clip", 0)], True),

@@ -11,7 +11,7 @@ import pytest
 import octet
 from octet.targets.errors import OctetError
 from octet.targets.package import read_package
-from octet.targets.watch.inputs import Input, Moments, usual_of
+from octet.targets.watch.inputs import InputMoments, WatchedInput, usual_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network  # noqa: E402
@@ -104,18 +104,18 @@ def test_what_is_usual_is_kept_in_the_package(path, session, tiles):
 
 def test_too_few_answers_do_not_say_what_is_usual():
     features = np.random.default_rng(0).uniform(0, 255, (9, 2))
-    answers = [(Moments(Input("x", (10,)), tuple(row), 1),) for row in features]
+    answers = [(InputMoments(WatchedInput("x", (10,)), tuple(row), 1),) for row in features]
     (found,), (none,) = usual_of(answers), usual_of(answers[:7])
     assert found.usual.answers == 9 and none.usual is None
-    assert not Moments(none, (1e6, 1e6), 1).beyond and Moments(found, (1e6, 1e6), 1).beyond
+    assert not InputMoments(none, (1e6, 1e6), 1).beyond and InputMoments(found, (1e6, 1e6), 1).beyond
 
 
 def test_more_answers_make_it_stricter_up_to_a_point():
     features = np.random.default_rng(0).normal(100, 10, (100, 2))
-    (found,) = usual_of([(Moments(Input("x", (10,)), tuple(row), 1),) for row in features])
+    (found,) = usual_of([(InputMoments(WatchedInput("x", (10,)), tuple(row), 1),) for row in features])
     drift = tuple(features.mean(0) + 15)
-    assert [Moments(found, drift, answers).beyond for answers in (1, 16, 32)] == [False, True, True]
-    assert Moments(found, drift, 10_000).distance == Moments(found, drift, 32).distance
+    assert [InputMoments(found, drift, answers).beyond for answers in (1, 16, 32)] == [False, True, True]
+    assert InputMoments(found, drift, 10_000).distance == InputMoments(found, drift, 32).distance
 
 
 def test_answers_of_several_packages_are_not_put_together(session, tiles):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tvm
 
-from octet.passes.lower.watch.clips import Counted
+from octet.passes.lower.watch.clips import CountedBytes
 from octet.targets import registry
 from octet.targets.x86.checks.counts import count_ends, moments
 from octet.targets.x86.isa import building_for
@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from here import module_here  # noqa: E402
 
 CASES = {
-    "plain, with a tail": Counted(1000, 1, 1, 200, True),
-    "three channels of four": Counted(100, 3, 4, 200, False),
-    "24 channels of 32": Counted(2464, 24, 32, 200, True),
-    "one group in nine": Counted(80000, 16, 16, 255, True),
-    "40 channels of 48": Counted(432000, 40, 48, 200, False),
+    "plain, with a tail": CountedBytes(1000, 1, 1, 200, True),
+    "three channels of four": CountedBytes(100, 3, 4, 200, False),
+    "24 channels of 32": CountedBytes(2464, 24, 32, 200, True),
+    "one group in nine": CountedBytes(80000, 16, 16, 255, True),
+    "40 channels of 48": CountedBytes(432000, 40, 48, 200, False),
 }
 
 

@@ -13,7 +13,7 @@ from ..timing import Lost, both_times
 
 
 @dataclass(frozen=True)
-class Stream:
+class RequestTimes:
     """Milliseconds of a request: the mean over a pass (of the passes the median), the mean over the first pass, when every extent was new, median and 99th
     percentile over all requests of the other passes; cpu: of the mean, the CPU time of all threads, which other work on the machine changes less."""
 
@@ -64,7 +64,7 @@ def in_turn(run: Callable, requests: list[dict]) -> Callable:
     return once
 
 
-def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Callable) -> list[Stream]:
+def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Callable) -> list[RequestTimes]:
     """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count` requests. lost: where the names of
     candidates that end go, with the reason."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
@@ -84,4 +84,4 @@ def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Ca
 
 def _stream(name, passes, means, ours):
     (mean, cpu), (p50, p99) = means, np.percentile(passes[1:, 0], (50, 99)).tolist()
-    return Stream(name, mean, float(passes[0, 0].mean()), p50, p99, cpu, cpu / ours)
+    return RequestTimes(name, mean, float(passes[0, 0].mean()), p50, p99, cpu, cpu / ours)

@@ -12,6 +12,7 @@ from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
 from ...passes.running import unwatched
+from ...passes.sensitivity.attempt import Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
 from ...passes.sensitivity.design import Design
@@ -19,7 +20,6 @@ from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Search, SearchOutcome, choose_calibration
-from ...passes.sensitivity.step import Step
 from ...passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 from ...targets.package import Package
 from ...targets.runtime import run_samples
@@ -28,7 +28,7 @@ from ...targets.stored_array import Array
 from ...targets.x86 import cost
 from ..phases import Display
 from . import api
-from .judge import Judge
+from .judge import MetricJudge
 from .statistics import measuring
 
 _VERSION = "2"  # of what a state file means
@@ -99,7 +99,7 @@ class Workflow:
                 took = clock.clock() - started
             return errors[candidate]
 
-        self.steps.append(Step("as calibrated", error(design), None, True, design))
+        self.steps.append(Attempt("as calibrated", error(design), None, True, design))
         clock = Budget(CHOICES if self.choices is None else self.choices, clock.clock)
 
         def spent():
@@ -127,7 +127,7 @@ class Workflow:
             _, module = to_integers(bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
-    def search(self, judge: Judge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> SearchOutcome:
+    def search(self, judge: MetricJudge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> SearchOutcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""
         clock = self.clock = Budget(budget)
         journal = Journal(self.state, self._identity(judge))
@@ -194,7 +194,7 @@ def automatic(request, workflow: Workflow, validation, budget: float | None) -> 
     workflow.phase("fp32 reference")
     exact = workflow.bench.float_outputs(arrays)
     scoring = scoring.completed(exact)
-    judge = Judge(arrays, scoring, scoring.scores(exact))
+    judge = MetricJudge(arrays, scoring, scoring.scores(exact))
     calibrate = request.calibrator in (None, "auto")
     workflow.outcome = workflow.search(judge, request.max_drop, budget, request.max_float, request.repair, calibrate)
     quantized, package = workflow.compile(workflow.outcome.design)

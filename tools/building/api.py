@@ -14,7 +14,7 @@ from ...passes.frontend.model import Model
 from ...passes.frontend.onnx import load_onnx
 from ...passes.lower.backends import lowering_of
 from ...passes.lower.build import build_shapes
-from ...passes.lower.network import Network
+from ...passes.lower.network import IntegerNetwork
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.configuration import measured_tensors, sites_of
 from ...passes.sensitivity.observe import statistics_of
@@ -108,7 +108,7 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
         def build(modules, spec, tune=True):
             tuned = [records(module, spec, tune) for module in modules][0]
             phase(f"build {spec.name}")
-            networks = tuple(Network(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
+            networks = tuple(IntegerNetwork(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
             recipe = quantized.recipe
             return build_shapes(networks, spec, model.name, tuned, self_check=recipe.self_check, count_clips=recipe.count_clips, integer=integer_networks(networks, recipe))
 

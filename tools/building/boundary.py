@@ -4,7 +4,7 @@ import warnings
 from dataclasses import replace
 
 from ...passes.annotate.recipe import Recipe
-from ...passes.lower.network import Network
+from ...passes.lower.network import IntegerNetwork
 from ...passes.realize.integer_boundary import IntegerBoundary, boundary_of
 from ...passes.running import apply
 from ...targets.errors import OctetError, OctetWarning, TargetError
@@ -18,7 +18,7 @@ def check_boundary(specs, recipe: Recipe) -> None:
         raise TargetError(f"target {gpu.name}: --io int8 is for CPUs; leave it out, or compile this target apart without it")
 
 
-def integer_networks(networks: tuple[Network, ...], recipe: Recipe) -> tuple[Network, ...]:
+def integer_networks(networks: tuple[IntegerNetwork, ...], recipe: Recipe) -> tuple[IntegerNetwork, ...]:
     """The networks with int8 boundaries; none where they are not asked for, or where nothing at their boundaries is quantised."""
     made = tuple(map(_with_codes, networks)) if recipe.io == "int8" else ()
     return () if any(one is None for one in made) else made
@@ -32,7 +32,7 @@ def _with_codes(network):
         tuple(replace(spec, dtype="int8", quantization=(found[i].scale, found[i].zero_point)) if i in found else spec for i, spec in enumerate(specs))
         for specs, found in ((network.inputs, boundary.inputs), (network.outputs, boundary.outputs))
     )
-    return Network(apply(IntegerBoundary(), network.module), inputs, outputs)
+    return IntegerNetwork(apply(IntegerBoundary(), network.module), inputs, outputs)
 
 
 def say_boundary(package: Package, recipe: Recipe, modules) -> None:

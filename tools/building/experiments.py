@@ -19,7 +19,7 @@ from ...passes.sensitivity.improvement import CALIBRATIONS
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.output_error import sqnr
 from ...passes.sensitivity.ranking import rank
-from .judge import Judge
+from .judge import MetricJudge
 from .statistics import measuring
 
 GRANULARITIES = ("per-channel", "per-tensor")
@@ -28,7 +28,7 @@ _RESAMPLES = 300
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """One cell of the tables. score: the metric, of the output that loses most. drop: by how much it is worse than fp32, and its 95 % interval over paired samples;
     relative: as --max-drop takes it. sqnr: dB, held out, of the worst output."""
 
@@ -51,14 +51,14 @@ def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.0
     recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
     networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
-    rows: list[Row] = []
+    rows: list[StudyRow] = []
     fp32: Mapping[str, float] | None = None
     total = len(networks) * len(GRANULARITIES) * (len(CALIBRATIONS) + (tuner is not None))
     for folding, network in networks.items():
         bench = Bench(network, samples, threads=threads, measure=measuring(cache))
         exact = bench.float_outputs(arrays)
         scoring = scoring.completed(exact)
-        judge = Judge(arrays, scoring, scoring.scores(exact))
+        judge = MetricJudge(arrays, scoring, scoring.scores(exact))
         fp32 = judge.reference if fp32 is None else fp32
         for granularity in GRANULARITIES:
             rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total), tuner)
@@ -97,10 +97,10 @@ def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, co
     worst = judge.scoring.worst(judge.reference, scores)
     low, high = interval(judge, exact, outputs, seed, worst)
     drop = _worse(judge, judge.reference[worst], scores[worst])
-    return Row(design.recipe.weights, folding, calibration, count, scores[worst], drop, low, high, sqnr(error), judge.scoring.drop(judge.reference, scores))
+    return StudyRow(design.recipe.weights, folding, calibration, count, scores[worst], drop, low, high, sqnr(error), judge.scoring.drop(judge.reference, scores))
 
 
-def interval(judge: Judge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
+def interval(judge: MetricJudge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
     """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
     their mean, else by resampling them."""
     scoring = judge.scoring.of(output)

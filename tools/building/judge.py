@@ -7,7 +7,7 @@ from ..scores import Scoring
 
 
 @dataclass
-class Judge:
+class MetricJudge:
     """arrays: the validation inputs. scoring: what the metric compares outputs with. reference: {output: the metric} of fp32."""
 
     arrays: dict

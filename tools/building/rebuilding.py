@@ -21,7 +21,7 @@ MEASURED = ("accuracy", "latency", "variant", "threads")  # of the manifest's `i
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RebuildComparison:
     """same: members that are byte for byte those of the package. different: {member, or field of the manifest: how}. left_out: {the same: why it cannot be told}."""
 
     same: tuple[str, ...]
@@ -29,7 +29,7 @@ class Comparison:
     left_out: dict[str, str]
 
 
-def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None) -> Comparison:
+def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None) -> RebuildComparison:
     """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`, or what
     --derivation wrote; None for a network that comes quantised. db: the tuning records that were applied. calib: the calibration samples, of a package that counts clipped values. None of the package's
     code is run. Raises OctetError where the sources are others, or where the package does not say enough to be made again."""
@@ -68,7 +68,7 @@ def rebuild(path, model_path, statistics, db=None, threads: int | None = None, p
     return replace(found, left_out=found.left_out | unknown)
 
 
-def compared(contents: archive.Contents, made: Package) -> Comparison:
+def compared(contents: archive.Contents, made: Package) -> RebuildComparison:
     """A package's file, and what was made from its sources."""
     text, members = made.written()
     theirs, ours, different = parsed(contents.text), parsed(text), {}
@@ -93,7 +93,7 @@ def compared(contents: archive.Contents, made: Package) -> Comparison:
         if theirs.get(field) != ours.get(field):
             parts = [key for key in sorted(theirs[field].keys() | ours[field].keys()) if theirs[field].get(key) != ours[field].get(key)] if isinstance(theirs.get(field), dict) and isinstance(ours.get(field), dict) else []
             different[f"manifest {field}"] = f"differs in {', '.join(parts)}" if parts else "differs"
-    return Comparison(tuple(name for name in sorted(members) if name not in different and name not in left_out), different, left_out)
+    return RebuildComparison(tuple(name for name in sorted(members) if name not in different and name not in left_out), different, left_out)
 
 
 def _differing(a, b):

@@ -12,7 +12,7 @@ from ...passes.multiply_adds import multiply_adds
 from ...passes.pipeline import to_integers
 from ...passes.realize.promise import LEAST_DB, TOLERANCE, promises
 from ...passes.realize.reference import operators_handed_on, run
-from ...passes.rewriting.graph import Graph
+from ...passes.rewriting.graph import DataflowGraph
 from ...passes.running import unwatched
 from ...targets.errors import OctetError
 from ...targets.package import Package
@@ -104,7 +104,7 @@ def _apart(promise, theirs, ours) -> bool:
 
 def _effort(module) -> int:
     """Multiply-adds, those of floats (added in order) as often as they take longer."""
-    counts = [(multiply_adds(value), value) for _, value in Graph(module["main"]).bindings if isinstance(value, relax.Call)]
+    counts = [(multiply_adds(value), value) for _, value in DataflowGraph(module["main"]).bindings if isinstance(value, relax.Call)]
     return sum(count * (1 if str(call.args[0].ty.dtype) == "int8" else _FLOAT) for count, call in counts if count)
 
 

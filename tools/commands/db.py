@@ -3,10 +3,10 @@
 import click
 
 from ..console import JSON_HELP, check_json, out, say, table, write_json
-from ..errors import Command, Group
+from ..errors import Command, CommandGroup
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def db():
     """Tuning records: statistics, export, import, prune."""
 

@@ -19,11 +19,11 @@ def export(package, output, target, name, static, io, embed):
     from pathlib import Path
 
     from ...targets.package import read_package
-    from ...targets.standalone.export import Form, export as write
+    from ...targets.standalone.export import ExportForm, export as write
     from ...targets.standalone.names import check_name, name_of_file
 
     name = check_name(name) if name is not None else name_of_file(Path(package).stem)
-    variant, sizes = write(read_package(package), output, name, target, Form(static, not embed, io == "int8"))
+    variant, sizes = write(read_package(package), output, name, target, ExportForm(static, not embed, io == "int8"))
     listed = ", ".join(f"{file} {size:,}" for file, size in sizes.items() if file.startswith("lib") or file.endswith((".weights", ".selftest")))
     vectors = "" if f"{name}.selftest" in sizes else "; the package has no self-test, so main.c has nothing to compare"
     tensors = "" if io == "float" else f" {'; '.join(f'{one.name} {one.dtype}' for one in (*variant.integer.inputs, *variant.integer.outputs))};"

@@ -69,10 +69,10 @@ def study(model, calib, data, metric, output_names, train, epochs, learning_rate
             from ..training.course import Course
             from ..training.fit import Schedule
             from ..training.lessons import lessons_of
-            from ..training.tuner import Tuner
+            from ..training.tuner import FineTuner
 
             schedule = Schedule(epochs, 32, learning_rate, seed)
-            tuner = Tuner(Course(lessons_of(network, train, None, metric, output_names), schedule, 0.5, variants, threads))
+            tuner = FineTuner(Course(lessons_of(network, train, None, metric, output_names), schedule, 0.5, variants, threads))
         phase("study")
         report = run_study(network, samples, arrays, scoring, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
                            recipe=recipe_of(SimpleNamespace(**recipe)), tuner=tuner)  # fmt: skip

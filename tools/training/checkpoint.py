@@ -33,7 +33,7 @@ class _Header(msgspec.Struct):
 
 
 @dataclass
-class State:
+class TrainingState:
     """epochs: from the network as calibrated on. best: the index of the best one. now, kept: {parameter: array} of the last and of the best epoch;
     moments: {parameter: (first, second)} of the optimiser."""
 
@@ -44,13 +44,13 @@ class State:
     best: int = 0
 
 
-def save(path, identity: str, state: State) -> None:
+def save(path, identity: str, state: TrainingState) -> None:
     header = json_text({"identity": identity, "best": state.best, "epochs": [msgspec.to_builtins(epoch) for epoch in state.epochs]})
     arrays = {_KEY: np.array(header)} | {f"{kind}.{name}": array for kind, values in _parts(state).items() for name, array in values.items()}
     write_atomically(Path(path), npz_bytes(arrays, compress=False))
 
 
-def load(path, identity: str, shapes: Mapping[str, tuple]) -> State | None:
+def load(path, identity: str, shapes: Mapping[str, tuple]) -> TrainingState | None:
     """The state of the run `identity`; None where there is none, or it is of another run. shapes: of the parameters. Raises DataError for a file that is damaged."""
     if not Path(path).exists():
         return None
@@ -70,7 +70,7 @@ def load(path, identity: str, shapes: Mapping[str, tuple]) -> State | None:
         raise DataError(f"{path}: is no state of a fine-tuning that can go on ({error}); remove it to begin again") from None
     parts = {kind: {name: stored[f"{kind}.{name}"] for name in shapes} for kind in ("now", "kept", "first", "second")}
     moments = {name: (parts["first"][name], parts["second"][name]) for name in shapes}
-    return State(parts["now"], parts["kept"], moments, header.epochs, header.best)
+    return TrainingState(parts["now"], parts["kept"], moments, header.epochs, header.best)
 
 
 def _parts(state):

@@ -11,7 +11,7 @@ from ...passes.sensitivity.output_error import relative_error
 from ...targets.runtime import run_samples
 from ...targets.samples import digest_of
 from ..building.sessions import float_session
-from .checkpoint import State
+from .checkpoint import TrainingState
 from .fit import Fit, Schedule
 from .lessons import Lessons
 from .network import Network
@@ -30,7 +30,7 @@ class Taken:
 
     quantized: Quantized
     network: Network
-    state: State
+    state: TrainingState
     fp32: Mapping[str, float]
     calibrated: Mapping[str, float]
     tuned: Mapping[str, float]

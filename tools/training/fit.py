@@ -10,7 +10,7 @@ import torch
 from ...targets.errors import OctetError
 from ...targets.stored_array import Array
 from . import checkpoint
-from .checkpoint import Epoch, State
+from .checkpoint import Epoch, TrainingState
 from .network import Network
 from .objective import Objective
 from .samples import feed
@@ -49,7 +49,7 @@ class Fit:
     device: str = "cpu"
     resumed: int = 0
 
-    def run(self) -> State:
+    def run(self) -> TrainingState:
         """Trains to the end. Raises DataError for a state file that is damaged, OctetError where there is nothing to train or the loss is no number."""
         self.network.to(self.device)
         self._named = dict(self.network.named_parameters())
@@ -59,7 +59,7 @@ class Fit:
         state = checkpoint.load(self.path, self.identity, {name: tuple(p.shape) for name, p in self._named.items()})
         self.resumed = 0 if state is None else len(state.epochs) - 1
         if state is None:
-            state = State(self._parameters(), self._parameters(), {}, [Epoch(0.0, self._judged())])
+            state = TrainingState(self._parameters(), self._parameters(), {}, [Epoch(0.0, self._judged())])
         else:
             self._go_on(state)
         for epoch in range(len(state.epochs) - 1, self.schedule.epochs):

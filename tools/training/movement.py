@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from ...passes.operators.registry import operators
-from ...passes.realize.chain import shape_of
+from ...passes.ops import shape_of
 from ...passes.realize.reference import evaluate
 from ...passes.realize.reference_conv import ceil_padding
 from .integer import images

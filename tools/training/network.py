@@ -14,12 +14,12 @@ from tvm import relax
 
 from ...passes import ops
 from ...passes.realize.reference import evaluate, handed_on
-from ...passes.rewriting.graph import Graph, array, variables
-from ...passes.rewriting.loops import MARKS, Loop, Loops
+from ...passes.rewriting.graph import DataflowGraph, array, variables
+from ...passes.rewriting.loops import MARKS, Loops, RecurrentLoop
 from ...targets.errors import UnsupportedModelError
 from .floating import APPROXIMATE, EXACT, convolved, translates
 from .integer import INTEGER, images
-from .layer import Layer, Start
+from .layer import Start, TrainedLayer
 from .movement import MOVEMENT
 from .straight_through import instead
 
@@ -32,7 +32,7 @@ class Network(nn.Module):
 
     def __init__(self, module: tvm.IRModule, starts: Mapping[str, Start], outputs):
         super().__init__()
-        self._graph, self._outputs = Graph(module["main"]), list(outputs)
+        self._graph, self._outputs = DataflowGraph(module["main"]), list(outputs)
         self._loops = Loops(self._graph.bindings)
         self._trained = set()  # variables that depend on a layer
         self._constants: dict[tuple, torch.Tensor] = {}  # (expression, device) -> tensor
@@ -40,7 +40,7 @@ class Network(nn.Module):
         found = []
         for var, value in self._graph.bindings:
             if is_layer(value):
-                found.append(Layer(starts.get(var.name), *(array(arg) for arg in value.args[1:4])))
+                found.append(TrainedLayer(starts.get(var.name), *(array(arg) for arg in value.args[1:4])))
                 self.names.append(var.name)
                 self._trained.add(var)
             elif self._loops.steps(var) > 1 or any(used in self._trained for used in variables(value)):  # a state depends on what comes later
@@ -67,7 +67,7 @@ class Network(nn.Module):
         values = {param: inputs[param.name] for param in self._graph.function.params}
         device = next(iter(inputs.values())).device
         for each in self._loops.arranged():
-            if isinstance(each, Loop):
+            if isinstance(each, RecurrentLoop):
                 self._run(each, values, device)
             else:
                 var, value = each

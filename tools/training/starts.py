@@ -16,7 +16,7 @@ from ...passes.export.onnx_qdq import merged_biases
 from ...passes.ops import is_op
 from ...passes.realize.linear import Refused, weight_of
 from ...passes.repair.weights import Operand, products, replace_constants
-from ...passes.rewriting.graph import Graph
+from ...passes.rewriting.graph import DataflowGraph
 from .layer import Start
 
 _HALVINGS = 7  # of a scale, at most
@@ -24,7 +24,7 @@ _HALVINGS = 7  # of a scale, at most
 
 def starts_of(quantized: Quantized) -> dict[str, Start]:
     """{name of a layer: Start} of every layer of the hub with int8 data and weights. Weights begin at those of the fp32 network where these are what was rounded."""
-    graph, nodes = Graph(quantized.module["main"]), Nodes(quantized.module)
+    graph, nodes = DataflowGraph(quantized.module["main"]), Nodes(quantized.module)
     stored, found = merged_biases(nodes), {}
     exact = {node.name: node.value for node in products(Nodes(quantized.model.module))}
     for node in products(nodes):

@@ -12,7 +12,7 @@ from .course import AT_ONCE, Course
 from .samples import answers
 
 
-class Tuner:
+class FineTuner:
     """course: of every training; its lessons hold out samples of their own, so that none that the table is measured on trains or chooses an epoch."""
 
     def __init__(self, course: Course):

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from ...tuning.session import TuningSession
 from ...tuning.spaces.registry import text_of
-from ...tuning.state import State
+from ...tuning.state import TaskState
 from ..console import plain_console
 
 ROWS = 12  # of the live table: the tasks that take most of the time
@@ -37,7 +37,7 @@ def _table(session):
     return made
 
 
-def _row(session: TuningSession, state: State):
+def _row(session: TuningSession, state: TaskState):
     schedule = text_of(*state.best) if state.best is not None else "default"
     now = state.default_seconds * state.best_ratio
     return (state.task.workload.name, state.task.count, f"{state.default_seconds * 1e6:.1f}", f"{now * 1e6:.1f}", f"{min(1.0, session.limit(state) / max(now, 1e-12)):.0%}", state.trials, schedule)

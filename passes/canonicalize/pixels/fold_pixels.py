@@ -13,9 +13,10 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from ... import ops
+from ...ops import shape_of
 from ...rewriting.rule import rewrite
 from ..channel import behind, by_input, per_channel
-from ..graph import constant, shape_of
+from ..graph import constant
 from .integers import limits_of, steps_behind
 
 

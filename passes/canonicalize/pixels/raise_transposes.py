@@ -12,8 +12,9 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from ... import ops
+from ...ops import shape_of
 from ...rewriting.rule import rewrite
-from ..graph import constant, shape_of
+from ..graph import constant
 from .integers import steps_behind
 
 

@@ -17,8 +17,9 @@ from tvm import relax
 from ....targets.errors import UnsupportedModelError
 from ...lower.batch.analysis import tensors_of
 from ...lower.batch.axis import BatchAxis, Mixes
-from ...lower.batch.rules import RULES, Operands, shape_of
+from ...lower.batch.rules import RULES, BatchOperands
 from ...operators.registry import traits_of
+from ...ops import shape_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Counted:
     axis: BatchAxis
 
 
-class _PerElement(Operands):
+class _PerElement(BatchOperands):
     def align(self, position, wanted):
         if self.axes[position] is None and shape_of(self.tensors[position])[wanted.axis : wanted.axis + 1] == (
             wanted.extent(self.batch),

@@ -13,6 +13,7 @@ import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+from ...ops import shape_of
 from .indices import in_range, known_in_range, row_numbers
 
 R = relax.op
@@ -121,7 +122,7 @@ def _known(node, data, updates, numbers, kind):
         raise UnsupportedModelError(
             f"combines {len(rounds)} updates in one place; at most {_MOST_ROUNDS} are supported"
         )
-    row = [1, *(int(extent) for extent in data.ty.shape.values[1:])]
+    row = [1, *shape_of(data)[1:]]
     neutral = relax.const(np.broadcast_to(_neutral(node, kind), row).copy(), node.dtype(0))
     both = node.emit(R.concat([updates, neutral], 0), "neutral_last")
     for k, chosen in enumerate(rounds):
@@ -165,7 +166,7 @@ def _at_run_time(node, data, updates, numbers, kind, axis, width):
         kept = node.emit(R.less(last, relax.const(0, "int64")), "kept")
         kept = kept if axis else node.emit(R.reshape(kept, [rows] + [1] * (len(data.ty.shape.values) - 1)), "kept_rows")
         return node.emit(R.where(kept, data, update))
-    rest = [] if axis else [int(extent) for extent in updates.ty.shape.values[1:]]
+    rest = [] if axis else list(shape_of(updates)[1:])
     meets = node.emit(R.reshape(meets, [*lane, rows, count] + [1] * len(rest)), "meets_rows")
     spread = node.emit(R.reshape(updates, [*lane, 1, count, *rest]), "updates_spread")
     masked = node.emit(R.where(meets, spread, relax.const(_neutral(node, kind), node.dtype(0))), "masked")

@@ -4,6 +4,7 @@ import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+from ...ops import shape_of
 
 
 def conv(node):
@@ -45,7 +46,7 @@ def _volumes(node, strides, padding, dilation):
     )
     out = with_bias(node, out, 2)
     out = out if node.has(2) else node.emit(out)
-    _, _, height, width = (int(extent) for extent in out.ty.shape.values)
+    _, _, height, width = shape_of(out)
     apart = node.emit(relax.op.reshape(out, [n, depth, o, height, width]), "apart")
     return relax.op.permute_dims(apart, [0, 2, 1, 3, 4])
 
@@ -91,7 +92,7 @@ def _volumes_apart(node, strides, pads, extra, dilation):
         planes, weight, strides=strides[1:], padding=[*pads[1:3], *pads[4:]], output_padding=extra[1:], dilation=dilation[1:], groups=groups
     )
     out = node.emit(out, "taps")
-    height, width = (int(extent) for extent in out.ty.shape.values[2:])
+    height, width = shape_of(out)[2:]
     turned = node.emit(relax.op.permute_dims(node.emit(relax.op.reshape(out, [n, d, o, taps, height, width]), "apart"), [0, 2, 1, 3, 4, 5]), "beside")
     deep = (d - 1) * stride + step * (taps - 1) + 1
     if stride == taps and step == 1:
@@ -112,7 +113,7 @@ def _volumes_apart(node, strides, pads, extra, dilation):
 
 def _spread(node, planes, stride, begin, deep, name):
     """[N, O, D, 1, H, W] -> [N, O, deep, H, W]: plane d at depth begin + d * stride, zeros elsewhere."""
-    n, o, d, _, height, width = (int(extent) for extent in planes.ty.shape.values)
+    n, o, d, _, height, width = shape_of(planes)
     wide = [0, 0] * 3 + [0, stride - 1] + [0, 0] * 2
     planes = node.emit(relax.op.nn.pad(planes, wide), f"{name}.apart") if stride > 1 else planes
     planes = node.emit(relax.op.reshape(planes, [n, o, d * stride, height, width]), f"{name}.planes")

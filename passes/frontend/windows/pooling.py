@@ -4,6 +4,7 @@ import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+from ...ops import shape_of
 from .convolution import same_padding
 
 
@@ -95,10 +96,10 @@ def _whole(value, rank):
 def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
     """Over height and width of every plane, then over depth: a window's maximum, and its count of valid elements as well
     as its sum, come from those of its planes."""
-    n, c, d, *_ = (int(extent) for extent in x.ty.shape.values)
-    planes = node.emit(relax.op.reshape(x, [n, c * d, *(int(extent) for extent in x.ty.shape.values[3:])]), "planes")
+    n, c, d, *_ = shape_of(x)
+    planes = node.emit(relax.op.reshape(x, [n, c * d, *shape_of(x)[3:]]), "planes")
     across = node.emit(op(planes, kernel[1:], strides[1:], [*pads[1:3], *pads[4:]], dilation[1:], False, include), "across")
-    _, _, h, w = (int(extent) for extent in across.ty.shape.values)
+    _, _, h, w = shape_of(across)
     lines = node.emit(relax.op.reshape(across, [n, c, d, h * w]), "lines")
     deep = op(lines, [kernel[0], 1], [strides[0], 1], [pads[0], 0, pads[3], 0], [dilation[0], 1], False, include)
     deep = node.emit(deep, "deep")

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from tvm import relax
 
+from ...ops import shape_of
 from ..indexing.scatter import put
 from .pooling import element_strides, window_begins
 
@@ -27,7 +28,7 @@ def max_unpool(node):
     if (read := _pooled(node, kernel, strides)) and read[:2] == shape[:2]:
         found = _by_windows(node, kernel, strides, read)
         begins = [0] * len(read)
-        cut = [min(old, new) for old, new in zip((int(e) for e in found.ty.shape.values), wanted)]
+        cut = [min(old, new) for old, new in zip(shape_of(found), wanted)]
         return _grown(node, node.emit(R.strided_slice(found, list(range(len(read))), begins, cut), "inside"), wanted)
     flat = relax.const(np.zeros(math.prod(out), node.dtype(0)))
     updates = node.emit(R.reshape(node.inputs[0], [math.prod(shape)]), "updates")
@@ -35,7 +36,7 @@ def max_unpool(node):
 
 
 def _grown(node, x, wanted):
-    widths = [width for old, new in zip((int(e) for e in x.ty.shape.values), wanted) for width in (0, new - old)]
+    widths = [width for old, new in zip(shape_of(x), wanted) for width in (0, new - old)]
     return R.nn.pad(x, widths) if any(widths) else x
 
 

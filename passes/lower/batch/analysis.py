@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import tvm
 from tvm import relax
 
-from ...rewriting.graph import Graph
+from ...ops import shape_of
+from ...rewriting.graph import DataflowGraph
 from .axis import BatchAxis, Mixes, first_axis
-from .rules import RULES, Operands, shape_of
+from .rules import RULES, BatchOperands
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class BatchGraph:
     """graph: the function's. axes: where each variable holds the samples (of a tuple: of all its fields), None where it holds none. mixing: {variable: why its
     operator must see the whole batch}. sliced: {variable: {tensor operand: axis}} of constants that repeat for every sample."""
 
-    graph: Graph
+    graph: DataflowGraph
     batch: int
     axes: dict = field(default_factory=dict)
     mixing: dict = field(default_factory=dict)
@@ -38,7 +39,7 @@ def tensors_of(call) -> list:
 
 def analyze(function, batch: int) -> BatchGraph:
     """batch: extent of the first axis of the parameters that hold samples; above 1."""
-    graph = Graph(function)
+    graph = DataflowGraph(function)
     found = BatchGraph(graph, batch)
     for param in function.params:
         found.axes[param] = first_axis(shape_of(param)[:1], batch)
@@ -66,7 +67,7 @@ def _through(value, var, found) -> BatchAxis | None:
     if all(axis is None for axis in axes):
         raise Mixes("does not depend on the batch")
     sliced: dict = {}
-    axis = RULES[value.op.name](Operands(value, found.batch, tensors, axes, sliced))
+    axis = RULES[value.op.name](BatchOperands(value, found.batch, tensors, axes, sliced))
     for ty in var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]:
         shape = tuple(int(extent) for extent in ty.shape.values)
         if axis.axis >= len(shape) or shape[axis.axis] != axis.extent(found.batch):

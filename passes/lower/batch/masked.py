@@ -9,18 +9,17 @@ import tvm
 from tvm import relax
 
 from ...operators.registry import traits_of
-from ...ops import is_op
-from ...rewriting.graph import Graph
+from ...ops import is_op, shape_of
+from ...rewriting.graph import DataflowGraph
 from .axis import BatchAxis, Mixes
-from .padding import ANYTHING, Axis, Walk
-from .rules import shape_of
+from .padding import ANYTHING, PaddingWalk, VaryingAxis
 
 _HEEDED_BY = ("relax.nn.softmax", "relax.sum")  # what sees all places, and may look away from some
 
 
 def padding_mask(module: tvm.IRModule) -> tuple[str, dict[int, int]] | None:
     """(name of the mask [samples, places], {number of a result: its axis of places}); None where the graph has no padding mask. module: canonical fp32."""
-    if not any(is_op(value, *_HEEDED_BY) for _, value in Graph(module["main"]).bindings):
+    if not any(is_op(value, *_HEEDED_BY) for _, value in DataflowGraph(module["main"]).bindings):
         return None
     params = [param for param in module["main"].params if len(shape_of(param)) >= 2]
     for mask in params:
@@ -37,7 +36,7 @@ def kept_places(mask: np.ndarray, axis: int, shape) -> np.ndarray:
     return (mask != 0).reshape([len(mask), *[-1 if i == axis else 1 for i in range(1, len(shape))]])
 
 
-class _Alone(Walk):
+class _Alone(PaddingWalk):
     """Of one shape: extents do not differ, so constants and results need not be compared."""
 
     def _held(self, before, after) -> dict:
@@ -50,7 +49,7 @@ class _Alone(Walk):
         for i, tensor in enumerate(tensors):
             shape = shape_of(tensor)
             if not isinstance(tensor, relax.Var) and axis.at.inner == 1 and len(shape) >= -place and shape[place] > 1 and _aligned(call):
-                own = Axis(BatchAxis(len(shape) + place), axis.extents)
+                own = VaryingAxis(BatchAxis(len(shape) + place), axis.extents)
                 group, held = group | {i: own}, [*held[:i], {own: ANYTHING}, *held[i + 1 :]]
         return super()._passed(call, tensors, held, group)
 
@@ -67,8 +66,8 @@ def _results(module, places, states: Mapping[str, float]) -> dict[int, int] | No
     walk = _Alone()
     for param in module["main"].params:
         along = len(shape_of(param)) >= 2 and shape_of(param)[1] == places
-        walk.seen[param] = {Axis(BatchAxis(1), (places, places)): states.get(param.name, ANYTHING)} if along else {}
-    bindings = Graph(module["main"]).bindings
+        walk.seen[param] = {VaryingAxis(BatchAxis(1), (places, places)): states.get(param.name, ANYTHING)} if along else {}
+    bindings = DataflowGraph(module["main"]).bindings
     try:
         for var, value in bindings:
             walk.seen[var] = walk.through(value, value)

@@ -15,11 +15,11 @@ import tvm
 from tvm import relax
 
 from ...operators.registry import traits_of
-from ...ops import attrs_of
-from ...rewriting.graph import Graph
+from ...ops import attrs_of, shape_of
+from ...rewriting.graph import DataflowGraph
 from .analysis import tensors_of
 from .axis import BatchAxis, Mixes
-from .rules import RULES, Operands, shape_of
+from .rules import RULES, BatchOperands
 
 FAR = -1000.0
 ANYTHING = "rest"  # what padded places hold: any finite values; else a number, or BELOW
@@ -30,7 +30,7 @@ _FUNCTIONS = {f"relax.{name}": getattr(np, name) for name in _AS_NUMPY.split()} 
 
 
 @dataclass(frozen=True)
-class Axis:
+class VaryingAxis:
     """Of a tensor. at: in the larger shape. extents: of the dimension, in the smaller and the larger shape."""
 
     at: BatchAxis
@@ -40,10 +40,10 @@ class Axis:
 def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[str, float]) -> str | None:
     """None where results for inputs of the smaller shape are those of the larger one with them padded (`pads`, by input), cut back; else the operator that the
     proof stops at, and why."""
-    walk = Walk()
+    walk = PaddingWalk()
     for a, b in zip(small["main"].params, large["main"].params, strict=True):
         walk.seen[b] = {axis: pads.get(b.name, ANYTHING) for axis in _differing(shape_of(a), shape_of(b))}
-    graphs = [Graph(module["main"]).bindings for module in (small, large)]
+    graphs = [DataflowGraph(module["main"]).bindings for module in (small, large)]
     if len(graphs[0]) != len(graphs[1]):
         return "its graph has other operators for another shape"
     for (_, before), (b, after) in zip(*graphs):
@@ -57,10 +57,10 @@ def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[st
 def _differing(a, b):
     if len(a) != len(b):
         raise Mixes("has another rank for another shape")
-    return [Axis(BatchAxis(i), (m, n)) for i, (m, n) in enumerate(zip(a, b)) if m != n]
+    return [VaryingAxis(BatchAxis(i), (m, n)) for i, (m, n) in enumerate(zip(a, b)) if m != n]
 
 
-class Walk:
+class PaddingWalk:
     def __init__(self):
         self.seen = {}  # variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
 
@@ -105,8 +105,8 @@ class Walk:
             raise Mixes("is not known to treat positions apart")
         extents = next(iter(group.values())).extents
         axes = [group[i].at if i in group else None for i in range(len(tensors))]
-        result = RULES[_operator(call)](Operands(call, extents[1], tensors, axes, {}))
-        return {Axis(result, extents): _state(call, tensors, states)}
+        result = RULES[_operator(call)](BatchOperands(call, extents[1], tensors, axes, {}))
+        return {VaryingAxis(result, extents): _state(call, tensors, states)}
 
     def _check(self, before, after, found):
         """Every extent that differs is one of the axes found."""

@@ -12,13 +12,13 @@ from tvm import relax
 from ....targets.samples import batch_of
 from ....targets.variant import TensorSpec
 from ....targets.x86.layout import Layout, as_is, packed
+from ...ops import shape_of
 from ...rewriting.forward import Forward
 from ...rewriting.graph import variables
 from ..program import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
 from .axis import samples_of
 from .plan import plan
-from .rules import shape_of
 
 _VIEWS = (*ALIASES, "relax.nn.batch_flatten")
 

@@ -13,11 +13,11 @@ import tvm
 from tvm import relax
 
 from ... import ops
+from ...ops import shape_of
 from ...rewriting.graph import variables
 from ..fusion import find_fusions
 from ..program import ALIASES
 from .analysis import BatchGraph, tensors_of
-from .rules import shape_of
 
 L2_BYTES = 2 << 20
 _ROOM = 0.6  # of L2 for what one layer touches: above, parts of it fall out

@@ -1,6 +1,6 @@
 """How the batch passes through each operator: a rule answers where the samples lie in the result, or raises `Mixes` with the reason.
 
-A rule takes an `Operands` (what is known of the call) and returns a `BatchAxis`. An operator without a rule counts as one that mixes samples. What a rule
+A rule takes an `BatchOperands` (what is known of the call) and returns a `BatchAxis`. An operator without a rule counts as one that mixes samples. What a rule
 answers says that slicing the operands along their batch axes slices the result along its own: nothing is assumed of what the axis means."""
 
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from tvm import relax
 
 from ... import ops
 from ...operators.registry import TRAITS
+from ...ops import shape_of
 from .axis import BatchAxis, Mixes, repeats, through_reshape
 
 
 @dataclass
-class Operands:
+class BatchOperands:
     """Of one call. axes: per tensor operand, None where it holds no samples. sliced: {position: axis} of constants that hold the batch; rules add to it."""
 
     call: relax.Call
@@ -54,11 +55,7 @@ class Operands:
         raise Mixes("its operands hold the samples on different axes" if axis is not None else f"operand {position} has a part of its own for every sample")
 
 
-def shape_of(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)
-
-
-def broadcast(o: Operands) -> BatchAxis:
+def broadcast(o: BatchOperands) -> BatchAxis:
     """Elementwise with NumPy's broadcasting, axes counted from the last."""
     rank = max(len(shape_of(tensor)) for tensor in o.tensors)
     places = {BatchAxis(axis.axis + rank - len(o.shape(i)), axis.inner) for i, axis in enumerate(o.axes) if axis is not None}
@@ -70,13 +67,13 @@ def broadcast(o: Operands) -> BatchAxis:
     return found
 
 
-def same(o: Operands) -> BatchAxis:
+def same(o: BatchOperands) -> BatchAxis:
     """Elementwise in operand 0, the others the same for all samples."""
     o.whole()
     return o.data()
 
 
-def per_channel(o: Operands) -> BatchAxis:
+def per_channel(o: BatchOperands) -> BatchAxis:
     """Elementwise in operand 0, with a parameter or table per channel, which is not the batch."""
     channel = o.attrs.get("axis", 1) % max(len(o.shape(0)), 1)
     if o.data().axis == channel and any(len(o.shape(i)) > (i == 1 and ops.is_op(o.call, "octet.table")) for i in range(1, len(o.tensors))):
@@ -84,7 +81,7 @@ def per_channel(o: Operands) -> BatchAxis:
     return same(o)
 
 
-def images(o: Operands) -> BatchAxis:
+def images(o: BatchOperands) -> BatchAxis:
     """Windows over [N, C, H, W]; a further operand of the result's shape is a residual."""
     found = o.data()
     if found.axis != 0:
@@ -92,7 +89,7 @@ def images(o: Operands) -> BatchAxis:
     return _with_residual(o, found)
 
 
-def rows(o: Operands) -> BatchAxis:
+def rows(o: BatchOperands) -> BatchAxis:
     """A linear layer over the last axis."""
     found = o.data()
     if found.axis == len(o.shape(0)) - 1:
@@ -109,7 +106,7 @@ def _with_residual(o, found):
     return found
 
 
-def product(o: Operands) -> BatchAxis:
+def product(o: BatchOperands) -> BatchAxis:
     """[.., M, K] @ [.., K, N]."""
     ranks = [len(o.shape(i)) for i in (0, 1)]
     if min(ranks) < 2:
@@ -126,7 +123,7 @@ def product(o: Operands) -> BatchAxis:
     return next(iter(found.values()))
 
 
-def along(o: Operands) -> BatchAxis:
+def along(o: BatchOperands) -> BatchAxis:
     """Works along `axis` (the last by default) or `axes`, which must not be the batch; the shape stays, or `axis` gets another extent."""
     attrs, found = o.attrs, o.data()
     o.whole()
@@ -135,7 +132,7 @@ def along(o: Operands) -> BatchAxis:
     return found
 
 
-def reduction(o: Operands) -> BatchAxis:
+def reduction(o: BatchOperands) -> BatchAxis:
     found, rank = o.data(), len(o.shape(0))
     gone = _axes(o.attrs, rank, range(rank))
     if found.axis in gone:
@@ -149,17 +146,17 @@ def _axes(attrs, rank, default):
     return {axis % rank for axis in given}
 
 
-def view(o: Operands) -> BatchAxis:
+def view(o: BatchOperands) -> BatchAxis:
     return through_reshape(o.data(), o.shape(0), shape_of(o.call), o.batch)
 
 
-def transpose(o: Operands) -> BatchAxis:
+def transpose(o: BatchOperands) -> BatchAxis:
     found, rank = o.data(), len(o.shape(0))
     order = [axis % rank for axis in o.attrs["axes"] or reversed(range(rank))]
     return BatchAxis(order.index(found.axis), found.inner)
 
 
-def concat(o: Operands) -> BatchAxis:
+def concat(o: BatchOperands) -> BatchAxis:
     """All parts hold the samples on one axis, which is not the one that they are joined on."""
     found = next(axis for axis in o.axes if axis is not None)
     axis = o.attrs["axis"]
@@ -172,27 +169,27 @@ def concat(o: Operands) -> BatchAxis:
     return found
 
 
-def slices(o: Operands) -> BatchAxis:
+def slices(o: BatchOperands) -> BatchAxis:
     found, rank = o.data(), len(o.shape(0))
     if found.axis in {int(axis.value) % rank for axis in o.call.args[1].fields}:
         raise Mixes("takes some of the samples")
     return found
 
 
-def pad(o: Operands) -> BatchAxis:
+def pad(o: BatchOperands) -> BatchAxis:
     found, width = same(o), o.attrs["pad_width"]
     if any(int(w) for w in width[2 * found.axis : 2 * found.axis + 2]):
         raise Mixes("pads the batch")
     return found
 
 
-def expand(o: Operands) -> BatchAxis:
+def expand(o: BatchOperands) -> BatchAxis:
     """broadcast_to: the batch stays as long as it is."""
     found = o.data()
     return BatchAxis(found.axis + len(shape_of(o.call)) - len(o.shape(0)), found.inner)
 
 
-def take(o: Operands) -> BatchAxis:
+def take(o: BatchOperands) -> BatchAxis:
     """Rows of a table that is the same for all samples, by indices per sample; or the same rows of every sample."""
     axis = o.attrs["axis"]
     if axis is None or (o.axes[0] is not None and o.axes[1] is not None):
@@ -206,7 +203,7 @@ def take(o: Operands) -> BatchAxis:
     return found if found.axis < axis else BatchAxis(found.axis + len(o.shape(1)) - 1, found.inner)
 
 
-def look_up(o: Operands) -> BatchAxis:
+def look_up(o: BatchOperands) -> BatchAxis:
     """Rows of a table that is the same for all samples, by indices per sample."""
     o.whole(0, 1)
     if o.axes[2] is None:
@@ -214,7 +211,7 @@ def look_up(o: Operands) -> BatchAxis:
     return o.axes[2]
 
 
-def gather(o: Operands) -> BatchAxis:
+def gather(o: BatchOperands) -> BatchAxis:
     found = o.data()
     if o.attrs["axis"] % len(o.shape(0)) == found.axis:
         raise Mixes("takes some of the samples")

@@ -22,7 +22,8 @@ from ....targets.x86.movement.copy import shift
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
 from ....targets.x86.view import View, contiguous, view_of
-from ...rewriting.loops import Loop, loops_of
+from ...ops import shape_of
+from ...rewriting.loops import RecurrentLoop, loops_of
 from ..fusion import find_fusions
 from ..memory import ALIGNMENT
 from ..program import LAYERS, label
@@ -35,11 +36,11 @@ from .fused import FUSED, able
 from .results import kernel_result, own_results
 from .value import Value
 
-Rule = Callable[[relax.Call, "Context"], Value | tuple | None]
+Rule = Callable[[relax.Call, "CpuContext"], Value | tuple | None]
 
 
 @dataclass
-class Context:
+class CpuContext:
     """What rules see: operands in the layout that they ask for, constants, and a way to emit kernels."""
 
     spec: TargetSpec
@@ -200,7 +201,7 @@ class Context:
 
 
 def _bytes(expr):
-    return int(np.prod([int(d) for d in expr.ty.shape.values])) * np.dtype(str(expr.ty.dtype)).itemsize
+    return int(np.prod(shape_of(expr))) * np.dtype(str(expr.ty.dtype)).itemsize
 
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None,
@@ -214,9 +215,9 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
 def _lower(mod, spec, rules, tuned, params, results, watch):
     main = mod["main"]
     builder = relax.BlockBuilder()
-    context = Context(spec, builder, tuned=tuned, watch=watch)
+    context = CpuContext(spec, builder, tuned=tuned, watch=watch)
     fusions, inner = find_fusions(main, able(UNITS[spec.dot].vbmi))
-    layouts = [Layout("plain", _shape(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
+    layouts = [Layout("plain", shape_of(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
     stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]
     with builder.function("main", stored):
         with builder.dataflow():
@@ -234,7 +235,7 @@ def _lower(mod, spec, rules, tuned, params, results, watch):
                     context.values[var] = lowered(value, context, rules, partial(fallback, context))
 
             for each in loops_of(mod).arranged():
-                lower_loop(each, context, bind) if isinstance(each, Loop) else bind(*each)
+                lower_loop(each, context, bind) if isinstance(each, RecurrentLoop) else bind(*each)
             context.layer = ""
             values = _outputs(main.body.body, context)
             values = [context.as_is(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
@@ -247,10 +248,6 @@ def _stored(param, layout):
     """The variable that holds `param` in `layout`."""
     same = layout.kind == "plain" and layout.storage == str(param.ty.dtype)
     return param if same else relax.Var(param.name, relax.TensorType(layout.physical_shape, layout.storage))
-
-
-def _shape(expr):
-    return tuple(int(d) for d in expr.ty.shape.values)
 
 
 def _outputs(result, context):

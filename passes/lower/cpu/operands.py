@@ -6,13 +6,14 @@ from ....targets.x86.elementwise.integer import CHANNEL, SHARED, STREAM
 from ....targets.x86.layout import packed
 from ....targets.x86.movement.broadcast import BroadcastProblem, broadcast
 from ....targets.x86.reformat.constant import pack_constant
+from ...ops import shape_of
 
 
 def broadcast_operands(call, ctx):
     """(first, second, how, swapped): `first` lies like the result; `second` is STREAM, CHANNEL or SHARED (targets/x86/elementwise/integer.py).
 
     Whatever is broadcast in another way is written out in full. swapped: `second` is call.args[0]. Operands are Values or packed arrays."""
-    shape, dtype = tuple(int(d) for d in call.ty.shape.values), str(call.ty.dtype)
+    shape, dtype = shape_of(call), str(call.ty.dtype)
     shapes = [_ranked(arg, len(shape)) for arg in call.args]
     constant = [ctx.constant(arg) is not None for arg in call.args]
     swapped = shapes[0] != shape or (shapes[1] == shape and constant[0] and not constant[1])
@@ -28,7 +29,7 @@ def images_of(shape):
 
 
 def _ranked(arg, rank):
-    shape = tuple(int(d) for d in arg.ty.shape.values)
+    shape = shape_of(arg)
     return (1,) * (rank - len(shape)) + shape
 
 

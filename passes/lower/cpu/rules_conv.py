@@ -12,6 +12,7 @@ from ....targets.x86.conv.sums import checked
 from ....targets.x86.layout import Layout
 from ....targets.x86.workload import workload_of
 from ... import ops
+from ...ops import shape_of
 
 PLANAR_CHANNELS = 4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
 
@@ -47,7 +48,7 @@ def dense(call, ctx, table=None):
 
 
 def _layout(call):
-    shape = tuple(int(d) for d in call.ty.shape.values)
+    shape = shape_of(call)
     return Layout("nhwc" if len(shape) == 4 else "rows", shape, str(call.ty.dtype))
 
 

@@ -7,6 +7,7 @@ from ....targets.x86.isa import UNITS
 from ....targets.x86.layout import packed
 from ....targets.x86.vector_loops import default_loops
 from ... import ops
+from ...ops import shape_of
 from .operands import broadcast_operands, images_of
 from .tuned import schedule_of
 
@@ -22,7 +23,7 @@ def mul(call, ctx):
 def _binary(call, ctx, kind):
     """Sum and product commute, so the operand that is broadcast goes second, with its zero point and multiplier."""
     attrs = ops.attrs_of(call)
-    layout = packed((int(d) for d in call.ty.shape.values), "int8")
+    layout = packed(shape_of(call), "int8")
     first, second, how, swapped = broadcast_operands(call, ctx)
     a, b = ("b", "a") if swapped else ("a", "b")
     images = images_of(layout.shape)

@@ -7,6 +7,7 @@ from ....targets.x86.matmul.problem import MatmulProblem, Matrices, SoftmaxEpilo
 from ....targets.x86.matmul.product import constants_of, default_schedule, matmul
 from ....targets.x86.view import View, as_layout, contiguous, view_of
 from ... import ops
+from ...ops import shape_of
 from .tuned import schedule_of
 from .value import Value
 
@@ -16,7 +17,7 @@ _ROW = 64  # bytes: rows of probabilities begin at cache lines
 def product(call, ctx, softmax=None, root=None):
     """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed."""
     attrs = ops.attrs_of(call)
-    shape = tuple(int(d) for d in (root if root is not None else call).ty.shape.values)
+    shape = shape_of(root if root is not None else call)
     rank = len(shape)
     a, b = (_operand(arg, ctx, inner) for arg, inner in zip(call.args, (-1, None)))
     batch, (rows, columns), inner = shape[:-2], shape[-2:], a.layout.shape[-1]

@@ -10,12 +10,13 @@ from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, 
 from ....targets.x86.windows.resize import ResizeProblem, resize_linear
 from ....targets.x86.windows.resize_integer import IntegerResizeProblem, resize_integer
 from ... import ops
+from ...ops import shape_of
 from ...realize.reference_resize import linear_taps, nearest_indices
 
 
 def _layouts(call):
     """(layout of operand 0, layout of the result) packed; None for each without one."""
-    return tuple(packed((int(d) for d in expr.ty.shape.values), str(expr.ty.dtype)) for expr in (call.args[0], call))
+    return tuple(packed(shape_of(expr), str(expr.ty.dtype)) for expr in (call.args[0], call))
 
 
 def _axis_of(layout, axis):
@@ -61,7 +62,7 @@ def strided_slice(call, ctx):
 
 def _first_axis(call, ctx, axes, begin, end, strides, target):
     """A range of the outermost axis, which lies in one piece."""
-    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    shape = shape_of(call.args[0])
     outer = next((axis for axis, extent in enumerate(shape) if extent > 1), None)
     if len(axes) != 1 or axes[0] % len(shape) != outer or any(step != 1 for each in strides for step in each):
         return None
@@ -124,7 +125,7 @@ def _plain_pad(call, ctx, attrs):
     value = ctx.plain(call.args[0])
     padded = relax.op.nn.pad(value.var, attrs["pad_width"], attrs["pad_mode"], _stored(attrs["pad_value"], value.layout))
     ctx.fallbacks.append(call.op.name)
-    return type(value)(ctx.builder.emit(padded), Layout("plain", tuple(int(d) for d in call.ty.shape.values), value.layout.dtype))
+    return type(value)(ctx.builder.emit(padded), Layout("plain", shape_of(call), value.layout.dtype))
 
 
 _MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},
@@ -198,7 +199,7 @@ def concatenate(call, ctx):
     operands = call.args[0]
     fields = list(operands.fields) if isinstance(operands, relax.Tuple) else None
     axis = ops.attrs_of(call)["axis"]
-    target = packed((int(d) for d in call.ty.shape.values), str(call.ty.dtype))
+    target = packed(shape_of(call), str(call.ty.dtype))
     if fields is None or axis is None or target is None or len(target.shape) < 2:
         return None
     values = [ctx.packed(field) for field in fields]

@@ -4,12 +4,13 @@ from ....targets.x86.layout import Layout
 from ....targets.x86.rows.order import AxisProblem, running_sum, top_k
 from ....targets.x86.rows.selection import SuppressionProblem, non_max_suppression, nonzero
 from ... import ops
+from ...ops import shape_of
 
 _DTYPES = ("float32", "int32", "int64")
 
 
 def _problem(call, axis):
-    shape, dtype = tuple(int(d) for d in call.args[0].ty.shape.values), str(call.args[0].ty.dtype)
+    shape, dtype = shape_of(call.args[0]), str(call.args[0].ty.dtype)
     return AxisProblem(shape, int(axis) % len(shape), dtype) if dtype in _DTYPES and axis is not None and shape and 0 not in shape else None
 
 
@@ -31,7 +32,7 @@ def topk(call, ctx):
 
 
 def suppression(call, ctx):
-    attrs, (images, classes, boxes) = ops.attrs_of(call), (int(d) for d in call.args[1].ty.shape.values)
+    attrs, (images, classes, boxes) = ops.attrs_of(call), shape_of(call.args[1])
     most = min(attrs["most"], boxes)
     problem = SuppressionProblem(images, classes, boxes, most, attrs["overlap"], attrs.get("threshold"), bool(attrs["centers"]))
     operands = [ctx.plain(arg) for arg in call.args]
@@ -39,8 +40,8 @@ def suppression(call, ctx):
 
 
 def places(call, ctx):
-    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
-    result = Layout("plain", tuple(int(d) for d in call.ty.shape.values), "int64")
+    shape = shape_of(call.args[0])
+    result = Layout("plain", shape_of(call), "int64")
     return ctx.emit(nonzero(shape), [ctx.plain(call.args[0])], result, call.op.name)
 
 

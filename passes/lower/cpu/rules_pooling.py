@@ -6,6 +6,7 @@ from ....targets.x86.windows.average import avg_pool2d, default_schedule
 from ....targets.x86.windows.maximum import max_pool2d
 from ....targets.x86.windows.pooling import PoolProblem
 from ... import ops
+from ...ops import shape_of
 from .tuned import schedule_of
 
 
@@ -35,7 +36,7 @@ def _window(call, ctx, kind, dtypes):
     if dtype not in dtypes or attrs["layout"] != "NCHW":
         return None
     value = ctx.packed(call.args[0])
-    padding = _resolved(attrs, value.layout.shape, [int(d) for d in call.ty.shape.values])
+    padding = _resolved(attrs, value.layout.shape, list(shape_of(call)))
     dilation = tuple(attrs["dilation"])
     if dilation != (1, 1) and any(padding):
         return None
@@ -64,12 +65,12 @@ def _resolved(attrs, shape, result):
 def mean(call, ctx):
     """R.mean over the two axes of an image, float32."""
     attrs = ops.attrs_of(call)
-    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    shape = shape_of(call.args[0])
     if len(shape) != 4 or attrs["axis"] is None or sorted(axis % 4 for axis in attrs["axis"]) != [2, 3] or str(call.ty.dtype) != "float32":
         return None
     value = ctx.packed(call.args[0])
     pooled = _emit(PoolProblem("average", "float32", shape, shape[2:], (1, 1)), value, ctx, call)
-    return type(value)(pooled.var, packed([int(d) for d in call.ty.shape.values], "float32"))  # without keepdims the same buffer as rows
+    return type(value)(pooled.var, packed(shape_of(call), "float32"))  # without keepdims the same buffer as rows
 
 
 RULES = {"octet.avg_pool2d": integer_average, "relax.nn.max_pool2d": maximum, "relax.nn.avg_pool2d": average, "relax.mean": mean}

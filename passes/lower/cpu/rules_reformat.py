@@ -7,6 +7,7 @@ from tvm import relax
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.reformat.choose import ReformatProblem, reformat
 from ....targets.x86.view import as_layout, reshaped, transposed, view_of
+from ...ops import shape_of
 
 
 def quantize(call, ctx):
@@ -38,7 +39,7 @@ def reshape(call, ctx):
     if isinstance(call.args[0], relax.Tuple) or ctx.constant(call.args[0]) is not None:
         return None
     value = ctx.find(call.args[0])
-    shape = tuple(int(d) for d in call.ty.shape.values)
+    shape = shape_of(call)
     if value.layout.kind == "plain" or str(call.ty.dtype) not in ("int8", "float32"):
         return _alias(call, ctx, shape)
     layout = packed(shape, str(call.ty.dtype))
@@ -69,7 +70,7 @@ def permute_dims(call, ctx):
     dtype = str(call.ty.dtype)
     if dtype not in ("int8", "float32") or ctx.constant(call.args[0]) is not None:
         return None
-    shape = tuple(int(d) for d in call.args[0].ty.shape.values)
+    shape = shape_of(call.args[0])
     value = ctx.strided(call.args[0])
     view = transposed(value.layout, axes)
     layout = as_layout(view)
@@ -90,7 +91,7 @@ def permute_dims(call, ctx):
 
 def _relabelled(call, ctx, value, source, kind):
     """The bytes of `value` read as `source`, reformatted to `kind`, and the result read as the call's own shape."""
-    shape = tuple(int(d) for d in call.ty.shape.values)
+    shape = shape_of(call)
     target = Layout(kind, source.shape, source.dtype)
     layout = Layout("plain", shape, source.dtype) if kind == "plain" else packed(shape, source.dtype)
     return ctx.emit(reformat(ReformatProblem(source, target)), [value], layout, call.op.name)

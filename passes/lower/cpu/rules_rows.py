@@ -12,19 +12,20 @@ from ....targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_t
 from ....targets.x86.vector_loops import default_loops
 from ....targets.x86.view import View, as_layout, contiguous
 from ... import ops
+from ...ops import shape_of
 from .tuned import schedule_of
 from .value import Value
 
 
 def softmax_rows(source, root, ctx, scale, zero_point=0):
     """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None."""
-    problem = SoftmaxProblem(tuple(int(d) for d in root.ty.shape.values), scale, zero_point)
+    problem = SoftmaxProblem(shape_of(root), scale, zero_point)
     return _emit(ctx, softmax, problem, [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
 
 
 def layer_norm_rows(parts, ctx):
     """A chain of fusion.LayerNorm."""
-    shape = tuple(int(d) for d in parts.root.ty.shape.values)
+    shape = shape_of(parts.root)
     attrs = ops.attrs_of(parts.call)
     kind = RmsNormProblem if ops.is_op(parts.call, "relax.nn.rms_norm") else LayerNormProblem
     problem = kind(prod(shape[:-1]), shape[-1], float(attrs["epsilon"]), parts.source, parts.target)
@@ -48,7 +49,7 @@ def _emit(ctx, template, problem, operands, root, rows: Layout, operator, defaul
 
 def _as_rows(ctx, kernel, operands, root, rows: Layout, operator, notes=None):
     """The kernel's rows read as the tensor of `root`."""
-    shape = tuple(int(d) for d in root.ty.shape.values)
+    shape = shape_of(root)
     stride = channel_stride(shape[-1], rows.dtype)
     view = View(shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK)
     value = ctx.emit(kernel, operands, view, operator, notes=notes)
@@ -65,7 +66,7 @@ def plain_softmax(call, ctx):
 
 def integer_softmax(call, ctx):
     """octet.softmax."""
-    problem = SoftmaxTableProblem(tuple(int(d) for d in call.ty.shape.values), **ops.attrs_of(call))
+    problem = SoftmaxTableProblem(shape_of(call), **ops.attrs_of(call))
     return _emit(ctx, softmax_by_table, problem, [ctx.rows(call.args[0]), ctx.constant(call.args[1])], call, problem.layout, call.op.name)
 
 
@@ -74,7 +75,7 @@ def look_up(call, ctx):
     table, scales = ctx.constant(call.args[0]), ctx.constant(call.args[1])
     if table is None or scales is None:
         return None
-    problem = EmbeddingProblem(*table.shape, tuple(int(d) for d in call.args[2].ty.shape.values), str(call.args[2].ty.dtype))
+    problem = EmbeddingProblem(*table.shape, shape_of(call.args[2]), str(call.args[2].ty.dtype))
     operands = [table.reshape(-1), scales, ctx.plain(call.args[2])]
     return ctx.emit(embedding(problem), operands, problem.result, call.op.name, notes={"bytes": problem.moved})
 

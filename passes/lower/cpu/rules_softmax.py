@@ -4,13 +4,14 @@ from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import channel_axis
 from ....targets.x86.rows.channels import ReduceProblem, reduce_rows
 from ... import ops
+from ...ops import shape_of
 
 
 def _rule(kind):
     def rule(call, ctx):
         axis = ops.attrs_of(call)["axis"]
         axes = axis if isinstance(axis, list) else [axis]
-        source = packed((int(d) for d in call.args[0].ty.shape.values), str(call.args[0].ty.dtype))
+        source = packed(shape_of(call.args[0]), str(call.args[0].ty.dtype))
         if source is None or source.dtype != "float32" or len(axes) != 1 or axes[0] is None:
             return None
         if int(axes[0]) % len(source.shape) != channel_axis(source) or ctx.constant(call.args[0]) is not None:
@@ -18,7 +19,7 @@ def _rule(kind):
         if (kind == "softmax") != (source.kind == "nhwc") and kind in ("softmax", "mean", "sum"):
             return None  # sums over an axis that is not the last have another order (reference_float.py)
         problem = ReduceProblem(kind, source)
-        shape = tuple(int(d) for d in call.ty.shape.values)
+        shape = shape_of(call)
         layout = problem.target if problem.target.kind != "plain" else Layout("plain", shape, problem.target.dtype)
         return ctx.emit(reduce_rows(problem), [ctx.packed(call.args[0])], layout, call.op.name)
 

@@ -6,6 +6,7 @@ from ....targets.x86.elementwise.math import KINDS as KERNELS
 from ....targets.x86.layout import packed
 from ....targets.x86.reformat.constant import pack_constant
 from ... import ops
+from ...ops import shape_of
 from ..scalar_functions import rules_of
 from .operands import broadcast_operands, images_of
 
@@ -20,7 +21,7 @@ def _unary(call, ctx, kind, parameters):
 
 def _binary(kind):
     def rule(call, ctx):
-        layout = packed((int(d) for d in call.ty.shape.values), str(call.ty.dtype))
+        layout = packed(shape_of(call), str(call.ty.dtype))
         if layout is None or layout.dtype != "float32" or not call.ty.shape.values:
             return None
         first, second, how, swapped = broadcast_operands(call, ctx)
@@ -34,7 +35,7 @@ def _binary(kind):
 def prelu(call, ctx):
     """Slopes along the channel; ctx gives them at compile time."""
     slopes = ctx.constant(call.args[1])
-    layout = packed((int(d) for d in call.ty.shape.values), str(call.ty.dtype))
+    layout = packed(shape_of(call), str(call.ty.dtype))
     if slopes is None or layout is None:
         return None
     channel = 1 if layout.kind == "nhwc" else len(layout.shape) - 1

@@ -1,6 +1,6 @@
 """The passes of lowering for x86, as a list."""
 
-from ...running import Step
+from ...running import NamedPass
 from ..legalize import legalize
 from ..merge_axes import MergeAxes
 from ..program import ALIASES, PART
@@ -11,7 +11,7 @@ def lowering(lower, schedule, note: str) -> list:
     for what has no kernel of ours. note: the target, and the piece where the batch is cut in some."""
     return [
         MergeAxes(),
-        Step("Lower", lower, note),
-        Step("Legalize", lambda module: legalize(module, (*ALIASES, PART)), note),
-        Step("Schedule", schedule, note),
+        NamedPass("Lower", lower, note),
+        NamedPass("Legalize", lambda module: legalize(module, (*ALIASES, PART)), note),
+        NamedPass("Schedule", schedule, note),
     ]

@@ -7,19 +7,19 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ....targets.cuda.kernel import Kernel
+from ....targets.cuda.kernel import CudaKernel
 from ....targets.cuda.kernels import movement
-from ....targets.cuda.layout import GRANULE, Layout, Strided, packed, plain
+from ....targets.cuda.layout import GRANULE, CudaLayout, Strided, packed, plain
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records, Tuned, words
 from ....targets.variant import Step
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
+class CudaTensor:
     """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout` may differ between views of one storage."""
 
-    layout: Layout | Strided
+    layout: CudaLayout | Strided
     storage: "Storage"
 
 
@@ -44,7 +44,7 @@ class Storage:
 class Call:
     """One launch: operands in the kernel's order, the results last."""
 
-    kernel: Kernel
+    kernel: CudaKernel
     operands: tuple[Storage, ...]
     step: Step
 
@@ -56,11 +56,11 @@ class Lowered:
 
 
 ANY = ""  # the key of what takes every operator that no rule takes
-Rule = Callable[[relax.Call, "Context"], "Tensor | tuple | None"]
+Rule = Callable[[relax.Call, "CudaContext"], "CudaTensor | tuple | None"]
 
 
 @dataclass
-class Context:
+class CudaContext:
     """What rules see: operands in the layout that they ask for, constants, and a way to emit launches."""
 
     spec: TargetSpec
@@ -81,14 +81,14 @@ class Context:
         """The array of a constant, or None."""
         return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
 
-    def view(self, expr) -> Tensor:
+    def view(self, expr) -> CudaTensor:
         """The operand in whatever layout it has now, `Strided` in the buffer of another one included."""
         array = self.constant(expr)
         if array is not None:
-            return Tensor(plain(array.shape, str(array.dtype)), self.array(array))
+            return CudaTensor(plain(array.shape, str(array.dtype)), self.array(array))
         return self.values[expr]
 
-    def find(self, expr) -> Tensor:
+    def find(self, expr) -> CudaTensor:
         """The operand in whatever layout it has now, in a buffer of its own."""
         tensor = self.view(expr)
         return self.formed(tensor, tensor.layout.dense) if isinstance(tensor.layout, Strided) else tensor
@@ -98,21 +98,21 @@ class Context:
         users = self.users.get(var, ())
         return users[0] if len(users) == 1 else None
 
-    def packed(self, expr) -> Tensor:
+    def packed(self, expr) -> CudaTensor:
         """The operand in the layout that kernels want."""
         tensor = self.find(expr)
         return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))
 
-    def plain(self, expr) -> Tensor:
+    def plain(self, expr) -> CudaTensor:
         tensor = self.find(expr)
         return self.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
 
-    def formed(self, tensor: Tensor, layout: Layout) -> Tensor:
+    def formed(self, tensor: CudaTensor, layout: CudaLayout) -> CudaTensor:
         """The tensor in another layout; a copy is emitted at most once."""
         if tensor.layout == layout:
             return tensor
         if tensor.layout.same_places(layout):
-            return Tensor(layout, tensor.storage)
+            return CudaTensor(layout, tensor.storage)
         key = (tensor.storage, tensor.layout, layout)
         if key not in self._forms:
             kernel = movement.move(movement.copy(tensor.layout, layout), np.dtype(layout.dtype).itemsize)
@@ -136,27 +136,27 @@ class Context:
         assert whole.kind == "buffer" and start % GRANULE == 0 and start + size <= whole.bytes
         return Storage("part", start, bytes=size, whole=whole)
 
-    def empty(self, layout: Layout) -> Tensor:
+    def empty(self, layout: CudaLayout) -> CudaTensor:
         """A result that launches will write."""
-        return Tensor(layout, Storage("buffer", bytes=layout.bytes))
+        return CudaTensor(layout, Storage("buffer", bytes=layout.bytes))
 
-    def emit(self, kernel: Kernel, operands, layout: Layout, operator: str, macs: int = 0, into: Tensor | None = None, notes=None) -> Tensor:
+    def emit(self, kernel: CudaKernel, operands, layout: CudaLayout, operator: str, macs: int = 0, into: CudaTensor | None = None, notes=None) -> CudaTensor:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
         notes: further fields of the Step: of a kernel that can be tuned, see `notes`; bytes, of one that reads a part of an operand."""
         result = into if into is not None else self.empty(layout)
         self.launch(kernel, [*operands, result], operator, macs, notes)
         return result
 
-    def launch(self, kernel: Kernel, operands, operator: str, macs: int = 0, notes: dict | None = None) -> None:
+    def launch(self, kernel: CudaKernel, operands, operator: str, macs: int = 0, notes: dict | None = None) -> None:
         """As `emit`, with the results among the operands: the last `kernel.results`."""
-        storages = [operand.storage if isinstance(operand, Tensor) else self.array(operand) for operand in operands]
+        storages = [operand.storage if isinstance(operand, CudaTensor) else self.array(operand) for operand in operands]
         results = operands[len(operands) - kernel.results :]
         moved = sum(storage.bytes for storage in dict.fromkeys(storages))  # an operand that stands for a missing one is given twice
         if kernel.state:
             self.state.bytes = max(self.state.bytes, kernel.state)
             storages.insert(len(storages) - kernel.results, self.state)
         assert len(storages) == kernel.operands, (kernel.family, len(storages))
-        int8 = any(isinstance(operand, Tensor) and operand.layout.dtype == "int8" for operand in operands)
+        int8 = any(isinstance(operand, CudaTensor) and operand.layout.dtype == "int8" for operand in operands)
         step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else results[0].layout.dtype, int(macs), layer=self.layer, **({"bytes": int(moved)} | (notes or {})))
         self.calls.append(Call(kernel, tuple(storages), step))
 

@@ -14,12 +14,12 @@ from ....targets.cuda.generated.stock import Stock
 from ....targets.cuda.layout import plain
 from ..legalize import legalize
 from ..program import ALIASES
-from .context import Tensor, notes
+from .context import CudaTensor, notes
 
 FAMILY = "generated"
 
 
-def generic(call, ctx) -> "Tensor | tuple":
+def generic(call, ctx) -> "CudaTensor | tuple":
     """Raises Unsupported where TVM has no TIR for the operator, or its TIR no C++."""
     main, operands = _legal(call, ctx)
     values = dict(zip(main["main"].params, operands, strict=True))
@@ -78,7 +78,7 @@ def _value(value, values, module, operator, ctx):
     if isinstance(value, relax.Tuple):
         return tuple(values[field] for field in value.fields)
     if isinstance(value, relax.Call) and value.op.name in ALIASES:
-        return Tensor(_layout(value.ty), values[value.args[0]].storage)
+        return CudaTensor(_layout(value.ty), values[value.args[0]].storage)
     if not isinstance(value, relax.Call) or value.op.name != "relax.call_tir":
         raise Unsupported("TVM has no TIR for it")
     operands = [_constant(arg, ctx) if ctx.constant(arg) is not None else values[arg] for arg in value.args[1].fields]
@@ -110,7 +110,7 @@ def _scheduled(nest, ctx):
 
 def _constant(expr, ctx):
     array = np.asarray(ctx.constant(expr))
-    return Tensor(plain(array.shape, str(array.dtype)), ctx.array(array))
+    return CudaTensor(plain(array.shape, str(array.dtype)), ctx.array(array))
 
 
 def _layout(ty):

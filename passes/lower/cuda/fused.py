@@ -15,11 +15,12 @@ from tvm import relax
 from ....targets.cuda.kernels.attention import Attention, attention, fits, warps_for
 from ....targets.cuda.kernels.conv_schedule import rounded
 from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, softmax_rows
-from ....targets.cuda.layout import Layout, Strided, plain, rows
+from ....targets.cuda.layout import CudaLayout, Strided, plain, rows
 from ... import ops
-from ...rewriting.graph import Graph
+from ...ops import shape_of
+from ...rewriting.graph import DataflowGraph
 from ..fusion import LayerNorm, Scores, Softmax, SoftmaxParts, TableBehind, find_fusions
-from .context import Context, Tensor
+from .context import CudaContext, CudaTensor
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import epilogue_of, matmul, placed, result_of
 from .scalars import Embedding, Scalars, Wrapped, scalars_of
@@ -28,7 +29,7 @@ _CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind})
 
 
 @dataclass(frozen=True)
-class Heads:
+class AttentionHeads:
     """The scores' chain and the product of its probabilities with the values, whose result is root."""
 
     scores: Scores
@@ -39,7 +40,7 @@ class Heads:
 def chains_of(main, spec) -> tuple[dict, set]:
     """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the target."""
     found, inner = find_fusions(main, _CHAINS)
-    graph = Graph(main)
+    graph = DataflowGraph(main)
     for root, chain in list(found.items()):
         whole = _attention_of(graph, chain, spec) if isinstance(chain, Scores) else None
         if whole is not None:
@@ -64,38 +65,38 @@ def _attention_of(graph, scores, spec):
         return None
     if ops.attrs_of(scores.product).get("a_zero_point", 0) or ops.attrs_of(call).get("a_zero_point", 0) != scores.parts.zero_point:
         return None
-    queries, keys, values = (_shape(arg) for arg in (*scores.product.args, call.args[1]))
+    queries, keys, values = (shape_of(arg) for arg in (*scores.product.args, call.args[1]))
     alike = len(queries) == len(keys) == len(values) == 4 and queries[:2] == keys[:2] == values[:2] and prod(queries[:2]) <= 65535
-    return Heads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
+    return AttentionHeads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
 
 
 def _attention(chain, ctx):
     """Keys and values are read where they lie, or moved as for products of their own."""
     parts, (first, second) = chain.scores.parts, (chain.scores.product, chain.product)
-    (images, heads, queries, depth), width = _shape(first.args[0]), _shape(second)[-1]
-    keys, scores = _shape(first)[-1], rows(_shape(first))
+    (images, heads, queries, depth), width = shape_of(first.args[0]), shape_of(second)[-1]
+    keys, scores = shape_of(first)[-1], rows(shape_of(first))
     q, k, v = (ctx.view(arg) for arg in (*first.args, second.args[1]))
-    layout = result_of(ctx, _shape(second))
-    q, k, read = placed(ctx, q, k, _shape(first), depth, scores, first.op.name)
-    _, v, written = placed(ctx, Tensor(scores, q.storage), v, _shape(second), keys, layout, second.op.name)
+    layout = result_of(ctx, shape_of(second))
+    q, k, read = placed(ctx, q, k, shape_of(first), depth, scores, first.op.name)
+    _, v, written = placed(ctx, CudaTensor(scores, q.storage), v, shape_of(second), keys, layout, second.op.name)
     multipliers = [ops.attrs_of(call)["multiplier"] for call in (first, second)]
     batch = images * heads
     problem = Attention(queries, keys, depth, width, heads, q.layout.steps[-2] if queries > 1 else rounded(depth, 16), layout.steps[-2], warps_for(keys),
                                   parts.scale is not None, parts.mask is not None, multipliers[0], parts.scale if parts.scale is not None else 0.0, parts.probability_scale,
                                   multipliers[1], parts.zero_point, _mask_steps(parts.mask))  # fmt: skip
     kernel = attention(problem, read, written, epilogue_of(ops.attrs_of(second), False), batch)
-    into = Tensor(layout, ctx.storage(prod(_shape(second)))) if isinstance(layout, Strided) else None
+    into = CudaTensor(layout, ctx.storage(prod(shape_of(second)))) if isinstance(layout, Strided) else None
     return ctx.emit(kernel, [q, k, v, ctx.plain(parts.mask) if parts.mask is not None else q], layout, "attention", batch * queries * keys * (depth + width), into=into)
 
 
 def _mask_steps(mask):
     """Elements from one image, head and query to the next."""
-    own = (1,) * 4 if mask is None else _shape(mask)
+    own = (1,) * 4 if mask is None else shape_of(mask)
     own = (1,) * (4 - len(own)) + own
     return tuple(0 if own[axis] == 1 else prod(own[axis + 1 :]) for axis in range(3))
 
 
-def _lowered(chain: Heads | Embedding | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: Context) -> Tensor:
+def _lowered(chain: AttentionHeads | Embedding | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: CudaContext) -> CudaTensor:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
         ctx.var = chain.var  # what takes the time
@@ -104,7 +105,7 @@ def _lowered(chain: Heads | Embedding | Scalars | Wrapped | Scores | Softmax | L
         return _norm(chain, ctx)
     if isinstance(chain, (Embedding, Scalars, Wrapped)):
         return chain.lower(ctx)
-    if isinstance(chain, Heads):
+    if isinstance(chain, AttentionHeads):
         ctx.var = chain.root
         return _attention(chain, ctx)
     if isinstance(chain, Scores):
@@ -119,12 +120,12 @@ def _able(chain) -> bool:
         return str(chain.layer.args[0].ty.dtype) == "int8"
     if not isinstance(chain, Scores):
         return True
-    *lead, _, _ = _shape(chain.product)
+    *lead, _, _ = shape_of(chain.product)
     return len(lead) <= 2 and prod(lead) <= 65535
 
 
 def _softmax(scores, parts, root, ctx):
-    shape, mask, scale = _shape(root), parts.mask, parts.scale
+    shape, mask, scale = shape_of(root), parts.mask, parts.scale
     layout = rows(shape) if len(shape) > 1 else plain(shape, "int8")
     extents = (1, 1, 1, *shape[:-1])[-3:]
     steps = _mask_steps(mask)
@@ -135,7 +136,7 @@ def _softmax(scores, parts, root, ctx):
 
 
 def _norm(chain, ctx):
-    attrs, shape = ops.attrs_of(chain.call), _shape(chain.root)
+    attrs, shape = ops.attrs_of(chain.call), shape_of(chain.root)
     value, stride = (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)
     layout = plain(shape, "float32") if chain.target is None else rows(shape)
     out_stride = shape[-1] if chain.target is None else layout.stride
@@ -146,11 +147,7 @@ def _norm(chain, ctx):
     return ctx.emit(norm_rows(problem), [value, gamma, *(beta or [gamma])], layout, chain.call.op.name)
 
 
-def _rows(tensor, ctx) -> tuple[Tensor, int]:
+def _rows(tensor, ctx) -> tuple[CudaTensor, int]:
     """(int8 with its rows together, elements from row to row)."""
-    layout: Layout = rows(tensor.layout.shape)
+    layout: CudaLayout = rows(tensor.layout.shape)
     return ctx.formed(tensor, layout), layout.stride
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)

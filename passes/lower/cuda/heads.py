@@ -13,8 +13,9 @@ from tvm import relax
 
 from ....targets.cuda.layout import GRANULE, Strided
 from ... import ops
-from ...rewriting.graph import Graph
-from .context import Context, Tensor
+from ...ops import shape_of
+from ...rewriting.graph import DataflowGraph
+from .context import CudaContext, CudaTensor
 from .rules_conv import heads
 
 
@@ -25,12 +26,12 @@ class Heads:
     layers: tuple[tuple[relax.Var, relax.Call], ...]
     values: int
 
-    def lower(self, ctx: Context) -> dict:
+    def lower(self, ctx: CudaContext) -> dict:
         """{variable: its tensor}."""
         ctx.var = self.layers[0][0]
         calls = [call for _, call in self.layers]
-        images, tokens, _ = _shape(calls[0])
-        widths = [_shape(call)[-1] for call in calls]
+        images, tokens, _ = shape_of(calls[0])
+        widths = [shape_of(call)[-1] for call in calls]
         normal = sum(widths[: len(widths) - self.values])
         weight, bias, multiplier = (np.concatenate([ctx.constant(call.args[i]) for call in calls]) for i in (1, 2, 3))
         storage = heads(calls[0], ctx, weight, bias, multiplier, (normal, tokens) if self.values else None)
@@ -39,17 +40,17 @@ class Heads:
             turned = i >= len(widths) - self.values
             at = images * tokens * normal + (start - normal) * tokens if turned else start
             steps = (tokens * (sum(widths) - normal), 1, tokens) if turned else (tokens * normal, normal, 1)
-            found[var] = Tensor(Strided((images, tokens, width), steps, "int8"), ctx.part(storage, at, prod((images, tokens, width))))
+            found[var] = CudaTensor(Strided((images, tokens, width), steps, "int8"), ctx.part(storage, at, prod((images, tokens, width))))
             start += width
         return found
 
 
 def heads_of(main) -> dict:
     """{first variable: the Heads that it begins with}."""
-    graph = Graph(main)
+    graph = DataflowGraph(main)
     groups: dict = {}
     for var, call in graph.bindings:
-        if ops.is_op(call, "octet.dense") and len(call.args) == 4 and str(call.args[0].ty.dtype) == "int8" and len(_shape(call)) == 3 and _shape(call)[-1] % GRANULE == 0:
+        if ops.is_op(call, "octet.dense") and len(call.args) == 4 and str(call.args[0].ty.dtype) == "int8" and len(shape_of(call)) == 3 and shape_of(call)[-1] % GRANULE == 0:
             attrs = ops.attrs_of(call)
             side = _side(graph, var)
             if attrs["out_dtype"] == "int8" and side is not None:
@@ -59,7 +60,7 @@ def heads_of(main) -> dict:
 
 
 def _heads(layers):
-    tokens = _shape(layers[0][1])[1]
+    tokens = shape_of(layers[0][1])[1]
     values = [layer for layer in layers if layer[2] == "values"] if tokens % GRANULE == 0 else []
     others = [layer for layer in layers if layer not in values]
     return Heads(tuple((var, call) for var, call, _ in (*others, *values)), len(values))
@@ -76,8 +77,8 @@ def _side(graph, var):
         before, call = call, users[0]
         value = graph.definition(call)
         if name == "relax.reshape":
-            shape = _shape(value)
-            if len(shape) != 4 or shape[:2] != _shape(graph.definition(var))[:2] or shape[-1] % GRANULE:
+            shape = shape_of(value)
+            if len(shape) != 4 or shape[:2] != shape_of(graph.definition(var))[:2] or shape[-1] % GRANULE:
                 return None
         elif name == "relax.permute_dims":
             axes = [int(axis) % 4 for axis in value.attrs.axes or ()]
@@ -85,7 +86,3 @@ def _side(graph, var):
     if value.args[0] == value.args[1] or axes not in ([0, 2, 1, 3], [0, 2, 3, 1]):
         return None
     return "rows" if left == (axes == [0, 2, 1, 3]) else "values"
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)

@@ -15,8 +15,9 @@ from ....targets.cuda.layout import plain
 from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
+from ...ops import shape_of
 from ..walk import lowered
-from .context import ANY, Context, Lowered, Rule, Storage, Tensor
+from .context import ANY, CudaContext, CudaTensor, Lowered, Rule, Storage
 from .fused import chains_of
 from .heads import heads_of
 from .widen_tables import WidenTables
@@ -27,10 +28,10 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     main = WidenTables()(mod)["main"]
     chains, inner = chains_of(main, spec)
     heads = heads_of(main)
-    context = Context(spec, tuned=tuned, users=_users(main))
+    context = CudaContext(spec, tuned=tuned, users=_users(main))
     for i, param in enumerate(main.params):
-        layout = plain(_shape(param), str(param.ty.dtype))
-        context.values[param] = Tensor(layout, Storage("input", i, bytes=layout.bytes))
+        layout = plain(shape_of(param), str(param.ty.dtype))
+        context.values[param] = CudaTensor(layout, Storage("input", i, bytes=layout.bytes))
     for block in main.body.blocks:
         for binding in block.bindings:
             context.var = binding.var
@@ -77,13 +78,9 @@ def _output(tensor, before, context):
     return context.emit(movement.move(movement.copy(found.layout, found.layout), np.dtype(found.layout.dtype).itemsize), [found], found.layout, "copy")
 
 
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)
-
-
 def _lowered(expr, context, rules):
     try:
         return lowered(expr, context, rules, lambda call: rules[ANY][0](call, context))
     except Unsupported as error:
-        types = ", ".join(f"{arg.ty.dtype}{list(_shape(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
+        types = ", ".join(f"{arg.ty.dtype}{list(shape_of(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
         raise TargetError(f"target {context.spec.name}: {expr.op.name} ({context.layer}; {types}) has no CUDA kernel: {error}; leave this target out, or do that step outside of the network") from error

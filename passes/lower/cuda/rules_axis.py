@@ -7,10 +7,7 @@ import numpy as np
 from ....targets.cuda.kernels import axis, floats, movement
 from ....targets.cuda.layout import plain
 from ... import ops
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)
+from ...ops import shape_of
 
 
 def _dtype(expr):
@@ -18,12 +15,12 @@ def _dtype(expr):
 
 
 def _emit(call, ctx, kernel, operand):
-    return ctx.emit(kernel, [operand], plain(_shape(call), _dtype(call)), call.op.name)
+    return ctx.emit(kernel, [operand], plain(shape_of(call), _dtype(call)), call.op.name)
 
 
 def _gathered(call, ctx):
     """(operand, outer, count, inner, whether several axes count as one) with the reduced axes in one run: where they are not neighbours, they are moved behind the others."""
-    shape, axes = _shape(call.args[0]), ops.attrs_of(call)["axis"]
+    shape, axes = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
     axes = [axes] if isinstance(axes, int) else axes
     axes = sorted(axis % len(shape) for axis in (range(len(shape)) if axes is None else axes))
     operand, several = ctx.plain(call.args[0]), len(axes) > 1
@@ -38,7 +35,7 @@ def _gathered(call, ctx):
 
 def _sum(mean):
     def rule(call, ctx):
-        if _dtype(call) != "float32" or not _shape(call.args[0]) or len(_shape(call.args[0])) > movement.AXES:
+        if _dtype(call) != "float32" or not shape_of(call.args[0]) or len(shape_of(call.args[0])) > movement.AXES:
             return None
         operand, outer, count, inner, several = _gathered(call, ctx)
         return _emit(call, ctx, floats.reduce(outer, count, inner, mean, ordered=several or inner != 1), operand)
@@ -49,7 +46,7 @@ def _sum(mean):
 def _extreme(largest, where):
     def rule(call, ctx):
         source = call.args[0]
-        if _dtype(source) not in axis.DTYPES or not _shape(source) or len(_shape(source)) > movement.AXES or 0 in _shape(source):
+        if _dtype(source) not in axis.DTYPES or not shape_of(source) or len(shape_of(source)) > movement.AXES or 0 in shape_of(source):
             return None
         if where and (ops.attrs_of(call)["axis"] is None or _dtype(call) != "int64"):
             return None
@@ -61,7 +58,7 @@ def _extreme(largest, where):
 
 def _along(call):
     """The operand as [outer, count, inner] around the operator's axis, or None."""
-    shape, at = _shape(call.args[0]), ops.attrs_of(call)["axis"]
+    shape, at = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
     if at is None or not shape or 0 in shape or _dtype(call.args[0]) not in axis.DTYPES:
         return None
     at %= len(shape)

@@ -11,6 +11,7 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import packed, plain
 from ....targets.cuda.workload import workload_of
 from ... import ops
+from ...ops import shape_of
 from .context import notes
 
 
@@ -21,7 +22,7 @@ def conv2d(call, ctx, table=None):
     attrs = ops.attrs_of(call)
     data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
     (images, height, width), groups = data.layout.image, attrs["groups"]
-    shape = tuple(int(extent) for extent in call.ty.shape.values)
+    shape = shape_of(call)
     window = (images, height, width, *shape[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
     return _emit(call, ctx, data, weight, attrs, window, groups, table)
 
@@ -55,7 +56,7 @@ def heads(call, ctx, weight, bias, multiplier, turned):
 
 
 def _emit(call, ctx, data, weight, attrs, window, groups, table):
-    layout = packed((int(extent) for extent in call.ty.shape.values), str(call.ty.dtype))
+    layout = packed(shape_of(call), str(call.ty.dtype))
     outputs, channels = weight.shape[:2]
     out_stride = layout.stride if layout.kind == "packed" else outputs
     problem = Conv(*window, data.layout.stride, out_stride, groups, channels, outputs // groups, attrs["data_zero_point"])

@@ -1,9 +1,10 @@
 """octet.add, octet.mul, octet.requantize and octet.table."""
 
 from ....targets.cuda.kernels.elementwise import Binary, binary, operand_steps, requantize, table
-from ....targets.cuda.layout import Layout, pack, packed
+from ....targets.cuda.layout import CudaLayout, pack, packed
 from ... import ops
-from .context import Tensor
+from ...ops import shape_of
+from .context import CudaTensor
 
 
 def add(call, ctx):
@@ -16,7 +17,7 @@ def mul(call, ctx):
 
 def _binary(call, ctx, product):
     attrs = ops.attrs_of(call)
-    shape = tuple(int(extent) for extent in call.ty.shape.values)
+    shape = shape_of(call)
     if not 1 <= len(shape) <= 4:
         return None
     shape = (1,) * (2 - len(shape)) + shape  # a vector is a matrix of one row
@@ -27,20 +28,20 @@ def _binary(call, ctx, product):
     problem = Binary(product, *result.image, result.stride, *a[:3], *b[:3], a[3], b[3], attrs["a_zero_point"], attrs["b_zero_point"], attrs["out_zero_point"],
                      attrs["clip_min"], attrs["clip_max"], *map(float, multipliers))  # fmt: skip
     out = ctx.emit(binary(problem), operands, result, call.op.name)
-    return out if len(call.ty.shape.values) > 1 else ctx.formed(out, Layout("plain", shape, "int8"))
+    return out if len(call.ty.shape.values) > 1 else ctx.formed(out, CudaLayout("plain", shape, "int8"))
 
 
 def _operand(arg, rank, ctx):
     """The operand packed, in the rank of the result."""
-    shape = tuple(int(extent) for extent in arg.ty.shape.values)
+    shape = shape_of(arg)
     shape = (1,) * (rank - len(shape)) + shape
     layout = packed(shape, "int8")
     constant = ctx.constant(arg)
     if constant is not None:
-        return Tensor(layout, ctx.array(pack(layout, constant.reshape(shape))))
+        return CudaTensor(layout, ctx.array(pack(layout, constant.reshape(shape))))
     value = ctx.find(arg)
     if value.layout.shape != shape:
-        value = Tensor(Layout("plain", shape, "int8"), ctx.plain(arg).storage)
+        value = CudaTensor(CudaLayout("plain", shape, "int8"), ctx.plain(arg).storage)
     return ctx.formed(value, layout)
 
 

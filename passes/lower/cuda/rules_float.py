@@ -9,12 +9,9 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import plain
 from ....targets.recurrent_math import STEPS
 from ... import ops
+from ...ops import shape_of
 from ...realize.reference_resize import linear_taps
 from ..scalar_functions import rules_of
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)
 
 
 def _dtype(expr):
@@ -22,54 +19,54 @@ def _dtype(expr):
 
 
 def _emit(call, ctx, kernel, operands, macs=0):
-    return ctx.emit(kernel, operands, plain(_shape(call), _dtype(call)), call.op.name, macs)
+    return ctx.emit(kernel, operands, plain(shape_of(call), _dtype(call)), call.op.name, macs)
 
 
 def _binary(name):
     def rule(call, ctx):
         dtype, out = _dtype(call.args[0]), _dtype(call)
-        if dtype != _dtype(call.args[1]) or dtype not in floats.TYPES or out not in floats.TYPES or len(_shape(call)) > floats.AXES:
+        if dtype != _dtype(call.args[1]) or dtype not in floats.TYPES or out not in floats.TYPES or len(shape_of(call)) > floats.AXES:
             return None
         if name == "divide" and dtype != "float32":
             return None
-        kernel = floats.binary(name, dtype, out, _shape(call), *map(_shape, call.args))
+        kernel = floats.binary(name, dtype, out, shape_of(call), *map(shape_of, call.args))
         return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args])
 
     return rule
 
 
 def where(call, ctx):
-    if _dtype(call) not in floats.TYPES or len(_shape(call)) > floats.AXES:
+    if _dtype(call) not in floats.TYPES or len(shape_of(call)) > floats.AXES:
         return None
-    return _emit(call, ctx, floats.where(_dtype(call), _shape(call), *map(_shape, call.args)), [ctx.plain(arg) for arg in call.args])
+    return _emit(call, ctx, floats.where(_dtype(call), shape_of(call), *map(shape_of, call.args)), [ctx.plain(arg) for arg in call.args])
 
 
 def astype(call, ctx):
     if _dtype(call.args[0]) not in floats.TYPES or _dtype(call) not in floats.TYPES:
         return None
-    return _emit(call, ctx, floats.astype(prod(_shape(call)), _dtype(call.args[0]), _dtype(call)), [ctx.plain(call.args[0])])
+    return _emit(call, ctx, floats.astype(prod(shape_of(call)), _dtype(call.args[0]), _dtype(call)), [ctx.plain(call.args[0])])
 
 
 def _unary(call, ctx, kind, attrs):
     if _dtype(call) != "float32" or not functions.known(kind):
         return None
-    return _emit(call, ctx, floats.unary(prod(_shape(call)), kind, attrs), [ctx.plain(call.args[0])])
+    return _emit(call, ctx, floats.unary(prod(shape_of(call)), kind, attrs), [ctx.plain(call.args[0])])
 
 
 def take(call, ctx):
-    axis, shape, indices = ops.attrs_of(call)["axis"], _shape(call.args[0]), call.args[1]
+    axis, shape, indices = ops.attrs_of(call)["axis"], shape_of(call.args[0]), call.args[1]
     if axis is None or _dtype(call) not in floats.TYPES or _dtype(indices) not in ("int64", "int32"):
         return None
     axis %= len(shape)
-    kernel = floats.take(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), prod(_shape(indices)), _dtype(call), _dtype(indices))
+    kernel = floats.take(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), prod(shape_of(indices)), _dtype(call), _dtype(indices))
     index = ctx.plain(indices)
-    layout = plain(_shape(call), _dtype(call))
+    layout = plain(shape_of(call), _dtype(call))
     return ctx.emit(kernel, [ctx.plain(call.args[0]), index], layout, call.op.name, notes={"bytes": 2 * layout.bytes + index.layout.bytes})  # a table is read in part
 
 
 def _softmax(log):
     def rule(call, ctx):
-        shape = _shape(call)
+        shape = shape_of(call)
         if _dtype(call) != "float32":
             return None
         axis = ops.attrs_of(call)["axis"] % len(shape)
@@ -80,7 +77,7 @@ def _softmax(log):
 
 
 def layer_norm(call, ctx):
-    attrs, shape = ops.attrs_of(call), _shape(call)
+    attrs, shape = ops.attrs_of(call), shape_of(call)
     axes = sorted(axis % len(shape) for axis in attrs["axes"])
     if axes != list(range(len(shape) - len(axes), len(shape))) or _dtype(call) != "float32":
         return None
@@ -92,12 +89,12 @@ def layer_norm(call, ctx):
 
 def recurrent(call, ctx):
     """octet.lstm_state, octet.lstm_output, octet.gru_output."""
-    return _emit(call, ctx, floats.recurrent(call.op.name, *_shape(call)), [ctx.plain(arg) for arg in call.args])
+    return _emit(call, ctx, floats.recurrent(call.op.name, *shape_of(call)), [ctx.plain(arg) for arg in call.args])
 
 
 def resize(call, ctx):
     """Linear; nearest neighbours are a movement."""
-    attrs, shape, size = ops.attrs_of(call), _shape(call.args[0]), _shape(call)
+    attrs, shape, size = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
     if attrs["method"] != "linear" or attrs["layout"] != "NCHW" or _dtype(call) != "float32" or any(float(v) != 0.0 for v in attrs.get("roi", [])):
         return None
     taps = [linear_taps(*extents, attrs["coordinate_transformation_mode"]) for extents in zip(shape[2:], size[2:], strict=True)]
@@ -109,11 +106,11 @@ def conv2d(call, ctx):
     """octet.conv2d and octet.dense in float32."""
     if _dtype(call.args[0]) != "float32":
         return None
-    attrs, weight, shape = ops.attrs_of(call), ctx.constant(call.args[1]), _shape(call.args[0])
+    attrs, weight, shape = ops.attrs_of(call), ctx.constant(call.args[1]), shape_of(call.args[0])
     if weight.ndim == 2:
         window, channels, groups = (prod(shape[:-1]), *ROW), shape[-1], 1
     else:
-        window = (shape[0], *shape[2:], *_shape(call)[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+        window = (shape[0], *shape[2:], *shape_of(call)[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
         channels, groups = shape[1], attrs["groups"]
     residual = call.args[3] if len(call.args) > 3 else None
     problem = float_layers.FloatConv(*window, channels, weight.shape[0], groups, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
@@ -125,10 +122,10 @@ def conv2d(call, ctx):
 
 def matmul(call, ctx):
     """relax.matmul in float32; a batch runs with its operand or shares one matrix."""
-    a, b = (_shape(arg) for arg in call.args)
+    a, b = (shape_of(arg) for arg in call.args)
     if _dtype(call) != "float32" or len(a) < 2 or len(b) < 2:
         return None
-    batches, result = [prod(shape[:-2]) for shape in (a, b)], prod(_shape(call)[:-2])
+    batches, result = [prod(shape[:-2]) for shape in (a, b)], prod(shape_of(call)[:-2])
     if any(batch not in (1, result) for batch in batches) or result > 65535:
         return None
     kernel = float_layers.matmul(result, a[-2], b[-1], a[-1], batches[0] < result, batches[1] < result, ctx.spec)
@@ -137,7 +134,7 @@ def matmul(call, ctx):
 
 def _pool(average):
     def rule(call, ctx):
-        attrs, shape, out = ops.attrs_of(call), _shape(call.args[0]), _shape(call)
+        attrs, shape, out = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
         if _dtype(call) != "float32" or attrs["layout"] != "NCHW":
             return None
         problem = floats.FloatPool(shape[0] * shape[1], *shape[2:], *out[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"],

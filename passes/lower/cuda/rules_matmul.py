@@ -16,7 +16,8 @@ from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import GRANULE, Strided, plain, rows
 from ....targets.cuda.workload import workload_of
 from ... import ops
-from .context import Tensor, notes
+from ...ops import shape_of
+from .context import CudaTensor, notes
 
 _SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
 
@@ -24,7 +25,7 @@ _SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
 def matmul(call, ctx):
     """a [.., M, K], b [.., K, N], broadcast as NumPy does."""
     attrs = ops.attrs_of(call)
-    *lead, m, n = shape = tuple(int(extent) for extent in call.ty.shape.values)
+    *lead, m, n = shape = shape_of(call)
     a, b = (ctx.view(arg) for arg in call.args)
     k, batch = a.layout.shape[-1], prod(lead)
     if batch > 65535 or len(shape) > movement.AXES:
@@ -40,7 +41,7 @@ def matmul(call, ctx):
     problem = replace(canonical, zero_point=attrs.get("a_zero_point", 0), stride=left.layout.steps[-2] if m > 1 else canonical.stride, out_stride=n if to_float else result.steps[-2])
     outputs = rounded(n, tile.columns)
     vectors = [_bias(ctx, problem, right, views, outputs, call.op.name), np.full(outputs, attrs["multiplier"], np.float32)]
-    into = Tensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
+    into = CudaTensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
     return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views), [left, right, *vectors, left], result, call.op.name, batch * m * n * k,
                     into=into, notes=notes(workload, tile, found))  # fmt: skip
 

@@ -7,16 +7,13 @@ import numpy as np
 from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import Strided, packed, plain, reshaped, rows
 from ... import ops
+from ...ops import shape_of
 from ...realize.reference_resize import nearest_indices
-from .context import Tensor
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)
+from .context import CudaTensor
 
 
 def _moved(call, ctx, value, region, layout=None):
-    layout = layout if layout is not None else packed(_shape(call), str(call.ty.dtype))
+    layout = layout if layout is not None else packed(shape_of(call), str(call.ty.dtype))
     return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name)
 
 
@@ -42,15 +39,15 @@ def dequantize(call, ctx):
 
 def reshape(call, ctx):
     """A view: plain tensors always, packed ones where the channels stay and nothing else moves, strided ones where axes are split."""
-    shape = _shape(call)
+    shape = shape_of(call)
     value = ctx.view(call.args[0])
     if isinstance(value.layout, Strided) and (steps := reshaped(value.layout, shape)) is not None:
-        return Tensor(Strided(shape, steps, value.layout.dtype), value.storage)
+        return CudaTensor(Strided(shape, steps, value.layout.dtype), value.storage)
     value = ctx.find(call.args[0])
     layout = packed(shape, value.layout.dtype)
     if value.layout.kind == "packed" and layout.kind == "packed" and _same_bytes(value.layout, layout):
-        return Tensor(layout, value.storage)
-    return Tensor(plain(shape, value.layout.dtype), ctx.plain(call.args[0]).storage)
+        return CudaTensor(layout, value.storage)
+    return CudaTensor(plain(shape, value.layout.dtype), ctx.plain(call.args[0]).storage)
 
 
 def _same_bytes(old, new):
@@ -64,13 +61,13 @@ def _same_bytes(old, new):
 def permute_dims(call, ctx):
     """Of int8 and rank 4 these are mostly heads of attention, which products read and write where they lie."""
     value = ctx.view(call.args[0])
-    rank, shape = len(value.layout.shape), _shape(call)
+    rank, shape = len(value.layout.shape), shape_of(call)
     axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
     steps = tuple(value.layout.steps[axis] for axis in axes)
     if rank == 4 and value.layout.dtype == "int8":
         whole = plain(shape, "int8")
         alike = all(extent == 1 or a == b for extent, a, b in zip(shape, steps, whole.steps)) and value.storage.bytes == whole.bytes
-        return Tensor(whole if alike else Strided(shape, steps, "int8"), value.storage)
+        return CudaTensor(whole if alike else Strided(shape, steps, "int8"), value.storage)
     value = ctx.find(call.args[0])
     layout = (packed if rank < 4 else plain)(shape, value.layout.dtype)
     return _moved(call, ctx, value, movement.region(layout.shape, 0, [value.layout.steps[axis] for axis in axes], 0, layout.steps), layout)
@@ -79,7 +76,7 @@ def permute_dims(call, ctx):
 def concat(call, ctx):
     """Each part is moved to its place."""
     axis = ops.attrs_of(call)["axis"] or 0
-    layout = packed(_shape(call), str(call.ty.dtype))
+    layout = packed(shape_of(call), str(call.ty.dtype))
     axis, start, result = axis % len(layout.shape), 0, ctx.empty(layout)
     parts = ctx.values[call.args[0]] if call.args[0] in ctx.values else [ctx.find(field) for field in call.args[0].fields]
     for part in parts:
@@ -92,7 +89,7 @@ def concat(call, ctx):
 def strided_slice(call, ctx):
     value = ctx.find(call.args[0])
     axes, begin, end, *strides = ([int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:])
-    shape = _shape(call)
+    shape = shape_of(call)
     start, steps = 0, list(value.layout.steps)
     for axis, first, step in zip(axes, begin, strides[0] if strides else [1] * len(axes), strict=True):
         size = value.layout.shape[axis]
@@ -122,7 +119,7 @@ def pad(call, ctx):
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     if attrs["pad_mode"] != "constant" or value.layout.dtype != "int8" or any(width < 0 for width in attrs["pad_width"]):
         return None
-    layout = packed(_shape(call), "int8")
+    layout = packed(shape_of(call), "int8")
     result = ctx.empty(layout)
     ctx.emit(movement.fill(layout, int(attrs["pad_value"])), [], layout, call.op.name, into=result)
     to = sum(before * step for before, step in zip(attrs["pad_width"][0::2], layout.steps, strict=True))
@@ -133,7 +130,7 @@ def pad(call, ctx):
 def interleave(call, ctx):
     """int8, and float32 with zeros between."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
-    fill, layout = attrs["fill"], packed(_shape(call), value.layout.dtype)
+    fill, layout = attrs["fill"], packed(shape_of(call), value.layout.dtype)
     if layout.dtype != "int8" and fill != 0:
         return None
     result = ctx.empty(layout)
@@ -145,7 +142,7 @@ def interleave(call, ctx):
 
 def frame(call, ctx):
     """int8: one pixel of fill values is repeated, then the image is moved in."""
-    attrs, value, layout = ops.attrs_of(call), ctx.find(call.args[0]), packed(_shape(call), "int8")
+    attrs, value, layout = ops.attrs_of(call), ctx.find(call.args[0]), packed(shape_of(call), "int8")
     if value.layout.dtype != "int8":
         return None
     result, shape = ctx.empty(layout), value.layout.shape
@@ -159,7 +156,7 @@ def frame(call, ctx):
 def resize(call, ctx):
     """Nearest neighbour by whole factors, where every element is repeated in place."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
-    shape, old = _shape(call), value.layout.shape
+    shape, old = shape_of(call), value.layout.shape
     if attrs["method"] != "nearest_neighbor" or attrs["layout"] != "NCHW" or any(new % before for new, before in zip(shape, old, strict=True)):
         return None
     for new, before in zip(shape[2:], old[2:], strict=True):

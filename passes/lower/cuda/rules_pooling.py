@@ -2,6 +2,7 @@
 
 from ....targets.cuda.kernels.pooling import Pool, average_pool, max_pool
 from ... import ops
+from ...ops import shape_of
 
 
 def maximum(call, ctx):
@@ -10,7 +11,7 @@ def maximum(call, ctx):
     if str(call.ty.dtype) != "int8" or attrs["layout"] != "NCHW":
         return None
     value = ctx.packed(call.args[0])
-    result = type(value.layout)("packed", tuple(int(extent) for extent in call.ty.shape.values), "int8")
+    result = type(value.layout)("packed", shape_of(call), "int8")
     problem = Pool(*value.layout.image, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"], value.layout.stride)
     return ctx.emit(max_pool(problem), [value], result, call.op.name)
 
@@ -19,7 +20,7 @@ def average(call, ctx):
     """octet.avg_pool2d."""
     attrs = ops.attrs_of(call)
     value = ctx.packed(call.args[0])
-    result = type(value.layout)("packed", tuple(int(extent) for extent in call.ty.shape.values), "int8")
+    result = type(value.layout)("packed", shape_of(call), "int8")
     problem = Pool(*value.layout.image, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], 1, 1, value.layout.stride,
                    attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]),
                    bool(attrs["count_include_pad"]))  # fmt: skip

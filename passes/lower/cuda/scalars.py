@@ -14,7 +14,8 @@ from tvm import relax
 from ....targets.cuda.kernels import floats
 from ....targets.cuda.layout import plain
 from ... import ops
-from .context import Context, Tensor
+from ...ops import shape_of
+from .context import CudaContext, CudaTensor
 
 _BINARY = {"relax.multiply": "mul", "relax.add": "add", "relax.subtract": "sub", "relax.divide": "div", "relax.maximum": "max", "relax.minimum": "min"}
 
@@ -26,7 +27,7 @@ class Wrapped:
     indices: relax.Var
     root: relax.Var
 
-    def lower(self, ctx: Context) -> Tensor:
+    def lower(self, ctx: CudaContext) -> CudaTensor:
         return ctx.view(self.indices)
 
 
@@ -38,8 +39,8 @@ class Scalars:
     operations: tuple[tuple[str, float, bool], ...]
     root: relax.Var
 
-    def lower(self, ctx: Context) -> Tensor:
-        shape, value = _shape(self.root), ctx.plain(self.source)
+    def lower(self, ctx: CudaContext) -> CudaTensor:
+        shape, value = shape_of(self.root), ctx.plain(self.source)
         return ctx.emit(floats.scalars(prod(shape), value.layout.dtype, self.operations), [value], plain(shape, "float32"), "scalars")
 
 
@@ -51,12 +52,12 @@ class Embedding:
     summands: tuple[relax.Expr, ...]
     root: relax.Var
 
-    def lower(self, ctx: Context) -> Tensor:
-        table, axis, indices = _shape(self.take.args[0]), ops.attrs_of(self.take)["axis"] % len(_shape(self.take.args[0])), self.take.args[1]
+    def lower(self, ctx: CudaContext) -> CudaTensor:
+        table, axis, indices = shape_of(self.take.args[0]), ops.attrs_of(self.take)["axis"] % len(shape_of(self.take.args[0])), self.take.args[1]
         parts = [ctx.plain(part) for part in self.summands]
         sizes = prod(parts[0].layout.shape), prod(parts[1].layout.shape) if len(parts) > 1 else 0
-        kernel = floats.take_and_add(prod(table[:axis]), table[axis], prod(table[axis + 1 :]), prod(_shape(indices)), str(indices.ty.dtype), sizes)
-        index, layout = ctx.plain(indices), plain(_shape(self.root), "float32")
+        kernel = floats.take_and_add(prod(table[:axis]), table[axis], prod(table[axis + 1 :]), prod(shape_of(indices)), str(indices.ty.dtype), sizes)
+        index, layout = ctx.plain(indices), plain(shape_of(self.root), "float32")
         moved = 2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)  # a table is read in part
         return ctx.emit(kernel, [ctx.plain(self.take.args[0]), index, parts[0], parts[-1]], layout, "relax.take + add", notes={"bytes": moved})
 
@@ -104,7 +105,7 @@ def _takes(graph, user, var, size):
     if not ops.is_op(call, "relax.take") or call.args[1] != var or call.args[0] == var or str(call.ty.dtype) not in floats.TYPES:
         return False
     axis = ops.attrs_of(call)["axis"]
-    return axis is not None and _shape(call.args[0])[axis] == size
+    return axis is not None and shape_of(call.args[0])[axis] == size
 
 
 def _embedding(graph, var, call):
@@ -113,13 +114,13 @@ def _embedding(graph, var, call):
     root, summands, members = var, [], []
     while len(summands) < 2 and graph.used_once(root) and (user := graph.users(root)[0]) is not None:
         total = graph.definition(user)
-        if not ops.is_op(total, "relax.add") or total.args[0] == total.args[1] or _shape(total) != _shape(call):
+        if not ops.is_op(total, "relax.add") or total.args[0] == total.args[1] or shape_of(total) != shape_of(call):
             break
         other = total.args[1] if total.args[0] == root else total.args[0]
-        own = _shape(other)
+        own = shape_of(other)
         while own and own[0] == 1:
             own = own[1:]
-        if own != _shape(call)[len(_shape(call)) - len(own) :]:
+        if own != shape_of(call)[len(shape_of(call)) - len(own) :]:
             break
         members.append(root)
         summands.append(other)
@@ -152,10 +153,6 @@ def _step(graph, call):
         return None
     for operand, other, right in ((*call.args, True), (*list(call.args)[::-1], False)):
         constant = graph.constant(other)
-        if constant is not None and constant.size == 1 and isinstance(operand, relax.Var) and _shape(operand) == _shape(call):
+        if constant is not None and constant.size == 1 and isinstance(operand, relax.Var) and shape_of(operand) == shape_of(call):
             return operand, (_BINARY[call.op.name], float(np.float32(constant.item())), right)
     return None
-
-
-def _shape(expr):
-    return tuple(int(extent) for extent in expr.ty.shape.values)

@@ -13,10 +13,11 @@ from ....targets.x86.layout import SLACK, Layout, packed, sure
 from ....targets.x86.movement.copy import copy
 from ....targets.x86.vector_loops import tensors
 from ... import ops
-from ...rewriting.loops import MARKS, Loop
+from ...ops import shape_of
+from ...rewriting.loops import MARKS, RecurrentLoop
 
 
-def lower_loop(loop: Loop, ctx, bind) -> None:
+def lower_loop(loop: RecurrentLoop, ctx, bind) -> None:
     """bind(variable, value) lowers a binding of the body."""
     slices = [(var, ctx.packed(value.args[0])) for var, value in loop.body if ops.is_op(value, "octet.loop_slice")]
     for var, start in loop.states.values():
@@ -46,7 +47,7 @@ def lower_loop(loop: Loop, ctx, bind) -> None:
 
 
 def _layout(var) -> Layout:
-    return sure(packed((int(extent) for extent in var.ty.shape.values), "float32"))
+    return sure(packed(shape_of(var), "float32"))
 
 
 @built_once

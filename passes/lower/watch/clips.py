@@ -28,7 +28,7 @@ class Rounded:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedBytes:
     """Stored bytes of which `high` (u8), and 0 if `low`, are counted. size: bytes, in pixels of `stride`, of which the first `channels` are values. They are looked at in
     groups of whole pixels and vectors; of a tensor above 16 KB in some 8,000 values all over it, always the same ones: counting all of MobileNet-v2's took 8 % of its time."""
 
@@ -104,10 +104,10 @@ def rounded_by(call) -> Rounded | None:
     return Rounded(call.op.name, int(min(attrs["clip_max"], 127)), attrs["clip_min"] <= -128 and attrs["out_zero_point"] != -128)
 
 
-def counted(rounded: Rounded, layout) -> Counted | None:
+def counted(rounded: Rounded, layout) -> CountedBytes | None:
     """How a kernel's result is counted; None for a layout whose values are not in one piece."""
     if not isinstance(layout, Layout) or layout.dtype != "int8":
         return None
     if layout.kind == "plain":
-        return Counted(layout.elements, 1, 1, rounded.high + STORED_OFFSET, rounded.low)
-    return Counted(layout.elements - SLACK, layout.channels, layout.channel_stride, rounded.high + STORED_OFFSET, rounded.low)
+        return CountedBytes(layout.elements, 1, 1, rounded.high + STORED_OFFSET, rounded.low)
+    return CountedBytes(layout.elements - SLACK, layout.channels, layout.channel_stride, rounded.high + STORED_OFFSET, rounded.low)

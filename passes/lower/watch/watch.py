@@ -20,13 +20,13 @@ import tvm
 import tvm_ffi
 
 from ....targets.watch.health import Clip
-from ....targets.watch.inputs import Input
+from ....targets.watch.inputs import WatchedInput
 from ....targets.watch.words import Check, Words
 from ....targets.x86.checks.coefficients import LayerSum, byte_sum
 from ....targets.x86.checks.counts import count_ends, moments
 from ....targets.x86.checks.kernels import compare, weighted_sum
 from ....targets.x86.isa import building_for
-from .clips import Counted
+from .clips import CountedBytes
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Watch:
     checks: list[Check] = field(default_factory=list)
     ends: dict = field(default_factory=dict)  # (function, layer) -> how the results of its calls are counted, in order
     counts: list[Clip] = field(default_factory=list)
-    inputs: list[Input] = field(default_factory=list)
+    inputs: list[WatchedInput] = field(default_factory=list)
     _named: dict = field(default_factory=dict)
     _sizes: dict = field(default_factory=dict)
 
     def note(self, function: str, layer: str, check: LayerSum) -> None:
         self.layers.setdefault((function, layer), []).append(check)
 
-    def note_ends(self, function: str, layer: str, found: Counted) -> None:
+    def note_ends(self, function: str, layer: str, found: CountedBytes) -> None:
         self.ends.setdefault((function, layer), []).append(found)
 
     def attached(self, calls: list[RawCall], sizes: dict, outputs: list) -> list[RawCall]:
@@ -119,7 +119,7 @@ class Watch:
             if isinstance(call.operands[0], tuple) and call.operands[0][0] == "input":
                 function = self._added(moments(*place, len(found.parts)))
                 joined.append(RawCall(function, [result, found.members, ("moments", sum(one.words for one in self.inputs))], call.layer, 1, True))
-                self.inputs.append(Input(call.layer, found.parts))
+                self.inputs.append(WatchedInput(call.layer, found.parts))
 
     def _sums(self, func):
         """A storage for the last argument of a kernel."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..kernel import Kernel
+from ..kernel import CudaKernel
 
 DEVICE = Path(__file__).resolve().parents[1] / "device"  # the .cuh files
 EMULATED = """
@@ -18,15 +18,15 @@ extern "C" void octet_release(void* end, size_t bytes) {{ octet::release(end, by
 """
 
 
-def named(kernels: Iterable[Kernel]) -> dict[Kernel, str]:
+def named(kernels: Iterable[CudaKernel]) -> dict[CudaKernel, str]:
     """A name per distinct kernel, in order of first use."""
-    names: dict[Kernel, str] = {}
+    names: dict[CudaKernel, str] = {}
     for kernel in kernels:
         names.setdefault(kernel, f"octet_{len(names)}_{kernel.family}")
     return names
 
 
-def source(names: dict[Kernel, str]) -> str:
+def source(names: dict[CudaKernel, str]) -> str:
     """CUDA C++ of the kernels."""
     headers = sorted({kernel.header for kernel in names})
     functions = "\n".join(kernel.source(name) for kernel, name in names.items())

@@ -10,7 +10,7 @@ from math import prod
 
 from tvm import tirx
 
-from ..kernel import Kernel, blocks
+from ..kernel import CudaKernel, blocks
 from .cxx import Printer, Unsupported, type_of
 from .nest import NestWorkload, nest_workload
 from .stock import Stock, scheduled, unrolled
@@ -23,7 +23,7 @@ class Nest:
     """A kernel and the buffers of the function that are its operands: those that it only reads, then those that it writes. workload: what it can be tuned
     for, or None."""
 
-    kernel: Kernel
+    kernel: CudaKernel
     reads: tuple[tirx.Buffer, ...]
     writes: tuple[tirx.Buffer, ...]
     workload: NestWorkload | None
@@ -47,7 +47,7 @@ def generate(func: tirx.PrimFunc, family: str, operator: str = "") -> Generated:
     return Generated(tuple(_nest(part, family, operator) for part in parts), tuple(func.params), tuple(root.alloc_buffers))
 
 
-def stock_kernel(workload: NestWorkload, schedule: Stock, family: str) -> Kernel:
+def stock_kernel(workload: NestWorkload, schedule: Stock, family: str) -> CudaKernel:
     """The kernel of a nest by a schedule of the stock space."""
     function = scheduled(workload.function, schedule)
     printer = Printer(unrolled(function))
@@ -63,7 +63,7 @@ def stock_kernel(workload: NestWorkload, schedule: Stock, family: str) -> Kernel
     return _kernel(printer, [*guard, *lines], reads, writes, family, (extents["blockIdx.x"], 1, 1), block)
 
 
-def default_kernel(workload: NestWorkload, family: str) -> Kernel:
+def default_kernel(workload: NestWorkload, family: str) -> CudaKernel:
     """The kernel of a nest with a thread per element."""
     return _nest(workload.function.body.block.body, family, workload.operator).kernel
 
@@ -95,7 +95,7 @@ def _kernel(printer, lines, reads, writes, family, grid, block):
     body = "\n".join((*pointers, *lines))
     name = f"generated_{hashlib.sha256(f'{arguments}{body}'.encode()).hexdigest()[:12]}"
     text = f"OCTET_DEVICE void {name}({arguments}) {{\n{body}\n}}\n"
-    return Kernel(family, "generated.cuh", name, len(reads) + len(writes), grid, block, prelude=(*printer.prelude.values(), text), results=len(writes))
+    return CudaKernel(family, "generated.cuh", name, len(reads) + len(writes), grid, block, prelude=(*printer.prelude.values(), text), results=len(writes))
 
 
 def _type(buffer):

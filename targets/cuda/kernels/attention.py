@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..kernel import Kernel, literal
+from ..kernel import CudaKernel, literal
 from . import functions
 from .conv import Epilogue, Views
 from .conv_schedule import rounded
@@ -51,8 +51,8 @@ def fits(keys: int, depth: int, width: int, spec) -> bool:
     return spec.dot != "dp4a" and small and shared_bytes(keys, depth, width) <= spec.extra["shared_bytes"]
 
 
-def attention(problem: Attention, first: Views, second: Views, epilogue: Epilogue, batch: int) -> Kernel:
+def attention(problem: Attention, first: Views, second: Views, epilogue: Epilogue, batch: int) -> CudaKernel:
     """Operands: queries, keys, values, mask (or the queries again), result."""
     p, (exponential, text) = problem, functions.function("exp", {})
     call = f"attention<{literal(p)}, {literal(first)}, {literal(second)}, {literal(epilogue)}, {exponential}>"
-    return Kernel("attention", "attention.cuh", call, 5, (-(-p.queries // 16), 1, batch), 32 * p.warps, shared_bytes(p.keys, p.depth, p.width), prelude=(text,))
+    return CudaKernel("attention", "attention.cuh", call, 5, (-(-p.queries // 16), 1, batch), 32 * p.warps, shared_bytes(p.keys, p.depth, p.width), prelude=(text,))

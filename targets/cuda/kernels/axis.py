@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 from .floats import TYPES
 
 DTYPES = ("float32", "int32", "int64")
@@ -28,17 +28,17 @@ class Axis:
         return f"{self.outer}L, {self.count}, {self.inner}L, {TYPES[self.dtype]}"
 
 
-def extreme(axis: Axis, largest: bool, where: bool) -> Kernel:
+def extreme(axis: Axis, largest: bool, where: bool) -> CudaKernel:
     """where: the place of the first extreme (int64) instead of its value."""
     lanes = 32 if axis.inner == 1 and axis.count >= 32 else 1
     call = f"extreme<{axis.arguments}, {literal(largest)}, {literal(where)}, {lanes}>"
-    return Kernel(f"{'arg' * where}{'max' if largest else 'min'}", "axis.cuh", call, 2, blocks(axis.rows * lanes, _THREADS), _THREADS)
+    return CudaKernel(f"{'arg' * where}{'max' if largest else 'min'}", "axis.cuh", call, 2, blocks(axis.rows * lanes, _THREADS), _THREADS)
 
 
-def running_sum(axis: Axis, exclusive: bool) -> Kernel:
-    return Kernel("running_sum", "axis.cuh", f"running_sum<{axis.arguments}, {literal(exclusive)}>", 2, blocks(axis.rows, _THREADS), _THREADS)
+def running_sum(axis: Axis, exclusive: bool) -> CudaKernel:
+    return CudaKernel("running_sum", "axis.cuh", f"running_sum<{axis.arguments}, {literal(exclusive)}>", 2, blocks(axis.rows, _THREADS), _THREADS)
 
 
-def top_k(axis: Axis, k: int, largest: bool, where: bool) -> Kernel:
+def top_k(axis: Axis, k: int, largest: bool, where: bool) -> CudaKernel:
     call = f"top_k<{axis.arguments}, {k}, {literal(largest)}, {literal(where)}>"
-    return Kernel("top_k", "axis.cuh", call, 2, blocks(axis.rows, _THREADS), _THREADS)
+    return CudaKernel("top_k", "axis.cuh", call, 2, blocks(axis.rows, _THREADS), _THREADS)

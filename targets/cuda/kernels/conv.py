@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 from ..layout import GRANULE
 from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
 from .window import Window
@@ -84,7 +84,7 @@ class ConvKernel:
     """constants: weights, bias (and table), multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow.
     schedule: as built."""
 
-    kernel: Kernel
+    kernel: CudaKernel
     constants: tuple[np.ndarray, np.ndarray, np.ndarray]
     schedule: Schedule
 
@@ -120,7 +120,7 @@ def default_schedule(problem: Conv, spec) -> Schedule:
     return tile_for(problem, spec) if fits_tiles(problem) else Direct(256)
 
 
-def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None) -> Kernel:
+def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None) -> CudaKernel:
     """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch.
     Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
     assert problem.batched == (views is not None)
@@ -131,7 +131,7 @@ def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, s
     shared = max(tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0)
     assert shared <= spec.extra["shared_bytes"], tile
     state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
-    return Kernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, shared, state=state)
+    return CudaKernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, shared, state=state)
 
 
 def packed_views(p: Conv) -> Views:
@@ -196,14 +196,14 @@ def _per_group(p, vector, outputs):
 def _depthwise(p, schedule, arguments, weight, bias, multiplier):
     words, runs = p.stride // 4, -(-p.out_width // schedule.run)
     call = f"conv_depthwise<{arguments}, {schedule.run}>"
-    kernel = Kernel("dp4a_depthwise", "conv_direct.cuh", call, 6, blocks(p.images * p.out_height * runs * words, schedule.threads), schedule.threads)
+    kernel = CudaKernel("dp4a_depthwise", "conv_direct.cuh", call, 6, blocks(p.images * p.out_height * runs * words, schedule.threads), schedule.threads)
     rows = np.zeros((p.kernel_height, p.kernel_width, p.stride), np.int8)
     rows[..., : p.groups] = weight[:, 0].transpose(1, 2, 0)
     return kernel, (rows, *(np.pad(vector, (0, p.stride - p.groups)) for vector in (bias, multiplier)))
 
 
 def _rows(p, schedule, arguments, weight, bias, multiplier):
-    kernel = Kernel("dp4a_dense", "conv_direct.cuh", f"dense_rows<{arguments}>", 6, blocks(p.outputs, schedule.warps), 32 * schedule.warps)
+    kernel = CudaKernel("dp4a_dense", "conv_direct.cuh", f"dense_rows<{arguments}>", 6, blocks(p.outputs, schedule.warps), 32 * schedule.warps)
     rows = np.zeros((p.outputs, p.stride), np.int8)
     rows[:, : p.channels] = weight[:, :, 0, 0]
     return kernel, (rows, bias, multiplier)
@@ -211,7 +211,7 @@ def _rows(p, schedule, arguments, weight, bias, multiplier):
 
 def _direct(p, schedule, arguments, weight, bias, multiplier):
     call = f"conv_direct<{arguments}>"
-    kernel = Kernel("dp4a_conv2d", "conv_direct.cuh", call, 6, blocks(p.pixels * p.groups * p.outputs, schedule.threads), schedule.threads)
+    kernel = CudaKernel("dp4a_conv2d", "conv_direct.cuh", call, 6, blocks(p.pixels * p.groups * p.outputs, schedule.threads), schedule.threads)
     rows = np.zeros((p.groups * p.outputs, p.kernel_height, p.kernel_width, rounded(p.channels, 4)), np.int8)
     rows[..., : p.channels] = weight.transpose(0, 2, 3, 1)
     return kernel, (rows, bias, multiplier)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernel import Kernel, bits, blocks, literal
-from ..layout import Layout
+from ..kernel import CudaKernel, bits, blocks, literal
+from ..layout import CudaLayout
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Binary:
     b_multiplier: float
 
 
-def operand_steps(operand: Layout, result: Layout) -> tuple[int, int, int, bool]:
+def operand_steps(operand: CudaLayout, result: CudaLayout) -> tuple[int, int, int, bool]:
     """(bytes per image, line and column, whether channels run) of an operand that is broadcast to `result`, both packed and of one rank."""
     images, height, width = operand.image
     spans = (height * width * operand.stride, width * operand.stride, operand.stride)
@@ -42,22 +42,22 @@ def operand_steps(operand: Layout, result: Layout) -> tuple[int, int, int, bool]
     return (image, line, column, operand.channels > 1 or result.channels == 1)
 
 
-def binary(problem: Binary) -> Kernel:
+def binary(problem: Binary) -> CudaKernel:
     threads = problem.n * problem.h * problem.w * problem.stride // (16 if problem.stride % 16 == 0 else 4)
     name = "mul" if problem.product else "add"
-    return Kernel(name, "elementwise.cuh", f"binary<{literal(problem)}>", 3, blocks(threads, 128), 128)
+    return CudaKernel(name, "elementwise.cuh", f"binary<{literal(problem)}>", 3, blocks(threads, 128), 128)
 
 
-def table(layout: Layout, tables: np.ndarray) -> tuple[Kernel, np.ndarray]:
+def table(layout: CudaLayout, tables: np.ndarray) -> tuple[CudaKernel, np.ndarray]:
     """tables: int8 [256] or [C, 256] (channels innermost in the layout). The kernel, and the tables as it wants them."""
     per_channel = tables.ndim == 2
     call = f"table<{layout.elements}, {layout.stride if layout.kind == 'packed' else 1}, {literal(per_channel)}>"
     if per_channel:
         tables = np.pad(tables, ((0, layout.stride - layout.channels), (0, 0)))
-    return Kernel("table", "elementwise.cuh", call, 3, blocks(-(-layout.elements // 4), 128), 128), tables
+    return CudaKernel("table", "elementwise.cuh", call, 3, blocks(-(-layout.elements // 4), 128), 128), tables
 
 
-def requantize(layout: Layout, from_zero_point: int, zero_point: int, low: int, high: int, multiplier: float) -> Kernel:
+def requantize(layout: CudaLayout, from_zero_point: int, zero_point: int, low: int, high: int, multiplier: float) -> CudaKernel:
     arguments = f"{layout.elements}, {from_zero_point}, {zero_point}, {low}, {high}, {bits(multiplier)}"
     call = f"requantize_codes<{arguments}>"
-    return Kernel("requantize", "elementwise.cuh", call, 2, blocks(-(-layout.elements // 4), 128), 128)
+    return CudaKernel("requantize", "elementwise.cuh", call, 2, blocks(-(-layout.elements // 4), 128), 128)

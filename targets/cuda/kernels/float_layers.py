@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 from .conv_schedule import rounded
 from .window import Window
 
@@ -75,27 +75,27 @@ TILES = (
 )
 
 
-def conv(problem: FloatConv, weight: np.ndarray, spec, tile: FloatTile | None = None) -> tuple[Kernel, np.ndarray]:
+def conv(problem: FloatConv, weight: np.ndarray, spec, tile: FloatTile | None = None) -> tuple[CudaKernel, np.ndarray]:
     """(kernel, weights as it wants them). weight: float32 [O, I, kh, kw] or [O, I]. spec: the target. tile: another than the estimate's.
     Operands: data, weights, bias, residual (or the data again), result."""
     p = problem
     row = p.groups == p.height == p.width == p.taps == 1
     if row and p.images <= _FEW_ROWS and tile is None:
-        return Kernel("float_dense", "float_layers.cuh", f"dense_float<{literal(p)}>", 5, blocks(32 * p.outputs, 128), 128), weight
+        return CudaKernel("float_dense", "float_layers.cuh", f"dense_float<{literal(p)}>", 5, blocks(32 * p.outputs, 128), 128), weight
     outputs = p.outputs // p.groups
     if spec.extra["arch"] < _TENSOR_ARCH or outputs < _FEW_OUTPUTS and p.groups > 1:
-        return Kernel("float_conv2d", "float_layers.cuh", f"conv_float<{literal(p)}>", 5, blocks(p.results, 128), 128), weight
+        return CudaKernel("float_conv2d", "float_layers.cuh", f"conv_float<{literal(p)}>", 5, blocks(p.results, 128), 128), weight
     tile = tile if tile is not None else tile_for(p.pixels, outputs, p.terms, p.groups, spec)
     packed = np.zeros((p.groups, rounded(p.terms, tile.depth), rounded(outputs, tile.columns)), np.float32)
     packed[:, : p.terms, :outputs] = weight.reshape(p.groups, outputs, p.terms).transpose(0, 2, 1)
     return _tiled("conv2d", f"conv_tf32<{literal(p)}, {literal(tile)}>", 5, (p.pixels, outputs, p.groups), tile), packed
 
 
-def matmul(batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool, spec, tile: FloatTile | None = None) -> Kernel:
+def matmul(batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool, spec, tile: FloatTile | None = None) -> CudaKernel:
     """[m, k] x [k, n]. shared: one matrix for the whole batch. spec, tile: as of `conv`."""
     sizes = f"{m}, {n}, {k}, {0 if shared_a else m * k}L, {0 if shared_b else k * n}L"
     if spec.extra["arch"] < _TENSOR_ARCH:
-        return Kernel("float_matmul", "float_layers.cuh", f"matmul_float<{sizes}>", 3, (-(-n // 16), -(-m // 16), batch), 256, 2 * 16 * 17 * 4)
+        return CudaKernel("float_matmul", "float_layers.cuh", f"matmul_float<{sizes}>", 3, (-(-n // 16), -(-m // 16), batch), 256, 2 * 16 * 17 * 4)
     tile = tile if tile is not None else tile_for(m, n, k, batch, spec)
     return _tiled("matmul", f"matmul_tf32<{sizes}, {literal(tile)}>", 3, (m, n, batch), tile)
 
@@ -114,4 +114,4 @@ def tile_for(rows: int, columns: int, terms: int, batch: int, spec) -> FloatTile
 def _tiled(operator, call, operands, extents, tile):
     rows, columns, batch = extents
     grid = (-(-rows // tile.rows), -(-columns // tile.columns), batch)
-    return Kernel(f"tf32_{operator}", "float_mma.cuh", call, operands, grid, tile.threads, tile.shared_bytes)
+    return CudaKernel(f"tf32_{operator}", "float_mma.cuh", call, operands, grid, tile.threads, tile.shared_bytes)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 from . import functions
 from .window import Window
 
@@ -49,71 +49,71 @@ def _steps(shape, result):
     return (0,) * (AXES - len(own)) + tuple(own)
 
 
-def binary(operation: str, dtype: str, out: str, result, a, b) -> Kernel:
+def binary(operation: str, dtype: str, out: str, result, a, b) -> CudaKernel:
     call = f"zip<{literal(zipped(result, a, b))}, {OPERATIONS[operation]}, {TYPES[dtype]}, {TYPES[out]}>"
-    return Kernel(operation, "floats.cuh", call, 3, blocks(prod(result), 128), 128)
+    return CudaKernel(operation, "floats.cuh", call, 3, blocks(prod(result), 128), 128)
 
 
-def where(dtype: str, result, condition, a, b) -> Kernel:
-    return Kernel("where", "floats.cuh", f"choose<{literal(zipped(result, condition, a, b))}, {TYPES[dtype]}>", 4, blocks(prod(result), 128), 128)
+def where(dtype: str, result, condition, a, b) -> CudaKernel:
+    return CudaKernel("where", "floats.cuh", f"choose<{literal(zipped(result, condition, a, b))}, {TYPES[dtype]}>", 4, blocks(prod(result), 128), 128)
 
 
-def astype(count: int, dtype: str, out: str) -> Kernel:
-    return Kernel("astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128)
+def astype(count: int, dtype: str, out: str) -> CudaKernel:
+    return CudaKernel("astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128)
 
 
-def unary(count: int, kind: str, attrs) -> Kernel:
+def unary(count: int, kind: str, attrs) -> CudaKernel:
     name, text = functions.function(kind, attrs)
-    return Kernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
+    return CudaKernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
 
 
-def scalars(count: int, dtype: str, operations) -> Kernel:
+def scalars(count: int, dtype: str, operations) -> CudaKernel:
     """functions.scalars of float32(x)."""
     name, text = functions.scalars(operations)
-    return Kernel("scalars", "floats.cuh", f"map_from<{count}L, {TYPES[dtype]}, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
+    return CudaKernel("scalars", "floats.cuh", f"map_from<{count}L, {TYPES[dtype]}, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
 
 
-def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) -> Kernel:
+def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) -> CudaKernel:
     call = f"take<{outer}L, {size}L, {inner}L, {count}L, {TYPES[dtype]}, {TYPES[index]}>"
-    return Kernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)
+    return CudaKernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)
 
 
-def take_and_add(outer: int, size: int, inner: int, count: int, index: str, sizes: tuple[int, int]) -> Kernel:
+def take_and_add(outer: int, size: int, inner: int, count: int, index: str, sizes: tuple[int, int]) -> CudaKernel:
     """Of float32. sizes: elements of the two summands, 0: there is no second. Operands: table, indices, first, second (or the first again), result."""
     call = f"take_and_add<{outer}L, {size}L, {inner}L, {count}L, {TYPES[index]}, {sizes[0]}L, {sizes[1]}L>"
-    return Kernel("take_and_add", "floats.cuh", call, 5, blocks(outer * inner * count, 128), 128)
+    return CudaKernel("take_and_add", "floats.cuh", call, 5, blocks(outer * inner * count, 128), 128)
 
 
-def softmax(rows: int, count: int, inner: int, log: bool) -> Kernel:
+def softmax(rows: int, count: int, inner: int, log: bool) -> CudaKernel:
     (exp, exp_text), (ln, ln_text) = functions.function("exp", {}), functions.function("log", {})
     call = f"softmax<{rows}L, {count}, {inner}L, {exp}, {ln}, {literal(log)}>"
-    return Kernel("softmax", "floats.cuh", call, 2, blocks(16 * rows, 128), 128, prelude=(exp_text, ln_text))
+    return CudaKernel("softmax", "floats.cuh", call, 2, blocks(16 * rows, 128), 128, prelude=(exp_text, ln_text))
 
 
-def recurrent(name: str, rows: int, width: int) -> Kernel:
+def recurrent(name: str, rows: int, width: int) -> CudaKernel:
     """A step of targets/recurrent_math.py."""
     step, text, gates = functions.step(name)
-    return Kernel(name.removeprefix("octet."), "recurrent.cuh", f"recurrent<{rows}L, {width}, {gates}, {step}>", 4, blocks(rows * width, 128), 128, prelude=(text,))
+    return CudaKernel(name.removeprefix("octet."), "recurrent.cuh", f"recurrent<{rows}L, {width}, {gates}, {step}>", 4, blocks(rows * width, 128), 128, prelude=(text,))
 
 
-def resize_linear(planes: int, size: tuple[int, int], result: tuple[int, int]) -> Kernel:
+def resize_linear(planes: int, size: tuple[int, int], result: tuple[int, int]) -> CudaKernel:
     """Operands: the planes, then for rows and for columns: lower index, upper index (int32), weight of the upper (float32)."""
     call = f"resize_linear<{planes}L, {size[0]}, {size[1]}, {result[0]}, {result[1]}>"
-    return Kernel("resize_linear", "resize.cuh", call, 8, blocks(planes * result[0] * result[1], 128), 128)
+    return CudaKernel("resize_linear", "resize.cuh", call, 8, blocks(planes * result[0] * result[1], 128), 128)
 
 
-def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool) -> Kernel:
+def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool) -> CudaKernel:
     call = f"layer_norm<{rows}L, {count}, {literal(float(epsilon))}, {literal(scale)}, {literal(center)}>"
-    return Kernel("layer_norm", "floats.cuh", call, 4, blocks(16 * rows, 128), 128)
+    return CudaKernel("layer_norm", "floats.cuh", call, 4, blocks(16 * rows, 128), 128)
 
 
-def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> Kernel:
+def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> CudaKernel:
     """Over the middle of [outer, count, inner]. ordered: element by element even where inner is 1 (several axes in one)."""
     name = "mean" if mean else "sum"
     if ordered and inner == 1:
-        return Kernel(name, "floats.cuh", f"reduce_ordered<{outer}L, {count}, {literal(mean)}>", 2, blocks(outer, 128), 128)
+        return CudaKernel(name, "floats.cuh", f"reduce_ordered<{outer}L, {count}, {literal(mean)}>", 2, blocks(outer, 128), 128)
     threads = 16 * outer if inner == 1 else outer * inner
-    return Kernel(name, "floats.cuh", f"reduce<{outer}L, {count}, {inner}L, {literal(mean)}>", 2, blocks(threads, 128), 128)
+    return CudaKernel(name, "floats.cuh", f"reduce<{outer}L, {count}, {inner}L, {literal(mean)}>", 2, blocks(threads, 128), 128)
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,6 @@ class FloatPool(Window):
     count_padding: bool
 
 
-def pool(problem: FloatPool) -> Kernel:
+def pool(problem: FloatPool) -> CudaKernel:
     call = f"pool_float<{literal(problem)}>"
-    return Kernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.pixels, 128), 128)
+    return CudaKernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.pixels, 128), 128)

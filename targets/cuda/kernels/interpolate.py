@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,6 @@ class Interpolation:
     multiplier: float
 
 
-def interpolate(problem: Interpolation) -> Kernel:
+def interpolate(problem: Interpolation) -> CudaKernel:
     threads = problem.images * problem.out_height * problem.out_width * problem.stride // 4
-    return Kernel("resize2d", "interpolate.cuh", f"interpolate<{literal(problem)}>", 4, blocks(threads, 128), 128)
+    return CudaKernel("resize2d", "interpolate.cuh", f"interpolate<{literal(problem)}>", 4, blocks(threads, 128), 128)

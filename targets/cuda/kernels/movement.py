@@ -5,8 +5,8 @@ from math import prod
 
 import numpy as np
 
-from ..kernel import Kernel, bits, blocks, literal
-from ..layout import Layout, Strided
+from ..kernel import CudaKernel, bits, blocks, literal
+from ..layout import CudaLayout, Strided
 
 AXES = 6
 
@@ -34,19 +34,19 @@ def region(extent, start: int, from_step, to: int, to_step, divisor=None) -> Mov
     return Move(extent, int(start), from_step, divisor, int(to), to_step)
 
 
-def copy(source: Layout | Strided, target: Layout) -> Move:
+def copy(source: CudaLayout | Strided, target: CudaLayout) -> Move:
     """The same logical tensor in another layout."""
     assert source.shape == target.shape, (source, target)
     return region(source.shape, 0, source.steps, 0, target.steps)
 
 
-def move(problem: Move, itemsize: int) -> Kernel:
+def move(problem: Move, itemsize: int) -> CudaKernel:
     """The kernel; runs of 16 or 4 bytes are moved at once."""
     types = {16: "uint4", 8: "long", 4: "unsigned", 1: "signed char"}
     for width in (width for width in types if width >= itemsize):
         wide = _widened(problem, width // itemsize)
         if wide is not None:
-            return Kernel("move", "movement.cuh", f"move<{literal(wide)}, {types[width]}>", 2, blocks(prod(wide.extent), 128), 128)
+            return CudaKernel("move", "movement.cuh", f"move<{literal(wide)}, {types[width]}>", 2, blocks(prod(wide.extent), 128), 128)
     raise AssertionError(f"no element of {itemsize} bytes")
 
 
@@ -79,8 +79,8 @@ class Turn:
     depth_step: int
 
 
-def turn(problem: Turn) -> Kernel:
-    return Kernel("turn", "movement.cuh", f"turn<{literal(problem)}>", 2, blocks(problem.batch * problem.columns * problem.padded // 4, 128), 128)
+def turn(problem: Turn) -> CudaKernel:
+    return CudaKernel("turn", "movement.cuh", f"turn<{literal(problem)}>", 2, blocks(problem.batch * problem.columns * problem.padded // 4, 128), 128)
 
 
 @dataclass(frozen=True)
@@ -98,21 +98,21 @@ class ColumnSums:
     column_pitch: int
 
 
-def column_sums(problem: ColumnSums) -> Kernel:
-    return Kernel("column_sums", "movement.cuh", f"column_sums<{literal(problem)}>", 2, blocks(problem.batch * problem.padded, 128), 128)
+def column_sums(problem: ColumnSums) -> CudaKernel:
+    return CudaKernel("column_sums", "movement.cuh", f"column_sums<{literal(problem)}>", 2, blocks(problem.batch * problem.padded, 128), 128)
 
 
-def fill(layout: Layout, value: int) -> Kernel:
+def fill(layout: CudaLayout, value: int) -> CudaKernel:
     """Every byte of a buffer."""
     call = f"fill<{layout.bytes}L, {int(value)}>"
-    return Kernel("fill", "movement.cuh", call, 1, blocks(-(-layout.bytes // 4), 128), 128)
+    return CudaKernel("fill", "movement.cuh", call, 1, blocks(-(-layout.bytes // 4), 128), 128)
 
 
-def quantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:
+def quantize(problem: Move, scale: np.float32, zero_point: int) -> CudaKernel:
     call = f"quantize<{literal(problem)}, {bits(float(scale))}, {zero_point}, -128>"
-    return Kernel("quantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
+    return CudaKernel("quantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
 
 
-def dequantize(problem: Move, scale: np.float32, zero_point: int) -> Kernel:
+def dequantize(problem: Move, scale: np.float32, zero_point: int) -> CudaKernel:
     call = f"dequantize_codes<{literal(problem)}, {bits(float(scale))}, {zero_point}>"
-    return Kernel("dequantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
+    return CudaKernel("dequantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)

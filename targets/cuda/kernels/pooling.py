@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 from .window import Window
 
 _LARGE = 16  # elements of a window from which a whole warp shares it
@@ -21,13 +21,13 @@ class Pool(Window):
     count_padding: bool = True
 
 
-def max_pool(problem: Pool) -> Kernel:
+def max_pool(problem: Pool) -> CudaKernel:
     unit = 16 if problem.stride % 16 == 0 else 4
     threads = problem.pixels * problem.stride // unit
-    return Kernel("max_pool2d", "pooling.cuh", f"max_pool<{literal(problem)}>", 2, blocks(threads, 128), 128)
+    return CudaKernel("max_pool2d", "pooling.cuh", f"max_pool<{literal(problem)}>", 2, blocks(threads, 128), 128)
 
 
-def average_pool(problem: Pool) -> Kernel:
+def average_pool(problem: Pool) -> CudaKernel:
     lanes = 32 if problem.taps >= _LARGE else 1
     threads = problem.pixels * problem.stride // 4 * lanes
-    return Kernel("avg_pool2d", "pooling.cuh", f"average_pool<{literal(problem)}, {lanes}>", 2, blocks(threads, 128), 128)
+    return CudaKernel("avg_pool2d", "pooling.cuh", f"average_pool<{literal(problem)}, {lanes}>", 2, blocks(threads, 128), 128)

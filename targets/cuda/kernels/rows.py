@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...byte_quotient import two_parts, two_parts_suffice
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 from . import functions
 
 _SHARED = 48 << 10  # bytes that a block has without asking
@@ -71,13 +71,13 @@ class NormProblem:
     about_mean: bool = True
 
 
-def softmax_rows(problem: SoftmaxRows) -> Kernel:
+def softmax_rows(problem: SoftmaxRows) -> CudaKernel:
     """Operands: scores, mask (or the scores again), result."""
     exponential, text = functions.function("exp", {})
-    return Kernel("softmax_rows", "rows.cuh", f"softmax_rows<{literal(problem)}, {exponential}>", 3, blocks(16 * problem.rows, 128), 128, prelude=(text,))
+    return CudaKernel("softmax_rows", "rows.cuh", f"softmax_rows<{literal(problem)}, {exponential}>", 3, blocks(16 * problem.rows, 128), 128, prelude=(text,))
 
 
-def norm_rows(problem: NormProblem) -> Kernel:
+def norm_rows(problem: NormProblem) -> CudaKernel:
     """Operands: data, gamma, beta, result."""
     together, pitch = _rows_of_a_block(problem)
     (scale, zero_point), (out_scale, out_zero_point) = problem.source or (0.0, 0), problem.target or (0.0, 0)
@@ -89,7 +89,7 @@ def norm_rows(problem: NormProblem) -> Kernel:
         zero_point=zero_point, out_zero_point=out_zero_point, scale=float(scale), out_scale=float(out_scale), inverse=float(inverse), rest=float(rest),
         bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0, epsilon=problem.epsilon)  # fmt: skip
     grid = blocks(problem.rows, together)
-    return Kernel("layer_norm_rows", "norm.cuh", f"norm_rows<{literal(instance)}>", 4, grid, 128, shared=4 * together * (pitch + 2))
+    return CudaKernel("layer_norm_rows", "norm.cuh", f"norm_rows<{literal(instance)}>", 4, grid, 128, shared=4 * together * (pitch + 2))
 
 
 def _rows_of_a_block(problem) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..kernel import Kernel, blocks, literal
+from ..kernel import CudaKernel, blocks, literal
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,5 @@ class SoftmaxTable:
     zero_point: int
 
 
-def softmax_table(problem: SoftmaxTable) -> Kernel:
-    return Kernel("softmax_table", "softmax_table.cuh", f"softmax_table<{literal(problem)}>", 3, blocks(32 * problem.rows, 128), 128)
+def softmax_table(problem: SoftmaxTable) -> CudaKernel:
+    return CudaKernel("softmax_table", "softmax_table.cuh", f"softmax_table<{literal(problem)}>", 3, blocks(32 * problem.rows, 128), 128)

@@ -4,7 +4,7 @@ Every table that it names is a section as well, from its first byte to its last.
 
 import struct
 
-from .layout import DYNAMIC, EXECUTE, Layout
+from .layout import DYNAMIC, EXECUTE, SharedObject
 
 _ENTRY = struct.Struct("<qQ")
 # Entries, by the names and numbers of the ELF specification and of GNU's and LLVM's linkers.
@@ -39,7 +39,7 @@ TABLES = {
 _KNOWN = {*_NAMES, *_SINGLE, *_UNREAD, *TABLES, *(entry for _, *entries, _ in TABLES.values() for entry in entries)}
 
 
-def read_dynamic(layout: Layout) -> tuple[dict, dict, list]:
+def read_dynamic(layout: SharedObject) -> tuple[dict, dict, list]:
     """(entry -> its value, table -> (its address, its bytes), (entry, place of a name in the strings)). Raises ValueError for a table
     that does not fit the sections."""
     segment = layout.only(DYNAMIC, "dynamic tables")

@@ -70,7 +70,7 @@ class Section(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class SharedObject:
     """A shared object whose tables lie in the file. image: its bytes. loads: the segments that are mapped, by address. others: the other ones.
     names: of sections, "" if the file has none."""
 
@@ -121,7 +121,7 @@ class Layout:
         return found[0]
 
 
-def layout_of(image: bytes, machine: str = platform.machine()) -> Layout:
+def layout_of(image: bytes, machine: str = platform.machine()) -> SharedObject:
     """Raises ValueError for what is no whole shared object for a machine."""
     if len(image) < _HEADER.size:
         raise ValueError("is shorter than a header")
@@ -155,7 +155,7 @@ def layout_of(image: bytes, machine: str = platform.machine()) -> Layout:
     loads = tuple(segment for segment in segments if segment.kind == LOAD)
     others = tuple(segment for segment in segments if segment.kind != LOAD)
     strings = image[found[names].offset :][: found[names].size] if names < len(found) else b""
-    return Layout(image, machine, loads, others, tuple(found), strings)
+    return SharedObject(image, machine, loads, others, tuple(found), strings)
 
 
 def _entries(image, form, at, count, what):

@@ -16,8 +16,8 @@ from .layout import (
     THREAD,
     THREAD_LOCAL,
     WRITE,
-    Layout,
     Segment,
+    SharedObject,
 )
 
 _KNOWN = {LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY}
@@ -38,7 +38,7 @@ _LOADERS_OWN = (
 )  # written by the loader alone
 
 
-def check_segments(layout: Layout) -> None:
+def check_segments(layout: SharedObject) -> None:
     """Raises ValueError for the first thing that does not fit."""
     if not layout.loads:
         raise ValueError("has no segment to load")

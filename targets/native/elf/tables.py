@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import dynamic
-from .layout import EXECUTE, READ, WRITE, Layout, text_at
+from .layout import EXECUTE, READ, WRITE, SharedObject, text_at
 
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
@@ -18,7 +18,7 @@ _OTHERS = {62: {1, 6, 7, 16, 17, 18, 36}, 183: {257, 1025, 1026, 1028, 1029, 103
 _WIDE = {36, 1031}  # descriptors of a thread's variable: two words
 
 
-def check_tables(layout: Layout, machine: int, entries: dict, tables: dict[int, tuple[int, int]], names: list) -> None:
+def check_tables(layout: SharedObject, machine: int, entries: dict, tables: dict[int, tuple[int, int]], names: list) -> None:
     """The arguments behind the machine's number are what `read_dynamic` gave."""
     strings = layout.bytes_at(*tables[dynamic.STRINGS], "names")
     if not strings or strings[-1]:

@@ -14,7 +14,7 @@ from ... import bfloat16
 from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, tile_configure
 from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK, STORAGE
-from .amx_micro import BLOCK, SUMS, Micro, Place, branch
+from .amx_micro import BLOCK, SUMS, AmxUnit, Micro, branch
 from .epilogue import Operands, table_argument
 from .problem import ConvProblem
 from .stage import emit_stage
@@ -131,7 +131,7 @@ def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
     if not woven or micro.p.checked or isinstance(count, int) and blocks * count == 1:
         with T.serial(0, blocks) as block:
             with T.serial(0, count) as unit:
-                micro.alone(Place(first_block + block, first + unit, 0), vectors, sums)
+                micro.alone(AmxUnit(first_block + block, first + unit, 0), vectors, sums)
         return
     with T.serial(0, blocks) as block:
         with T.serial(0, count) as unit:
@@ -139,6 +139,6 @@ def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
             before = bind(tirx.Select(unit > 0, unit - 1, tirx.Select(block > 0, count - 1, 0)))
             block_before = bind(block - tirx.Cast("int32", tirx.all(unit == 0, block > 0)))
             at = bind(tirx.floormod(number, 2) * SUMS)
-            micro.woven(Place(first_block + block, first + unit, at), Place(first_block + block_before, first + before, SUMS - at), vectors, sums)
+            micro.woven(AmxUnit(first_block + block, first + unit, at), AmxUnit(first_block + block_before, first + before, SUMS - at), vectors, sums)
     last = bind(tirx.floormod(blocks * count - 1, 2) * SUMS)
-    micro.finish(Place(first_block + (blocks - 1), first + (count - 1), last), vectors, sums)
+    micro.finish(AmxUnit(first_block + (blocks - 1), first + (count - 1), last), vectors, sums)

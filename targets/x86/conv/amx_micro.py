@@ -35,7 +35,7 @@ UNROLLED = 16  # steps of a unit up to which all are unrolled
 STREAMS = 8
 
 
-class Place(NamedTuple):
+class AmxUnit(NamedTuple):
     """A unit: its block of output channels, its number among all pairs of pixel tiles, and where its sums are."""
 
     block: object

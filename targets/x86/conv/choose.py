@@ -29,7 +29,7 @@ from .stage import stage_elements
 
 
 @dataclass(frozen=True)
-class ConvKernel:
+class ChosenConv:
     """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise". constants: arguments of `func` between the data and the residual or output.
     workspace: elements, of the data's storage type, of its argument behind the output; 0 if it takes none. check: of a problem that is checked, what its sums must be."""
 
@@ -73,7 +73,7 @@ def family_of_schedule(p: ConvProblem, schedule) -> str:
     return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
 
 
-def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None, table: np.ndarray | None = None) -> ConvKernel:
+def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None, table: np.ndarray | None = None) -> ChosenConv:
     """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier:
     float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default of the target's. table: octet.table's int8 [256], if the epilogue has one."""
     with building_for(dot):
@@ -94,7 +94,7 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
     check = layer_sum(p, weight, bias, computed(p, family, schedule), computed_channels(p, family), digit_base()) if p.checked else None
     if check is not None:
         constants.append(depthwise_pack.pack_channels(p, check.r) if family == "depthwise" else pack_channels(check.r, 16 if family == "amx" else schedule.vectors * 16))
-    return ConvKernel(family, func, [constant for constant in constants if constant is not None], schedule, workspace, check)
+    return ChosenConv(family, func, [constant for constant in constants if constant is not None], schedule, workspace, check)
 
 
 def _depthwise(p, weight, bias, multiplier, schedule):

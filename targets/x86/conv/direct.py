@@ -27,11 +27,11 @@ WRITTEN_OUT = 5  # kernel columns; larger kernels would not fit the instruction 
 @built_once
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
     """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
-    return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, Kernel))
+    return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, DirectKernel))
 
 
 def emit_body(p: ConvProblem, s: DirectSchedule, kernel: type) -> None:
-    """kernel: what computes the tiles, `Kernel` or one derived from it."""
+    """kernel: what computes the tiles, `DirectKernel` or one derived from it."""
     e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")
@@ -61,7 +61,7 @@ def emit_body(p: ConvProblem, s: DirectSchedule, kernel: type) -> None:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class DirectKernel:
     """Computes register tiles; `neon.py` derives from it what arm64 does otherwise."""
 
     p: ConvProblem

@@ -7,7 +7,7 @@ from ...arm64.instructions import product_of_pairs, row_of_pairs, starts_of_pair
 from ..intrinsics import bind, joined, lanes_of, load, multiplied, splat, store
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
-from .direct import Kernel, emit_body
+from .direct import DirectKernel, emit_body
 from .direct_schedule import PAIR_STEP, DirectSchedule, by_pairs, row_length, step_of, taps_paired
 from .problem import ConvProblem
 
@@ -18,7 +18,7 @@ def conv2d_neon(p: ConvProblem, s: DirectSchedule):
     return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, PairKernel if by_pairs(p, s) else LaneKernel))
 
 
-class LaneKernel(Kernel):
+class LaneKernel(DirectKernel):
     def run(self, sums, at, weights, vectors, length, inside):
         """An instruction multiplies by one lane of a register: four steps from one register of every pixel."""
         p, step = self.p, step_of(self.p)
@@ -37,7 +37,7 @@ class LaneKernel(Kernel):
                 self.step(sums, first, vectors, used, lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False))
 
 
-class PairKernel(Kernel):
+class PairKernel(DirectKernel):
     """A register holds eight input channels of two neighbouring pixels, of weights eight of two neighbouring output channels, and of sums, in `sums` [pair of pixels]
     [pair of channels], what both give: the first pixel's two and the second's two."""
 
