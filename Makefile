@@ -5,7 +5,7 @@
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
 # make lint    what ruff finds in the sources, and mypy in those with types (pyproject.toml says which rules); make test does it, too
-# make docs    writes docs/commands.md from the commands
+# make docs    writes docs/commands.md from the commands, and the site of all documents to build/site; a link that leads nowhere fails
 # make clean  removes what these two made
 
 PYTHON ?= python3.11
@@ -48,8 +48,10 @@ gallery: .venv/.installed-test
 	for script in $$(grep -l '^FAMILY = ' examples/gallery/*.py); do $(BIN)/python $$script || exit 1; done
 	$(BIN)/python examples/gallery/table.py
 
-docs: .venv/.installed
+docs: .venv/.installed-docs
 	$(BIN)/python -m octet.tools.commands_page > docs/commands.md
+	$(BIN)/python -m octet.tools.site build/site-source
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The stamps are as new as pyproject.toml: a second call installs nothing.
 .venv/.installed: pyproject.toml | .venv/bin/python
@@ -58,6 +60,10 @@ docs: .venv/.installed
 
 .venv/.installed-test: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ .venv/.installed
+
+.venv/.installed-docs: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,docs]'
 	touch $@ .venv/.installed
 
 .venv/bin/python:
