@@ -59,24 +59,29 @@ def _equal_modules_are_built_once():
     """Tests compile the same small networks over and over: LLVM gets each module once for a target. That builds are deterministic is tested between processes."""
     from tvm_ffi import structural_equal, structural_hash
 
-    from octet.passes.lower import codegen
+    from octet.passes.lower import codegen, reused_code
     from octet.passes.lower.cpu import backend
     from octet.passes.sensitivity import libraries
 
-    build, built = codegen.compile_network, {}
+    def once(build):
+        built = {}
 
-    def once(mod, spec, interfaces):
-        equal = built.setdefault((structural_hash(mod, map_free_vars=True), spec.name, repr(interfaces), id(codegen.link)), [])
-        for other, made in equal:
-            if structural_equal(mod, other, map_free_vars=True):
-                return made
-        made = build(mod, spec, interfaces)
-        equal.append((mod, made))
-        return made
+        def made_of(mod, spec, interfaces):
+            equal = built.setdefault((structural_hash(mod, map_free_vars=True), spec.name, repr(interfaces), id(codegen.link)), [])
+            for other, made in equal:
+                if structural_equal(mod, other, map_free_vars=True):
+                    return made
+            made = build(mod, spec, interfaces)
+            equal.append((mod, made))
+            return made
+
+        return made_of
 
     with pytest.MonkeyPatch.context() as patch:
-        for user in (codegen, backend, libraries):
-            patch.setattr(user, "compile_network", once)
+        for module, name, users in ((codegen, "compile_network", (codegen, backend)), (reused_code, "compile_here", (backend, libraries))):
+            compiled = once(getattr(module, name))
+            for user in users:
+                patch.setattr(user, name, compiled)
         yield
 
 

@@ -38,7 +38,7 @@ def installed() -> list[Path]:
     folders = []
     for (name,) in listed("package"):
         folders.append(SURVEY / "packages" / re.split("==", name)[0])
-        family._install(name, folders[-1])
+        family.install(name, folders[-1])
     for (name,) in listed("npm"):
         folders.append(SURVEY / "packages" / "npm" / name.replace("/", "-"))
         if not folders[-1].exists():

@@ -8,14 +8,19 @@ from ...targets.tuned import Records
 from ...targets.variant import TensorSpec, Variant
 from .backends import lowering_of
 from .batch.plan import plan
+from .cpu.backend import CpuLowering
 from .network import IntegerNetwork
 
 
 def build_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
-                  tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False) -> Variant:
+                  tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False, here: bool = False) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned: schedules found by measuring.
-    choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices flipped bits (watch/watch.py). count_clips: it counts clipped values (watch/clips.py). With either a batch runs whole."""
-    return build_shapes((IntegerNetwork(module, inputs, outputs),), spec, name, tuned, choose, self_check, count_clips)[0]
+    choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices flipped bits (watch/watch.py). count_clips: it counts clipped values (watch/clips.py). With either a batch runs whole.
+    here: for this process alone, on a CPU: no package holds it (reused_code.py)."""
+    network = IntegerNetwork(module, inputs, outputs)
+    if here:
+        return CpuLowering().build((network,), spec, name, tuned, choose, self_check, count_clips, (), here=True)[0]
+    return build_shapes((network,), spec, name, tuned, choose, self_check, count_clips)[0]
 
 
 def build_shapes(networks: tuple[IntegerNetwork, ...], spec: TargetSpec, name: str = "", tuned: Records | None = None, choose=plan, self_check: bool = False, count_clips: bool = False, integer: tuple[IntegerNetwork, ...] = ()) -> tuple[Variant, ...]:

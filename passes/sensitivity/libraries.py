@@ -12,7 +12,6 @@ from octet.targets.opening import open_session
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
-from ..lower.codegen import compile_network
 from ..lower.cpu.backend import schedule
 from ..lower.cpu.lowering import lower
 from ..lower.cpu.rules import RULES
@@ -20,6 +19,7 @@ from ..lower.entry import emit_library
 from ..lower.legalize import legalize
 from ..lower.merge_axes import MergeAxes
 from ..lower.program import ALIASES, PART, Program, Weights, linearize, pack_outputs
+from ..lower.reused_code import compile_here
 from ..realize.fuse_float import FuseFloat
 
 
@@ -91,7 +91,7 @@ class Libraries:
         interface = Interface(tuple(inputs), tuple(outputs), program.weights.size, program.arena_bytes)
         key = structural_hash(emitted), interface
         if key not in self._of:
-            self._of[key], *_ = compile_network(emitted, self._spec, [interface])
+            self._of[key] = compile_here(emitted, self._spec, [interface])
         return self._of[key]
 
     def _lowered(self, fused):

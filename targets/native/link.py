@@ -25,18 +25,21 @@ _ROOM = 32 << 20  # bytes: object files and library of a large network
 HERE = Path(__file__).parent
 
 
-def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface], machine: str) -> tuple[bytes, bytes]:
+def link(write_kernels: Callable[[str], None], interfaces: Sequence[Interface], machine: str, others: Sequence[bytes] = ()) -> tuple[bytes, bytes]:
     """(a shared library, the object file that write_kernels wrote). write_kernels: writes one with an `octet_run` of every interface and, if it has steps, an
-    `octet_step` to a path. machine: what it runs on (`TargetSpec.machine`). Raises OctetError without a compiler or room for its files."""
+    `octet_step` to a path. machine: what it runs on (`TargetSpec.machine`). others: object files that it calls. Raises OctetError without a compiler or room for its files."""
     with room_to_build() as folder:
         kernels, runtime, exported, library = (Path(folder) / name for name in ("kernels.o", "runtime.o", "exported", "kernels.so"))
         write_kernels(str(kernels))
-        unknown = set(_POINTER.findall(kernels.read_bytes())) - set(_POINTERS)
+        called = [Path(folder) / f"kernels{number}.o" for number in range(len(others))]
+        for path, content in zip(called, others):
+            path.write_bytes(content)
+        unknown = {name for path in (kernels, *called) for name in _POINTER.findall(path.read_bytes())} - set(_POINTERS)
         assert not unknown, f"kernels call what the runtime does not have: {unknown}"
         runtime.write_bytes(_runtime(machine))
         exported.write_text(_EXPORTED)
         (Path(folder) / "networks.c").write_text(glue(interfaces))
-        run_compiler(folder, *FLAGS, f"-I{HERE}", *LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, runtime, "-lm", machine=machine)
+        run_compiler(folder, *FLAGS, f"-I{HERE}", *LINK, f"-Wl,--version-script={exported}", "-o", library, "networks.c", kernels, *called, runtime, "-lm", machine=machine)
         return library.read_bytes(), kernels.read_bytes()
 
 

@@ -9,7 +9,7 @@ from tvm.tirx.script import builder as T
 
 from .isa import current
 
-_KEPT = 512  # kernels: a network has some dozens that differ
+_KEPT = 2048  # kernels: a network has some dozens that differ, a large one of many extents 400, and as many in another precision
 
 
 def emit_kernel(name: str, body):

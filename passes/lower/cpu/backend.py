@@ -18,6 +18,7 @@ from ..codegen import compile_network
 from ..entry import emit_shapes
 from ..merge_axes import MergeAxes
 from ..program import Kernels, Program, Weights, linearize
+from ..reused_code import compile_here
 from ..watch.watch import Watch
 from .lowering import lower
 from .rules import RULES
@@ -27,7 +28,8 @@ from .stages import lowering
 class CpuLowering:
     """See `Lowering` in ../backends.py."""
 
-    def build(self, networks, spec, name, tuned, choose, self_check, count_clips, integer):
+    def build(self, networks, spec, name, tuned, choose, self_check, count_clips, integer, here=False):
+        """here: the variants are for this process alone, without what a package needs of them."""
         count, networks = len(networks), networks + integer
         weights, parts, fallbacks, watches = Weights(), [], [], []
         for number, network in enumerate(networks, 1):
@@ -41,7 +43,7 @@ class CpuLowering:
         features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
         shapes = [(number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)) for number, (program, one) in enumerate(zip(programs, networks))]
         interfaces = [Interface(one.inputs, one.outputs, blob.size, program.arena_bytes, program.lane_bytes, loops, len(program.steps), number) for number, program, one, loops in shapes]
-        library, kernels_object, source = compile_network(emitted, spec, interfaces)
+        library, kernels_object, source = (compile_here(emitted, spec, interfaces), b"", "") if here else compile_network(emitted, spec, interfaces)
         made = tuple(
             Variant(spec.name, library, blob, program.arena_bytes, program.steps, one.inputs, one.outputs, features, spec.rank, name,
                     source=source, object=kernels_object, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),

@@ -1,0 +1,89 @@
+"""Machine code of networks that only this process runs, compiled once per kernel: what calibration runs, a simulator and the fp32 beside a package share most of their kernels.
+
+    kernels that are new      -> one object file, each kernel under a name of its own
+    the network's entries     -> another one, which calls them by these names
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+
+from ...targets.native.interface import Interface
+from ...targets.native.link import link, room_to_build
+from ...targets.spec import TargetSpec
+from .codegen import compile_module
+from .entry import ENTRY, called_from_c
+
+_ROOM = 256 << 20  # bytes of object files that are kept
+
+
+def compile_here(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> bytes:
+    """The shared library of a whole network as `compile_network` makes it, for this process: the code of another network's kernels may be in it, too."""
+    return _code_for(str(spec.tvm_target())).library(mod, spec, interfaces)
+
+
+@cache
+def _code_for(target: str) -> "ReusedCode":
+    return ReusedCode()
+
+
+class ReusedCode:
+    """The object files of one target, and which kernel is where in them."""
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self) -> None:
+        """What was compiled."""
+        self._known: dict[int, list[tuple]] = {}
+        self._objects: list[bytes] = []
+        self._count = 0
+
+    def library(self, mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> bytes:
+        """mod: of `emit_shapes`."""
+        if sum(map(len, self._objects)) > _ROOM:
+            self.forget()
+        kernels = {var: func for var, func in mod.functions_items() if ENTRY not in func.attrs}
+        found = {var: self._find(func) for var, func in kernels.items()}
+        new: dict[str, tirx.PrimFunc] = {}
+        for var, func in kernels.items():
+            if found[var] is None:
+                found[var] = self._find(func) or self._note(func)  # two of the same module may be equal
+                new.setdefault(found[var][0], func)
+        if new:
+            named = {tvm.ir.GlobalVar(symbol): func.with_attr(ENTRY, symbol) for symbol, func in new.items()}
+            self._objects.append(_object(tvm.IRModule(named), spec))
+        calling = {var: _call_of(func, found[var][0]) if var in found else func for var, func in mod.functions_items()}
+        entries = compile_module(tvm.IRModule(calling), spec).mod
+        used = sorted({place for _, place in found.values()})
+        return link(entries.write_to_file, interfaces, spec.machine, [self._objects[place] for place in used])[0]
+
+    def _find(self, func):
+        """(its symbol, the number of its object file) or None."""
+        alike = self._known.get(tvm_ffi.structural_hash(func), ())
+        return next((place for other, place in alike if tvm_ffi.structural_equal(other, func)), None)
+
+    def _note(self, func):
+        """The next symbol; its code is to come."""
+        place = f"octet_kernel_{self._count}", len(self._objects)
+        self._count += 1
+        self._known.setdefault(tvm_ffi.structural_hash(func), []).append((func, place))
+        return place
+
+
+def _object(mod, spec):
+    with room_to_build() as folder:
+        path = Path(folder) / "kernels.o"
+        compile_module(mod, spec).mod.write_to_file(str(path))
+        return path.read_bytes()
+
+
+def _call_of(func, symbol):
+    """A function of the same arguments that calls the kernel in its object file."""
+    called = tirx.Evaluate(tirx.call_extern("int32", symbol, *func.params))
+    body = tirx.AttrStmt(tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), called)
+    return called_from_c(tirx.PrimFunc(func.params, body), symbol).without_attr(ENTRY).with_attrs(dict(func.attrs))
