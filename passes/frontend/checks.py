@@ -9,7 +9,7 @@ from .quantized import CONVERTERS as CODED
 from .read import first_line
 
 OLDEST_OPSET = 11
-_QUANTIZED = {"MatMulInteger16", "MatMulNBits", "QAttention", "QEmbedLayerNormalization"}
+_QUANTIZED = {"MatMulInteger16", "QAttention", "QEmbedLayerNormalization"}
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _DOMAINS = {"", "ai.onnx"}
 # Contributed operators that TVM's importer knows.

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.reading.limits import limit, more
+from .narrow import PACKED, bytes_of
 
 LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
 _LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
@@ -154,20 +155,21 @@ def _check_type(tensor, where, optional):
 
 def _check_tensor(tensor, path) -> External | None:
     where = f"{path}: weight {tensor.name[:200]!r}"
-    if tensor.data_type not in _FIELDS:
+    if tensor.data_type not in _FIELDS and tensor.data_type not in PACKED:
         raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 bits")
     if any(not 0 <= extent < 1 << 31 for extent in tensor.dims) or len(tensor.dims) > 16:
         raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)[:17]}; export it again")
     count = math.prod(tensor.dims)
-    size = count * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    size = bytes_of(count, tensor.data_type)
     if size > limit("weight"):
         raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; {more('weight')}")
     if tensor.HasField("segment"):
         raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
     if tensor.data_location == TensorProto.EXTERNAL:
         return _external(tensor, size, path, where)
-    held = len(tensor.raw_data) if tensor.HasField("raw_data") else len(getattr(tensor, _FIELDS[tensor.data_type]))
-    wanted, unit = (size, "bytes") if tensor.HasField("raw_data") else (count, "values")
+    packed = tensor.data_type in PACKED  # two values in each of the field's
+    held = len(tensor.raw_data) if tensor.HasField("raw_data") else len(tensor.int32_data if packed else getattr(tensor, _FIELDS[tensor.data_type]))
+    wanted, unit = (size, "bytes") if tensor.HasField("raw_data") else (size if packed else count, "values")
     if held != wanted:
         raise UnsupportedModelError(f"{where} holds {held} {unit} where {_type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again (or copy it again)")
     return None

@@ -11,6 +11,7 @@ from tvm import relax
 from ...targets.errors import UnsupportedModelError
 from ..rewriting.grids import Grid
 from .codes import MOVES, Codes, Scaled, ZeroPoint, per_axis, scale_of
+from .narrow import NOTE, blocked_product
 
 DYNAMIC = "ranges that the file computes at run time (dynamic quantization) become static: calibrate it"
 _FLOAT_OF = {
@@ -38,6 +39,8 @@ def _float(graph, node, index, scale_index, zero_index, axis=0):
 def _real(graph, constant, scale, zero):
     """A quantised constant as float32; the module remembers its grid. scale, zero: ready to be broadcast."""
     steps = constant.astype("int32") - zero.astype("int32")
+    if str(constant.dtype) in ("int4", "uint4"):
+        graph.notes.add(NOTE)
     graph.grids.append(Grid.of(steps, scale.reshape(-1)))
     return steps.astype("float32") * scale
 
@@ -88,7 +91,7 @@ def _grid(graph, node, attrs, constant):
     if scale is None or _name(node, 2) and zero is None:
         raise UnsupportedModelError("computes its scale at run time; export it with constant scales")
     scale = scale.astype("float32")
-    zero = np.zeros(scale.shape, constant.dtype if constant.dtype.kind in "iu" else _dtype(attrs)) if zero is None else zero
+    zero = np.zeros(scale.shape, constant.dtype if constant.dtype.kind != "f" else _dtype(attrs)) if zero is None else zero
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
     if block:
         return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))
@@ -246,4 +249,5 @@ CONVERTERS = {
     "MatMulIntegerToFloat": product_to_float,
     "DynamicQuantizeMatMul": dynamic_product,
     "DynamicQuantizeLSTM": dynamic_lstm,
+    "MatMulNBits": blocked_product,
 } | dict.fromkeys(_FLOAT_OF, qlinear_elementwise)

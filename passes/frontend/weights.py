@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from ...targets.errors import UnsupportedModelError
+from .narrow import PACKED, bytes_of, unpacked
 
 WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # what is computed in float32
 _LARGE = 1 << 20  # bytes of a tensor whose place in the file is freed once it is read
@@ -27,6 +28,8 @@ def array_of(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
     if not math.prod(shape):
         return np.zeros(shape, dtype)
     try:
+        if tensor.data_type in PACKED:
+            return unpacked(np.memmap(folder / info.location, np.uint8, "r", info.offset or 0, bytes_of(math.prod(shape), tensor.data_type)), shape, tensor.data_type)
         return np.memmap(folder / info.location, dtype, "r", info.offset or 0, shape)
     except (OSError, ValueError) as error:
         raise UnsupportedModelError(f"{folder / info.location}: does not hold tensor {tensor.name!r} ({error}); put the data file of this model there") from None
