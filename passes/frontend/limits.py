@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.reading.limits import limit, more

@@ -41,7 +41,7 @@ def refused(load):
         (node("Frobnicate", domain="com.example"), ("'the_node'", "com.example")),
         (node("Det"), ("Det", "'the_node'")),
         (node("Loop"), ("Loop",)),
-        (node("MatMulNBits", domain="com.microsoft"), ("quantised operator that is not known",)),
+        (node("QAttention", domain="com.microsoft"), ("quantised operator that is not known",)),
         (node("Unique"), ("'the_node'",)),
         (node("BatchNormalization", ["x", "v", "v", "v", "v"], training_mode=1), ("'the_node'", "training")),
         (node("Conv", ["x", "w3"]), ("'the_node'", "cannot be imported")),

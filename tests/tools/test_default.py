@@ -35,6 +35,14 @@ def test_channels_are_rescaled_where_it_helps(octet, tmp_path, level, repair, re
     assert [step["name"] for step in steps if step["kept"]][1:] == (["rescaled channels (equalize)"] if rescaled else [])
 
 
+def test_what_the_budget_has_no_time_for_is_left_out_and_said(octet, tmp_path):
+    folder = branches(tmp_path, 64.0)
+    octet("compile", folder / "net.onnx", "--calib", folder / "calib.npz", "-o", folder / "o.octet", "--no-cache", "--json", folder / "o.json", "--threads", 1, "--budget", "0s")
+    report = json.loads((folder / "o.json").read_text())
+    assert [step["name"] for step in report["workflow"]["steps"]] == ["rescaled channels: left out, there is no time for it (--budget)"]
+    assert 0 < report["agreement"]["sqnr_db"] < 25 and not report["workflow"]["design"]["scaling"]
+
+
 def test_a_package_with_rescaled_channels_is_not_said_to_be_remade(octet, tmp_path):
     folder = branches(tmp_path, 64.0)
     for arguments in (("calibrate", "-o", folder / "stats"), ("compile", "-o", folder / "o.octet", "--threads", 1)):

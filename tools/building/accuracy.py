@@ -88,8 +88,10 @@ class Workflow:
         scout, errors, took = self.bench.scout(), {}, 0.0
         clock = Budget() if self.choices is not None else Budget(clock=cpu_seconds)
         recipes = [design.with_recipe(**dict.fromkeys(some, "float")).recipe for count in range(len(options) + 1) for some in combinations(options, count)]
+        limit, begun = CHOICES if self.choices is None else self.choices, clock.clock()
         scout.expect(recipes)
         scout.prepared(design)  # so that the first error takes no longer than others
+        preparing = clock.clock() - begun
 
         def error(candidate):
             nonlocal took
@@ -100,13 +102,15 @@ class Workflow:
             return errors[candidate]
 
         self.steps.append(Attempt("as calibrated", error(design), None, True, design))
-        clock = Budget(CHOICES if self.choices is None else self.choices, clock.clock)
+        beyond = max(0.0, clock.clock() - begun - limit)  # a network whose first error takes longer than the limit has less for the rest
+        clock = Budget(max(0.0, limit - beyond), clock.clock)
 
         def spent():
             return clock.left < took  # the next one takes about as long as the last one
 
         seconds = cache(partial(self._seconds, scout))
         design = choose_switches(design, options, error, seconds, self.steps.append, spent=spent)
+        took = max(took, preparing)  # a rescaled network is another one to build
         design = choose_smoothing(design, smoothings, error, seconds, self.steps.append, spent=spent) if smoothings else design
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
         self._tell("calibrate")

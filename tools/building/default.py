@@ -7,12 +7,16 @@ from ...passes.calibrate.held_out import for_ranges
 from ...passes.pipeline import canonicalize
 from ...passes.running import check_stopped
 from ...passes.sensitivity.assembly import smoothings_of
+from ...passes.sensitivity.attempt import LEFT_OUT, Attempt
 from ...passes.sensitivity.bench import FEW
+from ...passes.sensitivity.budget import cpu_seconds
+from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.rescaling import POOR, rescalable
+from ...passes.sensitivity.search import SearchOutcome
 from ...passes.sensitivity.switches import switches_of
 from ...targets import detect
 from . import api
-from .accuracy import Workflow, automatic
+from .accuracy import CHOICES, Workflow, automatic, described
 
 
 def by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds: float | None) -> tuple:
@@ -24,12 +28,18 @@ def by_default(request, model, samples, recipe, names, free, yardstick, phase, d
                        policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names, choices=seconds)  # fmt: skip
     if free and switches_of(Annotate(recipe).decide(canonical.module), free):
         return automatic(request, workflow(), None, None)
-    quantized = api.quantize_canonical(canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache)
-    quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
+    started = cpu_seconds()
+    calibrated = api.quantize_canonical(canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache)
+    took = cpu_seconds() - started
+    quantized, package = api.compile_with_hub(calibrated, names, request.trials, request.db, request.threads, phase, request.policy)
     check_stopped()
-    if request.repair and _poor(yardstick, quantized, package, request.threads) and (rescalable(canonical.module) or smoothings_of(canonical.module)):
-        return automatic(request, workflow(), None, None)
-    return quantized, package, {}
+    if not request.repair or not _poor(yardstick, quantized, package, request.threads) or not (rescalable(canonical.module) or smoothings_of(canonical.module)):
+        return quantized, package, {}
+    design = Design(recipe)
+    if took > (CHOICES if seconds is None else seconds):  # to measure one error, the network is built and run as calibration did
+        left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
+        return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}
+    return automatic(request, workflow(compiled={design: (quantized, package)}), None, None)
 
 
 def _poor(yardstick, quantized, package, threads):
