@@ -4,7 +4,8 @@
 
 A spectrum spans many powers of ten. 256 steps of its largest value leave its small ones nothing, and the logarithm or root behind it makes as much of small
 values as of large ones; the noise would be in all layers that follow. Only where that costs little: front ends with more than a share SHARE of the
-network's multiply-adds are quantised like anything else."""
+network's multiply-adds are quantised like anything else. A network that is nothing but a transform and what follows its squares gives out that noise
+itself, and stays in float."""
 
 from ..multiply_adds import multiply_adds
 from ..operators.registry import operators
@@ -21,21 +22,23 @@ _ENDS = ("log", "sqrt")
 
 def front_ends(graph: Graph) -> frozenset[str]:
     """The names of the layers."""
-    found = set()
+    found, transforms = set(), True
     for node in graph.nodes:
         if _function(node) in _ENDS:
-            found |= _layers_before(graph, node)
+            layers, floored = _layers_before(graph, node)
+            found |= layers
+            transforms &= not floored
     if not found:
         return frozenset()
     costs = {node: multiply_adds(node.value) for node in graph.nodes if is_op(node.value, *_LAYERS)}
-    chosen = sum(costs[node] for node in found)
-    return frozenset(node.name for node in found) if chosen <= SHARE * sum(costs.values()) else frozenset()
+    chosen, whole = sum(costs[node] for node in found), sum(costs.values())
+    return frozenset(node.name for node in found) if chosen <= SHARE * whole or chosen == whole and transforms else frozenset()
 
 
-def _layers_before(graph, end) -> set[Node]:
-    """The layers with constant weights between the inputs and a root or logarithm; none unless squares of a layer's results come in between, and nothing else but linear
-    operators and floors does."""
-    layers, seen, squared = set(), set(), False
+def _layers_before(graph, end) -> tuple[set[Node], bool]:
+    """(the layers with constant weights between the inputs and a root or logarithm; none unless squares of a layer's results come in between, and nothing else but linear
+    operators and floors does; whether there are floors in front of the squares, as in a network that normalises its result)."""
+    layers, seen, squared, floored = set(), set(), False, False
     waiting = [(graph.producer.get(x), False) for x in end.inputs if not is_constant(x)]
     while waiting:
         node, behind_square = waiting.pop()
@@ -43,15 +46,16 @@ def _layers_before(graph, end) -> set[Node]:
             continue
         seen.add((node, behind_square))
         square = _is_square(node)
+        floored |= behind_square and is_op(node.value, *_FLOORS)
         if is_op(node.value, *_LAYERS):
             if not is_constant(node.inputs[1]) or is_constant(node.inputs[0]):
-                return set()
+                return set(), False
             squared |= behind_square
             layers.add(node)
         elif not square and not _is_linear(node):
-            return set()
+            return set(), False
         waiting += [(graph.producer.get(x), behind_square or square) for x in node.inputs if not is_constant(x)]
-    return layers if squared else set()
+    return (layers, floored) if squared else (set(), False)
 
 
 def _is_linear(node) -> bool:

@@ -45,6 +45,12 @@ def test_does_not_apply_where_the_front_end_is_a_large_part_of_the_work(network,
     assert {"real", "imag"} <= int8(decisions(module))
 
 
+def test_a_network_that_is_a_spectrum_stays_in_float_and_one_that_normalises_does_not(network, decisions):
+    assert not int8(decisions(network(lambda net, x: spectrum(net, x, "log"), (1, 8, 1, 6))))
+    normalised = network(lambda net, x: spectrum(net, net.relu(net.conv(x, 8, name="first"))), (1, 8, 1, 6))
+    assert {"first", "real", "imag"} <= int8(decisions(normalised))
+
+
 def test_does_not_apply_without_squares_or_behind_another_function(network, decisions):
     def no_squares(net, x):
         return behind(net, net.unary(net(R.clip(net.conv(x, 4, name="real", bias=False), 1e-6, 1e6)), "log"))
