@@ -99,7 +99,7 @@ def main(path, samples, folder, *wanted):
 
     model, options, error = loaded(path, wanted)
     if model is not None:
-        random, rows = np.random.default_rng(5), rows_looked_up(onnx.load(path).graph)
+        random, rows = np.random.default_rng(5), rows_looked_up(onnx.load(path, load_external_data=False).graph)
         count = COUNT if all(np.prod(each.shape) < LARGE for each in model.inputs) else COUNT // 4
         arrays = {}
         for each in model.inputs:
