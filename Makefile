@@ -30,6 +30,8 @@ lint: .venv/.installed-test
 # The clock, not the number of files, ends what is spoilt at random: four minutes a reader.
 soak: .venv/.installed-test
 	OCTET_SOAK=1 $(BIN)/pytest -q -s --durations=0 tests/soak
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
+	OCTET_SOAK=1 $(BIN)/pytest -q tests/training
 	OCTET_SOAK=1 $(BIN)/pytest -q tests/arm64/test_families.py tests/arm64/test_watching.py
 	OCTET_FAULTS=all $(BIN)/pytest -q tests/cuda/test_faults.py tests/cuda/test_wgmma.py tests/cuda/test_wmma.py
 	OCTET_FUZZ_SECONDS=240 OCTET_FUZZ_SEED=$$(date +%s) $(BIN)/pytest -q -s tests/fuzz
