@@ -9,7 +9,7 @@ import numpy as np
 
 from ...targets.errors import UnsupportedModelError
 from ..ops import attrs_of, shape_of
-from . import normalization, recurrent
+from . import movement, normalization, recurrent
 from .borders import frame, interleave
 from .functions import unary
 
@@ -60,43 +60,6 @@ def _reduce(kind):
     return export
 
 
-def _reshape(call, operands, out):
-    return out.node("Reshape", [operands[0], out.constant(np.array(shape_of(call), np.int64))])
-
-
-def _transpose(call, operands, out):
-    axes = attrs_of(call)["axes"]
-    return out.node("Transpose", operands, perm=axes if axes is not None else list(range(len(shape_of(call))))[::-1])
-
-
-def _concat(call, operands, out):
-    return out.node("Concat", operands, axis=attrs_of(call)["axis"])
-
-
-def _split(call, operands, out):
-    axis = attrs_of(call)["axis"]
-    sizes = [int(field.shape.values[axis]) for field in call.ty.fields]
-    return out.node("Split", [operands[0], out.constant(np.array(sizes, np.int64))], outputs=len(sizes), axis=axis)
-
-
-def _slice(call, operands, out):
-    axes, begin, end = ([int(v.value) for v in arg.fields] for arg in call.args[1:4])
-    strides = [int(v.value) for v in call.args[4].fields] if len(call.args) > 4 else [1] * len(axes)
-    return out.node("Slice", [operands[0], *(out.constant(np.array(v, np.int64)) for v in (begin, end, axes, strides))])
-
-
-def _pad(call, operands, out):
-    attrs = attrs_of(call)
-    width = attrs["pad_width"]
-    pads = out.constant(np.array(width[0::2] + width[1::2], np.int64))
-    mode = {"constant": "constant", "edge": "edge", "replicate": "edge", "reflect": "reflect"}[attrs["pad_mode"]]
-    return out.node("Pad", [operands[0], pads, out.constant(np.float32(attrs["pad_value"]))], mode=mode)
-
-
-def _tile(call, operands, out):
-    return out.node("Tile", [operands[0], out.constant(np.array(attrs_of(call)["repeats"], np.int64))])
-
-
 def _resize(call, operands, out):
     attrs = attrs_of(call)
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
@@ -129,21 +92,8 @@ def _arg(kind):
     return export
 
 
-def _take(call, operands, out):
-    axis = attrs_of(call)["axis"]
-    return out.node("Gather", operands, axis=axis if axis is not None else 0)
-
-
-def _embedding(call, operands, out):
-    return out.node("Gather", [out.node("DequantizeLinear", operands[:2], axis=0), operands[2]])
-
-
 def _cast(call, operands, out):
     return out.node("Cast", operands, to=out.dtype(str(call.ty.dtype)))
-
-
-def _broadcast(call, operands, out):
-    return out.node("Expand", [operands[0], out.constant(np.array(shape_of(call), np.int64))])
 
 
 def _leaky(call, operands, out):
@@ -159,12 +109,6 @@ def _topk(call, operands, out):
     attrs = attrs_of(call)
     both = out.node("TopK", [operands[0], out.constant(np.array([attrs["k"]], np.int64))], outputs=2, axis=attrs["axis"], largest=int(attrs["largest"]))
     return both[0 if attrs["ret_type"] == "values" else 1]
-
-
-def _flip(call, operands, out):
-    """A slice with step -1."""
-    ends = [np.array([value], np.int64) for value in (-1, -(2**62), attrs_of(call)["axis"], -1)]
-    return out.node("Slice", [operands[0], *map(out.constant, ends)])
 
 
 def _qdq(kind):
@@ -234,20 +178,11 @@ EXPORTERS = {
     "relax.sum": _reduce("ReduceSum"),
     "relax.max": _reduce("ReduceMax"),
     "relax.min": _reduce("ReduceMin"),
-    "relax.reshape": _reshape,
-    "relax.squeeze": _reshape,
-    "relax.expand_dims": _reshape,
-    "relax.flatten": _reshape,
-    "relax.permute_dims": _transpose,
-    "relax.concat": _concat,
-    "relax.split": _split,
-    "relax.strided_slice": _slice,
-    "relax.nn.pad": _pad,
-    "relax.tile": _tile,
     "relax.image.resize2d": _resize,
     "octet.interleave": interleave,
     "octet.frame": frame,
     "octet.unary": _octet_unary,
+    **movement.EXPORTERS,
     **normalization.EXPORTERS,
     **recurrent.EXPORTERS,
     "relax.nn.prelu": _prelu,
@@ -256,17 +191,13 @@ EXPORTERS = {
     "relax.nn.log_softmax": _softmax("LogSoftmax"),
     "relax.argmax": _arg("ArgMax"),
     "relax.argmin": _arg("ArgMin"),
-    "relax.take": _take,
-    "octet.embedding": _embedding,
     "relax.gather_elements": lambda call, operands, out: out.node("GatherElements", operands, axis=attrs_of(call)["axis"]),
     "relax.astype": _cast,
-    "relax.broadcast_to": _broadcast,
     "relax.quantize": _qdq("QuantizeLinear"),
     "relax.dequantize": _qdq("DequantizeLinear"),
     "relax.where": _plain("Where"),
     "relax.cumsum": _cumsum,
     "relax.topk": _topk,
-    "relax.flip": _flip,
 } | {f"relax.{name}": _plain(kind) for name, kind in {
     "matmul": "MatMul", "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
     "nn.relu": "Relu", "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",

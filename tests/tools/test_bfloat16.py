@@ -13,7 +13,7 @@ from octet.targets.package import read_package
 from octet.targets.x86 import cost
 from octet.tools.building import api
 from octet.tools.building.bfloat16 import check_floats, described
-from octet.tools.commands.summary import print_bfloat16
+from octet.tools.commands.decision_tables import print_bfloat16
 
 BOTH = ("avx512bf16", "x86-64-v3")
 

@@ -15,7 +15,7 @@ from octet.targets.runtime import Session
 from octet.targets.samples import Feeds
 from octet.targets.variant import TensorSpec
 from octet.tools.benchmarking.load import under_load
-from octet.tools.commands.summary import print_benchmark
+from octet.tools.commands.bench_tables import print_benchmark
 from octet.tools.peers import runtimes as peers
 from octet.tools.peers.process import Peer, PeerFailed, memory_for, once
 from octet.tools.timing import interleaved

@@ -9,7 +9,7 @@ from octet.targets import detect
 from octet.targets.errors import OctetError
 from octet.targets.registry import find
 from octet.tools.building import api, policy, region_times
-from octet.tools.commands.summary import print_policy
+from octet.tools.commands.decision_tables import print_policy
 from octet.tools.console import out
 
 from ..policy.conftest import alternating, quantize  # noqa: F401 - a fixture

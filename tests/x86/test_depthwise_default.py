@@ -1,6 +1,6 @@
 """Which depthwise layers copy their input with its padding."""
 
-from octet.targets.x86.conv.depthwise import default_schedule
+from octet.targets.x86.conv.depthwise_schedule import default_schedule
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.isa import building_for
 

@@ -30,7 +30,7 @@ def bench(json_path, **options):
 
     from ..benchmarking.benchmark import run_benchmark
     from ..console import check_json, out, write_json
-    from .summary import print_benchmark
+    from .bench_tables import print_benchmark
 
     check_json(json_path)
     report = run_benchmark(SimpleNamespace(**options), out().print)

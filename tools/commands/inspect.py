@@ -19,7 +19,8 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets.trust import short
     from ..building.bfloat16 import described
     from ..console import check_json, out, size, table, write_json
-    from .summary import print_bfloat16, print_operators, print_policy, print_shapes
+    from .decision_tables import print_bfloat16, print_operators, print_policy
+    from .summary import print_shapes
 
     check_json(json_path)
     read = read_package(package)

@@ -1,7 +1,7 @@
 """The tables that the commands print."""
 
-from ..benchmarking.profile import print_profile
-from ..console import decibels, percent, size, table
+from ..console import percent, size, table
+from .decision_tables import print_bfloat16, print_operators, print_policy, print_workflow
 
 _WORTH_REPAIRING = 0.01  # relative drop from which --max-drop is mentioned
 _POOR_DB = 15.0  # agreement below which an unvalidated package is mentioned
@@ -87,98 +87,12 @@ def _advice(report) -> str | None:
     return None
 
 
-def print_bfloat16(console, found: dict) -> None:
-    """What --float bf16 came to."""
-    if not found["layers"]:
-        console.print("bfloat16: no layer; convolutions without groups and linear layers take it where they stay in float")
-        return
-    console.print(f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with sums in fp32")
-    for target in found["without_instruction"]:
-        console.print(f"bfloat16: {target} has no instruction for it; the same results there, slower than in fp32")
-
-
-def print_policy(console, policy: dict) -> None:
-    """The layers that stay in float because int8 would be slower."""
-    if policy["layers"]:
-        rows = [(layer["name"], layer["operator"], f"{layer['int8_us']:.1f}", f"{layer['float_us']:.1f}") for layer in policy["layers"]]
-        columns = ("layer", "operator", "int8 us", "float us")
-        console.print(table(f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region", columns, rows, right=columns[2:]))
-        console.print(f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
-                      f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us")  # fmt: skip
-    if policy.get("rejected"):
-        console.print(f"all in int8: {len(policy['rejected'])} layers seemed faster in float, but the network was not")
-    for network in policy.get("networks", ()):
-        console.print(f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, {network['chosen_ms']:.3f} ms with those in float")
-
-
-def print_workflow(console, workflow: dict) -> None:
-    """What the automatic workflow tried, and what each step recovered."""
-    rows = [
-        (s["name"], decibels(s["sqnr_db"]), "" if s["drop"] is None else percent(s["drop"]), "kept" if s["kept"] else "")
-        for s in workflow["steps"]
-    ]
-    console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
-    if workflow.get("resumed"):
-        console.print(f"resumed: {workflow['resumed']} measurements of the search before were used again")
-    if workflow.get("budget_spent"):
-        console.print("the budget ended the search; the same command goes on where it was")
-    if workflow["float_operators"]:
-        console.print(f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)")
-
-
-def print_operators(console, operators: dict) -> None:
-    """How many operators run in int8, and why the others do not."""
-    console.print(f"operators: {operators['int8']} in int8, {operators['float']} in float")
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for entry in operators["reasons"]:
-        grouped.setdefault((entry["operator"], entry["reason"]), []).append(entry["name"])
-    if grouped:
-        rows = [(operator, len(names), _some(names), reason) for (operator, reason), names in grouped.items()]
-        console.print(table("in float", ("operator", "count", "names", "why"), rows, right=("count",)))
-
-
-def _some(names, most=3):
-    return ", ".join(names[:most]) + (f", ... {len(names) - most} more" if len(names) > most else "")
-
-
 def _figure(accuracy, name):
     return f"{accuracy[name]:.2%}" if accuracy["percent"] else f"{accuracy[name]:.6g}"
 
 
 def _times(before, after):
     return f"{before / after:.2f}x"
-
-
-def print_benchmark(console, report: dict) -> None:
-    """The tables of octet bench."""
-    ours = f"octet-{report['precision']}"
-    rows = []
-    for name, latency in report["details"].items():
-        ratio = "1.00" if name == ours else f"{report['ratios'][name]:.2f}"
-        rows.append((name, *(f"{latency[key]:.3f}" for key in ("latency_ms", "p10_ms", "p90_ms", "best_ms")), latency["runs"], ratio))
-    rows += [(name, *[""] * 5, reason) for name, reason in report["failed"].items()]
-    title = f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, batch {report['batch']}"
-    columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
-    console.print(table(title, columns, rows, right=columns[1:]))
-    if "load" in report:
-        ones = {load["name"]: load["per_second"] for load in report["load"] if load["streams"] == 1}
-        of_one = [load["per_second"] / ones.get(load["name"], report["load"][0]["per_second"]) for load in report["load"]]
-        loads = [(load["name"], load["streams"], load["threads"], f"{load['per_second']:.1f}", f"{ratio:.2f}", f"{load['p50_ms']:.3f}", f"{load['p99_ms']:.3f}", load["runs"]) for load, ratio in zip(report["load"], of_one)]
-        heads = ("", "streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
-        console.print(table("under load", heads, loads, right=heads[1:]))
-    if "varying" in report:
-        found = report["varying"]
-        passes = [(each["name"], *(f"{each[key]:.3f}" for key in ("mean_ms", "p50_ms", "p99_ms", "first_ms", "cpu_ms")), f"{each['ratio']:.2f}") for each in found["streams"]]
-        passes += [(name, *[""] * 5, reason) for name, reason in found["failed"].items()]
-        columns = ("", "mean ms", "p50", "p99", "first pass", "CPU time", "ratio")
-        console.print(table(f"{found['requests']} requests of varying extents, {found['threads']} threads", columns, passes, right=columns[1:]))
-    if "peak" in report:
-        peak = report["peak"]
-        whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"
-        levels = ", ".join(f"{name} {peak[key]:.0f}" for key, name in (("l2_gbytes", "L2"), ("l3_gbytes", "L3"), ("memory_gbytes", "memory")) if key in peak)
-        console.print(f"{whose}: int8 {peak['int8_gops']:.0f} Gop/s, fp32 {peak['float32_gflops']:.0f} GFlop/s; {levels} GB/s")
-    if "kernels" in report:
-        print_profile(console, report["kernels"])
 
 
 def print_shapes(console, package) -> None:

@@ -8,7 +8,7 @@ from ...targets.spec import TargetSpec
 from ...targets.x86.conv.amx import AmxSchedule
 from ...targets.x86.conv.bf16 import Bf16Schedule
 from ...targets.x86.conv.choose import conv_kernel, family_of
-from ...targets.x86.conv.depthwise import DepthwiseSchedule
+from ...targets.x86.conv.depthwise_schedule import DepthwiseSchedule
 from ...targets.x86.conv.direct_schedule import DirectSchedule
 from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.isa import building_for

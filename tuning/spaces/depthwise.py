@@ -2,8 +2,8 @@
 
 from math import log2
 
-from ...targets.x86.conv.depthwise import DepthwiseSchedule, default_schedule
 from ...targets.x86.conv.depthwise_pack import lanes_of
+from ...targets.x86.conv.depthwise_schedule import DepthwiseSchedule, default_schedule
 from ...targets.x86.conv.problem import ConvProblem
 from .space import Space, choices, chunks, fixed
 

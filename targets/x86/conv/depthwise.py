@@ -15,6 +15,7 @@ from math import gcd
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from .depthwise_schedule import DepthwiseSchedule, is_local, padded_extents, walk_of
 from ..elementwise.table import permuted
 from ..intrinsics import bind, dot4_multiplied, dot_pairs, fma, interleave_bytes, load, multiplied, part, splat, split_pairs, store
 from ..isa import current
@@ -25,48 +26,6 @@ from .epilogue import Operands, Row, emit_depthwise, emit_epilogue, table_argume
 from .problem import ConvProblem
 from .stage import emit_stage
 from .sums import coefficients_argument, for_task, sums_argument
-from .walk import Stage, Walk
-
-STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
-LOCAL_BYTES = 1 << 16  # 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
-LOCAL_TASKS = 3  # if there are so many tasks then
-
-
-@dataclass(frozen=True)
-class DepthwiseSchedule:
-    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with its padding first;
-    small ones 64 channels at a time, and then those are a task (`_local`)."""
-
-    pixels: int
-    rows: int
-    staged: bool
-
-
-def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
-    """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time. A copy with its padding pays where
-    inputs are strided or taps are many, not for 3x3 taps on 512-bit vectors (the copied layers of MobileNet-v2 without it: 0.68 to 0.80 of their time on one core)."""
-    many = p.dtype == "float32" or p.out_width <= 14
-    width = p.out_width // fold_of(p)
-    most = min(width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
-    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-width // n) * n, -n))
-    small = p.dtype == "int8" and p.kernel == (3, 3) and p.strides == (1, 1) and current().parts == 1
-    size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
-    return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES and not small)
-
-
-def _local(p, s):
-    """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made before all tasks."""
-    height, width = _padded(p)
-    return s.staged and p.dtype == "int8" and height * width * 64 <= LOCAL_BYTES // max(p.strides) and p.batch * len(chunk_starts(p)) >= LOCAL_TASKS and p.out_stride >= 64
-
-
-def _padded(p):
-    return p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
-
-
-def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
-    """Only for its stage."""
-    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), *_padded(p)) if s.staged and not _local(p, s) else None)
 
 
 @built_once
@@ -90,9 +49,9 @@ def _body(p, s):
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    source, fold, local, image = emit_stage(p, walk_of(p, s), data), fold_of(p), _local(p, s), p
+    source, fold, local, image = emit_stage(p, walk_of(p, s), data), fold_of(p), is_local(p, s), p
     if s.staged:  # from here on it is a convolution of a larger image without padding
-        p = replace(p, height=_padded(image)[0], width=_padded(image)[1], padding=(0, 0, 0, 0))
+        p = replace(p, height=padded_extents(image)[0], width=padded_extents(image)[1], padding=(0, 0, 0, 0))
     k = _Kernel(p, min(s.pixels, p.out_width // fold), fold, 64 if local else p.data_stride, source, weights, bias, Operands(out, multiplier, residual))
     lines = p.batch * p.out_height
     tasks = p.batch * chunks if local else -(-lines // s.rows)
@@ -112,7 +71,7 @@ def _body(p, s):
 
 def _by_channels(p, k, data, coefficients, sums):
     """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k` makes the results."""
-    chunks, (height, width), padding = len(chunk_starts(p)), _padded(p), splat(pad_value(p), "uint8", 64)
+    chunks, (height, width), padding = len(chunk_starts(p)), padded_extents(p), splat(pad_value(p), "uint8", 64)
     with task_loop(p.batch * chunks, p.microseconds) as task:
         image, chunk = bind(tirx.floordiv(task, chunks)), bind(tirx.floormod(task, chunks))
         channel = bind(tirx.min(chunk * 64, p.out_stride - 64))

@@ -1,0 +1,49 @@
+"""How a depthwise convolution is done, and where its source lies for that."""
+
+from dataclasses import dataclass
+
+from ..isa import current
+from .depthwise_pack import chunk_starts, fold_of
+from .problem import ConvProblem
+from .walk import Stage, Walk
+
+STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
+LOCAL_BYTES = 1 << 16  # 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
+LOCAL_TASKS = 3  # if there are so many tasks then
+
+
+@dataclass(frozen=True)
+class DepthwiseSchedule:
+    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with its padding first;
+    small ones 64 channels at a time, and then those are a task (`is_local`)."""
+
+    pixels: int
+    rows: int
+    staged: bool
+
+
+def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
+    """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time. A copy with its padding pays where
+    inputs are strided or taps are many, not for 3x3 taps on 512-bit vectors (the copied layers of MobileNet-v2 without it: 0.68 to 0.80 of their time on one core)."""
+    many = p.dtype == "float32" or p.out_width <= 14
+    width = p.out_width // fold_of(p)
+    most = min(width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
+    pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-width // n) * n, -n))
+    small = p.dtype == "int8" and p.kernel == (3, 3) and p.strides == (1, 1) and current().parts == 1
+    size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
+    return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES and not small)
+
+
+def is_local(p, s):
+    """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made before all tasks."""
+    height, width = padded_extents(p)
+    return s.staged and p.dtype == "int8" and height * width * 64 <= LOCAL_BYTES // max(p.strides) and p.batch * len(chunk_starts(p)) >= LOCAL_TASKS and p.out_stride >= 64
+
+
+def padded_extents(p):
+    return p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
+
+
+def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
+    """Only for its stage."""
+    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), *padded_extents(p)) if s.staged and not is_local(p, s) else None)
