@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 from . import detect
 from .errors import OctetError
@@ -41,7 +42,7 @@ def _import_tvm_ffi():
     """`import tvm_ffi` imports PyTorch where that is installed (0.9 s) for tensors that we never pass: it is hidden for that one import."""
     hidden = "torch" not in sys.modules
     if hidden:
-        sys.modules["torch"] = None
+        cast(dict, sys.modules)["torch"] = None
     try:
         import tvm_ffi
     finally:

@@ -111,11 +111,12 @@ class Package:
             return session
 
     def _opened(self, variant, target, **how):
-        session = open_session(variant, **how)
+        first = open_session(variant, **how)
+        session: Session | ShapedSession = first
         if self.others:
             place = self.variants.index(variant)
-            beside = (open_session(other.variants[place], beside=session, **how) for other in self.others)
-            session = ShapedSession((session, *beside), self.pads)
+            beside = (open_session(other.variants[place], beside=first, **how) for other in self.others)
+            session = ShapedSession((first, *beside), self.pads)
         session.why = "as asked" if target not in (None, "native") else self._reason(variant)
         return session
 

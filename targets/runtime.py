@@ -152,7 +152,7 @@ class Session:
             stream.stage(arrays)
             self._infer(stream, recompute)
             results = stream.results if self._reuse_outputs else {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
-            return (results, self._words.health(self._words.view(stream.arena))) if health else results
+            return (results, self._words.health(self._words.view(stream.arena))) if health and self._words is not None else results
         finally:
             self._streams.give(lease)
 

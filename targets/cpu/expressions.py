@@ -64,5 +64,5 @@ def split(vector, parts):
 
 def by_parts(operation, parts, *vectors):
     """operation(first parts), operation(second parts), ... behind each other."""
-    vectors = [bind(vector) for vector in vectors]
-    return joined([bind(operation(*pieces)) for pieces in zip(*(split(vector, parts) for vector in vectors))])
+    bound = [bind(vector) for vector in vectors]
+    return joined([bind(operation(*pieces)) for pieces in zip(*(split(vector, parts) for vector in bound))])

@@ -114,6 +114,7 @@ def _child(packed, skip, quiet):
         found, at, reason = None, 0, ""
         try:
             try:
+                assert process.stdin is not None
                 process.stdin.write(packed)
                 process.stdin.close()
             except BrokenPipeError:

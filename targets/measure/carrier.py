@@ -155,14 +155,17 @@ def _unpacked(path):
     """{name: contents}; nothing is written anywhere."""
     try:
         with _Unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r:") as file:
-            found, left = {}, _LARGEST
+            found: dict[str, bytes] = {}
+            left = _LARGEST
             for member in file:
                 left -= member.size
                 if left < 0 or len(found) > _MOST:
                     raise DataError(f"{path}: holds more than {_LARGEST} bytes or {_MOST} files; {_AGAIN}")
                 if member.isreg():
                     with stream.allowing(member.size):
-                        found[member.name] = file.extractfile(member).read()
+                        packed = file.extractfile(member)
+                        assert packed is not None, "a regular file has contents"
+                        found[member.name] = packed.read()
             return found
     except OSError as error:
         if not isinstance(error, tarfile.ReadError) and error.strerror:

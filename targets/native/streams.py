@@ -20,7 +20,9 @@ class Lease:
         return self.stream
 
     def __exit__(self, *error):
-        self._streams().give(self)
+        streams = self._streams()
+        assert streams is not None, "whoever runs holds the session, and that its streams"
+        streams.give(self)
 
     def __del__(self):
         streams = self._streams()

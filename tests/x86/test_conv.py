@@ -11,8 +11,9 @@ from hypothesis import given, settings, strategies as st
 from tvm_ffi import structural_equal
 
 from octet.targets import detect, registry
-from octet.targets.x86.conv import amx as conv_amx, depthwise as conv_depthwise
+from octet.targets.x86.conv import amx as conv_amx
 from octet.targets.x86.conv.choose import conv_kernel, family_of
+from octet.targets.x86.conv.depthwise_schedule import DepthwiseSchedule
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
 harness = sys.modules["conv_harness"] = importlib.util.module_from_spec(_spec)
@@ -166,5 +167,5 @@ def test_the_target_decides_the_family():
 @pytest.mark.parametrize("pixels", [1, 3, 7])
 def test_vectors_of_several_pixels_at_the_borders_of_an_image_that_is_not_copied(p, pixels):
     data, weight, bias, multiplier, residual = harness.arguments(p)
-    kernel = conv_kernel(p, AVX512.dot, weight, bias, multiplier, conv_depthwise.DepthwiseSchedule(pixels, 2, False))
+    kernel = conv_kernel(p, AVX512.dot, weight, bias, multiplier, DepthwiseSchedule(pixels, 2, False))
     np.testing.assert_array_equal(harness.run(p, kernel, data, residual, AVX512), harness.expected(p, data, weight, bias, multiplier, residual))

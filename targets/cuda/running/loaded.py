@@ -21,17 +21,18 @@ class Loaded:
     inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once. What cannot be loaded gives back what it holds."""
 
     def __init__(self, variant):
-        self._driver, self._device = driver(), device()
-        if self._driver is None or self._device is None:
+        found, card = driver(), device()
+        if found is None or card is None:
             raise PackageError(f"target {variant.target} needs a CUDA device and driver, and found none; install the driver, or load the CPU variant with target=")
-        needs.check(variant.target, needs.needs_of(variant.library), self._device, self._driver.integer("cuDriverGetVersion"))
+        self._driver, self._device = found, card
+        needs.check(variant.target, needs.needs_of(variant.library), card, found.integer("cuDriverGetVersion"))
         with ExitStack() as held:
             self._held = held
             self._open(variant)
             self._held = held.pop_all()
 
     def _open(self, variant):
-        self._context = self._driver.handle("cuDevicePrimaryCtxRetain", self._device.number)
+        self._context: ctypes.c_void_p | None = self._driver.handle("cuDevicePrimaryCtxRetain", self._device.number)
         self._hold("cuDevicePrimaryCtxRelease_v2", self._device.number)
         self.enter()
         self._module = self._driver.handle("cuModuleLoadData", ctypes.c_char_p(variant.library))

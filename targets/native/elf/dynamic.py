@@ -96,7 +96,7 @@ def _table(layout, entries, tag):
 def _check_complete(layout, tables):
     if STRINGS not in tables or SYMBOLS not in tables or (HASH not in tables and GNU_HASH not in tables):
         raise ValueError("has no table of symbols")
-    kinds = {kind: [] for kind, *_ in TABLES.values()}
+    kinds: dict[int, list] = {kind: [] for kind, *_ in TABLES.values()}
     for tag, table in tables.items():
         kinds[TABLES[tag][0]].append(table)
     for section in layout.allocated:

@@ -106,7 +106,8 @@ def _flat_rows(p, counts):
     pixels, flat = p.batch * p.height * p.width, counts.reshape(-1)
     step = BYTES // np.gcd(BYTES, p.data_stride)
     group = min(pixels, -(-_ROW // (step * p.data_stride)) * step)
-    places, found = [], {}
+    places = []
+    found: dict = {}
     for first in range(0, pixels, group):
         start = min(first, pixels - group)
         row = np.where(np.arange(start, start + group) >= first, flat[start : start + group], 0)
@@ -168,7 +169,8 @@ def _digits(p, streams, base):
         padded = np.zeros((positions, p.data_stride), np.int64)
         padded[:, : p.channels] = stream
         values[i, : padded.size] = padded.reshape(-1)
-    values, found = (values + (1 << 31)) % (1 << 32) - (1 << 31), []
+    values = (values + (1 << 31)) % (1 << 32) - (1 << 31)
+    found: list[np.ndarray] = []
     while not found or values.any() and base ** len(found) < 1 << 32:
         digit = (values + base // 2) % base - base // 2
         found.append(digit.astype(np.int8))

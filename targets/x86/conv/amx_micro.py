@@ -38,14 +38,14 @@ STREAMS = 8
 class AmxUnit(NamedTuple):
     """A unit: its block of output channels, its number among all pairs of pixel tiles, and where its sums are."""
 
-    block: object
-    unit: object
-    at: object
+    block: tirx.Expr
+    unit: tirx.Expr
+    at: tirx.Expr
 
 
 class _Pixels(NamedTuple):
-    image: object
-    row: object
+    image: tirx.Expr
+    row: tirx.Expr
     starts: list
 
 
@@ -57,10 +57,10 @@ class Micro:
     steps: int
     unroll: int
     ahead: int  # cache lines of the next block's weights that a step prefetches
-    source: object
-    weights: object
-    bias: object
-    config: object
+    source: tirx.Buffer
+    weights: tirx.Buffer
+    bias: tirx.Buffer
+    config: tirx.Buffer
     operands: Operands
 
     def alone(self, place, vectors, sums):
@@ -125,7 +125,7 @@ class Micro:
         weights = bind(place.block * (self.steps * 2 * size))
         each = -(-self.ahead // STREAMS)  # lines of a stream
         streams = -(-self.ahead // each) if each else 0
-        following = bind(weights + (2 * size + place.unit * (each * width)) * self.steps) if streams else None
+        following = bind(weights + (2 * size + place.unit * (each * width)) * self.steps) if streams else 0
         length = -(-2 * TILE_ROWS * self.steps // streams) * width if streams else 0
         tiles = [(2 * t + v, t * 16 * 32 + v * 16) for t in range(len(at)) for v in range(vectors)]
         for tile, _ in tiles:

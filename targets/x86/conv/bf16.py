@@ -103,9 +103,9 @@ class _Kernel:
     p: ConvProblem
     s: Bf16Schedule
     walk: Walk
-    source: object
-    weights: object
-    bias: object
+    source: tirx.Buffer
+    weights: tirx.Buffer
+    bias: tirx.Buffer
     operands: Operands
 
     def unit(self, block, unit, tiles):

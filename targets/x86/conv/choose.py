@@ -17,6 +17,7 @@ from . import (
     bf16 as conv_bf16,
     depthwise as conv_depthwise,
     depthwise_pack,
+    depthwise_schedule,
     direct as conv_direct,
     direct_schedule,
     listed as conv_listed,
@@ -98,10 +99,10 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
 
 
 def _depthwise(p, weight, bias, multiplier, schedule):
-    schedule = schedule or conv_depthwise.default_schedule(p)
+    schedule = schedule or depthwise_schedule.default_schedule(p)
     order = depthwise_pack.pack_channels
     constants = [depthwise_pack.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
-    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, stage_elements(p, conv_depthwise.walk_of(p, schedule))
+    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, stage_elements(p, depthwise_schedule.walk_of(p, schedule))
 
 
 def _amx(p, weight, bias, multiplier, schedule):

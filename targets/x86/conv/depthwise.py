@@ -117,9 +117,9 @@ class _Kernel:
     vectors: int
     fold: int
     pitch: int
-    data: object
-    weights: object
-    bias: object
+    data: tirx.Buffer
+    weights: tirx.Buffer
+    bias: tirx.Buffer
     operands: Operands
 
     def line(self, image, row):
@@ -194,7 +194,8 @@ class _Kernel:
     @property
     def uses(self):
         """What a tile reads: taps as (row, column of the tile's input) -> the (vector of output pixels, group of taps) that they serve."""
-        p, found = self.p, {}
+        p = self.p
+        found: dict[tuple, list] = {}
         for i in range(self.vectors):
             for g, group in enumerate(tap_groups(p)):
                 found.setdefault(tuple((r, i * self.fold * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))

@@ -66,9 +66,9 @@ class DirectKernel:
 
     p: ConvProblem
     s: DirectSchedule
-    data: object
-    weights: object
-    bias: object
+    data: tirx.Buffer
+    weights: tirx.Buffer
+    bias: tirx.Buffer
     operands: Operands
 
     def unit(self, block, unit):

@@ -31,11 +31,11 @@ class Row:
 class Operands:
     """Buffers of the epilogue; multiplier, residual, table and sums (sums.Sums) may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
 
-    out: object
-    multiplier: object
-    residual: object
+    out: tirx.Buffer
+    multiplier: tirx.Buffer | None
+    residual: tirx.Buffer | None
     lanes: int = 16
-    table: object = None
+    table: tirx.Buffer | None = None
     sums: Any = None
 
 

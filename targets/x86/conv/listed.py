@@ -154,12 +154,12 @@ class _Kernel:
     p: ConvProblem
     s: DirectSchedule
     at: Source
-    source: object
-    wide: object
-    wide_from: object
-    weights: object
-    table: object
-    bias: object
+    source: tirx.Buffer
+    wide: tirx.Buffer
+    wide_from: tirx.Expr
+    weights: tirx.Buffer
+    table: tirx.Buffer
+    bias: tirx.Buffer
     operands: Operands
 
     def unit(self, block, header, unit):

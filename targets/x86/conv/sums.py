@@ -25,9 +25,9 @@ class Checked(ConvProblem):
 class Sums:
     """Where a task adds up: coefficients as `channel` of the epilogue counts them, `at`: the task's first word of `out`."""
 
-    coefficients: object
-    out: object
-    at: object
+    coefficients: tirx.Buffer
+    out: tirx.Buffer
+    at: tirx.Expr
 
     def add(self, rows, vectors, channel, accumulator):
         """Adds rows x (vectors * 16) sums; those of a row that is not valid count as nothing."""

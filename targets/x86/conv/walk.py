@@ -142,7 +142,7 @@ def _taps(p, offset):
 
 def _merge(taps, span, channels, few=False):
     """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the kernel."""
-    runs = []
+    runs: list = []
     for tap in taps:
         if runs and span == channels and runs[-1].offset + runs[-1].length == tap.offset and not (few and runs[-1].taps[-1].row != tap.row):
             last = runs.pop()

@@ -133,16 +133,16 @@ def _start(p, m: Matrices, matrix):
 class _Kernel:
     p: MatmulProblem
     s: MatmulSchedule
-    a_start: object
-    a: object
-    packed: object
-    corrections: object
-    sums: object
-    scratch: object
-    out: object
-    out_start: object
-    mask: object
-    mask_start: object
+    a_start: tirx.Expr
+    a: tirx.Buffer
+    packed: tirx.Buffer
+    corrections: tirx.Buffer | None
+    sums: tirx.Buffer
+    scratch: tirx.Buffer
+    out: tirx.Buffer
+    out_start: tirx.Expr
+    mask: tirx.Buffer | None
+    mask_start: tirx.Expr | None
 
     def unit(self, unit, tiles, dot):
         """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""
@@ -247,6 +247,7 @@ class _Kernel:
 
     def _softmax(self, row, sums_at, rows):
         p, e = self.p, self.p.softmax
+        assert e is not None, p
         multiplier, scale = np.float32(p.multiplier), 1.0 if e.scale is None else e.scale
         if abs(frexp(scale)[0]) == 0.5 and 2.0**-90 < abs(multiplier * scale) < 2.0**90:
             multiplier, scale = multiplier * np.float32(scale), 1.0  # a power of two: the same bits
@@ -255,7 +256,7 @@ class _Kernel:
             x = held(to_float(load(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16)) * splat(float(multiplier), "float32"))
             if scale != 1.0:
                 x = held(x * splat(scale, "float32"))
-            if self.mask is not None:
+            if e.mask is not None:
                 x = fence(x) + load(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
             return x
 

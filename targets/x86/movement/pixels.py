@@ -92,11 +92,12 @@ def gather(p: GatherProblem):
 
         def blank(target, count):
             if border and count:
-                copy(y, target, *border, 0, count)
+                copy(y, target, border[0], 0, count)
             elif count:
                 fill(y, target, count, p.fill)
 
         def line(source, target):
+            assert run is not None, p
             before, first, count, behind = (pixels * stride for pixels in run)
             blank(target, before)
             copy(y, target + before, x, source + first, count)

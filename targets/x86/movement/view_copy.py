@@ -52,7 +52,7 @@ def view_copy(p: ViewCopyProblem):
 
 def _merged(axes):
     """Neighbouring axes that are one run on both sides become one."""
-    found = []
+    found: list[tuple[int, int, int]] = []
     for extent, read, write in axes:
         if found and found[-1][1] == extent * read and found[-1][2] == extent * write:
             extent *= found.pop()[0]

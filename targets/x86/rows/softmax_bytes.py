@@ -8,6 +8,7 @@ byte. Rows with an element where they do not (a few in a thousand) are computed 
 With zero point 0 (y up to 127) y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and byte 2 of its word is floor(y + 0.5) + 128, the
 stored byte. With -128 (y up to 255) it is y + 256.5, and the byte floor(y + 0.5) begins a bit lower."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 
@@ -75,10 +76,10 @@ class _Stages:
 
     columns: int
     rows: int
-    value: object
-    scratch: object
-    out: object
-    at: object
+    value: Callable
+    scratch: tirx.Buffer
+    out: tirx.Buffer
+    at: Callable
     scale: float
     zero_point: int
     error: float

@@ -37,11 +37,14 @@ def resize_linear(p: ResizeProblem):
             rows = [bind((image * h + table[i]) * (w * stride)) for table in (top, bottom)]
             weight = splat(bind(down[i]), "float32")
             with T.serial(0, out_w) as j:
-                starts = [bind(start + table[j] * stride) for start in rows for table in (left, right)]
+                first, second, third, fourth = (bind(start + table[j] * stride) for start in rows for table in (left, right))
                 share = splat(bind(across[j]), "float32")
                 target = bind((row * out_w + j) * stride)
-                steps(stride, LANES, lambda c, _: store(y, target + c, _mixed(*(_mixed(*(load(x, start + c, LANES) for start in pair), share)
-                                                                               for pair in (starts[:2], starts[2:])), weight)))  # fmt: skip
+
+                def line(one, other, c):
+                    return _mixed(load(x, one + c, LANES), load(x, other + c, LANES), share)
+
+                steps(stride, LANES, lambda c, _: store(y, target + c, _mixed(line(first, second, c), line(third, fourth, c), weight)))
 
     return emit_kernel("resize_linear_" + "x".join(map(str, (*p.source.shape, *p.target.shape[2:]))), body)
 
