@@ -85,6 +85,8 @@ Everything that only moves data (reshape, permute_dims, concat, split, strided_s
 ordinary Relax operator, on s8 tensors that share one (scale, zero point). At the border to float stay R.quantize and R.dequantize.
 """
 
+from typing import TypeGuard
+
 import tvm
 from tvm import relax
 from tvm.ir import Op, make_node
@@ -128,7 +130,7 @@ def _tensor(expr) -> OperandType | None:
     return OperandType([int(extent) for extent in ty.shape.values], str(ty.dtype))
 
 
-def is_op(expr, *names):
+def is_op(expr, *names: str) -> TypeGuard[relax.Call]:
     """Whether `expr` is a call of one of the named operators (Relax's own or ours)."""
     return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
 

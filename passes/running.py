@@ -65,6 +65,7 @@ class Instruments:
             ) from None
 
     def _listed(self, name, described, seconds):
+        assert self.dump_ir is not None, "asked for"
         number = len(self.ran)
         title = f"{number:03} {described}: {seconds * 1e3:.1f} ms"
         self.dump_ir.mkdir(parents=True, exist_ok=True)

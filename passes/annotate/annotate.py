@@ -83,7 +83,7 @@ def _sharing(decided, edge):
 
 def _states(decided):
     """The hidden states of a recurrent layer, one list per layer: what its steps feed to one matrix. They have one scale, so that all steps are alike."""
-    layers = {}
+    layers: dict = {}
     for group in decided.groups:
         made = decided.graph.producer.get(group.data[0])
         if group.weight is not None and made is not None and made.op in _STATES:

@@ -115,7 +115,8 @@ def _check_kept(wanted, chosen, reasons):
 
 def _match(graph, excluded, families, named=frozenset()):
     """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the excluded that the user named."""
-    groups, reasons, taken = [], {}, set()
+    groups, reasons = [], {}
+    taken: set = set()
     for node in graph.nodes:
         if node in taken:
             continue

@@ -60,7 +60,8 @@ def _entropy(statistics, scheme):
     best = (np.inf, largest)
     for shrink in _SHRINKS:
         limit = largest * shrink
-        start, stop = _span(*_clipped(low, high, limit), low, high, bins)
+        clipped_low, clipped_high = _clipped(low, high, limit)
+        start, stop = _span(clipped_low, clipped_high, low, high, bins)
         if stop - start < levels:
             continue
         best = min(best, (_divergence(counts, start, stop, levels), limit), key=lambda pair: pair[0])
@@ -118,11 +119,11 @@ def _mse(statistics, scheme):
 def _best(error):
     """The factor of _SHRINKS with the smallest error: every seventh is tried, then the ones around the best of them."""
     tried = {int(i): error(_SHRINKS[i]) for i in range(0, len(_SHRINKS), _STRIDE)}
-    centre = min(tried, key=tried.get)
+    centre = min(tried, key=tried.__getitem__)
     for i in range(max(0, centre - _STRIDE + 1), min(len(_SHRINKS), centre + _STRIDE)):
         if i not in tried:
             tried[i] = error(_SHRINKS[i])
-    return float(_SHRINKS[min(tried, key=tried.get)])
+    return float(_SHRINKS[min(tried, key=tried.__getitem__)])
 
 
 class _Error:

@@ -35,11 +35,13 @@ def _fold(graph, call, var):
     if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType):
         return None
     if ops.is_op(call, "relax.concat"):
-        values = [constant(field) for field in _fields(graph, call.args[0])]
-        result = None if not values or any(v is None for v in values) else np.concatenate(values, int(call.attrs.axis))
+        operands = _fields(graph, call.args[0])
     else:
-        values = [constant(arg) for arg in call.args if not isinstance(arg, relax.ShapeExpr)]
-        result = _evaluate(call, values, var) if values and all(v is not None for v in values) else None
+        operands = [arg for arg in call.args if not isinstance(arg, relax.ShapeExpr)]
+    values = [value for value in map(constant, operands) if value is not None]
+    if not values or len(values) < len(operands):
+        return None
+    result: np.ndarray | None = np.concatenate(values, int(call.attrs.axis)) if ops.is_op(call, "relax.concat") else _evaluate(call, values, var)
     dtype = str(var.ty.dtype)
     return None if result is None else relax.const(np.ascontiguousarray(result, dtype).reshape(shape_of(var)), dtype)
 

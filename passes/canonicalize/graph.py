@@ -10,6 +10,13 @@ def constant(expr) -> np.ndarray | None:
     return expr.value.numpy() if isinstance(expr, GenericConst) else None
 
 
+def known(expr) -> np.ndarray:
+    """The value of what is a constant tensor."""
+    value = constant(expr)
+    assert value is not None, expr
+    return value
+
+
 def is_float(expr) -> bool:
     """Whether an expression is a float32 tensor."""
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"

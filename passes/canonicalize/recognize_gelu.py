@@ -100,10 +100,12 @@ def _monomial(graph, expr, x, depth):
     if power is not None:
         return (factor, ops.attrs_of(power)["exponent"]) if power.args[0].same_as(x) else None
     multiply = graph.match(rest, "relax.multiply")
-    parts = [_monomial(graph, arg, x, depth - 1) for arg in multiply.args] if multiply is not None and depth > 1 else [None]
-    if any(part is None for part in parts):
+    if multiply is None or depth <= 1:
         return None
-    return factor * parts[0][0] * parts[1][0], parts[0][1] + parts[1][1]
+    one, other = (_monomial(graph, arg, x, depth - 1) for arg in multiply.args)
+    if one is None or other is None:
+        return None
+    return factor * one[0] * other[0], one[1] + other[1]
 
 
 def _strip(graph, expr):

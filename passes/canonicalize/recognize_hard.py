@@ -55,7 +55,8 @@ def _line(graph, expr):
 
 def _scaled_clip(graph, expr, factor):
     clip = graph.match(expr, "relax.clip")
-    if clip is not None and bounds(clip)[0] == 0.0 and math.isclose(bounds(clip)[1] * factor, 1.0, rel_tol=1e-5):
+    limits = bounds(clip) if clip is not None else None
+    if clip is not None and limits is not None and limits[0] == 0.0 and math.isclose(limits[1] * factor, 1.0, rel_tol=1e-5):
         x, alpha, beta = _line(graph, clip.args[0])
         return _hard_sigmoid(x, alpha * factor, beta * factor)
     product = graph.match(expr, "relax.multiply")

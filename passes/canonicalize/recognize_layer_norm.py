@@ -72,7 +72,7 @@ def _normalized(graph, centred, root, var):
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
     difference = graph.match(centred, "relax.subtract")
-    if epsilon is None or difference is None:
+    if shifted is None or epsilon is None or difference is None:
         return None
     x, mean = difference.args[0], mean_of(graph, difference.args[1])
     if mean is None or not mean[0].same_as(x) or shape_of(x) != shape_of(var) or shape_of(difference.args[1]) != kept(shape_of(x), mean[1]):

@@ -15,7 +15,7 @@ from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .channel import per_channel, scalar
-from .graph import constant, is_float, kept
+from .graph import constant, is_float, kept, known
 from .recognize_layer_norm import factor_of, inverse_root, mean_of
 
 
@@ -47,11 +47,13 @@ def _normalized(graph, x, root, factor, var):
     """rms_norm(x; factor or 1) if `root` is a function of mean(x * x) + epsilon over the last axis."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
-    mean = mean_of(graph, shifted.args[0]) if epsilon is not None else None
+    mean = mean_of(graph, shifted.args[0]) if shifted is not None and epsilon is not None else None
     square = graph.match(mean[0], "relax.multiply") if mean is not None else None
     shape = shape_of(var)
     if (
-        square is None
+        shifted is None
+        or mean is None
+        or square is None
         or mean[1] != len(shape) - 1
         or not all(arg.same_as(x) for arg in square.args)
         or shape_of(x) != shape
@@ -59,7 +61,7 @@ def _normalized(graph, x, root, factor, var):
         return None
     if shape_of(shifted.args[0]) != kept(shape, mean[1]):
         return None
-    weight = np.ones(shape[-1], "float32") if factor is None else per_channel(constant(factor), shape, -1)
+    weight = np.ones(shape[-1], "float32") if factor is None else per_channel(known(factor), shape, -1)
     return None if weight is None else relax.op.nn.rms_norm(x, relax.const(weight), [-1], epsilon)
 
 

@@ -28,7 +28,8 @@ def _recognize(graph, call, var):
     if not is_float(var) or not ops.is_op(call, "relax.divide", "relax.multiply"):
         return None
     if ops.is_op(call, "relax.divide"):
-        return _softmax(graph, *call.args, var)
+        dividend, divisor = call.args
+        return _softmax(graph, dividend, divisor, var)
     for exponentials, factor in (call.args, reversed(call.args)):
         inverse = graph.unary(factor, "reciprocal")
         found = _softmax(graph, exponentials, inverse.args[0], var) if inverse is not None else None

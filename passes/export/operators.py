@@ -65,7 +65,7 @@ def _resize(call, operands, out):
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
     nearest = {"round": "round_prefer_floor", "": "round_prefer_floor", "floor": "floor", "ceil": "ceil",
                "round_prefer_floor": "round_prefer_floor", "round_prefer_ceil": "round_prefer_ceil"}  # fmt: skip
-    extra = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
+    extra: dict[str, object] = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
     if mode == "cubic":
         extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
     sizes = out.constant(np.array(shape_of(call), np.int64))

@@ -53,10 +53,10 @@ def _pipeline():
 
     @tvm.transform.module_pass(opt_level=0)
     def by_kind(mod, _):
-        kinds = {False: {}, True: {}}
+        kinds: dict[bool, dict] = {False: {}, True: {}}
         for var, func in mod.functions_items():
             kinds[_attribute(func, "octet.kernel") == "fallback"][var] = func
-        functions = {}
+        functions: dict = {}
         for fallback, chosen in kinds.items():
             if chosen:
                 lowered = (whole if fallback else short)(tvm.IRModule(chosen, attrs=mod.attrs))

@@ -81,7 +81,8 @@ def _without_threads(stmt):
 
 def _fields(kind):
     """Of a statement's class and those that it derives from."""
-    info, found = kind.__tvm_ffi_type_info__, []
+    info = kind.__tvm_ffi_type_info__
+    found: list = []
     while info is not None:
         found += info.fields or []
         info = info.parent_type_info

@@ -86,7 +86,7 @@ def _elementwise_shapes(shapes, rank):
     shapes = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     if len(shapes) == 1:
         return {0: (prod(shapes[0][:-1]), shapes[0][-1])}
-    groups = []
+    groups: list = []
     for sizes in zip(*(shape[:-1] for shape in shapes)):
         if groups and _broadcast(groups[-1]) == _broadcast(sizes):
             groups[-1] = tuple(a * b for a, b in zip(groups[-1], sizes))

@@ -170,7 +170,7 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
             return Place("input", storage[1])
         if storage[0] == "word":
             return Place("arena", arena + 4 * storage[1])
-        if storage[0] in ("clip", "moments"):
+        if watch is not None and storage[0] in ("clip", "moments"):
             before = len(watch.checks) + (len(watch.counts) if storage[0] == "moments" else 0)
             return Place("arena", arena + 4 * (before + storage[1]))
         base, start = whole(storage)

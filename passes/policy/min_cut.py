@@ -56,7 +56,7 @@ class MinCut:
     def _block(self, levels):
         """Sends flow along shortest paths until none is left."""
         at = [0] * len(self._edges)
-        path = []
+        path: list[tuple[int, int, int]] = []
         while True:
             node = path[-1][0] if path else self._source
             if node == self._sink:

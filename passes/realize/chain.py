@@ -73,7 +73,7 @@ def match_chain(graph, expr):
     core, low, high = peel_clips(graph, expr)
     direct = _biased(graph, core)
     if direct is not None:
-        return Chain(*direct, None, low, high)
+        return Chain(direct[0], direct[1], direct[2], None, low, high)
     call = graph.definition(core)
     if not ops.is_op(call, "relax.add"):
         return None
@@ -81,13 +81,13 @@ def match_chain(graph, expr):
     for operand, residual in (by_age, by_age[::-1]):
         found = _biased(graph, operand) if graph.used_once(operand) else None
         if found is not None and shape_of(operand) == shape_of(residual):
-            return Chain(*found, residual, low, high)
+            return Chain(found[0], found[1], found[2], residual, low, high)
     return None
 
 
 def _biased(graph, expr):
     """(root, call, bias) if `expr` is a layer plus constants per channel, else None."""
-    biases = []
+    biases: list[np.ndarray] = []
     while isinstance(expr, relax.Var):
         call = graph.definition(expr)
         axis = _channel_axis(graph, call)

@@ -101,7 +101,7 @@ def _checked(expr, result):
 def _steps(loop, values, other):
     """Runs a loop: its results, and what its last step leaves, are in `values`."""
     values.update({var: value_of(start, values) for var, start in loop.states.values()})
-    stacks = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
+    stacks: dict = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
     results = dict(loop.results)
     for t in loop.numbers:
         for var, value in loop.body:

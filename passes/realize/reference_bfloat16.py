@@ -15,7 +15,7 @@ def conv2d_bf16(args, attrs):
     """octet.conv2d on bfloat16 data: (data, weight f32, bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     assert attrs["groups"] == 1, "groups have no bfloat16 form"
-    view = windows(data.astype(F32), weight.shape[2:], *(attrs[key] for key in ("strides", "padding", "dilation")), 0)
+    view = windows(data.astype(F32), weight.shape[2:], attrs["strides"], attrs["padding"], attrs["dilation"], 0)
     n, c, oh, ow, kh, kw = view.shape
     total = np.zeros((n, oh * ow, weight.shape[0]), F32)
     if c <= FEW:  # a kernel row is one column of FEW * kw channels

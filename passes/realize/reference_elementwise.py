@@ -40,7 +40,8 @@ def _einsum(args, attrs):
 
 
 def _eye_like(args, attrs):
-    return np.eye(*args[0].shape, k=int(args[1]) if len(args) > 1 else 0, dtype=str(attrs["dtype"]) if attrs.get("dtype") else args[0].dtype)
+    rows, columns = args[0].shape
+    return np.eye(rows, columns, int(args[1]) if len(args) > 1 else 0, np.dtype(str(attrs["dtype"])) if attrs.get("dtype") else args[0].dtype)
 
 
 _OF_TWO = {

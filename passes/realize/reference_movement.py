@@ -1,9 +1,13 @@
 """Operators of the referee that only move data: any dtype, any scale."""
 
+from typing import Literal
+
 import numpy as np
 
 from .reference_conv import ceil_padding, windows
 from .reference_resize import resize2d
+
+_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "edge": "edge"}
 
 
 def _pad(args, attrs):
@@ -11,7 +15,7 @@ def _pad(args, attrs):
     widths = list(zip(before, after))
     if attrs["pad_mode"] == "constant":
         return np.pad(args[0], widths, constant_values=np.asarray(attrs["pad_value"]).astype(args[0].dtype))
-    return np.pad(args[0], widths, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap", "edge": "edge"}[attrs["pad_mode"]])
+    return np.pad(args[0], widths, mode=_MODES[attrs["pad_mode"]])
 
 
 def _max_pool2d(args, attrs):

@@ -35,7 +35,7 @@ def _bounds(boxes, centers):
 
 def _kept(bounds, scores, attrs, most):
     candidates = scores > np.float32(attrs["threshold"]) if "threshold" in attrs else ~np.isnan(scores)
-    kept = []
+    kept: list = []
     for box in np.argsort(-scores, kind="stable"):
         if len(kept) == most:
             break

@@ -50,7 +50,7 @@ def qparams(scale, zero_point):
 
 def multiplier(numerators, denominator=1.0):
     """f32 of the product of the numerators (float32 scalars or arrays) over the denominator, computed in float64."""
-    product = np.float64(1.0)
+    product: np.ndarray | np.float64 = np.float64(1.0)
     for numerator in numerators:
         product = product * np.asarray(numerator, np.float32).astype(np.float64)
     return (product / np.float64(np.float32(denominator))).astype(np.float32)

@@ -23,7 +23,8 @@ _SCALAR = operators(lambda traits: traits.real_function)
 def realize_table(context, var, out):
     """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no single source."""
     graph = context.graph
-    leaves, order = [], []
+    leaves: list = []
+    order: list = []
     if not _collect(context, var, leaves, order) or not order:
         return None
     sources = {(source.value, source.qparams) for source in leaves}
@@ -85,7 +86,8 @@ def _evaluate(context, var, order, params, channels, rank):
     codes = np.arange(QMIN, QMAX + 1).astype(np.int8)
     shape = (256,) + (channels,) * (rank > 1) + (1,) * (rank - 2)
     start = np.broadcast_to(params.dequantize(codes).reshape(256, *[1] * (len(shape) - 1)), shape)
-    graph, values = context.graph, {}
+    graph = context.graph
+    values: dict = {}
 
     def operand(arg):
         if not is_tensor(arg):

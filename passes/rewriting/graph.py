@@ -21,7 +21,7 @@ class DataflowGraph:
         (block,) = function.body.blocks
         self.bindings, self.result = _without_aliases(block.bindings, function.body.body)
         self._definitions = dict(self.bindings)
-        self._users = {}
+        self._users: dict[relax.Var, list[relax.Var]] = {}
         self._order = {var: position for position, (var, _) in enumerate(self.bindings)}
         for var, value in self.bindings:
             for used in variables(value):
@@ -54,7 +54,8 @@ class DataflowGraph:
         if ops.is_op(expr, "relax.dequantize"):
             operands = [self.constant(arg) for arg in expr.args]
             if all(operand is not None for operand in operands):
-                return dequantize(*operands, ops.attrs_of(expr)["axis"])
+                values, scale, zero_point = operands
+                return dequantize(values, scale, zero_point, ops.attrs_of(expr)["axis"])
         return None
 
 
@@ -107,7 +108,8 @@ def _same(new, old):
 
 def _without_aliases(bindings, result):
     """([(variable, value)], result) with every variable that only renames another one replaced by it."""
-    renamed, kept = {}, []
+    renamed: dict = {}
+    kept = []
     for binding in bindings:
         value = rebuild(binding.value, lambda operand: renamed.get(operand, operand)) if renamed else binding.value
         if isinstance(value, relax.Var):

@@ -44,7 +44,10 @@ class Loops:
     """bindings: (variable, value) of `main`, in order."""
 
     def __init__(self, bindings):
-        self._bindings, self._of, self._indices, self._read = list(bindings), {}, {}, set()
+        self._bindings = list(bindings)
+        self._of: dict = {}
+        self._indices: dict = {}
+        self._read: set = set()
         ended = set()
         for var, value in self._bindings:
             read = [each for each in variables(value) if each in self._of] if self._indices else []

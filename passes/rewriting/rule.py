@@ -23,7 +23,7 @@ class RewriteGraph:
         self._old_uses = uses
         self._uses = {}
         self._values = {}
-        self._current = None
+        self._current: relax.Var = None
         self._bindings = []
         self._derived = set()  # the variables that stand for nothing that was there before
         self.changed = False
@@ -127,7 +127,8 @@ def _append(name, suffix):
 
 def _distinct(bindings, result, taken, derived):
     """(the bindings, the result) with no identity given twice. Where two variables want a name, one that stood for something before has it."""
-    identities, names, renamed, kept = Identities(taken), {}, {}, []
+    identities, names, kept = Identities(taken), {}, []
+    renamed: dict = {}
     for var, _ in sorted(bindings, key=lambda binding: binding[0] in derived):
         names[var] = identities.unique(var.name)
 

@@ -16,7 +16,7 @@ from ... import ops
 from ...ops import shape_of
 from ...rewriting.rule import rewrite
 from ..channel import behind, by_input, per_channel
-from ..graph import constant
+from ..graph import constant, known
 from .integers import limits_of, steps_behind
 
 
@@ -45,7 +45,9 @@ def _fold(graph, call, var):
     if not any(padding) or not shift.any():
         layer = Call(call.op, [pixels, scaled], call.attrs, call.ty_args)
     else:
-        zeros, (least, greatest) = -shift / scale, limits_of(graph, pixels)
+        limits = limits_of(graph, pixels)
+        assert limits is not None, "steps_behind ends at integers"
+        zeros, (least, greatest) = -shift / scale, limits
         if not np.all((zeros >= least) & (zeros <= greatest)):
             graph.note(f"{call.args[0].name}: the term was not folded into {var.name}, which pads: zero is none of the {least} to {greatest} that pixels are")
             return None
@@ -59,7 +61,7 @@ def _line(steps, shape, axis):
     """(factor, term) per channel, float64, of the steps together, the last one first; None where they are no such line, or the factor is 0 somewhere."""
     scale, shift = np.ones(shape[axis]), np.zeros(shape[axis])
     for step in steps:
-        value = None if ops.is_op(step, "relax.nn.pad") or shape_of(step.args[0]) != shape_of(step) else per_channel(constant(step.args[1]), shape, axis)
+        value = None if ops.is_op(step, "relax.nn.pad") or shape_of(step.args[0]) != shape_of(step) else per_channel(known(step.args[1]), shape, axis)
         if value is None:
             return None
         if ops.is_op(step, "relax.multiply"):

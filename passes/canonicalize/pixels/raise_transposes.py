@@ -14,7 +14,7 @@ from tvm.ir import Call, IRModule
 from ... import ops
 from ...ops import shape_of
 from ...rewriting.rule import rewrite
-from ..graph import constant
+from ..graph import known
 from .integers import steps_behind
 
 
@@ -50,7 +50,7 @@ def _permuted(step, call):
     if ops.is_op(step, "relax.nn.pad"):
         widths = np.reshape([int(width) for width in step.attrs.pad_width], (rank, 2))[axes]
         return lambda x: relax.op.nn.pad(x, widths.ravel().tolist())
-    value = constant(step.args[1])
+    value = known(step.args[1])
     if len(shape_of(step.args[0])) != rank or value.ndim > rank:
         return None
     turned = value.reshape((1,) * (rank - value.ndim) + value.shape).transpose(axes) if value.size > 1 else value
@@ -58,6 +58,6 @@ def _permuted(step, call):
 
 
 def _kept(step, call):
-    if ops.is_op(step, "relax.nn.pad") or constant(step.args[1]).size > 1 or constant(step.args[1]).ndim > len(shape_of(call)):
+    if ops.is_op(step, "relax.nn.pad") or known(step.args[1]).size > 1 or known(step.args[1]).ndim > len(shape_of(call)):
         return None
     return lambda x: Call(step.op, [x, step.args[1]])

@@ -37,7 +37,7 @@ def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights
 
 def _arena(pieces, own):
     """({variable or number of a piece: offset}, bytes). own: bytes that each piece uses inside; in parts they lie in lanes."""
-    lives = {}
+    lives: dict = {}
     for number, piece in enumerate(pieces):
         for crossing in (*piece.results, *piece.params):
             if crossing.result is None and (crossing.var in lives or crossing in piece.results):

@@ -79,7 +79,7 @@ class PaddingWalk:
             raise Mixes("has attributes that depend on the shape")
         tensors = tensors_of(after)
         held = [self._held(a, b) for a, b in zip(tensors_of(before), tensors, strict=True)]
-        found = {}
+        found: dict = {}
         for group in _groups(after, tensors, held):
             found |= self._passed(after, tensors, held, group)
         self._check(before, after, found)

@@ -11,7 +11,7 @@ from tvm import relax
 
 from ....targets.samples import batch_of
 from ....targets.variant import TensorSpec
-from ....targets.x86.layout import Layout, as_is, packed
+from ....targets.x86.layout import Layout, as_is, packed, sure
 from ...ops import shape_of
 from ...rewriting.forward import Forward
 from ...rewriting.graph import variables
@@ -94,8 +94,8 @@ def _crossing(var, found, samples, callers, result=None):
     share = shape if axis is None or samples == found.batch else axis.shape(shape, samples)
     plain = callers or (axis is not None and axis.axis != 0) or packed(shape, dtype) is None
     dtype = as_is(dtype) if callers else dtype
-    layouts = [Layout("plain", each, dtype) if plain else packed(each, dtype) for each in (share, shape)]
-    return Crossing(var, *layouts, result)
+    part, whole = (Layout("plain", each, dtype) if plain else sure(packed(each, dtype)) for each in (share, shape))
+    return Crossing(var, part, whole, result)
 
 
 def _narrowed(value, var, found: BatchGraph, samples, new):

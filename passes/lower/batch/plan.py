@@ -156,7 +156,7 @@ def _bytes_of(ty):
 
 def _merged(stretches, whole):
     """Neighbours of the whole batch are one."""
-    out = []
+    out: list[Stretch] = []
     for stretch in stretches:
         if out and out[-1].samples == stretch.samples == whole:
             out[-1] = Stretch(out[-1].first, stretch.last, whole)

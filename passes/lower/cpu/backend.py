@@ -31,7 +31,8 @@ class CpuLowering:
     def build(self, networks, spec, name, tuned, choose, self_check, count_clips, integer, here=False):
         """here: the variants are for this process alone, without what a package needs of them."""
         count, networks = len(networks), networks + integer
-        weights, parts, fallbacks, watches = Weights(), [], [], []
+        weights, parts, watches = Weights(), [], []
+        fallbacks: list[str] = []
         for number, network in enumerate(networks, 1):
             watches.append(Watch(spec.dot, self_check, count_clips) if self_check or count_clips else None)
             parts.append(_lowered(network.module, spec, tuned, choose, weights, f", shape {number}" if len(networks) > 1 else "", fallbacks, watches[-1]))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ....targets.x86.elementwise.integer import CHANNEL, SHARED, STREAM
-from ....targets.x86.layout import packed
+from ....targets.x86.layout import packed, sure
 from ....targets.x86.movement.broadcast import BroadcastProblem, broadcast
 from ....targets.x86.reformat.constant import pack_constant
 from ...ops import shape_of
@@ -41,7 +41,7 @@ def _second(arg, own, shape, ctx, dtype):
     per_channel = own[channel] == shape[channel] and all(own[axis] == 1 for axis in range(1, len(shape)) if axis != channel)
     if constant is not None and (constant.size == 1 or (per_channel and own[0] == 1)):
         vector = np.broadcast_to(constant.reshape(-1), (1, shape[channel]))
-        return pack_constant(packed((1, shape[channel]), dtype), vector), SHARED
+        return pack_constant(sure(packed((1, shape[channel]), dtype)), vector), SHARED
     if constant is None and per_channel and rank == len(shape) and own[0] == 1:
         return ctx.packed(arg), SHARED
     if constant is None and per_channel and rank == len(shape) and own[0] == images_of(shape):

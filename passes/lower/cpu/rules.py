@@ -6,7 +6,7 @@ _FAMILIES = ("conv", "bfloat16", "elementwise", "pooling", "movement", "reformat
 
 
 def _collect():
-    table = {}
+    table: dict = {}
     for family in _FAMILIES:
         for operator, rule in import_module(f".rules_{family}", __package__).RULES.items():
             table.setdefault(operator, []).append(rule)

@@ -1,13 +1,13 @@
 """octet.lstm_state, octet.lstm_output, octet.gru_output: one kernel each on rows."""
 
 from ....targets.recurrent_math import STEPS
-from ....targets.x86.layout import packed
+from ....targets.x86.layout import packed, sure
 from ....targets.x86.rows.recurrent import RecurrentProblem, recurrent
 from ...ops import shape_of
 
 
 def step(call, ctx):
-    layout = packed(shape_of(call), "float32")
+    layout = sure(packed(shape_of(call), "float32"))
     problem = RecurrentProblem(call.op.name, *layout.shape)
     return ctx.emit(recurrent(problem), [ctx.rows(arg) for arg in call.args], layout, call.op.name)
 

@@ -31,7 +31,9 @@ def generic(call, ctx) -> "CudaTensor | tuple":
 
 def _legal(call, ctx):
     """(the module of this operator alone, legalised; its operands)."""
-    builder, params, operands = relax.BlockBuilder(), {}, []
+    builder = relax.BlockBuilder()
+    params: dict = {}
+    operands: list = []
 
     def parameter(expr):
         if isinstance(expr, relax.Tuple):

@@ -111,7 +111,8 @@ def _takes(graph, user, var, size):
 def _embedding(graph, var, call):
     if str(call.ty.dtype) != "float32" or ops.attrs_of(call)["axis"] is None or str(call.args[1].ty.dtype) not in ("int64", "int32"):
         return None
-    root, summands, members = var, [], []
+    root, members = var, []
+    summands: list = []
     while len(summands) < 2 and graph.used_once(root) and (user := graph.users(root)[0]) is not None:
         total = graph.definition(user)
         if not ops.is_op(total, "relax.add") or total.args[0] == total.args[1] or shape_of(total) != shape_of(call):
@@ -133,7 +134,8 @@ def _scalars(graph, var, call):
     users = graph.users(var)
     if _step(graph, call) is None or len(users) == 1 and users[0] is not None and _step(graph, graph.definition(users[0])) is not None:
         return None
-    operations, members, source = [], [], var
+    members, source = [], var
+    operations: list = []
     while (step := _step(graph, graph.definition(source))) is not None and (source is var or graph.used_once(source)):
         members.append(source)
         source, operation = step

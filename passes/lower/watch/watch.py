@@ -153,7 +153,8 @@ class Watch:
     def _compared(self, left, right, constant, check):
         word = ("word", len(self.checks))
         self.checks.append(check)
-        func = compare(*(tuple(self._sizes[sums] // 4 for sums in side) for side in (left, right)), constant)
+        first, second = (tuple(self._sizes[sums] // 4 for sums in side) for side in (left, right))
+        func = compare(first, second, constant)
         return RawCall(self._added(func), [*left, *right, word], check.layer, 1, True)
 
     def _added(self, func):
