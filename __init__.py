@@ -11,6 +11,19 @@ Names are imported when they are first used: loading and running a package never
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for checkers and editors, who cannot follow what is imported by name
+    from .passes.annotate.recipe import Recipe as Recipe
+    from .passes.calibrate.quantize import Quantized as Quantized
+    from .passes.frontend.model import Model as Model
+    from .passes.instruments import instruments as instruments
+    from .targets.errors import OctetError as OctetError
+    from .targets.package import Package as Package, load as load
+    from .targets.runtime import Session as Session
+    from .targets.watch.health import Health as Health, together as together
+    from .targets.watch.words import SelfCheckError as SelfCheckError
+    from .tools.building.api import compile as compile, load_onnx as load_onnx, quantize as quantize
 
 _WHERE = {
     "load": ".targets.package",

@@ -3,15 +3,19 @@
 import functools
 import os
 import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 _lock = threading.RLock()
 
 
-def exclusive(function):
+def exclusive(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
     """The function, which waits while another thread is in one of these. (A thread that is in one may call another.)"""
 
     @functools.wraps(function)
-    def alone(*args, **kwargs):
+    def alone(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
         with _lock:
             return function(*args, **kwargs)
 

@@ -1,5 +1,6 @@
 """The names that users rely on, and what importing them costs."""
 
+import ast
 import subprocess
 import sys
 
@@ -10,6 +11,12 @@ def test_every_public_name_resolves():
     for name in octet.__all__:
         assert getattr(octet, name) is not None
     assert {"load_onnx", "quantize", "Recipe", "compile", "load"} <= set(octet.__all__)
+
+
+def test_checkers_see_the_same_names():
+    with open(octet.__file__) as file:
+        seen = [node for node in ast.walk(ast.parse(file.read())) if isinstance(node, ast.ImportFrom) and node.level]
+    assert {alias.name: f".{node.module}" for node in seen for alias in node.names} == octet._WHERE
 
 
 def python(code):
