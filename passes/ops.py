@@ -95,7 +95,7 @@ from .operators.definition import InvalidOperator, OperandType
 from .operators.registry import OPERATORS
 
 
-def register():
+def register() -> None:
     """Registers the operators with TVM; idempotent. Called once by `octet.passes`."""
     tvm.error.register_error(InvalidOperator)  # so that it comes back through TVM's C++ as itself
     known = set(Op.list_op_names())

@@ -16,7 +16,7 @@ def die_with_parent(parent: int) -> None:
 _forking = 0  # the process id of who forks, as its child sees it
 
 
-def _note():
+def _note() -> None:
     global _forking
     _forking = os.getpid()
 

@@ -36,7 +36,7 @@ class _File:
                 raise OSError(5, f"{self.name} became shorter while it was read")
             done += count
 
-    def __del__(self):
+    def __del__(self) -> None:
         os.close(self.descriptor)
 
 

@@ -28,7 +28,7 @@ class TensorSpec:
     counted: tuple[int, str] | None = None
     quantization: tuple[float, int] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
 
     @property
@@ -117,7 +117,7 @@ class Variant:
     integer: "Variant | None" = None
     extra: dict = field(default_factory=dict, compare=False, hash=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.weights.dtype == np.uint8 and self.weights.ndim == 1, "weights are one flat uint8 blob"
         assert self.arena_bytes >= 0, self.arena_bytes
         assert len(self.launches) == (len(self.steps) if self.backend.launches else 0)

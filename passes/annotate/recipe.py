@@ -45,7 +45,7 @@ class Recipe:
     count_clips: bool = False
     io: str = "float"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _one_of("calibrator", self.calibrator, CALIBRATORS)
         _one_of("activations", self.activations, ACTIVATIONS)
         _one_of("weights", self.weights, GRANULARITIES)

@@ -39,7 +39,7 @@ class QuantizationSpec:
     scheme: str = "affine"
     floor: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_scheme(self.scheme)
 
 
@@ -66,7 +66,7 @@ class FixedQuantizationSpec:
     high: float
     scheme: str = "affine"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_scheme(self.scheme)
         if not self.low < self.high:
             raise OctetError(f"fixed range [{self.low}, {self.high}] is empty: low must be below high")

@@ -97,7 +97,7 @@ class Accumulator:
                 statistics.extend(self._runs * self._elements[tensor], self._zeros[tensor], 0, self._low[tensor], self._high[tensor])
         return self.statistics
 
-    def _flush(self):
+    def _flush(self) -> None:
         if not self._pending:
             return
         rows = self._buffer[: self._pending]

@@ -128,7 +128,7 @@ class StatisticsCache:
             except OSError:
                 continue
 
-    def _remove_left_overs(self):
+    def _remove_left_overs(self) -> None:
         """Temporary files of processes that were killed while they wrote."""
         for path in self.folder.glob(".*"):
             try:

@@ -145,7 +145,7 @@ class _Entry:
                     for joined in takewhile(lambda call: call.joined, calls[i + 1 :]):
                         self._call(joined, self._functions, None, 0, 0)
 
-    def _run(self):
+    def _run(self) -> None:
         i, calls = 0, self._program.calls
         while i < len(calls):
             loop = self._loop_of.get(i)

@@ -97,8 +97,9 @@ class Weights:
 class Kernels:
     """The kernels of several lowered modules, equal ones once. functions: {name: PrimFunc}."""
 
-    def __init__(self):
-        self.functions, self._known = {}, {}
+    def __init__(self) -> None:
+        self.functions: dict[str, tvm.tirx.PrimFunc] = {}
+        self._known: dict[int, list[str]] = {}
 
     def added(self, module: tvm.IRModule, calls: Iterable[KernelCall]) -> list[KernelCall]:
         """Takes the kernels of a module in; its calls, by the names that their kernels have here."""

@@ -19,7 +19,7 @@ class TensorQParams:
     scale: float
     zero_point: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert np.isfinite(self.scale) and self.scale > 0, f"scale {self.scale} of a quantised tensor"
         assert QMIN <= self.zero_point <= QMAX, f"zero point {self.zero_point} of an int8 tensor"
 

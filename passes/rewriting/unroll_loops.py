@@ -43,7 +43,7 @@ class _Unroller(Forward):
                 self.values[each[0]] = self.carry(*each)
         return self.finish(self.result())[0]
 
-    def _steps(self, loop: RecurrentLoop):
+    def _steps(self, loop: RecurrentLoop) -> None:
         if loop.steps > _LONGEST:
             name = loop.index.name
             raise UnsupportedModelError(f"node {name!r}: {self._user} takes {_LONGEST} steps of a recurrent layer at most, not {loop.steps}; export it for shorter sequences")

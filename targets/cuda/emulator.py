@@ -87,7 +87,7 @@ class Buffer:
         self.array = np.ctypeslib.as_array(raw)[: flat.nbytes].view(flat.dtype)
         self.array[...] = flat
 
-    def __del__(self):
+    def __del__(self) -> None:
         self._library.octet_release(self._end, self._bytes)
 
 

@@ -23,7 +23,7 @@ class CudaKernel:
     state: int = 0
     results: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.block % 32 == 0 and 32 <= self.block <= 1024, self.block
         assert all(extent >= 1 for extent in self.grid) and self.grid[1] < 65536 and self.grid[2] < 65536, self.grid
 

@@ -20,7 +20,7 @@ class CudaLayout:
     shape: tuple[int, ...]
     dtype: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in ("plain", "packed", "rows"), self.kind
         assert self.kind == "plain" or self.dtype == "int8", (self.kind, self.dtype)
         assert self.kind != "packed" or 2 <= len(self.shape) <= 4, self.shape

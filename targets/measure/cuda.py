@@ -18,7 +18,7 @@ _ALIGNMENT = 256
 class CudaDevice:
     """The first visible device. about: its name and architecture. Raises TargetError where there is none."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         found, there = device(), driver()
         if found is None or there is None:
             raise TargetError("no CUDA device or no driver here; measure on a machine that has one")

@@ -24,7 +24,7 @@ class Lease:
         assert streams is not None, "whoever runs holds the session, and that its streams"
         streams.give(self)
 
-    def __del__(self):
+    def __del__(self) -> None:
         streams = self._streams()
         if streams is not None:
             streams.lost(self)
@@ -104,8 +104,9 @@ class Streams:
                     self._changed.notify_all()  # the next in line may find another stream idle
         raise OctetError("run: the session is closed; load the package again")
 
-    def _reset(self):
-        self._changed, self._waiting, self._overdue = threading.Condition(), 0, []
+    def _reset(self) -> None:
+        self._changed, self._waiting = threading.Condition(), 0
+        self._overdue: list = []
 
 
 def _forked() -> None:

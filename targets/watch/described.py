@@ -42,7 +42,7 @@ class InputEntry(Struct):
     values: Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 30)], ...], Meta(min_length=1, max_length=_PARTS)]
     usual: UsualEntry | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         features = 2 * len(self.values)
         if self.usual is not None and ({len(self.usual.mean), len(self.usual.precision), *map(len, self.usual.precision)} != {features} or self.usual.answers <= features):
             raise ValueError(f"what is usual is not of {features} features")

@@ -247,7 +247,7 @@ def tile_configure(config):
             effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
 
 
-def tile_release():
+def tile_release() -> None:
     effect("llvm.x86.tilerelease")
 
 

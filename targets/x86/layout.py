@@ -35,7 +35,7 @@ class Layout:
     shape: tuple[int, ...]
     dtype: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in ("plain", "nhwc", "rows"), self.kind
         assert self.kind != "nhwc" or len(self.shape) == 4, self.shape
 

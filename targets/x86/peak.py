@@ -75,7 +75,7 @@ def _dots(tasks, steps):
         multiply = lambda total, data, _: (dot4_multiplied if isa.neon else dot4_safe)(total, data, total)  # noqa: E731
     products = isa.bits // 8 * (2 if isa.mixed else 1)
 
-    def body():
+    def body() -> None:
         seed, out = argument("seed", 64, "uint8"), argument("out", tasks * 16, "int32")
         with T.parallel(0, tasks) as task:
             data = bind(multiplied(load(seed, 0, isa.bits // 8)))
@@ -88,7 +88,7 @@ def _dots(tasks, steps):
 def _fmas(tasks, steps):
     """VFMADD231PS on `SUMS` registers: two operations per lane each."""
 
-    def body():
+    def body() -> None:
         seed, out = argument("seed", 16, "float32"), argument("out", tasks * 16, "float32")
         with T.parallel(0, tasks) as task:
             data = bind(load(seed, 0, current().lanes))
@@ -119,7 +119,7 @@ def _loop(steps, dtype, update):
 def _tiles(tasks, steps):
     """TDPBUSD, four accumulators, operands loaded once: 2 * 16 * 16 * 64 operations each."""
 
-    def body():
+    def body() -> None:
         from tvm import tirx
 
         seed, config, out = argument("seed", 1024, "uint8"), argument("config", 64, "uint8"), argument("out", tasks * 256, "int32")
@@ -142,7 +142,7 @@ def _reads(tasks, size, passes):
     """Every task reads its own `size` bytes, `passes` times."""
     vectors = 16
 
-    def body():
+    def body() -> None:
         data, out = argument("data", tasks * size // 4, "int32"), argument("out", tasks * 16, "int32")
         with T.parallel(0, tasks) as task:
             sums = T.alloc_buffer((vectors * 16,), "int32", scope="local")

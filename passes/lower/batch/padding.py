@@ -61,8 +61,8 @@ def _differing(a, b):
 
 
 class PaddingWalk:
-    def __init__(self):
-        self.seen = {}  # variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
+    def __init__(self) -> None:
+        self.seen: dict = {}  # variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
 
     def through(self, before, after):
         if type(before) is not type(after):

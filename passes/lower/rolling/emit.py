@@ -54,7 +54,7 @@ def _layout(var) -> Layout:
 def _first_step(*layouts: Layout):
     """(x, .., y): what the first step copies."""
 
-    def body():
+    def body() -> None:
         x, *_, y = tensors(**{f"x{i}": layout for i, layout in enumerate(layouts[:-1])}, y=layouts[-1])
         with T.serial(0, min(layout.elements - SLACK for layout in (layouts[0], layouts[-1]))) as i:
             T.buffer_store(y, x[i], [i])

@@ -57,7 +57,7 @@ class Conv(Window):
     zero_point: int
     batched: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert max(self.images * self.height * self.width * self.stride, self.pixels * self.out_stride) < 2**31, "a tensor of 2 GiB"
 
     @property

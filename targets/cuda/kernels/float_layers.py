@@ -27,7 +27,7 @@ class FloatConv(Window):
     high: float
     residual: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert max(self.images * self.channels * self.height * self.width, self.results) < 2**31, "a tensor of 2^31 elements"
 
     @property

@@ -14,7 +14,7 @@ def _two(name):
 class Writer:
     """The operations of float_math's `m`; every one becomes a line that names its result."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lines: list[str] = []
 
     def _let(self, kind: str, text: str) -> str:

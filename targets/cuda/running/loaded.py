@@ -63,8 +63,13 @@ class Loaded:
     def pass_seconds(self, least: int = 1) -> float:
         """Seconds on the device of one pass over what already lies there, kernels only: the mean over `least` passes or a few more."""
         together = -(-LEAST_LAUNCHES // len(self._launches))
+
+        def passes() -> None:
+            for _ in range(together):
+                self._launch_all()
+
         if self._kernels is None:
-            self._kernels = self._captured(lambda: [self._launch_all() for _ in range(together)])
+            self._kernels = self._captured(passes)
         marks, graphs = Marks(self._driver, 2), -(-least // together)
         try:
             marks.record(0, self._stream)
@@ -136,15 +141,15 @@ class Loaded:
         function, grid, block, shared, pointers, _ = self._launches[index]
         self._driver.call("cuLaunchKernel", function, *grid, block, 1, 1, shared, self._stream, pointers, None)
 
-    def _launch_all(self):
+    def _launch_all(self) -> None:
         for index in range(len(self._launches)):
             self._launch(index)
 
-    def _transfer_in(self):
+    def _transfer_in(self) -> None:
         for array, place in zip(self.inputs, self._places["input"], strict=True):
             self._copy_in(place, array)
 
-    def _transfer_and_launch(self):
+    def _transfer_and_launch(self) -> None:
         self._transfer_in()
         self._launch_all()
         for array, place in zip(self.outputs, self._places["output"], strict=True):

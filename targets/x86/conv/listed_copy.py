@@ -40,7 +40,7 @@ def emit_copy(p, source, data, copy, steps):
         def outside(at, length):
             put(at, length, lambda i, lanes: tirx.Shuffle([fill], list(range(lanes))) if lanes < 64 else fill)
 
-        def inside():
+        def inside() -> None:
             start = bind((image * p.height + y) * line)
             left = p.padding[1] * p.data_stride
             outside(0, left)

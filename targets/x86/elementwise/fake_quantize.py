@@ -23,7 +23,7 @@ class FakeQuantizeProblem:
 
     layout: Layout
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.layout.dtype == "float32", self
 
     @property
@@ -37,7 +37,7 @@ def fake_quantize(p: FakeQuantizeProblem):
     """The kernel (x, parameters float32 [PARAMETERS], y)."""
     whole = p.elements // LANES * LANES
 
-    def body():
+    def body() -> None:
         x, parameters, y = tensors(x=p.layout, parameters=Layout("plain", (PARAMETERS,), "float32"), y=p.layout)
         scale, low, high, switch = (bind(parameters[i]) for i in (SCALE, LOW, HIGH, SWITCH))
         with T.If(switch == tirx.const(0.0, "float32")):

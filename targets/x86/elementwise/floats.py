@@ -21,7 +21,7 @@ class UnaryProblem:
     elements: int
     parameters: tuple[tuple[str, float], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in KINDS and self.elements % LANES == 0, self
 
 
@@ -33,7 +33,7 @@ def unary(p: UnaryProblem):
         for i in range(0, count, LANES):
             store(y, at + i, function(p.kind, bind(load(x, at + i, LANES)), dict(p.parameters)))
 
-    def body():
+    def body() -> None:
         x, y = (argument(name, p.elements + SLACK, "float32") for name in ("x", "y"))
         sweep(p.elements, STEP, 8 * p.elements, lambda at, count: piece(x, y, at, count))
 
@@ -52,7 +52,7 @@ class FloatBinaryProblem:
     second: str = STREAM
     swapped: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in BINARY_KINDS and self.second in (STREAM, CHANNEL, SHARED), self
 
     @property
@@ -74,7 +74,7 @@ def binary_float(p: FloatBinaryProblem):
             pair = load(a, at + i, LANES), load(b, other + i, LANES)
             store(y, at + i, combined(p.kind, *(reversed(pair) if p.swapped else pair)))
 
-    def body():
+    def body() -> None:
         a = argument("a", p.elements + SLACK, "float32")
         b, y = argument("b", second_elements + SLACK, "float32"), argument("y", p.elements + SLACK, "float32")
         if p.second == STREAM:

@@ -42,7 +42,7 @@ class BinaryProblem:
     multiply_adds = 0  # none that a dot product does
     light = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, SHARED), self
         check_range(255 * 255 * self.a_multiplier if self.kind == "mul" else 255 * (abs(self.a_multiplier) + abs(self.b_multiplier)))
 
@@ -71,7 +71,7 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
     def combine(a, b):
         return _result(p, a, _floats(b, p.b_zero_point))
 
-    def body():
+    def body() -> None:
         a, y_size = argument("a", p.elements + SLACK, "uint8"), p.elements + SLACK
         b = argument("b", second_elements(p) + SLACK, "uint8")
         y = argument("y", y_size, "uint8")
@@ -150,7 +150,7 @@ class RequantizeProblem:
     multiply_adds = 0
     light = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(255 * self.multiplier)
 
     @property
@@ -171,7 +171,7 @@ def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None
         planes = [to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)]
         store_bytes(y, at, bind(round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)), count)
 
-    def body():
+    def body() -> None:
         x, y = argument("x", p.elements + SLACK, "uint8"), argument("y", p.elements + SLACK, "uint8")
         sweep(p.elements, BYTES, how, lambda at, count: piece(x, y, at, count))
 

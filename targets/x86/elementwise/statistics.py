@@ -50,7 +50,7 @@ class SummaryProblem:
     layout: Layout
     samples: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.layout.dtype == "float32" and 0 < self.samples <= self.elements < 1 << 30, self
 
     @property
@@ -89,7 +89,7 @@ def summary(several: bool, parallel: bool):
     """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a network: the extents are operands
     (x and y are declared with one element; kernels are called through pointers)."""
 
-    def body():
+    def body() -> None:
         x, p, y = T.arg("x", T.Buffer((1,), "float32")), T.arg("parameters", T.Buffer((PARAMETERS,), "int32")), T.arg("y", T.Buffer((1,), "float32"))
         rows, length, distance, samples = (bind(p[i]) for i in (_ROWS, _LENGTH, _DISTANCE, _SAMPLES))
         with T.parallel(0, PARTS) if parallel else T.serial(0, PARTS) as part:
@@ -246,7 +246,7 @@ def histogram(bins: int, shift: int, slots: int):
     |v| >> shift, minus base[t], from 0 to bins - 1; negative values `bins` higher. Zeros, a third of all values behind a ReLU, count by turns in
     the 16 slots from 2 * bins on: one slot would wait for itself. Tensor by tensor, so that its counts are fetched once for all rows."""
 
-    def body():
+    def body() -> None:
         rows, width, tensors_ = T.int64(), T.int64(), T.int64()
         values = T.arg("values", T.Buffer((rows, width), "float32"))
         first, size = (T.arg(name, T.Buffer((tensors_,), "int64")) for name in ("first", "size"))

@@ -70,7 +70,7 @@ def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
     """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
     how = schedule if schedule is not None else default_loops(p)
 
-    def body():
+    def body() -> None:
         x = argument("x", p.elements + SLACK, "uint8")
         table = argument("table", ENTRIES * (p.channels if p.per_channel else 1), "uint8")
         y = argument("y", p.elements + SLACK, "uint8")

@@ -82,7 +82,7 @@ def affine_kernel(pixels: int, channels: int, low: int, high: int):
     """(x u8, scale f32, shift f32, y u8): packed tensors; scale and shift padded to the channel stride (`pad_lines`)."""
     stride = channel_stride(channels, "int8")
 
-    def body():
+    def body() -> None:
         x = argument("x", pixels * stride + SLACK, "uint8")
         scale, shift = argument("scale", stride, "float32"), argument("shift", stride, "float32")
         y = argument("y", pixels * stride + SLACK, "uint8")

@@ -53,7 +53,7 @@ class MatmulProblem:
     a_zero_point: int = 0
     dtype = "int8"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.a.column == 1 and self.out.column == 1 and 1 in (self.b.row, self.b.column), self
 
     @property

@@ -19,7 +19,7 @@ class BroadcastProblem:
     shape: tuple[int, ...]
     target: Layout
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert len(self.shape) == len(self.target.shape) and self.target.kind != "plain", self
         assert self.source.kind == "plain" or self.source.shape == self.shape, self
 
@@ -32,7 +32,7 @@ def broadcast(p: BroadcastProblem):
     strides = _strides(p, order)
     channels, size = p.target.channels, 1 if p.target.dtype == "int8" else 4
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         with each(prod(outer), prod(outer) * p.target.channel_stride * size) as row:
             start = bind(sum(_coordinate(row, outer, i) * stride for i, stride in enumerate(strides[:-1]) if stride) + row * 0)

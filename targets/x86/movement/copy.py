@@ -12,7 +12,7 @@ from ..vector_loops import tensors
 def copy(layout: Layout):
     """(x, y). One loop, which LLVM turns into memcpy. The slack behind a packed tensor stays as it is."""
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=layout, y=layout)
         with T.serial(0, layout.elements - (0 if layout.kind == "plain" else SLACK)) as i:
             T.buffer_store(y, x[i], [i])
@@ -24,7 +24,7 @@ def copy(layout: Layout):
 def shift(source: Layout, target: Layout):
     """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is turned over."""
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=source, y=target)
         with T.serial(0, source.elements) as i:
             byte = tirx.reinterpret("uint8", x[i]) ^ tirx.const(STORED_OFFSET, "uint8")

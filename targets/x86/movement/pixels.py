@@ -43,7 +43,7 @@ class GatherProblem:
     first_channel: int = 0
     fill: float | tuple[float, ...] = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert (len(self.images), len(self.rows), len(self.columns)) == pixel_axes(self.target), self
         assert self.first_channel + self.target.channels <= self.source.channels, self
 
@@ -84,7 +84,7 @@ def gather(p: GatherProblem):
     rows, columns = len(p.images) * len(p.rows), len(p.columns)
     filled, run = any(FILL in axis for axis in (p.images, p.rows)), p.run
 
-    def body():
+    def body() -> None:
         constants = {"rows": Layout("plain", (rows,), "int32"), "columns": Layout("plain", (columns,), "int32")}
         if isinstance(p.fill, tuple):
             constants["border"] = p._border
@@ -177,7 +177,7 @@ def concat(p: ConcatProblem):
     steps_in = [source.channel_stride if channels else size for source, size in zip(p.sources, sizes)]
     step_out = target.channel_stride if channels else sum(sizes)
 
-    def body():
+    def body() -> None:
         *xs, y = tensors(**{f"x{i}": source for i, source in enumerate(p.sources)}, y=target)
         with each(count, 2 * target.elements * np.dtype(target.storage).itemsize) as block:
             offset = 0

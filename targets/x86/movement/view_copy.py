@@ -17,7 +17,7 @@ class ViewCopyProblem:
     source: View
     target: Layout | View
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.source.shape == self.target.shape and self.source.dtype == self.target.dtype, self
 
 
@@ -30,7 +30,7 @@ def view_copy(p: ViewCopyProblem):
     outer, (extent, read, write) = axes[:-1], axes[-1]
     size = 1 if p.target.storage in ("uint8", "int8") else 4
 
-    def body():
+    def body() -> None:
         x = T.arg("x", T.Buffer(p.source.physical_shape, p.source.storage))
         y = T.arg("y", T.Buffer(p.target.physical_shape, p.target.storage))
         x, y = (T.decl_buffer((prod(b.shape),), b.dtype, data=b.data) for b in (x, y))

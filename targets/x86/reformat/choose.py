@@ -17,7 +17,7 @@ class ReformatProblem:
     scale: float = 1.0
     zero_point: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.source.shape == self.target.shape, self
         assert {self.source.dtype, self.target.dtype} <= {"int8", "float32"}, self
 

@@ -16,7 +16,7 @@ def pack(p):
     n, c, h, w = p.source.shape
     pixels = h * w
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         traffic = n * c * pixels * (4 if p.source.dtype == "float32" else 1)
         if pixels < 16:

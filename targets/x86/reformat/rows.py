@@ -23,7 +23,7 @@ def copy_rows(p):
     exact = "plain" in (p.source.kind, p.target.kind)
     size = 4 if "float32" in (p.source.dtype, p.target.dtype) else 1
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         traffic = rows * max(strides) * (size + 1)
         if strides[0] == strides[1]:

@@ -28,7 +28,7 @@ class ReduceProblem:
     kind: str
     source: Layout
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in KINDS and self.source.kind != "plain" and self.source.dtype == "float32", self
 
     @property
@@ -43,7 +43,7 @@ def reduce_rows(p: ReduceProblem):
     """(x, y)."""
     emit = {"softmax": _softmax, "log_softmax": _softmax, "mean": _sum_row, "sum": _sum_row, "argmax": _extreme_row, "argmin": _extreme_row}[p.kind]
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         with each(p.source.pixels, 16 * p.source.elements) as row:
             emit(p, x, y, row, bind(row * p.source.channel_stride))

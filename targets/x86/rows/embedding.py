@@ -43,7 +43,7 @@ def embedding(p: EmbeddingProblem):
     lanes = min(16, p.width)
     stride = p.width if p.result.kind == "plain" else p.result.channel_stride
 
-    def body():
+    def body() -> None:
         table = T.arg("table", T.Buffer((p.rows * p.width,), "int8"))
         scales = T.arg("scales", T.Buffer((p.rows,), "float32"))
         indices, y = tensors(indices=Layout("plain", p.indices, p.index), y=p.result)

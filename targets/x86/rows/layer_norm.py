@@ -94,7 +94,7 @@ def _kernel(p, s, centred):
     vectors, tail = -(-p.channels // 16), p.channels % 16 or 16
     width, rows = vectors * 16, s.together
 
-    def body():
+    def body() -> None:
         vectors_of = {"gamma": _vector(width)} | ({"beta": _vector(width)} if centred else {})
         x, *affine, y = tensors(x=x_layout, **vectors_of, y=y_layout)
         with each(-(-p.rows // rows), s) as task:

@@ -22,7 +22,7 @@ class AxisProblem:
     axis: int
     dtype: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert 0 <= self.axis < len(self.shape) and self.dtype in ("float32", "int32", "int64"), self
 
     @property
@@ -53,7 +53,7 @@ class AxisProblem:
 def running_sum(p: AxisProblem, exclusive: bool):
     """(x, y): y[i] = x[0] + ... + x[i], without x[i] if exclusive."""
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.source)
         with each(p.rows, 8 * prod(p.shape)) as row:
             start = bind(row // p.inner * (p.count * p.inner) + row % p.inner)
@@ -78,7 +78,7 @@ def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
     target = p.result(k, "int64" if indices else p.dtype)
     better = tirx.GT if largest else tirx.LT
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=target)
         with each(p.rows, 8 * k * prod(p.shape)) as row:
             outer, lane = bind(row // p.inner), bind(row % p.inner)

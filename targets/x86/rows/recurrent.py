@@ -35,7 +35,7 @@ def recurrent(p: RecurrentProblem):
     """(x, r, state, y)."""
     function, count = STEPS[p.kind]
 
-    def body():
+    def body() -> None:
         x, r, state, y = tensors(x=p.gates, r=p.gates, state=p.state, y=p.state)
         vectors = p.state.channel_stride // 16
         with each(p.rows, 0) as row:

@@ -49,7 +49,7 @@ def non_max_suppression(p: SuppressionProblem):
     """(boxes, scores, rows, scratch)."""
     per_group = p.boxes + p.most + 1
 
-    def body():
+    def body() -> None:
         boxes, scores, rows, scratch = tensors(
             boxes=Layout("plain", (p.images, p.boxes, 4), "float32"),
             scores=Layout("plain", (p.images, p.classes, p.boxes), "float32"),
@@ -116,7 +116,7 @@ class _Heap:
         T.buffer_store(self.scratch, index, [self.at + self.size[0]])
         T.buffer_store(self.size, self.size[0] + 1, [0])
 
-    def order(self):
+    def order(self) -> None:
         """Makes a heap of what was appended."""
         parents = bind(self.size[0] // 2)
         with T.serial(0, parents) as i:
@@ -125,7 +125,7 @@ class _Heap:
     def best(self):
         return self.scratch[self.at]
 
-    def drop_best(self):
+    def drop_best(self) -> None:
         T.buffer_store(self.size, self.size[0] - 1, [0])
         T.buffer_store(self.scratch, self.scratch[self.at + self.size[0]], [self.at])
         self._sift(0)
@@ -186,7 +186,7 @@ def nonzero(shape: tuple[int, ...]):
     """(x, places): x bool of `shape`."""
     count = prod(shape)
 
-    def body():
+    def body() -> None:
         x, places = tensors(x=Layout("plain", shape, "bool"), places=Layout("plain", (len(shape), count), "int64"))
         found = _cell(0)
         with T.serial(0, count) as i:

@@ -50,7 +50,7 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
     source, target = p.source, p.target
     columns, rows = source.channels, staged_rows(source.channels, gcd(source.pixels, TOGETHER)) if p.scale is not None else 1
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=source, y=target)
         with each(source.pixels // rows, how) as task:
             scratch = on_stack(scratch_elements(columns, rows), "float32")

@@ -44,7 +44,7 @@ def softmax_by_table(p: SoftmaxTableProblem, schedule: LoopSchedule | None = Non
     how = schedule if schedule is not None else default_loops(p)
     layout, shift, columns = p.layout, softmax_shift(p.levels), p.shape[-1]
 
-    def body():
+    def body() -> None:
         x, table, y = tensors(x=layout, table=Layout("plain", (256,), "int32"), y=layout)
         with each(layout.pixels, how) as row:
             at = bind(row * layout.channel_stride)

@@ -31,7 +31,7 @@ def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):
     """(x, y): nhwc buffers. A window over the whole image is a global average: then the tasks are blocks of channels."""
     s = schedule if schedule is not None else default_schedule(p)
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         if p.size == p.shape[2:] and not any(p.padding):
             _whole_image(p, s, x, y)

@@ -19,7 +19,7 @@ def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None):
     (n, _, h, w), stride = p.shape, p.source.channel_stride
     out_h, out_w = p.extent(0), p.extent(1)
 
-    def body():
+    def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         with each(n * out_h, how) as task:
             image, row = bind(task // out_h), bind(task % out_h)

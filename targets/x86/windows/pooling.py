@@ -31,7 +31,7 @@ class PoolProblem:
     clip_max: int = 127
     multiply_adds = 0  # none that a dot product does
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.kind in ("max", "average") and self.dtype in ("int8", "float32"), self
         assert self.dilation == (1, 1) or not any(self.padding), "a dilated window must not reach into padding"
         assert all(p < k for p, k in zip(self.padding[:2], self.size)), "every window needs a valid element"

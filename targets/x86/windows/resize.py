@@ -18,7 +18,7 @@ class ResizeProblem:
     source: Layout
     target: Layout
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", self
 
 
@@ -28,7 +28,7 @@ def resize_linear(p: ResizeProblem):
     the same per column."""
     (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
 
-    def body():
+    def body() -> None:
         tables = {name: Layout("plain", (extent,), dtype) for names, extent in ((("top", "bottom", "down"), out_h), (("left", "right", "across"), out_w))
                   for name, dtype in zip(names, ("int32", "int32", "float32"))}  # fmt: skip
         x, top, bottom, down, left, right, across, y = tensors(x=p.source, **tables, y=p.target)

@@ -28,7 +28,7 @@ class IntegerResizeProblem:
     clip_min: int
     clip_max: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "int8", self
         check_range(255 * self.row_units * self.column_units * self.multiplier)
 
@@ -44,7 +44,7 @@ def resize_integer(p: IntegerResizeProblem):
         low, high, weight = (bind(table[at * 3 + i]) for i in range(3))
         return (low, bind(tirx.const(units, "int32") - weight)), (high, weight)
 
-    def body():
+    def body() -> None:
         tables = {name: Layout("plain", (3 * extent,), "int32") for name, extent in (("rows", out_h), ("columns", out_w))}
         x, rows, columns, y = tensors(x=p.source, **tables, y=p.target)
         with each(n * out_h, 5 * p.target.elements) as row:
