@@ -16,7 +16,7 @@ from ..ops import attrs_of, call, is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.loops import RESULTS
-from .graph import array_of, integers_of, is_constant
+from .graph import Graph, Node, array_of, integers_of, is_constant
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
@@ -65,11 +65,11 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
     return answer
 
 
-def _sharing(decided, edge):
+def _sharing(decided: Plan, edge: dict[relax.Expr, int]) -> dict[relax.Expr, int]:
     """tensor -> the first edge of the set of tensors that share its scale (union-find over the operators that move data, and over the steps of recurrent layers)."""
     parent = list(range(len(edge)))
 
-    def find(i):
+    def find(i: int) -> int:
         while parent[i] != i:
             i = parent[i]
         return i
@@ -91,7 +91,7 @@ def _states(decided):
     return layers.values()
 
 
-def _fixed_range(graph, tensor, scheme):
+def _fixed_range(graph: Graph, tensor: relax.Expr, scheme: str) -> tuple[float, ...] | None:
     """Known before calibration: of a function, or of a Cast of 8-bit integers, whose scale is then 1 (but for uint8 symmetric: 255 / 127)."""
     node = _value_of(graph, graph.producer.get(tensor))
     integers = integers_of(node) if node is not None else None
@@ -100,13 +100,13 @@ def _fixed_range(graph, tensor, scheme):
     return integers or (fixed_range(node) if node is not None else None)
 
 
-def _never_negative(graph, tensor):
+def _never_negative(graph: Graph, tensor: relax.Expr) -> bool:
     """Whether the first operand of a product is known to be (probabilities): an affine one has 255 steps where a symmetric one has 127. Others gain little."""
     known = _fixed_range(graph, tensor, "affine")
     return known is not None and known[0] >= 0
 
 
-def _value_of(graph, node):
+def _value_of(graph: Graph, node: Node | None) -> Node | None:
     """Of a loop's state or result the operator that makes its values; a state that does not start as zeros stays itself."""
     while node is not None and is_op(node.value, *RESULTS, "octet.loop_state"):
         if is_op(node.value, *RESULTS):
@@ -123,7 +123,7 @@ def _value_of(graph, node):
 class _Annotator(Forward):
     """values: what a float operator reads; observed: what an int8 operator reads instead."""
 
-    def __init__(self, function, decided: Plan, recipe: Recipe):
+    def __init__(self, function: relax.Function, decided: Plan, recipe: Recipe):
         super().__init__(function)
         self.plan, self.recipe = decided, recipe
         self.specs = specs(decided, recipe)
@@ -132,12 +132,12 @@ class _Annotator(Forward):
         self.weights = 0
         self.observed: dict = {}
 
-    def run(self):
+    def run(self) -> relax.Function:
         for param in self.graph.function.params:
             self.values[param] = self._bound(param, param)
         return super().run()
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         if not isinstance(value, relax.Call):
             new = self.carry(var, value)
             return new if isinstance(value, relax.Tuple) else self._bound(var, new)
@@ -149,13 +149,13 @@ class _Annotator(Forward):
             args[1] = self.derive(self._observe_weight(node, group), f"{var.name}.weight")
         return self._bound(var, self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name))
 
-    def _bound(self, old, new):
+    def _bound(self, old: relax.Expr, new: relax.Expr) -> relax.Expr:
         if old not in self.specs:
             return new
         self.observed[old] = self.derive(self._observe(old, new), f"{old.name}.observed")
         return self.observed[old] if old in self.results else new
 
-    def _observe(self, old, new):
+    def _observe(self, old: relax.Expr, new: relax.Expr) -> relax.Expr:
         edge, spec, scheme, source = self.specs[old]
         kind = {QuantizationSpec: "own", SharedQuantizationSpec: "shared", FixedQuantizationSpec: "fixed"}[type(spec)]
         extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {"floor": spec.floor} if kind == "own" and spec.floor is not None else {}
@@ -163,7 +163,7 @@ class _Annotator(Forward):
         return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=scheme, source=int(source),
                     made=int(old in self.results), tensor=old.name, **extra)  # fmt: skip
 
-    def _splits_int8(self, node):
+    def _splits_int8(self, node: Node) -> bool:
         return node.op == "relax.split" and any(user in self.group_of for user in self.plan.graph.users.get(node.var, ()))
 
     def _observe_weight(self, node, group):

@@ -4,6 +4,8 @@ The observer sits behind the activation, never before it: quantising the range t
 points of top-1. A residual add fuses into the later of two convolutions that feed it: its sum is never rounded before the addition.
 """
 
+from tvm import relax
+
 from ..ops import is_op, shape_of
 from .graph import Graph, Node, activation_behind, array_of, is_constant, is_float32
 from .group import Group, Refusal
@@ -58,7 +60,7 @@ def _is_bias(add: Node, node: Node) -> bool:
     return array_of(others[0]).size == channels and padded == (1,) * (len(out) - len(aligned)) + aligned
 
 
-def _residual_operand(graph: Graph, last: Node, add: Node, excluded: frozenset[str]):
+def _residual_operand(graph: Graph, last: Node, add: Node, excluded: frozenset[str]) -> relax.Expr | None:
     """The other operand of an addition that can fuse behind `last`, or None."""
     if not is_op(add.value, "relax.add") or len(add.inputs) != 2 or add.name in excluded:
         return None
@@ -69,7 +71,7 @@ def _residual_operand(graph: Graph, last: Node, add: Node, excluded: frozenset[s
     return None if rival is not None and rival.index > last.index else other
 
 
-def _bare_anchor(graph: Graph, var, excluded: frozenset[str]) -> Node | None:
+def _bare_anchor(graph: Graph, var: relax.Var, excluded: frozenset[str]) -> Node | None:
     """The convolution or linear layer whose unactivated result, read only once, is `var`."""
     node = graph.producer.get(var)
     if node is None or graph.sole_user(var) is None:

@@ -35,7 +35,7 @@ def front_ends(graph: Graph) -> frozenset[str]:
     return frozenset(node.name for node in found) if chosen <= SHARE * whole or chosen == whole and transforms else frozenset()
 
 
-def _layers_before(graph, end) -> tuple[set[Node], bool]:
+def _layers_before(graph: Graph, end: Node) -> tuple[set[Node], bool]:
     """(the layers with constant weights between the inputs and a root or logarithm; none unless squares of a layer's results come in between, and nothing else but linear
     operators and floors does; whether there are floors in front of the squares, as in a network that normalises its result)."""
     layers, seen, squared, floored = set(), set(), False, False
@@ -58,7 +58,7 @@ def _layers_before(graph, end) -> tuple[set[Node], bool]:
     return (layers, floored) if squared else (set(), False)
 
 
-def _is_linear(node) -> bool:
+def _is_linear(node: Node) -> bool:
     if is_op(node.value, "relax.multiply", "relax.divide"):
         return is_constant(node.inputs[1]) or (is_op(node.value, "relax.multiply") and is_constant(node.inputs[0]))
     return node.op in _LINEAR or is_op(node.value, *_FLOORS) or _function(node) in ("sqrt", "abs")
@@ -69,7 +69,7 @@ def _is_square(node) -> bool:
     return is_op(node.value, "relax.multiply") and node.inputs[0].same_as(node.inputs[1])
 
 
-def _function(node) -> str:
+def _function(node: Node) -> str:
     if is_op(node.value, "octet.unary"):
         return attrs_of(node.value)["kind"]
     return node.op.removeprefix("relax.")

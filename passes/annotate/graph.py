@@ -39,11 +39,11 @@ class Node:
         return self.value.args[position]
 
 
-def is_tensor(expr) -> bool:
+def is_tensor(expr: relax.Expr) -> bool:
     return isinstance(expr.ty, relax.TensorType)
 
 
-def is_float32(expr) -> bool:
+def is_float32(expr: relax.Expr) -> bool:
     return is_tensor(expr) and str(expr.ty.dtype) == "float32"
 
 
@@ -58,12 +58,12 @@ def integers_of(node: Node) -> tuple[int, int] | None:
     return {"int8": (-128, 127), "uint8": (0, 255)}.get(str(node.inputs[0].ty.dtype))
 
 
-def array_of(expr) -> np.ndarray:
+def array_of(expr: relax.Expr) -> np.ndarray:
     """The value of a constant."""
     return expr.value.numpy()
 
 
-def operands(value) -> tuple[relax.Expr, ...]:
+def operands(value: relax.Expr) -> tuple[relax.Expr, ...]:
     """The tensor operands of a binding's value, in order."""
     if isinstance(value, relax.TupleGetItem):
         return (value.tuple_value,)
@@ -111,7 +111,7 @@ class Graph:
         result = self.result
         return {result} if isinstance(result, relax.Var) else set(operands(result))
 
-    def sole_user(self, var) -> Node | None:
+    def sole_user(self, var: relax.Var) -> Node | None:
         """The only reader of `var`; None if there is another one or `var` leaves the function."""
         users = self.users.get(var, [])
         return users[0] if len(users) == 1 and var not in self.outputs else None

@@ -31,7 +31,7 @@ def _piece(graph, node):
     return Group(node, (node,), split.inputs, moves=True)
 
 
-def _refusal(node) -> str | None:
+def _refusal(node: Node) -> str | None:
     if is_op(node.value, "relax.image.resize2d"):
         method = node.value.attrs["method"]
         return None if method == "nearest_neighbor" else f"resize by {method} has no integer form"

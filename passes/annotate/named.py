@@ -10,16 +10,16 @@ from octet.targets.errors import OctetError
 TYPE = "op:"
 
 
-def is_named(patterns, name: str, op: str) -> bool:
+def is_named(patterns: tuple[str, ...], name: str, op: str) -> bool:
     """Whether one of the patterns means the operator. op: its type without Relax's prefix, which a pattern may have ("op:relax.nn.softmax")."""
     return any(fnmatchcase(op, _type(p)) if p.startswith(TYPE) else fnmatchcase(name, p) for p in patterns)
 
 
-def _type(pattern) -> str:
+def _type(pattern: str) -> str:
     return pattern.removeprefix(TYPE).removeprefix("relax.").removeprefix("nn.").removeprefix("image.")
 
 
-def operators_named(option: str, patterns, operators: dict[str, str], swallowed: dict[str, str]) -> dict[str, frozenset[str]]:
+def operators_named(option: str, patterns: tuple[str, ...], operators: dict[str, str], swallowed: dict[str, str]) -> dict[str, frozenset[str]]:
     """{pattern: names of the operators that it means}. operators: {name: type}. swallowed: {name: the operator that swallows it}.
     Raises OctetError for a pattern that means none."""
     found = {}
@@ -33,7 +33,7 @@ def operators_named(option: str, patterns, operators: dict[str, str], swallowed:
     return found
 
 
-def _nearest(pattern, operators, swallowed) -> str:
+def _nearest(pattern: str, operators: dict, swallowed: dict) -> str:
     by_type = pattern.startswith(TYPE)
     known = sorted({TYPE + op for op in operators.values()}) if by_type else sorted({*operators, *swallowed})
     wanted = pattern.translate(str.maketrans("", "", "*?[]"))

@@ -5,7 +5,10 @@ demand: a group becomes int8 only if an int8 operator reads its result (convolut
 So quantising starts and ends at convolutions and linear layers; logits, and whatever only feeds a softmax or a layer norm, stay in float.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tvm import IRModule, relax
 
 from octet.targets.errors import OctetError
 
@@ -14,7 +17,7 @@ from ..ops import is_op, shape_of
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .front_end import front_ends
-from .graph import Graph, integers_of, is_float32, is_tensor
+from .graph import Graph, Node, integers_of, is_float32, is_tensor
 from .group import Group
 from .named import operators_named
 from .recipe import Recipe
@@ -56,7 +59,7 @@ class Plan:
     kept: frozenset = frozenset()
 
 
-def plan(mod, recipe: Recipe) -> Plan:
+def plan(mod: IRModule, recipe: Recipe) -> Plan:
     """Raises OctetError if the recipe names an operator that does not exist, or wants one in int8 that has no integer form."""
     graph = Graph(mod)
     names = {node.name for node in graph.nodes}
@@ -104,7 +107,7 @@ def _named(graph, recipe, families):
     return frozenset().union(*floats.values()), operators_named("int8_layers", recipe.int8_layers, operators, swallowed)
 
 
-def _check_kept(wanted, chosen, reasons):
+def _check_kept(wanted: dict, chosen: list[Group], reasons: dict[Node, str]) -> None:
     """Every pattern of `int8_layers` must have made something int8."""
     int8 = {node.name for group in chosen for node in group.members}
     for pattern, names in wanted.items():
@@ -137,12 +140,12 @@ def _match(graph, excluded, families, named=frozenset()):
     return sorted(groups, key=lambda g: g.position), reasons
 
 
-def _whole(node):
+def _whole(node: Node) -> bool:
     """Whether an operator makes something else than float32, or makes it of nothing that is float32."""
     return is_tensor(node.var) and bool(node.inputs) and not (is_float32(node.var) and any(is_float32(x) or not is_tensor(x) for x in node.inputs))
 
 
-def _scores(graph):
+def _scores(graph: Graph) -> Iterator:
     """The factors and masks between a product and its softmax."""
     for node in graph.nodes:
         before = graph.producer.get(node.inputs[0]) if is_op(node.value, "relax.nn.softmax") else None
@@ -151,7 +154,7 @@ def _scores(graph):
             before = next((graph.producer[x] for x in before.inputs if x in graph.producer and shape_of(x) == shape_of(before.var)), None)
 
 
-def _supply(graph, groups):
+def _supply(graph: Graph, groups: list[Group]) -> list[Group]:
     """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is quantised, and at a Cast of 8-bit integers."""
     inputs, made, supplied = {p for p in graph.params if is_float32(p)}, set(), []
     inputs |= {node.var for node in graph.nodes if integers_of(node) is not None}
@@ -168,7 +171,7 @@ def _supply(graph, groups):
     return supplied
 
 
-def _sums(graph, supplied):
+def _sums(graph: Graph, supplied: list[Group]) -> dict:
     """Sums of two computed tensors that a layer normalisation reads, which the paper quantises: {result: names of the group's operators}."""
     found = {}
     for group in supplied:
@@ -178,7 +181,7 @@ def _sums(graph, supplied):
     return found
 
 
-def _demand(supplied, reasons, wanted):
+def _demand(supplied: list[Group], reasons: dict[Node, str], wanted: set[relax.Expr]) -> list[Group]:
     """The groups whose int8 result somebody reads; `wanted` begins with tensors that are to be int8 although a float operator reads them."""
     chosen = []
     for group in reversed(supplied):
@@ -200,7 +203,7 @@ def _decisions(graph, chosen, reasons):
     return tuple(sorted(found, key=lambda d: d.index))
 
 
-def _fused(group):
+def _fused(group: Group) -> str:
     fused = [_plain(node.op) for node in group.members if node is not group.anchor]
     return f"with {', '.join(fused)}" if fused else ""
 

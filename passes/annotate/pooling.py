@@ -21,7 +21,7 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     return Group(node, (node, *activation_behind(graph, node)), node.inputs)
 
 
-def _mean(graph, node):
+def _mean(graph: Graph, node: Node) -> Group | Refusal:
     axes = node.value.attrs["axis"]
     if not is_float32(node.inputs[0]) or axes is None or len(shape_of(node.inputs[0])) != 4:
         return Refusal("only a float32 mean over height and width (NCHW) has an integer form")
@@ -30,7 +30,7 @@ def _mean(graph, node):
     return Group(node, (node, *activation_behind(graph, node)), node.inputs)
 
 
-def _interpolation(graph, node):
+def _interpolation(graph: Graph, node: Node) -> Group | Refusal:
     if not is_float32(node.inputs[0]) or is_constant(node.inputs[0]):
         return Refusal("its data are not a float32 tensor")
     if integer_taps(node.value) is None:

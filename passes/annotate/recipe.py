@@ -71,6 +71,6 @@ class Recipe:
         return self if own is None else replace(self, calibrator=own[1], percentile=own[2])
 
 
-def _one_of(option, value, allowed):
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise OctetError(f"recipe: {option} {value!r} is unknown: use one of {', '.join(allowed)}")

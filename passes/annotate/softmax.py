@@ -20,12 +20,12 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     return found if isinstance(found, Group) else None
 
 
-def _scales(node):
+def _scales(node: Node) -> bool:
     constants = [array_of(x) for x in node.inputs if is_constant(x)] if is_op(node.value, "relax.multiply") else []
     return len(constants) == 1 and constants[0].size == 1 and float(constants[0].reshape(())) > 0 and is_float32(node.var)
 
 
-def _group(graph, softmax, members):
+def _group(graph: Graph, softmax: Node, members: tuple[Node, ...]) -> Group | Refusal:
     data = next((x for x in members[0].inputs if not is_constant(x)), None)
     shape = shape_of(softmax.var)
     if data is None or not is_float32(data) or shape_of(data) != shape:

@@ -27,7 +27,7 @@ from octet.targets.errors import OctetError
 SCHEMES = ("affine", "symmetric")
 
 
-def _check_scheme(scheme):
+def _check_scheme(scheme: str) -> None:
     if scheme not in SCHEMES:
         raise OctetError(f"quantization scheme {scheme!r} is unknown: use one of {', '.join(SCHEMES)}")
 

@@ -3,6 +3,8 @@
 Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a constant that is a scalar or has one value per channel.
 """
 
+from tvm import relax
+
 from ..operators.registry import operators, traits_of
 from ..ops import attrs_of, is_op, shape_of
 from ..unary import FLAT, WIDE, range_of
@@ -28,7 +30,7 @@ def fixed_range(node: Node) -> tuple[float, float] | None:
     return range_of(attrs_of(node.value)) if is_op(node.value, "octet.unary") else traits_of(node.op).range
 
 
-def floor_of(graph: Graph, tensor) -> float | None:
+def floor_of(graph: Graph, tensor: relax.Expr) -> float | None:
     """Below which no reader of the tensor tells values apart; None where one does."""
     readers = graph.users.get(tensor, ())
     floors = [FLAT.get(attrs_of(node.value)["kind"]) for node in readers if is_op(node.value, "octet.unary")]
@@ -51,14 +53,14 @@ def _is_function(node: Node) -> bool:
     return False
 
 
-def _per_channel(shape, size, out) -> bool:
+def _per_channel(shape: tuple[int, ...], size: int, out: tuple[int, ...]) -> bool:
     if size == 1:
         return True
     padded = (1,) * (len(out) - len(shape)) + tuple(shape)
     return len(out) == 4 and padded == (1, out[1], 1, 1)
 
 
-def _refusal(node) -> Refusal | None:
+def _refusal(node: Node) -> Refusal | None:
     if is_op(node.value, "relax.add", "relax.multiply"):
         return Refusal("its constant operand is neither a scalar nor one value per channel of an image")
     if is_op(node.value, "octet.unary"):

@@ -6,7 +6,7 @@ from math import inf, prod
 from typing import Protocol
 
 import numpy as np
-from tvm import IRModule
+from tvm import IRModule, relax
 
 from octet.targets.errors import DataError
 from octet.targets.samples import batch_of, feed_of
@@ -59,11 +59,11 @@ def edges_of(mod: IRModule) -> list[Edge]:
     return [edge_of(value) for value in _values(mod) if is_op(value, "octet.observe")]
 
 
-def _values(mod):
+def _values(mod: IRModule) -> list[relax.Expr]:
     return [binding.value for block in mod["main"].body.blocks for binding in block.bindings]
 
 
-def edge_of(observe) -> Edge:
+def edge_of(observe: relax.Expr) -> Edge:
     attrs = attrs_of(observe)
     return Edge(**attrs | {"source": bool(attrs["source"]), "made": bool(attrs["made"])})
 

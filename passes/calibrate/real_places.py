@@ -8,13 +8,15 @@ tensors then have values of real ones, instead of those that only padding has an
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from tvm import IRModule
 
+from ...targets.variant import TensorSpec
 from ..lower.batch.masked import padding_mask
 
 Feed = Mapping[str, np.ndarray]
 
 
-def real_places(mod, inputs) -> Callable[[Feed], Feed]:
+def real_places(mod: IRModule, inputs: tuple[TensorSpec, ...]) -> Callable[[Feed], Feed]:
     """The feed of a run -> that which it is calibrated with. mod: canonical fp32. inputs: its TensorSpecs."""
     first = {spec.name: spec.shape for spec in inputs if spec.batch_axis == 0}
     found = padding_mask(mod)

@@ -16,12 +16,12 @@ def replace_observers(mod: IRModule, replace: Callable, outputs: Callable | None
 
 
 class _Replacer(Forward):
-    def __init__(self, function, replace, outputs):
+    def __init__(self, function: relax.Function, replace: Callable, outputs: Callable | None):
         super().__init__(function)
         self._replace, self._outputs = replace, outputs
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         return self._replace(self, value, self.new(value.args[0])) if is_op(value, "octet.observe") else None
 
-    def result(self):
+    def result(self) -> relax.Expr:
         return super().result() if self._outputs is None else relax.Tuple(self._outputs())

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def per_channel(value: np.ndarray, shape, axis: int) -> np.ndarray | None:
+def per_channel(value: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
     """A constant operand of an elementwise operator as float32 [C], C = shape[axis]; None if it varies along another axis or widens the result,
     or where a tensor of rank 0 has no channels."""
     rank = len(shape)

@@ -7,7 +7,7 @@ from tvm import relax
 from .. import ops
 
 
-def bounds(call) -> tuple[float, float] | None:
+def bounds(call: relax.Expr) -> tuple[float, float] | None:
     """The bounds of R.clip or R.nn.relu; None for any other operator."""
     if ops.is_op(call, "relax.nn.relu"):
         return 0.0, math.inf
@@ -17,7 +17,7 @@ def bounds(call) -> tuple[float, float] | None:
     return None
 
 
-def make_clip(x, low: float, high: float):
+def make_clip(x: relax.Expr, low: float, high: float) -> relax.Expr:
     """x clipped to [low, high]; x itself where neither bound does anything."""
     if (low, high) == (-math.inf, math.inf):
         return x

@@ -10,7 +10,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant
 
 
@@ -22,7 +22,7 @@ class ConvertBatchNorm:
         return rewrite(mod, _convert)
 
 
-def _convert(graph, value, var):
+def _convert(graph: RewriteGraph, value: relax.Expr, var: relax.Var) -> relax.Expr | None:
     if not isinstance(value, relax.TupleGetItem) or value.index != 0:
         return None
     norm = graph.match(value.tuple_value, "relax.nn.batch_norm")

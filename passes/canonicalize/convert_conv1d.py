@@ -10,7 +10,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant
 
 
@@ -22,7 +22,7 @@ class ConvertConv1d:
         return rewrite(mod, _convert)
 
 
-def _convert(graph, call, var):
+def _convert(graph: RewriteGraph, call: relax.Expr, var: relax.Var) -> relax.Expr | None:
     if not isinstance(call, Call):
         return None
     if ops.is_op(call, "relax.nn.conv1d", "relax.nn.conv1d_transpose"):
@@ -34,7 +34,7 @@ def _convert(graph, call, var):
     return relax.op.reshape(graph.emit(out, like=var), shape_of(var))
 
 
-def _conv(graph, call):
+def _conv(graph: RewriteGraph, call: relax.Call) -> relax.Expr:
     attrs = call.attrs
     data, weight = call.args
     (stride,), (dilation,), (before, after) = map(_ints, (attrs.strides, attrs.dilation, attrs.padding))
@@ -47,7 +47,7 @@ def _conv(graph, call):
     return relax.op.nn.conv2d_transpose(_up(graph, data), weight, output_padding=[0, *_ints(attrs.output_padding)], **options)
 
 
-def _pool(graph, call):
+def _pool(graph: RewriteGraph, call: relax.Call) -> relax.Expr:
     attrs = call.attrs
     op = relax.op.nn.max_pool2d if ops.is_op(call, "relax.nn.max_pool1d") else relax.op.nn.avg_pool2d
     before, after = _ints(attrs.padding)
@@ -55,7 +55,7 @@ def _pool(graph, call):
     return op(_up(graph, call.args[0]), window, stride, [0, before, 0, after], dilation, bool(attrs.ceil_mode), bool(attrs.count_include_pad))
 
 
-def _up(graph, x):
+def _up(graph: RewriteGraph, x: relax.Expr) -> relax.Expr:
     n, c, w = shape_of(x)
     return graph.emit(relax.op.reshape(x, [n, c, 1, w]))
 

@@ -12,7 +12,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant
 
 
@@ -24,7 +24,7 @@ class ConvertTransposedConv:
         return rewrite(mod, _convert)
 
 
-def _convert(graph, call, var):
+def _convert(graph: RewriteGraph, call: relax.Expr, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.nn.conv2d_transpose"):
         return None
     data, weight = call.args[0], constant(call.args[1])
@@ -47,7 +47,7 @@ def _convert(graph, call, var):
     return relax.op.strided_slice(graph.emit(out, like=var), [2, 3], [top, left], [top + height, left + width])
 
 
-def _flip(weight, groups):
+def _flip(weight: np.ndarray, groups: int) -> np.ndarray:
     """[I, O/groups, kh, kw] -> [O, I/groups, kh, kw], mirrored in both directions."""
     i, o, kh, kw = weight.shape
     split = weight.reshape(groups, i // groups, o, kh, kw).transpose(0, 2, 1, 3, 4)

@@ -12,7 +12,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import per_channel
 from .graph import constant, is_float
 
@@ -25,7 +25,7 @@ class FoldAffine:
         return rewrite(mod, _fold)
 
 
-def _fold(graph, call, var):
+def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.multiply", "relax.add") or not is_float(var):
         return None
     x, value = call.args[0], constant(call.args[1])

@@ -16,7 +16,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import behind, by_input, per_channel
 from .graph import constant, is_float
 
@@ -31,7 +31,7 @@ class FoldAffineForward:
         return rewrite(mod, _fold)
 
 
-def _fold(graph, call, var):
+def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.nn.conv2d", "relax.matmul") or not is_float(var):
         return None
     x, weight = call.args[0], constant(call.args[1])
@@ -54,13 +54,13 @@ def _fold(graph, call, var):
     return new if shift is None else relax.op.add(graph.emit(new, like=var), relax.const(behind(weight, shift)))
 
 
-def _spread_of(scale):
+def _spread_of(scale: np.ndarray) -> float:
     """Largest over smallest magnitude of the factors that are not 0."""
     magnitudes = np.abs(scale[scale != 0])
     return float(magnitudes.max() / magnitudes.min()) if magnitudes.size else 1.0
 
 
-def _is_input(graph, x):
+def _is_input(graph: RewriteGraph, x: relax.Expr) -> bool:
     """Whether x is an input of the network, but for constant terms and factors."""
     call = graph.match(x, "relax.add", "relax.multiply")
     while call is not None and constant(call.args[1]) is not None:

@@ -15,7 +15,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..operators.registry import operators
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import per_channel
 from .graph import constant, is_float
 
@@ -30,7 +30,7 @@ class FoldAffineThroughRelu:
         return rewrite(mod, _fold)
 
 
-def _fold(graph, call, var):
+def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.multiply") or not is_float(var):
         return None
     x, factor = call.args[0], constant(call.args[1])
@@ -51,7 +51,7 @@ def _fold(graph, call, var):
     return relax.op.multiply(rectified, relax.const(np.where(vector < 0, np.float32(-1), np.float32(1)).reshape(shape))) if np.any(vector < 0) else rectified
 
 
-def _layer(graph, x):
+def _layer(graph: RewriteGraph, x: relax.Expr) -> relax.Expr | None:
     """The layer with constant weights that makes x, with or without a bias; None if there is none or others use it."""
     if not graph.used_once(x):
         return None

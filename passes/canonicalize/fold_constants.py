@@ -8,7 +8,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from ..unary import evaluate
 from .graph import constant
 
@@ -31,7 +31,7 @@ class FoldConstants:
         return rewrite(mod, _fold)
 
 
-def _fold(graph, call, var):
+def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType):
         return None
     if ops.is_op(call, "relax.concat"):
@@ -46,7 +46,7 @@ def _fold(graph, call, var):
     return None if result is None else relax.const(np.ascontiguousarray(result, dtype).reshape(shape_of(var)), dtype)
 
 
-def _evaluate(call, values, var):
+def _evaluate(call: relax.Call, values: list[np.ndarray], var: relax.Var) -> np.ndarray | None:
     name = call.op.name if hasattr(call.op, "name") else ""
     if name in _BINARY and str(var.ty.dtype).startswith("float"):
         return _BINARY[name](*values)

@@ -9,7 +9,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FoldPad:
         return rewrite(mod, _fold)
 
 
-def _fold(graph, call, var):
+def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.nn.conv2d", "relax.nn.avg_pool2d"):
         return None
     pad = graph.match(call.args[0], "relax.nn.pad")

@@ -5,7 +5,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 
 
-def constant(expr) -> np.ndarray | None:
+def constant(expr: relax.Expr) -> np.ndarray | None:
     """The value of a constant tensor, else None."""
     return expr.value.numpy() if isinstance(expr, GenericConst) else None
 
@@ -17,7 +17,7 @@ def known(expr) -> np.ndarray:
     return value
 
 
-def is_float(expr) -> bool:
+def is_float(expr: relax.Expr) -> bool:
     """Whether an expression is a float32 tensor."""
     return isinstance(expr.ty, relax.TensorType) and str(expr.ty.dtype) == "float32"
 

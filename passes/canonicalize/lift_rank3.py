@@ -13,7 +13,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..operators.registry import operators
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant
 
 _UNARY = operators(lambda traits: traits.elementwise == 1 and traits.by_rows and traits.real_function)
@@ -29,7 +29,7 @@ class LiftRank3:
         return rewrite(mod, _lift)
 
 
-def _lift(graph, value, var):
+def _lift(graph: RewriteGraph, value: relax.Expr, var: relax.Var) -> relax.Expr | None:
     if isinstance(value, relax.TupleGetItem):
         return _field(graph, value, var)
     if not isinstance(value, Call) or not value.args or isinstance(var.ty, relax.ShapeType):
@@ -45,7 +45,7 @@ def _lift(graph, value, var):
     return lifted if isinstance(var.ty, relax.TupleType) else relax.op.reshape(graph.emit(lifted, like=var), shape_of(var))
 
 
-def _lift_call(graph, call):
+def _lift_call(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
     x = call.args[0]
     if ops.is_op(call, *_BINARY):
         return _binary(graph, call)
@@ -73,7 +73,7 @@ def _lift_call(graph, call):
     return None
 
 
-def _binary(graph, call):
+def _binary(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
     if not any(_source(graph, arg) is not None for arg in call.args):
         return None
     if any(len(shape_of(arg)) > 3 for arg in call.args):
@@ -81,14 +81,14 @@ def _binary(graph, call):
     return Call(call.op, [_up(graph, arg) for arg in call.args], call.attrs, call.ty_args)
 
 
-def _concat(graph, call):
+def _concat(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
     fields = graph.value(call.args[0]).fields
     if not any(_source(graph, field) is not None for field in fields):
         return None
     return relax.op.concat([_up(graph, field) for field in fields], _AXIS[int(call.attrs.axis) % 3])
 
 
-def _slice(call, source):
+def _slice(call: relax.Call, source: relax.Expr) -> relax.Expr:
     axes, begin, end = ([int(v.value) for v in arg.fields] for arg in call.args[1:4])
     strides = [int(v.value) for v in call.args[4].fields] if len(call.args) > 4 else None
     return relax.op.strided_slice(source, [_AXIS[a % 3] for a in axes], begin, end, strides)
@@ -113,14 +113,14 @@ def _raise(graph, x):
     return graph.emit(Call(call.op, args, call.attrs, call.ty_args), like=x)
 
 
-def _field(graph, value, var):
+def _field(graph: RewriteGraph, value: relax.Expr, var: relax.Var) -> relax.Expr | None:
     split = graph.match(value.tuple_value, "relax.split")
     if split is None or len(shape_of(split.args[0])) == len(shape_of(var)):
         return None
     return relax.op.reshape(graph.emit(value, like=var), shape_of(var))
 
 
-def _source(graph, x):
+def _source(graph: RewriteGraph, x: relax.Expr) -> relax.Expr | None:
     """The [N, C, 1, W] value that an [N, C, W] one is a reshape of."""
     if not isinstance(x, relax.Var) or not isinstance(x.ty, relax.TensorType) or len(shape_of(x)) != 3:
         return None
@@ -129,7 +129,7 @@ def _source(graph, x):
     return reshape.args[0] if reshape is not None and shape_of(reshape.args[0]) == (n, c, 1, w) else None
 
 
-def _up(graph, x):
+def _up(graph: RewriteGraph, x: relax.Expr) -> relax.Expr:
     source = _source(graph, x)
     if source is not None:
         return source

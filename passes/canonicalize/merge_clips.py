@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .clips import bounds, make_clip
 from .graph import is_float
 
@@ -18,7 +19,7 @@ class MergeClips:
         return rewrite(mod, _merge)
 
 
-def _merge(graph, call, var):
+def _merge(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     outer = bounds(call)
     if outer is None or not is_float(var):
         return None

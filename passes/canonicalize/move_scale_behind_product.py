@@ -12,7 +12,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant, is_float
 
 _MOVES = ("relax.permute_dims", "relax.reshape")
@@ -26,7 +26,7 @@ class MoveScaleBehindProduct:
         return rewrite(mod, _move)
 
 
-def _move(graph, call, var):
+def _move(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.matmul") or not is_float(var) or any(constant(operand) is not None for operand in call.args):
         return None
     (a, s), (b, t) = (_unscaled(graph, operand) for operand in call.args)

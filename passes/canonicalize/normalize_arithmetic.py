@@ -15,7 +15,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..operators.registry import operators
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import scalar
 from .graph import constant, is_float
 
@@ -30,7 +30,7 @@ class NormalizeArithmetic:
         return rewrite(mod, _normalize)
 
 
-def _normalize(graph, call, var):
+def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not isinstance(call, Call) or not is_float(var):
         return None
     if ops.is_op(call, "relax.negative"):
@@ -79,7 +79,7 @@ def _constant_first(graph, name, c, x):
     return None
 
 
-def _power(x, exponent):
+def _power(x: relax.Expr, exponent: float) -> relax.Expr:
     if exponent == 1.0:
         return x
     if exponent == 2.0:

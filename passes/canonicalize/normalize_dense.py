@@ -6,12 +6,13 @@ multiply on rank 4. A lone number that is no bias (the factor of an attention's 
 
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import per_channel, scalar
 from .graph import constant, is_float
 
@@ -24,7 +25,7 @@ class NormalizeDense:
         return rewrite(mod, _normalize)
 
 
-def _normalize(graph, call, var):
+def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not is_float(var) or not ops.is_op(call, "relax.matmul", "relax.add", "relax.multiply"):
         return None
     value, x = constant(call.args[1]), call.args[0]
@@ -46,6 +47,6 @@ def _normalize(graph, call, var):
     return _rebuild(call, x, vector.reshape(shape))
 
 
-def _rebuild(call, x, value):
+def _rebuild(call: relax.Call, x: relax.Expr, value: np.ndarray) -> relax.Expr:
     op = relax.op.add if ops.is_op(call, "relax.add") else relax.op.multiply
     return op(x, relax.const(value))

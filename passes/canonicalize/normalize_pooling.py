@@ -12,7 +12,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import is_float
 
 
@@ -24,7 +24,7 @@ class NormalizePooling:
         return rewrite(mod, _normalize)
 
 
-def _normalize(graph, call, var):
+def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.mean", "relax.max", "relax.nn.avg_pool2d") or not is_float(var):
         return None
     shape = shape_of(call.args[0])

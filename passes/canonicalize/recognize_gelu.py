@@ -6,10 +6,11 @@ x * (1 + erf(x / sqrt(2))) * 1/2 = gelu(x);   x * (1 + tanh(sqrt(2/pi) * (x + 0.
 import math
 from dataclasses import dataclass
 
+from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import scalar
 from .graph import constant
 
@@ -24,7 +25,7 @@ class RecognizeGelu:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.multiply"):
         return None
     half, product = _strip(graph, call)
@@ -44,12 +45,12 @@ def _recognize(graph, call, var):
     return None
 
 
-def _one_plus(graph, expr):
+def _one_plus(graph: RewriteGraph, expr: relax.Expr) -> relax.Expr | None:
     add = graph.match(expr, "relax.add")
     return graph.match(add.args[0], "octet.unary") if add is not None and scalar(constant(add.args[1])) == 1.0 else None
 
 
-def _kind(graph, inner, x):
+def _kind(graph: RewriteGraph, inner: relax.Expr, x: relax.Expr) -> str | None:
     kind = ops.attrs_of(inner)["kind"]
     factor, argument = _strip(graph, inner.args[0])
     if kind == "erf":
@@ -67,31 +68,31 @@ def _kind(graph, inner, x):
     return None
 
 
-def _is_cubic(graph, expr, x):
+def _is_cubic(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:
     """x + 0.044715 * x^3"""
     add = graph.match(expr, "relax.add")
     return add is not None and any(left.same_as(x) and _is_monomial(graph, right, x, 3) for left, right in (add.args, reversed(add.args)))
 
 
-def _is_product(graph, expr, x):
+def _is_product(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:
     """x * (1 + 0.044715 * x^2)"""
     multiply = graph.match(expr, "relax.multiply")
     pairs = (multiply.args, reversed(multiply.args)) if multiply is not None else ()
     return any(left.same_as(x) and _is_one_plus_square(graph, right, x) for left, right in pairs)
 
 
-def _is_one_plus_square(graph, expr, x):
+def _is_one_plus_square(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:
     add = graph.match(expr, "relax.add")
     return add is not None and scalar(constant(add.args[1])) == 1.0 and _is_monomial(graph, add.args[0], x, 2)
 
 
-def _is_monomial(graph, expr, x, degree):
+def _is_monomial(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, degree: int) -> bool:
     """0.044715 * x^degree"""
     found = _monomial(graph, expr, x, degree)
     return found is not None and found[1] == degree and _close(found[0], _CUBIC)
 
 
-def _monomial(graph, expr, x, depth):
+def _monomial(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, depth: int) -> tuple[float, ...] | None:
     """(c, n) where expr is c * x^n, its factors in whatever order and grouping; None where it is something else, or has more than `depth` products."""
     factor, rest = _strip(graph, expr)
     if rest.same_as(x):
@@ -108,7 +109,7 @@ def _monomial(graph, expr, x, depth):
     return factor * one[0] * other[0], one[1] + other[1]
 
 
-def _strip(graph, expr):
+def _strip(graph: RewriteGraph, expr: relax.Expr) -> tuple[float, relax.Expr]:
     """expr = factor * rest, with lone constant factors taken off."""
     factor = 1.0
     multiply = graph.match(expr, "relax.multiply")
@@ -118,5 +119,5 @@ def _strip(graph, expr):
     return factor, expr
 
 
-def _close(a, b):
+def _close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-4)

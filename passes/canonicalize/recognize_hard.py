@@ -7,10 +7,11 @@ x * hard_sigmoid(x; 1/6, 1/2) = hard_swish(x) = (x * clip(x + 3, 0, 6)) * 1/6.
 import math
 from dataclasses import dataclass
 
+from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import scalar
 from .clips import bounds
 from .graph import constant
@@ -24,7 +25,7 @@ class RecognizeHard:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if ops.is_op(call, "relax.clip") and bounds(call) == (0.0, 1.0):
         x, alpha, beta = _line(graph, call.args[0])
         # A plain clip to [0, 1] is not a hard sigmoid.
@@ -72,9 +73,9 @@ def _scaled_clip(graph, expr, factor):
     return None
 
 
-def _hard_sigmoid(x, alpha, beta):
+def _hard_sigmoid(x: relax.Expr, alpha: float, beta: float) -> relax.Expr:
     return ops.call("octet.unary", [x], kind="hard_sigmoid", alpha=alpha, beta=beta)
 
 
-def _is_swish(attrs):
+def _is_swish(attrs: dict) -> bool:
     return math.isclose(attrs["alpha"], 1 / 6, rel_tol=1e-5) and math.isclose(attrs["beta"], 0.5, rel_tol=1e-5)

@@ -14,7 +14,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import per_channel, scalar
 from .clips import bounds
 from .graph import channels_last, channels_second, constant, is_float, kept, without_reshape
@@ -28,7 +28,7 @@ class RecognizeLayerNorm:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not is_float(var) or not ops.is_op(call, "relax.divide", "relax.multiply", "relax.add"):
         return None
     if ops.is_op(call, "relax.divide"):
@@ -52,13 +52,13 @@ def _scaled(graph, norm, factor, var):
     return product if merged is None else merged
 
 
-def factor_of(graph, gate):
+def factor_of(graph: RewriteGraph, gate: relax.Expr) -> tuple[relax.Expr | None, relax.Expr]:
     """(g, rest) where the gate is rest * g for a constant g, else (None, gate)."""
     scaled = graph.match(gate, "relax.multiply")
     return (scaled.args[1], scaled.args[0]) if scaled is not None and constant(scaled.args[1]) is not None else (None, gate)
 
 
-def inverse_root(graph, gate):
+def inverse_root(graph: RewriteGraph, gate: relax.Expr) -> relax.Expr | None:
     """The call whose argument stands under the root in 1 / sqrt(..)."""
     root = graph.unary(gate, "rsqrt")
     if root is not None:
@@ -67,7 +67,7 @@ def inverse_root(graph, gate):
     return graph.unary(inverse.args[0], "sqrt") if inverse is not None else None
 
 
-def _normalized(graph, centred, root, var):
+def _normalized(graph: RewriteGraph, centred: relax.Expr, root: relax.Expr | None, var: relax.Var) -> relax.Expr | None:
     """layer_norm(x; 1, 0) if `centred` is x - mean(x) and `root` a function of mean(centred^2) + epsilon."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
@@ -84,7 +84,7 @@ def _normalized(graph, centred, root, var):
     return _over(graph, x, axis, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), epsilon)
 
 
-def _over(graph, x, axis, gamma, beta, epsilon):
+def _over(graph: RewriteGraph, x: relax.Expr, axis: int, gamma: relax.Expr, beta: relax.Expr, epsilon: float) -> relax.Expr:
     """layer_norm over one axis, which is the last one or goes there and comes back."""
     rank = len(shape_of(x))
     if axis == rank - 1:

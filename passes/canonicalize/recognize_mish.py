@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import scalar
 from .graph import constant
 
@@ -18,7 +19,7 @@ class RecognizeMish:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if ops.is_op(call, "octet.unary") and ops.attrs_of(call)["kind"] == "log":
         return _softplus(graph, call)
     if not ops.is_op(call, "relax.multiply"):
@@ -31,7 +32,7 @@ def _recognize(graph, call, var):
     return None
 
 
-def _softplus(graph, log):
+def _softplus(graph: RewriteGraph, log: relax.Expr) -> relax.Expr | None:
     total = graph.match(log.args[0], "relax.add")
     if total is None or scalar(constant(total.args[1])) != 1.0:
         return None

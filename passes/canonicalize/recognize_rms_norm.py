@@ -13,7 +13,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import per_channel, scalar
 from .graph import constant, is_float, kept, known
 from .recognize_layer_norm import factor_of, inverse_root, mean_of
@@ -28,7 +28,7 @@ class RecognizeRmsNorm:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not is_float(var) or not ops.is_op(call, "relax.divide", "relax.multiply"):
         return None
     if ops.is_op(call, "relax.divide"):
@@ -43,7 +43,7 @@ def _recognize(graph, call, var):
     return None
 
 
-def _normalized(graph, x, root, factor, var):
+def _normalized(graph: RewriteGraph, x: relax.Expr, root: relax.Expr | None, factor: relax.Expr | None, var: relax.Var) -> relax.Expr | None:
     """rms_norm(x; factor or 1) if `root` is a function of mean(x * x) + epsilon over the last axis."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None

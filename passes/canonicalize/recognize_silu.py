@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class RecognizeSilu:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.multiply"):
         return None
     for x, gate in (call.args, reversed(call.args)):

@@ -11,7 +11,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import is_float, kept, without_reshape
 
 
@@ -24,7 +24,7 @@ class RecognizeSoftmax:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not is_float(var) or not ops.is_op(call, "relax.divide", "relax.multiply"):
         return None
     if ops.is_op(call, "relax.divide"):
@@ -38,7 +38,7 @@ def _recognize(graph, call, var):
     return None
 
 
-def _softmax(graph, exponentials, total, var):
+def _softmax(graph: RewriteGraph, exponentials: relax.Expr, total: relax.Expr, var: relax.Var) -> relax.Expr | None:
     exp, axis = graph.unary(exponentials, "exp"), _axis_of(graph, total, "relax.sum", exponentials)
     if exp is None or axis is None or shape_of(exponentials) != shape_of(var):
         return None
@@ -49,7 +49,7 @@ def _softmax(graph, exponentials, total, var):
     return relax.op.nn.softmax(x, axis)
 
 
-def _axis_of(graph, expr, operator, of):
+def _axis_of(graph: RewriteGraph, expr: relax.Expr, operator: str, of: relax.Expr) -> int | None:
     """The one axis over which `expr` reduces `of`, which it keeps as 1."""
     reduced = graph.match(without_reshape(graph, expr), operator)
     if reduced is None or not reduced.args[0].same_as(of) or reduced.attrs.axis is None or len(reduced.attrs.axis) != 1:

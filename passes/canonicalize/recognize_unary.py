@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..operators.relax_operators import KINDS
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import is_float
 
 _KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # Relax's has parameters
@@ -20,7 +21,7 @@ class RecognizeUnary:
         return rewrite(mod, _recognize)
 
 
-def _recognize(graph, call, var):
+def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not isinstance(call, Call) or not is_float(var):
         return None
     if ops.is_op(call, "relax.nn.leakyrelu"):

@@ -14,7 +14,7 @@ from tvm.ir import Call, IRModule
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant
 
 _RESHAPES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
@@ -29,7 +29,7 @@ class RemoveNoops:
         return rewrite(mod, lambda graph, call, var: _simplify(graph, call, var, reshaped))
 
 
-def _simplify(graph, call, var, reshaped):
+def _simplify(graph: RewriteGraph, call: relax.Expr, var: relax.Var, reshaped: dict) -> relax.Expr | None:
     if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType):
         return None
     if ops.is_op(call, *_RESHAPES):
@@ -50,14 +50,14 @@ def _simplify(graph, call, var, reshaped):
     return None
 
 
-def _moves(call):
+def _moves(call: relax.Call) -> bool:
     # A slice of the input's shape may still reverse an axis; a pad may be -1 and +1.
     if ops.is_op(call, "relax.strided_slice"):
         return len(call.args) > 4 and any(int(step.value) < 0 for step in call.args[4].fields)
     return ops.is_op(call, "relax.nn.pad") and any(int(w) for w in call.attrs.pad_width)
 
 
-def _reshape(graph, call, var, reshaped):
+def _reshape(graph: RewriteGraph, call: relax.Call, var: relax.Var, reshaped: dict) -> relax.Expr:
     source = call.args[0]
     inner = graph.match(source, *_RESHAPES)
     while inner is not None:
@@ -70,7 +70,7 @@ def _reshape(graph, call, var, reshaped):
     return reshaped[key]
 
 
-def _permute(graph, call, var):
+def _permute(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr:
     rank = len(shape_of(var))
     axes, source = _axes(call, rank), call.args[0]
     inner = graph.match(source, "relax.permute_dims")

@@ -16,7 +16,7 @@ from tvm.ir import Call, IRModule, Op
 from .. import ops
 from ..operators.registry import traits_of
 from ..ops import shape_of
-from ..rewriting.rule import rewrite
+from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import channels_last, channels_second, constant, is_float
 
 _REDUCTIONS = ("relax.mean", "relax.sum", "relax.max", "relax.min")
@@ -52,7 +52,7 @@ def _returning(bindings):
     return found
 
 
-def _sink(graph, call, var):
+def _sink(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType) or not is_float(var):
         return None
     if ops.is_op(call, *_REDUCTIONS):
@@ -64,7 +64,7 @@ def _sink(graph, call, var):
     return _behind_elementwise(graph, call, var)
 
 
-def _behind_elementwise(graph, call, var):
+def _behind_elementwise(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     count = traits_of(call.op.name).elementwise if isinstance(call.op, Op) else 0
     rank = len(shape_of(var))
     sources = _sources(graph, call.args[:count], rank)
@@ -73,7 +73,7 @@ def _behind_elementwise(graph, call, var):
     return _back(graph, Call(call.op, [*sources, *call.args[count:]], call.attrs, call.ty_args), rank)
 
 
-def _behind_concat(graph, call):
+def _behind_concat(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
     fields = graph.value(call.args[0]).fields
     rank = len(shape_of(fields[0]))
     sources = _sources(graph, fields, rank)
@@ -82,7 +82,7 @@ def _behind_concat(graph, call):
     return _back(graph, relax.op.concat(sources, channels_last(rank)[int(call.attrs.axis) % rank]), rank)
 
 
-def _behind_pad(graph, call):
+def _behind_pad(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
     source = _transposed(graph, call.args[0])
     if source is None:
         return None
@@ -92,7 +92,7 @@ def _behind_pad(graph, call):
     return _back(graph, pad, rank)
 
 
-def _behind_reduction(graph, call):
+def _behind_reduction(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
     source = _transposed(graph, call.args[0])
     if source is None or call.attrs.axis is None:
         return None
@@ -114,7 +114,7 @@ def _sources(graph, operands, rank):
     return None if any(source is None for source in sources) else sources
 
 
-def _before(graph, operand, rank):
+def _before(graph: RewriteGraph, operand: relax.Expr, rank: int) -> relax.Expr | None:
     source, value = _transposed(graph, operand), constant(operand)
     if source is not None:
         return source if len(shape_of(source)) == rank else None
@@ -140,5 +140,5 @@ def _axes(call):
     return list(range(rank))[::-1] if call.attrs.axes is None else [int(axis) % rank for axis in call.attrs.axes]
 
 
-def _back(graph, expr, rank):
+def _back(graph: RewriteGraph, expr: relax.Expr, rank: int) -> relax.Expr:
     return relax.op.permute_dims(graph.emit(expr), channels_last(rank))

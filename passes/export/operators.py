@@ -4,6 +4,7 @@ An exporter is `function(call, operands, out) -> result`: operands are the ONNX 
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def _clip(call, operands, out):
     return out.node("Clip", [operands[0], *bounds])
 
 
-def _reduce(kind):
+def _reduce(kind: str) -> Callable:
     def export(call, operands, out):
         attrs = attrs_of(call)
         axes = attrs["axis"] if attrs["axis"] is not None else list(range(len(shape_of(call.args[0]))))
@@ -80,11 +81,11 @@ def _prelu(call, operands, out):
     return out.node("PRelu", [operands[0], slope])
 
 
-def _softmax(kind):
+def _softmax(kind: str) -> Callable:
     return lambda call, operands, out: out.node(kind, operands, axis=attrs_of(call)["axis"])
 
 
-def _arg(kind):
+def _arg(kind: str) -> Callable:
     def export(call, operands, out):
         attrs = attrs_of(call)
         return out.node(kind, operands, axis=attrs["axis"], keepdims=int(attrs["keepdims"]))
@@ -111,7 +112,7 @@ def _topk(call, operands, out):
     return both[0 if attrs["ret_type"] == "values" else 1]
 
 
-def _qdq(kind):
+def _qdq(kind: str) -> Callable:
     def export(call, operands, out):
         axis = attrs_of(call)["axis"]
         per_channel = math.prod(shape_of(call.args[1])) > 1
@@ -147,7 +148,7 @@ def _einsum(call, operands, out):
     return out.node("Einsum", operands, equation=attrs_of(call)["subscripts"])
 
 
-def _plain(kind):
+def _plain(kind: str) -> Callable:
     return lambda call, operands, out: out.node(kind, operands)
 
 
@@ -160,7 +161,7 @@ def _octet_unary(call, operands, out):
     return unary(attrs.pop("kind"), operands[0], out, **attrs)
 
 
-def _relax_unary(kind):
+def _relax_unary(kind: str) -> Callable:
     return lambda call, operands, out: unary(kind, operands[0], out)
 
 

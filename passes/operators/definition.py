@@ -34,7 +34,7 @@ class Form:
         out = self.attributes.get("out_dtype")
         return dtype in self.operands[0].dtype and (out is None or out.accepts(attrs["out_dtype"]))
 
-    def __str__(self):
+    def __str__(self) -> str:
         out = self.attributes.get("out_dtype")
         return "|".join(self.operands[0].dtype) + (f" -> {out.expected}" if out else "")
 
@@ -46,7 +46,7 @@ class OperandType:
     shape: list[int]
     dtype: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.dtype}{self.shape}"
 
 
@@ -135,6 +135,6 @@ class Operator:
         except InvalidOperator as error:
             raise InvalidOperator(f"{self.name}: {error}") from None
 
-    def _require(self, condition, message):
+    def _require(self, condition: bool, message: str) -> None:
         if not condition:
             raise InvalidOperator(f"{self.name}: {message}")

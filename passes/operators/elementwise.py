@@ -2,7 +2,7 @@
 
 from ..unary import KINDS, PARAMETERS
 from .attributes import CLIP_INT8, ZERO_POINT, choice, real
-from .definition import Form, Operand, OperandType, Operator
+from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import broadcast, same
 from .traits import Traits
 
@@ -13,7 +13,7 @@ _X = Operand("x", ("int8",))
 _FLOAT = Operand("x", ("float32",))
 
 
-def _both(a):
+def _both(a: Arguments) -> OperandType:
     return OperandType(broadcast(a, a.shape(0), a.shape(1)), "int8")
 
 
@@ -40,7 +40,7 @@ def _check_unary(a):
     )
 
 
-def _bfloat16(a):
+def _bfloat16(a: Arguments) -> OperandType:
     return OperandType(a.shape(0), "bfloat16")
 
 

@@ -1,7 +1,7 @@
 """Windows over images, NCHW. Equations: passes/ops.py."""
 
 from .attributes import CLIP_INT8, FLAG, ZERO_POINT, integer, integers, numbers, real
-from .definition import Form, Operand, OperandType, Operator
+from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import image, windows
 from .traits import Traits
 
@@ -17,7 +17,7 @@ _REQUANTIZE = {
 }
 
 
-def _avg_pool2d(a):
+def _avg_pool2d(a: Arguments) -> OperandType:
     n, c, h, w = image(a)
     top, left, bottom, right = a.attrs["padding"]
     (kh, kw), (sh, sw) = a.attrs["pool_size"], a.attrs["strides"]

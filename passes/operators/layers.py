@@ -1,7 +1,7 @@
 """Layers with weights, products of two computed tensors, and look-ups of rows. Equations: passes/ops.py."""
 
 from .attributes import CLIP_FLOAT, CLIP_INT8, ZERO_POINT, choice, integer, integers, real
-from .definition import Form, Operand, OperandType, Operator
+from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import broadcast, windows
 from .traits import Traits
 
@@ -46,7 +46,7 @@ def _forms(more, more_bfloat16):
     )
 
 
-def _check_residual(a):
+def _check_residual(a: Arguments) -> None:
     if len(a.tensors) == 5:
         for name in _RESIDUAL:
             a.require(name in a.attrs, f"has a residual, but no attribute {name}")
@@ -62,7 +62,7 @@ def _vectors(a, channels, result):
     return result
 
 
-def _conv2d(a):
+def _conv2d(a: Arguments) -> OperandType:
     (n, c, h, w), (o, depth, kh, kw) = a.shape(0), a.shape(1)
     groups, (top, left, bottom, right) = a.attrs["groups"], a.attrs["padding"]
     a.require(
@@ -74,19 +74,19 @@ def _conv2d(a):
     return _vectors(a, o, OperandType([n, o, *size], a.attrs["out_dtype"]))
 
 
-def _dense(a):
+def _dense(a: Arguments) -> OperandType:
     (*rows, k), (n, depth) = a.shape(0), a.shape(1)
     a.require(k == depth, f"weight {a.shape(1)} does not fit data {a.shape(0)}")
     return _vectors(a, n, OperandType([*rows, n], a.attrs["out_dtype"]))
 
 
-def _matmul(a):
+def _matmul(a: Arguments) -> OperandType:
     x, y = a.shape(0), a.shape(1)
     a.require(min(len(x), len(y)) >= 2 and x[-1] == y[-2], f"a matrix product of {x} and {y}")
     return OperandType(broadcast(a, x[:-2], y[:-2]) + [x[-2], y[-1]], a.attrs["out_dtype"])
 
 
-def _embedding(a):
+def _embedding(a: Arguments) -> OperandType:
     (rows, width), indices = a.shape(0), a.shape(2)
     a.require(width > 1, "its rows are single elements")
     a.require(a.shape(1) == [rows], f"scales {a.shape(1)} of a table {a.shape(0)}; expected one per row")

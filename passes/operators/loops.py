@@ -9,7 +9,7 @@
 Every result of a loop names all states that go on, so that what is left of a network holds whole loops. passes/rewriting/loops.py reads them."""
 
 from .attributes import FLAG, integer
-from .definition import Form, Operand, OperandType, Operator
+from .definition import Arguments, Form, Operand, OperandType, Operator
 from .traits import Traits
 
 _WHY = "it is a mark of a loop"
@@ -22,7 +22,7 @@ def _operator(name, summary, operands, attributes, result):
     return Operator(f"octet.loop_{name}", summary, (Form(operands, attributes),), result, Traits(stays_float=_WHY))
 
 
-def _slice(a):
+def _slice(a: Arguments) -> OperandType:
     a.require(len(a.shape(0)) == 3, f"a sequence {a.shape(0)}; expected [steps, rows, columns]")
     return OperandType(a.shape(0)[1:], "float32")
 

@@ -1,7 +1,7 @@
 """Operators that observe or simulate quantisation; a package has none of them."""
 
 from .attributes import FLAG, choice, integer, real, text
-from .definition import Form, Operand, OperandType, Operator
+from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import same
 from .traits import Traits
 
@@ -19,7 +19,7 @@ def _fake_quantize(a):
     return a.tensors[0]
 
 
-def _check_observe(a):
+def _check_observe(a: Arguments) -> None:
     wanted = _ONLY.get(a.attrs["spec"], ())
     given = tuple(name for names in _ONLY.values() for name in names if name in a.attrs)
     expected = ", ".join(wanted) or "none of low, high, axis"

@@ -1,6 +1,6 @@
 """Shapes of results that several operators share."""
 
-from .definition import OperandType
+from .definition import Arguments, OperandType
 
 
 def windows(extent: int, before: int, after: int, kernel: int, stride: int, dilation: int = 1) -> int:
@@ -8,7 +8,7 @@ def windows(extent: int, before: int, after: int, kernel: int, stride: int, dila
     return (extent + before + after - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def broadcast(a, x: list[int], y: list[int]) -> list[int]:
+def broadcast(a: Arguments, x: list[int], y: list[int]) -> list[int]:
     """The shape of both together, by NumPy's rules."""
     rank = max(len(x), len(y))
     x, y = [1] * (rank - len(x)) + x, [1] * (rank - len(y)) + y

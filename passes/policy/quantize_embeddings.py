@@ -73,11 +73,11 @@ def _decided(graph, grids, given, var, call):
 
 
 class _Rewriter(Forward):
-    def __init__(self, function, found):
+    def __init__(self, function: relax.Function, found: dict):
         super().__init__(function)
         self._found = found
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if var.name not in self._found or not ops.is_op(value, "relax.take"):
             return None
         table, scales = self._found[var.name]
@@ -87,7 +87,7 @@ class _Rewriter(Forward):
 class _Ways:
     """From one look-up on. errors: of the table's elements, float32 [N, K]."""
 
-    def __init__(self, graph, var, table, errors):
+    def __init__(self, graph: DataflowGraph, var: relax.Var, table: np.ndarray, errors: np.ndarray):
         self._graph, self._var = graph, var
         energy = np.square(errors, dtype=np.float64).mean(1)
         self._error = float(energy.mean())
@@ -134,7 +134,7 @@ class _Ways:
         return f"{call.op.name.removeprefix('relax.') if isinstance(call, relax.Call) else 'a tuple'} reads its rows in float"
 
 
-def _shape_reason(graph, call):
+def _shape_reason(graph: DataflowGraph, call: relax.Call) -> str:
     table, axis = graph.constant(call.args[0]), ops.attrs_of(call)["axis"]
     if table is None or table.dtype != np.float32:
         return "a look-up only copies rows"
@@ -151,12 +151,12 @@ def _codes(table, scales):
     return np.rint(table / scales[:, None]).astype(np.int8)
 
 
-def _ratio(energy, spread):
+def _ratio(energy: np.ndarray, spread: np.ndarray) -> float:
     """Mean of energy / spread over the rows; a row that has no error counts as 0."""
     return float(np.divide(energy, spread, out=np.where(energy > 0, np.inf, 0.0), where=spread > 0).mean())
 
 
-def _behind(graph, first):
+def _behind(graph: DataflowGraph, first: relax.Expr) -> set[relax.Expr]:
     """The variables that depend on one."""
     found = {first}
     for var, value in graph.bindings:

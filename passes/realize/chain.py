@@ -27,7 +27,7 @@ class Chain:
     high: float
 
 
-def is_tensor(expr):
+def is_tensor(expr: relax.Expr) -> bool:
     """Whether an operand is a tensor: a variable or a constant, no shape, tuple or literal."""
     return isinstance(expr.ty, relax.TensorType)
 

@@ -4,11 +4,13 @@
     clip(R.nn.conv2d(dq(x), dq(w)) + bias)                              ->  octet.conv2d(...) with out_dtype "float32"
 """
 
+from tvm import relax
+
 from .. import ops
 from .linear import realize_linear, weight_of
 
 
-def geometry_of(call):
+def geometry_of(call: relax.Call) -> dict[str, int | list[int]]:
     """The attributes that octet.conv2d takes over from R.nn.conv2d."""
     attrs = ops.attrs_of(call)
     return {key: attrs[key] for key in ("strides", "padding", "dilation", "groups")}

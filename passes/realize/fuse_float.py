@@ -28,7 +28,7 @@ class FuseFloat:
 
 
 class _Fuser(Forward):
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
         return self._fused(chain) if chain is not None and str(var.ty.dtype) == "float32" else None
 

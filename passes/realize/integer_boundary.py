@@ -52,7 +52,7 @@ def boundary_of(mod: tvm.IRModule) -> Boundary:
     return Boundary(inputs, {number: found for number, found in results.items() if found is not None}, reasons)
 
 
-def _scales(graph, param):
+def _scales(graph: DataflowGraph, param: relax.Expr) -> TensorQParams | str:
     """The QParams with which everybody quantises a parameter, or why there are none."""
     found = set()
     for user in graph.users(param):
@@ -67,7 +67,7 @@ def _scales(graph, param):
     return found.pop() if len(found) == 1 else "it is quantised to several scales"
 
 
-def _result_scale(graph, field):
+def _result_scale(graph: DataflowGraph, field: relax.Expr) -> TensorQParams | None:
     """The QParams of a result that is a dequantised int8 tensor, or None."""
     call = graph.definition(field)
     if not ops.is_op(call, "relax.dequantize") or str(call.args[0].ty.dtype) != "int8" or graph.constant(call.args[0]) is not None:
@@ -75,13 +75,13 @@ def _result_scale(graph, field):
     return qparams(graph.constant(call.args[1]), graph.constant(call.args[2]))
 
 
-def _fields(graph):
+def _fields(graph: DataflowGraph) -> list[relax.Expr]:
     whole = graph.definition(graph.result)
     return list(whole.fields) if isinstance(whole, relax.Tuple) else [graph.result]
 
 
 class _Walk(Forward):
-    def __init__(self, function):
+    def __init__(self, function: relax.Function):
         super().__init__(function)
         boundary = boundary_of(tvm.IRModule({"main": function}))
         self._outputs = boundary.outputs
@@ -90,10 +90,10 @@ class _Walk(Forward):
         ]
         self._codes = {param: self._params[number] for number, param in enumerate(function.params) if number in boundary.inputs}
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         return self._codes.get(value.args[0]) if ops.is_op(value, "relax.quantize") and isinstance(value.args[0], relax.Var) else None
 
-    def result(self):
+    def result(self) -> relax.Expr:
         fields = [self.new(self.graph.definition(field).args[0] if number in self._outputs else field) for number, field in enumerate(_fields(self.graph))]
         return relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0]
 

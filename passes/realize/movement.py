@@ -17,7 +17,7 @@ MOVING = operators(lambda traits: traits.moves) - {"relax.split"}  # _realize_pa
 SHRINKING = operators(lambda traits: traits.shrinks)  # cheaper to requantise after them
 
 
-def is_movement(call):
+def is_movement(call: relax.Call) -> bool:
     """Whether the operator copies elements (or takes maxima) and computes nothing."""
     if ops.is_op(call, "relax.image.resize2d"):
         return ops.attrs_of(call)["method"] == "nearest_neighbor"
@@ -37,7 +37,7 @@ def realize_movement(context, var, out):
         params = out if source is None else source.qparams
     refusals = []
 
-    def int8(operand):
+    def int8(operand: relax.Expr) -> relax.Expr:
         if operand.ty.dtype != "float32":
             return operand  # indices
         value = context.int8(operand, params)

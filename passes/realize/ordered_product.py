@@ -6,7 +6,7 @@ import numpy as np
 _TILE = 1 << 15  # sums that are made together: float64 numbers that stay in the second-level cache
 
 
-def product(a, b):
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """float32 [.., M, K] @ [.., K, N] -> float32 [.., M, N], broadcast as np.matmul; a vector [K] is a row on the
     left and a column on the right.
 
@@ -29,7 +29,7 @@ def product(a, b):
     return result
 
 
-def _sums(a, b):
+def _sums(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """float64 [M, N]."""
     total = np.zeros((a.shape[0], b.shape[1]))
     term = np.empty_like(total)

@@ -25,12 +25,12 @@ class Bound:
     converted: float
 
     @property
-    def headroom_bits(self):
+    def headroom_bits(self) -> int:
         """How many more bits the accumulator could hold."""
         return 31 - int(self.accumulator).bit_length()
 
 
-def accumulator_bounds(weight, zero_point):
+def accumulator_bounds(weight: np.ndarray, zero_point: int) -> np.ndarray:
     """int64 [O]: the largest |sum (q - zero_point) * weight| of every output channel. weight: int8 [O, ...]."""
     flat = weight.reshape(weight.shape[0], -1)
     positive = np.maximum(flat, 0).sum(axis=1, dtype=np.int64)
@@ -39,7 +39,7 @@ def accumulator_bounds(weight, zero_point):
     return np.maximum(positive * top + negative * bottom, -(positive * bottom + negative * top))
 
 
-def spread(zero_point):
+def spread(zero_point: int) -> int:
     """The largest |q - zero_point| of an s8 value."""
     return max(QMAX - zero_point, zero_point - QMIN)
 
@@ -62,6 +62,6 @@ def prove(weight, bias, zero_point, multiplier=None, residual=None):
     return Bound(worst, largest)
 
 
-def converts(largest):
+def converts(largest: float) -> bool:
     """Whether a float32 value of at most this magnitude can be converted to int32 and have a zero point added."""
     return bool(largest < CONVERSION_LIMIT)

@@ -13,7 +13,7 @@ from .linear import Refused
 from .requantize import multiplier
 
 
-def resolved_padding(call):
+def resolved_padding(call: relax.Call) -> list[int]:
     """Padding [top, left, bottom, right] of a pooling call with the extra rows and columns of ceil mode added."""
     attrs = ops.attrs_of(call)
     padding = list(attrs["padding"])
@@ -46,7 +46,7 @@ def realize_avg_pool(context, var, low, high, out):
     return context.emit(relax.op.reshape(pooled, shape_of(call)), var.name)
 
 
-def _window(call):
+def _window(call: relax.Expr) -> dict[str, int | list[int]] | None:
     if ops.is_op(call, "relax.nn.avg_pool2d"):
         attrs = ops.attrs_of(call)
         if attrs["layout"] != "NCHW" or attrs["dilation"] != [1, 1]:

@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass
 
-from tvm import relax
+from tvm import IRModule, relax
 
 from .. import ops
 from ..rewriting.graph import DataflowGraph, variables
@@ -31,7 +31,7 @@ class Promise:
     because: str = ""
 
 
-def promises(module) -> list[Promise]:
+def promises(module: IRModule) -> list[Promise]:
     """Of the results of `main`, in order."""
     graph = DataflowGraph(module["main"])
     follows = {var: loop.next[i] for loop in loops_of(module).arranged() if isinstance(loop, RecurrentLoop) for i, (var, _) in loop.states.items()}
@@ -45,7 +45,7 @@ def promises(module) -> list[Promise]:
     return [found.get(field, Promise()) for field in (result.fields if isinstance(result, relax.Tuple) else [graph.result])]
 
 
-def _walk(graph, follows, found):
+def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], found: dict) -> None:
     """What is promised of every variable, into `found`. follows: state of a loop -> what it is in the next step."""
     for var, value in graph.bindings:
         before = [found[each] for each in variables(value)] + ([found[follows[var]]] if follows.get(var) in found else [])
@@ -58,7 +58,7 @@ def _walk(graph, follows, found):
         found[var] = worst
 
 
-def _is_free(call) -> bool:
+def _is_free(call: relax.Call) -> bool:
     """Whether a target may give other last bits than the referee."""
     name, attrs = call.op.name, ops.attrs_of(call)
     if name in MARKS:

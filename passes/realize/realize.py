@@ -8,6 +8,7 @@ Runs on the hub: float32 canonical operators, R.quantize / R.dequantize with con
 constants. What no rule takes stays in float, with the reason in `Realized.layers`. Every layer in int8 carries its overflow bound.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -20,7 +21,7 @@ from ..rewriting.function import replace_main
 from ..rewriting.graph import rebuild
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
-from .chain import match_chain, peel_clips
+from .chain import Chain, match_chain, peel_clips
 from .linear import Refused
 from .overflow import Bound
 from .requantize import TensorQParams, qparams
@@ -105,11 +106,11 @@ class _Realizer(Forward):
             return None
         return Int8Source(self.float(call.args[0]), params)
 
-    def int8(self, expr, out):
+    def int8(self, expr: relax.Expr, out: TensorQParams) -> Refused | relax.Expr:
         """The float operand `expr` of the old function as an int8 tensor with the QParams `out`, or Refused."""
         return self.remember(expr, out, lambda: self._compute_int8(expr, out))
 
-    def remember(self, expr, params, compute):
+    def remember(self, expr: relax.Expr, params: TensorQParams, compute: Callable) -> Refused | relax.Expr:
         """compute(), once per (operand, QParams)."""
         key = (expr, params)
         if key not in self._codes:
@@ -131,7 +132,7 @@ class _Realizer(Forward):
         constant = self.graph.constant(expr) if isinstance(expr, relax.Var) else None
         return expr if constant is None else relax.const(constant, str(constant.dtype))
 
-    def emit_layer(self, call, root, bound):
+    def emit_layer(self, call: relax.Call, root: relax.Expr, bound: Bound) -> relax.Expr:
         """Emits a proved layer under the name of the old variable `root`."""
         var = self.emit(call, root.name)
         self._bounds[var], self._origin[var] = bound, root
@@ -139,7 +140,7 @@ class _Realizer(Forward):
 
     # The walk
 
-    def _quantize(self, var, call):
+    def _quantize(self, var: relax.Var, call: relax.Call) -> relax.Expr:
         out = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
         if out is not None and ops.attrs_of(call)["out_dtype"] == "int8" and self.graph.constant(call.args[0]) is None:
             value = self.int8(call.args[0], out)
@@ -147,7 +148,7 @@ class _Realizer(Forward):
                 return value
         return self._emit_like(var, call)
 
-    def _bind_float(self, var, value):
+    def _bind_float(self, var: relax.Var, value: relax.Expr) -> None:
         """A float binding: a chain that may run on integers waits until somebody needs its float result."""
         if isinstance(value, relax.Tuple):
             self.values[var] = self.float(value)
@@ -166,11 +167,11 @@ class _Realizer(Forward):
             self._refuse(var, product)
         self.values[var] = self._emit_like(var, value)
 
-    def _emit_late(self, var, chain):
+    def _emit_late(self, var: relax.Var, chain: Chain) -> relax.Expr:
         value = self._linear(chain, None)
         return self._emit_like(var, self.graph.definition(var)) if isinstance(value, Refused) else value
 
-    def _emit_like(self, var, value):
+    def _emit_like(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         new = self.emit(rebuild(value, self.float), var.name)
         self._origin[new] = var
         return new
@@ -205,7 +206,7 @@ class _Realizer(Forward):
             return value if isinstance(value, Refused) else elementwise.requantize(self, Int8Source(value, out), low, high, out, expr.name)
         return self._refuse(core, Refused("it has no integer form"))
 
-    def _whole_chain(self, expr):
+    def _whole_chain(self, expr: relax.Expr) -> Chain | None:
         """The chain that ends in `expr`, if everyone who uses `expr` quantises it, to one scale: else it is computed once, in float."""
         chain = match_chain(self.graph, expr)
         users = self.graph.users(expr)
@@ -215,7 +216,7 @@ class _Realizer(Forward):
             return None
         return chain
 
-    def _scales(self, users):
+    def _scales(self, users: list[relax.Expr]) -> set[TensorQParams]:
         """The different QParams that the R.quantize among these users have."""
         calls = [self.graph.definition(user) for user in users]
         return {
@@ -224,16 +225,16 @@ class _Realizer(Forward):
             if ops.is_op(call, "relax.quantize")
         }
 
-    def _quantised_by(self, user):
+    def _quantised_by(self, user: relax.Expr) -> bool:
         value = None if user is None else self.graph.definition(user)
         return ops.is_op(value, "relax.quantize") or movement.is_movement(value) or isinstance(value, relax.TupleGetItem)
 
-    def _linear(self, chain, out):
+    def _linear(self, chain: Chain, out: TensorQParams | None) -> Refused | relax.Expr:
         value = conv.realize_conv(self, chain, out)
         value = matmul.realize_dense(self, chain, out) if value is None else value
         return self._refuse(chain.root, value)
 
-    def _refuse(self, var, value):
+    def _refuse(self, var: relax.Var, value: Refused | relax.Expr) -> Refused | relax.Expr:
         if isinstance(value, Refused):
             self._reasons.setdefault(var, value.reason)
         return value

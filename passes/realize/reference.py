@@ -50,13 +50,13 @@ def run(module, inputs, other=None):
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def evaluate(call, args):
+def evaluate(call: relax.Call, args: list[float | np.ndarray]) -> float | np.ndarray | tuple[np.ndarray, ...]:
     """One operator on NumPy operands; `args` stand for call.args (arrays, tuples of arrays, Python literals)."""
     assert call.op.name in _OPERATORS, f"the referee has no operator {call.op.name}"
     return _OPERATORS[call.op.name](args, ops.attrs_of(call))
 
 
-def handed_on(call) -> bool:
+def handed_on(call: relax.Call) -> bool:
     """Whether the referee lacks the operator: another reference may compute it."""
     name = call.op.name
     return name not in _OPERATORS or (name == "relax.image.resize2d" and ops.attrs_of(call)["method"] not in METHODS)
@@ -118,11 +118,11 @@ def _steps(loop, values, other):
         values[var] = np.stack(stacks[var]) if var in stacks else value_of(value.args[0], values)
 
 
-def _read(binding):
+def _read(binding: tuple[relax.Expr, relax.Expr]) -> list[relax.Expr]:
     """The variables that a binding, or a loop, reads."""
     values = [value for _, value in (*binding.body, *binding.results)] if isinstance(binding, RecurrentLoop) else [binding[1]]
     return [var for value in values for var in variables(value)]
 
 
-def _last_uses(bindings):
+def _last_uses(bindings: list[tuple[relax.Expr, relax.Expr]]) -> dict[relax.Expr, int]:
     return {var: position for position, binding in enumerate(bindings) for var in _read(binding)}

@@ -7,11 +7,11 @@ from .reference_conv import windows
 from .reference_float import F32, clamp
 
 
-def _round(args, attrs):
+def _round(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return round_to_bfloat16(args[0])
 
 
-def conv2d_bf16(args, attrs):
+def conv2d_bf16(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     """octet.conv2d on bfloat16 data: (data, weight f32, bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     assert attrs["groups"] == 1, "groups have no bfloat16 form"
@@ -36,7 +36,7 @@ def dense_bf16(args, attrs):
     return _finished((total + bias).reshape(*data.shape[:-1], -1), residual, attrs)
 
 
-def _finished(value, residual, attrs):
+def _finished(value: np.ndarray, residual: list, attrs: dict) -> np.ndarray:
     value = clamp(value + residual[0] if residual else value, attrs)
     return round_to_bfloat16(value) if attrs["out_dtype"] == "bfloat16" else value
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def quotient(x, y):
+def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Of integers truncated, x / 0 = 0, lowest / -1 = lowest; of floats IEEE's."""
     if x.dtype.kind == "f":
         return np.divide(x, y)

@@ -26,12 +26,12 @@ def function(kind, x, attrs):
     return unary.evaluate(kind, x, attrs)
 
 
-def clamp(value, attrs):
+def clamp(value: np.ndarray, attrs: dict) -> np.ndarray:
     """min(max(value, clip_min), clip_max) in float32."""
     return np.minimum(np.maximum(value, F32(attrs["clip_min"])), F32(attrs["clip_max"]))
 
 
-def conv2d_f32(args, attrs):
+def conv2d_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     """octet.conv2d on float32: (data, weight, bias[, residual])."""
     data, weight, bias, *residual = args
     value = convolve(data, weight, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
@@ -39,14 +39,14 @@ def conv2d_f32(args, attrs):
     return clamp(value + residual[0] if residual else value, attrs)
 
 
-def dense_f32(args, attrs):
+def dense_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
     data, weight, bias, *residual = args
     value = product(data, weight.T) + bias
     return clamp(value + residual[0] if residual else value, attrs)
 
 
-def sum16(x):
+def sum16(x: np.ndarray) -> np.ndarray:
     """Sum over the last axis (kept, size 1): element i is added to partial sum i % 16 in order, then the 16 sums are halved pairwise
     (j with j + 8, then j + 4, j + 2, j + 1). All partial sums start at +0.0."""
     blocks = -(-x.shape[-1] // 16)
@@ -61,7 +61,7 @@ def sum16(x):
     return partial
 
 
-def ordered_sum(x, axes):
+def ordered_sum(x: np.ndarray, axes: int) -> np.ndarray:
     """Sum over the trailing `axes` count of axes, element after element in row-major order; those axes are dropped."""
     flat = x.reshape(*x.shape[: x.ndim - axes], -1)
     total = np.zeros(flat.shape[:-1], F32)
@@ -126,13 +126,13 @@ def _softmax_parts(x, axis):
     return shifted, powers, sum16(powers)
 
 
-def _softmax(args, attrs):
+def _softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     """e = exp(x - max), e / sum16(e)."""
     _, powers, total = _softmax_parts(args[0], attrs["axis"])
     return np.moveaxis(powers / total, -1, attrs["axis"])
 
 
-def _log_softmax(args, attrs):
+def _log_softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     shifted, _, total = _softmax_parts(args[0], attrs["axis"])
     return np.moveaxis(shifted - float_math.log(float_math.NumpyOps, total), -1, attrs["axis"])
 
@@ -155,7 +155,7 @@ def _layer_norm(args, attrs):
     return value + affine[1] if attrs["center"] else value
 
 
-def _prelu(args, attrs):
+def _prelu(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     x, slope = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1

@@ -17,13 +17,13 @@ from .requantize import QMAX, QMIN
 F32 = np.float32
 
 
-def store(value, zero_point, clip_min, clip_max):
+def store(value: np.ndarray, zero_point: int, clip_min: int, clip_max: int) -> np.ndarray:
     """clip(rne(value) + zero_point) as int8; `value` is float32 below 2^31 (overflow.py proves it)."""
     codes = np.rint(value).astype(np.int64) + zero_point
     return np.clip(codes, clip_min, clip_max).astype(np.int8)
 
 
-def _finish(acc, channel_shape, bias, multiplier, residual, attrs):
+def _finish(acc: np.ndarray, channel_shape: tuple[int, ...], bias: np.ndarray, multiplier: np.ndarray, residual: np.ndarray | None, attrs: dict) -> np.ndarray:
     """The epilogue of a convolution or linear layer; acc: exact integers as float64."""
     total = acc + bias.reshape(channel_shape).astype(np.float64)
     assert np.abs(total).max(initial=0.0) < 2.0**31, "an int32 accumulator overflows"
@@ -35,12 +35,12 @@ def _finish(acc, channel_shape, bias, multiplier, residual, attrs):
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _difference(codes, zero_point):
+def _difference(codes: np.ndarray, zero_point: int) -> np.ndarray:
     """q - z as float32, exact."""
     return (codes.astype(np.int32) - zero_point).astype(F32)
 
 
-def _conv2d(args, attrs):
+def _conv2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     if args[0].dtype != np.int8:
         return (conv2d_f32 if args[0].dtype == F32 else conv2d_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
@@ -50,7 +50,7 @@ def _conv2d(args, attrs):
     return _finish(acc, (1, -1, 1, 1), bias, multiplier, residual[0] if residual else None, attrs)
 
 
-def _dense(args, attrs):
+def _dense(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     if args[0].dtype != np.int8:
         return (dense_f32 if args[0].dtype == F32 else dense_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
@@ -58,7 +58,7 @@ def _dense(args, attrs):
     return _finish(acc, (-1,), bias, multiplier, residual[0] if residual else None, attrs)
 
 
-def _matmul(args, attrs):
+def _matmul(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     acc = np.matmul(args[0].astype(np.float64) - attrs.get("a_zero_point", 0), args[1].astype(np.float64))
     value = acc.astype(F32) * F32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
@@ -66,13 +66,13 @@ def _matmul(args, attrs):
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _add(args, attrs):
+def _add(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     a = _difference(args[0], attrs["a_zero_point"]) * F32(attrs["a_multiplier"])
     b = _difference(args[1], attrs["b_zero_point"]) * F32(attrs["b_multiplier"])
     return store(a + b, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _mul(args, attrs):
+def _mul(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     product = (args[0].astype(np.int32) - attrs["a_zero_point"]) * (args[1].astype(np.int32) - attrs["b_zero_point"])
     return store(product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
@@ -89,7 +89,7 @@ def _avg_pool2d(args, attrs):
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _table(args, attrs):
+def _table(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     codes, table = args
     index = codes.astype(np.int64) + 128
     if table.ndim == 1:
@@ -98,7 +98,7 @@ def _table(args, attrs):
     return table[channel, index]
 
 
-def _softmax(args, attrs):
+def _softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     codes, table = args
     wide = codes.astype(np.int64)
     powers = table[wide.max(axis=-1, keepdims=True) - wide].astype(np.int64)
@@ -109,30 +109,30 @@ def _softmax(args, attrs):
     return ((scaled >> shift) + attrs["out_zero_point"]).astype(np.int8)
 
 
-def _requantize(args, attrs):
+def _requantize(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     value = _difference(args[0], attrs["data_zero_point"]) * F32(attrs["multiplier"])
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _embedding(args, _):
+def _embedding(args: list[np.ndarray], _: dict) -> np.ndarray:
     table, scales, indices = args
     rows = np.clip(indices, 0, len(table) - 1)
     return table[rows].astype(F32) * scales[rows][..., None]
 
 
-def _resize2d(args, attrs):
+def _resize2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     codes, rows, columns = args
     total = interpolate(codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"])
     return store(total.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _quantize(args, attrs):
+def _quantize(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     data, scale, zero_point = (_along(arg, args[0].ndim, attrs["axis"], position) for position, arg in enumerate(args))
     low, high = (QMIN, QMAX) if attrs["out_dtype"] == "int8" else (np.iinfo(attrs["out_dtype"]).min, np.iinfo(attrs["out_dtype"]).max)
     return np.clip(np.rint(data / scale) + zero_point.astype(F32), low, high).astype(attrs["out_dtype"])
 
 
-def _along(value, rank, axis, position):
+def _along(value: np.ndarray, rank: int, axis: int, position: int) -> np.ndarray:
     """Scales and zero points that run along an axis, in the rank of the data (operand 0)."""
     if position == 0 or value.size == 1:
         return value if position == 0 else value.reshape(())

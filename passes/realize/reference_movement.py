@@ -10,7 +10,7 @@ from .reference_resize import resize2d
 _MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "edge": "edge"}
 
 
-def _pad(args, attrs):
+def _pad(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     before, after = attrs["pad_width"][0::2], attrs["pad_width"][1::2]
     widths = list(zip(before, after))
     if attrs["pad_mode"] == "constant":
@@ -36,7 +36,7 @@ def _interleave(args, attrs):
     return result
 
 
-def _frame(args, attrs):
+def _frame(args: list[np.ndarray], attrs: dict[str, list[float]]) -> np.ndarray:
     (data,), (top, left, bottom, right) = args, attrs["padding"]
     n, c, h, w = data.shape
     result = np.empty((n, c, top + h + bottom, left + w + right), data.dtype)
@@ -74,11 +74,11 @@ def _squeeze(args, attrs):
     return np.squeeze(args[0], None if axes is None else tuple(axes))
 
 
-def _expand_dims(args, attrs):
+def _expand_dims(args: list[np.ndarray], attrs: dict[str, list[int]]) -> np.ndarray:
     return np.expand_dims(args[0], tuple(attrs["axis"]))
 
 
-def _permute_dims(args, attrs):
+def _permute_dims(args: list[np.ndarray], attrs: dict[str, list[int]]) -> np.ndarray:
     return np.transpose(args[0], attrs["axes"])
 
 

@@ -75,7 +75,7 @@ def whole_taps(size, result, mode):
     return np.array([(min(max(low, 0), size - 1), min(max(high, 0), size - 1), weight) for low, high, weight in taps], np.int32), unit
 
 
-def interpolate(codes, rows, columns, row_units, column_units):
+def interpolate(codes: np.ndarray, rows: np.ndarray, columns: np.ndarray, row_units: int, column_units: int) -> np.ndarray:
     """int64 [N, C, OH, OW]: the weighted sums of octet.resize2d, `codes` without their zero point."""
     wide = codes.astype(np.int64)
     (top, bottom, down), (left, right, across) = rows.T.astype(np.int64), columns.T.astype(np.int64)

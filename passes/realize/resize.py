@@ -37,7 +37,7 @@ def realize_resize(context, var, low, high, out):
     return context.emit(call, var.name)
 
 
-def integer_taps(call):
+def integer_taps(call: relax.Call) -> tuple[tuple[np.ndarray, int], ...] | None:
     """((taps, unit) of the rows, the same of the columns) of a R.image.resize2d, or None."""
     attrs = ops.attrs_of(call)
     if attrs["layout"] != "NCHW" or any(float(v) != 0.0 for v in attrs.get("roi", [])):

@@ -28,7 +28,7 @@ class UseBfloat16:
         return replace_main(mod, _Merger(mod["main"]).run())
 
 
-def takes_bfloat16(graph: DataflowGraph, call) -> bool:
+def takes_bfloat16(graph: DataflowGraph, call: relax.Expr) -> bool:
     """Whether `call` is a float layer that has a bfloat16 form."""
     if not ops.is_op(call, "octet.conv2d", "octet.dense") or str(call.args[0].ty.dtype) != "float32":
         return False
@@ -71,7 +71,7 @@ class _Merger(Forward):
             return self.emit(ops.call(call.op.name, operands, **ops.attrs_of(call) | {"out_dtype": "bfloat16"}), var.name)
         return None
 
-    def _rounds(self, var, layer):
+    def _rounds(self, var: relax.Var, layer: relax.Expr) -> bool:
         """Whether the layer can write bfloat16 itself: whole blocks, as kernels do not write padding."""
         is_layer = ops.is_op(layer, "octet.conv2d", "octet.dense") and str(layer.args[0].ty.dtype) == "bfloat16"
         return is_layer and self.graph.used_once(var) and int(layer.args[1].ty.shape.values[0]) % BLOCK == 0

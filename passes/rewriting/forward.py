@@ -34,7 +34,7 @@ class Forward:
             self.values[var] = self.carry(var, value) if new is None else new
         return self.finish(self.result())[0]
 
-    def result(self):
+    def result(self) -> relax.Expr:
         """What the new function returns."""
         return self.new(self.graph.result)
 
@@ -44,12 +44,12 @@ class Forward:
             return self.values.get(expr, expr)
         return rebuild(expr, self.new) if isinstance(expr, (relax.Tuple, relax.TupleGetItem, relax.Call)) else expr
 
-    def carry(self, var, value):
+    def carry(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         """The same operator on new operands, with the same identity."""
         new = self.new(value)
         return new if isinstance(value, relax.Tuple) else self.emit(new, var.name)
 
-    def emit(self, expr, name: str):
+    def emit(self, expr: relax.Expr, name: str) -> relax.Expr:
         """A variable bound to `expr`, with the identity `name` of a variable of the old function."""
         expr = self._normalizer.normalize(expr)
         var = relax.DataflowVar(name, expr.ty)
@@ -57,7 +57,7 @@ class Forward:
         self._definitions[var] = expr
         return var
 
-    def derive(self, expr, name: str):
+    def derive(self, expr: relax.Expr, name: str) -> relax.Expr:
         """A variable bound to `expr`, with an identity that nobody has, called after `name`."""
         return self.emit(expr, self._identities.unique(name))
 

@@ -5,7 +5,7 @@ from tvm import IRModule, relax
 from .graph import variables
 
 
-def live(bindings, result) -> list:
+def live(bindings: list[tuple[relax.Expr, relax.Expr]], result: relax.Expr) -> list:
     """The (variable, value) that `result` needs, in order."""
     needed, found = set(variables(result)), []
     for var, value in reversed(bindings):
@@ -25,7 +25,7 @@ def function_of(old, bindings, result, params=None) -> relax.Function:
     return relax.Function(list(old.params if params is None else params), body, output.ty, old.is_pure, old.attrs)
 
 
-def replace_main(module: IRModule, function) -> IRModule:
+def replace_main(module: IRModule, function: relax.Function) -> IRModule:
     """`module` with `function` as its `main`."""
     functions = dict(module.functions_items())
     functions[module.get_global_var("main")] = function

@@ -8,7 +8,7 @@ from tvm_ffi import structural_equal
 from .. import ops
 
 
-def array(constant):
+def array(constant: relax.Expr) -> np.ndarray:
     """The NumPy value of a Relax constant."""
     return constant.value.numpy()
 
@@ -16,7 +16,7 @@ def array(constant):
 class DataflowGraph:
     """Definitions and uses of the one dataflow block of `function`. bindings: (variable, value) in order; result: what it returns."""
 
-    def __init__(self, function):
+    def __init__(self, function: relax.Function):
         self.function = function
         (block,) = function.body.blocks
         self.bindings, self.result = _without_aliases(block.bindings, function.body.body)
@@ -29,20 +29,20 @@ class DataflowGraph:
         for used in variables(self.result):
             self._users.setdefault(used, []).append(None)
 
-    def definition(self, expr):
+    def definition(self, expr: relax.Expr) -> relax.Expr:
         """The expression that computes `expr`: itself unless it is a bound variable. A parameter is its own definition."""
         while isinstance(expr, relax.Var) and expr in self._definitions:
             expr = self._definitions[expr]
         return expr
 
-    def users(self, var):
+    def users(self, var: relax.Var) -> list[relax.Expr | None]:
         """The variables whose value uses `var`, once per use; None stands for the result of the function."""
         return self._users.get(var, [])
 
     def used_once(self, var):
         return len(self.users(var)) == 1
 
-    def position(self, var):
+    def position(self, var: relax.Var) -> int:
         """Index of the binding of `var`; -1 for a parameter."""
         return self._order.get(var, -1)
 
@@ -102,7 +102,7 @@ def rebuild(expr, substitute):
     return relax.Call(expr.op, new, expr.attrs, expr.ty_args, ret_ty=expr.ty if typed else None)
 
 
-def _same(new, old):
+def _same(new: relax.Expr, old: relax.Expr) -> bool:
     return new.same_as(old)
 
 

@@ -3,6 +3,7 @@
 A loop runs where its first result stands: by then all that its steps read is there. Its body is what stands in front of that and depends on its index.
 Behind it, a variable of the body is that of the last step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import tvm
@@ -43,7 +44,7 @@ class RecurrentLoop:
 class Loops:
     """bindings: (variable, value) of `main`, in order."""
 
-    def __init__(self, bindings):
+    def __init__(self, bindings: Iterator):
         self._bindings = list(bindings)
         self._of: dict = {}
         self._indices: dict = {}
@@ -62,7 +63,7 @@ class Loops:
                     (self._of[var],) = found
                 self._read.update(each for each in read if self._of[each] in ended)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self._indices)
 
     def steps(self, var) -> int:

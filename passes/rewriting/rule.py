@@ -6,6 +6,8 @@ A rule sees one binding whose operands are already rewritten, and answers with a
 What a rule leaves without users is removed at the end.
 """
 
+from collections.abc import Callable
+
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Op
 
@@ -38,7 +40,7 @@ class RewriteGraph:
         value = self.value(expr)
         return value if ops.is_op(value, *names) else None
 
-    def unary(self, expr, kind):
+    def unary(self, expr: relax.Expr, kind: str) -> relax.Expr | None:
         """The octet.unary call of this kind that a variable is bound to, or None."""
         value = self.match(expr, "octet.unary")
         return value if value is not None and ops.attrs_of(value)["kind"] == kind else None
@@ -47,7 +49,7 @@ class RewriteGraph:
         """Whether the binding being rewritten is the only user of a variable."""
         return self._uses.get(var, 1) <= 1
 
-    def emit(self, expr, like=None):
+    def emit(self, expr: relax.Expr, like: relax.Expr | None = None) -> relax.Expr:
         """Binds a result: in place of the variable `like`, with its identity, or an intermediate one, called after the binding being rewritten and the operator."""
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
@@ -61,11 +63,11 @@ class RewriteGraph:
         self._values[var] = expr
         return var
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Records what was not done and why."""
         self.notes.append(text)
 
-    def _step(self, binding, value, rule):
+    def _step(self, binding: relax.VarBinding, value: relax.Expr, rule: Callable) -> relax.Expr:
         old = binding.var
         self._current, first = old, len(self._bindings)
         new = rule(self, value, old)
@@ -83,7 +85,7 @@ class RewriteGraph:
         return new
 
 
-def rewrite(mod: IRModule, rule) -> IRModule:
+def rewrite(mod: IRModule, rule: Callable) -> IRModule:
     """The module after one walk. `rule(graph, value, var) -> Expr | None`: value is a Call or TupleGetItem, var the binding's old variable.
 
     Notes of the rule are appended to the module's attribute "octet.notes".
@@ -93,7 +95,7 @@ def rewrite(mod: IRModule, rule) -> IRModule:
     graph, result = RewriteGraph(_count_uses(block.bindings, output)), output
     replaced: dict[relax.Expr, relax.Expr] = {}
 
-    def new(expr):
+    def new(expr: relax.Expr) -> relax.Expr:
         return replaced.get(expr, expr)
 
     for binding in block.bindings:
@@ -116,7 +118,7 @@ def notes_of(mod: IRModule) -> list[str]:
     return [str(note) for note in mod.attrs["octet.notes"]] if mod.attrs and "octet.notes" in mod.attrs else []
 
 
-def suffix_of(expr) -> str:
+def suffix_of(expr: relax.Expr) -> str:
     """What is appended to the name of a node for a second variable that it needs."""
     return expr.op.name.split(".")[-1] if isinstance(expr, Call) and isinstance(expr.op, Op) else "part"
 
@@ -132,7 +134,7 @@ def _distinct(bindings, result, taken, derived):
     for var, _ in sorted(bindings, key=lambda binding: binding[0] in derived):
         names[var] = identities.unique(var.name)
 
-    def new(expr):
+    def new(expr: relax.Expr) -> relax.Expr:
         return renamed.get(expr, expr)
 
     for var, value in bindings:

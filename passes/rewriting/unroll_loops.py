@@ -31,7 +31,7 @@ class UnrollLoops:
 
 
 class _Unroller(Forward):
-    def __init__(self, function, user):
+    def __init__(self, function: relax.Function, user: str):
         super().__init__(function)
         self.loops, self._user = Loops(self.graph.bindings), user
 
@@ -64,11 +64,11 @@ class _Unroller(Forward):
         for var, value in loop.results:
             self.values[var] = self._stack(var, stacks[var]) if var in stacks else self.new(value.args[0])
 
-    def _slice(self, var, x, t):
+    def _slice(self, var: relax.Var, x: relax.Expr, t: int) -> relax.Expr:
         part = self.derive(relax.op.strided_slice(x, [0], [t], [t + 1]), f"{var.name}.slice{t}")
         return self.derive(relax.op.reshape(part, shape_of(var)), f"{var.name}{t}")
 
-    def _stack(self, var, parts):
+    def _stack(self, var: relax.Var, parts: list[relax.Expr]) -> relax.Expr:
         shape = [1, *shape_of(var)[1:]]
         rows = [self.derive(relax.op.reshape(part, shape), f"{var.name}.row{t}") for t, part in enumerate(parts)]
         return self.emit(relax.op.concat(rows, axis=0) if len(rows) > 1 else relax.op.reshape(rows[0], shape), var.name)

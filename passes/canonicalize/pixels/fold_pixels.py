@@ -14,7 +14,7 @@ from tvm.ir import Call, IRModule
 
 from ... import ops
 from ...ops import shape_of
-from ...rewriting.rule import rewrite
+from ...rewriting.rule import RewriteGraph, rewrite
 from ..channel import behind, by_input, per_channel
 from ..graph import constant, known
 from .integers import limits_of, steps_behind
@@ -28,7 +28,7 @@ class FoldPixels:
         return rewrite(mod, _fold)
 
 
-def _fold(graph, call, var):
+def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.nn.conv2d", "relax.matmul"):
         return None
     weight, is_conv = constant(call.args[1]), ops.is_op(call, "relax.nn.conv2d")
@@ -57,7 +57,7 @@ def _fold(graph, call, var):
     return relax.op.add(graph.emit(layer, like=var), relax.const(behind(weight, shift))) if shift.any() else layer
 
 
-def _line(steps, shape, axis):
+def _line(steps: list[relax.Expr], shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, ...] | None:
     """(factor, term) per channel, float64, of the steps together, the last one first; None where they are no such line, or the factor is 0 somewhere."""
     scale, shift = np.ones(shape[axis]), np.zeros(shape[axis])
     for step in steps:

@@ -28,9 +28,9 @@ def steps_behind(graph, expr) -> tuple[list[relax.Call], relax.Expr] | None:
     return found, expr
 
 
-def _has_constant(call):
+def _has_constant(call: relax.Call) -> bool:
     return call.op.name != "relax.nn.pad" and constant(call.args[1]) is not None
 
 
-def _pads_with_zeros(call):
+def _pads_with_zeros(call: relax.Call) -> bool:
     return call.op.name == "relax.nn.pad" and call.attrs.pad_mode == "constant" and float(call.attrs.pad_value) == 0.0

@@ -5,6 +5,7 @@ f: sums and products with constants, pads with zeros, any number of them in a ro
 
 Needs NormalizeArithmetic. Elsewhere transposes stay where they are: constants on the last axis belong to linear layers there, and have their place in them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from tvm.ir import Call, IRModule
 
 from ... import ops
 from ...ops import shape_of
-from ...rewriting.rule import rewrite
+from ...rewriting.rule import RewriteGraph, rewrite
 from ..graph import known
 from .integers import steps_behind
 
@@ -26,7 +27,7 @@ class RaiseTransposes:
         return rewrite(mod, _raise)
 
 
-def _raise(graph, call, var):
+def _raise(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.permute_dims", "relax.reshape") or not graph.used_once(call.args[0]):
         return None
     found = steps_behind(graph, call.args[0])
@@ -43,7 +44,7 @@ def _raise(graph, call, var):
     return value
 
 
-def _permuted(step, call):
+def _permuted(step: relax.Expr, call: relax.Call) -> Callable | None:
     """x -> the step on a tensor with permuted axes."""
     rank = len(shape_of(call.args[0]))
     axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(range(rank))[::-1]
@@ -57,7 +58,7 @@ def _permuted(step, call):
     return lambda x: Call(step.op, [x, relax.const(np.ascontiguousarray(turned))])
 
 
-def _kept(step, call):
+def _kept(step: relax.Expr, call: relax.Call) -> Callable | None:
     if ops.is_op(step, "relax.nn.pad") or known(step.args[1]).size > 1 or known(step.args[1]).ndim > len(shape_of(call)):
         return None
     return lambda x: Call(step.op, [x, step.args[1]])
