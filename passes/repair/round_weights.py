@@ -19,7 +19,8 @@ from .moments import Moments
 from .weights import Operand, products, replace_constants
 
 _SWEEPS = 4
-_BLOCK = 32  # taps
+_BLOCK, _WINDOW = 32, 256  # taps
+_STEPS = 16  # bits: 2^16 * _WINDOW = 2^24, where float32 is exact
 _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
 
 
@@ -49,37 +50,56 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
     """int8 [G, K, O]. weight: float [G, K, O], scale: [G, O]; moments: of the rows of X'.
     centred: a bias correction follows, so that means do not count."""
     gram = moments.gram(centred)
-    ridge = _RIDGE * np.diagonal(gram, axis1=1, axis2=2).sum(1) / gram.shape[1] + 1e-12
-    gram = (gram + ridge[:, None, None] * np.eye(gram.shape[1])).astype(np.float32)
-    step = scale[:, None, :].astype(np.float32)
-    ratio = weight / step
-    low = np.clip(np.floor(ratio), -127, 127).astype(np.float32)
-    high = np.clip(np.ceil(ratio), -127, 127).astype(np.float32)
-    q = np.clip(np.rint(ratio), -127, 127).astype(np.float32)
-    gradient = product(gram, q * step - weight).astype(np.float32)
-    for _ in range(_SWEEPS):
-        if not _sweep(q, low, high, step[:, 0], gram, gradient):
-            break
+    places = np.arange(gram.shape[1])
+    gram[:, places, places] += _RIDGE * np.diagonal(gram, axis1=1, axis2=2).mean(1)[:, None] + 1e-12
+    ratio = weight / scale[:, None, :].astype(np.float32)
+    low, high, nearest = (np.clip(rounded(ratio), -127, 127).astype(np.float32) for rounded in (np.floor, np.ceil, np.rint))
+    steps, unit = _on_grid(gram)
+    gradient = (product(gram, nearest - ratio) / unit).astype(np.float32)
+    del gram
+    way = np.where(nearest == low, high - low, low - high)  # the step from where a weight is to the other side: 1, -1, or 0 where there is none
+    q = nearest + _moves(way, steps, gradient)
     return q.astype(np.int8)
 
 
-def _sweep(q, low, high, step, gram, gradient):
-    """One pass over the taps of all channels; whether anything moved. q and gradient change in place. What a block of taps does to the others is one product at its end."""
-    moved = False
-    for first in range(0, q.shape[1], _BLOCK):
-        block = slice(first, first + _BLOCK)
-        here, changes = gradient[:, block].copy(), np.zeros_like(q[:, block])
-        for k in range(changes.shape[1]):
-            now, lower, upper = q[:, first + k], low[:, first + k], high[:, first + k]
-            other = np.where(now == upper, lower, upper)
-            change = (other - now) * step
-            better = 2 * change * here[:, k] + change * change * gram[:, first + k, first + k][:, None] < 0
-            if not better.any():
-                continue
-            changes[:, k] = np.where(better, change, 0)
-            q[:, first + k] = np.where(better, other, now)
-            here += gram[:, block, first + k][:, :, None] * changes[:, k][:, None]
+def _on_grid(gram):
+    """(the matrices in whole steps of a unit by row, float32; the units). So few steps that a product of _WINDOW of them with -1, 0 and 1 is exact in float32."""
+    largest = np.abs(gram).max(axis=2, keepdims=True)
+    unit = np.exp2(np.ceil(np.log2(np.maximum(largest, 1e-300))) - _STEPS)
+    return np.rint(gram / unit).astype(np.float32), unit
+
+
+def _moves(way, steps, gradient):
+    """What coordinate descent adds to the weights: -1, 0 or 1. way, gradient: [G, K, O], both change in place. In units of a weight's step and a row's unit a weight that goes its way v changes the
+    error by 2 v gradient + v v steps[k, k]."""
+    began = way.copy()
+    for _ in range(_SWEEPS):
+        if not _sweep(way, steps, gradient):
+            break
+    return np.where(way == began, 0, began)
+
+
+def _sweep(way, steps, gradient):
+    """One pass over the taps of all channels; whether anything moved. What a window of taps does to those outside of it is one product at its end, what a block does to the window's rest another."""
+    moved, taps = False, way.shape[1]
+    for window in range(0, taps, _WINDOW):
+        inside = slice(window, min(window + _WINDOW, taps))
+        here, changes = gradient[:, inside].copy(), np.zeros_like(way[:, inside])
+        for block in range(0, here.shape[1], _BLOCK):
+            last = min(block + _BLOCK, here.shape[1])
+            for k in range(block, last):
+                tap = window + k
+                go = way[:, tap]
+                better = go * here[:, k] < -0.5 * np.abs(go) * steps[:, tap, tap][:, None]
+                if not better.any():
+                    continue
+                changes[:, k] = change = go * better
+                way[:, tap] = go - 2 * change
+                if k + 1 < last:
+                    here[:, k + 1 : last] += steps[:, window + k + 1 : window + last, tap][:, :, None] * change[:, None]
+            if last < here.shape[1]:
+                here[:, last:] += steps[:, window + last : inside.stop, window + block : window + last] @ changes[:, block:last]
         if changes.any():
             moved = True
-            gradient += product(gram[:, :, block], changes).astype(np.float32)
+            gradient += steps[:, :, inside] @ changes
     return moved

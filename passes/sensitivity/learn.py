@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from ..annotate.graph import Graph, Node
 from ..calibrate.qparams import QParams, quantize
 from ..lower.batch.masked import padding_mask
-from ..ops import attrs_of
+from ..ops import attrs_of, shape_of
 from ..repair.correct_biases import bias_delta
-from ..repair.moments import Moments
+from ..repair.moments import Moments, most_waiting
 from ..repair.round_weights import round_layer
 from ..repair.rows import as_matrix, from_matrix, places, rows_at
 from ..repair.weights import Layer, dequantized, layers_of, quantized_layer
@@ -20,7 +21,9 @@ from .taps import batches
 
 SAMPLES = 256  # that rows come from
 ROWS = 8192  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
-_CHUNK_BYTES = 1 << 27
+_FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
+_FEW_RUNS, _MOST_LAYERS = 64, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
+_CHUNK_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,22 @@ def learn(model, configuration: Configuration, samples: Mapping[str, np.ndarray]
     taps = tuple(dict.fromkeys(one.tensor for one in readings.values() if one.node.inputs[0] in graph.producer))
     simulator = Simulator(model, (), {}, taps=taps, threads=threads, libraries=libraries)
     feeds = list(batches(model, {name: array[:SAMPLES] for name, array in samples.items()}))
-    mask, answer = (padding_mask(model.module) or ("",))[0], {}
+    feeds = [feeds[i] for i in np.unique(np.linspace(0, len(feeds) - 1, _runs(readings.values(), rounding)).astype(int))] if feeds else feeds
+    mask = (padding_mask(model.module) or ("",))[0]
+    answer: dict[int, Learnt] = {}
     for chunk in _chunks(readings, rounding):
         moments = _moments(simulator, feeds, {index: readings[index] for index in chunk}, rounding, mask)
-        for index in chunk:
-            answer[index] = _learn_layer(layers[index], configuration, index, moments[readings[index].key], readings[index].groups, rounding, biases)
+        for key in list(moments):
+            members = {index: layers[index] for index in chunk if readings[index].key == key}
+            answer |= _learn_layers(members, configuration, moments.pop(key), rounding, biases)
     return answer
+
+
+def _runs(readings, rounding) -> int:
+    """How many runs rows come from."""
+    places = sorted(one.places for one in readings)
+    rows = ROWS if rounding else ROWS // _FEWER_FOR_MEANS
+    return max(_FEW_RUNS, -(-rows // places[int((1 - _MOST_LAYERS) * len(places))])) if places else _FEW_RUNS
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,15 @@ class _Reading:
         kernel = self.layer.weight.shape[2:]
         return rows_at(value, places(value.shape, count, self.attrs, kernel, rng, kept), self.attrs, kernel, self.groups)
 
+    @property
+    def places(self) -> int:
+        """How many rows one run has."""
+        shape = shape_of(self.node.var)
+        return prod(shape[:-1]) if not self.layer.is_conv else shape[0] * prod(shape[2:])
+
     def bytes(self, squares: bool) -> int:
-        """Of its moments."""
-        return 8 * self.groups * self.taps * (2 + self.taps * squares)
+        """Of its moments, of which the codes of rows wait until they are squared."""
+        return self.groups * self.taps * (16 + min(most_waiting(self.taps), 2 * ROWS) * squares)
 
 
 def learning(sites: Sites, module) -> dict[int, Layer]:
@@ -96,26 +115,34 @@ def learning(sites: Sites, module) -> dict[int, Layer]:
     return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands}
 
 
-def _learn_layer(layer, configuration, index, moments, groups, rounding, biases):
-    axis = configuration.weights[index]
-    q, scales = quantized_layer(layer, axis, configuration.operands[index, 0].scale)
-    matrix = as_matrix(layer.weight, groups)
+def _learn_layers(layers, configuration, moments, rounding, biases) -> dict:
+    """Of layers that read the same, as if they were one."""
+    scaled = {index: quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale) for index, layer in layers.items()}
+    groups = moments.exact.shape[0]
+    matrices = {index: as_matrix(layer.weight, groups) for index, layer in layers.items()}
+    found = {index: as_matrix(q, groups) for index, (q, _) in scaled.items()}
     if rounding:
-        per_output = np.broadcast_to(scales, (layer.weight.shape[layer.axis],)).reshape(groups, -1)
-        q = from_matrix(round_layer(matrix, per_output, moments, centred=biases), layer.weight.shape)
-    return Learnt(q, bias_delta(matrix, as_matrix(dequantized(q, scales, axis), groups), moments))
+        per_output = [np.broadcast_to(scaled[index][1], (layer.weight.shape[layer.axis],)).reshape(groups, -1) for index, layer in layers.items()]
+        whole = round_layer(np.concatenate(list(matrices.values()), 2), np.concatenate(per_output, 1), moments, centred=biases)
+        found = dict(zip(layers, np.split(whole, np.cumsum([matrix.shape[2] for matrix in matrices.values()])[:-1], 2), strict=True))
+    answer = {}
+    for index, layer in layers.items():
+        q = from_matrix(found[index], layer.weight.shape)
+        rough = dequantized(q, scaled[index][1], configuration.weights[index])
+        answer[index] = Learnt(q, bias_delta(matrices[index], as_matrix(rough, groups), moments))
+    return answer
 
 
 def _moments(simulator, feeds, readings, squares, mask) -> dict:
     """{key of a reading: Moments}. mask: name of the input that is 0 for padding, "" for none."""
     unique = {one.key: one for one in readings.values()}
-    sums = {key: Moments(one.groups, one.taps, one.qparams.scale, squares) for key, one in unique.items()}
+    sums = {key: Moments(one.groups, one.taps, one.qparams.scale, one.qparams.zero_point, squares) for key, one in unique.items()}
     for number, feed in enumerate(feeds):
         found, kept = simulator.run_taps(feed), np.asarray(feed[mask]).reshape(-1) != 0 if mask else None
         for key, one in unique.items():
             value = found[one.tensor] if one.tensor in found else feed[one.tensor]
             rows = one.rows(value, -(-ROWS // len(feeds)), kept, np.random.default_rng([number, one.node.index]))
-            sums[key].add(rows, quantize(rows, one.qparams).astype(np.int16) - one.qparams.zero_point)
+            sums[key].add(rows, quantize(rows, one.qparams))
     return sums
 
 
