@@ -8,6 +8,7 @@ An int8 operator's result is replaced by its observation for all readers; a floa
 can have the exact value for nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tvm import IRModule, relax
@@ -17,6 +18,7 @@ from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.loops import RESULTS
 from .graph import Graph, Node, array_of, integers_of, is_constant
+from .group import Group
 from .plan import Plan, plan
 from .recipe import Recipe
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
@@ -81,7 +83,7 @@ def _sharing(decided: Plan, edge: dict[relax.Expr, int]) -> dict[relax.Expr, int
     return {tensor: find(i) for tensor, i in edge.items()}
 
 
-def _states(decided):
+def _states(decided: Plan) -> Iterable[list[relax.Expr]]:
     """The hidden states of a recurrent layer, one list per layer: what its steps feed to one matrix. They have one scale, so that all steps are alike."""
     layers: dict = {}
     for group in decided.groups:
@@ -166,14 +168,14 @@ class _Annotator(Forward):
     def _splits_int8(self, node: Node) -> bool:
         return node.op == "relax.split" and any(user in self.group_of for user in self.plan.graph.users.get(node.var, ()))
 
-    def _observe_weight(self, node, group):
+    def _observe_weight(self, node: Node, group: Group) -> relax.Call:
         axis = group.axis if self.recipe.weights == "per-channel" else -1
         edge = len(self.specs) + self.weights
         self.weights += 1
         return call("octet.observe", [group.weight], edge=edge, spec="weight", group=edge, scheme="symmetric", source=0, made=0,
                     axis=axis, tensor=f"{node.name}.weight")  # fmt: skip
 
-    def _map(self, expr, int8):
+    def _map(self, expr: relax.Expr, int8: bool) -> relax.Expr:
         if int8 and isinstance(expr, relax.Tuple):
             return relax.Tuple([self._map(field, int8) for field in expr.fields])
         return self.observed[expr] if int8 and isinstance(expr, relax.Var) and expr in self.observed else self.new(expr)

@@ -64,7 +64,7 @@ def _is_linear(node: Node) -> bool:
     return node.op in _LINEAR or is_op(node.value, *_FLOORS) or _function(node) in ("sqrt", "abs")
 
 
-def _is_square(node) -> bool:
+def _is_square(node: Node) -> bool:
     """As NormalizeArithmetic writes it."""
     return is_op(node.value, "relax.multiply") and node.inputs[0].same_as(node.inputs[1])
 

@@ -47,7 +47,7 @@ def is_float32(expr: relax.Expr) -> bool:
     return is_tensor(expr) and str(expr.ty.dtype) == "float32"
 
 
-def is_constant(expr) -> bool:
+def is_constant(expr: object) -> bool:
     return isinstance(expr, tvm.ir.GenericConst)
 
 

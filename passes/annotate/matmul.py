@@ -22,7 +22,7 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     return with_epilogue(graph, node, axis=1, excluded=excluded)
 
 
-def _product(node):
+def _product(node: Node) -> Group | Refusal:
     if is_constant(node.inputs[0]):
         return Refusal("its first operand is constant and its second is not")
     if not all(is_float32(x) and len(shape_of(x)) >= 2 for x in node.inputs):

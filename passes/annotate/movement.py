@@ -23,7 +23,7 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     return Refusal(reason) if reason else Group(node, (node,), node.inputs, moves=True)
 
 
-def _piece(graph, node):
+def _piece(graph: Graph, node: Node) -> Group | Refusal:
     """One piece of a split."""
     split = graph.producer.get(node.value.tuple_value)
     if split is None or not is_op(split.value, "relax.split") or not is_float32(split.inputs[0]) or is_constant(split.inputs[0]):

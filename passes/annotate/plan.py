@@ -5,7 +5,7 @@ demand: a group becomes int8 only if an int8 operator reads its result (convolut
 So quantising starts and ends at convolutions and linear layers; logits, and whatever only feeds a softmax or a layer norm, stay in float.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tvm import IRModule, relax
@@ -89,7 +89,7 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
     return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), frozenset(sums), kept)
 
 
-def _named(graph, recipe, families):
+def _named(graph: Graph, recipe: Recipe, families: Sequence[Callable]) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
     """(names that `float_layers` means, {pattern of `int8_layers`: names})."""
     if not recipe.float_layers and not recipe.int8_layers:
         return frozenset(), {}
@@ -116,7 +116,7 @@ def _check_kept(wanted: dict, chosen: list[Group], reasons: dict[Node, str]) -> 
             raise OctetError(f"recipe: int8_layers {pattern!r}: {node.name} cannot be int8: {why}")
 
 
-def _match(graph, excluded, families, named=frozenset()):
+def _match(graph: Graph, excluded: frozenset[str], families: Sequence[Callable], named: frozenset[str] = frozenset()) -> tuple[list[Group], dict[Node, str]]:
     """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the excluded that the user named."""
     groups, reasons = [], {}
     taken: set = set()
@@ -197,7 +197,7 @@ def _demand(supplied: list[Group], reasons: dict[Node, str], wanted: set[relax.E
     return sorted(chosen, key=lambda g: g.position)
 
 
-def _decisions(graph, chosen, reasons):
+def _decisions(graph: Graph, chosen: list[Group], reasons: dict[Node, str]) -> tuple[Decision, ...]:
     found = [Decision(g.anchor.index, g.anchor.name, _plain(g.anchor.op), "int8", _fused(g)) for g in chosen]
     found += [Decision(n.index, n.name, _plain(n.op), "float", why) for n, why in reasons.items() if n.op not in _QUIET]
     return tuple(sorted(found, key=lambda d: d.index))
@@ -208,7 +208,7 @@ def _fused(group: Group) -> str:
     return f"with {', '.join(fused)}" if fused else ""
 
 
-def _plain(op):
+def _plain(op: str) -> str:
     if op == "TupleGetItem":
         return "split"
     return op.removeprefix("relax.nn.").removeprefix("relax.image.").removeprefix("relax.").removeprefix("octet.")

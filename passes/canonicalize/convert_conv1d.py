@@ -3,6 +3,7 @@
 LiftRank3 then removes the reshapes between two of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tvm import relax
@@ -60,5 +61,5 @@ def _up(graph: RewriteGraph, x: relax.Expr) -> relax.Expr:
     return graph.emit(relax.op.reshape(x, [n, c, 1, w]))
 
 
-def _ints(values):
+def _ints(values: Iterable[int]) -> list[int]:
     return [int(v) for v in values]

@@ -5,8 +5,10 @@ for a convolution or linear layer L, s per output channel. This is how BatchNorm
 ConvertConv1d, LiftRank3 and ConvertTransposedConv, and NormalizeArithmetic (constants second).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import relax
 from tvm.ir import Call, IRModule
 
@@ -37,7 +39,7 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     return merged if merged is not None else _scale_layer(graph, x, value, var)
 
 
-def _merge(graph, op, x, value, name, combine):
+def _merge(graph: RewriteGraph, op: Callable, x: relax.Expr, value: np.ndarray, name: str, combine: Callable) -> relax.Expr | None:
     inner = graph.match(x, name)
     first = constant(inner.args[1]) if inner is not None else None
     if first is None or not graph.used_once(x) or shape_of(inner.args[0]) != shape_of(x):
@@ -49,7 +51,7 @@ def _merge(graph, op, x, value, name, combine):
     return op(inner.args[0], relax.const(combine(first, value)))
 
 
-def _scale_layer(graph, x, value, var):
+def _scale_layer(graph: RewriteGraph, x: relax.Expr, value: np.ndarray, var: relax.Var) -> relax.Expr | None:
     bias, layer_var = None, x
     add = graph.match(x, "relax.add")
     if add is not None and (bias := constant(add.args[1])) is not None:

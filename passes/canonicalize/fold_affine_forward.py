@@ -69,7 +69,7 @@ def _is_input(graph: RewriteGraph, x: relax.Expr) -> bool:
     return isinstance(x, relax.Var) and not isinstance(x, relax.DataflowVar)
 
 
-def _operand(graph, x, name, axis):
+def _operand(graph: RewriteGraph, x: relax.Expr, name: str, axis: int) -> tuple[np.ndarray | None, relax.Expr]:
     """The per-channel constant of x = op(rest, constant), and rest; (None, x) where x is not that or has other users."""
     call = graph.match(x, name)
     value = constant(call.args[1]) if call is not None else None

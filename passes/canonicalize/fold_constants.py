@@ -1,5 +1,6 @@
 """f(constants) = constant, for the data movement and arithmetic that converters put around weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,6 @@ def _evaluate(call: relax.Call, values: list[np.ndarray], var: relax.Var) -> np.
     return None
 
 
-def _fields(graph, expr):
+def _fields(graph: RewriteGraph, expr: relax.Expr) -> Sequence[relax.Expr]:
     value = graph.value(expr)
     return value.fields if isinstance(value, relax.Tuple) else []

@@ -4,13 +4,15 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
+from ..rewriting.rule import RewriteGraph
+
 
 def constant(expr: relax.Expr) -> np.ndarray | None:
     """The value of a constant tensor, else None."""
     return expr.value.numpy() if isinstance(expr, GenericConst) else None
 
 
-def known(expr) -> np.ndarray:
+def known(expr: relax.Expr) -> np.ndarray:
     """The value of what is a constant tensor."""
     value = constant(expr)
     assert value is not None, expr
@@ -27,7 +29,7 @@ def kept(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return tuple(1 if i == axis else extent for i, extent in enumerate(shape))
 
 
-def without_reshape(graph, expr):
+def without_reshape(graph: RewriteGraph, expr: relax.Expr) -> relax.Expr:
     """What an expression is a reshape of; its elements are the same in the same order."""
     reshape = graph.match(expr, "relax.reshape", "relax.expand_dims")
     return reshape.args[0] if reshape is not None else expr

@@ -94,14 +94,14 @@ def _slice(call: relax.Call, source: relax.Expr) -> relax.Expr:
     return relax.op.strided_slice(source, [_AXIS[a % 3] for a in axes], begin, end, strides)
 
 
-def _is_elementwise(graph, x):
+def _is_elementwise(graph: RewriteGraph, x: relax.Expr) -> bool:
     """Whether x is a scalar function, or arithmetic with a constant, that nothing else uses."""
     call = graph.match(x, *_UNARY, "relax.add", "relax.multiply")
     constants = call is not None and all(constant(arg) is not None for arg in call.args[1:] if isinstance(arg.ty, relax.TensorType))
     return constants and graph.used_once(x) and shape_of(call.args[0]) == shape_of(x)
 
 
-def _raise(graph, x):
+def _raise(graph: RewriteGraph, x: relax.Expr) -> relax.Expr:
     """x [N, C, W] computed as [N, C, 1, W]."""
     if not _is_elementwise(graph, x):
         return graph.emit(_up(graph, x))

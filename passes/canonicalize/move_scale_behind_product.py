@@ -36,7 +36,7 @@ def _move(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     return relax.op.multiply(graph.emit(Call(call.op, [a, b], call.attrs, call.ty_args), like=var), relax.const(factor))
 
 
-def _unscaled(graph, x):
+def _unscaled(graph: RewriteGraph, x: relax.Expr) -> tuple[relax.Expr, float]:
     """x without the number that multiplies it, and that number; (x, 1) where there is none or others use what it made."""
     if not graph.used_once(x):
         return x, 1.0

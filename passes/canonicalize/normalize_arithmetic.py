@@ -17,7 +17,7 @@ from .. import ops
 from ..operators.registry import operators
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import scalar
-from .graph import constant, is_float
+from .graph import constant, is_float, known
 
 _BINARY = operators(lambda traits: traits.elementwise == 2 and traits.real_function)
 
@@ -47,10 +47,10 @@ def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
         return None
     if right is not None:
         return _constant_second(call.op.name, a, right)
-    return _constant_first(graph, call.op.name, left, b)
+    return _constant_first(graph, call.op.name, known(a), b)
 
 
-def _constant_second(name, x, c):
+def _constant_second(name: str, x: relax.Expr, c: np.ndarray) -> relax.Expr | None:
     one = scalar(c)
     if name == "relax.subtract":
         return relax.op.add(x, relax.const(-c))
@@ -65,7 +65,7 @@ def _constant_second(name, x, c):
     return None
 
 
-def _constant_first(graph, name, c, x):
+def _constant_first(graph: RewriteGraph, name: str, c: np.ndarray, x: relax.Expr) -> relax.Expr | None:
     if name == "relax.add":
         return relax.op.add(x, relax.const(c))
     if name == "relax.multiply":

@@ -42,7 +42,7 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
     return None
 
 
-def _line(graph, expr):
+def _line(graph: RewriteGraph, expr: relax.Expr) -> tuple[relax.Expr, float, float]:
     """expr = alpha * x + beta with the longest such chain that is spelled out."""
     alpha, beta = 1.0, 0.0
     add = graph.match(expr, "relax.add")
@@ -54,7 +54,7 @@ def _line(graph, expr):
     return (multiply.args[0], slope, beta) if slope is not None else (expr, alpha, beta)
 
 
-def _scaled_clip(graph, expr, factor):
+def _scaled_clip(graph: RewriteGraph, expr: relax.Expr, factor: float) -> relax.Expr | None:
     clip = graph.match(expr, "relax.clip")
     limits = bounds(clip) if clip is not None else None
     if clip is not None and limits is not None and limits[0] == 0.0 and math.isclose(limits[1] * factor, 1.0, rel_tol=1e-5):

@@ -6,6 +6,7 @@ As JAX, flax and TensorFlow write it, mean(x) = sum(x) * 1/n, mean(d * d) = max(
 and d * (1 / sqrt(..) * g).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import per_channel, scalar
 from .clips import bounds
-from .graph import channels_last, channels_second, constant, is_float, kept, without_reshape
+from .graph import channels_last, channels_second, constant, is_float, kept, known, without_reshape
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
     return None
 
 
-def _scaled(graph, norm, factor, var):
+def _scaled(graph: RewriteGraph, norm: relax.Expr, factor: relax.Expr, var: relax.Var) -> relax.Expr:
     product = relax.op.multiply(graph.emit(norm), factor)
-    merged = _affine(graph, product, constant(factor), var)
+    merged = _affine(graph, product, known(factor), var)
     return product if merged is None else merged
 
 
@@ -93,7 +94,7 @@ def _over(graph: RewriteGraph, x: relax.Expr, axis: int, gamma: relax.Expr, beta
     return relax.op.permute_dims(graph.emit(relax.op.nn.layer_norm(last, gamma, beta, [-1], epsilon)), channels_second(rank))
 
 
-def _is_variance(graph, expr, x, centred, axis):
+def _is_variance(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, centred: relax.Expr, axis: int) -> bool:
     """mean(centred^2), or mean(x^2) - mean(x)^2, which may be kept from being negative, over `axis`."""
     mean = mean_of(graph, expr)
     if mean is not None:
@@ -111,12 +112,12 @@ def _is_variance(graph, expr, x, centred, axis):
     )
 
 
-def _is_square(graph, expr, accepts):
+def _is_square(graph: RewriteGraph, expr: relax.Expr, accepts: Callable[[relax.Expr], bool]) -> bool:
     square = graph.match(without_reshape(graph, expr), "relax.multiply")
     return square is not None and all(accepts(arg) for arg in square.args)
 
 
-def mean_of(graph, expr):
+def mean_of(graph: RewriteGraph, expr: relax.Expr) -> tuple[relax.Expr, int] | None:
     """(what a mean is taken of, its axis), which is the last one, or 1 of a tensor with more behind it; reshapes that put an axis of 1 back are no part of it."""
     expr = without_reshape(graph, expr)
     mean, scaled = graph.match(expr, "relax.mean"), graph.match(expr, "relax.multiply")
@@ -132,7 +133,7 @@ def mean_of(graph, expr):
     return (mean.args[0], axis) if axis == rank - 1 or axis == 1 and rank in (3, 4) else None
 
 
-def _affine(graph, call, value, var):
+def _affine(graph: RewriteGraph, call: relax.Call, value: np.ndarray, var: relax.Var) -> relax.Expr | None:
     back, axis, rank = graph.match(call.args[0], "relax.permute_dims"), -1, len(shape_of(var))
     if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == channels_second(rank) and rank in (3, 4):
         axis = 1

@@ -65,7 +65,7 @@ def _normalized(graph: RewriteGraph, x: relax.Expr, root: relax.Expr | None, fac
     return None if weight is None else relax.op.nn.rms_norm(x, relax.const(weight), [-1], epsilon)
 
 
-def _scaled(graph, call, value, var):
+def _scaled(graph: RewriteGraph, call: relax.Call, value: np.ndarray, var: relax.Var) -> relax.Expr | None:
     norm = graph.match(call.args[0], "relax.nn.rms_norm")
     weight = constant(norm.args[1]) if norm is not None else None
     vector = per_channel(value, shape_of(var), -1)

@@ -85,6 +85,6 @@ def _permute(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Exp
     return relax.op.permute_dims(source, axes)
 
 
-def _axes(call, rank):
+def _axes(call: relax.Call, rank: int) -> list[int]:
     axes = call.attrs.axes
     return list(range(rank))[::-1] if axes is None else [int(a) % rank for a in axes]

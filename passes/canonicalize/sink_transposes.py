@@ -7,6 +7,7 @@ Networks of channels-last frameworks have convolutions between transposes, and e
 per channel has its axis 1 again, where the layers take it. `RemoveNoops` drops the pairs that meet.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ class SinkTransposes:
         return rewrite(mod, lambda graph, call, var: _sink(graph, call, var) if var in returning else None)
 
 
-def _returning(bindings):
+def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
     """The variables behind which, by element or concatenation, some way leads to channels first, or to no channels last at all."""
     found = set()
     for binding in reversed(bindings):
@@ -106,7 +107,7 @@ def _behind_reduction(graph: RewriteGraph, call: relax.Call) -> relax.Expr | Non
     return _back(graph, reduced, rank) if call.attrs.keepdims else reduced
 
 
-def _sources(graph, operands, rank):
+def _sources(graph: RewriteGraph, operands: Iterable[relax.Expr], rank: int) -> list[relax.Expr] | None:
     """What the operands are transposes of; None where none is one, or where one is neither that nor a constant or a tensor of one element."""
     if rank not in (3, 4) or all(_transposed(graph, operand) is None for operand in operands):
         return None
@@ -128,14 +129,14 @@ def _before(graph: RewriteGraph, operand: relax.Expr, rank: int) -> relax.Expr |
     return relax.const(np.ascontiguousarray(widened), str(value.dtype))
 
 
-def _transposed(graph, expr):
+def _transposed(graph: RewriteGraph, expr: relax.Expr) -> relax.Expr | None:
     """x where expr is x with its channels moved from axis 1 to the end, else None."""
     call = graph.match(expr, "relax.permute_dims")
     rank = len(shape_of(call.args[0])) if call is not None else 0
     return call.args[0] if rank in (3, 4) and _axes(call) == channels_last(rank) else None
 
 
-def _axes(call):
+def _axes(call: relax.Call) -> list[int]:
     rank = len(shape_of(call.args[0]))
     return list(range(rank))[::-1] if call.attrs.axes is None else [int(axis) % rank for axis in call.attrs.axes]
 

@@ -4,7 +4,7 @@ A declared size costs nothing to write down. It is compared with these before an
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ def parse_limits(texts: Iterable[str], where: str = "--limit") -> dict[str, int]
 
 
 @contextmanager
-def with_limits(values: dict[str, int]):
+def with_limits(values: dict[str, int]) -> Iterator[None]:
     """These hold until the end of the block, for the whole process."""
     before = dict(_given)
     _given.update(values)

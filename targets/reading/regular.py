@@ -2,9 +2,10 @@
 
 import os
 import stat
+from os import PathLike
 
 
-def open_regular(path) -> int:
+def open_regular(path: str | PathLike) -> int:
     """A descriptor for reading. Raises OSError, also for whatever is no regular file (links to one are followed)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe does not wait for a writer
@@ -16,7 +17,7 @@ def open_regular(path) -> int:
     raise OSError(22, "it is no regular file")
 
 
-def read_regular(path, most: int) -> bytes:
+def read_regular(path: str | PathLike, most: int) -> bytes:
     """All that a file holds when it is opened. Raises OSError, or ValueError where it is larger than `most` bytes."""
     with os.fdopen(open_regular(path), "rb") as file:
         if (size := os.fstat(file.fileno()).st_size) > most:

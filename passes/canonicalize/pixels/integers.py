@@ -2,13 +2,14 @@
 
 from tvm import relax
 
+from ...rewriting.rule import RewriteGraph
 from ..graph import constant
 
 _MOVES = ("relax.permute_dims", "relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flip", "relax.strided_slice")
 _LIMITS = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
-def limits_of(graph, expr) -> tuple[int, int] | None:
+def limits_of(graph: RewriteGraph, expr: relax.Expr) -> tuple[int, int] | None:
     """The least and the greatest integer of a float tensor that holds 8-bit integers, moved about at most; None if it is anything else."""
     call = graph.match(expr, *_MOVES, "relax.astype")
     while call is not None and call.op.name != "relax.astype":
@@ -16,7 +17,7 @@ def limits_of(graph, expr) -> tuple[int, int] | None:
     return None if call is None else _LIMITS.get(str(call.args[0].ty.dtype))
 
 
-def steps_behind(graph, expr) -> tuple[list[relax.Call], relax.Expr] | None:
+def steps_behind(graph: RewriteGraph, expr: relax.Expr) -> tuple[list[relax.Call], relax.Expr] | None:
     """(the sums and products with constants, pads with zeros, that make `expr` of integers; the last one first, each read once; the integers); None if that is not how it is made."""
     found = []
     while limits_of(graph, expr) is None:
