@@ -55,7 +55,7 @@ def sample(name, shape, dtype, rows, random, folder):
         picture = np.asarray(pictures.crops(folder, random, 12, max(height, width))[random.integers(12)])[:height, :width]
         values = picture.astype("float32") / 127.5 - 1
         return (values[None] if last else values.transpose(2, 0, 1)[None]).astype(dtype)
-    if np.prod(shape) == max(shape) >= 256:
+    if np.prod(shape) == max(shape, default=1) >= 256:
         spoken = speech.spoken(folder, TEXTS[random.integers(len(TEXTS))], random)
         begin = random.integers(0, max(len(spoken) - max(shape), 1))
         return np.resize(spoken[begin:], shape).astype(dtype)

@@ -36,7 +36,7 @@ def by_default(request, model, samples, recipe, names, free, yardstick, phase, d
     if not request.repair or not _poor(yardstick, quantized, package, request.threads) or not (rescalable(canonical.module) or smoothings_of(canonical.module)):
         return quantized, package, {}
     design = Design(recipe)
-    if took > (CHOICES if seconds is None else seconds):  # to measure one error, the network is built and run as calibration did
+    if 2 * took > (CHOICES if seconds is None else seconds):  # its error and that of one rescaled network: either is built and run as calibration did
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}
     return automatic(request, workflow(compiled={design: (quantized, package)}), None, None)
