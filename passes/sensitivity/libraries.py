@@ -48,13 +48,14 @@ class Libraries:
         self._of, self._executors, self._spec = {}, {}, detect.native()
 
     def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes]:
-        """(the module itself, its program, its machine code) of a module after FuseFloat."""
-        legal, program = self._lowered(fused)
-        return fused, program, self._compiled(legal, program, inputs, outputs)
+        """(the module as it is lowered, its program, its machine code) of a module after FuseFloat."""
+        merged = MergeAxes()(fused)
+        legal, program = self._lowered(merged)
+        return merged, program, self._compiled(legal, program, inputs, outputs)
 
     def program(self, fused) -> Program:
         """Without machine code: where constants lie, and their bytes."""
-        return self._lowered(fused)[1]
+        return self._lowered(MergeAxes()(fused))[1]
 
     def session(self, library, program, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
         variant = Variant(self._spec.name, library, program.weights, program.arena_bytes, (), tuple(inputs), outputs, self._spec.features)

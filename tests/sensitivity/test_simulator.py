@@ -1,15 +1,19 @@
 """The simulator computes what the hub means, with any part of it switched on."""
 
 import numpy as np
+from tvm import relax
 
 from octet.passes.annotate import Recipe
+from octet.passes.frontend.model import Model
 from octet.passes.sensitivity.configuration import FLOAT, sites_of
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.insert_switches import InsertSwitches, sorted_operands
 from octet.passes.sensitivity.layer_errors import layer_errors
 from octet.passes.sensitivity.observe import ObserveTensors
 from octet.passes.sensitivity.output_error import relative_error
+from octet.passes.sensitivity.simulator import Simulator
 from octet.targets.runtime import run_samples
+from octet.targets.variant import TensorSpec
 from octet.tools.building import api
 
 
@@ -54,3 +58,17 @@ def test_switches_and_observers_keep_the_results(bench):
     switched = InsertSwitches(sorted_operands(sites.operands))(module)
     assert str(switched["main"].ret_ty) == str(module["main"].ret_ty)
     assert str(ObserveTensors(frozenset({module["main"].params[0].name}))(module)["main"].ret_ty) == str(module["main"].ret_ty)
+
+
+def test_linear_layers_of_rank_4_are_simulated():
+    """Their packed form would have its channels on axis 1."""
+    x, weight = relax.Var("x", relax.TensorType((1, 3, 5, 4), "float32")), np.random.default_rng(0).standard_normal((4, 1)).astype(np.float32)
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            layer = builder.emit(relax.op.matmul(builder.emit(relax.op.tanh(x)), relax.const(weight)))
+            result = builder.emit_output(relax.Tuple([layer]))
+        builder.emit_func_output(result)
+    model = Model(builder.get(), (TensorSpec("x", (1, 3, 5, 4), "float32"),), (TensorSpec("y", (1, 3, 5, 1), "float32"),), "tiny", "0" * 64, 1)
+    value = np.random.default_rng(1).standard_normal((1, 3, 5, 4)).astype(np.float32)
+    np.testing.assert_allclose(Simulator(model, (), {}, threads=1).run({"x": value})["y"], np.tanh(value) @ weight, rtol=1e-5, atol=1e-6)
