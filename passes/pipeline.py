@@ -16,6 +16,7 @@ from ..targets.errors import OctetError
 from .canonicalize.convert_batch_norm import ConvertBatchNorm
 from .canonicalize.convert_conv1d import ConvertConv1d
 from .canonicalize.convert_transposed_conv import ConvertTransposedConv
+from .canonicalize.divide_behind_product import DivideBehindProduct, attends_to_many
 from .canonicalize.fold_affine import FoldAffine
 from .canonicalize.fold_affine_forward import FoldAffineForward
 from .canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
@@ -88,10 +89,19 @@ CANONICALIZE: list = [
 
 def canonicalize(model: Model) -> Model:
     """The network in canonical form; `notes` says what could not be brought there and why."""
-    module = run(CANONICALIZE, model.module)
+    module, *others = _all_shapes(CANONICALIZE, (model.module, *(other.module for other in model.others)))
+    if any(map(attends_to_many, (module, *others))):
+        module, *others = _all_shapes([DivideBehindProduct(least=1)], (module, *others))
+    canonical = tuple(replace(other, module=made, notes=(*other.notes, *notes_of(made))) for other, made in zip(model.others, others))
+    return replace(model, module=module, notes=(*model.notes, *notes_of(module)), others=canonical)
+
+
+def _all_shapes(passes: list, modules: tuple[tvm.IRModule, ...]) -> list[tvm.IRModule]:
+    """Every module after the passes, of which the first one's are the ones to look at."""
+    first, *others = modules
+    made = [run(passes, first)]
     with unwatched():
-        others = tuple(map(canonicalize, model.others))
-    return replace(model, module=module, notes=(*model.notes, *notes_of(module)), others=others)
+        return made + [run(passes, other) for other in others]
 
 
 def float_layers(floats: str) -> list:
@@ -110,7 +120,7 @@ def to_integers(quantized) -> tuple[Realized, tvm.IRModule]:
 _QUANTIZE = ["Annotate", "InsertQDQ", "CompleteWeights", "ReleaseFloat"]  # made where recipe, samples or policy are known
 _REALIZE = ["QuantizeEmbeddings", "Realize", *map(name_of, float_layers("bf16")), "IntegerBoundary"]  # the last one for callers that quantise
 _LOWER = list(map(name_of, lowering(None, None, "")))
-NAMES = tuple(dict.fromkeys(["Import", *map(name_of, CANONICALIZE), *_QUANTIZE, *_REALIZE, *_LOWER]))
+NAMES = tuple(dict.fromkeys(["Import", *map(name_of, [*CANONICALIZE, DivideBehindProduct()]), *_QUANTIZE, *_REALIZE, *_LOWER]))
 
 
 def check_name(name: str) -> None:

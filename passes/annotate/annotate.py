@@ -21,6 +21,7 @@ from .graph import Graph, Node, array_of, integers_of, is_constant
 from .group import Group
 from .plan import Plan, plan
 from .recipe import Recipe
+from .softmax import peak_range
 from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
 from .unary import fixed_range, floor_of
 
@@ -99,7 +100,7 @@ def _fixed_range(graph: Graph, tensor: relax.Expr, scheme: str) -> tuple[float, 
     integers = integers_of(node) if node is not None else None
     if integers == (-128, 127) and scheme == "symmetric":
         return -127, 127  # of scale 1 too, and a tensor that no int8 operator makes may hold -128 (calibrate/qdq.py)
-    return integers or (fixed_range(node) if node is not None else None)
+    return integers or peak_range(graph, node) or (fixed_range(node) if node is not None else None)
 
 
 def _never_negative(graph: Graph, tensor: relax.Expr) -> bool:

@@ -3,6 +3,7 @@
 from ..ops import is_op
 from .graph import Graph, Node, activation_behind, is_constant, is_float32
 from .group import Group, Refusal
+from .softmax import peak_range
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
@@ -12,4 +13,6 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
         return None
     if not all(is_float32(x) for x in node.inputs):
         return Refusal("it does not work on float32")
+    if peak_range(graph, node) is not None:
+        return Refusal("in float with the softmax in front of it")
     return Group(node, (node, *activation_behind(graph, node)), node.inputs)

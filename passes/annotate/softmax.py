@@ -7,6 +7,7 @@ from .graph import Graph, Node, array_of, is_constant, is_float32
 from .group import Group, Refusal
 
 MOST_COLUMNS = 2**16 - 1  # so that the exponentials' sum fits into int32
+_PEAK = (0.0, 1.0)  # the range of what peak_range names
 _MASKS = ("relax.add", "relax.subtract", "relax.where", "relax.maximum", "relax.minimum")
 
 
@@ -18,6 +19,16 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
         return None
     found = _group(graph, softmax, (node, softmax))
     return found if isinstance(found, Group) else None
+
+
+def peak_range(graph: Graph, node: Node | None) -> tuple[float, float] | None:
+    """The range of a softmax's row over its largest value, p * (1 / max(p)), which ends at 1 whatever the data are; None for other operators."""
+    if node is None or not is_op(node.value, "relax.multiply"):
+        return None
+    p, inverse = (graph.producer.get(x) for x in node.inputs)
+    largest = graph.producer.get(inverse.inputs[0]) if inverse is not None and is_op(inverse.value, "octet.unary") and attrs_of(inverse.value)["kind"] == "reciprocal" else None
+    of = largest.inputs[0] if largest is not None and is_op(largest.value, "relax.max") else None
+    return _PEAK if of is not None and of.same_as(node.inputs[0]) and p is not None and is_op(p.value, "relax.nn.softmax") else None
 
 
 def _scales(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
     R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)      attention's first product with its softmax; int8 result, z 0 or -128
     R.quantize(R.nn.softmax(x), s, z)
+    R.quantize(p * (1 / max(p)), s, z) with p = R.nn.softmax(...)    of either: each row over its largest value
     [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise
     octet.table(octet.conv2d | octet.dense (...), values[256])        int8; where the processor permutes bytes
     R.quantize(R.astype(x), 1, -128)                                  of uint8 x: the codes of its values are stored as its bytes
@@ -47,6 +48,14 @@ class Softmax:
     root: relax.Var
 
 
+class PeakScores(Scores):
+    """Scores whose root holds each row's probabilities over their largest one."""
+
+
+class PeakSoftmax(Softmax):
+    """The same of a softmax without product."""
+
+
 @dataclass(frozen=True)
 class LayerNorm:
     """Layer or RMS normalisation; source: QParams-like (scale, zero point) of an int8 operand or None, target: of an int8 result or None."""
@@ -76,7 +85,7 @@ class Pixels:
     root: relax.Var
 
 
-CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind, Pixels})
+CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, Pixels})
 
 
 def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
@@ -132,12 +141,30 @@ def _pixels(graph, var, call):
     return Pixels(call.args[0], quantized[0]), [var]
 
 
+def _over_peak(graph, p):
+    """(p * (1 / max(p)), the variables in between) where nothing else reads p or those; None where it is not so."""
+    users = graph.users(p)
+    if len(users) != 2 or None in users:
+        return None
+    largest, peaks = sorted(users, key=graph.position)
+    inverse = next(iter(graph.users(largest)), None)
+    calls = [graph.definition(x) for x in (largest, inverse, peaks)]
+    last = _rank(p) - 1
+    if not ops.is_op(calls[0], "relax.max") or not ops.is_op(calls[1], "octet.unary") or not ops.is_op(calls[2], "relax.multiply"):
+        return None
+    if ops.attrs_of(calls[1])["kind"] != "reciprocal" or [axis % (last + 1) for axis in ops.attrs_of(calls[0])["axis"]] != [last] or not calls[2].args[1].same_as(inverse):
+        return None
+    return (peaks, [p, largest, inverse]) if graph.used_once(largest) and graph.used_once(inverse) else None
+
+
 def _softmax(graph, var, call):
-    quantized = _quantized(graph, var)
+    over_peak = _over_peak(graph, var)
+    result, before = over_peak if over_peak is not None else (var, [])
+    quantized = _quantized(graph, result)
     if ops.attrs_of(call)["axis"] % _rank(var) != _rank(var) - 1 or quantized is None or quantized[2] not in (0, -128):
         return None, ()
     root, scale, zero_point = quantized
-    source, parts, members = call.args[0], {"scale": None, "mask": None}, [var]
+    source, parts, members = call.args[0], {"scale": None, "mask": None}, [result, *before]
     for operator, key in (("relax.add", "mask"), ("relax.multiply", "scale")):
         inner = graph.definition(source)
         found = _other_operand(graph, source, inner, key) if ops.is_op(inner, operator) and graph.used_once(source) else None
@@ -146,8 +173,9 @@ def _softmax(graph, var, call):
             source, parts[key] = found
     product = graph.definition(source)
     if ops.is_op(product, "octet.matmul") and graph.used_once(source) and ops.attrs_of(product)["out_dtype"] == "float32" and _unclipped(product):
-        return Scores(product, SoftmaxParts(**parts, probability_scale=scale, zero_point=zero_point), root), [*members, source]
-    return Softmax(call.args[0], scale, zero_point, root), [var]
+        parts = SoftmaxParts(**parts, probability_scale=scale, zero_point=zero_point)
+        return (Scores if over_peak is None else PeakScores)(product, parts, root), [*members, source]
+    return (Softmax if over_peak is None else PeakSoftmax)(call.args[0], scale, zero_point, root), [result, *before]
 
 
 def _unclipped(call):

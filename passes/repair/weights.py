@@ -34,6 +34,11 @@ class Layer:
     def axis(self) -> int:
         return 0 if self.is_conv else 1
 
+    @property
+    def sums(self) -> bool:
+        """Whether it only adds up what it reads, so that there is nothing to learn (canonicalize/divide_behind_product.py)."""
+        return not self.is_conv and self.weight.shape[1] == 1 and bool((self.weight == 1).all())
+
     def is_weight(self, fused: np.ndarray) -> bool:
         """Whether these are the layer's weights as FuseFloat keeps them ([N, K] for a linear layer)."""
         mine = self.weight if self.is_conv else self.weight.T

@@ -40,7 +40,7 @@ def learn(model, configuration: Configuration, samples: Mapping[str, np.ndarray]
     Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier layers get wrong is mostly
     noise: fitting it made the outputs worse, by 1 to 4 dB on depthwise networks.)"""
     graph, layers = Graph(model.module), layers_of(model.module)
-    chosen = [index for index in configuration.weights if (index, 0) in configuration.operands]
+    chosen = [index for index in configuration.weights if (index, 0) in configuration.operands and not layers[index].sums]
     readings = {index: _Reading(graph.nodes[index], layers[index], configuration.operands[index, 0]) for index in chosen}
     taps = tuple(dict.fromkeys(one.tensor for one in readings.values() if one.node.inputs[0] in graph.producer))
     simulator = Simulator(model, (), {}, taps=taps, threads=threads, libraries=libraries)
@@ -110,9 +110,9 @@ class _Reading:
 
 
 def learning(sites: Sites, module) -> dict[int, Layer]:
-    """The layers that learn: those with int8 weights and an int8 input. sites: of a recipe that leaves no operator in float by name."""
+    """The layers that learn: those with int8 weights and an int8 input, but for sums. sites: of a recipe that leaves no operator in float by name."""
     layers = layers_of(module)
-    return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands}
+    return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands and not layers[index].sums}
 
 
 def _learn_layers(layers, configuration, moments, rounding, biases) -> dict:

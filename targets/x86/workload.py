@@ -11,6 +11,7 @@ from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
 
 _UNTAGGED = "conv"  # what an entry without a kind is
+_LATER = ("peak",)  # switches that records of earlier versions lack: left out where they are off, so that keys stay
 
 
 class Problem(Protocol):
@@ -78,7 +79,7 @@ def from_dict(entry: dict) -> Workload:
 def _plain(value):
     """JSON has no infinities and no tuples."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _plain(entry) for key, entry in value.items() if key not in _LATER or entry}
     if isinstance(value, (tuple, list)):
         return [_plain(entry) for entry in value]
     return str(value) if isinstance(value, float) and isinf(value) else value

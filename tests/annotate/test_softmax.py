@@ -67,3 +67,19 @@ def test_unknown_softmax():
 def test_the_commands_offer_what_the_recipe_knows():
     for name, choices in (("attention", PRECISIONS), ("residuals", PRECISIONS), ("softmax", SOFTMAXES)):
         assert [getattr(Recipe(**{name: choice}), name) for choice in choices] == list(choices)
+
+
+def test_rows_over_their_largest_value_have_the_range_of_it_and_stay_in_float(network, decisions, observed):
+    """canonicalize/divide_behind_product.py."""
+
+    def body(net, x):
+        v = net.dense(x, 8, "v")
+        p = net(relax.op.nn.softmax(net(relax.op.matmul(v, net(relax.op.permute_dims(v, [0, 2, 1]), "turned")), "scores"), -1), "soft")
+        peaks = net(relax.op.multiply(p, net.unary(net(relax.op.max(p, [-1], keepdims=True), "largest"), "reciprocal")), "peaks")
+        total = net(relax.op.matmul(peaks, relax.const(np.ones((5, 1), np.float32))), "total")
+        return net.dense(net(relax.op.divide(net(relax.op.matmul(peaks, v), "mixed"), total), "divided"), 4, "last")
+
+    decided = decisions(network(body, (1, 5, 8)), softmax="table")
+    assert {name: decided[name].dtype for name in ("peaks", "total", "mixed", "divided")} == {"peaks": "float", "total": "int8", "mixed": "int8", "divided": "float"}
+    found = observed(network(body, (1, 5, 8)), softmax="table")["peaks"]
+    assert (found["spec"], found["low"], found["high"], found["scheme"]) == ("fixed", 0.0, 1.0, "affine")

@@ -6,6 +6,7 @@ from tvm import relax
 
 import octet
 from octet.passes.lower.batch.padding import why_padding_shows
+from octet.passes.ops import call
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize.reference import run
 
@@ -35,10 +36,16 @@ def _kept(e, x, m):
     return e(R.multiply(x, e(R.reshape(m, [*map(int, m.ty.shape.values), 1]))))
 
 
+def _divided(e, p, x):
+    y = e(R.multiply(p, e(call("octet.unary", [e(R.max(p, [-1], keepdims=True))], kind="reciprocal"))))
+    return e(R.divide(e(R.matmul(y, x)), e(R.matmul(y, c(np.ones((int(x.ty.shape.values[1]), 1)))))))
+
+
 NEUTRAL = {
     "by place": lambda e, x, m: [e(R.tanh(e(R.matmul(e(R.nn.relu(x)), c(TABLE[:4])))))],
     "positions": lambda e, x, m: [e(R.add(x, c(POSITIONS[:, : int(x.ty.shape.values[1])])))],
     "attention behind a mask": lambda e, x, m: [e(R.matmul(e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m))), -1)), x))],
+    "attention divided behind its product": lambda e, x, m: [_divided(e, e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m))), -1)), x)],
     "attention that looks away": lambda e, x, m: [e(R.matmul(e(R.nn.softmax(e(R.where(e(R.greater(m, c(0.5))), _scores(e, x), c(-1e9))), -1)), x))],
     "mean of what a mask keeps": lambda e, x, m: [e(R.divide(e(R.sum(_kept(e, x, m), [1])), e(R.sum(m, [1], keepdims=True))))],
     "the first place": lambda e, x, m: [e(R.strided_slice(x, [1], [0], [1]))],
@@ -51,6 +58,7 @@ SHOWS = {
     "attention without a mask": (lambda e, x, m: [e(R.matmul(e(R.nn.softmax(_scores(e, x), -1)), x))], "softmax .* nothing masks"),
     "a mask too near": (lambda e, x, m: [e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m, -5.0))), -1))], "nothing masks"),
     "a mask of the rows": (lambda e, x, m: [e(R.nn.softmax(e(R.add(_scores(e, x), e(R.reshape(_mask(e, m), [1, int(m.ty.shape.values[1]), 1])))), -1))], "nothing masks"),
+    "largest of what may lie below 0": (lambda e, x, m: [e(R.max(_kept(e, e(R.negative(e(R.multiply(x, x)))), m), [1]))], "max .* reduces the padded axis"),
     "mean": (lambda e, x, m: [e(R.mean(x, [1]))], "mean .* reduces the padded axis"),
     "sum": (lambda e, x, m: [e(R.sum(x, [1]))], "not known to be 0"),
     "product over places": (lambda e, x, m: [e(R.matmul(e(R.permute_dims(x, [0, 2, 1])), x))], "not known to be 0"),

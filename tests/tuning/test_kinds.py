@@ -55,6 +55,7 @@ PROBLEMS = {
     "average of images": PoolProblem("average", "int8", (1, 20, 7, 7), (7, 7), (1, 1)),
     "average of floats": PoolProblem("average", "float32", (1, 20, 7, 7), (7, 7), (1, 1)),
     "softmax": SoftmaxProblem((3, 5, 37), 0.01),
+    "softmax over its largest value": SoftmaxProblem((3, 5, 37), 0.01, peak=True),
     "softmax to float": SoftmaxProblem((15, 37), None),
     "softmax by table": SoftmaxTableProblem((3, 5, 37), 127, 0),
     "layer normalisation": LayerNormProblem(9, 100, 1e-6, (0.1, 3), (0.2, 4)),
@@ -86,6 +87,8 @@ def test_numbers_do_not_matter_and_structure_does():
     add = PROBLEMS["sum"]
     assert key(add) == key(replace(add, a_zero_point=7, b_multiplier=0.3)) != key(replace(add, clip_min=0))
     assert key(PROBLEMS["softmax"]) == key(SoftmaxProblem((15, 37), 0.02)) != key(PROBLEMS["softmax to float"])
+    assert key(PROBLEMS["softmax"]) != key(PROBLEMS["softmax over its largest value"])
+    assert "peak" not in workload_of(PROBLEMS["softmax"]).text, "a switch that is off leaves the keys of earlier records"
 
 
 @pytest.mark.parametrize("target", ["amx", "x86-64-v3"])

@@ -21,8 +21,14 @@ def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_
     return builder.emit(ops.call("octet.matmul", [a, b], **attrs))
 
 
-def attention(batch, tokens, heads, size, scale, levels):
-    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size]; probabilities in `levels` steps."""
+def over_largest(builder, p):
+    """Each row times 1 / its largest value."""
+    largest = builder.emit(relax.op.max(p, [-1], keepdims=True))
+    return builder.emit(relax.op.multiply(p, builder.emit(ops.call("octet.unary", [largest], kind="reciprocal"))))
+
+
+def attention(batch, tokens, heads, size, scale, levels, peak=False):
+    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size]; probabilities in `levels` steps, with `peak` over their largest one."""
     zero_point = 0 if levels == 127 else -128
 
     def body(b, q, k, v, *mask):
@@ -34,7 +40,9 @@ def attention(batch, tokens, heads, size, scale, levels):
         scores = product(b, q, k, "float32")
         scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(scale)))) if scale else scores
         scores = b.emit(relax.op.add(scores, mask[0])) if mask else scores
-        mixed = product(b, quantize(b, b.emit(relax.op.nn.softmax(scores, -1)), 1 / levels, zero_point), v, multiplier=0.01, zero_point=5, a_zero_point=zero_point)
+        soft = b.emit(relax.op.nn.softmax(scores, -1))
+        soft = over_largest(b, soft) if peak else soft
+        mixed = product(b, quantize(b, soft, 1 / levels, zero_point), v, multiplier=0.01, zero_point=5, a_zero_point=zero_point)
         joined = b.emit(relax.op.permute_dims(mixed, [0, 2, 1, 3]))
         return dequantize(b, b.emit(relax.op.reshape(joined, [batch, tokens, heads * size])))
 
@@ -44,9 +52,10 @@ def attention(batch, tokens, heads, size, scale, levels):
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])
 def test_attention(target):
     cases = {}
-    for batch, tokens, heads, size, masked, scale, levels in [(2, 50, 4, 32, True, 0.37, 255), (1, 97, 2, 64, False, 0.125, 255), (1, 7, 2, 16, True, None, 127), (2, 33, 1, 20, True, 0.5, 255)]:
+    for batch, tokens, heads, size, masked, scale, levels, peak in [(2, 50, 4, 32, True, 0.37, 255, False), (1, 97, 2, 64, False, 0.125, 255, False), (1, 7, 2, 16, True, None, 127, False),
+                                                                    (2, 33, 1, 20, True, 0.5, 255, False), (2, 41, 2, 32, True, 0.37, 255, True)]:  # fmt: skip
         shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | ({"mask": (batch, 1, 1, tokens)} if masked else {})
-        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale, levels))
+        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale, levels, peak))
     check_all(cases, target)
 
 

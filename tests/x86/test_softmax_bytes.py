@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
+from octet.passes.ops import call
 from octet.passes.realize.reference import run
 from octet.targets import float_math, registry
 from octet.targets.x86.rows import softmax_bytes
@@ -17,13 +18,23 @@ from rule_harness import compiled, dequantize, network, quantize  # noqa: E402
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 
 
-def same_bytes(scale, *matrices, target="native", zero_point=0):
-    """Of several matrices, which are one network."""
+def softmax_of(b, x, peak):
+    p = b.emit(relax.op.nn.softmax(x, -1))
+    if not peak:
+        return p
+    inverse = b.emit(call("octet.unary", [b.emit(relax.op.max(p, [-1], keepdims=True))], kind="reciprocal"))
+    return b.emit(relax.op.multiply(p, inverse))
+
+
+def same_bytes(scale, *matrices, target="native", zero_point=0, peak=False):
+    """Of several matrices, which are one network. peak: each row over its largest value."""
     inputs = {f"x{i}": rows for i, rows in enumerate(matrices)}
     coded = (scale, zero_point)
-    body = lambda b, *xs: [dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), *coded), *coded) for x in xs]  # noqa: E731
+    body = lambda b, *xs: [dequantize(b, quantize(b, softmax_of(b, x, peak), *coded), *coded) for x in xs]  # noqa: E731
     module = network({name: rows.shape for name, rows in inputs.items()}, body)
-    for found, wanted in zip(compiled(module, inputs, target)[0], run(module, inputs), strict=True):
+    outputs, without = compiled(module, inputs, target)
+    assert not list(without), "one kernel computes it all: the largest value alone has none"
+    for found, wanted in zip(outputs, run(module, inputs), strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 
@@ -45,9 +56,15 @@ def test_rows_of_all_kinds(scale, zero_point):
     same_bytes(scale, *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in columns), zero_point=zero_point)
 
 
+@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 255, -128), (1 / 127, 0), (0.3, -128), (0.001, -128)])
+def test_rows_over_their_largest_value(scale, zero_point):
+    same_bytes(scale, *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in (1, 17, 64, 300)), zero_point=zero_point, peak=True)
+
+
+@pytest.mark.parametrize("peak", [False, True])
 @pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
-def test_every_level(spec):
-    same_bytes(1 / 255, rows_of_all_kinds(75, np.random.default_rng(1)), target=spec.name, zero_point=-128)
+def test_every_level(spec, peak):
+    same_bytes(1 / 255, rows_of_all_kinds(75, np.random.default_rng(1)), target=spec.name, zero_point=-128, peak=peak)
 
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(1 / 127, 0), (0.004, -128)])

@@ -4,7 +4,6 @@ from math import prod
 
 import numpy as np
 
-from ...passes.realize.reference_float import FLOAT
 from ...passes.realize.reference_integer import INTEGER
 from ...targets.spec import TargetSpec
 from ...targets.x86.isa import building_for
@@ -14,6 +13,7 @@ from ..operands import BIAS, DATA, SECOND, made, signed, stored, together
 from ..spaces import attention
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind
+from .rows import softmax_of
 
 _FAMILY = "attention"
 
@@ -45,7 +45,7 @@ def _probabilities(scores, epilogue, mask):
         scores = scores * np.float32(epilogue.scale)
     if mask:
         scores = scores + mask[0]
-    probabilities = FLOAT["relax.nn.softmax"]([scores], {"axis": -1})
+    probabilities = softmax_of(scores, epilogue.peak)
     return INTEGER["relax.quantize"]([probabilities, np.float32(epilogue.probability_scale), np.int8(epilogue.zero_point)], {"axis": -1, "out_dtype": "int8"})
 
 

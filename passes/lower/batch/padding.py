@@ -24,6 +24,13 @@ from .rules import RULES, BatchOperands
 FAR = -1000.0
 ANYTHING = "rest"  # what padded places hold: any finite values; else a number, or BELOW
 _BELOW = "below"  # values below FAR
+
+
+class _Nothing(float):
+    """0 where no other place holds less: of a softmax."""
+
+
+NOTHING = _Nothing(0.0)
 _SHAPED = ("relax.reshape", "relax.broadcast_to")  # a shape is among their operands
 _AS_NUMPY = "add subtract multiply divide negative minimum maximum less less_equal greater greater_equal equal not_equal logical_not logical_and"
 _FUNCTIONS = {f"relax.{name}": getattr(np, name) for name in _AS_NUMPY.split()} | {"relax.astype": np.asarray}
@@ -158,7 +165,9 @@ def _summed(call, tensors, group, states) -> dict | None:
     if name == "relax.nn.softmax" and at == attrs["axis"] % rank:
         if not _is_far(states[0]):
             raise Mixes("sums over the padded places, which nothing masks")
-        return {axis: 0.0}
+        return {axis: NOTHING}
+    if name == "relax.max" and at in _axes(attrs, rank) and isinstance(states[0], _Nothing):
+        return {}
     if name == "relax.strided_slice" and at in (sliced := [int(each.value) % rank for each in call.args[1].fields]):
         begin, step = (int(call.args[i].fields[sliced.index(at)].value) if len(call.args) > i else 1 for i in (2, 4))
         if begin < 0 or step < 1:

@@ -1,7 +1,7 @@
 """The chains of ../fusion.py as one kernel each, or as none."""
 
 from ....targets.x86.layout import Layout
-from ..fusion import LayerNorm, Pixels, Scores, Softmax, TableBehind
+from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, Scores, Softmax, TableBehind
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import product
 from .rules_rows import layer_norm_rows, softmax_rows
@@ -21,7 +21,9 @@ def _pixels(chain, ctx):
 # What lowers a chain, given the context.
 FUSED = {
     Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
+    PeakScores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root, peak=True),
     Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point),
+    PeakSoftmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point, peak=True),
     LayerNorm: layer_norm_rows,
     TableBehind: _table_behind,
     Pixels: _pixels,

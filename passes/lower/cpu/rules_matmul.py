@@ -14,8 +14,8 @@ from .value import Value
 _ROW = 64  # bytes: rows of probabilities begin at cache lines
 
 
-def product(call, ctx, softmax=None, root=None):
-    """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed."""
+def product(call, ctx, softmax=None, root=None, peak=False):
+    """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed. peak: over each row's largest value."""
     attrs = ops.attrs_of(call)
     shape = shape_of(root if root is not None else call)
     rank = len(shape)
@@ -28,7 +28,7 @@ def product(call, ctx, softmax=None, root=None):
         if softmax.mask is not None:
             mask = _mask(softmax.mask, ctx)
             operands.append(mask)
-        epilogue = SoftmaxEpilogue(softmax.scale, None if mask is None else _matrices(mask.layout, rank, shape), softmax.probability_scale, softmax.zero_point)
+        epilogue = SoftmaxEpilogue(softmax.scale, None if mask is None else _matrices(mask.layout, rank, shape), softmax.probability_scale, softmax.zero_point, peak)
     problem = MatmulProblem(
         batch, rows, inner, columns, _matrices(a.layout, rank), _matrices(b.layout, rank), _matrices(out, rank), attrs["multiplier"],
         out.dtype, attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], epilogue, attrs.get("a_zero_point", 0),

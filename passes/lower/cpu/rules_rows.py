@@ -17,9 +17,9 @@ from .tuned import schedule_of
 from .value import Value
 
 
-def softmax_rows(source, root, ctx, scale, zero_point=0):
-    """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None."""
-    problem = SoftmaxProblem(shape_of(root), scale, zero_point)
+def softmax_rows(source, root, ctx, scale, zero_point=0, peak=False):
+    """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None. peak: over each row's largest value."""
+    problem = SoftmaxProblem(shape_of(root), scale, zero_point, peak)
     return _emit(ctx, softmax, problem, [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
 
 

@@ -260,4 +260,4 @@ class _Kernel:
                 x = fence(x) + load(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
             return x
 
-        emit_softmax_bytes(p.columns, rows, value, self.scratch, self.out, lambda r: self.out_start + (row + r) * p.out.row, e.probability_scale, e.zero_point)
+        emit_softmax_bytes(p.columns, rows, value, self.scratch, self.out, lambda r: self.out_start + (row + r) * p.out.row, e.probability_scale, e.zero_point, e.peak)

@@ -17,11 +17,13 @@ TOGETHER = 16  # rows of a task whose results are bytes
 
 @dataclass(frozen=True)
 class SoftmaxProblem:
-    """Over the last axis of `shape` (rows layout). scale: of an int8 result, whose zero point is 0 or -128; None for float32."""
+    """Over the last axis of `shape` (rows layout). scale: of an int8 result, whose zero point is 0 or -128; None for float32. peak: of an int8 result, whether each row is
+    multiplied by 1 / its largest value."""
 
     shape: tuple[int, ...]
     scale: float | None
     zero_point: int = 0
+    peak: bool = False
     dtype = "float32"
     multiply_adds = 0  # none that a dot product does
     light = False
@@ -62,6 +64,6 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
             if p.scale is None:
                 emit_softmax(columns, 1, value, scratch, write_floats(y, lambda r: (row + r) * target.channel_stride))
             else:
-                emit_softmax_bytes(columns, rows, value, scratch, y, lambda r: (row + r) * target.channel_stride, p.scale, p.zero_point)
+                emit_softmax_bytes(columns, rows, value, scratch, y, lambda r: (row + r) * target.channel_stride, p.scale, p.zero_point, p.peak)
 
     return emit_kernel(p.name, body)

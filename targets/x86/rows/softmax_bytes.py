@@ -5,6 +5,9 @@ bit that is 46 instructions per vector. But a byte shows 8 of 24 bits: with e' =
 differs from the contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the same byte, that is the
 byte. Rows with an element where they do not (a few in a thousand) are computed by emit_softmax.
 
+With `peak` the row is multiplied by 1 / its largest value: fl(fl(e / total) * fl(1 / fl(1 / total))) / scale, approximately e' / top' / scale with the exponential top' of the
+largest element, computed as the others are, so that what they have in common cancels.
+
 With zero point 0 (y up to 127) y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and byte 2 of its word is floor(y + 0.5) + 128, the
 stored byte. With -128 (y up to 255) it is y + 256.5, and the byte floor(y + 0.5) begins a bit lower."""
 
@@ -29,20 +32,21 @@ _POWER_ERROR = 2.63e-6
 _UNIT = 2.0**-24  # half a unit in the last place of 1.0
 _LARGEST_ERROR = 1e-3  # above, too many rows would be computed twice
 _TOTAL_BITS = (0x3F000000, 0xF8000000)  # (bits(total) - the first) & the second is 0 for totals in [2 ** -1, 2 ** 15)
-_PER_ROW = 4  # float32 kept of a row: -largest * log2(e), then the factors (1 - error) and (1 + error), and the total
+_PER_ROW = 5  # float32 kept of a row: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what stands for 1: the total, or the largest exponential (before that, the largest element)
 _STAGE_BYTES = 4 << 10  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
 
 
-def relative_error(columns, scale) -> float:
+def relative_error(columns, scale, peak=False) -> float:
     """Bound of |y / (the contract's quotient) - 1| for elements with y >= 0.49; smaller ones are far from a rounding boundary.
 
     Per exponential: the polynomial, roundings of its evaluation and of the contract's (4 units), a common factor 2 ** s of all of them, |s| < 17, of
     which only the rounding of s + t counts; and 2.5 units times the distance d of x from the largest: e ** -d >= 0.49 scale in an element that matters,
-    and the mean of d weighted with e ** -d is below log(columns). Per total: one rounding for each of its additions, here and in the contract."""
+    and the mean of d weighted with e ** -d is below log(columns). Per total: one rounding for each of its additions, here and in the contract; with `peak` the total cancels, and
+    three more roundings of the contract's remain."""
     exponential = _POWER_ERROR + 30 * _UNIT
     distance = 2.5 * _UNIT * (max(0.0, log(2.1 / scale)) + log(columns + 1))
     total = 2 * (-(-columns // 16) + 4) * _UNIT
-    return 1.05 * (2 * exponential + distance + total + 10 * _UNIT)
+    return 1.05 * (2 * exponential + distance + (4 * _UNIT if peak else total) + 10 * _UNIT)
 
 
 def staged_rows(columns, rows) -> int:
@@ -56,12 +60,12 @@ def scratch_elements(columns, rows) -> int:
     return rows * (-(-columns // 16) * 16 + _PER_ROW)
 
 
-def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale, zero_point=0):
+def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale, zero_point=0, peak=False):
     """`rows` rows, stage by stage, so that the reductions of one row hide behind the other rows.
 
     value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out from at(r), quantised with `scale`
-    and `zero_point`, 0 or -128; it has room for whole vectors."""
-    stages = _Stages(columns, rows, value, scratch, out, at, float(np.float32(scale)), zero_point, relative_error(columns, scale))
+    and `zero_point`, 0 or -128; it has room for whole vectors. peak: times 1 / its largest value."""
+    stages = _Stages(columns, rows, value, scratch, out, at, float(np.float32(scale)), zero_point, relative_error(columns, scale, peak), peak)
     assert zero_point in (0, -128), zero_point
     approximate = stages.error <= _LARGEST_ERROR and scale > 2.0**-60  # exponentials are at least 2 ** -126
     if approximate:
@@ -83,6 +87,7 @@ class _Stages:
     scale: float
     zero_point: int
     error: float
+    peak: bool = False
 
     @property
     def together(self):
@@ -142,7 +147,10 @@ class _Stages:
         if tail < 16:
             body(self.vectors - 1, 1, tail)
         for r, top in enumerate(self._reduced(largest, tirx.max)):
+            top = bind(top)
             T.buffer_store(self.scratch, top * const(-_LOG2_E, "float32"), [self._kept(first + r, 0)])
+            if self.peak:
+                T.buffer_store(self.scratch, top, [self._kept(first + r, 4)])
 
     def raise_to(self, first):
         """Exponentials into the scratch buffer, and what belongs to their total."""
@@ -160,10 +168,16 @@ class _Stages:
         over(self.vectors, step, body)
         for r, sums in enumerate(self._reduced(total, lambda a, b: a + b)):
             sums = bind(sums)
-            inverse = bind(const(1.0, "float32") / sums)
-            kept = *(inverse * const(self.steps * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)), sums
+            whole = bind(self._peak(first + r, start[r])) if self.peak else sums
+            inverse = bind(const(1.0, "float32") / whole)
+            kept = *(inverse * const(self.steps * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)), sums, whole
             for i, value in enumerate(kept):
                 T.buffer_store(self.scratch, value, [self._kept(first + r, 1 + i)])
+
+    def _peak(self, row, start):
+        """The exponential of the row's largest element."""
+        largest = splat(self.scratch[self._kept(row, 4)], "float32")
+        return tirx.Shuffle([held(_power(held(fma(start, largest, splat(_LOG2_E, "float32")))))], [0])
 
     def finish(self, first):
         """Bytes; exactly where one is uncertain."""
@@ -171,11 +185,11 @@ class _Stages:
         lowest, mask = _TOTAL_BITS
         factors = []
         for r in range(self.together):
-            low, high, total = (held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(3))
+            low, high, total, whole = (held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(4))
             differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(mask - (1 << 32), "int32")
             # results beyond the last code need no more: clipped as the contract clips, on this side of the next half step
             last = 127 - self.zero_point
-            ceiling = held(total * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32")) if (last + 0.4) * self.scale < 1 else None
+            ceiling = held(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32")) if (last + 0.4) * self.scale < 1 else None
             factors.append((low, high, ceiling))
         starts, middle = [bind(self.at(first + r)) for r in range(self.together)], 256 + self.steps / 2
 
@@ -197,7 +211,7 @@ class _Stages:
                 self.exact(first)
 
     def exact(self, first):
-        write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point)
+        write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point, self.peak)
         # the first rows of the buffer: finished, or those of this group
         emit_softmax(self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True)
 

@@ -6,7 +6,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import load, splat, store
+from ..intrinsics import fence, load, splat, store
 from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators
 from .pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
@@ -59,12 +59,16 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
     over(vectors, last_step, finish, unroll)
 
 
-def write_bytes(out, at, scale, zero_point):
-    """A `write` of emit_softmax: quantised with `scale` and `zero_point`. Row r begins at at(r) and has room for whole vectors."""
+def write_bytes(out, at, scale, zero_point, peak=False):
+    """A `write` of emit_softmax: quantised with `scale` and `zero_point`; peak: (value / total) * (1 / (1 / total)) is. Row r begins at at(r) and has room for whole vectors."""
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
 
     def write(r, first, values, total, reciprocal):
-        quotients = [exact_quotient(exact_quotient(held(v), total, reciprocal), divisor, inverse) for v in values]
+        shares = [exact_quotient(held(v), total, reciprocal) for v in values]
+        if peak:  # of e / total the largest is 1 / total, as e = 1 there
+            back = held(tirx.Div(splat(1.0, "float32"), reciprocal))
+            shares = [held(fence(share * back)) for share in shares]
+        quotients = [exact_quotient(share, divisor, inverse) for share in shares]
         store_bytes(out, at(r) + first * 16, T.Bind(round_straight(quotients, zero_point)), 16 * len(values))
 
     return write
