@@ -8,6 +8,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from ..constants import array
 from ..operators.registry import operators
 from ..ops import is_op
 
@@ -60,7 +61,7 @@ def integers_of(node: Node) -> tuple[int, int] | None:
 
 def array_of(expr: relax.Expr) -> np.ndarray:
     """The value of a constant."""
-    return expr.value.numpy()
+    return array(expr)
 
 
 def operands(value: relax.Expr) -> tuple[relax.Expr, ...]:

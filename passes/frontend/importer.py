@@ -18,6 +18,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 
 from ..ops import shape_of
 from ...targets.errors import UnsupportedModelError
+from ..constants import array
 from ..rewriting.grids import with_grids
 from . import activations, arithmetic, arrange, control, dense, fourier, functions, integers, normalization, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
@@ -246,9 +247,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         return self._bind_as(expr, f"{name_of(node)}.{suffix}" if suffix else name_of(node))
 
     def _known(self, constant):
-        array = constant.value.numpy()
-        self._constants[id(array)] = (array, constant)
-        return array
+        value = array(constant)
+        self._constants[id(value)] = (value, constant)
+        return value
 
     def operand(self, name):
         """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""

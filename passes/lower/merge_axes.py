@@ -16,6 +16,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..constants import array
 from ..operators.registry import traits_of
 from ..ops import shape_of
 from ..rewriting.forward import Forward
@@ -67,7 +68,7 @@ class _Merger(Forward):
 
     def _as(self, operand, shape, var):
         if isinstance(operand, tvm.ir.GenericConst):
-            return relax.const(operand.value.numpy().reshape(shape), str(operand.ty.dtype))
+            return relax.const(array(operand).reshape(shape), str(operand.ty.dtype))
         if operand in self._merged and shape_of(self._merged[operand]) == shape:
             return self._merged[operand]
         return self.emit(relax.op.reshape(operand, shape), var.name)

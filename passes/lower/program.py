@@ -11,6 +11,7 @@ from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.variant import Step
+from ..constants import array
 from . import memory
 from .rolling.roll import rolled
 from .watch.watch import RawCall, Watch, whole
@@ -75,23 +76,25 @@ class Weights:
     """Constants behind each other, each at a 64-byte boundary, equal ones once (unless `share` is off)."""
 
     def __init__(self, share=True):
-        self.parts, self.size, self._share = [], 0, share
+        self.parts, self.size, self._share = [], 0, share  # (offset, bytes) of each
         self._alike = {}  # (bytes, their hash) -> [(the constant, its offset)] of constants that differ
 
     def place(self, array):
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        alike = self._alike.setdefault((raw.size, hash(raw.tobytes())), [])
-        found = next((offset for other, offset in alike if np.array_equal(other, raw)), None) if self._share else None
+        alike = self._alike.setdefault((raw.size, hash(raw.tobytes())), []) if self._share else []
+        found = next((offset for other, offset in alike if np.array_equal(other, raw)), None)
         if found is None:
             found = self.size
-            padded = -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT  # a kernel may read one vector past the end
-            self.parts.append(np.pad(raw, (0, padded - raw.size)))
-            alike.append((self.parts[-1][: raw.size], found))
-            self.size += padded
+            self.parts.append((found, raw))
+            alike.append((raw, found))
+            self.size += -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT  # a kernel may read one vector past the end
         return Place("weights", found)
 
     def blob(self):
-        return np.concatenate(self.parts) if self.parts else np.zeros(memory.ALIGNMENT, np.uint8)
+        whole = np.zeros(max(self.size, memory.ALIGNMENT), np.uint8)
+        for start, raw in self.parts:
+            whole[start : start + raw.size] = raw
+        return whole
 
 
 class Kernels:
@@ -166,7 +169,7 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
 
     def locate(storage):
         if not isinstance(storage, tuple):
-            return weights.place(storage if isinstance(storage, np.ndarray) else storage.value.numpy())
+            return weights.place(storage if isinstance(storage, np.ndarray) else array(storage))
         if storage[0] == "input":
             return Place("input", storage[1])
         if storage[0] == "word":

@@ -12,6 +12,7 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
+from ..constants import constant, transposed
 from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
@@ -35,9 +36,9 @@ class _Fuser(Forward):
     def _fused(self, chain):
         weight = self.graph.constant(chain.call.args[1])
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
-        weight = weight if is_conv else np.ascontiguousarray(weight.T)
+        weight = weight if is_conv else transposed(weight)
         bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
-        operands = [self.new(chain.call.args[0]), relax.const(weight, "float32"), relax.const(bias, "float32")]
+        operands = [self.new(chain.call.args[0]), relax.const(weight, "float32") if is_conv else constant(weight), relax.const(bias, "float32")]
         if chain.residual is not None:
             residual = self.graph.constant(chain.residual)
             operands.append(self.new(chain.residual) if residual is None else relax.const(residual, "float32"))

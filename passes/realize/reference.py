@@ -9,8 +9,9 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..constants import array
 from ..ops import shape_of
-from ..rewriting.graph import array, variables
+from ..rewriting.graph import variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
 from .reference_bfloat16 import BFLOAT16
 from .reference_elementwise import ELEMENTWISE

@@ -41,8 +41,15 @@ class Layer:
 
     def is_weight(self, fused: np.ndarray) -> bool:
         """Whether these are the layer's weights as FuseFloat keeps them ([N, K] for a linear layer)."""
-        mine = self.weight if self.is_conv else self.weight.T
-        return mine.shape == fused.shape and np.array_equal(mine, fused)
+        return self.is_alike(fused) and np.array_equal(self._fused, fused)
+
+    def is_alike(self, fused: np.ndarray) -> bool:
+        """Whether they may be, by some of them."""
+        return self._fused.shape == fused.shape and np.array_equal(self._fused[:2], fused[:2])
+
+    @property
+    def _fused(self) -> np.ndarray:
+        return self.weight if self.is_conv else self.weight.T
 
 
 def products(graph: Graph) -> list:
@@ -77,18 +84,6 @@ def dequantized(q: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
     if axis >= 0:
         shape[axis] = -1
     return q.astype(np.float32) * scales.reshape(shape).astype(np.float32)
-
-
-def with_weights(mod: IRModule, values: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> IRModule:
-    """The network with other (weight, bias) in the layers named by index; bias None keeps it."""
-    layers = layers_of(mod)
-    constants: dict[Operand, np.ndarray] = {}
-    for index, (weight, bias) in values.items():
-        constants[index, 1] = weight
-        added = layers[index].bias_index
-        if bias is not None and added is not None:
-            constants[added, None] = bias
-    return replace_constants(mod, constants)
 
 
 def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dtype=np.float32) -> IRModule:

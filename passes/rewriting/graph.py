@@ -6,11 +6,7 @@ from tvm import relax
 from tvm_ffi import structural_equal
 
 from .. import ops
-
-
-def array(constant: relax.Expr) -> np.ndarray:
-    """The NumPy value of a Relax constant."""
-    return constant.value.numpy()
+from ..constants import array
 
 
 class DataflowGraph:
@@ -65,8 +61,9 @@ def dequantize(values, scale, zero_point, axis=-1):
     if values.ndim:
         shape[axis] = -1
     scale, zero_point = (np.asarray(p).reshape(shape if np.size(p) > 1 else ()) for p in (scale, zero_point))
-    difference = values.astype(np.int64) - zero_point.astype(np.int64)
-    return difference.astype(np.float32) * scale.astype(np.float32)
+    exact = np.float32 if values.itemsize < 4 else np.int64  # a difference of bytes or of 16 bits is exact in float32
+    difference = values.astype(exact) - zero_point.astype(exact)
+    return difference.astype(np.float32, copy=False) * scale.astype(np.float32)
 
 
 def variables(expr):

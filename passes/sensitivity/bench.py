@@ -80,6 +80,10 @@ class Bench:
         found._forget()
         return found
 
+    def forget_simulator(self, scaling: str) -> None:
+        """Of a rescaled network of which no more errors are asked for: it holds the weights several times."""
+        self._network(scaling).simulator = None
+
     # What designs are judged by
 
     @property

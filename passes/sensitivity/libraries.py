@@ -47,25 +47,22 @@ class Libraries:
     def __init__(self):
         self._of, self._executors, self._spec = {}, {}, detect.native()
 
-    def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes]:
-        """(the module as it is lowered, its program, its machine code) of a module after FuseFloat."""
+    def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes, dict]:
+        """(the module as it is lowered, its program, its machine code, what makes the constants of its layers: `lower`) of a module after FuseFloat."""
         merged = MergeAxes()(fused)
-        legal, program = self._lowered(merged)
-        return merged, program, self._compiled(legal, program, inputs, outputs)
-
-    def program(self, fused) -> Program:
-        """Without machine code: where constants lie, and their bytes."""
-        return self._lowered(MergeAxes()(fused))[1]
+        packing: dict = {}
+        legal, program = self._lowered(merged, packing)
+        return merged, program, self._compiled(legal, program, inputs, outputs), packing
 
     def session(self, library, program, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
         variant = Variant(self._spec.name, library, program.weights, program.arena_bytes, (), tuple(inputs), outputs, self._spec.features)
         return open_session(variant, threads, reuse_outputs)
 
     def executor(self, module, threads=None):
-        """An ExecutorFactory of calibration (passes/calibrate/collect.py); the last one is kept, as more samples of the same network often follow."""
+        """An ExecutorFactory of calibration (passes/calibrate/collect.py); the first one and the last one are kept, as more samples often follow of the network as it came, or of what was made of it last."""
         key = structural_hash(module), threads
         if key not in self._executors:
-            self._executors = {key: self._executor(module, threads)}
+            self._executors = dict(list(self._executors.items())[:1]) | {key: self._executor(module, threads)}
         return self._executors[key]
 
     def _executor(self, module, threads):
@@ -95,8 +92,8 @@ class Libraries:
             self._of[key] = compile_here(emitted, self._spec, [interface])
         return self._of[key]
 
-    def _lowered(self, fused):
-        lowered, _ = lower(fused, self._spec, RULES)
+    def _lowered(self, fused, packing=None):
+        lowered, _ = lower(fused, self._spec, RULES, packing=packing)
         legal = schedule(legalize(lowered, (*ALIASES, PART)))
         return legal, linearize(legal, Weights(share=False))
 

@@ -4,7 +4,8 @@ A configuration is written into the compiled network's constants in microseconds
 float) can be measured in the time in which one would compile. What it computes is the hub's function; the integer network differs from it only
 where a float32 sum rounds across a rounding border."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from octet.targets.variant import TensorSpec
 from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 
 from ..calibrate.qparams import LIMITS
+from ..constants import array, transposed
 from ..ops import is_op, shape_of
 from ..realize.fuse_float import FuseFloat
-from ..repair.weights import layers_of, with_weights
+from ..repair.weights import Layer, layers_of
 from ..rewriting.loops import loops_of
 from .configuration import FLOAT, Configuration
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
@@ -35,9 +37,9 @@ class Simulator:
         self._insert = InsertSwitches(self.operands, taps)
         self._libraries = libraries if libraries is not None else Libraries()
         outputs = [TensorSpec(s.name, s.shape, s.dtype) for s in model.outputs] + _tap_specs(model.module, taps)
-        fused, program, library = self._libraries.build(FuseFloat()(self._insert(model.module)), model.inputs, tuple(outputs))
+        fused, program, library, packing = self._libraries.build(FuseFloat()(self._insert(model.module)), model.inputs, tuple(outputs))
         self._session = self._libraries.session(library, program, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps))
-        self._places, self._switches = self._locate(fused, program)
+        self._layers, self._switches = self._locate(fused, program, packing)
         self._float = program.weights
         self.use(quantized)
 
@@ -47,16 +49,20 @@ class Simulator:
         self.configure(FLOAT)
 
     def _weights_of(self, quantized):
-        program = self._libraries.program(FuseFloat()(self._insert(with_weights(self.model.module, quantized))))
-        assert program.weights.size == self._float.size, "weights moved: their kernels depend on values"
-        return program.weights
+        whole = self._float.copy()
+        for layer, (weight, bias) in quantized.items():
+            for (start, stop), made in zip(self._layers[layer].places, self._layers[layer].constants(weight, bias)):
+                raw = np.ascontiguousarray(made).reshape(-1).view(np.uint8)
+                assert raw.size <= stop - start, "weights moved: their kernels depend on values"
+                whole[start : start + raw.size] = raw
+        return whole
 
     def configure(self, configuration: Configuration) -> None:
         """What the next runs compute."""
         blob = self._session.weights
-        for layer, places in self._places.items():
+        for layer, found in self._layers.items():
             source = self._quantized if layer in configuration.weights else self._float
-            for start, stop in places:
+            for start, stop in found.places:
                 blob[start:stop] = source[start:stop]
         unknown = configuration.operands.keys() - self._switches.keys()
         assert not unknown, f"no switch at {sorted(unknown)[:3]}"
@@ -78,20 +84,39 @@ class Simulator:
         names = [spec.name for spec in self._session.outputs][-len(self.taps) :]
         return {tap: found[name] for tap, name in zip(self.taps, names)}
 
-    def _locate(self, fused, program):
-        """({layer: byte ranges of its constants}, {operand: offset of its switch})."""
+    def _locate(self, fused, program, packing):
+        """({layer: _Built}, {operand: offset of its switch})."""
         starts = sorted({p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weights.size})
         after = dict(zip(starts, starts[1:]))
-        layers = [b.value for b in fused["main"].body.blocks[0].bindings if is_op(b.value, *_LAYERS)]
+        layers = [b for b in fused["main"].body.blocks[0].bindings if is_op(b.value, *_LAYERS)]
         calls = [c for c in program.calls if c.step.operator in _LAYERS]
         assert len(layers) == len(calls), "a layer has no kernel of its own"
-        places, free = {}, layers_of(self.model.module)
-        for value, kernel in zip(layers, calls):
-            layer = next(index for index, found in free.items() if found.is_weight(value.args[1].value.numpy()))
-            del free[layer]
-            places[layer] = [(p.offset, after[p.offset]) for p in kernel.operands if p.kind == "weights"]
+        built, free = {}, layers_of(self.model.module)
+        for binding, kernel in zip(layers, calls):
+            weight, bias = map(array, binding.value.args[1:3])
+            alike = [index for index, found in free.items() if found.is_alike(weight)]
+            layer = next(index for index in alike if len(alike) == 1 or free[index].is_weight(weight))
+            places = [(p.offset, after[p.offset]) for p in kernel.operands if p.kind == "weights"]
+            built[layer] = _Built(free.pop(layer), bias, places, packing[binding.var.name])
         switches = [c.operands[1].offset for c in program.calls if c.step.operator == "octet.fake_quantize"]
-        return places, dict(zip(self.operands, switches))
+        return built, dict(zip(self.operands, switches))
+
+
+@dataclass(frozen=True)
+class _Built:
+    """bias: all that the layer adds by channel. places: byte ranges of its constants. pack: what makes them (`lower`)."""
+
+    layer: Layer
+    bias: np.ndarray
+    places: list[tuple[int, int]]
+    pack: Callable
+
+    def constants(self, weight, bias) -> list[np.ndarray]:
+        """Of other weights, and another bias where it is not None."""
+        added = self.bias
+        if bias is not None and self.layer.bias is not None:
+            added = bias if np.array_equal(added, self.layer.bias) else added + (bias - self.layer.bias)
+        return self.pack(weight if self.layer.is_conv else transposed(weight), added.astype(np.float32))
 
 
 def _tap_specs(mod, taps):

@@ -32,7 +32,7 @@ from .judge import MetricJudge
 from .statistics import measuring
 
 _VERSION = "2"  # of what a state file means
-CHOICES = 60.0  # seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first error
+CHOICES = 40.0  # seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first error
 
 
 @dataclass
@@ -98,6 +98,8 @@ class Workflow:
             if candidate not in errors:
                 started = clock.clock()
                 errors[candidate] = scout.error(candidate)
+                if candidate.scaling:
+                    scout.forget_simulator(candidate.scaling)
                 took = clock.clock() - started
             return errors[candidate]
 

@@ -13,8 +13,9 @@ from torch import nn
 from tvm import relax
 
 from ...passes import ops
+from ...passes.constants import array
 from ...passes.realize.reference import evaluate, handed_on
-from ...passes.rewriting.graph import DataflowGraph, array, variables
+from ...passes.rewriting.graph import DataflowGraph, variables
 from ...passes.rewriting.loops import MARKS, Loops, RecurrentLoop
 from ...targets.errors import UnsupportedModelError
 from .floating import APPROXIMATE, EXACT, convolved, translates

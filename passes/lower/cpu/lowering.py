@@ -22,6 +22,7 @@ from ....targets.x86.movement.copy import shift
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
 from ....targets.x86.view import View, contiguous, view_of
+from ...constants import array, constant
 from ...ops import shape_of
 from ...rewriting.loops import RecurrentLoop, loops_of
 from ..fusion import find_fusions
@@ -54,6 +55,7 @@ class CpuContext:
     layer: str = ""  # the variable of the logical graph that is being lowered
     layers: dict = field(default_factory=dict)  # layer -> its number
     watch: Watch | None = None  # where rules note what is watched
+    packing: dict | None = None  # where rules note how the constants of a layer are made of its weights and bias
     rounded: Rounded | None = None  # of the layer that is being lowered, where its clipped values are counted
 
     def label(self) -> str:
@@ -62,7 +64,7 @@ class CpuContext:
 
     def constant(self, expr) -> np.ndarray | None:
         """The array of a constant, or None."""
-        return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
+        return array(expr) if isinstance(expr, tvm.ir.GenericConst) else None
 
     def layout(self, shape, dtype: str) -> Layout | None:
         """The packed layout of a logical tensor, None where there is none (rank above 4, other types)."""
@@ -146,10 +148,10 @@ class CpuContext:
         return self._forms[key]
 
     def _constant_value(self, expr):
-        array = expr.value.numpy()
-        layout = Layout("plain", array.shape, str(array.dtype))
+        value = array(expr)
+        layout = Layout("plain", value.shape, str(value.dtype))
         if layout.storage != layout.dtype:
-            expr = relax.const((array.astype(np.int16) + 128).astype(layout.storage))
+            expr = relax.const((value.astype(np.int16) + 128).astype(layout.storage))
         return Value(expr, layout)
 
     def part(self, value: Value, first: int, layout: Layout) -> Value | None:
@@ -166,7 +168,7 @@ class CpuContext:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
         macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
         notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its checksum."""
-        args = [operand.var if isinstance(operand, Value) else relax.const(np.ascontiguousarray(operand)) for operand in operands]
+        args = [operand.var if isinstance(operand, Value) else constant(np.ascontiguousarray(operand)) for operand in operands]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
         dtypes = {layout.dtype, *(operand.layout.dtype for operand in operands if isinstance(operand, Value))}
         dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), "int8" if layout.dtype == AS_IS else layout.dtype)
@@ -205,17 +207,19 @@ def _bytes(expr):
 
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None,
-          params: list[Layout] | None = None, results: list[Layout] | None = None, watch: Watch | None = None) -> tuple[tvm.IRModule, list[str]]:
+          params: list[Layout] | None = None, results: list[Layout] | None = None, watch: Watch | None = None,
+          packing: dict | None = None) -> tuple[tvm.IRModule, list[str]]:  # fmt: skip
     """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
-    to, where not all of them are plain. watch: where what is watched is noted."""
+    to, where not all of them are plain. watch: where what is watched is noted. packing: takes, by the variable of a layer, a function from (its weights, its bias), as the layer's operands, to the constants
+    that its kernel reads behind the data."""
     with building_for(spec.dot):
-        return _lower(mod, spec, rules, tuned, params, results, watch)
+        return _lower(mod, spec, rules, tuned, params, results, watch, packing)
 
 
-def _lower(mod, spec, rules, tuned, params, results, watch):
+def _lower(mod, spec, rules, tuned, params, results, watch, packing):
     main = mod["main"]
     builder = relax.BlockBuilder()
-    context = CpuContext(spec, builder, tuned=tuned, watch=watch)
+    context = CpuContext(spec, builder, tuned=tuned, watch=watch, packing=packing)
     fusions, inner = find_fusions(main, able(UNITS[spec.dot].vbmi))
     layouts = [Layout("plain", shape_of(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
     stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]

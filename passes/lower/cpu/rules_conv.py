@@ -27,13 +27,14 @@ def conv2d(call, ctx, table=None):
         data = ctx.packed(call.args[0])
     weight = ctx.constant(call.args[1])
     kernel, strides, padding, dilation = weight.shape[2:], attrs["strides"], attrs["padding"], attrs["dilation"]
-    if w == kernel[1] == 1 and h > 1 and padding[1] == padding[3] == 0 and data.layout.dtype != "bfloat16":
+    turned = w == kernel[1] == 1 and h > 1 and padding[1] == padding[3] == 0 and data.layout.dtype != "bfloat16"
+    if turned:
         # A column lies in memory as a row, whose pixels share the weights that are loaded. (The order of bfloat16's sums knows rows from columns.)
-        h, w, weight = w, h, weight.transpose(0, 1, 3, 2)
+        h, w = w, h
         kernel, strides, padding, dilation = kernel[::-1], strides[::-1], [padding[i] for i in (1, 0, 3, 2)], dilation[::-1]
     problem = ConvProblem(data.layout.dtype, n, c, h, w, weight.shape[0], tuple(kernel), tuple(strides), tuple(padding), tuple(dilation),
                           attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs), planar)
-    return _emit(call, ctx, data, weight, problem, table)
+    return _emit(call, ctx, data, problem, table, lambda weight: weight.transpose(0, 1, 3, 2) if turned else weight)
 
 
 def dense(call, ctx, table=None):
@@ -44,7 +45,7 @@ def dense(call, ctx, table=None):
     rows, inputs = prod(data.layout.shape[:-1]), data.layout.shape[-1]
     problem = ConvProblem(data.layout.dtype, rows, inputs, 1, 1, weight.shape[0], (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1,
                           attrs.get("data_zero_point", 0), _epilogue(call, attrs))
-    return _emit(call, ctx, data, weight[:, :, None, None], problem, table)
+    return _emit(call, ctx, data, problem, table, lambda weight: weight[:, :, None, None])
 
 
 def _layout(call):
@@ -70,15 +71,22 @@ def _behind(problem, table):
     return replace(problem, epilogue=TableEpilogue(**e | {"clip_min": -128, "clip_max": 127})), table[index]
 
 
-def _emit(call, ctx, data, weight, problem, table):
+def _emit(call, ctx, data, problem, table, as_images):
+    """as_images: the layer's weights as OIHW."""
     multiplier = ctx.constant(call.args[3]) if problem.dtype == "int8" else None
-    workload, name = workload_of(problem), call.op.name
+    workload, name, dot = workload_of(problem), call.op.name, ctx.spec.dot
     if table is not None:
         (problem, table), name = _behind(problem, table), name + " + table"
     if ctx.watch is not None and ctx.watch.sums and problem.dtype == "int8":
         problem = checked(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
-    kernel = conv_kernel(problem, ctx.spec.dot, weight, ctx.constant(call.args[2]), multiplier, tuned.schedule if tuned is not None else None, table)
+
+    def made(weight, bias):
+        return conv_kernel(problem, dot, as_images(weight), bias, multiplier, tuned.schedule if tuned is not None else None, table)
+
+    kernel = made(*map(ctx.constant, call.args[1:3]))
+    if ctx.packing is not None:
+        ctx.packing[ctx.layer] = lambda weight, bias: made(weight, bias).constants
     notes = {"schedule": words(kernel.schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}
     residual = _residual(call)
     operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...native.stream import aligned
 from ..layout import STORED_OFFSET
 from .problem import ConvProblem
 from .walk import Walk, channel_span
@@ -48,10 +49,17 @@ def tap_matrix(p: ConvProblem, weight: np.ndarray, block: int, align: int) -> np
     padded = -(-span // align) * align
     kh, kw = p.kernel
     ins, outs = p.channels // p.groups, p.out_channels // p.groups
-    matrix = np.zeros((-(-p.out_channels // block), kh * kw, padded, block), weight.dtype)
+    matrix = aligned((-(-p.out_channels // block), kh * kw, padded, block), weight.dtype)
+    if padded > ins or p.out_channels % block or p.groups > 1:
+        matrix[:] = 0
     taps = weight.transpose(0, 2, 3, 1).reshape(p.out_channels, kh * kw, ins)
+    if p.groups == 1:
+        for number, first in enumerate(range(0, p.out_channels, block)):
+            some = taps[first : first + block]
+            matrix[number, :, :ins, : len(some)] = some.transpose(1, 2, 0)
+        return matrix.reshape(matrix.shape[0], -1, block)
     for o in range(p.out_channels):
-        first = o // outs * ins - (o // block // a) * b if p.groups > 1 else 0
+        first = o // outs * ins - (o // block // a) * b
         matrix[o // block, :, first : first + ins, o % block] = taps[o]
     return matrix.reshape(matrix.shape[0], -1, block)
 
@@ -68,7 +76,7 @@ def pad_rows(matrix: np.ndarray, rows: int, length: int) -> np.ndarray:
 def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
     """[blocks][K][block] -> [blocks][K / step][block][step]: the order of VPDPBUSD (step 4) or of plain vectors (step 1)."""
     blocks, k, block = matrix.shape
-    return matrix.reshape(blocks, k // step, step, block).transpose(0, 1, 3, 2).reshape(-1).copy()
+    return np.ascontiguousarray(matrix.reshape(blocks, k // step, step, block).transpose(0, 1, 3, 2)).reshape(-1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,36 @@
+"""Constants of Relax as arrays of NumPy and the other way, without a copy: every pass looks at the weights, and copying them was most of what the passes of a large network took."""
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from octet.targets.native.stream import aligned
+
+_SMALL = 1 << 12  # elements: below that a copy is quicker
+_ROWS = 64  # of a matrix that are transposed at a time: what they are written to stays in the caches
+
+
+def array(constant) -> np.ndarray:
+    """The value of a Relax constant. Not to be written to: where it is large it is the constant's own memory."""
+    value = constant.value
+    if value.ndim == 0 or int(np.prod(value.shape)) < _SMALL:
+        return value.numpy()
+    found = np.from_dlpack(value)
+    found.flags.writeable = False
+    return found
+
+
+def constant(value: np.ndarray):
+    """A Relax constant of that value and dtype. The array becomes its memory where it can, so nobody may write to it any more."""
+    value = np.asarray(value)
+    if value.size < _SMALL or not value.flags.c_contiguous or not value.flags.writeable or value.ctypes.data % 64:
+        return relax.const(np.ascontiguousarray(value).reshape(value.shape), str(value.dtype))
+    return relax.const(tvm.runtime.from_dlpack(value))
+
+
+def transposed(matrix: np.ndarray) -> np.ndarray:
+    """A contiguous array of its own of [N, K] -> [K, N], as `constant` takes it without a copy."""
+    found = aligned((matrix.shape[1], matrix.shape[0]), matrix.dtype)
+    for first in range(0, matrix.shape[0], _ROWS):
+        found[:, first : first + _ROWS] = matrix[first : first + _ROWS].T
+    return found
