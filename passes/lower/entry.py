@@ -8,7 +8,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from ...targets.variant import suffix
-from ...targets.x86.intrinsics import tile_release
+from ...targets.x86.tiles import tile_release
 from .program import Program
 
 ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there

@@ -1,9 +1,8 @@
 """The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide; where registers have 256 (see `isa.py`), an instruction is
 applied to both halves; arm64's are spelled in `targets/arm64/instructions.py`. The results are the same, bit for bit, on every vector unit. For machines without an instruction `emulation/` has another spelling of it.
 
-Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, TDPBUSD, TILELOADD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
+Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
 
-import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -24,9 +23,6 @@ from ..cpu.expressions import (  # noqa: F401
     typed,
 )
 from .isa import current
-
-TILE_ROWS, TILE_BYTES = 16, 64
-TILE_ROWS_AT = 48  # byte of the tile configuration that holds the rows of tile 0
 
 
 def broadcast4(buffer, index, lanes=16):
@@ -225,44 +221,3 @@ def part(vector, start, lanes):
 def prefetch(buffer, index):
     """Asks for the cache line at `index` to be brought into the second-level cache; an address behind the buffer is harmless."""
     T.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", tirx.address_of(buffer[index]), const(0, "int32"), const(2, "int32"), const(1, "int32")))
-
-
-def tile_config(rows):
-    """The 64-byte configuration for LDTILECFG: tiles 0-5 `rows` x 64 bytes (accumulators, data), tiles 6-7 16 x 64 bytes (weights)."""
-    config = np.zeros(64, "uint8")
-    config[0] = 1
-    config[16:32].view("uint16")[:] = TILE_BYTES
-    config[TILE_ROWS_AT : TILE_ROWS_AT + 8] = [rows] * 6 + [TILE_ROWS] * 2
-    return config
-
-
-def tile_configure(config):
-    """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one 20: it is loaded only if it differs.
-    Nothing releases the tiles between kernels; `octet_run` does so at its end."""
-    now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})  # on the stack
-    effect("llvm.x86.sttilecfg", tirx.address_of(now[0]))
-    difference = tirx.reinterpret("int32x16", load(now, 0, 64)) ^ tirx.reinterpret("int32x16", load(config, 0, 64))
-    with T.If(pure("int32", "llvm.vector.reduce.or", difference) != 0):
-        with T.Then():
-            effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
-
-
-def tile_release() -> None:
-    effect("llvm.x86.tilerelease")
-
-
-def tile_zero(tile):
-    effect("llvm.x86.tilezero", const(tile, "int8"))
-
-
-def tile_load(tile, buffer, index, stride_bytes):
-    effect("llvm.x86.tileloadd64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
-
-
-def tile_store(tile, buffer, index, stride_bytes):
-    effect("llvm.x86.tilestored64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
-
-
-def tile_dot(acc, data, weights):
-    """Tile `acc` (int32) += tile `data` (u8 rows) x tile `weights` (s8, four input channels interleaved), exact in int32."""
-    effect("llvm.x86.tdpbusd", *(const(tile, "int8") for tile in (acc, data, weights)))

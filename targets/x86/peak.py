@@ -14,24 +14,10 @@ from tvm.tirx.script import builder as T
 from ..arm64.instructions import product_of_pairs
 from ..cpu.expressions import typed
 from ..detect import missing
-from .intrinsics import (
-    bind,
-    const,
-    dot4_multiplied,
-    dot4_safe,
-    effect,
-    fma,
-    load,
-    multiplied,
-    splat,
-    store,
-    tile_config,
-    tile_dot,
-    tile_load,
-    tile_store,
-)
+from .intrinsics import bind, const, dot4_multiplied, dot4_safe, effect, fma, load, multiplied, splat, store
 from .isa import building_for, current
 from .kernel import argument, emit_kernel
+from .tiles import tile_config, tile_dot, tile_load, tile_store
 
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
 _RUNS = 40

@@ -8,7 +8,7 @@ import numpy as np
 from octet.passes.lower import program
 from octet.targets.native.library import Library
 from octet.targets.runtime import addresses, aligned
-from octet.targets.x86.intrinsics import TILE_BYTES, TILE_ROWS, tile_config
+from octet.targets.x86.tiles import TILE_BYTES, TILE_ROWS, tile_config
 
 
 class Placed:

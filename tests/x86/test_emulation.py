@@ -14,7 +14,7 @@ from octet.targets import detect, registry
 from octet.targets.bfloat16 import add_blocks, round_to_bfloat16
 from octet.targets.x86.emulation.library import library_of
 from octet.targets.x86.emulation.source import INSTRUCTIONS
-from octet.targets.x86.intrinsics import tile_config
+from octet.targets.x86.tiles import tile_config
 
 sys.path.insert(0, str(Path(__file__).parent))
 from instruction_models import MODELS  # noqa: E402

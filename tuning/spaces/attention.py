@@ -2,10 +2,10 @@
 
 from math import log2, prod
 
-from ...targets.x86.intrinsics import TILE_ROWS
 from ...targets.x86.isa import UNITS
 from ...targets.x86.matmul.problem import MatmulProblem
 from ...targets.x86.matmul.product import STACK_LIMIT, MatmulSchedule, default_schedule, packed_bytes, stack_bytes
+from ...targets.x86.tiles import TILE_ROWS
 from .space import Space, choices, fixed
 
 

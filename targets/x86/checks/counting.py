@@ -6,7 +6,7 @@ from ..conv import amx, direct
 from ..conv.depthwise_pack import chunk_starts, fold_of, lanes_of
 from ..conv.listed_copy import gathered
 from ..conv.problem import ConvProblem
-from ..intrinsics import TILE_ROWS
+from ..tiles import TILE_ROWS
 
 
 def computed(p: ConvProblem, family: str, schedule) -> np.ndarray:

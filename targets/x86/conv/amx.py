@@ -11,9 +11,10 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ... import bfloat16
-from ..intrinsics import TILE_BYTES, TILE_ROWS, bind, tile_configure
+from ..intrinsics import bind
 from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK, STORAGE
+from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure
 from .amx_micro import BLOCK, SUMS, AmxUnit, Micro, branch
 from .epilogue import Operands, table_argument
 from .problem import ConvProblem

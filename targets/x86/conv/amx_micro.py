@@ -10,19 +10,8 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..bf16_intrinsics import tile_dot_bf16
-from ..intrinsics import (
-    TILE_BYTES,
-    TILE_ROWS,
-    TILE_ROWS_AT,
-    bind,
-    const,
-    load,
-    prefetch,
-    tile_dot,
-    tile_load,
-    tile_store,
-    tile_zero,
-)
+from ..intrinsics import bind, const, load, prefetch
+from ..tiles import TILE_BYTES, TILE_ROWS, TILE_ROWS_AT, tile_dot, tile_load, tile_store, tile_zero
 from .epilogue import Operands, Row, emit_epilogue
 from .problem import ConvProblem
 from .walk import Walk, channel_span

@@ -9,9 +9,9 @@ from ..checks.coefficients import LayerSum, layer_sum
 from ..checks.counting import computed, computed_channels
 from ..checks.kernels import digit_base
 from ..elementwise.table import stored_table
-from ..intrinsics import TILE_ROWS, tile_config
 from ..isa import UNITS, building_for, current
 from ..layout import STORED_OFFSET
+from ..tiles import TILE_ROWS, tile_config
 from . import (
     amx as conv_amx,
     bf16 as conv_bf16,

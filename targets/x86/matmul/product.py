@@ -10,27 +10,12 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import (
-    TILE_BYTES,
-    TILE_ROWS,
-    bind,
-    broadcast4,
-    dot4_multiplied,
-    fence,
-    load,
-    multiplied,
-    splat,
-    store,
-    tile_config,
-    tile_configure,
-    tile_dot,
-    tile_load,
-    tile_store,
-)
+from ..intrinsics import bind, broadcast4, dot4_multiplied, fence, load, multiplied, splat, store
 from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
 from ..rows.softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
+from ..tiles import TILE_BYTES, TILE_ROWS, tile_config, tile_configure, tile_dot, tile_load, tile_store
 from ..vector import clip_floats, round_straight, store_bytes, to_float
 from ..vector_loops import Accumulators
 from .pack import TILE, emit_pack, packed_bytes
