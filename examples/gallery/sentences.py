@@ -33,14 +33,15 @@ def texts(modules: str = MODULES) -> list[str]:
 
 
 class Vocabulary:
-    """Words in pieces as BERT's uncased vocabularies have them: the longest piece first."""
+    """Words in pieces as BERT's uncased vocabularies have them: the longest piece first. ends: the words that a text begins and ends with."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, ends: tuple[str, str] = ("[CLS]", "[SEP]")):
         self._numbers = {word: number for number, word in enumerate(path.read_text().splitlines())}
+        self._first, self._last = (self._numbers[word] for word in ends)
 
     def tokens(self, text: str, most: int) -> list[int]:
         pieces = [piece for word in re.findall(r"\w+|[^\w\s]", text.lower()) for piece in self._pieces(word)]
-        return [self._numbers["[CLS]"], *pieces[: most - 2], self._numbers["[SEP]"]]
+        return [self._first, *pieces[: most - 2], self._last]
 
     def _pieces(self, word):
         found, start = [], 0

@@ -62,3 +62,24 @@ def test_answers_are_compared(script):
 def test_the_document_shows_every_family():
     shown = re.findall(r"(?m)^\| \[(\w+)\.py\]\(gallery/\1\.py\)", (EXAMPLES / "gallery.md").read_text())
     assert sorted(shown) == SCRIPTS
+
+
+def test_transformers_are_compared(script):
+    """Cosines are of the last axis, and a way that gives no figures says why."""
+    import numpy as np
+
+    table = script("transformer_table")
+    exact = {"y": np.array([[[3.0, 4.0], [0.0, 2.0]]])}
+    turned = {"y": np.array([[[3.0, 4.0], [2.0, 0.0]]])}
+    found = table._compared([exact, exact], ["a", "b"], [exact, turned], ["a", "c"])
+    assert found == {
+        "cosine": pytest.approx(0.75),
+        "least": pytest.approx(0.5),
+        "db": pytest.approx(10 * np.log10(58 / 8)),
+        "same": 1,
+        "asked": 2,
+    }
+    said = table.rows("svtr", {"NNCF": {"failed": "no"}, "Octet": found | {"ms": 1.5, "bytes": 2e6}})
+    assert (
+        "| NNCF | cannot: no | | | | |" in said and "| Octet | 0.75000 (0.5000) | 8.6 | 1 of 2 | 1.50 | 2.0 |" in said
+    )
