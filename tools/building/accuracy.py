@@ -32,7 +32,7 @@ from .judge import MetricJudge
 from .statistics import measuring
 
 _VERSION = "2"  # of what a state file means
-CHOICES = 40.0  # seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first error
+CHOICES = 60.0  # seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first error
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Workflow:
 
         seconds = cache(partial(self._seconds, scout))
         design = choose_switches(design, options, error, seconds, self.steps.append, spent=spent)
-        took = max(took, preparing)  # a rescaled network is another one to build
+        took = max(took, 2 * preparing)  # a rescaled network is another one to build, behind a run that measures the channels of this one
         design = choose_smoothing(design, smoothings, error, seconds, self.steps.append, spent=spent) if smoothings else design
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
         self._tell("calibrate")
