@@ -48,6 +48,18 @@ class ReusedCode:
         if sum(map(len, self._objects)) > _ROOM:
             self.forget()
         kernels = {var: func for var, func in mod.functions_items() if ENTRY not in func.attrs}
+        try:
+            found = self._compiled(kernels, spec)
+        except BaseException:  # what was noted has no code
+            self.forget()
+            raise
+        objects = [self._objects[place] for place in sorted({place for _, place in found.values()})]
+        calling = {var: _call_of(func, found[var][0]) if var in found else func for var, func in mod.functions_items()}
+        entries = compile_module(tvm.IRModule(calling), spec).mod
+        return link(entries.write_to_file, interfaces, spec.machine, objects)[0]
+
+    def _compiled(self, kernels, spec) -> dict:
+        """{variable: (symbol, number of its object file)} of every kernel; those that are new are compiled."""
         found = {var: self._find(func) for var, func in kernels.items()}
         new: dict[str, tirx.PrimFunc] = {}
         for var, func in kernels.items():
@@ -57,10 +69,7 @@ class ReusedCode:
         if new:
             named = {tvm.ir.GlobalVar(symbol): func.with_attr(ENTRY, symbol) for symbol, func in new.items()}
             self._objects.append(_object(tvm.IRModule(named), spec))
-        calling = {var: _call_of(func, found[var][0]) if var in found else func for var, func in mod.functions_items()}
-        entries = compile_module(tvm.IRModule(calling), spec).mod
-        used = sorted({place for _, place in found.values()})
-        return link(entries.write_to_file, interfaces, spec.machine, [self._objects[place] for place in used])[0]
+        return found
 
     def _find(self, func):
         """(its symbol, the number of its object file) or None."""

@@ -56,3 +56,13 @@ def test_code_is_forgotten_where_there_is_too_much(compiled, monkeypatch):
     module = network(relax.op.exp)
     np.testing.assert_array_equal(run(module, here=True), run(module, here=True))
     assert compiled[0] == compiled[2] > 0
+
+
+def test_a_build_that_was_interrupted_leaves_nothing_behind(compiled, monkeypatch):
+    module, make = network(relax.op.exp), reused_code._object
+    with monkeypatch.context() as patch:
+        patch.setattr(reused_code, "_object", lambda mod, spec: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(module, here=True)
+    assert reused_code._object is make
+    np.testing.assert_array_equal(run(module, here=True), run(module))
