@@ -11,7 +11,7 @@ from .attempt import LEFT_OUT, Attempt
 from .design import Design
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
-_WORTH = 0.5  # a switch must leave at most this part of the squared error
+_WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
 _SLOWER = 1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
 _SLOWEST = 1.3  # and so many times for any gain: who wants more accuracy than that says so
 NAMES = {"residuals": "residual sums", "attention": "attention"}

@@ -63,7 +63,8 @@ def test_outlier_channels_are_multiplied_where_that_is_worth_its_time():
     errors = {"": 0.02, "smooth": 0.009, "smooth-tables": 0.006}
     assert smoothed(errors) == ("smooth-tables", [True])
     assert smoothed(errors | {"smooth-tables": 0.0001}, lambda design: 1.31 if design.scaling == "smooth-tables" else 1.0) == ("smooth", [False, True])
-    assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.011}) == ("", [False, False])
+    assert smoothed(errors | {"smooth-tables": 0.0115}) == ("smooth-tables", [True])
+    assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.0125}) == ("", [False, False])
     assert smoothed({"": 5e-4}) == ("", [])
     assert smoothed(errors, spent=lambda: True) == ("", [False, False])  # both named as left out
 
