@@ -46,7 +46,7 @@ def cpu_features() -> frozenset[str]:
     """The flags of this CPU as /proc/cpuinfo spells them, without amx_* where the kernel does not let us use the tiles; of a lesser CPU, those that its level
     needs, where OCTET_CPU names one. Raises TargetError for an unknown level and one that this CPU does not reach."""
     level = os.environ.get(CPU_VARIABLE)
-    return _lesser(level, _own_features()) if level else _own_features()
+    return _lesser(level, own_features()) if level else own_features()
 
 
 def _lesser(level, flags):
@@ -65,7 +65,8 @@ def auxiliary_flags(getauxval) -> frozenset[str]:
     return frozenset(flag for flag, (entry, _, _, bit, _) in AUXILIARY.items() if getauxval(entry) >> bit & 1)
 
 
-def _own_features():
+def own_features() -> frozenset[str]:
+    """The flags that this CPU has, whatever OCTET_CPU takes it for."""
     if platform.machine() == "aarch64" and platform.system() == "Linux":
         getauxval = ctypes.CDLL(None).getauxval
         getauxval.restype, getauxval.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
