@@ -51,6 +51,10 @@ def write(folder: Path) -> None:
     (folder / "docs" / "commands.md").write_text(page(main))
     (folder / API).parent.mkdir(parents=True, exist_ok=True)
     (folder / API).write_text(reference())
+    package = folder.with_name("site-python") / "octet"  # as whoever reads docstrings without importing finds it, whatever the repository's folder is called
+    package.parent.mkdir(parents=True, exist_ok=True)
+    package.unlink(missing_ok=True)
+    package.symlink_to(ROOT)
 
 
 if __name__ == "__main__":
