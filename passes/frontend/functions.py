@@ -1,6 +1,5 @@
 """Operators that ONNX defines by others, where the importer has none: their definition is written out in the graph."""
 
-
 import onnx
 from onnx import defs, helper
 

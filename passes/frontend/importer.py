@@ -16,9 +16,9 @@ from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
-from ..ops import shape_of
 from ...targets.errors import UnsupportedModelError
 from ..constants import array
+from ..ops import shape_of
 from ..rewriting.grids import with_grids
 from . import activations, arithmetic, arrange, control, dense, fourier, functions, integers, normalization, quantized, recurrent, resize
 from .checks import check_finite, describe, multiplied_weights
