@@ -11,16 +11,18 @@ WARM_UP, ROUNDS, ROUND_SECONDS, MOST_RUNS = 3, 8, 0.25, 200
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one run: median, 10th and 90th percentile over all runs, and the median over the rounds of a round's fastest run."""
+    """Milliseconds of one run: median, 10th and 90th percentile over all runs, and the median over the rounds of a round's fastest run; cpu: the same as the
+    last of the CPU time of all threads, which other work on the machine changes less."""
 
     median: float
     p10: float
     p90: float
     best: float
+    cpu: float
     runs: int
 
     def as_dict(self):
-        return {"latency_ms": round(self.median, 4), "p10_ms": round(self.p10, 4), "p90_ms": round(self.p90, 4), "best_ms": round(self.best, 4), "runs": self.runs}
+        return {"latency_ms": round(self.median, 4), "p10_ms": round(self.p10, 4), "p90_ms": round(self.p90, 4), "best_ms": round(self.best, 4), "cpu_ms": round(self.cpu, 4), "runs": self.runs}
 
 
 class Lost(Exception):
@@ -29,7 +31,7 @@ class Lost(Exception):
 
 def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = ROUND_SECONDS, progress=None, lost: dict | None = None) -> dict[str, Latency]:
     """Times every candidate (name -> function without arguments) in every round for about `round_seconds`. A candidate of another process measures itself: it
-    has times(count) -> seconds of each run. progress: called once per candidate and round. lost: where the names of candidates that end (`Lost`) go, with the reason;
+    has both_times(count). progress: called once per candidate and round. lost: where the names of candidates that end (`Lost`) go, with the reason;
     they have no Latency."""
     samples: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     lost, counts = {} if lost is None else lost, {}
@@ -42,8 +44,8 @@ def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = R
                     counts[name] = _runs_in(function, round_seconds)
                     continue
                 if counts[name] > 1:
-                    run_times(function, 2)  # the caches are the previous candidate's; a run as long as a round does not notice
-                samples[name].append(run_times(function, counts[name]))
+                    both_times(function, 2)  # the caches are the previous candidate's; a run as long as a round does not notice
+                samples[name].append(both_times(function, counts[name]))
             except Lost as error:
                 lost[name] = str(error)
             if progress is not None:
@@ -52,24 +54,12 @@ def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = R
 
 
 def _runs_in(function, seconds):
-    run_times(function, 1)
-    if float(run_times(function, 1)[0]) >= seconds:
+    both_times(function, 1)
+    if float(both_times(function, 1)[0, 0]) >= seconds:
         return 1
-    run_times(function, WARM_UP)
-    once = float(run_times(function, 3).min())
+    both_times(function, WARM_UP)
+    once = float(both_times(function, 3)[0].min())
     return int(min(MOST_RUNS, max(3, seconds / max(once, 1e-9))))
-
-
-def run_times(function, count: int) -> np.ndarray:
-    """Seconds of each of `count` runs; of a candidate of another process, as that measures them."""
-    if hasattr(function, "times"):
-        return function.times(count)
-    times = np.empty(count)
-    for i in range(count):
-        start = time.perf_counter()
-        function()
-        times[i] = time.perf_counter() - start
-    return times
 
 
 def both_times(function, count: int) -> np.ndarray:
@@ -112,6 +102,6 @@ def together(function, callers: int, seconds: float) -> np.ndarray:
 
 
 def _summary(parts):
-    every = np.concatenate(parts) * 1e3
-    best = float(np.median([part.min() for part in parts])) * 1e3
-    return Latency(float(np.median(every)), float(np.percentile(every, 10)), float(np.percentile(every, 90)), best, len(every))
+    every = np.concatenate(parts, 1)[0] * 1e3
+    best, cpu = np.median([part.min(1) for part in parts], 0) * 1e3
+    return Latency(float(np.median(every)), float(np.percentile(every, 10)), float(np.percentile(every, 90)), float(best), float(cpu), len(every))

@@ -1,19 +1,22 @@
 """How many public networks load, compile, agree with fp32 and are faster than the peers? Every ONNX file of the packages in survey.txt,
-once per structure, is compiled by the default command on samples of about its task (survey_samples.py), a process each, and timed.
+once per structure, is compiled by the default command on samples of about its task (survey_samples.py), a process each with limits of time
+and memory, and timed. The smallest come first.
 
     survey.py [PATTERN...]   tries the networks (those whose path matches) that were not tried yet, and writes the table into gallery.md
     survey.py --no-times     the same without the peers and their times, which take most of it
 
 What is found lies in build/gallery/survey, a .json per network; remove one to try it again."""
 
-import contextlib
 import fnmatch
 import hashlib
 import json
+import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -24,7 +27,8 @@ BEGIN, END = "<!-- survey: made by survey.py -->", "<!-- end of survey -->"
 DOCUMENT = Path(__file__).parents[1] / "gallery.md"
 LISTED = Path(__file__).with_name("survey.txt")
 SURVEY = family.BUILD / "survey"
-LIMIT = 3600  # seconds of a command
+LIMIT = 1800  # seconds of a command
+MEMORY = 12 << 30  # bytes of data that a command may allocate
 RUNTIMES = ("octet-int8", "openvino-int8", "onnxruntime-int8", "octet-fp32", "openvino-fp32", "onnxruntime-fp32")
 
 
@@ -55,7 +59,7 @@ def networks(folders) -> tuple[dict[str, Path], int]:
         content = path.read_bytes()
         files.add(hashlib.sha256(content).digest())
         structures.setdefault(survey_samples.structure(content), path)
-    return {_name(path): path for path in sorted(structures.values())}, len(files)
+    return {_name(path): path for path in sorted(structures.values(), key=lambda path: (path.stat().st_size, path))}, len(files)
 
 
 def _name(path):
@@ -94,40 +98,46 @@ def tried(name: str, path: Path, folder: Path) -> dict:
 
 
 def timed(report: dict, path: Path) -> dict:
-    """The same with `milliseconds` of all runtimes on one core, interleaved, and with the reasons of those that `failed`."""
+    """The same with `milliseconds` of CPU time of all runtimes on one core, interleaved, and with the reasons of those that `failed`."""
     work = SURVEY / report["name"]
-    against = ["--threads", "1", "--against", "onnxruntime,openvino", "--model", path, "--calib", work / "calib.npz"]
+    against = ["--threads", "1", "--rounds", "5", "--against", "onnxruntime,openvino", "--model", path, "--calib", work / "calib.npz"]
     command = [Path(sys.executable).with_name("octet"), "bench", work / "network.octet", *against]
     found, bench = _measured(command, work)
     if not found:
         return report | {"error": bench["line"]}
-    best = {runtime: details["best_ms"] for runtime, details in found["details"].items()}
+    best = {runtime: details["cpu_ms"] for runtime, details in found["details"].items()}
     return report | {"milliseconds": best, "failed": found["failed"]}
 
 
 def _measured(command, work):
-    """(its --json or None, {"wall", "cpu": seconds, "line": the last one where it failed})."""
+    """(its --json or None, {"wall", "cpu": seconds, "peak": bytes of memory, "line": the last one where it failed})."""
     found = work / f"{command[1]}.json"
     found.unlink(missing_ok=True)
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    line = f"took more than {LIMIT} s"
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        done = subprocess.run([*command, "--json", found], capture_output=True, text=True, timeout=LIMIT)
-        line = (done.stderr.strip().splitlines() or [""])[-1]
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    figures = {"wall": round(time.monotonic() - begun, 1), "cpu": round(cpu, 1), "line": line}
+    said, begun = work / f"{command[1]}.log", time.monotonic()
+    with said.open("w") as log:
+        started = subprocess.Popen([*command, "--json", found], stdout=log, stderr=log, preexec_fn=_limited, start_new_session=True)
+        late = threading.Timer(LIMIT, os.killpg, (started.pid, signal.SIGKILL))
+        late.start()
+        _, _, used = os.wait4(started.pid, 0)
+        late.cancel()
+    wall = time.monotonic() - begun
+    line = f"took more than {LIMIT} s" if wall > LIMIT else (said.read_text().strip().splitlines() or [""])[-1]
+    figures = {"wall": round(wall, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak": used.ru_maxrss << 10, "line": line}
     return json.loads(found.read_text()) if found.exists() else None, figures
 
 
+def _limited():
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+
+
 def table(reports: list[dict]) -> str:
-    """A row per network."""
-    heads = ("network", "chosen", "compile, s wall / CPU", "dB", *RUNTIMES, "int8 / float")
+    """A row per network, in the order of their names."""
+    heads = ("network", "chosen", "samples", "compile, s of CPU", "GB", "dB", *RUNTIMES, "int8 / float")
     rows = [" | ".join(heads), " | ".join("---" for _ in heads)]
     for report in reports:
-        cells = [report["name"], " ".join(report["options"])]
-        taken = report.get("compile")
-        cells.append(f"{taken['wall']} / {taken['cpu']}" if taken else "")
+        taken = report.get("compile", {})
+        cells = [report["name"], " ".join(report["options"]), report.get("samples", ""), str(taken.get("cpu", ""))]
+        cells.append(f"{taken['peak'] / 1e9:.1f}" if "peak" in taken else "")
         agreed = (report.get("agreement") or {}).get("sqnr_db")
         cells.append(report["error"] if report["error"] else "" if agreed is None else f"{agreed:.1f}")
         best = min(report.get("milliseconds", {"": 0}).values())
@@ -138,6 +148,20 @@ def table(reports: list[dict]) -> str:
         cells.append(f"{counts['int8']} / {counts['float']}" if counts else "")
         rows.append(" | ".join(cells))
     return "\n".join(f"| {row} |" for row in rows)
+
+
+def summary(reports: list[dict]) -> str:
+    """One paragraph of counts."""
+    compiled = [report for report in reports if "operators" in report]
+    agreed = [report["agreement"].get("sqnr_db", 0) for report in compiled if report["agreement"]]
+    timed = [report["milliseconds"] for report in compiled if "milliseconds" in report]
+    ahead = sum(each["octet-int8"] < min(other for name, other in each.items() if not name.startswith("octet")) for each in timed)
+    spent = sorted(report["compile"]["cpu"] for report in compiled)
+    return (
+        f"{len(reports)} structures tried, {len(compiled)} compiled: in {spent[len(spent) // 2]:.0f} s of processor time in the median, {spent[-1]:.0f} s at the most. "
+        f"{sum(each >= 20 for each in agreed)} agree with fp32 to 20 dB or more on held-out samples. Of {len(timed)} that were timed, {ahead} are faster than every peer that runs them, "
+        f"{sum(each['octet-int8'] < each['octet-fp32'] for each in timed)} than Octet's own fp32."
+    )
 
 
 def main(words):
@@ -154,8 +178,9 @@ def main(words):
         if times and not report["error"] and "milliseconds" not in report:
             report = timed(report, path)
             kept.write_text(json.dumps(report, indent=1))
-        print(table([report]).splitlines()[-1], flush=True)
-    written(table([json.loads(path.read_text()) for path in sorted(SURVEY.glob("*.json"))]))
+        print(time.strftime("%H:%M"), table([report]).splitlines()[-1], flush=True)
+    reports = [json.loads(path.read_text()) for path in sorted(SURVEY.glob("*.json"))]
+    written(f"{summary(reports)}\n\n{table(reports)}")
 
 
 def written(rows: str) -> None:

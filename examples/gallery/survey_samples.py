@@ -1,5 +1,5 @@
 """Samples of about a network's task from its inputs alone: photographs, a voice, tokens, noise. A script, a network in a process of its own:
-survey_samples.py MODEL.onnx OUT.npz FOLDER OPTIONS... prints {"options": with which it loads, "error": why it does not} as JSON."""
+survey_samples.py MODEL.onnx OUT.npz FOLDER OPTIONS... prints {"options": with which it loads, "error": why it does not, "samples": of what} as JSON."""
 
 import hashlib
 import json
@@ -43,19 +43,29 @@ def rows_looked_up(graph) -> dict[str, int]:
     return found
 
 
+def kind(name, shape, dtype) -> str:
+    """Of what an input of this shape is made."""
+    if "float" not in dtype:
+        return "ones" if "mask" in name or "attention" in name else "integers"
+    if len(shape) == 4 and 3 in (shape[1], shape[3]) and min(shape[2], shape[1] if shape[3] == 3 else shape[3]) >= 12:
+        return "photographs"
+    return "voice" if np.prod(shape) == max(shape, default=1) >= 256 else "noise"
+
+
 def sample(name, shape, dtype, rows, random, folder):
     """An array of `shape`: a whole input."""
-    if "float" not in dtype:
-        if "mask" in name or "attention" in name:
-            return np.ones(shape, dtype)
+    made_of = kind(name, shape, dtype)
+    if made_of == "ones":
+        return np.ones(shape, dtype)
+    if made_of == "integers":
         return random.integers(0, rows or 2, shape).astype(dtype)
-    if len(shape) == 4 and 3 in (shape[1], shape[3]) and min(shape[2], shape[1] if shape[3] == 3 else shape[3]) >= 12:
+    if made_of == "photographs":
         last = shape[3] == 3
         height, width = shape[1:3] if last else shape[2:]
         picture = np.asarray(pictures.crops(folder, random, 12, max(height, width))[random.integers(12)])[:height, :width]
         values = picture.astype("float32") / 127.5 - 1
         return (values[None] if last else values.transpose(2, 0, 1)[None]).astype(dtype)
-    if np.prod(shape) == max(shape, default=1) >= 256:
+    if made_of == "voice":
         spoken = speech.spoken(folder, TEXTS[random.integers(len(TEXTS))], random)
         begin = random.integers(0, max(len(spoken) - max(shape), 1))
         return np.resize(spoken[begin:], shape).astype(dtype)
@@ -106,7 +116,8 @@ def main(path, samples, folder, *wanted):
             made = (sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder)) for _ in range(count))
             arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
         np.savez(samples, **arrays)
-    print(json.dumps({"options": options, "error": error}))
+    made_of = dict.fromkeys(kind(each.name, each.shape, each.dtype) for each in model.inputs) if model else {}
+    print(json.dumps({"options": options, "error": error, "samples": ", ".join(made_of)}))
 
 
 if __name__ == "__main__":

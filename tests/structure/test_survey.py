@@ -52,19 +52,30 @@ def test_what_cannot_load_says_why(script, tmp_path):  # noqa: F811
     assert model is None and "breadth" in error
 
 
-def test_the_table_shows_the_fastest_and_the_reason(script):  # noqa: F811
-    survey = script("survey")
-    compiled = {"wall": 9.0, "cpu": 8.1, "line": ""}
+def _tried():
+    """What was found of a network that was timed and of one that was refused."""
+    compiled = {"wall": 9.0, "cpu": 8.1, "peak": 1_500_000_000, "line": ""}
     timed = {
         "name": "one",
         "options": [],
         "error": "",
+        "samples": "noise",
         "compile": compiled,
         "agreement": {"sqnr_db": 40.04},
         "operators": {"int8": 3, "float": 1},
-        "milliseconds": {"octet-int8": 1.5, "openvino-int8": 2.0},
+        "milliseconds": {"octet-int8": 1.5, "openvino-int8": 2.0, "octet-fp32": 1.4},
     }
     refused = {"name": "two", "options": ["--dim", "n=2"], "error": "two.onnx: no"}
-    _, _, first, second = survey.table([timed, refused]).splitlines()
-    assert first == "| one |  | 9.0 / 8.1 | 40.0 | **1.500** | 2.000 |  |  |  |  | 3 / 1 |"
-    assert second == "| two | --dim n=2 |  | two.onnx: no |  |  |  |  |  |  |  |"
+    return [timed, refused]
+
+
+def test_the_table_shows_the_fastest_and_the_reason(script):  # noqa: F811
+    _, _, first, second = script("survey").table(_tried()).splitlines()
+    assert first == "| one |  | noise | 8.1 | 1.5 | 40.0 | 1.500 | 2.000 |  | **1.400** |  |  | 3 / 1 |"
+    assert second == "| two | --dim n=2 |  |  |  | two.onnx: no |  |  |  |  |  |  |  |"
+
+
+def test_what_was_tried_is_counted(script):  # noqa: F811
+    said = script("survey").summary(_tried())
+    assert said.startswith("2 structures tried, 1 compiled: in 8 s") and "1 agree with fp32" in said
+    assert said.endswith("Of 1 that were timed, 1 are faster than every peer that runs them, 0 than Octet's own fp32.")

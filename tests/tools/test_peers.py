@@ -52,7 +52,7 @@ def test_peers_classify_the_digits(name):
     for run in made.values():
         answer = run()
         assert (next(iter(answer.values())).argmax(1) == labels).sum() >= 7
-        assert run.times(3).shape == (3,)
+        assert run.both_times(3).shape == (2, 3)
         starts, ends = run.together(2, 0.02).T
         assert (starts < ends).all() and len(starts) >= 2
         run.close()
@@ -82,7 +82,7 @@ def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
     crashed, unread = "cannot run: crashed (signal 11)", "cannot run: bad model"
     assert made == {} and failed == {"openvino-fp32": crashed, "openvino-int8": crashed, "onnxruntime-fp32": unread, "onnxruntime-int8": unread}
     text = io.StringIO()
-    latency = {"latency_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0, "best_ms": 1.0, "runs": 3}
+    latency = {"latency_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0, "best_ms": 1.0, "cpu_ms": 1.0, "runs": 3}
     report = {"model": "net", "variant": "amx", "threads": 1, "batch": 1, "precision": "int8", "details": {"octet-int8": latency}, "ratios": {}, "failed": failed}
     print_benchmark(Console(file=text, width=200), report)
     assert crashed in text.getvalue() and unread in text.getvalue()

@@ -3,6 +3,11 @@ import time
 from octet.tools.timing import interleaved
 
 
+def test_cpu_time_leaves_out_what_is_waited():
+    found = interleaved({"waits": lambda: time.sleep(0.003)}, rounds=3, round_seconds=0.01)
+    assert found["waits"].cpu < found["waits"].best / 3
+
+
 def test_interleaves_and_tells_fast_from_slow():
     order = []
 

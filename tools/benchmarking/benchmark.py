@@ -24,7 +24,7 @@ from .varying import in_turn, measured, requests_of
 def run_benchmark(options, tell=lambda text: None) -> dict:
     """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, varying, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
 
-    "latency_ms", "p10_ms", "p90_ms", "best_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
+    "latency_ms", "p10_ms", "p90_ms", "best_ms", "cpu_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
     "details": every candidate in full;
     "load": with one stream and with --streams, by `run` and by `run_many`, and of peers with --streams: "name", "per_second" samples, "p50_ms", "p99_ms" of a call;
     "varying": a stream of requests of varying extents: "requests", "rounds", "failed" and "streams" of the package and the peers (varying.py);

@@ -10,10 +10,10 @@ def print_benchmark(console, report: dict) -> None:
     rows = []
     for name, latency in report["details"].items():
         ratio = "1.00" if name == ours else f"{report['ratios'][name]:.2f}"
-        rows.append((name, *(f"{latency[key]:.3f}" for key in ("latency_ms", "p10_ms", "p90_ms", "best_ms")), latency["runs"], ratio))
-    rows += [(name, *[""] * 5, reason) for name, reason in report["failed"].items()]
+        rows.append((name, *(f"{latency[key]:.3f}" for key in ("latency_ms", "p10_ms", "p90_ms", "best_ms", "cpu_ms")), latency["runs"], ratio))
+    rows += [(name, *[""] * 6, reason) for name, reason in report["failed"].items()]
     title = f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, batch {report['batch']}"
-    columns = ("", "median ms", "p10", "p90", "best", "runs", "ratio")
+    columns = ("", "median ms", "p10", "p90", "best", "CPU time", "runs", "ratio")
     console.print(table(title, columns, rows, right=columns[1:]))
     if "load" in report:
         ones = {load["name"]: load["per_second"] for load in report["load"] if load["streams"] == 1}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..timing import Lost, both_times, run_times, together
+from ..timing import Lost, both_times, together
 
 SECONDS = 600  # to load a model, to quantise it, or for one round of a benchmark
 LEAST_MEMORY, PER_BYTE = 4 << 30, 24  # bytes that a peer may take: as many as that, or so many for each byte of the model
@@ -40,7 +40,7 @@ def first_line(error: Exception) -> str:
 class Peer:
     """open(): called in the process; gives a function that runs once, whose `many`, if it has one, several threads may call at one time. Raises PeerFailed where it cannot be opened, and from every call that fails.
 
-    memory: bytes beside those that this process has. Calling it runs once and gives what that gives; `times(count)` gives the seconds of so many runs, measured there."""
+    memory: bytes beside those that this process has. Calling it runs once and gives what that gives."""
 
     def __init__(self, open: Callable, memory: int, seconds: float = SECONDS):
         self._seconds, self._memory = seconds, memory
@@ -53,10 +53,6 @@ class Peer:
 
     def __call__(self):
         return self._ask(("run",))
-
-    def times(self, count: int) -> np.ndarray:
-        """Seconds of each of `count` runs."""
-        return self._ask(("times", count))
 
     def both_times(self, count: int) -> np.ndarray:
         """Of each of `count` runs, as `timing.both_times` gives them."""
@@ -130,7 +126,7 @@ def _serve(open, pipe, parents, memory):
             if what == "together":
                 pipe.send((False, together(run.many, *rest)))
                 continue
-            pipe.send((False, (both_times if what == "both_times" else run_times)(run, *rest)))
+            pipe.send((False, both_times(run, *rest)))
     except EOFError:
         pass  # the parent has ended
     except BaseException as error:  # whatever a peer raises
