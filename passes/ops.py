@@ -17,6 +17,7 @@ octet.loop_last        (value f32 [B, H], t, *next) -> f32 [B, H]: that of the s
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point once int8)
 octet.frame            (x) -> x in a frame of fill[c]. attrs: padding [top, left, bottom, right], fill [C] (numbers, or codes once int8)
 octet.bfloat16         (x f32) -> bf16, rounded; see below
+octet.bits             (x f32) -> s32 or (x s32) -> f32, the same bits
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and bfloat16: (data, weight, bias[, residual])
 octet.dense            the same for data [..., K] and weight [N, K]
 octet.embedding        (table int8 [N, K], scale f32 [N], indices) -> f32 [.., K]

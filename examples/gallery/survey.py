@@ -100,7 +100,7 @@ def tried(name: str, path: Path, folder: Path) -> dict:
 def timed(report: dict, path: Path) -> dict:
     """The same with `milliseconds` of CPU time of all runtimes on one core, interleaved, and with the reasons of those that `failed`."""
     work = SURVEY / report["name"]
-    against = ["--threads", "1", "--rounds", "5", "--against", "onnxruntime,openvino", "--model", path, "--calib", work / "calib.npz"]
+    against = ["--threads", "1", "--rounds", "3", "--against", "onnxruntime,openvino", "--model", path, "--calib", work / "calib.npz"]
     command = [Path(sys.executable).with_name("octet"), "bench", work / "network.octet", *against]
     found, bench = _measured(command, work)
     if not found:

@@ -5,7 +5,9 @@ import onnx
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
+from .. import ops
 
+_WHOLE = {"bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
@@ -88,9 +90,23 @@ def cast(node):
     return node.inputs[0] if dtype == node.dtype(0) else relax.op.astype(node.inputs[0], dtype)
 
 
+def bit_cast(node):
+    """The same bits in another type of as many: octet.bits between float32 and int32; integers of one width wrap."""
+    source, target = node.dtype(0), str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"]))
+    if {source, target} <= _WHOLE and np.dtype(source).itemsize == np.dtype(target).itemsize:
+        return node.inputs[0] if source == target else relax.op.astype(node.inputs[0], target)
+    (real, whole) = (source, target) if source == "float32" else (target, source)
+    if real != "float32" or whole not in ("int32", "uint32"):
+        raise UnsupportedModelError(f"reads the bits of {source} as {target}; float32 and integers of one width are supported")
+    if real == source:
+        bits = ops.call("octet.bits", [node.inputs[0]])
+        return bits if whole == "int32" else relax.op.astype(node.emit(bits, "signed"), whole)
+    return ops.call("octet.bits", [node.inputs[0] if whole == "int32" else node.emit(relax.op.astype(node.inputs[0], "int32"), "signed")])
+
+
 def einsum(node):
     """R.einsum."""
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
-CONVERTERS = {"Cast": cast, "CastLike": cast, "Concat": concat, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Split": split, "Unsqueeze": unsqueeze, "SpaceToDepth": space_to_depth}
+CONVERTERS = {"BitCast": bit_cast, "Cast": cast, "CastLike": cast, "Concat": concat, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Split": split, "Unsqueeze": unsqueeze, "SpaceToDepth": space_to_depth}

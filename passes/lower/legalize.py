@@ -1,7 +1,8 @@
 """Operators without a kernel -> TIR: TVM's own, and ours where TVM's differ from ONNX.
 
     R.max, R.min      NaN where the row holds one, -inf of a row of -inf (TVM begins with the lowest finite number)
-    R.argmax, R.argmin   the first place of that element"""
+    R.argmax, R.argmin   the first place of that element
+    octet.bits        the bits of an element as they are"""
 
 from math import inf
 
@@ -79,4 +80,9 @@ def _place(largest):
     return legal
 
 
-_OURS = {"relax.max": _extreme(True), "relax.min": _extreme(False), "relax.argmax": _place(True), "relax.argmin": _place(False)}
+def _bits(builder, call):
+    dtype = str(call.ty.dtype)
+    return builder.call_te(lambda x: te.compute(x.shape, lambda *at: tirx.reinterpret(dtype, x(*at)), name="bits"), call.args[0], primfunc_name_hint="bits")
+
+
+_OURS = {"octet.bits": _bits, "relax.max": _extreme(True), "relax.min": _extreme(False), "relax.argmax": _place(True), "relax.argmin": _place(False)}

@@ -44,6 +44,10 @@ def _bfloat16(a: Arguments) -> OperandType:
     return OperandType(a.shape(0), "bfloat16")
 
 
+def _bits(a):
+    return OperandType(a.shape(0), "int32" if a.tensors[0].dtype == "float32" else "float32")
+
+
 def _state(a):
     gates, state = a.shape(0), a.shape(2)
     a.require(
@@ -111,6 +115,13 @@ ELEMENTWISE = (
         forms=(Form((_FLOAT,), {}),),
         result=_bfloat16,
         traits=Traits(elementwise=1, samples="same"),
+    ),
+    Operator(
+        "octet.bits",
+        "the same bits, read as a number of the other kind",
+        forms=(Form((_FLOAT,), {}), Form((Operand("x", ("int32",)),), {})),
+        result=_bits,
+        traits=Traits(elementwise=1, samples="same", stays_float="bits have no scale"),
     ),
     _step(
         "octet.lstm_state",

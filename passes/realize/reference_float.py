@@ -267,6 +267,7 @@ FLOAT = (
         "relax.clip": _clip,
         "relax.where": lambda args, attrs: np.where(*args),
         "relax.astype": lambda args, attrs: args[0].astype(str(attrs["dtype"])),
+        "octet.bits": lambda args, attrs: args[0].view("int32" if args[0].dtype == np.float32 else "float32"),
         "relax.isnan": lambda args, attrs: np.isnan(args[0]),
         "relax.logical_not": lambda args, attrs: np.logical_not(args[0]),
         "relax.nn.relu": lambda args, attrs: np.maximum(args[0], args[0].dtype.type(0)),

@@ -16,6 +16,7 @@ ALL = os.environ.get("OCTET_NODE_CASES") == "all"
 FEW = {
     "attention": "attention_3d_gqa_causal attention_4d_with_past_and_present_qk_matmul attention_4d_attn_mask_bool attention_4d_softcap",
     "bernoulli": "bernoulli",
+    "bitcast": "bitcast_2d_float32_to_int32 bitcast_int32_to_float32 bitcast_uint32_to_int32 bitcast_float64_to_int64",
     "bitshift": "bitshift_left_uint8",
     "clip": "clip_default_int8_inbounds",
     "col2im": "col2im_dilations",

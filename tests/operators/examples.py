@@ -103,6 +103,7 @@ EXAMPLES = {
         ([_IMAGE], {"padding": [1, 2, 0, 3], "fill": [-128, 127, 0, 5]}, ([2, 4, 6, 11], "int8")),
         ([(_IMAGE[0], "float32")], {"padding": [0, 0, 1, 1], "fill": [0.5, 1.0, -2.0, 7.25]}, ([2, 4, 6, 7], "float32")),
     ],
+    "octet.bits": [([([2, 9], "float32")], {}, ([2, 9], "int32")), ([([2, 9], "int32")], {}, ([2, 9], "float32"))],
     "octet.nonzero": [([([2, 9], "bool")], {}, ([2, 18], "int64"))],
     "octet.non_max_suppression": [
         (

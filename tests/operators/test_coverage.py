@@ -45,7 +45,7 @@ _NORMS = "nn.group_norm nn.instance_norm"
 _ASKED = "nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align nn.conv2d_transpose"
 _WHOLE = f"{_NORMS} {_ASKED} einsum tril triu eye_like"
 _OTHER = "ONNX's own evaluator computes it for the referee (passes/export/evaluate.py)"
-_PLAIN = f"{_RARE} broadcast_to gather_elements isnan logical_not logical_or power repeat stack tile"
+_PLAIN = f"{_RARE} octet.bits broadcast_to gather_elements isnan logical_not logical_or power repeat stack tile"
 EXEMPT = {
     "referee": _named(_MEASURES, "octet.statistics octet.fake_quantize") | _named(_LACKING, "nn.adaptive_avg_pool2d") | _named(_OTHER, _ASKED),
     "x86": _named(_MARKS, "octet.observe")
@@ -69,7 +69,7 @@ EXEMPT = {
     | _named(_MEASURES, "octet.statistics octet.fake_quantize")
     | _named(_REWRITTEN, "nn.batch_flatten nn.relu6 nn.selu nn.softplus square nn.batch_norm")
     | _named(_LACKING, " ".join(name for name in _RARE.split() if name not in ("floor_mod", "isinf", "logical_xor")))
-    | _named(_LACKING, f"not_equal repeat stack {_NORMS} tril triu eye_like"),
+    | _named(_LACKING, f"octet.bits not_equal repeat stack {_NORMS} tril triu eye_like"),
 }
 for exempt in EXEMPT.values():
     exempt.update(dict.fromkeys(MARKS, _LOOPS))

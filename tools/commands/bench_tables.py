@@ -25,8 +25,8 @@ def print_benchmark(console, report: dict) -> None:
         found = report["varying"]
         passes = [(each["name"], *(f"{each[key]:.3f}" for key in ("mean_ms", "p50_ms", "p99_ms", "first_ms", "cpu_ms")), f"{each['ratio']:.2f}") for each in found["streams"]]
         passes += [(name, *[""] * 5, reason) for name, reason in found["failed"].items()]
-        columns = ("", "mean ms", "p50", "p99", "first pass", "CPU time", "ratio")
-        console.print(table(f"{found['requests']} requests of varying extents, {found['threads']} threads", columns, passes, right=columns[1:]))
+        headings = ("", "mean ms", "p50", "p99", "first pass", "CPU time", "ratio")
+        console.print(table(f"{found['requests']} requests of varying extents, {found['threads']} threads", headings, passes, right=headings[1:]))
     if "peak" in report:
         peak = report["peak"]
         whose = f"peak of {peak['threads']} cores" if "threads" in peak else f"peak of {peak['device']} by its clocks, not measured"
