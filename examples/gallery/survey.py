@@ -75,13 +75,18 @@ def chosen(path: Path) -> list[str]:
     return []
 
 
+def told(path: Path) -> str:
+    """Of what its samples are by survey.txt, "" where it does not say."""
+    return next((kind for kind, pattern in listed("samples") if fnmatch.fnmatchcase(str(path), pattern)), "")
+
+
 def tried(name: str, path: Path, folder: Path) -> dict:
     """What one network does before it is timed; `folder` holds the gallery's packages with photographs and a voice."""
     work = SURVEY / name
     work.mkdir(parents=True, exist_ok=True)
     samples, package = work / "calib.npz", work / "network.octet"
     report = {"name": name, "bytes": path.stat().st_size, "options": [], "error": ""}
-    command = [sys.executable, Path(__file__).with_name("survey_samples.py"), path, samples, folder, *chosen(path)]
+    command = [sys.executable, Path(__file__).with_name("survey_samples.py"), path, samples, folder, told(path), *chosen(path)]
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     if made.returncode:
         return report | {"error": made.stderr.strip().splitlines()[-1]}

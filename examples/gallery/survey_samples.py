@@ -1,5 +1,6 @@
-"""Samples of about a network's task from its inputs alone: photographs, a voice, tokens, noise. A script, a network in a process of its own:
-survey_samples.py MODEL.onnx OUT.npz FOLDER OPTIONS... prints {"options": with which it loads, "error": why it does not, "samples": of what} as JSON."""
+"""Samples of about a network's task: photographs, text, a voice and its spectra, tokens, noise; from its inputs alone where survey.txt does not
+say of what. A script, a network in a process of its own:
+survey_samples.py MODEL.onnx OUT.npz FOLDER KIND OPTIONS... (KIND of KINDS, or "") prints {"options": with which it loads, "error": why it does not, "samples": of what} as JSON."""
 
 import hashlib
 import json
@@ -15,6 +16,8 @@ SPEECH = speech.PACKAGE
 COUNT = 48
 LARGE = 2**19  # values of one sample; of such, fewer are taken
 SUGGESTED = re.compile(r"(--(?:dim|shape)) ([^\s=]+)=([^\s,]+)")
+KINDS = ("lines", "pages", "logmel", "spectra")
+STATE = re.compile(r"state|hidden|cell|^[hc]\d?$")
 TEXTS = ("the weather is fine today", "please call me back in the evening", "seven railway stations", "good morning")
 
 
@@ -43,18 +46,55 @@ def rows_looked_up(graph) -> dict[str, int]:
     return found
 
 
-def kind(name, shape, dtype) -> str:
-    """Of what an input of this shape is made."""
+def kind(name, shape, dtype, said="") -> str:
+    """Of what an input of this shape is made; said: of survey.txt, for the network's main input."""
     if "float" not in dtype:
         return "ones" if "mask" in name or "attention" in name else "integers"
+    if STATE.search(name):
+        return "states"
+    if said and np.prod(shape) > 256:
+        return said
     if len(shape) == 4 and 3 in (shape[1], shape[3]) and min(shape[2], shape[1] if shape[3] == 3 else shape[3]) >= 12:
         return "photographs"
     return "voice" if np.prod(shape) == max(shape, default=1) >= 256 else "noise"
 
 
-def sample(name, shape, dtype, rows, random, folder):
+def drawn(made_of, shape, random):
+    """float32 of `shape`, NCHW or NHWC of 1 or 3 channels, -1..1: a line of text, or a page of it."""
+    last = shape[1] not in (1, 3)
+    height, width = shape[1:3] if last else shape[2:]
+    if made_of == "pages":
+        picture = pictures.page(random, width, height)[0]
+    else:
+        written = pictures.line(pictures.words(random, int(random.integers(1, 3))), random, height)
+        picture = written.resize((min(width, written.width), height))
+    values = np.zeros((1, 3, height, width), "float32")
+    values[..., : picture.width] = pictures.planes(picture, 0.5, 0.5)
+    values = values if 3 in (shape[1], shape[3]) else values.mean(1, keepdims=True)
+    return values.transpose(0, 2, 3, 1) if last else values
+
+
+def spectrum(made_of, shape, spoken):
+    """float32 of `shape`, [.., frames, bands]: mean magnitudes of a voice in bands that grow with the frequency; "logmel": lg of their powers,
+    "spectra": lg (1 + them), none of which is negative."""
+    frames, bands = shape[-2:]
+    pieces = np.lib.stride_tricks.sliding_window_view(np.resize(spoken, frames * 160 + 512), 512)[::160][:frames]
+    magnitudes = np.abs(np.fft.rfft(pieces * np.hanning(512)))
+    edges = (np.geomspace(3, 256, bands + 1) - 3).astype(int)
+    found = np.stack([magnitudes[:, begin : max(end, begin + 1)].mean(1) for begin, end in zip(edges, edges[1:])], 1)
+    found = np.log10(np.maximum(found**2, 1e-6)) if made_of == "logmel" else np.log10(1 + 10 * found)
+    return np.broadcast_to(found, shape).astype("float32")
+
+
+def sample(name, shape, dtype, rows, random, folder, said=""):
     """An array of `shape`: a whole input."""
-    made_of = kind(name, shape, dtype)
+    made_of = kind(name, shape, dtype, said)
+    if made_of == "states":
+        return np.zeros(shape, dtype)
+    if made_of in ("lines", "pages"):
+        return drawn(made_of, shape, random).astype(dtype)
+    if made_of in ("logmel", "spectra"):
+        return spectrum(made_of, shape, speech.spoken(folder, TEXTS[random.integers(len(TEXTS))], random)).astype(dtype)
     if made_of == "ones":
         return np.ones(shape, dtype)
     if made_of == "integers":
@@ -104,7 +144,23 @@ def loaded(path, wanted):
     return None, options, said
 
 
-def main(path, samples, folder, *wanted):
+def carried(path, arrays, states, values):
+    """Puts the states that the samples before leave into `arrays`, in order: the last outputs are those of `states`, as files of one step have it."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    outputs = [each.name for each in session.get_outputs()]
+    declared = {each.name: np.int64 if "int64" in each.type else np.float32 for each in session.get_inputs()}
+    fixed = {name: np.asarray(value, declared[name]) for name, value in values.items()}
+    if len(outputs) > len(states):
+        for number in range(1, len(arrays[states[0]])):
+            feed = {name: array[number - 1] for name, array in arrays.items()}
+            left = session.run(outputs[-len(states) :], feed | fixed)
+            for name, array in zip(states, left, strict=True):
+                arrays[name][number] = array
+
+
+def main(path, samples, folder, said, *wanted):
     import onnx
 
     model, options, error = loaded(path, wanted)
@@ -113,10 +169,13 @@ def main(path, samples, folder, *wanted):
         count = COUNT if all(np.prod(each.shape) < LARGE for each in model.inputs) else COUNT // 4
         arrays = {}
         for each in model.inputs:
-            made = (sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder)) for _ in range(count))
+            made = (sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder), said) for _ in range(count))
             arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
+        states = [name for name in arrays if STATE.search(name)]
+        if states and said != "spectra":  # of which a sample is a whole piece of music
+            carried(path, arrays, states, options_read(options)["values"])
         np.savez(samples, **arrays)
-    made_of = dict.fromkeys(kind(each.name, each.shape, each.dtype) for each in model.inputs) if model else {}
+    made_of = dict.fromkeys(kind(each.name, each.shape, each.dtype, said) for each in model.inputs) if model else {}
     print(json.dumps({"options": options, "error": error, "samples": ", ".join(made_of)}))
 
 

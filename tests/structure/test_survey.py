@@ -79,3 +79,30 @@ def test_what_was_tried_is_counted(script):  # noqa: F811
     said = script("survey").summary(_tried())
     assert said.startswith("2 structures tried, 1 compiled: in 8 s") and "1 agree with fp32" in said
     assert said.endswith("Of 1 that were timed, 1 are faster than every peer that runs them, 0 than Octet's own fp32.")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 48, 96), (1, 1, 32, 100), (1, 64, 80, 3)])
+def test_lines_of_text_have_the_shape_of_the_input(script, shape):  # noqa: F811
+    values = script("survey_samples").drawn("lines", shape, np.random.default_rng(1))
+    assert values.shape == shape and values.dtype == np.float32 and -1 <= values.min() < values.max() <= 1
+
+
+def test_spectra_of_a_voice_are_not_negative(script):  # noqa: F811
+    spoken = np.random.default_rng(1).standard_normal(4000).astype("float32")
+    found = script("survey_samples").spectrum("spectra", (1, 30, 80), spoken)
+    assert found.shape == (1, 30, 80) and found.min() >= 0 and found.std() > 0.1
+
+
+def test_samples_carry_the_state_that_those_before_left(script, tmp_path):  # noqa: F811
+    pytest.importorskip("onnxruntime")
+    info = helper.make_tensor_value_info
+    nodes = [helper.make_node("Add", ["x", "state"], ["y"]), helper.make_node("Identity", ["y"], ["stateN"])]
+    values = [info(name, TensorProto.FLOAT, [1, 2]) for name in ("x", "state", "y", "stateN")]
+    graph = helper.make_graph(nodes, "sum", values[:2], values[2:])
+    path = tmp_path / "sum.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    )
+    arrays = {"x": np.ones((3, 1, 2), np.float32), "state": np.zeros((3, 1, 2), np.float32)}
+    script("survey_samples").carried(path, arrays, ["state"], {})
+    assert arrays["state"][:, 0, 0].tolist() == [0, 1, 2]
