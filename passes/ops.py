@@ -70,7 +70,7 @@ R.quantize: q = clip(rne(x / s) + z, -128, 127), x / s an IEEE division. R.dequa
 Every multiplier is f32(f64(s_x) * f64(s_w) / f64(s_y)): rounded once, from the float32 scales (passes/realize/requantize.py). Realize proves that
 no s32 accumulator overflows and that every value that is rounded is below 2^31 - 2^10 in magnitude (passes/realize/overflow.py), so a kernel
 may convert f32 to s32 before it adds the zero point and clips. acc + bias is one s32 sum: a bias with constants folded in may wrap, the sum does not.
-Scalar float functions are fixed sequences of float32 operations (targets/float_math.py); other float operators: passes/realize/reference_float.py.
+Scalar float functions are fixed sequences of float32 operations (targets/float_math.py); other float operators: passes/referee/floats.py.
 
 loops: what stands between octet.loop_index and the loop's first result and depends on it is its body, which runs `steps` times: passes/rewriting/loops.py. It means the same as
     its steps one behind the other (passes/rewriting/unroll_loops.py). Layers of the body have one scale for their data in all steps.
@@ -94,6 +94,8 @@ from tvm.ir import Op, make_node
 
 from .operators.definition import InvalidOperator, OperandType
 from .operators.registry import OPERATORS
+
+QMIN, QMAX = -128, 127  # codes of int8
 
 
 def register() -> None:

@@ -10,7 +10,8 @@ import zipfile
 from dataclasses import dataclass
 
 from .errors import OctetError, PackageError
-from .manifest import Manifest, manifest_of
+from .manifest.checks import manifest_of
+from .manifest.fields import Manifest
 from .reading.limits import limit, more
 from .reading.regular import read_regular
 from .schema import json_text, parsed, printable

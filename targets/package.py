@@ -6,25 +6,33 @@ variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, and 
 """
 
 import warnings
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from . import archive, detect
 from .errors import OctetError, OctetWarning, PackageError
-from .kinds.table import BACKENDS
+from .manifest.entries import (
+    OBJECT,
+    clean,
+    entry_of,
+    library_member,
+    shape_entry,
+    signature_of,
+    tensor_entry,
+    variant_of,
+    variants_beside,
+    with_integer,
+)
 from .npz import npz_bytes
 from .opening import open_session
-from .packed import Packed, packed
+from .packed import packed
 from .runtime import Session
-from .schema import one_line
 from .selftest import read_selftest
 from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
 from .variant import TensorSpec, Variant
-
-_OBJECT = "kernels.o.xz"  # what is linked into libraries for other programs
 
 
 @dataclass(frozen=True)
@@ -63,26 +71,26 @@ class Package:
         """What a file of it holds: the manifest, and all other members. The same package is the same bytes."""
         members = {}
         for variant in self.variants:
-            members[_member(variant)] = variant.library
+            members[library_member(variant)] = variant.library
             members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
             if variant.source:
                 members[f"variants/{variant.target}/{variant.backend.source_member}"] = variant.backend.stored(variant.source)
             if variant.object:
-                members[f"variants/{variant.target}/{_OBJECT}"] = packed(variant.object)
+                members[f"variants/{variant.target}/{OBJECT}"] = packed(variant.object)
         for number, shape in enumerate(self.shapes):
             if shape.selftest:
                 members[_selftest_member(number)] = npz_bytes(shape.selftest)
         manifest = {
-            "info": _clean(self.info),
+            "info": clean(self.info),
             "versions": versions(),
-            "inputs": [_plain(spec) for spec in self.inputs],
-            "outputs": [_plain(spec) for spec in self.outputs],
-            "variants": [_described(variant) for variant in self.variants],
+            "inputs": [tensor_entry(spec) for spec in self.inputs],
+            "outputs": [tensor_entry(spec) for spec in self.outputs],
+            "variants": [entry_of(variant) for variant in self.variants],
         }
         if self.others:
-            manifest |= {"shapes": [_shape(other.variants) for other in self.others], "pads": self.pads}
+            manifest |= {"shapes": [shape_entry(other.variants) for other in self.others], "pads": self.pads}
         if all(variant.integer is not None for variant in self.variants):
-            manifest["integer"] = [_shape([variant.integer for variant in one.variants]) for one in self.shapes]
+            manifest["integer"] = [shape_entry([variant.integer for variant in one.variants]) for one in self.shapes]
         return archive.manifest_text(manifest, members, max(variant.backend.package_format for variant in self.variants)), members
 
     def best(self, target: str | None = None) -> Variant:
@@ -135,9 +143,9 @@ def read_package(path, trust: Trust | None = None) -> Package:
     manifest, members = contents.manifest, contents.members
     info = manifest.info | {"versions": manifest.versions}
     try:
-        variants = tuple(_variant(entry, members, *_signature(manifest)) for entry in manifest.variants)
-        shapes = [(variants, manifest), *((_beside(number, shape, variants), shape) for number, shape in enumerate(manifest.shapes, 1))]
-        shapes = [(_with_integer(made, len(shapes) + i, manifest.integer[i : i + 1]), shape) for i, (made, shape) in enumerate(shapes)]
+        variants = tuple(variant_of(entry, members, *signature_of(manifest)) for entry in manifest.variants)
+        shapes = [(variants, manifest), *((variants_beside(number, shape, variants), shape) for number, shape in enumerate(manifest.shapes, 1))]
+        shapes = [(with_integer(made, len(shapes) + i, manifest.integer[i : i + 1]), shape) for i, (made, shape) in enumerate(shapes)]
         variants = shapes[0][0]
         others = tuple(Package(made, info, _recorded(members, number, shape)) for number, (made, shape) in enumerate(shapes[1:], 1))
         selftest = _recorded(members, 0, manifest)
@@ -187,80 +195,6 @@ def size_of(path) -> int:
     return Path(path).stat().st_size
 
 
-def _member(variant):
-    return f"variants/{variant.target}/{variant.backend.library_member}"
-
-
-def _plain(spec: TensorSpec):
-    plain: dict[str, object] = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
-    plain |= {} if spec.batch_axis == 0 else {"batch_axis": spec.batch_axis}
-    plain |= {} if spec.quantization is None else {"quantization": list(spec.quantization)}
-    return plain if spec.counted is None else plain | {"counted": list(spec.counted)}
-
-
-def _described(variant: Variant):
-    return {
-        "target": variant.target,
-        "features": sorted(variant.features),
-        "rank": variant.rank,
-        "name": one_line(variant.name),
-    } | _of_shape(variant) | variant.backend.described(variant)
-
-
-def _of_shape(variant):
-    """What is not the same for all shapes of a target."""
-    steps = {"arena_bytes": int(variant.arena_bytes), "steps": [_clean(asdict(step)) for step in variant.steps]}
-    words = {"words": _clean(asdict(variant.words))} if variant.words is not None else {}
-    return steps | words | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
-
-
-def _shape(variants):
-    return {
-        "inputs": [_plain(spec) for spec in variants[0].inputs],
-        "outputs": [_plain(spec) for spec in variants[0].outputs],
-        "variants": [_of_shape(variant) for variant in variants],
-    }
-
-
-def _variant(entry, members, inputs, outputs):
-    folder, backend = f"variants/{entry.target}", BACKENDS[entry.kind]
-    return Variant(
-        target=entry.target,
-        library=members[f"{folder}/{backend.library_member}"],
-        weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
-        inputs=inputs,
-        outputs=outputs,
-        features=frozenset(entry.features),
-        **{name: getattr(entry, name) for name in ("rank", "name", "kind")},
-        launches=tuple(launch.launch for launch in entry.launches),
-        source=backend.restored(members.get(f"{folder}/{backend.source_member}", b"")),
-        object=Packed(members[f"{folder}/{_OBJECT}"]) if f"{folder}/{_OBJECT}" in members else b"",
-        **_own(entry),
-    )
-
-
-def _own(entry):
-    """What `_of_shape` says, as fields of a Variant."""
-    own = {"steps": tuple(step.step for step in entry.steps), "words": entry.words and entry.words.words}
-    return own | {name: getattr(entry, name) for name in ("arena_bytes", "lane_bytes", "loops")}
-
-
-def _signature(side):
-    """Of the manifest or of one of its other shapes: (inputs, outputs)."""
-    return tuple(tensor.spec for tensor in side.inputs), tuple(tensor.spec for tensor in side.outputs)
-
-
-def _beside(number, shape, variants) -> tuple[Variant, ...]:
-    """The variants of another shape, beside those of the first one."""
-    signature = dict(zip(("inputs", "outputs"), _signature(shape)))
-    return tuple(replace(variant, shape=number, **signature, **_own(entry)) for variant, entry in zip(variants, shape.variants, strict=True))
-
-
-def _with_integer(variants, number, described) -> tuple[Variant, ...]:
-    """The variants with those for callers that quantise, where there are some."""
-    return tuple(replace(one, integer=twin) for shape in described for one, twin in zip(variants, _beside(number, shape, variants), strict=True)) or variants
-
-
 def _selftest_member(shape: int) -> str:
     return f"shapes/{shape}/selftest.npz" if shape else "selftest.npz"
 
@@ -271,10 +205,3 @@ def _recorded(members, number, signature) -> dict:
     return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)
 
 
-def _clean(value):
-    """Names that came with a network, fit for a manifest: what would control a terminal is escaped."""
-    if isinstance(value, dict):
-        return {key: _clean(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(entry) for entry in value]
-    return one_line(value) if isinstance(value, str) else value

@@ -3,31 +3,20 @@
 import os
 import time
 import weakref
-from collections.abc import Mapping
 from typing import Literal, overload
 
 import numpy as np
 
 from . import detect
-from .errors import DataError, OctetError, PackageError
+from .batches import batch_of, meant
+from .errors import OctetError, PackageError
+from .native.given_inputs import GivenInputs
 from .native.interface import interface_of
 from .native.library import Library
 from .native.stream import Stream, addresses, aligned
 from .native.streams import Streams
-from .samples import batch_of, feed_of, meant, samples_of, together
 from .variant import Step, TensorSpec, Variant
 from .watch.health import Health
-
-
-def _refuse(spec: TensorSpec, array) -> None:
-    if array.shape != tuple(spec.shape):
-        raise DataError(f"run: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, or compile with another --batch")
-    raise wrong_dtype(spec, array)
-
-
-def wrong_dtype(spec: TensorSpec, array) -> DataError:
-    """What is said of an input of another dtype than the model's."""
-    return DataError(f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})")
 
 
 def _check_memory(variant, threads, streams):
@@ -101,9 +90,8 @@ class Session:
         self.inputs: tuple[TensorSpec, ...] = tuple(variant.inputs)
         self.outputs: tuple[TensorSpec, ...] = tuple(variant.outputs)
         self.steps: tuple[Step, ...] = tuple(variant.steps)
-        self._names = frozenset(spec.name for spec in self.inputs)
         self._counted = tuple(spec for spec in self.outputs if spec.counted is not None)
-        self._forms = [(spec, spec.name, tuple(spec.shape), np.dtype(spec.dtype)) for spec in self.inputs]
+        self._given = GivenInputs(self.inputs)
 
     @property
     def batch(self) -> int:
@@ -145,7 +133,7 @@ class Session:
         health: of a package compiled with --count-clips: (outputs, Health of this answer)."""
         if health and (self._words is None or not self._words.clips):
             raise OctetError("run: health is counted by packages compiled with --count-clips; compile it so, or leave health out")
-        arrays = self._checked(inputs)
+        arrays = self._given.arrays(inputs)
         lease = self._streams.take()
         try:  # as `with` has it, in half of its time: what is done here, other threads wait for
             stream = lease.stream
@@ -163,7 +151,7 @@ class Session:
 
         if streams is not None and streams < 1:
             raise OctetError(f"streams is {streams}; it must be 1 or more")
-        self._check_names(inputs)
+        self._given.check_names(inputs)
         runs = Runs(self.inputs, self.outputs, inputs)
         looked_at = self._words is not None and self._words.checks or not self._library.shares
         work = runs.one_by_one(lambda stream: self._infer(stream, False)) if looked_at else runs.shared(self._library.share)
@@ -197,7 +185,7 @@ class Session:
 
     def run_into(self, inputs: dict, results: tuple[int, ...]) -> None:
         """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's size."""
-        arrays = self._checked(inputs)
+        arrays = self._given.arrays(inputs)
         first = len(arrays)
         with self._streams.take() as stream:
             try:
@@ -209,7 +197,7 @@ class Session:
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
-        arrays = self._checked(inputs)
+        arrays = self._given.arrays(inputs)
         seconds = np.zeros((repeat + 1, len(self.steps)))
         with self._streams.take() as stream:
             stream.stage(arrays)
@@ -236,42 +224,8 @@ class Session:
             at = last
         return order
 
-    def _check_names(self, inputs):
-        if inputs.keys() != self._names:
-            names = [spec.name for spec in self.inputs]
-            found = ", ".join(map(str, inputs)) or "nothing"
-            raise DataError(f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model does")
-
-    def _checked(self, inputs):
-        self._check_names(inputs)
-        arrays = []
-        for spec, name, shape, dtype in self._forms:
-            array = np.asarray(inputs[name])
-            if array.shape != shape or array.dtype != dtype:
-                _refuse(spec, array)
-            arrays.append(array)
-        return arrays
-
 
 def _others(number, threads):
     """Of the process's processors, those of the threads beside the caller's, for the stream of that number."""
     allowed = sorted(os.sched_getaffinity(0))
     return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]
-
-
-def run_samples(session, arrays: Mapping, progress=None, only: str | None = None) -> dict:
-    """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs as one, of batch B and returns the first N rows of
-    every output. The last batch is filled up by repeating its last sample. progress: called with the number of samples done. only: the one output to keep."""
-    batch = session.batch
-    total = len(next(iter(arrays.values())))
-    specs = {spec.name: spec for spec in session.outputs}
-    kept: dict[str, list] = {spec.name: [] for spec in session.outputs if only in (None, spec.name)}
-    for start in range(0, total, batch):
-        count = min(batch, total - start)
-        rows = slice(start, start + batch) if count == batch else np.minimum(np.arange(start, start + batch), total - 1)
-        outputs = session.run(feed_of(session.inputs, arrays, rows))
-        for name, parts in kept.items():
-            parts.append(samples_of(specs[name], outputs[name], batch, count))
-        if progress is not None:
-            progress(count)
-    return {name: together(specs[name], parts) for name, parts in kept.items()}

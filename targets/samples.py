@@ -4,7 +4,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from .batches import batch_of, sample_shape, takes_samples, takes_whole
 from .errors import DataError
 from .reading.limits import limit, more
 from .reading.regular import open_regular
@@ -101,79 +102,6 @@ def inputs_of(model, samples: Mapping[str, _Array]) -> dict[str, _Array]:
     return {spec.name: samples[spec.name] for spec in model.inputs}
 
 
-def batch_of(inputs) -> int:
-    """Samples per run: the extent of the inputs (TensorSpecs) along their batch axes; 1 where they differ."""
-    extents = {spec.shape[spec.batch_axis] if spec.shape and spec.batch_axis is not None else 1 for spec in inputs}
-    return int(extents.pop()) if len(extents) == 1 else 1
-
-
-def takes_whole(spec, batch: int) -> bool:
-    """Whether a sample is a whole array of this input, with all its axes."""
-    return not spec.shape or spec.batch_axis is None or spec.shape[spec.batch_axis] != batch
-
-
-def sample_shape(spec, batch: int) -> tuple[int, ...]:
-    """The shape of one sample of an input or output; runs take and give `batch` of them."""
-    return spec.shape if takes_whole(spec, batch) else spec.shape[: spec.batch_axis] + spec.shape[spec.batch_axis + 1 :]
-
-
-def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
-    """One run's inputs: the samples `rows` (an index array or a slice, as many as the batch) of every array, in the order of `inputs`."""
-    return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
-
-
-class Feeds(Sequence):
-    """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last sample. Each is read when it is asked for."""
-
-    def __init__(self, inputs, arrays, batch: int, most: int | None = None):
-        self._inputs, self._arrays, self._batch = inputs, arrays, batch
-        self._count = len(next(iter(arrays.values())))
-        self._runs = -(-(self._count if most is None else min(self._count, most)) // batch)
-
-    def __len__(self):
-        return self._runs
-
-    def __getitem__(self, number):
-        if not 0 <= number < self._runs:
-            raise IndexError(number)
-        start = number * self._batch
-        return feed_of(self._inputs, self._arrays, np.minimum(np.arange(start, start + self._batch), self._count - 1))
-
-
-def _joined(spec, samples):
-    """The array that a run takes, of samples on the first axis."""
-    if samples.ndim > len(spec.shape):
-        return np.asarray(samples[0])  # each sample is a whole array, and a run takes one
-    return np.ascontiguousarray(np.moveaxis(samples, 0, spec.batch_axis)) if spec.batch_axis else samples
-
-
-def samples_of(spec, value: np.ndarray, batch: int, count: int) -> np.ndarray:
-    """The first `count` samples of one run's output, on the first axis. An output that is not one piece per sample stays as it is."""
-    if not takes_whole(spec, batch):
-        return np.moveaxis(value, spec.batch_axis, 0)[:count]
-    return value[None] if batch == 1 or not value.ndim else value
-
-
-def meant(outputs, results: dict) -> dict:
-    """A run's results without what lies behind the elements that count (TensorSpec.counted)."""
-    for spec in outputs:
-        if spec.counted is not None:
-            axis, count = spec.counted
-            results = results | {spec.name: results[spec.name][(slice(None),) * axis + (slice(int(results[count][0])),)]}
-    return results
-
-
-def together(spec, parts: list[np.ndarray]) -> np.ndarray:
-    """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones get -1 (NaN, or 0 of a type
-    without) behind them."""
-    if spec.counted is not None:
-        axis, most = spec.counted[0] + parts[0].ndim - len(spec.shape), max(part.shape[spec.counted[0] - len(spec.shape)] for part in parts)
-        fill = np.array({"f": np.nan, "i": -1}.get(parts[0].dtype.kind, 0), parts[0].dtype)
-        widths = [[(0, most - part.shape[axis] if i == axis else 0) for i in range(part.ndim)] for part in parts]
-        parts = [np.pad(part, width, constant_values=fill) for part, width in zip(parts, widths)]
-    return np.concatenate(parts)
-
-
 def digest_of(array) -> str:
     """SHA-256 of an array: dtype, shape and values."""
     if isinstance(array, StoredArray):
@@ -184,11 +112,6 @@ def digest_of(array) -> str:
     digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
     digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def takes_samples(spec, batch: int, shape: tuple[int, ...]) -> bool:
-    """Whether an array of that shape, samples on the first axis, holds samples of an input; a batch of 1 may be written out."""
-    return bool(shape) and (shape[1:] == tuple(sample_shape(spec, batch)) or batch == 1 and shape[1:] == spec.shape)
 
 
 def _check_input(where, spec, array, batch):

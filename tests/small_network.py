@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from octet.passes.frontend.onnx import load_onnx
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 
 
 def write(folder: Path, calibration: int = 48, validation: int = 96, seed: int = 0) -> Path:

@@ -1,6 +1,6 @@
 """What `compile-model` does: import, calibrate, build, check, measure, write; and the report of it as one dictionary."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from ..passes.sensitivity import derivation
 from ..passes.sensitivity.bench import FEW
 from ..passes.sensitivity.budget import parse_duration
 from ..targets import detect
+from ..targets.batches import run_samples
 from ..targets.errors import OctetError
 from ..targets.package import Package
-from ..targets.runtime import run_samples
 from ..targets.writing import check_writable
 from ..tuning.place import place_of
 from .building import api
@@ -22,7 +22,6 @@ from .building.bfloat16 import check_floats, described
 from .building.boundary import check_boundary
 from .building.calibration_cache import cache_of, say_where_from
 from .building.default import by_default
-from .building.given import Given
 from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
@@ -36,60 +35,9 @@ from .metrics import find_metric
 from .pages import roofline
 from .pages.report import write_report
 from .phases import phases
+from .request import Request
 from .scores import check_names, scoring_of
 from .timing import interleaved
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of the command; None where the user did not give one."""
-
-    model: str
-    calib: str
-    output: str
-    targets: tuple[str, ...] = ()
-    given: Given = Given()
-    threads: int | None = None
-    validate: str | None = None
-    metric: str | None = None
-    output_names: tuple[str, ...] = ()
-    max_drop: float | None = None
-    calibrator: str | None = None
-    percentile: float | None = None
-    activations: str | None = None
-    weights: str | None = None
-    attention: str | None = None
-    residuals: str | None = None
-    softmax: str | None = None
-    floats: str | None = None
-    float_layers: tuple[str, ...] = ()
-    int8_layers: tuple[str, ...] = ()
-    trials: int = 0
-    db: str | None = None
-    policy: str = "fastest"
-    budget: str | None = None
-    max_float: float = 0.5
-    repair: bool = True
-    report: str | None = None
-    cache: str | None = None
-    no_cache: bool = False
-    referee: bool = False
-    self_check: bool = False
-    derivation: str | None = None
-    count_clips: bool = False
-    io: str = "float"
-
-    def __post_init__(self):
-        if self.validate is None and (self.max_drop is not None or self.metric is not None):
-            raise OctetError(f"--{'metric' if self.max_drop is None else 'max-drop'}: needs labelled data; add --validate DATA.npz")
-        if self.int8_layers and self.policy == "float":
-            raise OctetError(f"--int8-layers {self.int8_layers[0]}: --policy float leaves nothing in int8; leave one of them out")
-
-    def free(self, specs) -> tuple[str, ...]:
-        """What the user left open and measurement may decide: under a policy that asks for time, where the cost model knows a target."""
-        if self.policy != "fastest" or not any(spec.backend.estimates for spec in specs):
-            return ()
-        return tuple(option for option in ("residuals", "attention") if getattr(self, option) is None)
 
 
 def compile_to_package(request: Request) -> dict:

@@ -6,8 +6,9 @@ from functools import partial
 
 import numpy as np
 
+from ..targets.batches import batch_of, sample_shape
 from ..targets.errors import DataError, OctetError
-from ..targets.samples import LABELS, OF, batch_of, sample_shape
+from ..targets.samples import LABELS, OF
 from ..targets.stored_array import Array
 from .console import say
 from .metrics import Metric

@@ -8,10 +8,12 @@ from ..targets.measure import carrier
 from ..targets.measure.job import Job, MeasuringPlan
 from ..targets.spec import TargetSpec
 from .backends import tuner_of
-from .cases import case_of
-from .database import Database, Trial, key_of
+from .database import Database, key_of
 from .jobs import task_of
-from .session import FINAL_ROUNDS, PROMISING, ROUNDS, TuningSession
+from .kinds.registry import case_of
+from .measuring import FINAL_ROUNDS
+from .records import Trial
+from .session import PROMISING, ROUNDS, TuningSession
 from .spaces.registry import to_json
 from .tasks import Task
 

@@ -13,8 +13,10 @@ from ..targets.measure.carrier import Carrier
 from ..targets.measure.job import Job, MeasuringTask
 from ..targets.measure.log import FINAL, FIRST, WINNER, Measurement
 from ..targets.registry import find
-from .database import Database, Key, Record, Trial, key_of
-from .session import LEAST_GAIN, interval
+from .database import Database, key_of
+from .measuring import interval
+from .records import Key, Record, Trial
+from .session import LEAST_GAIN
 from .spaces.registry import described, member
 from .spaces.space import VERSIONS
 

@@ -7,7 +7,8 @@ from ..targets.cuda.running import driver
 from ..targets.cuda.running.identity import device_of, on_any_device, on_device, same
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
-from .database import Database, Record, key_of
+from .database import Database, key_of
+from .records import Record
 
 
 def recorded(database: Database, spec: TargetSpec) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from ..targets.reading.regular import read_regular
 from ..targets.registry import TARGETS
 from ..targets.schema import json_text, parsed
 from ..targets.writing import check_writable, write_atomically
-from .database import Database, key_of, record_of
+from .database import Database, key_of
+from .records import record_of
 from .spaces.registry import described, member
 
 FORMAT = 1

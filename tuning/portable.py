@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..passes.realize.reference_integer import INTEGER
+from ..passes.referee.integer import INTEGER
 from ..targets.cuda.compiling.source import source
 from ..targets.cuda.emulator import Emulator
 from ..targets.cuda.generated.kernels import default_kernel

@@ -12,19 +12,20 @@ from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import Peak
 from . import limits
-from .builder import Builder, Built
-from .cases import case_of
-from .database import Database, Record, Trial, key_of
+from .builder import Builder
+from .database import Database, key_of
+from .kinds.registry import case_of
+from .measuring import Measuring
+from .records import Record, Trial
 from .runner import Compared, Measured, Runner
 from .search import CostModel, ScheduleSearch
 from .spaces.registry import member, spaces_of, to_json
-from .state import Contender, TaskState, TuningLimits
+from .state import Contender, TaskState, TuningLimits, check_measured
 from .tasks import Task
 
 BATCH = 8  # candidates built and measured together
 OPENED = 4  # defaults built together
-BUILDING = 0.75  # of the time left, at most: what is built at the end of a budget is to be measured, too
-ROUNDS, FINAL_ROUNDS = 3, 12
+ROUNDS = 3
 PROMISING = 0.985  # a candidate below this part of the default's time, and of the record's, is measured again, longer
 HOPELESS = 1.5  # a family whose best is so much slower than another's is not searched further
 PATIENCE = 4  # batches without a gain after which a task's expected gain is a sixteenth
@@ -40,11 +41,12 @@ class TuningSession:
                  peak: Peak | None = None, started: float | None = None):
         if not tasks:
             raise OctetError("tune: no kernel of the network has anything to decide, there is nothing to tune")
-        self.spec, self.database, self._builder, self._runner, self._cpu, self._progress = spec, database, builder, runner, cpu, progress
+        self.spec, self.database, self._cpu, self._progress = spec, database, cpu, progress
         self.peak, self._model = peak, CostModel()
         self.states = [TaskState(task, []) for task in tasks]
-        self.started, self.budget, self.doing = time.monotonic() if started is None else started, TuningLimits(trials=0), "starting"
-        self._spent = False
+        self.started, self.doing = time.monotonic() if started is None else started, "starting"
+        self._measuring = Measuring(builder, runner, self.started)
+        self.budget = TuningLimits(trials=0)
 
     @property
     def elapsed(self) -> float:
@@ -52,11 +54,11 @@ class TuningSession:
 
     def run(self, budget: TuningLimits) -> None:
         """Raises OctetError when not one candidate could be measured, be it for lack of time."""
-        self.budget = budget
+        self.budget, self._measuring.seconds = budget, budget.seconds
         self._say("opening the spaces")
         for state in self.states:
             self._open(state)
-        while self._in_time():
+        while self._measuring.in_time():
             state = self._next()
             if state is None:
                 break
@@ -66,34 +68,16 @@ class TuningSession:
             else:
                 self._begin()
         self._say("done")
-        self._check()
+        check_measured(self.states, self.budget)
 
     def proposals(self, count: int):
         """(task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds; measures nothing."""
-        built = self._builder.build([(state.task.workload, None) for state in self.states])
+        built = self._measuring.defaults([state.task.workload for state in self.states])
         for state, default in zip(self.states, built, strict=True):
             self._open(state)
             self._take(state, default)
             self._recall(state, 1.0)  # the model compares the times of one task with each other
             yield state.task, state.default, self._propose(state, count)
-
-    @property
-    def _until(self):
-        return math.inf if self.budget.seconds is None else self.started + self.budget.seconds
-
-    def _in_time(self):
-        return time.monotonic() < self._until and not self._spent
-
-    def _built(self, wanted):
-        """What the builder makes while time is left to measure it. The session is over where that is nothing."""
-        now = time.monotonic()
-        built = self._builder.build(wanted, now + BUILDING * (self._until - now))
-        self._spent = all(entry is None for entry in built)
-        return built
-
-    def _compared(self, state: TaskState, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Compared:
-        assert self._runner is not None, "a session that proposes only measures nothing"
-        return self._runner.compare(state.case, default, candidates, rounds, until)
 
     def _say(self, what):
         self.doing = what
@@ -103,13 +87,13 @@ class TuningSession:
         """Measures the defaults of the most promising tasks without one; what earlier sessions measured."""
         waiting = sorted((state for state in self._open_tasks() if not state.begun), key=self._expected, reverse=True)[:OPENED]
         self._say("compiling defaults")
-        built = self._built([(state.task.workload, None) for state in waiting])
+        built = self._measuring.built([(state.task.workload, None) for state in waiting])
         for state, default in zip(waiting, built, strict=True):
-            if default is None or not self._in_time():
+            if default is None or not self._measuring.in_time():
                 return
             self._say(f"default of {state.task.workload.name}")
             self._take(state, default)
-            self._recall(state, self._compared(state, default, [], ROUNDS, self._until).default.seconds)
+            self._recall(state, self._measuring.compared(state, default, [], ROUNDS, self._measuring.until).default.seconds)
 
     def _open(self, state):
         """The spaces of a task, operands for its kernels, its record."""
@@ -178,9 +162,9 @@ class TuningSession:
         if not chosen:
             state.done = not self._promote(state) and not state.contenders
             return
-        built = self._built([(state.task.workload, schedule) for _, schedule in chosen])
+        built = self._measuring.built([(state.task.workload, schedule) for _, schedule in chosen])
         good = [i for i, result in enumerate(built) if result is not None and not isinstance(result, str)]
-        found = self._compared(state, state.default, [built[i] for i in good], ROUNDS, self._until) if good else Compared(Measured(state.default_seconds), ())
+        found = self._measuring.compared(state, state.default, [built[i] for i in good], ROUNDS, self._measuring.until) if good else Compared(Measured(state.default_seconds), ())
         trials = []
         for i, (family, schedule) in enumerate(chosen):
             outcome = found.candidates[good.index(i)] if i in good else Measured(error=built[i] or "")
@@ -222,35 +206,18 @@ class TuningSession:
             return False
         for key in finalists:
             open_[key].attempts += 1
-        results = [(*found, key) for key, found in zip(finalists, self._final(state, finalists)) if found is not None]
+        results = [(*found, key) for key, found in zip(finalists, self._measuring.final(state, finalists)) if found is not None]
         if not results or not self._beats(state, *min(results, key=lambda r: r[0])[:2]):
             return False
         winner = min(results, key=lambda r: r[0])[-1]
         # The best of many noisy figures is flattered by its noise: what is recorded is a measurement of its own.
-        again = self._final(state, [winner])[0]
+        again = self._measuring.final(state, [winner])[0]
         if again is None or not self._beats(state, *again[:2]):
             return False
         ratio, noise, seconds = again
         self._record(state, *winner, ratio, noise, seconds)
         state.best_ratio, state.best = ratio, winner
         return True
-
-    def _final(self, state, chosen):
-        """(ratio, noise, (seconds, default's seconds)) of each (family, schedule), None for a failure."""
-        if not self._in_time():
-            return [None] * len(chosen)
-        entries = [state.contenders[key] for key in chosen]
-        missing = [(key, entry) for key, entry in zip(chosen, entries) if entry.built is None]
-        made = self._built([(state.task.workload, schedule) for (_, schedule), _ in missing]) if missing else []
-        for (_, entry), built in zip(missing, made):
-            entry.built = built
-        good = [entry.built for entry in entries if entry.built is not None and not isinstance(entry.built, str)]
-        if not good:
-            return [None] * len(chosen)
-        found = self._compared(state, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
-        outcomes = iter(found.candidates)
-        results = [next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Measured() for entry in entries]
-        return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]
 
     def _beats(self, state, ratio, noise):
         """Whether a ratio is below the default's and the record's by more than the noise."""
@@ -261,23 +228,6 @@ class TuningSession:
         default = to_json(state.default.family, state.default.schedule)
         key = key_of(workload.key, self.spec)
         self.database.put(Record(key, workload.as_dict(), self.spec.name, to_json(family, schedule), default, *seconds, ratio, noise, self._cpu))
-
-    def _check(self):
-        tried, failed = sum(state.trials for state in self.states), sum(state.failed for state in self.states)
-        if tried and tried == failed:
-            reason = next(state.last_error for state in self.states if state.last_error)
-            raise OctetError(f"tune: not one of {tried} measurements succeeded; the last failed with: {reason}")
-        if not tried and not all(state.done for state in self.states):
-            begun = sum(state.begun for state in self.states)
-            raise OctetError(f"tune: the budget of {self.budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(self.states)} kernels; "
-                             "give more, e.g. --budget 5m, or tune while the machine has less to do")  # fmt: skip
-
-
-def interval(ratios: np.ndarray) -> tuple[float, float]:
-    """(median, half width of its interval of about 98 %) of repeated ratios: robust against single disturbed rounds."""
-    median = float(np.median(ratios))
-    spread = 1.4826 * float(np.median(np.abs(ratios - median)))
-    return median, 3.0 * spread / np.sqrt(len(ratios))
 
 
 def _member(entry, spaces):

@@ -60,3 +60,15 @@ class TuningLimits:
     def __post_init__(self):
         if self.seconds is None and self.trials is None:
             raise OctetError("tune: give a --budget, e.g. 5m, or --trials")
+
+
+def check_measured(states: list[TaskState], budget: TuningLimits) -> None:
+    """Raises OctetError where not one candidate of a session could be measured, be it for lack of time."""
+    tried, failed = sum(state.trials for state in states), sum(state.failed for state in states)
+    if tried and tried == failed:
+        reason = next(state.last_error for state in states if state.last_error)
+        raise OctetError(f"tune: not one of {tried} measurements succeeded; the last failed with: {reason}")
+    if not tried and not all(state.done for state in states):
+        begun = sum(state.begun for state in states)
+        raise OctetError(f"tune: the budget of {budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(states)} kernels; "
+                         "give more, e.g. --budget 5m, or tune while the machine has less to do")  # fmt: skip

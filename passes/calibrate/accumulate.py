@@ -13,7 +13,8 @@ import tvm
 
 from octet.targets import detect
 from octet.targets.runtime import addresses, aligned
-from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, histogram
+from octet.targets.x86.elementwise.histogram import histogram
+from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS
 
 from .statistics import BINS, SHIFT, Statistics
 

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from tvm import IRModule, relax
 
+from octet.targets.batches import batch_of, feed_of
 from octet.targets.errors import DataError
-from octet.targets.samples import batch_of, feed_of
 from octet.targets.variant import TensorSpec
 
 from ..operators.measuring import SUMMARY_HEADER

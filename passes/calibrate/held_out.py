@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from octet.targets.samples import batch_of
+from octet.targets.batches import batch_of
 from octet.targets.stored_array import Array, select
 
 MOST = 128  # runs that are held out

@@ -13,6 +13,7 @@ from ..ops import attrs_of, shape_of
 from . import movement, normalization, recurrent
 from .borders import frame, interleave
 from .functions import unary
+from .sampling import grid_sample, resize, roi_align
 
 
 def _conv2d(call, operands, out):
@@ -59,18 +60,6 @@ def _reduce(kind: str) -> Callable:
         return out.node(kind, operands, axes=axes, keepdims=int(attrs["keepdims"]))
 
     return export
-
-
-def _resize(call, operands, out):
-    attrs = attrs_of(call)
-    mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
-    nearest = {"round": "round_prefer_floor", "": "round_prefer_floor", "floor": "floor", "ceil": "ceil",
-               "round_prefer_floor": "round_prefer_floor", "round_prefer_ceil": "round_prefer_ceil"}  # fmt: skip
-    extra: dict[str, object] = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
-    if mode == "cubic":
-        extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
-    sizes = out.constant(np.array(shape_of(call), np.int64))
-    return out.node("Resize", [operands[0], "", "", sizes], mode=mode, coordinate_transformation_mode=attrs["coordinate_transformation_mode"], **extra)
 
 
 def _prelu(call, operands, out):
@@ -121,29 +110,6 @@ def _qdq(kind: str) -> Callable:
     return export
 
 
-def _grid_sample(call, operands, out):
-    attrs = attrs_of(call)
-    rank = len(shape_of(call))
-    grid = out.node("Transpose", [operands[1]], perm=[0, *range(2, rank), 1])
-    mode = attrs["method"] if out.opset < 20 else {"bilinear": "linear", "bicubic": "cubic"}.get(attrs["method"], attrs["method"])
-    return out.node("GridSample", [operands[0], grid], mode=mode, padding_mode=attrs["padding_mode"], align_corners=int(attrs["align_corners"]))
-
-
-def _roi_align(call, operands, out):
-    """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners. ONNX's aligned form takes half a pixel off what is scaled, Relax's does not."""
-    attrs = attrs_of(call)
-    first, corner, last, axis = (out.constant(np.array([value], np.int64)) for value in (0, 1, 5, 1))
-    images = out.node("Slice", [operands[1], first, corner, axis])
-    flat = out.node("Reshape", [images, out.constant(np.array([-1], np.int64))])
-    corners = out.node("Slice", [operands[1], corner, last, axis])
-    if attrs["aligned"]:
-        corners = out.node("Add", [corners, out.constant(np.float32(0.5 / attrs["spatial_scale"]))])
-    height, width = attrs["pooled_size"]
-    return out.node("RoiAlign", [operands[0], corners, out.node("Cast", [flat], to=out.dtype("int64"))], mode=attrs["mode"], output_height=height, output_width=width,
-                    sampling_ratio=attrs["sample_ratio"], spatial_scale=attrs["spatial_scale"],
-                    coordinate_transformation_mode="half_pixel" if attrs["aligned"] else "output_half_pixel")  # fmt: skip
-
-
 def _einsum(call, operands, out):
     return out.node("Einsum", operands, equation=attrs_of(call)["subscripts"])
 
@@ -171,15 +137,15 @@ EXPORTERS = {
     "relax.nn.max_pool2d": _max_pool,
     "relax.nn.avg_pool2d": _avg_pool,
     **{f"relax.nn.{kind}_pool{n}d": pool for n in (1, 3) for kind, pool in (("max", _max_pool), ("avg", _avg_pool))},
-    "relax.image.grid_sample": _grid_sample,
-    "relax.vision.roi_align": _roi_align,
+    "relax.image.grid_sample": grid_sample,
+    "relax.vision.roi_align": roi_align,
     "relax.einsum": _einsum,
     "relax.clip": _clip,
     "relax.mean": _reduce("ReduceMean"),
     "relax.sum": _reduce("ReduceSum"),
     "relax.max": _reduce("ReduceMax"),
     "relax.min": _reduce("ReduceMin"),
-    "relax.image.resize2d": _resize,
+    "relax.image.resize2d": resize,
     "octet.interleave": interleave,
     "octet.frame": frame,
     "octet.unary": _octet_unary,

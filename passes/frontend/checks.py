@@ -3,13 +3,15 @@
 import numpy as np
 import onnx
 from onnx import helper
+from tvm import relax, tirx
 
 from ...targets.errors import UnsupportedModelError
-from .quantized import CONVERTERS as CODED
+from .quantized.table import CONVERTERS as CODED
 from .read import first_line
 
 OLDEST_OPSET = 11
 _QUANTIZED = {"MatMulInteger16", "QAttention", "QEmbedLayerNormalization"}
+_DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _DOMAINS = {"", "ai.onnx"}
 # Contributed operators that TVM's importer knows.
@@ -125,6 +127,16 @@ def check_finite(name: str, array, path, multiplied: bool = False) -> None:
         return
     if not np.isfinite(array).all() if multiplied else np.isnan(array).any() or np.isposinf(array).any():
         raise UnsupportedModelError(f"{path}: weight {name!r} holds NaN or infinity; train or export the network again")
+
+
+def check_result(ty: relax.Type) -> None:
+    """Raises UnsupportedModelError for what a node made that is not a tensor of a static shape and of a type that is computed here."""
+    if not isinstance(ty, relax.TensorType):
+        raise UnsupportedModelError("makes a value that is not a tensor; export the network without it")
+    if not isinstance(ty.shape, relax.ShapeExpr) or not all(isinstance(d, tirx.IntImm) for d in ty.shape.values):
+        raise UnsupportedModelError("has an output whose shape is known only at run time; export with static shapes")
+    if str(ty.dtype) not in _DTYPES:
+        raise UnsupportedModelError(f"computes in {ty.dtype}; export the network in float32")
 
 
 def describe(node) -> str:

@@ -6,38 +6,33 @@
 """
 
 import contextlib
-import hashlib
 import io
 from pathlib import Path
 
 import numpy as np
 import onnx
-from tvm import relax, tirx
+from tvm import relax
 from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
-from ..constants import array
 from ..ops import shape_of
 from ..rewriting.grids import with_grids
-from . import activations, arithmetic, arrange, control, dense, fourier, functions, integers, normalization, quantized, recurrent, resize
-from .checks import check_finite, describe, multiplied_weights
-from .codes import Codes
+from . import control, functions
+from .checks import check_finite, check_result, describe, multiplied_weights
+from .converters import OURS
 from .fold import can_fold, fold, shape_slice
-from .indexing import indices, order, scatter
 from .indexing.counted import CountedAxes
+from .known_values import KnownValues
 from .names import restore_names
 from .node import OnnxNode, attributes_of, name_of, unless_empty
+from .quantized.codes import Codes
+from .quantized.table import converter_of
 from .read import first_line
 from .scopes import Scopes
 from .signature import misfit
-from .weights import WIDE_FLOATS, array_of, in_float32
-from .windows import convolution, deformable, pooling, unpool
+from .weights import array_of, in_float32
 
-_TOPICS = [activations, arithmetic, arrange, dense, fourier, integers, normalization, recurrent, resize]
-_TOPICS += [indices, order, scatter, convolution, deformable, pooling, unpool]
-_OURS = {op: converter for topic in _TOPICS for op, converter in topic.CONVERTERS.items()}
-_DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 
 
@@ -62,13 +57,13 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._multiplied = multiplied_weights(proto.graph)
         self._table = onnx_frontend._get_convert_map()
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
-        self._constants = {}  # id of a known value -> (the value, the expression that it became)
+        self.notes: set[str] = set()  # what became something else than the file says
+        self._constants = KnownValues(self.notes)
         self._names = {}  # the variables' names as they shall be: the builder spells them its own way
         self._makers = {}  # of a MaxPool: variable -> (its node, the shape that it reads)
         self._applied = 0  # operators in place of others
-        self._shared = {}  # digest of a known value in a body -> the value: every trip of a loop has the same weights
         self._counted, self.places = CountedAxes(self.bb.lookup_binding, self._refuse), []
-        self.notes, self.grids = set(), []  # what became something else than the file says; of the constants that it holds as integers
+        self.grids = []  # of the constants that the file holds as integers
 
     def run(self):
         graph = self._proto.graph
@@ -97,7 +92,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         attrs = self._parse_attr(attributes_of(node))
         if node.op_type in ("Shape", "Size"):
             self._values[node.output[0]] = self._guard(node, self._shape_of, self._values[node.input[0]], node.op_type, attrs)
-        elif written_out := control.CONVERTERS.get(node.op_type) or quantized.converter_of(self, node):
+        elif written_out := control.CONVERTERS.get(node.op_type) or converter_of(self, node):
             for name, value in zip(node.output, self._guard(node, written_out, self, node, attrs)):
                 self._values[name] = value
         elif any(name and isinstance(self._values[name], control.Sequence) for name in node.input):
@@ -106,7 +101,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._values[node.output[0]] = self._values[node.input[0]]
         elif can_fold(node, known):
             for name, value in zip(filter(None, node.output), self._guard(node, fold, node, arrays, self._opsets)):
-                self._values[name] = self._once(value) if self._values.inside else value
+                self._values[name] = self._constants.once(value) if self._values.inside else value
         elif written := self._definition(node):
             self._write_out(node, *written)
         else:
@@ -120,7 +115,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def _definition(self, node):
         """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
-        if node.op_type in _OURS or node.op_type in self._table and node.op_type not in functions.WRITTEN_OUT:
+        if node.op_type in OURS or node.op_type in self._table and node.op_type not in functions.WRITTEN_OUT:
             return None
         types = [self._type(name) for name in node.input]
         return self._guard(node, functions.definition, node, self.opset, types)
@@ -146,29 +141,24 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         """The results of a body's nodes, written out here; arguments: values of its inputs."""
         with self._values.body():
             for tensor in body.initializer:
-                self._values[tensor.name] = self._once(onnx.numpy_helper.to_array(tensor))
+                self._values[tensor.name] = self._constants.once(onnx.numpy_helper.to_array(tensor))
             for value, argument in zip(body.input, arguments, strict=True):
                 self._values[value.name] = argument
             for inner in body.node:
                 self._convert(inner)
             return [self._values[value.name] for value in body.output]
 
-    def _once(self, array):
-        """The same object for the same content."""
-        key = (str(array.dtype), array.shape, hashlib.sha256(np.ascontiguousarray(array)).digest())
-        return self._shared.setdefault(key, array)
-
     def _emit(self, node, arrays, attrs):
         inputs = onnx_frontend.onnx_input(self.operand(name) if name else None for name in node.input)
         arrays = [None if array is None else in_float32(array) for array in arrays]
         for name in {"to", "dtype"} & attrs.keys():
             if attrs[name] in _WIDE_TYPES:
-                self._note_width(onnx.helper.tensor_dtype_to_np_dtype(attrs[name]))
+                self._constants.note_width(onnx.helper.tensor_dtype_to_np_dtype(attrs[name]))
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
-        if node.op_type in _OURS:
+        if node.op_type in OURS:
             args = OnnxNode(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output), self._makers)
-            result = self._guard(node, _OURS[node.op_type], args)
+            result = self._guard(node, OURS[node.op_type], args)
         if isinstance(result, OnnxNode):
             inputs, result = onnx_frontend.onnx_input(result.inputs), None
         if result is None:
@@ -194,26 +184,15 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 value = self._guard(node, self._bind_as, value, hint)
             if isinstance(value, relax.Var):
                 self._names.setdefault(value, hint)  # bound by TVM's converter on its own
-            self._check_type(node, value.ty)
+            self._guard(node, check_result, value.ty)
             if node.op_type == "MaxPool":
                 self._makers[value] = node, self.extents(self._values[node.input[0]])
-            self._values[name] = self._known(value) if isinstance(value, GenericConst) else unless_empty(value)
+            self._values[name] = self._constants.known(value) if isinstance(value, GenericConst) else unless_empty(value)
 
     def _bind_as(self, expr, name):
         var = self.bb.emit(expr)
         self._names[var] = name
         return var
-
-    def _check_type(self, node, ty):
-        if not isinstance(ty, relax.TensorType):
-            self._fail(node, "makes a value that is not a tensor; export the network without it")
-        if not isinstance(ty.shape, relax.ShapeExpr) or not all(isinstance(d, tirx.IntImm) for d in ty.shape.values):
-            self._fail(node, "has an output whose shape is known only at run time; export with static shapes")
-        if str(ty.dtype) not in _DTYPES:
-            self._fail(node, f"computes in {ty.dtype}; export the network in float32")
-
-    def _note_width(self, dtype):
-        self.notes.add(f"computed in float32 where the file says {dtype}")
 
     def value(self, name):
         """A known value, an expression, or what stands for several (Sequence) or for integers (codes.py)."""
@@ -246,29 +225,18 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         """Binds an expression to a variable named after the node."""
         return self._bind_as(expr, f"{name_of(node)}.{suffix}" if suffix else name_of(node))
 
-    def _known(self, constant):
-        value = array(constant)
-        self._constants[id(value)] = (value, constant)
-        return value
-
     def operand(self, name):
         """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""
         value = self._values[name]
         if isinstance(value, Codes) and value.scale is not None:
             return self._bind_as(value.scale.integers(value.value), f"{name}.codes")
-        if isinstance(value, np.ndarray) and id(value) not in self._constants:
+        if isinstance(value, np.ndarray) and value not in self._constants:
             check_finite(name, value, self._path, name in self._multiplied)
         return self.expression(value)
 
     def expression(self, value):
         """A known value becomes a constant."""
-        if not isinstance(value, np.ndarray):
-            return value
-        if id(value) not in self._constants:
-            if str(value.dtype) in WIDE_FLOATS and value.size > 1:
-                self._note_width(value.dtype)
-            self._constants[id(value)] = (value, relax.const(made := in_float32(value), str(made.dtype)))  # without a dtype TVM narrows int64 to int32
-        return self._constants[id(value)][1]
+        return self._constants.expression(value) if isinstance(value, np.ndarray) else value
 
     def _result(self, name):
         if isinstance(self._values[name], control.Sequence):

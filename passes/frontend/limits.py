@@ -2,10 +2,7 @@
 data in regular files inside the model's folder, names that can be printed, extents that a machine can hold, attributes that mean something."""
 
 import math
-import os
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -13,27 +10,14 @@ from onnx import TensorProto
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.reading.limits import limit, more
-from .narrow import PACKED, bytes_of
+from .declared import FIELDS, External, check_tensor, type_name
 
 LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
 _LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
-_FIELDS = {  # where a type's values stand, if they are not raw
-    **dict.fromkeys((TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.UINT8, TensorProto.UINT16, TensorProto.BOOL, TensorProto.FLOAT16, TensorProto.BFLOAT16), "int32_data"),
-    TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data", TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
-}  # fmt: skip
 _POSITIVE, _NOT_NEGATIVE = {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"}, {"pads", "output_padding"}
 _ANY_FLOAT = {"Clip", "Pad", "Constant"}  # bounds may be infinite; a constant is looked at as weights are
 _AUTO_PADS = {b"", b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER"}
 _WINDOWS = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DepthToSpace", "SpaceToDepth", "GroupNormalization"}  # operators whose attributes these are
-
-
-@dataclass(frozen=True)
-class External:
-    """Where a tensor's bytes lie. file: an existing regular file inside the model's folder; offset, size: in bytes, inside the file."""
-
-    file: Path
-    offset: int
-    size: int
 
 
 def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
@@ -49,7 +33,7 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
         for node in graph.node:
             _check_attributes(node, weights.get(node.input[1]) if len(node.input) > 1 else None, path)
     for tensor in _tensors(proto, path):
-        external = _check_tensor(tensor, path)
+        external = check_tensor(tensor, path)
         if external is not None:
             found.append(external)
     return found
@@ -140,8 +124,8 @@ def _check_values(graph, path):
 
 
 def _check_type(tensor, where, optional):
-    if tensor.elem_type not in _FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
-        raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits")
+    if tensor.elem_type not in FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
+        raise UnsupportedModelError(f"{where} has element type {type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits")
     for dim in tensor.shape.dim:
         if not isinstance(dim.dim_param, str) or len(dim.dim_param) > _LONGEST_NAME or not dim.dim_param.isprintable():
             raise UnsupportedModelError(f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable characters")
@@ -151,60 +135,6 @@ def _check_type(tensor, where, optional):
     size = math.prod(extent for extent in extents if extent > 0) * 4
     if size > limit("input"):
         raise UnsupportedModelError(f"{where} has extents {extents}, {size} bytes; at most {limit('input')} are read; {more('input')}")
-
-
-def _check_tensor(tensor, path) -> External | None:
-    where = f"{path}: weight {tensor.name[:200]!r}"
-    if tensor.data_type not in _FIELDS and tensor.data_type not in PACKED:
-        raise UnsupportedModelError(f"{where} has element type {_type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 bits")
-    if any(not 0 <= extent < 1 << 31 for extent in tensor.dims) or len(tensor.dims) > 16:
-        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)[:17]}; export it again")
-    count = math.prod(tensor.dims)
-    size = bytes_of(count, tensor.data_type)
-    if size > limit("weight"):
-        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; {more('weight')}")
-    if tensor.HasField("segment"):
-        raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
-    if tensor.data_location == TensorProto.EXTERNAL:
-        return _external(tensor, size, path, where)
-    packed = tensor.data_type in PACKED  # two values in each of the field's
-    held = len(tensor.raw_data) if tensor.HasField("raw_data") else len(tensor.int32_data if packed else getattr(tensor, _FIELDS[tensor.data_type]))
-    wanted, unit = (size, "bytes") if tensor.HasField("raw_data") else (size if packed else count, "values")
-    if held != wanted:
-        raise UnsupportedModelError(f"{where} holds {held} {unit} where {_type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again (or copy it again)")
-    return None
-
-
-def _external(tensor, size, path, where) -> External:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    folder = path.resolve().parent
-    try:
-        file = (folder / location).resolve()
-    except (OSError, ValueError, RuntimeError):  # a null character; links in a circle
-        file = folder.parent
-    if not location or os.path.isabs(location) or not file.is_relative_to(folder):
-        raise UnsupportedModelError(f"{where} has its data in {location[:200]!a}, which is not inside the model's folder; put them beside the model")
-    try:
-        found = os.stat(file)
-    except OSError:
-        raise UnsupportedModelError(f"{path}: external data file {location[:200]!r} is missing; put it beside the model") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise UnsupportedModelError(f"{where} has its data in {location!r}, which is no regular file; put them beside the model")
-    offset, length = (_number(entries.get(key), default, where, key) for key, default in (("offset", 0), ("length", size)))
-    if length != size:
-        raise UnsupportedModelError(f"{where} has {length} bytes of external data where {_type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again")
-    if offset + length > found.st_size:
-        raise UnsupportedModelError(f"{where} ends at {offset + length} of {location!r}, which has {found.st_size} bytes; copy the data file again")
-    return External(file, offset, size)
-
-
-def _number(text, default, where, key):
-    if text is None or text == "":
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise UnsupportedModelError(f"{where} has external data with {key} {text[:40]!a}; export it again")
-    return int(text)
 
 
 def _check_attributes(node, weight, path):
@@ -234,5 +164,3 @@ def _refuse(node, what, path):
     raise UnsupportedModelError(f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it again")
 
 
-def _type_name(number) -> str:
-    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"number {number}"

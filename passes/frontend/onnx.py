@@ -4,8 +4,8 @@ from pathlib import Path
 
 from onnx import inliner
 
+from ...targets.batches import batch_of
 from ...targets.errors import UnsupportedModelError
-from ...targets.samples import batch_of
 from ..exclusive import exclusive
 from ..ops import is_op
 from ..running import NamedPass, apply

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from ...targets.batches import batch_of
 from ...targets.errors import UnsupportedModelError
-from ...targets.samples import batch_of
 from .model import TensorSpec
 from .shapes.dimensions import NO_BATCH, Said, fix_dimensions
 from .weights import WIDE_FLOATS

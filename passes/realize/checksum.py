@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...targets.watch.odd_numbers import odd_numbers
-from .reference_conv import convolve
+from ..referee.conv import convolve
 
 MODULUS = 1 << 32
 _STORED = 128  # a stored byte less its code

@@ -6,9 +6,10 @@
 """
 
 from .. import ops
+from ..ops import QMAX, QMIN
 from . import overflow
 from .linear import Refused
-from .requantize import QMAX, QMIN, multiplier
+from .requantize import multiplier
 
 
 def requantize(context, source, low, high, out, name):

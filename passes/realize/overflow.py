@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .requantize import QMAX, QMIN
+from ..ops import QMAX, QMIN
 
 ACCUMULATOR_LIMIT = 2**31
 CONVERSION_LIMIT = 2.0**31 - 2.0**10

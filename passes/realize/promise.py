@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from tvm import IRModule, relax
 
 from .. import ops
+from ..referee.elementwise import FUNCTIONS
+from ..referee.reference import handed_on
 from ..rewriting.graph import DataflowGraph, variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
-from .reference import handed_on
-from .reference_elementwise import FUNCTIONS
 
 TOLERANCE = 1e-4
 LEAST_DB = 30.0

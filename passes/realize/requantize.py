@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-QMIN, QMAX = -128, 127
+from ..ops import QMAX, QMIN
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from tvm import relax
 from .. import ops
 from ..operators.images import LARGEST_UNIT
 from ..ops import shape_of
+from ..referee.resize import whole_taps
 from . import overflow
 from .linear import Refused
-from .reference_resize import whole_taps
 
 
 def realize_resize(context, var, low, high, out):

@@ -11,11 +11,10 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import operators
-from ..ops import shape_of
+from ..ops import QMAX, QMIN, shape_of
+from ..referee.reference import evaluate, value_of
 from .chain import is_tensor
 from .linear import Refused
-from .reference import evaluate, value_of
-from .requantize import QMAX, QMIN
 
 _SCALAR = operators(lambda traits: traits.real_function)
 

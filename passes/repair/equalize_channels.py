@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule
 
+from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
-from .streams import streams_of
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from tvm import IRModule
 
 from octet.targets.errors import OctetError
 
+from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
-from .streams import streams_of
 
 
 @dataclass(frozen=True)

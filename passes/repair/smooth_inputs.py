@@ -18,8 +18,8 @@ from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32
 from ..ops import is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+from .find_streams import streams_of
 from .scale_channels import power_of_two
-from .streams import streams_of
 
 _NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0)

@@ -11,11 +11,11 @@ from ..calibrate.statistics import Statistics
 from ..repair.add_biases import AddBiases
 from ..repair.correct_biases import CorrectBiases
 from ..repair.equalize_channels import EqualizeChannels
+from ..repair.find_streams import streams_of
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
 from ..repair.smooth_inputs import SmoothInputs, behind_norms, smoothable
 from ..repair.split_inputs import SplitInputs
-from ..repair.streams import streams_of
 from ..repair.weights import products
 from .design import SMOOTHINGS, Design
 from .learn import Learnt

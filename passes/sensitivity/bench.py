@@ -2,19 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
 
-from octet.targets.samples import batch_of
+from octet.targets.batches import batch_of
 from octet.targets.stored_array import Array
 
 from ..annotate import Annotate, Recipe
 from ..annotate.plan import Plan
 from ..calibrate.held_out import first_half, split, spread
 from ..calibrate.quantize import Quantized, group_qparams
-from ..calibrate.statistics import Statistics
 from ..frontend.model import Model
 from ..repair.weights import dequantized, layers_of, quantized_layer
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
@@ -27,23 +26,11 @@ from .observe import statistics_of
 from .output_error import judged, relative_error
 from .padding import padding_of
 from .rescaling import rescalable
-from .simulator import Simulator
+from .simulator import RescaledNetwork, Simulator
 from .taps import channel_maxima
 
 FEW = 32
 _MAXIMA_SAMPLES = 32
-
-
-@dataclass
-class _Network:
-    """A rescaled model and what is known of it."""
-
-    model: Model
-    statistics: dict[str, Statistics] = field(default_factory=dict)
-    operands: set = field(default_factory=set)
-    simulator: Simulator | None = None
-    sites: dict[Recipe, Sites] = field(default_factory=dict)
-    weights_of: tuple = ()
 
 
 class Bench:
@@ -66,7 +53,7 @@ class Bench:
         self._forget()
 
     def _forget(self):
-        self._networks: dict[str, _Network] = {}
+        self._networks: dict[str, RescaledNetwork] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
         self._references: dict[int, tuple[Mapping, dict[str, np.ndarray]]] = {}  # the arrays, so that nothing else gets their id
@@ -214,9 +201,9 @@ class Bench:
 
     # How they are made
 
-    def _network(self, scaling) -> _Network:
+    def _network(self, scaling) -> RescaledNetwork:
         if scaling not in self._networks:
-            self._networks[scaling] = _Network(self._rescaled(scaling))
+            self._networks[scaling] = RescaledNetwork(self._rescaled(scaling))
         return self._networks[scaling]
 
     def _channel_maxima(self):

@@ -17,8 +17,9 @@ from ..lower.cpu.lowering import lower
 from ..lower.cpu.rules import RULES
 from ..lower.entry import emit_library
 from ..lower.legalize import legalize
+from ..lower.linearize import ALIASES, PART, linearize
 from ..lower.merge_axes import MergeAxes
-from ..lower.program import ALIASES, PART, Program, Weights, linearize, pack_outputs
+from ..lower.program import Program, Weights, pack_outputs
 from ..lower.reused_code import compile_here
 from ..realize.fuse_float import FuseFloat
 

@@ -5,7 +5,7 @@ So it is tried only where int8 is far from fp32 on held-out samples and there is
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..repair.streams import streams_of
+from ..repair.find_streams import streams_of
 from .attempt import LEFT_OUT, Attempt
 from .design import SCALINGS, Design
 

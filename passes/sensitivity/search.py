@@ -11,8 +11,9 @@ from typing import Protocol
 from .attempt import Attempt
 from .bench import Bench
 from .budget import Budget
+from .choose_calibration import choose_calibration, label_of, refined_by_tensor
 from .design import Design
-from .improvement import OTHERS, TENSORS, Pace, calibrations, improvements, next_of
+from .improvement import Pace, improvements, next_of
 from .journal import Journal
 from .ranking import Ranked, rank
 from .switches import choose_smoothing, choose_switches, switches_of
@@ -152,12 +153,12 @@ class Search:
         least, _, best = min(tried)
         kept = least < error * improvement.worth
         for found, _, candidate in tried:
-            self._log(Attempt(_named(improvement.name, candidate), found, None, kept and candidate == best, candidate))
+            self._log(Attempt(label_of(improvement.name, candidate), found, None, kept and candidate == best, candidate))
         return best if kept else design
 
     def _by_tensor(self, design, share):
         best = self._error(design)
-        refined, least = _refined(self.bench, design, best, self._error, self.tell, share)
+        refined, least = refined_by_tensor(self.bench, design, best, self._error, self.tell, share)
         if refined != design:
             self._log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
         return refined
@@ -202,59 +203,6 @@ class Search:
             if not self.budget.spent and fewer and self._drop(_without(design, fewer)) <= self.target:
                 chosen = fewer
         return chosen
-
-
-def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
-    """The design with the calibrator of least output error, then with other calibrators for single tensors where that helps. A budget that ends
-    leaves out what was not tried yet."""
-    def error(candidate):
-        return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
-
-    candidates = calibrations(design)
-    tried: list[tuple[float, int, Design]] = []
-    for number, candidate in enumerate(candidates):
-        if tried and budget.spent:
-            break
-        tell("calibrators", number, len(candidates))
-        tried.append((error(candidate), number, candidate))
-    best, _, chosen = min(tried)
-    for found, _, candidate in tried:
-        log(Attempt(f"calibrator {_calibrator(candidate.recipe)}", found, None, candidate == chosen, candidate))
-    refined, least = _refined(bench, chosen, best, error, tell, budget)
-    if refined != chosen:
-        log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
-    return refined
-
-
-def _refined(bench, design, best, error, tell, budget):
-    """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the outputs."""
-    tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
-    for number, tensor in enumerate(tensors):
-        tell("calibrators by tensor", number, len(tensors))
-        for calibrator, percentile in OTHERS:
-            if budget.spent:
-                return design, best
-            if (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
-                continue
-            others = tuple(entry for entry in design.recipe.per_tensor if entry[0] != tensor)
-            candidate = design.with_recipe(per_tensor=(*others, (tensor, calibrator, percentile)))
-            found = error(candidate)
-            if found < best * _REFINED_WORTH:
-                design, best = candidate, found
-    return design, best
-
-
-_REFINED_WORTH = 0.98
-
-
-def _named(name, design):
-    if name == "calibrators":
-        return f"calibrator {_calibrator(design.recipe)}"
-    return f"{name} ({design.scaling})" if name == "rescaled channels" else name
-
-
-def _calibrator(recipe):
-    return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
 
 
 def _without(design, layers):

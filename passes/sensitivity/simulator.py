@@ -5,22 +5,25 @@ float) can be measured in the time in which one would compile. What it computes 
 where a float32 sum rounds across a rounding border."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from octet.targets.runtime import run_samples
+from octet.targets.batches import run_samples
 from octet.targets.stored_array import Array
 from octet.targets.variant import TensorSpec
 from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 
+from ..annotate import Recipe
 from ..calibrate.qparams import LIMITS
+from ..calibrate.statistics import Statistics
 from ..constants import array, transposed
+from ..frontend.model import Model
 from ..ops import is_op, shape_of
 from ..realize.fuse_float import FuseFloat
 from ..repair.weights import Layer, layers_of
 from ..rewriting.loops import loops_of
-from .configuration import FLOAT, Configuration
+from .configuration import FLOAT, Configuration, Sites
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
 from .libraries import Libraries
 
@@ -125,3 +128,15 @@ def _tap_specs(mod, taps):
     loops = loops_of(mod)
     steps = {name: () if loops.stacked(variables[name], lambda x: x) is None else (loops.steps(variables[name]),) for name in taps}
     return [TensorSpec(f"tap{i}", (*steps[name], *shape_of(variables[name])), "float32") for i, name in enumerate(taps)]
+
+
+@dataclass
+class RescaledNetwork:
+    """A rescaled model and what is known of it."""
+
+    model: Model
+    statistics: dict[str, Statistics] = field(default_factory=dict)
+    operands: set = field(default_factory=set)
+    simulator: Simulator | None = None
+    sites: dict[Recipe, Sites] = field(default_factory=dict)
+    weights_of: tuple = ()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from octet.targets.samples import batch_of, feed_of
+from octet.targets.batches import batch_of, feed_of
 
 from ..calibrate.real_places import real_places
 from .configuration import FLOAT

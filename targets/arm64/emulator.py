@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..batches import meant
 from ..errors import OctetError
 from ..native.link import FLAGS, run_compiler
-from ..samples import meant
 from ..variant import Variant
 
 QEMU, MACHINE = "qemu-aarch64", "aarch64"

@@ -5,9 +5,9 @@ import itertools
 
 import numpy as np
 
+from ..batches import batch_of, feed_of, meant, sample_shape, samples_of, takes_samples, takes_whole, together
 from ..errors import DataError
-from ..runtime import wrong_dtype
-from ..samples import batch_of, feed_of, meant, sample_shape, samples_of, takes_samples, takes_whole, together
+from .given_inputs import wrong_dtype
 from .stream import addresses, aligned
 
 _SLICE = 50_000_000  # ns that a thread stays in C: a signal waits no longer for it, or for one run

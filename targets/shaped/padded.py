@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..runtime import Session, aligned, run_samples, wrong_dtype
-from ..samples import batch_of
+from ..batches import batch_of, run_samples
+from ..native.given_inputs import wrong_dtype
+from ..runtime import Session, aligned
 from ..variant import Step
 from .dimensions import Dimension
 

@@ -10,7 +10,7 @@ from octet.passes.calibrate.collect import edges_of
 from octet.passes.calibrate.quantize import quantize
 from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.pipeline import to_integers
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 
 GRIDS = {("int8", "affine"): (1.0, 0), ("uint8", "affine"): (1.0, -128), ("int8", "symmetric"): (1.0, 0), ("uint8", "symmetric"): (float(np.float32(255 / 127)), 0)}
 

@@ -12,7 +12,7 @@ from octet.passes.lower.build import build_variant
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize.fuse_float import FuseFloat
 from octet.passes.realize.realize import realize
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import detect
 from octet.targets.runtime import Session
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from octet.passes.lower import codegen
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import registry
 from octet.targets.arm64 import emulator
 from octet.targets.opening import open_session

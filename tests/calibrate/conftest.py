@@ -7,7 +7,7 @@ from tvm import relax
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.ops import call
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 
 
 @pytest.fixture(scope="session")

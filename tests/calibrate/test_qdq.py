@@ -9,7 +9,7 @@ from octet.passes.calibrate.collect import edges_of
 from octet.passes.calibrate.qdq import InsertQDQ
 from octet.passes.calibrate.qparams import QParams
 from octet.passes.ops import is_op
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 
 
 def hub(module, **recipe):

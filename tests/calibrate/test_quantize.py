@@ -5,7 +5,7 @@ import pytest
 
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.quantize import quantize, requantize
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.errors import DataError
 
 

@@ -74,7 +74,7 @@ def unchanged():
 @pytest.fixture
 def values():
     """values(module, seed): the outputs on random inputs, by the NumPy referee."""
-    from octet.passes.realize import reference
+    from octet.passes.referee import reference
 
     def run(module, seed=0):
         rng = np.random.default_rng(seed)

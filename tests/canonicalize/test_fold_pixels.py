@@ -7,7 +7,7 @@ from tvm.relax import op
 from octet.passes.canonicalize.pixels.fold_pixels import FoldPixels
 from octet.passes.canonicalize.pixels.raise_transposes import RaiseTransposes
 from octet.passes.ops import call
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.passes.rewriting.rule import notes_of
 
 IMAGE, FIRST = [(1, 3, 5, 6)], [0, 3, 1, 2]

@@ -9,7 +9,7 @@ from octet.passes.canonicalize.convert_transposed_conv import ConvertTransposedC
 from octet.passes.canonicalize.fold_pad import FoldPad
 from octet.passes.canonicalize.normalize_dense import NormalizeDense
 from octet.passes.canonicalize.normalize_pooling import NormalizePooling
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.passes.rewriting.rule import notes_of
 
 SHAPE = [(2, 6, 7, 5)]

@@ -11,7 +11,7 @@ from tvm import relax
 from octet.passes.lower.cuda.context import Lowered
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.cuda import emulator as emulator_module
 from octet.targets.cuda.compiling.source import DEVICE, named, source
 from octet.targets.cuda.emulator import Emulator

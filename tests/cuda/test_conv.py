@@ -7,7 +7,7 @@ import pytest
 from cuda_harness import SM61, SM75, SM80, codes, constant, differences, emulator, function, nets
 
 from octet.passes import ops
-from octet.passes.realize.reference_integer import INTEGER
+from octet.passes.referee.integer import INTEGER
 from octet.targets.cuda.compiling.source import named, source
 from octet.targets.cuda.emulator import Emulator
 from octet.targets.cuda.kernels.conv import Conv, Epilogue, conv_kernel

@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 from octet.passes.lower.cuda.backend import CudaLowering
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.cuda.generated.cxx import Printer, Unsupported
 from octet.targets.cuda.generated.kernels import generate
 from octet.targets.errors import TargetError

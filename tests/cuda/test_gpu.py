@@ -14,7 +14,7 @@ from cuda_harness import function
 from octet.passes.lower.cuda.backend import place
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets import detect
 from octet.targets.cuda.compiling.compiler import compile_fatbin, find_compiler
 from octet.targets.cuda.compiling.source import named, source

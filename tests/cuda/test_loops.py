@@ -11,7 +11,7 @@ from octet.passes.calibrate.quantize import quantize
 from octet.passes.frontend import recurrent
 from octet.passes.lower.merge_axes import MergeAxes
 from octet.passes.pipeline import canonicalize, float_layers, to_integers
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.passes.rewriting.loops import loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
 from octet.passes.running import run

@@ -8,8 +8,9 @@ from octet.targets.cuda.generated.nest_text import LARGEST, function_of
 from octet.targets.errors import DataError
 from octet.targets.registry import find
 from octet.targets.workloads import workload_from
-from octet.tuning.database import Database, Record, key_of
+from octet.tuning.database import Database, key_of
 from octet.tuning.exchange import export_records, import_records
+from octet.tuning.records import Record
 
 VALUE = "p0[v_ax0 % T.int64(2), v_ax1 % T.int64(7)]"
 NEST = f'''# from tvm.script import tirx as T

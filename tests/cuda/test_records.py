@@ -11,7 +11,8 @@ from octet.passes.lower.cuda.rules import RULES
 from octet.targets.cuda.compiling.source import named, source
 from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
-from octet.tuning.database import Database, Record, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record
 from octet.tuning.spaces.registry import spaces_of, to_json
 from octet.tuning.tasks import tasks_of_graph
 

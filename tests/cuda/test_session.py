@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from octet.passes.lower.build import build_variant
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets import archive, detect
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library

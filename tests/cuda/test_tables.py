@@ -5,7 +5,7 @@ import pytest
 from cuda_harness import codes, constant, differences, emulated
 
 from octet.passes import ops
-from octet.passes.realize.reference_resize import whole_taps
+from octet.passes.referee.resize import whole_taps
 from octet.targets.softmax_table import softmax_table
 
 RNG = np.random.default_rng(7)

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 import octet
 from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets import detect
 from octet.tools.building.sessions import float_session
 

@@ -1,37 +1,39 @@
 """Layers of random graphs: what becomes int8."""
 
 import numpy as np
-from random_operators import (
-    binary,
+from random_movement import (
     blocks,
-    cast,
-    choose,
-    compare,
     concat,
-    divide,
     expand,
-    first,
     gather,
     gather_elements,
-    layer_norm,
-    logic,
     pad,
-    place,
-    power,
-    reduce,
     reshape,
-    roots,
-    running,
     slice_,
-    softmax,
     split,
     squeeze,
     tile,
     transpose,
-    unary,
     unsqueeze,
+)
+from random_operators import (
+    binary,
+    cast,
+    choose,
+    compare,
+    divide,
+    first,
+    layer_norm,
+    logic,
+    place,
+    power,
+    reduce,
+    roots,
+    running,
+    softmax,
+    unary,
     whole,
-)  # fmt: skip
+)
 
 
 def _weights(g, *shape):

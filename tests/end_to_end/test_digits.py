@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 import octet
 from octet.targets import detect
+from octet.targets.batches import run_samples
 from octet.targets.package import read_package
-from octet.targets.runtime import run_samples
 from octet.tools.main import main
 
 from .conftest import levels

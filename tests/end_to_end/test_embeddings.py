@@ -6,8 +6,8 @@ import pytest
 import octet
 from octet.passes.export.onnx_qdq import export_qdq
 from octet.passes.pipeline import to_integers
-from octet.passes.realize import reference
 from octet.passes.realize.promise import promises
+from octet.passes.referee import reference
 from octet.targets.opening import open_session
 
 from .. import language_network

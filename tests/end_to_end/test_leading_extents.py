@@ -39,7 +39,7 @@ def test_it_is_calibrated_and_runs(model):
     given = samples()
     session = octet.compile(octet.quantize(model, given)).session(1)
     from octet.passes.pipeline import canonicalize
-    from octet.targets.runtime import run_samples
+    from octet.targets.batches import run_samples
     from octet.tools.building.sessions import float_session
 
     exact, found = (run_samples(s, given)["y"] for s in (float_session(canonicalize(model), 1), session))

@@ -9,7 +9,7 @@ from onnx.reference import ReferenceEvaluator
 import octet
 from octet.passes.annotate.graph import Graph
 from octet.passes.pipeline import canonicalize, to_integers
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.errors import OctetError
 from octet.tools.building.watching import with_usual_clips
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 import octet
-from octet.targets.runtime import run_samples
+from octet.targets.batches import run_samples
 from octet.tools.main import main
 
 

@@ -5,7 +5,7 @@ import pytest
 from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.calibrate.quantize import quantize
 from octet.passes.export.onnx_qdq import export_qdq, to_onnx
 from octet.passes.frontend.model import Model, TensorSpec
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.errors import OctetError
 
 R = relax.op

@@ -46,7 +46,7 @@ def agrees(load):
     from tvm import relax
 
     from octet.passes.pipeline import canonicalize
-    from octet.passes.realize import reference
+    from octet.passes.referee import reference
 
     def check(proto, inputs, want=None):
         canonical = canonicalize(load(proto))

@@ -17,9 +17,9 @@ import onnx.numpy_helper
 from octet import load_onnx
 from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize
-from octet.passes.realize import reference
+from octet.passes.referee import reference
+from octet.targets.batches import meant
 from octet.targets.errors import OctetError
-from octet.targets.samples import meant
 from octet.tools.building.sessions import float_session
 
 # Operator -> positions of the operands that are constants.

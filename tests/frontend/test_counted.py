@@ -10,10 +10,9 @@ from onnx.reference import ReferenceEvaluator
 
 from octet.passes.export.evaluate import evaluate
 from octet.passes.pipeline import canonicalize
-from octet.passes.realize import reference
+from octet.passes.referee import reference
+from octet.targets.batches import meant, run_samples
 from octet.targets.errors import UnsupportedModelError
-from octet.targets.runtime import run_samples
-from octet.targets.samples import meant
 from octet.tools.building.sessions import float_session
 
 RANDOM = np.random.default_rng(9)

@@ -94,7 +94,7 @@ def test_the_batch_of_an_output(model, load):
 def test_samples_of_a_batch_on_another_axis(model, load):
     """The network's own answer, sample by sample, with time first in input and output."""
     import octet
-    from octet.targets.runtime import run_samples
+    from octet.targets.batches import run_samples
 
     x = np.random.default_rng(0).standard_normal((4, 3, 5)).astype("float32")
     shapes = {"x": ("time", "batch", 5)}

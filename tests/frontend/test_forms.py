@@ -95,7 +95,7 @@ def test_weights_beside_the_file(model, tmp_path):
     onnx.save(proto, tmp_path / "inside.onnx")
     onnx.save(proto, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     found, same = load_onnx(tmp_path / "model.onnx"), load_onnx(tmp_path / "inside.onnx")
-    from octet.passes.realize import reference
+    from octet.passes.referee import reference
 
     assert reference.run(found.module, X)[0].tobytes() == reference.run(same.module, X)[0].tobytes()
     (tmp_path / "weights.bin").write_bytes((tmp_path / "weights.bin").read_bytes()[:-4] + b"\0\0\0\0")

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper
 
 from octet.passes.pipeline import canonicalize
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.errors import UnsupportedModelError
 
 NEWEST = onnx.defs.onnx_opset_version()

@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 from octet.passes.calibrate.given import given_hub
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
-from octet.passes.realize import reference
 from octet.passes.realize.realize import realize
+from octet.passes.referee import reference
 from octet.targets.errors import UnsupportedModelError
 
 RNG = np.random.default_rng(0)
@@ -169,58 +169,6 @@ def test_weights_alone_keep_their_integers(model, load, agrees):
     weight = W.astype("float32") * SCALES.reshape(-1, 1, 1, 1)
     scales = weight_scales(weight, 0, 0.01, None)
     assert np.array_equal(scales, SCALES) and np.array_equal(quantize_weight(weight, scales, 0), W)
-
-
-def test_dynamic_quantization_becomes_static(model, agrees):
-    x, w = RNG.standard_normal((2, 8)).astype("float32"), RNG.integers(-9, 9, (8, 3)).astype("int8")
-    nodes = [
-        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("MatMulInteger", ["q", "w", "z", "wz"], ["i"]), node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
-        node("Mul", ["s", "ws"], ["both"]), node("Mul", ["f", "both"], ["m"]), node("Add", ["m", "bias"]),
-    ]  # fmt: skip
-    constants = {"w": w, "wz": np.array(2, "int8"), "ws": np.float32(0.1), "bias": np.ones(3, "float32")}
-    network = agrees(model(nodes, {"x": x}, constants), {"x": x}, [x @ ((w.astype("float32") - 2) * 0.1) + 1])
-    assert any("become static" in note for note in network.notes) and not network.comes_quantised
-
-
-def test_a_bias_in_steps_of_a_scale_known_at_run_time(model, agrees):
-    """floor(bias / (s_x * s_w)) added to the accumulators."""
-    x, w = RNG.standard_normal((1, 3, 5, 5)).astype("float32"), RNG.integers(-9, 9, (4, 3, 1, 1)).astype("int8")
-    nodes = [
-        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("Mul", ["s", "ws"], ["both"]), node("Div", ["bias", "both"], ["steps"]), node("Floor", ["steps"], ["whole"]),
-        node("Cast", ["whole"], ["b"], to=TensorProto.INT32), node("Reshape", ["b", "shape"], ["shaped"]), node("ConvInteger", ["q", "w", "z"], ["i"]),
-        node("Add", ["i", "shaped"], ["sum"]), node("Cast", ["sum"], ["f"], to=TensorProto.FLOAT), node("Mul", ["f", "both"]),
-    ]  # fmt: skip
-    bias = RNG.standard_normal(4).astype("float32")
-    constants = {"w": w, "ws": np.float32(0.1), "bias": bias, "shape": np.array([1, 4, 1, 1])}
-    agrees(model(nodes, {"x": x}, constants), {"x": x}, [np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0] * np.float32(0.1)) + bias.reshape(1, 4, 1, 1)])
-
-
-def contributed(proto):
-    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    return proto
-
-
-def test_contributed_operators(model, load):
-    nodes = [
-        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
-        node("QLinearAdd", ["q", "xs", "xz", "q", "xs", "xz", "ys", "yz"], ["a"], domain="com.microsoft"),
-        node("QLinearGlobalAveragePool", ["a", "ys", "yz", "xs", "xz"], ["g"], domain="com.microsoft", channels_last=0),
-        node("DequantizeLinear", ["g", "xs", "xz"]),
-    ]
-    realized = integer_graph(load(contributed(model(nodes, {"x": X}, {"xs": XS, "xz": u8(128), "ys": YS, "yz": u8(128)}))))
-    found = reference.run(realized.module, {"x": X})[0]
-    np.testing.assert_allclose(found, (2 * X).mean((2, 3), keepdims=True), atol=0.1)
-    assert all(layer.dtype == "int8" for layer in realized.layers)
-
-
-def test_dynamic_lstm(model, load, tmp_path):
-    x, w, r = RNG.standard_normal((3, 1, 5)).astype("float32"), RNG.integers(-99, 99, (1, 5, 16)).astype("int8"), RNG.integers(-99, 99, (1, 4, 16)).astype("int8")
-    scale, zero, b = np.full((1, 16), 0.01, "float32"), np.zeros((1, 16), "int8"), RNG.standard_normal((1, 32)).astype("float32")
-    dynamic = contributed(model([node("DynamicQuantizeLSTM", ["x", "w", "r", "b", "", "", "", "", "s", "z", "s", "z"], domain="com.microsoft", hidden_size=4)],
-                                {"x": x}, {"w": w, "r": r, "b": b, "s": scale, "z": zero}))  # fmt: skip
-    plain = model([node("LSTM", ["x", "w", "r", "b"], hidden_size=4)], {"x": x}, {"w": (w * np.float32(0.01)).transpose(0, 2, 1).copy(), "r": (r * np.float32(0.01)).transpose(0, 2, 1).copy(), "b": b})
-    found, want = (reference.run(load(proto).module, {"x": x})[0] for proto in (dynamic, plain))
-    np.testing.assert_allclose(found, want, atol=1e-6)
 
 
 @pytest.mark.parametrize("codes", ["uint8", "int8"])

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from octet.passes.frontend import recurrent
 from octet.passes.frontend.onnx import load_onnx
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.passes.rewriting.loops import loops_of
 from octet.targets.errors import UnsupportedModelError
 

@@ -16,8 +16,9 @@ from octet.targets.registry import find
 from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
 from octet.tuning.carry_import import import_measurements
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
 from octet.tuning.exchange import export_records, import_records
+from octet.tuning.records import Record, Trial
 from octet.tuning.spaces.registry import spaces_of, to_json as schedule_json
 
 from ..cuda.test_nest_text import NEST

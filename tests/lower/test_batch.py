@@ -9,7 +9,7 @@ from octet.passes import ops
 from octet.passes.lower.batch.pieces import split
 from octet.passes.lower.batch.plan import Stretch, plan
 from octet.passes.lower.build import build_variant
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import archive, detect
 from octet.targets.errors import PackageError
 from octet.targets.package import Package, read_package, selftest_of

@@ -8,7 +8,7 @@ import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.batch.pieces import split
 from octet.passes.lower.batch.plan import plan
 from octet.passes.lower.build import build_variant
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import detect
 from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec

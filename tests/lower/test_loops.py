@@ -9,7 +9,7 @@ from tvm import relax
 
 from octet.passes import ops
 from octet.passes.realize.promise import promises
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.passes.rewriting.loops import MARKS, RecurrentLoop, loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
 from octet.targets.errors import UnsupportedModelError

@@ -8,7 +8,7 @@ import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.passes.lower.merge_axes import MergeAxes
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets import detect
 from octet.targets.opening import open_session
 from octet.targets.variant import TensorSpec

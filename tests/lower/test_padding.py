@@ -8,7 +8,7 @@ import octet
 from octet.passes.lower.batch.padding import why_padding_shows
 from octet.passes.ops import call
 from octet.passes.pipeline import canonicalize
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 
 from .. import language_network
 

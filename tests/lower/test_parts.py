@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tvm import relax
 
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets.x86 import isa
 from octet.targets.x86.kernel import built_once, emit_kernel
 from octet.targets.x86.rows.recurrent import RecurrentProblem, recurrent

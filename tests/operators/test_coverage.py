@@ -12,7 +12,7 @@ from octet.passes.lower.cuda.context import ANY
 from octet.passes.lower.cuda.rules import RULES as CUDA
 from octet.passes.operators.registry import OPERATORS, TRAITS
 from octet.passes.operators.relax_operators import KINDS as RELAX_KINDS
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.passes.rewriting.loops import MARKS
 from octet.passes.unary import KINDS, PARAMETERS, RANGES, WIDE
 from octet.targets.cuda.kernels import functions as cuda_functions

@@ -6,7 +6,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.operators.registry import TRAITS, operators
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 
 BUILT = {
     "relax.nn.relu": relax.op.nn.relu,

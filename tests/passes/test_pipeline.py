@@ -14,7 +14,7 @@ from tvm.ir import assert_structural_equal
 from octet.passes import ops
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import CANONICALIZE, canonicalize
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 
 _spec = importlib.util.spec_from_file_location("frontend_graphs", Path(__file__).parents[1] / "frontend" / "conftest.py")
 graphs = sys.modules["frontend_graphs"] = importlib.util.module_from_spec(_spec)

@@ -6,8 +6,8 @@ from tvm import relax
 from tvm.relax import op as R
 
 from octet.passes import ops
-from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
+from octet.passes.referee import reference
 
 
 def weight_of(net, rng, shape):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tvm.relax import op as R
 
-from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
+from octet.passes.referee import reference
 
 OPERATORS = {"octet.add": (R.add, 0.05), "octet.add (subtract)": (R.subtract, 0.05), "octet.mul": (R.multiply, 0.04)}
 

@@ -6,8 +6,8 @@ from tvm import relax
 from tvm.relax import op as R
 
 from octet.passes import ops
-from octet.passes.realize import reference
 from octet.passes.realize.fuse_float import FuseFloat
+from octet.passes.referee import reference
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(4, 2, 3, 3)).astype("float32")

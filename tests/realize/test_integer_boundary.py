@@ -6,9 +6,9 @@ import tvm
 from tvm import relax
 from tvm.relax import op as R
 
-from octet.passes.realize import reference
 from octet.passes.realize.integer_boundary import IntegerBoundary, boundary_of
 from octet.passes.realize.requantize import TensorQParams
+from octet.passes.referee import reference
 
 SCALE, ZERO = 0.05, -3
 

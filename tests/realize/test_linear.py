@@ -6,9 +6,9 @@ from tvm.relax import op as R
 
 from octet.passes import ops
 from octet.passes.constants import array
-from octet.passes.realize import reference
 from octet.passes.realize.linear import Weight, widen_for_bias
 from octet.passes.realize.realize import realize
+from octet.passes.referee import reference
 
 
 def test_only_the_channel_that_needs_it_is_widened():

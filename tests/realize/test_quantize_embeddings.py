@@ -8,8 +8,8 @@ from tvm.relax import op as R
 
 from octet.passes import ops
 from octet.passes.policy.quantize_embeddings import QuantizeEmbeddings, quantize_embeddings
-from octet.passes.realize import reference
 from octet.passes.realize.realize import realize
+from octet.passes.referee import reference
 from octet.passes.rewriting.grids import Grid, with_grids
 
 ROWS, WIDTH = 1100, 64

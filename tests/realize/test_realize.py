@@ -7,8 +7,8 @@ from tvm import relax
 from tvm.relax import op as R
 
 from octet.passes import ops
-from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
+from octet.passes.referee import reference
 
 
 def conv_weight(net, rng, out, depth, kernel=3):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tvm.relax import op as R
 
-from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
-from octet.passes.realize.reference_resize import coordinates, whole_taps
+from octet.passes.referee import reference
+from octet.passes.referee.resize import coordinates, whole_taps
 
 MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn")
 

@@ -5,8 +5,8 @@ import pytest
 from tvm import relax
 from tvm.relax import op as R
 
-from octet.passes.realize import reference
 from octet.passes.realize.realize import Realize, realize
+from octet.passes.referee import reference
 from octet.targets.softmax_table import ONE, softmax_table
 
 

@@ -8,9 +8,9 @@ from tvm.relax import op as R
 
 from octet.passes import ops
 from octet.passes.pipeline import float_layers
-from octet.passes.realize import reference
 from octet.passes.realize.fuse_float import FuseFloat
 from octet.passes.realize.use_bfloat16 import UseBfloat16
+from octet.passes.referee import reference
 from octet.passes.running import run
 from octet.targets.bfloat16 import round_to_bfloat16
 

@@ -7,9 +7,9 @@ from tvm import relax
 from octet.passes.annotate import Recipe
 from octet.passes.pipeline import CANONICALIZE
 from octet.passes.repair.equalize_channels import EqualizeChannels
+from octet.passes.repair.find_streams import streams_of
 from octet.passes.repair.migrate_scales import MigrateScales
 from octet.passes.repair.scale_channels import centred, magnitudes, power_of_two, sharing
-from octet.passes.repair.streams import streams_of
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.taps import channel_maxima

@@ -6,7 +6,7 @@ import pytest
 from octet.passes import ops
 from octet.passes.annotate import Recipe
 from octet.passes.annotate.graph import Graph
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.passes.repair.split_inputs import SplitInputs, splittable
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design

@@ -12,8 +12,8 @@ from octet.passes.pipeline import canonicalize
 from octet.passes.repair import labels
 from octet.passes.repair.equalize_channels import EqualizeChannels
 from octet.passes.repair.exponents import Exponents
+from octet.passes.repair.find_streams import streams_of
 from octet.passes.repair.migrate_scales import MigrateScales
-from octet.passes.repair.streams import streams_of
 from octet.passes.repair.twin import rescaled_twin
 from octet.passes.repair.weights import layers_of
 from octet.passes.sensitivity.bench import Bench

@@ -9,6 +9,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.repair.twin import rescaled_twin
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget, parse_duration
+from octet.passes.sensitivity.choose_calibration import choose_calibration
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.improvement import CALIBRATIONS, Pace, improvements, next_of
 from octet.passes.sensitivity.journal import Journal
@@ -16,7 +17,7 @@ from octet.passes.sensitivity.learn import learn
 from octet.passes.sensitivity.learnt_files import LearntFiles
 from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
-from octet.passes.sensitivity.search import Search, choose_calibration
+from octet.passes.sensitivity.search import Search
 from octet.targets.errors import OctetError, OctetWarning
 
 

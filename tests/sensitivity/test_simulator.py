@@ -12,7 +12,7 @@ from octet.passes.sensitivity.layer_errors import layer_errors
 from octet.passes.sensitivity.observe import ObserveTensors
 from octet.passes.sensitivity.output_error import relative_error
 from octet.passes.sensitivity.simulator import Simulator
-from octet.targets.runtime import run_samples
+from octet.targets.batches import run_samples
 from octet.targets.variant import TensorSpec
 from octet.tools.building import api
 

@@ -70,7 +70,8 @@ _FULL_DATABASE = _BEGIN + """
 from contextlib import closing
 from octet.targets.errors import OctetError
 from octet.targets.registry import find
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record, Trial
 tried = refused = 0
 spec = find("avx512vnni")
 

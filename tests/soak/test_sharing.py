@@ -11,7 +11,8 @@ import numpy as np
 import octet
 from octet.passes.calibrate import store
 from octet.targets.registry import find
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record, Trial
 
 from ..bad_input.conftest import images
 from .conftest import amount, bytes_of, feed_of

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 import octet
 from octet.passes.realize.requantize import TensorQParams
 from octet.targets.errors import OctetError
-from octet.targets.manifest import manifest_of
+from octet.targets.manifest.checks import manifest_of
 from octet.targets.opening import open_session
 from octet.targets.package import read_package
 from octet.targets.registry import TARGETS

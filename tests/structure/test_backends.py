@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("targets", "passes", "tuning", "tools")
 # Where kinds have their names: the backends' own rooms, and the tables by kind.
 NAMED = ("targets/registry.py", "targets/cpu/", "targets/cuda/", "passes/lower/backends.py", "tuning/backends.py", "tuning/spaces/space.py")
-OTHERS = ("tools/training/", "tools/commands/finetune.py", "tuning/database.py")  # devices of PyTorch, and a column of records, have the same names
+OTHERS = ("tools/training/", "tools/commands/finetune.py", "tuning/records.py")  # devices of PyTorch, and a column of records, have the same names
 UNITS = ("amx",)  # also an instruction set, a family of kernels and a space
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from octet.targets import archive, writing
 from octet.targets.errors import OctetError, PackageError
-from octet.targets.manifest import manifest_of as manifest_of_values
+from octet.targets.manifest.checks import manifest_of as manifest_of_values
 from octet.targets.npz import npz_bytes
 from octet.targets.opening import open_session
 from octet.targets.package import Package, failed_outputs, load, read_package

@@ -3,9 +3,10 @@ import threading
 import numpy as np
 import pytest
 
+from octet.targets.batches import run_samples
 from octet.targets.errors import DataError, OctetError, PackageError
 from octet.targets.opening import open_session
-from octet.targets.runtime import addresses, aligned, run_samples
+from octet.targets.runtime import addresses, aligned
 from octet.targets.variant import Variant
 
 SHIFT = np.arange(16, dtype=np.float32)

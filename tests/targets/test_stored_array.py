@@ -6,8 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from octet.targets.batches import batch_of, feed_of
 from octet.targets.errors import DataError
-from octet.targets.samples import batch_of, check_samples, digest_of, feed_of, load_samples
+from octet.targets.samples import check_samples, digest_of, load_samples
 from octet.targets.stored_array import StoredArray, open_npz, select
 from octet.targets.variant import TensorSpec
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from octet.targets.batches import Feeds
 from octet.targets.errors import OctetError
 from octet.targets.runtime import Session
-from octet.targets.samples import Feeds
 from octet.targets.variant import TensorSpec
 from octet.tools.benchmarking.load import under_load
 from octet.tools.commands.bench_tables import print_benchmark

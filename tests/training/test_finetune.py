@@ -11,8 +11,8 @@ from click.testing import CliRunner
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'octet[train]')")
 
 import octet  # noqa: E402
+from octet.targets.batches import run_samples  # noqa: E402
 from octet.targets.errors import DataError, OctetWarning  # noqa: E402
-from octet.targets.runtime import run_samples  # noqa: E402
 from octet.tools.main import main  # noqa: E402
 from octet.tools.training import checkpoint  # noqa: E402
 from octet.tools.training.objective import Objective  # noqa: E402

@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip insta
 import octet  # noqa: E402
 from octet.passes.calibrate.quantize import quantize  # noqa: E402
 from octet.passes.pipeline import canonicalize, to_integers  # noqa: E402
-from octet.passes.realize import reference  # noqa: E402
+from octet.passes.referee import reference  # noqa: E402
+from octet.targets.batches import run_samples  # noqa: E402
 from octet.targets.errors import UnsupportedModelError  # noqa: E402
-from octet.targets.runtime import run_samples  # noqa: E402
 from octet.tools.training.samples import answers  # noqa: E402
 from octet.tools.training.starts import narrowed, starts_of  # noqa: E402
 from octet.tools.training.tuned import export, network_of  # noqa: E402

@@ -9,12 +9,13 @@ from tvm import relax
 
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets.runtime import Session
 from octet.targets.tuned import Tuned, words
 from octet.targets.variant import TensorSpec
 from octet.tuning.apply import Applied
-from octet.tuning.database import Database, Record, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record
 from octet.tuning.spaces import loops
 from octet.tuning.spaces.registry import spaces_of, to_json
 from octet.tuning.tasks import tasks_of_variant

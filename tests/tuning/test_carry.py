@@ -17,10 +17,10 @@ from octet.tuning import carry_export
 from octet.tuning.builder import build
 from octet.tuning.carry_export import export_candidates
 from octet.tuning.carry_import import import_measurements
-from octet.tuning.cases import case_of
 from octet.tuning.cpu_tuner import CpuTuner
 from octet.tuning.database import Database, key_of
 from octet.tuning.jobs import task_of
+from octet.tuning.kinds.registry import case_of
 from octet.tuning.operands import periodic
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task

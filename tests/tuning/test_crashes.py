@@ -23,8 +23,8 @@ from octet.targets.x86.workload import workload_of
 from octet.tools.main import main
 from octet.tuning import session
 from octet.tuning.builder import build
-from octet.tuning.cases import case_of
 from octet.tuning.fleet import LocalWorker
+from octet.tuning.kinds.registry import case_of
 from octet.tuning.runner import Runner
 from octet.tuning.spaces.registry import spaces_of
 

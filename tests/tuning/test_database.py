@@ -11,8 +11,9 @@ import pytest
 from octet.targets.errors import OctetError, OctetWarning
 from octet.targets.registry import find
 from octet.tuning.apply import Applied
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
 from octet.tuning.exchange import export_records, import_records
+from octet.tuning.records import Record, Trial
 from octet.tuning.spaces.registry import member, spaces_of, to_json
 from octet.tuning.spaces.space import VERSIONS
 
@@ -125,7 +126,8 @@ def test_a_password_is_not_shown(where):
 _WRITER = """
 import sys
 from octet.targets.registry import find
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record, Trial
 database = Database(sys.argv[1])
 for i in range(25):
     key = key_of(f"workload {sys.argv[2]} {i}", find("amx"))

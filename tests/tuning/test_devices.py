@@ -14,7 +14,8 @@ from octet.targets.registry import find
 from octet.tuning import cuda_runner, devices
 from octet.tuning.apply import Applied
 from octet.tuning.cuda_runner import check_device
-from octet.tuning.database import Database, Record, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record
 from octet.tuning.spaces.registry import spaces_of, to_json
 
 SPEC = find("cuda-sm80")

@@ -16,9 +16,9 @@ from octet.targets.x86.workload import workload_of
 from octet.tools.main import main
 from octet.tuning import fleet
 from octet.tuning.builder import build
-from octet.tuning.cases import case_of
 from octet.tuning.database import Database, key_of
 from octet.tuning.fleet import LOOPBACK, tracked_workers
+from octet.tuning.kinds.registry import case_of
 from octet.tuning.pool import RunnerPool
 from octet.tuning.probe import check_worker
 from octet.tuning.runner import Runner

@@ -18,8 +18,7 @@ from octet.targets.x86.rows.softmax_table import SoftmaxTableProblem
 from octet.targets.x86.windows.pooling import PoolProblem
 from octet.targets.x86.workload import from_dict, workload_of
 from octet.tuning.builder import build
-from octet.tuning.cases import case_of
-from octet.tuning.kinds.registry import KINDS
+from octet.tuning.kinds.registry import KINDS, case_of
 from octet.tuning.runner import LoadedKernel
 from octet.tuning.search import FEATURES, vector
 from octet.tuning.spaces import loops

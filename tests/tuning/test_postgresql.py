@@ -12,7 +12,8 @@ from octet.targets.errors import OctetError
 from octet.targets.registry import find
 from octet.tools.main import main
 from octet.tuning.apply import Applied
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record, Trial
 
 from . import postgres
 
@@ -63,7 +64,8 @@ def test_records_and_trials(database, workload):
 _WRITER = """
 import sys
 from octet.targets.registry import find
-from octet.tuning.database import Database, Record, Trial, key_of
+from octet.tuning.database import Database, key_of
+from octet.tuning.records import Record, Trial
 database = Database(sys.argv[1])
 for i in range(25):
     for name, ratio in ((f"own {sys.argv[2]} {i}", 0.5), (f"common {i}", 0.5 + 0.1 * int(sys.argv[2]))):

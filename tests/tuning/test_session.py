@@ -10,8 +10,9 @@ from octet.targets.registry import find
 from octet.targets.x86.peak import Peak
 from octet.tools.tuning import display
 from octet.tuning.database import Database, key_of
+from octet.tuning.measuring import interval
 from octet.tuning.runner import Compared, Measured
-from octet.tuning.session import BATCH, TuningSession, interval
+from octet.tuning.session import BATCH, TuningSession
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.state import TuningLimits
 from octet.tuning.tasks import Task
@@ -105,6 +106,7 @@ class Clock:
     def __init__(self, monkeypatch):
         self.now = 0.0
         monkeypatch.setattr("octet.tuning.session.time", self)
+        monkeypatch.setattr("octet.tuning.measuring.time", self)
 
     def monotonic(self):
         return self.now

@@ -8,7 +8,7 @@ import pytest
 from octet.targets import detect
 from octet.targets.registry import find
 from octet.tuning.builder import build
-from octet.tuning.cases import case_of
+from octet.tuning.kinds.registry import case_of
 from octet.tuning.runner import LoadedKernel
 from octet.tuning.search import FEATURES, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json

@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 
-from octet.passes.lower import program
+from octet.passes.lower import linearize
 from octet.targets.native.library import Library
 from octet.targets.runtime import addresses, aligned
 from octet.targets.x86.tiles import TILE_BYTES, TILE_ROWS, tile_config
@@ -18,7 +18,7 @@ class Placed:
 
     def __enter__(self):
         self.left, self.addresses = [], []
-        place_calls = program.place_calls
+        place_calls = linearize.place_calls
 
         def placing(mod, weights, watch=None):
             calls, arena, loops = place_calls(mod, weights, watch)
@@ -28,7 +28,7 @@ class Placed:
                 self.addresses = [(call.operands[2].offset, 4 * int(mod[call.function].params[2].shape[0])) for call in listed]
             return calls, arena, loops
 
-        self._patches = [mock.patch.object(program, "place_calls", placing), mock.patch.object(program.memory, "plan", _apart)]
+        self._patches = [mock.patch.object(linearize, "place_calls", placing), mock.patch.object(linearize.memory, "plan", _apart)]
         for patch in self._patches:
             patch.start()
         return self

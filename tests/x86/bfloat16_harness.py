@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from octet.passes.realize.reference_bfloat16 import conv2d_bf16
+from octet.passes.referee.bfloat16 import conv2d_bf16
 from octet.targets.bfloat16 import round_to_bfloat16
 from octet.targets.x86.conv.choose import conv_kernel
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue

@@ -8,7 +8,7 @@ import numpy as np
 from tvm import relax
 
 from octet.passes.lower.build import build_variant
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import detect
 from octet.targets.variant import TensorSpec
 

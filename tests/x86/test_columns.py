@@ -8,7 +8,7 @@ import pytest
 from tvm import relax
 
 from octet.passes import ops
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from here import session_here  # noqa: E402

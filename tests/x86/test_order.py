@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, compiled, network  # noqa: E402

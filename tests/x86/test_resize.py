@@ -7,7 +7,7 @@ import pytest
 from tvm import relax
 
 from octet.passes import ops
-from octet.passes.realize.reference_resize import whole_taps
+from octet.passes.referee.resize import whole_taps
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, dequantize, quantize  # noqa: E402

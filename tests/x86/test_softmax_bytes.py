@@ -8,7 +8,7 @@ import pytest
 from tvm import relax
 
 from octet.passes.ops import call
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import float_math, registry
 from octet.targets.x86.rows import softmax_bytes
 

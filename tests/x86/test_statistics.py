@@ -10,7 +10,7 @@ import tvm
 from octet.passes.calibrate.statistics import BINS, SHIFT, Statistics
 from octet.targets import detect
 from octet.targets.runtime import aligned
-from octet.targets.x86.elementwise import statistics
+from octet.targets.x86.elementwise import histogram as histograms, statistics
 from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
 from octet.targets.x86.layout import Layout, packed
 
@@ -103,7 +103,7 @@ def test_histogram_equals_the_plain_statistics():
     slots = 2 * BINS + 16
     counts = tvm.runtime.tensor(np.zeros((3, slots), np.int32))
     base = np.array([s.base for s in expected], np.int32)
-    kernel = tvm.compile(statistics.histogram(BINS, SHIFT, slots), target=detect.native().tvm_target())["histogram"]
+    kernel = tvm.compile(histograms.histogram(BINS, SHIFT, slots), target=detect.native().tvm_target())["histogram"]
     kernel(*map(tvm.runtime.tensor, (rows, first, np.array(sizes, np.int64), base)), counts)
     for found, wanted in zip(counts.numpy(), expected):
         histogram = found[: 2 * BINS].reshape(2, BINS).copy()

@@ -10,7 +10,7 @@ from tvm import relax
 from octet.passes import ops
 from octet.passes.lower.cpu.fused import able
 from octet.passes.lower.fusion import TableBehind, find_fusions
-from octet.passes.realize.reference import run
+from octet.passes.referee.reference import run
 from octet.targets import registry
 
 sys.path.insert(0, str(Path(__file__).parent))

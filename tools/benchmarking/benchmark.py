@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from ...targets.batches import Feeds, feed_of
 from ...targets.errors import OctetError
 from ...targets.package import load
 from ...targets.registry import find
-from ...targets.samples import Feeds, feed_of
 from ...targets.shaped.session import AnySession, for_samples
 from ...targets.stored_array import shapes_of_npz
 from ..building.given import as_compiled

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from ...targets.samples import takes_whole
+from ...targets.batches import takes_whole
 from ...targets.shaped.session import AnySession
 from ..timing import Lost, together
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...targets.batches import feed_of
 from ...targets.errors import OctetError
-from ...targets.samples import feed_of
 from ...targets.shaped.dimensions import dimensions
 from ...targets.shaped.session import ShapedSession, for_samples
 from ..timing import Lost, both_times

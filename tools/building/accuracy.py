@@ -15,14 +15,15 @@ from ...passes.running import unwatched
 from ...passes.sensitivity.attempt import Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
+from ...passes.sensitivity.choose_calibration import choose_calibration
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.rescaling import choose_scaling
-from ...passes.sensitivity.search import Search, SearchOutcome, choose_calibration
+from ...passes.sensitivity.search import Search, SearchOutcome
 from ...passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
+from ...targets.batches import run_samples
 from ...targets.package import Package
-from ...targets.runtime import run_samples
 from ...targets.samples import digest_of
 from ...targets.stored_array import Array
 from ...targets.x86 import cost

@@ -61,7 +61,7 @@ def as_compiled(session, info: dict | None = None, others=(), pads: Mapping[str,
 
 
 def _shapes_of(session):
-    from ...targets.samples import batch_of
+    from ...targets.batches import batch_of
 
     batch, shapes = batch_of(session.inputs), {}
     for spec in session.inputs:

@@ -7,9 +7,10 @@ import msgspec
 
 from ...passes.annotate.recipe import Recipe
 from ...targets import archive
+from ...targets.batches import sample_shape
 from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
-from ...targets.samples import load_samples, sample_shape
+from ...targets.samples import load_samples
 from ...targets.schema import parsed
 from .api import compile_with_hub, quantize
 from .given import as_compiled

@@ -11,12 +11,12 @@ from ...passes.export.evaluate import evaluate
 from ...passes.multiply_adds import multiply_adds
 from ...passes.pipeline import to_integers
 from ...passes.realize.promise import LEAST_DB, TOLERANCE, promises
-from ...passes.realize.reference import operators_handed_on, run
+from ...passes.referee.reference import operators_handed_on, run
 from ...passes.rewriting.graph import DataflowGraph
 from ...passes.running import unwatched
+from ...targets.batches import meant
 from ...targets.errors import OctetError
 from ...targets.package import Package
-from ...targets.samples import meant
 from ..metrics import METRICS
 
 _MOST, _FLOAT = 1 << 34, 20  # multiply-adds in int8 of a network whose self-test is compared without being asked for, some seconds; what one in float counts as

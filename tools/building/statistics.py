@@ -15,8 +15,8 @@ from ...passes.sensitivity.configuration import measured_tensors, sites_of
 from ...passes.sensitivity.derivation import replayed
 from ...passes.sensitivity.libraries import Libraries
 from ...passes.sensitivity.observe import statistics_of
+from ...targets.batches import batch_of
 from ...targets.errors import DataError
-from ...targets.samples import batch_of
 from ..data import read_samples
 from ..phases import phases
 

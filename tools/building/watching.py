@@ -7,10 +7,10 @@ import numpy as np
 from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.quantize import Quantized
 from ...targets import detect
+from ...targets.batches import feed_of
 from ...targets.errors import OctetError, TargetError
 from ...targets.opening import open_session
 from ...targets.package import Package
-from ...targets.samples import feed_of
 from ...targets.watch.health import learnt
 from ...targets.watch.inputs import usual_of
 from ...targets.x86.emulation.library import emulated

@@ -51,8 +51,9 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 def compile_command(json_path, dump_ir, stop_after, verify_ir, **options):
     """Compile a trained fp32 ONNX network to a fast int8 package."""
     from ...passes.instruments import instruments
-    from ..compilation import Request, compile_to_package
+    from ..compilation import compile_to_package
     from ..console import check_json, out, write_json
+    from ..request import Request
     from .summary import print_compilation
 
     check_json(json_path)

@@ -15,9 +15,9 @@ def run(package, input_path, output_path, threads):
 
     Arrays may hold any number of samples on the first axis: they run in batches of the package's batch size, and on the smallest of its shapes that takes them.
     """
+    from ...targets.batches import run_samples
     from ...targets.npz import npz_bytes
     from ...targets.package import load
-    from ...targets.runtime import run_samples
     from ...targets.writing import check_writable, write_atomically
     from ..building.opening import of_data
     from ..console import progress, say

@@ -10,8 +10,8 @@ from ...passes.calibrate.held_out import split
 from ...passes.frontend.model import Model
 from ...passes.sensitivity.output_error import OutputErrors, judged
 from ...passes.sensitivity.padding import padding_of
+from ...targets.batches import batch_of, feed_of, samples_of
 from ...targets.runtime import Session
-from ...targets.samples import batch_of, feed_of, samples_of
 from ..building.sessions import float_session
 from .promise import Samples
 

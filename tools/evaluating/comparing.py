@@ -1,8 +1,8 @@
 """The work behind octet evaluate --against."""
 
 from ...passes.calibrate.held_out import for_ranges
+from ...targets.batches import run_samples
 from ...targets.errors import OctetError
-from ...targets.runtime import run_samples
 from ..building import api
 from ..building.opening import fp32_session
 from ..console import percent, progress, table

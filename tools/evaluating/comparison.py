@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...targets.batches import Feeds, samples_of
 from ...targets.errors import DataError, OctetError
-from ...targets.samples import Feeds, samples_of
 from ..peers import nncf_peer, onnxruntime_peer
 from ..peers.fixed import with_fixed_inputs
 from ..peers.process import PeerFailed, memory_for, once

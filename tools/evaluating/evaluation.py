@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ...targets.runtime import run_samples
+from ...targets.batches import run_samples
 from ...targets.shaped.session import AnySession
 from ...targets.stored_array import Array
 from ..scores import Scoring

@@ -8,7 +8,7 @@ import torch
 
 from ...passes.calibrate.quantize import Quantized
 from ...passes.sensitivity.output_error import relative_error
-from ...targets.runtime import run_samples
+from ...targets.batches import run_samples
 from ...targets.samples import digest_of
 from ..building.sessions import float_session
 from .checkpoint import TrainingState

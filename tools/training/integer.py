@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ...passes.realize.reference_conv import window_counts
-from ...passes.realize.reference_integer import INTEGER as REFEREE
+from ...passes.referee.conv import window_counts
+from ...passes.referee.integer import INTEGER as REFEREE
 from .straight_through import instead, rounded, stored, sum_of_products
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...passes.calibrate.held_out import split
+from ...targets.batches import batch_of
 from ...targets.errors import OctetError
-from ...targets.samples import LABELS, OF, batch_of
+from ...targets.samples import LABELS, OF
 from ...targets.stored_array import Array, select
 from ..data import read_samples
 from ..metrics import METRICS, Metric, find_metric

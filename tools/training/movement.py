@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from ...passes.operators.registry import operators
 from ...passes.ops import shape_of
-from ...passes.realize.reference import evaluate
-from ...passes.realize.reference_conv import ceil_padding
+from ...passes.referee.conv import ceil_padding
+from ...passes.referee.reference import evaluate
 from .integer import images
 
 _VIEWS = operators(lambda traits: traits.view) & {"relax.reshape", "relax.flatten", "relax.expand_dims", "relax.squeeze", "relax.nn.batch_flatten"}

@@ -14,7 +14,7 @@ from tvm import relax
 
 from ...passes import ops
 from ...passes.constants import array
-from ...passes.realize.reference import evaluate, handed_on
+from ...passes.referee.reference import evaluate, handed_on
 from ...passes.rewriting.graph import DataflowGraph, variables
 from ...passes.rewriting.loops import MARKS, Loops, RecurrentLoop
 from ...targets.errors import UnsupportedModelError

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from ...passes.frontend.model import Model
-from ...targets.samples import batch_of, takes_whole
+from ...targets.batches import batch_of, takes_whole
 from ..scoring.places import IGNORED, class_axis
 
 _SMALLEST = 1e-12
@@ -59,7 +59,7 @@ def _distance(found, wanted):
 
 
 def _samples(spec, value, batch, count):
-    """An output of several runs with the samples on its first axis (`samples_of` of targets/samples.py, run by run)."""
+    """An output of several runs with the samples on its first axis (`samples_of` of targets/batches.py, run by run)."""
     if takes_whole(spec, batch):
         return value
     return torch.movedim(value, spec.batch_axis + 1, 1).flatten(0, 1)[:count]

@@ -1,9 +1,9 @@
-"""Samples as the tensors of a Network, and its answers as arrays: as `run_samples` does it for a session (targets/runtime.py)."""
+"""Samples as the tensors of a Network, and its answers as arrays: as `run_samples` does it for a session (targets/batches.py)."""
 
 import numpy as np
 import torch
 
-from ...targets.samples import batch_of, feed_of, samples_of, together
+from ...targets.batches import batch_of, feed_of, samples_of, together
 from .network import Network, tensor_of
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...passes.realize.reference_float import FLOAT
-from ...passes.realize.reference_integer import INTEGER
+from ...passes.referee.floats import FLOAT
+from ...passes.referee.integer import INTEGER
 from ...targets.spec import TargetSpec
 from ...targets.x86.conv.amx import AmxSchedule
 from ...targets.x86.conv.bf16 import Bf16Schedule

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...passes.realize.reference_integer import INTEGER
+from ...passes.referee.integer import INTEGER
 from ...targets.spec import TargetSpec
 from ...targets.x86.elementwise.integer import (
     CHANNEL,

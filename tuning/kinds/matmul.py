@@ -4,11 +4,12 @@ from math import prod
 
 import numpy as np
 
-from ...passes.realize.reference_integer import INTEGER
+from ...passes.referee.integer import INTEGER
 from ...targets.spec import TargetSpec
 from ...targets.x86.isa import building_for
 from ...targets.x86.matmul.problem import MatmulProblem, Matrices
-from ...targets.x86.matmul.product import MatmulSchedule, constants_of, default_schedule, matmul
+from ...targets.x86.matmul.product import matmul
+from ...targets.x86.matmul.schedule import MatmulSchedule, constants_of, default_schedule
 from ..operands import BIAS, DATA, SECOND, made, signed, stored, together
 from ..spaces import attention
 from ..spaces.space import Space

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...passes.realize.reference_float import FLOAT
-from ...passes.realize.reference_integer import INTEGER
+from ...passes.referee.floats import FLOAT
+from ...passes.referee.integer import INTEGER
 from ...targets.softmax_table import softmax_table
 from ...targets.spec import TargetSpec
 from ...targets.x86.isa import building_for

@@ -1,8 +1,8 @@
 """Pooling on x86."""
 
-from ...passes.realize.reference_float import FLOAT
-from ...passes.realize.reference_integer import INTEGER
-from ...passes.realize.reference_movement import MOVEMENT
+from ...passes.referee.floats import FLOAT
+from ...passes.referee.integer import INTEGER
+from ...passes.referee.movement import MOVEMENT
 from ...targets.spec import TargetSpec
 from ...targets.x86.isa import building_for
 from ...targets.x86.vector_loops import default_loops

@@ -3,8 +3,9 @@
 from math import log2, prod
 
 from ...targets.x86.isa import UNITS
+from ...targets.x86.matmul.pack import packed_bytes
 from ...targets.x86.matmul.problem import MatmulProblem
-from ...targets.x86.matmul.product import STACK_LIMIT, MatmulSchedule, default_schedule, packed_bytes, stack_bytes
+from ...targets.x86.matmul.schedule import STACK_LIMIT, MatmulSchedule, default_schedule, stack_bytes
 from ...targets.x86.tiles import TILE_ROWS
 from .space import Space, choices, fixed
 

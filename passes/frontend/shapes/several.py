@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
+from ....targets.batches import batch_of, takes_samples
 from ....targets.errors import UnsupportedModelError
-from ....targets.manifest import MOST_SHAPES
-from ....targets.samples import batch_of, takes_samples
+from ....targets.manifest.fields import MOST_SHAPES
 from ....targets.shaped.dimensions import dimensions
 from ....targets.variant import can_pad
 from ..model import Model

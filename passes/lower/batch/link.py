@@ -10,7 +10,8 @@ import tvm
 from ....targets.variant import Step
 from ....targets.x86.layout import SLACK
 from .. import memory
-from ..program import KernelCall, Kernels, Loop, Place, Program, Weights, place_calls
+from ..linearize import place_calls
+from ..program import KernelCall, Kernels, Loop, Place, Program, Weights
 from .pieces import Crossing, Piece
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax
 
-from ....targets.samples import batch_of
+from ....targets.batches import batch_of
 from ....targets.variant import TensorSpec
 from ....targets.x86.layout import Layout, as_is, packed, sure
 from ...ops import shape_of
 from ...rewriting.forward import Forward
 from ...rewriting.graph import variables
-from ..program import ALIASES
+from ..linearize import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
 from .axis import samples_of
 from .plan import plan

@@ -16,7 +16,7 @@ from ... import ops
 from ...ops import shape_of
 from ...rewriting.graph import variables
 from ..fusion import find_fusions
-from ..program import ALIASES
+from ..linearize import ALIASES
 from .analysis import BatchGraph, tensors_of
 
 L2_BYTES = 2 << 20

@@ -16,8 +16,9 @@ from ..batch.link import link
 from ..batch.pieces import split
 from ..codegen import compile_network
 from ..entry import emit_shapes
+from ..linearize import linearize
 from ..merge_axes import MergeAxes
-from ..program import Kernels, Program, Weights, linearize
+from ..program import Kernels, Program, Weights
 from ..reused_code import compile_here
 from ..watch.watch import Watch
 from .lowering import lower

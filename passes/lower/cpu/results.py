@@ -8,7 +8,7 @@ import tvm
 from tvm import relax
 
 from ....targets.x86.movement.copy import copy
-from ..program import ALIASES, PART
+from ..linearize import ALIASES, PART
 
 
 def own_results(values, ctx):

@@ -4,7 +4,8 @@ from math import prod
 
 from ....targets.x86.layout import CHANNEL_BLOCK, SLACK
 from ....targets.x86.matmul.problem import MatmulProblem, Matrices, SoftmaxEpilogue
-from ....targets.x86.matmul.product import constants_of, default_schedule, matmul
+from ....targets.x86.matmul.product import matmul
+from ....targets.x86.matmul.schedule import constants_of, default_schedule
 from ....targets.x86.view import View, as_layout, contiguous, view_of
 from ... import ops
 from ...ops import shape_of

@@ -11,7 +11,7 @@ from ....targets.x86.windows.resize import ResizeProblem, resize_linear
 from ....targets.x86.windows.resize_integer import IntegerResizeProblem, resize_integer
 from ... import ops
 from ...ops import shape_of
-from ...realize.reference_resize import linear_taps, nearest_indices
+from ...referee.resize import linear_taps, nearest_indices
 
 
 def _layouts(call):

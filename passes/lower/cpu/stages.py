@@ -2,8 +2,8 @@
 
 from ...running import NamedPass
 from ..legalize import legalize
+from ..linearize import ALIASES, PART
 from ..merge_axes import MergeAxes
-from ..program import ALIASES, PART
 
 
 def lowering(lower, schedule, note: str) -> list:

@@ -13,7 +13,7 @@ from ....targets.cuda.generated.kernels import generate, stock_kernel
 from ....targets.cuda.generated.stock import Stock
 from ....targets.cuda.layout import plain
 from ..legalize import legalize
-from ..program import ALIASES
+from ..linearize import ALIASES
 from .context import CudaTensor, notes
 
 FAMILY = "generated"

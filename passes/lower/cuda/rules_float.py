@@ -10,7 +10,7 @@ from ....targets.cuda.layout import plain
 from ....targets.recurrent_math import STEPS
 from ... import ops
 from ...ops import shape_of
-from ...realize.reference_resize import linear_taps
+from ...referee.resize import linear_taps
 from ..scalar_functions import rules_of
 
 

@@ -8,7 +8,7 @@ from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import Strided, packed, plain, reshaped, rows
 from ... import ops
 from ...ops import shape_of
-from ...realize.reference_resize import nearest_indices
+from ...referee.resize import nearest_indices
 from .context import CudaTensor
 
 

@@ -5,8 +5,9 @@ import threading
 import numpy as np
 
 from ... import detect
+from ...batches import run_samples
 from ...errors import OctetError, PackageError
-from ...runtime import Session, run_samples
+from ...runtime import Session
 from ...variant import Variant
 from .driver import device
 from .loaded import Loaded
@@ -42,7 +43,7 @@ class CudaSession(Session):
         """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what it clips."""
         if health:
             raise OctetError("run: health is counted by variants for CPUs, compiled with --count-clips; leave health out")
-        arrays = self._checked(inputs)
+        arrays = self._given.arrays(inputs)
         with self._lock:
             self._stage(arrays)
             self._loaded.run()
@@ -54,7 +55,7 @@ class CudaSession(Session):
 
     def profile(self, inputs: dict, repeat: int = 20) -> list:
         """Seconds of every kernel on the device, its launch many times in a row; the median over `repeat` passes."""
-        arrays = self._checked(inputs)
+        arrays = self._given.arrays(inputs)
         with self._lock:
             self._stage(arrays)
             seconds = np.array([self._loaded.step_seconds() for _ in range(repeat + 1)])
@@ -62,7 +63,7 @@ class CudaSession(Session):
 
     def device_seconds(self, inputs: dict, repeat: int = 20) -> float:
         """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes or a few more."""
-        arrays = self._checked(inputs)
+        arrays = self._given.arrays(inputs)
         with self._lock:
             self._stage(arrays)
             self._loaded.run()

@@ -14,52 +14,14 @@ from ..intrinsics import bind, broadcast4, dot4_multiplied, fence, load, multipl
 from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
-from ..rows.softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
-from ..tiles import TILE_BYTES, TILE_ROWS, tile_config, tile_configure, tile_dot, tile_load, tile_store
+from ..rows.softmax_bytes import emit_softmax_bytes
+from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure, tile_dot, tile_load, tile_store
 from ..vector import clip_floats, round_straight, store_bytes, to_float
 from ..vector_loops import Accumulators
 from .pack import TILE, emit_pack, packed_bytes
 from .pairs import emit_pairs
 from .problem import MatmulProblem, Matrices
-
-STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
-_ALONE = (64, 176)  # columns of a softmax between which a tile of rows at a time takes 0.80 to 0.90 of the time of two; 0.95 to 1.09 of it outside. Measured with 12 heads on tiles
-
-
-@dataclass(frozen=True)
-class MatmulSchedule:
-    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together: rows whose softmax goes through its stages
-    together, where it divides a tile's. height: rows of 64 columns whose sums the vector unit holds in registers."""
-
-    tiles: int
-    chunks: int
-    together: int = 1
-    height: int = 4
-
-
-def default_schedule(p: MatmulProblem) -> MatmulSchedule:
-    """Two tiles of rows share what is loaded of the packed operand; one, where its softmax then finds the sums nearer. A few matrices are divided among the cores, as long
-    as repacking stays cheap."""
-    tiles = -(-p.rows // TILE_ROWS)
-    chunks = 1 if prod(p.batch) >= 4 else max(1, min(4, tiles // 8))
-    together = 1 if p.softmax is None else staged_rows(p.columns, min(TILE_ROWS, p.rows))
-    alone = p.softmax is not None and _ALONE[0] < p.columns <= _ALONE[1]
-    return MatmulSchedule(1 if alone else min(2, tiles), chunks, together)
-
-
-def stack_bytes(p: MatmulProblem, s: MatmulSchedule) -> int:
-    """What a task keeps on its stack."""
-    return packed_bytes(p) + p.column_blocks * 64 * (1 + s.tiles * TILE_ROWS) + 4 * _scratch(p, s)
-
-
-def _scratch(p: MatmulProblem, s: MatmulSchedule) -> int:
-    """float32 elements that the softmax of a tile's rows keeps."""
-    return scratch_elements(p.columns, s.together) if p.softmax is not None else 16
-
-
-def constants_of(p: MatmulProblem, dot: str) -> list:
-    """Constant arguments of the kernel, behind a, b and the mask."""
-    return [tile_config(min(TILE_ROWS, p.rows))] if UNITS[dot].tiles else []
+from .schedule import STACK_LIMIT, MatmulSchedule, default_schedule, scratch_floats, stack_bytes
 
 
 @built_once
@@ -81,7 +43,7 @@ def _body(p, s, dot):
     with T.parallel(0, prod(p.batch) * s.chunks) as task:
         width = p.column_blocks * 16
         packed, corrections = on_stack(packed_bytes(p), "uint8"), on_stack(width, "int32")
-        sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(_scratch(p, s), "float32")
+        sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(scratch_floats(p, s), "float32")
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
                     mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip

@@ -1,7 +1,7 @@
 """Layer normalisation of rows: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, and RMS normalisation: x * (1 / sqrt(mean(x * x) + epsilon)) * gamma,
 dequantised on load and quantised on store.
 
-The order of operations is that of passes/realize/reference_float.py."""
+The order of operations is that of passes/referee/floats.py."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """Pieces of kernels that reduce a row of float32 vectors: loops, horizontal sums, exact quotients, the exponential of softmax.
 
-The order of every sum is that of `sum16` in passes/realize/reference_float.py."""
+The order of every sum is that of `sum16` in passes/referee/floats.py."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T

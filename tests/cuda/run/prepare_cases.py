@@ -9,7 +9,7 @@ from carried import Case, Expected, Step, write
 
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
-from octet.passes.realize import reference
+from octet.passes.referee import reference
 from octet.targets.cuda.compiling.source import named, source
 from octet.targets.cuda.kernels.conv import default_schedule
 from octet.targets.cuda.kernels.conv_schedule import WGMMA, Tile, tile_for, units

@@ -49,7 +49,7 @@ class Layer:
 
     def wanted(self) -> np.ndarray:
         """What the referee makes of it, as it lies in the result; needs TVM's environment."""
-        from octet.passes.realize.reference_integer import INTEGER
+        from octet.passes.referee.integer import INTEGER
 
         attributes = dict(data_zero_point=-9, strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, out_dtype="int8", out_zero_point=5, clip_min=-128, clip_max=100)
         arguments = [self.x, self.weight, self.bias, self.multiplier]

@@ -1,7 +1,7 @@
 """The referee: a plain NumPy interpreter of a Relax dataflow function.
 
 It runs the integer graph bit for bit by the contract of `passes/ops.py`; every target must equal it byte for byte. It also runs the fp32
-module and the QDQ hub (fake quantisation), with the float operators as defined in `reference_float.py`.
+module and the QDQ hub (fake quantisation), with the float operators as defined in `floats.py`.
 """
 
 import numpy as np
@@ -13,14 +13,14 @@ from ..constants import array
 from ..ops import shape_of
 from ..rewriting.graph import variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
-from .reference_bfloat16 import BFLOAT16
-from .reference_elementwise import ELEMENTWISE
-from .reference_float import FLOAT
-from .reference_integer import INTEGER
-from .reference_movement import MOVEMENT
-from .reference_order import ORDER
-from .reference_resize import METHODS
-from .reference_selection import SELECTION
+from .bfloat16 import BFLOAT16
+from .elementwise import ELEMENTWISE
+from .floats import FLOAT
+from .integer import INTEGER
+from .movement import MOVEMENT
+from .order import ORDER
+from .resize import METHODS
+from .selection import SELECTION
 
 _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 

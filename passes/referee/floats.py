@@ -12,10 +12,10 @@ import numpy as np
 from ...targets import float_math, recurrent_math
 from .. import unary
 from ..operators.relax_operators import KINDS
+from .conv import ceil_padding, convolve, window_counts, windows
+from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ordered_product import product
-from .reference_conv import ceil_padding, convolve, window_counts, windows
-
-F32 = np.float32
+from .sums import F32, ordered_sum, sum16
 
 
 def function(kind, x, attrs):
@@ -44,30 +44,6 @@ def dense_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     data, weight, bias, *residual = args
     value = product(data, weight.T) + bias
     return clamp(value + residual[0] if residual else value, attrs)
-
-
-def sum16(x: np.ndarray) -> np.ndarray:
-    """Sum over the last axis (kept, size 1): element i is added to partial sum i % 16 in order, then the 16 sums are halved pairwise
-    (j with j + 8, then j + 4, j + 2, j + 1). All partial sums start at +0.0."""
-    blocks = -(-x.shape[-1] // 16)
-    padded = np.zeros(x.shape[:-1] + (blocks * 16,), F32)
-    padded[..., : x.shape[-1]] = x
-    padded = padded.reshape(*x.shape[:-1], blocks, 16)
-    partial = np.zeros(x.shape[:-1] + (16,), F32)
-    for block in range(blocks):
-        partial = partial + padded[..., block, :]
-    for half in (8, 4, 2, 1):
-        partial = partial[..., :half] + partial[..., half : 2 * half]
-    return partial
-
-
-def ordered_sum(x: np.ndarray, axes: int) -> np.ndarray:
-    """Sum over the trailing `axes` count of axes, element after element in row-major order; those axes are dropped."""
-    flat = x.reshape(*x.shape[: x.ndim - axes], -1)
-    total = np.zeros(flat.shape[:-1], F32)
-    for position in range(flat.shape[-1]):
-        total = total + flat[..., position]
-    return total
 
 
 def _sum(x, attrs):
@@ -137,73 +113,11 @@ def _log_softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return np.moveaxis(shifted - float_math.log(float_math.NumpyOps, total), -1, attrs["axis"])
 
 
-def normalize(rows, epsilon):
-    """(x - mean) * (1 / sqrt(variance + epsilon)) over the last axis; variance = mean of squared differences."""
-    count = F32(rows.shape[-1])
-    centred = rows - sum16(rows) / count
-    variance = sum16(centred * centred) / count
-    return centred * (F32(1.0) / np.sqrt(variance + F32(epsilon)))
-
-
-def _layer_norm(args, attrs):
-    """normalise, * gamma, + beta: each rounded on its own."""
-    x, *affine = args
-    axes = sorted(axis % x.ndim for axis in attrs["axes"])
-    assert axes == list(range(x.ndim - len(axes), x.ndim)), f"layer_norm over axes {axes} of {x.ndim}"
-    value = normalize(x.reshape(*x.shape[: axes[0]], -1), attrs["epsilon"]).reshape(x.shape)
-    value = value * affine[0] if attrs["scale"] else value
-    return value + affine[1] if attrs["center"] else value
-
-
 def _prelu(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     x, slope = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1
     return np.where(x < 0, x * slope.reshape(shape), x)
-
-
-def _batch_norm(args, attrs):
-    x, gamma, beta, mean, variance = args
-    shape = [1] * x.ndim
-    shape[attrs["axis"]] = -1
-    value = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + F32(attrs["epsilon"]))
-    value = value * gamma.reshape(shape) if attrs["scale"] else value
-    return (value + beta.reshape(shape) if attrs["center"] else value), mean, variance
-
-
-def _group_norm(args, attrs):
-    """Over groups of channels and the axes of `attrs`."""
-    x, *affine = args
-    channel, groups = attrs["channel_axis"] % x.ndim, attrs["num_groups"]
-    grouped = x.reshape(*x.shape[:channel], groups, x.shape[channel] // groups, *x.shape[channel + 1 :]).astype(np.float64)
-    axes = (channel + 1, *(axis % x.ndim + 1 for axis in attrs["axes"]))
-    centred = grouped - grouped.mean(axis=axes, keepdims=True)
-    value = (centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"])).reshape(x.shape)
-    return _affine(value, affine, attrs, channel)
-
-
-def _instance_norm(args, attrs):
-    x, *affine = args
-    axes = tuple(axis % x.ndim for axis in attrs["axes"])
-    centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=axes, keepdims=True)
-    return _affine(centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"]), affine, attrs, attrs["channel_axis"] % x.ndim)
-
-
-def _affine(value, affine, attrs, channel):
-    """value * gamma + beta per channel, rounded once."""
-    gamma, beta = (each.reshape([-1 if axis == channel else 1 for axis in range(value.ndim)]) for each in affine)
-    value = value * gamma if attrs["scale"] else value
-    return (value + beta if attrs["center"] else value).astype(F32)
-
-
-def _rms_norm(args, attrs):
-    """x * (1 / sqrt(mean(x * x) + epsilon)) * weight over the last axes, each rounded on its own."""
-    x, weight = args
-    axes = sorted(axis % x.ndim for axis in attrs["axes"])
-    assert axes == list(range(x.ndim - len(axes), x.ndim)), f"rms_norm over axes {axes} of {x.ndim}"
-    rows = x.reshape(*x.shape[: axes[0]], -1)
-    inverse = F32(1.0) / np.sqrt(sum16(rows * rows) / F32(rows.shape[-1]) + F32(attrs["epsilon"]))
-    return (rows * inverse).reshape(x.shape) * weight
 
 
 def _conv2d(args, attrs):
@@ -279,11 +193,11 @@ FLOAT = (
         "relax.nn.avg_pool2d": _avg_pool2d,
         "relax.nn.softmax": _softmax,
         "relax.nn.log_softmax": _log_softmax,
-        "relax.nn.layer_norm": _layer_norm,
-        "relax.nn.batch_norm": _batch_norm,
-        "relax.nn.group_norm": _group_norm,
-        "relax.nn.instance_norm": _instance_norm,
-        "relax.nn.rms_norm": _rms_norm,
+        "relax.nn.layer_norm": layer_norm,
+        "relax.nn.batch_norm": batch_norm,
+        "relax.nn.group_norm": group_norm,
+        "relax.nn.instance_norm": instance_norm,
+        "relax.nn.rms_norm": rms_norm,
         "relax.mean": _mean,
         "relax.sum": lambda args, attrs: _sum(args[0], attrs)[0],
         "relax.max": _extreme(np.max),

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ...targets.bfloat16 import FEW, add_blocks, round_to_bfloat16
-from .reference_conv import windows
-from .reference_float import F32, clamp
+from .conv import windows
+from .floats import clamp
+from .sums import F32
 
 
 def _round(args: list[np.ndarray], attrs: dict) -> np.ndarray:

@@ -7,12 +7,12 @@ epilogue is float32 with every product and sum rounded on its own, np.rint round
 import numpy as np
 
 from ...targets.softmax_table import softmax_shift
+from ..ops import QMAX, QMIN
 from ..rewriting.graph import dequantize
-from .reference_bfloat16 import conv2d_bf16, dense_bf16
-from .reference_conv import convolve, window_counts, windows
-from .reference_float import clamp, conv2d_f32, dense_f32
-from .reference_resize import interpolate
-from .requantize import QMAX, QMIN
+from .bfloat16 import conv2d_bf16, dense_bf16
+from .conv import convolve, window_counts, windows
+from .floats import clamp, conv2d_f32, dense_f32
+from .resize import interpolate
 
 F32 = np.float32
 

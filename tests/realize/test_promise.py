@@ -8,7 +8,7 @@ from tvm import relax
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.export.evaluate import evaluate
 from octet.passes.realize.promise import promises
-from octet.passes.realize.reference import operators_handed_on, run
+from octet.passes.referee.reference import operators_handed_on, run
 from octet.targets.errors import UnsupportedModelError
 
 R = relax.op

@@ -8,7 +8,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
-from octet.passes.realize.reference import evaluate
+from octet.passes.referee.reference import evaluate
 
 F32 = np.float32
 quick = settings(max_examples=25, deadline=None, derandomize=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from octet.passes.realize.ordered_product import product
+from octet.passes.referee.ordered_product import product
 
 RNG = np.random.default_rng(0)
 

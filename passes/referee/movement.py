@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from .reference_conv import ceil_padding, windows
-from .reference_resize import resize2d
+from .conv import ceil_padding, windows
+from .resize import resize2d
 
 _MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "edge": "edge"}
 

@@ -7,9 +7,10 @@ from tvm import relax
 from tvm.relax import op as R
 
 import octet.passes  # noqa: F401 - registers the operators
-from octet.passes.realize import reference
-from octet.passes.realize.reference_float import normalize, ordered_sum, sum16
-from octet.passes.realize.reference_resize import nearest_indices
+from octet.passes.referee import reference
+from octet.passes.referee.normalization import normalize
+from octet.passes.referee.resize import nearest_indices
+from octet.passes.referee.sums import ordered_sum, sum16
 
 F32 = np.float32
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
+from ....targets.errors import UnsupportedModelError
 
 _OFFSETS = {"int8": 0, "uint8": 128}
 MOVES = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather", "Split", "Tile", "Expand", "DepthToSpace", "SpaceToDepth"})

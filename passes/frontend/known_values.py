@@ -1,0 +1,44 @@
+"""Values that are known before the network runs, and the constants of Relax that they become."""
+
+import hashlib
+
+import numpy as np
+from tvm import relax
+
+from ..constants import array
+from .weights import WIDE_FLOATS, in_float32
+
+
+class KnownValues:
+    """notes: takes in what becomes something else than the file says. A value's constant is made when somebody asks for it, once."""
+
+    def __init__(self, notes: set[str]) -> None:
+        self._notes = notes
+        self._constants: dict[int, tuple[np.ndarray, relax.Constant]] = {}  # id of a value -> (the value, what it became)
+        self._shared: dict[tuple, np.ndarray] = {}  # digest of a value in a body -> the value: every trip of a loop has the same weights
+
+    def __contains__(self, value: np.ndarray) -> bool:
+        return id(value) in self._constants
+
+    def known(self, constant) -> np.ndarray:
+        """The value of a constant that somebody else made."""
+        value = array(constant)
+        self._constants[id(value)] = (value, constant)
+        return value
+
+    def once(self, value: np.ndarray) -> np.ndarray:
+        """The same object for the same content."""
+        key = (str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).data).digest())
+        return self._shared.setdefault(key, value)
+
+    def expression(self, value: np.ndarray):
+        """A value as a constant, floats of other widths as float32."""
+        if id(value) not in self._constants:
+            if str(value.dtype) in WIDE_FLOATS and value.size > 1:
+                self.note_width(value.dtype)
+            made = in_float32(value)
+            self._constants[id(value)] = (value, relax.const(made, str(made.dtype)))  # without a dtype TVM narrows int64 to int32
+        return self._constants[id(value)][1]
+
+    def note_width(self, dtype) -> None:
+        self._notes.add(f"computed in float32 where the file says {dtype}")

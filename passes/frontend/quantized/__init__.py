@@ -1,0 +1,1 @@
+"""Networks that come quantised: integers with scales, read as float operators between dequantised values."""

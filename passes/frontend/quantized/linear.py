@@ -1,0 +1,88 @@
+"""QuantizeLinear and DequantizeLinear, and what quantised operands and results stand for."""
+
+import numpy as np
+from onnx import helper
+from tvm import relax
+
+from ....targets.errors import UnsupportedModelError
+from ...rewriting.grids import Grid
+from ..narrow import NOTE
+from .codes import Codes, per_axis, scale_of
+
+
+def name_of_operand(node, index):
+    return node.input[index] if index < len(node.input) else ""
+
+
+def real_operand(graph, node, index, scale_index, zero_index, axis=0):
+    """What a quantised operand with the named scale and zero point stands for: an expression, or an array where it is constant."""
+    value = graph.value(node.input[index])
+    if isinstance(value, Codes):
+        return value.value
+    scale, zero = graph.known(name_of_operand(node, scale_index)), graph.known(name_of_operand(node, zero_index)) if name_of_operand(node, zero_index) else None
+    if isinstance(value, np.ndarray) and scale is not None:
+        zero = np.zeros(1, value.dtype) if zero is None else zero
+        return _real(graph, value, per_axis(scale.astype("float32"), value.ndim, axis), per_axis(zero, value.ndim, axis))
+    return _dequantized(graph, node, value, scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index)))
+
+
+def _real(graph, constant, scale, zero):
+    """A quantised constant as float32; the module remembers its grid. scale, zero: ready to be broadcast."""
+    steps = constant.astype("int32") - zero.astype("int32")
+    if str(constant.dtype) in ("int4", "uint4"):
+        graph.notes.add(NOTE)
+    graph.grids.append(Grid.of(steps, scale.reshape(-1)))
+    return steps.astype("float32") * scale
+
+
+def _dequantized(graph, node, value, scale):
+    """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as quantised."""
+    wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
+    steps = graph.emit(relax.op.subtract(wide, relax.const(np.float32(scale.zero_point))), node, "steps")
+    return scale.pair(graph, node, graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real"))
+
+
+def _dtype(attrs):
+    """Of a quantizer without a zero point: uint8, or what opset 21 says."""
+    return str(helper.tensor_dtype_to_np_dtype(attrs["output_dtype"])) if attrs.get("output_dtype") else "uint8"
+
+
+def coded(graph, node, x, scale_index, zero_index, dtype="uint8"):
+    """The float result `x` as Codes."""
+    scale = scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index), dtype)
+    return Codes(scale.pair(graph, node, graph.expression(x)), scale)
+
+
+def quantize_linear(graph, node, attrs):
+    x = graph.known(node.input[0])
+    if x is not None:
+        scale, zero = _grid(graph, node, attrs, x)
+        limits = np.iinfo(zero.dtype)
+        return [np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max).astype(zero.dtype)]
+    return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
+
+
+def dequantize_linear(graph, node, attrs):
+    value = graph.value(node.input[0])
+    if isinstance(value, Codes):
+        if value.scale is not None and graph.known(node.input[1]) is not None:
+            scale = scale_of(graph, node, node.input[1], name_of_operand(node, 2))
+            if (scale.scale, scale.zero_point) != (value.scale.scale, value.scale.zero_point):
+                return [_dequantized(graph, node, graph.emit(value.scale.integers(value.value), node, "codes"), scale)]
+        return [value.value]
+    if isinstance(value, np.ndarray) and graph.known(node.input[1]) is not None:
+        return [_real(graph, value, *_grid(graph, node, attrs, value))]
+    return [real_operand(graph, node, 0, 1, 2)]
+
+
+def _grid(graph, node, attrs, constant):
+    """(scales, zero points) of a constant, ready to be broadcast: of the tensor, of an axis, or of blocks along it."""
+    scale, zero = graph.known(node.input[1]), graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else None
+    if scale is None or name_of_operand(node, 2) and zero is None:
+        raise UnsupportedModelError("computes its scale at run time; export it with constant scales")
+    scale = scale.astype("float32")
+    zero = np.zeros(scale.shape, constant.dtype if constant.dtype.kind != "f" else _dtype(attrs)) if zero is None else zero
+    axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
+    if block:
+        return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))
+    return tuple(per_axis(v, constant.ndim, axis) for v in (scale, zero))

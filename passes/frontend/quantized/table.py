@@ -1,0 +1,53 @@
+"""Which converter takes a node that is quantised or reads what is."""
+
+from ..narrow import blocked_product
+from .codes import MOVES, Codes, Scaled, ZeroPoint
+from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, integer_product, product_to_float, scaled
+from .linear import dequantize_linear, quantize_linear
+from .operators import FLOAT_OF, qgemm, qlinear_concat, qlinear_conv, qlinear_elementwise, qlinear_matmul
+
+CONVERTERS = {
+    "QuantizeLinear": quantize_linear,
+    "DequantizeLinear": dequantize_linear,
+    "DynamicQuantizeLinear": dynamic_quantize,
+    "MatMulInteger": integer_product,
+    "ConvInteger": integer_product,
+    "QLinearConv": qlinear_conv,
+    "QLinearMatMul": qlinear_matmul,
+    "QGemm": qgemm,
+    "QLinearConcat": qlinear_concat,
+    "MatMulIntegerToFloat": product_to_float,
+    "DynamicQuantizeMatMul": dynamic_product,
+    "DynamicQuantizeLSTM": dynamic_lstm,
+    "MatMulNBits": blocked_product,
+} | dict.fromkeys(FLOAT_OF, qlinear_elementwise)
+
+
+def moved(graph, node, attrs):
+    """Codes that are only moved: the values are moved, and are marked as quantised again."""
+    codes = graph.value(node.input[0])
+    others = [graph.value(name) if name else None for name in node.input[1:]]
+    results = graph.apply(node, node.op_type, [codes.value, *others], node.attribute, outputs=len(node.output))
+    return [Codes(codes.scale.pair(graph, node, value), codes.scale) for value in results]
+
+
+def concatenated(graph, node, attrs):
+    """Codes of one scale side by side."""
+    parts = [graph.value(name) for name in node.input]
+    value = graph.apply(node, "Concat", [part.value for part in parts], node.attribute)
+    return [Codes(parts[0].scale.pair(graph, node, value), parts[0].scale)]
+
+
+def converter_of(graph, node):
+    """The converter of a node that is or reads something quantised, else None."""
+    values = [graph.value(name) for name in node.input if graph.has(name)]
+    if node.op_type in CONVERTERS:
+        return CONVERTERS[node.op_type]
+    if any(isinstance(value, (Scaled, ZeroPoint)) for value in values):
+        return scaled
+    static = [isinstance(value, Codes) and value.scale is not None for value in values]
+    if node.op_type in MOVES and static[:1] == [True]:
+        return moved
+    if node.op_type == "Concat" and all(static) and len({value.scale for value in values}) == 1:
+        return concatenated
+    return None

@@ -1,0 +1,190 @@
+"""What the rules of the CPU are given: values in their layouts, constants, and where their kernels are emitted."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ....targets.spec import TargetSpec
+from ....targets.tuned import Records
+from ....targets.x86.checks.coefficients import LayerSum
+from ....targets.x86.layout import AS_IS, SLACK, Layout, channel_stride, packed, sure
+from ....targets.x86.movement.copy import shift
+from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
+from ....targets.x86.reformat import choose as reformat
+from ....targets.x86.view import View, contiguous, view_of
+from ...constants import array, constant
+from ...ops import shape_of
+from ..linearize import label
+from ..memory import ALIGNMENT
+from ..watch.clips import Rounded, counted
+from ..watch.watch import Watch
+from .results import kernel_result
+from .value import Value
+
+
+@dataclass
+class CpuContext:
+    """What rules see: operands in the layout that they ask for, constants, and a way to emit kernels."""
+
+    spec: TargetSpec
+    builder: relax.BlockBuilder
+    values: dict = field(default_factory=dict)  # variable of the logical graph -> Value, or tuple of Values
+    _forms: dict = field(default_factory=dict)  # (physical variable, its layout, wanted layout) -> Value
+    _functions: dict = field(default_factory=dict)  # (kernel, its notes) -> the module's function
+    fallbacks: list = field(default_factory=list)  # operators that had no rule
+    tuned: Records | None = None  # schedules that were found by measuring
+    parted: set = field(default_factory=set)  # what identifies tensors of which parts are read where they lie
+    layer: str = ""  # the variable of the logical graph that is being lowered
+    layers: dict = field(default_factory=dict)  # layer -> its number
+    watch: Watch | None = None  # where rules note what is watched
+    packing: dict | None = None  # where rules note how the constants of a layer are made of its weights and bias
+    rounded: Rounded | None = None  # of the layer that is being lowered, where its clipped values are counted
+
+    def label(self) -> str:
+        """What the variables of the layer that is being lowered are called."""
+        return label(self.layers.setdefault(self.layer, len(self.layers)))
+
+    def constant(self, expr) -> np.ndarray | None:
+        """The array of a constant, or None."""
+        return array(expr) if isinstance(expr, tvm.ir.GenericConst) else None
+
+    def layout(self, shape, dtype: str) -> Layout | None:
+        """The packed layout of a logical tensor, None where there is none (rank above 4, other types)."""
+        return packed(shape, dtype)
+
+    def value(self, expr) -> Value:
+        """The tensor in whatever layout it has now; a strided view is written out."""
+        value = self.find(expr)
+        if not isinstance(value.layout, View):
+            return value
+        return self.packed(expr) if len(value.layout.shape) in (2, 3) and value.layout.dtype in ("int8", "float32") else self.plain_of(value)
+
+    def find(self, expr) -> Value:
+        """The tensor where it lies: its layout may be a `View`."""
+        if isinstance(expr, tvm.ir.GenericConst):
+            return self._constant_value(expr)
+        found = self.values[expr]
+        assert isinstance(found, Value), f"{expr} is a tuple"
+        return found
+
+    def strided(self, expr) -> Value:
+        """The tensor where it lies, as a `View`."""
+        value = self.find(expr)
+        return Value(value.var, view_of(value.layout))
+
+    def rows(self, expr) -> Value:
+        """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack behind it."""
+        value = self.strided(expr)
+        shape, dtype = value.layout.shape, value.layout.dtype
+        stride = channel_stride(shape[-1], dtype)
+        strides = (*(step * stride for step in contiguous(shape[:-1])), 1)
+        elements = contiguous((*shape[:-1], 1))[0] * shape[0] * stride if len(shape) > 1 else stride
+        view = View(shape, strides, 0, dtype, (elements + SLACK,), SLACK)
+        lies = view_of(value.layout)
+        same = lies.padded >= SLACK and lies.offset == 0 and lies.strides == strides
+        return value if same else self.formed(value, view)
+
+    def packed(self, expr) -> Value:
+        """The tensor channels-last in a flat buffer."""
+        value = self.find(expr)
+        return self.formed(value, sure(packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype)))
+
+    def plain(self, expr) -> Value:
+        """The tensor with its logical shape."""
+        return self.plain_of(self.value(expr))
+
+    def plain_of(self, value: Value) -> Value:
+        return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
+
+    def codes(self, call) -> None:
+        """From here on the int8 tensors that `call` reads are stored as codes: an operator of the integer graph takes nothing else."""
+        for arg in call.args:
+            value = self.values.get(arg) if isinstance(arg, relax.Var) else None
+            if isinstance(value, Value) and value.layout.dtype == AS_IS:
+                self.values[arg] = self.formed(value, Layout("plain", value.layout.shape, "int8"))
+
+    def as_is(self, value: Value) -> Value:
+        """The plain tensor as the network's caller and arithmetic on integers take it: int8 without the shift of codes."""
+        return self.formed(value, Layout("plain", value.layout.shape, AS_IS)) if value.layout.dtype == "int8" else self.plain_of(value)
+
+    def formed(self, value: Value, layout: Layout | View) -> Value:
+        """The tensor in `layout`."""
+        if value.layout == layout:
+            return value
+        if value.layout.dtype != layout.dtype:
+            return self.formed(self._shifted(self.plain_of(value), layout.dtype), layout)
+        key = (value.var, value.layout, layout)
+        if key not in self._forms:
+            if isinstance(value.layout, View) or isinstance(layout, View):
+                func = view_copy(ViewCopyProblem(view_of(value.layout), layout))
+            else:
+                func = reformat.reformat(reformat.ReformatProblem(value.layout, layout))
+            self._forms[key] = self.emit(func, [value], layout, "reformat")
+        return self._forms[key]
+
+    def _shifted(self, value: Value, dtype: str) -> Value:
+        layout = Layout("plain", value.layout.shape, dtype)
+        key = (value.var, value.layout, layout)
+        if key not in self._forms:
+            self._forms[key] = self.emit(shift(value.layout, layout), [value], layout, "reformat")
+        return self._forms[key]
+
+    def _constant_value(self, expr):
+        value = array(expr)
+        layout = Layout("plain", value.shape, str(value.dtype))
+        if layout.storage != layout.dtype:
+            expr = relax.const((value.astype(np.int16) + 128).astype(layout.storage))
+        return Value(expr, layout)
+
+    def part(self, value: Value, first: int, layout: Layout) -> Value | None:
+        """A tensor that lies inside `value`, from its element `first` on, without a copy; None where a kernel cannot read it there."""
+        source, start = kernel_result(self.builder, value.var), first * np.dtype(layout.storage).itemsize
+        if source is None or start % ALIGNMENT or first + layout.elements > value.layout.elements:
+            return None
+        self.parted.add(source)
+        view = relax.op.memory.view(value.var, layout.physical_shape, layout.storage, start)
+        return Value(self.builder.emit(view, self.label()), layout)
+
+    def emit(self, func, operands, layout: Layout | View, operator: str, kernel: str = "vector", macs: int = 0,
+             workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None, check: LayerSum | None = None) -> Value:
+        """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
+        macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
+        notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its checksum."""
+        args = [operand.var if isinstance(operand, Value) else constant(np.ascontiguousarray(operand)) for operand in operands]
+        moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
+        dtypes = {layout.dtype, *(operand.layout.dtype for operand in operands if isinstance(operand, Value))}
+        dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), "int8" if layout.dtype == AS_IS else layout.dtype)
+        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
+        attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
+        var = self._added(func, operator, attrs)
+        ends = counted(self.rounded, layout) if self.rounded is not None and self.rounded.operator == operator else None
+        if self.watch is not None and ends is not None:
+            self.watch.note_ends(var.name_hint, self.layer, ends)
+        result = relax.TensorType(layout.physical_shape, layout.storage)
+        more = [relax.TensorType([workspace[0]], workspace[1])] if workspace[0] else []
+        if check is not None:
+            assert self.watch is not None, "only a watched network has kernels with a checksum"
+            self.watch.note(var.name_hint, self.layer, check)
+            more.append(relax.TensorType([int(func.params[-1].shape[0])], "int32"))
+        if not more:
+            return Value(self.builder.emit(relax.call_tir(var, args, result), self.label()), layout)
+        all_of_them = self.builder.emit(relax.call_tir(var, args, [result, *more]), self.label())
+        return Value(self.builder.emit(relax.TupleGetItem(all_of_them, 0)), layout)
+
+
+    def _added(self, func, operator, attrs):
+        """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same one."""
+        key = (func, tuple(attrs.items()))
+        if key not in self._functions:
+            name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]
+            noted = func.without_attr("global_symbol") if "global_symbol" in func.attrs else func
+            for name_, value in attrs.items():
+                noted = noted.with_attr(name_, value)
+            self._functions[key] = self.builder.add_func(noted, name)
+        return self._functions[key]
+
+
+def _bytes(expr):
+    return int(np.prod(shape_of(expr))) * np.dtype(str(expr.ty.dtype)).itemsize

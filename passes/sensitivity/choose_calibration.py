@@ -1,0 +1,58 @@
+"""The best calibrator of a design, by its error on held-out samples, and the percentiles around the best one."""
+
+from .attempt import Attempt
+from .budget import Budget
+from .design import Design
+from .improvement import OTHERS, TENSORS, calibrations
+
+_REFINED_WORTH = 0.98
+
+
+def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
+    """The design with the calibrator of least output error, then with other calibrators for single tensors where that helps. A budget that ends
+    leaves out what was not tried yet."""
+    def error(candidate):
+        return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
+
+    candidates = calibrations(design)
+    tried: list[tuple[float, int, Design]] = []
+    for number, candidate in enumerate(candidates):
+        if tried and budget.spent:
+            break
+        tell("calibrators", number, len(candidates))
+        tried.append((error(candidate), number, candidate))
+    best, _, chosen = min(tried)
+    for found, _, candidate in tried:
+        log(Attempt(f"calibrator {_calibrator(candidate.recipe)}", found, None, candidate == chosen, candidate))
+    refined, least = refined_by_tensor(bench, chosen, best, error, tell, budget)
+    if refined != chosen:
+        log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
+    return refined
+
+
+def refined_by_tensor(bench, design, best, error, tell, budget):
+    """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the outputs."""
+    tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
+    for number, tensor in enumerate(tensors):
+        tell("calibrators by tensor", number, len(tensors))
+        for calibrator, percentile in OTHERS:
+            if budget.spent:
+                return design, best
+            if (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
+                continue
+            others = tuple(entry for entry in design.recipe.per_tensor if entry[0] != tensor)
+            candidate = design.with_recipe(per_tensor=(*others, (tensor, calibrator, percentile)))
+            found = error(candidate)
+            if found < best * _REFINED_WORTH:
+                design, best = candidate, found
+    return design, best
+
+
+def label_of(name, design):
+    if name == "calibrators":
+        return f"calibrator {_calibrator(design.recipe)}"
+    return f"{name} ({design.scaling})" if name == "rescaled channels" else name
+
+
+def _calibrator(recipe):
+    return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
