@@ -49,7 +49,7 @@ class Session:
     _executor: tuple | None = None  # (process, threads of `run_async`)
 
     def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False, streams: int | None = None, pin: bool = False,
-                 beside: "Session | None" = None):  # fmt: skip
+                 beside: "Session | None" = None):
         absent = detect.missing(variant.features)
         if absent:
             raise PackageError(f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`")

@@ -23,13 +23,13 @@ def write(path: Path, masked: bool = True, mean: bool = False, seed: int = 0) ->
         "split": np.array([0, -1, HEADS, WIDTH // HEADS]), "join": np.array([0, -1, WIDTH]), "size": np.float32(np.sqrt(WIDTH // HEADS)),
         "gamma": np.ones(WIDTH, np.float32), "beta": np.zeros(WIDTH, np.float32), "up": normal(WIDTH, 2 * WIDTH), "bias": 0.1 * normal(2 * WIDTH), "down": normal(2 * WIDTH, WIDTH), "head": normal(WIDTH, CLASSES),
         **{f"w{name}": normal(WIDTH, WIDTH) for name in "qkvo"},
-    }  # fmt: skip
+    }
     node = helper.make_node
     nodes = [
         node("Gather", ["tokens", "ids"], ["embedded"]), node("Shape", ["ids"], ["extents"]), node("Gather", ["extents", "one"], ["length"], axis=0),
         node("Slice", ["positions", "zero", "length", "zero"], ["here"]), node("Add", ["embedded", "here"], ["x0"]), node("LayerNormalization", ["x0", "gamma", "beta"], ["x"]),
         node("Unsqueeze", ["mask", "axes"], ["m0"]), node("Cast", ["m0"], ["m1"], to=TensorProto.FLOAT), node("Sub", ["unit", "m1"], ["m2"]), node("Mul", ["m2", "far"], ["m3"]),
-    ]  # fmt: skip
+    ]
     for name in "qkv":
         nodes += [node("MatMul", ["x", f"w{name}"], [f"{name}0"]), node("Reshape", [f"{name}0", "split"], [f"{name}1"]), node("Transpose", [f"{name}1"], [name], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3])]
     nodes += [
@@ -38,7 +38,7 @@ def write(path: Path, masked: bool = True, mean: bool = False, seed: int = 0) ->
         node("LayerNormalization", ["a4", "gamma", "beta"], ["y"]), node("MatMul", ["y", "up"], ["u0"]), node("Add", ["u0", "bias"], ["u1"]), node("Relu", ["u1"], ["u2"]), node("MatMul", ["u2", "down"], ["d"]),
         node("Add", ["y", "d"], ["states"]), *([node("ReduceMean", ["states"], ["first"], axes=[1], keepdims=0)] if mean else [node("Gather", ["states", "first0"], ["first"], axis=1)]),
         node("MatMul", ["first", "head"], ["logits"]),
-    ]  # fmt: skip
+    ]
     constants["first0"] = np.int64(0)
     if not masked:
         nodes = [one for one in nodes if one.output[0] not in ("m0", "m1", "m2", "m3")]

@@ -70,7 +70,7 @@ class Metric:
             axis = class_axis(output_shape, labels.shape) if per_place else None
             if (per_place and axis is None and labels.shape != tuple(output_shape)) or not np.issubdtype(labels.dtype, np.integer):
                 raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample, or one per place "
-                                f"of the output {list(output_shape)}")  # fmt: skip
+                                f"of the output {list(output_shape)}")
             classes = (1 if axis is None else int(output_shape[axis])) if per_place else int(np.prod(output_shape[1:]))
             counted = labels[labels != IGNORED] if per_place else labels
             if not counted.size:

@@ -50,7 +50,7 @@ class Scoring:
                 continue
             if not np.isfinite(exact[name]).any():
                 raise OctetError(f"--metric {self.metric.name}: output {name!r} of fp32 itself is nowhere finite on these data, there is nothing to compare with; check the data, or "
-                                 "judge others with --output-name")  # fmt: skip
+                                 "judge others with --output-name")
             broken = np.isnan(exact[name]).any(axis=tuple(range(1, exact[name].ndim))).reshape(-1)
             if broken.any():
                 tell(f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8")

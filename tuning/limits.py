@@ -27,7 +27,7 @@ def _lifted(peak, state):
     level, _ = peak.level(state.case.moved)
     bandwidth = f"{level.lower()}_gbytes"
     reached = {"int8_gops": products if dots else 0.0, "float32_gflops": 1e-9 * FLOPS * workload.vectors / seconds + (0.0 if dots else products),
-               bandwidth: 1e-9 * state.case.moved / seconds}  # fmt: skip
+               bandwidth: 1e-9 * state.case.moved / seconds}
     return replace(peak, **{name: max(rate, getattr(peak, name)) for name, rate in reached.items()})
 
 

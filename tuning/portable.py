@@ -63,9 +63,9 @@ def _convolution(workload):
     bias, multiplier = epilogue_vectors(outputs, weight[0].size)
     bottom, right = (max(0, (out - 1) * step + (kernel - 1) * dilation + 1 - extent - before) for out, step, kernel, dilation, extent, before in (
         (p.out_height, p.step_height, p.kernel_height, p.dilation_height, p.height, p.top),
-        (p.out_width, p.step_width, p.kernel_width, p.dilation_width, p.width, p.left)))  # fmt: skip
+        (p.out_width, p.step_width, p.kernel_width, p.dilation_width, p.width, p.left)))
     attrs = {"strides": (p.step_height, p.step_width), "padding": (p.top, p.left, bottom, right), "dilation": (p.dilation_height, p.dilation_width), "groups": p.groups,
-             "data_zero_point": p.zero_point, **_epilogue(e)}  # fmt: skip
+             "data_zero_point": p.zero_point, **_epilogue(e)}
     expected = np.asarray(INTEGER["octet.conv2d"]([logical[0], weight, bias, multiplier, *logical[1:]], attrs))
     if not e.to_float:
         expected = expected.transpose(0, 2, 3, 1)
@@ -101,7 +101,7 @@ def _nest(workload):
 def _epilogue(e):
     low, high = (e.low_float, e.high_float) if e.to_float else (e.low, e.high)
     return {"out_dtype": "float32" if e.to_float else "int8", "out_zero_point": e.zero_point, "clip_min": low, "clip_max": high,
-            "residual_zero_point": e.residual_zero_point, "residual_multiplier": e.residual_multiplier}  # fmt: skip
+            "residual_zero_point": e.residual_zero_point, "residual_multiplier": e.residual_multiplier}
 
 
 def _case(weight, bias, multiplier, flat, inputs, expected, pixels, stride, to_float):

@@ -71,4 +71,4 @@ def check_measured(states: list[TaskState], budget: TuningLimits) -> None:
     if not tried and not all(state.done for state in states):
         begun = sum(state.begun for state in states)
         raise OctetError(f"tune: the budget of {budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(states)} kernels; "
-                         "give more, e.g. --budget 5m, or tune while the machine has less to do")  # fmt: skip
+                         "give more, e.g. --budget 5m, or tune while the machine has less to do")

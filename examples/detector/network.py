@@ -70,7 +70,7 @@ class Detector(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(Conv(3, 16, 3, 2), Conv(16, 32, 3, 2), Split(32, 32, True))
         self.down = nn.ModuleList([nn.Sequential(Conv(32, 48, 3, 2), Split(48, 48, True)), nn.Sequential(Conv(48, 64, 3, 2), Split(64, 64, True)),
-                                   nn.Sequential(Conv(64, 96, 3, 2), Split(96, 96, True), Pooled(96))])  # fmt: skip
+                                   nn.Sequential(Conv(64, 96, 3, 2), Split(96, 96, True), Pooled(96))])
         self.up = nn.ModuleList([Split(96 + 64, 64, False), Split(64 + 48, 48, False)])
         self.narrow = nn.ModuleList([Conv(48, 48, 3, 2), Conv(64, 64, 3, 2)])
         self.back = nn.ModuleList([Split(48 + 64, 64, False), Split(64 + 96, 96, False)])

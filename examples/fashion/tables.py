@@ -25,7 +25,7 @@ def made(folder, name, data, epochs):
     report = folder / f"{name}.json"
     if not report.exists():
         subprocess.run([Path(sys.executable).with_name("octet"), "study", folder / f"{name}.onnx", "--calib", folder / "calib.npz", "--data", folder / "val.npz",
-                        "--train", folder / "train.npz", "--epochs", "2", "--threads", "1", "--json", report], check=True)  # fmt: skip
+                        "--train", folder / "train.npz", "--epochs", "2", "--threads", "1", "--json", report], check=True)
     return json.loads(report.read_text())
 
 
@@ -42,7 +42,7 @@ def lines(name, report):
         tuned = next((row for name, row in whole.items() if "fine-tuned" in name), None)
         partial = [row for row in pair if row["in_float"]][-1:]
         cells = [*(loss(whole[each]) for each in CALIBRATORS), f"{loss(percentile)} ({percentile['calibration'].split()[1]})",
-                 *(f"{loss(row)} ({row['in_float']})" for row in partial), *([] if partial else ["not needed"]), loss(tuned) if tuned else ""]  # fmt: skip
+                 *(f"{loss(row)} ({row['in_float']})" for row in partial), *([] if partial else ["not needed"]), loss(tuned) if tuned else ""]
         yield f"| {name}, {100 * report['fp32']:.2f} | {weights.removeprefix('per-')} | {folding} | {' | '.join(cells)} |"
 
 

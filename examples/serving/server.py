@@ -131,7 +131,7 @@ def application(session, wait: float = 0.002, most: int = 64) -> Starlette:
             "inputs": [{"name": spec.name, "shape": batcher.shapes[spec.name], "dtype": spec.dtype} for spec in session.inputs],
             "outputs": [{"name": spec.name, "dtype": spec.dtype} for spec in session.outputs],
             "target": session.target, "batch": session.batch, "streams": session.streams,
-        })  # fmt: skip
+        })
 
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok")

@@ -164,7 +164,7 @@ class _Annotator(Forward):
         extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {"floor": spec.floor} if kind == "own" and spec.floor is not None else {}
         group = spec.edge if kind == "shared" else edge
         return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=scheme, source=int(source),
-                    made=int(old in self.results), tensor=old.name, **extra)  # fmt: skip
+                    made=int(old in self.results), tensor=old.name, **extra)
 
     def _splits_int8(self, node: Node) -> bool:
         return node.op == "relax.split" and any(user in self.group_of for user in self.plan.graph.users.get(node.var, ()))
@@ -174,7 +174,7 @@ class _Annotator(Forward):
         edge = len(self.specs) + self.weights
         self.weights += 1
         return call("octet.observe", [group.weight], edge=edge, spec="weight", group=edge, scheme="symmetric", source=0, made=0,
-                    axis=axis, tensor=f"{node.name}.weight")  # fmt: skip
+                    axis=axis, tensor=f"{node.name}.weight")
 
     def _map(self, expr: relax.Expr, int8: bool) -> relax.Expr:
         if int8 and isinstance(expr, relax.Tuple):

@@ -102,7 +102,7 @@ def _batch(mod):
 
 def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, *,
             summaries: bool = True, progress: Callable[[int, int | None], None] | None = None,
-            prepared: Callable[[Mapping], Mapping] = lambda feed: feed) -> dict[int, Statistics]:  # fmt: skip
+            prepared: Callable[[Mapping], Mapping] = lambda feed: feed) -> dict[int, Statistics]:
     """{edge number: statistics} of the measured tensors of an annotated module.
 
     samples: arrays with the samples on the first axis (`labels` are ignored; a StoredArray is read as it goes), an iterable of such dictionaries of
@@ -129,7 +129,7 @@ def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, 
         first = error.run * batch
         which = f"sample {first}" if batch == 1 else f"samples {first} to {first + batch - 1}"
         raise DataError(f"calibration: tensor {edges[error.tensor].tensor!r} becomes NaN or infinite in fp32 in {which}: "
-                        "check the model and the samples' preprocessing") from None  # fmt: skip
+                        "check the model and the samples' preprocessing") from None
 
 
 class _Summaries(Accumulator):

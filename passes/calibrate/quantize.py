@@ -51,7 +51,7 @@ class Quantized:
 
 
 def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
-             executor_factory: ExecutorFactory, summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> Quantized:  # fmt: skip
+             executor_factory: ExecutorFactory, summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> Quantized:
     """Quantizes a canonical fp32 `Model`.
 
     samples: {input name: array with the samples on the first axis} (`labels` are ignored), an iterable of such dictionaries, or a function that gives one.

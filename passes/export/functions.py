@@ -11,10 +11,10 @@ _DIRECT = {
     "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "erf": "Erf", "abs": "Abs", "sin": "Sin", "cos": "Cos",
     "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "round": "Round", "reciprocal": "Reciprocal", "softplus": "Softplus",
     "softsign": "Softsign", "hard_swish": "HardSwish",
-}  # fmt: skip
+}
 _WITH_ATTRIBUTES = {
     "hard_sigmoid": "HardSigmoid", "leaky_relu": "LeakyRelu", "elu": "Elu", "selu": "Selu", "celu": "Celu", "thresholded_relu": "ThresholdedRelu",
-}  # fmt: skip
+}
 
 
 def unary(kind: str, x: str, out, **parameters) -> str:

@@ -80,7 +80,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
     inputs = [_value_info(names[p], p.ty, out) for p in graph.params]
     results = _name_results(graph, names, out, outputs)
     model = helper.make_model(helper.make_graph(out.nodes, name, inputs, results, out.initializers),
-                              opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="octet")  # fmt: skip
+                              opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="octet")
     onnx.checker.check_model(model, full_check=True)
     return model
 

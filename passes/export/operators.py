@@ -21,19 +21,19 @@ def _conv2d(call, operands, out):
     if (attrs["data_layout"], attrs["kernel_layout"]) != ("NCHW", "OIHW"):
         raise UnsupportedModelError(f"ONNX export: conv2d in layout {attrs['data_layout']}/{attrs['kernel_layout']} has no ONNX form: canonicalize first")
     return out.node("Conv", operands, kernel_shape=list(shape_of(call.args[1])[2:]), strides=attrs["strides"], pads=attrs["padding"],
-                    dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
+                    dilations=attrs["dilation"], group=attrs["groups"])
 
 
 def _transposed_conv(call, operands, out):
     attrs = attrs_of(call)
     return out.node("ConvTranspose", operands, kernel_shape=list(shape_of(call.args[1])[2:]), strides=attrs["strides"], pads=attrs["padding"],
-                    output_padding=attrs["output_padding"], dilations=attrs["dilation"], group=attrs["groups"])  # fmt: skip
+                    output_padding=attrs["output_padding"], dilations=attrs["dilation"], group=attrs["groups"])
 
 
 def _max_pool(call, operands, out):
     attrs = attrs_of(call)
     return out.node("MaxPool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
-                    dilations=attrs["dilation"], ceil_mode=int(attrs["ceil_mode"]))  # fmt: skip
+                    dilations=attrs["dilation"], ceil_mode=int(attrs["ceil_mode"]))
 
 
 def _avg_pool(call, operands, out):
@@ -41,7 +41,7 @@ def _avg_pool(call, operands, out):
     if set(attrs["dilation"]) != {1}:
         raise UnsupportedModelError("ONNX export: an average pooling is dilated, which opset 17 cannot say: it cannot be exported")
     return out.node("AveragePool", operands, kernel_shape=attrs["pool_size"], strides=attrs["strides"], pads=attrs["padding"],
-                    ceil_mode=int(attrs["ceil_mode"]), count_include_pad=int(attrs["count_include_pad"]))  # fmt: skip
+                    ceil_mode=int(attrs["ceil_mode"]), count_include_pad=int(attrs["count_include_pad"]))
 
 
 def _clip(call, operands, out):
@@ -172,4 +172,4 @@ EXPORTERS = {
 }.items()} | {f"relax.{name}": _relax_unary(kind) for name, kind in {
     "sigmoid": "sigmoid", "tanh": "tanh", "exp": "exp", "log": "log", "sqrt": "sqrt", "rsqrt": "rsqrt", "erf": "erf", "abs": "abs", "floor": "floor",
     "ceil": "ceil", "round": "round", "nn.silu": "silu", "nn.gelu": "gelu", "nn.gelu_tanh": "gelu_tanh", "sin": "sin", "cos": "cos", "sign": "sign",
-}.items()}  # fmt: skip
+}.items()}

@@ -9,7 +9,7 @@ def resize(call, operands, out):
     attrs = attrs_of(call)
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
     nearest = {"round": "round_prefer_floor", "": "round_prefer_floor", "floor": "floor", "ceil": "ceil",
-               "round_prefer_floor": "round_prefer_floor", "round_prefer_ceil": "round_prefer_ceil"}  # fmt: skip
+               "round_prefer_floor": "round_prefer_floor", "round_prefer_ceil": "round_prefer_ceil"}
     extra: dict[str, object] = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
     if mode == "cubic":
         extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
@@ -37,4 +37,4 @@ def roi_align(call, operands, out):
     height, width = attrs["pooled_size"]
     return out.node("RoiAlign", [operands[0], corners, out.node("Cast", [flat], to=out.dtype("int64"))], mode=attrs["mode"], output_height=height, output_width=width,
                     sampling_ratio=attrs["sample_ratio"], spatial_scale=attrs["spatial_scale"],
-                    coordinate_transformation_mode="half_pixel" if attrs["aligned"] else "output_half_pixel")  # fmt: skip
+                    coordinate_transformation_mode="half_pixel" if attrs["aligned"] else "output_half_pixel")

@@ -15,7 +15,7 @@ from .narrow import PACKED, bytes_of
 FIELDS = {  # where a type's values stand, if they are not raw
     **dict.fromkeys((TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.UINT8, TensorProto.UINT16, TensorProto.BOOL, TensorProto.FLOAT16, TensorProto.BFLOAT16), "int32_data"),
     TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data", TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

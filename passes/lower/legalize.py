@@ -50,7 +50,7 @@ def _extreme(largest):
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
         reducer = te.comm_reducer(lambda a, b: tirx.Select(_before(a, b, largest, dtype), a, b), lambda _: _last(dtype, largest), "extreme")
         return builder.call_te(lambda x: _reduced(x, attrs["axis"], attrs["keepdims"], lambda value, over: reducer(value, axis=over)), call.args[0],
-                               primfunc_name_hint="max" if largest else "min")  # fmt: skip
+                               primfunc_name_hint="max" if largest else "min")
 
     return legal
 

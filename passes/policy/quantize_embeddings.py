@@ -92,7 +92,7 @@ class _Ways:
         energy = np.square(errors, dtype=np.float64).mean(1)
         self._error = float(energy.mean())
         self._relative = {"relax.nn.layer_norm": _ratio(energy, table.var(1, dtype=np.float64)),
-                          "relax.nn.rms_norm": _ratio(energy, np.square(table, dtype=np.float64).mean(1))}  # fmt: skip
+                          "relax.nn.rms_norm": _ratio(energy, np.square(table, dtype=np.float64).mean(1))}
         self._reached, self._judged = _behind(graph, var), 0
 
     def reason(self) -> str:

@@ -33,7 +33,7 @@ def realize_resize(context, var, low, high, out):
     clip_min, clip_max = out.bounds(low, high)
     zero_points = {"data_zero_point": source.qparams.zero_point, "out_zero_point": out.zero_point}
     call = ops.call("octet.resize2d", [source.value, relax.const(rows), relax.const(columns)], row_units=row_units, column_units=column_units,
-                    multiplier=factor, clip_min=clip_min, clip_max=clip_max, **zero_points)  # fmt: skip
+                    multiplier=factor, clip_min=clip_min, clip_max=clip_max, **zero_points)
     return context.emit(call, var.name)
 
 

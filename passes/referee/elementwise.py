@@ -47,7 +47,7 @@ def _eye_like(args, attrs):
 _OF_TWO = {
     "divide": quotient, "floor_divide": np.floor_divide, "mod": np.fmod, "floor_mod": np.mod, "logical_xor": np.logical_xor, "bitwise_and": np.bitwise_and,
     "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor, "left_shift": np.left_shift, "right_shift": np.right_shift,
-}  # fmt: skip
+}
 _OF_ONE = {"bitwise_not": np.bitwise_not, "isinf": np.isinf}
 FUNCTIONS = {"tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh}
 

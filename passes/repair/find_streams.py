@@ -13,7 +13,7 @@ from .streams import Site, Stream, Tap
 _SCALARS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1) | {"octet.observe"}
 _WINDOWS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d", "relax.image.resize2d")
 _KINDS = {("maker", 1): "makers", ("maker", -1): "readers", ("offset", 1): "offsets", ("offset", -1): "counter_offsets", ("reader", 1): "readers",
-          ("reader", -1): "makers", ("tap", 1): "taps", ("tap", -1): "counter_taps"}  # fmt: skip
+          ("reader", -1): "makers", ("tap", 1): "taps", ("tap", -1): "counter_taps"}
 
 
 def streams_of(mod) -> list[Stream]:

@@ -40,7 +40,7 @@ class Bench:
     learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
     def __init__(self, model: Model, samples: Mapping[str, Array], *, threads: int | None = None, progress=None, measure=statistics_of,
-                 outputs: tuple[str, ...] = (), apart: bool = False):  # fmt: skip
+                 outputs: tuple[str, ...] = (), apart: bool = False):
         self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))

@@ -35,7 +35,7 @@ class Simulator:
     quantized: weights by layer (index of its binding) that stand for the int8 ones, and biases by layer that go with them."""
 
     def __init__(self, model, operands, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]], *, taps: tuple[str, ...] = (),
-                 threads: int | None = None, libraries: Libraries | None = None):  # fmt: skip
+                 threads: int | None = None, libraries: Libraries | None = None):
         self.model, self.taps, self.operands = model, taps, sorted_operands(operands)
         self._insert = InsertSwitches(self.operands, taps)
         self._libraries = libraries if libraries is not None else Libraries()

@@ -17,7 +17,7 @@ def _sum(start, wide, lanes, step):
     lines, total = [], start
     for k in range(step):
         lines += [f"  %p{k} = shufflevector <{wide} x i32> %product, <{wide} x i32> poison, <{lanes} x i32> {indices(step * i + k for i in range(lanes))}",
-                  f"  %t{k} = add <{lanes} x i32> %{total}, %p{k}"]  # fmt: skip
+                  f"  %t{k} = add <{lanes} x i32> %{total}, %p{k}"]
         total = f"t{k}"
     return "\n".join([*lines, f"  ret <{lanes} x i32> %{total}"])
 
@@ -88,7 +88,7 @@ def _table(name, tables, otherwise):
         lines += [f"  %at{k} = sub <16 x i8> %index, splat (i8 {16 * k})",
                   f"  %inside{k} = icmp ult <16 x i8> %at{k}, splat (i8 16)",
                   f"  %entry{k} = call <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8> %table{k}, <16 x i8> %at{k})",
-                  f"  %found{k} = select <16 x i1> %inside{k}, <16 x i8> %entry{k}, <16 x i8> {found}"]  # fmt: skip
+                  f"  %found{k} = select <16 x i1> %inside{k}, <16 x i8> %entry{k}, <16 x i8> {found}"]
         found = f"%found{k}"
     before = [] if otherwise == "zeroinitializer" else [f"<16 x i8> {otherwise}"]
     arguments = ", ".join([*before, *(f"<16 x i8> %table{k}" for k in range(tables)), "<16 x i8> %index"])
@@ -110,4 +110,4 @@ ARM64 = (
     _table("tbl1.v16i8", 1, "zeroinitializer"),
     _table("tbl4.v16i8", 4, "zeroinitializer"),
     _table("tbx4.v16i8", 4, "%otherwise"),
-)  # fmt: skip
+)

@@ -13,7 +13,7 @@ def _spec(code: int | str, dot: str, multiprocessors: int, shared_bytes: int, ma
     cache_bytes, from the second-level cache (about half of what the crossbar is said to carry; sm_90: fitted); memory_bytes, from memory (data sheets, 9/10 of the peak)."""
     arch = int(str(code).removesuffix("a"))
     extra = {"arch": arch, "code": code, "multiprocessors": multiprocessors, "shared_bytes": shared_bytes, "macs_per_clock": macs_per_clock, "stages": stages,
-             "threads": threads, "cache_bytes": cache_bytes, "memory_bytes": memory_bytes}  # fmt: skip
+             "threads": threads, "cache_bytes": cache_bytes, "memory_bytes": memory_bytes}
     return TargetSpec(f"cuda-sm{code}", f"sm_{code}", frozenset({f"cuda_sm{code}"}), dot, 128, 100 + arch + (code != arch), kind=CudaBackend.kind, native=False, machine="", extra=extra)
 
 

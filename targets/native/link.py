@@ -61,7 +61,7 @@ def glue(interfaces: Sequence[Interface]) -> str:
         for name, more, values in (("run", "", ""), *([("step", "int32_t index, int32_t chunk, ", "index, chunk, ")] if one.steps else [])):
             common = f"{more}void *weights, void *arena, void *lanes, int32_t threads"
             lines += [f"int32_t octet_{name}{end}({common}{types});",
-                      f"static int32_t {name}{end}({common}, void *const *tensors) {{ return octet_{name}{end}({values}weights, arena, lanes, threads{given}); }}"]  # fmt: skip
+                      f"static int32_t {name}{end}({common}, void *const *tensors) {{ return octet_{name}{end}({values}weights, arena, lanes, threads{given}); }}"]
         constants.append(f'  {{"{one.signature}", {one.arena}, {one.lane}, {len(one.inputs)}, {len(one.outputs)}, {one.steps}, run{end}, {f"step{end}" if one.steps else "0"}}},')
     lines += ["extern const octet_network octet_compiled[];", "extern const int octet_compiled_count;", "const octet_network octet_compiled[] = {", *constants, "};"]
     return "\n".join([*lines, f"const int octet_compiled_count = {len(interfaces)};", ""])

@@ -8,14 +8,16 @@ _YMM, _ZMM, _TILES = 0x6, 0xE6, 0x60000  # bits of XCR0: registers that the syst
 
 # flag: leaf, sub-leaf, register, bit, state
 CPUID = {
-    "fma": (1, 0, _ECX, 12, _YMM), "movbe": (1, 0, _ECX, 22, 0), "avx": (1, 0, _ECX, 28, _YMM), "f16c": (1, 0, _ECX, 29, _YMM),
-    "bmi1": (7, 0, _EBX, 3, 0), "avx2": (7, 0, _EBX, 5, _YMM), "bmi2": (7, 0, _EBX, 8, 0), "avx512f": (7, 0, _EBX, 16, _ZMM),
-    "avx512dq": (7, 0, _EBX, 17, _ZMM), "avx512ifma": (7, 0, _EBX, 21, _ZMM), "avx512cd": (7, 0, _EBX, 28, _ZMM), "avx512bw": (7, 0, _EBX, 30, _ZMM),
-    "avx512vl": (7, 0, _EBX, 31, _ZMM), "avx512vbmi": (7, 0, _ECX, 1, _ZMM), "avx512_vbmi2": (7, 0, _ECX, 6, _ZMM), "gfni": (7, 0, _ECX, 8, 0),
-    "avx512_vnni": (7, 0, _ECX, 11, _ZMM), "avx512_bitalg": (7, 0, _ECX, 12, _ZMM), "avx512_vpopcntdq": (7, 0, _ECX, 14, _ZMM),
-    "amx_bf16": (7, 0, _EDX, 22, _TILES), "avx512_fp16": (7, 0, _EDX, 23, _ZMM), "amx_tile": (7, 0, _EDX, 24, _TILES), "amx_int8": (7, 0, _EDX, 25, _TILES),
+    "fma": (1, 0, _ECX, 12, _YMM), "movbe": (1, 0, _ECX, 22, 0), "avx": (1, 0, _ECX, 28, _YMM),
+    "f16c": (1, 0, _ECX, 29, _YMM), "bmi1": (7, 0, _EBX, 3, 0), "avx2": (7, 0, _EBX, 5, _YMM),
+    "bmi2": (7, 0, _EBX, 8, 0), "avx512f": (7, 0, _EBX, 16, _ZMM), "avx512dq": (7, 0, _EBX, 17, _ZMM),
+    "avx512ifma": (7, 0, _EBX, 21, _ZMM), "avx512cd": (7, 0, _EBX, 28, _ZMM), "avx512bw": (7, 0, _EBX, 30, _ZMM),
+    "avx512vl": (7, 0, _EBX, 31, _ZMM), "avx512vbmi": (7, 0, _ECX, 1, _ZMM), "avx512_vbmi2": (7, 0, _ECX, 6, _ZMM),
+    "gfni": (7, 0, _ECX, 8, 0), "avx512_vnni": (7, 0, _ECX, 11, _ZMM), "avx512_bitalg": (7, 0, _ECX, 12, _ZMM),
+    "avx512_vpopcntdq": (7, 0, _ECX, 14, _ZMM), "amx_bf16": (7, 0, _EDX, 22, _TILES),
+    "avx512_fp16": (7, 0, _EDX, 23, _ZMM), "amx_tile": (7, 0, _EDX, 24, _TILES), "amx_int8": (7, 0, _EDX, 25, _TILES),
     "avx_vnni": (7, 1, _EAX, 4, _YMM), "avx512_bf16": (7, 1, _EAX, 5, _ZMM), "abm": (0x80000001, 0, _ECX, 5, 0),
-}  # fmt: skip
+}  # a table by leaf and register  # fmt: skip
 
 _HWCAP, _HWCAP2 = 16, 26  # entries of the auxiliary vector
 AUXILIARY = {"asimd": (_HWCAP, 0, 0, 1, 0), "asimddp": (_HWCAP, 0, 0, 20, 0), "i8mm": (_HWCAP2, 0, 0, 13, 0)}

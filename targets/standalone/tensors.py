@@ -11,7 +11,7 @@ from .names import commented, literal
 _TYPES = {
     "bool": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
     "uint64": "uint64_t", "float16": "uint16_t", "float32": "float", "float64": "double",
-}  # fmt: skip
+}
 
 
 def constants(shapes: Sequence[Variant], name: str, weights: str | None) -> str:

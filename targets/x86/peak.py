@@ -159,7 +159,7 @@ def _measure(spec, threads, runs):
     ops = _rate(spec, threads, runs, int8, _seed(1024 if spec.tiles else 64, "uint8"), 40_000 if spec.tiles else 400_000)
     flops = _rate(spec, threads, runs, _fmas, _seed(16, "float32"), 400_000)
     l2, l3 = (_rate(spec, threads, runs, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
-              for size, passes in ((_L2, 100), (_L3, 2)))  # fmt: skip
+              for size, passes in ((_L2, 100), (_L3, 2)))
     memory = _rate(spec, threads, runs, lambda tasks, passes: _reads(tasks, part, passes), _seed(threads * part // 4, "int32"), 1, _PARTS)
     measured = Peak(threads, ops, flops, l2, l3, memory)
     l3 = max(measured.l3_gbytes, measured.memory_gbytes)  # a nearer cache is never slower: then a neighbour was in the way

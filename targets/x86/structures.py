@@ -67,7 +67,7 @@ def _matmul(p: MatmulProblem) -> MatmulProblem:
     low, high = ((-128, -100), (127, 100)) if int8 else ((-inf, -1.0), (inf, 6.0))
     softmax = replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 255, zero_point=-128) if p.softmax is not None else None
     return replace(p, multiplier=0.004 / sqrt(p.inner), out_zero_point=-7 if int8 and softmax is None else 0, clip_min=low[p.clip_min > low[0]],
-                   clip_max=high[p.clip_max < high[0]], softmax=softmax, a_zero_point=0)  # fmt: skip
+                   clip_max=high[p.clip_max < high[0]], softmax=softmax, a_zero_point=0)
 
 
 def _clips(p):

@@ -47,7 +47,7 @@ def mobilenet_v3(path, size=224, depth=1.0, width=1.0, classes=1000):
         (5, 120, 40, 1, "relu", 1), (3, 240, 80, 0, "hardswish", 2), (3, 200, 80, 0, "hardswish", 1), (3, 184, 80, 0, "hardswish", 1),
         (3, 184, 80, 0, "hardswish", 1), (3, 480, 112, 1, "hardswish", 1), (3, 672, 112, 1, "hardswish", 1), (5, 672, 160, 1, "hardswish", 2),
         (5, 960, 160, 1, "hardswish", 1), (5, 960, 160, 1, "hardswish", 1),
-    ]  # fmt: skip
+    ]
     x, inputs = g.conv("input", 3, w(16), 3, 2, act="hardswish"), w(16)
     for i, (kernel, hidden, channels, excite, act, stride) in enumerate(blocks):
         if depth < 1 and i % 2 and stride == 1:
@@ -110,7 +110,7 @@ def inception_v3(path, size=299, depth=1.0, width=1.0, classes=1000):
     x, n = join(c(x, n, 384, 3, 2, 0), chain(x, n, (64, 1), (96, 3), (96, 3, 2, 0)), (pooled(x, 2), n))
     for m in (128, 160, 160, 192)[: max(1, int(4 * depth))]:
         x, n = join(c(x, n, 192), chain(x, n, (m, 1), (m, (1, 7)), (192, (7, 1))),
-                    chain(x, n, (m, 1), (m, (7, 1)), (m, (1, 7)), (m, (7, 1)), (192, (1, 7))), c(pooled(x), n, 192))  # fmt: skip
+                    chain(x, n, (m, 1), (m, (7, 1)), (m, (1, 7)), (m, (7, 1)), (192, (1, 7))), c(pooled(x), n, 192))
     x, n = join(chain(x, n, (192, 1), (320, 3, 2, 0)), chain(x, n, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2, 0)), (pooled(x, 2), n))
     for _ in range(max(1, int(2 * depth))):
         a, na = c(x, n, 384)

@@ -26,7 +26,7 @@ SPEC = registry.find("arm64-i8mm")
 CONV = problem(64, 6, 16)
 ROWS, INNER, COLUMNS = 4, 96, 32
 MATMUL = MatmulProblem((4,), ROWS, INNER, COLUMNS, Matrices(4 * ROWS * INNER + 64, 0, (ROWS * INNER,), INNER, 1), Matrices(4 * INNER * COLUMNS + 64, 0, (INNER * COLUMNS,), COLUMNS, 1),
-                       Matrices(4 * ROWS * COLUMNS + 64, 0, (ROWS * COLUMNS,), COLUMNS, 1), 0.004)  # fmt: skip
+                       Matrices(4 * ROWS * COLUMNS + 64, 0, (ROWS * COLUMNS,), COLUMNS, 1), 0.004)
 
 
 def paired(p, schedule):
@@ -40,7 +40,7 @@ def problems(draw):
     kernel = (draw(st.integers(1, 2)), draw(st.sampled_from([1, 3])))
     padding = tuple(draw(st.integers(0, 1)) for _ in range(4))
     return problem(draw(st.integers(5, 40)), (draw(st.integers(2, 3)), draw(st.integers(4, 9))), draw(st.integers(1, 20)), kernel, draw(st.integers(1, 2)), padding,
-                   batch=draw(st.integers(1, 2)), residual=draw(st.booleans()), zero_point=draw(st.integers(-128, 127)))  # fmt: skip
+                   batch=draw(st.integers(1, 2)), residual=draw(st.booleans()), zero_point=draw(st.integers(-128, 127)))
 
 
 @settings(max_examples=2, deadline=None, derandomize=True)

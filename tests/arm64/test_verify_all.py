@@ -67,7 +67,7 @@ def test_without_qemu_the_table_says_so(package, tmp_path, monkeypatch):
     assert done.exit_code == 0
     for spec in ARM:
         assert lines_of(done.output, spec.name) == [f"{spec.name} not run as machine code: no-such-emulator is not installed (Debian: qemu-user)",
-                                                    f"{spec.name} its instructions spelled portably byte for byte as recorded"]  # fmt: skip
+                                                    f"{spec.name} its instructions spelled portably byte for byte as recorded"]
 
 
 @needs_cross

@@ -81,7 +81,7 @@ for _name, _text in {
     "40 axes": _TRUE.replace("8, 3, 8, 8", "1, " * 40), "another type": _TRUE.replace("<f4", "<f8"), "objects": _TRUE.replace("<f4", "|O"), "a type of no size": _TRUE.replace("<f4", "|V0"), "no type": _TRUE.replace("<f4", "x"),
     "a call": "__import__('os').getcwd()", "no shape": "{'descr': '<f4', 'fortran_order': False}", "a list": "[1, 2]", "nothing": "", "half a dictionary": _TRUE[:30], "brackets": "(" * 3000, "text": "'" * 3, "NUL": "\0" * 20,
     "a shape that is none": _TRUE.replace("(8, 3, 8, 8)", "None"), "an order that is none": _TRUE.replace("False", "5"), "a long line": _TRUE + " " * 60_000,
-}.items():  # fmt: skip
+}.items():
     _member(f"a header of {_name}", _npy(IMAGE, _text))
 _member("a version of the format that is not known", _npy(IMAGE, _TRUE, (9, 9)))
 _member("no magic", _npy(IMAGE)[6:])
@@ -179,7 +179,7 @@ for _name, _labels in {
     "none": None, "too few": np.arange(3), "too many": np.arange(9), "a scalar": np.array(3), "none of them": np.zeros(0, np.int64), "fractions": np.linspace(0, 1, 8), "another model's classes": np.arange(8), "negative": np.arange(8) - 7,
     "beyond int32": np.full(8, 1 << 40), "of two axes": np.zeros((8, 2), np.int64), "one per place of nothing": np.zeros((8, 5, 5), np.int64), "strings": np.full(8, "cat"), "bytes": np.full(8, b"cat"), "complex": np.zeros(8, complex),
     "dates": np.zeros(8, "M8[D]"), "NaN": np.full(8, np.nan), "all ignored": np.full((8, 4), -100), "in another order": np.zeros((4, 8), np.int64), "records": np.zeros(8, [("a", "i4")]),
-}.items():  # fmt: skip
+}.items():
     LABELS[f"labels: {_name}"] = lambda path, labels=_labels: np.savez(path, image=IMAGE, **({} if labels is None else {"labels": labels}))
 LABELS["labels: objects"] = lambda path: np.savez(path, image=IMAGE, labels=np.array([{}] * 8, object))
 _bomb("labels: a bomb of 2 GB of another length", (536_870_000,), "labels", LABELS)

@@ -20,7 +20,7 @@ def _attribute(index, **attributes):
 
 
 for _name, _bad in {"pads": [[-1] * 4, [1, 1, 1], [1] * 8, [1 << 40] * 4, [-9, 0, 0, 0]], "strides": [[0, 0], [-1, 1], [1], [1, 1, 1], [1 << 40, 1]], "dilations": [[0, 1], [-1, -1], [1], [1 << 20, 1]],
-                    "kernel_shape": [[0, 0], [3], [5, 5], [-3, 3], [3, 3, 3]], "group": [0, -1, 2, 1 << 40], "auto_pad": ["SIDEWAYS"]}.items():  # fmt: skip
+                    "kernel_shape": [[0, 0], [3], [5, 5], [-3, 3], [3, 3, 3]], "group": [0, -1, 2, 1 << 40], "auto_pad": ["SIDEWAYS"]}.items():
     for _value in _bad:
         WRONG[f"Conv with {_name} {_value!r}"] = _attribute(0, **{_name: _value})
 for _value in (5, 99, -5, -99, 1 << 40):
@@ -43,7 +43,7 @@ for _operator, _sets in {"MaxPool": [{"kernel_shape": [0, 0]}, {"kernel_shape": 
                                      {"kernel_shape": [99, 99]}, {}],
                          "AveragePool": [{"kernel_shape": [0, 2]}, {"kernel_shape": [99, 99]}, {"kernel_shape": [2, 2], "pads": [5] * 4}, {"kernel_shape": [1, 3], "pads": [0, 0, 1, 0]}], "Softmax": [{"axis": 99}, {"axis": -9}], "Transpose": [{"perm": [0, 1, 2]}, {"perm": [0, 1, 2, 2]}, {"perm": [0, 1, 2, 9]}],
                          "Concat": [{"axis": 99}, {}], "LogSoftmax": [{"axis": 99}], "Split": [{"axis": 99, "num_outputs": 1}], "DepthToSpace": [{"blocksize": 0}, {"blocksize": -2}, {"blocksize": 3}],
-                         "SpaceToDepth": [{"blocksize": 0}, {"blocksize": 3}], "ReduceMean": [{"axes": [99]}, {"axes": [-99]}], "ArgMax": [{"axis": 99}], "Cast": [{"to": 999}, {"to": 0}, {}], "Gemm": [{}]}.items():  # fmt: skip
+                         "SpaceToDepth": [{"blocksize": 0}, {"blocksize": 3}], "ReduceMean": [{"axes": [99]}, {"axes": [-99]}], "ArgMax": [{"axis": 99}], "Cast": [{"to": 999}, {"to": 0}, {}], "Gemm": [{}]}.items():
     for _one in _sets:
         WRONG[f"{_operator} with {_one}"] = _before_last(_operator, **_one)
 

@@ -52,7 +52,7 @@ def _input_dims(model, dims):
 
 
 _each("input of extents", [[], [1], [1, 3], [1, 3, 8], [1, 3, 8, 8, 8], [1, 4, 8, 8], [1, 3, 0, 8], [1, 3, -8, 8], [10_000_000, 3, 8, 8], [1 << 62, 3, 8, 8], [1, 3, 1 << 62, 8],
-                           [1, 3, 1 << 31, 1 << 31], [1, 3, 100_000, 100_000], [1, 1 << 40, 8, 8]], _input_dims)  # fmt: skip
+                           [1, 3, 1 << 31, 1 << 31], [1, 3, 100_000, 100_000], [1, 1 << 40, 8, 8]], _input_dims)
 
 
 # Values of weights.
@@ -71,7 +71,7 @@ def _raw(model, change):
 
 
 for _name, _change in {"empty": lambda data: b"", "one byte": lambda data: data[:1], "one byte short": lambda data: data[:-1], "one value short": lambda data: data[:-4],
-                       "one byte more": lambda data: data + b"x", "twice": lambda data: data * 2}.items():  # fmt: skip
+                       "one byte more": lambda data: data + b"x", "twice": lambda data: data * 2}.items():
     WRONG[f"raw data {_name}"] = lambda model, folder, change=_change: _raw(model, change)
 
 
@@ -119,7 +119,7 @@ def _external(**entries):
 
 
 for _key, _bad in (("offset", ["-1", "-432", "x", "1.5", "0x10", "1e3", "4", "9" * 30, " 0", "\u0663"]), ("length", ["-1", "x", "0", "431", "433", "9" * 30, "864", "1e2"]),
-                   ("location", ["", ".", "..", "/", "no.bin", "../weights.bin", "/etc/passwd", "/dev/zero", "/proc/kmsg", "/proc/self/mem", "weights.bin\0", "a/../../weights.bin", "tiny.onnx/x", "x" * 5000])):  # fmt: skip
+                   ("location", ["", ".", "..", "/", "no.bin", "../weights.bin", "/etc/passwd", "/dev/zero", "/proc/kmsg", "/proc/self/mem", "weights.bin\0", "a/../../weights.bin", "tiny.onnx/x", "x" * 5000])):
     for _value in _bad:
         WRONG[f"external data with {_key} {_value[:30]!a}"] = _external(**{_key: _value})
 WRONG["external data without a location"] = _external(location=None)

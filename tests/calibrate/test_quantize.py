@@ -20,7 +20,7 @@ def quantized(model, samples, referee):
 
 
 @pytest.mark.parametrize("recipe", [Recipe(calibrator=c) for c in ("max", "percentile", "entropy", "mse")] + [
-    Recipe(activations="symmetric"), Recipe(weights="per-tensor"), Recipe(float_operators={"second"})])  # fmt: skip
+    Recipe(activations="symmetric"), Recipe(weights="per-tensor"), Recipe(float_operators={"second"})])
 def test_the_hub_is_close_to_fp32(model, samples, referee, recipe):
     q = quantize(model, samples, recipe, executor_factory=referee, summaries=False)
     feed = {"x": samples["x"][:2]}
@@ -48,7 +48,7 @@ def test_other_calibrators_from_the_same_statistics(quantized, model, samples, r
     (lambda s: {"x": s["x"][:0]}, "no samples"),
     (lambda s: {"x": np.where(np.arange(7)[:, None, None, None] == 4, np.nan, s["x"])}, "NaN in sample 4"),
     (lambda s: {"x": s["x"] * np.float32(1e30)}, "'x' reaches .*e[+]30"),
-])  # fmt: skip
+])
 def test_bad_samples(model, samples, referee, change, message):
     with pytest.raises(DataError, match=message) as error:
         quantize(model, change(samples), executor_factory=referee, summaries=False)

@@ -60,7 +60,7 @@ def test_residual_sums_of_transposed_images(build, becomes, preserves):
     lambda build, x: op.multiply(x, build.const(2.0)),
     lambda build, x: build.unary("tanh", x),
     lambda build, x: op.clip(x, -1.0, 0.5),
-])  # fmt: skip
+])
 def test_what_the_transposes_go_behind(build, preserves, names, body):
     def returning(x):
         result = build.leaf(body(build, last(build, x)))
@@ -89,7 +89,7 @@ def test_channels_that_stay_last_are_left_alone(build, unchanged):
     lambda build, x, y: op.permute_dims(build.e(op.nn.softmax(x, -1)), FIRST),
     lambda build, x, y: op.mean(x, [1]),  # its result would have to be transposed again
     lambda build, x, y: op.reshape(x, [2, 60]),
-])  # fmt: skip
+])
 def test_other_operands_and_operators_keep_them(build, unchanged, body):
     unchanged(SinkTransposes(), build([IMAGES, (2, 4, 5, 3)], lambda x, y: body(build, last(build, x), y)))
 

@@ -65,7 +65,7 @@ def integer_network():
         extra = {} if residual is None else {"residual_zero_point": -3, "residual_multiplier": 0.41}
         vectors = [relax.const(rng.integers(-2000, 2000, o).astype(np.int32)), relax.const((rng.random(o) * 0.004 + 0.001).astype(np.float32))]
         call = ops.call("octet.conv2d", [data, weights(o, i, k, k), *vectors, *more], strides=[stride] * 2, padding=[pad] * 4, dilation=[1, 1], groups=1,
-                        data_zero_point=zero, out_zero_point=-3, clip_min=-120, clip_max=125, out_dtype="int8", **extra)  # fmt: skip
+                        data_zero_point=zero, out_zero_point=-3, clip_min=-120, clip_max=125, out_dtype="int8", **extra)
         return builder.emit(call)
 
     with builder.function("main", [x]):
@@ -74,7 +74,7 @@ def integer_network():
             a = conv(q, 20, 3, 3, 2, 1, 7)
             b = conv(a, 20, 20, 3, 1, 1, -3, a)
             pooled = builder.emit(ops.call("octet.avg_pool2d", [b], pool_size=[6, 6], strides=[1, 1], padding=[0] * 4, count_include_pad=False, data_zero_point=-3,
-                                           out_zero_point=1, multiplier=1.25, clip_min=-128, clip_max=127))  # fmt: skip
+                                           out_zero_point=1, multiplier=1.25, clip_min=-128, clip_max=127))
             flat = builder.emit(relax.op.reshape(pooled, (2, 20)))
             vectors = [relax.const(rng.integers(-500, 500, 9).astype(np.int32)), relax.const(np.full(9, 0.001, np.float32))]
             dense = ops.call("octet.dense", [flat, weights(9, 20), *vectors], data_zero_point=1, clip_min=float("-inf"), clip_max=float("inf"), out_dtype="float32")

@@ -52,7 +52,7 @@ def conv(images, channels, size, outputs, kernel=1, stride=1) -> Conv:
     data = 4 if channels <= 4 else rounded(channels, 16)
     return Conv(
         images, height, width, *out, kernel, kernel, stride, stride, 1, 1, pad, pad, data, rounded(outputs, 16), 1, channels, outputs, -9
-    )  # fmt: skip
+    )
 
 
 def resnet50(images) -> list[Conv]:

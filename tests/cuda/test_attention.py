@@ -48,7 +48,7 @@ CASES = {
     "of one": (2, 48, 3, 16, True, True), "of one, odd tokens": (2, 21, 2, 32, True, True), "of one, other limits": (1, 32, 2, 16, True, True, {"clip_min": -90}),
     "of one, odd heads": (1, 16, 2, 24, True, True),
     "one launch": (2, 48, 2, 32, True, True), "one launch, odd": (1, 37, 3, 64, True, False, None, True, 255), "one launch, many keys": (1, 203, 1, 32, True, True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("spec", [SM75, SM80, SM61], ids=lambda spec: spec.name)

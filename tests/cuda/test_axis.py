@@ -53,7 +53,7 @@ CASES = {
     "interleave": (octet("interleave", strides=[2, 3], fill=0), {"x": real(1, 3, 4, 5)}),
     **{kind: (octet("unary", kind=kind, **attrs), {"x": real(70)}) for kind, attrs in {"celu": {"alpha": 0.7}, "thresholded_relu": {"alpha": 0.3}, "power": {"exponent": 3.0}}.items()},
     **{name: (made(getattr(OP, name)), {"x": real(70)}) for name in ("sin", "cos", "sign")},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_ptx_has_the_intended_instructions(built):
     ldmatrix, copies = "ldmatrix.sync.aligned.m8n8.x4", ("cp.async.cg.shared.global", "cp.async.ca.shared.global")
     sixteen = ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", ldmatrix, *copies)
     wanted = {"dp4a": (), "mma8816": ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32", ldmatrix),
-              "mma16832": sixteen, "wgmma": sixteen}[spec.dot]  # fmt: skip
+              "mma16832": sixteen, "wgmma": sixteen}[spec.dot]
     assert [name for name in (*COMMON, *wanted) if name not in text] == []
     assert "fma." not in text and ".approx" not in text  # the contract rounds every product and sum, and divides exactly
     assert spec.dot != "dp4a" or not any(name in text for name in ("mma.sync", "ldmatrix", "cp.async"))

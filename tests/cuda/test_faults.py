@@ -117,7 +117,7 @@ OTHERS = {
     "table behind: code": ("requantize.cuh", "table[byte_of(codes, 3) + 128]", "table[byte_of(codes, 2) + 128]", "table_behind: depthwise"),
     "table behind: place": ("conv_direct.cuh", "static_cast<const signed char*>(table)[code + 128]", "static_cast<const signed char*>(table)[code & 0xff]", "table_behind: direct"),
     "generated: rest": ("generated.cuh", "return a % b + (", "return a + (", "generated: tile"),
-}  # fmt: skip
+}  # a fault a line  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def layer():
     inputs = {"x": codes(rng, 1, 64, 9, 9), "r": codes(rng, 1, 40, 9, 9)}
     vectors = [constant(codes(rng, 40, 64, 3, 3)), constant(rng.integers(-9999, 9999, 40).astype(np.int32)), constant(np.full(40, 0.002, np.float32))]
     attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
-                 residual_zero_point=0, residual_multiplier=0.5)  # fmt: skip
+                 residual_zero_point=0, residual_multiplier=0.5)
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
     return nets([module]), module, inputs
 

@@ -60,7 +60,7 @@ CASES = {
     "heads to float": (product(True), {"x": codes(RNG, 2, 3, 20, 37), "y": codes(RNG, 2, 3, 37, 21)}),
     "a shared matrix": (product(False), {"x": codes(RNG, 3, 9, 64), "y": codes(RNG, 64, 32)}),
     "few columns": (product(True), {"x": codes(RNG, 2, 9, 3), "y": codes(RNG, 1, 3, 5)}),
-}  # fmt: skip
+}
 def layer(name, *weight, **attrs):
     """A float layer with weights of that shape."""
     vectors, limits = [vector(real(*weight)), vector(real(weight[0]))], dict(clip_min=-np.inf, clip_max=np.inf)
@@ -81,7 +81,7 @@ CLOSE = {
     "few rows": (layer("dense", 9, 71), {"x": real(3, 71), "r": real(3, 9)}),
     "float matmul": (made(relax.op.matmul), {"a": real(2, 3, 19, 33), "b": real(33, 18)}),
     "matmul of granules": (made(relax.op.matmul), {"a": real(2, 19, 36), "b": real(2, 36, 20)}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

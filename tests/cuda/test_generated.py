@@ -41,7 +41,7 @@ CASES = {
     "isnan": (made(OP.isnan), {"a": real(2, 7)}),
     "logical_or": (made(OP.logical_or), {"a": real(9) > 0, "b": real(9) > 0}),
     "take of all": (made(lambda a, i: OP.take(a, i)), {"a": real(9), "i": np.array([1, 2, 3])}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_same_bits(operators, name):
 @pytest.mark.parametrize("make, inputs", [
     (OP.matmul, {"a": real(2, 1, 5, 7), "b": real(1, 3, 7, 4)}),  # a batch that neither operand has; the order of summation is free
     (OP.power, {"a": np.abs(real(2, 7)), "b": real(2, 7)}),  # NumPy's own float32 function is the referee
-])  # fmt: skip
+])
 def test_close(make, inputs):
     module = function(made(make), **inputs)
     (net,) = nets([module])

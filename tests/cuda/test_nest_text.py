@@ -36,7 +36,7 @@ def test_a_nest_is_read():
 @pytest.mark.parametrize("value", [
     RUNS, 'T.evaluate(0)', 'open("x")', '__import__("os")', "T.__class__", "T.axis.__class__", "T.max.__globals__", "().__class__", "[x for x in y]", "lambda: 0", 'f"{x}"', '"a"("b")', "T", "T.max(1)(2)", 'T["max"](1)',
     'T_tile.access_ptr("r")', 'T.Buffer("os.system(1)")', 'T.call_extern("int32", "f")', 'T.call_packed("f")', "T.ir", "T.external_kernel", "(yield)", "x if y else z", "(x := 1)", "await x", "*x", "{}", "{1}", "R.add", "tvm",
-])  # fmt: skip
+])
 def test_nothing_else_is(value, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="its nest"):

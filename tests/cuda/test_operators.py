@@ -92,7 +92,7 @@ CASES = {
                  {"x": np.concatenate([RNG.standard_normal(94) * 3, [1e30, -1e30]]).astype(np.float32).reshape(2, 6, 2, 4)}),
     "quantize halves": (moved(lambda x: relax.op.quantize(x, relax.const(np.float32(0.5)), relax.const(np.int8(-11)), out_dtype="int8")), {"x": HALVES}),
     "an input is a result": (lambda b, x: [x, x], image(1, 6, 3, 4)),
-}  # fmt: skip
+}
 
 
 def _split(b, x):

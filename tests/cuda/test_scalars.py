@@ -60,7 +60,7 @@ CASES = {
     "a summand of the first axes": (summed_anyhow, {"x": TABLE, "i": INDICES, "c": RNG.standard_normal((2, 7, 1)).astype(np.float32)}, ["take", "add"]),
     "mask": (mask, {"m": RNG.integers(0, 2, (2, 1, 1, 37))}, ["scalars"]),
     "forked": (forked, {"x": RNG.standard_normal((3, 50)).astype(np.float32)}, ["multiply", "scalars", "add"]),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, py
     old = str(version.code - 1000)
     said = python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
     assert said == (f"target cuda-sm80: its machine code needs a driver of CUDA {version.code // 1000}.0 or newer, this one is of CUDA {version.code // 1000 - 1}.0; "
-                    "update it, or compile with an older CUDA toolkit")  # fmt: skip
+                    "update it, or compile with an older CUDA toolkit")
     assert "its PTX, which sm_120 would run, needs" in python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old, FAKE_CUDA_ARCH="120")
     assert f'"driver":{{"arch":80,"code":{version.code},"ptx":{version.ptx}}}' in json.dumps(json.loads(archive.read(machine[0]).text), separators=(",", ":"))
     session = python(code(machine).replace("print(", "print('warned',"), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)

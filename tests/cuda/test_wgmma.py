@@ -46,7 +46,7 @@ FAULTS = {
     "no swizzle": ("wgmma.cuh", "return swizzle << 62 | ", "return "),
     "address in bytes": ("wgmma.cuh", "& 0x3ffff) >> 4;", "& 0x3ffff);"),
     "granules of a tile": ("tiles.cuh", "granules >= 8 ? 0 : granules == 4 ? 1 : 2", "granules >= 8 ? 1 : granules == 4 ? 2 : 0"),
-}  # fmt: skip
+}
 
 
 def _with(tile=None, splits=1):
@@ -74,7 +74,7 @@ def layer():
     inputs = {"x": codes(rng, 1, 144, 12, 12), "r": codes(rng, 1, 136, 12, 12)}
     vectors = [constant(codes(rng, 136, 144, 3, 3)), constant(rng.integers(-99, 99, 136).astype(np.int32)), constant(np.full(136, 0.0008, np.float32))]
     attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
-                 residual_zero_point=0, residual_multiplier=0.5)  # fmt: skip
+                 residual_zero_point=0, residual_multiplier=0.5)
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
     return module, inputs
 

@@ -57,7 +57,7 @@ def layer():
     inputs = {"x": codes(rng, 1, 136, 7, 7), "r": codes(rng, 1, 72, 7, 7)}
     vectors = [constant(codes(rng, 72, 136, 3, 3)), constant(rng.integers(-99, 99, 72).astype(np.int32)), constant(np.full(72, 0.0008, np.float32))]
     attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
-                 residual_zero_point=0, residual_multiplier=0.5)  # fmt: skip
+                 residual_zero_point=0, residual_multiplier=0.5)
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
     return module, inputs
 

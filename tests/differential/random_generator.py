@@ -91,7 +91,7 @@ class Graph:
 
 def evaluated(node, feed, opset):
     graph = helper.make_graph([node], "one", [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for k, v in feed.items()],
-                              [onnx.ValueInfoProto(name=name) for name in node.output])  # fmt: skip
+                              [onnx.ValueInfoProto(name=name) for name in node.output])
     with np.errstate(all="ignore"):
         results = ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)).run(None, feed)
     return [np.asarray(result) for result in results]

@@ -120,4 +120,4 @@ LAYERS = [conv, conv, product, product, attention, gemm, pool, norm, transposed_
 EVERY = [
     *LAYERS, unary, unary, unary, binary, binary, divide, power, roots, whole, whole, compare, logic, choose, cast, transpose, transpose, reshape, reshape, unsqueeze, squeeze,
     concat, split, slice_, pad, tile, expand, gather, gather_elements, blocks, reduce, reduce, place, softmax, running, first, layer_norm,
-]  # fmt: skip
+]

@@ -21,7 +21,7 @@ def test_empty_parts():
         ("Slice", "x from from axis", "nothing", {}), ("Concat", "nothing x", "joined", {"axis": 2}), ("Split", "x parts", "a b c", {"axis": 2}),
         ("ReduceSum", "b axis", "zeros", {}), ("Relu", "b", "still", {}), ("Concat", "still a c", "again", {"axis": 2}), ("MatMul", "turned b2", "product", {}),
         ("Transpose", "b", "turned", {"perm": [0, 1, 2]}), ("Transpose", "b", "b2", {"perm": [0, 2, 1]}), ("Shape", "b", "shape", {}),
-    ]  # fmt: skip
+    ]
     nodes.append(nodes.pop(6))
     outputs = dict.fromkeys(("joined", "a", "c", "zeros", "again", "product", "b"), F32) | {"shape": "int64"}
     check(make(nodes, {"x": X}, outputs, {"from": np.array([4]), "axis": np.array([2]), "parts": np.array([1, 0, 3])}), {"x": X})
@@ -33,7 +33,7 @@ def test_sequences_of_known_length():
         ("ConcatFromSequence", "three", "joined", {"axis": 1}), ("ConcatFromSequence", "again", "stacked", {"axis": -1, "new_axis": 1}),
         ("SequenceAt", "three last", "y_again", {}), ("SequenceLength", "three", "length", {}), ("SplitToSequence", "x", "each", {"axis": 1, "keepdims": 0}),
         ("SequenceAt", "each first", "row", {}), ("SplitToSequence", "x size", "some", {"axis": 2}), ("SequenceAt", "some last", "rest", {}),
-    ]  # fmt: skip
+    ]
     outputs = dict.fromkeys(("joined", "stacked", "y_again", "row", "rest"), F32) | {"length": "int64"}
     y = X[::-1].copy()
     want = {"joined": np.concatenate([X, X, y], 1), "stacked": np.stack([X, X], -1), "y_again": y, "row": X[:, 0], "rest": X[:, :, 3:], "length": np.array(3)}
@@ -45,7 +45,7 @@ def test_sequences_of_known_length():
     ([("SequenceConstruct", "x x", "s", {}), ("Squeeze", "i", "place", {}), ("SequenceAt", "s place", "y", {})], "'y' computes its position at run time"),
     ([("SequenceConstruct", "x x", "s", {}), ("SequenceAt", "s nine", "y", {})], "'y' takes position 9 where a sequence has 2"),
     ([("SequenceEmpty", "", "s", {}), ("ConcatFromSequence", "s", "y", {"axis": 0})], "'y' joins an empty sequence"),
-])  # fmt: skip
+])
 def test_what_is_not_known_is_one_line(nodes, message):
     proto = make(nodes, {"x": X, "i": np.array([0])}, {"y": F32}, {"nine": np.array(9)})
     if message.startswith("output"):

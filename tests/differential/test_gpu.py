@@ -17,7 +17,7 @@ from test_integer_arithmetic import operands  # noqa: E402
 
 def _integers():
     nodes = [("Div", "x y", "quotient", {}), ("Mod", "x y", "floored", {}), ("Mod", "x y", "rest", {"fmod": 1}), ("BitShift", "x y", "left", {"direction": "LEFT"}),
-             ("BitShift", "x y", "right", {"direction": "RIGHT"})]  # fmt: skip
+             ("BitShift", "x y", "right", {"direction": "RIGHT"})]
     feed = dict(zip("xy", operands("int32")))
     return make(nodes, feed, dict.fromkeys(("quotient", "floored", "rest", "left", "right"), "int32"), opset=28), feed
 

@@ -14,13 +14,13 @@ from graphs import answers, check, imported, make  # noqa: E402
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 4, 5)).astype(np.float32)
 NODES = [("Gather", "x i", "rows", {"axis": 1}), ("GatherElements", "x e", "elements", {"axis": 2}), ("GatherND", "x n", "points", {}),
-         ("GatherND", "x b", "each", {"batch_dims": 1})]  # fmt: skip
+         ("GatherND", "x b", "each", {"batch_dims": 1})]
 OUTPUTS = dict.fromkeys(("rows", "elements", "points", "each"), "float32")
 
 
 def indices(low, high):
     return {"i": RNG.integers(low(4), high(4), (3,)), "e": RNG.integers(low(5), high(5), (2, 4, 3)).astype(np.int32),
-            "n": np.stack([RNG.integers(low(n), high(n), 6) for n in X.shape], -1), "b": RNG.integers(low(4), high(4), (2, 3, 1))}  # fmt: skip
+            "n": np.stack([RNG.integers(low(n), high(n), 6) for n in X.shape], -1), "b": RNG.integers(low(4), high(4), (2, 3, 1))}
 
 
 def test_indices_inside():
@@ -32,7 +32,7 @@ def test_indices_outside_are_taken_to_the_nearest_end():
     feed = {"x": X} | indices(lambda n: -(2**30), lambda n: 2**30)
     inside = {name: np.where(i < 0, 0, np.asarray({"i": 3, "e": 4, "n": [1, 3, 4], "b": 3}[name])).astype(i.dtype) for name, i in feed.items() if name != "x"}
     want = {"rows": X[:, inside["i"]], "elements": np.take_along_axis(X, inside["e"], 2), "points": X[tuple(np.moveaxis(inside["n"], -1, 0))],
-            "each": np.stack([x[i[:, 0]] for x, i in zip(X, inside["b"])])}  # fmt: skip
+            "each": np.stack([x[i[:, 0]] for x, i in zip(X, inside["b"])])}
     check(make(NODES, feed, OUTPUTS), feed, want)
 
 

@@ -35,13 +35,13 @@ def test_a_row_with_nan_is_nan():
     x[:, 2] = np.nan
     want = {"high": np.full(6, np.nan, np.float32), "low": np.full(6, np.nan, np.float32)}
     check(make([("ReduceMax", "x", "high", {"axes": [1], "keepdims": 0}), ("ReduceMin", "x", "low", {"axes": [1], "keepdims": 0})], {"x": x}, dict.fromkeys(want, "float32")),
-          {"x": x}, want, levels=False)  # fmt: skip
+          {"x": x}, want, levels=False)
 
 
 def test_signs_of_infinity():
     x = np.array([[INF, -INF, np.nan, 0, 1]], np.float32)
     nodes = [("IsInf", "x", "both", {}), ("IsInf", "x", "above", {"detect_negative": 0}), ("IsInf", "x", "below", {"detect_positive": 0}),
-             ("IsInf", "x", "none", {"detect_positive": 0, "detect_negative": 0}), ("IsNaN", "x", "nan", {})]  # fmt: skip
+             ("IsInf", "x", "none", {"detect_positive": 0, "detect_negative": 0}), ("IsNaN", "x", "nan", {})]
     want = {"both": [1, 1, 0, 0, 0], "above": [1, 0, 0, 0, 0], "below": [0, 1, 0, 0, 0], "none": [0] * 5, "nan": [0, 0, 1, 0, 0]}
     check(make(nodes, {"x": x}, dict.fromkeys(want, "bool")), {"x": x}, {name: np.array([row], bool) for name, row in want.items()})
 
@@ -49,7 +49,7 @@ def test_signs_of_infinity():
 def test_a_guard_of_rows_that_are_masked_whole():
     """softmax(x) where a row holds a finite number, else zeros, as exporters write attention."""
     nodes = [("ReduceMax", "x", "top", {"axes": [1], "keepdims": 1}), ("Equal", "top lowest", "masked", {}), ("Where", "masked zero x", "safe", {}),
-             ("Softmax", "safe", "shares", {"axis": 1}), ("Where", "masked zero shares", "y", {})]  # fmt: skip
+             ("Softmax", "safe", "shares", {"axis": 1}), ("Where", "masked zero shares", "y", {})]
     x = np.where(ROWS == INF, np.float32(2), ROWS)
     check(make(nodes, {"x": x}, {"y": "float32"}, {"lowest": np.float32(-INF), "zero": np.float32(0)}), {"x": x}, rtol=1e-6, atol=1e-7)
 

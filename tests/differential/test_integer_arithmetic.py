@@ -39,7 +39,7 @@ def test_every_operand_has_a_result(dtype):
     left = [0 if far else (a << n) & (2**bits - 1) for a, n, far in zip(x.tolist(), y.tolist(), outside)]
     right = [(-1 if a < 0 else 0) if far else a >> n for a, n, far in zip(x.tolist(), y.tolist(), outside)]
     nodes = [("Div", "x y", "quotient", {}), ("Mod", "x y", "floored", {}), ("Mod", "x y", "rest", {"fmod": 1}), ("BitShift", "x y", "left", {"direction": "LEFT"}),
-             ("BitShift", "x y", "right", {"direction": "RIGHT"})]  # fmt: skip
+             ("BitShift", "x y", "right", {"direction": "RIGHT"})]
     want = {"quotient": quotient, "floored": floored, "rest": rest, "left": np.array(left, f"uint{bits}").astype(dtype), "right": right}
     if dtype not in ("int8", "uint8", "int32", "int64"):  # not a type of inputs
         nodes = [("Cast", f"{each}_wide", each, {"to": helper.np_dtype_to_tensor_dtype(np.dtype(dtype))}) for each in "xy"] + nodes
@@ -47,7 +47,7 @@ def test_every_operand_has_a_result(dtype):
     names = ("x", "y") if len(nodes) == 5 else ("x_wide", "y_wide")
     feed = dict(zip(names, (x, y)))
     check(make(nodes, feed, dict.fromkeys(want, dtype), opset=28), feed, {name: np.array(value, dtype) for name, value in want.items()},
-          levels=dtype in ("int8", "int64"))  # fmt: skip
+          levels=dtype in ("int8", "int64"))
 
 
 def test_remainders_of_floats():

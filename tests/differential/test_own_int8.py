@@ -18,7 +18,7 @@ RNG = np.random.default_rng(3)
 FEED = {"q": RNG.integers(-128, 128, (2, 5, 6)).astype(np.int8), "i": RNG.integers(-7, 7, (2, 3)), "x": (RNG.standard_normal((2, 5, 6)) * 40).astype(np.float32)}
 FEED["q"][0, 0, :2] = -128, 127
 CONSTANTS = {"c": RNG.integers(-128, 128, (2, 5, 6)).astype(np.int8), "t": RNG.integers(-128, 128, (7, 4)).astype(np.int8), "pads": np.array([0, 1, 1, 0, 1, 1]),
-             "first": np.array([3]), "last": np.array([9]), "axis": np.array([1]), "image": np.array([2, 5, 2, 3]), "fill": np.int8(-7)}  # fmt: skip
+             "first": np.array([3]), "last": np.array([9]), "axis": np.array([1]), "image": np.array([2, 5, 2, 3]), "fill": np.int8(-7)}
 NODES = [
     ("Cast", "q", "cast", {"to": TensorProto.FLOAT}), ("Abs", "q", "abs", {}), ("Less", "q c", "less", {}), ("Max", "q c", "max", {}), ("Add", "q c", "sum", {}),
     ("Concat", "q c", "joined", {"axis": 1}), ("Slice", "joined first last axis", "part", {}), ("Cast", "part", "part_cast", {"to": TensorProto.FLOAT}),
@@ -26,8 +26,8 @@ NODES = [
     ("Transpose", "q", "turned", {"perm": [0, 2, 1]}), ("Neg", "turned", "turned_neg", {}), ("Pad", "q pads fill", "padded", {}),
     ("Cast", "x", "narrow", {"to": TensorProto.INT8}), ("Mul", "narrow c", "product", {}), ("Reshape", "q image", "pixels", {}),
     ("Equal", "pixels pixels", "equal", {}), ("ReduceMax", "q", "largest", {"axes": [2], "keepdims": 0}),
-]  # fmt: skip
-OUTPUTS = dict.fromkeys(("cast", "part_cast", "looked_cast"), "float32") | dict.fromkeys(("less", "equal"), "bool") | dict.fromkeys(("abs", "max", "sum", "joined", "part", "looked", "same", "fixed", "turned", "turned_neg", "padded", "narrow", "product", "pixels", "largest"), "int8")  # fmt: skip
+]
+OUTPUTS = dict.fromkeys(("cast", "part_cast", "looked_cast"), "float32") | dict.fromkeys(("less", "equal"), "bool") | dict.fromkeys(("abs", "max", "sum", "joined", "part", "looked", "same", "fixed", "turned", "turned_neg", "padded", "narrow", "product", "pixels", "largest"), "int8")
 
 
 def test_every_operator_sees_the_integers():

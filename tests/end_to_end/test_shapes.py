@@ -89,7 +89,7 @@ def test_streams_of_varying_length_are_padded_and_cut_back(made):
     ({"ids": np.zeros((5,), np.int64), "mask": np.zeros((5,), np.int64)}, "no shape of the package takes"),
     ({"ids": np.zeros((1, 0), np.int64), "mask": np.zeros((1, 0), np.int64)}, "no shape of the package takes"),
     ({"ids": np.zeros((1, 5), np.int64)}, "the model's inputs are ids, mask, but ids was given"),
-])  # fmt: skip
+])
 def test_what_does_not_fit_is_refused_in_one_line(made, feed, said):
     folder, _ = made
     with pytest.raises(octet.OctetError, match=said) as error:
@@ -144,7 +144,7 @@ def test_it_is_rebuilt_from_its_sources(made):
     (("--dim", "sequence=9:8:1"), "write NAME=64"),
     (("--dim", "sequence=8,16", "--target", "cuda-sm80"), "compile a package for each shape"),
     (("--shape", "ids=1x8,1x16", "--shape", "mask=1x8,1x16,1x32"), "as many"),
-])  # fmt: skip
+])
 def test_what_is_said_wrong_is_told_in_one_line(made, options, said):
     folder, _ = made
     done = run(folder, "compile", "language.onnx", "--calib", "calib.npz", "-o", "w.octet", *options)

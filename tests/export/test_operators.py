@@ -56,7 +56,7 @@ def test_operator(build, agree, name):
 
 UNARY = ["sigmoid", "tanh", "exp", "erf", "abs", "softplus", "softsign", "silu", "mish", "gelu", "gelu_tanh", "hard_swish", "floor", "ceil", "round",
          ("hard_sigmoid", {"alpha": 0.3, "beta": 0.4}), ("leaky_relu", {"alpha": 0.2}), ("elu", {"alpha": 0.7}), ("celu", {"alpha": 0.7}),
-         ("selu", {"alpha": 1.6, "gamma": 1.1}), ("thresholded_relu", {"alpha": 0.4})]  # fmt: skip
+         ("selu", {"alpha": 1.6, "gamma": 1.1}), ("thresholded_relu", {"alpha": 0.4})]
 POSITIVE = ["log", "sqrt", "rsqrt", "reciprocal", ("power", {"exponent": 1.5})]
 
 

@@ -30,7 +30,7 @@ _PARAMETERS = {
     "Dropout": (1, 2), "MaxUnpool": (2,), "OneHot": (1,),
     "RNN": (1, 2, 3, 4), "GRU": (1, 2, 3, 4), "LSTM": (1, 2, 3, 4, 7), "QuantizeLinear": (1, 2), "DequantizeLinear": (1, 2),
     "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8), "QLinearMatMul": (1, 2, 4, 5, 6, 7),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ REFUSED = (
     (r"Split node .* splits 1 into \[0, 0, 0\]", "a case without elements: extents are positive"),
     (r"operator topk has no kernel", "of uint64, which no network that was seen sorts"),
     (r"takes the maximum of a region's samples", "TVM takes it over other terms than ONNX"),
-)  # fmt: skip
+)
 
 WRONG = {
     "test_resize_downsample_scales_linear_align_corners": "ONNX Runtime and PyTorch divide by the whole extent, as here",

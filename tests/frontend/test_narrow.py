@@ -20,7 +20,7 @@ SCALES = RNG.uniform(0.01, 0.1, (BLOCKS, COLUMNS)).astype("float32")
 
 def written(folder, nodes, constants, external=False):
     graph = helper.make_graph(nodes, "narrow", [helper.make_tensor_value_info("x", TensorProto.FLOAT, X.shape)],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, COLUMNS])], constants)  # fmt: skip
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, COLUMNS])], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)], ir_version=10)
     if external:
         convert_model_to_external_data(model, location="weights", size_threshold=0)
@@ -54,7 +54,7 @@ def test_the_product_of_onnx_runtime(tmp_path, zeros):
     steps, points = RNG.integers(0, 16, (COLUMNS, BLOCKS * BLOCK)), RNG.integers(0, 16, (COLUMNS, BLOCKS + BLOCKS % 2))
     pack = lambda values: (values[:, ::2] | values[:, 1::2] << 4).astype("uint8")  # noqa: E731
     constants = [numpy_helper.from_array(pack(steps).reshape(COLUMNS, BLOCKS, -1), "w"), numpy_helper.from_array(SCALES.T.reshape(-1), "s"),
-                 numpy_helper.from_array(pack(points).reshape(-1) if zeros == "packed" else points[:, :BLOCKS].reshape(-1).astype("float32"), "z")]  # fmt: skip
+                 numpy_helper.from_array(pack(points).reshape(-1) if zeros == "packed" else points[:, :BLOCKS].reshape(-1).astype("float32"), "z")]
     operands = ["x", "w", "s"] + ["z"] * (zeros != "none")
     node = helper.make_node("MatMulNBits", operands, ["y"], domain="com.microsoft", K=DEPTH, N=COLUMNS, bits=4, block_size=BLOCK)
     point = np.full_like(points, 8) if zeros == "none" else points

@@ -51,7 +51,7 @@ def qdq(zero):
         node("Conv", ["d", "wd", "bd"], ["c"]),
         node("QuantizeLinear", ["c", "ys", "yz"], ["cq"]),
         node("DequantizeLinear", ["cq", "ys", "yz"]),
-    ], {"xs": XS, "xz": zero(110 if zero is u8 else -18), "w": W, "ws": SCALES, "wz": np.zeros(5, "int8"), "b": B, "bs": XS * SCALES, "ys": YS, "yz": zero(0 if zero is u8 else -128)}  # fmt: skip
+    ], {"xs": XS, "xz": zero(110 if zero is u8 else -18), "w": W, "ws": SCALES, "wz": np.zeros(5, "int8"), "b": B, "bs": XS * SCALES, "ys": YS, "yz": zero(0 if zero is u8 else -128)}
 
 
 def qoperator(zero):
@@ -91,7 +91,7 @@ def test_unsigned_weights_keep_all_their_steps(model, load, layer, low, zero, dt
     nodes = [
         node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("DequantizeLinear", ["q", "xs", "xz"], ["d"]), node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=axis),
         node(operator, ["d", "wd"]),
-    ]  # fmt: skip
+    ]
     x = x if layer == "conv" else np.ascontiguousarray(x.T)
     realized = integer_graph(load(model(nodes, {"x": x}, {"xs": XS, "xz": u8(110), "w": w, "ws": SCALES, "wz": np.full(5, zero, "uint8")})))
     products = [each.dtype for each in realized.layers if each.operator in ("octet.conv2d", "octet.dense")]
@@ -111,7 +111,7 @@ def test_weights_that_the_file_quantises_itself(model, load):
     nodes = [
         node("QuantizeLinear", ["x", "xs"], ["q"], output_dtype=TensorProto.INT8), node("DequantizeLinear", ["q", "xs"], ["d"]),
         node("QuantizeLinear", ["w", "ws", "wz"], ["wq"], axis=0), node("DequantizeLinear", ["wq", "ws", "wz"], ["wd"], axis=0), node("Conv", ["d", "wd"]),
-    ]  # fmt: skip
+    ]
     weights = W * SCALES.reshape(-1, 1, 1, 1) * np.float32(1.001)
     realized = integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "w": weights, "ws": SCALES, "wz": np.zeros(5, "int8")}, opset=21)))
     assert [(layer.operator, layer.dtype) for layer in realized.layers] == [("octet.conv2d", "int8")]
@@ -132,7 +132,7 @@ def test_a_movement_between_quantizer_and_layer(model, load):
     nodes = [
         node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("DequantizeLinear", ["q", "xs", "xz"], ["d"]), node("Transpose", ["d"], ["t"], perm=[0, 2, 3, 1]),
         node("Reshape", ["t", "shape"], ["r"]), node("DequantizeLinear", ["w", "ws"], ["wd"]), node("MatMul", ["r", "wd"]),
-    ]  # fmt: skip
+    ]
     realized = integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "xz": i8(3), "w": w, "ws": np.float32(0.01), "shape": np.array([24, 6])})))
     assert [layer.dtype for layer in realized.layers if layer.operator == "octet.dense"] == ["int8"]
 
@@ -142,7 +142,7 @@ def test_codes_that_are_moved(model, load):
     nodes = [
         node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("MaxPool", ["q"], ["p"], kernel_shape=[2, 2]), node("Concat", ["p", "p"], ["c"], axis=1),
         node("DequantizeLinear", ["c", "xs", "xz"]),
-    ]  # fmt: skip
+    ]
     found = reference.run(integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "xz": u8(128)}))).module, {"x": X})[0]
     q = (np.clip(np.rint(X / XS) + 128, 0, 255) - 128) * XS
     pooled = np.lib.stride_tricks.sliding_window_view(q, (2, 2), axis=(2, 3)).max((-1, -2))

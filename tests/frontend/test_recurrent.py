@@ -32,7 +32,7 @@ def network(path, kind, direction="forward", bias=True, states=False, peepholes=
         names += [""] * (7 - len(names)) + ["p"]
     node = helper.make_node(kind, names, outputs, direction=direction, name="cell", **{"hidden_size": H} | attrs)
     graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
-                              [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], weights)  # fmt: skip
+                              [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return {name: np.random.default_rng(1).standard_normal(shape).astype("float32") for name, shape in inputs.items()}
 
@@ -42,7 +42,7 @@ CASES = [
     ("LSTM", {"peepholes": True}), ("LSTM", {"peepholes": True, "direction": "bidirectional", "states": True}),
     ("GRU", {"linear_before_reset": 1}), ("GRU", {"direction": "bidirectional", "linear_before_reset": 1, "states": True}),
     ("GRU", {"states": True}), ("RNN", {"direction": "bidirectional"}), ("RNN", {"bias": False}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("looped", [False, True], ids=["unrolled", "loop"])
@@ -60,7 +60,7 @@ def test_recurrent_nodes(kind, options, looped, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("attrs, reason", [({"clip": 3.0}, "clips its gates"), ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu"), ({"direction": "sideways"}, "the direction 'sideways'"),
-                                           ({"hidden_size": 0}, "hidden_size 0"), ({"hidden_size": 99}, "hidden_size 99")])  # fmt: skip
+                                           ({"hidden_size": 0}, "hidden_size 0"), ({"hidden_size": 99}, "hidden_size 99")])
 def test_what_cannot_be_unrolled_is_named(attrs, reason, tmp_path):
     network(tmp_path / "r.onnx", "LSTM", **attrs)
     with pytest.raises(UnsupportedModelError, match=reason) as caught:

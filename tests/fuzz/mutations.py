@@ -203,5 +203,5 @@ def _value(draw, field, whole, operators):
         value = draw(st.sampled_from(chosen))
         return value.encode() if field.type == FieldDescriptor.TYPE_BYTES else value
     low, high = {FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1), FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1), FieldDescriptor.CPPTYPE_UINT64: (0, (1 << 64) - 1),
-                 FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1), FieldDescriptor.CPPTYPE_BOOL: (0, 1)}[kind]  # fmt: skip
+                 FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1), FieldDescriptor.CPPTYPE_BOOL: (0, 1)}[kind]
     return draw(st.sampled_from([value for value in NUMBERS if low <= value <= high]))

@@ -24,7 +24,7 @@ RESULTS = {
     "read again behind": lambda e, y: [t := e(R.permute_dims(y, [1, 0, 2])), e(R.exp(e(R.permute_dims(e(R.negative(t)), [1, 0, 2]))))],
     "a view of it": lambda e, y: [e(R.reshape(e(R.permute_dims(y, [1, 0, 2])), [5 * BATCH, 6]))],
     "tuple": lambda e, y: [e(relax.TupleGetItem(e(R.split(e(R.permute_dims(y, [1, 0, 2])), [2], 0)), 1))],
-}  # fmt: skip
+}
 
 
 def network(case):

@@ -33,7 +33,7 @@ def recurrent(steps=STEPS, reverse=0, more=lambda b, body: []):
         part = b.emit(ops.call("octet.loop_slice", [x, t]))
         h, total = (b.emit(ops.call("octet.loop_state", [value, t], index=i)) for i, value in enumerate((start, before)))
         product = b.emit(ops.call("octet.dense", [h, relax.const(WEIGHT), relax.const(np.zeros(WIDTH, "float32"))],
-                                  clip_min=float("-inf"), clip_max=float("inf"), out_dtype="float32"))  # fmt: skip
+                                  clip_min=float("-inf"), clip_max=float("inf"), out_dtype="float32"))
         sums = b.emit(R.add(b.emit(R.multiply(part, before)), product))
         new = [b.emit(ops.call("octet.unary", [sums], kind="tanh"))]
         new.append(b.emit(R.add(total, new[0])))

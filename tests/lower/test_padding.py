@@ -53,7 +53,7 @@ NEUTRAL = {
     "as rows": lambda e, x, m: [e(R.reshape(e(R.matmul(e(R.reshape(x, [int(x.ty.shape.values[1]), 4])), c(TABLE[:4]))), [1, int(x.ty.shape.values[1]), 4]))],
     "layer normalisation": lambda e, x, m: [e(R.nn.layer_norm(x, c(TABLE[0]), c(TABLE[1]), [-1]))],
     "joined by channels": lambda e, x, m: [e(R.concat([x, e(R.tanh(x))], 2))],
-}  # fmt: skip
+}
 SHOWS = {
     "attention without a mask": (lambda e, x, m: [e(R.matmul(e(R.nn.softmax(_scores(e, x), -1)), x))], "softmax .* nothing masks"),
     "a mask too near": (lambda e, x, m: [e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m, -5.0))), -1))], "nothing masks"),
@@ -68,7 +68,7 @@ SHOWS = {
     "positions from the end": (lambda e, x, m: [e(R.add(x, c(POSITIONS[:, -int(x.ty.shape.values[1]) :])))], "constants that depend"),
     "joined by places": (lambda e, x, m: [e(R.concat([x, x], 1))], "joins along"),
     "another operator": (lambda e, x, m: [e(R.tanh(x) if int(x.ty.shape.values[1]) > SMALL else R.exp(x))], "another operator"),
-}  # fmt: skip
+}
 
 
 def network(body, length):
@@ -109,7 +109,7 @@ def test_what_shows_is_named(case):
 
 @pytest.mark.parametrize("options, pads, said", [
     ({}, {"mask": 0}, None), ({}, {"mask": 1}, "softmax"), ({}, {}, "softmax"), ({"masked": False}, {}, "softmax 'p'"), ({"mean": True}, {"mask": 0}, "mean 'first'"),
-])  # fmt: skip
+])
 def test_a_network_of_language(tmp_path, options, pads, said):
     path = language_network.write(tmp_path / "language.onnx", **options)
     small, large = (canonicalize(octet.load_onnx(path, dims={"sequence": n})).module for n in (8, 16))

@@ -103,7 +103,7 @@ def written(image, at, form, *values):
     (lambda image: table(image, 0x6FFFFFFF, 2, "<H", 77), "version that is not there"),
     (lambda image: written(image, 60, "<H", 0), "no dynamic section"),
     (lambda image: written(image, 20, "<I", 2), "no shared object"),
-])  # fmt: skip
+])
 def test_headers_that_lie(toy_variant, change, said):
     check_library(toy_variant.library)
     with pytest.raises(ValueError, match=said):

@@ -21,7 +21,7 @@ MOVES = {
     "octet.frame": lambda net, x: ops.call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[0.3, -0.6, 0.0, 0.06]),
     "relax.split": lambda net, x: relax.TupleGetItem(net(R.split(x, 2, 1)), 1),
     "relax.concat": lambda net, x: R.concat([x, net.qdq(x, 0.03, 4)], 1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MOVES)

@@ -36,7 +36,7 @@ CASES = {
     "softmax": (lambda e, x: [R.nn.softmax(x, 3), R.nn.softmax(x, 1), R.nn.softmax(x, 2)], ["bytes", "bytes", "close"]),
     "codes": (lambda e, x: [quantized(x), quantized(e(R.matmul(x, x)))], ["bytes", "codes"]),
     "places": (lambda e, x: [R.argmax(x, 1), R.argmax(e(R.sin(x)), 1)], ["bytes", "close"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

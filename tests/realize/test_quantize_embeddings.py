@@ -88,7 +88,7 @@ STAYS = {
     "a normalisation behind it has computed factors": lambda net, i: net.quantize(
         net(R.nn.layer_norm(rows(net, i), net(R.astype(net(R.broadcast_to(net(R.max(i)), [WIDTH])), "float32")), relax.const(ZEROS), axes=[-1])), 1.0, 0),
     "a look-up only copies rows": computed,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("reason", STAYS)

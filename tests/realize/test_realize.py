@@ -36,7 +36,7 @@ def test_before_and_after(build):
         constants = [relax.const(np.asarray(v, t), t) for v, t in ((weight, "int8"), ([4, -16], "int32"), ([0.125, 0.0625], "float32"))]
         attrs = {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 1, "residual_zero_point": 0,
                  "residual_multiplier": 0.0, "data_zero_point": 3, "out_zero_point": -128, "clip_min": -128, "clip_max": 127,
-                 "out_dtype": "int8"}  # fmt: skip
+                 "out_dtype": "int8"}
         return net.dequantize(net(ops.call("octet.conv2d", [q, *constants], **attrs)), 2.0, -128)
 
     tvm.ir.assert_structural_equal(Realize()(build(before, x=[1, 3, 4, 4])), build(expected, x=[1, 3, 4, 4]))
@@ -139,7 +139,7 @@ def test_small_network_equals_its_hub(build, operators):
     assert all(layer.dtype == "int8" for layer in realized.layers)
     assert operators(realized.module) == [
         "octet.conv2d", "octet.conv2d", "octet.conv2d", "octet.avg_pool2d", "octet.conv2d", "octet.table", "octet.mul", "octet.requantize",
-        "relax.concat", "relax.nn.max_pool2d", "octet.avg_pool2d", "relax.reshape", "octet.dense"]  # fmt: skip
+        "relax.concat", "relax.nn.max_pool2d", "octet.avg_pool2d", "relax.reshape", "octet.dense"]
     data = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype("float32")
     (hub,), (integer,) = (reference.run(m, {"x": data}) for m in (module, realized.module))
     # The classifier sums 64 activations of 0.04 with weights below 0.51: one quantum of a few of them.

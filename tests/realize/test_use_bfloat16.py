@@ -35,7 +35,7 @@ def test_before_and_after(build):
         rounded = [constant(round_to_bfloat16(weight).astype("float32")) for weight in (WIDE, LAST)]
         biases = [constant(np.zeros(len(weight), "float32")) for weight in (WIDE, LAST)]
         first = net(ops.call("octet.conv2d", [net(ops.call("octet.bfloat16", [x])), rounded[0], biases[0]], padding=[1, 1, 1, 1], **geometry,
-                             clip_min=0.0, clip_max=float("inf"), out_dtype="bfloat16"))  # fmt: skip
+                             clip_min=0.0, clip_max=float("inf"), out_dtype="bfloat16"))
         return net(ops.call("octet.conv2d", [first, rounded[1], biases[1]], padding=[0, 0, 0, 0], **geometry, clip_min=-float("inf"), clip_max=float("inf"), out_dtype="float32"))
 
     after = UseBfloat16()(FuseFloat()(build(two, x=[1, 8, 5, 5])))

@@ -60,7 +60,7 @@ def epilogue_attrs(draw, out_dtype):
         return {"out_zero_point": 0, "clip_min": low, "clip_max": high, "residual_zero_point": 0, "residual_multiplier": 0.0, "out_dtype": out_dtype}
     low, high = draw(st.sampled_from([(-128, 127), (-100, 50), (0, 127)]))
     return {"out_zero_point": draw(zero_points), "clip_min": low, "clip_max": high, "residual_zero_point": draw(zero_points),
-            "residual_multiplier": float(F32(0.37)), "out_dtype": out_dtype}  # fmt: skip
+            "residual_multiplier": float(F32(0.37)), "out_dtype": out_dtype}
 
 
 @quick

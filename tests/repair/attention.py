@@ -54,6 +54,6 @@ def save(path, fused, seed=0, levels=(1.0,) * WIDTH):
     pooled = net.op("ReduceMean", net.norm(x), axes=[1], keepdims=0)
     net.nodes.append(helper.make_node("Identity", [net.linear(pooled, WIDTH, CLASSES)], ["y"]))
     graph = helper.make_graph(net.nodes, "block", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, TOKENS, WIDTH])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, CLASSES])], net.constants)  # fmt: skip
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, CLASSES])], net.constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path

@@ -100,7 +100,7 @@ def test_overlaps_by_hand():
 
 
 @pytest.mark.parametrize(("data", "said"), [({}, "holds no array 'boxes'"), ({"boxes": np.zeros((1, 2, 4))}, "holds no array 'classes'"), ({"boxes": np.zeros((1, 2, 3)), "classes": np.zeros((1, 2), int)}, "'boxes' is float64"),
-                                             ({"boxes": np.zeros((1, 2, 4)), "classes": np.zeros((1, 3), int)}, "2 and 3 boxes")])  # fmt: skip
+                                             ({"boxes": np.zeros((1, 2, 4)), "classes": np.zeros((1, 3), int)}, "2 and 3 boxes")])
 def test_data_that_do_not_fit(data, said):
     with pytest.raises(DataError, match=said):
         check(data, 1, "val.npz")

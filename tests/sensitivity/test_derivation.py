@@ -90,7 +90,7 @@ def test_edited_designs_are_refused_or_the_same(saved, small_model, tmp_path):
 
 @pytest.mark.parametrize("change", [
     {"maximum_0": None}, {"maximum_0": np.zeros(3)}, {"maximum_0": np.array("x")}, {"weight_0": np.zeros(3)}, {"octet_design": np.array("{}")}, {"octet_design": np.array("[")}, {"octet_design": np.zeros(3)},
-])  # fmt: skip
+])
 def test_edited_arrays_are_refused(saved, small_model, tmp_path, change):
     hub, path = saved
     learnt = next(name for name in read_npz(path, 1 << 30) if name.startswith("weight_"))

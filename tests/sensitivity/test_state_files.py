@@ -80,7 +80,7 @@ def test_what_was_learnt_comes_back():
 @pytest.mark.parametrize("change", [
     {"weight_3": None}, {"bias_5": None}, {"weight_9": np.zeros(1, np.int8)}, {"weight_-1": np.zeros(1)}, {"x": np.zeros(1)}, {"weight_3": np.zeros((4, 3, 3, 3))}, {"weight_3": np.zeros((4, 27), np.int8)},
     {"weight_5": np.full((7, 4), -128, np.int8)}, {"bias_3": np.full(4, np.nan, np.float32)}, {"bias_3": np.full(4, np.inf, np.float32)}, {"bias_3": np.zeros(4)}, {"bias_3": np.array("text")}, {"bias_5": np.zeros((4, 1), np.float32)},
-])  # fmt: skip
+])
 def test_other_arrays_are_refused(change):
     arrays = {name: array for name, array in (arrays_of(learnt()) | change).items() if array is not None}
     with pytest.raises(ValueError) as caught:

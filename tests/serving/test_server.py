@@ -126,7 +126,7 @@ def test_wrong_requests(server, toy_variant):
         for body, status, said in (
             (b"", 400, ""), (b"nonsense", 400, ""), (npz_bytes({"z": row(0)}), 400, "the inputs are x, not z"), (npz_bytes({"x": row(0)[:, :3]}), 400, "x is float32 [1, 3], the network takes float32 [1, 16]"),
             (npz_bytes({"x": row(0).astype(np.float64)}), 400, "x is float64"), (bytes(1 << 20), 413, "more than the"), (npz_bytes({"x": np.zeros(1 << 17, np.float32)}), 400, "declares"),
-        ):  # fmt: skip
+        ):
             found, text = asked(port, body)
             assert found == status and said in text.decode(), (found, text)
         assert asked(port, npz_bytes({"x": row(0)}))[0] == 200

@@ -76,7 +76,7 @@ def test_manifests_that_do_not_fit_together(small, change, said):
 
 def _saved(path, nodes, constants, output=(1, 4, 4, 4)):
     graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4, 8, 8))], [helper.make_tensor_value_info("y", TensorProto.FLOAT, output)],
-                              [numpy_helper.from_array(value, name) for name, value in constants.items()])  # fmt: skip
+                              [numpy_helper.from_array(value, name) for name, value in constants.items()])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return octet.load_onnx(path)
 

@@ -111,7 +111,7 @@ def test_names(toy_package, tmp_path):
 
 def test_targets(toy_variant, toy_package, tmp_path):
     gpu = Variant("cuda-sm90", b"", toy_variant.weights, 64, toy_variant.steps[:1], toy_variant.inputs, toy_variant.outputs, frozenset({"cuda_sm90"}), 99, kind="cuda",
-                  launches=(Launch("f", (1, 1, 1), 1, 0, ()),))  # fmt: skip
+                  launches=(Launch("f", (1, 1, 1), 1, 0, ()),))
     package = Package((gpu, toy_variant))
     assert chosen(package, None) is toy_variant and chosen(package, "native") is toy_variant and chosen(package, toy_variant.target) is toy_variant
     for target, match in (("cuda-sm90", f"runs on a GPU, and export is for CPUs; take one of these: {toy_variant.target}"), ("arm", f"the package holds cuda-sm90, {toy_variant.target}; take")):

@@ -96,7 +96,7 @@ AVX512 = f"{AVX2} avx512f avx512bw avx512cd avx512dq avx512vl"
     (f"{AVX512} avx512_vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
     (f"{AVX512} avx512_vnni avx512_bf16", ["avx512bf16", "avx512vnni", "x86-64-v4", "x86-64-v3"]),
     (f"{AVX512} avx512_vnni amx_tile amx_int8", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),  # tiles without what else the code for them uses
-])  # fmt: skip
+])
 def test_a_cpu_gets_the_levels_whose_every_feature_it_has(machine, monkeypatch, flags, names):
     machine(f"processor: 0\nflags: {flags}\n")
     monkeypatch.setattr(detect, "request_amx", lambda: True)
@@ -114,7 +114,7 @@ def test_a_machine_is_taken_for_a_lesser_one(machine, monkeypatch, level, names)
 
 
 @pytest.mark.parametrize("level, said", [("pentium", "unknown; take a level of this CPU: avx512vnni, x86-64-v4, x86-64-v3"), ("native", "unknown"), ("cuda-sm80", "unknown"), ("amx", "this CPU lacks amx_int8.*take one of: avx512vnni"),
-                                         ("avxvnni", "this CPU lacks avx_vnni")])  # fmt: skip
+                                         ("avxvnni", "this CPU lacks avx_vnni")])
 def test_a_machine_is_not_taken_for_a_greater_one(machine, monkeypatch, level, said):
     monkeypatch.setenv("OCTET_CPU", level)
     machine(CPUINFO)

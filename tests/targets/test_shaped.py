@@ -124,7 +124,7 @@ def test_shapes_come_back(contents, toy_variant, tmp_path):
     (lambda shape, values: values["pads"].update(x="0"), "pads"),
     (lambda shape, values: values["shapes"].extend([shape] * 63), "shapes"),
     (lambda shape, values: shape["inputs"][0].update(shape=[9, 16]), "its self-test has input/x"),
-])  # fmt: skip
+])
 def test_what_does_not_fit_together_is_refused_in_one_line(contents, tmp_path, change, said):
     values = json.loads(contents.text)
     change(values["shapes"][0], values)

@@ -30,7 +30,7 @@ def four_cores(monkeypatch):
 
 
 @pytest.mark.parametrize(("given", "threads", "streams"), [({}, 4, 1), ({"threads": 1}, 1, 4), ({"threads": 2}, 2, 2), ({"threads": 3}, 3, 1), ({"streams": 4}, 1, 4),
-                                                           ({"streams": 9}, 1, 9), ({"streams": 2, "threads": 1}, 1, 2), ({"threads": 99}, 4, 1)])  # fmt: skip
+                                                           ({"streams": 9}, 1, 9), ({"streams": 2, "threads": 1}, 1, 2), ({"threads": 99}, 4, 1)])
 def test_how_cores_are_shared_out(toy_package, four_cores, given, threads, streams):
     with load(toy_package, **given) as session:
         assert (session.threads, session.streams) == (threads, streams)

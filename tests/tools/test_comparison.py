@@ -19,7 +19,7 @@ def test_the_tools_side_by_side(small, octet, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("nncf")
     printed = octet("evaluate", small / "small.onnx", "--data", small / "val.npz", "--calib", small / "calib.npz", "--against", "onnxruntime,nncf,nncf-accuracy-control",
-                    "--json", tmp_path / "e.json")  # fmt: skip
+                    "--json", tmp_path / "e.json")
     report = json.loads((tmp_path / "e.json").read_text())
     rows = {row["name"]: row for row in report["against"]}
     assert rows["octet fp32"]["top1"] == rows["onnxruntime fp32"]["top1"] == report["top1"] == 1.0

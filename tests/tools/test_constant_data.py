@@ -10,7 +10,7 @@ from octet.tools.data import warn_of_constant
     (np.zeros((4, 3), np.float32), "input 'x' is 0 everywhere"),
     (np.full((4, 3), 2.5, np.float32), "input 'x' is 2.5 everywhere"),
     (np.tile(np.arange(3, dtype=np.float32), (4, 1)), "input 'x' is the same in every sample"),
-])  # fmt: skip
+])
 def test_data_that_do_not_vary(array, said, capsys):
     warn_of_constant("calib.npz", {"x": array})
     line = capsys.readouterr().err

@@ -16,9 +16,9 @@ def branches(folder, level: float):
     constants = {"a": one, "b": two / np.float32(level), "c": both}
     node = helper.make_node
     nodes = [node("Conv", ["x", "a"], ["p"], pads=[1] * 4), node("Relu", ["p"], ["q"]), node("Conv", ["x", "b"], ["r"], pads=[1] * 4), node("Relu", ["r"], ["s"]),
-             node("Concat", ["q", "s"], ["t"], axis=1), node("Conv", ["t", "c"], ["y"])]  # fmt: skip
+             node("Concat", ["q", "s"], ["t"], axis=1), node("Conv", ["t", "c"], ["y"])]
     graph = helper.make_graph(nodes, "branches", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6, 8, 8])], [numpy_helper.from_array(a, name) for name, a in constants.items()])  # fmt: skip
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6, 8, 8])], [numpy_helper.from_array(a, name) for name, a in constants.items()])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "net.onnx")
     np.savez(folder / "calib.npz", x=rng.standard_normal((40, 3, 8, 8)).astype(np.float32))
     return folder

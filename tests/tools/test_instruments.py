@@ -129,7 +129,7 @@ def test_the_command_writes_stops_and_leaves_no_package(small, octet, tmp_path):
     (("--stop-after", "UseBfloat16"), "pass 'UseBfloat16' does not run for this network with these options; stop after one of Import"),
     (("--dump-ir", "full"), "full: is there already; name a new or an empty folder"),
     (("--dump-ir", "file"), "file: is there already; name a new or an empty folder"),
-])  # fmt: skip
+])
 def test_wrong_options_are_one_line(small, tmp_path, monkeypatch, capfd, options, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()

@@ -20,7 +20,7 @@ INF, NAN = np.inf, np.nan
     lambda: plots.noise([(1, "a", LayerError("a", "conv", INF, INF)), (2, "b", LayerError("b", "conv", 0.1, INF))]),
     lambda: plots.sensitivity([{"name": "a", "error": INF}, {"name": "b", "error": 0.1}], ()),
     lambda: plots.intervals([("one", INF, INF, INF, True), ("two", NAN, 0.0, INF, False), ("three", 0.0, 0.0, 0.0, True)], 0.01),
-], ids=["steps", "before and after", "noise", "sensitivity", "intervals"])  # fmt: skip
+], ids=["steps", "before and after", "noise", "sensitivity", "intervals"])
 def test_what_is_not_finite_is_drawn(drawn):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -10,7 +10,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=3000", "--window-size=1300,2400")  # fmt: skip
+         "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=3000", "--window-size=1300,2400")
 
 # Clicks on a heading, filters, and writes what the page then shows where --dump-dom can find it.
 PROBE = """<script>
@@ -30,7 +30,7 @@ const out = document.createElement("pre"); out.id = "probe"; out.textContent = J
 def page(tmp_path_factory, small, octet):
     folder = tmp_path_factory.mktemp("report")
     octet("compile", small / "small.onnx", "--calib", small / "calib.npz", "--validate", small / "val.npz", "--max-drop", "0.1",
-          "-o", folder / "s.octet", "--report", folder / "report.html")  # fmt: skip
+          "-o", folder / "s.octet", "--report", folder / "report.html")
     assert not (folder / "s.octet.state").exists(), "a search that is done leaves no state"
     return folder / "report.html"
 

@@ -21,7 +21,7 @@ def command(small, tmp_path):
     with np.load(small / "val.npz") as stored:
         np.savez(tmp_path / "val.npz", x=stored["x"][:16])
     return ["--calib", small / "calib.npz", "--validate", tmp_path / "val.npz", "--metric", "sqnr", "--max-drop", "1e-9", "--calibrator", "max",
-            "--no-repair", "-o", tmp_path / "s.octet"]  # fmt: skip
+            "--no-repair", "-o", tmp_path / "s.octet"]
 
 
 def measurements(path):

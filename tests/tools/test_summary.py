@@ -12,7 +12,7 @@ REPORT = {
     "package": "m.octet", "targets": ["amx"], "size": {"onnx_bytes": 2000, "package_bytes": 1000}, "operators": {"int8": 2, "float": 0, "reasons": []},
     "multiply_adds": {"int8": 3_000_000, "float": 0}, "kernels": {}, "calibration": {"calibrator": "mse", "samples": 8}, "seconds": {"import": 0.1},
     "threads": 1, "variant": "amx", "latency": {"fp32": {"latency_ms": 2.0}, "int8": {"latency_ms": 1.0}},
-}  # fmt: skip
+}
 
 
 def shown(**more):

@@ -88,7 +88,7 @@ def test_labels_teach_and_a_network_that_comes_quantised_trains_on(small, tmp_pa
     (["--float-layers", "*"], "no layer has int8 weights, so there is nothing to train"),
     (["--learning-rate", "128"], "--learning-rate"),
     (["-o", "nowhere/tuned.onnx"], "nowhere does not exist; create it first"),
-])  # fmt: skip
+])
 def test_wrong_input_is_one_line(small, tmp_path, more, said):
     more = [small / "calib.npz" if each == "CALIB" else each for each in more]
     output = finetune(small, tmp_path / "tuned.onnx", *more, status=2)

@@ -61,7 +61,7 @@ def test_bytes_of_the_compiled_package(tmp_path, recipe):
 
 def written(path, nodes, shape, constants):
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-                              [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()])  # fmt: skip
+                              [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return octet.load_onnx(path)
 
@@ -80,9 +80,9 @@ def branches(path):
         node("Concat", ["m", "v"], ["cc"], axis=1), node("Resize", ["cc", "", "scales"], ["z"], mode="linear", coordinate_transformation_mode="half_pixel"),
         node("Slice", ["z", "from", "to", "axes"], ["sl"]), node("Mul", ["sl", "silu"], ["p"]), node("Add", ["p", "sl"], ["q"]), node("Conv", ["q", "w3", "b3"], ["e"], group=2),
         node("GlobalAveragePool", ["e"], ["g"]), node("Flatten", ["g"], ["y"]),
-    ]  # fmt: skip
+    ]
     constants = {"w1": normal(8, 3, 3, 3), "b1": normal(8, 1)[:, 0], "w2": normal(8, 8, 3, 3), "w3": normal(6, 4, 1, 1), "b3": 40 * normal(6, 1)[:, 0],
-                 "scales": np.float32([1, 1, 2, 2]), "from": np.int64([4]), "to": np.int64([12]), "axes": np.int64([1])}  # fmt: skip
+                 "scales": np.float32([1, 1, 2, 2]), "from": np.int64([4]), "to": np.int64([12]), "axes": np.int64([1])}
     return written(path, nodes, [1, 3, 8, 8], constants)
 
 
@@ -96,9 +96,9 @@ def transformer(path):
         node("Reshape", ["ot", "flat"], ["of"]), node("MatMul", ["of", "wo"], ["proj"]), node("Add", ["proj", "x"], ["r"]), node("LayerNormalization", ["r", "g", "b"], ["n2"], axis=-1),
         node("MatMul", ["n2", "w1"], ["h"]), node("Div", ["h", "root"], ["hd"]), node("Erf", ["hd"], ["he"]), node("Add", ["he", "one"], ["h1"]), node("Mul", ["h", "h1"], ["hm"]), node("Mul", ["hm", "half"], ["act"]),
         node("MatMul", ["act", "w2"], ["y"]),
-    ]  # fmt: skip
+    ]
     constants = {"g": np.ones(16, np.float32), "b": np.zeros(16, np.float32), "wqkv": normal(16, 48) * 4, "bqkv": normal(48, 1)[:, 0], "heads": np.int64([0, 0, 2, 8]), "flat": np.int64([0, 0, 16]),
-                 "half": np.float32(0.5), "wo": normal(16, 16) * 4, "w1": normal(16, 32) * 4, "w2": normal(32, 5) * 4, "root": np.float32(np.sqrt(2)), "one": np.float32(1)}  # fmt: skip
+                 "half": np.float32(0.5), "wo": normal(16, 16) * 4, "w1": normal(16, 32) * 4, "w2": normal(32, 5) * 4, "root": np.float32(np.sqrt(2)), "one": np.float32(1)}
     return written(path, nodes, [1, 6, 16], constants)
 
 

@@ -55,7 +55,7 @@ def test_training_saves_what_calibration_and_repairs_cannot(tmp_path):
     onnx.save(with_narrow_channels(onnx.load(DIGITS / "digits.onnx")), tmp_path / "narrow.onnx")
     octet("compile", tmp_path / "narrow.onnx", "--calib", calib, "--validate", val, "--weights", "per-tensor", "-o", tmp_path / "calibrated.octet", "--json", tmp_path / "calibrated.json")
     octet("finetune", tmp_path / "narrow.onnx", "--calib", calib, "--train", calib, "--validate", calib, "--metric", "sqnr",
-          "--variants", "7", "--epochs", "10", "--threads", "1", "--weights", "per-tensor", "-o", tmp_path / "tuned.onnx")  # fmt: skip
+          "--variants", "7", "--epochs", "10", "--threads", "1", "--weights", "per-tensor", "-o", tmp_path / "tuned.onnx")
     octet("compile", tmp_path / "tuned.onnx", "--validate", val, "-o", tmp_path / "tuned.octet", "--json", tmp_path / "tuned.json")
     before, after = accuracy(tmp_path / "calibrated.json"), accuracy(tmp_path / "tuned.json")
     assert before["fp32"] > 0.98 and before["drop"] > 0.2, "nothing to recover"

@@ -116,7 +116,7 @@ def test_sampled_schedules_agree_with_the_referee(spec, monkeypatch):
 def _agrees(emulator, case, built):
     """In two orders of threads; the second run finds the state as the first one left it."""
     held = {"zero": lambda size: np.zeros(size, np.uint8), "constant": built.constants.__getitem__, "input": lambda i: case.made[i].array(),
-            "output": lambda _: np.full(case.output.size, 0x5A, np.uint8)}  # fmt: skip
+            "output": lambda _: np.full(case.output.size, 0x5A, np.uint8)}
     buffers = [emulator.buffer(held[kind](number)) for kind, number in built.operands]
     for seed in (0, 3):
         buffers[-1].array[...] = 0x5A

@@ -186,7 +186,7 @@ def test_every_schedule_of_a_space_is_held_by_it(workload):
 
 
 @pytest.mark.parametrize("column, value", [("schedule", "no json"), ("schedule", "[" * 10000), ("schedule", "[]"), ("schedule", '{"family": {}}'), ("schedule", '{"units": 3.0}'), ("schedule", '{"vectors": [2]}'), ("problem", "null"), ("ratio", "fast"), ("ratio", float("inf")), ("ratio", -1.0),
-                                           ("cpu", "a\x1b[31mb"), ("seconds", b"\x00"), ("space", "x"), ("created", b"\xff")])  # fmt: skip
+                                           ("cpu", "a\x1b[31mb"), ("seconds", b"\x00"), ("space", "x"), ("created", b"\xff")])
 def test_one_bad_row_is_left_out_and_named(database, workload, column, value):
     database.put(record(workload()))
     database.put(record(workload(out=48)))

@@ -30,13 +30,13 @@ def scores(heads=2, tokens=20, size=16, mask=False):
     width, row = heads * size, 64
     masks = Matrices(tokens + 64, 0, (0,), 0, 1) if mask else None
     return MatmulProblem((heads,), tokens, size, tokens, Matrices(tokens * width + 64, 0, (size,), width, 1), Matrices(tokens * width + 64, 0, (size,), 1, width),
-                         Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1), 0.001, softmax=SoftmaxEpilogue(0.3, masks, 0.01))  # fmt: skip
+                         Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1), 0.001, softmax=SoftmaxEpilogue(0.3, masks, 0.01))
 
 
 def mixed(heads=2, tokens=20, size=16):
     width, row = heads * size, 64
     return MatmulProblem((heads,), tokens, tokens, size, Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1), Matrices(tokens * width + 64, 0, (size,), width, 1),
-                         Matrices(tokens * width + 64, 0, (size,), width, 1), 0.02, out_zero_point=9, clip_min=-128, clip_max=127, a_zero_point=-128)  # fmt: skip
+                         Matrices(tokens * width + 64, 0, (size,), width, 1), 0.02, out_zero_point=9, clip_min=-128, clip_max=127, a_zero_point=-128)
 
 
 PROBLEMS = {

@@ -28,7 +28,7 @@ def test_structure_matters():
     e = PROBLEM.epilogue
     others = [replace(PROBLEM, channels=20), replace(PROBLEM, batch=2), replace(PROBLEM, strides=(2, 2)), replace(PROBLEM, padding=(0, 0, 0, 0)),
               replace(PROBLEM, dtype="float32"), replace(PROBLEM, epilogue=replace(e, residual=False)), replace(PROBLEM, epilogue=replace(e, clip_min=-128)),
-              replace(PROBLEM, epilogue=replace(e, out_dtype="float32"))]  # fmt: skip
+              replace(PROBLEM, epilogue=replace(e, out_dtype="float32"))]
     assert len({workload_of(p).key for p in [PROBLEM, *others]}) == len(others) + 1
 
 

@@ -56,7 +56,7 @@ MODELS = {
     "x86.avx512.mask.cvtps2dq.512": to_int,
     "x86.avx512.mask.scalef.ps.512": scaled,
     "x86.avx512.mask.reduce.ps.512": fraction,
-}  # fmt: skip
+}
 
 
 def _arm_dot(a_type, b_type):

@@ -123,7 +123,7 @@ def test_float32_equals_numpy(name):
 
 
 @pytest.mark.parametrize("p", [problem(3, 17, 24, 7, 2, dtype="float32", planar=True, batch=2), problem(2, (5, 9), 5, 1, dtype="float32", planar=True),
-                               problem(1, 12, 33, 3, padding=(0, 1, 2, 1), dtype="float32", planar=True)], ids=lambda p: p.name)  # fmt: skip
+                               problem(1, 12, 33, 3, padding=(0, 1, 2, 1), dtype="float32", planar=True)], ids=lambda p: p.name)
 def test_a_plain_image_is_read_as_it_is(p):
     check(p, AVX512)
 

@@ -17,7 +17,7 @@ from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
 ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
 MUL = {"a_zero_point": 3, "b_zero_point": -4, "multiplier": 0.02, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
 SHAPES = [((1, 37, 5, 6), (1, 37, 5, 6)), ((2, 37, 5, 6), (2, 37, 1, 1)), ((2, 130, 3, 4), (1, 130, 1, 1)), ((2, 1, 5, 6), (2, 37, 5, 6)),
-          ((3, 1000), (1, 1000)), ((2, 5, 33), (2, 1, 33)), ((33,), (2, 5, 33)), ((2, 37, 1, 1), (1, 37, 3, 3)), ((1, 3, 4, 4), (4,))]  # fmt: skip
+          ((3, 1000), (1, 1000)), ((2, 5, 33), (2, 1, 33)), ((33,), (2, 5, 33)), ((2, 37, 1, 1), (1, 37, 3, 3)), ((1, 3, 4, 4), (4,))]
 
 
 # One value per channel that repeats after whole vectors.

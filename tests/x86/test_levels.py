@@ -25,7 +25,7 @@ LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"
 SHAPES = {"x": (2, 37, 9, 10), "y": (2, 37, 9, 10), "q": (2, 19, 40), "k": (2, 40, 19)}
 ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
 POOL = {"pool_size": [3, 2], "strides": [1, 2], "padding": [1, 0, 2, 1], "count_include_pad": 0, "data_zero_point": 3, "multiplier": 0.8, "out_zero_point": 1,
-        "clip_min": -100, "clip_max": 99}  # fmt: skip
+        "clip_min": -100, "clip_max": 99}
 REQUANTIZE = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
 MATMUL = {"multiplier": 0.003, "out_zero_point": 0, "clip_min": -120, "clip_max": 119, "out_dtype": "int8"}
 
@@ -37,7 +37,7 @@ def body(b, x, y, q, k):
     looked_up = b.emit(ops.call("octet.table", [left, table]))
     product = b.emit(ops.call("octet.matmul", [quantize(b, q, zero_point=0), quantize(b, k, zero_point=0)], **MATMUL))
     bytes_of = [b.emit(ops.call("octet.add", [left, right], **ADD)), b.emit(ops.call("octet.requantize", [looked_up], **REQUANTIZE)),
-                b.emit(ops.call("octet.avg_pool2d", [left], **POOL)), b.emit(relax.op.nn.max_pool2d(left, [3, 3], [2, 2], [1, 1, 1, 1])), product]  # fmt: skip
+                b.emit(ops.call("octet.avg_pool2d", [left], **POOL)), b.emit(relax.op.nn.max_pool2d(left, [3, 3], [2, 2], [1, 1, 1, 1])), product]
     soft = quantize(b, b.emit(relax.op.nn.softmax(dequantize(b, product, zero_point=0), -1)), 1 / 127, 0)
     floats = [b.emit(ops.call("octet.unary", [x], kind=kind)) for kind in ("exp", "tanh")]
     return [dequantize(b, value) for value in (*bytes_of, soft)] + floats

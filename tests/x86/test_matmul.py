@@ -53,7 +53,7 @@ def attention(batch, tokens, heads, size, scale, levels, peak=False):
 def test_attention(target):
     cases = {}
     for batch, tokens, heads, size, masked, scale, levels, peak in [(2, 50, 4, 32, True, 0.37, 255, False), (1, 97, 2, 64, False, 0.125, 255, False), (1, 7, 2, 16, True, None, 127, False),
-                                                                    (2, 33, 1, 20, True, 0.5, 255, False), (2, 41, 2, 32, True, 0.37, 255, True)]:  # fmt: skip
+                                                                    (2, 33, 1, 20, True, 0.5, 255, False), (2, 41, 2, 32, True, 0.37, 255, True)]:
         shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | ({"mask": (batch, 1, 1, tokens)} if masked else {})
         cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale, levels, peak))
     check_all(cases, target)

@@ -26,7 +26,7 @@ def _of_codes(move):
 
 def test_concat():
     cases = [((2, 17, 5, 6), (2, 1, 5, 6), 1), ((2, 64, 3, 3), (2, 128, 3, 3), 1), ((1, 1, 4, 4), (1, 2, 4, 4), 1), ((2, 17, 5, 6), (2, 17, 3, 6), 2),
-             ((2, 3, 5, 6), (2, 3, 5, 1), 3), ((2, 17, 5, 6), (1, 17, 5, 6), 0), ((3, 20), (3, 7), 1), ((2, 5, 20), (2, 6, 20), 1)]  # fmt: skip
+             ((2, 3, 5, 6), (2, 3, 5, 1), 3), ((2, 17, 5, 6), (1, 17, 5, 6), 0), ((3, 20), (3, 7), 1), ((2, 5, 20), (2, 6, 20), 1)]
     _both({f"{a} {b} on {axis}": ({"x": a, "y": b}, lambda builder, x, y, axis=axis: R.concat([x, y, x], axis)) for a, b, axis in cases})
 
 
@@ -78,7 +78,7 @@ def test_linear_resize():
 
 def test_rows():
     _both({"slice": ({"x": (2, 7, 50)}, lambda b, x: R.strided_slice(x, [1, 2], [1, 5], [6, 25])),
-           "transpose": ({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1]))})  # fmt: skip
+           "transpose": ({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1]))})
 
 
 def test_split():

@@ -20,7 +20,7 @@ CASES = [(SHAPES[0], *WINDOWS[0]), (SHAPES[1], *WINDOWS[1]), (SHAPES[2], *WINDOW
 def test_int8(shape, size, strides, padding):
     def average(b, x, counted):
         attrs = {"pool_size": size, "strides": strides, "padding": padding, "count_include_pad": counted, "data_zero_point": 3, "multiplier": 0.8,
-                 "out_zero_point": 1, "clip_min": -100, "clip_max": 99}  # fmt: skip
+                 "out_zero_point": 1, "clip_min": -100, "clip_max": 99}
         return dequantize(b, b.emit(ops.call("octet.avg_pool2d", [x], **attrs)))
 
     def body(b, x):
@@ -35,9 +35,9 @@ def test_float32(shape, size, strides, padding):
     """Exact: sums are in the referee's order."""
     pools = relax.op.nn
     check({"x": shape}, lambda b, x: [pools.max_pool2d(x, size, strides, padding), b.emit(pools.avg_pool2d(x, size, strides, padding, count_include_pad=True)),
-                                      b.emit(pools.avg_pool2d(x, size, strides, padding)), b.emit(relax.op.mean(x, [2, 3], keepdims=True)), b.emit(relax.op.mean(x, [2, 3]))])  # fmt: skip
+                                      b.emit(pools.avg_pool2d(x, size, strides, padding)), b.emit(relax.op.mean(x, [2, 3], keepdims=True)), b.emit(relax.op.mean(x, [2, 3]))])
 
 
 def test_ceil_mode_and_dilation():
     check({"x": (1, 20, 12, 11)}, lambda b, x: [relax.op.nn.max_pool2d(x, [3, 3], [2, 2], [1, 1, 1, 1], ceil_mode=True),
-                                                b.emit(relax.op.nn.max_pool2d(x, [2, 2], [2, 2], [0, 0, 0, 0], [2, 2]))])  # fmt: skip
+                                                b.emit(relax.op.nn.max_pool2d(x, [2, 2], [2, 2], [0, 0, 0, 0], [2, 2]))])

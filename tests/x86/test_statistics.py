@@ -39,7 +39,7 @@ def _kernel(several, parallel):
 
 LAYOUTS = [packed((1, 5, 3, 7), "float32"), packed((2, 16, 4, 4), "float32"), packed((1, 40, 9, 5), "float32"), packed((3, 129), "float32"),
            packed((1, 3, 1), "float32"), Layout("plain", (2, 3, 5), "float32"), Layout("plain", (1,), "float32"), Layout("plain", (4, 1000), "float32"),
-           packed((1, 200, 33, 9), "float32"), Layout("plain", (3, 20001), "float32")]  # fmt: skip
+           packed((1, 200, 33, 9), "float32"), Layout("plain", (3, 20001), "float32")]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)

@@ -25,7 +25,7 @@ def by_default(request, model, samples, recipe, names, free, yardstick, phase, d
     phase("canonicalize")
     canonical = canonicalize(model)
     workflow = partial(Workflow, model, samples, recipe, names, request.threads, phase, display, trials=request.trials, db=request.db,
-                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names, choices=seconds)  # fmt: skip
+                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names, choices=seconds)
     if free and switches_of(Annotate(recipe).decide(canonical.module), free):
         return automatic(request, workflow(), None, None)
     started = cpu_seconds()

@@ -194,11 +194,11 @@ def _report(regions, realized, times, released, measured) -> dict:
     conversions = lambda chosen: sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6  # noqa: E731
     return {"how": "measured" if measured else "cost model", "target": spec.name, "layers": layers,
             "int8_us": first.of(regions, frozenset()) * 1e6, "chosen_us": first.of(regions, released) * 1e6,
-            "conversions_int8_us": conversions(frozenset()), "conversions_chosen_us": conversions(released)}  # fmt: skip
+            "conversions_int8_us": conversions(frozenset()), "conversions_chosen_us": conversions(released)}
 
 
 def _decisions(quantized, regions, report):
     """With the reason of each that is now in float."""
     reasons = {var.name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
-               for entry in report["layers"] for var in regions.members[entry["region"]]}  # fmt: skip
+               for entry in report["layers"] for var in regions.members[entry["region"]]}
     return tuple(replace(d, dtype="float", reason=reasons[d.name]) if d.dtype == "int8" and d.name in reasons else d for d in quantized.decisions)

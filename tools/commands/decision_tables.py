@@ -20,7 +20,7 @@ def print_policy(console, policy: dict) -> None:
         columns = ("layer", "operator", "int8 us", "float us")
         console.print(table(f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region", columns, rows, right=columns[2:]))
         console.print(f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
-                      f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us")  # fmt: skip
+                      f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us")
     if policy.get("rejected"):
         console.print(f"all in int8: {len(policy['rejected'])} layers seemed faster in float, but the network was not")
     for network in policy.get("networks", ()):

@@ -82,7 +82,7 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
     chosen, name = lessons.scoring.metric, lessons.scoring.worst(report["fp32"], report["tuned"])
     best = report["epochs"][report["best_epoch"]]
     rows = [("fp32", chosen.shown(report["fp32"][name]), "", ""), ("as calibrated", chosen.shown(report["calibrated"][name]), percent(report["calibrated_drop"]), decibels(sqnr(report["calibrated_error"]))),
-            ("tuned", chosen.shown(report["tuned"][name]), percent(best["drop"]), decibels(sqnr(best["error"])))]  # fmt: skip
+            ("tuned", chosen.shown(report["tuned"][name]), percent(best["drop"]), decibels(sqnr(best["error"])))]
     title = f"{Path(output).name}: {report['samples']} samples, {report['train_samples']} trained; epoch {report['best_epoch']} of {epochs} was best"
     out().print(table(title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")))
     if report["best_epoch"] == 0:

@@ -75,7 +75,7 @@ def study(model, calib, data, metric, output_names, train, epochs, learning_rate
             tuner = FineTuner(Course(lessons_of(network, train, None, metric, output_names), schedule, 0.5, variants, threads))
         phase("study")
         report = run_study(network, samples, arrays, scoring, seed=seed, target=max_drop, threads=threads, tell=tell, cache=kept,
-                           recipe=recipe_of(SimpleNamespace(**recipe)), tuner=tuner)  # fmt: skip
+                           recipe=recipe_of(SimpleNamespace(**recipe)), tuner=tuner)
     say_where_from(kept)
     rows = [_cells(row) for row in report["rows"]]
     title = f"{Path(model).name}: fp32 {chosen.name} {report['fp32']:.4f}, {report['samples']} samples"
@@ -89,4 +89,4 @@ def _cells(row):
     from ..console import decibels
 
     return (row["weights"], row["batch_norm"], row["calibration"], row["in_float"], f"{row['score']:.4f}", f"{row['drop']:+.4f}",
-            f"[{row['low']:+.4f}, {row['high']:+.4f}]", decibels(row['sqnr']))  # fmt: skip
+            f"[{row['low']:+.4f}, {row['high']:+.4f}]", decibels(row['sqnr']))

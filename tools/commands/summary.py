@@ -100,7 +100,7 @@ def print_shapes(console, package) -> None:
     varying = {spec.name for shape in package.others for spec, first in zip(shape.inputs, package.inputs) if spec.shape != first.shape}
     ordered = sorted(package.shapes, key=lambda shape: sum(spec.nbytes for spec in shape.inputs))
     rows = [(", ".join(f"{spec.name} {list(spec.shape)}" for spec in shape.inputs if spec.name in varying), len(shape.variants[0].steps),
-             f"{sum(step.macs for step in shape.variants[0].steps) / 1e6:.1f} M", size(shape.variants[0].arena_bytes)) for shape in ordered]  # fmt: skip
+             f"{sum(step.macs for step in shape.variants[0].steps) / 1e6:.1f} M", size(shape.variants[0].arena_bytes)) for shape in ordered]
     console.print(table("shapes", ("inputs", "kernels", "multiply-adds", "memory"), rows, right=("kernels", "multiply-adds", "memory")))
     console.print(f"arrays in between are {pads_in_words(package.pads, package.info.get('padding') or {})}")
 

@@ -16,7 +16,7 @@ _STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9ca3af", "axes.labelcolor": "#374151", "axes.axisbelow": True,
     "xtick.color": "#4b5563", "ytick.color": "#4b5563", "font.family": "sans-serif", "font.size": 8, "svg.hashsalt": "octet", "svg.fonttype": "none",
     "legend.frameon": False,
-}  # fmt: skip
+}
 
 
 def require(option: str = "--report") -> None:

@@ -15,7 +15,7 @@ from . import plots, small_plots
 EXACT = 89.9  # dB
 MOST_PLOTS = 150  # tensors and layers that get a plot of their own; the table holds all
 _COLUMNS = (("#", True), ("operator", False), ("kind", False), ("runs in", False), ("multiply-adds, M", True), ("fused, or why not int8", False),
-            ("own SQNR, dB", True), ("inherited, dB", True), ("SQNR, dB", True))  # fmt: skip
+            ("own SQNR, dB", True), ("inherited, dB", True), ("SQNR, dB", True))
 
 
 def write_report(path, workflow, report: dict) -> None:
@@ -105,7 +105,7 @@ def _panels(report):
 def _step(step):
     sqnr, drop = step["sqnr_db"], step["drop"]
     return {"name": step["name"], "sqnr": decibels(sqnr), "drop": "" if drop is None else percent(drop),
-            "compiled": step["compiled"], "kept": step["kept"]}  # fmt: skip
+            "compiled": step["compiled"], "kept": step["kept"]}
 
 
 def _sqnr(error):
@@ -118,7 +118,7 @@ def _operators(decisions, errors, macs):
     rows = []
     for number, decision in enumerate(decisions, 1):
         row = {"number": number, "name": decision.name, "op": decision.op.removeprefix("relax.").removeprefix("nn."), "dtype": decision.dtype, "why": decision.reason,
-               "macs": f"{macs[decision.name] / 1e6:.2f}" if macs.get(decision.name) else ""}  # fmt: skip
+               "macs": f"{macs[decision.name] / 1e6:.2f}" if macs.get(decision.name) else ""}
         found = errors.get(decision.name)
         for part in ("own", "inherited", "total"):
             row[part], row[f"{part}_value"] = ("", "") if found is None else (_sqnr(getattr(found, part)), f"{-plots.decibels(getattr(found, part)):.2f}")

@@ -56,5 +56,5 @@ def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
     total = sum(times.values())
     words = ", ".join(f"{name}s {seconds / total:.0%}" for name, seconds in times.items())
     text = (f"<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its share of the time; named are those with most to gain. "
-            f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, {session.target}. Time: {words}.</p>")  # fmt: skip
+            f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, {session.target}. Time: {words}.</p>")
     return "roofline", "Roofline", f'{text}<div class="wide">{roofline(kernels, peak.as_dict())}</div>'

@@ -48,7 +48,7 @@ def accuracy_controlled(model, feeds, validation, score, max_drop: float, transf
         return nncf.quantize_with_accuracy_control(
             model, nncf.Dataset(feeds), nncf.Dataset(validation, lambda item: item[0]), validate, max_drop=max_drop, drop_type=nncf.DropType.RELATIVE,
             subset_size=len(feeds), **_options(nncf, "performance", transformer),
-        )  # fmt: skip
+        )
 
 
 def session(model, threads: int):

@@ -50,7 +50,7 @@ class Finetuning:
             "train_samples": len(next(iter(lessons.train.values()))), "variants": self.course.variants, "calibrated_drop": taken.first[0], "calibrated_error": taken.first[1], "best_epoch": taken.state.best, "resumed_at": taken.resumed,
             "recipe": _plain(calibrated.recipe),
             "epochs": [{"loss": epoch.loss, "drop": epoch.score[0], "error": epoch.score[1]} for epoch in taken.state.epochs],
-        }  # fmt: skip
+        }
 
     def _calibrated(self) -> Quantized:
         self.phase("canonicalize")

@@ -111,4 +111,4 @@ MOVEMENT = dict.fromkeys(_VIEWS, _view) | dict.fromkeys(_GATHERED, _gathered) | 
     "relax.nn.max_pool2d": _max_pool2d,
     "octet.interleave": _interleave,
     "octet.frame": _frame,
-}  # fmt: skip
+}

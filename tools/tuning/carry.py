@@ -30,4 +30,4 @@ def print_carried(console, figures: dict, export_to, import_from) -> None:
         made = figures["exported"]
         skipped = f"; {made['skipped']} float32 kernels are left out, as their bits depend on the order of sums" if made["skipped"] else ""
         console.print(f"{export_to}: {made['candidates']} candidates of {made['tasks']} kernels, {made['bytes'] / 1e6:.2f} MB, {made['failed']} did not compile{skipped}; "
-                      f"next, where the device is: octet measure {export_to}")  # fmt: skip
+                      f"next, where the device is: octet measure {export_to}")

@@ -37,7 +37,7 @@ def case_of(p: ConvProblem) -> Case:
         constants = {"weight": weight.astype(np.float32) / np.float32(64), "bias": bias.astype(np.float32) / np.float32(4096)}
     attrs = {"strides": p.strides, "padding": p.padding, "dilation": p.dilation, "groups": p.groups, "data_zero_point": p.data_zero_point,
              "out_zero_point": e.out_zero_point, "clip_min": e.clip_min, "clip_max": e.clip_max, "residual_zero_point": e.residual_zero_point,
-             "residual_multiplier": e.residual_multiplier, "out_dtype": e.out_dtype}  # fmt: skip
+             "residual_multiplier": e.residual_multiplier, "out_dtype": e.out_dtype}
     expected = np.asarray((INTEGER if int8 or "octet.conv2d" not in FLOAT else FLOAT)["octet.conv2d"]([logical[0], *constants.values(), *logical[1:]], attrs))
     tolerance = None if p.dtype != "float32" else _ROUNDING * np.sqrt(weight[0].size) * max(1.0, float(np.abs(expected).max()))
     return Case(**together(*operands), constants=constants, **answer(expected, target), tolerance=tolerance)
@@ -51,7 +51,7 @@ def kernel_of(p: ConvProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:
     residual = [("input", 1)] if p.epilogue.residual else []
     workspace = [("workspace", 0)] if made.workspace else []
     return Kernel(made.func, made.family, made.schedule, tuple(made.constants), (("input", 0), *constants, *residual, ("output", 0), *workspace),
-                  made.workspace * case.inputs[0].itemsize)  # fmt: skip
+                  made.workspace * case.inputs[0].itemsize)
 
 
 def spaces_of(p: ConvProblem, spec: TargetSpec) -> list[Space]:

@@ -32,7 +32,7 @@ def binary_case(p: BinaryProblem) -> Case:
     a, b = (rows_of(array, layout) for (array, _), layout in zip(operands, layouts))
     b = b.repeat(p.pixels, axis=0) if p.second == CHANNEL else b
     attrs = {"a_zero_point": p.a_zero_point, "b_zero_point": p.b_zero_point, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max,
-             "multiplier": p.a_multiplier, "a_multiplier": p.a_multiplier, "b_multiplier": p.b_multiplier}  # fmt: skip
+             "multiplier": p.a_multiplier, "a_multiplier": p.a_multiplier, "b_multiplier": p.b_multiplier}
     return Case(**together(*operands), constants={}, **answer(INTEGER[f"octet.{p.kind}"]([a, b], attrs), layouts[0]))
 
 

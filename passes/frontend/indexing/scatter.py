@@ -63,7 +63,7 @@ def scatter_elements(node):
     order = [i for i in range(len(shape)) if i != axis] + [axis]
     lanes = math.prod(places) // places[axis]
     rows = [node.emit(R.reshape(node.emit(R.permute_dims(each, order), f"turned{i}"), [lanes, extent]), f"lanes{i}")
-            for i, (each, extent) in enumerate(((data, shape[axis]), (in_range(node, 1, shape[axis]), places[axis]), (node.inputs[2], places[axis])))]  # fmt: skip
+            for i, (each, extent) in enumerate(((data, shape[axis]), (in_range(node, 1, shape[axis]), places[axis]), (node.inputs[2], places[axis])))]
     found = _at_run_time(node, rows[0], rows[2], rows[1], kind, 1, 1)
     found = node.emit(R.reshape(found, [*(places[i] for i in order[:-1]), shape[axis]]), "apart")
     found = node.emit(R.permute_dims(found, [order.index(i) for i in range(len(shape))]), "back")

@@ -11,7 +11,7 @@ from .linear import coded, name_of_operand, real_operand
 FLOAT_OF = {
     "QLinearAdd": "Add", "QLinearMul": "Mul", "QLinearSigmoid": "Sigmoid", "QLinearLeakyRelu": "LeakyRelu", "QLinearSoftmax": "Softmax",
     "QLinearGlobalAveragePool": "GlobalAveragePool", "QLinearAveragePool": "AveragePool", "QLinearReduceMean": "ReduceMean",
-}  # fmt: skip
+}
 
 
 def qlinear_conv(graph, node, attrs):

@@ -221,5 +221,5 @@ def gather(o: BatchOperands) -> BatchAxis:
 
 _BY_NAME = {rule.__name__: rule for rule in (
     broadcast, same, per_channel, images, rows, product, along, reduction, view, transpose, concat, slices, pad, expand, take, look_up, gather
-)}  # fmt: skip
+)}
 RULES = {name: _BY_NAME[traits.samples] for name, traits in TRAITS.items() if traits.samples is not None}

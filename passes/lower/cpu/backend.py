@@ -51,7 +51,7 @@ class CpuLowering:
                     source=source, object=kernels_object, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),
                     extra={"fallbacks": sorted(set(fallbacks))})
             for (number, program, one, loops), watch in zip(shapes, watches)
-        )  # fmt: skip
+        )
         return tuple(replace(one, integer=twin) for one, twin in zip(made[:count], made[count:], strict=True)) if integer else made
 
     def check(self, module, spec):

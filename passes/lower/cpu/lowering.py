@@ -34,7 +34,7 @@ Rule = Callable[[relax.Call, "CpuContext"], Value | tuple | None]
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None,
           params: list[Layout] | None = None, results: list[Layout] | None = None, watch: Watch | None = None,
-          packing: dict | None = None) -> tuple[tvm.IRModule, list[str]]:  # fmt: skip
+          packing: dict | None = None) -> tuple[tvm.IRModule, list[str]]:
     """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
     to, where not all of them are plain. watch: where what is watched is noted. packing: takes, by the variable of a layer, a function from (its weights, its bias), as the layer's operands, to the constants
     that its kernel reads behind the data."""

@@ -29,7 +29,7 @@ def _binary(call, ctx, kind):
     images = images_of(layout.shape)
     multipliers = (attrs["multiplier"], 0.0) if kind == "mul" else (attrs[f"{a}_multiplier"], attrs[f"{b}_multiplier"])
     problem = BinaryProblem(kind, images, layout.pixels // images, layout.channels, attrs[f"{a}_zero_point"], attrs[f"{b}_zero_point"],
-                            attrs["out_zero_point"], *multipliers, attrs["clip_min"], attrs["clip_max"], how)  # fmt: skip
+                            attrs["out_zero_point"], *multipliers, attrs["clip_min"], attrs["clip_max"], how)
     schedule, notes = schedule_of(problem, ctx, default_loops)
     return ctx.emit(binary(problem, schedule), [first, second], layout, call.op.name, notes=notes)
 
@@ -41,7 +41,7 @@ def requantize(call, ctx):
         value = ctx.packed(call.args[0])
     layout = value.layout
     problem = RequantizeProblem(layout.pixels * layout.channel_stride, attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
-                                attrs["clip_min"], attrs["clip_max"])  # fmt: skip
+                                attrs["clip_min"], attrs["clip_max"])
     schedule, notes = schedule_of(problem, ctx, default_loops)
     return ctx.emit(requantize_kernel(problem, schedule), [value], layout, call.op.name, notes=notes)
 

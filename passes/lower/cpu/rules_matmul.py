@@ -33,7 +33,7 @@ def product(call, ctx, softmax=None, root=None, peak=False):
     problem = MatmulProblem(
         batch, rows, inner, columns, _matrices(a.layout, rank), _matrices(b.layout, rank), _matrices(out, rank), attrs["multiplier"],
         out.dtype, attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], epilogue, attrs.get("a_zero_point", 0),
-    )  # fmt: skip
+    )
     schedule, notes = schedule_of(problem, ctx, default_schedule)
     func = matmul(problem, ctx.spec.dot, schedule)
     value = ctx.emit(func, operands + constants_of(problem, ctx.spec.dot), out, call.op.name, ctx.spec.dot, problem.multiply_adds, notes=notes)

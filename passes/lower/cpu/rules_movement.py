@@ -129,7 +129,7 @@ def _plain_pad(call, ctx, attrs):
 
 
 _MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},
-          "circular": {"mode": "wrap"}}  # fmt: skip
+          "circular": {"mode": "wrap"}}
 
 
 def _bordered(extent, before, after, mode="constant"):

@@ -16,7 +16,7 @@ def integer_average(call, ctx):
     value = ctx.packed(call.args[0])
     problem = PoolProblem("average", "int8", value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), tuple(attrs["padding"]), (1, 1),
                           bool(attrs["count_include_pad"]), attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
-                          attrs["clip_min"], attrs["clip_max"])  # fmt: skip
+                          attrs["clip_min"], attrs["clip_max"])
     return _emit(problem, value, ctx, call)
 
 
@@ -43,7 +43,7 @@ def _window(call, ctx, kind, dtypes):
     if any(before >= size for before, size in zip(padding, attrs["pool_size"])):
         return None  # a window without any element
     problem = PoolProblem(kind, dtype, value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), padding, dilation,
-                          bool(attrs.get("count_include_pad", False)))  # fmt: skip
+                          bool(attrs.get("count_include_pad", False)))
     return _emit(problem, value, ctx, call)
 
 

@@ -43,7 +43,7 @@ def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[Ten
     library, usage = compile_fatbin(text, spec.extra["code"])
     launches, weights, arena = place(lowered, names)
     return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
-                   kind=spec.kind, launches=launches, source=text, extra={"usage": usage})  # fmt: skip
+                   kind=spec.kind, launches=launches, source=text, extra={"usage": usage})
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray, int]:

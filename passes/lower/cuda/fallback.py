@@ -40,7 +40,7 @@ def _legal(call, ctx):
             return relax.Tuple([parameter(field) for field in expr.fields])
         if isinstance(expr, relax.Var) and isinstance(ctx.values.get(expr), tuple):
             return relax.Tuple([_parameter(params, operands, (expr, i), field.layout.shape, field.layout.dtype, lambda field=field: _plain(ctx, field))
-                                for i, field in enumerate(ctx.values[expr])])  # fmt: skip
+                                for i, field in enumerate(ctx.values[expr])])
         array = ctx.constant(expr)
         if array is not None and array.ndim > 0:
             return _parameter(params, operands, expr, array.shape, str(array.dtype), lambda: ctx.find(expr))

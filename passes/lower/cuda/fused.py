@@ -83,7 +83,7 @@ def _attention(chain, ctx):
     batch = images * heads
     problem = Attention(queries, keys, depth, width, heads, q.layout.steps[-2] if queries > 1 else rounded(depth, 16), layout.steps[-2], warps_for(keys),
                                   parts.scale is not None, parts.mask is not None, multipliers[0], parts.scale if parts.scale is not None else 0.0, parts.probability_scale,
-                                  multipliers[1], parts.zero_point, _mask_steps(parts.mask))  # fmt: skip
+                                  multipliers[1], parts.zero_point, _mask_steps(parts.mask))
     kernel = attention(problem, read, written, epilogue_of(ops.attrs_of(second), False), batch)
     into = CudaTensor(layout, ctx.storage(prod(shape_of(second)))) if isinstance(layout, Strided) else None
     return ctx.emit(kernel, [q, k, v, ctx.plain(parts.mask) if parts.mask is not None else q], layout, "attention", batch * queries * keys * (depth + width), into=into)
@@ -131,7 +131,7 @@ def _softmax(scores, parts, root, ctx):
     steps = _mask_steps(mask)
     stride = layout.stride if layout.kind != "plain" else shape[-1]
     problem = SoftmaxRows(prod(shape[:-1]), shape[-1], stride, scale is not None, mask is not None, scale if scale is not None else 0.0, parts.probability_scale,
-                          parts.zero_point, extents[1:], steps)  # fmt: skip
+                          parts.zero_point, extents[1:], steps)
     return ctx.emit(softmax_rows(problem), [scores, ctx.plain(mask) if mask is not None else scores], layout, "relax.nn.softmax")
 
 

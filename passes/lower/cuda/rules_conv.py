@@ -84,7 +84,7 @@ def _epilogue(attrs, residual):
     if attrs["out_dtype"] == "float32":
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
     return Epilogue(False, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], 0.0, 0.0, residual,
-                    attrs.get("residual_zero_point", 0), float(attrs.get("residual_multiplier", 0.0)))  # fmt: skip
+                    attrs.get("residual_zero_point", 0), float(attrs.get("residual_multiplier", 0.0)))
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

@@ -26,7 +26,7 @@ def _binary(call, ctx, product):
     a, b = (operand_steps(operand.layout, result) for operand in operands)
     multipliers = (attrs["multiplier"], 0.0) if product else (attrs["a_multiplier"], attrs["b_multiplier"])
     problem = Binary(product, *result.image, result.stride, *a[:3], *b[:3], a[3], b[3], attrs["a_zero_point"], attrs["b_zero_point"], attrs["out_zero_point"],
-                     attrs["clip_min"], attrs["clip_max"], *map(float, multipliers))  # fmt: skip
+                     attrs["clip_min"], attrs["clip_max"], *map(float, multipliers))
     out = ctx.emit(binary(problem), operands, result, call.op.name)
     return out if len(call.ty.shape.values) > 1 else ctx.formed(out, CudaLayout("plain", shape, "int8"))
 

@@ -138,7 +138,7 @@ def _pool(average):
         if _dtype(call) != "float32" or attrs["layout"] != "NCHW":
             return None
         problem = floats.FloatPool(shape[0] * shape[1], *shape[2:], *out[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"],
-                                   average, bool(attrs.get("count_include_pad", False)))  # fmt: skip
+                                   average, bool(attrs.get("count_include_pad", False)))
         return _emit(call, ctx, floats.pool(problem), [ctx.plain(call.args[0])])
 
     return rule

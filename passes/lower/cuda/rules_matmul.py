@@ -43,7 +43,7 @@ def matmul(call, ctx):
     vectors = [_bias(ctx, problem, right, views, outputs, call.op.name), np.full(outputs, attrs["multiplier"], np.float32)]
     into = CudaTensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
     return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views), [left, right, *vectors, left], result, call.op.name, batch * m * n * k,
-                    into=into, notes=notes(workload, tile, found))  # fmt: skip
+                    into=into, notes=notes(workload, tile, found))
 
 
 def _bias(ctx, problem, right, views, outputs, operator):

@@ -23,7 +23,7 @@ def average(call, ctx):
     result = type(value.layout)("packed", shape_of(call), "int8")
     problem = Pool(*value.layout.image, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], 1, 1, value.layout.stride,
                    attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]),
-                   bool(attrs["count_include_pad"]))  # fmt: skip
+                   bool(attrs["count_include_pad"]))
     return ctx.emit(average_pool(problem), [value], result, call.op.name)
 
 

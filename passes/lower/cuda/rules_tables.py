@@ -12,7 +12,7 @@ def resize(call, ctx):
     attrs, value = ops.attrs_of(call), ctx.packed(call.args[0])
     result = packed(shape_of(call), "int8")
     problem = Interpolation(*value.layout.image, value.layout.stride, *result.shape[2:], attrs["row_units"], attrs["column_units"], attrs["data_zero_point"],
-                            attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]))  # fmt: skip
+                            attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]))
     return ctx.emit(interpolate(problem), [value, *(ctx.constant(arg) for arg in call.args[1:])], result, call.op.name)
 
 

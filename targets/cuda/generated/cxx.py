@@ -12,10 +12,10 @@ from ..kernel import bits
 from ..kernels import functions
 
 TYPES = {"float32": "float", "float64": "double", "int64": "long", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "unsigned char",
-         "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long", "bool": "bool"}  # fmt: skip
+         "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long", "bool": "bool"}
 _FLOAT = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "quotient", "Max": "greater", "Min": "lesser"}
 _INFIX = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%", "EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "And": "&&", "Or": "||",
-          "BitwiseAnd": "&", "BitwiseOr": "|", "BitwiseXor": "^", "LShift": "<<", "RShift": ">>"}  # fmt: skip
+          "BitwiseAnd": "&", "BitwiseOr": "|", "BitwiseXor": "^", "LShift": "<<", "RShift": ">>"}
 _HELPERS = {"Max": "larger", "Min": "smaller", "FloorDiv": "floor_quotient", "FloorMod": "floor_rest"}
 _BITWISE = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>"}
 _SCALAR = {"nearbyint": "round", "fabs": "abs"}  # TIR's name -> the kind of functions.py

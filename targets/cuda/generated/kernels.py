@@ -90,7 +90,7 @@ def _operands(printer):
 
 def _kernel(printer, lines, reads, writes, family, grid, block):
     pointers = [f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
-                for i, buffer in enumerate((*reads, *writes))]  # fmt: skip
+                for i, buffer in enumerate((*reads, *writes))]
     arguments = ", ".join(f"{'const ' if i < len(reads) else ''}void* p{i}" for i in range(len(reads) + len(writes)))
     body = "\n".join((*pointers, *lines))
     name = f"generated_{hashlib.sha256(f'{arguments}{body}'.encode()).hexdigest()[:12]}"

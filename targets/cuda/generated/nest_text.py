@@ -10,12 +10,21 @@ import tvm
 LARGEST = 1 << 18  # characters; the longest nest of a network is a hundredth of it
 _STRUCTURE = {"prim_func", "Buffer", "grid", "sblock", "axis.remap", "axis.spatial", "axis.reduce", "reads", "writes", "init", "where"}
 _TYPES = {"bool", "float16", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-_SCALARS = {"Cast", "Select", "if_then_else", "max", "min", "abs", "fabs", "ceil", "floor", "round", "trunc", "nearbyint", "exp", "exp2", "exp10", "log", "log2", "log10", "log1p", "sqrt", "rsqrt",
-            "pow", "sigmoid", "erf", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan2", "hypot", "fmod", "floordiv", "floormod", "truncdiv", "truncmod",
-            "Div", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right", "isnan", "isinf", "isfinite", "copysign", "reinterpret", "infinity", "min_value", "max_value", "likely"}  # fmt: skip
+_SCALARS = {
+    "Cast", "Select", "if_then_else", "max", "min", "abs", "fabs", "ceil", "floor", "round", "trunc", "nearbyint",
+    "exp", "exp2", "exp10", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "pow", "sigmoid", "erf", "sin", "cos",
+    "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan2", "hypot", "fmod",
+    "floordiv", "floormod", "truncdiv", "truncmod", "Div", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "bitwise_not", "shift_left", "shift_right", "isnan", "isinf", "isfinite", "copysign", "reinterpret", "infinity",
+    "min_value", "max_value", "likely",
+}  # words, as many to a line as fit  # fmt: skip
 _WORDS = _STRUCTURE | _TYPES | _SCALARS
-_NODES = (ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.With, ast.withitem, ast.For, ast.Assign, ast.Expr, ast.Call, ast.keyword, ast.Name, ast.Attribute, ast.Constant, ast.Tuple, ast.List,
-          ast.Subscript, ast.Slice, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)  # fmt: skip
+_NODES = (
+    ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.With, ast.withitem, ast.For, ast.Assign, ast.Expr,
+    ast.Call, ast.keyword, ast.Name, ast.Attribute, ast.Constant, ast.Tuple, ast.List, ast.Subscript, ast.Slice,
+    ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.expr_context, ast.operator, ast.unaryop, ast.boolop,
+    ast.cmpop,
+)  # words, as many to a line as fit  # fmt: skip
 
 
 def function_of(text: str):

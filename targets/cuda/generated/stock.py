@@ -61,6 +61,6 @@ def _space(function):
     generator = ms.space_generator.PostOrderApply(sch_rules=rules, postprocs=[], mutator_probs={})
     with without_intrinsics():
         context = ms.TuneContext(tvm.IRModule({"main": function}), target=target, space_generator=generator, search_strategy=ms.search_strategy.EvolutionarySearch(),
-                                 task_name="nest", rand_state=1, num_threads=1)  # fmt: skip
+                                 task_name="nest", rand_state=1, num_threads=1)
     (space,) = context.generate_design_space()
     return space

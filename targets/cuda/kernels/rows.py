@@ -87,7 +87,7 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
         rows=problem.rows, columns=problem.columns, stride=problem.stride, out_stride=problem.out_stride, together=together, pitch=pitch,
         from_codes=problem.source is not None, to_codes=problem.target is not None, scaled=problem.scaled, centred=problem.centred, about_mean=problem.about_mean, two_parts=short,
         zero_point=zero_point, out_zero_point=out_zero_point, scale=float(scale), out_scale=float(out_scale), inverse=float(inverse), rest=float(rest),
-        bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0, epsilon=problem.epsilon)  # fmt: skip
+        bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0, epsilon=problem.epsilon)
     grid = blocks(problem.rows, together)
     return CudaKernel("layer_norm_rows", "norm.cuh", f"norm_rows<{literal(instance)}>", 4, grid, 128, shared=4 * together * (pitch + 2))
 

@@ -145,7 +145,7 @@ def _tail(x, lanes, start, count):
     with T.serial(0, count) as i:
         value = bind(x[start + i])
         _update(value, value, tirx.Select(value == zero, one, zero), value * zero, lambda row: lanes[row * LANES + i],
-                lambda row, new: T.buffer_store(lanes, new, [row * LANES + i]))  # fmt: skip
+                lambda row, new: T.buffer_store(lanes, new, [row * LANES + i]))
 
 
 def _gather(x, lanes, start, elements):
@@ -154,7 +154,7 @@ def _gather(x, lanes, start, elements):
     zero = splat(0.0, "float32")
     zeros = [tirx.Select(tirx.EQ(value, zero), splat(1.0, "float32"), zero) for value in values]
     _update(_pairwise(tirx.min, values), _pairwise(tirx.max, values), _pairwise(add, zeros), _pairwise(add, [value * zero for value in values]),
-            *_whole(lanes))  # fmt: skip
+            *_whole(lanes))
 
 
 def _whole(lanes):

@@ -46,7 +46,7 @@ def _body(p, s, dot):
         sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(scratch_floats(p, s), "float32")
         matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
-                    mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)  # fmt: skip
+                    mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)
         if UNITS[dot].tiles:
             tile_configure(config)
         emit_pack(p, b, _start(p, p.b, matrix), packed, corrections)

@@ -25,7 +25,7 @@ def transpose_lanes(v):
     low0, high0 = _pair(v[0], v[1], _unpack(1, 0)), _pair(v[0], v[1], _unpack(1, 1))
     low1, high1 = _pair(v[2], v[3], _unpack(1, 0)), _pair(v[2], v[3], _unpack(1, 1))
     return [_pair(low0, low1, _unpack(2, 0)), _pair(low0, low1, _unpack(2, 1)),
-            _pair(high0, high1, _unpack(2, 0)), _pair(high0, high1, _unpack(2, 1))]  # fmt: skip
+            _pair(high0, high1, _unpack(2, 0)), _pair(high0, high1, _unpack(2, 1))]
 
 
 def _lanes(a, b, first, second):

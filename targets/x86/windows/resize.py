@@ -30,7 +30,7 @@ def resize_linear(p: ResizeProblem):
 
     def body() -> None:
         tables = {name: Layout("plain", (extent,), dtype) for names, extent in ((("top", "bottom", "down"), out_h), (("left", "right", "across"), out_w))
-                  for name, dtype in zip(names, ("int32", "int32", "float32"))}  # fmt: skip
+                  for name, dtype in zip(names, ("int32", "int32", "float32"))}
         x, top, bottom, down, left, right, across, y = tensors(x=p.source, **tables, y=p.target)
         with each(n * out_h, 20 * p.target.elements) as row:
             image, i = bind(row // out_h), bind(row % out_h)

@@ -52,7 +52,7 @@ def resize_integer(p: IntegerResizeProblem):
             vertical = taps(rows, i, p.row_units)
             with T.serial(0, out_w) as j:
                 corners = [(bind(((image * h + r) * w + c) * stride), splat(bind(a * b), "int32"))
-                           for (r, a), (c, b) in product(vertical, taps(columns, j, p.column_units))]  # fmt: skip
+                           for (r, a), (c, b) in product(vertical, taps(columns, j, p.column_units))]
                 target = bind((row * out_w + j) * stride)
                 steps(stride, BYTES, lambda c, count: store_bytes(y, target + c, bind(mixed(x, corners, c, count)), count))
 

@@ -63,4 +63,4 @@ def _words(found):
 _FIGURES = {
     "machine": _machine, "ours": _ours, "networks": _networks, "products": _products, "tiles": _tiles, "micro": _micro, "profile": _profile, "tuning": _tuning,
     "memcheck": _words, "racecheck": _words, "ncu": _words,
-}  # fmt: skip
+}

@@ -33,7 +33,7 @@ def _machine():
         "smi": _said("nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader"),
         "python": platform.python_version(), "kernel": platform.release(), "packages": {name: _version(name) for name in _PACKAGES},
         "tools": {name: shutil.which(name) for name in _TOOLS},
-    }  # fmt: skip
+    }
 
 
 def _digits(folder):
