@@ -18,7 +18,9 @@ from .schema import json_text, parsed, printable
 from .trust import LARGEST, Signature, Trust, signatures_of
 from .writing import write_atomically
 
-FORMATS = (1, 2, 3, 4)  # that can be read; a package has the lowest that says all about it, so that older readers take what they understand and refuse the rest
+# Those that can be read. A package has the lowest that says all about it, so that older readers take what they understand
+# and refuse the rest.
+FORMATS = (1, 2, 3, 4)
 MANIFEST, SIGNATURES = "manifest.json", "signatures.json"
 _MAGIC = "octet package, manifest sha256 "
 _LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30  # bytes; weights are stored as they are

@@ -6,8 +6,10 @@ from typing import Protocol
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-PARALLEL_BYTES = 1 << 16  # less traffic than this is done before a second thread has woken up,
-LIGHT_BYTES = 1 << 18  # and less than this where a vector takes a nanosecond or two: sums, tables by byte permutations. Another thread's share costs 4 us
+# Less traffic than this is done before a second thread has woken up; the second where a vector takes a nanosecond or two:
+# sums, tables by byte permutations. Another thread's share costs 4 us.
+PARALLEL_BYTES = 1 << 16
+LIGHT_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)

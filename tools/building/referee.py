@@ -19,7 +19,9 @@ from ...targets.errors import OctetError
 from ...targets.package import Package
 from ..metrics import METRICS
 
-_MOST, _FLOAT = 1 << 34, 20  # multiply-adds in int8 of a network whose self-test is compared without being asked for, some seconds; what one in float counts as
+# Multiply-adds in int8 of a network whose self-test is compared without being asked for, some seconds; what one in float
+# counts as.
+_MOST, _FLOAT = 1 << 34, 20
 _APART = 0.01  # of whole numbers or truth values behind floats that are close: an argmax of two equals
 
 

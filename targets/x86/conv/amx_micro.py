@@ -121,7 +121,9 @@ class Micro:
             if group is None and not bf16:
                 tile_load(tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0)  # stride 0: every row starts from the bias
             else:
-                tile_zero(tile)  # the bias is added in the epilogue: loading it here would wait for the stores of the unit before, and bfloat16 sums start from zero
+                # The bias is added in the epilogue: loading it here would wait for the stores of the unit before, and
+                # bfloat16 sums start from zero.
+                tile_zero(tile)
 
         def step(number, offset):
             for stream in range(streams):
