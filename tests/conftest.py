@@ -13,10 +13,10 @@ os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # not the u
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(os.environ["OCTET_CACHE"], "bytecode")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
-import octet  # noqa: E402
+import octet
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits"

@@ -94,7 +94,7 @@ class Scoring:
 
     def rows(self, chosen) -> "Scoring":
         """Of some of the samples: a slice or an index array. What has another length is not by sample and stays."""
-        cut = lambda arrays: {name: array[chosen] if np.ndim(array) and len(array) == self.count else array for name, array in arrays.items()}  # noqa: E731
+        cut = lambda arrays: {name: array[chosen] if np.ndim(array) and len(array) == self.count else array for name, array in arrays.items()}
         return replace(self, references=cut(self.references), data=cut(self.data), count=len(np.arange(self.count)[chosen]))
 
     def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:

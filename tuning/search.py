@@ -202,7 +202,7 @@ def _generator(ms, space, seed):
         def clone(self):
             return OneDecision()
 
-    generate = lambda sch: _sample(sch, space, space.default)  # noqa: E731
+    generate = lambda sch: _sample(sch, space, space.default)
     return ms.space_generator.ScheduleFn(generate, sch_rules=[], postprocs=[Buildable()], mutator_probs={OneDecision(): 1.0})
 
 

@@ -50,7 +50,7 @@ def loss_of(model, images, boxes, classes):
     given = model.distances(raw).transpose(1, 2)[n, place]
     shared = torch.minimum(given, wanted)
     both = (shared[:, 0] + shared[:, 2]) * (shared[:, 1] + shared[:, 3])
-    area = lambda d: (d[:, 0] + d[:, 2]) * (d[:, 1] + d[:, 3])  # noqa: E731
+    area = lambda d: (d[:, 0] + d[:, 2]) * (d[:, 1] + d[:, 3])
     overlap = both / (area(given) + area(wanted) - both + 1e-6)
     truth = torch.zeros_like(raw[:, 4 * BINS :])
     truth[n, classes[n, owner[n, place]], place] = overlap.detach().clamp(min=0.1)

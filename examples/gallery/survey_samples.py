@@ -118,7 +118,7 @@ def options_read(words):
     for flag, word in zip(words[::2], words[1::2]):
         name, value = word.rsplit("=", 1)
         found[flag][name] = value
-    integer = lambda text: int(text) if text.isdigit() else text  # noqa: E731
+    integer = lambda text: int(text) if text.isdigit() else text
     return {
         "dims": {name: integer(value) for name, value in found["--dim"].items()},
         "shapes": {name: tuple(map(integer, value.split("x"))) for name, value in found["--shape"].items()},

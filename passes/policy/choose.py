@@ -51,7 +51,7 @@ def choose_float(regions: Regions, times: Times, margin: float = 1.0, kept: froz
     for number in range(count):
         int8 = times.int8[number]
         cut.cost(number, INFINITE if int8 is None else _cost(int8), INFINITE if number in kept and int8 is not None else _cost(times.float[number] * margin))
-    node = lambda number: outside if number == OUTSIDE else number  # noqa: E731
+    node = lambda number: outside if number == OUTSIDE else number
     for number, tensor in enumerate(regions.tensors):
         quantized, dequantized = cut.add_node(), cut.add_node()
         cut.differ(quantized, node(tensor.producer), _cost(times.quantize[number]))

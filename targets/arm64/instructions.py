@@ -18,7 +18,7 @@ def _registers(operation, *vectors):
 def dot4(isa, acc, unsigned_bytes, signed_bytes):
     """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j]. Without USDOT the bytes minus 128 are multiplied, and 128 times the sum of the s8 is added back."""
     if isa.mixed:
-        usdot = lambda a, u, s: pure("int32x4", "llvm.aarch64.neon.usdot.v4i32.v16i8", a, _bytes("uint8", u), _bytes("int8", s))  # noqa: E731
+        usdot = lambda a, u, s: pure("int32x4", "llvm.aarch64.neon.usdot.v4i32.v16i8", a, _bytes("uint8", u), _bytes("int8", s))
         return _registers(usdot, acc, unsigned_bytes, signed_bytes)
     signed_bytes = bind(signed_bytes)
     least = splat(-128, "int8", 4 * lanes_of(acc))
@@ -72,7 +72,7 @@ def add_bytes(isa, acc, stored, k):
     """acc[i] + u8[4i + k]."""
     if isa.dotprod:
         one = splat(1 << (8 * k), "int32", 4)
-        udot = lambda a, u: pure("int32x4", "llvm.aarch64.neon.udot.v4i32.v16i8", a, u, _bytes("uint8", one))  # noqa: E731
+        udot = lambda a, u: pure("int32x4", "llvm.aarch64.neon.udot.v4i32.v16i8", a, u, _bytes("uint8", one))
         return _registers(udot, acc, stored)
     lanes = lanes_of(acc)
     words = tirx.reinterpret(f"uint32x{lanes}", stored) >> splat(8 * k, "uint32", lanes)
@@ -105,7 +105,7 @@ def _pack(registers, zero_point):
 
 def shuffle_bytes(table, index):
     """Within registers: table[index & 15], 0 where bit 7 of the index is set."""
-    kept = lambda t, i: pure("uint8x16", "llvm.aarch64.neon.tbl1.v16i8", t, i & splat(0x8F, "uint8", 16))  # noqa: E731
+    kept = lambda t, i: pure("uint8x16", "llvm.aarch64.neon.tbl1.v16i8", t, i & splat(0x8F, "uint8", 16))
     return _registers(kept, table, index)
 
 

@@ -58,7 +58,7 @@ def _dots(tasks, steps):
     elif isa.dotprod or isa.vnni and not isa.neon:
         multiply = dot4_multiplied
     else:  # products of several instructions depend on the sum: those of constants would be moved out of the loop
-        multiply = lambda total, data, _: (dot4_multiplied if isa.neon else dot4_safe)(total, data, total)  # noqa: E731
+        multiply = lambda total, data, _: (dot4_multiplied if isa.neon else dot4_safe)(total, data, total)
     products = isa.bits // 8 * (2 if isa.mixed else 1)
 
     def body() -> None:

@@ -36,7 +36,7 @@ def calibrated(dtype, activations):
     module = network(dtype)
     model = Model(module, (TensorSpec("x", (2, 3, 4), dtype),), (TensorSpec("linear", (2, 4, 3), "float32"),), "tiny", "0" * 64, 2)
     few = {"x": np.random.default_rng(0).integers(1, 9, (8, 3, 4)).astype(dtype)}
-    executor = lambda built: lambda feed: reference.run(built, feed)  # noqa: E731
+    executor = lambda built: lambda feed: reference.run(built, feed)
     return quantize(model, few, Recipe(activations=activations), executor_factory=executor, summaries=False)
 
 

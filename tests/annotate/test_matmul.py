@@ -45,7 +45,7 @@ def test_the_sum_in_front_of_a_layer_norm_is_int8(network, observed):
         return net.dense(normed, 4, "b")
 
     module = network(body, (1, 5, 6))
-    tensors = lambda **recipe: {name for name, a in observed(module, **recipe).items() if a["spec"] != "weight"}  # noqa: E731
+    tensors = lambda **recipe: {name for name, a in observed(module, **recipe).items() if a["spec"] != "weight"}
     assert tensors() == {"x", "sum", "norm"}
     assert tensors(residuals="float") == {"x", "norm"}
 

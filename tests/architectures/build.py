@@ -10,8 +10,8 @@ import onnx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import language  # noqa: E402
-import vision  # noqa: E402
+import language
+import vision
 
 NETWORKS = vision.NETWORKS | language.NETWORKS
 

@@ -17,8 +17,8 @@ from octet.targets import detect
 from octet.targets.runtime import Session
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import NETWORKS, samples  # noqa: E402
-from vision import NETWORKS as VISION  # noqa: E402
+from build import NETWORKS, samples
+from vision import NETWORKS as VISION
 
 TINY = {"size": 32, "depth": 0.15, "width": 0.25, "classes": 7}
 # Of token numbers, which are kept within the table: no work.
@@ -40,7 +40,7 @@ def compiled(name, folder, **options):
     arrays = samples(folder / f"{name}.onnx", 2)
     model = canonicalize(octet.load_onnx(folder / f"{name}.onnx"))
     # The referee runs the calibration: it needs no second compilation.
-    factory = lambda observed: lambda inputs: run(observed, inputs)  # noqa: E731
+    factory = lambda observed: lambda inputs: run(observed, inputs)
     quantized = quantize(model, arrays, octet.Recipe(calibrator="max"), executor_factory=factory, summaries=False)
     realized = realize(quantized.module)
     module = FuseFloat()(realized.module)

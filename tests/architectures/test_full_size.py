@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import NETWORKS  # noqa: E402
+from build import NETWORKS
 
 FOLDER = os.environ.get("OCTET_FULL_SIZE")
 PRODUCTS = {"octet.conv2d", "octet.dense", "octet.matmul"}

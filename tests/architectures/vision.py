@@ -9,7 +9,7 @@ def _scaled(channels, width):
 
 def resnet152(path, size=224, depth=1.0, width=1.0, classes=1000):
     g = Graph()
-    w = lambda c: _scaled(c, width)  # noqa: E731
+    w = lambda c: _scaled(c, width)
     x = g.op("MaxPool", g.conv("input", 3, w(64), 7, 2, act="relu"), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     inputs = w(64)
     for channels, blocks, stride in ((64, 3, 1), (128, 8, 2), (256, 36, 2), (512, 3, 2)):
@@ -24,7 +24,7 @@ def resnet152(path, size=224, depth=1.0, width=1.0, classes=1000):
 
 def efficientnet_b0(path, size=224, depth=1.0, width=1.0, classes=1000):
     g = Graph(1)
-    w = lambda c: _scaled(c, width)  # noqa: E731
+    w = lambda c: _scaled(c, width)
     x, inputs = g.conv("input", 3, w(32), 3, 2, act="silu"), w(32)
     stages = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3))
     for expand, channels, blocks, stride, kernel in stages:
@@ -41,7 +41,7 @@ def efficientnet_b0(path, size=224, depth=1.0, width=1.0, classes=1000):
 def mobilenet_v3(path, size=224, depth=1.0, width=1.0, classes=1000):
     """MobileNet-v3 large."""
     g = Graph(2)
-    w = lambda c: _scaled(c, width)  # noqa: E731
+    w = lambda c: _scaled(c, width)
     blocks = [
         (3, 16, 16, 0, "relu", 1), (3, 64, 24, 0, "relu", 2), (3, 72, 24, 0, "relu", 1), (5, 72, 40, 1, "relu", 2), (5, 120, 40, 1, "relu", 1),
         (5, 120, 40, 1, "relu", 1), (3, 240, 80, 0, "hardswish", 2), (3, 200, 80, 0, "hardswish", 1), (3, 184, 80, 0, "hardswish", 1),
@@ -86,8 +86,8 @@ def densenet121(path, size=224, depth=1.0, width=1.0, classes=1000):
 
 def inception_v3(path, size=299, depth=1.0, width=1.0, classes=1000):
     g = Graph(4)
-    w = lambda c: _scaled(c, width)  # noqa: E731
-    c = lambda x, i, o, k=1, s=1, pad=None: (g.conv(x, i, w(o), k, s, act="relu", pad=pad), w(o))  # noqa: E731
+    w = lambda c: _scaled(c, width)
+    c = lambda x, i, o, k=1, s=1, pad=None: (g.conv(x, i, w(o), k, s, act="relu", pad=pad), w(o))
 
     def chain(x, inputs, *layers):
         for outputs, kernel, *rest in layers:

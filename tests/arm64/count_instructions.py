@@ -14,7 +14,7 @@ from octet.targets import registry
 from octet.targets.x86.conv.choose import conv_kernel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
-from conv_harness import arguments, problem  # noqa: E402
+from conv_harness import arguments, problem
 
 CASES = {
     "1x1, 64 channels": problem(64, 14, 64),

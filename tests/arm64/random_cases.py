@@ -12,7 +12,7 @@ from octet.targets import float_math
 from octet.targets.softmax_table import softmax_table
 
 sys.path.insert(0, str(Path(__file__).parent))
-from random_products import (  # noqa: E402
+from random_products import (
     CHANNELS,
     Case,
     N,

@@ -17,7 +17,7 @@ from octet.targets.package import Package, load, selftest_of
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
-from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+from rule_harness import build, dequantize, network, quantize, samples
 
 ARM = [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
 needs_cross = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing())

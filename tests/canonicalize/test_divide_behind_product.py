@@ -43,5 +43,5 @@ def test_what_it_is_for():
     p = e / e.sum(1, keepdims=True)
     kept = np.rint(e * 255)
     behind, before = kept @ v / kept.sum(1, keepdims=True), np.rint(p * 255) / 255 @ v
-    error = lambda found: ((found - p @ v) ** 2).sum() / ((p @ v) ** 2).sum()  # noqa: E731
+    error = lambda found: ((found - p @ v) ** 2).sum() / ((p @ v) ** 2).sum()
     assert 1000 * error(behind) < 0.1 < error(before)

@@ -72,8 +72,8 @@ def test_channels_last_become_channels_first(build, becomes):
         mean, factor = (build.const(values.reshape(1, 3, 1, 1)) for values in (-MEAN, FACTOR))
         return op.nn.pad(build.e(op.multiply(build.e(op.add(turned, mean)), factor)), [0, 0, 0, 0, 1, 2, 3, 4])
 
-    flat = lambda x: op.reshape(build.e(op.multiply(cast(build, x), build.const(0.5))), [1, 90])  # noqa: E731
-    lone = lambda x: op.multiply(build.e(op.reshape(cast(build, x), [1, 90])), build.const(0.5))  # noqa: E731
+    flat = lambda x: op.reshape(build.e(op.multiply(cast(build, x), build.const(0.5))), [1, 90])
+    lone = lambda x: op.multiply(build.e(op.reshape(cast(build, x), [1, 90])), build.const(0.5))
     becomes(RaiseTransposes(), build([(1, 5, 6, 3)], before, "uint8"), build([(1, 5, 6, 3)], expected, "uint8"))
     becomes(RaiseTransposes(), build(IMAGE, flat, "uint8"), build(IMAGE, lone, "uint8"))
 

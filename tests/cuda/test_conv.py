@@ -80,7 +80,7 @@ def test_dense(rows):
     modules, inputs = [], {"x": codes(rng, rows, 100), "r": codes(rng, rows, 37)}
     for residual in (False, True):
         attrs = dict(data_zero_point=-5, out_dtype="int8", out_zero_point=3, clip_min=-128, clip_max=127, residual_zero_point=1, residual_multiplier=0.5)
-        call = lambda b, x, r: b.emit(ops.call("octet.dense", [x, *map(constant, (weight, bias, scale)), *([r] if residual else [])], **attrs))  # noqa: E731, B023
+        call = lambda b, x, r: b.emit(ops.call("octet.dense", [x, *map(constant, (weight, bias, scale)), *([r] if residual else [])], **attrs))
         modules.append(function(call, **inputs))
     made = nets(modules)
     emulated = emulator(made)

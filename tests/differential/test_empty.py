@@ -9,7 +9,7 @@ import pytest
 from octet.targets.errors import UnsupportedModelError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import check, imported, make  # noqa: E402
+from graphs import check, imported, make
 
 X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
 F32 = "float32"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import test_indices  # noqa: E402
-import test_own_int8  # noqa: E402
-from graphs import imported, make  # noqa: E402
-from test_infinities import ROWS  # noqa: E402
-from test_integer_arithmetic import operands  # noqa: E402
+import test_indices
+import test_own_int8
+from graphs import imported, make
+from test_infinities import ROWS
+from test_integer_arithmetic import operands
 
 
 def _integers():

@@ -9,7 +9,7 @@ import pytest
 from octet.targets.errors import UnsupportedModelError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import answers, check, imported, make  # noqa: E402
+from graphs import answers, check, imported, make
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 4, 5)).astype(np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import check, make  # noqa: E402
+from graphs import check, make
 
 INF = np.inf
 ROWS = np.array([[-INF] * 5, [INF] * 5, [-INF, 3, -INF, INF, 1], [1, -2, INF, 4, -INF], [0, -0.0, 5, 5, 5], [-INF, -INF, -3e38, -INF, -INF]], np.float32)

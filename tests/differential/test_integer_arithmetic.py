@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import check, make  # noqa: E402
+from graphs import check, make
 
 RNG = np.random.default_rng(0)
 TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

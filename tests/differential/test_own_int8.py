@@ -12,7 +12,7 @@ from octet.targets import detect
 from octet.targets.runtime import Session
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import answers, check, imported, make  # noqa: E402
+from graphs import answers, check, imported, make
 
 RNG = np.random.default_rng(3)
 FEED = {"q": RNG.integers(-128, 128, (2, 5, 6)).astype(np.int8), "i": RNG.integers(-7, 7, (2, 3)), "x": (RNG.standard_normal((2, 5, 6)) * 40).astype(np.float32)}

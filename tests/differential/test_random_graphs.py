@@ -20,9 +20,9 @@ from octet.tools.building.referee import compare
 from octet.tools.building.sessions import float_session
 
 sys.path.insert(0, str(Path(__file__).parent))
-from graphs import imported, saved  # noqa: E402
-from random_generator import generate  # noqa: E402
-from random_layers import EVERY, LAYERS  # noqa: E402
+from graphs import imported, saved
+from random_generator import generate
+from random_layers import EVERY, LAYERS
 
 COUNT, FIRST = (int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 6), ("OCTET_DIFFERENTIAL_FIRST", 0)))
 SEEDS = range(FIRST, FIRST + COUNT)

@@ -14,10 +14,10 @@ from octet.targets.opening import open_session
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
-from graphs import imported  # noqa: E402
-from random_generator import generate  # noqa: E402
-from random_layers import EVERY, LAYERS  # noqa: E402
-from renaming import at_random  # noqa: E402
+from graphs import imported
+from random_generator import generate
+from random_layers import EVERY, LAYERS
+from renaming import at_random
 
 COUNT, FIRST = (int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 4), ("OCTET_DIFFERENTIAL_FIRST", 0)))
 

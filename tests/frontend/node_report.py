@@ -11,8 +11,8 @@ from pathlib import Path
 import onnx
 
 sys.path.insert(0, str(Path(__file__).parent))
-from node_cases import load_cases, run_case  # noqa: E402
-from node_exemptions import REFUSED, WRONG  # noqa: E402
+from node_cases import load_cases, run_case
+from node_exemptions import REFUSED, WRONG
 
 _HEAD = """# Operators
 

@@ -45,14 +45,14 @@ def test_blocks_of_dequantize_linear(tmp_path, form, data_type):
         weight = helper.make_tensor("w", data_type, steps.shape, steps.reshape(-1))
     nodes = [helper.make_node("DequantizeLinear", ["w", "s", "z"], ["d"], axis=0, block_size=BLOCK), helper.make_node("MatMul", ["x", "d"], ["y"])]
     path = written(tmp_path, nodes, [weight, numpy_helper.from_array(SCALES, "s"), zero], form == "external")
-    whole = lambda blocks: np.repeat(blocks, BLOCK, 0)[:DEPTH]  # noqa: E731
+    whole = lambda blocks: np.repeat(blocks, BLOCK, 0)[:DEPTH]
     np.testing.assert_allclose(answer(path), X @ ((steps - whole(zeros)) * whole(SCALES)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("zeros", ["none", "packed", "float"])
 def test_the_product_of_onnx_runtime(tmp_path, zeros):
     steps, points = RNG.integers(0, 16, (COLUMNS, BLOCKS * BLOCK)), RNG.integers(0, 16, (COLUMNS, BLOCKS + BLOCKS % 2))
-    pack = lambda values: (values[:, ::2] | values[:, 1::2] << 4).astype("uint8")  # noqa: E731
+    pack = lambda values: (values[:, ::2] | values[:, 1::2] << 4).astype("uint8")
     constants = [numpy_helper.from_array(pack(steps).reshape(COLUMNS, BLOCKS, -1), "w"), numpy_helper.from_array(SCALES.T.reshape(-1), "s"),
                  numpy_helper.from_array(pack(points).reshape(-1) if zeros == "packed" else points[:, :BLOCKS].reshape(-1).astype("float32"), "z")]
     operands = ["x", "w", "s"] + ["z"] * (zeros != "none")

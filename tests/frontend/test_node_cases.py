@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from node_cases import load_cases, run_case  # noqa: E402
-from node_exemptions import REFUSED, WRONG  # noqa: E402
+from node_cases import load_cases, run_case
+from node_exemptions import REFUSED, WRONG
 
 ALL = os.environ.get("OCTET_NODE_CASES") == "all"
 # Module of onnx.backend.test.case.node: importing one makes all its cases, and that of average pooling takes as long as all of these.

@@ -15,8 +15,8 @@ from octet.passes.rewriting.unroll_loops import UnrollLoops
 from octet.targets.errors import UnsupportedModelError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
-from here import session_here  # noqa: E402
-from rule_harness import build, network, samples  # noqa: E402
+from here import session_here
+from rule_harness import build, network, samples
 
 STEPS, ROWS, WIDTH = 5, 2, 20
 SHAPES = {"x": (STEPS, ROWS, WIDTH), "start": (ROWS, WIDTH), "gain": (ROWS, WIDTH)}

@@ -12,8 +12,8 @@ from octet.targets.x86.kernel import built_once, emit_kernel
 from octet.targets.x86.rows.recurrent import RecurrentProblem, recurrent
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
-from here import session_here  # noqa: E402
-from rule_harness import build, network, samples  # noqa: E402
+from here import session_here
+from rule_harness import build, network, samples
 
 R = relax.op
 SHAPES = {"x": (4, 3, 16)}

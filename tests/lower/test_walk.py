@@ -17,7 +17,7 @@ def test_every_form_of_expression():
         builder.emit_func_output(pair)
     context = SimpleNamespace(values={x: "x", pair: ("first", "second")}, find=lambda expr: "found")
     rules = {"relax.multiply": [lambda call, ctx: None, lambda call, ctx: "product" if ctx is context else None]}
-    walk = lambda expr: lowered(expr, context, rules, lambda call: f"other {call.op.name}")  # noqa: E731
+    walk = lambda expr: lowered(expr, context, rules, lambda call: f"other {call.op.name}")
     call = builder.get()["main"].body.blocks[0].bindings[0]
     assert call.var.same_as(product) and walk(call.value) == "product"
     assert walk(relax.op.add(x, x)) == "other relax.add"

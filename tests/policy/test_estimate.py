@@ -10,7 +10,7 @@ from octet.targets.x86 import cost
 
 @pytest.mark.parametrize("dot", cost.RATES)
 def test_a_float_product_of_two_computed_tensors_is_slower_than_one_with_weights(dot):
-    seconds = lambda product, dtype="float32": cost.seconds(dot, dtype, 10**8, 10**5, product=product)  # noqa: E731
+    seconds = lambda product, dtype="float32": cost.seconds(dot, dtype, 10**8, 10**5, product=product)
     assert seconds(True) > 2 * seconds(False)
     assert seconds(True, "int8") == seconds(False, "int8")
 

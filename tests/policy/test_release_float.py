@@ -52,7 +52,7 @@ def test_one_region_released(row):
     assert kinds == {"conv0": "int8", "conv1": "float32", "conv2": "int8"}
     x = np.random.default_rng(1).standard_normal((1, CHANNELS, SIZE, SIZE)).astype(np.float32)
     exact, mixed, integer = (run(row, module, x) for module in (row.model.module, released.module, realize(row.module).module))
-    error = lambda y: float(np.abs(y - exact).mean())  # noqa: E731
+    error = lambda y: float(np.abs(y - exact).mean())
     assert 0 < error(mixed) < 1.2 * error(integer)
 
 

@@ -72,6 +72,6 @@ def test_a_float_operand_is_a_reason(build, operators):
 
 
 def test_cubic_resize_stays_in_float(build):
-    body = lambda net, x: net.quantize(net(R.image.resize2d(net.qdq(x, 0.1, 0), (8, 8), method="cubic")), 0.1, 0)  # noqa: E731
+    body = lambda net, x: net.quantize(net(R.image.resize2d(net.qdq(x, 0.1, 0), (8, 8), method="cubic")), 0.1, 0)
     (layer,) = realize(build(body, x=[1, 2, 4, 4])).layers
     assert (layer.dtype, layer.reason) == ("float32", "it has no integer form")

@@ -45,7 +45,7 @@ def save(path, fused, seed=0, levels=(1.0,) * WIDTH):
         q, k, v = (net.op("Squeeze", part, net.ints(0)) for part in parts)
         k = net.op("Transpose", k, perm=[0, 1, 3, 2])
     else:
-        split = lambda: net.op("Reshape", net.linear(y, WIDTH, WIDTH), net.ints(1, TOKENS, HEADS, size))  # noqa: E731
+        split = lambda: net.op("Reshape", net.linear(y, WIDTH, WIDTH), net.ints(1, TOKENS, HEADS, size))
         q, k, v = (net.op("Transpose", split(), perm=perm) for perm in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]))
     scores = net.op("Softmax", net.op("Mul", net.op("MatMul", q, k), net.const(np.float32(size**-0.5))), axis=-1)
     mixed = net.op("Reshape", net.op("Transpose", net.op("MatMul", scores, v), perm=[0, 2, 1, 3]), net.ints(1, TOKENS, WIDTH))

@@ -69,7 +69,7 @@ def test_uneven_channels_are_recovered(kind, samples, request):
 def branches(join):
     """Two convolutions of which one is 32 times as large, joined, and a convolution that reads both."""
     rng = np.random.default_rng(0)
-    const = lambda *shape, scale=1.0: relax.const((rng.standard_normal(shape) * scale / np.sqrt(np.prod(shape[1:]))).astype(np.float32))  # noqa: E731
+    const = lambda *shape, scale=1.0: relax.const((rng.standard_normal(shape) * scale / np.sqrt(np.prod(shape[1:]))).astype(np.float32))
     builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1, 3, 8, 8), "float32"))
     with builder.function("main", [x]):
         with builder.dataflow():

@@ -21,7 +21,7 @@ from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.taps import channel_maxima
 
 sys.path.insert(0, str(Path(__file__).parent))
-from attention import HIDDEN, TOKENS, WIDTH, save  # noqa: E402
+from attention import HIDDEN, TOKENS, WIDTH, save
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["three layers", "one layer"])

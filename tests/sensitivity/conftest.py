@@ -14,7 +14,7 @@ from octet.tools.metrics import METRICS
 from octet.tools.scores import scoring_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import small_network  # noqa: E402
+import small_network
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
-import attention  # noqa: E402
+import attention
 
 
 def chosen(errors, seconds=lambda design: 1.0, options=("residuals", "attention"), **more):
@@ -123,7 +123,7 @@ def test_a_transformer_with_outlier_channels_gets_float_sums(tmp_path):
 
 def test_a_scout_judges_by_samples_that_it_does_not_calibrate_with(bench):
     scout = bench.scout()
-    rows = lambda samples: {row.tobytes() for row in samples["x"]}  # noqa: E731
+    rows = lambda samples: {row.tobytes() for row in samples["x"]}
     assert rows(scout.fit) < rows(bench.fit) and len(scout.fit["x"]) == FEW and rows(scout.held) == rows(bench.few)
     assert scout.libraries is bench.libraries and scout.learnt_files is not bench.learnt_files
 

@@ -15,7 +15,7 @@ import octet
 from ..bad_input.conftest import images, tiny_network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
-import vision  # noqa: E402
+import vision
 
 LONG = bool(os.environ.get("OCTET_SOAK"))
 

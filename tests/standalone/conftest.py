@@ -11,7 +11,7 @@ import octet
 from octet.targets.standalone.export import ExportForm, export
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import small_network  # noqa: E402
+import small_network
 
 TARGET = "x86-64-v3"  # valgrind knows nothing newer
 

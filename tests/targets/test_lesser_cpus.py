@@ -14,7 +14,7 @@ from octet.targets.package import read_package
 from octet.targets.registry import TARGETS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import small_network  # noqa: E402
+import small_network
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEAST = "x86-64-v3"

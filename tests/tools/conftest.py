@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import small_network  # noqa: E402
+import small_network
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ class Spoken:
         return {name: feed["x"] * factor if name != "n" else feed["x"].astype(np.int64) for name, factor in self.factors.items()}
 
 
-def agreed(monkeypatch, fp32, int8, samples, outputs=(), padding=Padding()):  # noqa: B008
+def agreed(monkeypatch, fp32, int8, samples, outputs=(), padding=Padding()):
     monkeypatch.setattr(agreement, "float_session", lambda model, threads, target: fp32)
     monkeypatch.setattr(agreement, "padding_of", lambda model: padding)
     return Yardstick(samples, outputs).agreement(None, SimpleNamespace(), int8)

@@ -84,6 +84,6 @@ def test_the_summary_says_what_it_came_to():
 
 
 def test_the_cost_model_knows_where_it_pays():
-    seconds = lambda dot, dtype: cost.seconds(dot, dtype, 10**9, 10**6)  # noqa: E731
+    seconds = lambda dot, dtype: cost.seconds(dot, dtype, 10**9, 10**6)
     assert seconds("amx", "int8") < seconds("amx", "bfloat16") < seconds("amx", "float32") / 4
     assert seconds("vnni", "bfloat16") > seconds("vnni", "float32")

@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from octet.passes.sensitivity.layer_errors import LayerError  # noqa: E402
-from octet.tools.pages import plots  # noqa: E402
+from octet.passes.sensitivity.layer_errors import LayerError
+from octet.tools.pages import plots
 
 INF, NAN = np.inf, np.nan
 

@@ -11,7 +11,7 @@ from octet.tools.building.given import Given
 from octet.tools.building.statistics import measure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
-import language  # noqa: E402
+import language
 
 STEPS, INPUTS, SEQUENCES = 5, 6, 7
 

@@ -34,7 +34,7 @@ def moved(network, steps=2.0, seed=0):
     return network
 
 
-def calibrated(model, arrays, recipe=octet.Recipe()):  # noqa: B008
+def calibrated(model, arrays, recipe=octet.Recipe()):
     """The hub, calibrated by the referee: nothing is built."""
     return quantize(canonicalize(model), arrays, recipe, executor_factory=lambda module: lambda feed: reference.run(module, feed), summaries=False)
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'octet[train]')")
 
-from octet.tools.main import main  # noqa: E402
+from octet.tools.main import main
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 

@@ -21,7 +21,7 @@ from octet.tuning.spaces.registry import spaces_of, to_json
 from octet.tuning.tasks import tasks_of_variant
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
-from rule_harness import dequantize, network, quantize, samples  # noqa: E402
+from rule_harness import dequantize, network, quantize, samples
 
 HEADS, TOKENS, SIZE = 2, 20, 16
 SHAPES = {"q": (1, TOKENS, HEADS * SIZE), "k": (1, TOKENS, HEADS * SIZE), "v": (1, TOKENS, HEADS * SIZE), "image": (1, 20, 9, 9)}

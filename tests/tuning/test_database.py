@@ -96,7 +96,7 @@ def test_export_and_import(database, workload, tmp_path):
     assert export_records(database, tmp_path / "records.json") == 2
     other = Database(str(tmp_path / "other.db"))
     assert import_records(other, tmp_path / "records.json") == 2
-    plain = lambda r: replace(r, id=0)  # noqa: E731
+    plain = lambda r: replace(r, id=0)
     assert list(map(plain, other.records())) == list(map(plain, database.records()))
     other.close()
 

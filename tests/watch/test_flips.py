@@ -13,7 +13,7 @@ from octet.targets.runtime import Session
 from octet.targets.watch.words import SelfCheckError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import small_network  # noqa: E402
+import small_network
 
 _spec = importlib.util.spec_from_file_location("stepwise", Path(__file__).with_name("stepwise.py"))
 stepwise = sys.modules["stepwise"] = importlib.util.module_from_spec(_spec)

@@ -11,7 +11,7 @@ from octet.targets.errors import OctetError
 from octet.targets.watch.health import Clip, health_of, learnt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import small_network  # noqa: E402
+import small_network
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 WRONG = {

@@ -14,7 +14,7 @@ from octet.targets.package import read_package
 from octet.targets.watch.inputs import InputMoments, WatchedInput, usual_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import small_network  # noqa: E402
+import small_network
 
 MEAN, DEVIATION = (np.array(values, np.float32)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 TOGETHER = 32

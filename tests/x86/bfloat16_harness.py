@@ -15,7 +15,7 @@ from octet.targets.x86.isa import building_for
 from octet.targets.x86.layout import SLACK, Layout, channel_stride
 
 sys.path.insert(0, str(Path(__file__).parent))
-from here import module_here  # noqa: E402
+from here import module_here
 
 TILES = frozenset({"amx_bf16"})  # beside the target's features
 GUARD = 99.0  # what an output holds before: nothing may be written behind its last pixel

@@ -13,7 +13,7 @@ from octet.targets import detect
 from octet.targets.variant import TensorSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
-from here import session_here  # noqa: E402
+from here import session_here
 
 
 def network(shapes: dict[str, tuple], body: Callable):

@@ -11,8 +11,8 @@ from octet.passes import ops
 from octet.passes.referee.reference import run
 
 sys.path.insert(0, str(Path(__file__).parent))
-from here import session_here  # noqa: E402
-from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+from here import session_here
+from rule_harness import build, dequantize, network, quantize, samples
 
 RANDOM = np.random.default_rng(2)
 FLOAT = {"clip_min": float("-inf"), "clip_max": float("inf"), "out_dtype": "float32"}

@@ -13,7 +13,7 @@ from octet.targets.x86.checks.counts import count_ends, moments
 from octet.targets.x86.isa import building_for
 
 sys.path.insert(0, str(Path(__file__).parent))
-from here import module_here  # noqa: E402
+from here import module_here
 
 CASES = {
     "plain, with a tail": CountedBytes(1000, 1, 1, 200, True),

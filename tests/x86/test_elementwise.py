@@ -12,7 +12,7 @@ from octet.targets import float_math
 from octet.targets.x86.elementwise.table_affine import lines_of
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
+from rule_harness import check, check_all, dequantize, quantize
 
 ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
 MUL = {"a_zero_point": 3, "b_zero_point": -4, "multiplier": 0.02, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
@@ -35,7 +35,7 @@ def test_integer_binary(name, attrs):
 def test_integer_constant_operand_on_either_side():
     constant = relax.const((np.arange(37).reshape(1, 37, 1, 1) - 20).astype("int8"))
     for order in (1, -1):
-        check({"x": (2, 37, 3, 3)}, lambda b, x: dequantize(b, b.emit(ops.call("octet.add", [quantize(b, x), constant][::order], **ADD))))  # noqa: B023
+        check({"x": (2, 37, 3, 3)}, lambda b, x: dequantize(b, b.emit(ops.call("octet.add", [quantize(b, x), constant][::order], **ADD))))
 
 
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])

@@ -20,7 +20,7 @@ from octet.tools.building import api
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+from rule_harness import build, dequantize, network, quantize, samples
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]

@@ -17,7 +17,7 @@ from octet.targets.x86.emulation.source import INSTRUCTIONS
 from octet.targets.x86.tiles import tile_config
 
 sys.path.insert(0, str(Path(__file__).parent))
-from instruction_models import MODELS  # noqa: E402
+from instruction_models import MODELS
 
 LEAST = registry.find("x86-64-v3")
 ROUNDS = 200  # random vectors per instruction
@@ -207,7 +207,7 @@ def tiles(library, kind, rows, acc, data, weights):
         np.zeros_like(acc),
     )
     stride = ctypes.c_int64
-    pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)  # noqa: E731
+    pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)
     getattr(library, f"tiles_{kind}")(
         pointer(config),
         pointer(acc),
@@ -250,7 +250,7 @@ def test_tiles_of_int8(rows, portable):
 @pytest.mark.parametrize("rows", [1, 7, 16])
 def test_tiles_of_bfloat16(rows, portable):
     acc, data, weights = tile_operands("tdpbf16ps", rows, np.random.default_rng(rows))
-    wide = lambda bits: (bits.astype(np.uint32) << 16).view(np.float32)  # noqa: E731
+    wide = lambda bits: (bits.astype(np.uint32) << 16).view(np.float32)
     matrix = wide(weights).reshape(16, 16, 2).transpose(0, 2, 1).reshape(32, 16)
     wanted = acc
     for _ in range(2):

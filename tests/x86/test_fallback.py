@@ -9,7 +9,7 @@ from tvm import relax, tirx
 from octet.targets.x86.fallback import schedule_fallback
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, network  # noqa: E402
+from rule_harness import check, network
 
 R = relax.op
 

@@ -16,10 +16,10 @@ from octet.targets.runtime import Session
 from octet.targets.x86.isa import UNITS, building_for, current
 
 sys.path.insert(0, str(Path(__file__).parent))
-from here import session_here  # noqa: E402
-from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+from here import session_here
+from rule_harness import build, dequantize, network, quantize, samples
 
-from octet.passes.referee.reference import run  # noqa: E402
+from octet.passes.referee.reference import run
 
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 SHAPES = {"x": (2, 37, 9, 10), "y": (2, 37, 9, 10), "q": (2, 19, 40), "k": (2, 40, 19)}

@@ -12,7 +12,7 @@ from octet.targets.x86.layout import packed
 from octet.targets.x86.view import View, as_layout, reshaped, transposed, view_of
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
+from rule_harness import check, check_all, dequantize, quantize
 
 
 def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_point=0):
@@ -97,7 +97,7 @@ def test_layer_norm():
     rng, cases = np.random.default_rng(1), {}
     for shape in [(1, 5, 96), (3, 40), (2, 2, 3, 130)]:
         gamma, beta = (relax.const(rng.standard_normal(shape[-1]).astype("float32")) for _ in range(2))
-        emit = lambda x, gamma=gamma, beta=beta: relax.op.nn.layer_norm(x, gamma, beta, axes=[-1], epsilon=1e-5)  # noqa: E731
+        emit = lambda x, gamma=gamma, beta=beta: relax.op.nn.layer_norm(x, gamma, beta, axes=[-1], epsilon=1e-5)
         for source, target in [(True, True), (False, True), (True, False), (False, False)]:
             cases[f"{shape} {source} {target}"] = ({"x": shape}, normalised(emit, source, target))
     check_all(cases)
@@ -107,7 +107,7 @@ def test_rms_norm():
     cases = {}
     for shape in [(1, 5, 96), (3, 40), (1, 130)]:
         weight = relax.const(np.random.default_rng(1).standard_normal(shape[-1]).astype("float32"))
-        emit = lambda x, weight=weight: relax.op.nn.rms_norm(x, weight, axes=[-1], epsilon=1e-5)  # noqa: E731
+        emit = lambda x, weight=weight: relax.op.nn.rms_norm(x, weight, axes=[-1], epsilon=1e-5)
         for both in (True, False):
             cases[f"{shape} {both}"] = ({"x": shape}, normalised(emit, both, both))
     check_all(cases)

@@ -9,7 +9,7 @@ from tvm import relax
 from octet.passes import ops
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, check_all, dequantize, quantize  # noqa: E402
+from rule_harness import check, check_all, dequantize, quantize
 
 R = relax.op
 

@@ -10,7 +10,7 @@ from tvm import relax
 from octet.passes.referee.reference import run
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, compiled, network  # noqa: E402
+from rule_harness import check, compiled, network
 
 R = relax.op
 

@@ -9,7 +9,7 @@ from tvm import relax
 from octet.passes import ops
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, dequantize, quantize  # noqa: E402
+from rule_harness import check, dequantize, quantize
 
 SHAPES = [(2, 37, 9, 10), (1, 3, 8, 9), (1, 130, 7, 7)]
 WINDOWS = [([3, 3], [2, 2], [1, 1, 1, 1]), ([3, 2], [1, 2], [1, 0, 2, 1]), ([7, 5], [1, 1], [3, 2, 3, 2]), ([7, 7], [1, 1], [0, 0, 0, 0])]

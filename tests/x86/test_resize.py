@@ -10,7 +10,7 @@ from octet.passes import ops
 from octet.passes.referee.resize import whole_taps
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, dequantize, quantize  # noqa: E402
+from rule_harness import check, dequantize, quantize
 
 CASES = [((2, 37, 5, 6), (10, 18), "half_pixel"), ((1, 3, 8, 9), (3, 7), "asymmetric"), ((1, 130, 7, 1), (13, 5), "align_corners"),
          ((1, 70, 3, 2), (3, 32), "pytorch_half_pixel"), ((3, 16, 4, 4), (6, 3), "tf_half_pixel_for_nn")]

@@ -11,7 +11,7 @@ from octet.passes import ops
 from octet.passes.referee.reference import run
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, compiled, network  # noqa: E402
+from rule_harness import check, compiled, network
 
 RANDOM = np.random.default_rng(3)
 

@@ -10,7 +10,7 @@ from octet.passes import ops
 from octet.targets.softmax_table import softmax_table
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, dequantize, quantize  # noqa: E402
+from rule_harness import check, dequantize, quantize
 
 R = relax.op
 

@@ -13,7 +13,7 @@ from octet.targets import float_math, registry
 from octet.targets.x86.rows import softmax_bytes
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import compiled, dequantize, network, quantize  # noqa: E402
+from rule_harness import compiled, dequantize, network, quantize
 
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 
@@ -30,7 +30,7 @@ def same_bytes(scale, *matrices, target="native", zero_point=0, peak=False):
     """Of several matrices, which are one network. peak: each row over its largest value."""
     inputs = {f"x{i}": rows for i, rows in enumerate(matrices)}
     coded = (scale, zero_point)
-    body = lambda b, *xs: [dequantize(b, quantize(b, softmax_of(b, x, peak), *coded), *coded) for x in xs]  # noqa: E731
+    body = lambda b, *xs: [dequantize(b, quantize(b, softmax_of(b, x, peak), *coded), *coded) for x in xs]
     module = network({name: rows.shape for name, rows in inputs.items()}, body)
     outputs, without = compiled(module, inputs, target)
     assert not list(without), "one kernel computes it all: the largest value alone has none"

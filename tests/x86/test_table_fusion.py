@@ -14,8 +14,8 @@ from octet.passes.referee.reference import run
 from octet.targets import registry
 
 sys.path.insert(0, str(Path(__file__).parent))
-from here import session_here  # noqa: E402
-from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402
+from here import session_here
+from rule_harness import build, dequantize, network, quantize, samples
 
 AMX = registry.find("amx")
 RNG = np.random.default_rng(3)
@@ -102,7 +102,7 @@ def test_does_not_apply(name):
 
 
 def test_does_not_apply_without_byte_permutations():
-    body = lambda b, x: dequantize(b, looked_up(b, layer(b, x, 8)))  # noqa: E731
+    body = lambda b, x: dequantize(b, looked_up(b, layer(b, x, 8)))
     assert not fused((1, 16, 8, 9), body, byte_permutations=False)
     steps, got, wanted = compiled((1, 16, 8, 9), body, "avx512vnni")
     assert "octet.table" in steps

@@ -45,7 +45,7 @@ class StudyRow:
 
 
 def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
-          recipe: Recipe = Recipe(), tuner: Callable | None = None) -> dict:  # noqa: B008
+          recipe: Recipe = Recipe(), tuner: Callable | None = None) -> dict:
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
     recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than

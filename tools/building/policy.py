@@ -191,7 +191,7 @@ def _report(regions, realized, times, released, measured) -> dict:
         for layer in realized.layers
         if layer.dtype == "int8" and (number := regions.of_layer.get(layer.name)) in released
     ]
-    conversions = lambda chosen: sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6  # noqa: E731
+    conversions = lambda chosen: sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6
     return {"how": "measured" if measured else "cost model", "target": spec.name, "layers": layers,
             "int8_us": first.of(regions, frozenset()) * 1e6, "chosen_us": first.of(regions, released) * 1e6,
             "conversions_int8_us": conversions(frozenset()), "conversions_chosen_us": conversions(released)}

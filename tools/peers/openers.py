@@ -13,7 +13,7 @@ def _onnxruntime(path, feed, threads, streams):
     run = onnxruntime_peer.session(path, threads)
     if isinstance(feed, list):
         return _in_turn(run, feed)
-    once = lambda: run(feed)  # noqa: E731
+    once = lambda: run(feed)
     once.many = once
     return once
 
@@ -35,7 +35,7 @@ def _openvino(path, feed, threads, streams):
         return [compiled.create_infer_request() for _ in range(count)]
 
     (request,) = requests("LATENCY", 1)
-    once = lambda: dict(enumerate(request.infer(feed).values()))  # noqa: E731
+    once = lambda: dict(enumerate(request.infer(feed).values()))
     if streams > 1:
         idle = queue.SimpleQueue()
         for each in requests("THROUGHPUT", streams):

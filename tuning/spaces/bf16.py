@@ -18,7 +18,7 @@ def space(p: ConvProblem) -> Space:
         "units": chunks(_units(walk, default), default.units),
     }
     least = min(4, default.vectors * default.pixels)
-    valid = lambda s: least <= s.vectors * s.pixels and s.pixels <= max(default.pixels, most[s.vectors])  # noqa: E731
+    valid = lambda s: least <= s.vectors * s.pixels and s.pixels <= max(default.pixels, most[s.vectors])
     return Space("bf16", p, fixed(default, decisions), Bf16Schedule, default, valid, lambda s: _features(p, walk, s))
 
 

@@ -143,7 +143,7 @@ class _Kernel:
             done += -(-run.length // BLOCK)
         p, channel = self.p, bind(block * (s.vectors * 16))
         rows = [Row(bind((line * walk.pixels + start + i) * p.out_stride)) for i in range(s.pixels)]
-        total = lambda r, v: load(totals, (r * vectors + v) * 16, 16) + load(self.bias, channel + v * 16, 16)  # noqa: E731
+        total = lambda r, v: load(totals, (r * vectors + v) * 16, 16) + load(self.bias, channel + v * 16, 16)
         emit_epilogue(p.epilogue, self.operands, rows, vectors, channel, total)
 
     def block(self, sums, at, weights, registers):
@@ -164,7 +164,7 @@ class _Kernel:
     def element(self, at, chain):
         """What a chain multiplies by, in every lane of a register: a pair of bfloat16, or a float32."""
         lanes = current().lanes
-        word = lambda index: tirx.reinterpret("uint32", load(self.source, index, 2))  # noqa: E731
+        word = lambda index: tirx.reinterpret("uint32", load(self.source, index, 2))
         if current().bf16_pairs:
             return tirx.Broadcast(word(at + 2 * chain), lanes)
         bits = word(at)

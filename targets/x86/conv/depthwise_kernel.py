@@ -128,7 +128,7 @@ class DepthwiseKernel:
             self.products(rows, chunk, at, example, sums, 0)
         vectors = lanes // 16
         outputs = [Row(bind(line + (start + i * fold) * p.out_stride + channel)) for i in range(count)]
-        accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)  # noqa: E731
+        accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)
         if int8:
             emit_depthwise(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator)
         else:

@@ -64,7 +64,7 @@ def _pixels(p, line, most):
     if not is_matmul(p) and tall > 1:
         return line * tall
     extra = current().parts > 1
-    cost = lambda n: (-(-line // n) * (n + 0.25) * (1.11 if n > most else 1), -n)  # noqa: E731
+    cost = lambda n: (-(-line // n) * (n + 0.25) * (1.11 if n > most else 1), -n)
     return min(range(max(1, most // 2), min(line, most + extra) + 1) if line > 1 else (1,), key=cost, default=line)
 
 

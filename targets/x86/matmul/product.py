@@ -146,7 +146,7 @@ class _Kernel:
     def _vectors(self, t, first, at, height, block, count):
         p, width = self.p, self.p.column_blocks * 16
         if current().mixed and height % 2 == 0:
-            to = lambda r: (t * TILE_ROWS + first + r) * width + block * 16  # noqa: E731
+            to = lambda r: (t * TILE_ROWS + first + r) * width + block * 16
             emit_pairs(p, self.a, at, self.packed, self.corrections, block, height, self.sums, to)
             return
         acc = Accumulators(height * count, "int32")
@@ -181,7 +181,7 @@ class _Kernel:
             self._softmax(row, sums_at, rows)
             return
         to = bind(self.out_start + row * p.out.row)
-        scaled = lambda v: self._scaled(sums_at, v)  # noqa: E731
+        scaled = lambda v: self._scaled(sums_at, v)
         if p.out_dtype == "int8":
             low, high = max(-128, p.clip_min), min(127, p.clip_max)
             over(p.column_blocks, 4, lambda first, size: store_bytes(

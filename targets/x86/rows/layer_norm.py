@@ -101,7 +101,7 @@ def _kernel(p, s, centred):
             values, sums, factors = on_stack(rows * width, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
             first_row = bind(task * rows if p.rows % rows == 0 else tirx.min(task * rows, p.rows - rows))
             at, to = ([bind((first_row + r) * layout.channel_stride) for r in range(rows)] for layout in (x_layout, y_layout))
-            pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]  # noqa: E731
+            pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
 
             def gather(first, size, whole=True):
                 for r, i in pieces(size):

@@ -22,7 +22,7 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
     vectors, tail = -(-columns // 16), columns % 16 or 16
     width, step, last_step = vectors * 16, 1 if compact else max(1, STEP // rows), 1 if compact else STEP
     unroll = 0 if compact else UNROLL
-    pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]  # noqa: E731
+    pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
 
     def prepare(first, size, lanes=16):
         for r, i in pieces(size):

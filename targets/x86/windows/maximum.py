@@ -23,7 +23,7 @@ def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None):
         x, y = tensors(x=p.source, y=p.target)
         with each(n * out_h, how) as task:
             image, row = bind(task // out_h), bind(task % out_h)
-            rows = lambda i: (image * h + _tap(p, 0, row, i)) * (w * stride)  # noqa: E731
+            rows = lambda i: (image * h + _tap(p, 0, row, i)) * (w * stride)
             with T.serial(0, out_w) as column:
                 columns = [bind(_tap(p, 1, column, j) * stride) for j in range(p.size[1])]
                 _pixel(p, x, y, rows, columns, bind((task * out_w + column) * stride))
