@@ -17,9 +17,13 @@ def check(installed=version) -> None:
         try:
             found = installed(name)
         except PackageNotFoundError:
-            raise OctetError(f"{name} is not installed, which compiling needs; run: pip install 'octet[compile]'") from None
+            raise OctetError(
+                f"{name} is not installed, which compiling needs; run: pip install 'octet[compile]'"
+            ) from None
         if found not in tested:
-            raise OctetError(f"{name} {found} is installed, but octet needs {tested[0]} (another pair crashes TVM); run: pip install {name}=={tested[0]}")
+            raise OctetError(
+                f"{name} {found} is installed, but octet needs {tested[0]} (another pair crashes TVM); run: pip install {name}=={tested[0]}"
+            )
 
 
 def give_home() -> None:

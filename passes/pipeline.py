@@ -92,7 +92,9 @@ def canonicalize(model: Model) -> Model:
     module, *others = _all_shapes(CANONICALIZE, (model.module, *(other.module for other in model.others)))
     if any(map(attends_to_many, (module, *others))):
         module, *others = _all_shapes([DivideBehindProduct(least=1)], (module, *others))
-    canonical = tuple(replace(other, module=made, notes=(*other.notes, *notes_of(made))) for other, made in zip(model.others, others))
+    canonical = tuple(
+        replace(other, module=made, notes=(*other.notes, *notes_of(made))) for other, made in zip(model.others, others)
+    )
     return replace(model, module=module, notes=(*model.notes, *notes_of(module)), others=canonical)
 
 
@@ -111,20 +113,37 @@ def float_layers(floats: str) -> list:
 
 def to_integers(quantized) -> tuple[Realized, tvm.IRModule]:
     """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float layers fused."""
-    embedded = apply(NamedPass("QuantizeEmbeddings", lambda hub: quantize_embeddings(hub, quantized.model.comes_quantised)), quantized.module)
+    embedded = apply(
+        NamedPass("QuantizeEmbeddings", lambda hub: quantize_embeddings(hub, quantized.model.comes_quantised)),
+        quantized.module,
+    )
     realized = apply(NamedPass("Realize", realize), embedded.module)
     layers = tuple(replace(layer, reason=embedded.kept.get(layer.name, layer.reason)) for layer in realized.layers)
     return replace(realized, layers=layers), run(float_layers(quantized.recipe.floats), realized.module)
 
 
-_QUANTIZE = ["Annotate", "InsertQDQ", "CompleteWeights", "ReleaseFloat"]  # made where recipe, samples or policy are known
-_REALIZE = ["QuantizeEmbeddings", "Realize", *map(name_of, float_layers("bf16")), "IntegerBoundary"]  # the last one for callers that quantise
+_QUANTIZE = [
+    "Annotate",
+    "InsertQDQ",
+    "CompleteWeights",
+    "ReleaseFloat",
+]  # made where recipe, samples or policy are known
+_REALIZE = [
+    "QuantizeEmbeddings",
+    "Realize",
+    *map(name_of, float_layers("bf16")),
+    "IntegerBoundary",
+]  # the last one for callers that quantise
 _LOWER = list(map(name_of, lowering(None, None, "")))
-NAMES = tuple(dict.fromkeys(["Import", *map(name_of, [*CANONICALIZE, DivideBehindProduct()]), *_QUANTIZE, *_REALIZE, *_LOWER]))
+NAMES = tuple(
+    dict.fromkeys(["Import", *map(name_of, [*CANONICALIZE, DivideBehindProduct()]), *_QUANTIZE, *_REALIZE, *_LOWER])
+)
 
 
 def check_name(name: str) -> None:
     """Raises OctetError for a name that no pass of the way has."""
     if name not in NAMES:
         near = get_close_matches(name, NAMES, 3, 0.4) or NAMES
-        raise OctetError(f"pass {name!r} is unknown: take {' or '.join(near) if near is not NAMES else 'one of ' + ', '.join(NAMES)}")
+        raise OctetError(
+            f"pass {name!r} is unknown: take {' or '.join(near) if near is not NAMES else 'one of ' + ', '.join(NAMES)}"
+        )

@@ -47,7 +47,9 @@ def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> byt
 
 def write(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
     """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
-    listed = json_text({"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1).encode()
+    listed = json_text(
+        {"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1
+    ).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         file.comment = (_MAGIC + hashlib.sha256(text).hexdigest()).encode()
@@ -71,7 +73,9 @@ def read(path, trust: Trust | None = None) -> Contents:
     except ValueError as error:
         raise PackageError(f"{path}: cannot be read ({error}); give a package, or {more('package')}") from error
     if not data.startswith(b"PK\x03\x04"):
-        raise PackageError(f"{path}: is not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
+        raise PackageError(
+            f"{path}: is not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             text, signatures = _manifest_text(path, file), _signatures(path, file)
@@ -81,7 +85,15 @@ def read(path, trust: Trust | None = None) -> Contents:
             return Contents(text, manifest, _members(path, file, manifest), signatures)
     except OctetError:
         raise
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}") from error
     except Exception as error:  # zlib.error and struct.error, from bytes that no longer are what the directory says
         raise PackageError(f"{path}: is corrupt ({type(error).__name__}); {_AGAIN}") from error
@@ -90,11 +102,15 @@ def read(path, trust: Trust | None = None) -> Contents:
 def _manifest_text(path, file):
     comment = file.comment.decode("ascii", "replace")
     if MANIFEST not in file.namelist() or not comment.startswith(_MAGIC):
-        raise PackageError(f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet")
+        raise PackageError(
+            f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet"
+        )
     if len(comment) < len(_MAGIC) + 64:  # the comment is the end of the file, and zip readers accept a shortened one
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}")
     if file.getinfo(MANIFEST).file_size > _LARGEST_MANIFEST:
-        raise PackageError(f"{path}: {MANIFEST} is of {file.getinfo(MANIFEST).file_size} bytes, at most {_LARGEST_MANIFEST} can be meant; {_AGAIN}")
+        raise PackageError(
+            f"{path}: {MANIFEST} is of {file.getinfo(MANIFEST).file_size} bytes, at most {_LARGEST_MANIFEST} can be meant; {_AGAIN}"
+        )
     text = file.read(MANIFEST)
     if comment.removeprefix(_MAGIC) != hashlib.sha256(text).hexdigest():
         raise PackageError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
@@ -119,10 +135,14 @@ def _manifest(path, text):
         number = values.get("format") if isinstance(values, dict) else None
         if isinstance(number, int) and number not in FORMATS:
             known = f"formats {FORMATS[0]} to {FORMATS[-1]}"
-            raise PackageError(f"{path}: has package format {number}, this octet reads {known}; take the octet that wrote it, or compile it again with this one")
+            raise PackageError(
+                f"{path}: has package format {number}, this octet reads {known}; take the octet that wrote it, or compile it again with this one"
+            )
         return manifest_of(values)
     except (ValueError, MemoryError) as error:
-        raise PackageError(f"{path}: its manifest is not what this octet reads ({error}); compile it again with this version") from error
+        raise PackageError(
+            f"{path}: its manifest is not what this octet reads ({error}); compile it again with this version"
+        ) from error
 
 
 def _members(path, file, manifest):
@@ -131,13 +151,17 @@ def _members(path, file, manifest):
         raise PackageError(f"{path}: has two members of one name; {_AGAIN}")
     found = {info.filename: info for info in found if info.filename not in (MANIFEST, SIGNATURES)}
     for name in sorted(manifest.members.keys() ^ found.keys()):
-        raise PackageError(f"{path}: member {printable(name)[:100]} is {'missing' if name in manifest.members else 'not in the manifest'}; {_AGAIN}")
+        raise PackageError(
+            f"{path}: member {printable(name)[:100]} is {'missing' if name in manifest.members else 'not in the manifest'}; {_AGAIN}"
+        )
     members = {}
     for name, expected in manifest.members.items():
         info = found[name]
         packed = info.compress_type != zipfile.ZIP_STORED
         if info.file_size != expected.bytes or (packed and info.file_size > _LARGEST_PACKED):
-            raise PackageError(f"{path}: member {name} is of {info.file_size} bytes, the manifest says {expected.bytes}, packed ones hold at most {_LARGEST_PACKED}; {_AGAIN}")
+            raise PackageError(
+                f"{path}: member {name} is of {info.file_size} bytes, the manifest says {expected.bytes}, packed ones hold at most {_LARGEST_PACKED}; {_AGAIN}"
+            )
         data = file.read(info)
         if hashlib.sha256(data).hexdigest() != expected.sha256:
             raise PackageError(f"{path}: member {name} does not match its SHA-256; {_AGAIN}")

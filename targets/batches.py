@@ -63,7 +63,9 @@ def meant(outputs, results: dict) -> dict:
     for spec in outputs:
         if spec.counted is not None:
             axis, count = spec.counted
-            results = results | {spec.name: results[spec.name][(slice(None),) * axis + (slice(int(results[count][0])),)]}
+            results = results | {
+                spec.name: results[spec.name][(slice(None),) * axis + (slice(int(results[count][0])),)]
+            }
     return results
 
 
@@ -71,7 +73,10 @@ def together(spec, parts: list[np.ndarray]) -> np.ndarray:
     """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones get -1 (NaN, or 0 of a type
     without) behind them."""
     if spec.counted is not None:
-        axis, most = spec.counted[0] + parts[0].ndim - len(spec.shape), max(part.shape[spec.counted[0] - len(spec.shape)] for part in parts)
+        axis, most = (
+            spec.counted[0] + parts[0].ndim - len(spec.shape),
+            max(part.shape[spec.counted[0] - len(spec.shape)] for part in parts),
+        )
         fill = np.array({"f": np.nan, "i": -1}.get(parts[0].dtype.kind, 0), parts[0].dtype)
         widths = [[(0, most - part.shape[axis] if i == axis else 0) for i in range(part.ndim)] for part in parts]
         parts = [np.pad(part, width, constant_values=fill) for part, width in zip(parts, widths)]

@@ -23,7 +23,9 @@ _SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 def _fields(text: str) -> list[dict[str, str]]:
     """/proc/cpuinfo as one dictionary per logical processor."""
     blocks = (block.splitlines() for block in text.strip().split("\n\n"))
-    return [{key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block)} for block in blocks]
+    return [
+        {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block)} for block in blocks
+    ]
 
 
 def flags_of(cpuinfo: str) -> frozenset[str]:
@@ -56,7 +58,9 @@ def _lesser(level, flags):
     if level not in known:
         raise TargetError(f"{CPU_VARIABLE}={level}: unknown; take a level of this CPU: {here}")
     if known[level] - flags:
-        raise TargetError(f"{CPU_VARIABLE}={level}: this CPU lacks {', '.join(sorted(known[level] - flags))}; take one of: {here}")
+        raise TargetError(
+            f"{CPU_VARIABLE}={level}: this CPU lacks {', '.join(sorted(known[level] - flags))}; take one of: {here}"
+        )
     return known[level]
 
 
@@ -119,8 +123,13 @@ def native() -> TargetSpec:
     """The best CPU target that runs here. Raises TargetError where none does."""
     best = [spec for spec in runnable() if spec.native]
     if not best:
-        least = min((spec for spec in TARGETS.values() if spec.backend.host), key=lambda spec: (spec.machine != platform.machine(), spec.rank))
-        raise TargetError(f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere")
+        least = min(
+            (spec for spec in TARGETS.values() if spec.backend.host),
+            key=lambda spec: (spec.machine != platform.machine(), spec.rank),
+        )
+        raise TargetError(
+            f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere"
+        )
     return best[0]
 
 

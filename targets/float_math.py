@@ -105,7 +105,13 @@ def erf(m, x):
         -2.95459980854025e-03,
         -1.60960333262415e-02,
     )
-    under = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02)
+    under = (
+        -1.45660718464996e-05,
+        -2.13374055278905e-04,
+        -1.68282697438203e-03,
+        -7.37332916720468e-03,
+        -1.42647390514189e-02,
+    )
     value = m.div(m.mul(x, _polynomial(m, z, over)), _polynomial(m, z, under))
     return m.min(m.max(value, m.const(-1.0)), m.const(1.0))
 
@@ -214,7 +220,16 @@ class NumpyOps:
     """The operations on NumPy float32 arrays (see the module's docstring)."""
 
     const, add, sub, mul, div = np.float32, np.add, np.subtract, np.multiply, np.divide
-    min, max, sqrt, rint, abs, select, less, isub = np.minimum, np.maximum, np.sqrt, np.rint, np.abs, np.where, np.less, np.subtract
+    min, max, sqrt, rint, abs, select, less, isub = (
+        np.minimum,
+        np.maximum,
+        np.sqrt,
+        np.rint,
+        np.abs,
+        np.where,
+        np.less,
+        np.subtract,
+    )
 
     @staticmethod
     def int(x):

@@ -74,4 +74,6 @@ def use_threads(count: int) -> None:
 def _functions():
     """(the limit of the calling thread's cores: with 1 TVM calls kernels without a pool; the configuration of the calling thread's pool, which is made)."""
     known = runtime()  # its library needs one that this loads
-    return runtime_library()["_ZN3tvm7runtime9threading17SetMaxConcurrencyEi"], known.get_global_func("runtime.config_threadpool")
+    return runtime_library()["_ZN3tvm7runtime9threading17SetMaxConcurrencyEi"], known.get_global_func(
+        "runtime.config_threadpool"
+    )

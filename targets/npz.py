@@ -28,7 +28,10 @@ class Stacked:
 
     @property
     def header(self) -> dict:
-        return np.lib.format.header_data_from_array_1_0(self.rows[0]) | {"fortran_order": False, "shape": (len(self.rows), *self.rows[0].shape)}
+        return np.lib.format.header_data_from_array_1_0(self.rows[0]) | {
+            "fortran_order": False,
+            "shape": (len(self.rows), *self.rows[0].shape),
+        }
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True) -> bytes:
@@ -39,7 +42,9 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             info.compress_type = file.compression
             rows = array.rows if isinstance(array, Stacked) else [np.asarray(array, order="C")]
-            info.file_size = sum(row.nbytes for row in rows)  # known beforehand, it makes the fields of 64 bits where they are needed
+            info.file_size = sum(
+                row.nbytes for row in rows
+            )  # known beforehand, it makes the fields of 64 bits where they are needed
             with file.open(info, "w") as item:
                 if isinstance(array, Stacked):
                     np.lib.format.write_array_header_1_0(item, array.header)
@@ -56,7 +61,9 @@ def names_of(source) -> list[str]:
         return [name.removesuffix(".npy") for name in file.namelist()]
 
 
-def read_npz(source, limit: int, names=None, declared: Mapping[str, tuple] = MappingProxyType({})) -> dict[str, np.ndarray]:
+def read_npz(
+    source, limit: int, names=None, declared: Mapping[str, tuple] = MappingProxyType({})
+) -> dict[str, np.ndarray]:
     """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything is decompressed; declared: {name: (dtype, shape)} that an
     array must be of, compared before it is decompressed. Raises OSError, KeyError for a name that is not there, ValueError for everything else: no zip, larger than the limit, an
     array that is of another kind or not of its own length, objects (pickles)."""
@@ -65,13 +72,19 @@ def read_npz(source, limit: int, names=None, declared: Mapping[str, tuple] = Map
         if (size := sum(info.file_size for info in wanted)) > limit:
             raise ValueError(f"it declares {size} bytes, where at most {limit} can be meant")
         with _broken():
-            return {(name := info.filename.removesuffix(".npy")): _array(file, info, declared.get(name)) for info in wanted}
+            return {
+                (name := info.filename.removesuffix(".npy")): _array(file, info, declared.get(name)) for info in wanted
+            }
 
 
 def rows_of(source, name: str, dtype, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """The rows (entries of the first axis) of one array of an .npz, one at a time and in an array of their own; it must be of this dtype and shape. Raises as `read_npz` does, of
     damage where it is met: nothing is sure before the last row was taken."""
-    with _opened(source) as file, _broken(), _member(file, file.getinfo(f"{name}.npy"), (dtype, shape)) as (stream, (_, fortran, _), size):
+    with (
+        _opened(source) as file,
+        _broken(),
+        _member(file, file.getinfo(f"{name}.npy"), (dtype, shape)) as (stream, (_, fortran, _), size),
+    ):
         if fortran and len(shape) > 1:
             raise ValueError(f"{name!r} is in Fortran order")
         for _ in range(shape[0]):
@@ -79,7 +92,16 @@ def rows_of(source, name: str, dtype, shape: tuple[int, ...]) -> Iterator[np.nda
         stream.read(1)  # the end, where the checksum is compared
 
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+)
 
 
 @contextmanager
@@ -92,7 +114,11 @@ def _broken():
 
 @contextmanager
 def _opened(source):
-    with os.fdopen(open_regular(source), "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(source) as stream:
+    with (
+        os.fdopen(open_regular(source), "rb")
+        if isinstance(source, (str, os.PathLike))
+        else nullcontext(source) as stream
+    ):
         with _broken():
             file = zipfile.ZipFile(stream)
         with file:
@@ -133,7 +159,9 @@ def _member(file, info, declared):
         if size != held:
             raise ValueError(f"it holds {held} bytes where {dtype} {list(shape)} is declared")
         if declared is not None and (dtype, shape) != (np.dtype(declared[0]), tuple(declared[1])):
-            raise ValueError(f"{info.filename.removesuffix('.npy')!r} is {dtype} {list(shape)[:_SHOWN]} where {np.dtype(declared[0])} {list(declared[1])} belongs")
+            raise ValueError(
+                f"{info.filename.removesuffix('.npy')!r} is {dtype} {list(shape)[:_SHOWN]} where {np.dtype(declared[0])} {list(declared[1])} belongs"
+            )
         yield stream, (shape, fortran, dtype), size
 
 

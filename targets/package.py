@@ -74,7 +74,9 @@ class Package:
             members[library_member(variant)] = variant.library
             members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
             if variant.source:
-                members[f"variants/{variant.target}/{variant.backend.source_member}"] = variant.backend.stored(variant.source)
+                members[f"variants/{variant.target}/{variant.backend.source_member}"] = variant.backend.stored(
+                    variant.source
+                )
             if variant.object:
                 members[f"variants/{variant.target}/{OBJECT}"] = packed(variant.object)
         for number, shape in enumerate(self.shapes):
@@ -91,23 +93,35 @@ class Package:
             manifest |= {"shapes": [shape_entry(other.variants) for other in self.others], "pads": self.pads}
         if all(variant.integer is not None for variant in self.variants):
             manifest["integer"] = [shape_entry([variant.integer for variant in one.variants]) for one in self.shapes]
-        return archive.manifest_text(manifest, members, max(variant.backend.package_format for variant in self.variants)), members
+        return archive.manifest_text(
+            manifest, members, max(variant.backend.package_format for variant in self.variants)
+        ), members
 
     def best(self, target: str | None = None) -> Variant:
         """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""
         named = [v for v in self.variants if target in (None, "native", v.target)]
         if not named:
-            raise PackageError(f"target {target}: the package holds {', '.join(v.target for v in self.variants)}; take one of these")
+            raise PackageError(
+                f"target {target}: the package holds {', '.join(v.target for v in self.variants)}; take one of these"
+            )
         able = [v for v in named if not detect.missing(v.features)]
         if not able:
             lacks = "; ".join(f"{v.target} needs {', '.join(detect.missing(v.features))}" for v in named)
-            raise PackageError(f"this machine lacks features of every variant in the package ({lacks}); compile again with --target for this machine")
+            raise PackageError(
+                f"this machine lacks features of every variant in the package ({lacks}); compile again with --target for this machine"
+            )
         return max(able, key=lambda v: v.rank)
 
-    def session(self, threads: int | None = None, target: str | None = None, streams: int | None = None, pin: bool = False) -> Session | ShapedSession:
+    def session(
+        self, threads: int | None = None, target: str | None = None, streams: int | None = None, pin: bool = False
+    ) -> Session | ShapedSession:
         """A session of the best variant for this machine; threads, streams and pin as `Session` has them; one that chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
         best = self.best(target)
-        rest = Package(tuple(v for v in self.variants if v is not best), self.info) if best.backend.refusable and target is None else None
+        rest = (
+            Package(tuple(v for v in self.variants if v is not best), self.info)
+            if best.backend.refusable and target is None
+            else None
+        )
         if rest is None or all(detect.missing(v.features) for v in rest.variants):
             return self._opened(best, target, threads=threads, streams=streams, pin=pin)
         try:
@@ -144,10 +158,18 @@ def read_package(path, trust: Trust | None = None) -> Package:
     info = manifest.info | {"versions": manifest.versions}
     try:
         variants = tuple(variant_of(entry, members, *signature_of(manifest)) for entry in manifest.variants)
-        shapes = [(variants, manifest), *((variants_beside(number, shape, variants), shape) for number, shape in enumerate(manifest.shapes, 1))]
-        shapes = [(with_integer(made, len(shapes) + i, manifest.integer[i : i + 1]), shape) for i, (made, shape) in enumerate(shapes)]
+        shapes = [
+            (variants, manifest),
+            *((variants_beside(number, shape, variants), shape) for number, shape in enumerate(manifest.shapes, 1)),
+        ]
+        shapes = [
+            (with_integer(made, len(shapes) + i, manifest.integer[i : i + 1]), shape)
+            for i, (made, shape) in enumerate(shapes)
+        ]
         variants = shapes[0][0]
-        others = tuple(Package(made, info, _recorded(members, number, shape)) for number, (made, shape) in enumerate(shapes[1:], 1))
+        others = tuple(
+            Package(made, info, _recorded(members, number, shape)) for number, (made, shape) in enumerate(shapes[1:], 1)
+        )
         selftest = _recorded(members, 0, manifest)
     except KeyError as error:
         raise PackageError(f"{path}: member {error.args[0]} is missing; compile it again") from error
@@ -156,7 +178,15 @@ def read_package(path, trust: Trust | None = None) -> Package:
     return Package(variants, info, selftest, contents.signatures, others, manifest.pads)
 
 
-def load(path, threads: int | None = None, target: str | None = None, keys=None, signers: int | None = None, streams: int | None = None, pin: bool = False) -> Session | ShapedSession:
+def load(
+    path,
+    threads: int | None = None,
+    target: str | None = None,
+    keys=None,
+    signers: int | None = None,
+    streams: int | None = None,
+    pin: bool = False,
+) -> Session | ShapedSession:
     """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise.
 
     threads, streams, pin: as `Session` has them.
@@ -203,5 +233,3 @@ def _recorded(members, number, signature) -> dict:
     """The self-test vectors of a shape, {} where there are none."""
     data = members.get(_selftest_member(number))
     return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)
-
-

@@ -23,7 +23,9 @@ class Packed:
         except lzma.LZMAError as error:
             raise PackageError(f"a packed member cannot be read ({error}); compile the package again") from error
         if not stream.eof or stream.unused_data:
-            raise PackageError(f"a packed member is cut short, or of more than {_LARGEST} bytes; compile the package again")
+            raise PackageError(
+                f"a packed member is cut short, or of more than {_LARGEST} bytes; compile the package again"
+            )
         return found
 
 
@@ -42,4 +44,6 @@ def packed(content: str | bytes | Packed) -> bytes:
     """The stream of a content: the same bytes for the same content."""
     if isinstance(content, Packed):
         return content.data
-    return lzma.compress(content.encode() if isinstance(content, str) else content, lzma.FORMAT_XZ, lzma.CHECK_CRC32, _PRESET)
+    return lzma.compress(
+        content.encode() if isinstance(content, str) else content, lzma.FORMAT_XZ, lzma.CHECK_CRC32, _PRESET
+    )

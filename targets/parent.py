@@ -4,7 +4,9 @@ import ctypes
 import os
 import signal
 
-_PR_SET_PDEATHSIG = 1  # prctl(2) of Linux: the signal that the kernel sends when the thread that made this process is gone
+_PR_SET_PDEATHSIG = (
+    1  # prctl(2) of Linux: the signal that the kernel sends when the thread that made this process is gone
+)
 
 
 def die_with_parent(parent: int) -> None:

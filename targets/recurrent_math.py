@@ -21,4 +21,8 @@ def gru_output(m, x, r, h):
     return m.add(m.mul(m.sub(m.const(1.0), update), new), m.mul(update, h))
 
 
-STEPS = {"octet.lstm_state": (lstm_state, 4), "octet.lstm_output": (lstm_output, 4), "octet.gru_output": (gru_output, 3)}  # name -> (function, gates)
+STEPS = {
+    "octet.lstm_state": (lstm_state, 4),
+    "octet.lstm_output": (lstm_output, 4),
+    "octet.gru_output": (gru_output, 3),
+}  # name -> (function, gates)

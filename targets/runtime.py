@@ -22,9 +22,14 @@ from .watch.health import Health
 def _check_memory(variant, threads, streams):
     """Raises PackageError for a session that this machine cannot hold: the system would end the process while its buffers are touched."""
     sizes = [spec.nbytes for spec in (*variant.inputs, *variant.outputs)]
-    wanted, there = variant.weights.size + streams * (variant.arena_bytes + threads * variant.lane_bytes + sum(sizes)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted, there = (
+        variant.weights.size + streams * (variant.arena_bytes + threads * variant.lane_bytes + sum(sizes)),
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
     if wanted > there:
-        raise PackageError(f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; compile it with a smaller --batch")
+        raise PackageError(
+            f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; compile it with a smaller --batch"
+        )
 
 
 def _end(library, handles):
@@ -48,16 +53,27 @@ class Session:
     _library: Library
     _executor: tuple | None = None  # (process, threads of `run_async`)
 
-    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False, streams: int | None = None, pin: bool = False,
-                 beside: "Session | None" = None):
+    def __init__(
+        self,
+        variant: Variant,
+        threads: int | None = None,
+        reuse_outputs: bool = False,
+        streams: int | None = None,
+        pin: bool = False,
+        beside: "Session | None" = None,
+    ):
         absent = detect.missing(variant.features)
         if absent:
-            raise PackageError(f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`")
+            raise PackageError(
+                f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`"
+            )
         for name, given in (("threads", threads), ("streams", streams)):
             if given is not None and given < 1:
                 raise OctetError(f"{name} is {given}; it must be 1 or more")
         if reuse_outputs and streams not in (None, 1):
-            raise OctetError(f"streams is {streams}; with reuse_outputs there is one, as all runs write into the same arrays")
+            raise OctetError(
+                f"streams is {streams}; with reuse_outputs there is one, as all runs write into the same arrays"
+            )
         cores = detect.cores()
         self.threads: int = min(threads, cores) if threads is not None else max(1, cores // (streams or 1))
         most = 1 if reuse_outputs else streams or max(1, cores // self.threads)
@@ -65,15 +81,31 @@ class Session:
         _check_memory(variant, self.threads, most)
         library = Library(variant.library, variant.target) if beside is None else beside._library
         if variant.shape >= len(library.signatures):
-            raise PackageError(f"target {variant.target}: its library holds no octet kernels for shape {variant.shape}; compile it again")
+            raise PackageError(
+                f"target {variant.target}: its library holds no octet kernels for shape {variant.shape}; compile it again"
+            )
         if library.signatures[variant.shape] != interface_of(variant).signature:
-            raise PackageError(f"target {variant.target}: the package does not say what its code takes ({'; '.join(library.signatures)[:200]}); compile it again")
+            raise PackageError(
+                f"target {variant.target}: the package does not say what its code takes ({'; '.join(library.signatures)[:200]}); compile it again"
+            )
         weights = aligned(variant.weights.shape, np.uint8) if beside is None else beside.weights
         if beside is None:
             weights[:] = variant.weights
         self.weights: np.ndarray = weights
-        self._library, self._loops, self._words, self._reuse_outputs = library, variant.loops, variant.words, reuse_outputs
-        inputs, outputs, threads, shape, size, (address,) = self.inputs, self.outputs, self.threads, variant.shape, variant.arena_bytes, addresses((weights,))
+        self._library, self._loops, self._words, self._reuse_outputs = (
+            library,
+            variant.loops,
+            variant.words,
+            reuse_outputs,
+        )
+        inputs, outputs, threads, shape, size, (address,) = (
+            self.inputs,
+            self.outputs,
+            self.threads,
+            variant.shape,
+            variant.arena_bytes,
+            addresses((weights,)),
+        )
         handles: list = []
         self._end = weakref.finalize(self, _end, library, handles)
         self._end.atexit = False  # a thread of the process may still be running kernels then
@@ -132,15 +164,25 @@ class Session:
         SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too.
         health: of a package compiled with --count-clips: (outputs, Health of this answer)."""
         if health and (self._words is None or not self._words.clips):
-            raise OctetError("run: health is counted by packages compiled with --count-clips; compile it so, or leave health out")
+            raise OctetError(
+                "run: health is counted by packages compiled with --count-clips; compile it so, or leave health out"
+            )
         arrays = self._given.arrays(inputs)
         lease = self._streams.take()
         try:  # as `with` has it, in half of its time: what is done here, other threads wait for
             stream = lease.stream
             stream.stage(arrays)
             self._infer(stream, recompute)
-            results = stream.results if self._reuse_outputs else {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
-            return (results, self._words.health(self._words.view(stream.arena))) if health and self._words is not None else results
+            results = (
+                stream.results
+                if self._reuse_outputs
+                else {name: array.copy() for name, array in meant(self._counted, stream.results).items()}
+            )
+            return (
+                (results, self._words.health(self._words.view(stream.arena)))
+                if health and self._words is not None
+                else results
+            )
         finally:
             self._streams.give(lease)
 
@@ -154,8 +196,15 @@ class Session:
         self._given.check_names(inputs)
         runs = Runs(self.inputs, self.outputs, inputs)
         looked_at = self._words is not None and self._words.checks or not self._library.shares
-        work = runs.one_by_one(lambda stream: self._infer(stream, False)) if looked_at else runs.shared(self._library.share)
-        others = [self._threads().submit(self._on_a_stream, work) for _ in range(min(streams or self.streams, self.streams, runs.count) - 1)]
+        work = (
+            runs.one_by_one(lambda stream: self._infer(stream, False))
+            if looked_at
+            else runs.shared(self._library.share)
+        )
+        others = [
+            self._threads().submit(self._on_a_stream, work)
+            for _ in range(min(streams or self.streams, self.streams, runs.count) - 1)
+        ]
         try:
             self._on_a_stream(work)
         finally:
@@ -169,11 +218,15 @@ class Session:
         with self._streams.take() as stream:
             work(stream)
 
-    async def run_async(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict | tuple[dict, Health]:
+    async def run_async(
+        self, inputs: dict, recompute: bool = False, health: bool = False
+    ) -> dict | tuple[dict, Health]:
         """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads(), lambda: self.run(inputs, recompute, health))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads(), lambda: self.run(inputs, recompute, health)
+        )
 
     def _threads(self):
         """One per stream. A forked process has none of its parent's."""
@@ -220,7 +273,9 @@ class Session:
         """(step, chunk) in the order of execution; chunk is 0 outside loops."""
         order, at = [], 0
         for first, last, chunks in (*self._loops, (len(self.steps), len(self.steps), 0)):
-            order += [(index, 0) for index in range(at, first)] + [(index, chunk) for chunk in range(chunks) for index in range(first, last)]
+            order += [(index, 0) for index in range(at, first)] + [
+                (index, chunk) for chunk in range(chunks) for index in range(first, last)
+            ]
             at = last
         return order
 

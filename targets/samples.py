@@ -33,8 +33,12 @@ def load_samples(path, model, rows=None, others: bool = False) -> dict[str, Arra
     wanted = f"give an .npz with one array per model input ({_names(model)})"
     try:
         if _starts_as_array(path):
-            raise DataError(f"{path}: is a single array, not an .npz: save it with np.savez(path, {model.inputs[0].name}=array)")
-        return check_samples(model, open_npz(path, rows, partial(_check_declared, model, str(path), others)), str(path), others)
+            raise DataError(
+                f"{path}: is a single array, not an .npz: save it with np.savez(path, {model.inputs[0].name}=array)"
+            )
+        return check_samples(
+            model, open_npz(path, rows, partial(_check_declared, model, str(path), others)), str(path), others
+        )
     except DataError:
         raise
     except PermissionError:
@@ -57,17 +61,25 @@ def _check_declared(model, where, others, declared):
     _check_signature(model, declared, where, others)
     spooled = sum(one.nbytes for one in declared.values() if one.spooled)
     if spooled > limit("unpacked"):
-        raise DataError(f"{where}: declares {spooled} bytes of compressed arrays, at most {limit('unpacked')} are read: save it with np.savez, or {more('unpacked')}")
+        raise DataError(
+            f"{where}: declares {spooled} bytes of compressed arrays, at most {limit('unpacked')} are read: save it with np.savez, or {more('unpacked')}"
+        )
     beside = sum(one.nbytes for name, one in declared.items() if name not in {spec.name for spec in model.inputs})
     if beside > limit("labels"):
-        raise DataError(f"{where}: declares {beside} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}")
+        raise DataError(
+            f"{where}: declares {beside} bytes of {LABELS}, at most {limit('labels')} are read: {more('labels')}"
+        )
 
 
-def check_samples(model, samples: Mapping[str, Array], where: str = "samples", others: bool = False) -> dict[str, Array]:
+def check_samples(
+    model, samples: Mapping[str, Array], where: str = "samples", others: bool = False
+) -> dict[str, Array]:
     """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray stays one and is read a few
     megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs, `labels` and
     `labels/OUTPUT` are refused unless `others` may be there: a misspelt name must not go unnoticed."""
-    samples = {str(name): array if isinstance(array, StoredArray) else np.asarray(array) for name, array in samples.items()}
+    samples = {
+        str(name): array if isinstance(array, StoredArray) else np.asarray(array) for name, array in samples.items()
+    }
     _check_signature(model, samples, where, others)
     checked = {spec.name: _finite(where, spec, samples[spec.name]) for spec in model.inputs}
     return checked | {name: np.ascontiguousarray(array) for name, array in samples.items() if name not in checked}
@@ -80,15 +92,21 @@ def _check_signature(model, samples, where, others):
     extra = [name for name in samples if name not in inputs and not _is_labels(name)]
     if missing:
         found = ", ".join(printable(name)[:_LONGEST] for name in sorted(samples)[:_FEW]) if samples else "nothing"
-        raise DataError(f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: {_names(model)}")
+        raise DataError(
+            f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: {_names(model)}"
+        )
     if extra and not others:
-        raise DataError(f"{where}: array {extra[0][:_LONGEST]!a} is no input of the model: name the arrays {_names(model)} (and {LABELS})")
+        raise DataError(
+            f"{where}: array {extra[0][:_LONGEST]!a} is no input of the model: name the arrays {_names(model)} (and {LABELS})"
+        )
     for name, spec in inputs.items():
         _check_input(where, spec, samples[name], batch_of(model.inputs))
     first, count = next((name, len(samples[name])) for name in inputs)
     for name in inputs:
         if len(samples[name]) != count:
-            raise DataError(f"{where}: {name!r} has {len(samples[name])} samples but {first!r} has {count}: give every input the same number")
+            raise DataError(
+                f"{where}: {name!r} has {len(samples[name])} samples but {first!r} has {count}: give every input the same number"
+            )
     for name in filter(_is_labels, samples.keys() - inputs.keys()):
         _check_labels(where, name, samples[name], count)
 
@@ -118,12 +136,20 @@ def _check_input(where, spec, array, batch):
     wanted = sample_shape(spec, batch)
     shape = ", ".join(["samples", *map(str, wanted)])
     if not takes_samples(spec, batch, array.shape):
-        why = ", as the inputs' first extents differ" if spec.shape and spec.batch_axis == 0 and takes_whole(spec, batch) else ""
-        raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis")
+        why = (
+            ", as the inputs' first extents differ"
+            if spec.shape and spec.batch_axis == 0 and takes_whole(spec, batch)
+            else ""
+        )
+        raise DataError(
+            f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis"
+        )
     if not len(array):
         raise DataError(f"{where}: {spec.name!r} holds no samples: give at least one, some hundred are usual")
     if array.dtype != spec.dtype and not _harmless(array.dtype, np.dtype(spec.dtype)):
-        raise DataError(f"{where}: {spec.name!r} is {str(array.dtype)[:_LONGEST]}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})")
+        raise DataError(
+            f"{where}: {spec.name!r} is {str(array.dtype)[:_LONGEST]}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})"
+        )
 
 
 def _finite(where, spec, array):
@@ -162,7 +188,9 @@ def _scan(array: StoredArray, look):
 def _harmless(given, wanted):
     """float64 -> float32 rounds, and is meant; integers of another width keep their values if the wanted type is at least as wide."""
     both_float = np.issubdtype(given, np.floating) and np.issubdtype(wanted, np.floating)
-    return both_float or (np.issubdtype(given, np.integer) and np.issubdtype(wanted, np.integer) and np.can_cast(given, wanted))
+    return both_float or (
+        np.issubdtype(given, np.integer) and np.issubdtype(wanted, np.integer) and np.can_cast(given, wanted)
+    )
 
 
 def _check_finite(where, name, array, start):
@@ -180,7 +208,9 @@ def _check_labels(where, name, labels, count):
         found = len(labels) if labels.ndim else "a scalar"
         raise DataError(f"{where}: {found} {name[:_LONGEST]} for {count} samples: give one label per sample")
     if not any(np.issubdtype(labels.dtype, kind) for kind in (np.integer, np.floating, np.bool_)):
-        raise DataError(f"{where}: {name[:_LONGEST]} are {str(labels.dtype)[:_LONGEST]}: give numbers (classes as integers)")
+        raise DataError(
+            f"{where}: {name[:_LONGEST]} are {str(labels.dtype)[:_LONGEST]}: give numbers (classes as integers)"
+        )
 
 
 def _names(model):

@@ -23,7 +23,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 def parsed(text: str | bytes):
     """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are none."""
     try:
-        return msgspec.json.decode(str(text) if isinstance(text, str) else text)  # TVM's strings are a kind of their own
+        return msgspec.json.decode(
+            str(text) if isinstance(text, str) else text
+        )  # TVM's strings are a kind of their own
     except RecursionError:
         raise ValueError("values lie too deep in each other") from None
     except msgspec.DecodeError as error:
@@ -61,7 +63,11 @@ def read_json(text: str | bytes, kind):
 
 def printable(text: str) -> str:
     """A text for a terminal: characters that would control it are escaped; line breaks stay."""
-    return text if text.isprintable() else "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+    )
 
 
 def one_line(text: str) -> str:

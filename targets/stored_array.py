@@ -46,7 +46,15 @@ class StoredArray:
     rows: the chosen rows, ascending or not; None for all. converted: the dtype that reading gives. digest: of what the array holds, once somebody has
     read it all (samples.py). checksum: (CRC-32 in front of the data, CRC-32 of the whole) where the file says so."""
 
-    def __init__(self, file: _File, offset: int, shape: tuple[int, ...], dtype: np.dtype, rows: np.ndarray | None = None, converted: np.dtype | None = None):
+    def __init__(
+        self,
+        file: _File,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        rows: np.ndarray | None = None,
+        converted: np.dtype | None = None,
+    ):
         self._file, self._offset, self._shape, self._stored, self._rows = file, offset, shape, dtype, rows
         self.digest: str | None = None
         self.checksum: tuple[int, int] | None = None
@@ -73,7 +81,14 @@ class StoredArray:
     def select(self, rows) -> "StoredArray":
         """The chosen rows, not read yet."""
         chosen = np.arange(len(self))[rows]
-        found = StoredArray(self._file, self._offset, self._shape, self._stored, chosen if self._rows is None else self._rows[chosen], self.dtype)
+        found = StoredArray(
+            self._file,
+            self._offset,
+            self._shape,
+            self._stored,
+            chosen if self._rows is None else self._rows[chosen],
+            self.dtype,
+        )
         if self.digest is not None:
             found.digest = hashlib.sha256(self.digest.encode() + chosen.tobytes()).hexdigest()
         return found
@@ -97,7 +112,9 @@ class StoredArray:
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         for start, stop in zip([0, *breaks], [*breaks, len(rows)]) if size else ():
             if stop > start:
-                self._file.read(self._offset + int(rows[start]) * size, (stop - start) * size, view[start * size : stop * size])
+                self._file.read(
+                    self._offset + int(rows[start]) * size, (stop - start) * size, view[start * size : stop * size]
+                )
         with np.errstate(over="ignore"):
             return found if found.dtype == self.dtype else found.astype(self.dtype)
 
@@ -133,7 +150,9 @@ class Declared:
         return self.shape[0]
 
 
-def open_npz(path, rows=None, check: Callable[[Mapping[str, Declared]], None] = lambda declared: None) -> dict[str, StoredArray | np.ndarray]:
+def open_npz(
+    path, rows=None, check: Callable[[Mapping[str, Declared]], None] = lambda declared: None
+) -> dict[str, StoredArray | np.ndarray]:
     """{name: array} of an .npz. rows: function of a length that gives the rows wanted (of the labels too), an index array; nothing else is read.
     check: called with all headers before any array is read or decompressed; it raises what it has to say.
     Raises OSError, ValueError or zipfile.BadZipFile where it is none; objects (pickles) are refused."""
@@ -149,12 +168,29 @@ def shapes_of_npz(path) -> dict[str, tuple[int, ...]]:
     """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says why)."""
     try:
         with os.fdopen(open_regular(path), "rb") as stream, zipfile.ZipFile(stream) as archive:
-            return {name: _declared(archive, member).shape for name, member in _members(archive).items() if member.filename.endswith(".npy")}
+            return {
+                name: _declared(archive, member).shape
+                for name, member in _members(archive).items()
+                if member.filename.endswith(".npy")
+            }
     except UNREADABLE:
         return {}
 
 
-UNREADABLE = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError, OverflowError, MemoryError, SyntaxError, TypeError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    TypeError,
+)
 
 
 def _members(archive):
@@ -180,7 +216,9 @@ def _declared(archive, member) -> Declared:
             return Declared((), np.dtype("S1"), False, 0, False)  # some other file; it is no input's
         found = Declared(shape, dtype, fortran, stream.tell(), bool(shape) and (packed or fortran and len(shape) > 1))
     if found.begin + found.nbytes != member.file_size:
-        raise ValueError(f"{member.filename} should hold {found.nbytes} bytes and holds {member.file_size - found.begin}")
+        raise ValueError(
+            f"{member.filename} should hold {found.nbytes} bytes and holds {member.file_size - found.begin}"
+        )
     return found
 
 
@@ -245,7 +283,11 @@ def _transposed(source, offset, shape, dtype, name):
         count = min(step, shape[0] - start)
         block = np.empty((columns, count), dtype)
         for column in range(columns):
-            source.read(offset + (column * shape[0] + start) * dtype.itemsize, count * dtype.itemsize, memoryview(block[column].view(np.uint8)))
+            source.read(
+                offset + (column * shape[0] + start) * dtype.itemsize,
+                count * dtype.itemsize,
+                memoryview(block[column].view(np.uint8)),
+            )
         rows = block.reshape(*reversed(shape[1:]), count).transpose()
         _write(file, start * columns * dtype.itemsize, np.ascontiguousarray(rows).tobytes())
     return file

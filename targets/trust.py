@@ -15,7 +15,11 @@ from msgspec import Meta, Struct
 from .errors import OctetError, PackageError
 from .schema import Digest, checked, parsed
 
-KEYS, SIGNERS, PASSPHRASE = "OCTET_KEYS", "OCTET_SIGNERS", "OCTET_KEY_PASSPHRASE"  # the operator's policy, for every reader of packages
+KEYS, SIGNERS, PASSPHRASE = (
+    "OCTET_KEYS",
+    "OCTET_SIGNERS",
+    "OCTET_KEY_PASSPHRASE",
+)  # the operator's policy, for every reader of packages
 MOST_SIGNATURES, LARGEST = 64, 1 << 16  # in a package; bytes of them, and of a key file
 _PURPOSE = b"octet package manifest\0"  # a signature of a package is none of anything else
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.S)
@@ -45,10 +49,16 @@ class Trust:
         if len(proved) >= self.signers:
             return proved
         if not signatures:
-            raise PackageError(f"{path}: is not signed, and only packages signed by a trusted key are loaded here; sign it with: octet sign {path} --key NAME.key")
+            raise PackageError(
+                f"{path}: is not signed, and only packages signed by a trusted key are loaded here; sign it with: octet sign {path} --key NAME.key"
+            )
         if broken := [one.key for one in signatures if one.key in self.keys and one not in proved]:
-            raise PackageError(f"{path}: the signature of {short(broken[0])} does not fit its manifest: it was altered; copy the package again, or ask its signer")
-        raise PackageError(f"{path}: {len(proved)} of {self.signers} trusted signers needed; it is signed by {', '.join(short(one.key) for one in signatures)}; add a key that you trust, or have it signed")
+            raise PackageError(
+                f"{path}: the signature of {short(broken[0])} does not fit its manifest: it was altered; copy the package again, or ask its signer"
+            )
+        raise PackageError(
+            f"{path}: {len(proved)} of {self.signers} trusted signers needed; it is signed by {', '.join(short(one.key) for one in signatures)}; add a key that you trust, or have it signed"
+        )
 
 
 def trust_of(keys: Iterable | None, signers: int | None = None) -> Trust | None:
@@ -57,12 +67,20 @@ def trust_of(keys: Iterable | None, signers: int | None = None) -> Trust | None:
     if keys is None and KEYS in os.environ:
         keys = [name for name in os.environ[KEYS].split(os.pathsep) if name]
         if not keys:
-            raise OctetError(f"{KEYS} is set, but names no key; name files of public keys, or unset it to load packages unchecked")
+            raise OctetError(
+                f"{KEYS} is set, but names no key; name files of public keys, or unset it to load packages unchecked"
+            )
     if keys is None:
         if signers is not None or SIGNERS in os.environ:
-            raise OctetError(f"a number of signers is asked for, but no keys are named; name files of public keys, also by {KEYS}")
+            raise OctetError(
+                f"a number of signers is asked for, but no keys are named; name files of public keys, also by {KEYS}"
+            )
         return None
-    found = {key: where for each in ([keys] if isinstance(keys, (str, bytes, os.PathLike)) else keys) for key, where in _public_keys(each)}
+    found = {
+        key: where
+        for each in ([keys] if isinstance(keys, (str, bytes, os.PathLike)) else keys)
+        for key, where in _public_keys(each)
+    }
     return Trust(found, _number_of(signers, len(found)))
 
 
@@ -85,7 +103,9 @@ def is_of(signature: Signature, manifest: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature
 
     try:
-        ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.key)).verify(bytes.fromhex(signature.signature), _PURPOSE + manifest)
+        ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.key)).verify(
+            bytes.fromhex(signature.signature), _PURPOSE + manifest
+        )
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -112,7 +132,9 @@ def private_key(path):
     except TypeError as error:
         raise OctetError(f"{path}: this key has a passphrase; set {PASSPHRASE}") from error
     except Exception as error:  # the library names ValueError, UnsupportedAlgorithm and others
-        raise OctetError(f"{path}: is no private key that can be read, or its passphrase is another; make one with: octet keygen NAME") from error
+        raise OctetError(
+            f"{path}: is no private key that can be read, or its passphrase is another; make one with: octet keygen NAME"
+        ) from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise OctetError(f"{path}: is no Ed25519 key; make one with: octet keygen NAME")
     return key
@@ -132,11 +154,15 @@ def _public_keys(source):
         raise OctetError(f"{where}: holds no public key; give the .pub file of octet keygen")
     for block in blocks:
         if block[1] != b"PUBLIC KEY":
-            raise OctetError(f"{where}: holds a {block[1].decode().lower()}; give the public key, and keep private ones where packages are signed")
+            raise OctetError(
+                f"{where}: holds a {block[1].decode().lower()}; give the public key, and keep private ones where packages are signed"
+            )
         try:
             key = forms.load_pem_public_key(block[0])
         except Exception as error:  # the library names ValueError, UnsupportedAlgorithm and others
-            raise OctetError(f"{where}: holds a public key that cannot be read; give the .pub file of octet keygen") from error
+            raise OctetError(
+                f"{where}: holds a public key that cannot be read; give the .pub file of octet keygen"
+            ) from error
         if not isinstance(key, ed25519.Ed25519PublicKey):
             raise OctetError(f"{where}: holds a key that is not Ed25519; make one with: octet keygen NAME")
         yield _raw(key), where
@@ -171,4 +197,6 @@ def _library(part):
     try:
         return import_module(f"cryptography.hazmat.primitives.{part}")
     except ImportError as error:
-        raise OctetError("signatures need the library cryptography, which is not installed; run: pip install 'octet[signing]'") from error
+        raise OctetError(
+            "signatures need the library cryptography, which is not installed; run: pip install 'octet[signing]'"
+        ) from error

@@ -22,4 +22,6 @@ class Records(Protocol):
 
 def words(schedule) -> str:
     """A schedule for people: one word per decision."""
-    return " ".join(f"{key}={int(value) if isinstance(value, bool) else value}" for key, value in asdict(schedule).items())
+    return " ".join(
+        f"{key}={int(value) if isinstance(value, bool) else value}" for key, value in asdict(schedule).items()
+    )

@@ -17,7 +17,16 @@ def workload_from(entry: dict) -> Keyed:
         _check_numbers(entry)
         made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
         _ = made.name, made.key, made.multiply_adds  # what everybody asks of it
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RecursionError, MemoryError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
     return made
 

@@ -52,7 +52,9 @@ def _one_line(path):
     try:
         yield
     except OSError as error:
-        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions") from error
+        raise OctetError(
+            f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions"
+        ) from error
 
 
 def check_writable(path) -> None:
@@ -124,7 +126,11 @@ def _remove_left_overs(place):
     ours = re.compile(rf"\.{re.escape(place.name)}\.[a-z0-9_]{{8}}")
     with os.scandir(place.parent) as entries:
         for entry in entries:
-            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_OVER:
+            if (
+                ours.fullmatch(entry.name)
+                and entry.is_file(follow_symlinks=False)
+                and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_OVER
+            ):
                 Path(entry.path).unlink(missing_ok=True)
 
 

@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits"
 
 found = Path(octet.__file__).resolve().parent
-assert found == ROOT, f"octet is imported from {found}, not from this checkout ({ROOT}); run the tests with this checkout's .venv"
+assert found == ROOT, (
+    f"octet is imported from {found}, not from this checkout ({ROOT}); run the tests with this checkout's .venv"
+)
 
 
 def _pass_classes():
@@ -30,7 +32,9 @@ def _pass_classes():
     for path in sorted((ROOT / "passes").rglob("*.py")):
         if re.search(r"def __call__\(self, mod\b", path.read_text()):
             module = import_module(".".join(("octet", *path.relative_to(ROOT).with_suffix("").parts)))
-            kinds = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+            kinds = [
+                kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__
+            ]
             yield from (kind for kind in kinds if "__call__" in vars(kind))
 
 
@@ -67,7 +71,9 @@ def _equal_modules_are_built_once():
         built = {}
 
         def made_of(mod, spec, interfaces):
-            equal = built.setdefault((structural_hash(mod, map_free_vars=True), spec.name, repr(interfaces), id(codegen.link)), [])
+            equal = built.setdefault(
+                (structural_hash(mod, map_free_vars=True), spec.name, repr(interfaces), id(codegen.link)), []
+            )
             for other, made in equal:
                 if structural_equal(mod, other, map_free_vars=True):
                     return made
@@ -78,7 +84,10 @@ def _equal_modules_are_built_once():
         return made_of
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name, users in ((codegen, "compile_network", (codegen, backend)), (reused_code, "compile_here", (backend, libraries))):
+        for module, name, users in (
+            (codegen, "compile_network", (codegen, backend)),
+            (reused_code, "compile_here", (backend, libraries)),
+        ):
             compiled = once(getattr(module, name))
             for user in users:
                 patch.setattr(user, name, compiled)
@@ -94,11 +103,16 @@ def toy_variant():
 
     spec = detect.native()
     weights = np.arange(16, dtype=np.float32).view(np.uint8)
-    steps = (Step("double", "relax.multiply", "fallback", "float32", 64, 512), Step("shift", "relax.add", "fallback", "float32", 0, 512))
+    steps = (
+        Step("double", "relax.multiply", "fallback", "float32", 64, 512),
+        Step("shift", "relax.add", "fallback", "float32", 0, 512),
+    )
     inputs, outputs = (TensorSpec("x", (4, 16), "float32"),), (TensorSpec("y", (4, 16), "float32"),)
     interface = Interface(inputs, outputs, weights.size, 256, steps=len(steps))
     library, kernels_object = _toy_library(spec, interface)
-    return Variant(spec.name, library, weights, 256, steps, inputs, outputs, spec.features, spec.rank, "toy", object=kernels_object)
+    return Variant(
+        spec.name, library, weights, 256, steps, inputs, outputs, spec.features, spec.rank, "toy", object=kernels_object
+    )
 
 
 def _toy_library(spec, interface) -> tuple[bytes, bytes]:
@@ -131,15 +145,21 @@ def _toy_library(spec, interface) -> tuple[bytes, bytes]:
 
     def _double(weights, arena, x, y):
         with T.parallel(0, 4) as i:
-            row = tirx.reinterpret("uint8x64", x.vload([i, 0], "float32x16") * tirx.Broadcast(tirx.const(2.0, "float32"), 16))
+            row = tirx.reinterpret(
+                "uint8x64", x.vload([i, 0], "float32x16") * tirx.Broadcast(tirx.const(2.0, "float32"), 16)
+            )
             T.add_to_parent(arena.vstore([i * 64], row))
 
     def _shift(weights, arena, x, y):
         with T.parallel(0, 4) as i:
-            row = tirx.reinterpret("float32x16", arena.vload([i * 64], "uint8x64")) + tirx.reinterpret("float32x16", weights.vload([0], "uint8x64"))
+            row = tirx.reinterpret("float32x16", arena.vload([i * 64], "uint8x64")) + tirx.reinterpret(
+                "float32x16", weights.vload([0], "uint8x64")
+            )
             T.add_to_parent(y.vstore([i, 0], row))
 
-    module = tvm.IRModule({tvm.ir.GlobalVar(name): entry(name, indexed) for name, indexed in (("octet_run", False), ("octet_step", True))})
+    module = tvm.IRModule(
+        {tvm.ir.GlobalVar(name): entry(name, indexed) for name, indexed in (("octet_run", False), ("octet_step", True))}
+    )
     return compile_network(module, spec, [interface])[:2]
 
 
@@ -150,7 +170,11 @@ def toy_package(toy_variant, tmp_path):
     from octet.targets.package import Package, selftest_of
 
     x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(4, 16)
-    info = {"model": {"name": "toy", "sha256": "0" * 64, "batch": 4}, "recipe": {"calibrator": "max"}, "operators": {"int8": 0, "float": 0, "reasons": []}}
+    info = {
+        "model": {"name": "toy", "sha256": "0" * 64, "batch": 4},
+        "recipe": {"calibrator": "max"},
+        "operators": {"int8": 0, "float": 0, "reasons": []},
+    }
     path = tmp_path / "toy.octet"
     Package((toy_variant,), info, selftest_of(open_session(toy_variant), {"x": x})).save(path)
     return path

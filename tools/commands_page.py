@@ -28,7 +28,11 @@ def _chapters(group, names):
 def _chapter(command, names):
     context = click.Context(command, info_name=" ".join(names))
     title = " ".join(names)
-    usage = "" if isinstance(command, click.Group) else f"```\n{' '.join([title, *command.collect_usage_pieces(context)])}\n```\n\n"
+    usage = (
+        ""
+        if isinstance(command, click.Group)
+        else f"```\n{' '.join([title, *command.collect_usage_pieces(context)])}\n```\n\n"
+    )
     yield f"## {title}\n\n{usage}{_paragraphs(command.help)}\n"
     rows = [record for one in command.params if (record := one.get_help_record(context)) and record[1]]
     if rows:

@@ -60,11 +60,17 @@ def compile_to_package(request: Request) -> dict:
         _check_calib(request, recipe, model)
         stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
-            raise OctetError(f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves")
+            raise OctetError(
+                f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves"
+            )
         if seconds is not None and (stored or model.comes_quantised):
-            raise OctetError(f"--budget {request.budget}: {'statistics say nothing of' if stored else 'a network that comes quantised leaves nothing open for'} a search; leave it out")
+            raise OctetError(
+                f"--budget {request.budget}: {'statistics say nothing of' if stored else 'a network that comes quantised leaves nothing open for'} a search; leave it out"
+            )
         if request.derivation is not None and (stored or model.comes_quantised):
-            raise OctetError(f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild needs the model{' and the statistics' if stored else ''} only")
+            raise OctetError(
+                f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild needs the model{' and the statistics' if stored else ''} only"
+            )
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
         check_samples_for_clips(recipe, samples, model)
         if samples is not None and not model.comes_quantised:
@@ -77,18 +83,43 @@ def compile_to_package(request: Request) -> dict:
         found, workflow, yardstick = {}, None, Yardstick(samples, request.output_names, request.threads, phase)
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
-            quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
+            quantized, package = api.compile_with_hub(
+                quantized, names, request.trials, request.db, request.threads, phase, request.policy
+            )
         elif searches or request.report is not None:
             phase("canonicalize")
             assert samples is not None, "whoever searches or reports has samples (_check_calib)"
-            workflow = Workflow(model, samples, recipe, names, request.threads, phase, display, partial(_save, request.output), f"{request.output}.state", request.trials, request.db, request.policy, cache, free, repair=request.repair, outputs=request.output_names, choices=seconds, apart=searches)
+            workflow = Workflow(
+                model,
+                samples,
+                recipe,
+                names,
+                request.threads,
+                phase,
+                display,
+                partial(_save, request.output),
+                f"{request.output}.state",
+                request.trials,
+                request.db,
+                request.policy,
+                cache,
+                free,
+                repair=request.repair,
+                outputs=request.output_names,
+                choices=seconds,
+                apart=searches,
+            )
             quantized, package, found = automatic(request, workflow, validation, seconds)
             seen = workflow.bench.chosen_by
         elif model.comes_quantised:
             quantized = api.quantize(model, recipe=recipe, phase=phase)
-            quantized, package = api.compile_with_hub(quantized, names, request.trials, request.db, request.threads, phase, request.policy)
+            quantized, package = api.compile_with_hub(
+                quantized, names, request.trials, request.db, request.threads, phase, request.policy
+            )
         else:
-            quantized, package, found = by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds)
+            quantized, package, found = by_default(
+                request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds
+            )
         check_stopped()
         count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found
@@ -115,17 +146,25 @@ def compile_to_package(request: Request) -> dict:
         report["calibration"]["source"] = cache.line.removeprefix("calibration: ")
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     if "calibrate" in phase.seconds and "workflow" not in report:
-        report["calibration"]["samples_per_second"] = round(report["calibration"]["samples"] / phase.seconds["calibrate"], 1)
+        report["calibration"]["samples_per_second"] = round(
+            report["calibration"]["samples"] / phase.seconds["calibrate"], 1
+        )
     return report
 
 
 def _check_calib(request, recipe, model):
     for option, patterns in (("--float-layers", request.float_layers), ("--int8-layers", request.int8_layers)):
         if patterns and model.comes_quantised:
-            raise OctetError(f"{option} {patterns[0]}: {request.model} comes quantised and means what it says; give the fp32 network it was made from")
+            raise OctetError(
+                f"{option} {patterns[0]}: {request.model} comes quantised and means what it says; give the fp32 network it was made from"
+            )
     check_calib(request.calib, request.model, model)
-    if model.comes_quantised and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
-        raise OctetError(f"{request.model}: comes quantised and means what it says; leave --max-drop, --report and --calibrator auto out, or give the fp32 network it was made from")
+    if model.comes_quantised and (
+        request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None
+    ):
+        raise OctetError(
+            f"{request.model}: comes quantised and means what it says; leave --max-drop, --report and --calibrator auto out, or give the fp32 network it was made from"
+        )
 
 
 def _sections(request, package):
@@ -139,7 +178,9 @@ def _validation(request, metric, model):
     if request.validate is None:
         return None
     arrays, others = read_samples(request.validate, model, others=metric.whole)
-    return arrays, scoring_of(metric, others, model, len(next(iter(arrays.values()))), request.validate, request.output_names)
+    return arrays, scoring_of(
+        metric, others, model, len(next(iter(arrays.values()))), request.validate, request.output_names
+    )
 
 
 def _report(request, model, package, samples):
@@ -167,7 +208,10 @@ def _report(request, model, package, samples):
 
 def _multiply_adds(variant):
     """{"int8": count, "float": count} of one run."""
-    whole, int8 = sum(step.macs for step in variant.steps), sum(step.macs for step in variant.steps if step.dtype == "int8")
+    whole, int8 = (
+        sum(step.macs for step in variant.steps),
+        sum(step.macs for step in variant.steps if step.dtype == "int8"),
+    )
     return {"int8": int8, "float": whole - int8}
 
 
@@ -184,7 +228,11 @@ def _measured(request, quantized, package, validation, phase, display, yardstick
     promise = yardstick.promise(seen)
     report |= {"promise": promise} if promise else {}
     feed = random_inputs(package.inputs)
-    found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=5, round_seconds=0.1)
+    found = interleaved(
+        {name: lambda session=session: session.run(feed) for name, session in sessions.items()},
+        rounds=5,
+        round_seconds=0.1,
+    )
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}
 
 
@@ -199,9 +247,24 @@ def _accuracy(request, sessions, validation, phase, display):
     values = {"fp32": scoring.scores(exact), "int8": score(sessions["int8"], arrays, scoring, display.advance)}
     worst, drop = scoring.worst(values["fp32"], values["int8"]), scoring.drop(values["fp32"], values["int8"])
     missed = request.max_drop is not None and drop > request.max_drop
-    several = {"output": worst, "outputs": {name: {"fp32": values["fp32"][name], "int8": values["int8"][name]} for name in values["fp32"]}} if len(values["fp32"]) > 1 else {}
-    figures = {"metric": scoring.metric.name, "percent": scoring.metric.percent, **{name: value[worst] for name, value in values.items()}, "drop": drop}
-    return {"accuracy": figures | {"samples": scoring.count, "max_drop": request.max_drop} | several, "target_missed": missed}
+    several = (
+        {
+            "output": worst,
+            "outputs": {name: {"fp32": values["fp32"][name], "int8": values["int8"][name]} for name in values["fp32"]},
+        }
+        if len(values["fp32"]) > 1
+        else {}
+    )
+    figures = {
+        "metric": scoring.metric.name,
+        "percent": scoring.metric.percent,
+        **{name: value[worst] for name, value in values.items()},
+        "drop": drop,
+    }
+    return {
+        "accuracy": figures | {"samples": scoring.count, "max_drop": request.max_drop} | several,
+        "target_missed": missed,
+    }
 
 
 def _save(path, package: Package) -> None:

@@ -10,7 +10,10 @@ from ..targets.schema import json_text, one_line
 from ..targets.writing import check_writable, write_atomically
 
 PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
-MOST_ROWS, MOST_CHARACTERS = 1000, 300  # of a table, of a cell: layout takes milliseconds a row, and a file may declare any number
+MOST_ROWS, MOST_CHARACTERS = (
+    1000,
+    300,
+)  # of a table, of a cell: layout takes milliseconds a row, and a file may declare any number
 _LONGEST = 1 << 16  # characters of any text
 JSON_HELP = "Write the printed figures to FILE as JSON."
 
@@ -50,7 +53,14 @@ def progress(description: str, total: int | None = None):
     )
 
     console = plain_console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count=1: bar.advance(task, count)
@@ -63,7 +73,9 @@ def table(title: str, columns, rows, right=()):
 
     rows = list(rows)
     rest = f"{len(rows) - MOST_ROWS} more rows are not shown" if len(rows) > MOST_ROWS else None
-    made = Table(title=title, title_justify="left", caption=rest, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(
+        title=title, title_justify="left", caption=rest, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows[:MOST_ROWS]:

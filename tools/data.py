@@ -13,7 +13,9 @@ _FIRST = 64  # samples looked at; nobody's data begin with so many equal ones by
 def check_calib(path, file, model) -> None:
     """Raises OctetError where the network of an ONNX file needs calibration data and `path` is None."""
     if path is None and not model.comes_quantised:
-        raise OctetError(f"--calib DATA.npz: {file} is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; add it")
+        raise OctetError(
+            f"--calib DATA.npz: {file} is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; add it"
+        )
 
 
 def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -39,4 +41,7 @@ def warn_of_constant(path, samples) -> None:
             what = "is the same in every sample"
         else:
             continue
-        say(f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data alone, so give real samples", err=True)
+        say(
+            f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data alone, so give real samples",
+            err=True,
+        )

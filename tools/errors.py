@@ -30,7 +30,9 @@ def _say(kind, text):
 def status_of(error: BaseException) -> int:
     """Prints the one line for an exception and returns the exit status: 2 the user's input, 3 accuracy target missed, 1 a bug."""
     if os.environ.get("OCTET_DEBUG"):
-        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # the message is in it, and names that stand in files
+        print(
+            printable("".join(traceback.format_exception(error))), end="", file=sys.stderr
+        )  # the message is in it, and names that stand in files
     if isinstance(error, AccuracyError):
         _say("accuracy", error)
         return TARGET_MISSED
@@ -66,7 +68,11 @@ def extra_of(module: str | None) -> str | None:
     except PackageNotFoundError:
         return None
     wanted = str(module).partition(".")[0]
-    found = [line.rpartition("extra == ")[2].strip("\"'") for line in required if (name := re.match(r"[\w.-]+", line)) and name[0].replace("-", "_") == wanted]
+    found = [
+        line.rpartition("extra == ")[2].strip("\"'")
+        for line in required
+        if (name := re.match(r"[\w.-]+", line)) and name[0].replace("-", "_") == wanted
+    ]
     return next((name for name in _EXTRAS if name in found), None)
 
 
@@ -78,7 +84,9 @@ def _no_room(error) -> str | None:
         if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
             return str(error.strerror or error)
         lines = str(error).splitlines()
-        if (said := next((line for line in lines if any(os.strerror(number) in line for number in _NO_ROOM)), None)) is not None:
+        if (
+            said := next((line for line in lines if any(os.strerror(number) in line for number in _NO_ROOM)), None)
+        ) is not None:
             return said.strip()[:200]
         error = error.__cause__ or error.__context__
     return None
@@ -128,7 +136,9 @@ def _interrupts():
         seen.append(number)
         previous(number, frame)
 
-    ours = previous is signal.default_int_handler  # not where ^C is ignored (a job in the background) or somebody else's
+    ours = (
+        previous is signal.default_int_handler
+    )  # not where ^C is ignored (a job in the background) or somebody else's
     if ours:
         signal.signal(signal.SIGINT, interrupt)
     try:
@@ -175,7 +185,12 @@ class Command(_Guarded, click.Command):
 
     def __init__(self, *args, params=None, **kwargs):
         names = ", ".join(LIMITS)
-        limits = click.Option(["--limit", "limits"], multiple=True, metavar="NAME=VALUE", help=f"Believe files that declare more: {names}; see docs/security.md. May be repeated.")
+        limits = click.Option(
+            ["--limit", "limits"],
+            multiple=True,
+            metavar="NAME=VALUE",
+            help=f"Believe files that declare more: {names}; see docs/security.md. May be repeated.",
+        )
         super().__init__(*args, params=[*(params or ()), limits], **kwargs)
 
     def invoke(self, ctx):

@@ -38,7 +38,14 @@ def _versions(context, _, asked):
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="Show the versions of Octet and of TVM.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_versions,
+    help="Show the versions of Octet and of TVM.",
+)
 def main():
     """Compiles trained fp32 ONNX networks into fast, deployable int8 modules.
 
@@ -47,7 +54,27 @@ def main():
     """
 
 
-for command in (compile_command, evaluate, run, bench, inspect, quantize, calibrate, study, finetune, targets, verify, rebuild, export, keygen, sign, tune, measure, db, worker):
+for command in (
+    compile_command,
+    evaluate,
+    run,
+    bench,
+    inspect,
+    quantize,
+    calibrate,
+    study,
+    finetune,
+    targets,
+    verify,
+    rebuild,
+    export,
+    keygen,
+    sign,
+    tune,
+    measure,
+    db,
+    worker,
+):
     main.add_command(command)
 
 compile_model = compile_command

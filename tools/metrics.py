@@ -50,7 +50,9 @@ class Metric:
         """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better, infinite where `value`
         is NaN or infinitely bad. Decibels are no quantity to take a fraction of: of sqnr it is what the relative error (root of the mean square) grows by. Raises OctetError where fp32 itself has no score."""
         if not np.isfinite(reference):
-            raise OctetError(f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare with; check the data and the metric")
+            raise OctetError(
+                f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare with; check the data and the metric"
+            )
         if not np.isfinite(value) or (self.decibels and value <= -MOST_DB):
             return float("inf")
         if self.decibels:
@@ -68,17 +70,25 @@ class Metric:
         if self.classes:
             per_place = labels.size != output_shape[0]
             axis = class_axis(output_shape, labels.shape) if per_place else None
-            if (per_place and axis is None and labels.shape != tuple(output_shape)) or not np.issubdtype(labels.dtype, np.integer):
-                raise DataError(f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample, or one per place "
-                                f"of the output {list(output_shape)}")
+            if (per_place and axis is None and labels.shape != tuple(output_shape)) or not np.issubdtype(
+                labels.dtype, np.integer
+            ):
+                raise DataError(
+                    f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample, or one per place "
+                    f"of the output {list(output_shape)}"
+                )
             classes = (1 if axis is None else int(output_shape[axis])) if per_place else int(np.prod(output_shape[1:]))
             counted = labels[labels != IGNORED] if per_place else labels
             if not counted.size:
                 raise DataError(f"{where}: all labels are {IGNORED}, which is ignored; give classes")
             if classes > 1 and (counted.min() < 0 or counted.max() >= classes):
-                raise DataError(f"{where}: labels go from {counted.min()} to {counted.max()}, the model has {classes} classes (0 to {classes - 1}); check that model and data belong together")
+                raise DataError(
+                    f"{where}: labels go from {counted.min()} to {counted.max()}, the model has {classes} classes (0 to {classes - 1}); check that model and data belong together"
+                )
         elif labels.shape != tuple(output_shape):
-            raise DataError(f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape {list(output_shape)}")
+            raise DataError(
+                f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape {list(output_shape)}"
+            )
 
     def missing(self, data) -> bool:
         """Whether a metric of all outputs lacks what it compares with."""
@@ -100,12 +110,22 @@ def own_metric(name: str) -> "Metric":
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise OctetError(f"--metric {name}: {error}; name a function as package.module:function, importable from {folder}") from None
+        raise OctetError(
+            f"--metric {name}: {error}; name a function as package.module:function, importable from {folder}"
+        ) from None
     finally:
         sys.path.remove(folder)
     if not callable(found):
-        raise OctetError(f"--metric {name}: is no function; it is called with (output, labels), or (outputs, data), and returns a number")
-    return Metric(name, lambda output, given: float(found(output, given)), classes=None, larger_is_better=True, whole=_takes_data(found))
+        raise OctetError(
+            f"--metric {name}: is no function; it is called with (output, labels), or (outputs, data), and returns a number"
+        )
+    return Metric(
+        name,
+        lambda output, given: float(found(output, given)),
+        classes=None,
+        larger_is_better=True,
+        whole=_takes_data(found),
+    )
 
 
 def _takes_data(function) -> bool:
@@ -122,20 +142,58 @@ def _itself(output):
 
 
 def _iou(name="iou", threshold=masks.THRESHOLD):
-    return Metric(name, partial(masks.iou, threshold=threshold), classes=None, larger_is_better=True, decided=partial(masks.masks_of, threshold=threshold), unfit=masks.unfit, percent=True)
+    return Metric(
+        name,
+        partial(masks.iou, threshold=threshold),
+        classes=None,
+        larger_is_better=True,
+        decided=partial(masks.masks_of, threshold=threshold),
+        unfit=masks.unfit,
+        percent=True,
+    )
 
 
 def _map(name="map", overlap=None):
-    score = precision.mean_average_precision if overlap is None else partial(precision.mean_average_precision, thresholds=(overlap,))
-    return Metric(name, score, classes=None, larger_is_better=True, decided=precision.truth_of, percent=True, whole=True, needs=(precision.BOXES, precision.CLASSES), fits=precision.check)
+    score = (
+        precision.mean_average_precision
+        if overlap is None
+        else partial(precision.mean_average_precision, thresholds=(overlap,))
+    )
+    return Metric(
+        name,
+        score,
+        classes=None,
+        larger_is_better=True,
+        decided=precision.truth_of,
+        percent=True,
+        whole=True,
+        needs=(precision.BOXES, precision.CLASSES),
+        fits=precision.check,
+    )
 
 
 def _edit(name="edit", blank=sequences.BLANK):
-    return Metric(name, partial(sequences.edit, blank=blank), classes=None, larger_is_better=True, decided=partial(sequences.sequences_of, blank=blank), unfit=sequences.unfit, percent=True)
+    return Metric(
+        name,
+        partial(sequences.edit, blank=blank),
+        classes=None,
+        larger_is_better=True,
+        decided=partial(sequences.sequences_of, blank=blank),
+        unfit=sequences.unfit,
+        percent=True,
+    )
 
 
 def _retrieval(name="retrieval", k=1):
-    return Metric(name, partial(vectors.retrieval, k=k), classes=None, larger_is_better=True, decided=_itself, unfit=vectors.no_groups, percent=True)
+    return Metric(
+        name,
+        partial(vectors.retrieval, k=k),
+        classes=None,
+        larger_is_better=True,
+        decided=_itself,
+        unfit=vectors.no_groups,
+        percent=True,
+    )
 
 
 METRICS = {
@@ -151,8 +209,17 @@ METRICS = {
         _map(),
         _edit(),
         _retrieval(),
-        Metric("pearson", vectors.pearson, classes=None, larger_is_better=True, decided=_itself, unfit=vectors.not_as_many),
-        Metric("spearman", vectors.spearman, classes=None, larger_is_better=True, decided=_itself, unfit=vectors.not_as_many),
+        Metric(
+            "pearson", vectors.pearson, classes=None, larger_is_better=True, decided=_itself, unfit=vectors.not_as_many
+        ),
+        Metric(
+            "spearman",
+            vectors.spearman,
+            classes=None,
+            larger_is_better=True,
+            decided=_itself,
+            unfit=vectors.not_as_many,
+        ),
     )
 }
 _WITH_VALUE: dict[str, tuple[Callable[..., Metric], Callable[[str], float], str, Callable[[float], bool]]] = {
@@ -169,7 +236,9 @@ def find_metric(name: str) -> Metric:
         return own_metric(name)
     base, at, value = name.partition("@")
     if base not in METRICS:
-        raise OctetError(f"--metric {name}: unknown; take one of {', '.join(METRICS)}, or your own as package.module:function")
+        raise OctetError(
+            f"--metric {name}: unknown; take one of {', '.join(METRICS)}, or your own as package.module:function"
+        )
     if not at:
         return METRICS[base]
     if base not in _WITH_VALUE:

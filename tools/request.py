@@ -47,9 +47,13 @@ class Request:
 
     def __post_init__(self):
         if self.validate is None and (self.max_drop is not None or self.metric is not None):
-            raise OctetError(f"--{'metric' if self.max_drop is None else 'max-drop'}: needs labelled data; add --validate DATA.npz")
+            raise OctetError(
+                f"--{'metric' if self.max_drop is None else 'max-drop'}: needs labelled data; add --validate DATA.npz"
+            )
         if self.int8_layers and self.policy == "float":
-            raise OctetError(f"--int8-layers {self.int8_layers[0]}: --policy float leaves nothing in int8; leave one of them out")
+            raise OctetError(
+                f"--int8-layers {self.int8_layers[0]}: --policy float leaves nothing in int8; leave one of them out"
+            )
 
     def free(self, specs) -> tuple[str, ...]:
         """What the user left open and measurement may decide: under a policy that asks for time, where the cost model knows a target."""

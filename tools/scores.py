@@ -42,18 +42,26 @@ class Scoring:
         zero = zero if len(zero) < len(self.absent) else []
         for name in zero:
             tell(f"octet: warning: output {name!r} is zero in fp32 on these samples; it is not judged")
-        return replace(self, references={**self.references, **{name: decided(exact[name]) for name in self.absent if name not in zero}}, absent=())
+        return replace(
+            self,
+            references={**self.references, **{name: decided(exact[name]) for name in self.absent if name not in zero}},
+            absent=(),
+        )
 
     def _check_finite(self, exact, tell):
         for name in sorted(self._given(exact) if self.metric.whole else {*self.references, *self.absent}):
             if not exact[name].size or not np.issubdtype(exact[name].dtype, np.floating):
                 continue
             if not np.isfinite(exact[name]).any():
-                raise OctetError(f"--metric {self.metric.name}: output {name!r} of fp32 itself is nowhere finite on these data, there is nothing to compare with; check the data, or "
-                                 "judge others with --output-name")
+                raise OctetError(
+                    f"--metric {self.metric.name}: output {name!r} of fp32 itself is nowhere finite on these data, there is nothing to compare with; check the data, or "
+                    "judge others with --output-name"
+                )
             broken = np.isnan(exact[name]).any(axis=tuple(range(1, exact[name].ndim))).reshape(-1)
             if broken.any():
-                tell(f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8")
+                tell(
+                    f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8"
+                )
 
     @property
     def only(self) -> str | None:
@@ -94,14 +102,25 @@ class Scoring:
 
     def rows(self, chosen) -> "Scoring":
         """Of some of the samples: a slice or an index array. What has another length is not by sample and stays."""
-        cut = lambda arrays: {name: array[chosen] if np.ndim(array) and len(array) == self.count else array for name, array in arrays.items()}
-        return replace(self, references=cut(self.references), data=cut(self.data), count=len(np.arange(self.count)[chosen]))
+        cut = lambda arrays: {
+            name: array[chosen] if np.ndim(array) and len(array) == self.count else array
+            for name, array in arrays.items()
+        }
+        return replace(
+            self, references=cut(self.references), data=cut(self.data), count=len(np.arange(self.count)[chosen])
+        )
 
     def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """0 or 1 per sample, right or wrong in every output; None where labels are no classes, or several per sample."""
         if not self.metric.classes or any(labels.size != len(labels) for labels in self.references.values()):
             return None
-        return np.max([_wrong(outputs[name].reshape(len(labels), -1), labels.reshape(-1)) for name, labels in self.references.items()], axis=0).astype(np.int8)
+        return np.max(
+            [
+                _wrong(outputs[name].reshape(len(labels), -1), labels.reshape(-1))
+                for name, labels in self.references.items()
+            ],
+            axis=0,
+        ).astype(np.int8)
 
 
 def _wrong(found, labels):
@@ -118,7 +137,9 @@ def check_names(names, outputs) -> None:
             raise OctetError(f"--output-name {name}: the model has no such output; take some of: {', '.join(known)}")
 
 
-def scoring_of(metric: Metric, data: Mapping[str, Array], model, count: int, where, names=(), fp32: bool = True) -> Scoring:
+def scoring_of(
+    metric: Metric, data: Mapping[str, Array], model, count: int, where, names=(), fp32: bool = True
+) -> Scoring:
     """What `metric` compares outputs with; no sample has run yet. data: what the file holds beside the inputs. model: its signature, a Model or a Session. names: the outputs
     that count, () for all that there is something to compare with. fp32: whether its own outputs can be had, which stand in where there are no labels: the
     result then has outputs `absent`. Raises DataError where the data do not fit."""
@@ -127,12 +148,20 @@ def scoring_of(metric: Metric, data: Mapping[str, Array], model, count: int, whe
         lacks = metric.missing(data)
         if not (lacks and fp32):
             metric.check_data(data, count, where)
-        return Scoring(metric, {}, data, tuple(names), tuple(spec.name for spec in model.outputs) if lacks else (), count)
+        return Scoring(
+            metric, {}, data, tuple(names), tuple(spec.name for spec in model.outputs) if lacks else (), count
+        )
     labels = _labels(data, model, names, where)
     for name, array in labels.items():
         spec = next(spec for spec in model.outputs if spec.name == name)
         metric.check((count, *sample_shape(spec, batch_of(model.inputs))), array, where)
-    absent = [name for name in names if name not in labels] if names else [] if labels else [spec.name for spec in model.outputs if _judged(metric, spec)]
+    absent = (
+        [name for name in names if name not in labels]
+        if names
+        else []
+        if labels
+        else [spec.name for spec in model.outputs if _judged(metric, spec)]
+    )
     if (absent or not labels) and (metric.decided is None or not fp32):
         raise DataError(_without(metric, where, absent if names else ()))
     return Scoring(metric, labels, {}, tuple(names), tuple(absent), count)
@@ -148,7 +177,9 @@ def _labels(data, model, names, where):
     known = [spec.name for spec in model.outputs]
     for name in data:
         if name.startswith(OF) and name.removeprefix(OF) not in known:
-            raise DataError(f"{where}: array {name!r} is of no output of the model: {', '.join(known)}; name it labels/OUTPUT")
+            raise DataError(
+                f"{where}: array {name!r} is of no output of the model: {', '.join(known)}; name it labels/OUTPUT"
+            )
     found = {name: data[OF + name] for name in known if OF + name in data and (not names or name in names)}
     if LABELS in data:
         found |= {name: data[LABELS] for name in names or ([] if found else known[:1]) if name not in found}

@@ -22,7 +22,11 @@ The names of `import octet`. Each is imported when it is first used: loading and
 
 def documents() -> list[Path]:
     """Every document, relative to the repository."""
-    return [path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "examples/*.md") for path in sorted(ROOT.glob(pattern))]
+    return [
+        path.relative_to(ROOT)
+        for pattern in ("*.md", "docs/*.md", "examples/*.md")
+        for path in sorted(ROOT.glob(pattern))
+    ]
 
 
 def linked(document: Path) -> set[Path]:
@@ -51,7 +55,9 @@ def write(folder: Path) -> None:
     (folder / "docs" / "commands.md").write_text(page(main))
     (folder / API).parent.mkdir(parents=True, exist_ok=True)
     (folder / API).write_text(reference())
-    package = folder.with_name("site-python") / "octet"  # as whoever reads docstrings without importing finds it, whatever the repository's folder is called
+    package = (
+        folder.with_name("site-python") / "octet"
+    )  # as whoever reads docstrings without importing finds it, whatever the repository's folder is called
     package.parent.mkdir(parents=True, exist_ok=True)
     package.unlink(missing_ok=True)
     package.symlink_to(ROOT)

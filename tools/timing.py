@@ -22,14 +22,27 @@ class Latency:
     runs: int
 
     def as_dict(self):
-        return {"latency_ms": round(self.median, 4), "p10_ms": round(self.p10, 4), "p90_ms": round(self.p90, 4), "best_ms": round(self.best, 4), "cpu_ms": round(self.cpu, 4), "runs": self.runs}
+        return {
+            "latency_ms": round(self.median, 4),
+            "p10_ms": round(self.p10, 4),
+            "p90_ms": round(self.p90, 4),
+            "best_ms": round(self.best, 4),
+            "cpu_ms": round(self.cpu, 4),
+            "runs": self.runs,
+        }
 
 
 class Lost(Exception):
     """A candidate that ended; the message is one line."""
 
 
-def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = ROUND_SECONDS, progress=None, lost: dict | None = None) -> dict[str, Latency]:
+def interleaved(
+    candidates: dict,
+    rounds: int = ROUNDS,
+    round_seconds: float = ROUND_SECONDS,
+    progress=None,
+    lost: dict | None = None,
+) -> dict[str, Latency]:
     """Times every candidate (name -> function without arguments) in every round for about `round_seconds`. A candidate of another process measures itself: it
     has both_times(count). progress: called once per candidate and round. lost: where the names of candidates that end (`Lost`) go, with the reason;
     they have no Latency."""
@@ -44,7 +57,9 @@ def interleaved(candidates: dict, rounds: int = ROUNDS, round_seconds: float = R
                     counts[name] = _runs_in(function, round_seconds)
                     continue
                 if counts[name] > 1:
-                    both_times(function, 2)  # the caches are the previous candidate's; a run as long as a round does not notice
+                    both_times(
+                        function, 2
+                    )  # the caches are the previous candidate's; a run as long as a round does not notice
                 samples[name].append(both_times(function, counts[name]))
             except Lost as error:
                 lost[name] = str(error)
@@ -104,4 +119,11 @@ def together(function, callers: int, seconds: float) -> np.ndarray:
 def _summary(parts):
     every = np.concatenate(parts, 1)[0] * 1e3
     best, cpu = np.median([part.min(1) for part in parts], 0) * 1e3
-    return Latency(float(np.median(every)), float(np.percentile(every, 10)), float(np.percentile(every, 90)), float(best), float(cpu), len(every))
+    return Latency(
+        float(np.median(every)),
+        float(np.percentile(every, 10)),
+        float(np.percentile(every, 90)),
+        float(best),
+        float(cpu),
+        len(every),
+    )

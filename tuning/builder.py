@@ -74,14 +74,26 @@ def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
             return Place("weights", copy * constants.size + offsets[number])
         return Place("arena", 0) if role == "workspace" else Place(role, number)
 
-    calls = tuple(KernelCall("kernel", tuple(place(role, number, copy) for role, number in kernel.operands), step) for copy in range(copies))
+    calls = tuple(
+        KernelCall("kernel", tuple(place(role, number, copy) for role, number in kernel.operands), step)
+        for copy in range(copies)
+    )
     program = Program(calls, np.tile(constants, copies), kernel.workspace)
     signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(case.inputs)]
     output = TensorSpec("output", (case.elements,), case.storage)
-    module = emit_library(tvm.IRModule({"kernel": kernel.func.without_attr("global_symbol")}), program, signature, [output], stepwise=False, packed=True)
+    module = emit_library(
+        tvm.IRModule({"kernel": kernel.func.without_attr("global_symbol")}),
+        program,
+        signature,
+        [output],
+        stepwise=False,
+        packed=True,
+    )
     module.update_func(tvm.ir.GlobalVar("octet_prepare"), _prepare())
     library = compile_library(module, spec)
-    return Built(library, constants, kernel.workspace, copies, kernel.family, kernel.schedule, case.elements, case.storage)
+    return Built(
+        library, constants, kernel.workspace, copies, kernel.family, kernel.schedule, case.elements, case.storage
+    )
 
 
 class Builder:
@@ -112,7 +124,9 @@ def _job(job):
 @contextmanager
 def builders(spec: TargetSpec, processes: int, job=_job):
     """A Builder with so many child processes. job((workload, schedule, spec)) -> Built, there."""
-    pool = PopenPoolExecutor(max_workers=processes, timeout=BUILD_SECONDS, initializer=die_with_parent, initargs=(os.getpid(),))
+    pool = PopenPoolExecutor(
+        max_workers=processes, timeout=BUILD_SECONDS, initializer=die_with_parent, initargs=(os.getpid(),)
+    )
     try:
         yield Builder(pool, spec, job)
     finally:

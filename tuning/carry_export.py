@@ -20,12 +20,22 @@ from .tasks import Task
 DEFAULT_TRIALS = 16
 
 
-def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, path, trials: int = DEFAULT_TRIALS, threads: int = 1, progress: Callable = lambda text: None) -> dict:
+def export_candidates(
+    tasks: list[Task],
+    spec: TargetSpec,
+    database: Database,
+    path,
+    trials: int = DEFAULT_TRIALS,
+    threads: int = 1,
+    progress: Callable = lambda text: None,
+) -> dict:
     """Writes up to `trials` candidates per task beside its default. database: what was measured already, from which the cost model learns first.
     threads: most cores that CPU kernels are measured with. Returns {"tasks", "candidates", "failed", "skipped", "bytes"}. Raises OctetError when there is nothing to write."""
     carrier.check_free(path)
     if device_of(spec) is not None:
-        raise OctetError(f"tune: target {spec.name}@{device_of(spec)}: candidates are for every device of {spec.name}, whose measurements are told apart; leave out what follows the @")
+        raise OctetError(
+            f"tune: target {spec.name}@{device_of(spec)}: candidates are for every device of {spec.name}, whose measurements are told apart; leave out what follows the @"
+        )
     able = [task for task in tasks if case_of(task.workload).travels]
     if not able:
         raise OctetError("tune: the network has no int8 kernel with decisions, there is nothing to carry")
@@ -38,7 +48,11 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
             if not chosen:
                 continue  # the space is exhausted
             built = builder.build([(task.workload, schedule) for _, schedule in chosen])
-            failed = [Trial(to_json(*choice), None, result) for choice, result in zip(chosen, built) if isinstance(result, str)]
+            failed = [
+                Trial(to_json(*choice), None, result)
+                for choice, result in zip(chosen, built)
+                if isinstance(result, str)
+            ]
             database.add_trials(key_of(task.workload.key, spec), failed)  # not to be proposed again
             good = [result for result in built if not isinstance(result, str)]
             counts["failed"] += len(failed)
@@ -53,5 +67,12 @@ def export_candidates(tasks: list[Task], spec: TargetSpec, database: Database, p
         raise OctetError("tune: every schedule of every kernel has been measured; there is nothing to export")
     key = key_of("", spec)
     plan = MeasuringPlan(ROUNDS, FINAL_ROUNDS, PROMISING, tuple(sorted({1, threads})) if spec.backend.host else (1,))
-    job = Job(spec.kind, spec.name, tuple(sorted(spec.features)), {"target": key.target, "tvm": key.tvm, "space": key.space}, plan, tuple(made))
+    job = Job(
+        spec.kind,
+        spec.name,
+        tuple(sorted(spec.features)),
+        {"target": key.target, "tvm": key.tvm, "space": key.space},
+        plan,
+        tuple(made),
+    )
     return counts | {"bytes": carrier.write(path, job, blobs)}

@@ -28,11 +28,18 @@ def import_measurements(path, database: Database) -> dict:
     _check(path, carrier.job)
     found = log.read(carrier.measurements, carrier.digest)
     if not found:
-        raise OctetError(f"{path}: holds no measurements; run `octet measure {path}` on a machine that runs {carrier.job.target}, and bring {carrier.measurements.name} back")
+        raise OctetError(
+            f"{path}: holds no measurements; run `octet measure {path}` on a machine that runs {carrier.job.target}, and bring {carrier.measurements.name} back"
+        )
     by_task = defaultdict(list)
     for entry in found:
         by_task[entry.task].append(entry)
-    counts = {"trials": 0, "failed": 0, "records": 0, "devices": sorted({entry.device.get("name", "unknown") for entry in found})}
+    counts = {
+        "trials": 0,
+        "failed": 0,
+        "records": 0,
+        "devices": sorted({entry.device.get("name", "unknown") for entry in found}),
+    }
     for task in carrier.job.tasks:
         for device, entries in _by_device(by_task[task.key]).items():
             _take(task, entries, _key(task, carrier.job, device), carrier.job, database, counts)
@@ -45,7 +52,9 @@ def _check(path, job: Job):
     if job.key.keys() != {"target", "tvm", "space"}:
         raise DataError(f"{path}: does not say what its records are of (target, tvm, space); export new candidates")
     if (job.key["tvm"], job.key["space"]) != installed:
-        raise OctetError(f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones")
+        raise OctetError(
+            f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones"
+        )
     if spec.backend is not BACKENDS[job.kind] or key_of("", spec).target != job.key["target"]:
         raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")
     for task in job.tasks:
@@ -53,7 +62,9 @@ def _check(path, job: Job):
             workload, spaces = described(task.problem, spec)
             schedules = [member(candidate.schedule, spaces) for candidate in task.candidates]
         except ValueError as error:
-            raise DataError(f"{path}: describes kernels in a way that this version does not know ({error}); export new candidates") from error
+            raise DataError(
+                f"{path}: describes kernels in a way that this version does not know ({error}); export new candidates"
+            ) from error
         if workload.key != task.key or not schedules:
             raise DataError(f"{path}: task {task.key} is not the one that it describes; export new candidates")
 
@@ -72,7 +83,11 @@ def _device(entry):
 
 def _key(task, job, device):
     """A CPU's records are its target's, a GPU's the device's."""
-    return key_of(task.key, on_device(find(job.target), device)) if find(job.target).backend.per_device else _written(task, job)
+    return (
+        key_of(task.key, on_device(find(job.target), device))
+        if find(job.target).backend.per_device
+        else _written(task, job)
+    )
 
 
 def _written(task: MeasuringTask, job: Job) -> Key:
@@ -89,7 +104,12 @@ def _take(task: MeasuringTask, entries: list[Measurement], key: Key, job: Job, d
     counts["trials"] += len(trials)
     counts["failed"] += sum(bool(trial.error) for trial in trials)
     for entry in known:
-        if entry.stage == WINNER and entry.candidate > 0 and _beats(entry) and any(_beats(other) for other in known if other.stage == FINAL and _same(other, entry)):
+        if (
+            entry.stage == WINNER
+            and entry.candidate > 0
+            and _beats(entry)
+            and any(_beats(other) for other in known if other.stage == FINAL and _same(other, entry))
+        ):
             database.put(_record(task, entry, key, job.target))
             counts["records"] += 1
 

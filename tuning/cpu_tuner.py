@@ -21,10 +21,15 @@ class CpuTuner:
     def workers(self, spec, cores, tracker, key):
         counts = tuple(sorted({1, cores}))
         if tracker is not None:
-            yield RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key, spec, check_worker)]), f"workers {key} of {tracker}"
+            yield (
+                RunnerPool([Runner(worker, counts) for worker in tracked_workers(tracker, key, spec, check_worker)]),
+                f"workers {key} of {tracker}",
+            )
             return
         lacks = detect.missing(spec.features)
         if lacks:
-            raise OctetError(f"tune: target {spec.name} needs {', '.join(lacks)}, which this CPU lacks; measure on other machines with --tracker and --key")
+            raise OctetError(
+                f"tune: target {spec.name} needs {', '.join(lacks)}, which this CPU lacks; measure on other machines with --tracker and --key"
+            )
         with LocalWorker(cores) as worker:
             yield Runner(worker, counts), detect.cpu_name()

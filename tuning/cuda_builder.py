@@ -43,8 +43,18 @@ class CudaBuilt:
 def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec: TargetSpec) -> CudaBuilt:
     """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers in memory."""
     if isinstance(workload, NestWorkload):
-        kernel = stock_kernel(workload, schedule, "generated") if schedule is not None else default_kernel(workload, "generated")
-        return _compiled(kernel, (), (*_numbered("input", len(case.made)), ("output", 0)), schedule if schedule is not None else Stock(), spec)
+        kernel = (
+            stock_kernel(workload, schedule, "generated")
+            if schedule is not None
+            else default_kernel(workload, "generated")
+        )
+        return _compiled(
+            kernel,
+            (),
+            (*_numbered("input", len(case.made)), ("output", 0)),
+            schedule if schedule is not None else Stock(),
+            spec,
+        )
     p, e = workload.problem, workload.epilogue
     if p.batched:
         schedule = schedule if schedule is not None else tile_for(p, spec)
@@ -68,7 +78,9 @@ def _compiled(kernel, constants, operands: tuple[tuple[Role, int], ...], schedul
     used = usage.get(function)
     if used is not None and used.spills:
         raise TargetError(f"its registers do not suffice: {used.spills} bytes spilled")
-    return CudaBuilt(code, function, kernel, tuple(map(np.ascontiguousarray, constants)), operands, family_of(schedule), schedule)
+    return CudaBuilt(
+        code, function, kernel, tuple(map(np.ascontiguousarray, constants)), operands, family_of(schedule), schedule
+    )
 
 
 def _rows(p, tile, case):

@@ -27,7 +27,9 @@ class CudaRunner:
     def __init__(self, measure: Callable[[Batch], Figures] = run_batch):
         self._measure = measure
 
-    def compare(self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf) -> Compared:
+    def compare(
+        self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf
+    ) -> Compared:
         """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError when the default cannot be measured."""
         found = self._measure(batch_of(case, [default, *candidates], rounds))
         first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
@@ -51,10 +53,14 @@ def here(spec: TargetSpec) -> str:
     found = device()
     if found is None or not runs(spec, found.arch):
         has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
-        raise TargetError(f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere")
+        raise TargetError(
+            f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere"
+        )
     named = device_of(spec)
     if named is not None and not same(named, found.identity):
-        raise TargetError(f"tune: target {spec.name}@{named}: this machine's device is {found.identity}; leave out what follows the @")
+        raise TargetError(
+            f"tune: target {spec.name}@{named}: this machine's device is {found.identity}; leave out what follows the @"
+        )
     return found.identity
 
 
@@ -75,7 +81,9 @@ class RemoteDevice:
             except Exception as error:  # the RPC layer raises whatever happened on the other side
                 self._worker.failed()
                 reason = str(error).strip().splitlines()
-        raise OctetError(f"tuning: no worker measured the default kernel: {reason[-1][:200] if reason else 'no answer'}")
+        raise OctetError(
+            f"tuning: no worker measured the default kernel: {reason[-1][:200] if reason else 'no answer'}"
+        )
 
 
 def check_device(remote, spec: TargetSpec) -> str:
@@ -83,14 +91,20 @@ def check_device(remote, spec: TargetSpec) -> str:
     try:
         found = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
     except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
-        raise TargetError(f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there") from error
+        raise TargetError(
+            f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there"
+        ) from error
     if not runs(spec, found.get("arch", 0)):
         has = f"is sm_{found.get('arch')}" if found else "is missing"
-        raise TargetError(f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key")
+        raise TargetError(
+            f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key"
+        )
     known = identity(found.get("name", "unknown"), found.get("multiprocessors"))
     named = device_of(spec)
     if named is not None and not same(named, known):
-        raise TargetError(f"tune: a worker's CUDA device is {known}, not {named}, and records are one device's; give machines of another kind another --key")
+        raise TargetError(
+            f"tune: a worker's CUDA device is {known}, not {named}, and records are one device's; give machines of another kind another --key"
+        )
     return known
 
 
@@ -105,7 +119,11 @@ def offer() -> None:
 
     def about():
         found = device()
-        return json.dumps({"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch} if found is not None else {})
+        return json.dumps(
+            {"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch}
+            if found is not None
+            else {}
+        )
 
     register_global_func(MEASURE, measure, override=True)
     register_global_func(DEVICE, about, override=True)

@@ -22,4 +22,12 @@ class CudaTuner:
             yield CudaRunner(), here(spec)
             return
         where = check_device(tracked_workers(tracker, key, spec, check_device)[0].connect(), spec)
-        yield RunnerPool([CudaRunner(RemoteDevice(worker)) for worker in tracked_workers(tracker, key, on_device(spec, where), check_device)]), where
+        yield (
+            RunnerPool(
+                [
+                    CudaRunner(RemoteDevice(worker))
+                    for worker in tracked_workers(tracker, key, on_device(spec, where), check_device)
+                ]
+            ),
+            where,
+        )

@@ -30,7 +30,10 @@ _MAKING = 0x6F63746574  # the lock of who makes the tables
 def key_of(workload_key: str, spec: TargetSpec) -> Key:
     """The key of a workload on a target with the installed TVM and these design spaces."""
     device = {"device": spec.extra["device"]} if "device" in spec.extra else {}
-    target = json.dumps({"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits} | device, sort_keys=True)
+    target = json.dumps(
+        {"mcpu": spec.mcpu, "features": sorted(spec.features), "dot": spec.dot, "bits": spec.vector_bits} | device,
+        sort_keys=True,
+    )
     return Key(workload_key, sha256(target.encode()).hexdigest()[:32], _tvm(), VERSIONS[spec.kind])
 
 
@@ -46,7 +49,9 @@ class Database:
         self.where = str(where)
         try:
             url = sql.make_url(_url(self.where))
-            encoded = {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}  # psycopg hands out bytes where a server has no encoding
+            encoded = (
+                {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}
+            )  # psycopg hands out bytes where a server has no encoding
             self._engine = sql.create_engine(url, pool_pre_ping=True, connect_args=encoded)
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _set_up_sqlite)
@@ -54,9 +59,13 @@ class Database:
                 if self._engine.dialect.name == "postgresql":  # there "if not exists" alone loses races
                     connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_MAKING)))
                 for table in META.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))  # another session may be making it at this moment
+                    connection.execute(
+                        CreateTable(table, if_not_exists=True)
+                    )  # another session may be making it at this moment
         except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:  # the last for a port that is no number
-            raise OctetError(f"--db {self.shown}: cannot be opened: {_line(error)}; name a writable file or a database URL") from error
+            raise OctetError(
+                f"--db {self.shown}: cannot be opened: {_line(error)}; name a writable file or a database URL"
+            ) from error
 
     @property
     def shown(self):
@@ -76,15 +85,21 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
         except sql.exc.DBAPIError as error:
-            raise OctetError(f"--db {self.shown}: {_line(error)}; what was committed before is kept: start again when the database answers") from error
+            raise OctetError(
+                f"--db {self.shown}: {_line(error)}; what was committed before is kept: start again when the database answers"
+            ) from error
 
     @contextmanager
     def _writing(self):
         """A transaction that writes. Raises OctetError where a file's folder has too little room for what its write-ahead log holds: SQLite has lost a database that could not take that back."""
         if self._engine.dialect.name == "sqlite" and (file := self._engine.url.database) not in (None, "", ":memory:"):
             log = Path(f"{file}-wal")
-            if shutil.disk_usage(Path(file).resolve().parent).free < _ROOM + (log.stat().st_size if log.exists() else 0):
-                raise OctetError(f"--db {self.shown}: the disk is full; what was committed before is kept: make room, or name another place")
+            if shutil.disk_usage(Path(file).resolve().parent).free < _ROOM + (
+                log.stat().st_size if log.exists() else 0
+            ):
+                raise OctetError(
+                    f"--db {self.shown}: the disk is full; what was committed before is kept: make room, or name another place"
+                )
         with self._transaction() as connection:
             yield connection
 
@@ -96,7 +111,11 @@ class Database:
 
     def put(self, record: Record) -> None:
         """Stores a record; one with the same key is replaced if it is slower against the default."""
-        values = vars(record.key) | {name: getattr(record, name) for name in COLUMNS} | {"created": record.created or datetime.now(UTC).isoformat(timespec="seconds")}
+        values = (
+            vars(record.key)
+            | {name: getattr(record, name) for name in COLUMNS}
+            | {"created": record.created or datetime.now(UTC).isoformat(timespec="seconds")}
+        )
         for name in ("problem", "schedule", "default_schedule"):
             values[name] = json.dumps(values[name], sort_keys=True)
         with self._writing() as connection:
@@ -107,12 +126,17 @@ class Database:
         """The statement of `put`, compiled once: SQLAlchemy's own cache does not keep those that may meet a conflict."""
         insert, keys = self._insert(RECORDS), [field.name for field in fields(Key)]
         changed = {name: insert.excluded[name] for name in COLUMNS}
-        better = insert.on_conflict_do_update(index_elements=keys, set_=changed, where=RECORDS.c.ratio > insert.excluded.ratio)
+        better = insert.on_conflict_do_update(
+            index_elements=keys, set_=changed, where=RECORDS.c.ratio > insert.excluded.ratio
+        )
         return better.compile(self._engine, column_keys=[*keys, *COLUMNS])
 
     def add_trials(self, key: Key, trials: list[Trial]) -> None:
         """Remembers what was measured, so that a resumed session does not measure it again."""
-        rows = [asdict(key) | {"schedule": json.dumps(t.schedule, sort_keys=True), "ratio": t.ratio, "error": t.error} for t in trials]
+        rows = [
+            asdict(key) | {"schedule": json.dumps(t.schedule, sort_keys=True), "ratio": t.ratio, "error": t.error}
+            for t in trials
+        ]
         if rows:
             with self._writing() as connection:
                 connection.execute(self._insert(TRIALS).on_conflict_do_nothing(), rows)
@@ -144,7 +168,9 @@ class Database:
     def _insert(self, table):
         dialect = self._engine.dialect.name
         if dialect not in ("sqlite", "postgresql"):
-            raise OctetError(f"--db {self.shown}: {dialect} is not supported; take an SQLite file or a postgresql:// URL")
+            raise OctetError(
+                f"--db {self.shown}: {dialect} is not supported; take an SQLite file or a postgresql:// URL"
+            )
         return (sqlite if dialect == "sqlite" else postgresql).insert(table)
 
 

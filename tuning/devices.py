@@ -14,7 +14,9 @@ from .records import Record
 def recorded(database: Database, spec: TargetSpec) -> tuple[str, ...]:
     """The devices that have records of this target, sorted. Records of before keys named devices count by the name that they were measured on."""
     found: list[str] = []
-    for record in sorted(database.records(), key=lambda record: -len(record.cpu)):  # a device's whole identity before its name alone
+    for record in sorted(
+        database.records(), key=lambda record: -len(record.cpu)
+    ):  # a device's whole identity before its name alone
         if _of(record, spec) and not any(same(device, record.cpu) and record.cpu in device for device in found):
             found.append(record.cpu)
     return tuple(sorted(found))
@@ -28,7 +30,9 @@ def chosen(database: Database, spec: TargetSpec) -> str | None:
     elif here is not None and any(same(device, here.identity) for device in devices):
         devices = tuple(device for device in devices if same(device, here.identity))
     if len(devices) > 1:
-        raise OctetError(f"--db {database.shown}: has records of {spec.name} from {'; '.join(devices)}; name the one that the package is for: --target '{spec.name}@{devices[0]}'")
+        raise OctetError(
+            f"--db {database.shown}: has records of {spec.name} from {'; '.join(devices)}; name the one that the package is for: --target '{spec.name}@{devices[0]}'"
+        )
     return devices[0] if devices else None
 
 

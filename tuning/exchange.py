@@ -21,7 +21,9 @@ def export_records(database: Database, path) -> int:
     """Writes all records; how many."""
     check_writable(path)
     records = [asdict(record) for record in database.records()]
-    write_atomically(Path(path), (json_text({"octet-records": FORMAT, "records": records}, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(
+        Path(path), (json_text({"octet-records": FORMAT, "records": records}, indent=1, sort_keys=True) + "\n").encode()
+    )
     return len(records)
 
 
@@ -30,17 +32,26 @@ def import_records(database: Database, path) -> int:
     try:
         held = parsed(read_regular(path, _LARGEST))
         if held["octet-records"] != FORMAT:
-            raise DataError(f"{path}: is of format {held['octet-records']}, this version reads {FORMAT}; export it again with the same version of octet")
-        records = [record_of({name: value for name, value in entry.items() if name != "key"} | entry["key"] | {"id": 0}) for entry in held["records"]]
+            raise DataError(
+                f"{path}: is of format {held['octet-records']}, this version reads {FORMAT}; export it again with the same version of octet"
+            )
+        records = [
+            record_of({name: value for name, value in entry.items() if name != "key"} | entry["key"] | {"id": 0})
+            for entry in held["records"]
+        ]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: is no export of tuning records ({type(error).__name__}: {error}); make one with `octet db export`") from error
+        raise DataError(
+            f"{path}: is no export of tuning records ({type(error).__name__}: {error}); make one with `octet db export`"
+        ) from error
     for number, record in enumerate(records):
         try:
             _check(record)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: record {number}, target {record.target_name}: {error}; nothing was imported, export it again where it was measured") from error
+            raise DataError(
+                f"{path}: record {number}, target {record.target_name}: {error}; nothing was imported, export it again where it was measured"
+            ) from error
     for record in records:
         database.put(record)
     return len(records)
@@ -51,7 +62,10 @@ def _check(record):
     if record.target_name not in TARGETS:
         return  # of another version: nothing here asks for it
     spec, key = TARGETS[record.target_name], record.key
-    if key not in (key_of(key.workload, one) for one in ((spec, on_device(spec, record.cpu)) if spec.backend.per_device else (spec,))):
+    if key not in (
+        key_of(key.workload, one)
+        for one in ((spec, on_device(spec, record.cpu)) if spec.backend.per_device else (spec,))
+    ):
         return
     workload, spaces = described(record.problem, spec)
     if workload.key != key.workload:

@@ -70,10 +70,14 @@ def tracked_workers(address: str, key: str, spec: TargetSpec, check: Callable) -
         tracker = rpc.connect_tracker(host, port)
         servers = tracker.summary()["server_info"]
     except Exception as error:  # whatever the socket or the protocol raises
-        raise OctetError(f"--tracker {address}: no TVM RPC tracker answers there; start one: python -m tvm.exec.rpc_tracker --port {port}") from error
+        raise OctetError(
+            f"--tracker {address}: no TVM RPC tracker answers there; start one: python -m tvm.exec.rpc_tracker --port {port}"
+        ) from error
     count = sum(1 for server in servers if server["key"] == f"server:{key}")
     if count == 0:
-        raise OctetError(f"--key {key}: no worker at {address} has it; start one there: octet worker --tracker {address} --key {key}")
+        raise OctetError(
+            f"--key {key}: no worker at {address} has it; start one there: octet worker --tracker {address} --key {key}"
+        )
     return [TrackedWorker(rpc.connect_tracker(host, port), key, spec, check) for _ in range(count)]
 
 

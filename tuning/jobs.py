@@ -21,15 +21,35 @@ def candidate_of(built: CudaBuilt | Built, inputs: int) -> tuple[Candidate, dict
     blobs = [built.code, *(array.tobytes() for array in built.constants)]
     names = [digest(data) for data in blobs]
     kernel = built.kernel
-    made = Candidate(schedule, names[0], built.function, tuple(names[1:]), built.operands, 1, kernel.grid, kernel.block, kernel.shared)
+    made = Candidate(
+        schedule,
+        names[0],
+        built.function,
+        tuple(names[1:]),
+        built.operands,
+        1,
+        kernel.grid,
+        kernel.block,
+        kernel.shared,
+    )
     return made, dict(zip(names, blobs))
 
 
-def task_of(workload, count: int, inputs: tuple[Input, ...], output: Output, built: list) -> tuple[MeasuringTask, dict[str, bytes]]:
+def task_of(
+    workload, count: int, inputs: tuple[Input, ...], output: Output, built: list
+) -> tuple[MeasuringTask, dict[str, bytes]]:
     """A task of these kernels, the default first, and the blobs of all."""
     made = [candidate_of(one, len(inputs)) for one in built]
     blobs = {name: data for _, part in made for name, data in part.items()}
-    return MeasuringTask(workload.key, workload.name, count, workload.as_dict(), inputs, output, tuple(candidate for candidate, _ in made)), blobs
+    return MeasuringTask(
+        workload.key,
+        workload.name,
+        count,
+        workload.as_dict(),
+        inputs,
+        output,
+        tuple(candidate for candidate, _ in made),
+    ), blobs
 
 
 def batch_of(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
@@ -37,4 +57,9 @@ def batch_of(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
     name = built[0].function
     made = [candidate_of(one, len(case.made)) for one in built]
     blobs = {name: data for _, part in made for name, data in part.items()}
-    return Batch(CudaBackend.kind, MeasuringTask("", name, 1, {}, case.made, case.output, tuple(candidate for candidate, _ in made)), blobs, rounds)
+    return Batch(
+        CudaBackend.kind,
+        MeasuringTask("", name, 1, {}, case.made, case.output, tuple(candidate for candidate, _ in made)),
+        blobs,
+        rounds,
+    )

@@ -16,7 +16,9 @@ def limit(state, states, spec, peak: Peak | None) -> float:
         peak = _lifted(peak, other)
     workload = state.task.workload
     tiles = spec.tiles and not workload.lanes
-    return limit_of(peak, workload.dtype, workload.multiply_adds, state.case.moved, workload.lanes, workload.vectors, tiles).seconds
+    return limit_of(
+        peak, workload.dtype, workload.multiply_adds, state.case.moved, workload.lanes, workload.vectors, tiles
+    ).seconds
 
 
 def _lifted(peak, state):
@@ -26,8 +28,11 @@ def _lifted(peak, state):
     products = 2e-9 * workload.multiply_adds / seconds
     level, _ = peak.level(state.case.moved)
     bandwidth = f"{level.lower()}_gbytes"
-    reached = {"int8_gops": products if dots else 0.0, "float32_gflops": 1e-9 * FLOPS * workload.vectors / seconds + (0.0 if dots else products),
-               bandwidth: 1e-9 * state.case.moved / seconds}
+    reached = {
+        "int8_gops": products if dots else 0.0,
+        "float32_gflops": 1e-9 * FLOPS * workload.vectors / seconds + (0.0 if dots else products),
+        bandwidth: 1e-9 * state.case.moved / seconds,
+    }
     return replace(peak, **{name: max(rate, getattr(peak, name)) for name, rate in reached.items()})
 
 

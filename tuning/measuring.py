@@ -40,7 +40,9 @@ class Measuring:
         self._spent = all(entry is None for entry in built)
         return built
 
-    def compared(self, state: TaskState, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Compared:
+    def compared(
+        self, state: TaskState, default: Built, candidates: list[Built], rounds: int, until: float = math.inf
+    ) -> Compared:
         assert self._runner is not None, "a session that proposes only measures nothing"
         return self._runner.compare(state.case, default, candidates, rounds, until)
 
@@ -58,8 +60,13 @@ class Measuring:
             return [None] * len(chosen)
         found = self.compared(state, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
         outcomes = iter(found.candidates)
-        results = [next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Measured() for entry in entries]
-        return [None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results]
+        results = [
+            next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Measured()
+            for entry in entries
+        ]
+        return [
+            None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results
+        ]
 
 
 def interval(ratios: np.ndarray) -> tuple[float, float]:

@@ -16,7 +16,9 @@ def made(seed: int, elements: int, dtype: str) -> tuple[np.ndarray, tuple[Input,
     """A flat buffer, stored int8 ("uint8"), float32 or bfloat16 ("uint16"), and how another machine makes it: of floats, whose random bytes would be no numbers, it
     cannot. Of bfloat16 four neighbours are the same, as every vector unit has its own order for them (targets/x86/elementwise/bfloat16.py)."""
     if dtype == "uint16":
-        return round_to_bfloat16(np.repeat(made(seed, -(-elements // 4), "float32")[0], 4)[:elements]).view(np.uint16), ()
+        return round_to_bfloat16(np.repeat(made(seed, -(-elements // 4), "float32")[0], 4)[:elements]).view(
+            np.uint16
+        ), ()
     if dtype == "float32":
         return (random_bytes(seed, elements, 2).view(np.int16)[:, 0].astype(np.float32)) * np.float32(2.0**-13), ()
     entry = Input.of(seed, elements, dtype)
@@ -26,7 +28,10 @@ def made(seed: int, elements: int, dtype: str) -> tuple[np.ndarray, tuple[Input,
 def together(*operands) -> dict:
     """`inputs` and `made` of a Case from the results of `made`."""
     portable = all(entry for _, entry in operands)
-    return {"inputs": tuple(array for array, _ in operands), "made": tuple(one for _, entry in operands for one in entry) if portable else ()}
+    return {
+        "inputs": tuple(array for array, _ in operands),
+        "made": tuple(one for _, entry in operands for one in entry) if portable else (),
+    }
 
 
 def random_bytes(seed: int, *shape: int) -> np.ndarray:
@@ -44,7 +49,9 @@ def periodic(outputs: int, channels: int, *kernel: int) -> np.ndarray:
 def epilogue_vectors(outputs: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
     """(bias int32, multiplier float32) of sums of `depth` products: most results lie within int8."""
     bias = random_bytes(BIAS, outputs, 2).view(np.int16)[:, 0].astype(np.int32) // 6
-    return bias, (random_bytes(MULTIPLIER, outputs).astype(np.float32) + np.float32(1)) * np.float32(0.02 / 256 / np.sqrt(depth))
+    return bias, (random_bytes(MULTIPLIER, outputs).astype(np.float32) + np.float32(1)) * np.float32(
+        0.02 / 256 / np.sqrt(depth)
+    )
 
 
 def signed(stored: np.ndarray) -> np.ndarray:
@@ -61,7 +68,9 @@ def stored(values: np.ndarray) -> np.ndarray:
 
 def rows_of(flat: np.ndarray, layout: Layout) -> np.ndarray:
     """The channels of every pixel of a packed buffer, [pixels, channels], int8 or float32."""
-    return signed(flat)[: layout.pixels * layout.channel_stride].reshape(layout.pixels, layout.channel_stride)[:, : layout.channels]
+    return signed(flat)[: layout.pixels * layout.channel_stride].reshape(layout.pixels, layout.channel_stride)[
+        :, : layout.channels
+    ]
 
 
 def image_of(flat: np.ndarray, layout: Layout) -> np.ndarray:

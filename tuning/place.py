@@ -16,10 +16,14 @@ def place_of(db: str | None) -> str:
     if os.environ.get("OCTET_TUNING_DB"):
         return os.environ["OCTET_TUNING_DB"]
     state = os.environ.get("XDG_STATE_HOME", "")
-    place = Path(state) if os.path.isabs(state) else home() / ".local" / "state"  # the specification ignores relative paths
+    place = (
+        Path(state) if os.path.isabs(state) else home() / ".local" / "state"
+    )  # the specification ignores relative paths
     folder = place / "octet"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OctetError(f"--db: the user's database cannot be made in {folder} ({error.strerror}); name a file or a URL with --db") from error
+        raise OctetError(
+            f"--db: the user's database cannot be made in {folder} ({error.strerror}); name a file or a URL with --db"
+        ) from error
     return str(folder / _FILE)

@@ -17,7 +17,10 @@ class RunnerPool:
         shares = [list(range(start, len(candidates), len(self._runners))) for start in range(len(self._runners))]
         shares = [share for share in shares if share] or [[]]
         with ThreadPoolExecutor(len(shares)) as threads:
-            jobs = [threads.submit(runner.compare, case, default, [candidates[i] for i in share], rounds, until) for runner, share in zip(self._runners, shares)]
+            jobs = [
+                threads.submit(runner.compare, case, default, [candidates[i] for i in share], rounds, until)
+                for runner, share in zip(self._runners, shares)
+            ]
         outcomes: list[Measured] = [Measured()] * len(candidates)
         done, failures = [], []
         for job, share in zip(jobs, shares):

@@ -34,7 +34,9 @@ class CudaCase:
     @property
     def moved(self) -> int:
         """Bytes that any kernel reads and writes once."""
-        return sum(array.nbytes for array in (self.data, self.weight, self.expected)) + (self.residual.nbytes if self.residual is not None else 0)
+        return sum(array.nbytes for array in (self.data, self.weight, self.expected)) + (
+            self.residual.nbytes if self.residual is not None else 0
+        )
 
 
 def portable(workload: CudaWorkload | NestWorkload) -> CudaCase:
@@ -57,15 +59,28 @@ def _convolution(workload):
     if e.residual:
         inputs.append(Input.of(_RESIDUAL, p.pixels * p.out_stride, "int8"))
     flat = [entry.array() for entry in inputs]
-    shapes = [((p.images, channels, p.height, p.width), p.stride), ((p.images, outputs, p.out_height, p.out_width), p.out_stride)]
+    shapes = [
+        ((p.images, channels, p.height, p.width), p.stride),
+        ((p.images, outputs, p.out_height, p.out_width), p.out_stride),
+    ]
     logical = [_logical(array, *shape) for array, shape in zip(flat, shapes)]
     weight = periodic(outputs, p.channels, p.kernel_height, p.kernel_width)
     bias, multiplier = epilogue_vectors(outputs, weight[0].size)
-    bottom, right = (max(0, (out - 1) * step + (kernel - 1) * dilation + 1 - extent - before) for out, step, kernel, dilation, extent, before in (
-        (p.out_height, p.step_height, p.kernel_height, p.dilation_height, p.height, p.top),
-        (p.out_width, p.step_width, p.kernel_width, p.dilation_width, p.width, p.left)))
-    attrs = {"strides": (p.step_height, p.step_width), "padding": (p.top, p.left, bottom, right), "dilation": (p.dilation_height, p.dilation_width), "groups": p.groups,
-             "data_zero_point": p.zero_point, **_epilogue(e)}
+    bottom, right = (
+        max(0, (out - 1) * step + (kernel - 1) * dilation + 1 - extent - before)
+        for out, step, kernel, dilation, extent, before in (
+            (p.out_height, p.step_height, p.kernel_height, p.dilation_height, p.height, p.top),
+            (p.out_width, p.step_width, p.kernel_width, p.dilation_width, p.width, p.left),
+        )
+    )
+    attrs = {
+        "strides": (p.step_height, p.step_width),
+        "padding": (p.top, p.left, bottom, right),
+        "dilation": (p.dilation_height, p.dilation_width),
+        "groups": p.groups,
+        "data_zero_point": p.zero_point,
+        **_epilogue(e),
+    }
     expected = np.asarray(INTEGER["octet.conv2d"]([logical[0], weight, bias, multiplier, *logical[1:]], attrs))
     if not e.to_float:
         expected = expected.transpose(0, 2, 3, 1)
@@ -86,7 +101,10 @@ def _product(workload):
 
 def _nest(workload):
     """What the default kernel computes in the emulator: of a generated kernel there is no other referee."""
-    inputs = [Input.of(_DATA + i, int(np.prod(shape)) * np.dtype(dtype).itemsize, dtype) for i, (shape, dtype) in enumerate(workload.operands)]
+    inputs = [
+        Input.of(_DATA + i, int(np.prod(shape)) * np.dtype(dtype).itemsize, dtype)
+        for i, (shape, dtype) in enumerate(workload.operands)
+    ]
     flat, (shape, dtype) = [entry.array() for entry in inputs], workload.result
     kernel = default_kernel(workload, "generated")
     emulator = Emulator(source({kernel: "octet_nest"}), {"octet_nest": kernel.operands})
@@ -100,8 +118,14 @@ def _nest(workload):
 
 def _epilogue(e):
     low, high = (e.low_float, e.high_float) if e.to_float else (e.low, e.high)
-    return {"out_dtype": "float32" if e.to_float else "int8", "out_zero_point": e.zero_point, "clip_min": low, "clip_max": high,
-            "residual_zero_point": e.residual_zero_point, "residual_multiplier": e.residual_multiplier}
+    return {
+        "out_dtype": "float32" if e.to_float else "int8",
+        "out_zero_point": e.zero_point,
+        "clip_min": low,
+        "clip_max": high,
+        "residual_zero_point": e.residual_zero_point,
+        "residual_multiplier": e.residual_multiplier,
+    }
 
 
 def _case(weight, bias, multiplier, flat, inputs, expected, pixels, stride, to_float):
@@ -109,5 +133,9 @@ def _case(weight, bias, multiplier, flat, inputs, expected, pixels, stride, to_f
     expected = np.ascontiguousarray(expected).reshape(1 if to_float else pixels, -1)
     used = expected.shape[1] * expected.itemsize
     pitch = used if to_float else stride
-    output = Output(len(expected) * pitch, "float32" if to_float else "int8", len(expected), pitch, used, digest(expected))
-    return CudaCase(weight, bias, multiplier, flat[0], flat[1] if len(flat) > 1 else None, expected, tuple(inputs), output)
+    output = Output(
+        len(expected) * pitch, "float32" if to_float else "int8", len(expected), pitch, used, digest(expected)
+    )
+    return CudaCase(
+        weight, bias, multiplier, flat[0], flat[1] if len(flat) > 1 else None, expected, tuple(inputs), output
+    )

@@ -27,7 +27,9 @@ def check_worker(remote, spec: TargetSpec) -> None:
         return
     lacks = sorted(spec.features - flags_of(found.split("\n\n")[0]))
     if lacks:
-        raise TargetError(f"tune: a worker's CPU lacks {', '.join(lacks)}, which target {spec.name} needs; give machines of another kind another --key")
+        raise TargetError(
+            f"tune: a worker's CPU lacks {', '.join(lacks)}, which target {spec.name} needs; give machines of another kind another --key"
+        )
 
 
 @functools.cache

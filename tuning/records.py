@@ -14,13 +14,27 @@ _Short = Annotated[str, Meta(max_length=64)]
 _Time = Annotated[float, Meta(ge=0, le=1e9)]
 _Whole = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]  # a column of integers
 _Choice = bool | int | str
-COLUMNS = ("problem", "target_name", "schedule", "default_schedule", "seconds", "default_seconds", "ratio", "noise", "cpu", "created")
+COLUMNS = (
+    "problem",
+    "target_name",
+    "schedule",
+    "default_schedule",
+    "seconds",
+    "default_seconds",
+    "ratio",
+    "noise",
+    "cpu",
+    "created",
+)
 META = sql.MetaData()
 
 
 def _key():
     """The columns of a key."""
-    return [*(sql.Column(name, sql.String(64), nullable=False) for name in ("workload", "target", "tvm")), sql.Column("space", sql.Integer, nullable=False)]
+    return [
+        *(sql.Column(name, sql.String(64), nullable=False) for name in ("workload", "target", "tvm")),
+        sql.Column("space", sql.Integer, nullable=False),
+    ]
 
 
 RECORDS = sql.Table(
@@ -28,7 +42,10 @@ RECORDS = sql.Table(
     META,
     sql.Column("id", sql.Integer, primary_key=True),
     *_key(),
-    *(sql.Column(name, sql.Text, nullable=False) for name in ("problem", "target_name", "schedule", "default_schedule", "cpu", "created")),
+    *(
+        sql.Column(name, sql.Text, nullable=False)
+        for name in ("problem", "target_name", "schedule", "default_schedule", "cpu", "created")
+    ),
     *(sql.Column(name, sql.Float, nullable=False) for name in ("seconds", "default_seconds", "ratio", "noise")),
     sql.UniqueConstraint("workload", "target", "tvm", "space"),
 )
@@ -113,7 +130,11 @@ def readable(rows, made):
         try:
             found.append(made({str(name): value for name, value in row._mapping.items()}))
         except ValueError as error:
-            warnings.warn(f"tuning database: {'record' if made is record_of_row else 'trial'} {row.id} is left out: {error}", OctetWarning, stacklevel=3)
+            warnings.warn(
+                f"tuning database: {'record' if made is record_of_row else 'trial'} {row.id} is left out: {error}",
+                OctetWarning,
+                stacklevel=3,
+            )
     return found
 
 
@@ -129,4 +150,6 @@ def record_of_row(values):
 def record_of(values: dict) -> Record:
     """A record of JSON values, those of its key among the others. Raises ValueError for what no session records."""
     row = checked(values, RecordRow)
-    return Record(Key(row.workload, row.target, row.tvm, row.space), **{name: getattr(row, name) for name in COLUMNS}, id=row.id)
+    return Record(
+        Key(row.workload, row.target, row.tvm, row.space), **{name: getattr(row, name) for name in COLUMNS}, id=row.id
+    )

@@ -53,7 +53,12 @@ class LoadedKernel:
         device = remote.cpu(0)
         self._module["octet_prepare"](tvm.runtime.tensor(np.zeros(1, np.int32), device))
         weights = np.tile(built.constants, built.copies)
-        arrays = [weights, np.zeros(max(1, built.arena_bytes), np.uint8), *case.inputs, np.zeros(built.out_elements, built.out_dtype)]
+        arrays = [
+            weights,
+            np.zeros(max(1, built.arena_bytes), np.uint8),
+            *case.inputs,
+            np.zeros(built.out_elements, built.out_dtype),
+        ]
         self._arguments = [tvm.runtime.tensor(array, device) for array in arrays]
         self._device, self._copies = device, built.copies
 
@@ -80,7 +85,9 @@ class Runner:
     def __init__(self, worker, threads: tuple[int, ...]):
         self._worker, self._threads = worker, threads
 
-    def compare(self, case: Case, default: Built, candidates: list[Built], rounds: int, until: float = math.inf) -> Compared:
+    def compare(
+        self, case: Case, default: Built, candidates: list[Built], rounds: int, until: float = math.inf
+    ) -> Compared:
         """Measures the default and every candidate, each checked against the referee first. until: time.monotonic() after which no further candidate and no further round
         is begun; one round always is. Raises OctetError when the default cannot be measured."""
         errors: dict[int, str] = {}
@@ -89,7 +96,9 @@ class Runner:
             waiting = [index for index in range(len(candidates)) if index not in errors]
             blamed = [-1]
             try:
-                seconds = self._session(case, default, {index: candidates[index] for index in waiting}, rounds, until, blamed, errors)
+                seconds = self._session(
+                    case, default, {index: candidates[index] for index in waiting}, rounds, until, blamed, errors
+                )
                 break
             except Exception as error:  # the RPC layer raises whatever happened on the other side
                 self._worker.failed()
@@ -98,8 +107,12 @@ class Runner:
                     continue
                 failures += 1
                 if failures >= MOST_CONNECTS:
-                    raise OctetError(f"tuning: the default kernel could not be measured on any worker: {_line(error)}") from error
-        outcomes = (_outcome(seconds.get(index), seconds[-1], errors.get(index, "")) for index in range(len(candidates)))
+                    raise OctetError(
+                        f"tuning: the default kernel could not be measured on any worker: {_line(error)}"
+                    ) from error
+        outcomes = (
+            _outcome(seconds.get(index), seconds[-1], errors.get(index, "")) for index in range(len(candidates))
+        )
         return Compared(_outcome(seconds[-1], seconds[-1]), tuple(outcomes))
 
     def _session(self, case, default, candidates, rounds, until, blamed, errors):

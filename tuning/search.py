@@ -46,7 +46,9 @@ class CostModel:
         self.spaces: dict[str, Space] = {}
         config = XGBConfig(max_depth=6, nthread=1)
         extractor = _extractor(ms, self.spaces)
-        self.xgb = ms.cost_model.XGBModel(extractor=extractor, config=config, num_warmup_samples=16, early_stopping_rounds=10, verbose_eval=0)
+        self.xgb = ms.cost_model.XGBModel(
+            extractor=extractor, config=config, num_warmup_samples=16, early_stopping_rounds=10, verbose_eval=0
+        )
 
 
 def _extractor(ms, spaces):
@@ -91,8 +93,15 @@ class ScheduleSearch:
         model.spaces[name] = space
         self._module = tvm.IRModule({"main": _task.with_attr("octet.task", name)})
         with without_intrinsics():
-            self._context = ms.TuneContext(self._module, target=target, space_generator=_generator(ms, space, seed), search_strategy=_evolution(ms),
-                                           task_name=name, rand_state=seed, num_threads=1)
+            self._context = ms.TuneContext(
+                self._module,
+                target=target,
+                space_generator=_generator(ms, space, seed),
+                search_strategy=_evolution(ms),
+                task_name=name,
+                rand_state=seed,
+                num_threads=1,
+            )
         self._design = self._context.generate_design_space()
         self._database = ms.database.MemoryDatabase()
         self._workload = self._database.commit_workload(self._module)
@@ -105,7 +114,9 @@ class ScheduleSearch:
     @property
     def left(self) -> int | None:
         """Schedules not yet measured of a small space; None where they are not counted."""
-        return len([s for s in self._every if s not in self._seen]) if self._listed and self._every is not None else None
+        return (
+            len([s for s in self._every if s not in self._seen]) if self._listed and self._every is not None else None
+        )
 
     def propose(self, count: int) -> list:
         """Up to `count` schedules that were not measured yet, the space's own guesses first; none when the space is exhausted."""
@@ -125,7 +136,9 @@ class ScheduleSearch:
         results = [self._ms.runner.RunnerResult(cost, None if cost else "failed") for cost in costs]
         for candidate, cost in zip(candidates, costs):
             if cost:
-                record = self._ms.database.TuningRecord(candidate.sch.trace, self._workload, cost, self._target, candidate.args_info)
+                record = self._ms.database.TuningRecord(
+                    candidate.sch.trace, self._workload, cost, self._target, candidate.args_info
+                )
                 self._database.commit_tuning_record(record)
         if candidates:
             with _one_thread():
@@ -162,7 +175,9 @@ def _sample(sch, space, schedule):
     block = sch.get_sblock(_BLOCK)
     for name, values in space.decisions.items():
         index = values.index(getattr(schedule, name))
-        taken = sch.sample_categorical([int(value) for value in values], [1.0 / len(values)] * len(values), decision=index)
+        taken = sch.sample_categorical(
+            [int(value) for value in values], [1.0 / len(values)] * len(values), decision=index
+        )
         sch.annotate(block, _PREFIX + name, taken)
     return sch
 
@@ -203,8 +218,12 @@ def _generator(ms, space, seed):
             return OneDecision()
 
     generate = lambda sch: _sample(sch, space, space.default)
-    return ms.space_generator.ScheduleFn(generate, sch_rules=[], postprocs=[Buildable()], mutator_probs={OneDecision(): 1.0})
+    return ms.space_generator.ScheduleFn(
+        generate, sch_rules=[], postprocs=[Buildable()], mutator_probs={OneDecision(): 1.0}
+    )
 
 
 def _evolution(ms):
-    return ms.search_strategy.EvolutionarySearch(population_size=48, init_measured_ratio=0.3, init_min_unmeasured=12, genetic_num_iters=3, eps_greedy=0.1)
+    return ms.search_strategy.EvolutionarySearch(
+        population_size=48, init_measured_ratio=0.3, init_min_unmeasured=12, genetic_num_iters=3, eps_greedy=0.1
+    )

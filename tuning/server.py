@@ -50,7 +50,10 @@ def _started(host, ports, key, threads, tracker, parent):
     port = _bound(listening, host, ports)
     listening.listen()
     own = (_CLIENT + key).encode()
-    door = Door(listening, (lambda name: name.startswith(_CLIENT)) if tracker else lambda name: compare_digest(name.encode(), own))
+    door = Door(
+        listening,
+        (lambda name: name.startswith(_CLIENT)) if tracker else lambda name: compare_digest(name.encode(), own),
+    )
     threading.Thread(target=tvm_server._listen_loop, args=(door, port, key, tracker, None, None)).start()
     return port
 
@@ -132,7 +135,11 @@ class _Connection(socket.socket):
     def introduced(self, welcome) -> bool | None:
         """Whether it has introduced itself rightly; None as long as more may come. Reads what is there of its introduction, and nothing behind it."""
         try:
-            wanted = _LENGTHS.size if len(self._seen) < _LENGTHS.size else _LENGTHS.size + _LENGTHS.unpack(self._seen[: _LENGTHS.size])[1]
+            wanted = (
+                _LENGTHS.size
+                if len(self._seen) < _LENGTHS.size
+                else _LENGTHS.size + _LENGTHS.unpack(self._seen[: _LENGTHS.size])[1]
+            )
             came = super().recv(wanted - len(self._seen))
             self._seen += came
             if len(self._seen) < wanted:

@@ -37,8 +37,18 @@ class TuningSession:
     """builder, runner: where kernels are made and measured; no runner where they are proposed only. progress: called with the session after every step. peak: of the machine that measures, with the
     most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget counts."""
 
-    def __init__(self, tasks: list[Task], spec: TargetSpec, database: Database, builder: Builder, runner: Runner | None, cpu: str, progress: Callable = lambda session: None,
-                 peak: Peak | None = None, started: float | None = None):
+    def __init__(
+        self,
+        tasks: list[Task],
+        spec: TargetSpec,
+        database: Database,
+        builder: Builder,
+        runner: Runner | None,
+        cpu: str,
+        progress: Callable = lambda session: None,
+        peak: Peak | None = None,
+        started: float | None = None,
+    ):
         if not tasks:
             raise OctetError("tune: no kernel of the network has anything to decide, there is nothing to tune")
         self.spec, self.database, self._cpu, self._progress = spec, database, cpu, progress
@@ -85,7 +95,9 @@ class TuningSession:
 
     def _begin(self):
         """Measures the defaults of the most promising tasks without one; what earlier sessions measured."""
-        waiting = sorted((state for state in self._open_tasks() if not state.begun), key=self._expected, reverse=True)[:OPENED]
+        waiting = sorted((state for state in self._open_tasks() if not state.begun), key=self._expected, reverse=True)[
+            :OPENED
+        ]
         self._say("compiling defaults")
         built = self._measuring.built([(state.task.workload, None) for state in waiting])
         for state, default in zip(waiting, built, strict=True):
@@ -93,13 +105,18 @@ class TuningSession:
                 return
             self._say(f"default of {state.task.workload.name}")
             self._take(state, default)
-            self._recall(state, self._measuring.compared(state, default, [], ROUNDS, self._measuring.until).default.seconds)
+            self._recall(
+                state, self._measuring.compared(state, default, [], ROUNDS, self._measuring.until).default.seconds
+            )
 
     def _open(self, state):
         """The spaces of a task, operands for its kernels, its record."""
         workload, key = state.task.workload, key_of(state.task.workload.key, self.spec)
         spaces = spaces_of(workload, self.spec)
-        state.searches = [ScheduleSearch(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target()) for space in spaces]
+        state.searches = [
+            ScheduleSearch(space, self._model, f"{workload.key}-{space.family}", self.spec.tvm_target())
+            for space in spaces
+        ]
         state.case = case_of(workload)
         state.past = len(self.database.trials(key))
         record = self.database.find(key)
@@ -147,7 +164,11 @@ class TuningSession:
         """Seconds of a run: the gap to the limit, halved with every batch without a gain. A default that was not measured is taken for twice as slow as the limit; where
         nobody knows that, it is measured first."""
         if state.begun:
-            return state.total * (1 - self.limit(state) / max(state.default_seconds * state.best_ratio, 1e-12)) * 0.5**state.stale
+            return (
+                state.total
+                * (1 - self.limit(state) / max(state.default_seconds * state.best_ratio, 1e-12))
+                * 0.5**state.stale
+            )
         limit = self.limit(state) if self.peak is not None else math.inf
         return state.task.count * limit * 0.5 ** min(state.past // BATCH, PATIENCE)
 
@@ -164,7 +185,11 @@ class TuningSession:
             return
         built = self._measuring.built([(state.task.workload, schedule) for _, schedule in chosen])
         good = [i for i, result in enumerate(built) if result is not None and not isinstance(result, str)]
-        found = self._measuring.compared(state, state.default, [built[i] for i in good], ROUNDS, self._measuring.until) if good else Compared(Measured(state.default_seconds), ())
+        found = (
+            self._measuring.compared(state, state.default, [built[i] for i in good], ROUNDS, self._measuring.until)
+            if good
+            else Compared(Measured(state.default_seconds), ())
+        )
         trials = []
         for i, (family, schedule) in enumerate(chosen):
             outcome = found.candidates[good.index(i)] if i in good else Measured(error=built[i] or "")
@@ -186,7 +211,9 @@ class TuningSession:
     def _propose(self, state, count):
         """(family, schedule) pairs, shared out among the families that have a chance."""
         best = min(state.family_best.values(), default=1.0)
-        alive = [s for s in state.searches if state.family_best.get(s.space.family, best) <= HOPELESS * best and s.left != 0]
+        alive = [
+            s for s in state.searches if state.family_best.get(s.space.family, best) <= HOPELESS * best and s.left != 0
+        ]
         untried = [s for s in alive if s.space.family not in state.family_best]
         tried = sorted((s for s in alive if s not in untried), key=lambda s: state.family_best[s.space.family])
         chosen = [(search.space.family, search.space.default) for search in untried]
@@ -199,14 +226,20 @@ class TuningSession:
     def _promote(self, state):
         """Measures the most promising schedules again and longer; records one that beats the default by more than the noise. True if one did."""
         bar = PROMISING * min(1.0, state.best_ratio)
-        open_ = {key: entry for key, entry in state.contenders.items() if entry.ratio < bar and entry.attempts < MOST_ATTEMPTS}
+        open_ = {
+            key: entry
+            for key, entry in state.contenders.items()
+            if entry.ratio < bar and entry.attempts < MOST_ATTEMPTS
+        }
         state.contenders = open_
         finalists = sorted(open_, key=lambda key: (open_[key].attempts, open_[key].ratio))[:2]
         if not finalists:
             return False
         for key in finalists:
             open_[key].attempts += 1
-        results = [(*found, key) for key, found in zip(finalists, self._measuring.final(state, finalists)) if found is not None]
+        results = [
+            (*found, key) for key, found in zip(finalists, self._measuring.final(state, finalists)) if found is not None
+        ]
         if not results or not self._beats(state, *min(results, key=lambda r: r[0])[:2]):
             return False
         winner = min(results, key=lambda r: r[0])[-1]
@@ -227,7 +260,19 @@ class TuningSession:
         workload = state.task.workload
         default = to_json(state.default.family, state.default.schedule)
         key = key_of(workload.key, self.spec)
-        self.database.put(Record(key, workload.as_dict(), self.spec.name, to_json(family, schedule), default, *seconds, ratio, noise, self._cpu))
+        self.database.put(
+            Record(
+                key,
+                workload.as_dict(),
+                self.spec.name,
+                to_json(family, schedule),
+                default,
+                *seconds,
+                ratio,
+                noise,
+                self._cpu,
+            )
+        )
 
 
 def _member(entry, spaces):

@@ -70,5 +70,7 @@ def check_measured(states: list[TaskState], budget: TuningLimits) -> None:
         raise OctetError(f"tune: not one of {tried} measurements succeeded; the last failed with: {reason}")
     if not tried and not all(state.done for state in states):
         begun = sum(state.begun for state in states)
-        raise OctetError(f"tune: the budget of {budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(states)} kernels; "
-                         "give more, e.g. --budget 5m, or tune while the machine has less to do")
+        raise OctetError(
+            f"tune: the budget of {budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(states)} kernels; "
+            "give more, e.g. --budget 5m, or tune while the machine has less to do"
+        )

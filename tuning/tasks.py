@@ -42,14 +42,22 @@ def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
         if step.workload:
             texts[step.workload] += chunks.get(i, 1)
     if not texts and any(step.macs for step in variant.steps):
-        raise OctetError("tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again")
+        raise OctetError(
+            "tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again"
+        )
     try:
         found = Counter({described(parsed(text), spec)[0]: count for text, count in texts.items()})
     except ValueError as error:
-        raise OctetError(f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again") from error
+        raise OctetError(
+            f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again"
+        ) from error
     return _with_choices(found, spec)
 
 
 def _with_choices(found, spec):
     """Without the workloads whose only schedule is the default."""
-    return [Task(workload, count) for workload, count in found.items() if sum(space.points for space in spaces_of(workload, spec)) > 1]
+    return [
+        Task(workload, count)
+        for workload, count in found.items()
+        if sum(space.points for space in spaces_of(workload, spec)) > 1
+    ]

@@ -16,8 +16,16 @@ from .tasks import Task
 PEAK_RUNS = 8  # of each of its loops: half a second
 
 
-def tune(tasks: list[Task], spec: TargetSpec, database: Database, budget: TuningLimits, threads: int | None = None, tracker: str | None = None,
-         key: str | None = None, progress=lambda session: None) -> TuningSession:
+def tune(
+    tasks: list[Task],
+    spec: TargetSpec,
+    database: Database,
+    budget: TuningLimits,
+    threads: int | None = None,
+    tracker: str | None = None,
+    key: str | None = None,
+    progress=lambda session: None,
+) -> TuningSession:
     """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core, too); None for all.
     tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
     started = time.monotonic()

@@ -8,7 +8,9 @@ STRIDES, BINS = (8, 16, 32), 8  # BINS: distances of 0 to 7 strides, of which ea
 
 class Conv(nn.Sequential):
     def __init__(self, inputs, outputs, kernel=3, stride=1):
-        super().__init__(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.SiLU())
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.SiLU()
+        )
 
 
 class Bottleneck(nn.Module):
@@ -41,7 +43,11 @@ class Pooled(nn.Module):
 
     def __init__(self, channels):
         super().__init__()
-        self.first, self.last, self.pool = Conv(channels, channels // 2, 1), Conv(channels * 2, channels, 1), nn.MaxPool2d(5, 1, 2)
+        self.first, self.last, self.pool = (
+            Conv(channels, channels // 2, 1),
+            Conv(channels * 2, channels, 1),
+            nn.MaxPool2d(5, 1, 2),
+        )
 
     def forward(self, x):
         parts = [self.first(x)]
@@ -69,14 +75,21 @@ class Detector(nn.Module):
     def __init__(self, side, classes):
         super().__init__()
         self.stem = nn.Sequential(Conv(3, 16, 3, 2), Conv(16, 32, 3, 2), Split(32, 32, True))
-        self.down = nn.ModuleList([nn.Sequential(Conv(32, 48, 3, 2), Split(48, 48, True)), nn.Sequential(Conv(48, 64, 3, 2), Split(64, 64, True)),
-                                   nn.Sequential(Conv(64, 96, 3, 2), Split(96, 96, True), Pooled(96))])
+        self.down = nn.ModuleList(
+            [
+                nn.Sequential(Conv(32, 48, 3, 2), Split(48, 48, True)),
+                nn.Sequential(Conv(48, 64, 3, 2), Split(64, 64, True)),
+                nn.Sequential(Conv(64, 96, 3, 2), Split(96, 96, True), Pooled(96)),
+            ]
+        )
         self.up = nn.ModuleList([Split(96 + 64, 64, False), Split(64 + 48, 48, False)])
         self.narrow = nn.ModuleList([Conv(48, 48, 3, 2), Conv(64, 64, 3, 2)])
         self.back = nn.ModuleList([Split(48 + 64, 64, False), Split(64 + 96, 96, False)])
         self.heads = nn.ModuleList(Head(channels, classes) for channels in (48, 64, 96))
         self.larger = nn.Upsample(scale_factor=2)
-        places = [[((x + 0.5) * s, (y + 0.5) * s, s) for y in range(side // s) for x in range(side // s)] for s in STRIDES]
+        places = [
+            [((x + 0.5) * s, (y + 0.5) * s, s) for y in range(side // s) for x in range(side // s)] for s in STRIDES
+        ]
         table = torch.tensor([place for level in places for place in level]).T
         self.register_buffer("centres", table[:2])
         self.register_buffer("strides", table[2:])

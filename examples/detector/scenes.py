@@ -28,7 +28,11 @@ def scenes(count, seed):
 
 def _background(rng):
     corners = rng.uniform(-1, 1, (3, 3)).astype(np.float32)[..., None, None]
-    return corners[:, 0] + (_GRID[0] / SIDE) * (corners[:, 1] - corners[:, 0]) * 0.5 + (_GRID[1] / SIDE) * (corners[:, 2] - corners[:, 0]) * 0.5
+    return (
+        corners[:, 0]
+        + (_GRID[0] / SIDE) * (corners[:, 1] - corners[:, 0]) * 0.5
+        + (_GRID[1] / SIDE) * (corners[:, 2] - corners[:, 0]) * 0.5
+    )
 
 
 def _mask(kind, x, y, radius):

@@ -46,7 +46,9 @@ def loss_of(model, images, boxes, classes):
     low = wanted.long()
     part = wanted - low
     log = spread.log_softmax(2)
-    sides = -(log.gather(2, low[..., None])[..., 0] * (1 - part) + log.gather(2, low[..., None] + 1)[..., 0] * part).mean()
+    sides = -(
+        log.gather(2, low[..., None])[..., 0] * (1 - part) + log.gather(2, low[..., None] + 1)[..., 0] * part
+    ).mean()
     given = model.distances(raw).transpose(1, 2)[n, place]
     shared = torch.minimum(given, wanted)
     both = (shared[:, 0] + shared[:, 2]) * (shared[:, 1] + shared[:, 3])
@@ -84,7 +86,15 @@ def train():
 
 def save(model, images, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(model, torch.from_numpy(images[:1]), folder / "detector.onnx", input_names=["image"], output_names=["detections"], opset_version=17, dynamo=False)
+    torch.onnx.export(
+        model,
+        torch.from_numpy(images[:1]),
+        folder / "detector.onnx",
+        input_names=["image"],
+        output_names=["detections"],
+        opset_version=17,
+        dynamo=False,
+    )
     validation, boxes, classes = scenes(VALIDATION, 2)
     np.savez(folder / "calib.npz", image=images[:CALIBRATION])
     np.savez(folder / "val.npz", image=validation, boxes=boxes, classes=classes)

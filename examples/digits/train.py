@@ -23,7 +23,10 @@ SIDE, EPOCHS, BATCH, TRAINING, CALIBRATION = 32, 40, 64, 1197, 256
 
 
 def conv(inputs, outputs, kernel=3, stride=1, groups=1, act=nn.ReLU6):
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
+    layers = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
     return nn.Sequential(*layers, *([act()] if act is not None else []))
 
 
@@ -46,7 +49,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels, expansion=4):
         super().__init__()
         wide = channels * expansion
-        self.body = nn.Sequential(conv(channels, wide, kernel=1), conv(wide, wide, groups=wide), conv(wide, channels, kernel=1, act=None))
+        self.body = nn.Sequential(
+            conv(channels, wide, kernel=1), conv(wide, wide, groups=wide), conv(wide, channels, kernel=1, act=None)
+        )
 
     def forward(self, x):
         return x + self.body(x)
@@ -55,12 +60,16 @@ class InvertedResidual(nn.Module):
 def network():
     return nn.Sequential(
         conv(1, 16),
-        conv(16, 16, stride=2, groups=16), conv(16, 24, kernel=1),  # a depthwise separable block
+        conv(16, 16, stride=2, groups=16),
+        conv(16, 24, kernel=1),  # a depthwise separable block
         InvertedResidual(24),
         Residual(24, 48, stride=2),
         Residual(48, 48),
-        conv(48, 48, stride=2, groups=48), conv(48, 96, kernel=1),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, 10),
+        conv(48, 48, stride=2, groups=48),
+        conv(48, 96, kernel=1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(96, 10),
     )
 
 
@@ -75,7 +84,10 @@ def images_and_labels():
 def augmented(x, generator):
     """Random rotation, scale and shift: digits stay digits."""
     n = len(x)
-    angle, scale = (torch.rand(n, generator=generator) - 0.5) * 0.5, 1 + (torch.rand(n, generator=generator) - 0.5) * 0.3
+    angle, scale = (
+        (torch.rand(n, generator=generator) - 0.5) * 0.5,
+        1 + (torch.rand(n, generator=generator) - 0.5) * 0.3,
+    )
     shift = (torch.rand(n, 2, generator=generator) - 0.5) * 0.3
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
@@ -106,15 +118,26 @@ def train():
             optimiser.step()
             schedule.step()
         if epoch % 5 == 4:
-            print(f"epoch {epoch + 1}: loss {loss.item():.3f}, validation top-1 {accuracy(model, x[TRAINING:], y[TRAINING:]):.4f}", flush=True)
+            print(
+                f"epoch {epoch + 1}: loss {loss.item():.3f}, validation top-1 {accuracy(model, x[TRAINING:], y[TRAINING:]):.4f}",
+                flush=True,
+            )
     return model, x.numpy(), y.numpy()
 
 
 def save(model, x, y):
     model.eval()
     torch.onnx.export(
-        model, torch.tensor(x[:1]), HERE / "digits.onnx", input_names=["image"], output_names=["logits"], dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
-        opset_version=17, dynamo=False, do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE,
+        model,
+        torch.tensor(x[:1]),
+        HERE / "digits.onnx",
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
+        opset_version=17,
+        dynamo=False,
+        do_constant_folding=False,
+        training=torch.onnx.TrainingMode.PRESERVE,
     )
     np.savez_compressed(HERE / "digits-calib.npz", image=x[:CALIBRATION])
     np.savez_compressed(HERE / "digits-val.npz", image=x[TRAINING:], labels=y[TRAINING:].astype(np.int64))

@@ -11,7 +11,10 @@ CLASSES, WIDE = 10, 1.0
 
 
 def conv(inputs, outputs, kernel=3, stride=1, groups=1, act=nn.ReLU6):
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
+    layers = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
     return nn.Sequential(*layers, *([act()] if act is not None else []))
 
 
@@ -32,7 +35,13 @@ class Squeeze(nn.Module):
 
     def __init__(self, channels, narrow):
         super().__init__()
-        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, narrow, 1), nn.SiLU(), nn.Conv2d(narrow, channels, 1), nn.Sigmoid())
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, narrow, 1),
+            nn.SiLU(),
+            nn.Conv2d(narrow, channels, 1),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x):
         return x * self.gate(x)
@@ -45,7 +54,9 @@ class Inverted(nn.Module):
         super().__init__()
         wide = inputs * expansion
         steps = [conv(inputs, wide, 1, act=act), conv(wide, wide, 3, stride, wide, act)]
-        self.body = nn.Sequential(*steps, *([Squeeze(wide, inputs)] if squeeze else []), conv(wide, outputs, 1, act=None))
+        self.body = nn.Sequential(
+            *steps, *([Squeeze(wide, inputs)] if squeeze else []), conv(wide, outputs, 1, act=None)
+        )
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, x):
@@ -96,7 +107,9 @@ def _head(channels):
 
 
 def resnet():
-    return nn.Sequential(conv(1, 16, act=nn.ReLU), Residual(16, 32, 2), Residual(32, 64, 2), Residual(64, 96, 2), *_head(96))
+    return nn.Sequential(
+        conv(1, 16, act=nn.ReLU), Residual(16, 32, 2), Residual(32, 64, 2), Residual(64, 96, 2), *_head(96)
+    )
 
 
 def mobilenet_v1():
@@ -132,4 +145,10 @@ def widened(model):
     return model
 
 
-NETWORKS = {"resnet": resnet, "mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "efficientnet": efficientnet, "vit": Vit}
+NETWORKS = {
+    "resnet": resnet,
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v2": mobilenet_v2,
+    "efficientnet": efficientnet,
+    "vit": Vit,
+}

@@ -50,7 +50,9 @@ def augmented(x, generator):
 def accuracy(model, x, y):
     model.eval()
     with torch.no_grad():
-        return float(np.mean([(model(part).argmax(1) == true).float().mean() for part, true in zip(x.split(500), y.split(500))]))
+        return float(
+            np.mean([(model(part).argmax(1) == true).float().mean() for part, true in zip(x.split(500), y.split(500))])
+        )
 
 
 def train(name, data, epochs):
@@ -61,7 +63,9 @@ def train(name, data, epochs):
     model = NETWORKS[name]()
     wide = [p for p in model.parameters() if p.dim() > 1]  # nothing pulls the scales of BatchNorm together
     narrow = [p for p in model.parameters() if p.dim() <= 1]
-    optimiser = torch.optim.AdamW([{"params": wide, "weight_decay": 0.02}, {"params": narrow, "weight_decay": 0.0}], lr=1e-3)
+    optimiser = torch.optim.AdamW(
+        [{"params": wide, "weight_decay": 0.02}, {"params": narrow, "weight_decay": 0.0}], lr=1e-3
+    )
     steps = epochs * -(-len(x) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3 if name != "vit" else 2e-3, total_steps=steps)
     for epoch in range(epochs):
@@ -80,8 +84,16 @@ def train(name, data, epochs):
 
 def save(model, path):
     torch.onnx.export(
-        model, torch.zeros(1, 1, 28, 28), path, input_names=["image"], output_names=["logits"], dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
-        opset_version=17, dynamo=False, do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE,
+        model,
+        torch.zeros(1, 1, 28, 28),
+        path,
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
+        opset_version=17,
+        dynamo=False,
+        do_constant_folding=False,
+        training=torch.onnx.TrainingMode.PRESERVE,
     )
 
 

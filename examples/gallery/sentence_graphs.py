@@ -25,7 +25,11 @@ def safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def sentence_encoder(folder: Path, length: int, path: Path) -> Path:
     """Texts of `length` tokens (input_ids, attention_mask) to the mean of their last states, of unit length. folder: that of model.safetensors and config.json."""
-    config, weights, graph = json.loads((folder / "config.json").read_text()), safetensors(folder / "model.safetensors"), Graph()
+    config, weights, graph = (
+        json.loads((folder / "config.json").read_text()),
+        safetensors(folder / "model.safetensors"),
+        Graph(),
+    )
     kind = _MPNet(weights) if "encoder.relative_attention_bias.weight" in weights else _Bert(weights)
     width, heads, epsilon = config["hidden_size"], config["num_attention_heads"], config["layer_norm_eps"]
 

@@ -46,7 +46,9 @@ class Vocabulary:
     def _pieces(self, word):
         found, start = [], 0
         while start < len(word):
-            ends = (end for end in range(len(word), start, -1) if ("##" if start else "") + word[start:end] in self._numbers)
+            ends = (
+                end for end in range(len(word), start, -1) if ("##" if start else "") + word[start:end] in self._numbers
+            )
             end = next(ends, None)
             if end is None:
                 return [self._numbers["[UNK]"]]

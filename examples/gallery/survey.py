@@ -59,7 +59,9 @@ def networks(folders) -> tuple[dict[str, Path], int]:
         content = path.read_bytes()
         files.add(hashlib.sha256(content).digest())
         structures.setdefault(survey_samples.structure(content), path)
-    return {_name(path): path for path in sorted(structures.values(), key=lambda path: (path.stat().st_size, path))}, len(files)
+    return {
+        _name(path): path for path in sorted(structures.values(), key=lambda path: (path.stat().st_size, path))
+    }, len(files)
 
 
 def _name(path):
@@ -86,7 +88,15 @@ def tried(name: str, path: Path, folder: Path) -> dict:
     work.mkdir(parents=True, exist_ok=True)
     samples, package = work / "calib.npz", work / "network.octet"
     report = {"name": name, "bytes": path.stat().st_size, "options": [], "error": ""}
-    command = [sys.executable, Path(__file__).with_name("survey_samples.py"), path, samples, folder, told(path), *chosen(path)]
+    command = [
+        sys.executable,
+        Path(__file__).with_name("survey_samples.py"),
+        path,
+        samples,
+        folder,
+        told(path),
+        *chosen(path),
+    ]
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     if made.returncode:
         return report | {"error": made.stderr.strip().splitlines()[-1]}
@@ -105,7 +115,18 @@ def tried(name: str, path: Path, folder: Path) -> dict:
 def timed(report: dict, path: Path) -> dict:
     """The same with `milliseconds` of CPU time of all runtimes on one core, interleaved, and with the reasons of those that `failed`."""
     work = SURVEY / report["name"]
-    against = ["--threads", "1", "--rounds", "3", "--against", "onnxruntime,openvino", "--model", path, "--calib", work / "calib.npz"]
+    against = [
+        "--threads",
+        "1",
+        "--rounds",
+        "3",
+        "--against",
+        "onnxruntime,openvino",
+        "--model",
+        path,
+        "--calib",
+        work / "calib.npz",
+    ]
     command = [Path(sys.executable).with_name("octet"), "bench", work / "network.octet", *against]
     found, bench = _measured(command, work)
     if not found:
@@ -120,14 +141,21 @@ def _measured(command, work):
     found.unlink(missing_ok=True)
     said, begun = work / f"{command[1]}.log", time.monotonic()
     with said.open("w") as log:
-        started = subprocess.Popen([*command, "--json", found], stdout=log, stderr=log, preexec_fn=_limited, start_new_session=True)
+        started = subprocess.Popen(
+            [*command, "--json", found], stdout=log, stderr=log, preexec_fn=_limited, start_new_session=True
+        )
         late = threading.Timer(LIMIT, os.killpg, (started.pid, signal.SIGKILL))
         late.start()
         _, _, used = os.wait4(started.pid, 0)
         late.cancel()
     wall = time.monotonic() - begun
     line = f"took more than {LIMIT} s" if wall > LIMIT else (said.read_text().strip().splitlines() or [""])[-1]
-    figures = {"wall": round(wall, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak": used.ru_maxrss << 10, "line": line}
+    figures = {
+        "wall": round(wall, 1),
+        "cpu": round(used.ru_utime + used.ru_stime, 1),
+        "peak": used.ru_maxrss << 10,
+        "line": line,
+    }
     return json.loads(found.read_text()) if found.exists() else None, figures
 
 
@@ -160,7 +188,10 @@ def summary(reports: list[dict]) -> str:
     compiled = [report for report in reports if "operators" in report]
     agreed = [report["agreement"].get("sqnr_db", 0) for report in compiled if report["agreement"]]
     timed = [report["milliseconds"] for report in compiled if "milliseconds" in report]
-    ahead = sum(each["octet-int8"] < min(other for name, other in each.items() if not name.startswith("octet")) for each in timed)
+    ahead = sum(
+        each["octet-int8"] < min(other for name, other in each.items() if not name.startswith("octet"))
+        for each in timed
+    )
     spent = sorted(report["compile"]["cpu"] for report in compiled)
     return (
         f"{len(reports)} structures tried, {len(compiled)} compiled: in {spent[len(spent) // 2]:.0f} s of processor time in the median, {spent[-1]:.0f} s at the most. "

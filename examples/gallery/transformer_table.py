@@ -59,7 +59,10 @@ def _samples(network, packages, work, validation):
 
 
 def _runs(arrays):
-    return [{name: array[row : row + 1] for name, array in arrays.items()} for row in range(len(next(iter(arrays.values()))))]
+    return [
+        {name: array[row : row + 1] for name, array in arrays.items()}
+        for row in range(len(next(iter(arrays.values()))))
+    ]
 
 
 def _compiled(network, model, work):
@@ -67,7 +70,9 @@ def _compiled(network, model, work):
     if not package.exists():
         octet = Path(sys.executable).with_name("octet")
         command = [octet, "compile", model, "--calib", work / "calibration.npz", *network.options, "--threads", "1"]
-        subprocess.run([*command, "-o", package, "--json", work / "compile.json"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*command, "-o", package, "--json", work / "compile.json"], check=True, stdout=subprocess.DEVNULL
+        )
     return package
 
 
@@ -102,7 +107,9 @@ def rows(name: str, found: dict) -> list[str]:
         if "failed" in figures:
             made.append(f"| {title} | cannot: {figures['failed']} | | | | |")
             continue
-        near = "" if figures["db"] is None else f"{figures['cosine']:.5f} ({figures['least']:.4f}) | {figures['db']:.1f}"
+        near = (
+            "" if figures["db"] is None else f"{figures['cosine']:.5f} ({figures['least']:.4f}) | {figures['db']:.1f}"
+        )
         same = f"{figures['same']} of {figures['asked']}"
         made.append(f"| {title} | {near or ' | '} | {same} | {figures['ms']:.2f} | {figures['bytes'] / 1e6:.1f} |")
     return [*made, ""]

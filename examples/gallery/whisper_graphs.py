@@ -88,7 +88,9 @@ def encoder(weights: dict, frames: int, path: Path) -> Path:
         x = blocks.feed(x, f"layer_{number}/ffn")
     gamma, beta = (graph.constant(blocks.weight(f"layer_norm/{part}")) for part in ("gamma", "beta"))
     graph.node("LayerNormalization", x, gamma, beta, results=("features",), epsilon=EPSILON)
-    return graph.save(path, {"mel": ("float32", ["N", BANDS, frames])}, {"features": ("float32", ["N", frames // 2, width])})
+    return graph.save(
+        path, {"mel": ("float32", ["N", BANDS, frames])}, {"features": ("float32", ["N", frames // 2, width])}
+    )
 
 
 def decoder(weights: dict, length: int, frames: int, path: Path) -> Path:

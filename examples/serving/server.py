@@ -49,7 +49,9 @@ class Batcher:
         for spec in self.session.inputs:
             array = arrays[spec.name]
             if array.shape != self.shapes[spec.name] or str(array.dtype) != spec.dtype:
-                raise ValueError(f"{spec.name} is {array.dtype} {list(array.shape)}, the network takes {spec.dtype} {list(self.shapes[spec.name])}")
+                raise ValueError(
+                    f"{spec.name} is {array.dtype} {list(array.shape)}, the network takes {spec.dtype} {list(self.shapes[spec.name])}"
+                )
 
     async def answer(self, arrays) -> dict:
         """The outputs of one sample. Raises asyncio.QueueFull where too many wait."""
@@ -93,19 +95,26 @@ class Batcher:
             return samples[0]
         samples = samples + [samples[-1]] * (batch - len(samples))
         axes = {spec.name: spec.batch_axis for spec in self.session.inputs}
-        return {name: samples[0][name] if axis is None else np.concatenate([sample[name] for sample in samples], axis) for name, axis in axes.items()}
+        return {
+            name: samples[0][name] if axis is None else np.concatenate([sample[name] for sample in samples], axis)
+            for name, axis in axes.items()
+        }
 
     def _part(self, outputs, i):
         if self.session.batch == 1:
             return outputs
         axes = {spec.name: spec.batch_axis for spec in self.session.outputs}
-        return {name: array if axes[name] is None else np.take(array, [i], axes[name]) for name, array in outputs.items()}
+        return {
+            name: array if axes[name] is None else np.take(array, [i], axes[name]) for name, array in outputs.items()
+        }
 
 
 def application(session, wait: float = 0.002, most: int = 64) -> Starlette:
     """The server's routes around a session; see Batcher."""
     batcher = Batcher(session, wait, most)
-    limit = sum(math.prod(batcher.shapes[spec.name]) * np.dtype(spec.dtype).itemsize + _HEADER for spec in session.inputs)
+    limit = sum(
+        math.prod(batcher.shapes[spec.name]) * np.dtype(spec.dtype).itemsize + _HEADER for spec in session.inputs
+    )
 
     async def infer(request: Request) -> Response:
         body = bytearray()
@@ -127,11 +136,18 @@ def application(session, wait: float = 0.002, most: int = 64) -> Starlette:
         return Response(npz_bytes(outputs, compress=False), media_type="application/octet-stream")
 
     async def signature(request: Request) -> Response:
-        return JSONResponse({
-            "inputs": [{"name": spec.name, "shape": batcher.shapes[spec.name], "dtype": spec.dtype} for spec in session.inputs],
-            "outputs": [{"name": spec.name, "dtype": spec.dtype} for spec in session.outputs],
-            "target": session.target, "batch": session.batch, "streams": session.streams,
-        })
+        return JSONResponse(
+            {
+                "inputs": [
+                    {"name": spec.name, "shape": batcher.shapes[spec.name], "dtype": spec.dtype}
+                    for spec in session.inputs
+                ],
+                "outputs": [{"name": spec.name, "dtype": spec.dtype} for spec in session.outputs],
+                "target": session.target,
+                "batch": session.batch,
+                "streams": session.streams,
+            }
+        )
 
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -154,7 +170,11 @@ def _between(kind, low, high=math.inf):
     def number(text):
         value = kind(text)
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}" if high < math.inf else f"{text} is less than {low}, or no number")
+            raise argparse.ArgumentTypeError(
+                f"{text} is not between {low} and {high}"
+                if high < math.inf
+                else f"{text} is less than {low}, or no number"
+            )
         return value
 
     return number
@@ -166,8 +186,15 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=_between(int, 0, 65535), default=8000)
     parser.add_argument("--streams", type=_between(int, 1), help="inferences at one time [default: one per core]")
-    parser.add_argument("--wait", type=_between(float, 0), default=2.0, help="milliseconds that the first request of a batch waits for others")
-    parser.add_argument("--queue", type=_between(int, 1), default=64, help="requests that wait at one time; others are told 503")
+    parser.add_argument(
+        "--wait",
+        type=_between(float, 0),
+        default=2.0,
+        help="milliseconds that the first request of a batch waits for others",
+    )
+    parser.add_argument(
+        "--queue", type=_between(int, 1), default=64, help="requests that wait at one time; others are told 503"
+    )
     given = parser.parse_args()
     try:
         session = octet.load(given.package, threads=1, streams=given.streams)

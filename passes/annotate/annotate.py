@@ -50,7 +50,13 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
     edge = {tensor: i for i, tensor in enumerate(tensors)}
     root = _sharing(decided, edge)
     moved = {group.result for group in decided.groups if group.moves}
-    symmetric = {root[tensor] for group in decided.groups if group.product for tensor in group.data if tensor is group.data[1] or not _never_negative(graph, tensor)}
+    symmetric = {
+        root[tensor]
+        for group in decided.groups
+        if group.product
+        for tensor in group.data
+        if tensor is group.data[1] or not _never_negative(graph, tensor)
+    }
     answer = {}
     for tensor in tensors:
         scheme = "symmetric" if root[tensor] in symmetric else recipe.activations
@@ -63,7 +69,10 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
         elif fixed is not None:
             spec = FixedQuantizationSpec(fixed[0], fixed[1], scheme)
         else:
-            spec = QuantizationSpec(scheme, floor_of(graph, tensor) if len(sources) == 1 and list(root.values()).count(edge[tensor]) == 1 else None)
+            spec = QuantizationSpec(
+                scheme,
+                floor_of(graph, tensor) if len(sources) == 1 and list(root.values()).count(edge[tensor]) == 1 else None,
+            )
         answer[tensor] = (edge[tensor], spec, scheme, tensor not in moved)
     return answer
 
@@ -161,20 +170,48 @@ class _Annotator(Forward):
     def _observe(self, old: relax.Expr, new: relax.Expr) -> relax.Expr:
         edge, spec, scheme, source = self.specs[old]
         kind = {QuantizationSpec: "own", SharedQuantizationSpec: "shared", FixedQuantizationSpec: "fixed"}[type(spec)]
-        extra = {"low": spec.low, "high": spec.high} if kind == "fixed" else {"floor": spec.floor} if kind == "own" and spec.floor is not None else {}
+        extra = (
+            {"low": spec.low, "high": spec.high}
+            if kind == "fixed"
+            else {"floor": spec.floor}
+            if kind == "own" and spec.floor is not None
+            else {}
+        )
         group = spec.edge if kind == "shared" else edge
-        return call("octet.observe", [new], edge=edge, spec=kind, group=group, scheme=scheme, source=int(source),
-                    made=int(old in self.results), tensor=old.name, **extra)
+        return call(
+            "octet.observe",
+            [new],
+            edge=edge,
+            spec=kind,
+            group=group,
+            scheme=scheme,
+            source=int(source),
+            made=int(old in self.results),
+            tensor=old.name,
+            **extra,
+        )
 
     def _splits_int8(self, node: Node) -> bool:
-        return node.op == "relax.split" and any(user in self.group_of for user in self.plan.graph.users.get(node.var, ()))
+        return node.op == "relax.split" and any(
+            user in self.group_of for user in self.plan.graph.users.get(node.var, ())
+        )
 
     def _observe_weight(self, node: Node, group: Group) -> relax.Call:
         axis = group.axis if self.recipe.weights == "per-channel" else -1
         edge = len(self.specs) + self.weights
         self.weights += 1
-        return call("octet.observe", [group.weight], edge=edge, spec="weight", group=edge, scheme="symmetric", source=0, made=0,
-                    axis=axis, tensor=f"{node.name}.weight")
+        return call(
+            "octet.observe",
+            [group.weight],
+            edge=edge,
+            spec="weight",
+            group=edge,
+            scheme="symmetric",
+            source=0,
+            made=0,
+            axis=axis,
+            tensor=f"{node.name}.weight",
+        )
 
     def _map(self, expr: relax.Expr, int8: bool) -> relax.Expr:
         if int8 and isinstance(expr, relax.Tuple):

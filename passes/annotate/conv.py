@@ -65,7 +65,12 @@ def _residual_operand(graph: Graph, last: Node, add: Node, excluded: frozenset[s
     if not is_op(add.value, "relax.add") or len(add.inputs) != 2 or add.name in excluded:
         return None
     other = add.inputs[1] if add.inputs[0].same_as(last.var) else add.inputs[0]
-    if is_constant(other) or not is_float32(other) or shape_of(other) != shape_of(add.var) or shape_of(last.var) != shape_of(add.var):
+    if (
+        is_constant(other)
+        or not is_float32(other)
+        or shape_of(other) != shape_of(add.var)
+        or shape_of(last.var) != shape_of(add.var)
+    ):
         return None
     rival = _bare_anchor(graph, other, excluded)
     return None if rival is not None and rival.index > last.index else other

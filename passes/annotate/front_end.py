@@ -15,7 +15,15 @@ from .graph import Graph, Node, is_constant
 SHARE = 0.25
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
 _MOVES = operators(lambda traits: traits.moves) | {"relax.split", "TupleGetItem", "Tuple", "DataflowVar", "Var"}
-_LINEAR = _MOVES | {"relax.add", "relax.subtract", "relax.negative", "relax.mean", "relax.sum", "relax.nn.avg_pool2d", "relax.astype"}
+_LINEAR = _MOVES | {
+    "relax.add",
+    "relax.subtract",
+    "relax.negative",
+    "relax.mean",
+    "relax.sum",
+    "relax.nn.avg_pool2d",
+    "relax.astype",
+}
 _FLOORS = ("relax.nn.relu", "relax.clip", "relax.maximum", "relax.abs")
 _ENDS = ("log", "sqrt")
 
@@ -32,7 +40,11 @@ def front_ends(graph: Graph) -> frozenset[str]:
         return frozenset()
     costs = {node: multiply_adds(node.value) for node in graph.nodes if is_op(node.value, *_LAYERS)}
     chosen, whole = sum(costs[node] for node in found), sum(costs.values())
-    return frozenset(node.name for node in found) if chosen <= SHARE * whole or chosen == whole and transforms else frozenset()
+    return (
+        frozenset(node.name for node in found)
+        if chosen <= SHARE * whole or chosen == whole and transforms
+        else frozenset()
+    )
 
 
 def _layers_before(graph: Graph, end: Node) -> tuple[set[Node], bool]:

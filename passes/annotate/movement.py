@@ -26,7 +26,12 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
 def _piece(graph: Graph, node: Node) -> Group | Refusal:
     """One piece of a split."""
     split = graph.producer.get(node.value.tuple_value)
-    if split is None or not is_op(split.value, "relax.split") or not is_float32(split.inputs[0]) or is_constant(split.inputs[0]):
+    if (
+        split is None
+        or not is_op(split.value, "relax.split")
+        or not is_float32(split.inputs[0])
+        or is_constant(split.inputs[0])
+    ):
         return Refusal("it is not a piece of a float32 split")
     return Group(node, (node,), split.inputs, moves=True)
 

@@ -19,7 +19,9 @@ def _type(pattern: str) -> str:
     return pattern.removeprefix(TYPE).removeprefix("relax.").removeprefix("nn.").removeprefix("image.")
 
 
-def operators_named(option: str, patterns: tuple[str, ...], operators: dict[str, str], swallowed: dict[str, str]) -> dict[str, frozenset[str]]:
+def operators_named(
+    option: str, patterns: tuple[str, ...], operators: dict[str, str], swallowed: dict[str, str]
+) -> dict[str, frozenset[str]]:
     """{pattern: names of the operators that it means}. operators: {name: type}. swallowed: {name: the operator that swallows it}.
     Raises OctetError for a pattern that means none."""
     found = {}
@@ -28,7 +30,9 @@ def operators_named(option: str, patterns: tuple[str, ...], operators: dict[str,
         if not pattern.startswith(TYPE):
             names |= {whole for name, whole in swallowed.items() if fnmatchcase(name, pattern)}
         if not names:
-            raise OctetError(f"recipe: {option} {pattern!r} matches no operator of this model; {_nearest(pattern, operators, swallowed)}")
+            raise OctetError(
+                f"recipe: {option} {pattern!r} matches no operator of this model; {_nearest(pattern, operators, swallowed)}"
+            )
         found[pattern] = frozenset(names)
     return found
 
@@ -40,5 +44,9 @@ def _nearest(pattern: str, operators: dict, swallowed: dict) -> str:
     lowered = {name.lower(): name for name in known}
     near = [lowered[name] for name in get_close_matches(wanted.lower(), list(lowered), 5, 0.4)]
     near = near or [name for name in known if wanted and wanted.lower() in name.lower()][:5] or known[:5]
-    hint = "" if by_type else f" (a type is written {TYPE}NAME, for example {TYPE}{next(iter(operators.values()), 'conv2d')})"
+    hint = (
+        ""
+        if by_type
+        else f" (a type is written {TYPE}NAME, for example {TYPE}{next(iter(operators.values()), 'conv2d')})"
+    )
     return f"nearest: {', '.join(near)}{hint}"

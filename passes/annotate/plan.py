@@ -65,7 +65,9 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
     names = {node.name for node in graph.nodes}
     unknown = sorted(recipe.float_operators - names)
     if unknown:
-        raise OctetError(f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary")
+        raise OctetError(
+            f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary"
+        )
     families = (softmax.match, *FAMILIES) if recipe.softmax == "table" else FAMILIES
     named, wanted = _named(graph, recipe, families)
     kept = frozenset().union(*wanted.values())
@@ -84,12 +86,16 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
     for group in groups:
         if group not in supplied:
             reasons.update(dict.fromkeys(group.members, _SUPPLIED))
-    reasons.update({node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) not in (_EXCLUDED, _NAMED)})
+    reasons.update(
+        {node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) not in (_EXCLUDED, _NAMED)}
+    )
     _check_kept(wanted, chosen, reasons)
     return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), frozenset(sums), kept)
 
 
-def _named(graph: Graph, recipe: Recipe, families: Sequence[Callable]) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
+def _named(
+    graph: Graph, recipe: Recipe, families: Sequence[Callable]
+) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
     """(names that `float_layers` means, {pattern of `int8_layers`: names})."""
     if not recipe.float_layers and not recipe.int8_layers:
         return frozenset(), {}
@@ -116,7 +122,9 @@ def _check_kept(wanted: dict, chosen: list[Group], reasons: dict[Node, str]) -> 
             raise OctetError(f"recipe: int8_layers {pattern!r}: {node.name} cannot be int8: {why}")
 
 
-def _match(graph: Graph, excluded: frozenset[str], families: Sequence[Callable], named: frozenset[str] = frozenset()) -> tuple[list[Group], dict[Node, str]]:
+def _match(
+    graph: Graph, excluded: frozenset[str], families: Sequence[Callable], named: frozenset[str] = frozenset()
+) -> tuple[list[Group], dict[Node, str]]:
     """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the excluded that the user named."""
     groups, reasons = [], {}
     taken: set = set()
@@ -128,7 +136,11 @@ def _match(graph: Graph, excluded: frozenset[str], families: Sequence[Callable],
             continue
         answer = next((a for a in (family(graph, node, excluded) for family in families) if a is not None), None)
         if not isinstance(answer, Group):
-            reasons[node] = answer.reason if answer is not None else traits_of(node.op).stays_float or f"{_plain(node.op)} has no integer form"
+            reasons[node] = (
+                answer.reason
+                if answer is not None
+                else traits_of(node.op).stays_float or f"{_plain(node.op)} has no integer form"
+            )
             continue
         if node.name in excluded:
             answer = answer.without_residual() if answer.bare else answer
@@ -142,16 +154,31 @@ def _match(graph: Graph, excluded: frozenset[str], families: Sequence[Callable],
 
 def _whole(node: Node) -> bool:
     """Whether an operator makes something else than float32, or makes it of nothing that is float32."""
-    return is_tensor(node.var) and bool(node.inputs) and not (is_float32(node.var) and any(is_float32(x) or not is_tensor(x) for x in node.inputs))
+    return (
+        is_tensor(node.var)
+        and bool(node.inputs)
+        and not (is_float32(node.var) and any(is_float32(x) or not is_tensor(x) for x in node.inputs))
+    )
 
 
 def _scores(graph: Graph) -> Iterator:
     """The factors and masks between a product and its softmax."""
     for node in graph.nodes:
         before = graph.producer.get(node.inputs[0]) if is_op(node.value, "relax.nn.softmax") else None
-        while before is not None and is_op(before.value, "relax.add", "relax.multiply") and graph.sole_user(before.var) is not None:
+        while (
+            before is not None
+            and is_op(before.value, "relax.add", "relax.multiply")
+            and graph.sole_user(before.var) is not None
+        ):
             yield before
-            before = next((graph.producer[x] for x in before.inputs if x in graph.producer and shape_of(x) == shape_of(before.var)), None)
+            before = next(
+                (
+                    graph.producer[x]
+                    for x in before.inputs
+                    if x in graph.producer and shape_of(x) == shape_of(before.var)
+                ),
+                None,
+            )
 
 
 def _supply(graph: Graph, groups: list[Group]) -> list[Group]:
@@ -176,7 +203,9 @@ def _sums(graph: Graph, supplied: list[Group]) -> dict:
     found = {}
     for group in supplied:
         residual = group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)
-        if residual and any(user.op in ("relax.nn.layer_norm", "relax.nn.rms_norm") for user in graph.users.get(group.result, ())):
+        if residual and any(
+            user.op in ("relax.nn.layer_norm", "relax.nn.rms_norm") for user in graph.users.get(group.result, ())
+        ):
             found[group.result] = {node.name for node in group.members[group.bare :]}
     return found
 
@@ -190,7 +219,7 @@ def _demand(supplied: list[Group], reasons: dict[Node, str], wanted: set[relax.E
                 reasons.update(dict.fromkeys(group.members, _DEMANDED))
                 continue
             if group.bare:
-                reasons.update(dict.fromkeys(group.members[group.bare:], _DEMANDED))
+                reasons.update(dict.fromkeys(group.members[group.bare :], _DEMANDED))
                 group = group.without_residual()
         wanted.update(group.data)
         chosen.append(group)

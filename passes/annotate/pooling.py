@@ -34,5 +34,7 @@ def _interpolation(graph: Graph, node: Node) -> Group | Refusal:
     if not is_float32(node.inputs[0]) or is_constant(node.inputs[0]):
         return Refusal("its data are not a float32 tensor")
     if integer_taps(node.value) is None:
-        return Refusal(f"only linear interpolation whose weights are multiples of one unit from 1 to 1/{LARGEST_UNIT} has an integer form")
+        return Refusal(
+            f"only linear interpolation whose weights are multiples of one unit from 1 to 1/{LARGEST_UNIT} has an integer form"
+        )
     return Group(node, (node, *activation_behind(graph, node)), node.inputs)

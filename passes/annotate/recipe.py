@@ -54,15 +54,23 @@ class Recipe:
         _one_of("softmax", self.softmax, SOFTMAXES)
         _one_of("floats", self.floats, FLOATS)
         _one_of("io", self.io, BOUNDARIES)
-        if isinstance(self.percentile, bool) or not isinstance(self.percentile, (int, float)) or not 50 <= self.percentile <= 100:
-            raise OctetError(f"recipe: percentile {self.percentile!r} is not a number from 50 to 100; 99.9 to 99.9999 is usual")
+        if (
+            isinstance(self.percentile, bool)
+            or not isinstance(self.percentile, (int, float))
+            or not 50 <= self.percentile <= 100
+        ):
+            raise OctetError(
+                f"recipe: percentile {self.percentile!r} is not a number from 50 to 100; 99.9 to 99.9999 is usual"
+            )
         if isinstance(self.float_operators, str):
             raise OctetError("recipe: float_operators is a set of operator names, not one string")
         object.__setattr__(self, "float_operators", frozenset(self.float_operators))
         for option in ("float_layers", "int8_layers"):
             patterns = getattr(self, option)
             if isinstance(patterns, str) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
-                raise OctetError(f"recipe: {option} is a list of globs over operator names, such as ['layer4.*', 'op:matmul']")
+                raise OctetError(
+                    f"recipe: {option} is a list of globs over operator names, such as ['layer4.*', 'op:matmul']"
+                )
             object.__setattr__(self, option, tuple(patterns))
 
     def of_tensor(self, name: str) -> "Recipe":

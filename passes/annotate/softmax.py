@@ -26,14 +26,26 @@ def peak_range(graph: Graph, node: Node | None) -> tuple[float, float] | None:
     if node is None or not is_op(node.value, "relax.multiply"):
         return None
     p, inverse = (graph.producer.get(x) for x in node.inputs)
-    largest = graph.producer.get(inverse.inputs[0]) if inverse is not None and is_op(inverse.value, "octet.unary") and attrs_of(inverse.value)["kind"] == "reciprocal" else None
+    largest = (
+        graph.producer.get(inverse.inputs[0])
+        if inverse is not None
+        and is_op(inverse.value, "octet.unary")
+        and attrs_of(inverse.value)["kind"] == "reciprocal"
+        else None
+    )
     of = largest.inputs[0] if largest is not None and is_op(largest.value, "relax.max") else None
-    return _PEAK if of is not None and of.same_as(node.inputs[0]) and p is not None and is_op(p.value, "relax.nn.softmax") else None
+    return (
+        _PEAK
+        if of is not None and of.same_as(node.inputs[0]) and p is not None and is_op(p.value, "relax.nn.softmax")
+        else None
+    )
 
 
 def _scales(node: Node) -> bool:
     constants = [array_of(x) for x in node.inputs if is_constant(x)] if is_op(node.value, "relax.multiply") else []
-    return len(constants) == 1 and constants[0].size == 1 and float(constants[0].reshape(())) > 0 and is_float32(node.var)
+    return (
+        len(constants) == 1 and constants[0].size == 1 and float(constants[0].reshape(())) > 0 and is_float32(node.var)
+    )
 
 
 def _group(graph: Graph, softmax: Node, members: tuple[Node, ...]) -> Group | Refusal:

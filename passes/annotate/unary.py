@@ -11,7 +11,9 @@ from ..unary import FLAT, WIDE, range_of
 from .graph import Graph, Node, array_of, is_constant, is_float32
 from .group import Group, Refusal
 
-_SCALAR = operators(lambda traits: traits.real_function and traits.elementwise == 1 and not traits.wide) - {"relax.nn.prelu"}
+_SCALAR = operators(lambda traits: traits.real_function and traits.elementwise == 1 and not traits.wide) - {
+    "relax.nn.prelu"
+}
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
@@ -49,7 +51,9 @@ def _is_function(node: Node) -> bool:
         return is_constant(node.inputs[1]) and not is_constant(node.inputs[0])
     if is_op(node.value, "relax.add", "relax.multiply"):
         constants = [x for x in node.inputs if is_constant(x)]
-        return len(constants) == 1 and _per_channel(shape_of(constants[0]), array_of(constants[0]).size, shape_of(node.var))
+        return len(constants) == 1 and _per_channel(
+            shape_of(constants[0]), array_of(constants[0]).size, shape_of(node.var)
+        )
     return False
 
 

@@ -95,7 +95,9 @@ class Accumulator:
         for tensor, statistics in enumerate(self.statistics):
             self._fold(tensor)
             if self._runs:
-                statistics.extend(self._runs * self._elements[tensor], self._zeros[tensor], 0, self._low[tensor], self._high[tensor])
+                statistics.extend(
+                    self._runs * self._elements[tensor], self._zeros[tensor], 0, self._low[tensor], self._high[tensor]
+                )
         return self.statistics
 
     def _flush(self) -> None:
@@ -110,7 +112,9 @@ class Accumulator:
         self._extend(summary[:, :, MINIMUM].min(0), summary[:, :, MAXIMUM].max(0))
         self._add_extremes(summary[:, :, [MINIMUM, MAXIMUM]])
         self._zeros += summary[:, :, ZEROS].sum(0, dtype=np.float64).astype(np.int64)
-        _kernel()(self._rows if len(rows) == self.rows else _tensor(rows), self._first, self._size, self._base, self._counts)
+        _kernel()(
+            self._rows if len(rows) == self.rows else _tensor(rows), self._first, self._size, self._base, self._counts
+        )
         self._runs += len(rows)
         self._pending = 0
         self._unfolded += len(rows) * max(self._elements)

@@ -33,7 +33,9 @@ class StatisticsCache:
         """What is known of a network on these samples; {} if nothing."""
         path = self._path(identity)
         try:
-            if store.identity_in(path) != identity:  # whoever put another one's file here, it is of other samples or another network
+            if (
+                store.identity_in(path) != identity
+            ):  # whoever put another one's file here, it is of other samples or another network
                 return {}
             held, statistics = store.load(path)
             if held != identity:
@@ -47,7 +49,9 @@ class StatisticsCache:
         """Keeps them; returns what went wrong, "" if nothing: a cache that cannot be written is no reason to stop."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            store.save(path := self._path(identity), identity, statistics, write=replace_atomically)  # a pipe would be waited for, a link be followed out of here
+            store.save(
+                path := self._path(identity), identity, statistics, write=replace_atomically
+            )  # a pipe would be waited for, a link be followed out of here
             self._shrink(path)
         except (OctetError, OSError) as error:
             return f"; not cached ({error.strerror if isinstance(error, OSError) else error})"
@@ -64,11 +68,18 @@ class StatisticsCache:
             shared = len(other.graph.keys() & identity.graph.keys()) / max(len(identity.graph), 1)
             if shared < 0.5 or other.inputs.keys() != identity.inputs.keys():
                 continue
-            same = (other.graph == identity.graph) + (other.weights == identity.weights) + (other.data == identity.data) + (other.inputs == identity.inputs)
+            same = (
+                (other.graph == identity.graph)
+                + (other.weights == identity.weights)
+                + (other.data == identity.data)
+                + (other.inputs == identity.inputs)
+            )
             found.append((same + shared, len(found), other.stale(identity)))
         return max(found, key=lambda entry: (entry[0], -entry[1]))[2] or "" if found else ""
 
-    def measured(self, measure, mod, tensors: Iterable[str], samples: Mapping, executor_factory, progress=None) -> dict[str, Statistics]:
+    def measured(
+        self, measure, mod, tensors: Iterable[str], samples: Mapping, executor_factory, progress=None
+    ) -> dict[str, Statistics]:
         """measure(mod, tensors, samples, executor_factory, progress) -> {tensor: Statistics}, without doing again what was done before."""
         identity = network_identity(mod).with_data(samples)
         place = {name: number for number, name in enumerate((*identity.inputs, *identity.graph))}
@@ -78,10 +89,26 @@ class StatisticsCache:
         if not missing:
             self.notes.append(("cached", f"from cache ({identity.samples} samples, made {self._made(identity)})"))
             return {name: found[name] for name in tensors}
-        reason = f"the cached entry lacks {len(missing)} tensors" if found else self._damage(identity) or self.why_not(identity)
+        reason = (
+            f"the cached entry lacks {len(missing)} tensors"
+            if found
+            else self._damage(identity) or self.why_not(identity)
+        )
         new = measure(mod, missing, samples, executor_factory, progress)
         trouble = self.put(identity, found | new)
-        self.notes.append(("computed", (f"computed; {reason}" if found else f"computed, what is cached does not serve: {reason}" if reason else "computed") + trouble))
+        self.notes.append(
+            (
+                "computed",
+                (
+                    f"computed; {reason}"
+                    if found
+                    else f"computed, what is cached does not serve: {reason}"
+                    if reason
+                    else "computed"
+                )
+                + trouble,
+            )
+        )
         return {name: (found | new)[name] for name in tensors}
 
     @property
@@ -91,7 +118,11 @@ class StatisticsCache:
             return None
         cached = sum(kind == "cached" for kind, _ in self.notes)
         first = next((text for kind, text in self.notes if kind == "computed"), self.notes[0][1])
-        more = f"; {cached} of {len(self.notes)} runs from cache" if len(self.notes) > 1 and cached < len(self.notes) else ""
+        more = (
+            f"; {cached} of {len(self.notes)} runs from cache"
+            if len(self.notes) > 1 and cached < len(self.notes)
+            else ""
+        )
         return f"calibration: {first}{more}"
 
     def _damage(self, identity):

@@ -28,7 +28,9 @@ class Executor(Protocol):
     def __call__(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]: ...
 
 
-Samples = Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]] | Callable[[], Iterable[Mapping[str, np.ndarray]]]
+Samples = (
+    Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]] | Callable[[], Iterable[Mapping[str, np.ndarray]]]
+)
 ExecutorFactory = Callable[[IRModule], Executor]
 
 
@@ -82,9 +84,15 @@ def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
     def measured(edge, walk, old, x):
         steps = loops.stacked(old, walk.new)
         x = x if steps is None else walk.derive(steps, f"{edge.tensor}.steps")
-        return walk.derive(call("octet.statistics", [x], samples=_samples(mod, x)), f"{edge.tensor}.statistics") if summaries else x
+        return (
+            walk.derive(call("octet.statistics", [x], samples=_samples(mod, x)), f"{edge.tensor}.statistics")
+            if summaries
+            else x
+        )
 
-    return replace_observers(mod, keep, outputs=lambda: [measured(*each) for each in found]), [edge for edge, *_ in found]
+    return replace_observers(mod, keep, outputs=lambda: [measured(*each) for each in found]), [
+        edge for edge, *_ in found
+    ]
 
 
 def _elements(x):
@@ -100,9 +108,15 @@ def _batch(mod):
     return batch_of(signature_of(mod))
 
 
-def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, *,
-            summaries: bool = True, progress: Callable[[int, int | None], None] | None = None,
-            prepared: Callable[[Mapping], Mapping] = lambda feed: feed) -> dict[int, Statistics]:
+def collect(
+    mod: IRModule,
+    samples: Samples,
+    executor_factory: ExecutorFactory,
+    *,
+    summaries: bool = True,
+    progress: Callable[[int, int | None], None] | None = None,
+    prepared: Callable[[Mapping], Mapping] = lambda feed: feed,
+) -> dict[int, Statistics]:
     """{edge number: statistics} of the measured tensors of an annotated module.
 
     samples: arrays with the samples on the first axis (`labels` are ignored; a StoredArray is read as it goes), an iterable of such dictionaries of
@@ -128,8 +142,10 @@ def collect(mod: IRModule, samples: Samples, executor_factory: ExecutorFactory, 
     except NonFinite as error:
         first = error.run * batch
         which = f"sample {first}" if batch == 1 else f"samples {first} to {first + batch - 1}"
-        raise DataError(f"calibration: tensor {edges[error.tensor].tensor!r} becomes NaN or infinite in fp32 in {which}: "
-                        "check the model and the samples' preprocessing") from None
+        raise DataError(
+            f"calibration: tensor {edges[error.tensor].tensor!r} becomes NaN or infinite in fp32 in {which}: "
+            "check the model and the samples' preprocessing"
+        ) from None
 
 
 class _Summaries(Accumulator):
@@ -139,7 +155,9 @@ class _Summaries(Accumulator):
         elements = {edge_of(v).edge: _elements(v.args[0]) for v in _values(mod) if is_op(v, "octet.observe")}
         widths = [int(field.shape.values[0]) - SUMMARY_HEADER for field in collecting["main"].ret_ty.fields]
         self._packed = hasattr(run, "into")
-        super().__init__([elements[edge.edge] for edge in edges], widths, *((run.starts, run.size) if self._packed else ()))
+        super().__init__(
+            [elements[edge.edge] for edge in edges], widths, *((run.starts, run.size) if self._packed else ())
+        )
 
     def take(self, run, feed):
         if self._packed:
@@ -193,6 +211,9 @@ def _batches(samples, inputs):
 
 def signature_of(mod):
     """The signature of `main`; where the batch is not axis 0, the front end left a word in the module's attributes."""
-    params, axes = mod["main"].params, mod.attrs["octet.batch_axes"] if mod.attrs and "octet.batch_axes" in mod.attrs else None
+    params, axes = (
+        mod["main"].params,
+        mod.attrs["octet.batch_axes"] if mod.attrs and "octet.batch_axes" in mod.attrs else None,
+    )
     axes = [0] * len(params) if axes is None else [None if axis < 0 else int(axis) for axis in axes]
     return [TensorSpec(p.name, shape_of(p), str(p.ty.dtype), axis) for p, axis in zip(params, axes)]

@@ -25,7 +25,9 @@ from .quantize import Quantized
 
 _ONCE, _TWICE = 127, 254  # steps of one int8 weight, of two
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
-_MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {"relax.split"}  # of one operand, with no values of their own
+_MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {
+    "relax.split"
+}  # of one operand, with no values of their own
 
 
 def given_hub(model) -> Quantized:
@@ -53,7 +55,9 @@ class _Removal(Forward):
         if pair is None:
             return None
         x, scale, zero = pair
-        return self.emit(relax.op.clip(self.new(x), float((-128 - zero) * scale), float((127 - zero) * scale)), var.name)
+        return self.emit(
+            relax.op.clip(self.new(x), float((-128 - zero) * scale), float((127 - zero) * scale)), var.name
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,9 @@ class _Completion(Forward):
             return data, value.args[1]
         first = np.clip(_steps(weight, scales, axis), -_ONCE, _ONCE)
         both = np.concatenate([first, _steps(weight, scales, axis) - first], axis=1 - axis)
-        return self._twice(var, data, 1 if axis == 0 else -1), self._coded_weight(var, both * _per_channel(scales, axis, weight.ndim), scales, axis, data)
+        return self._twice(var, data, 1 if axis == 0 else -1), self._coded_weight(
+            var, both * _per_channel(scales, axis, weight.ndim), scales, axis, data
+        )
 
     def _scales(self, weight, axis, most):
         """The file's own, or of the grid that the values lie on; None where there is none."""
@@ -117,14 +123,18 @@ class _Completion(Forward):
     def _coded_weight(self, var, weight, scales, axis, data):
         scales = _with_zeros(scales, float(array_of(self.definition(data).args[1])), self._bias[var])
         steps = _steps(weight, scales, axis).astype(np.int8)
-        call = relax.op.dequantize(relax.const(steps), relax.const(scales), relax.const(np.zeros(scales.shape, np.int8)), axis=axis)
+        call = relax.op.dequantize(
+            relax.const(steps), relax.const(scales), relax.const(np.zeros(scales.shape, np.int8)), axis=axis
+        )
         return self.derive(call, f"{var.name}.weight")
 
     def _twice(self, var, data, axis):
         """Dequantised data beside itself, quantised again with its own scale."""
         scale, zero = self.definition(data).args[1:3]
         both = self.derive(relax.op.concat([data, data], axis=axis), f"{var.name}.twice")
-        codes = self.derive(relax.op.quantize(both, scale, zero, axis=-1, out_dtype="int8"), f"{var.name}.twice.quantize")
+        codes = self.derive(
+            relax.op.quantize(both, scale, zero, axis=-1, out_dtype="int8"), f"{var.name}.twice.quantize"
+        )
         return self.derive(relax.op.dequantize(codes, scale, zero, axis=-1), f"{var.name}.twice.dequantize")
 
 

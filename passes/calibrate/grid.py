@@ -37,7 +37,9 @@ def _scale(values, most):
     step = sizes[0]
     for size in sizes[1:]:
         step = _common(size, step, largest / (4 * (most + 1)))
-        step = size / np.rint(size / step)  # a divisor gathers the roundings of what it was made from; the largest size has one
+        step = size / np.rint(
+            size / step
+        )  # a divisor gathers the roundings of what it was made from; the largest size has one
         if largest / step > most + 1.5:
             return None
     count = int(np.rint(largest / step))
@@ -60,4 +62,6 @@ def _exact(values, steps, step):
     """The float32 next to `step` whose multiples are the values themselves, if there is one: the file's own scale."""
     near = np.float32(step)
     candidates = [near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf))]
-    return next((c for c in candidates if np.array_equal(steps.astype(np.float32) * c, values.astype(np.float32))), near)
+    return next(
+        (c for c in candidates if np.array_equal(steps.astype(np.float32) * c, values.astype(np.float32))), near
+    )

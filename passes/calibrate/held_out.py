@@ -29,7 +29,9 @@ def split(samples: Mapping[str, Array], batch: int = 1) -> tuple[dict[str, Array
     held = held_out(len(next(iter(samples.values()))), batch)
     if not held.any():
         return dict(samples), dict(samples)
-    return {name: select(array, ~held) for name, array in samples.items()}, {name: select(array, held) for name, array in samples.items()}
+    return {name: select(array, ~held) for name, array in samples.items()}, {
+        name: select(array, held) for name, array in samples.items()
+    }
 
 
 def first_half(held: Mapping[str, Array], batch: int = 1) -> dict[str, Array]:

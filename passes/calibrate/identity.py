@@ -53,16 +53,27 @@ class Identity:
     def with_data(self, arrays: Mapping[str, Array]) -> "Identity":
         """Of the network with these samples."""
         digests = {name: digest_of(array) for name, array in sorted(arrays.items())}
-        return Identity(self.graph, self.weights, self.inputs, (digests,), len(next(iter(arrays.values()))), self.version)
+        return Identity(
+            self.graph, self.weights, self.inputs, (digests,), len(next(iter(arrays.values()))), self.version
+        )
 
     def same_network(self, other: "Identity") -> bool:
-        return (self.graph, self.weights, self.inputs, self.version) == (other.graph, other.weights, other.inputs, other.version)
+        return (self.graph, self.weights, self.inputs, self.version) == (
+            other.graph,
+            other.weights,
+            other.inputs,
+            other.version,
+        )
 
     def stale(self, other: "Identity", data: bool = True) -> str | None:
         """Why statistics with this identity do not serve for `other`, with the first thing that differs; None if they do. data: whether samples count."""
         if self.version != other.version:
             return f"Octet's version changed ({self.version}; now {other.version})"
-        for name, said in (("inputs", "the batch or the preprocessing changed (input {!r})"), ("graph", "the graph changed ({!r})"), ("weights", "weights changed ({!r})")):
+        for name, said in (
+            ("inputs", "the batch or the preprocessing changed (input {!r})"),
+            ("graph", "the graph changed ({!r})"),
+            ("weights", "weights changed ({!r})"),
+        ):
             differing = _first_difference(getattr(self, name), getattr(other, name))
             if differing is not None:
                 return said.format(differing)

@@ -133,7 +133,9 @@ class _Error:
     def __init__(self, statistics, scheme):
         below, above, count = statistics.masses()
         self._x, weight = (below + above) / 2, count.astype(np.float64)
-        self._sums = np.stack([np.concatenate([[0.0], np.cumsum(weight * power)]) for power in (1.0, self._x, self._x**2)])
+        self._sums = np.stack(
+            [np.concatenate([[0.0], np.cumsum(weight * power)]) for power in (1.0, self._x, self._x**2)]
+        )
         self._scheme = scheme
 
     def __call__(self, low: float, high: float) -> float:

@@ -39,7 +39,9 @@ class InsertQDQ:
             if edge.scheme == "symmetric" and edge.made and edge.source and not _never_negative(walk.definition(x)):
                 low, high = qparams.range
                 x = walk.derive(relax.op.clip(x, low, high), f"{edge.tensor}.clip")
-            q = walk.derive(relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), f"{edge.tensor}.quantize")
+            q = walk.derive(
+                relax.op.quantize(x, scale, zero_point, axis=-1, out_dtype="int8"), f"{edge.tensor}.quantize"
+            )
             return walk.derive(relax.op.dequantize(q, scale, zero_point, axis=-1), f"{edge.tensor}.dequantize")
 
         return replace_observers(mod, replace)

@@ -50,8 +50,15 @@ class Quantized:
         return (self, *self.others)
 
 
-def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
-             executor_factory: ExecutorFactory, summaries: bool = True, progress: Callable[[int, int | None], None] | None = None) -> Quantized:
+def quantize(
+    model,
+    samples: Samples,
+    recipe: Recipe | None = None,
+    *,
+    executor_factory: ExecutorFactory,
+    summaries: bool = True,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Quantized:
     """Quantizes a canonical fp32 `Model`.
 
     samples: {input name: array with the samples on the first axis} (`labels` are ignored), an iterable of such dictionaries, or a function that gives one.
@@ -63,7 +70,14 @@ def quantize(model, samples: Samples, recipe: Recipe | None = None, *,
     decisions = annotate.decide(model.module).decisions
     annotated = apply(annotate, model.module)
     checked = checked_samples(model, samples)
-    statistics = collect(annotated, checked, executor_factory, summaries=summaries, progress=progress, prepared=real_places(model.module, model.inputs))
+    statistics = collect(
+        annotated,
+        checked,
+        executor_factory,
+        summaries=summaries,
+        progress=progress,
+        prepared=real_places(model.module, model.inputs),
+    )
     return _hub(model, annotated, recipe, decisions, statistics)
 
 
@@ -82,14 +96,26 @@ def _other_hub(model, other, recipe, statistics) -> Quantized:
             return hub_of(other, recipe, statistics)
     except KeyError as error:
         shapes = [", ".join(f"{spec.name} {list(spec.shape)}" for spec in one.inputs) for one in (other, model)]
-        raise OctetError(f"{model.name}: for {shapes[0]} its graph has a tensor {error.args[0]!r} that it does not have for {shapes[1]}; compile a package for each shape") from None
+        raise OctetError(
+            f"{model.name}: for {shapes[0]} its graph has a tensor {error.args[0]!r} that it does not have for {shapes[1]}; compile a package for each shape"
+        ) from None
 
 
 def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that change which
     tensors are observed (activations, weights, float_operators, float_layers, int8_layers, attention, residuals, softmax), and floats, come from `quantized`."""
     kept = quantized.recipe
-    observed = ("activations", "weights", "float_operators", "float_layers", "int8_layers", "attention", "residuals", "softmax", "floats")
+    observed = (
+        "activations",
+        "weights",
+        "float_operators",
+        "float_layers",
+        "int8_layers",
+        "attention",
+        "residuals",
+        "softmax",
+        "floats",
+    )
     recipe = replace(recipe, **{name: getattr(kept, name) for name in observed})
     annotated = apply(Annotate(recipe), quantized.model.module)
     return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
@@ -101,7 +127,9 @@ def checked_samples(model, samples):
         return inputs_of(model, check_samples(model, samples))
     chunks = samples() if callable(samples) else samples
     if isinstance(chunks, (str, bytes)) or not isinstance(chunks, Iterable):
-        raise DataError(f"samples: {type(chunks).__name__} is no calibration data: give {{input name: array}}, an iterable of such dictionaries, or a function that gives one")
+        raise DataError(
+            f"samples: {type(chunks).__name__} is no calibration data: give {{input name: array}}, an iterable of such dictionaries, or a function that gives one"
+        )
     return (inputs_of(model, check_samples(model, chunk, where=f"samples, part {i}")) for i, chunk in enumerate(chunks))
 
 
@@ -132,5 +160,7 @@ def _qparams(members, statistics, recipe):
             merged.merge(statistics[edge.edge])
     low, high = find_range(merged, recipe.of_tensor(owner.tensor), owner.scheme)
     if max(-low, high) > 127 * LARGEST_SCALE:
-        raise DataError(f"calibration: tensor {owner.tensor!r} reaches {max(-low, high):.1e}: check the model and the samples' preprocessing")
+        raise DataError(
+            f"calibration: tensor {owner.tensor!r} reaches {max(-low, high):.1e}: check the model and the samples' preprocessing"
+        )
     return choose(max(low, owner.floor), high, owner.scheme)

@@ -27,7 +27,13 @@ _FLOAT = float(np.finfo(np.float32).max)
 _HIGHEST = window_top(_FLOAT)
 
 
-def save(path, identity: Identity, statistics: Mapping[str, Statistics], more: Mapping[str, np.ndarray] = MappingProxyType({}), write=write_atomically) -> None:
+def save(
+    path,
+    identity: Identity,
+    statistics: Mapping[str, Statistics],
+    more: Mapping[str, np.ndarray] = MappingProxyType({}),
+    write=write_atomically,
+) -> None:
     """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone. write: takes the path and the bytes."""
     names = list(statistics)
     scalars = [[s.count, s.zeros, s.nonfinite, s.top] for s in statistics.values()]
@@ -57,7 +63,10 @@ class _Header(msgspec.Struct):
 
     identity: _Identity
     tensors: Annotated[list[Name], msgspec.Meta(max_length=_MOST)]
-    scalars: Annotated[list[tuple[Count, Count, Count, Annotated[int, msgspec.Meta(ge=1, le=_HIGHEST)]]], msgspec.Meta(max_length=_MOST)]
+    scalars: Annotated[
+        list[tuple[Count, Count, Count, Annotated[int, msgspec.Meta(ge=1, le=_HIGHEST)]]],
+        msgspec.Meta(max_length=_MOST),
+    ]
 
 
 def holds_statistics(path) -> bool:
@@ -101,7 +110,9 @@ def merge(paths: Sequence) -> tuple[Identity, dict[str, Statistics]]:
             other = _identity(path, header)
             if not other.same_network(identity) or set(header.tensors) != merged.keys():
                 reason = other.stale(identity, data=False) or "it holds other tensors"
-                raise DataError(f"{path}: is not of the same model and batch as {first}: {reason}; merge shards of one network")
+                raise DataError(
+                    f"{path}: is not of the same model and batch as {first}: {reason}; merge shards of one network"
+                )
             if any(part in seen for part in other.data):
                 raise DataError(f"{path}: its samples are in another shard already; name every shard once")
             for name, part in _statistics(path, header):
@@ -140,9 +151,13 @@ def _statistics(path, header) -> Iterator[tuple[str, Statistics]]:
         raise ValueError("its tensors and their counts do not belong together")
     ranges = read_npz(path, _LARGEST_HEADER, ("ranges",), {"ranges": (np.float64, (count, 2))})["ranges"].tolist()
     histograms = rows_of(path, "histograms", np.int64, (count, 2, BINS)) if count else ()
-    for histogram, name, (seen, zeros, nonfinite, top), (low, high) in zip(histograms, header.tensors, header.scalars, ranges):  # histograms first: they are read to their end
+    for histogram, name, (seen, zeros, nonfinite, top), (low, high) in zip(
+        histograms, header.tensors, header.scalars, ranges
+    ):  # histograms first: they are read to their end
         empty = (low, high) == (np.inf, -np.inf)
-        if not (empty or (-_FLOAT <= low <= high <= _FLOAT)) or (not empty and window_top(max(abs(low), abs(high))) > top):
+        if not (empty or (-_FLOAT <= low <= high <= _FLOAT)) or (
+            not empty and window_top(max(abs(low), abs(high))) > top
+        ):
             raise ValueError(f"tensor {name}: its range is {low} to {high}")
         if histogram.min() < 0 or zeros + nonfinite > seen or histogram.sum(dtype=np.float64) > seen * (1 + 1e-9):
             raise ValueError(f"tensor {name}: counts more values in parts than in all")

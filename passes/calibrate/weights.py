@@ -18,7 +18,9 @@ def weight_scales(weight: np.ndarray, axis: int, data_scale: float, bias: np.nda
     assert np.isfinite(weight).all(), "weights must be finite"
     others = tuple(i for i in range(weight.ndim) if i != axis) if axis >= 0 else None
     largest = np.atleast_1d(np.abs(weight).max(axis=others)).astype(np.float64)
-    needed = np.zeros_like(largest) if bias is None else _reduce(np.abs(bias.astype(np.float64).reshape(-1)), largest.size)
+    needed = (
+        np.zeros_like(largest) if bias is None else _reduce(np.abs(bias.astype(np.float64).reshape(-1)), largest.size)
+    )
     grid = grid_scales(weight, axis)
     scales = np.maximum(largest / 127 if grid is None else grid, needed / (data_scale * _BIAS_LIMIT))
     of_tensor = scales.max() if scales.max() > 0 else 1 / 127

@@ -21,7 +21,9 @@ def by_input(weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
         return weight * vector.reshape(-1, 1)
     outputs, columns = weight.shape[:2]
     groups = vector.size // columns
-    return weight * np.repeat(vector.reshape(groups, columns), outputs // groups, axis=0).reshape(outputs, columns, 1, 1)
+    return weight * np.repeat(vector.reshape(groups, columns), outputs // groups, axis=0).reshape(
+        outputs, columns, 1, 1
+    )
 
 
 def behind(weight: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -39,13 +39,24 @@ def _conv(graph: RewriteGraph, call: relax.Call) -> relax.Expr:
     attrs = call.attrs
     data, weight = call.args
     (stride,), (dilation,), (before, after) = map(_ints, (attrs.strides, attrs.dilation, attrs.padding))
-    options = {"strides": [1, stride], "padding": [0, before, 0, after], "dilation": [1, dilation], "groups": int(attrs.groups)}
+    options = {
+        "strides": [1, stride],
+        "padding": [0, before, 0, after],
+        "dilation": [1, dilation],
+        "groups": int(attrs.groups),
+    }
     value = constant(weight)
     o, i, k = shape_of(weight)
-    weight = relax.const(value.reshape(o, i, 1, k)) if value is not None else graph.emit(relax.op.reshape(weight, [o, i, 1, k]))
+    weight = (
+        relax.const(value.reshape(o, i, 1, k))
+        if value is not None
+        else graph.emit(relax.op.reshape(weight, [o, i, 1, k]))
+    )
     if ops.is_op(call, "relax.nn.conv1d"):
         return relax.op.nn.conv2d(_up(graph, data), weight, **options)
-    return relax.op.nn.conv2d_transpose(_up(graph, data), weight, output_padding=[0, *_ints(attrs.output_padding)], **options)
+    return relax.op.nn.conv2d_transpose(
+        _up(graph, data), weight, output_padding=[0, *_ints(attrs.output_padding)], **options
+    )
 
 
 def _pool(graph: RewriteGraph, call: relax.Call) -> relax.Expr:
@@ -53,7 +64,15 @@ def _pool(graph: RewriteGraph, call: relax.Call) -> relax.Expr:
     op = relax.op.nn.max_pool2d if ops.is_op(call, "relax.nn.max_pool1d") else relax.op.nn.avg_pool2d
     before, after = _ints(attrs.padding)
     window, stride, dilation = ([1, *_ints(v)] for v in (attrs.pool_size, attrs.strides, attrs.dilation))
-    return op(_up(graph, call.args[0]), window, stride, [0, before, 0, after], dilation, bool(attrs.ceil_mode), bool(attrs.count_include_pad))
+    return op(
+        _up(graph, call.args[0]),
+        window,
+        stride,
+        [0, before, 0, after],
+        dilation,
+        bool(attrs.ceil_mode),
+        bool(attrs.count_include_pad),
+    )
 
 
 def _up(graph: RewriteGraph, x: relax.Expr) -> relax.Expr:

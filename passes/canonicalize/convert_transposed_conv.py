@@ -39,7 +39,9 @@ def _convert(graph: RewriteGraph, call: relax.Expr, var: relax.Var) -> relax.Exp
     wanted = [reach[0] - pads[0], reach[1] - pads[1], reach[0] - pads[2] + extra[0], reach[1] - pads[3] + extra[1]]
     if strides != [1, 1]:
         data = graph.emit(ops.call("octet.interleave", [data], strides=strides, fill=0))
-    out = relax.op.nn.conv2d(data, relax.const(_flip(weight, groups)), padding=[max(p, 0) for p in wanted], dilation=dilation, groups=groups)
+    out = relax.op.nn.conv2d(
+        data, relax.const(_flip(weight, groups)), padding=[max(p, 0) for p in wanted], dilation=dilation, groups=groups
+    )
     if min(wanted) >= 0:
         return out
     top, left = (max(-p, 0) for p in wanted[:2])

@@ -42,7 +42,12 @@ def _divide(least: int, graph: RewriteGraph, call: relax.Call, var: relax.Var) -
         return None
     p = call.args[0]
     softmax = graph.match(p, "relax.nn.softmax")
-    if softmax is None or not graph.used_once(p) or shape_of(p)[-1] < least or int(softmax.attrs.axis) % len(shape_of(p)) != len(shape_of(p)) - 1:
+    if (
+        softmax is None
+        or not graph.used_once(p)
+        or shape_of(p)[-1] < least
+        or int(softmax.attrs.axis) % len(shape_of(p)) != len(shape_of(p)) - 1
+    ):
         return None
     inverse = graph.emit(ops.call("octet.unary", [graph.emit(relax.op.max(p, [-1], keepdims=True))], kind="reciprocal"))
     e = graph.emit(relax.op.multiply(p, inverse))

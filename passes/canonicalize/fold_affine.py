@@ -39,14 +39,20 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     return merged if merged is not None else _scale_layer(graph, x, value, var)
 
 
-def _merge(graph: RewriteGraph, op: Callable, x: relax.Expr, value: np.ndarray, name: str, combine: Callable) -> relax.Expr | None:
+def _merge(
+    graph: RewriteGraph, op: Callable, x: relax.Expr, value: np.ndarray, name: str, combine: Callable
+) -> relax.Expr | None:
     inner = graph.match(x, name)
     first = constant(inner.args[1]) if inner is not None else None
     if first is None or not graph.used_once(x) or shape_of(inner.args[0]) != shape_of(x):
         return None
     axis = 1 if len(shape_of(x)) == 4 else -1
     # A bias stays a bias: a term that also varies along other axes (a position embedding) must not swallow it.
-    if shape_of(x) and any(per_channel(c, shape_of(x), axis) is None for c in (first, value)) and combine(first, value).size > first.size:
+    if (
+        shape_of(x)
+        and any(per_channel(c, shape_of(x), axis) is None for c in (first, value))
+        and combine(first, value).size > first.size
+    ):
         return None
     return op(inner.args[0], relax.const(combine(first, value)))
 
@@ -67,7 +73,9 @@ def _scale_layer(graph: RewriteGraph, x: relax.Expr, value: np.ndarray, var: rel
     if scale is None or (bias is not None and shift is None) or (not is_conv and weight.ndim != 2):
         return None
     if not graph.used_once(x) or not graph.used_once(layer_var):
-        graph.note(f"{var.name}: the factor behind {layer_var.name} was not folded: the layer's result is also used elsewhere")
+        graph.note(
+            f"{var.name}: the factor behind {layer_var.name} was not folded: the layer's result is also used elsewhere"
+        )
         return None
     scaled = relax.const(weight * (scale.reshape(-1, 1, 1, 1) if is_conv else scale))
     new = Call(layer.op, [layer.args[0], scaled], layer.attrs, layer.ty_args)

@@ -47,8 +47,14 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     shape = [1] * len(shape_of(x))
     shape[axis] = -1
     before = graph.emit(relax.op.multiply(rectifier.args[0], relax.const(np.abs(vector).reshape(shape))), like=None)
-    rectified = graph.emit(Call(rectifier.op, [before, *rectifier.args[1:]], rectifier.attrs, rectifier.ty_args), like=x)
-    return relax.op.multiply(rectified, relax.const(np.where(vector < 0, np.float32(-1), np.float32(1)).reshape(shape))) if np.any(vector < 0) else rectified
+    rectified = graph.emit(
+        Call(rectifier.op, [before, *rectifier.args[1:]], rectifier.attrs, rectifier.ty_args), like=x
+    )
+    return (
+        relax.op.multiply(rectified, relax.const(np.where(vector < 0, np.float32(-1), np.float32(1)).reshape(shape)))
+        if np.any(vector < 0)
+        else rectified
+    )
 
 
 def _layer(graph: RewriteGraph, x: relax.Expr) -> relax.Expr | None:
@@ -60,4 +66,8 @@ def _layer(graph: RewriteGraph, x: relax.Expr) -> relax.Expr | None:
         x = add.args[0]
     layer = graph.match(x, "relax.nn.conv2d", "relax.matmul")
     weight = constant(layer.args[1]) if layer is not None else None
-    return layer if weight is not None and graph.used_once(x) and (weight.ndim == 2 or ops.is_op(layer, "relax.nn.conv2d")) else None
+    return (
+        layer
+        if weight is not None and graph.used_once(x) and (weight.ndim == 2 or ops.is_op(layer, "relax.nn.conv2d"))
+        else None
+    )

@@ -42,7 +42,11 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     values = [value for value in map(constant, operands) if value is not None]
     if not values or len(values) < len(operands):
         return None
-    result: np.ndarray | None = np.concatenate(values, int(call.attrs.axis)) if ops.is_op(call, "relax.concat") else _evaluate(call, values, var)
+    result: np.ndarray | None = (
+        np.concatenate(values, int(call.attrs.axis))
+        if ops.is_op(call, "relax.concat")
+        else _evaluate(call, values, var)
+    )
     dtype = str(var.ty.dtype)
     return None if result is None else relax.const(np.ascontiguousarray(result, dtype).reshape(shape_of(var)), dtype)
 

@@ -36,13 +36,17 @@ def _lift(graph: RewriteGraph, value: relax.Expr, var: relax.Var) -> relax.Expr 
         return None
     if ops.is_op(value, "relax.reshape"):
         x, shape = value.args[0], shape_of(var)
-        raised = len(shape) == 4 and shape[2] == 1 and shape_of(x) == (*shape[:2], shape[3]) and _is_elementwise(graph, x)
+        raised = (
+            len(shape) == 4 and shape[2] == 1 and shape_of(x) == (*shape[:2], shape[3]) and _is_elementwise(graph, x)
+        )
         return _raise(graph, x) if raised else None
     lifted = _lift_call(graph, value)
     if lifted is None:
         return None
     # A split stays a tuple of lifted parts; _field brings each down.
-    return lifted if isinstance(var.ty, relax.TupleType) else relax.op.reshape(graph.emit(lifted, like=var), shape_of(var))
+    return (
+        lifted if isinstance(var.ty, relax.TupleType) else relax.op.reshape(graph.emit(lifted, like=var), shape_of(var))
+    )
 
 
 def _lift_call(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
@@ -68,7 +72,11 @@ def _lift_call(graph: RewriteGraph, call: relax.Call) -> relax.Expr | None:
         return relax.op.nn.pad(source, width[:4] + [0, 0] + width[4:], attrs.pad_mode, float(attrs.pad_value))
     if ops.is_op(call, "relax.strided_slice"):
         return _slice(call, source)
-    if ops.is_op(call, "relax.mean", "relax.max") and attrs.axis is not None and [int(a) % 3 for a in attrs.axis] == [2]:
+    if (
+        ops.is_op(call, "relax.mean", "relax.max")
+        and attrs.axis is not None
+        and [int(a) % 3 for a in attrs.axis] == [2]
+    ):
         return (relax.op.mean if ops.is_op(call, "relax.mean") else relax.op.max)(source, [2, 3], keepdims=True)
     return None
 
@@ -97,7 +105,9 @@ def _slice(call: relax.Call, source: relax.Expr) -> relax.Expr:
 def _is_elementwise(graph: RewriteGraph, x: relax.Expr) -> bool:
     """Whether x is a scalar function, or arithmetic with a constant, that nothing else uses."""
     call = graph.match(x, *_UNARY, "relax.add", "relax.multiply")
-    constants = call is not None and all(constant(arg) is not None for arg in call.args[1:] if isinstance(arg.ty, relax.TensorType))
+    constants = call is not None and all(
+        constant(arg) is not None for arg in call.args[1:] if isinstance(arg.ty, relax.TensorType)
+    )
     return constants and graph.used_once(x) and shape_of(call.args[0]) == shape_of(x)
 
 
@@ -138,4 +148,6 @@ def _up(graph: RewriteGraph, x: relax.Expr) -> relax.Expr:
         return x
     n, c, w = (1,) * (3 - len(shape)) + shape
     value = constant(x)
-    return relax.const(value.reshape(n, c, 1, w)) if value is not None else graph.emit(relax.op.reshape(x, [n, c, 1, w]))
+    return (
+        relax.const(value.reshape(n, c, 1, w)) if value is not None else graph.emit(relax.op.reshape(x, [n, c, 1, w]))
+    )

@@ -27,7 +27,11 @@ class MoveScaleBehindProduct:
 
 
 def _move(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:
-    if not ops.is_op(call, "relax.matmul") or not is_float(var) or any(constant(operand) is not None for operand in call.args):
+    if (
+        not ops.is_op(call, "relax.matmul")
+        or not is_float(var)
+        or any(constant(operand) is not None for operand in call.args)
+    ):
         return None
     (a, s), (b, t) = (_unscaled(graph, operand) for operand in call.args)
     factor = np.float32(s) * np.float32(t)
@@ -43,7 +47,11 @@ def _unscaled(graph: RewriteGraph, x: relax.Expr) -> tuple[relax.Expr, float]:
     moved = graph.match(x, *_MOVES)
     if moved is not None:
         inner, factor = _unscaled(graph, moved.args[0])
-        return (graph.emit(Call(moved.op, [inner, *moved.args[1:]], moved.attrs, moved.ty_args), like=x), factor) if factor != 1 else (x, 1.0)
+        return (
+            (graph.emit(Call(moved.op, [inner, *moved.args[1:]], moved.attrs, moved.ty_args), like=x), factor)
+            if factor != 1
+            else (x, 1.0)
+        )
     scaled = graph.match(x, "relax.multiply")
     value = constant(scaled.args[1]) if scaled is not None else None
     if value is None or value.size != 1 or shape_of(scaled.args[0]) != shape_of(x):

@@ -43,5 +43,7 @@ def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
     if not padded and tuple(int(k) for k in attrs.pool_size) == shape[2:]:
         return relax.op.mean(call.args[0], [2, 3], keepdims=True)
     if not padded and attrs.count_include_pad:
-        return relax.op.nn.avg_pool2d(call.args[0], attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation, False, False)
+        return relax.op.nn.avg_pool2d(
+            call.args[0], attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation, False, False
+        )
     return None

@@ -71,7 +71,9 @@ def _kind(graph: RewriteGraph, inner: relax.Expr, x: relax.Expr) -> str | None:
 def _is_cubic(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:
     """x + 0.044715 * x^3"""
     add = graph.match(expr, "relax.add")
-    return add is not None and any(left.same_as(x) and _is_monomial(graph, right, x, 3) for left, right in (add.args, reversed(add.args)))
+    return add is not None and any(
+        left.same_as(x) and _is_monomial(graph, right, x, 3) for left, right in (add.args, reversed(add.args))
+    )
 
 
 def _is_product(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:

@@ -57,7 +57,12 @@ def _line(graph: RewriteGraph, expr: relax.Expr) -> tuple[relax.Expr, float, flo
 def _scaled_clip(graph: RewriteGraph, expr: relax.Expr, factor: float) -> relax.Expr | None:
     clip = graph.match(expr, "relax.clip")
     limits = bounds(clip) if clip is not None else None
-    if clip is not None and limits is not None and limits[0] == 0.0 and math.isclose(limits[1] * factor, 1.0, rel_tol=1e-5):
+    if (
+        clip is not None
+        and limits is not None
+        and limits[0] == 0.0
+        and math.isclose(limits[1] * factor, 1.0, rel_tol=1e-5)
+    ):
         x, alpha, beta = _line(graph, clip.args[0])
         return _hard_sigmoid(x, alpha * factor, beta * factor)
     product = graph.match(expr, "relax.multiply")

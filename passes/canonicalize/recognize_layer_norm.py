@@ -56,7 +56,11 @@ def _scaled(graph: RewriteGraph, norm: relax.Expr, factor: relax.Expr, var: rela
 def factor_of(graph: RewriteGraph, gate: relax.Expr) -> tuple[relax.Expr | None, relax.Expr]:
     """(g, rest) where the gate is rest * g for a constant g, else (None, gate)."""
     scaled = graph.match(gate, "relax.multiply")
-    return (scaled.args[1], scaled.args[0]) if scaled is not None and constant(scaled.args[1]) is not None else (None, gate)
+    return (
+        (scaled.args[1], scaled.args[0])
+        if scaled is not None and constant(scaled.args[1]) is not None
+        else (None, gate)
+    )
 
 
 def inverse_root(graph: RewriteGraph, gate: relax.Expr) -> relax.Expr | None:
@@ -76,22 +80,35 @@ def _normalized(graph: RewriteGraph, centred: relax.Expr, root: relax.Expr | Non
     if shifted is None or epsilon is None or difference is None:
         return None
     x, mean = difference.args[0], mean_of(graph, difference.args[1])
-    if mean is None or not mean[0].same_as(x) or shape_of(x) != shape_of(var) or shape_of(difference.args[1]) != kept(shape_of(x), mean[1]):
+    if (
+        mean is None
+        or not mean[0].same_as(x)
+        or shape_of(x) != shape_of(var)
+        or shape_of(difference.args[1]) != kept(shape_of(x), mean[1])
+    ):
         return None
-    if not _is_variance(graph, shifted.args[0], x, centred, mean[1]) or shape_of(shifted.args[0]) != kept(shape_of(x), mean[1]):
+    if not _is_variance(graph, shifted.args[0], x, centred, mean[1]) or shape_of(shifted.args[0]) != kept(
+        shape_of(x), mean[1]
+    ):
         return None
     axis = mean[1]
     width = shape_of(x)[axis]
-    return _over(graph, x, axis, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), epsilon)
+    return _over(
+        graph, x, axis, relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32")), epsilon
+    )
 
 
-def _over(graph: RewriteGraph, x: relax.Expr, axis: int, gamma: relax.Expr, beta: relax.Expr, epsilon: float) -> relax.Expr:
+def _over(
+    graph: RewriteGraph, x: relax.Expr, axis: int, gamma: relax.Expr, beta: relax.Expr, epsilon: float
+) -> relax.Expr:
     """layer_norm over one axis, which is the last one or goes there and comes back."""
     rank = len(shape_of(x))
     if axis == rank - 1:
         return relax.op.nn.layer_norm(x, gamma, beta, [-1], epsilon)
     last = graph.emit(relax.op.permute_dims(x, channels_last(rank)))
-    return relax.op.permute_dims(graph.emit(relax.op.nn.layer_norm(last, gamma, beta, [-1], epsilon)), channels_second(rank))
+    return relax.op.permute_dims(
+        graph.emit(relax.op.nn.layer_norm(last, gamma, beta, [-1], epsilon)), channels_second(rank)
+    )
 
 
 def _is_variance(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, centred: relax.Expr, axis: int) -> bool:
@@ -108,7 +125,11 @@ def _is_variance(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, centred: 
         mean is not None
         and mean[1] == axis
         and _is_square(graph, mean[0], lambda root: root.same_as(x))
-        and _is_square(graph, difference.args[1], lambda root: (of := mean_of(graph, root)) is not None and of[0].same_as(x) and of[1] == axis)
+        and _is_square(
+            graph,
+            difference.args[1],
+            lambda root: (of := mean_of(graph, root)) is not None and of[0].same_as(x) and of[1] == axis,
+        )
     )
 
 
@@ -128,14 +149,21 @@ def mean_of(graph: RewriteGraph, expr: relax.Expr) -> tuple[relax.Expr, int] | N
     rank = len(shape_of(mean.args[0]))
     axis = int(mean.attrs.axis[0]) % rank
     factor = scalar(constant(scaled.args[1])) if scaled is not None else None
-    if scaled is not None and (factor is None or not np.isclose(factor * shape_of(mean.args[0])[axis], 1, rtol=1e-6, atol=0)):
+    if scaled is not None and (
+        factor is None or not np.isclose(factor * shape_of(mean.args[0])[axis], 1, rtol=1e-6, atol=0)
+    ):
         return None
     return (mean.args[0], axis) if axis == rank - 1 or axis == 1 and rank in (3, 4) else None
 
 
 def _affine(graph: RewriteGraph, call: relax.Call, value: np.ndarray, var: relax.Var) -> relax.Expr | None:
     back, axis, rank = graph.match(call.args[0], "relax.permute_dims"), -1, len(shape_of(var))
-    if back is not None and back.attrs.axes is not None and [int(a) for a in back.attrs.axes] == channels_second(rank) and rank in (3, 4):
+    if (
+        back is not None
+        and back.attrs.axes is not None
+        and [int(a) for a in back.attrs.axes] == channels_second(rank)
+        and rank in (3, 4)
+    ):
         axis = 1
     norm = graph.match(call.args[0] if axis == -1 else back.args[0], "relax.nn.layer_norm")
     gamma, beta = (constant(arg) for arg in norm.args[1:]) if norm is not None else (None, None)
@@ -147,5 +175,7 @@ def _affine(graph: RewriteGraph, call: relax.Call, value: np.ndarray, var: relax
     if vector is None or len(norm.attrs.axes) != 1:
         return None
     gamma, beta = (gamma * vector, beta) if ops.is_op(call, "relax.multiply") else (gamma, vector)
-    changed = relax.op.nn.layer_norm(norm.args[0], relax.const(gamma), relax.const(beta), norm.attrs.axes, norm.attrs.epsilon)
+    changed = relax.op.nn.layer_norm(
+        norm.args[0], relax.const(gamma), relax.const(beta), norm.attrs.axes, norm.attrs.epsilon
+    )
     return changed if axis == -1 else relax.op.permute_dims(graph.emit(changed), channels_second(rank))

@@ -43,7 +43,9 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
     return None
 
 
-def _normalized(graph: RewriteGraph, x: relax.Expr, root: relax.Expr | None, factor: relax.Expr | None, var: relax.Var) -> relax.Expr | None:
+def _normalized(
+    graph: RewriteGraph, x: relax.Expr, root: relax.Expr | None, factor: relax.Expr | None, var: relax.Var
+) -> relax.Expr | None:
     """rms_norm(x; factor or 1) if `root` is a function of mean(x * x) + epsilon over the last axis."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
     epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None

@@ -39,7 +39,15 @@ def _simplify(graph: RewriteGraph, call: relax.Expr, var: relax.Var, reshaped: d
     if ops.is_op(call, "relax.concat"):
         fields = graph.value(call.args[0]).fields
         return fields[0] if len(fields) == 1 else None
-    if ops.is_op(call, "relax.astype", "relax.nn.dropout", "relax.nn.pad", "relax.strided_slice", "relax.broadcast_to", "relax.tile"):
+    if ops.is_op(
+        call,
+        "relax.astype",
+        "relax.nn.dropout",
+        "relax.nn.pad",
+        "relax.strided_slice",
+        "relax.broadcast_to",
+        "relax.tile",
+    ):
         same = shape_of(call.args[0]) == shape_of(var) and call.args[0].ty.dtype == var.ty.dtype
         return call.args[0] if same and not _moves(call) else None
     if ops.is_op(call, "relax.add", "relax.multiply"):

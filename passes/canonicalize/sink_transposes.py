@@ -39,7 +39,11 @@ def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
     found = set()
     for binding in reversed(bindings):
         call = binding.value
-        if not isinstance(call, Call) or not isinstance(call.op, Op) or not isinstance(binding.var.ty, relax.TensorType):
+        if (
+            not isinstance(call, Call)
+            or not isinstance(call.op, Op)
+            or not isinstance(binding.var.ty, relax.TensorType)
+        ):
             if isinstance(call, relax.Tuple) and binding.var in found:  # of a concat
                 found.update(relax.analysis.free_vars(call))
             continue
@@ -47,7 +51,9 @@ def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
         if reduces and not call.attrs.keepdims:
             found.add(binding.var)
         back = ops.is_op(call, "relax.permute_dims") and _axes(call) == channels_second(len(shape_of(binding.var)))
-        through = binding.var in found and (reduces or ops.is_op(call, "relax.concat", "relax.nn.pad") or traits_of(call.op.name).elementwise)
+        through = binding.var in found and (
+            reduces or ops.is_op(call, "relax.concat", "relax.nn.pad") or traits_of(call.op.name).elementwise
+        )
         if back or through:
             found.update(relax.analysis.free_vars(call))
     return found
@@ -103,7 +109,9 @@ def _behind_reduction(graph: RewriteGraph, call: relax.Call) -> relax.Expr | Non
     left = [last[axis] for axis in range(rank) if axis not in axes]
     if not call.attrs.keepdims and left != sorted(left):
         return None
-    reduced = getattr(relax.op, call.op.name.removeprefix("relax."))(source, sorted(last[axis] for axis in axes), call.attrs.keepdims)
+    reduced = getattr(relax.op, call.op.name.removeprefix("relax."))(
+        source, sorted(last[axis] for axis in axes), call.attrs.keepdims
+    )
     return _back(graph, reduced, rank) if call.attrs.keepdims else reduced
 
 

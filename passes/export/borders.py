@@ -15,7 +15,10 @@ def interleave(call, operands, out):
     padded = out.node("Pad", [split, out.constant(np.array([0] * 6 + [0, 0, 0, sh - 1, 0, sw - 1], np.int64)), fill])
     joined = out.node("Reshape", [padded, out.constant(np.array([n, c, h * sh, w * sw], np.int64))])
     ends = np.array([(h - 1) * sh + 1, (w - 1) * sw + 1], np.int64)
-    return out.node("Slice", [joined, out.constant(np.zeros(2, np.int64)), out.constant(ends), out.constant(np.array([2, 3], np.int64))])
+    return out.node(
+        "Slice",
+        [joined, out.constant(np.zeros(2, np.int64)), out.constant(ends), out.constant(np.array([2, 3], np.int64))],
+    )
 
 
 def frame(call, operands, out):
@@ -26,7 +29,10 @@ def frame(call, operands, out):
     fill = np.array(attrs["fill"], np.float32).reshape(-1, 1, 1)
 
     def joined(x, axis, before, after, extents):
-        sides = [[out.constant(np.broadcast_to(fill, (n, c, *extents(width))).copy())] if width else [] for width in (before, after)]
+        sides = [
+            [out.constant(np.broadcast_to(fill, (n, c, *extents(width))).copy())] if width else []
+            for width in (before, after)
+        ]
         return out.node("Concat", [*sides[0], x, *sides[1]], axis=axis)
 
     rows = joined(operands[0], 3, left, right, lambda width: (h, width))

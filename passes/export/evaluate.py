@@ -12,15 +12,25 @@ from .operators import EXPORTERS
 def evaluate(call, args):
     """An array, or a tuple of them. args: stand for call.args. Raises UnsupportedModelError for an operator without an ONNX form."""
     if call.op.name not in EXPORTERS:
-        raise UnsupportedModelError(f"the referee has no operator {call.op.name}, and it has no ONNX form to ask ONNX's own evaluator; run without the referee")
-    arrays = [each for arg in args for each in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(each, np.ndarray)]
+        raise UnsupportedModelError(
+            f"the referee has no operator {call.op.name}, and it has no ONNX form to ask ONNX's own evaluator; run without the referee"
+        )
+    arrays = [
+        each for arg in args for each in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(each, np.ndarray)
+    ]
     feed = {f"x{i}": array for i, array in enumerate(arrays)}
-    out = Emitter(20 if call.op.name == "relax.image.grid_sample" else OPSET)  # the evaluator knows the newer names of its modes only
+    out = Emitter(
+        20 if call.op.name == "relax.image.grid_sample" else OPSET
+    )  # the evaluator knows the newer names of its modes only
     out.reserve(feed)
     result = EXPORTERS[call.op.name](call, list(feed), out)
     names = result if isinstance(result, tuple) else (result,)
-    inputs = [helper.make_tensor_value_info(name, out.dtype(str(array.dtype)), array.shape) for name, array in feed.items()]
-    graph = helper.make_graph(out.nodes, "other", inputs, [helper.make_tensor_value_info(name, 0, None) for name in names], out.initializers)
+    inputs = [
+        helper.make_tensor_value_info(name, out.dtype(str(array.dtype)), array.shape) for name, array in feed.items()
+    ]
+    graph = helper.make_graph(
+        out.nodes, "other", inputs, [helper.make_tensor_value_info(name, 0, None) for name in names], out.initializers
+    )
     for value in graph.output:
         value.ClearField("type")
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", out.opset)], ir_version=8)

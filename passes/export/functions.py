@@ -8,12 +8,31 @@ from ...targets.errors import UnsupportedModelError
 from ...targets.float_math import STEPS
 
 _DIRECT = {
-    "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "erf": "Erf", "abs": "Abs", "sin": "Sin", "cos": "Cos",
-    "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "round": "Round", "reciprocal": "Reciprocal", "softplus": "Softplus",
-    "softsign": "Softsign", "hard_swish": "HardSwish",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "exp": "Exp",
+    "log": "Log",
+    "sqrt": "Sqrt",
+    "erf": "Erf",
+    "abs": "Abs",
+    "sin": "Sin",
+    "cos": "Cos",
+    "floor": "Floor",
+    "ceil": "Ceil",
+    "sign": "Sign",
+    "round": "Round",
+    "reciprocal": "Reciprocal",
+    "softplus": "Softplus",
+    "softsign": "Softsign",
+    "hard_swish": "HardSwish",
 }
 _WITH_ATTRIBUTES = {
-    "hard_sigmoid": "HardSigmoid", "leaky_relu": "LeakyRelu", "elu": "Elu", "selu": "Selu", "celu": "Celu", "thresholded_relu": "ThresholdedRelu",
+    "hard_sigmoid": "HardSigmoid",
+    "leaky_relu": "LeakyRelu",
+    "elu": "Elu",
+    "selu": "Selu",
+    "celu": "Celu",
+    "thresholded_relu": "ThresholdedRelu",
 }
 
 
@@ -76,4 +95,13 @@ def _remainder(x, out, step):
     return out.node("Sub", [x, _whole(x, out, step)])
 
 
-_COMPOSED: dict[str, Callable[..., str]] = {"coarse": _coarse, "remainder": _remainder, "rsqrt": _rsqrt, "silu": _silu, "mish": _mish, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "power": _power}
+_COMPOSED: dict[str, Callable[..., str]] = {
+    "coarse": _coarse,
+    "remainder": _remainder,
+    "rsqrt": _rsqrt,
+    "silu": _silu,
+    "mish": _mish,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "power": _power,
+}

@@ -33,7 +33,9 @@ class Emitter:
 
     def node(self, kind, inputs, outputs=None, **attributes):
         names = tuple(self.fresh(self._hint) for _ in range(1 if outputs is None else outputs))
-        self.nodes.append(helper.make_node(kind, list(inputs), list(names), name=self.fresh(f"{self._hint}_{kind}"), **attributes))
+        self.nodes.append(
+            helper.make_node(kind, list(inputs), list(names), name=self.fresh(f"{self._hint}_{kind}"), **attributes)
+        )
         return names[0] if outputs is None else names
 
     def constant(self, array, hint=None) -> str:
@@ -79,8 +81,12 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
             names[merged[node].var] = result
     inputs = [_value_info(names[p], p.ty, out) for p in graph.params]
     results = _name_results(graph, names, out, outputs)
-    model = helper.make_model(helper.make_graph(out.nodes, name, inputs, results, out.initializers),
-                              opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="octet")
+    model = helper.make_model(
+        helper.make_graph(out.nodes, name, inputs, results, out.initializers),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="octet",
+    )
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -88,14 +94,20 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
 def export_qdq(quantized, path, codes: str = "uint8") -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations, uint8 (OpenVINO misreads int8 ones where
     they are concatenated) or int8 (which TensorRT wants). Raises OctetError if it cannot be written."""
-    module = quantize_embeddings(quantized.module, quantized.model.comes_quantised).module  # the integers that the package has
+    module = quantize_embeddings(
+        quantized.module, quantized.model.comes_quantised
+    ).module  # the integers that the package has
     model = to_onnx(module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name, codes)
     write_atomically(path, model.SerializeToString())
 
 
 def merged_biases(graph: Graph) -> dict[Node, Node]:
     """layer -> the addition of its bias that goes into the same ONNX node."""
-    layers = [n for n in graph.nodes if is_op(n.value, "relax.nn.conv2d") or (is_op(n.value, "relax.matmul") and len(shape_of(n.var)) == 2)]
+    layers = [
+        n
+        for n in graph.nodes
+        if is_op(n.value, "relax.nn.conv2d") or (is_op(n.value, "relax.matmul") and len(shape_of(n.var)) == 2)
+    ]
     return {layer: members[1] for layer in layers if len(members := bare_members(graph, layer)) == 2}
 
 
@@ -109,7 +121,9 @@ def _export(graph, node, bias, unsigned, names, out):
     if isinstance(value, relax.Tuple):
         return tuple(_operand(x, names, out) for x in value.fields)
     if node.op not in EXPORTERS:
-        raise UnsupportedModelError(f"ONNX export: operator {node.op} ({node.name}) has no ONNX form here: it cannot be exported")
+        raise UnsupportedModelError(
+            f"ONNX export: operator {node.op} ({node.name}) has no ONNX form here: it cannot be exported"
+        )
     operands = [_operand(x, names, out) for x in node.inputs]
     if unsigned:
         operands[2] = out.constant(zero_point(node))
@@ -137,7 +151,9 @@ def _bias(graph, node, add, out):
     operands = [out.constant(steps.astype(np.int32), f"{node.name}_bias")]
     if scale.size == 1:
         return out.node("DequantizeLinear", [*operands, out.constant(scale.reshape(())), out.constant(np.int32(0))])
-    return out.node("DequantizeLinear", [*operands, out.constant(scale), out.constant(np.zeros(scale.size, np.int32))], axis=0)
+    return out.node(
+        "DequantizeLinear", [*operands, out.constant(scale), out.constant(np.zeros(scale.size, np.int32))], axis=0
+    )
 
 
 def _scale(graph, expr):

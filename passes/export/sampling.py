@@ -8,21 +8,43 @@ from ..ops import attrs_of, shape_of
 def resize(call, operands, out):
     attrs = attrs_of(call)
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
-    nearest = {"round": "round_prefer_floor", "": "round_prefer_floor", "floor": "floor", "ceil": "ceil",
-               "round_prefer_floor": "round_prefer_floor", "round_prefer_ceil": "round_prefer_ceil"}
+    nearest = {
+        "round": "round_prefer_floor",
+        "": "round_prefer_floor",
+        "floor": "floor",
+        "ceil": "ceil",
+        "round_prefer_floor": "round_prefer_floor",
+        "round_prefer_ceil": "round_prefer_ceil",
+    }
     extra: dict[str, object] = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
     if mode == "cubic":
         extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
     sizes = out.constant(np.array(shape_of(call), np.int64))
-    return out.node("Resize", [operands[0], "", "", sizes], mode=mode, coordinate_transformation_mode=attrs["coordinate_transformation_mode"], **extra)
+    return out.node(
+        "Resize",
+        [operands[0], "", "", sizes],
+        mode=mode,
+        coordinate_transformation_mode=attrs["coordinate_transformation_mode"],
+        **extra,
+    )
 
 
 def grid_sample(call, operands, out):
     attrs = attrs_of(call)
     rank = len(shape_of(call))
     grid = out.node("Transpose", [operands[1]], perm=[0, *range(2, rank), 1])
-    mode = attrs["method"] if out.opset < 20 else {"bilinear": "linear", "bicubic": "cubic"}.get(attrs["method"], attrs["method"])
-    return out.node("GridSample", [operands[0], grid], mode=mode, padding_mode=attrs["padding_mode"], align_corners=int(attrs["align_corners"]))
+    mode = (
+        attrs["method"]
+        if out.opset < 20
+        else {"bilinear": "linear", "bicubic": "cubic"}.get(attrs["method"], attrs["method"])
+    )
+    return out.node(
+        "GridSample",
+        [operands[0], grid],
+        mode=mode,
+        padding_mode=attrs["padding_mode"],
+        align_corners=int(attrs["align_corners"]),
+    )
 
 
 def roi_align(call, operands, out):
@@ -35,6 +57,13 @@ def roi_align(call, operands, out):
     if attrs["aligned"]:
         corners = out.node("Add", [corners, out.constant(np.float32(0.5 / attrs["spatial_scale"]))])
     height, width = attrs["pooled_size"]
-    return out.node("RoiAlign", [operands[0], corners, out.node("Cast", [flat], to=out.dtype("int64"))], mode=attrs["mode"], output_height=height, output_width=width,
-                    sampling_ratio=attrs["sample_ratio"], spatial_scale=attrs["spatial_scale"],
-                    coordinate_transformation_mode="half_pixel" if attrs["aligned"] else "output_half_pixel")
+    return out.node(
+        "RoiAlign",
+        [operands[0], corners, out.node("Cast", [flat], to=out.dtype("int64"))],
+        mode=attrs["mode"],
+        output_height=height,
+        output_width=width,
+        sampling_ratio=attrs["sample_ratio"],
+        spatial_scale=attrs["spatial_scale"],
+        coordinate_transformation_mode="half_pixel" if attrs["aligned"] else "output_half_pixel",
+    )

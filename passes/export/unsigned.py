@@ -24,8 +24,19 @@ def shifted(graph: Graph) -> set[Node]:
     found = set()
     for node in graph.nodes:
         readers = graph.users.get(node.var, ())
-        own = is_op(node.value, "relax.quantize") and str(attrs_of(node.value)["out_dtype"]) == "int8" and is_constant(node.inputs[2])
-        if own and node.var not in graph.outputs and readers and all(is_op(reader.value, "relax.dequantize") and reader.inputs[0].same_as(node.var) for reader in readers):
+        own = (
+            is_op(node.value, "relax.quantize")
+            and str(attrs_of(node.value)["out_dtype"]) == "int8"
+            and is_constant(node.inputs[2])
+        )
+        if (
+            own
+            and node.var not in graph.outputs
+            and readers
+            and all(
+                is_op(reader.value, "relax.dequantize") and reader.inputs[0].same_as(node.var) for reader in readers
+            )
+        ):
             found |= {node, *readers}
     return found
 

@@ -39,7 +39,9 @@ def unary(node):
     if node.dtype(0) != "float32":
         return None
     kind, parameters = _UNARY[node.op]
-    return _unary(node, node.inputs[0], kind, **{p: float(node.attrs.get(a, default)) for p, (a, default) in parameters.items()})
+    return _unary(
+        node, node.inputs[0], kind, **{p: float(node.attrs.get(a, default)) for p, (a, default) in parameters.items()}
+    )
 
 
 def _unary(node, x, kind, **parameters):
@@ -96,4 +98,11 @@ def shrink(node):
     return relax.op.where(below, node.emit(relax.op.add(x, bias), "more"), upper)
 
 
-CONVERTERS = dict.fromkeys(_UNARY, unary) | {"Gelu": gelu, "FastGelu": gelu, "BiasGelu": gelu, "Swish": swish, "Clip": clip, "Shrink": shrink}
+CONVERTERS = dict.fromkeys(_UNARY, unary) | {
+    "Gelu": gelu,
+    "FastGelu": gelu,
+    "BiasGelu": gelu,
+    "Swish": swish,
+    "Clip": clip,
+    "Shrink": shrink,
+}

@@ -30,7 +30,9 @@ def softmax(node):
 
 def is_inf(node):
     """Of both signs, or of one: a comparison."""
-    signs = [sign for sign, name in ((np.inf, "detect_positive"), (-np.inf, "detect_negative")) if node.attrs.get(name, 1)]
+    signs = [
+        sign for sign, name in ((np.inf, "detect_positive"), (-np.inf, "detect_negative")) if node.attrs.get(name, 1)
+    ]
     if len(signs) == 2:
         return relax.op.isinf(node.inputs[0])
     wanted = signs[0] if signs else np.nan  # nothing equals NaN
@@ -60,4 +62,8 @@ def prelu(node):
     return None
 
 
-CONVERTERS = dict.fromkeys(_OPERATORS, chain) | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf, "PRelu": prelu} | dict.fromkeys(("ReduceMax", "ReduceMin"), reduce_truth)
+CONVERTERS = (
+    dict.fromkeys(_OPERATORS, chain)
+    | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf, "PRelu": prelu}
+    | dict.fromkeys(("ReduceMax", "ReduceMin"), reduce_truth)
+)

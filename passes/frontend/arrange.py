@@ -13,7 +13,12 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate",
 
 def identity(node):
     """Identity, and Dropout at inference, whose mask keeps everything."""
-    if node.op == "Dropout" and node.has(2) and (node.arrays[2] is None or node.arrays[2].any()) and (not node.has(1) or node.arrays[1] is None or node.arrays[1].any()):
+    if (
+        node.op == "Dropout"
+        and node.has(2)
+        and (node.arrays[2] is None or node.arrays[2].any())
+        and (not node.has(1) or node.arrays[1] is None or node.arrays[1].any())
+    ):
         raise UnsupportedModelError("drops elements at random, as in training; export the network for inference")
     if node.op == "Dropout" and node.outputs > 1:
         return relax.Tuple([node.inputs[0], relax.const(np.ones(node.shape(0), "bool"))])
@@ -35,7 +40,11 @@ def pad(node):
         ends = [extent - int(c) for extent, c in zip(node.shape(0), cut[:, 1])]
         x = node.emit(relax.op.strided_slice(x, list(range(rank)), [int(c) for c in cut[:, 0]], ends), "cut")
     width = np.maximum(width, 0)
-    return relax.op.nn.pad(x, [int(w) for w in width.reshape(-1)], _PAD_MODES[node.text("mode", "constant")], fill) if width.any() else x
+    return (
+        relax.op.nn.pad(x, [int(w) for w in width.reshape(-1)], _PAD_MODES[node.text("mode", "constant")], fill)
+        if width.any()
+        else x
+    )
 
 
 def tile(node):
@@ -97,11 +106,16 @@ def bit_cast(node):
         return node.inputs[0] if source == target else relax.op.astype(node.inputs[0], target)
     (real, whole) = (source, target) if source == "float32" else (target, source)
     if real != "float32" or whole not in ("int32", "uint32"):
-        raise UnsupportedModelError(f"reads the bits of {source} as {target}; float32 and integers of one width are supported")
+        raise UnsupportedModelError(
+            f"reads the bits of {source} as {target}; float32 and integers of one width are supported"
+        )
     if real == source:
         bits = ops.call("octet.bits", [node.inputs[0]])
         return bits if whole == "int32" else relax.op.astype(node.emit(bits, "signed"), whole)
-    return ops.call("octet.bits", [node.inputs[0] if whole == "int32" else node.emit(relax.op.astype(node.inputs[0], "int32"), "signed")])
+    return ops.call(
+        "octet.bits",
+        [node.inputs[0] if whole == "int32" else node.emit(relax.op.astype(node.inputs[0], "int32"), "signed")],
+    )
 
 
 def einsum(node):
@@ -109,4 +123,17 @@ def einsum(node):
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
-CONVERTERS = {"BitCast": bit_cast, "Cast": cast, "CastLike": cast, "Concat": concat, "Einsum": einsum, "Identity": identity, "Dropout": identity, "Pad": pad, "Tile": tile, "Split": split, "Unsqueeze": unsqueeze, "SpaceToDepth": space_to_depth}
+CONVERTERS = {
+    "BitCast": bit_cast,
+    "Cast": cast,
+    "CastLike": cast,
+    "Concat": concat,
+    "Einsum": einsum,
+    "Identity": identity,
+    "Dropout": identity,
+    "Pad": pad,
+    "Tile": tile,
+    "Split": split,
+    "Unsqueeze": unsqueeze,
+    "SpaceToDepth": space_to_depth,
+}

@@ -23,10 +23,14 @@ def opset_of(proto: onnx.ModelProto, path) -> int:
     versions = [entry.version for entry in proto.opset_import if entry.domain in _DOMAINS]
     newest = onnx.defs.onnx_opset_version()
     if not versions:
-        raise UnsupportedModelError(f"{path}: names no ONNX operator set; export it again with opset {OLDEST_OPSET} to {newest}")
+        raise UnsupportedModelError(
+            f"{path}: names no ONNX operator set; export it again with opset {OLDEST_OPSET} to {newest}"
+        )
     version = max(versions)
     if version > newest:
-        raise UnsupportedModelError(f"{path}: opset {version} is newer than the installed onnx ({newest}); export with an older opset or upgrade onnx")
+        raise UnsupportedModelError(
+            f"{path}: opset {version} is newer than the installed onnx ({newest}); export with an older opset or upgrade onnx"
+        )
     return version
 
 
@@ -47,7 +51,9 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
     try:
         onnx.checker.check_model(_without_external(proto))
     except onnx.checker.ValidationError as error:
-        raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
+        raise UnsupportedModelError(
+            f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"
+        ) from None
     except ValueError:
         pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
 
@@ -68,7 +74,9 @@ def check_shapes(proto: onnx.ModelProto, path) -> None:
     except onnx.shape_inference.InferenceError as error:
         if "tensor(bfloat16)" in str(error):  # which ONNX has for few operators, and the importer makes float32
             return
-        raise UnsupportedModelError(f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker") from None
+        raise UnsupportedModelError(
+            f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"
+        ) from None
     except ValueError:
         pass  # larger than one protobuf message may be
 
@@ -81,7 +89,11 @@ def _write_defaults(proto):
             continue
         schema, given = onnx.defs.get_schema(node.op_type, opset, ""), {attribute.name for attribute in node.attribute}
         if schema.has_function:
-            node.attribute.extend(each.default_value for name, each in schema.attributes.items() if name not in given and each.default_value.type)
+            node.attribute.extend(
+                each.default_value
+                for name, each in schema.attributes.items()
+                if name not in given and each.default_value.type
+            )
 
 
 def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
@@ -93,7 +105,9 @@ def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[
         converted = onnx.version_converter.convert_version(proto, OLDEST_OPSET)
     except Exception as error:  # the C++ converter raises bare exceptions
         reason = first_line(error)
-        raise UnsupportedModelError(f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset {OLDEST_OPSET} or newer") from None
+        raise UnsupportedModelError(
+            f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset {OLDEST_OPSET} or newer"
+        ) from None
     return converted, (f"opset {version} was converted to {OLDEST_OPSET}",)
 
 
@@ -118,7 +132,9 @@ def _without_external(proto):
 def multiplied_weights(graph: onnx.GraphProto) -> frozenset[str]:
     """Names of what convolutions and products multiply with."""
     products = [node for node in graph.node if node.op_type in _PRODUCTS]
-    return frozenset(name for node in products for name in node.input[: 2 if node.op_type in ("Gemm", "MatMul") else None])
+    return frozenset(
+        name for node in products for name in node.input[: 2 if node.op_type in ("Gemm", "MatMul") else None]
+    )
 
 
 def check_finite(name: str, array, path, multiplied: bool = False) -> None:
@@ -149,6 +165,10 @@ def _check_node(node, path):
     if contributed and node.op_type in CODED:
         return
     if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear") and node.op_type not in CODED:
-        raise UnsupportedModelError(f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made from")
+        raise UnsupportedModelError(
+            f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made from"
+        )
     if node.domain not in _DOMAINS and not (contributed and node.op_type in _CONTRIBUTED):
-        raise UnsupportedModelError(f"{path}: {describe(node)} of domain {node.domain!r} is not supported; export with ONNX's own operators")
+        raise UnsupportedModelError(
+            f"{path}: {describe(node)} of domain {node.domain!r} is not supported; export with ONNX's own operators"
+        )

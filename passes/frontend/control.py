@@ -1,8 +1,8 @@
 """If, Loop, Scan and sequences: bodies are written out in the graph around them, as often as they run.
 
-    If    of a known condition is its branch; of one known at run time, both branches and a choice between their results, where the branches are small.
-    Loop  of a known number of trips, and Scan, are their body once per trip.
-    A sequence is a list of values; its length is known at every place.
+If    of a known condition is its branch; of one known at run time, both branches and a choice between their results, where the branches are small.
+Loop  of a known number of trips, and Scan, are their body once per trip.
+A sequence is a list of values; its length is known at every place.
 """
 
 import numpy as np
@@ -27,7 +27,9 @@ def if_(graph, node, attrs):
         return _branch(graph, attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"])
     branches = [attrs["then_branch"], attrs["else_branch"]]
     if max(_nodes_in(branch) for branch in branches) > _SMALL_BRANCH:
-        raise UnsupportedModelError("branches on a value known only at run time; --fix the input that it depends on, or export the branch that is taken")
+        raise UnsupportedModelError(
+            "branches on a value known only at run time; --fix the input that it depends on, or export the branch that is taken"
+        )
     taken, other = ([graph.expression(value) for value in _branch(graph, branch)] for branch in branches)
     condition = graph.emit(relax.op.reshape(graph.operand(node.input[0]), []), node, "condition")
     return [_choice(graph, node, condition, *pair) for pair in zip(taken, other)]
@@ -35,7 +37,9 @@ def if_(graph, node, attrs):
 
 def _choice(graph, node, condition, a, b):
     if shape_of(a) != shape_of(b) or a.ty.dtype != b.ty.dtype:
-        raise UnsupportedModelError("branches on a value known only at run time, to results of different shapes; --fix the input that it depends on")
+        raise UnsupportedModelError(
+            "branches on a value known only at run time, to results of different shapes; --fix the input that it depends on"
+        )
     return graph.emit(relax.op.where(condition, a, b), node)
 
 
@@ -83,13 +87,19 @@ def scan(graph, node, attrs):
     states, scanned = values[: len(values) - count], values[len(values) - count :]
     axes, back = attrs.get("scan_input_axes", (0,) * count), attrs.get("scan_input_directions", (0,) * count)
     kept = [[] for _ in range(len(body.output) - len(states))]
-    out_axes, out_back = attrs.get("scan_output_axes", (0,) * len(kept)), attrs.get("scan_output_directions", (0,) * len(kept))
+    out_axes, out_back = (
+        attrs.get("scan_output_axes", (0,) * len(kept)),
+        attrs.get("scan_output_directions", (0,) * len(kept)),
+    )
     axes = [axis % len(graph.extents(value)) for axis, value in zip(axes, scanned)]
     steps = graph.extents(scanned[0])[axes[0]]
     if steps > min(_MOST_TRIPS, _MOST_NODES // max(_nodes_in(body), 1)):
         raise UnsupportedModelError(f"runs its {_nodes_in(body)} nodes {steps} times; export it for fewer steps")
     for step in range(steps):
-        now = [_slice(graph, node, value, axis, steps - 1 - step if reverse else step) for value, axis, reverse in zip(scanned, axes, back)]
+        now = [
+            _slice(graph, node, value, axis, steps - 1 - step if reverse else step)
+            for value, axis, reverse in zip(scanned, axes, back)
+        ]
         results = graph.run_body(body, [*states, *now])
         states = results[: len(states)]
         for found, value in zip(kept, results[len(states) :]):
@@ -117,7 +127,9 @@ def _stacked(graph, node, values, axis):
 
 def _nodes_in(body) -> int:
     """Nodes of a body and of the bodies in it."""
-    inner = [attribute.g for node in body.node for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    inner = [
+        attribute.g for node in body.node for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH
+    ]
     return len(body.node) + sum(map(_nodes_in, inner))
 
 
@@ -151,7 +163,9 @@ def _position(graph, node, index, default, end):
         raise UnsupportedModelError("computes its position at run time; export it with a constant one")
     place = int(known.reshape(-1)[0])
     if not -end <= place < end:
-        raise UnsupportedModelError(f"takes position {place} where a sequence has {end}; export it with a position inside")
+        raise UnsupportedModelError(
+            f"takes position {place} where a sequence has {end}; export it with a position inside"
+        )
     return place
 
 

@@ -13,8 +13,24 @@ from ...targets.reading.limits import limit, more
 from .narrow import PACKED, bytes_of
 
 FIELDS = {  # where a type's values stand, if they are not raw
-    **dict.fromkeys((TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.UINT8, TensorProto.UINT16, TensorProto.BOOL, TensorProto.FLOAT16, TensorProto.BFLOAT16), "int32_data"),
-    TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data", TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
+    **dict.fromkeys(
+        (
+            TensorProto.INT8,
+            TensorProto.INT16,
+            TensorProto.INT32,
+            TensorProto.UINT8,
+            TensorProto.UINT16,
+            TensorProto.BOOL,
+            TensorProto.FLOAT16,
+            TensorProto.BFLOAT16,
+        ),
+        "int32_data",
+    ),
+    TensorProto.FLOAT: "float_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.UINT32: "uint64_data",
+    TensorProto.UINT64: "uint64_data",
 }
 
 
@@ -30,22 +46,32 @@ class External:
 def check_tensor(tensor, path) -> External | None:
     where = f"{path}: weight {tensor.name[:200]!r}"
     if tensor.data_type not in FIELDS and tensor.data_type not in PACKED:
-        raise UnsupportedModelError(f"{where} has element type {type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 bits")
+        raise UnsupportedModelError(
+            f"{where} has element type {type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 bits"
+        )
     if any(not 0 <= extent < 1 << 31 for extent in tensor.dims) or len(tensor.dims) > 16:
         raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)[:17]}; export it again")
     count = math.prod(tensor.dims)
     size = bytes_of(count, tensor.data_type)
     if size > limit("weight"):
-        raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; {more('weight')}")
+        raise UnsupportedModelError(
+            f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; {more('weight')}"
+        )
     if tensor.HasField("segment"):
         raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
     if tensor.data_location == TensorProto.EXTERNAL:
         return _external(tensor, size, path, where)
     packed = tensor.data_type in PACKED  # two values in each of the field's
-    held = len(tensor.raw_data) if tensor.HasField("raw_data") else len(tensor.int32_data if packed else getattr(tensor, FIELDS[tensor.data_type]))
+    held = (
+        len(tensor.raw_data)
+        if tensor.HasField("raw_data")
+        else len(tensor.int32_data if packed else getattr(tensor, FIELDS[tensor.data_type]))
+    )
     wanted, unit = (size, "bytes") if tensor.HasField("raw_data") else (size if packed else count, "values")
     if held != wanted:
-        raise UnsupportedModelError(f"{where} holds {held} {unit} where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again (or copy it again)")
+        raise UnsupportedModelError(
+            f"{where} holds {held} {unit} where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again (or copy it again)"
+        )
     return None
 
 
@@ -58,18 +84,30 @@ def _external(tensor, size, path, where) -> External:
     except (OSError, ValueError, RuntimeError):  # a null character; links in a circle
         file = folder.parent
     if not location or os.path.isabs(location) or not file.is_relative_to(folder):
-        raise UnsupportedModelError(f"{where} has its data in {location[:200]!a}, which is not inside the model's folder; put them beside the model")
+        raise UnsupportedModelError(
+            f"{where} has its data in {location[:200]!a}, which is not inside the model's folder; put them beside the model"
+        )
     try:
         found = os.stat(file)
     except OSError:
-        raise UnsupportedModelError(f"{path}: external data file {location[:200]!r} is missing; put it beside the model") from None
+        raise UnsupportedModelError(
+            f"{path}: external data file {location[:200]!r} is missing; put it beside the model"
+        ) from None
     if not stat.S_ISREG(found.st_mode):
-        raise UnsupportedModelError(f"{where} has its data in {location!r}, which is no regular file; put them beside the model")
-    offset, length = (_number(entries.get(key), default, where, key) for key, default in (("offset", 0), ("length", size)))
+        raise UnsupportedModelError(
+            f"{where} has its data in {location!r}, which is no regular file; put them beside the model"
+        )
+    offset, length = (
+        _number(entries.get(key), default, where, key) for key, default in (("offset", 0), ("length", size))
+    )
     if length != size:
-        raise UnsupportedModelError(f"{where} has {length} bytes of external data where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again")
+        raise UnsupportedModelError(
+            f"{where} has {length} bytes of external data where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again"
+        )
     if offset + length > found.st_size:
-        raise UnsupportedModelError(f"{where} ends at {offset + length} of {location!r}, which has {found.st_size} bytes; copy the data file again")
+        raise UnsupportedModelError(
+            f"{where} ends at {offset + length} of {location!r}, which has {found.st_size} bytes; copy the data file again"
+        )
     return External(file, offset, size)
 
 

@@ -7,6 +7,7 @@ from ...targets.errors import UnsupportedModelError
 
 _MOST_ROWS = 4  # of a determinant, whose terms are written out
 
+
 def gemm(node):
     """R.matmul(a, b) and, with a third input, R.add(.., c): alpha * op(a) @ op(b) + beta * c."""
     a, b = node.inputs[:2]
@@ -37,7 +38,13 @@ def determinant(node):
     if rows > _MOST_ROWS:
         raise UnsupportedModelError(f"is a determinant of {rows} rows; at most {_MOST_ROWS} are supported")
     flat, batch = node.emit(relax.op.reshape(node.inputs[0], [-1, rows * rows]), "flat"), shape[:-1]
-    at = [[node.emit(relax.op.strided_slice(flat, [1], [k], [k + 1]), f"entry{k}") for k in range(r * rows, (r + 1) * rows)] for r in range(rows)]
+    at = [
+        [
+            node.emit(relax.op.strided_slice(flat, [1], [k], [k + 1]), f"entry{k}")
+            for k in range(r * rows, (r + 1) * rows)
+        ]
+        for r in range(rows)
+    ]
     minors = {(c,): at[-1][c] for c in range(rows)}
     for row in reversed(at[:-1]):
         minors = {columns: _expanded(node, row, columns, minors) for columns in _larger(minors, rows)}
@@ -51,7 +58,9 @@ def _larger(minors, rows):
 def _expanded(node, row, columns, minors):
     name, total = "minor" + "_".join(map(str, columns)), None
     for sign, column in enumerate(columns):
-        term = node.emit(relax.op.multiply(row[column], minors[tuple(c for c in columns if c != column)]), f"{name}.term{sign}")
+        term = node.emit(
+            relax.op.multiply(row[column], minors[tuple(c for c in columns if c != column)]), f"{name}.term{sign}"
+        )
         add = relax.op.subtract if sign % 2 else relax.op.add
         total = term if total is None else node.emit(add(total, term), f"{name}.sum{sign}")
     return total

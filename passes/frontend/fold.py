@@ -9,14 +9,28 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 # Nondeterministic, or with a body of their own.
-_NEVER = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "If", "Loop", "Scan"}
+_NEVER = {
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Bernoulli",
+    "Multinomial",
+    "If",
+    "Loop",
+    "Scan",
+}
 
 
 def can_fold(node: onnx.NodeProto, inputs) -> bool:
     """Whether every input is a NumPy array or left out (None)."""
     if node.op_type == "Constant":
         return True
-    return bool(inputs) and node.op_type not in _NEVER and all(value is None or isinstance(value, np.ndarray) for value in inputs)
+    return (
+        bool(inputs)
+        and node.op_type not in _NEVER
+        and all(value is None or isinstance(value, np.ndarray) for value in inputs)
+    )
 
 
 def fold(node: onnx.NodeProto, inputs, opsets) -> list[np.ndarray]:
@@ -25,7 +39,10 @@ def fold(node: onnx.NodeProto, inputs, opsets) -> list[np.ndarray]:
     graph = helper.make_graph(
         [node],
         "fold",
-        [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape) for name, value in named.items()],
+        [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+            for name, value in named.items()
+        ],
         [onnx.ValueInfoProto(name=name) for name in node.output if name],
     )
     results = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(None, named)

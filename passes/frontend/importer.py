@@ -91,7 +91,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
         attrs = self._parse_attr(attributes_of(node))
         if node.op_type in ("Shape", "Size"):
-            self._values[node.output[0]] = self._guard(node, self._shape_of, self._values[node.input[0]], node.op_type, attrs)
+            self._values[node.output[0]] = self._guard(
+                node, self._shape_of, self._values[node.input[0]], node.op_type, attrs
+            )
         elif written_out := control.CONVERTERS.get(node.op_type) or converter_of(self, node):
             for name, value in zip(node.output, self._guard(node, written_out, self, node, attrs)):
                 self._values[name] = value
@@ -157,7 +159,17 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in OURS:
-            args = OnnxNode(node.op_type, name_of(node), self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, len(node.output), self._makers)
+            args = OnnxNode(
+                node.op_type,
+                name_of(node),
+                self._bind_as,
+                tuple(inputs),
+                tuple(arrays),
+                attrs,
+                self.opset,
+                len(node.output),
+                self._makers,
+            )
             result = self._guard(node, OURS[node.op_type], args)
         if isinstance(result, OnnxNode):
             inputs, result = onnx_frontend.onnx_input(result.inputs), None
@@ -172,7 +184,11 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         hint = name_of(node)
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
-            result = result if isinstance(result, (relax.Var, GenericConst)) else self._guard(node, self._bind_as, result, hint)
+            result = (
+                result
+                if isinstance(result, (relax.Var, GenericConst))
+                else self._guard(node, self._bind_as, result, hint)
+            )
             many = isinstance(result.ty, relax.TupleType)
             values = [relax.TupleGetItem(result, i) for i in range(len(node.output))] if many else [result]
         else:
@@ -187,7 +203,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self._guard(node, check_result, value.ty)
             if node.op_type == "MaxPool":
                 self._makers[value] = node, self.extents(self._values[node.input[0]])
-            self._values[name] = self._constants.known(value) if isinstance(value, GenericConst) else unless_empty(value)
+            self._values[name] = (
+                self._constants.known(value) if isinstance(value, GenericConst) else unless_empty(value)
+            )
 
     def _bind_as(self, expr, name):
         var = self.bb.emit(expr)
@@ -240,9 +258,13 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
 
     def _result(self, name):
         if isinstance(self._values[name], control.Sequence):
-            raise UnsupportedModelError(f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as outputs")
+            raise UnsupportedModelError(
+                f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as outputs"
+            )
         if not isinstance(result := self.operand(name), relax.Expr):
-            raise UnsupportedModelError(f"{self._path}: output {name!r} holds integers of a run-time scale; make floats outputs")
+            raise UnsupportedModelError(
+                f"{self._path}: output {name!r} holds integers of a run-time scale; make floats outputs"
+            )
         return result
 
     def extents(self, value):

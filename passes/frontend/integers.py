@@ -1,7 +1,7 @@
 """Division, remainder, shifts and powers, with a defined result for all operands: no operand ends the process, and every target gives the same.
 
-    x / 0 = 0,  x mod 0 = 0,  lowest / -1 = lowest,  x mod -1 = 0       (integers; ONNX leaves these open)
-    x << n, x >> n for n outside of [0, bits): 0, or -1 for x < 0 shifted to the right, as ONNX says"""
+x / 0 = 0,  x mod 0 = 0,  lowest / -1 = lowest,  x mod -1 = 0       (integers; ONNX leaves these open)
+x << n, x >> n for n outside of [0, bits): 0, or -1 for x < 0 shifted to the right, as ONNX says"""
 
 import numpy as np
 from tvm import relax
@@ -53,7 +53,9 @@ def modulo(node):
     if node.attrs.get("fmod", 0):
         return rest
     zero = _const(0, dtype)
-    signs = node.emit(R.logical_xor(node.emit(R.less(rest, zero), "rest_sign"), node.emit(R.less(y, zero), "sign")), "signs_differ")
+    signs = node.emit(
+        R.logical_xor(node.emit(R.less(rest, zero), "rest_sign"), node.emit(R.less(y, zero), "sign")), "signs_differ"
+    )
     moved = node.emit(R.logical_and(signs, node.emit(R.not_equal(rest, zero), "not_zero")), "moved")
     return R.where(moved, node.emit(R.add(rest, y), "sum"), rest)
 
@@ -72,7 +74,9 @@ def shift(node):
     return R.where(beyond, _const(0, dtype), node.emit(R.left_shift(x, count), "moved"))
 
 
-_BITS = 6  # of an exponent: from 63 on only -1, 0 and 1 have a power that 64 bits hold, and theirs depends on the last bit
+_BITS = (
+    6  # of an exponent: from 63 on only -1, 0 and 1 have a power that 64 bits hold, and theirs depends on the last bit
+)
 
 
 def power(node):
@@ -95,7 +99,9 @@ def power(node):
     if inverse is None:
         return result
     unit = node.emit(R.equal(node.emit(R.multiply(node.inputs[0], node.inputs[0]), "squared"), one), "unit")
-    return R.where(node.emit(R.logical_or(node.emit(R.logical_not(inverse), "whole"), unit), "kept"), result, _const(0, dtype))
+    return R.where(
+        node.emit(R.logical_or(node.emit(R.logical_not(inverse), "whole"), unit), "kept"), result, _const(0, dtype)
+    )
 
 
 def _exponent(node, n, dtype, kind):

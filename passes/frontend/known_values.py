@@ -14,8 +14,12 @@ class KnownValues:
 
     def __init__(self, notes: set[str]) -> None:
         self._notes = notes
-        self._constants: dict[int, tuple[np.ndarray, relax.Constant]] = {}  # id of a value -> (the value, what it became)
-        self._shared: dict[tuple, np.ndarray] = {}  # digest of a value in a body -> the value: every trip of a loop has the same weights
+        self._constants: dict[
+            int, tuple[np.ndarray, relax.Constant]
+        ] = {}  # id of a value -> (the value, what it became)
+        self._shared: dict[
+            tuple, np.ndarray
+        ] = {}  # digest of a value in a body -> the value: every trip of a loop has the same weights
 
     def __contains__(self, value: np.ndarray) -> bool:
         return id(value) in self._constants
@@ -37,7 +41,10 @@ class KnownValues:
             if str(value.dtype) in WIDE_FLOATS and value.size > 1:
                 self.note_width(value.dtype)
             made = in_float32(value)
-            self._constants[id(value)] = (value, relax.const(made, str(made.dtype)))  # without a dtype TVM narrows int64 to int32
+            self._constants[id(value)] = (
+                value,
+                relax.const(made, str(made.dtype)),
+            )  # without a dtype TVM narrows int64 to int32
         return self._constants[id(value)][1]
 
     def note_width(self, dtype) -> None:

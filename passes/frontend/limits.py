@@ -14,10 +14,22 @@ from .declared import FIELDS, External, check_tensor, type_name
 
 LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
 _LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
-_POSITIVE, _NOT_NEGATIVE = {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"}, {"pads", "output_padding"}
+_POSITIVE, _NOT_NEGATIVE = (
+    {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"},
+    {"pads", "output_padding"},
+)
 _ANY_FLOAT = {"Clip", "Pad", "Constant"}  # bounds may be infinite; a constant is looked at as weights are
 _AUTO_PADS = {b"", b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER"}
-_WINDOWS = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DepthToSpace", "SpaceToDepth", "GroupNormalization"}  # operators whose attributes these are
+_WINDOWS = {
+    "Conv",
+    "ConvTranspose",
+    "MaxPool",
+    "AveragePool",
+    "LpPool",
+    "DepthToSpace",
+    "SpaceToDepth",
+    "GroupNormalization",
+}  # operators whose attributes these are
 
 
 def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
@@ -26,7 +38,9 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
     for graph in graphs_of(proto, path):
         nodes += len(graph.node)
         if nodes > limit("nodes"):
-            raise UnsupportedModelError(f"{path}: has more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}")
+            raise UnsupportedModelError(
+                f"{path}: has more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}"
+            )
         _check_texts(graph, path)
         _check_values(graph, path)
         weights = {tensor.name: list(tensor.dims) for tensor in getattr(graph, "initializer", ())}
@@ -44,7 +58,12 @@ def check_functions(proto: onnx.ModelProto, path) -> None:
     functions, known = {(one.domain, one.name): one for one in proto.functions}, {}
 
     def size(graph):
-        inner = [one for node in graph.node for attribute in node.attribute for one in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs)]
+        inner = [
+            one
+            for node in graph.node
+            for attribute in node.attribute
+            for one in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs)
+        ]
         return sum(called((node.domain, node.op_type)) for node in graph.node) + sum(map(size, inner))
 
     def called(name):
@@ -60,7 +79,9 @@ def check_functions(proto: onnx.ModelProto, path) -> None:
     except RecursionError:
         nodes = math.inf
     if nodes > limit("nodes"):
-        raise UnsupportedModelError(f"{path}: its functions, written out, are more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}")
+        raise UnsupportedModelError(
+            f"{path}: its functions, written out, are more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}"
+        )
 
 
 def check_extents(module, path, remedy: str) -> None:
@@ -71,7 +92,9 @@ def check_extents(module, path, remedy: str) -> None:
             extents = [int(extent) for extent in getattr(getattr(ty, "shape", None), "values", ())]
             if min(extents, default=0) < 0 or math.prod(extents) > limit("weight"):
                 advice = remedy if min(extents) < 0 else f"{remedy}, or {more('weight')}"
-                raise UnsupportedModelError(f"{path}: the result of {binding.var.name!r} has extents {extents}; {advice}")
+                raise UnsupportedModelError(
+                    f"{path}: the result of {binding.var.name!r} has extents {extents}; {advice}"
+                )
 
 
 def graphs_of(proto, path) -> Iterator:
@@ -80,9 +103,16 @@ def graphs_of(proto, path) -> Iterator:
     while waiting:
         graph, depth = waiting.pop()
         if depth > _DEEPEST:
-            raise UnsupportedModelError(f"{path}: has graphs more than {_DEEPEST} deep within each other; export it without nested control flow")
+            raise UnsupportedModelError(
+                f"{path}: has graphs more than {_DEEPEST} deep within each other; export it without nested control flow"
+            )
         yield graph
-        waiting += [(inner, depth + 1) for node in graph.node for attribute in node.attribute for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs)]
+        waiting += [
+            (inner, depth + 1)
+            for node in graph.node
+            for attribute in node.attribute
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs)
+        ]
 
 
 def _tensors(proto, path) -> Iterator[TensorProto]:
@@ -97,10 +127,23 @@ def _tensors(proto, path) -> Iterator[TensorProto]:
 
 def _check_texts(graph, path):
     """Protobuf hands out bytes where a text is no UTF-8: names that nothing would be found by."""
-    texts = [text for node in graph.node for text in (node.op_type, node.domain, node.name, *node.input, *node.output, *(attribute.name for attribute in node.attribute))]
+    texts = [
+        text
+        for node in graph.node
+        for text in (
+            node.op_type,
+            node.domain,
+            node.name,
+            *node.input,
+            *node.output,
+            *(attribute.name for attribute in node.attribute),
+        )
+    ]
     for text in (*texts, graph.name, *(tensor.name for tensor in getattr(graph, "initializer", ()))):
         if not isinstance(text, str):
-            raise UnsupportedModelError(f"{path}: {text[:60]!a} is no text; export the network again (or copy it again)")
+            raise UnsupportedModelError(
+                f"{path}: {text[:60]!a} is no text; export the network again (or copy it again)"
+            )
 
 
 def _check_values(graph, path):
@@ -110,7 +153,9 @@ def _check_values(graph, path):
         names = [value if isinstance(value, str) else value.name for value in values]
         for name in names:
             if not isinstance(name, str) or not name or len(name) > _LONGEST_NAME or not name.isprintable():
-                raise UnsupportedModelError(f"{path}: {side} {name[:60]!a} needs a printable name of 1 to {_LONGEST_NAME} characters; rename it")
+                raise UnsupportedModelError(
+                    f"{path}: {side} {name[:60]!a} needs a printable name of 1 to {_LONGEST_NAME} characters; rename it"
+                )
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise UnsupportedModelError(f"{path}: {side} {twice!r} is there twice; export it once")
@@ -119,22 +164,30 @@ def _check_values(graph, path):
             if kind is None:  # the results of a body may leave their types to be inferred
                 continue
             if kind != "tensor_type":
-                raise UnsupportedModelError(f"{path}: {side} {value.name!r} is no tensor ({kind}); export the network with tensors only")
+                raise UnsupportedModelError(
+                    f"{path}: {side} {value.name!r} is no tensor ({kind}); export the network with tensors only"
+                )
             _check_type(value.type.tensor_type, f"{path}: {side} {value.name!r}", optional=side == "output")
 
 
 def _check_type(tensor, where, optional):
     if tensor.elem_type not in FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
-        raise UnsupportedModelError(f"{where} has element type {type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits")
+        raise UnsupportedModelError(
+            f"{where} has element type {type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits"
+        )
     for dim in tensor.shape.dim:
         if not isinstance(dim.dim_param, str) or len(dim.dim_param) > _LONGEST_NAME or not dim.dim_param.isprintable():
-            raise UnsupportedModelError(f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable characters")
+            raise UnsupportedModelError(
+                f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable characters"
+            )
     extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
     if min(extents, default=0) < -1:  # 0 and -1 are how some exporters write an unknown extent
         raise UnsupportedModelError(f"{where} has extents {extents}; export it again")
     size = math.prod(extent for extent in extents if extent > 0) * 4
     if size > limit("input"):
-        raise UnsupportedModelError(f"{where} has extents {extents}, {size} bytes; at most {limit('input')} are read; {more('input')}")
+        raise UnsupportedModelError(
+            f"{where} has extents {extents}, {size} bytes; at most {limit('input')} are read; {more('input')}"
+        )
 
 
 def _check_attributes(node, weight, path):
@@ -145,22 +198,34 @@ def _check_attributes(node, weight, path):
     if node.op_type not in _WINDOWS or node.domain not in ("", "ai.onnx"):
         return
     for attribute in node.attribute:
-        name, least = attribute.name, 1 if attribute.name in _POSITIVE else 0 if attribute.name in _NOT_NEGATIVE else None
+        name, least = (
+            attribute.name,
+            1 if attribute.name in _POSITIVE else 0 if attribute.name in _NOT_NEGATIVE else None,
+        )
         values = list(attribute.ints) if attribute.type == onnx.AttributeProto.INTS else [attribute.i]
         if least is not None and any(not least <= value < 1 << 31 for value in values):
             _refuse(node, f"{name} {values[:8]}; they must be {least} or more", path)
-        if name == "kernel_shape" and weight is not None and node.op_type in ("Conv", "ConvTranspose") and values != weight[2:]:
+        if (
+            name == "kernel_shape"
+            and weight is not None
+            and node.op_type in ("Conv", "ConvTranspose")
+            and values != weight[2:]
+        ):
             _refuse(node, f"{name} {values[:8]} for a weight of extents {weight}", path)
         if name == "auto_pad" and attribute.s not in _AUTO_PADS:
             _refuse(node, f"{name} {attribute.s[:40]!r}", path)
     held = {attribute.name: attribute for attribute in node.attribute}
-    if node.op_type.endswith("Pool") and {"kernel_shape", "pads"} <= held.keys() and ("auto_pad" not in held or held["auto_pad"].s in (b"", b"NOTSET")):
+    if (
+        node.op_type.endswith("Pool")
+        and {"kernel_shape", "pads"} <= held.keys()
+        and ("auto_pad" not in held or held["auto_pad"].s in (b"", b"NOTSET"))
+    ):
         pads, kernel = list(held["pads"].ints), list(held["kernel_shape"].ints)
         if any(pad >= extent for pad, extent in zip(pads, kernel * 2)):
             _refuse(node, f"pads {pads[:8]} for windows of {kernel[:8]}: some would lie outside of the image", path)
 
 
 def _refuse(node, what, path):
-    raise UnsupportedModelError(f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it again")
-
-
+    raise UnsupportedModelError(
+        f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it again"
+    )

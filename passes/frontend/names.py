@@ -24,7 +24,9 @@ def restore_names(module: IRModule, names) -> IRModule:
     for binding in reversed(list(block.bindings)):
         following = names.get(binding.var, following)
         wanted[binding.var] = f"{following}.{suffix_of(binding.value)}"
-    given |= {binding.var: identities.unique(wanted[binding.var]) for binding in block.bindings if binding.var not in given}
+    given |= {
+        binding.var: identities.unique(wanted[binding.var]) for binding in block.bindings if binding.var not in given
+    }
     return replace_main(module, _Renamer(func, given).run())
 
 

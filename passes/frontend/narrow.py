@@ -10,7 +10,9 @@ from onnx import helper
 
 from ...targets.errors import UnsupportedModelError
 
-PACKED = frozenset({onnx.TensorProto.INT4, onnx.TensorProto.UINT4})  # element types of two values in a byte, the first in its lower half
+PACKED = frozenset(
+    {onnx.TensorProto.INT4, onnx.TensorProto.UINT4}
+)  # element types of two values in a byte, the first in its lower half
 NOTE = "weights of 4 bits were dequantised: float32 or int8 from there on"
 
 
@@ -38,7 +40,9 @@ def blocked_product(graph, node, attrs):
     names = [*node.input, *[""] * (6 - len(node.input))]
     weight, scales, zeros = (graph.known(name) if name else None for name in names[1:4])
     if bits not in (4, 8) or names[4] or weight is None or scales is None or names[3] and zeros is None:
-        raise UnsupportedModelError(f"multiplies weights of {bits} bits{', with an order of its own' if names[4] else ''}; only constants of 4 or 8 bits in order are read, give the fp32 network it was made from")
+        raise UnsupportedModelError(
+            f"multiplies weights of {bits} bits{', with an order of its own' if names[4] else ''}; only constants of 4 or 8 bits in order are read, give the fp32 network it was made from"
+        )
     blocks = -(-depth // block)
     values = weight.reshape(columns, blocks, -1)
     values = halves(values, block) if bits == 4 else values
@@ -49,5 +53,7 @@ def blocked_product(graph, node, attrs):
         zeros = halves(zeros.reshape(columns, -1), blocks)
     real = (values.astype(np.float32) - zeros.reshape(columns, blocks, 1).astype(np.float32)) * scales
     graph.notes.add(NOTE if bits == 4 else NOTE.replace("4", "8"))
-    product = graph.apply(node, "MatMul", [graph.value(names[0]), np.ascontiguousarray(real.reshape(columns, -1)[:, :depth].T)])
+    product = graph.apply(
+        node, "MatMul", [graph.value(names[0]), np.ascontiguousarray(real.reshape(columns, -1)[:, :depth].T)]
+    )
     return [graph.apply(node, "Add", [product, graph.value(names[5])]) if names[5] else product]

@@ -33,7 +33,13 @@ def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, valu
     """
     found = _shapes(data)
     said = [Said(batch, *one, found) for one in said_of_each(shapes or {}, dims or {}, path)]
-    return apply(NamedPass("Import", lambda path: one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path)), path)
+    return apply(
+        NamedPass(
+            "Import",
+            lambda path: one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path),
+        ),
+        path,
+    )
 
 
 def _shapes(data):
@@ -54,14 +60,31 @@ def _imported(path, said, values):
     check_shapes(proto, path)
     check_extents(module, path, misfit(proto.graph, inputs))
     if any(spec.batch_axis != 0 for spec in inputs):
-        module = module.with_attr("octet.batch_axes", [-1 if spec.batch_axis is None else spec.batch_axis for spec in inputs])
+        module = module.with_attr(
+            "octet.batch_axes", [-1 if spec.batch_axis is None else spec.batch_axis for spec in inputs]
+        )
     types, axes = module["main"].ret_ty.fields, output_axes(proto, inputs, symbols)
     outputs = tuple(
-        TensorSpec(value.name, [int(extent) for extent in ty.shape.values], str(ty.dtype), axis if axis < len(ty.shape.values) else 0)
+        TensorSpec(
+            value.name,
+            [int(extent) for extent in ty.shape.values],
+            str(ty.dtype),
+            axis if axis < len(ty.shape.values) else 0,
+        )
         for value, ty, axis in zip(proto.graph.output, types, axes)
     )
     outputs = with_counts(outputs, counted)
-    return Model(module, inputs, outputs, Path(path).stem, sha256, batch_of(inputs), (*converted, *notes, *widened), dict(values), _has_quantizers(module))
+    return Model(
+        module,
+        inputs,
+        outputs,
+        Path(path).stem,
+        sha256,
+        batch_of(inputs),
+        (*converted, *notes, *widened),
+        dict(values),
+        _has_quantizers(module),
+    )
 
 
 def _has_quantizers(module):
@@ -77,4 +100,6 @@ def _inline_functions(proto, path):
         return inliner.inline_local_functions(proto)
     except Exception as error:  # the C++ inliner raises bare exceptions
         reason = first_line(error)
-        raise UnsupportedModelError(f"{path}: cannot inline the functions defined in the file: {reason}; export without functions") from None
+        raise UnsupportedModelError(
+            f"{path}: cannot inline the functions defined in the file: {reason}; export without functions"
+        ) from None

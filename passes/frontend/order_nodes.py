@@ -4,7 +4,10 @@ import onnx
 
 from ...targets.errors import UnsupportedModelError
 
-_OPTIONAL, _VARIADIC = onnx.defs.OpSchema.FormalParameterOption.Optional, onnx.defs.OpSchema.FormalParameterOption.Variadic
+_OPTIONAL, _VARIADIC = (
+    onnx.defs.OpSchema.FormalParameterOption.Optional,
+    onnx.defs.OpSchema.FormalParameterOption.Variadic,
+)
 
 
 def sort_nodes(graph: onnx.GraphProto, path) -> None:
@@ -24,7 +27,9 @@ def sort_nodes(graph: onnx.GraphProto, path) -> None:
             else:
                 waiting.append(node)
         if len(waiting) == len(left):
-            raise UnsupportedModelError(f"{path}: node {waiting[0].name or waiting[0].output[0]!r} reads values that depend on its own results; export the network again")
+            raise UnsupportedModelError(
+                f"{path}: node {waiting[0].name or waiting[0].output[0]!r} reads values that depend on its own results; export the network again"
+            )
         left = waiting
     if any(a is not b for a, b in zip(ordered, graph.node)):
         ordered = [_copy(node) for node in ordered]
@@ -61,14 +66,21 @@ def drop_unread_results(graph: onnx.GraphProto) -> None:
 
 
 def _is_optional(results, index):
-    return index >= len(results) and results[-1].option != _VARIADIC or index < len(results) and results[index].option == _OPTIONAL
+    return (
+        index >= len(results)
+        and results[-1].option != _VARIADIC
+        or index < len(results)
+        and results[index].option == _OPTIONAL
+    )
 
 
 def _reads(node):
     """The values that a node reads, those around a body of it among them."""
     found = set(node.input)
     for body in _bodies(node):
-        own = {value.name for value in (*body.input, *body.initializer)} | {name for inner in body.node for name in inner.output}
+        own = {value.name for value in (*body.input, *body.initializer)} | {
+            name for inner in body.node for name in inner.output
+        }
         inside = {name for inner in body.node for name in _reads(inner)} | {value.name for value in body.output}
         found |= inside - own
     return found

@@ -25,9 +25,13 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
     try:
         proto.ParseFromString(data)
     except DecodeError:
-        raise UnsupportedModelError(f"{path}: not an ONNX model, or truncated; export it again (or copy it again)") from None
+        raise UnsupportedModelError(
+            f"{path}: not an ONNX model, or truncated; export it again (or copy it again)"
+        ) from None
     if not proto.ir_version or not proto.HasField("graph"):
-        raise UnsupportedModelError(f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter")
+        raise UnsupportedModelError(
+            f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter"
+        )
     _write_zeros(proto, path)
     digest = hashlib.sha256(data)
     ends: dict[Path, int] = {}
@@ -38,7 +42,11 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
     return proto, digest.hexdigest()
 
 
-_ZEROS = {onnx.AttributeProto.INT: ("i", 0), onnx.AttributeProto.FLOAT: ("f", 0.0), onnx.AttributeProto.STRING: ("s", b"")}
+_ZEROS = {
+    onnx.AttributeProto.INT: ("i", 0),
+    onnx.AttributeProto.FLOAT: ("f", 0.0),
+    onnx.AttributeProto.STRING: ("s", b""),
+}
 
 
 def _write_zeros(proto, path):
@@ -74,7 +82,9 @@ def _bytes(path):
             raise UnsupportedModelError(f"{path}: is a folder; give the ONNX file itself")
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
-            raise UnsupportedModelError(f"{path}: is no file of at most 2 GiB; give the ONNX file, with larger weights as external data")
+            raise UnsupportedModelError(
+                f"{path}: is no file of at most 2 GiB; give the ONNX file, with larger weights as external data"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise UnsupportedModelError(f"{path}: no such file; check the path") from None

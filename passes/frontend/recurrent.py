@@ -38,7 +38,9 @@ def recurrent(node):
     found = [_Layer(node, x, steps, batch, direction).run() for direction in directions]
     sequences, last, cells = zip(*found)
     y = sequences[0] if len(found) == 1 else node.emit(relax.op.concat(list(sequences), axis=1), "both")
-    states = [_join(node, states, name) for states, name in ((last, "hidden"), (cells, "cell")) if states[0] is not None]
+    states = [
+        _join(node, states, name) for states, name in ((last, "hidden"), (cells, "cell")) if states[0] is not None
+    ]
     if batch_first:
         y = node.emit(relax.op.permute_dims(y, [2, 0, 1, 3]), "sequence")
         states = [node.emit(relax.op.permute_dims(state, [1, 0, 2]), f"state{i}") for i, state in enumerate(states)]
@@ -50,20 +52,31 @@ def _join(node, states, name):
 
 
 def _check(node, steps, ways):
-    activations = [a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", _DEFAULT[node.op] * ways)]
+    activations = [
+        a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", _DEFAULT[node.op] * ways)
+    ]
     if [a.lower() for a in activations] != [a.lower() for a in _DEFAULT[node.op] * ways]:
-        raise UnsupportedModelError(f"has the activations {', '.join(activations)}; export it with {', '.join(_DEFAULT[node.op])}")
+        raise UnsupportedModelError(
+            f"has the activations {', '.join(activations)}; export it with {', '.join(_DEFAULT[node.op])}"
+        )
     if node.attrs.get("clip") or node.attrs.get("input_forget"):
         raise UnsupportedModelError("clips its gates or couples them; export a plain one")
     lengths = node.array(4, "sequence lengths")
     if lengths is not None and np.any(lengths != steps):
         raise UnsupportedModelError("has sequences of different lengths; export it for one length")
     hidden, gates = node.attrs.get("hidden_size", node.array(2, "weights").shape[-1]), _GATES[node.op]
-    extents = {1: ("weights", [ways, gates * hidden, node.shape(0)[-1]]), 2: ("weights", [ways, gates * hidden, hidden]), 3: ("bias", [ways, 2 * gates * hidden]), 7: ("peepholes", [ways, 3 * hidden])}
+    extents = {
+        1: ("weights", [ways, gates * hidden, node.shape(0)[-1]]),
+        2: ("weights", [ways, gates * hidden, hidden]),
+        3: ("bias", [ways, 2 * gates * hidden]),
+        7: ("peepholes", [ways, 3 * hidden]),
+    }
     for index, (what, shape) in extents.items():
         array = node.array(index, what)
         if array is not None and list(array.shape) != shape:
-            raise UnsupportedModelError(f"has {what} of extents {list(array.shape)} where hidden_size {hidden} and {ways} direction(s) mean {shape}; export it again")
+            raise UnsupportedModelError(
+                f"has {what} of extents {list(array.shape)} where hidden_size {hidden} and {ways} direction(s) mean {shape}; export it again"
+            )
 
 
 class _Layer:
@@ -94,18 +107,31 @@ class _Layer:
         projected = self.project()
         h, c = self.initial(5, "h"), self.initial(6, "c") if self.node.op == "LSTM" else None
         sequence, h, c = (self.looped if self.steps > UNROLLED else self.unrolled)(projected, h, c)
-        return sequence, *(None if s is None else self.emit(relax.op.reshape(s, [1, self.batch, self.hidden]), f"last_{n}") for s, n in ((h, "h"), (c, "c")))
+        return sequence, *(
+            None if s is None else self.emit(relax.op.reshape(s, [1, self.batch, self.hidden]), f"last_{n}")
+            for s, n in ((h, "h"), (c, "c"))
+        )
 
     def looped(self, projected, h, c):
         """([T, 1, B, H], h and c of the last step)."""
         t = self.emit(ops.call("octet.loop_index", [], steps=self.steps, reverse=int(self.direction.reverse)), "t")
         x = self.emit(ops.call("octet.loop_slice", [projected, t]), "x")
         starts = [self.zeros() if state is None else state for state in (h, c)[: 2 if self.node.op == "LSTM" else 1]]
-        before = [self.emit(ops.call("octet.loop_state", [start, t], index=i), f"{'hc'[i]}_before") for i, start in enumerate(starts)]
-        after = [state for state in self.step("", x, *before, *[None] * (2 - len(before)), relax.const(self.r)) if state is not None]
+        before = [
+            self.emit(ops.call("octet.loop_state", [start, t], index=i), f"{'hc'[i]}_before")
+            for i, start in enumerate(starts)
+        ]
+        after = [
+            state
+            for state in self.step("", x, *before, *[None] * (2 - len(before)), relax.const(self.r))
+            if state is not None
+        ]
         stacked = self.emit(ops.call("octet.loop_stack", [after[0], t, *after], steps=self.steps), "stack")
         sequence = self.emit(relax.op.reshape(stacked, [self.steps, 1, self.batch, self.hidden]), "sequence")
-        last = [self.emit(ops.call("octet.loop_last", [state, t, *after]), f"final_{'hc'[i]}") for i, state in enumerate(after)]
+        last = [
+            self.emit(ops.call("octet.loop_last", [state, t, *after]), f"final_{'hc'[i]}")
+            for i, state in enumerate(after)
+        ]
         return sequence, *last, *[None] * (2 - len(last))
 
     def unrolled(self, projected, h, c):
@@ -132,7 +158,9 @@ class _Layer:
         state = self.node.inputs[index]
         if len(self.node.shape(index)) == 3 and self.node.attrs.get("layout", 0):
             state = self.emit(relax.op.permute_dims(state, [1, 0, 2]), f"{name}_time_first")
-        own = self.emit(relax.op.strided_slice(state, [0], [self.direction.index], [self.direction.index + 1]), f"{name}_own")
+        own = self.emit(
+            relax.op.strided_slice(state, [0], [self.direction.index], [self.direction.index + 1]), f"{name}_own"
+        )
         return self.emit(relax.op.reshape(own, [self.batch, self.hidden]), f"{name}_start")
 
     def zeros(self):
@@ -169,12 +197,17 @@ class _Layer:
         n = self.hidden
 
         def gates(first, last, state, name):
-            product = self.emit(relax.op.matmul(state, relax.const(np.ascontiguousarray(self.r[:, first:last]))), f"{name}_product{t}")
+            product = self.emit(
+                relax.op.matmul(state, relax.const(np.ascontiguousarray(self.r[:, first:last]))), f"{name}_product{t}"
+            )
             own = self.emit(relax.op.strided_slice(x, [1], [first], [last]), f"{name}_x{t}")
             return self.emit(relax.op.add(own, product), f"{name}_sum{t}")
 
         both = self.emit(ops.call("octet.unary", [gates(0, 2 * n, h, "gates")], kind="sigmoid"), f"gates{t}")
-        update, reset = (self.emit(relax.op.strided_slice(both, [1], [i * n], [(i + 1) * n]), f"{name}{t}") for i, name in enumerate(("update", "reset")))
+        update, reset = (
+            self.emit(relax.op.strided_slice(both, [1], [i * n], [(i + 1) * n]), f"{name}{t}")
+            for i, name in enumerate(("update", "reset"))
+        )
         kept = self.emit(relax.op.multiply(reset, h), f"kept{t}")
         new = self.emit(ops.call("octet.unary", [gates(2 * n, 3 * n, kept, "new")], kind="tanh"), f"new{t}")
         # (1 - update) * new + update * h

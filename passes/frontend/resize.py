@@ -14,7 +14,9 @@ from .resize_weights import nearest, positions, weights
 _METHODS = {"nearest": "nearest_neighbor", "linear": "linear", "cubic": "cubic"}
 _REGION = "tf_crop_and_resize"
 # At a whole output extent half_pixel_symmetric is half_pixel.
-_COORDINATES = {name: name for name in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "tf_half_pixel_for_nn")}
+_COORDINATES = {
+    name: name for name in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "tf_half_pixel_for_nn")
+}
 _COORDINATES["half_pixel_symmetric"] = "half_pixel"
 
 
@@ -23,12 +25,26 @@ def resize(node):
     shape, mode = node.shape(0), node.text("mode", "nearest")
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     if coordinates not in (*_COORDINATES, _REGION) or mode not in _METHODS:
-        raise UnsupportedModelError(f"uses {mode} with {coordinates}; export it with linear or nearest and half_pixel, asymmetric or align_corners")
+        raise UnsupportedModelError(
+            f"uses {mode} with {coordinates}; export it with linear or nearest and half_pixel, asymmetric or align_corners"
+        )
     extents, scales = _target(node, shape)
-    whole = coordinates == "align_corners" or not any(abs(scale * old - new) > 1e-3 for scale, old, new in zip(scales, shape, extents))
-    if not whole or coordinates == _REGION or node.attrs.get("antialias", 0) or len(shape) not in (3, 4) or extents[:2] != shape[:2]:
+    whole = coordinates == "align_corners" or not any(
+        abs(scale * old - new) > 1e-3 for scale, old, new in zip(scales, shape, extents)
+    )
+    if (
+        not whole
+        or coordinates == _REGION
+        or node.attrs.get("antialias", 0)
+        or len(shape) not in (3, 4)
+        or extents[:2] != shape[:2]
+    ):
         return _explicit(node, mode, coordinates, extents, scales)
-    x = node.inputs[0] if len(shape) == 4 else node.emit(relax.op.reshape(node.inputs[0], [*shape[:2], 1, shape[2]]), "reshape")
+    x = (
+        node.inputs[0]
+        if len(shape) == 4
+        else node.emit(relax.op.reshape(node.inputs[0], [*shape[:2], 1, shape[2]]), "reshape")
+    )
     out = relax.op.image.resize2d(
         x,
         relax.ShapeExpr(extents[2:] if len(shape) == 4 else [1, extents[2]]),
@@ -89,14 +105,24 @@ def _explicit(node, mode, coordinates, extents, scales):
 
 def _weights(node, mode, position, extent, scale):
     alpha = float(node.attrs.get("cubic_coeff_a", -0.75))
-    return weights(position, extent, mode, scale, bool(node.attrs.get("antialias", 0)), alpha, bool(node.attrs.get("exclude_outside", 0)))
+    return weights(
+        position,
+        extent,
+        mode,
+        scale,
+        bool(node.attrs.get("antialias", 0)),
+        alpha,
+        bool(node.attrs.get("exclude_outside", 0)),
+    )
 
 
 def _regions(node, rank):
     """{axis: (first, last)} of the input that is resized, as parts of its extent."""
     roi = node.array(1, "region")
     if roi is None or not roi.size:
-        raise UnsupportedModelError("crops without a region; export it with one, or with another coordinate transformation")
+        raise UnsupportedModelError(
+            "crops without a region; export it with one, or with another coordinate transformation"
+        )
     axes = _axes(node, rank)
     return {axis: (float(roi[i]), float(roi[i + len(axes)])) for i, axis in enumerate(axes)}
 

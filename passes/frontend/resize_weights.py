@@ -34,7 +34,9 @@ def nearest(position: np.ndarray, rounding: str) -> np.ndarray:
     return np.ceil(position - 0.5) if rounding == "round_prefer_floor" else np.floor(position + 0.5)
 
 
-def weights(position: np.ndarray, extent: int, mode: str, scale: float, antialias: bool, alpha: float, exclude: bool) -> np.ndarray:
+def weights(
+    position: np.ndarray, extent: int, mode: str, scale: float, antialias: bool, alpha: float, exclude: bool
+) -> np.ndarray:
     """float32 [extent, positions], columns that add up to 1. mode: "linear" or "cubic" (with `alpha`). antialias: where it shrinks (scale < 1), the kernel is as
     much wider. exclude: what lies outside has no weight, instead of the weight of the end."""
     narrowed, radius = min(float(scale), 1.0) if antialias else 1.0, 1 if mode == "linear" else 2
@@ -46,7 +48,11 @@ def weights(position: np.ndarray, extent: int, mode: str, scale: float, antialia
     if exclude:
         found = found * ((taps >= 0) & (taps < extent))
     matrix = np.zeros((extent, position.size))
-    np.add.at(matrix, (np.clip(taps, 0, extent - 1).astype("int64"), np.arange(position.size)[:, None]), found / found.sum(axis=1, keepdims=True))
+    np.add.at(
+        matrix,
+        (np.clip(taps, 0, extent - 1).astype("int64"), np.arange(position.size)[:, None]),
+        found / found.sum(axis=1, keepdims=True),
+    )
     return matrix.astype("float32")
 
 

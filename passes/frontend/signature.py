@@ -27,14 +27,18 @@ def fix_inputs(graph: onnx.GraphProto, values, path) -> None:
         try:
             array = np.broadcast_to(array, dims) if tensor.HasField("shape") and array.size == 1 else array
         except ValueError:
-            raise UnsupportedModelError(f"{path}: --fix {name}: the value has shape {list(array.shape)}, the input {dims}; give one number") from None
+            raise UnsupportedModelError(
+                f"{path}: --fix {name}: the value has shape {list(array.shape)}, the input {dims}; give one number"
+            ) from None
         graph.input.remove(inputs[name])
         for known in [tensor for tensor in graph.initializer if tensor.name == name]:
             graph.initializer.remove(known)
         graph.initializer.append(numpy_helper.from_array(np.array(array, order="C"), name))
 
 
-def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorSpec, ...], dict[str, str], tuple[str, ...]]:
+def input_specs(
+    graph: onnx.GraphProto, said: Said, path
+) -> tuple[tuple[TensorSpec, ...], dict[str, str], tuple[str, ...]]:
     """(the inputs that are not initializers, in order; {input: symbol of its batch axis}; notes).
 
     Raises UnsupportedModelError: no inputs, open dimensions, a type that is not fp32/integer, or a batch for a network whose batch is fixed."""
@@ -51,14 +55,18 @@ def input_specs(graph: onnx.GraphProto, said: Said, path) -> tuple[tuple[TensorS
     batches = {spec.name: spec.shape[spec.batch_axis] for spec in specs if spec.shape and spec.batch_axis is not None}
     if batch is not None and batches and batch not in batches.values():
         name, extent = next(iter(batches.items()))
-        raise UnsupportedModelError(f"{path}: input {name!r} has the fixed batch {extent}, not {batch}; export with a symbolic batch dimension")
+        raise UnsupportedModelError(
+            f"{path}: input {name!r} has the fixed batch {extent}, not {batch}; export with a symbolic batch dimension"
+        )
     return specs, {name: found.symbol for name, found in fixed.items()}, notes
 
 
 def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:
     """What to do where shapes do not fit each other: give other extents, if the file leaves some open."""
     symbolic = {value.name for value in graph.input if any(isinstance(dim, str) for dim in _declared(value) or ("",))}
-    chosen = " ".join(f"--shape {spec.name}={'x'.join(map(str, spec.shape))}" for spec in specs if spec.name in symbolic)
+    chosen = " ".join(
+        f"--shape {spec.name}={'x'.join(map(str, spec.shape))}" for spec in specs if spec.name in symbolic
+    )
     export = "export it with other attributes or shapes"
     return f"give other extents than {chosen}, or {export}" if chosen else export
 
@@ -80,7 +88,10 @@ def with_counts(outputs: tuple[TensorSpec, ...], counted) -> tuple[TensorSpec, .
     for spec, place in zip(outputs, counted, strict=True):
         if place is not None:
             names.setdefault(place[1], _free(f"{spec.name}.count", taken))
-    marked = (spec if place is None else replace(spec, batch_axis=None, counted=(place[0], names[place[1]])) for spec, place in zip(outputs, counted))
+    marked = (
+        spec if place is None else replace(spec, batch_axis=None, counted=(place[0], names[place[1]]))
+        for spec, place in zip(outputs, counted)
+    )
     return (*marked, *(TensorSpec(names[i], (1,), "int64", None) for i in sorted(names)))
 
 
@@ -124,7 +135,11 @@ def _names(value):
 
 def _declared(value):
     tensor = value.type.tensor_type
-    return tuple(_symbol(dim) if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+    return (
+        tuple(_symbol(dim) if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim)
+        if tensor.HasField("shape")
+        else None
+    )
 
 
 def _symbol(dim):
@@ -139,7 +154,9 @@ def _dtype(value, path):
     dtype = str(helper.tensor_dtype_to_np_dtype(kind)) if kind else "undefined"
     dtype = "float32" if dtype in WIDE_FLOATS else dtype
     if dtype not in _INPUT_DTYPES:
-        raise UnsupportedModelError(f"{path}: input {value.name!r} is {dtype}; Octet quantises fp32 networks, export with float32 inputs")
+        raise UnsupportedModelError(
+            f"{path}: input {value.name!r} is {dtype}; Octet quantises fp32 networks, export with float32 inputs"
+        )
     return dtype
 
 

@@ -29,15 +29,29 @@ def array_of(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
         return np.zeros(shape, dtype)
     try:
         if tensor.data_type in PACKED:
-            return unpacked(np.memmap(folder / info.location, np.uint8, "r", info.offset or 0, bytes_of(math.prod(shape), tensor.data_type)), shape, tensor.data_type)
+            return unpacked(
+                np.memmap(
+                    folder / info.location,
+                    np.uint8,
+                    "r",
+                    info.offset or 0,
+                    bytes_of(math.prod(shape), tensor.data_type),
+                ),
+                shape,
+                tensor.data_type,
+            )
         return np.memmap(folder / info.location, dtype, "r", info.offset or 0, shape)
     except (OSError, ValueError) as error:
-        raise UnsupportedModelError(f"{folder / info.location}: does not hold tensor {tensor.name!r} ({error}); put the data file of this model there") from None
+        raise UnsupportedModelError(
+            f"{folder / info.location}: does not hold tensor {tensor.name!r} ({error}); put the data file of this model there"
+        ) from None
 
 
 def in_float32(array: np.ndarray) -> np.ndarray:
     """Other floats become float32."""
     if str(array.dtype) not in WIDE_FLOATS:
         return array
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is refused where it is a weight
+    with np.errstate(
+        over="ignore"
+    ):  # a float64 beyond float32 becomes an infinity, which is refused where it is a weight
         return array.astype(np.float32)

@@ -16,8 +16,17 @@ from .network import IntegerNetwork
 class Lowering(Protocol):
     """How a kind of target is compiled for. What it can be asked for says `spec.backend` (targets/kinds/backend.py)."""
 
-    def build(self, networks: tuple[IntegerNetwork, ...], spec: TargetSpec, name: str, tuned: Records | None, choose: Callable, self_check: bool, count_clips: bool,
-              integer: tuple[IntegerNetwork, ...]) -> tuple[Variant, ...]:
+    def build(
+        self,
+        networks: tuple[IntegerNetwork, ...],
+        spec: TargetSpec,
+        name: str,
+        tuned: Records | None,
+        choose: Callable,
+        self_check: bool,
+        count_clips: bool,
+        integer: tuple[IntegerNetwork, ...],
+    ) -> tuple[Variant, ...]:
         """As `build.build_shapes` says."""
 
     def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:

@@ -14,20 +14,36 @@ from .program import Program
 ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there
 
 
-def emit_library(mod: tvm.IRModule, program: Program, inputs, outputs, tiles: bool = False, stepwise: bool = True, packed: bool = False) -> tvm.IRModule:
+def emit_library(
+    mod: tvm.IRModule,
+    program: Program,
+    inputs,
+    outputs,
+    tiles: bool = False,
+    stepwise: bool = True,
+    packed: bool = False,
+) -> tvm.IRModule:
     """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and, if `stepwise`, `octet_step` for profiling.
     tiles: whether kernels use the tile unit, which `octet_run` releases at its end. packed: for TVM's runtime instead of C, which the code of a single kernel
     that is being tuned runs in; of a program without loops."""
     return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise, packed)
 
 
-def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True, packed: bool = False) -> tvm.IRModule:
+def emit_shapes(
+    mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True, packed: bool = False
+) -> tvm.IRModule:
     """The same of several programs (program, inputs, outputs) on the kernels of one module: entries of their own for each, see `suffix`."""
     calls = [call for program, _, _ in shapes for call in program.calls]
     functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in calls} - {"memcpy"})}
     body = {var: _private(mod[called]) for called, var in functions.items()}
     alone = {}  # the kernels of chunks that threads take for themselves: without a loop over threads, which TVM does not nest
-    chunked = {call.function for program, _, _ in shapes for loop in program.loops if not loop.in_order for call in program.calls[loop.first : loop.last]}
+    chunked = {
+        call.function
+        for program, _, _ in shapes
+        for loop in program.loops
+        if not loop.in_order
+        for call in program.calls[loop.first : loop.last]
+    }
     for called in sorted(chunked & set(functions)):
         serial = _serial(mod[called])
         alone[called] = functions[called] if serial is None else tvm.ir.GlobalVar(f"{called}_alone")
@@ -36,7 +52,9 @@ def emit_shapes(mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, ste
     for number, (program, inputs, outputs) in enumerate(shapes):
         for entry, indexed in (("octet_run", False), ("octet_step", True))[: 1 + stepwise]:
             entry += suffix(number)
-            body[tvm.ir.GlobalVar(entry)] = _Entry(entry, indexed, program, functions, alone, inputs, outputs, tiles, packed).build()
+            body[tvm.ir.GlobalVar(entry)] = _Entry(
+                entry, indexed, program, functions, alone, inputs, outputs, tiles, packed
+            ).build()
     return tvm.IRModule(body)
 
 
@@ -56,7 +74,9 @@ def _private(func):
     attrs = {key: value for key, value in func.attrs.items() if key not in ("global_symbol",)}
     # A compute scope is never inlined. It must not be: TVM's alias metadata (TBAA) says that two buffer variables never overlap, but an intermediate is
     # one variable in the kernel that writes it and another in the kernel that reads it; side by side in one function LLVM deletes the first one's stores.
-    body = tirx.AttrStmt(tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), tirx.SeqStmt([*declared, func.body]))
+    body = tirx.AttrStmt(
+        tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), tirx.SeqStmt([*declared, func.body])
+    )
     return _giving_zero(pointers, body).with_attrs({**attrs, "tirx.noalias": True})
 
 
@@ -69,14 +89,20 @@ def _serial(func):
 
 def _without_threads(stmt):
     if isinstance(stmt, tirx.For) and stmt.kind == tirx.ForKind.PARALLEL:  # none stands inside another
-        return tirx.For(stmt.loop_var, stmt.min, stmt.extent, tirx.ForKind.SERIAL, stmt.body, stmt.thread_binding, stmt.annotations)
+        return tirx.For(
+            stmt.loop_var, stmt.min, stmt.extent, tirx.ForKind.SERIAL, stmt.body, stmt.thread_binding, stmt.annotations
+        )
     if isinstance(stmt, tirx.SeqStmt):
         old = list(stmt.seq)
         parts = [_without_threads(each) for each in old]
         return tirx.SeqStmt(parts) if any(a is not b for a, b in zip(parts, old)) else stmt
     fields = {field.name: getattr(stmt, field.name) for field in _fields(type(stmt))}
     new = {name: _without_threads(value) if isinstance(value, tirx.Stmt) else value for name, value in fields.items()}
-    return stmt if all(new[name] is fields[name] for name in fields) else tvm.ir.make_node(type(stmt).__tvm_ffi_type_info__.type_key, **new)
+    return (
+        stmt
+        if all(new[name] is fields[name] for name in fields)
+        else tvm.ir.make_node(type(stmt).__tvm_ffi_type_info__.type_key, **new)
+    )
 
 
 def _fields(kind):
@@ -98,7 +124,13 @@ class _Entry:
     shared out."""
 
     def __init__(self, name, indexed, program, functions, alone, inputs, outputs, tiles, packed):
-        self._name, self._indexed, self._program, self._functions, self._alone = name, indexed, program, functions, alone
+        self._name, self._indexed, self._program, self._functions, self._alone = (
+            name,
+            indexed,
+            program,
+            functions,
+            alone,
+        )
         self._inputs, self._outputs, self._tiles, self._packed = inputs, outputs, tiles, packed
         self._loop_of = {i: loop for loop in program.loops for i in range(loop.first, loop.last)}
 
@@ -108,7 +140,9 @@ class _Entry:
                 T.func_name(self._name)
                 if self._packed:
                     T.func_attr({"global_symbol": self._name})
-                index, chunk = (T.arg(name, T.int32()) for name in ("index", "chunk")) if self._indexed else (None, None)
+                index, chunk = (
+                    (T.arg(name, T.int32()) for name in ("index", "chunk")) if self._indexed else (None, None)
+                )
                 self._buffers = self._arguments()
                 if self._indexed:
                     self._steps(index, chunk)
@@ -124,7 +158,9 @@ class _Entry:
         forms = [(name, (size,), "uint8") for name, size in sizes.items()]
         if not self._packed:
             forms.append(("lanes", None, "uint8"))
-        tensors = [(f"{side}{i}", spec.shape, spec.dtype) for side, specs in sides.items() for i, spec in enumerate(specs)]
+        tensors = [
+            (f"{side}{i}", spec.shape, spec.dtype) for side, specs in sides.items() for i, spec in enumerate(specs)
+        ]
         if self._packed:
             made = [T.arg(name, T.Buffer(shape, dtype)) for name, shape, dtype in forms + tensors]
         else:
@@ -132,7 +168,10 @@ class _Entry:
             self._threads = T.arg("threads", T.int32())
             forms[-1] = ("lanes", (self._threads, max(program.lane_bytes, 1)), "uint8")
             pointers += [T.arg(name, T.ptr(dtype)) for name, _, dtype in tensors]
-            made = [T.decl_buffer(shape, dtype, data=pointer) for pointer, (_, shape, dtype) in zip(pointers, forms + tensors, strict=True)]
+            made = [
+                T.decl_buffer(shape, dtype, data=pointer)
+                for pointer, (_, shape, dtype) in zip(pointers, forms + tensors, strict=True)
+            ]
         buffers, rest = dict(zip(("weights", "arena", "lane"), made)), made[len(forms) :]
         return buffers | {"input": rest[: len(self._inputs)], "output": rest[len(self._inputs) :]}
 
@@ -159,7 +198,9 @@ class _Entry:
         if loop.in_order:
             return self._in_order(loop, calls)
         threads, chunks = self._threads, loop.chunks
-        shared_out = tirx.any(tirx.all(threads <= chunks, tirx.floormod(tirx.const(chunks, "int32"), threads) == 0), threads * 4 <= chunks)
+        shared_out = tirx.any(
+            tirx.all(threads <= chunks, tirx.floormod(tirx.const(chunks, "int32"), threads) == 0), threads * 4 <= chunks
+        )
         with T.If(shared_out):
             with T.Then():
                 with T.parallel(0, threads) as lane:
@@ -196,4 +237,6 @@ class _Entry:
             return buffer.data
         shape = [int(extent) for extent in buffer.shape]
         batch = next(axis for axis, extent in enumerate(shape) if extent != 1)
-        return tirx.address_of(buffer[tuple(chunk * (shape[batch] // loop.chunks) if axis == batch else 0 for axis in range(len(shape)))])
+        return tirx.address_of(
+            buffer[tuple(chunk * (shape[batch] // loop.chunks) if axis == batch else 0 for axis in range(len(shape)))]
+        )

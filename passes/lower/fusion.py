@@ -150,9 +150,17 @@ def _over_peak(graph, p):
     inverse = next(iter(graph.users(largest)), None)
     calls = [graph.definition(x) for x in (largest, inverse, peaks)]
     last = _rank(p) - 1
-    if not ops.is_op(calls[0], "relax.max") or not ops.is_op(calls[1], "octet.unary") or not ops.is_op(calls[2], "relax.multiply"):
+    if (
+        not ops.is_op(calls[0], "relax.max")
+        or not ops.is_op(calls[1], "octet.unary")
+        or not ops.is_op(calls[2], "relax.multiply")
+    ):
         return None
-    if ops.attrs_of(calls[1])["kind"] != "reciprocal" or [axis % (last + 1) for axis in ops.attrs_of(calls[0])["axis"]] != [last] or not calls[2].args[1].same_as(inverse):
+    if (
+        ops.attrs_of(calls[1])["kind"] != "reciprocal"
+        or [axis % (last + 1) for axis in ops.attrs_of(calls[0])["axis"]] != [last]
+        or not calls[2].args[1].same_as(inverse)
+    ):
         return None
     return (peaks, [p, largest, inverse]) if graph.used_once(largest) and graph.used_once(inverse) else None
 
@@ -167,12 +175,21 @@ def _softmax(graph, var, call):
     source, parts, members = call.args[0], {"scale": None, "mask": None}, [result, *before]
     for operator, key in (("relax.add", "mask"), ("relax.multiply", "scale")):
         inner = graph.definition(source)
-        found = _other_operand(graph, source, inner, key) if ops.is_op(inner, operator) and graph.used_once(source) else None
+        found = (
+            _other_operand(graph, source, inner, key)
+            if ops.is_op(inner, operator) and graph.used_once(source)
+            else None
+        )
         if found is not None:
             members.append(source)
             source, parts[key] = found
     product = graph.definition(source)
-    if ops.is_op(product, "octet.matmul") and graph.used_once(source) and ops.attrs_of(product)["out_dtype"] == "float32" and _unclipped(product):
+    if (
+        ops.is_op(product, "octet.matmul")
+        and graph.used_once(source)
+        and ops.attrs_of(product)["out_dtype"] == "float32"
+        and _unclipped(product)
+    ):
         parts = SoftmaxParts(**parts, probability_scale=scale, zero_point=zero_point)
         return (Scores if over_peak is None else PeakScores)(product, parts, root), [*members, source]
     return (Softmax if over_peak is None else PeakSoftmax)(call.args[0], scale, zero_point, root), [result, *before]
@@ -193,14 +210,22 @@ def _other_operand(graph, var, call, key):
             uniform = constant is not None and constant.size > 0 and np.all(constant == constant.reshape(-1)[0])
             return (source, float(constant.reshape(-1)[0])) if uniform else None
         shape = other.ty.shape.values
-        if len(shape) and int(shape[-1]) == int(var.ty.shape.values[-1]) and ops.is_op(graph.definition(source), "octet.matmul", "relax.multiply"):
+        if (
+            len(shape)
+            and int(shape[-1]) == int(var.ty.shape.values[-1])
+            and ops.is_op(graph.definition(source), "octet.matmul", "relax.multiply")
+        ):
             return source, other
     return None
 
 
 def _layer_norm(graph, var, call):
     attrs = ops.attrs_of(call)
-    if _rank(var) == 1 or [axis % _rank(var) for axis in attrs["axes"]] != [_rank(var) - 1] or any(graph.constant(arg) is None for arg in call.args[1:]):
+    if (
+        _rank(var) == 1
+        or [axis % _rank(var) for axis in attrs["axes"]] != [_rank(var) - 1]
+        or any(graph.constant(arg) is None for arg in call.args[1:])
+    ):
         return None, ()
     members, operand, source, target, root = [], call.args[0], None, None, var
     dequantized = _border(graph, operand, "relax.dequantize", "float32")
@@ -217,6 +242,11 @@ def _layer_norm(graph, var, call):
 def _table_behind(graph, var, call):
     source, values = call.args[0], graph.constant(call.args[1])
     layer = graph.definition(source)
-    if not ops.is_op(layer, "octet.conv2d", "octet.dense") or not graph.used_once(source) or str(layer.ty.dtype) != "int8" or values.ndim != 1:
+    if (
+        not ops.is_op(layer, "octet.conv2d", "octet.dense")
+        or not graph.used_once(source)
+        or str(layer.ty.dtype) != "int8"
+        or values.ndim != 1
+    ):
         return None, ()
     return TableBehind(source, layer, values, var), [source]

@@ -1,8 +1,8 @@
 """Operators without a kernel -> TIR: TVM's own, and ours where TVM's differ from ONNX.
 
-    R.max, R.min      NaN where the row holds one, -inf of a row of -inf (TVM begins with the lowest finite number)
-    R.argmax, R.argmin   the first place of that element
-    octet.bits        the bits of an element as they are"""
+R.max, R.min      NaN where the row holds one, -inf of a row of -inf (TVM begins with the lowest finite number)
+R.argmax, R.argmin   the first place of that element
+octet.bits        the bits of an element as they are"""
 
 from math import inf
 
@@ -48,9 +48,14 @@ def _reduced(x, axes, keepdims, results):
 def _extreme(largest):
     def legal(builder, call):
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
-        reducer = te.comm_reducer(lambda a, b: tirx.Select(_before(a, b, largest, dtype), a, b), lambda _: _last(dtype, largest), "extreme")
-        return builder.call_te(lambda x: _reduced(x, attrs["axis"], attrs["keepdims"], lambda value, over: reducer(value, axis=over)), call.args[0],
-                               primfunc_name_hint="max" if largest else "min")
+        reducer = te.comm_reducer(
+            lambda a, b: tirx.Select(_before(a, b, largest, dtype), a, b), lambda _: _last(dtype, largest), "extreme"
+        )
+        return builder.call_te(
+            lambda x: _reduced(x, attrs["axis"], attrs["keepdims"], lambda value, over: reducer(value, axis=over)),
+            call.args[0],
+            primfunc_name_hint="max" if largest else "min",
+        )
 
     return legal
 
@@ -60,7 +65,10 @@ def _place(largest):
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
 
         def combined(a, b):
-            wins = tirx.Or(_before(a[1], b[1], largest, dtype), tirx.And(tirx.Not(_before(b[1], a[1], largest, dtype)), a[0] < b[0]))
+            wins = tirx.Or(
+                _before(a[1], b[1], largest, dtype),
+                tirx.And(tirx.Not(_before(b[1], a[1], largest, dtype)), a[0] < b[0]),
+            )
             return tirx.Select(wins, a[0], b[0]), tirx.Select(wins, a[1], b[1])
 
         reducer = te.comm_reducer(combined, lambda *_: (tirx.max_value("int64"), _last(dtype, largest)), "place")
@@ -82,7 +90,17 @@ def _place(largest):
 
 def _bits(builder, call):
     dtype = str(call.ty.dtype)
-    return builder.call_te(lambda x: te.compute(x.shape, lambda *at: tirx.reinterpret(dtype, x(*at)), name="bits"), call.args[0], primfunc_name_hint="bits")
+    return builder.call_te(
+        lambda x: te.compute(x.shape, lambda *at: tirx.reinterpret(dtype, x(*at)), name="bits"),
+        call.args[0],
+        primfunc_name_hint="bits",
+    )
 
 
-_OURS = {"octet.bits": _bits, "relax.max": _extreme(True), "relax.min": _extreme(False), "relax.argmax": _place(True), "relax.argmin": _place(False)}
+_OURS = {
+    "octet.bits": _bits,
+    "relax.max": _extreme(True),
+    "relax.min": _extreme(False),
+    "relax.argmax": _place(True),
+    "relax.argmin": _place(False),
+}

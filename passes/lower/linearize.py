@@ -27,21 +27,32 @@ def linearize(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -
     calls, arena, loops = place_calls(mod, weights, watch)
     if watch is None:
         return Program(calls, weights.blob(), arena, loops)
-    return Program(calls, weights.blob(), arena + -(-4 * watch.words(0).count // memory.ALIGNMENT) * memory.ALIGNMENT, words_at=arena)
+    return Program(
+        calls,
+        weights.blob(),
+        arena + -(-4 * watch.words(0).count // memory.ALIGNMENT) * memory.ALIGNMENT,
+        words_at=arena,
+    )
 
 
-def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> tuple[tuple[KernelCall, ...], int, tuple[Loop, ...]]:
+def place_calls(
+    mod: tvm.IRModule, weights: Weights, watch: Watch | None = None
+) -> tuple[tuple[KernelCall, ...], int, tuple[Loop, ...]]:
     """(the calls of `main`, bytes of their arena, without the words of a watched program, which lie behind it, loops of recurrent layers).
     Constants go to `weights`."""
     main = mod["main"]
-    tensors = {param: ("input", i) for i, param in enumerate(main.params)}  # variable -> storage: ("input", i), ("buffer", id) or a constant
+    tensors = {
+        param: ("input", i) for i, param in enumerate(main.params)
+    }  # variable -> storage: ("input", i), ("buffer", id) or a constant
     calls: list[RawCall] = []
     sizes: dict[tuple, int] = {}
     for block in main.body.blocks:
         for binding in block.bindings:
             tensors[binding.var] = _bound(binding, tensors, calls, sizes, _layer_of(binding.var, mod))
     outputs = [_storage(field, tensors) for field in _fields(main.body.body, tensors)]
-    assert len(set(map(str, outputs))) == len(outputs) and all(storage in sizes for storage in outputs), "every result has a kernel of its own: own_results"
+    assert len(set(map(str, outputs))) == len(outputs) and all(storage in sizes for storage in outputs), (
+        "every result has a kernel of its own: own_results"
+    )
     place = {storage: Place("output", i) for i, storage in enumerate(outputs)}
     calls, loops = rolled(calls, mod, sizes)
     if watch is not None:
@@ -53,7 +64,9 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
             if isinstance(storage, tuple) and storage in sizes and storage not in place:
                 first, _ = lives.get(storage, (i, i))
                 lives[storage] = (first, i)
-    collected = {whole(each)[0] for call in calls for each in call.operands if isinstance(each, tuple) and each[0] == "step"}
+    collected = {
+        whole(each)[0] for call in calls for each in call.operands if isinstance(each, tuple) and each[0] == "step"
+    }
     lives = {storage: _through(loops, storage in collected, *life) for storage, life in lives.items()}
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
 
@@ -77,7 +90,15 @@ def place_calls(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None)
         times = next((loop.steps for loop in loops if loop.first <= i < loop.last), 1)
         steps += not call.joined
         step = replace(step, macs=step.macs * times, bytes=step.bytes * times)
-        program.append(KernelCall("memcpy" if call.copied else call.function, tuple(map(locate, call.operands)), step, call.copied, call.joined))
+        program.append(
+            KernelCall(
+                "memcpy" if call.copied else call.function,
+                tuple(map(locate, call.operands)),
+                step,
+                call.copied,
+                call.joined,
+            )
+        )
     return tuple(program), arena, tuple(Loop(loop.first, loop.last, loop.steps, in_order=True) for loop in loops)
 
 
@@ -106,11 +127,15 @@ def _bound(binding, tensors, calls, sizes, layer):
         return "part", base, start + int(value.args[3])
     if value.op.name != "relax.call_tir":
         operator = value.op.name.removeprefix("relax.")
-        raise UnsupportedModelError(f"node {(layer or binding.var.name)!r}: operator {operator} has no kernel; export the network without it, and do that step outside")
+        raise UnsupportedModelError(
+            f"node {(layer or binding.var.name)!r}: operator {operator} has no kernel; export the network without it, and do that step outside"
+        )
     results = []
     for field in value.ty.fields if isinstance(value.ty, relax.TupleType) else [value.ty]:
         storage = ("buffer", len(sizes))
-        sizes[storage] = int(np.prod([int(d) for d in field.shape.values], dtype=np.int64)) * np.dtype(str(field.dtype)).itemsize
+        sizes[storage] = (
+            int(np.prod([int(d) for d in field.shape.values], dtype=np.int64)) * np.dtype(str(field.dtype)).itemsize
+        )
         results.append(storage)
     operands = [_storage(arg, tensors) for arg in value.args[1].fields]
     calls.append(RawCall(value.args[0].name_hint, operands + results, layer, len(results)))
@@ -139,5 +164,13 @@ def _layer_of(var, mod) -> str:
 def _step(i, name, mod, layer):
     attrs = mod[name].attrs
     known = {key.split(".")[1]: attrs[key] for key in attrs.keys() if key.startswith("octet.")}
-    return Step(f"{i}:{name}", str(known.get("operator", name)), str(known.get("kernel", "fallback")), str(known.get("dtype", "float32")),
-                int(known.get("macs", 0)), int(known.get("bytes", 0)), layer, **{key: str(known[key]) for key in ("schedule", "source", "workload") if key in known})
+    return Step(
+        f"{i}:{name}",
+        str(known.get("operator", name)),
+        str(known.get("kernel", "fallback")),
+        str(known.get("dtype", "float32")),
+        int(known.get("macs", 0)),
+        int(known.get("bytes", 0)),
+        layer,
+        **{key: str(known[key]) for key in ("schedule", "source", "workload") if key in known},
+    )

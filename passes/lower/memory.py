@@ -22,7 +22,10 @@ def plan(buffers: list[Lifetime]) -> tuple[dict, int]:
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
         size = -(-buffer.size // ALIGNMENT) * ALIGNMENT
         at = 0
-        for start, end, _ in sorted((entry for entry in placed if entry[2].first <= buffer.last and buffer.first <= entry[2].last), key=lambda entry: entry[0]):
+        for start, end, _ in sorted(
+            (entry for entry in placed if entry[2].first <= buffer.last and buffer.first <= entry[2].last),
+            key=lambda entry: entry[0],
+        ):
             if at + size <= start:
                 break
             at = max(at, end)

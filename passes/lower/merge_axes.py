@@ -40,7 +40,11 @@ class _Merger(Forward):
 
     def visit(self, var, value):
         new = self.new(value)
-        shapes = self._shapes(new, shape_of(var)) if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType) else None
+        shapes = (
+            self._shapes(new, shape_of(var))
+            if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType)
+            else None
+        )
         return None if shapes is None else self._reshaped(new, var, shapes)
 
     def _shapes(self, call, result):

@@ -77,7 +77,9 @@ class Weights:
             found = self.size
             self.parts.append((found, raw))
             alike.append((raw, found))
-            self.size += -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT  # a kernel may read one vector past the end
+            self.size += (
+                -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT
+            )  # a kernel may read one vector past the end
         return Place("weights", found)
 
     def blob(self):
@@ -96,7 +98,11 @@ class Kernels:
 
     def added(self, module: tvm.IRModule, calls: Iterable[KernelCall]) -> list[KernelCall]:
         """Takes the kernels of a module in; its calls, by the names that their kernels have here."""
-        names = {var.name_hint: self._name(var.name_hint, func) for var, func in module.functions_items() if var.name_hint != "main"}
+        names = {
+            var.name_hint: self._name(var.name_hint, func)
+            for var, func in module.functions_items()
+            if var.name_hint != "main"
+        }
         return [replace(call, function=names.get(call.function, call.function)) for call in calls]
 
     def _name(self, wanted, func) -> str:
@@ -117,5 +123,8 @@ def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[i
     for count in elements:
         starts.append(size)
         size += -(-count // _ALIGNED) * _ALIGNED
-    calls = [replace(c, operands=tuple(Place("packed", starts[p.offset]) if p.kind == "output" else p for p in c.operands)) for c in program.calls]
+    calls = [
+        replace(c, operands=tuple(Place("packed", starts[p.offset]) if p.kind == "output" else p for p in c.operands))
+        for c in program.calls
+    ]
     return replace(program, calls=tuple(calls)), starts, size

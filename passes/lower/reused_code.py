@@ -1,7 +1,7 @@
 """Machine code of networks that only this process runs, compiled once per kernel: what calibration runs, a simulator and the fp32 beside a package share most of their kernels.
 
-    kernels that are new      -> one object file, each kernel under a name of its own
-    the network's entries     -> another one, which calls them by these names
+kernels that are new      -> one object file, each kernel under a name of its own
+the network's entries     -> another one, which calls them by these names
 """
 
 from collections.abc import Sequence

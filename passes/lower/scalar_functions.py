@@ -21,7 +21,9 @@ def rules_of(lowered: Callable) -> dict[str, Callable]:
 
     def octet_unary(call, ctx):
         attrs = ops.attrs_of(call)
-        return lowered(call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())})
+        return lowered(
+            call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
+        )
 
     def leaky_relu(call, ctx):
         return lowered(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})

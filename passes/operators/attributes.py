@@ -39,7 +39,8 @@ def numbers(low: int | None = None, high: int | None = None, whole: bool = False
     """A list of finite numbers in [low, high]; whole: of ints."""
     each = integer(low, high) if whole else real(low=low)
     return Attribute(
-        lambda value: isinstance(value, (list, tuple)) and all(map(each.accepts, value)), f"a list, each {each.expected}"
+        lambda value: isinstance(value, (list, tuple)) and all(map(each.accepts, value)),
+        f"a list, each {each.expected}",
     )
 
 

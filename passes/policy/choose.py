@@ -26,7 +26,10 @@ class Times:
     def of(self, regions: Regions, released: frozenset[int]) -> Seconds:
         """Seconds of the network with these regions in float."""
         floats = self.floats(released)
-        kernels = sum(real if n in floats or int8 is None else int8 for n, (int8, real) in enumerate(zip(self.int8, self.float, strict=True)))
+        kernels = sum(
+            real if n in floats or int8 is None else int8
+            for n, (int8, real) in enumerate(zip(self.int8, self.float, strict=True))
+        )
         return kernels + sum(self.conversions(tensor, number, floats) for number, tensor in enumerate(regions.tensors))
 
     def floats(self, released: frozenset[int]) -> frozenset[int]:
@@ -38,10 +41,14 @@ class Times:
         made_float = tensor.producer == OUTSIDE or tensor.producer in floats
         read_int8 = any(reader != OUTSIDE and reader not in floats for reader in tensor.readers)
         read_float = any(reader == OUTSIDE or reader in floats for reader in tensor.readers)
-        return self.quantize[number] * (made_float and read_int8) + self.dequantize[number] * (not made_float and read_float)
+        return self.quantize[number] * (made_float and read_int8) + self.dequantize[number] * (
+            not made_float and read_float
+        )
 
 
-def choose_float(regions: Regions, times: Times, margin: float = 1.0, kept: frozenset[int] = frozenset()) -> frozenset[int]:
+def choose_float(
+    regions: Regions, times: Times, margin: float = 1.0, kept: frozenset[int] = frozenset()
+) -> frozenset[int]:
     """The regions with an int8 form that are faster in float. margin: by how much float's kernels are taken for slower than they are, e.g. 1.05.
     kept: regions that stay in int8 whatever it costs."""
     count = len(regions.members)
@@ -50,7 +57,11 @@ def choose_float(regions: Regions, times: Times, margin: float = 1.0, kept: froz
     cut.cost(outside, INFINITE, 0)  # the caller's tensors are float
     for number in range(count):
         int8 = times.int8[number]
-        cut.cost(number, INFINITE if int8 is None else _cost(int8), INFINITE if number in kept and int8 is not None else _cost(times.float[number] * margin))
+        cut.cost(
+            number,
+            INFINITE if int8 is None else _cost(int8),
+            INFINITE if number in kept and int8 is not None else _cost(times.float[number] * margin),
+        )
     node = lambda number: outside if number == OUTSIDE else number
     for number, tensor in enumerate(regions.tensors):
         quantized, dequantized = cut.add_node(), cut.add_node()

@@ -34,7 +34,11 @@ def most_to_gain(mod: tvm.IRModule, dot: str, cost) -> tuple[float, float]:
         if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE):
             seconds, steps = _seconds(value, dot, cost), loops.steps(var)
             total += steps * seconds
-            saved += steps * (seconds if ops.is_op(value, "relax.quantize", "relax.dequantize") else max(0.0, seconds - _seconds(value, dot, cost, real=True)))
+            saved += steps * (
+                seconds
+                if ops.is_op(value, "relax.quantize", "relax.dequantize")
+                else max(0.0, seconds - _seconds(value, dot, cost, real=True))
+            )
     return total, saved
 
 
@@ -48,12 +52,16 @@ def _seconds(call, dot, cost, real=False):
     if ops.is_op(call, "octet.conv2d"):
         attrs = ops.attrs_of(call)
         depthwise = attrs["groups"] == shape_of(call.args[0])[1] > 1
-        if depthwise and int8 and attrs["out_dtype"] != "int8":  # as a grouped convolution: every channel costs a block of them
+        if (
+            depthwise and int8 and attrs["out_dtype"] != "int8"
+        ):  # as a grouped convolution: every channel costs a block of them
             macs, depthwise = macs * _BLOCK, False
     bf16 = ops.is_op(call, "octet.conv2d", "octet.dense") and str(call.args[0].ty.dtype) == "bfloat16"
     functions = 0 if int8 or not ops.is_op(call, *_FUNCTIONS) else prod(shape_of(call))
     dtype = "int8" if int8 else "bfloat16" if bf16 else "float32"
-    return cost(dot, dtype, macs, moved, depthwise, product=ops.is_op(call, "octet.matmul", "relax.matmul"), functions=functions)
+    return cost(
+        dot, dtype, macs, moved, depthwise, product=ops.is_op(call, "octet.matmul", "relax.matmul"), functions=functions
+    )
 
 
 def _bytes(expr):

@@ -10,7 +10,9 @@ class MinCut:
 
     def __init__(self, count: int):
         self._source, self._sink = count, count + 1
-        self._edges: list[list[list[int]]] = [[] for _ in range(count + 2)]  # [to, capacity left, index of the reverse edge]
+        self._edges: list[list[list[int]]] = [
+            [] for _ in range(count + 2)
+        ]  # [to, capacity left, index of the reverse edge]
 
     def add_node(self) -> int:
         """One more."""

@@ -48,7 +48,11 @@ class QuantizeEmbeddings:
 def quantize_embeddings(mod: IRModule, given: bool = False) -> Embedded:
     """The hub with its tables in int8, and the reasons of those that are not."""
     graph, grids = DataflowGraph(mod["main"]), grids_of(mod)
-    decided = {var.name: _decided(graph, grids, given, var, value) for var, value in graph.bindings if ops.is_op(value, "relax.take")}
+    decided = {
+        var.name: _decided(graph, grids, given, var, value)
+        for var, value in graph.bindings
+        if ops.is_op(value, "relax.take")
+    }
     tables = {name: table for name, table in decided.items() if not isinstance(table, str)}
     module = replace_main(mod, _Rewriter(mod["main"], tables).run()) if tables else mod
     return Embedded(module, {name: reason for name, reason in decided.items() if isinstance(reason, str)})
@@ -81,7 +85,9 @@ class _Rewriter(Forward):
         if var.name not in self._found or not ops.is_op(value, "relax.take"):
             return None
         table, scales = self._found[var.name]
-        return self.emit(ops.call("octet.embedding", [relax.const(table), relax.const(scales), self.new(value.args[1])]), var.name)
+        return self.emit(
+            ops.call("octet.embedding", [relax.const(table), relax.const(scales), self.new(value.args[1])]), var.name
+        )
 
 
 class _Ways:
@@ -91,8 +97,10 @@ class _Ways:
         self._graph, self._var = graph, var
         energy = np.square(errors, dtype=np.float64).mean(1)
         self._error = float(energy.mean())
-        self._relative = {"relax.nn.layer_norm": _ratio(energy, table.var(1, dtype=np.float64)),
-                          "relax.nn.rms_norm": _ratio(energy, np.square(table, dtype=np.float64).mean(1))}
+        self._relative = {
+            "relax.nn.layer_norm": _ratio(energy, table.var(1, dtype=np.float64)),
+            "relax.nn.rms_norm": _ratio(energy, np.square(table, dtype=np.float64).mean(1)),
+        }
         self._reached, self._judged = _behind(graph, var), 0
 
     def reason(self) -> str:
@@ -119,14 +127,33 @@ class _Ways:
         if ops.is_op(call, "relax.quantize"):
             self._judged += 1
             own = np.square(self._graph.constant(call.args[1]), dtype=np.float64).mean() / 12
-            return None if energy <= _SHARE * own else f"its rows in int8 would add {energy / own:.3g} times the error of the layer behind ({_SHARE:g} is the most)"
-        if ops.is_op(call, *_NORMS) and not normalised and [axis % len(call.ty.shape.values) for axis in ops.attrs_of(call)["axes"]] == [len(call.ty.shape.values) - 1]:
+            return (
+                None
+                if energy <= _SHARE * own
+                else f"its rows in int8 would add {energy / own:.3g} times the error of the layer behind ({_SHARE:g} is the most)"
+            )
+        if (
+            ops.is_op(call, *_NORMS)
+            and not normalised
+            and [axis % len(call.ty.shape.values) for axis in ops.attrs_of(call)["axes"]]
+            == [len(call.ty.shape.values) - 1]
+        ):
             factors = self._graph.constant(call.args[1])
-            return "a normalisation behind it has computed factors" if factors is None else (self._relative[call.op.name] * np.square(factors, dtype=np.float64).mean(), True)
+            return (
+                "a normalisation behind it has computed factors"
+                if factors is None
+                else (self._relative[call.op.name] * np.square(factors, dtype=np.float64).mean(), True)
+            )
         if ops.is_op(call, "relax.add", "relax.subtract"):
             others = [arg for arg in call.args if not arg.same_as(var)]
-            return None if any(arg in self._reached for arg in others) else (energy * (2 - len(others)) ** 2, normalised)
-        if ops.is_op(call, "relax.multiply", "relax.divide") and call.args[0].same_as(var) and (factor := self._graph.constant(call.args[1])) is not None:
+            return (
+                None if any(arg in self._reached for arg in others) else (energy * (2 - len(others)) ** 2, normalised)
+            )
+        if (
+            ops.is_op(call, "relax.multiply", "relax.divide")
+            and call.args[0].same_as(var)
+            and (factor := self._graph.constant(call.args[1])) is not None
+        ):
             largest = float(np.abs(factor if ops.is_op(call, "relax.multiply") else 1 / factor).max())
             return energy * largest**2, normalised
         if isinstance(call, relax.TupleGetItem) or isinstance(call, relax.Call) and call.op.name in _HANDS_ON:

@@ -55,7 +55,9 @@ def regions_of(mod: tvm.IRModule) -> Regions:
             var = parent[var]
         return var
 
-    computed = [(var, value) for var, value in graph.bindings if not _is_pair(graph, value) and graph.constant(var) is None]
+    computed = [
+        (var, value) for var, value in graph.bindings if not _is_pair(graph, value) and graph.constant(var) is None
+    ]
     for var, value in computed:
         parent[var] = var
         for operand in variables(value):

@@ -54,7 +54,10 @@ class _Releaser(Forward):
             return rebuild(value, self._float)
         if not isinstance(value, relax.Call) or not isinstance(before, relax.Call) or before.op != value.op:
             return self.emit(rebuild(value, self._float), var.name)
-        args = [old if isinstance(old, tvm.ir.GenericConst) else rebuild(arg, self._float) for old, arg in zip(before.args, value.args, strict=True)]
+        args = [
+            old if isinstance(old, tvm.ir.GenericConst) else rebuild(arg, self._float)
+            for old, arg in zip(before.args, value.args, strict=True)
+        ]
         return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
 
     def _float(self, expr):

@@ -114,7 +114,11 @@ def _channel_axis(graph, call):
     """The output's channel axis if `call` is a convolution or a matmul with a constant matrix."""
     if ops.is_op(call, "relax.nn.conv2d") and graph.constant(call.args[1]) is not None:
         attrs = ops.attrs_of(call)
-        return 1 if (attrs["data_layout"], attrs["kernel_layout"], attrs["out_layout"]) == ("NCHW", "OIHW", "NCHW") else None
+        return (
+            1
+            if (attrs["data_layout"], attrs["kernel_layout"], attrs["out_layout"]) == ("NCHW", "OIHW", "NCHW")
+            else None
+        )
     if ops.is_op(call, "relax.matmul") and len(shape_of(call.args[0])) >= 2:
         weight = graph.constant(call.args[1])
         return len(shape_of(call)) - 1 if weight is not None and weight.ndim == 2 else None

@@ -49,12 +49,21 @@ def checksum_of(weight: np.ndarray, bias: np.ndarray, attrs: dict) -> Checksum:
     scaled = r[:, None, None, None] * weight.astype(np.int64)
     summed = scaled.reshape(groups, -1, *weight.shape[1:]).sum(axis=1)
     geometry = (attrs.get("strides", (1, 1)), attrs.get("padding", (0, 0, 0, 0)), attrs.get("dilation", (1, 1)), groups)
-    return Checksum(r, summed.astype(np.float64), int((r * bias.astype(np.int64)).sum()), geometry, attrs["data_zero_point"])
+    return Checksum(
+        r, summed.astype(np.float64), int((r * bias.astype(np.int64)).sum()), geometry, attrs["data_zero_point"]
+    )
 
 
-def sums_of(data: np.ndarray, weight: np.ndarray, bias: np.ndarray, attrs: dict, folded: np.ndarray | None = None) -> np.ndarray:
+def sums_of(
+    data: np.ndarray, weight: np.ndarray, bias: np.ndarray, attrs: dict, folded: np.ndarray | None = None
+) -> np.ndarray:
     """acc + bias of an int8 layer, as int64. weight: as a run reads it. folded: as it was when the bias was folded, where a bit has flipped since."""
-    geometry = (attrs.get("strides", (1, 1)), attrs.get("padding", (0, 0, 0, 0)), attrs.get("dilation", (1, 1)), attrs.get("groups", 1))
+    geometry = (
+        attrs.get("strides", (1, 1)),
+        attrs.get("padding", (0, 0, 0, 0)),
+        attrs.get("dilation", (1, 1)),
+        attrs.get("groups", 1),
+    )
     centred = data.astype(np.float64) - attrs["data_zero_point"]
     sums = convolve(centred, weight.astype(np.float64), *geometry).astype(np.int64) + bias.reshape(1, -1, 1, 1)
     if folded is None:

@@ -1,8 +1,8 @@
 """Elementwise operators between quantised tensors:
 
-    R.quantize(clip(dq(a) +- dq(b)))   ->  octet.add(a, b)          a_multiplier = s_a / s_y, b_multiplier = +-s_b / s_y
-    R.quantize(clip(dq(a) * dq(b)))    ->  octet.mul(a, b)          multiplier = s_a * s_b / s_y
-    R.quantize(clip(dq(x)))            ->  octet.requantize(x), or x itself where scale and zero point agree and nothing is cut off
+R.quantize(clip(dq(a) +- dq(b)))   ->  octet.add(a, b)          a_multiplier = s_a / s_y, b_multiplier = +-s_b / s_y
+R.quantize(clip(dq(a) * dq(b)))    ->  octet.mul(a, b)          multiplier = s_a * s_b / s_y
+R.quantize(clip(dq(x)))            ->  octet.requantize(x), or x itself where scale and zero point agree and nothing is cut off
 """
 
 from .. import ops
@@ -21,7 +21,9 @@ def requantize(context, source, low, high, out, name):
     if not overflow.converts(overflow.spread(source.qparams.zero_point) * factor):
         return Refused(f"its scale {source.qparams.scale:.3g} is too far from the result's {out.scale:.3g}")
     attrs = {"data_zero_point": source.qparams.zero_point, "multiplier": factor, "out_zero_point": out.zero_point}
-    return context.emit(ops.call("octet.requantize", [source.value], **attrs, clip_min=clip_min, clip_max=clip_max), name)
+    return context.emit(
+        ops.call("octet.requantize", [source.value], **attrs, clip_min=clip_min, clip_max=clip_max), name
+    )
 
 
 def realize_add_mul(context, var, low, high, out):
@@ -49,4 +51,6 @@ def realize_add_mul(context, var, low, high, out):
         operator, attrs = "octet.add", {"a_multiplier": factors[0], "b_multiplier": factors[1]}
     if not overflow.converts(largest):
         return Refused(f"the requantised value could reach {largest:.3g} (limit 2^31)")
-    return context.emit(ops.call(operator, [source.value for source in sources], **zero_points, **attrs, **shared), var.name)
+    return context.emit(
+        ops.call(operator, [source.value for source in sources], **zero_points, **attrs, **shared), var.name
+    )

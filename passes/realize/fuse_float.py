@@ -38,12 +38,18 @@ class _Fuser(Forward):
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
         weight = weight if is_conv else transposed(weight)
         bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
-        operands = [self.new(chain.call.args[0]), relax.const(weight, "float32") if is_conv else constant(weight), relax.const(bias, "float32")]
+        operands = [
+            self.new(chain.call.args[0]),
+            relax.const(weight, "float32") if is_conv else constant(weight),
+            relax.const(bias, "float32"),
+        ]
         if chain.residual is not None:
             residual = self.graph.constant(chain.residual)
             operands.append(self.new(chain.residual) if residual is None else relax.const(residual, "float32"))
             assert shape_of(operands[-1]) == shape_of(chain.call)
         geometry = geometry_of(chain.call) if is_conv else {}
         name = "octet.conv2d" if is_conv else "octet.dense"
-        call = ops.call(name, operands, **geometry, clip_min=float(chain.low), clip_max=float(chain.high), out_dtype="float32")
+        call = ops.call(
+            name, operands, **geometry, clip_min=float(chain.low), clip_max=float(chain.high), out_dtype="float32"
+        )
         return self.emit(call, chain.root.name)

@@ -70,7 +70,11 @@ def _scales(graph: DataflowGraph, param: relax.Expr) -> TensorQParams | str:
 def _result_scale(graph: DataflowGraph, field: relax.Expr) -> TensorQParams | None:
     """The QParams of a result that is a dequantised int8 tensor, or None."""
     call = graph.definition(field)
-    if not ops.is_op(call, "relax.dequantize") or str(call.args[0].ty.dtype) != "int8" or graph.constant(call.args[0]) is not None:
+    if (
+        not ops.is_op(call, "relax.dequantize")
+        or str(call.args[0].ty.dtype) != "int8"
+        or graph.constant(call.args[0]) is not None
+    ):
         return None
     return qparams(graph.constant(call.args[1]), graph.constant(call.args[2]))
 
@@ -86,15 +90,25 @@ class _Walk(Forward):
         boundary = boundary_of(tvm.IRModule({"main": function}))
         self._outputs = boundary.outputs
         self._params = [
-            relax.Var(param.name, relax.TensorType(param.ty.shape, "int8")) if number in boundary.inputs else param for number, param in enumerate(function.params)
+            relax.Var(param.name, relax.TensorType(param.ty.shape, "int8")) if number in boundary.inputs else param
+            for number, param in enumerate(function.params)
         ]
-        self._codes = {param: self._params[number] for number, param in enumerate(function.params) if number in boundary.inputs}
+        self._codes = {
+            param: self._params[number] for number, param in enumerate(function.params) if number in boundary.inputs
+        }
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
-        return self._codes.get(value.args[0]) if ops.is_op(value, "relax.quantize") and isinstance(value.args[0], relax.Var) else None
+        return (
+            self._codes.get(value.args[0])
+            if ops.is_op(value, "relax.quantize") and isinstance(value.args[0], relax.Var)
+            else None
+        )
 
     def result(self) -> relax.Expr:
-        fields = [self.new(self.graph.definition(field).args[0] if number in self._outputs else field) for number, field in enumerate(_fields(self.graph))]
+        fields = [
+            self.new(self.graph.definition(field).args[0] if number in self._outputs else field)
+            for number, field in enumerate(_fields(self.graph))
+        ]
         return relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0]
 
     def finish(self, result, params=None):

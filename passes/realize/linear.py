@@ -37,10 +37,14 @@ def weight_of(graph, expr, channel_axis):
     if values is None or scale is None or zero_point is None:
         return Refused("its weights are not constant")
     if values.dtype != np.int8 or np.any(zero_point):
-        return Refused(f"its weights are {values.dtype} with zero point {np.ravel(zero_point)[0]}; int8 with zero point 0 is needed")
+        return Refused(
+            f"its weights are {values.dtype} with zero point {np.ravel(zero_point)[0]}; int8 with zero point 0 is needed"
+        )
     axis = ops.attrs_of(call)["axis"] % values.ndim
     if scale.size > 1 and axis != channel_axis:
-        return Refused(f"its weights are quantised along axis {axis}, not along the output channel (axis {channel_axis})")
+        return Refused(
+            f"its weights are quantised along axis {axis}, not along the output channel (axis {channel_axis})"
+        )
     values = np.ascontiguousarray(np.moveaxis(values, channel_axis, 0))
     scale = np.broadcast_to(scale.reshape(-1), (values.shape[0],)).astype(np.float32)
     if not (np.all(np.isfinite(scale)) and np.all(scale > 0)):

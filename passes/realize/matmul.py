@@ -1,7 +1,7 @@
 """Linear layers and products of two computed tensors:
 
-    R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32, multiplier[, r])
-    R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), b with zero point 0
+R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32, multiplier[, r])
+R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), b with zero point 0
 """
 
 from .. import ops
@@ -35,7 +35,9 @@ def realize_matmul(context, var, low, high, out):
     factor = multiplier([a.qparams.scale, b.qparams.scale], 1.0 if out is None else out.scale)
     largest = (128 + abs(a.qparams.zero_point)) * 128 * shape_of(call.args[0])[-1]
     if largest >= overflow.ACCUMULATOR_LIMIT or (out is not None and not overflow.converts(largest * float(factor))):
-        return Refused(f"an accumulator could reach {largest}, {largest * float(factor):.3g} when requantised (limit 2^31)")
+        return Refused(
+            f"an accumulator could reach {largest}, {largest * float(factor):.3g} when requantised (limit 2^31)"
+        )
     low, high = (low, high) if out is None else out.bounds(low, high)
     call = ops.call(
         "octet.matmul",

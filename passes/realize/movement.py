@@ -64,10 +64,14 @@ def rebuild_int8(call, int8, params):
         return relax.op.image.resize2d(int8(call.args[0]), call.args[1], **attrs)
     if ops.is_op(call, "octet.interleave"):
         attrs = ops.attrs_of(call)
-        return ops.call("octet.interleave", [int8(call.args[0])], strides=attrs["strides"], fill=int(params.quantize(attrs["fill"])))
+        return ops.call(
+            "octet.interleave", [int8(call.args[0])], strides=attrs["strides"], fill=int(params.quantize(attrs["fill"]))
+        )
     if ops.is_op(call, "octet.frame"):
         attrs = ops.attrs_of(call)
-        return ops.call("octet.frame", [int8(call.args[0])], padding=attrs["padding"], fill=params.quantize(attrs["fill"]).tolist())
+        return ops.call(
+            "octet.frame", [int8(call.args[0])], padding=attrs["padding"], fill=params.quantize(attrs["fill"]).tolist()
+        )
     return rebuild(call, int8)
 
 
@@ -78,7 +82,9 @@ def _realize_part(context, var, definition, out):
         return None
     source = context.source(split.args[0])
     params = out if source is None else source.qparams
-    parts = context.remember(definition.tuple_value, params, lambda: _split(context, definition.tuple_value, split, params))
+    parts = context.remember(
+        definition.tuple_value, params, lambda: _split(context, definition.tuple_value, split, params)
+    )
     if isinstance(parts, Refused):
         return parts
     part = context.emit(relax.TupleGetItem(parts, definition.index), var.name)

@@ -58,7 +58,9 @@ def prove(weight, bias, zero_point, multiplier=None, residual=None):
     converted = totals * np.abs(multiplier.astype(np.float64)) + added
     largest = float(converted.max(initial=0.0))
     if not converts(largest):
-        return f"the requantised value could reach {largest:.3g} in output channel {int(converted.argmax())} (limit 2^31)"
+        return (
+            f"the requantised value could reach {largest:.3g} in output channel {int(converted.argmax())} (limit 2^31)"
+        )
     return Bound(worst, largest)
 
 

@@ -1,7 +1,7 @@
 """Average pooling of a quantised tensor (maximum pooling only moves data: movement.py):
 
-    R.quantize(clip(R.nn.avg_pool2d(dq(x))))                  ->  octet.avg_pool2d(x)
-    R.quantize(clip(R.mean(dq(x), [2, 3], keepdims=True)))    ->  octet.avg_pool2d(x) over the whole image
+R.quantize(clip(R.nn.avg_pool2d(dq(x))))                  ->  octet.avg_pool2d(x)
+R.quantize(clip(R.mean(dq(x), [2, 3], keepdims=True)))    ->  octet.avg_pool2d(x) over the whole image
 """
 
 from tvm import relax

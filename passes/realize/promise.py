@@ -1,8 +1,8 @@
 """What is promised of each result of a network, and so what `--referee` demands of it.
 
-    bytes   every operator on the way gives the referee's bytes, on every target
-    close   a float operator on the way has an order of sums, or last bits of a function, of its own: within `TOLERANCE` of the largest magnitude
-    codes   behind such an operator something was rounded to int8, so that single codes may differ by one: at least `LEAST_DB` of signal to noise"""
+bytes   every operator on the way gives the referee's bytes, on every target
+close   a float operator on the way has an order of sums, or last bits of a function, of its own: within `TOLERANCE` of the largest magnitude
+codes   behind such an operator something was rounded to int8, so that single codes may differ by one: at least `LEAST_DB` of signal to noise"""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,12 @@ class Promise:
 def promises(module: IRModule) -> list[Promise]:
     """Of the results of `main`, in order."""
     graph = DataflowGraph(module["main"])
-    follows = {var: loop.next[i] for loop in loops_of(module).arranged() if isinstance(loop, RecurrentLoop) for i, (var, _) in loop.states.items()}
+    follows = {
+        var: loop.next[i]
+        for loop in loops_of(module).arranged()
+        if isinstance(loop, RecurrentLoop)
+        for i, (var, _) in loop.states.items()
+    }
     found = {param: Promise() for param in graph.function.params}
     while True:  # until nothing changes: what a step leaves is what the next one finds
         last = dict(found)
@@ -42,13 +47,17 @@ def promises(module: IRModule) -> list[Promise]:
         if not follows or found == last:
             break
     result = graph.definition(graph.result)
-    return [found.get(field, Promise()) for field in (result.fields if isinstance(result, relax.Tuple) else [graph.result])]
+    return [
+        found.get(field, Promise()) for field in (result.fields if isinstance(result, relax.Tuple) else [graph.result])
+    ]
 
 
 def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], found: dict) -> None:
     """What is promised of every variable, into `found`. follows: state of a loop -> what it is in the next step."""
     for var, value in graph.bindings:
-        before = [found[each] for each in variables(value)] + ([found[follows[var]]] if follows.get(var) in found else [])
+        before = [found[each] for each in variables(value)] + (
+            [found[follows[var]]] if follows.get(var) in found else []
+        )
         worst = max(before, key=lambda promise: ("bytes", "close", "codes").index(promise.kind), default=Promise())
         if isinstance(value, relax.Call):
             if worst.kind == "close" and value.op.name == "relax.quantize":
@@ -63,13 +72,22 @@ def _is_free(call: relax.Call) -> bool:
     name, attrs = call.op.name, ops.attrs_of(call)
     if name in MARKS:
         return False
-    if not any("float" in str(ty.dtype) for ty in (call.ty.fields if isinstance(call.ty, relax.TupleType) else [call.ty])):
+    if not any(
+        "float" in str(ty.dtype) for ty in (call.ty.fields if isinstance(call.ty, relax.TupleType) else [call.ty])
+    ):
         return False
     if name in ("octet.conv2d", "octet.dense"):
         return str(call.args[1].ty.dtype) == "float32" and str(call.args[0].ty.dtype) == "float32"
     if name == "octet.unary":
         return attrs["kind"] in _KINDS
-    if name in ("relax.nn.softmax", "relax.nn.log_softmax", "relax.mean", "relax.sum", "relax.nn.layer_norm", "relax.nn.rms_norm"):
+    if name in (
+        "relax.nn.softmax",
+        "relax.nn.log_softmax",
+        "relax.mean",
+        "relax.sum",
+        "relax.nn.layer_norm",
+        "relax.nn.rms_norm",
+    ):
         return not _has_kernel(call, name, attrs)
     return name in _FREE or handed_on(call)
 
@@ -78,7 +96,11 @@ def _has_kernel(call, name, attrs):
     """Whether the sums are made in the referee's order: over the last axis of what a kernel takes, or over others one element after the other."""
     rank = len(call.args[0].ty.shape.values)
     axes = attrs.get("axes", attrs.get("axis"))
-    axes = list(range(rank)) if axes is None else sorted(axis % rank for axis in ([axes] if isinstance(axes, int) else axes))
+    axes = (
+        list(range(rank))
+        if axes is None
+        else sorted(axis % rank for axis in ([axes] if isinstance(axes, int) else axes))
+    )
     last = axes == [rank - 1]
     if name in ("relax.mean", "relax.sum"):
         return rank in (2, 3) if last else rank > 1

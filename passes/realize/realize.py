@@ -203,7 +203,11 @@ class _Realizer(Forward):
                 return self._refuse(core, value)
         if core is not expr:
             value = self.int8(core, out)
-            return value if isinstance(value, Refused) else elementwise.requantize(self, Int8Source(value, out), low, high, out, expr.name)
+            return (
+                value
+                if isinstance(value, Refused)
+                else elementwise.requantize(self, Int8Source(value, out), low, high, out, expr.name)
+            )
         return self._refuse(core, Refused("it has no integer form"))
 
     def _whole_chain(self, expr: relax.Expr) -> Chain | None:
@@ -227,7 +231,9 @@ class _Realizer(Forward):
 
     def _quantised_by(self, user: relax.Expr) -> bool:
         value = None if user is None else self.graph.definition(user)
-        return ops.is_op(value, "relax.quantize") or movement.is_movement(value) or isinstance(value, relax.TupleGetItem)
+        return (
+            ops.is_op(value, "relax.quantize") or movement.is_movement(value) or isinstance(value, relax.TupleGetItem)
+        )
 
     def _linear(self, chain: Chain, out: TensorQParams | None) -> Refused | relax.Expr:
         value = conv.realize_conv(self, chain, out)
@@ -246,7 +252,11 @@ class _Realizer(Forward):
         operator = expr.op.name
         if operator == "relax.astype" and var in self._quantised and str(expr.args[0].ty.dtype) in ("int8", "uint8"):
             return None  # integers that are their own codes
-        integer = movement.is_movement(expr) or (operator.startswith("octet.") or operator == "relax.split") and expr.args[0].ty.dtype == "int8"
+        integer = (
+            movement.is_movement(expr)
+            or (operator.startswith("octet.") or operator == "relax.split")
+            and expr.args[0].ty.dtype == "int8"
+        )
         if operator in ("octet.interleave", "octet.frame") or (integer and not operator.startswith("octet.")):
             return None
         reason = "" if integer else self._reasons.get(self._origin.get(var), _NOT_QUANTISED)

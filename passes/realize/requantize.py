@@ -1,8 +1,8 @@
 """The arithmetic of scales: multipliers, quantised constants, clip bounds. The one place where they are defined.
 
-    multiplier = f32(f64(s_x) * f64(s_w) / f64(s_y))        s_* are float32 values; computed in float64, rounded once
-    quantise   = clip(rne(f32(x / s)) + z, -128, 127)       x / s in float32, as R.quantize does at run time
-    bias       = rne(f64(b) / (f64(s_x) * f64(s_w)))        in float64
+multiplier = f32(f64(s_x) * f64(s_w) / f64(s_y))        s_* are float32 values; computed in float64, rounded once
+quantise   = clip(rne(f32(x / s)) + z, -128, 127)       x / s in float32, as R.quantize does at run time
+bias       = rne(f64(b) / (f64(s_x) * f64(s_w)))        in float64
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ class TensorQParams:
         """float32 array -> int8 array."""
         values = np.asarray(values, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.clip(np.rint(values / np.float32(self.scale)) + np.float32(self.zero_point), QMIN, QMAX).astype(np.int8)
+            return np.clip(np.rint(values / np.float32(self.scale)) + np.float32(self.zero_point), QMIN, QMAX).astype(
+                np.int8
+            )
 
     def dequantize(self, values):
         """int8 array -> float32 array."""

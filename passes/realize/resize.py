@@ -1,6 +1,6 @@
 """Linear interpolation of a quantised image, where its weights are whole multiples of one unit:
 
-    R.quantize(clip(R.image.resize2d(dq(x), linear)))  ->  octet.resize2d(x, rows, columns)      multiplier = s_x / (s_y * row_units * column_units)
+R.quantize(clip(R.image.resize2d(dq(x), linear)))  ->  octet.resize2d(x, rows, columns)      multiplier = s_x / (s_y * row_units * column_units)
 """
 
 import numpy as np
@@ -27,13 +27,23 @@ def realize_resize(context, var, low, high, out):
         return Refused(f"its weights are no multiples of one unit from 1 to 1/{LARGEST_UNIT}")
     (rows, row_units), (columns, column_units) = taps
     units = row_units * column_units
-    factor = float(np.float32(np.float64(np.float32(source.qparams.scale)) / (np.float64(np.float32(out.scale)) * units)))
+    factor = float(
+        np.float32(np.float64(np.float32(source.qparams.scale)) / (np.float64(np.float32(out.scale)) * units))
+    )
     if not overflow.converts(overflow.spread(source.qparams.zero_point) * units * factor):
         return Refused(f"its scale {source.qparams.scale:.3g} is too far from the result's {out.scale:.3g}")
     clip_min, clip_max = out.bounds(low, high)
     zero_points = {"data_zero_point": source.qparams.zero_point, "out_zero_point": out.zero_point}
-    call = ops.call("octet.resize2d", [source.value, relax.const(rows), relax.const(columns)], row_units=row_units, column_units=column_units,
-                    multiplier=factor, clip_min=clip_min, clip_max=clip_max, **zero_points)
+    call = ops.call(
+        "octet.resize2d",
+        [source.value, relax.const(rows), relax.const(columns)],
+        row_units=row_units,
+        column_units=column_units,
+        multiplier=factor,
+        clip_min=clip_min,
+        clip_max=clip_max,
+        **zero_points,
+    )
     return context.emit(call, var.name)
 
 

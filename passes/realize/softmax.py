@@ -1,6 +1,6 @@
 """Softmax of a quantised tensor, over the last axis, by a table of exponentials:
 
-    R.quantize(R.nn.softmax([c *] dq(x)), s, z)  ->  octet.softmax(x, table)      1 / s: 127 with z = 0, or 255 with z = -128
+R.quantize(R.nn.softmax([c *] dq(x)), s, z)  ->  octet.softmax(x, table)      1 / s: 127 with z = 0, or 255 with z = -128
 """
 
 import numpy as np
@@ -32,7 +32,10 @@ def realize_softmax(context, var, low, high, out):
     if ops.attrs_of(call)["axis"] % len(shape) != len(shape) - 1 or shape[-1] > _MOST_COLUMNS:
         return Refused(f"tables do softmax over the last axis, of {_MOST_COLUMNS} elements at most")
     table = softmax_table(float(np.float32(source.qparams.scale)) * scale)
-    return context.emit(ops.call("octet.softmax", [source.value, relax.const(table)], levels=levels, out_zero_point=zero_point), var.name)
+    return context.emit(
+        ops.call("octet.softmax", [source.value, relax.const(table)], levels=levels, out_zero_point=zero_point),
+        var.name,
+    )
 
 
 def _source(context, expr):
@@ -46,4 +49,6 @@ def _source(context, expr):
     if known is None or known.size != 1 or not float(known.reshape(())) > 0:
         return None, 1.0
     inner = next((arg for arg, constant in zip(call.args, constants) if constant is None), None)
-    return (None if inner is None or shape_of(inner) != shape_of(call) else context.source(inner)), float(known.reshape(()))
+    return (None if inner is None or shape_of(inner) != shape_of(call) else context.source(inner)), float(
+        known.reshape(())
+    )

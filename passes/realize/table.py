@@ -73,7 +73,9 @@ def _channels(graph, order, shape):
             if ops.is_op(call, "relax.nn.prelu"):
                 fits = ops.attrs_of(call)["axis"] % len(shape) == 1
             else:
-                fits = constant.ndim >= len(shape) - 1 and constant.shape[constant.ndim - len(shape) + 1] == constant.size
+                fits = (
+                    constant.ndim >= len(shape) - 1 and constant.shape[constant.ndim - len(shape) + 1] == constant.size
+                )
             if not fits or constant.size != shape[1] or len(shape) not in (2, 4):
                 return None
             channels = shape[1]

@@ -32,10 +32,19 @@ def takes_bfloat16(graph: DataflowGraph, call: relax.Expr) -> bool:
     """Whether `call` is a float layer that has a bfloat16 form."""
     if not ops.is_op(call, "octet.conv2d", "octet.dense") or str(call.args[0].ty.dtype) != "float32":
         return False
-    if ops.is_op(call, "octet.conv2d") and ops.attrs_of(call)["groups"] != 1 or ops.is_op(call, "octet.dense") and len(call.ty.shape.values) not in (2, 3):
+    if (
+        ops.is_op(call, "octet.conv2d")
+        and ops.attrs_of(call)["groups"] != 1
+        or ops.is_op(call, "octet.dense")
+        and len(call.ty.shape.values) not in (2, 3)
+    ):
         return False
     weight = graph.constant(call.args[1])
-    if weight is not None and weight.shape[1] <= FEW and (weight.ndim == 2 or weight.shape[3] == 1 or ops.attrs_of(call)["dilation"][1] != 1):
+    if (
+        weight is not None
+        and weight.shape[1] <= FEW
+        and (weight.ndim == 2 or weight.shape[3] == 1 or ops.attrs_of(call)["dilation"][1] != 1)
+    ):
         return False  # blocks of 32 products would be nearly empty
     return weight is not None and bool(np.isfinite(weight).all())
 
@@ -68,7 +77,9 @@ class _Merger(Forward):
         users = [self.graph.definition(user) if user is not None else None for user in self.graph.users(var)]
         if len(users) == 1 and ops.is_op(users[0], "octet.bfloat16") and self._rounds(var, call):
             operands = [self.new(arg) for arg in call.args]
-            return self.emit(ops.call(call.op.name, operands, **ops.attrs_of(call) | {"out_dtype": "bfloat16"}), var.name)
+            return self.emit(
+                ops.call(call.op.name, operands, **ops.attrs_of(call) | {"out_dtype": "bfloat16"}), var.name
+            )
         return None
 
     def _rounds(self, var: relax.Var, layer: relax.Expr) -> bool:

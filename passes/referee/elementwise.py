@@ -12,7 +12,13 @@ def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _axes(x, attrs):
-    return tuple(range(x.ndim)) if attrs["axis"] is None else tuple(attrs["axis"]) if isinstance(attrs["axis"], list) else (attrs["axis"],)
+    return (
+        tuple(range(x.ndim))
+        if attrs["axis"] is None
+        else tuple(attrs["axis"])
+        if isinstance(attrs["axis"], list)
+        else (attrs["axis"],)
+    )
 
 
 def _reduced(function):
@@ -41,19 +47,47 @@ def _einsum(args, attrs):
 
 def _eye_like(args, attrs):
     rows, columns = args[0].shape
-    return np.eye(rows, columns, int(args[1]) if len(args) > 1 else 0, np.dtype(str(attrs["dtype"])) if attrs.get("dtype") else args[0].dtype)
+    return np.eye(
+        rows,
+        columns,
+        int(args[1]) if len(args) > 1 else 0,
+        np.dtype(str(attrs["dtype"])) if attrs.get("dtype") else args[0].dtype,
+    )
 
 
 _OF_TWO = {
-    "divide": quotient, "floor_divide": np.floor_divide, "mod": np.fmod, "floor_mod": np.mod, "logical_xor": np.logical_xor, "bitwise_and": np.bitwise_and,
-    "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor, "left_shift": np.left_shift, "right_shift": np.right_shift,
+    "divide": quotient,
+    "floor_divide": np.floor_divide,
+    "mod": np.fmod,
+    "floor_mod": np.mod,
+    "logical_xor": np.logical_xor,
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "left_shift": np.left_shift,
+    "right_shift": np.right_shift,
 }
 _OF_ONE = {"bitwise_not": np.bitwise_not, "isinf": np.isinf}
-FUNCTIONS = {"tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh}
+FUNCTIONS = {
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+}
 
 ELEMENTWISE = (
     {f"relax.{name}": (lambda args, attrs, f=f: f(*args)) for name, f in (_OF_TWO | _OF_ONE).items()}
     | {f"relax.{name}": _function(f) for name, f in FUNCTIONS.items()}
     | {f"relax.{name}": _reduced(f) for name, f in {"prod": np.prod, "variance": np.var, "std": np.std}.items()}
-    | {"relax.tril": _triangle(np.tril), "relax.triu": _triangle(np.triu), "relax.einsum": _einsum, "relax.eye_like": _eye_like}
+    | {
+        "relax.tril": _triangle(np.tril),
+        "relax.triu": _triangle(np.triu),
+        "relax.einsum": _einsum,
+        "relax.eye_like": _eye_like,
+    }
 )

@@ -129,7 +129,9 @@ _OF_INTEGERS = {"abs": np.abs, "sign": np.sign} | dict.fromkeys(("floor", "ceil"
 
 
 def _unary(kind):
-    return lambda args, attrs: function(kind, args[0], attrs) if args[0].dtype.kind == "f" else _OF_INTEGERS[kind](args[0])
+    return lambda args, attrs: (
+        function(kind, args[0], attrs) if args[0].dtype.kind == "f" else _OF_INTEGERS[kind](args[0])
+    )
 
 
 def _clip(args, attrs):
@@ -167,7 +169,9 @@ _BINARY = {
 def _recurrent(name):
     """A step of an LSTM or GRU; the gates of a row lie behind each other."""
     step, gates = recurrent_math.STEPS[name]
-    return lambda args, attrs: step(float_math.NumpyOps, np.split(args[0], gates, -1), np.split(args[1], gates, -1), args[2])
+    return lambda args, attrs: step(
+        float_math.NumpyOps, np.split(args[0], gates, -1), np.split(args[1], gates, -1), args[2]
+    )
 
 
 FLOAT = (
@@ -187,7 +191,9 @@ FLOAT = (
         "relax.nn.relu": lambda args, attrs: np.maximum(args[0], args[0].dtype.type(0)),
         "relax.nn.relu6": lambda args, attrs: np.minimum(np.maximum(args[0], F32(0)), F32(6)),
         "relax.nn.leakyrelu": lambda args, attrs: function("leaky_relu", args[0], attrs),
-        "relax.nn.selu": lambda args, attrs: function("selu", args[0], {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+        "relax.nn.selu": lambda args, attrs: function(
+            "selu", args[0], {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
+        ),
         "relax.nn.prelu": _prelu,
         "relax.nn.conv2d": _conv2d,
         "relax.nn.avg_pool2d": _avg_pool2d,

@@ -23,7 +23,14 @@ def store(value: np.ndarray, zero_point: int, clip_min: int, clip_max: int) -> n
     return np.clip(codes, clip_min, clip_max).astype(np.int8)
 
 
-def _finish(acc: np.ndarray, channel_shape: tuple[int, ...], bias: np.ndarray, multiplier: np.ndarray, residual: np.ndarray | None, attrs: dict) -> np.ndarray:
+def _finish(
+    acc: np.ndarray,
+    channel_shape: tuple[int, ...],
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    residual: np.ndarray | None,
+    attrs: dict,
+) -> np.ndarray:
     """The epilogue of a convolution or linear layer; acc: exact integers as float64."""
     total = acc + bias.reshape(channel_shape).astype(np.float64)
     assert np.abs(total).max(initial=0.0) < 2.0**31, "an int32 accumulator overflows"
@@ -74,13 +81,17 @@ def _add(args: list[np.ndarray], attrs: dict) -> np.ndarray:
 
 def _mul(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     product = (args[0].astype(np.int32) - attrs["a_zero_point"]) * (args[1].astype(np.int32) - attrs["b_zero_point"])
-    return store(product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return store(
+        product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"]
+    )
 
 
 def _avg_pool2d(args, attrs):
     (data,) = args
     kernel, strides, padding = attrs["pool_size"], attrs["strides"], attrs["padding"]
-    total = windows(data.astype(np.int64) - attrs["data_zero_point"], kernel, strides, padding, (1, 1), 0).sum(axis=(4, 5))
+    total = windows(data.astype(np.int64) - attrs["data_zero_point"], kernel, strides, padding, (1, 1), 0).sum(
+        axis=(4, 5)
+    )
     if attrs["count_include_pad"]:
         count = F32(kernel[0] * kernel[1])
     else:
@@ -122,13 +133,21 @@ def _embedding(args: list[np.ndarray], _: dict) -> np.ndarray:
 
 def _resize2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     codes, rows, columns = args
-    total = interpolate(codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"])
-    return store(total.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    total = interpolate(
+        codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"]
+    )
+    return store(
+        total.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"]
+    )
 
 
 def _quantize(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     data, scale, zero_point = (_along(arg, args[0].ndim, attrs["axis"], position) for position, arg in enumerate(args))
-    low, high = (QMIN, QMAX) if attrs["out_dtype"] == "int8" else (np.iinfo(attrs["out_dtype"]).min, np.iinfo(attrs["out_dtype"]).max)
+    low, high = (
+        (QMIN, QMAX)
+        if attrs["out_dtype"] == "int8"
+        else (np.iinfo(attrs["out_dtype"]).min, np.iinfo(attrs["out_dtype"]).max)
+    )
     return np.clip(np.rint(data / scale) + zero_point.astype(F32), low, high).astype(attrs["out_dtype"])
 
 

@@ -7,7 +7,12 @@ import numpy as np
 from .conv import ceil_padding, windows
 from .resize import resize2d
 
-_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "edge": "edge"}
+_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+    "edge": "edge",
+}
 
 
 def _pad(args: list[np.ndarray], attrs: dict) -> np.ndarray:

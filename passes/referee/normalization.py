@@ -36,7 +36,9 @@ def group_norm(args, attrs):
     """Over groups of channels and the axes of `attrs`."""
     x, *affine = args
     channel, groups = attrs["channel_axis"] % x.ndim, attrs["num_groups"]
-    grouped = x.reshape(*x.shape[:channel], groups, x.shape[channel] // groups, *x.shape[channel + 1 :]).astype(np.float64)
+    grouped = x.reshape(*x.shape[:channel], groups, x.shape[channel] // groups, *x.shape[channel + 1 :]).astype(
+        np.float64
+    )
     axes = (channel + 1, *(axis % x.ndim + 1 for axis in attrs["axes"]))
     centred = grouped - grouped.mean(axis=axes, keepdims=True)
     value = (centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"])).reshape(x.shape)
@@ -47,7 +49,12 @@ def instance_norm(args, attrs):
     x, *affine = args
     axes = tuple(axis % x.ndim for axis in attrs["axes"])
     centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=axes, keepdims=True)
-    return _affine(centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"]), affine, attrs, attrs["channel_axis"] % x.ndim)
+    return _affine(
+        centred / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + attrs["epsilon"]),
+        affine,
+        attrs,
+        attrs["channel_axis"] % x.ndim,
+    )
 
 
 def _affine(value, affine, attrs, channel):

@@ -66,7 +66,13 @@ def handed_on(call: relax.Call) -> bool:
 def operators_handed_on(module) -> list[str]:
     """The operators of `main` that are handed on, each once."""
     values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
-    return sorted({value.op.name for value in values if isinstance(value, relax.Call) and not ops.is_op(value, *MARKS) and handed_on(value)})
+    return sorted(
+        {
+            value.op.name
+            for value in values
+            if isinstance(value, relax.Call) and not ops.is_op(value, *MARKS) and handed_on(value)
+        }
+    )
 
 
 def value_of(expr, values, other=None):
@@ -121,7 +127,11 @@ def _steps(loop, values, other):
 
 def _read(binding: tuple[relax.Expr, relax.Expr]) -> list[relax.Expr]:
     """The variables that a binding, or a loop, reads."""
-    values = [value for _, value in (*binding.body, *binding.results)] if isinstance(binding, RecurrentLoop) else [binding[1]]
+    values = (
+        [value for _, value in (*binding.body, *binding.results)]
+        if isinstance(binding, RecurrentLoop)
+        else [binding[1]]
+    )
     return [var for value in values for var in variables(value)]
 
 

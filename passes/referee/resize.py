@@ -72,15 +72,22 @@ def whole_taps(size, result, mode):
     if unit > LARGEST_UNIT:
         return None
     taps = [(floor(place), floor(place) + 1, int((place - floor(place)) * unit)) for place in places]
-    return np.array([(min(max(low, 0), size - 1), min(max(high, 0), size - 1), weight) for low, high, weight in taps], np.int32), unit
+    return np.array(
+        [(min(max(low, 0), size - 1), min(max(high, 0), size - 1), weight) for low, high, weight in taps], np.int32
+    ), unit
 
 
-def interpolate(codes: np.ndarray, rows: np.ndarray, columns: np.ndarray, row_units: int, column_units: int) -> np.ndarray:
+def interpolate(
+    codes: np.ndarray, rows: np.ndarray, columns: np.ndarray, row_units: int, column_units: int
+) -> np.ndarray:
     """int64 [N, C, OH, OW]: the weighted sums of octet.resize2d, `codes` without their zero point."""
     wide = codes.astype(np.int64)
     (top, bottom, down), (left, right, across) = rows.T.astype(np.int64), columns.T.astype(np.int64)
     down, across = down[:, None], across[None, :]
-    upper, lower = (row[..., left] * (column_units - across) + row[..., right] * across for row in (wide[:, :, top], wide[:, :, bottom]))
+    upper, lower = (
+        row[..., left] * (column_units - across) + row[..., right] * across
+        for row in (wide[:, :, top], wide[:, :, bottom])
+    )
     return upper * (row_units - down) + lower * down
 
 
@@ -96,5 +103,7 @@ def resize2d(args, attrs):
     top, bottom, down = linear_taps(data.shape[2], size[0], mode)
     left, right, across = linear_taps(data.shape[3], size[1], mode)
     across = across.reshape(1, 1, 1, -1)
-    upper, lower = ((row[..., left] + (row[..., right] - row[..., left]) * across) for row in (data[:, :, top], data[:, :, bottom]))
+    upper, lower = (
+        (row[..., left] + (row[..., right] - row[..., left]) * across) for row in (data[:, :, top], data[:, :, bottom])
+    )
     return upper + (lower - upper) * down.reshape(1, 1, -1, 1)

@@ -12,8 +12,16 @@ from .streams import Site, Stream, Tap
 
 _SCALARS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1) | {"octet.observe"}
 _WINDOWS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d", "relax.image.resize2d")
-_KINDS = {("maker", 1): "makers", ("maker", -1): "readers", ("offset", 1): "offsets", ("offset", -1): "counter_offsets", ("reader", 1): "readers",
-          ("reader", -1): "makers", ("tap", 1): "taps", ("tap", -1): "counter_taps"}
+_KINDS = {
+    ("maker", 1): "makers",
+    ("maker", -1): "readers",
+    ("offset", 1): "offsets",
+    ("offset", -1): "counter_offsets",
+    ("reader", 1): "readers",
+    ("reader", -1): "makers",
+    ("tap", 1): "taps",
+    ("tap", -1): "counter_taps",
+}
 
 
 def streams_of(mod) -> list[Stream]:
@@ -51,7 +59,9 @@ class _Finder:
                     of_root.setdefault(root, []).append((number, sign, place))
         for found in of_root.values():
             flip = next((sign for number, sign, _ in found if self.notes[number][0] == "maker"), 1)
-            order.setdefault(tuple((number, sign * flip) for number, sign, _ in found), []).append([place for _, _, place in found])
+            order.setdefault(tuple((number, sign * flip) for number, sign, _ in found), []).append(
+                [place for _, _, place in found]
+            )
         streams = []
         for key, places in order.items():
             stream, columns = Stream(len(places)), np.array(places)
@@ -126,7 +136,14 @@ class _Finder:
         rank = len(shape_of(node.var))
         if any(mine is not None and mine.ndim != rank for mine in (a, b)):
             return None
-        if a is not None and b is not None and a.shape[-2] == 1 and b.shape[-1] == 1 and a.shape[-1] > 1 and b.shape[-2] > 1:
+        if (
+            a is not None
+            and b is not None
+            and a.shape[-2] == 1
+            and b.shape[-1] == 1
+            and a.shape[-1] > 1
+            and b.shape[-2] > 1
+        ):
             left, right = a[..., 0, :], b[..., :, 0]
             if left.shape == right.shape:
                 self.exponents.tie(left, right, -1)
@@ -219,7 +236,10 @@ class _Finder:
 
     def _tap(self, var):
         """A tensor with its channels along its channel axis that somebody reads otherwise than by passing them on so."""
-        if not self._plain(var) or all(self._plain(user.var) and np.intersect1d(self.labels[user.var], self.labels[var]).size for user in self.graph.users.get(var, ())):
+        if not self._plain(var) or all(
+            self._plain(user.var) and np.intersect1d(self.labels[user.var], self.labels[var]).size
+            for user in self.graph.users.get(var, ())
+        ):
             return
         self.notes.append(("tap", lambda places: Tap(var.name, places), self.labels[var].reshape(-1)))
 

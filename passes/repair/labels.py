@@ -46,7 +46,9 @@ def pooled(labels: np.ndarray) -> np.ndarray | None:
 def reduced(labels: np.ndarray, node) -> np.ndarray | None:
     """A mean or sum over axes along which the channel does not change."""
     attrs = attrs_of(node.value)
-    axes = tuple(axis % labels.ndim for axis in attrs["axis"]) if attrs["axis"] is not None else tuple(range(labels.ndim))
+    axes = (
+        tuple(axis % labels.ndim for axis in attrs["axis"]) if attrs["axis"] is not None else tuple(range(labels.ndim))
+    )
     if any(labels.shape[axis] != 1 for axis in axes):
         return None
     return labels if attrs["keepdims"] else labels.squeeze(axes)
@@ -86,7 +88,10 @@ def joined(parts: list[np.ndarray], shapes, axis: int) -> np.ndarray:
     """relax.concat."""
     rank = parts[0].ndim
     widest = [max(part.shape[i] for part in parts) for i in range(rank)]
-    full = [np.broadcast_to(part, [shape[i] if i == axis else widest[i] for i in range(rank)]) for part, shape in zip(parts, shapes)]
+    full = [
+        np.broadcast_to(part, [shape[i] if i == axis else widest[i] for i in range(rank)])
+        for part, shape in zip(parts, shapes)
+    ]
     return compressed(np.concatenate(full, axis))
 
 

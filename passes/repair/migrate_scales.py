@@ -29,16 +29,23 @@ class MigrateScales:
             raise OctetError(f"migration: strength {self.strength} is not between 0 and 1")
 
     def __call__(self, mod: IRModule) -> IRModule:
-        groups = [[(s, factor) for s in group if (factor := self._factor(mod, s)) is not None] for group in sharing(streams_of(mod))]
+        groups = [
+            [(s, factor) for s in group if (factor := self._factor(mod, s)) is not None]
+            for group in sharing(streams_of(mod))
+        ]
         factors = centred([group for group in groups if group])
         return scale_channels(mod, factors) if factors else mod
 
     def _factor(self, mod, stream):
         """float64 [channels], NaN where a channel has none; None where nothing is known of the stream."""
-        activation, against = (_largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps))
+        activation, against = (
+            _largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps)
+        )
         if activation is None or (stream.counter_taps and against is None):
             return None
-        other, share = (magnitudes(mod, stream.readers, stream.channels), self.strength) if against is None else (against, 0.5)
+        other, share = (
+            (magnitudes(mod, stream.readers, stream.channels), self.strength) if against is None else (against, 0.5)
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where((activation > 0) & (other > 0), other ** (1 - share) / activation**share, np.nan)
 

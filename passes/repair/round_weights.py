@@ -53,11 +53,15 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
     places = np.arange(gram.shape[1])
     gram[:, places, places] += _RIDGE * np.diagonal(gram, axis1=1, axis2=2).mean(1)[:, None] + 1e-12
     ratio = weight / scale[:, None, :].astype(np.float32)
-    low, high, nearest = (np.clip(rounded(ratio), -127, 127).astype(np.float32) for rounded in (np.floor, np.ceil, np.rint))
+    low, high, nearest = (
+        np.clip(rounded(ratio), -127, 127).astype(np.float32) for rounded in (np.floor, np.ceil, np.rint)
+    )
     steps, unit = _on_grid(gram)
     gradient = (product(gram, nearest - ratio) / unit).astype(np.float32)
     del gram
-    way = np.where(nearest == low, high - low, low - high)  # the step from where a weight is to the other side: 1, -1, or 0 where there is none
+    way = np.where(
+        nearest == low, high - low, low - high
+    )  # the step from where a weight is to the other side: 1, -1, or 0 where there is none
     q = nearest + _moves(way, steps, gradient)
     return q.astype(np.int8)
 
@@ -98,7 +102,9 @@ def _sweep(way, steps, gradient):
                 if k + 1 < last:
                     here[:, k + 1 : last] += steps[:, window + k + 1 : window + last, tap][:, :, None] * change[:, None]
             if last < here.shape[1]:
-                here[:, last:] += steps[:, window + last : inside.stop, window + block : window + last] @ changes[:, block:last]
+                here[:, last:] += (
+                    steps[:, window + last : inside.stop, window + block : window + last] @ changes[:, block:last]
+                )
         if changes.any():
             moved = True
             gradient += steps[:, :, inside] @ changes

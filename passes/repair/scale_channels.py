@@ -72,5 +72,7 @@ def magnitudes(mod: IRModule, sites, channels: int) -> np.ndarray:
     nodes, largest = Graph(mod).nodes, np.zeros(channels)
     for site in sites:
         value = np.abs(array_of(nodes[site.index].value.args[site.position]).astype(np.float64))
-        largest = np.maximum(largest, value.max(axis=tuple(i for i in range(value.ndim) if i != site.axis))[site.places])
+        largest = np.maximum(
+            largest, value.max(axis=tuple(i for i in range(value.ndim) if i != site.axis))[site.places]
+        )
     return largest

@@ -39,7 +39,10 @@ class SmoothInputs:
         graph, factors = Graph(mod), {}
         for name, readers in smoothable(mod, self.tables).items():
             if name in self.largest:
-                found = _factors(np.asarray(self.largest[name], np.float64), [array_of(node.inputs[1]).astype(np.float64) for node in readers])
+                found = _factors(
+                    np.asarray(self.largest[name], np.float64),
+                    [array_of(node.inputs[1]).astype(np.float64) for node in readers],
+                )
                 if found is not None:
                     factors[readers[0].inputs[0]] = found
         return replace_main(mod, _Smoother(mod, graph, factors).run()) if factors else mod
@@ -63,11 +66,19 @@ def smoothable(mod: IRModule, tables: bool = False) -> dict[str, list[Node]]:
 def behind_norms(mod: IRModule, found: Mapping[str, list[Node]]) -> dict[str, list[Node]]:
     """Those of `smoothable` that are results of normalisations."""
     graph = Graph(mod)
-    return {name: readers for name, readers in found.items() if is_op(graph.producer[readers[0].inputs[0]].value, *_NORMS)}
+    return {
+        name: readers for name, readers in found.items() if is_op(graph.producer[readers[0].inputs[0]].value, *_NORMS)
+    }
 
 
 def _is_linear(node, x):
-    return is_op(node.value, "relax.matmul") and node.inputs[0].same_as(x) and is_float32(x) and is_constant(node.inputs[1]) and len(shape_of(node.inputs[1])) == 2
+    return (
+        is_op(node.value, "relax.matmul")
+        and node.inputs[0].same_as(x)
+        and is_float32(x)
+        and is_constant(node.inputs[1])
+        and len(shape_of(node.inputs[1])) == 2
+    )
 
 
 def _factors(largest, weights):
@@ -107,5 +118,7 @@ class _Smoother(Forward):
         if var not in self._factors:
             return None
         new = self.carry(var, value)
-        self._smoothed[var] = self.derive(relax.op.multiply(new, relax.const(self._factors[var])), f"{var.name}.smoothed")
+        self._smoothed[var] = self.derive(
+            relax.op.multiply(new, relax.const(self._factors[var])), f"{var.name}.smoothed"
+        )
         return new

@@ -23,7 +23,13 @@ from ..rewriting.function import replace_main
 from .smooth_inputs import smoothable
 
 _HEADROOM = 1.5  # of the range over the largest value that was seen: two bytes have steps enough
-_LEAST = {"gelu": -0.17, "gelu_tanh": -0.17, "silu": -0.28, "mish": -0.31, "hard_swish": -0.375}  # what functions never go below
+_LEAST = {
+    "gelu": -0.17,
+    "gelu_tanh": -0.17,
+    "silu": -0.28,
+    "mish": -0.31,
+    "hard_swish": -0.375,
+}  # what functions never go below
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,20 @@ class SplitInputs:
     largest: Mapping[str, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
-        found = {name: readers for name, readers in splittable(mod).items() if float(np.max(self.largest.get(name, 0.0))) > 0}
+        found = {
+            name: readers for name, readers in splittable(mod).items() if float(np.max(self.largest.get(name, 0.0))) > 0
+        }
         return replace_main(mod, _Splitter(mod, found, self.largest).run()) if found else mod
 
 
 def splittable(mod: IRModule) -> dict:
     """{tensor: the linear layers that read it} of the functions whose results can be split."""
     graph = Graph(mod)
-    return {name: readers for name, readers in smoothable(mod, tables=True).items() if is_op(graph.producer[readers[0].inputs[0]].value, "octet.unary")}
+    return {
+        name: readers
+        for name, readers in smoothable(mod, tables=True).items()
+        if is_op(graph.producer[readers[0].inputs[0]].value, "octet.unary")
+    }
 
 
 class _Splitter(Forward):
@@ -49,7 +61,10 @@ class _Splitter(Forward):
         graph = Graph(mod)
         self._largest = {readers[0].inputs[0]: float(np.max(largest[name])) for name, readers in found.items()}
         self._layers = {node.var for readers in found.values() for node in readers}
-        self._rests, self._parts = {}, {}  # the variable that the rest's product is added to; of a function's result its two parts
+        self._rests, self._parts = (
+            {},
+            {},
+        )  # the variable that the rest's product is added to; of a function's result its two parts
         for layer in self._layers:
             user = graph.sole_user(layer)
             biased = user is not None and is_op(user.value, "relax.add") and any(map(is_constant, user.inputs))
@@ -60,7 +75,14 @@ class _Splitter(Forward):
             self._parts[var] = self._split(var, value)
             return None
         if var in self._layers:
-            return self._added(var, self.emit(relax.Call(value.op, [self._parts[value.args[0]][0], value.args[1]], value.attrs, value.ty_args), var.name), value)
+            return self._added(
+                var,
+                self.emit(
+                    relax.Call(value.op, [self._parts[value.args[0]][0], value.args[1]], value.attrs, value.ty_args),
+                    var.name,
+                ),
+                value,
+            )
         if var in self._rests:
             return self._added(var, self.carry(var, value), self.graph.definition(self._rests[var]))
         return None
@@ -69,7 +91,10 @@ class _Splitter(Forward):
         """`new`, or with the rest's product where it belongs."""
         if var not in self._rests:
             return new
-        rest = self.derive(relax.Call(layer.op, [self._parts[layer.args[0]][1], layer.args[1]], layer.attrs, layer.ty_args), f"{self._rests[var].name}.rest")
+        rest = self.derive(
+            relax.Call(layer.op, [self._parts[layer.args[0]][1], layer.args[1]], layer.attrs, layer.ty_args),
+            f"{self._rests[var].name}.rest",
+        )
         return self.derive(relax.op.add(new, rest), f"{var.name}.whole")
 
     def _split(self, var, value):
@@ -79,4 +104,7 @@ class _Splitter(Forward):
         step = 2.0 ** ceil(log2((high - low) / 254))
         parts = (("coarse", {"step": step, "low": step * floor(low / step)}), ("remainder", {"step": step}))
         made = [self.derive(self.new(value), f"{var.name}.{part}.of") for part, _ in parts]
-        return [self.derive(ops.call("octet.unary", [of], kind=part, **attrs), f"{var.name}.{part}") for of, (part, attrs) in zip(made, parts, strict=True)]
+        return [
+            self.derive(ops.call("octet.unary", [of], kind=part, **attrs), f"{var.name}.{part}")
+            for of, (part, attrs) in zip(made, parts, strict=True)
+        ]

@@ -52,5 +52,3 @@ class Stream:
     def tensors(self) -> list[str]:
         """Names of its tensors."""
         return [tap.name for tap in (*self.taps, *self.counter_taps)]
-
-

@@ -13,4 +13,6 @@ POWERS = 2.0 ** np.arange(-4, 5)
 def rescaled_twin(mod: IRModule, seed: int = 0) -> IRModule:
     """The twin of a canonical fp32 graph; equal for equal seeds. Networks without streams (find_streams.py) are their own twins."""
     rng = np.random.default_rng(seed)
-    return scale_channels(mod, [(stream, rng.choice(POWERS, stream.channels).astype(np.float32)) for stream in streams_of(mod)])
+    return scale_channels(
+        mod, [(stream, rng.choice(POWERS, stream.channels).astype(np.float32)) for stream in streams_of(mod)]
+    )

@@ -12,7 +12,9 @@ from ..calibrate.weights import quantize_weight, weight_scales
 from ..ops import is_op
 from ..rewriting.rule import rewrite
 
-Operand = tuple[int, int | None]  # the index of a binding, the position among its arguments; None: its only constant one
+Operand = tuple[
+    int, int | None
+]  # the index of a binding, the position among its arguments; None: its only constant one
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,11 @@ def layers_of(mod: IRModule) -> dict[int, Layer]:
     """index -> Layer, in program order."""
     graph, found = Graph(mod), {}
     for node in graph.nodes:
-        if not is_op(node.value, "relax.nn.conv2d", "relax.matmul") or not is_constant(node.inputs[1]) or is_constant(node.inputs[0]):
+        if (
+            not is_op(node.value, "relax.nn.conv2d", "relax.matmul")
+            or not is_constant(node.inputs[1])
+            or is_constant(node.inputs[0])
+        ):
             continue
         weight = array_of(node.inputs[1])
         if weight.ndim != (4 if is_op(node.value, "relax.nn.conv2d") else 2):
@@ -95,7 +101,10 @@ def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dt
         index = nodes[var].index
         if index not in changed:
             return None
-        args = [_replaced(arg, constants.get((index, i), constants.get((index, None))), dtype) for i, arg in enumerate(value.args)]
+        args = [
+            _replaced(arg, constants.get((index, i), constants.get((index, None))), dtype)
+            for i, arg in enumerate(value.args)
+        ]
         return relax.Call(value.op, args, value.attrs, value.ty_args, ret_ty=value.ty)
 
     return rewrite(mod, replace)

@@ -18,7 +18,9 @@ class Forward:
 
     def __init__(self, function):
         self.graph, self.values = DataflowGraph(function), {}
-        self._normalizer = relax.BlockBuilder()  # infers types; variables are made here, as a builder spells names its own way
+        self._normalizer = (
+            relax.BlockBuilder()
+        )  # infers types; variables are made here, as a builder spells names its own way
         self._bindings = []
         self._definitions = {}
         old = (function.body.body, *function.params, *(var for var, _ in self.graph.bindings))

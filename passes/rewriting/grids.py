@@ -28,7 +28,11 @@ class Grid:
 
 def with_grids(module: IRModule, grids) -> IRModule:
     """The module with these grids instead of its own."""
-    return module.with_attr(_ATTRIBUTE, [[tvm.runtime.tensor(grid.scales), grid.size, grid.total] for grid in grids]) if grids else module
+    return (
+        module.with_attr(_ATTRIBUTE, [[tvm.runtime.tensor(grid.scales), grid.size, grid.total] for grid in grids])
+        if grids
+        else module
+    )
 
 
 def grids_of(module: IRModule) -> list[Grid]:
@@ -46,6 +50,11 @@ def file_scales(weight: np.ndarray, axis: int, grids, most: int = 127) -> np.nda
             continue
         scales = np.broadcast_to(grid.scales, weight.shape[axis])
         steps = np.rint(weight / scales.reshape(shape))
-        if np.abs(steps).sum() == grid.total and np.array_equal(steps * scales.reshape(shape), weight) and -most - 1 <= steps.min() and steps.max() <= most:
+        if (
+            np.abs(steps).sum() == grid.total
+            and np.array_equal(steps * scales.reshape(shape), weight)
+            and -most - 1 <= steps.min()
+            and steps.max() <= most
+        ):
             return scales.astype(np.float32)
     return None

@@ -75,7 +75,9 @@ class Loops:
         if var not in self._of or var in self._indices:
             return None
         index = self._of[var]
-        result = next(value for _, value in self._bindings if ops.is_op(value, *RESULTS) and value.args[1].same_as(index))
+        result = next(
+            value for _, value in self._bindings if ops.is_op(value, *RESULTS) and value.args[1].same_as(index)
+        )
         return ops.call("octet.loop_stack", [new(arg) for arg in (var, *result.args[1:])], steps=self.steps(var))
 
     def arranged(self) -> list:
@@ -93,12 +95,22 @@ class Loops:
                 results[index].append((var, value))
             else:
                 order.append((var, value))
-        return [self._loop(each, bodies[each], results[each]) if isinstance(each, relax.Var) else each for each in order]
+        return [
+            self._loop(each, bodies[each], results[each]) if isinstance(each, relax.Var) else each for each in order
+        ]
 
     def _loop(self, index, body, results):
         attrs = ops.attrs_of(self._indices[index])
         read = frozenset(var for var, _ in body if var in self._read)
-        return RecurrentLoop(index, attrs["steps"], bool(attrs["reverse"]), tuple(body), tuple(results), tuple(results[0][1].args[2:]), read)
+        return RecurrentLoop(
+            index,
+            attrs["steps"],
+            bool(attrs["reverse"]),
+            tuple(body),
+            tuple(results),
+            tuple(results[0][1].args[2:]),
+            read,
+        )
 
 
 def loops_of(module: tvm.IRModule) -> Loops:

@@ -21,7 +21,9 @@ class RewriteGraph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
 
     def __init__(self, uses):
-        self._normalizer = relax.BlockBuilder()  # infers types; the bindings are ours, so that a variable keeps its name
+        self._normalizer = (
+            relax.BlockBuilder()
+        )  # infers types; the bindings are ours, so that a variable keeps its name
         self._old_uses = uses
         self._uses = {}
         self._values = {}
@@ -110,7 +112,11 @@ def rewrite(mod: IRModule, rule: Callable) -> IRModule:
     names = (output.name, *(param.name for param in main.params))
     function = function_of(main, *_distinct(live(graph._bindings, result), result, names, graph._derived))
     rewritten = relax.transform.DeadCodeElimination()(replace_main(mod, function))
-    return rewritten.with_attr("octet.notes", list(dict.fromkeys([*notes_of(mod), *graph.notes]))) if graph.notes else rewritten
+    return (
+        rewritten.with_attr("octet.notes", list(dict.fromkeys([*notes_of(mod), *graph.notes])))
+        if graph.notes
+        else rewritten
+    )
 
 
 def notes_of(mod: IRModule) -> list[str]:

@@ -46,7 +46,9 @@ class _Unroller(Forward):
     def _steps(self, loop: RecurrentLoop) -> None:
         if loop.steps > _LONGEST:
             name = loop.index.name
-            raise UnsupportedModelError(f"node {name!r}: {self._user} takes {_LONGEST} steps of a recurrent layer at most, not {loop.steps}; export it for shorter sequences")
+            raise UnsupportedModelError(
+                f"node {name!r}: {self._user} takes {_LONGEST} steps of a recurrent layer at most, not {loop.steps}; export it for shorter sequences"
+            )
         now = {var: self.new(start) for var, start in loop.states.values()}
         stacks = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
         results = dict(loop.results)

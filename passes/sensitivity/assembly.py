@@ -45,9 +45,15 @@ def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]
     if not scaling:
         return model
     if scaling in SMOOTHINGS:
-        smoothed = model.after(SmoothInputs(maxima(), tables=scaling == "smooth-tables")).after(MigrateScales(0.5, maxima()))
+        smoothed = model.after(SmoothInputs(maxima(), tables=scaling == "smooth-tables")).after(
+            MigrateScales(0.5, maxima())
+        )
         return smoothed.after(SplitInputs(maxima())) if scaling == "split" else smoothed
-    step = EqualizeChannels() if scaling == "equalize" else MigrateScales(float(scaling.removeprefix("migrate-")), maxima())
+    step = (
+        EqualizeChannels()
+        if scaling == "equalize"
+        else MigrateScales(float(scaling.removeprefix("migrate-")), maxima())
+    )
     return model.after(step)
 
 
@@ -58,7 +64,11 @@ def needs_maxima(scaling: str) -> bool:
 
 def with_maxima(module) -> list[str]:
     """The tensors whose channels' magnitudes scalings may ask for."""
-    return list(dict.fromkeys([*(name for stream in streams_of(module) for name in stream.tensors), *smoothable(module, tables=True)]))
+    return list(
+        dict.fromkeys(
+            [*(name for stream in streams_of(module) for name in stream.tensors), *smoothable(module, tables=True)]
+        )
+    )
 
 
 def smoothings_of(module) -> tuple[str, ...]:
@@ -81,6 +91,8 @@ def assembled(model, origin: Origin, statistics: Mapping[str, Statistics]) -> Qu
             module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
         if design.biases:
             module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
-        return replace(hub, module=module, others=tuple(map(repaired, hub.others)))  # their products are the same ones, in the same order
+        return replace(
+            hub, module=module, others=tuple(map(repaired, hub.others))
+        )  # their products are the same ones, in the same order
 
     return replace(repaired(quantized), origin=origin)

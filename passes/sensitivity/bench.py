@@ -39,8 +39,17 @@ class Bench:
     calibration runs. apart: whether what is chosen goes by the first half of the held-out samples alone, so that the others can vouch for it. measure: `statistics_of`, or the same by way of a cache.
     learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
-    def __init__(self, model: Model, samples: Mapping[str, Array], *, threads: int | None = None, progress=None, measure=statistics_of,
-                 outputs: tuple[str, ...] = (), apart: bool = False):
+    def __init__(
+        self,
+        model: Model,
+        samples: Mapping[str, Array],
+        *,
+        threads: int | None = None,
+        progress=None,
+        measure=statistics_of,
+        outputs: tuple[str, ...] = (),
+        apart: bool = False,
+    ):
         self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
@@ -56,7 +65,9 @@ class Bench:
         self._networks: dict[str, RescaledNetwork] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
-        self._references: dict[int, tuple[Mapping, dict[str, np.ndarray]]] = {}  # the arrays, so that nothing else gets their id
+        self._references: dict[
+            int, tuple[Mapping, dict[str, np.ndarray]]
+        ] = {}  # the arrays, so that nothing else gets their id
 
     def scout(self) -> "Bench":
         """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a calibration's time. It judges by `few` and shares machine code,
@@ -106,7 +117,9 @@ class Bench:
         simulator, whole = self.prepared(design)
         readers = set(readers)
         operands = {operand: q for operand, q in whole.operands.items() if operand[0] in readers}
-        simulator.configure(Configuration(operands, {layer: axis for layer, axis in whole.weights.items() if layer in readers}))
+        simulator.configure(
+            Configuration(operands, {layer: axis for layer, axis in whole.weights.items() if layer in readers})
+        )
         return simulator.run(arrays)
 
     def float_outputs(self, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
@@ -115,7 +128,9 @@ class Bench:
             network = self._network("")
             simulator = network.simulator
             if simulator is None:
-                simulator = network.simulator = Simulator(network.model, (), {}, threads=self.threads, libraries=self.libraries)
+                simulator = network.simulator = Simulator(
+                    network.model, (), {}, threads=self.threads, libraries=self.libraries
+                )
             simulator.configure(FLOAT)
             self._references[id(arrays)] = (arrays, simulator.run(arrays))
         return self._references[id(arrays)][1]
@@ -163,9 +178,16 @@ class Bench:
         missing = sites.operands.keys() - network.operands
         if network.simulator is None or missing:
             network.operands |= missing
-            network.simulator = Simulator(network.model, network.operands, {}, threads=self.threads, libraries=self.libraries)
+            network.simulator = Simulator(
+                network.model, network.operands, {}, threads=self.threads, libraries=self.libraries
+            )
             network.weights_of = ()
-        made_for = (design.recipe.weights, design.rounding, design.biases, design.learning if design.rounding or design.biases else None)
+        made_for = (
+            design.recipe.weights,
+            design.rounding,
+            design.biases,
+            design.learning if design.rounding or design.biases else None,
+        )
         if network.weights_of != made_for:
             network.simulator.use(self._weights(network, design, configuration))
             network.weights_of = made_for
@@ -183,7 +205,11 @@ class Bench:
         self._collect(network, sites)
         measured = {edge.edge: network.statistics[edge.tensor] for edge in sites.edges if edge.measured}
         qparams = group_qparams(sites.edges, measured, design.recipe)
-        return {edge.tensor: (network.statistics[edge.tensor], qparams[edge.edge]) for edge in sites.edges if edge.measured and edge.edge == edge.group}
+        return {
+            edge.tensor: (network.statistics[edge.tensor], qparams[edge.edge])
+            for edge in sites.edges
+            if edge.measured and edge.edge == edge.group
+        }
 
     def layers(self, design: Design) -> dict:
         """{index: Layer} of the rescaled fp32 network."""
@@ -208,7 +234,9 @@ class Bench:
 
     def _channel_maxima(self):
         few = spread(self.fit, _MAXIMA_SAMPLES, batch_of(self.model.inputs))
-        return channel_maxima(self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries)
+        return channel_maxima(
+            self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries
+        )
 
     def _sites(self, network, recipe) -> Sites:
         recipe = replace(recipe, calibrator="max", per_tensor=())  # ranges do not decide where observers are
@@ -249,4 +277,12 @@ class Bench:
 
     def _learnt_anew(self, key):
         simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))
-        return learn(simulator.model, configuration, self.fit, rounding=key.rounding, biases=key.biases, threads=self.threads, libraries=self.libraries)
+        return learn(
+            simulator.model,
+            configuration,
+            self.fit,
+            rounding=key.rounding,
+            biases=key.biases,
+            threads=self.threads,
+            libraries=self.libraries,
+        )

@@ -11,6 +11,7 @@ _REFINED_WORTH = 0.98
 def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
     """The design with the calibrator of least output error, then with other calibrators for single tensors where that helps. A budget that ends
     leaves out what was not tried yet."""
+
     def error(candidate):
         return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
 

@@ -46,7 +46,11 @@ def save(path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
     assert origin is None or isinstance(origin, Origin), origin
     if origin is not None:
         text = json_text({"design": asdict(origin.design), "tensors": list(origin.maxima)}, default=sorted)
-        arrays = {_KEY: np.array(text)} | {f"{_MAXIMUM}{number}": array for number, array in enumerate(origin.maxima.values())} | arrays_of(origin.learnt)
+        arrays = (
+            {_KEY: np.array(text)}
+            | {f"{_MAXIMUM}{number}": array for number, array in enumerate(origin.maxima.values())}
+            | arrays_of(origin.learnt)
+        )
     store.save(path, identity, statistics, arrays)
 
 
@@ -65,9 +69,13 @@ def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
         if (reason := identity.stale(network_identity(model.module), data=False)) is not None:
             raise DataError(f"{path}: statistics are stale, {reason}; run octet calibrate again")
         if missing := sorted(measured_tensors([sites_of(model.module, recipe)]) - set(tensors)):
-            raise DataError(f"{path}: statistics lack tensor {missing[0]!r}, which this recipe observes; run octet calibrate again")
+            raise DataError(
+                f"{path}: statistics lack tensor {missing[0]!r}, which this recipe observes; run octet calibrate again"
+            )
         if foreign := sorted(set(tensors) - identity.graph.keys() - identity.inputs.keys()):
-            raise DataError(f"{path}: holds statistics of {foreign[0]!r}, which the network lacks; run octet calibrate again")
+            raise DataError(
+                f"{path}: holds statistics of {foreign[0]!r}, which the network lacks; run octet calibrate again"
+            )
         read, statistics = store.load(path)
         if (read, list(statistics)) != (identity, tensors):
             raise DataError(f"{path}: was changed while it was read; run the command again")
@@ -75,7 +83,9 @@ def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
             return hub_of(model, recipe, statistics), identity.samples
         origin = Origin(header.design, maxima, _learnt(path, header.design, model.module))
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: what a search found is damaged in it ({error}); compile again with --derivation") from None
+        raise DataError(
+            f"{path}: what a search found is damaged in it ({error}); compile again with --derivation"
+        ) from None
     return assembled(model, origin, statistics), identity.samples
 
 
@@ -95,11 +105,21 @@ def _maxima(path, header, module) -> dict[str, np.ndarray]:
     if sorted(header.tensors) != sorted(wanted):
         raise ValueError("its magnitudes are of other tensors")
     arrays = read_npz(path, _LARGEST, [f"{_MAXIMUM}{number}" for number in range(len(header.tensors))])
-    shapes = {binding.var.name: binding.var.ty.shape for block in module["main"].body.blocks for binding in block.bindings if hasattr(binding.var.ty, "shape")}
+    shapes = {
+        binding.var.name: binding.var.ty.shape
+        for block in module["main"].body.blocks
+        for binding in block.bindings
+        if hasattr(binding.var.ty, "shape")
+    }
     found = dict(zip(header.tensors, arrays.values(), strict=True))
     for name, array in found.items():
         extents = [int(extent) for extent in shapes[name].values]
-        if array.dtype != np.float32 or array.shape != (extents[1 if len(extents) == 4 else -1],) or not np.isfinite(array).all() or (array < 0).any():
+        if (
+            array.dtype != np.float32
+            or array.shape != (extents[1 if len(extents) == 4 else -1],)
+            or not np.isfinite(array).all()
+            or (array < 0).any()
+        ):
             raise ValueError(f"the magnitudes of {name!r} are not of its channels")
     return found
 
@@ -108,4 +128,6 @@ def _learnt(path, design, module) -> dict[int, Learnt]:
     if not (design.rounding or design.biases):
         return {}
     layers = learning(sites_of(module, design.learning.recipe), module)
-    return learnt_of(read_npz(path, _LARGEST, [f"{kind}_{index}" for kind in ("weight", "bias") for index in layers]), layers)
+    return learnt_of(
+        read_npz(path, _LARGEST, [f"{kind}_{index}" for kind in ("weight", "bias") for index in layers]), layers
+    )

@@ -22,7 +22,9 @@ class Design:
 
     def __post_init__(self):
         if self.scaling not in (*SCALINGS, *SMOOTHINGS):
-            raise OctetError(f"scaling {self.scaling!r} is unknown: use one of {', '.join(filter(None, (*SCALINGS, *SMOOTHINGS)))}")
+            raise OctetError(
+                f"scaling {self.scaling!r} is unknown: use one of {', '.join(filter(None, (*SCALINGS, *SMOOTHINGS)))}"
+            )
 
     @property
     def repaired(self) -> bool:

@@ -6,8 +6,19 @@ from dataclasses import dataclass, replace
 
 from .design import SCALINGS, Design
 
-CALIBRATIONS = (("mse", 99.99), ("max", 99.99), ("percentile", 99.9), ("percentile", 99.99), ("percentile", 99.999), ("percentile", 99.9999), ("entropy", 99.99))
-TENSORS, OTHERS = 24, (("max", 99.99), ("mse", 99.99), ("percentile", 99.99))  # how many tensors get a calibrator of their own at most, and which they try
+CALIBRATIONS = (
+    ("mse", 99.99),
+    ("max", 99.99),
+    ("percentile", 99.9),
+    ("percentile", 99.99),
+    ("percentile", 99.999),
+    ("percentile", 99.9999),
+    ("entropy", 99.99),
+)
+TENSORS, OTHERS = (
+    24,
+    (("max", 99.99), ("mse", 99.99), ("percentile", 99.99)),
+)  # how many tensors get a calibrator of their own at most, and which they try
 
 
 @dataclass
@@ -44,7 +55,9 @@ def next_of(left: list[Improvement], pace: Pace) -> Improvement:
 
 def calibrations(design: Design) -> list[Design]:
     """The design with every calibrator."""
-    return [design.with_recipe(calibrator=name, percentile=percentile, per_tensor=()) for name, percentile in CALIBRATIONS]
+    return [
+        design.with_recipe(calibrator=name, percentile=percentile, per_tensor=()) for name, percentile in CALIBRATIONS
+    ]
 
 
 def _others(design):
@@ -55,8 +68,18 @@ def _scalings(design):
     return [replace(design, scaling=scaling) for scaling in SCALINGS if scaling and scaling != design.scaling]
 
 
-_CALIBRATORS = Improvement("calibrators", 0.5, lambda pace: (len(CALIBRATIONS) - 1) * pace.error, _others, builds=False, worth=1.0)
-_BY_TENSOR = Improvement("calibrators by tensor", 0.5, lambda pace: TENSORS * len(OTHERS) * pace.error, None, builds=False)
-_SCALING = Improvement("rescaled channels", 3.0, lambda pace: (len(SCALINGS) - 1) * (pace.build + pace.error), _scalings)
-_BIASES = Improvement("corrected biases", 0.3, lambda pace: 2 * pace.build + pace.error, lambda design: [replace(design, biases=True)])
-_ROUNDING = Improvement("learnt rounding", 0.5, lambda pace: 4 * pace.build + pace.error, lambda design: [replace(design, rounding=True)])
+_CALIBRATORS = Improvement(
+    "calibrators", 0.5, lambda pace: (len(CALIBRATIONS) - 1) * pace.error, _others, builds=False, worth=1.0
+)
+_BY_TENSOR = Improvement(
+    "calibrators by tensor", 0.5, lambda pace: TENSORS * len(OTHERS) * pace.error, None, builds=False
+)
+_SCALING = Improvement(
+    "rescaled channels", 3.0, lambda pace: (len(SCALINGS) - 1) * (pace.build + pace.error), _scalings
+)
+_BIASES = Improvement(
+    "corrected biases", 0.3, lambda pace: 2 * pace.build + pace.error, lambda design: [replace(design, biases=True)]
+)
+_ROUNDING = Improvement(
+    "learnt rounding", 0.5, lambda pace: 4 * pace.build + pace.error, lambda design: [replace(design, rounding=True)]
+)

@@ -31,7 +31,9 @@ class _State(Struct, forbid_unknown_fields=True):
     """A figure of null is infinite."""
 
     identity: Annotated[str, Meta(max_length=256)]
-    measurements: Annotated[dict[Annotated[str, Meta(max_length=_LONGEST_KEY)], float | _Alone | None], Meta(max_length=1 << 20)]
+    measurements: Annotated[
+        dict[Annotated[str, Meta(max_length=_LONGEST_KEY)], float | _Alone | None], Meta(max_length=1 << 20)
+    ]
 
 
 class Journal:
@@ -46,7 +48,11 @@ class Journal:
             try:
                 self.found = _read(self.path, identity)
             except (OSError, ValueError) as error:
-                warnings.warn(f"{self.path}: the state of an earlier search cannot be used ({error}); the search starts anew", OctetWarning, stacklevel=2)
+                warnings.warn(
+                    f"{self.path}: the state of an earlier search cannot be used ({error}); the search starts anew",
+                    OctetWarning,
+                    stacklevel=2,
+                )
         self._old = frozenset(self.found)
         self._used: set[str] = set()
 

@@ -35,7 +35,14 @@ def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
     taps = tuple(dict.fromkeys(group.result.name for group in groups))
     if not taps:
         return []
-    tapped = Simulator(simulator.model, whole.operands, bench.quantized_weights(design), taps=taps, threads=bench.threads, libraries=bench.libraries)
+    tapped = Simulator(
+        simulator.model,
+        whole.operands,
+        bench.quantized_weights(design),
+        taps=taps,
+        threads=bench.threads,
+        libraries=bench.libraries,
+    )
     feeds = list(batches(simulator.model, {name: array[:samples] for name, array in bench.held.items()}))
     alone = [_only(whole, {node.index for node in group.members}) for group in groups]
     own, total, signal = (dict.fromkeys(taps, 0.0) for _ in range(3))
@@ -50,7 +57,12 @@ def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
             tapped.configure(configuration)
             own[tap] += _noise(exact[tap], tapped.run_taps(feed)[tap])
     return [
-        LayerError(g.anchor.name, g.anchor.op, own[g.result.name] / max(signal[g.result.name], 1e-30), total[g.result.name] / max(signal[g.result.name], 1e-30))
+        LayerError(
+            g.anchor.name,
+            g.anchor.op,
+            own[g.result.name] / max(signal[g.result.name], 1e-30),
+            total[g.result.name] / max(signal[g.result.name], 1e-30),
+        )
         for g in groups
     ]
 

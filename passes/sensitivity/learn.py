@@ -34,18 +34,35 @@ class Learnt:
     bias_delta: np.ndarray
 
 
-def learn(model, configuration: Configuration, samples: Mapping[str, np.ndarray], *, rounding: bool, biases: bool, threads=None, libraries=None):
+def learn(
+    model,
+    configuration: Configuration,
+    samples: Mapping[str, np.ndarray],
+    *,
+    rounding: bool,
+    biases: bool,
+    threads=None,
+    libraries=None,
+):
     """{layer: Learnt} of the layers with int8 weights.
 
     Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier layers get wrong is mostly
     noise: fitting it made the outputs worse, by 1 to 4 dB on depthwise networks.)"""
     graph, layers = Graph(model.module), layers_of(model.module)
-    chosen = [index for index in configuration.weights if (index, 0) in configuration.operands and not layers[index].sums]
-    readings = {index: _Reading(graph.nodes[index], layers[index], configuration.operands[index, 0]) for index in chosen}
+    chosen = [
+        index for index in configuration.weights if (index, 0) in configuration.operands and not layers[index].sums
+    ]
+    readings = {
+        index: _Reading(graph.nodes[index], layers[index], configuration.operands[index, 0]) for index in chosen
+    }
     taps = tuple(dict.fromkeys(one.tensor for one in readings.values() if one.node.inputs[0] in graph.producer))
     simulator = Simulator(model, (), {}, taps=taps, threads=threads, libraries=libraries)
     feeds = list(batches(model, {name: array[:SAMPLES] for name, array in samples.items()}))
-    feeds = [feeds[i] for i in np.unique(np.linspace(0, len(feeds) - 1, _runs(readings.values(), rounding)).astype(int))] if feeds else feeds
+    feeds = (
+        [feeds[i] for i in np.unique(np.linspace(0, len(feeds) - 1, _runs(readings.values(), rounding)).astype(int))]
+        if feeds
+        else feeds
+    )
     mask = (padding_mask(model.module) or ("",))[0]
     answer: dict[int, Learnt] = {}
     for chunk in _chunks(readings, rounding):
@@ -96,7 +113,9 @@ class _Reading:
     def rows(self, value, count, kept, rng) -> np.ndarray:
         """float32 [R, G, K], about `count` of one run. kept: as `places` takes it, where the graph's mask says what is padding."""
         kernel = self.layer.weight.shape[2:]
-        return rows_at(value, places(value.shape, count, self.attrs, kernel, rng, kept), self.attrs, kernel, self.groups)
+        return rows_at(
+            value, places(value.shape, count, self.attrs, kernel, rng, kept), self.attrs, kernel, self.groups
+        )
 
     @property
     def places(self) -> int:
@@ -117,14 +136,28 @@ def learning(sites: Sites, module) -> dict[int, Layer]:
 
 def _learn_layers(layers, configuration, moments, rounding, biases) -> dict:
     """Of layers that read the same, as if they were one."""
-    scaled = {index: quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale) for index, layer in layers.items()}
+    scaled = {
+        index: quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale)
+        for index, layer in layers.items()
+    }
     groups = moments.exact.shape[0]
     matrices = {index: as_matrix(layer.weight, groups) for index, layer in layers.items()}
     found = {index: as_matrix(q, groups) for index, (q, _) in scaled.items()}
     if rounding:
-        per_output = [np.broadcast_to(scaled[index][1], (layer.weight.shape[layer.axis],)).reshape(groups, -1) for index, layer in layers.items()]
-        whole = round_layer(np.concatenate(list(matrices.values()), 2), np.concatenate(per_output, 1), moments, centred=biases)
-        found = dict(zip(layers, np.split(whole, np.cumsum([matrix.shape[2] for matrix in matrices.values()])[:-1], 2), strict=True))
+        per_output = [
+            np.broadcast_to(scaled[index][1], (layer.weight.shape[layer.axis],)).reshape(groups, -1)
+            for index, layer in layers.items()
+        ]
+        whole = round_layer(
+            np.concatenate(list(matrices.values()), 2), np.concatenate(per_output, 1), moments, centred=biases
+        )
+        found = dict(
+            zip(
+                layers,
+                np.split(whole, np.cumsum([matrix.shape[2] for matrix in matrices.values()])[:-1], 2),
+                strict=True,
+            )
+        )
     answer = {}
     for index, layer in layers.items():
         q = from_matrix(found[index], layer.weight.shape)
@@ -136,7 +169,10 @@ def _learn_layers(layers, configuration, moments, rounding, biases) -> dict:
 def _moments(simulator, feeds, readings, squares, mask) -> dict:
     """{key of a reading: Moments}. mask: name of the input that is 0 for padding, "" for none."""
     unique = {one.key: one for one in readings.values()}
-    sums = {key: Moments(one.groups, one.taps, one.qparams.scale, one.qparams.zero_point, squares) for key, one in unique.items()}
+    sums = {
+        key: Moments(one.groups, one.taps, one.qparams.scale, one.qparams.zero_point, squares)
+        for key, one in unique.items()
+    }
     for number, feed in enumerate(feeds):
         found, kept = simulator.run_taps(feed), np.asarray(feed[mask]).reshape(-1) != 0 if mask else None
         for key, one in unique.items():

@@ -26,16 +26,24 @@ class LearntFiles:
     def __init__(self, path=None, identity: str = ""):
         self.path, self.identity = Path(path) if path is not None else None, identity
 
-    def get(self, design: Design, layers: Mapping[int, Layer], learn: Callable[[], dict[int, Learnt]]) -> dict[int, Learnt]:
+    def get(
+        self, design: Design, layers: Mapping[int, Layer], learn: Callable[[], dict[int, Learnt]]
+    ) -> dict[int, Learnt]:
         """{layer: Learnt} of that design, from learn() where no file holds it. layers: those that learn; a file that says otherwise of them is no file of theirs."""
         if self.path is None:
             return learn()
-        file = self.path.with_name(f"{self.path.name}.learnt-{hashlib.sha256(f'{self.identity} {design.key}'.encode()).hexdigest()[:32]}.npz")
+        file = self.path.with_name(
+            f"{self.path.name}.learnt-{hashlib.sha256(f'{self.identity} {design.key}'.encode()).hexdigest()[:32]}.npz"
+        )
         if file.exists():
             try:
                 return learnt_of(read_npz(file, _LARGEST), layers)
             except (OSError, ValueError) as error:
-                warnings.warn(f"{file}: what an earlier search learnt cannot be used ({error}); it is learnt again", OctetWarning, stacklevel=2)
+                warnings.warn(
+                    f"{file}: what an earlier search learnt cannot be used ({error}); it is learnt again",
+                    OctetWarning,
+                    stacklevel=2,
+                )
         found = learn()
         write_atomically(file, npz_bytes(arrays_of(found), compress=False))
         return found
@@ -49,7 +57,9 @@ class LearntFiles:
 
 def arrays_of(found: Mapping[int, Learnt]) -> dict[str, np.ndarray]:
     """What was learnt, as the arrays of a file."""
-    return {f"weight_{layer}": learnt.weight for layer, learnt in found.items()} | {f"bias_{layer}": learnt.bias_delta for layer, learnt in found.items()}
+    return {f"weight_{layer}": learnt.weight for layer, learnt in found.items()} | {
+        f"bias_{layer}": learnt.bias_delta for layer, learnt in found.items()
+    }
 
 
 def learnt_of(stored: Mapping[str, np.ndarray], layers: Mapping[int, Layer]) -> dict[int, Learnt]:
@@ -61,6 +71,10 @@ def learnt_of(stored: Mapping[str, np.ndarray], layers: Mapping[int, Layer]) -> 
         raise ValueError(f"{name[:60]!a} is {'missing' if name in wanted else 'of no layer'}")
     for name, (dtype, shape) in wanted.items():
         array = stored[name]
-        if (array.dtype, array.shape) != (dtype, shape) or not np.isfinite(array).all() or (dtype == np.int8 and array.size and array.min() < -127):
+        if (
+            (array.dtype, array.shape) != (dtype, shape)
+            or not np.isfinite(array).all()
+            or (dtype == np.int8 and array.size and array.min() < -127)
+        ):
             raise ValueError(f"{name} is not of its layer")
     return {index: Learnt(stored[f"weight_{index}"], stored[f"bias_{index}"]) for index in layers}

@@ -56,7 +56,16 @@ class Libraries:
         return merged, program, self._compiled(legal, program, inputs, outputs), packing
 
     def session(self, library, program, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
-        variant = Variant(self._spec.name, library, program.weights, program.arena_bytes, (), tuple(inputs), outputs, self._spec.features)
+        variant = Variant(
+            self._spec.name,
+            library,
+            program.weights,
+            program.arena_bytes,
+            (),
+            tuple(inputs),
+            outputs,
+            self._spec.features,
+        )
         return open_session(variant, threads, reuse_outputs)
 
     def executor(self, module, threads=None):
@@ -73,12 +82,16 @@ class Libraries:
         outputs = tuple(_spec(f"result{i}", ty) for i, ty in enumerate(results))
         legal, program = self._lowered(MergeAxes()(FuseFloat()(module)))
         if any(spec.dtype != "float32" for spec in outputs):
-            session = self.session(self._compiled(legal, program, inputs, outputs), program, inputs, outputs, threads, reuse_outputs=True)
+            session = self.session(
+                self._compiled(legal, program, inputs, outputs), program, inputs, outputs, threads, reuse_outputs=True
+            )
             return lambda feed: list(session.run(feed).values())
         sizes = [prod(spec.shape) for spec in outputs]
         program, starts, size = pack_outputs(program, sizes)
         packed = (TensorSpec("results", (size,), "float32"),)
-        session = self.session(self._compiled(legal, program, inputs, packed), program, inputs, packed, threads, reuse_outputs=True)
+        session = self.session(
+            self._compiled(legal, program, inputs, packed), program, inputs, packed, threads, reuse_outputs=True
+        )
 
         return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 

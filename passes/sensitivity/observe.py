@@ -42,14 +42,31 @@ class _Observer(Forward):
         if old.name not in self._tensors or not is_float32(old):
             return new
         edge, self._edges = self._edges, self._edges + 1
-        observe = call("octet.observe", [new], edge=edge, spec="own", group=edge, scheme="affine", source=1, made=0, tensor=old.name)
+        observe = call(
+            "octet.observe",
+            [new],
+            edge=edge,
+            spec="own",
+            group=edge,
+            scheme="affine",
+            source=1,
+            made=0,
+            tensor=old.name,
+        )
         return self.derive(observe, f"{old.name}.observed")
 
 
-def statistics_of(mod: IRModule, tensors: Iterable[str], samples: Mapping[str, np.ndarray], executor_factory, progress=None) -> dict[str, Statistics]:
+def statistics_of(
+    mod: IRModule, tensors: Iterable[str], samples: Mapping[str, np.ndarray], executor_factory, progress=None
+) -> dict[str, Statistics]:
     """{tensor: Statistics}. Raises DataError if a tensor becomes NaN or infinite."""
     observed = ObserveTensors(frozenset(tensors))(mod)
     names = {edge.edge: edge.tensor for edge in edges_of(observed)}
     if not names:
         return {}
-    return {names[edge]: found for edge, found in collect(observed, samples, executor_factory, progress=progress, prepared=real_places(mod, signature_of(mod))).items()}
+    return {
+        names[edge]: found
+        for edge, found in collect(
+            observed, samples, executor_factory, progress=progress, prepared=real_places(mod, signature_of(mod))
+        ).items()
+    }

@@ -18,7 +18,12 @@ class OutputErrors:
     _signal: dict[str, float] = field(default_factory=dict)
     _noise: dict[str, float] = field(default_factory=dict)
 
-    def add(self, reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
+    def add(
+        self,
+        reference: Mapping[str, np.ndarray],
+        found: Mapping[str, np.ndarray],
+        kept: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
         """reference, found: {output: array} of the same samples. Places where the reference is not finite do not count, nor those that are not `kept`: {output: bool, to be
         broadcast}, all places of an output that is not in it."""
         for name, exact in reference.items():
@@ -32,7 +37,11 @@ class OutputErrors:
     @property
     def relative(self) -> dict[str, float]:
         """{output: relative squared error} of those that are not zero; infinite where a value is not finite and fp32's is."""
-        return {name: self._noise[name] / signal if isfinite(self._noise[name]) else inf for name, signal in self._signal.items() if signal > 0 or not isfinite(self._noise[name])}
+        return {
+            name: self._noise[name] / signal if isfinite(self._noise[name]) else inf
+            for name, signal in self._signal.items()
+            if signal > 0 or not isfinite(self._noise[name])
+        }
 
     @property
     def zero(self) -> tuple[str, ...]:
@@ -50,7 +59,12 @@ def sqnr(error: float) -> float:
     return -10 * log10(error) if error > 0 else inf
 
 
-def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], judged: tuple[str, ...] | None = None, kept: Mapping[str, np.ndarray] = MappingProxyType({})) -> float:
+def relative_error(
+    reference: Mapping[str, np.ndarray],
+    found: Mapping[str, np.ndarray],
+    judged: tuple[str, ...] | None = None,
+    kept: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> float:
     """That of the worst output of one set of samples."""
     errors = OutputErrors(judged)
     errors.add(reference, found, kept)
@@ -59,5 +73,7 @@ def relative_error(reference: Mapping[str, np.ndarray], found: Mapping[str, np.n
 
 def judged(outputs, names: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Names of the outputs (TensorSpecs) that are judged: floats of which there are as many in every run, and only those of `names` unless it is ()."""
-    floats = [spec.name for spec in outputs if np.issubdtype(np.dtype(spec.dtype), np.floating) and spec.counted is None]
+    floats = [
+        spec.name for spec in outputs if np.issubdtype(np.dtype(spec.dtype), np.floating) and spec.counted is None
+    ]
     return tuple(name for name in floats if not names or name in names)

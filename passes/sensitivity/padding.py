@@ -20,7 +20,10 @@ class Padding:
         if not self.mask:
             return {}
         mask = np.asarray(feed[self.mask])
-        return {name: kept_places(mask.reshape(len(mask), -1), axis, outputs[name].shape) for name, axis in self.axes.items()}
+        return {
+            name: kept_places(mask.reshape(len(mask), -1), axis, outputs[name].shape)
+            for name, axis in self.axes.items()
+        }
 
 
 def padding_of(model) -> Padding:
@@ -29,5 +32,9 @@ def padding_of(model) -> Padding:
     first = {spec.name for spec in (*model.inputs, *model.outputs) if spec.batch_axis == 0}
     if found is None or found[0] not in first:
         return Padding()
-    axes = {model.outputs[number].name: axis for number, axis in found[1].items() if axis and model.outputs[number].name in first}
+    axes = {
+        model.outputs[number].name: axis
+        for number, axis in found[1].items()
+        if axis and model.outputs[number].name in first
+    }
     return Padding(found[0], axes) if axes else Padding()

@@ -32,7 +32,9 @@ def rank(bench, design, plan: Plan, judge, journal, budget, tell=lambda *a: None
         if budget.spent:
             ranked.append(Ranked(group.anchor.name, group.anchor.op, 0.0, 0.0, multiply_adds(group.anchor)))
             continue
-        measured = journal.get(f"{ALONE}{group.anchor.name} {design.key}", lambda g=group: asdict(_measured(bench, design, g, judge)))
+        measured = journal.get(
+            f"{ALONE}{group.anchor.name} {design.key}", lambda g=group: asdict(_measured(bench, design, g, judge))
+        )
         ranked.append(Ranked(**measured))
     return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # equal ones in program order
 

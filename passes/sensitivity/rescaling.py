@@ -37,5 +37,13 @@ def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Cal
         return design
     least, _, best = min(tried)
     for found, _, candidate in tried:
-        log(Attempt(f"rescaled channels ({candidate.scaling})", found, None, candidate == best and least <= before * _WORTH, candidate))
+        log(
+            Attempt(
+                f"rescaled channels ({candidate.scaling})",
+                found,
+                None,
+                candidate == best and least <= before * _WORTH,
+                candidate,
+            )
+        )
     return best if least <= before * _WORTH else design

@@ -19,7 +19,9 @@ from .ranking import Ranked, rank
 from .switches import choose_smoothing, choose_switches, switches_of
 
 _CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
-_SHARE_OF_BUILD = 10  # until one was measured by itself, an error is expected to take this part of what the first took with its build
+_SHARE_OF_BUILD = (
+    10  # until one was measured by itself, an error is expected to take this part of what the first took with its build
+)
 
 
 class Judge(Protocol):
@@ -72,20 +74,36 @@ class Search:
         self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace()
         automatic = design.recipe.calibrator == "auto"
         if automatic:
-            design = choose_calibration(self.bench, design, self.journal, self.tell, self._log, self.budget.part(_CALIBRATING))
+            design = choose_calibration(
+                self.bench, design, self.journal, self.tell, self._log, self.budget.part(_CALIBRATING)
+            )
         if self._confirmed(design, "best calibrators" if automatic else "as calibrated"):
             return self.outcome
         design = self._switched(design)
         if not self.outcome.met:
-            design = self._improved(design, improvements(calibrate and not automatic, self.repair, self.repair and self.bench.rescalable))
+            design = self._improved(
+                design, improvements(calibrate and not automatic, self.repair, self.repair and self.bench.rescalable)
+            )
         if not self.outcome.met and not self.budget.spent:
             self._partial(design)
         return self.outcome
 
     def _switched(self, design) -> Design:
         options = switches_of(self.bench.plan(design), self.free) if self.free and not self.budget.spent else ()
-        chosen = choose_switches(design, options, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent) if options else design
-        chosen = choose_smoothing(chosen, self.smoothings, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent) if self.smoothings else chosen
+        chosen = (
+            choose_switches(
+                design, options, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent
+            )
+            if options
+            else design
+        )
+        chosen = (
+            choose_smoothing(
+                chosen, self.smoothings, self._error, self.seconds, self._log, good=0.0, spent=lambda: self.budget.spent
+            )
+            if self.smoothings
+            else chosen
+        )
         if chosen != design:
             self._confirmed(chosen, "with these in float")
         return chosen
@@ -120,7 +138,9 @@ class Search:
         return error
 
     def _drop(self, design):
-        return self.journal.get(f"drop {design.key}", lambda: self.judge.drop(self.bench.outputs(design, self.judge.arrays)))
+        return self.journal.get(
+            f"drop {design.key}", lambda: self.judge.drop(self.bench.outputs(design, self.judge.arrays))
+        )
 
     def _improved(self, design, left) -> Design:
         """Better without a layer in float: one improvement after the other, in the order of what each may gain per second."""
@@ -130,30 +150,50 @@ class Search:
             left = [one for one in left if one is not chosen]
             about = chosen.seconds(self.pace)
             if share.left is not None and about > share.left:
-                self._log(Attempt(f"{chosen.name}: left out, about {about:.0f} s where {share.left:.0f} s are left for it", None, None, False, design))
+                self._log(
+                    Attempt(
+                        f"{chosen.name}: left out, about {about:.0f} s where {share.left:.0f} s are left for it",
+                        None,
+                        None,
+                        False,
+                        design,
+                    )
+                )
                 continue
             self.tell(f"{chosen.name}: about {about:.0f} s")
-            better = self._by_tensor(design, share) if chosen.candidates is None else self._best_of(chosen, design, share)
+            better = (
+                self._by_tensor(design, share) if chosen.candidates is None else self._best_of(chosen, design, share)
+            )
             if better != design and self._drop(better) <= self.target:
                 self._confirmed(better, f"after {chosen.name}")
             design = better
         if not self.outcome.met and design != self.outcome.design:
-            self._confirmed(design, "repaired")  # the best without layers in float is on disk, whatever the rest of the budget brings
+            self._confirmed(
+                design, "repaired"
+            )  # the best without layers in float is on disk, whatever the rest of the budget brings
         return design
 
     def _best_of(self, improvement, design, share):
         error, tried, several = self._error(design), [], improvement.candidates(design)
         for number, candidate in enumerate(several):
-            if share.spent or (tried and improvement.builds and share.left is not None and self.pace.build > share.left):
+            if share.spent or (
+                tried and improvement.builds and share.left is not None and self.pace.build > share.left
+            ):
                 break
-            self.tell(f"{improvement.name}: about {self.pace.build if improvement.builds else self.pace.error:.0f} s each", number, len(several))
+            self.tell(
+                f"{improvement.name}: about {self.pace.build if improvement.builds else self.pace.error:.0f} s each",
+                number,
+                len(several),
+            )
             tried.append((self._error(candidate, builds=improvement.builds), number, candidate))
         if not tried:
             return design
         least, _, best = min(tried)
         kept = least < error * improvement.worth
         for found, _, candidate in tried:
-            self._log(Attempt(label_of(improvement.name, candidate), found, None, kept and candidate == best, candidate))
+            self._log(
+                Attempt(label_of(improvement.name, candidate), found, None, kept and candidate == best, candidate)
+            )
         return best if kept else design
 
     def _by_tensor(self, design, share):
@@ -165,7 +205,9 @@ class Search:
 
     def _partial(self, design):
         plan = self.bench.plan(design)
-        ranking = self.outcome.ranking = rank(self.bench, design, plan, self.judge, self.journal, self.budget.part(_RANKING), self.tell)
+        ranking = self.outcome.ranking = rank(
+            self.bench, design, plan, self.judge, self.journal, self.budget.part(_RANKING), self.tell
+        )
         allowed = _within(ranking, self.most_float)
         if not allowed:
             return
@@ -185,7 +227,9 @@ class Search:
             middle = (low + high) // 2
             low, high = (low, middle) if self._prefix_holds(design, ranking, middle) else (middle, high)
         chosen = self._pruned(design, ranking[:high])
-        while not self._confirmed(_without(design, chosen), f"{len(chosen)} operators in float") and not self.budget.spent:
+        while (
+            not self._confirmed(_without(design, chosen), f"{len(chosen)} operators in float") and not self.budget.spent
+        ):
             more = [layer for layer in ranking[:allowed] if layer not in chosen]
             if not more:
                 return

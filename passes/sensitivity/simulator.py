@@ -34,14 +34,26 @@ class Simulator:
     """model: canonical fp32 `Model`. operands: all that a configuration may switch on. taps: tensors to hand out (see `run`).
     quantized: weights by layer (index of its binding) that stand for the int8 ones, and biases by layer that go with them."""
 
-    def __init__(self, model, operands, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]], *, taps: tuple[str, ...] = (),
-                 threads: int | None = None, libraries: Libraries | None = None):
+    def __init__(
+        self,
+        model,
+        operands,
+        quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]],
+        *,
+        taps: tuple[str, ...] = (),
+        threads: int | None = None,
+        libraries: Libraries | None = None,
+    ):
         self.model, self.taps, self.operands = model, taps, sorted_operands(operands)
         self._insert = InsertSwitches(self.operands, taps)
         self._libraries = libraries if libraries is not None else Libraries()
         outputs = [TensorSpec(s.name, s.shape, s.dtype) for s in model.outputs] + _tap_specs(model.module, taps)
-        fused, program, library, packing = self._libraries.build(FuseFloat()(self._insert(model.module)), model.inputs, tuple(outputs))
-        self._session = self._libraries.session(library, program, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps))
+        fused, program, library, packing = self._libraries.build(
+            FuseFloat()(self._insert(model.module)), model.inputs, tuple(outputs)
+        )
+        self._session = self._libraries.session(
+            library, program, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps)
+        )
         self._layers, self._switches = self._locate(fused, program, packing)
         self._float = program.weights
         self.use(quantized)
@@ -74,7 +86,12 @@ class Simulator:
             qparams = configuration.operands.get(operand)
             if qparams is not None:
                 low, high = LIMITS[qparams.scheme]
-                parameters[[SCALE, LOW, HIGH, SWITCH]] = qparams.scale, low - qparams.zero_point, high - qparams.zero_point, 1
+                parameters[[SCALE, LOW, HIGH, SWITCH]] = (
+                    qparams.scale,
+                    low - qparams.zero_point,
+                    high - qparams.zero_point,
+                    1,
+                )
             blob[offset : offset + parameters.nbytes] = parameters.view(np.uint8)
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
@@ -89,7 +106,9 @@ class Simulator:
 
     def _locate(self, fused, program, packing):
         """({layer: _Built}, {operand: offset of its switch})."""
-        starts = sorted({p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weights.size})
+        starts = sorted(
+            {p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weights.size}
+        )
         after = dict(zip(starts, starts[1:]))
         layers = [b for b in fused["main"].body.blocks[0].bindings if is_op(b.value, *_LAYERS)]
         calls = [c for c in program.calls if c.step.operator in _LAYERS]
@@ -126,7 +145,10 @@ def _tap_specs(mod, taps):
     main = mod["main"]
     variables = {p.name: p for p in main.params} | {b.var.name: b.var for b in main.body.blocks[0].bindings}
     loops = loops_of(mod)
-    steps = {name: () if loops.stacked(variables[name], lambda x: x) is None else (loops.steps(variables[name]),) for name in taps}
+    steps = {
+        name: () if loops.stacked(variables[name], lambda x: x) is None else (loops.steps(variables[name]),)
+        for name in taps
+    }
     return [TensorSpec(f"tap{i}", (*steps[name], *shape_of(variables[name])), "float32") for i, name in enumerate(taps)]
 
 

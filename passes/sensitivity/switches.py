@@ -12,10 +12,16 @@ from .design import Design
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 _WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
-_SLOWER = 1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
+_SLOWER = (
+    1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
+)
 _SLOWEST = 1.3  # and so many times for any gain: who wants more accuracy than that says so
 NAMES = {"residuals": "residual sums", "attention": "attention"}
-_SHOWN = {"split": "outlier channels behind normalisations multiplied, inputs behind GELU in two bytes", "smooth": "outlier channels behind normalisations multiplied", "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float"}
+_SHOWN = {
+    "split": "outlier channels behind normalisations multiplied, inputs behind GELU in two bytes",
+    "smooth": "outlier channels behind normalisations multiplied",
+    "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float",
+}
 
 
 def switches_of(plan, free) -> tuple[str, ...]:
@@ -25,7 +31,10 @@ def switches_of(plan, free) -> tuple[str, ...]:
 
 
 def _named(design) -> str:
-    return " and ".join(shown for option, shown in NAMES.items() if getattr(design.recipe, option) == "float") + " in float"
+    return (
+        " and ".join(shown for option, shown in NAMES.items() if getattr(design.recipe, option) == "float")
+        + " in float"
+    )
 
 
 def _worth(before, found) -> float:
@@ -33,15 +42,33 @@ def _worth(before, found) -> float:
     return min(_SLOWEST, _SLOWER ** log2(before / max(found, 1e-12)))
 
 
-def choose_switches(design: Design, options, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
+def choose_switches(
+    design: Design,
+    options,
+    error: Callable,
+    seconds: Callable,
+    log: Callable,
+    *,
+    good: float = _GOOD,
+    spent: Callable = lambda: False,
+) -> Design:
     """The design with the best of the options in float, one after the other as long as the next is worth it. error(design): relative, squared. seconds(design): of one run,
     estimated. log(Attempt): what was tried."""
     best, left = error(design), list(options)
     while left and best > good:
-        tried = [(error(candidate), candidate, option) for option in left if not spent() for candidate in [design.with_recipe(**{option: "float"})]]
+        tried = [
+            (error(candidate), candidate, option)
+            for option in left
+            if not spent()
+            for candidate in [design.with_recipe(**{option: "float"})]
+        ]
         late = left[len(tried) :]
         for option in late:
-            log(Attempt(f"{NAMES[option]} in float: {LEFT_OUT}", None, None, False, design.with_recipe(**{option: "float"})))
+            log(
+                Attempt(
+                    f"{NAMES[option]} in float: {LEFT_OUT}", None, None, False, design.with_recipe(**{option: "float"})
+                )
+            )
         left = left[: len(tried)]
         if not tried:
             break
@@ -60,7 +87,16 @@ def choose_switches(design: Design, options, error: Callable, seconds: Callable,
     return design
 
 
-def choose_smoothing(design: Design, offered, error: Callable, seconds: Callable, log: Callable, *, good: float = _GOOD, spent: Callable = lambda: False) -> Design:
+def choose_smoothing(
+    design: Design,
+    offered,
+    error: Callable,
+    seconds: Callable,
+    log: Callable,
+    *,
+    good: float = _GOOD,
+    spent: Callable = lambda: False,
+) -> Design:
     """The design with the first of the scalings `offered` (of SMOOTHINGS, what reaches furthest first) that is worth its time, under the same conditions as a switch."""
     before = error(design)
     if design.scaling or before <= good:

@@ -12,7 +12,9 @@ from .libraries import Libraries
 from .simulator import Simulator
 
 
-def channel_maxima(model, tensors: Iterable[str], arrays: Mapping[str, np.ndarray], *, threads=None, libraries: Libraries | None = None) -> dict[str, np.ndarray]:
+def channel_maxima(
+    model, tensors: Iterable[str], arrays: Mapping[str, np.ndarray], *, threads=None, libraries: Libraries | None = None
+) -> dict[str, np.ndarray]:
     """{tensor: float32 [channels]}: largest magnitude per channel in fp32; the channel is axis 1 of rank 4, else the last one."""
     tensors = tuple(dict.fromkeys(tensors))
     if not tensors:
@@ -30,7 +32,13 @@ def channel_maxima(model, tensors: Iterable[str], arrays: Mapping[str, np.ndarra
 
 def batches(model, arrays: Mapping[str, np.ndarray]):
     """One run's inputs after the other, without padding (calibrate/real_places.py); an incomplete last batch is left out unless it is the only one."""
-    size, count, prepared = batch_of(model.inputs), len(next(iter(arrays.values()))), real_places(model.module, model.inputs)
+    size, count, prepared = (
+        batch_of(model.inputs),
+        len(next(iter(arrays.values()))),
+        real_places(model.module, model.inputs),
+    )
     for start in range(0, max(count - size, 0) + 1, size):
         rows = np.arange(start, start + size) % count
-        yield {name: np.ascontiguousarray(array) for name, array in prepared(feed_of(model.inputs, arrays, rows)).items()}
+        yield {
+            name: np.ascontiguousarray(array) for name, array in prepared(feed_of(model.inputs, arrays, rows)).items()
+        }

@@ -37,7 +37,9 @@ def _runner() -> bytes:
     """The program of runner.c."""
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         program = Path(folder) / "runner"
-        run_compiler(folder, *FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=MACHINE)
+        run_compiler(
+            folder, *FLAGS, f"-I{_HERE.parent / 'native'}", "-o", program, _HERE / "runner.c", "-ldl", machine=MACHINE
+        )
         return program.read_bytes()
 
 
@@ -55,14 +57,34 @@ class EmulatedArm64Session:
         variant = self._variant
         arrays = [np.ascontiguousarray(inputs[spec.name], spec.dtype).reshape(spec.shape) for spec in variant.inputs]
         with tempfile.TemporaryDirectory(prefix="octet-") as folder:
-            runner, library, weights, given, found = (Path(folder) / name for name in ("runner", "kernels.so", "weights", "in", "out"))
+            runner, library, weights, given, found = (
+                Path(folder) / name for name in ("runner", "kernels.so", "weights", "in", "out")
+            )
             runner.write_bytes(_runner())
             runner.chmod(0o755)
             library.write_bytes(variant.library)
             weights.write_bytes(variant.weights.tobytes())
             given.write_bytes(b"".join(array.tobytes() for array in arrays))
-            sizes = [*(str(spec.nbytes) for spec in variant.inputs), "-", *(str(spec.nbytes) for spec in variant.outputs)]
-            command: list = [QEMU, "-cpu", "max", "-L", os.environ.get("QEMU_LD_PREFIX", _SYSROOT), runner, library, weights, str(variant.shape), str(self._threads), given, found, *sizes]
+            sizes = [
+                *(str(spec.nbytes) for spec in variant.inputs),
+                "-",
+                *(str(spec.nbytes) for spec in variant.outputs),
+            ]
+            command: list = [
+                QEMU,
+                "-cpu",
+                "max",
+                "-L",
+                os.environ.get("QEMU_LD_PREFIX", _SYSROOT),
+                runner,
+                library,
+                weights,
+                str(variant.shape),
+                str(self._threads),
+                given,
+                found,
+                *sizes,
+            ]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 said = next(iter(done.stderr.strip().splitlines()[-1:]), f"{QEMU} ended with {done.returncode}")
@@ -74,6 +96,8 @@ def _arrays(specs, data):
     """The outputs, which lie behind each other, as arrays."""
     found, at = {}, 0
     for spec in specs:
-        found[spec.name] = np.frombuffer(data, spec.dtype, spec.nbytes // np.dtype(spec.dtype).itemsize, at).reshape(spec.shape)
+        found[spec.name] = np.frombuffer(data, spec.dtype, spec.nbytes // np.dtype(spec.dtype).itemsize, at).reshape(
+            spec.shape
+        )
         at += spec.nbytes
     return found

@@ -18,7 +18,9 @@ def _registers(operation, *vectors):
 def dot4(isa, acc, unsigned_bytes, signed_bytes):
     """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j]. Without USDOT the bytes minus 128 are multiplied, and 128 times the sum of the s8 is added back."""
     if isa.mixed:
-        usdot = lambda a, u, s: pure("int32x4", "llvm.aarch64.neon.usdot.v4i32.v16i8", a, _bytes("uint8", u), _bytes("int8", s))
+        usdot = lambda a, u, s: pure(
+            "int32x4", "llvm.aarch64.neon.usdot.v4i32.v16i8", a, _bytes("uint8", u), _bytes("int8", s)
+        )
         return _registers(usdot, acc, unsigned_bytes, signed_bytes)
     signed_bytes = bind(signed_bytes)
     least = splat(-128, "int8", 4 * lanes_of(acc))

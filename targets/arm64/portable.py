@@ -9,15 +9,19 @@ _NEON, _DOTPROD, _I8MM = (frozenset({"asimd"}),), (frozenset({"asimddp"}),), (fr
 
 def _instruction(name, features, result, arguments, body, uses=()):
     name = f"aarch64.neon.{name}"
-    return Instruction(name, features, f"\ndefine internal {result} @octet.{name}({arguments}) noinline nounwind {{\n{body}\n}}", uses)
+    return Instruction(
+        name, features, f"\ndefine internal {result} @octet.{name}({arguments}) noinline nounwind {{\n{body}\n}}", uses
+    )
 
 
 def _sum(start, wide, lanes, step):
     """Lines that add to %`start` the products %product, of which result i has those from `step` * i on."""
     lines, total = [], start
     for k in range(step):
-        lines += [f"  %p{k} = shufflevector <{wide} x i32> %product, <{wide} x i32> poison, <{lanes} x i32> {indices(step * i + k for i in range(lanes))}",
-                  f"  %t{k} = add <{lanes} x i32> %{total}, %p{k}"]
+        lines += [
+            f"  %p{k} = shufflevector <{wide} x i32> %product, <{wide} x i32> poison, <{lanes} x i32> {indices(step * i + k for i in range(lanes))}",
+            f"  %t{k} = add <{lanes} x i32> %{total}, %p{k}",
+        ]
         total = f"t{k}"
     return "\n".join([*lines, f"  ret <{lanes} x i32> %{total}"])
 
@@ -85,14 +89,18 @@ def _table(name, tables, otherwise):
     """A look-up in so many registers; an index behind them gives `otherwise`."""
     lines, found = [], otherwise
     for k in range(tables):
-        lines += [f"  %at{k} = sub <16 x i8> %index, splat (i8 {16 * k})",
-                  f"  %inside{k} = icmp ult <16 x i8> %at{k}, splat (i8 16)",
-                  f"  %entry{k} = call <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8> %table{k}, <16 x i8> %at{k})",
-                  f"  %found{k} = select <16 x i1> %inside{k}, <16 x i8> %entry{k}, <16 x i8> {found}"]
+        lines += [
+            f"  %at{k} = sub <16 x i8> %index, splat (i8 {16 * k})",
+            f"  %inside{k} = icmp ult <16 x i8> %at{k}, splat (i8 16)",
+            f"  %entry{k} = call <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8> %table{k}, <16 x i8> %at{k})",
+            f"  %found{k} = select <16 x i1> %inside{k}, <16 x i8> %entry{k}, <16 x i8> {found}",
+        ]
         found = f"%found{k}"
     before = [] if otherwise == "zeroinitializer" else [f"<16 x i8> {otherwise}"]
     arguments = ", ".join([*before, *(f"<16 x i8> %table{k}" for k in range(tables)), "<16 x i8> %index"])
-    return _instruction(name, _NEON, "<16 x i8>", arguments, "\n".join([*lines, f"  ret <16 x i8> {found}"]), (_PSHUFB,))
+    return _instruction(
+        name, _NEON, "<16 x i8>", arguments, "\n".join([*lines, f"  ret <16 x i8> {found}"]), (_PSHUFB,)
+    )
 
 
 ARM64 = (
@@ -103,8 +111,17 @@ ARM64 = (
     _instruction("smull.v8i16", _NEON, "<8 x i16>", "<8 x i8> %a, <8 x i8> %b", _SMULL),
     _instruction("saddlp.v4i32.v8i16", _NEON, "<4 x i32>", "<8 x i16> %a", _SADDLP),
     _instruction("addp.v4i32", _NEON, "<4 x i32>", "<4 x i32> %a, <4 x i32> %b", _ADDP),
-    _instruction("fcvtns.v4i32.v4f32", _NEON, "<4 x i32>", "<4 x float> %a", _ROUND,
-                 ("declare <4 x float> @llvm.roundeven.v4f32(<4 x float>)", "declare <4 x i32> @llvm.fptosi.sat.v4i32.v4f32(<4 x float>)")),
+    _instruction(
+        "fcvtns.v4i32.v4f32",
+        _NEON,
+        "<4 x i32>",
+        "<4 x float> %a",
+        _ROUND,
+        (
+            "declare <4 x float> @llvm.roundeven.v4f32(<4 x float>)",
+            "declare <4 x i32> @llvm.fptosi.sat.v4i32.v4f32(<4 x float>)",
+        ),
+    ),
     _narrow("sqxtn.v4i16", 4, "i32", "i16", -32768, 32767),
     _narrow("sqxtun.v8i8", 8, "i16", "i8", 0, 255),
     _table("tbl1.v16i8", 1, "zeroinitializer"),

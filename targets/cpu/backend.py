@@ -18,8 +18,14 @@ class CpuBackend(Backend):
         import tvm
 
         # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional code): inner loops took up to 1.4 of their time by where they happened to lie.
-        triple = {"cl-opt": ["-x86-branches-within-32B-boundaries"]} if spec.machine == "x86_64" else {"mtriple": spec.triple}
-        return tvm.target.Target({"kind": "llvm", "mcpu": spec.mcpu} | triple | ({"mattr": list(spec.mattr)} if spec.mattr else {}))
+        triple = (
+            {"cl-opt": ["-x86-branches-within-32B-boundaries"]}
+            if spec.machine == "x86_64"
+            else {"mtriple": spec.triple}
+        )
+        return tvm.target.Target(
+            {"kind": "llvm", "mcpu": spec.mcpu} | triple | ({"mattr": list(spec.mattr)} if spec.mattr else {})
+        )
 
     def check_compiler(self, spec):
         """LLVM comes with TVM; a linker for another machine is looked for where it is called."""
@@ -31,7 +37,11 @@ class CpuBackend(Backend):
 
     def lack(self, features):
         machine, here = machine_of(features), platform.machine()
-        return f"this CPU lacks {', '.join(_missing(features))}" if machine in (None, here) else f"it is for {machine}, this CPU is {here}"
+        return (
+            f"this CPU lacks {', '.join(_missing(features))}"
+            if machine in (None, here)
+            else f"it is for {machine}, this CPU is {here}"
+        )
 
     def stands_in(self, features):
         return f"it lacks {', '.join(_missing(features))}"
@@ -72,7 +82,14 @@ class CpuBackend(Backend):
         if machine is None:
             return [portably]
         lacks = machine.missing()
-        return [Emulation("its machine code under QEMU", lambda variants: list(map(machine.EmulatedSession, variants)), f"as machine code: {lacks}" if lacks else ""), portably]
+        return [
+            Emulation(
+                "its machine code under QEMU",
+                lambda variants: list(map(machine.EmulatedSession, variants)),
+                f"as machine code: {lacks}" if lacks else "",
+            ),
+            portably,
+        ]
 
     def device_name(self):
         from .. import detect

@@ -59,7 +59,11 @@ def joined(vectors):
 def split(vector, parts):
     """The vector in so many parts."""
     size = lanes_of(vector) // parts
-    return [tirx.Shuffle([vector], list(range(i * size, i * size + size))) for i in range(parts)] if parts > 1 else [vector]
+    return (
+        [tirx.Shuffle([vector], list(range(i * size, i * size + size))) for i in range(parts)]
+        if parts > 1
+        else [vector]
+    )
 
 
 def by_parts(operation, parts, *vectors):

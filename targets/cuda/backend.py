@@ -51,7 +51,9 @@ class CudaBackend(Backend):
         from .running.needs import needs_of
 
         needs = needs_of(variant.library)
-        return {"kind": self.kind, "launches": [asdict(launch) for launch in variant.launches]} | ({"driver": asdict(needs)} if needs is not None else {})
+        return {"kind": self.kind, "launches": [asdict(launch) for launch in variant.launches]} | (
+            {"driver": asdict(needs)} if needs is not None else {}
+        )
 
     def open(self, variant, threads, reuse_outputs, streams, pin, beside):
         from ..errors import OctetError

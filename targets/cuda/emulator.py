@@ -15,7 +15,17 @@ from ..errors import TargetError
 from ..variant import Variant
 from .compiling.source import DEVICE, emulated_source
 
-FLAGS = ("-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing", "-DOCTET_EMULATE")
+FLAGS = (
+    "-std=c++20",
+    "-O1",
+    "-w",
+    "-fPIC",
+    "-shared",
+    "-ffp-contract=off",
+    "-U_FORTIFY_SOURCE",
+    "-fno-strict-aliasing",
+    "-DOCTET_EMULATE",
+)
 _TEXT = 400
 
 
@@ -48,19 +58,29 @@ class Emulator:
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         text = ctypes.create_string_buffer(_TEXT)
         grid, threads = (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(block, 1, 1)
-        if self._library.octet_emulate(name.encode(), grid, threads, shared, pointers, ctypes.c_uint64(seed), text, _TEXT):
+        if self._library.octet_emulate(
+            name.encode(), grid, threads, shared, pointers, ctypes.c_uint64(seed), text, _TEXT
+        ):
             raise EmulationError(f"{name}: {text.value.decode()}")
 
     def run(self, variant: Variant, inputs: dict, seed: int = 0) -> dict:
         """One inference of the variant: arrays by input name in, arrays by output name out. Outputs hold rubbish before they are written."""
-        bases = {"weights": self.buffer(variant.weights), "arena": self.buffer(np.zeros(max(variant.arena_bytes, 1), np.uint8))}
+        bases = {
+            "weights": self.buffer(variant.weights),
+            "arena": self.buffer(np.zeros(max(variant.arena_bytes, 1), np.uint8)),
+        }
         given = [self.buffer(inputs[spec.name]) for spec in variant.inputs]
         made = [self.buffer(np.full(spec.shape, 0x5A, spec.dtype)) for spec in variant.outputs]
         sides = {"input": given, "output": made}
         for launch in variant.launches:
-            addresses = [bases[kind].address + at if kind in bases else sides[kind][at].address for kind, at in launch.operands]
+            addresses = [
+                bases[kind].address + at if kind in bases else sides[kind][at].address for kind, at in launch.operands
+            ]
             self.launch(launch.function, launch.grid, launch.block, launch.shared, addresses, seed)
-        return {spec.name: buffer.array.reshape(spec.shape).copy() for spec, buffer in zip(variant.outputs, made, strict=True)}
+        return {
+            spec.name: buffer.array.reshape(spec.shape).copy()
+            for spec, buffer in zip(variant.outputs, made, strict=True)
+        }
 
 
 class EmulatedCudaSession:
@@ -101,12 +121,18 @@ def write_library(text: str, path: Path, device: Path = DEVICE) -> Path:
     """As `compile_host`, into a file."""
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if not compiler:
-        raise TargetError("the CUDA emulator needs a C++20 host compiler and found no g++; install one, or name it in CXX")
+        raise TargetError(
+            "the CUDA emulator needs a C++20 host compiler and found no g++; install one, or name it in CXX"
+        )
     source = path.with_suffix(".cpp")
     source.write_text(text)
-    done = subprocess.run([compiler, *FLAGS, f"-I{device}", str(source), "-o", str(path)], capture_output=True, text=True)
+    done = subprocess.run(
+        [compiler, *FLAGS, f"-I{device}", str(source), "-o", str(path)], capture_output=True, text=True
+    )
     if done.returncode != 0:
-        raise TargetError(f"{compiler}: cannot compile the emulator ({_first_error(done.stderr)}); it needs C++20, g++ 12 or newer")
+        raise TargetError(
+            f"{compiler}: cannot compile the emulator ({_first_error(done.stderr)}); it needs C++20, g++ 12 or newer"
+        )
     return path
 
 

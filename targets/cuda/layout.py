@@ -71,7 +71,11 @@ class CudaLayout:
     def same_places(self, other: "CudaLayout") -> bool:
         """Whether every element lies where it does in `other`, and nothing else does."""
         steps = zip(self.shape, self.steps, other.steps, strict=True)
-        return self.shape == other.shape and self.elements == other.elements and all(extent == 1 or a == b for extent, a, b in steps)
+        return (
+            self.shape == other.shape
+            and self.elements == other.elements
+            and all(extent == 1 or a == b for extent, a, b in steps)
+        )
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,44 @@ from ..spec import TargetSpec
 from .backend import CudaBackend
 
 
-def _spec(code: int | str, dot: str, multiprocessors: int, shared_bytes: int, macs_per_clock: int, stages: int, threads: int, cache_bytes: int, memory_bytes: int) -> TargetSpec:
+def _spec(
+    code: int | str,
+    dot: str,
+    multiprocessors: int,
+    shared_bytes: int,
+    macs_per_clock: int,
+    stages: int,
+    threads: int,
+    cache_bytes: int,
+    memory_bytes: int,
+) -> TargetSpec:
     """code: what compilers call the architecture. multiprocessors: of a typical device. shared_bytes: most dynamic shared memory of a block. macs_per_clock: int8, of one
     multiprocessor (CUDA C++ Programming Guide, compute capabilities; data sheets). stages: of the pipeline that loads tiles. threads: most of a multiprocessor. Per clock and multiprocessor:
     cache_bytes, from the second-level cache (about half of what the crossbar is said to carry; sm_90: fitted); memory_bytes, from memory (data sheets, 9/10 of the peak)."""
     arch = int(str(code).removesuffix("a"))
-    extra = {"arch": arch, "code": code, "multiprocessors": multiprocessors, "shared_bytes": shared_bytes, "macs_per_clock": macs_per_clock, "stages": stages,
-             "threads": threads, "cache_bytes": cache_bytes, "memory_bytes": memory_bytes}
-    return TargetSpec(f"cuda-sm{code}", f"sm_{code}", frozenset({f"cuda_sm{code}"}), dot, 128, 100 + arch + (code != arch), kind=CudaBackend.kind, native=False, machine="", extra=extra)
+    extra = {
+        "arch": arch,
+        "code": code,
+        "multiprocessors": multiprocessors,
+        "shared_bytes": shared_bytes,
+        "macs_per_clock": macs_per_clock,
+        "stages": stages,
+        "threads": threads,
+        "cache_bytes": cache_bytes,
+        "memory_bytes": memory_bytes,
+    }
+    return TargetSpec(
+        f"cuda-sm{code}",
+        f"sm_{code}",
+        frozenset({f"cuda_sm{code}"}),
+        dot,
+        128,
+        100 + arch + (code != arch),
+        kind=CudaBackend.kind,
+        native=False,
+        machine="",
+        extra=extra,
+    )
 
 
 SPECS = (

@@ -28,12 +28,17 @@ class CudaWorkload(Keyed):
         else:
             kind = "depthwise" if p.groups > 1 and p.channels == p.outputs == 1 else "conv2d"
             sizes = f"{p.images}x{p.groups * p.channels}x{p.height}x{p.width}_{p.groups * p.outputs}_{p.kernel_height}x{p.kernel_width}"
-            words = [f"{kind}_int8_{sizes}_s{p.step_height}" + (f"_g{p.groups}" if kind == "conv2d" and p.groups > 1 else "")]
+            words = [
+                f"{kind}_int8_{sizes}_s{p.step_height}" + (f"_g{p.groups}" if kind == "conv2d" and p.groups > 1 else "")
+            ]
         return " ".join([*words, *(["+residual"] if e.residual else []), *(["to float"] if e.to_float else [])])
 
     def as_dict(self) -> dict:
         """JSON values; `from_dict` reads them back."""
-        numbers = {key: str(value) if isinstance(value, float) and isinf(value) else value for key, value in asdict(self.epilogue).items()}
+        numbers = {
+            key: str(value) if isinstance(value, float) and isinf(value) else value
+            for key, value in asdict(self.epilogue).items()
+        }
         return {"kind": KIND, "problem": asdict(self.problem), "epilogue": numbers}
 
     @property

@@ -2,7 +2,6 @@
 
 A manifest whose digests match may still have been written by hand."""
 
-
 import msgspec
 
 from ..kinds.table import BACKENDS
@@ -17,7 +16,12 @@ def manifest_of(values) -> Manifest:
     made = checked(values, Manifest)
     try:
         policy = checked(made.info, Info).policy
-        if policy is not None and policy.layers and msgspec.UNSET in (policy.conversions_int8_us, policy.conversions_chosen_us, policy.int8_us, policy.chosen_us):
+        if (
+            policy is not None
+            and policy.layers
+            and msgspec.UNSET
+            in (policy.conversions_int8_us, policy.conversions_chosen_us, policy.int8_us, policy.chosen_us)
+        ):
             raise ValueError("$.policy: has layers, but not their times")
     except ValueError as error:
         raise ValueError(f"info{str(error).removeprefix('$')}") from None
@@ -46,7 +50,9 @@ def _check_tensors(signature):
         _unique(side, [tensor.name for tensor in tensors])
         for tensor in tensors:
             if tensor.batch_axis is not None and not 0 <= tensor.batch_axis < max(len(tensor.shape), 1):
-                raise ValueError(f"{side} {tensor.name}: batch_axis is {tensor.batch_axis}, of {len(tensor.shape)} axes")
+                raise ValueError(
+                    f"{side} {tensor.name}: batch_axis is {tensor.batch_axis}, of {len(tensor.shape)} axes"
+                )
             if tensor.nbytes > 1 << 40:
                 raise ValueError(f"{side} {tensor.name}: shape {list(tensor.shape)} is of {tensor.nbytes} bytes")
             if tensor.quantization is not None and tensor.dtype != "int8":
@@ -61,8 +67,13 @@ def _check_shape(shape, manifest, of):
         if mine.shape != theirs.shape:
             raise ValueError(f"{mine.name} is of shape {list(mine.shape)}, and {list(theirs.shape)} in float")
     for mine, theirs in ((shape.inputs, manifest.inputs), (shape.outputs, manifest.outputs)):
-        if [(one.name, one.dtype if of is None or one.quantization is None else "float32", len(one.shape)) for one in mine] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
-            raise ValueError(f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of {', '.join(one.name for one in theirs)}")
+        if [
+            (one.name, one.dtype if of is None or one.quantization is None else "float32", len(one.shape))
+            for one in mine
+        ] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
+            raise ValueError(
+                f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of {', '.join(one.name for one in theirs)}"
+            )
     if len(shape.variants) != len(manifest.variants):
         raise ValueError(f"has {len(shape.variants)} variants of {len(manifest.variants)}")
     for own, entry in zip(shape.variants, manifest.variants):
@@ -83,20 +94,33 @@ def _check_steps(target, entry):
 def _check_counts(signature):
     counts = {tensor.name for tensor in signature.outputs if tensor.shape == (1,) and tensor.dtype == "int64"}
     for tensor in (*signature.inputs, *signature.outputs):
-        if tensor.counted is not None and (tensor.counted[0] >= len(tensor.shape) or tensor.counted[1] not in counts or tensor in signature.inputs):
-            raise ValueError(f"{tensor.name}: its elements are counted along axis {tensor.counted[0]} by {tensor.counted[1]}, which does not fit the outputs")
+        if tensor.counted is not None and (
+            tensor.counted[0] >= len(tensor.shape) or tensor.counted[1] not in counts or tensor in signature.inputs
+        ):
+            raise ValueError(
+                f"{tensor.name}: its elements are counted along axis {tensor.counted[0]} by {tensor.counted[1]}, which does not fit the outputs"
+            )
 
 
 def _check_variant(entry, manifest):
     if len(entry.launches) != (len(entry.steps) if BACKENDS[entry.kind].launches else 0):
-        raise ValueError(f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}")
+        raise ValueError(
+            f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}"
+        )
     _check_steps(entry.target, entry)
     weights = manifest.members.get(f"variants/{entry.target}/weights.bin")
-    most = {"weights": weights.bytes if weights else 0, "arena": entry.arena_bytes, "input": len(manifest.inputs), "output": len(manifest.outputs)}
+    most = {
+        "weights": weights.bytes if weights else 0,
+        "arena": entry.arena_bytes,
+        "input": len(manifest.inputs),
+        "output": len(manifest.outputs),
+    }
     for launch in entry.launches:
         for kind, at in launch.operands:
             if at >= most[kind]:
-                raise ValueError(f"variant {entry.target}: {launch.function} has its operand at {kind} {at}, of {most[kind]}")
+                raise ValueError(
+                    f"variant {entry.target}: {launch.function} has its operand at {kind} {at}, of {most[kind]}"
+                )
 
 
 def _unique(what, names):
@@ -119,4 +143,3 @@ def _texts(value, place):
             msgspec.convert(value, Text)
         except msgspec.ValidationError:
             raise ValueError(f"{place[:100]!a}: is no printable text") from None
-

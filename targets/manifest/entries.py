@@ -24,19 +24,27 @@ def tensor_entry(spec: TensorSpec):
 
 
 def entry_of(variant: Variant):
-    return {
-        "target": variant.target,
-        "features": sorted(variant.features),
-        "rank": variant.rank,
-        "name": one_line(variant.name),
-    } | _of_shape(variant) | variant.backend.described(variant)
+    return (
+        {
+            "target": variant.target,
+            "features": sorted(variant.features),
+            "rank": variant.rank,
+            "name": one_line(variant.name),
+        }
+        | _of_shape(variant)
+        | variant.backend.described(variant)
+    )
 
 
 def _of_shape(variant):
     """What is not the same for all shapes of a target."""
     steps = {"arena_bytes": int(variant.arena_bytes), "steps": [clean(asdict(step)) for step in variant.steps]}
     words = {"words": clean(asdict(variant.words))} if variant.words is not None else {}
-    return steps | words | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
+    return (
+        steps
+        | words
+        | ({"lane_bytes": variant.lane_bytes, "loops": [list(loop) for loop in variant.loops]} if variant.loops else {})
+    )
 
 
 def shape_entry(variants):
@@ -78,12 +86,22 @@ def signature_of(side):
 def variants_beside(number, shape, variants) -> tuple[Variant, ...]:
     """The variants of another shape, beside those of the first one."""
     signature = dict(zip(("inputs", "outputs"), signature_of(shape)))
-    return tuple(replace(variant, shape=number, **signature, **_own(entry)) for variant, entry in zip(variants, shape.variants, strict=True))
+    return tuple(
+        replace(variant, shape=number, **signature, **_own(entry))
+        for variant, entry in zip(variants, shape.variants, strict=True)
+    )
 
 
 def with_integer(variants, number, described) -> tuple[Variant, ...]:
     """The variants with those for callers that quantise, where there are some."""
-    return tuple(replace(one, integer=twin) for shape in described for one, twin in zip(variants, variants_beside(number, shape, variants), strict=True)) or variants
+    return (
+        tuple(
+            replace(one, integer=twin)
+            for shape in described
+            for one, twin in zip(variants, variants_beside(number, shape, variants), strict=True)
+        )
+        or variants
+    )
 
 
 def clean(value):

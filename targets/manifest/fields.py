@@ -12,7 +12,9 @@ from ..watch.described import WordsEntry
 
 MOST_TENSORS, MOST_VARIANTS, MOST_STEPS, MOST_FEATURES, MOST_SHAPES = 4096, 32, 1 << 16, 128, 64
 _Extent = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
-_Numeric = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+_Numeric = Literal[
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"
+]
 
 
 class Tensor(Struct):
@@ -53,7 +55,11 @@ class _Launch(Struct):
     """The limits are those of every CUDA device."""
 
     function: Annotated[str, Meta(pattern=r"^[A-Za-z_$][A-Za-z0-9_$]{0,1023}\Z")]
-    grid: tuple[Annotated[int, Meta(ge=1, le=(1 << 31) - 1)], Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]]
+    grid: tuple[
+        Annotated[int, Meta(ge=1, le=(1 << 31) - 1)],
+        Annotated[int, Meta(ge=1, le=65535)],
+        Annotated[int, Meta(ge=1, le=65535)],
+    ]
     block: Annotated[int, Meta(ge=1, le=1024)]
     shared: Annotated[int, Meta(ge=0, le=227 << 10)]
     operands: Annotated[tuple[tuple[Literal["weights", "arena", "input", "output"], Count], ...], Meta(max_length=256)]
@@ -75,7 +81,9 @@ class Entry(Struct):
     kind: Kind = PROCESSORS
     launches: Annotated[tuple[_Launch, ...], Meta(max_length=MOST_STEPS)] = ()
     lane_bytes: Size = 0
-    loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
+    loops: Annotated[
+        tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)
+    ] = ()
     words: WordsEntry | None = None
 
 
@@ -85,7 +93,9 @@ class _OfShape(Struct):
     arena_bytes: Size
     steps: Annotated[tuple[_Step, ...], Meta(max_length=MOST_STEPS)]
     lane_bytes: Size = 0
-    loops: Annotated[tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)] = ()
+    loops: Annotated[
+        tuple[tuple[Count, Count, Annotated[int, Meta(ge=1, le=1 << 20)]], ...], Meta(max_length=MOST_STEPS)
+    ] = ()
     words: WordsEntry | None = None
 
 
@@ -172,7 +182,9 @@ class Info(Struct):
     accuracy: _Accuracy | msgspec.UnsetType = msgspec.UNSET
     policy: _Policy | None = None
     padding: _Padding | None = None
-    self_test: dict[Literal["by"], Literal["compiled", "referee"]] = {}  # who gives its answers: the compiled code alone, or the referee too
+    self_test: dict[
+        Literal["by"], Literal["compiled", "referee"]
+    ] = {}  # who gives its answers: the compiled code alone, or the referee too
 
 
 class Manifest(Struct):
@@ -185,4 +197,6 @@ class Manifest(Struct):
     members: Annotated[dict[Name, Member], Meta(max_length=4 * MOST_VARIANTS + MOST_SHAPES)]
     shapes: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES - 1)] = ()
     pads: Annotated[dict[Name, int | float], Meta(max_length=MOST_TENSORS)] = msgspec.field(default_factory=dict)
-    integer: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES)] = ()  # of every shape, for callers that quantise
+    integer: Annotated[
+        tuple[Shape, ...], Meta(max_length=MOST_SHAPES)
+    ] = ()  # of every shape, for callers that quantise

@@ -14,7 +14,10 @@ def main(arguments) -> int:
 
     def show(state):
         best = f"{state.best:.3f} of the default's time" if state.best is not None else "none faster than the default"
-        print(f"{state.number}/{state.of} {state.task}: {state.measured} measured, {state.failed} failed, {best}", file=sys.stderr)
+        print(
+            f"{state.number}/{state.of} {state.task}: {state.measured} measured, {state.failed} failed, {best}",
+            file=sys.stderr,
+        )
 
     try:
         print(measure_job(Carrier(arguments[0]), show))

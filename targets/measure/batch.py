@@ -20,7 +20,9 @@ from .job import Job, MeasuringPlan, MeasuringTask, from_json, to_json
 
 MOST_FAILURES = 3  # of the default
 _LONGEST_LINE = 64 << 20  # bytes that a child says at once
-_Times = Annotated[list[Annotated[list[Annotated[float, Meta(ge=0, le=1e6)]], Meta(max_length=256)]], Meta(max_length=10_000)]
+_Times = Annotated[
+    list[Annotated[list[Annotated[float, Meta(ge=0, le=1e6)]], Meta(max_length=256)]], Meta(max_length=10_000)
+]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,13 @@ class Figures:
     device: dict = field(default_factory=dict)
 
     def as_json(self) -> str:
-        return json.dumps({"seconds": {i: rows.tolist() for i, rows in self.seconds.items()}, "errors": self.errors, "device": self.device})
+        return json.dumps(
+            {
+                "seconds": {i: rows.tolist() for i, rows in self.seconds.items()},
+                "errors": self.errors,
+                "device": self.device,
+            }
+        )
 
     @classmethod
     def read(cls, text: str | bytes) -> "Figures":
@@ -110,7 +118,9 @@ def _child(packed, skip, quiet):
     """(Figures or None, the candidate at work when the child ended, why it did)."""
     with tempfile.TemporaryFile() as errors:
         command = [sys.executable, "-m", "octet.targets.measure.child", str(os.getpid()), *map(str, skip)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
         found, at, reason = None, 0, ""
         try:
             try:
@@ -135,7 +145,13 @@ def _child(packed, skip, quiet):
         if found is None and not reason:
             errors.seek(0)
             words = errors.read().decode(errors="replace").strip().splitlines()
-            reason = f"did not answer within {quiet:.0f} s" if status == -9 else f"crashed ({status})" if status < 0 else (words or [f"ended with {status}"])[-1][:200]
+            reason = (
+                f"did not answer within {quiet:.0f} s"
+                if status == -9
+                else f"crashed ({status})"
+                if status < 0
+                else (words or [f"ended with {status}"])[-1][:200]
+            )
         return found, at, reason
 
 

@@ -1,7 +1,7 @@
 """A job and its blobs as files: a folder, or one .tar.xz where the way is narrow.
 
-    manifest.json           the job (job.py), with its SHA-256
-    blobs/SHA256[.xz]       code and constants, named by the digest of their contents; xz in a folder, plain in an archive, which is compressed as a whole
+manifest.json           the job (job.py), with its SHA-256
+blobs/SHA256[.xz]       code and constants, named by the digest of their contents; xz in a folder, plain in an archive, which is compressed as a whole
 """
 
 import io
@@ -37,11 +37,15 @@ class Carrier:
         try:
             entry = parsed(self._read(MANIFEST))
             if entry["octet-candidates"] != FORMAT:
-                raise DataError(f"{path}: is of format {entry['octet-candidates']}, this version reads {FORMAT}; use the same version of octet on both machines")
+                raise DataError(
+                    f"{path}: is of format {entry['octet-candidates']}, this version reads {FORMAT}; use the same version of octet on both machines"
+                )
             self.job: Job = from_json(json.dumps(entry["job"]))
             self.digest: str = entry["sha256"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes ({error or type(error).__name__}); {_AGAIN}") from error
+            raise DataError(
+                f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes ({error or type(error).__name__}); {_AGAIN}"
+            ) from error
         if digest(to_json(self.job).encode()) != self.digest:
             raise DataError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
 
@@ -68,7 +72,9 @@ class Carrier:
         except ValueError as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error}); {_AGAIN}") from error
         except OSError as error:
-            raise DataError(f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` wrote") from error
+            raise DataError(
+                f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` wrote"
+            ) from error
 
 
 def _decompressed(data):
@@ -98,9 +104,15 @@ def check_free(path) -> None:
 def write(path, job: Job, blobs: dict[str, bytes]) -> int:
     """Writes a folder, or an archive where the name ends with .tar.xz, whole or not at all; the bytes written."""
     text = to_json(job)
-    manifest = json.dumps({"octet-candidates": FORMAT, "sha256": digest(text.encode()), "job": parsed(text)}, indent=1, sort_keys=True).encode()
+    manifest = json.dumps(
+        {"octet-candidates": FORMAT, "sha256": digest(text.encode()), "job": parsed(text)}, indent=1, sort_keys=True
+    ).encode()
     wanted = {name: blobs[name] for name in sorted(job.blobs)}
-    return _write_archive(Path(path), manifest, wanted) if is_archive(path) else _write_folder(Path(path), manifest, wanted)
+    return (
+        _write_archive(Path(path), manifest, wanted)
+        if is_archive(path)
+        else _write_folder(Path(path), manifest, wanted)
+    )
 
 
 def _write_archive(path, manifest, blobs):
@@ -128,7 +140,9 @@ def _write_folder(path, manifest, blobs):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room") from error
+        raise OctetError(
+            f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room"
+        ) from error
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
@@ -173,5 +187,7 @@ def _unpacked(path):
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error
     except DataError:
         raise
-    except Exception as error:  # TarError, LZMAError, EOFError, and from headers that are nonsense whatever they lead to
+    except (
+        Exception
+    ) as error:  # TarError, LZMAError, EOFError, and from headers that are nonsense whatever they lead to
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error

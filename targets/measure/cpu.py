@@ -37,7 +37,9 @@ class CpuKernel:
     def __init__(self, task: MeasuringTask, candidate: Candidate, blobs):
         made = {
             "input": lambda number: task.inputs[number].array(),
-            "constant": lambda number: np.tile(np.frombuffer(blobs[candidate.constants[number]], np.uint8), candidate.copies),
+            "constant": lambda number: np.tile(
+                np.frombuffer(blobs[candidate.constants[number]], np.uint8), candidate.copies
+            ),
             "zero": lambda number: np.zeros(max(number, 1), np.uint8),
             "output": lambda number: np.full(task.output.size, 0x5A, np.uint8).view(task.output.dtype),
         }

@@ -24,7 +24,12 @@ class CudaDevice:
             raise TargetError("no CUDA device or no driver here; measure on a machine that has one")
         self._driver = there
         self._l2_bytes = there.integer("cuDeviceGetAttribute", _L2_BYTES, found.number)
-        self.about = {"name": found.name, "multiprocessors": found.multiprocessors, "arch": found.arch, "driver": there.integer("cuDriverGetVersion")}
+        self.about = {
+            "name": found.name,
+            "multiprocessors": found.multiprocessors,
+            "arch": found.arch,
+            "driver": there.integer("cuDriverGetVersion"),
+        }
 
     def use_threads(self, count: int) -> None:
         """Cores are of no use to a GPU."""
@@ -60,14 +65,30 @@ class PlacedCandidate:
             return found[kind]() if kind in found else (kind, number)
 
         launches = tuple(
-            Launch(candidate.function, candidate.grid, candidate.block, candidate.shared, tuple(place(copy, *operand) for operand in candidate.operands))
+            Launch(
+                candidate.function,
+                candidate.grid,
+                candidate.block,
+                candidate.shared,
+                tuple(place(copy, *operand) for operand in candidate.operands),
+            )
             for copy in range(self._copies)
         )
         inputs = tuple(TensorSpec(f"input{i}", (entry.size,), "uint8") for i, entry in enumerate(task.inputs))
         outputs = (TensorSpec("output", (task.output.size,), "uint8"),)
         step = Step("candidate", "", candidate.function, "int8")
         weights = np.tile(block, self._copies) if size else np.zeros(_ALIGNMENT, np.uint8)
-        variant = Variant("candidate", blobs[candidate.code], weights, max(zeros, default=0), (step,) * self._copies, inputs, outputs, kind=CudaBackend.kind, launches=launches)
+        variant = Variant(
+            "candidate",
+            blobs[candidate.code],
+            weights,
+            max(zeros, default=0),
+            (step,) * self._copies,
+            inputs,
+            outputs,
+            kind=CudaBackend.kind,
+            launches=launches,
+        )
         self._loaded = Loaded(variant)
         for staging, entry in zip(self._loaded.inputs, task.inputs, strict=True):
             staging[...] = entry.array().view(np.uint8)

@@ -82,7 +82,11 @@ class Candidate:
     constants: tuple[Digest, ...]
     operands: tuple[tuple[Role, _Bytes], ...]
     copies: Annotated[int, Meta(ge=1, le=1024)] = 1
-    grid: tuple[Annotated[int, Meta(ge=1, le=(1 << 31) - 1)], Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]] = (1, 1, 1)
+    grid: tuple[
+        Annotated[int, Meta(ge=1, le=(1 << 31) - 1)],
+        Annotated[int, Meta(ge=1, le=65535)],
+        Annotated[int, Meta(ge=1, le=65535)],
+    ] = (1, 1, 1)
     block: Annotated[int, Meta(ge=1, le=1024)] = 1
     shared: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
 
@@ -125,12 +129,19 @@ class Job:
     @property
     def blobs(self) -> frozenset[str]:
         """The digests of everything that must travel with the job."""
-        return frozenset(name for task in self.tasks for candidate in task.candidates for name in (candidate.code, *candidate.constants))
+        return frozenset(
+            name
+            for task in self.tasks
+            for candidate in task.candidates
+            for name in (candidate.code, *candidate.constants)
+        )
 
 
 def digest(data) -> str:
     """SHA-256 of bytes or of a contiguous array, hexadecimal."""
-    return hashlib.sha256(data.view(np.uint8).data if isinstance(data, np.ndarray) and data.size else bytes(data)).hexdigest()
+    return hashlib.sha256(
+        data.view(np.uint8).data if isinstance(data, np.ndarray) and data.size else bytes(data)
+    ).hexdigest()
 
 
 def to_json(job: Job) -> str:

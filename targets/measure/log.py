@@ -18,9 +18,16 @@ from .rounds import ratios
 
 _LARGEST = 64 << 20  # bytes, hundreds of thousands of measurements
 _MOST_WRONG = 1000  # lines that are none
-_Times = Annotated[list[Annotated[list[Annotated[float, msgspec.Meta(gt=0, le=1e6)]], msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=10_000)]
+_Times = Annotated[
+    list[Annotated[list[Annotated[float, msgspec.Meta(gt=0, le=1e6)]], msgspec.Meta(max_length=256)]],
+    msgspec.Meta(max_length=10_000),
+]
 _Device = dict[Name, Text | int | float | None]
-FIRST, FINAL, WINNER = "first", "final", "winner"  # a first look at all; the promising ones, longer; the best of them once more
+FIRST, FINAL, WINNER = (
+    "first",
+    "final",
+    "winner",
+)  # a first look at all; the promising ones, longer; the best of them once more
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,9 @@ def append(path: Path, measurements: Iterable[Measurement]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OctetError(f"{path}: cannot be written ({error.strerror}); measurements are kept beside the candidates: make that place writable") from error
+        raise OctetError(
+            f"{path}: cannot be written ({error.strerror}); measurements are kept beside the candidates: make that place writable"
+        ) from error
 
 
 def read(path: Path, job: str) -> list[Measurement]:
@@ -68,7 +77,9 @@ def read(path: Path, job: str) -> list[Measurement]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); copy the measurements again") from error
+        raise DataError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); copy the measurements again"
+        ) from error
     found, wrong = [], []
     for number, line in enumerate(lines, 1):
         try:
@@ -76,11 +87,19 @@ def read(path: Path, job: str) -> list[Measurement]:
         except ValueError as error:
             wrong.append(f"line {number}: {error}")
             if len(wrong) > _MOST_WRONG:
-                raise DataError(f"{path}: more than {_MOST_WRONG} lines are no measurements ({wrong[0]}); copy the measurements again") from error
+                raise DataError(
+                    f"{path}: more than {_MOST_WRONG} lines are no measurements ({wrong[0]}); copy the measurements again"
+                ) from error
     if wrong:
-        warnings.warn(f"{path}: {len(wrong)} of {len(lines)} lines are no measurements and are left out ({wrong[0]})", OctetWarning, stacklevel=2)
+        warnings.warn(
+            f"{path}: {len(wrong)} of {len(lines)} lines are no measurements and are left out ({wrong[0]})",
+            OctetWarning,
+            stacklevel=2,
+        )
     if any(entry.job != job for entry in found):
-        raise DataError(f"{path}: holds measurements of other candidates than the manifest beside it; put each export into a folder of its own")
+        raise DataError(
+            f"{path}: holds measurements of other candidates than the manifest beside it; put each export into a folder of its own"
+        )
     return found
 
 
@@ -101,7 +120,9 @@ class _Line(msgspec.Struct):
 def _measurement(entry):
     """Raises ValueError for what is no measurement."""
     made = checked(entry, _Line)
-    if not isinstance(made.device.get("name", ""), str) or not isinstance(made.device.get("multiprocessors"), int | None):
+    if not isinstance(made.device.get("name", ""), str) or not isinstance(
+        made.device.get("multiprocessors"), int | None
+    ):
         raise ValueError("not of a device with a name")
     rows = [np.array(part, float) for part in (made.seconds, made.default) if part is not None]
     if len(rows) == 1 or not all(part.ndim == 2 and part.size for part in rows) or not (rows or made.error):

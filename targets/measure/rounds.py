@@ -25,7 +25,9 @@ def measure(batch: Batch, skip, say) -> Figures:
         try:
             kernel = device.load(batch.task, candidate, batch.blobs)
             right = batch.task.output.agrees(kernel.answer())
-        except OctetError as error:  # refused, which others need not be; after a fault nothing runs in this process any more
+        except (
+            OctetError
+        ) as error:  # refused, which others need not be; after a fault nothing runs in this process any more
             if index == 0 or not device.usable():
                 raise
             errors[index] = str(error)
@@ -48,7 +50,9 @@ def measure(batch: Batch, skip, say) -> Figures:
             device.use_threads(threads)
             for index, kernel in kernels.items():
                 say(index)
-                row[index][column] = min(kernel.seconds(number) for _ in range(backend.repeats))  # the fastest counts: whatever interrupts a kernel only slows it down
+                row[index][column] = min(
+                    kernel.seconds(number) for _ in range(backend.repeats)
+                )  # the fastest counts: whatever interrupts a kernel only slows it down
         for index, figures in row.items():
             seconds[index].append(figures)
             if index and np.exp(np.log(figures / row[0]).mean()) > HOPELESS:
@@ -65,5 +69,8 @@ def calls(kernel) -> int:
 def ratios(seconds: np.ndarray, default: np.ndarray) -> np.ndarray:
     """Time over the default's, a figure per group of rounds, the geometric mean over the numbers of cores. seconds, default: [rounds, numbers of cores]."""
     groups = max(1, len(seconds) // GROUP)
-    fastest = [(seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0)) for group in range(groups)]
+    fastest = [
+        (seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0))
+        for group in range(groups)
+    ]
     return np.array([np.exp(np.log(mine / other).mean()) for mine, other in fastest])

@@ -39,7 +39,11 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     name = backend.device_name()
     totals, reasons = dict.fromkeys(("measured", "failed", "faster"), 0), []
     for number, task in enumerate(job.tasks, 1):
-        held = [entry for entry in log.read(carrier.measurements, carrier.digest) if entry.task == task.key and backend.measured_here(entry.device)]
+        held = [
+            entry
+            for entry in log.read(carrier.measurements, carrier.digest)
+            if entry.task == task.key and backend.measured_here(entry.device)
+        ]
         work = _Work(carrier, task, name, measure, held)
         try:
             best = work.run()
@@ -61,7 +65,9 @@ def _check(carrier):
     job = carrier.job
     if detect.missing(job.features):
         has = BACKENDS[job.kind].stands_in(job.features)
-        raise TargetError(f"{carrier.path}: the candidates are for {job.target}, which this machine does not run ({has}); measure them on one that does")
+        raise TargetError(
+            f"{carrier.path}: the candidates are for {job.target}, which this machine does not run ({has}); measure them on one that does"
+        )
 
 
 @dataclass
@@ -93,7 +99,9 @@ class _Work:
 
     def _ratios(self, stage):
         """{candidate: median ratio, infinite for a failure}."""
-        return {e.candidate: float("inf") if e.error else float(np.median(e.ratios)) for e in self.held if e.stage == stage}
+        return {
+            e.candidate: float("inf") if e.error else float(np.median(e.ratios)) for e in self.held if e.stage == stage
+        }
 
     def _stage(self, stage, numbers, rounds):
         if not numbers:
@@ -109,6 +117,15 @@ class _Work:
     def _measurement(self, stage, candidate, position, found):
         about = {**found.device, "name": self.name}
         if position not in found.seconds:
-            return Measurement(self.carrier.digest, self.task.key, candidate, stage, about, error=found.errors.get(position, "was not measured"))
+            return Measurement(
+                self.carrier.digest,
+                self.task.key,
+                candidate,
+                stage,
+                about,
+                error=found.errors.get(position, "was not measured"),
+            )
         seconds = found.seconds[position].tolist()
-        return Measurement(self.carrier.digest, self.task.key, candidate, stage, about, seconds, found.seconds[0].tolist())
+        return Measurement(
+            self.carrier.digest, self.task.key, candidate, stage, about, seconds, found.seconds[0].tolist()
+        )

@@ -22,11 +22,33 @@ class Interface:
 
     @property
     def signature(self) -> str:
-        tensors = (f"{side} {spec.dtype}[{','.join(map(str, spec.shape))}]" for side, specs in (("in", self.inputs), ("out", self.outputs)) for spec in specs)
+        tensors = (
+            f"{side} {spec.dtype}[{','.join(map(str, spec.shape))}]"
+            for side, specs in (("in", self.inputs), ("out", self.outputs))
+            for spec in specs
+        )
         loops = (f"loop {first}-{last}x{chunks}" for first, last, chunks in self.loops)
-        return "; ".join([f"weights {self.weights}", f"arena {self.arena}", f"lane {self.lane}", f"steps {self.steps}", *loops, *tensors])
+        return "; ".join(
+            [
+                f"weights {self.weights}",
+                f"arena {self.arena}",
+                f"lane {self.lane}",
+                f"steps {self.steps}",
+                *loops,
+                *tensors,
+            ]
+        )
 
 
 def interface_of(variant: Variant) -> Interface:
     """Of a variant for CPUs."""
-    return Interface(variant.inputs, variant.outputs, variant.weights.size, variant.arena_bytes, variant.lane_bytes, tuple((first, last, chunks) for first, last, chunks in variant.loops), len(variant.steps), variant.shape)
+    return Interface(
+        variant.inputs,
+        variant.outputs,
+        variant.weights.size,
+        variant.arena_bytes,
+        variant.lane_bytes,
+        tuple((first, last, chunks) for first, last, chunks in variant.loops),
+        len(variant.steps),
+        variant.shape,
+    )

@@ -29,14 +29,20 @@ class Library:
             raise earlier(target)
         with mapped(image) as path:
             library = ctypes.CDLL(path)
-        weakref.finalize(self, _dlclose, c_void_p(library._handle)).atexit = False  # a thread of the process may still be running kernels then
+        weakref.finalize(
+            self, _dlclose, c_void_p(library._handle)
+        ).atexit = False  # a thread of the process may still be running kernels then
         try:
             found, count, describe = library.octet_interface(), library.octet_networks, library.octet_signature
-            self._open, self._arena, self._run, self._step, self._close = (getattr(library, f"octet_stream_{name}") for name in ("open", "arena", "run", "step", "close"))
+            self._open, self._arena, self._run, self._step, self._close = (
+                getattr(library, f"octet_stream_{name}") for name in ("open", "arena", "run", "step", "close")
+            )
         except AttributeError as error:
             raise PackageError(f"target {target}: its library holds no octet kernels; {_AGAIN}") from error
         if found != _INTERFACE:
-            raise PackageError(f"target {target}: its kernels have interface {found}, this octet calls {_INTERFACE}; take the octet that wrote it, or {_AGAIN}")
+            raise PackageError(
+                f"target {target}: its kernels have interface {found}, this octet calls {_INTERFACE}; take the octet that wrote it, or {_AGAIN}"
+            )
         self._share = getattr(library, "octet_stream_share", None)
         if self._share is not None:
             self._share.argtypes = [c_void_p, POINTER(c_int64), c_int64, c_void_p, c_void_p, c_void_p, c_int64]
@@ -54,7 +60,11 @@ class Library:
 
     def arena(self, stream: c_void_p, size: int) -> np.ndarray:
         """A stream's memory for intermediates, uint8, as long as the stream is open."""
-        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._arena(stream))) if size else np.empty(0, np.uint8)
+        return (
+            np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._arena(stream)))
+            if size
+            else np.empty(0, np.uint8)
+        )
 
     def run(self, stream: c_void_p, tensors) -> None:
         """tensors: a ctypes array of addresses, inputs first."""

@@ -30,7 +30,10 @@ class Runs:
     def shared(self, share):
         """share: `Library.share`."""
         arrays, specs = [*self._given, *self._results], (*self._inputs, *self._outputs)
-        first, sizes = (ctypes.c_void_p * len(arrays))(*addresses(arrays)), (ctypes.c_int64 * len(arrays))(*(spec.nbytes for spec in specs))
+        first, sizes = (
+            (ctypes.c_void_p * len(arrays))(*addresses(arrays)),
+            (ctypes.c_int64 * len(arrays))(*(spec.nbytes for spec in specs)),
+        )
 
         def work(stream):
             own = (ctypes.c_void_p * len(arrays))(*stream.places)
@@ -63,7 +66,13 @@ class Runs:
             return block if takes_whole(spec, self._batch) else block.reshape(-1, *spec.shape[1:])[: self._samples]
         names = [each.name for each in self._outputs]
         parts = [meant((spec,), dict(zip(names, values)))[spec.name] for values in zip(*self._results)]
-        return together(spec, [samples_of(spec, part, self._batch, min(self._batch, self._samples - run * self._batch)) for run, part in enumerate(parts)])
+        return together(
+            spec,
+            [
+                samples_of(spec, part, self._batch, min(self._batch, self._samples - run * self._batch))
+                for run, part in enumerate(parts)
+            ],
+        )
 
 
 def _count(inputs, arrays, batch):
@@ -72,12 +81,16 @@ def _count(inputs, arrays, batch):
         array = arrays[spec.name]
         if not takes_samples(spec, batch, array.shape):
             wanted = ", ".join(["samples", *map(str, sample_shape(spec, batch))])
-            raise DataError(f"run_many: input {spec.name} has shape {list(array.shape)}, the model takes [{wanted}]; reshape it, samples on the first axis")
+            raise DataError(
+                f"run_many: input {spec.name} has shape {list(array.shape)}, the model takes [{wanted}]; reshape it, samples on the first axis"
+            )
         if array.dtype != spec.dtype:
             raise wrong_dtype(spec, array)
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise DataError(f"run_many: {', '.join(f'{name} has {count}' for name, count in counts.items())} samples; give every input as many, at least one")
+        raise DataError(
+            f"run_many: {', '.join(f'{name} has {count}' for name, count in counts.items())} samples; give every input as many, at least one"
+        )
     return next(iter(counts.values()))
 
 
@@ -92,4 +105,6 @@ def _of_runs(spec, array, batch, runs):
         array = array[np.minimum(np.arange(runs * batch), len(array) - 1)]
     if _in_place(spec, batch):
         return np.ascontiguousarray(array).reshape(runs, *spec.shape)
-    return np.stack([feed_of((spec,), {spec.name: array}, slice(run * batch, (run + 1) * batch))[spec.name] for run in range(runs)])
+    return np.stack(
+        [feed_of((spec,), {spec.name: array}, slice(run * batch, (run + 1) * batch))[spec.name] for run in range(runs)]
+    )

@@ -19,14 +19,19 @@ def mapped(image: bytes):
         raise PackageError(f"the kernels cannot be loaded: the library {error}; compile the package again") from None
     try:
         # The file lies in memory, where neither a full disk nor a folder without execution is in its way; the link is a name that no other library of the process has.
-        with os.fdopen(os.memfd_create("kernels.so"), "wb") as file, tempfile.TemporaryDirectory(prefix="octet-", dir=_folder_for_a_link()) as folder:
+        with (
+            os.fdopen(os.memfd_create("kernels.so"), "wb") as file,
+            tempfile.TemporaryDirectory(prefix="octet-", dir=_folder_for_a_link()) as folder,
+        ):
             file.write(image)
             file.flush()
             path = Path(folder) / "kernels.so"
             path.symlink_to(f"/proc/self/fd/{file.fileno()}")
             yield str(path)  # once it is loaded, the file may go
     except (OSError, RuntimeError) as error:
-        raise PackageError(f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see that memory is left") from error
+        raise PackageError(
+            f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see that memory is left"
+        ) from error
 
 
 def _folder_for_a_link():

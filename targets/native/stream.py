@@ -37,7 +37,11 @@ class Stream:
         self.places = addresses((*self.staging, *self.results.values()))
         self.tensors = (ctypes.c_void_p * len(self.places))(*self.places)
         numbered = list(enumerate(self.staging))
-        self._small = [(i, staging, staging.reshape(-1).view(np.uint8).data) for i, staging in numbered if 0 < staging.nbytes <= _WORTH_A_LOOK]
+        self._small = [
+            (i, staging, staging.reshape(-1).view(np.uint8).data)
+            for i, staging in numbered
+            if 0 < staging.nbytes <= _WORTH_A_LOOK
+        ]
         self._large = [(i, staging) for i, staging in numbered if staging.nbytes > _WORTH_A_LOOK]
 
     def stage(self, arrays) -> None:

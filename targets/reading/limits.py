@@ -28,7 +28,10 @@ LIMITS = {
     "input": Limit(2 << 30, "bytes of one input or output of a network"),
     "nodes": Limit(100_000, "nodes of a network"),
     "package": Limit(16 << 30, "bytes of a package"),
-    "unpacked": Limit(16 << 30, "bytes of the compressed or Fortran-ordered arrays of an .npz of samples, written to the temporary folder"),
+    "unpacked": Limit(
+        16 << 30,
+        "bytes of the compressed or Fortran-ordered arrays of an .npz of samples, written to the temporary folder",
+    ),
     "labels": Limit(1 << 30, "bytes of the labels, which are held in memory"),
 }
 _given: dict[str, int] = {}  # by options of the command that runs
@@ -47,7 +50,9 @@ def parse_limits(texts: Iterable[str], where: str = "--limit") -> dict[str, int]
     for text in texts:
         match = _GIVEN.fullmatch(text.strip())
         if match is None or match[1] not in LIMITS:
-            raise OctetError(f"{where} {text}: is no limit; write NAME=VALUE, e.g. labels=8G, with a name of {', '.join(LIMITS)}")
+            raise OctetError(
+                f"{where} {text}: is no limit; write NAME=VALUE, e.g. labels=8G, with a name of {', '.join(LIMITS)}"
+            )
         found[match[1]] = int(match[2]) * _UNITS[match[3]]
     return found
 

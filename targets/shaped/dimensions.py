@@ -18,7 +18,9 @@ def dimensions(inputs, outputs) -> list[Dimension]:
     """What differs between shapes. inputs, outputs: the signature (TensorSpecs) of each."""
     of_inputs, of_outputs = _varying(inputs), _varying(outputs)
     cuts = all(extents in of_inputs for extents in of_outputs)
-    return [Dimension(extents, tuple(axes), tuple(of_outputs.get(extents, ())), cuts) for extents, axes in of_inputs.items()]
+    return [
+        Dimension(extents, tuple(axes), tuple(of_outputs.get(extents, ())), cuts) for extents, axes in of_inputs.items()
+    ]
 
 
 def _varying(signatures) -> dict[tuple[int, ...], list]:
@@ -36,4 +38,6 @@ def described(signatures) -> str:
     """The shapes of the inputs that differ between signatures, the smallest first."""
     varying = {name for axes in _varying(signatures).values() for name, _ in axes}
     ordered = sorted(signatures, key=lambda specs: sum(spec.nbytes for spec in specs))
-    return " or ".join(", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs if spec.name in varying) for specs in ordered)
+    return " or ".join(
+        ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs if spec.name in varying) for specs in ordered
+    )

@@ -19,7 +19,13 @@ class PaddedSession:
         self._session, self._pads = session, pads
         self.inputs = tuple(_cut(spec, extents, "inputs") for spec in session.inputs)
         self.outputs = tuple(_cut(spec, extents, "outputs") for spec in session.outputs)
-        self.target, self.threads, self.steps, self.weights, self.why = session.target, session.threads, session.steps, session.weights, session.why
+        self.target, self.threads, self.steps, self.weights, self.why = (
+            session.target,
+            session.threads,
+            session.steps,
+            session.weights,
+            session.why,
+        )
         self._parts = {spec.name: tuple(map(slice, spec.shape)) for spec in (*self.inputs, *self.outputs)}
 
     @property

@@ -63,7 +63,9 @@ class ShapedSession:
     def run_many(self, inputs: dict, streams: int | None = None) -> dict:
         """As `Session.run_many`, of samples of one shape."""
         found = for_samples(self, {name: np.shape(array) for name, array in inputs.items()})
-        return (self.shapes[0] if found is self else found).run_many(inputs, streams)  # the first shape says what is wrong
+        return (self.shapes[0] if found is self else found).run_many(
+            inputs, streams
+        )  # the first shape says what is wrong
 
     async def run_async(self, inputs: dict, **options) -> dict:
         """As `Session.run_async`."""
@@ -97,14 +99,27 @@ class ShapedSession:
 
     def _padded(self, key):
         extents = self._extents(key)
-        fitting = [i for i in range(len(self.shapes)) if extents is not None and all(self._fits(dimension, n, i) for dimension, n in extents.items())]
+        fitting = [
+            i
+            for i in range(len(self.shapes))
+            if extents is not None and all(self._fits(dimension, n, i) for dimension, n in extents.items())
+        ]
         if not fitting:
             self._refuse(key, extents)
-        return PaddedSession(self.shapes[min(fitting, key=lambda i: sum(spec.nbytes for spec in self.shapes[i].inputs))], extents, self.pads)
+        return PaddedSession(
+            self.shapes[min(fitting, key=lambda i: sum(spec.nbytes for spec in self.shapes[i].inputs))],
+            extents,
+            self.pads,
+        )
 
     def _fits(self, dimension, n, shape):
         """Whether arrays of an extent are of a shape, or become so by padding."""
-        return n == dimension.extents[shape] or n < dimension.extents[shape] and dimension.cuts and all(name in self.pads for name, _ in dimension.inputs)
+        return (
+            n == dimension.extents[shape]
+            or n < dimension.extents[shape]
+            and dimension.cuts
+            and all(name in self.pads for name, _ in dimension.inputs)
+        )
 
     def _extents(self, key):
         """{dimension: extent} of arrays of these shapes; None where they are of no such network."""
@@ -112,7 +127,9 @@ class ShapedSession:
         place = {spec.name: number for number, spec in enumerate(self.inputs)}
         for spec, shape in zip(self.inputs, key):
             varying = {axis for dimension in self._dimensions for name, axis in dimension.inputs if name == spec.name}
-            if len(shape) != len(spec.shape) or any(n != spec.shape[axis] for axis, n in enumerate(shape) if axis not in varying):
+            if len(shape) != len(spec.shape) or any(
+                n != spec.shape[axis] for axis, n in enumerate(shape) if axis not in varying
+            ):
                 return None
         for dimension in self._dimensions:
             ns = {key[place[name]][axis] for name, axis in dimension.inputs}
@@ -124,8 +141,14 @@ class ShapedSession:
     def _refuse(self, key, extents):
         given = ", ".join(f"{spec.name} {list(shape)}" for spec, shape in zip(self.inputs, key))
         listed = described([session.inputs for session in self.shapes])
-        fits = extents is not None and any(all(n <= dimension.extents[i] for dimension, n in extents.items()) for i in range(len(self.shapes)))
-        remedy = "pad them yourself where that is meant, or compile with --pad NAME=VALUE" if fits else "give arrays that fit, or compile with another --dim or --shape"
+        fits = extents is not None and any(
+            all(n <= dimension.extents[i] for dimension, n in extents.items()) for i in range(len(self.shapes))
+        )
+        remedy = (
+            "pad them yourself where that is meant, or compile with --pad NAME=VALUE"
+            if fits
+            else "give arrays that fit, or compile with another --dim or --shape"
+        )
         raise DataError(f"run: no shape of the package takes {given}; it has {listed}; {remedy}")
 
 
@@ -135,7 +158,9 @@ AnySession = Session | ShapedSession | PaddedSession
 def for_samples(session: AnySession, arrays: Mapping[str, tuple[int, ...]]) -> AnySession:
     """What runs the samples of arrays of these shapes ({input: shape}, samples on the first axis); `session` itself where it has one shape, or where an input is
     not among them. Raises DataError where no shape takes them."""
-    if not isinstance(session, ShapedSession) or any(spec.name not in arrays or not arrays[spec.name] for spec in session.inputs):
+    if not isinstance(session, ShapedSession) or any(
+        spec.name not in arrays or not arrays[spec.name] for spec in session.inputs
+    ):
         return session
     shapes = {}
     for spec in session.inputs:

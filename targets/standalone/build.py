@@ -22,14 +22,33 @@ def write_sources(folder: Path, name: str, shapes: Sequence[Variant], session: s
     (folder / "networks.c").write_text(link.glue([interface_of(shape) for shape in shapes]))
     (folder / "kernels.o").write_bytes(bytes(shapes[0].object))
     (folder / "weights.bin").write_bytes(shapes[0].weights.tobytes())
-    return [f"-I{link.HERE}", f"-I{OURS}", f"{name}.c", str(OURS / "cpu.c"), "networks.c", *(str(link.HERE / one) for one in link.SOURCES), "kernels.o"]
+    return [
+        f"-I{link.HERE}",
+        f"-I{OURS}",
+        f"{name}.c",
+        str(OURS / "cpu.c"),
+        "networks.c",
+        *(str(link.HERE / one) for one in link.SOURCES),
+        "kernels.o",
+    ]
 
 
 def shared(folder: Path, name: str, sources: Sequence[str], machine: str) -> Path:
     """A shared library, which exports the functions of the header only. machine: what it runs on."""
     made = folder / f"lib{name}.so"
     (folder / "exported").write_text(f"{{ global: {name}_*; local: *; }};")
-    link.run_compiler(folder, *link.FLAGS, *link.LINK, f"-Wl,-soname,{made.name}", "-Wl,--version-script=exported", "-o", made, *sources, "-lm", machine=machine)
+    link.run_compiler(
+        folder,
+        *link.FLAGS,
+        *link.LINK,
+        f"-Wl,-soname,{made.name}",
+        "-Wl,--version-script=exported",
+        "-o",
+        made,
+        *sources,
+        "-lm",
+        machine=machine,
+    )
     return made
 
 
@@ -40,7 +59,9 @@ def static(folder: Path, name: str, sources: Sequence[str], machine: str) -> Pat
     objcopy, ar = f"{prefix}objcopy", f"{prefix}ar"
     for tool in (objcopy, ar):
         if not shutil.which(tool):
-            raise OctetError(f"--static needs {tool}, and there is none; install binutils{f' for {machine}' if prefix else ''}, or leave --static out")
+            raise OctetError(
+                f"--static needs {tool}, and there is none; install binutils{f' for {machine}' if prefix else ''}, or leave --static out"
+            )
     link.run_compiler(folder, *link.FLAGS, _STATIC, "-nostdlib", "-r", "-o", whole, *sources, machine=machine)
     for command in ([objcopy, "--wildcard", f"--keep-global-symbol={name}_*", whole], [ar, "rcsD", made.name, whole]):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)

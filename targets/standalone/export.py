@@ -31,7 +31,9 @@ class ExportForm:
     codes: bool = False
 
 
-def export(package: Package, folder, name: str, target: str | None = None, form: ExportForm = ExportForm()) -> tuple[Variant, dict[str, int]]:
+def export(
+    package: Package, folder, name: str, target: str | None = None, form: ExportForm = ExportForm()
+) -> tuple[Variant, dict[str, int]]:
     """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as `check_name` allows. target: of the package's
     variants [default: the best one for this machine]. Raises OctetError for a folder that holds other files, without a C compiler, and for variants that cannot be
     exported: of GPUs, and of packages without the kernels' object file."""
@@ -41,7 +43,9 @@ def export(package: Package, folder, name: str, target: str | None = None, form:
     shapes = [one.variants[number] for one in package.shapes]
     if form.codes:
         if variant.integer is None:
-            raise PackageError("--io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8")
+            raise PackageError(
+                "--io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8"
+            )
         shapes = [one.integer for one in shapes if one.integer is not None]
     files = _texts(package, shapes, name, form)
     with room_to_build() as temporary:
@@ -62,23 +66,33 @@ def chosen(package: Package, target: str | None) -> Variant:
     names = ", ".join(one.target for one in cpus) or "none of this package, compile it with a --target for CPUs"
     if target in (None, "native"):
         if not cpus:
-            raise PackageError(f"the package holds {', '.join(one.target for one in package.variants)} only, and export is for CPUs; compile it with a --target for CPUs as well")
+            raise PackageError(
+                f"the package holds {', '.join(one.target for one in package.variants)} only, and export is for CPUs; compile it with a --target for CPUs as well"
+            )
         able = [one for one in cpus if not detect.missing(one.features)]
         if not able:
-            raise PackageError(f"this machine runs no variant of the package; name the one to export with --target: {names}")
+            raise PackageError(
+                f"this machine runs no variant of the package; name the one to export with --target: {names}"
+            )
         variant = max(able, key=lambda one: one.rank)
     else:
         named = [one for one in package.variants if one.target == target]
         if not named:
-            raise PackageError(f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs")
+            raise PackageError(
+                f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs"
+            )
         variant = named[0]
         if not variant.backend.exports:
             raise PackageError(f"--target {target}: runs on a GPU, and export is for CPUs; take one of these: {names}")
     if machine_of(variant.features) is None:
         known = [one.target for one in cpus if machine_of(one.features) is not None]
-        raise PackageError(f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one of these: {', '.join(known) or 'none of this package'}")
+        raise PackageError(
+            f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one of these: {', '.join(known) or 'none of this package'}"
+        )
     if not variant.object:
-        raise PackageError(f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again")
+        raise PackageError(
+            f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again"
+        )
     return variant
 
 
@@ -88,7 +102,9 @@ def session_source(shapes: Sequence[Variant], name: str, form: ExportForm) -> st
     if form.mapped:
         weights = shapes[0].weights.tobytes()
         texts.append(f"#define WEIGHTS_BYTES UINT64_C({len(weights)})")
-        texts.append(f"static const unsigned char WEIGHTS_DIGEST[] = {{{', '.join(map(str, hashlib.sha256(weights).digest()))}}};")
+        texts.append(
+            f"static const unsigned char WEIGHTS_DIGEST[] = {{{', '.join(map(str, hashlib.sha256(weights).digest()))}}};"
+        )
     return _filled("octet_net.c", name, TABLES="\n".join(texts))
 
 
@@ -96,14 +112,22 @@ def _texts(package, shapes, name, form) -> dict[str, bytes]:
     """Everything in the folder but the library."""
     variant, weights = shapes[0], f"{name}.weights" if form.mapped else None
     about = f"{name}: {commented(printable(str(package.info.get('model', {}).get('name', name))))}, compiled by Octet for {variant.target}."
-    kind = {"KIND": "STATIC", "LIBRARY": f"lib{name}.a", "LIBRARIES": "m;pthread"} if form.static else {"KIND": "SHARED", "LIBRARY": f"lib{name}.so", "LIBRARIES": ""}
+    kind = (
+        {"KIND": "STATIC", "LIBRARY": f"lib{name}.a", "LIBRARIES": "m;pthread"}
+        if form.static
+        else {"KIND": "SHARED", "LIBRARY": f"lib{name}.so", "LIBRARIES": ""}
+    )
     files = {
         f"{name}.h": _filled("octet_net.h", name, ABOUT=about, CONSTANTS=constants(shapes, name, weights)),
         f"{name}.hpp": _filled("octet_net.hpp", name, **parameters(variant)),
         "main.c": _filled("main.c", name),
         "CMakeLists.txt": _filled("CMakeLists.txt", name, **kind),
     }
-    binary = {} if weights is None else {weights: variant.weights.tobytes() + hashlib.sha256(variant.weights.tobytes()).digest()}
+    binary = (
+        {}
+        if weights is None
+        else {weights: variant.weights.tobytes() + hashlib.sha256(variant.weights.tobytes()).digest()}
+    )
     if all(one.selftest for one in package.shapes):
         binary[f"{name}.selftest"] = b"".join(map(_recorded, package.shapes, shapes))
     return {file: text.encode() for file, text in files.items()} | binary
@@ -115,7 +139,9 @@ def _recorded(recorded: Package, shape: Variant) -> bytes:
     for side, specs in (("input", shape.inputs), ("output", shape.outputs)):
         for spec in specs:
             whole, array = np.zeros(spec.shape, spec.dtype), recorded.selftest[f"{side}/{spec.name}"]
-            whole[tuple(map(slice, array.shape))] = array if spec.quantization is None else codes(array, *spec.quantization)
+            whole[tuple(map(slice, array.shape))] = (
+                array if spec.quantization is None else codes(array, *spec.quantization)
+            )
             parts.append(whole.tobytes())
     return b"".join(parts)
 
@@ -134,4 +160,8 @@ def _filled(template, name, **texts) -> str:
 
 def _all_names(name):
     """Of all files that an export of this name can write, in any form."""
-    return frozenset({"main.c", "CMakeLists.txt"} | {f"{name}{end}" for end in (".h", ".hpp", ".selftest", ".weights")} | {f"lib{name}.so", f"lib{name}.a"})
+    return frozenset(
+        {"main.c", "CMakeLists.txt"}
+        | {f"{name}{end}" for end in (".h", ".hpp", ".selftest", ".weights")}
+        | {f"lib{name}.so", f"lib{name}.a"}
+    )

@@ -34,5 +34,7 @@ def table(features: Iterable[str]) -> str:
     """C: the constants FEATURES and FEATURES_COUNT, as `cpu.h` takes them."""
     known = CPUID | AUXILIARY
     entries = [f"{{{', '.join(map(str, known[feature]))}}}" for feature in sorted(features)]
-    listed = ", ".join(f"{entry} /* {feature} */" for entry, feature in zip(entries, sorted(features))) or "{0, 0, 0, 0, 0}"
+    listed = (
+        ", ".join(f"{entry} /* {feature} */" for entry, feature in zip(entries, sorted(features))) or "{0, 0, 0, 0, 0}"
+    )
     return f"static const octet_feature FEATURES[] = {{{listed}}};\nenum {{ FEATURES_COUNT = {len(entries)} }};"

@@ -17,7 +17,9 @@ def check_folder(path, ours: Collection[str]) -> None:
         if place.is_dir():
             foreign = sorted(name for name in os.listdir(place) if name not in ours or not (place / name).is_file())
             if foreign:
-                raise OctetError(f"{path}: holds {foreign[0]}, which is no file of this export; name a new or an empty folder")
+                raise OctetError(
+                    f"{path}: holds {foreign[0]}, which is no file of this export; name a new or an empty folder"
+                )
         elif place.exists():
             raise OctetError(f"{path}: is a file; name a new or an empty folder")
         elif not place.parent.is_dir():
@@ -34,7 +36,9 @@ def write_folder(path, files: dict[str, bytes], ours: Collection[str]) -> None:
     place = Path(os.path.realpath(path))
     there = place.is_dir()
     try:
-        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=place if there else place.parent, ignore_cleanup_errors=True) as temporary:
+        with tempfile.TemporaryDirectory(
+            prefix=_PREFIX, dir=place if there else place.parent, ignore_cleanup_errors=True
+        ) as temporary:
             made = Path(temporary) / "made"
             made.mkdir()
             for name, data in files.items():
@@ -54,4 +58,6 @@ def write_folder(path, files: dict[str, bytes], ours: Collection[str]) -> None:
 
 
 def _cannot(path, error):
-    return OctetError(f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room and check the permissions")
+    return OctetError(
+        f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room and check the permissions"
+    )

@@ -12,14 +12,18 @@ _WORDS = frozenset(
     short signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename typeof union unsigned
     using virtual void volatile wchar_t while xor xor_eq main std linux unix i386 errno stdin stdout stderr signbit octet""".split()
 )
-_LIBRARIES = frozenset("c m dl rt pthread gcc gcc_s util asan tsan ubsan".split())  # libc.so and the like belong to others
+_LIBRARIES = frozenset(
+    "c m dl rt pthread gcc gcc_s util asan tsan ubsan".split()
+)  # libc.so and the like belong to others
 
 
 def check_name(name: str) -> str:
     """The name, where functions, a namespace and a library can be called so. Raises OctetError."""
     reason = _reason(name)
     if reason:
-        raise OctetError(f"--name {name}: {reason}; take letters, digits and single underscores, a letter first, at most {_LONGEST}")
+        raise OctetError(
+            f"--name {name}: {reason}; take letters, digits and single underscores, a letter first, at most {_LONGEST}"
+        )
     return name
 
 
@@ -46,9 +50,17 @@ def name_of_file(stem: str) -> str:
 def literal(text: str) -> str:
     """A C string literal of the text in UTF-8. Whatever could end it, or form a trigraph or a comment, is escaped."""
     plain = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _-+.,:;=()[]<>#$&!|~^'{}")
-    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode("utf-8", "surrogatepass")) + '"'
+    return (
+        '"'
+        + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode("utf-8", "surrogatepass"))
+        + '"'
+    )
 
 
 def commented(text: str) -> str:
     """A text for inside a comment."""
-    return "".join(one if one.isprintable() and one.isascii() and one != "\\" else "?" for one in text).replace("*/", "* /").replace("/*", "/ *")
+    return (
+        "".join(one if one.isprintable() and one.isascii() and one != "\\" else "?" for one in text)
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
+    )

@@ -9,8 +9,18 @@ from ..variant import Variant
 from .names import commented, literal
 
 _TYPES = {
-    "bool": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
-    "uint64": "uint64_t", "float16": "uint16_t", "float32": "float", "float64": "double",
+    "bool": "uint8_t",
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "uint8": "uint8_t",
+    "uint16": "uint16_t",
+    "uint32": "uint32_t",
+    "uint64": "uint64_t",
+    "float16": "uint16_t",
+    "float32": "float",
+    "float64": "double",
 }
 
 
@@ -18,15 +28,26 @@ def constants(shapes: Sequence[Variant], name: str, weights: str | None) -> str:
     """What the header defines: of tensors name, type and extents, those of other shapes than the first with the shape's number in the name. weights: the name of the
     file that holds them, if they are mapped."""
     first = shapes[0]
-    known = {"TARGET": literal(first.target), "SHAPES": len(shapes), "INPUTS": len(first.inputs), "OUTPUTS": len(first.outputs)}
+    known = {
+        "TARGET": literal(first.target),
+        "SHAPES": len(shapes),
+        "INPUTS": len(first.inputs),
+        "OUTPUTS": len(first.outputs),
+    }
     known |= {} if weights is None else {"WEIGHTS": literal(weights)}
     lines = [f"#define {name.upper()}_{key} {value}" for key, value in known.items()]
     for number, shape in enumerate(shapes):
         of = f"SHAPE_{number}_" if number else ""
         for side, specs in (("INPUT", shape.inputs), ("OUTPUT", shape.outputs)):
             for index, spec in enumerate(specs):
-                lines += ["", f"/* {f'shape {number}, ' if number else ''}{side.lower()} {index}: {commented(spec.name)} */"]
-                lines += [f"#define {name.upper()}_{of}{side}_{index}_{key} {value}" for key, value in _described(spec).items()]
+                lines += [
+                    "",
+                    f"/* {f'shape {number}, ' if number else ''}{side.lower()} {index}: {commented(spec.name)} */",
+                ]
+                lines += [
+                    f"#define {name.upper()}_{of}{side}_{index}_{key} {value}"
+                    for key, value in _described(spec).items()
+                ]
     return "\n".join(lines)
 
 
@@ -64,7 +85,10 @@ def _row(spec, counters, name):
 
 def parameters(shape: Variant) -> dict[str, str]:
     """Of `run` in C++: a view per tensor, and what is made of them."""
-    inputs, outputs = ([(f"{side}{i}", _std(spec)) for i, spec in enumerate(specs)] for side, specs in (("input", shape.inputs), ("output", shape.outputs)))
+    inputs, outputs = (
+        [(f"{side}{i}", _std(spec)) for i, spec in enumerate(specs)]
+        for side, specs in (("input", shape.inputs), ("output", shape.outputs))
+    )
     views = [f"View<const {kind}> {name}" for name, kind in inputs] + [f"View<{kind}> {name}" for name, kind in outputs]
     sources, sinks = (", ".join(f"{{{name}.data(), {name}.bytes()}}" for name, _ in side) for side in (inputs, outputs))
     return {"PARAMETERS": ", ".join(views), "SOURCES": sources, "SINKS": sinks}
@@ -77,4 +101,3 @@ def _std(spec):
 
 def _braced(extents):
     return "{" + ", ".join(map(str, extents)) + "}" if extents else "{1}"
-

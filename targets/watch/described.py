@@ -44,13 +44,20 @@ class InputEntry(Struct):
 
     def __post_init__(self) -> None:
         features = 2 * len(self.values)
-        if self.usual is not None and ({len(self.usual.mean), len(self.usual.precision), *map(len, self.usual.precision)} != {features} or self.usual.answers <= features):
+        if self.usual is not None and (
+            {len(self.usual.mean), len(self.usual.precision), *map(len, self.usual.precision)} != {features}
+            or self.usual.answers <= features
+        ):
             raise ValueError(f"what is usual is not of {features} features")
 
     @property
     def input(self) -> WatchedInput:
         usual = self.usual
-        return WatchedInput(self.layer, self.values, None if usual is None else Usual(usual.answers, usual.mean, usual.precision, usual.bound))
+        return WatchedInput(
+            self.layer,
+            self.values,
+            None if usual is None else Usual(usual.answers, usual.mean, usual.precision, usual.bound),
+        )
 
 
 class WordsEntry(Struct):
@@ -63,10 +70,20 @@ class WordsEntry(Struct):
     @property
     def words(self) -> Words:
         clips = tuple(Clip(clip.layer, clip.end, clip.values, clip.most, clip.mean) for clip in self.clips)
-        return Words(self.at, tuple(Check(check.kind, check.layer) for check in self.checks), clips, self.limit, tuple(one.input for one in self.inputs))
+        return Words(
+            self.at,
+            tuple(Check(check.kind, check.layer) for check in self.checks),
+            clips,
+            self.limit,
+            tuple(one.input for one in self.inputs),
+        )
 
 
 def check_words(target: str, one) -> None:
     """Raises ValueError for words that do not lie in the arena. one: an Entry of the manifest, or what it has for another shape."""
-    if one.words is not None and (one.words.at % _ALIGNMENT or one.words.at + 4 * one.words.words.count > one.arena_bytes):
-        raise ValueError(f"variant {target}: its words at {one.words.at} do not fit an arena of {one.arena_bytes} bytes")
+    if one.words is not None and (
+        one.words.at % _ALIGNMENT or one.words.at + 4 * one.words.words.count > one.arena_bytes
+    ):
+        raise ValueError(
+            f"variant {target}: its words at {one.words.at} do not fit an arena of {one.arena_bytes} bytes"
+        )

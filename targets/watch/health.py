@@ -59,11 +59,22 @@ class Health:
         return tuple(sorted((one for one in self.tensors if one.beyond), key=lambda one: -one.beyond / one.values))
 
 
-def health_of(clips: tuple[Clip, ...], counts: np.ndarray, limit: int, inputs: tuple[WatchedInput, ...] = (), sums: np.ndarray = np.empty(0)) -> Health:
+def health_of(
+    clips: tuple[Clip, ...],
+    counts: np.ndarray,
+    limit: int,
+    inputs: tuple[WatchedInput, ...] = (),
+    sums: np.ndarray = np.empty(0),
+) -> Health:
     """counts: of the clipped values, in the order of `clips`. sums: the words of `inputs`."""
-    tensors = tuple(Clipped(clip.layer, clip.end, int(count), clip.values, clip.most, max(0, int(count) - clip.bound)) for clip, count in zip(clips, counts, strict=True))
+    tensors = tuple(
+        Clipped(clip.layer, clip.end, int(count), clip.values, clip.most, max(0, int(count) - clip.bound))
+        for clip, count in zip(clips, counts, strict=True)
+    )
     moments = moments_of(inputs, sums)
-    return Health(tensors, moments, sum(one.beyond > 0 for one in tensors) > limit or any(one.beyond for one in moments))
+    return Health(
+        tensors, moments, sum(one.beyond > 0 for one in tensors) > limit or any(one.beyond for one in moments)
+    )
 
 
 def together(healths) -> Health:
@@ -71,24 +82,42 @@ def together(healths) -> Health:
     a hundred pictures of one kind are a drift, too. flagged: one answer in twenty is, or the inputs lie elsewhere on average. Raises OctetError for none, or for those of several packages."""
     healths = list(healths)
     if len({tuple((one.layer, one.end) for one in health.tensors) for health in healths}) != 1:
-        raise OctetError(f"together: {len(healths)} answers of {'several packages' if healths else 'no package'}; give those of one")
+        raise OctetError(
+            f"together: {len(healths)} answers of {'several packages' if healths else 'no package'}; give those of one"
+        )
     answers = sum(health.answers for health in healths)
     flagged = sum(health.answers for health in healths if health.flagged)
     tensors = tuple(
-        Clipped(same[0].layer, same[0].end, *(sum(getattr(one, name) for one in same) for name in ("clipped", "values", "most", "beyond")))
+        Clipped(
+            same[0].layer,
+            same[0].end,
+            *(sum(getattr(one, name) for one in same) for name in ("clipped", "values", "most", "beyond")),
+        )
         for same in zip(*(health.tensors for health in healths), strict=True)
     )
     moments = tuple(
-        InputMoments(same[0].of, tuple(np.average([one.features for one in same], axis=0, weights=[one.answers for one in same]).tolist()), answers)
+        InputMoments(
+            same[0].of,
+            tuple(np.average([one.features for one in same], axis=0, weights=[one.answers for one in same]).tolist()),
+            answers,
+        )
         for same in zip(*(health.inputs for health in healths), strict=True)
     )
-    return Health(tensors, moments, flagged > answers * _FLAGGED and flagged > 1 or answers == flagged or any(one.beyond for one in moments), answers)
+    return Health(
+        tensors,
+        moments,
+        flagged > answers * _FLAGGED and flagged > 1 or answers == flagged or any(one.beyond for one in moments),
+        answers,
+    )
 
 
 def learnt(clips: tuple[Clip, ...], counts: np.ndarray) -> tuple[tuple[Clip, ...], int]:
     """(the clips as answers on calibration samples have them, the limit for them). counts: int [answers, clips], of at least two answers."""
     most = counts.max(axis=0)
-    seen = tuple(Clip(clip.layer, clip.end, clip.values, int(top), float(mean)) for clip, top, mean in zip(clips, most, counts.mean(axis=0)))
+    seen = tuple(
+        Clip(clip.layer, clip.end, clip.values, int(top), float(mean))
+        for clip, top, mean in zip(clips, most, counts.mean(axis=0))
+    )
     ordered = np.sort(counts, axis=0)
     values = np.array([clip.values for clip in clips])
     bounds = np.where(counts == ordered[-1], ordered[-2], ordered[-1])  # the most of all other answers

@@ -81,12 +81,18 @@ class InputMoments:
 def moments_of(inputs: tuple[WatchedInput, ...], words: np.ndarray) -> tuple[InputMoments, ...]:
     """Of one answer. words: int32, of the inputs in order."""
     ends = np.cumsum([one.words for one in inputs], dtype=int)
-    return tuple(InputMoments(one, tuple(one.features(words[end - one.words : end]).tolist()), 1) for one, end in zip(inputs, ends, strict=True))
+    return tuple(
+        InputMoments(one, tuple(one.features(words[end - one.words : end]).tolist()), 1)
+        for one, end in zip(inputs, ends, strict=True)
+    )
 
 
 def usual_of(answers: list[tuple[InputMoments, ...]]) -> tuple[WatchedInput, ...]:
     """The inputs, as answers on calibration samples have them."""
-    return tuple(WatchedInput(same[0].layer, same[0].of.values, _usual(np.array([one.features for one in same]))) for same in zip(*answers, strict=True))
+    return tuple(
+        WatchedInput(same[0].layer, same[0].of.values, _usual(np.array([one.features for one in same])))
+        for same in zip(*answers, strict=True)
+    )
 
 
 def _usual(features):

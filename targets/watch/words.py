@@ -77,4 +77,6 @@ class Words:
         if self.failed(words):
             failed = np.flatnonzero(words[: len(self.checks)])
             more = f" (and {failed.size - 1} later checks)" if failed.size > 1 else ""
-            raise SelfCheckError(f"run: self-check: {self.checks[failed[0]].said}{more}; a bit flipped in memory or in the processor: run it again, and if it comes back load the package again")
+            raise SelfCheckError(
+                f"run: self-check: {self.checks[failed[0]].said}{more}; a bit flipped in memory or in the processor: run it again, and if it comes back load the package again"
+            )

@@ -27,7 +27,9 @@ def bf16_functions():
 
 def dot_bf16(acc, data, weights):
     """acc[i] + d[2i + 1] * w[2i + 1] + d[2i] * w[2i], in this order, each sum rounded (VDPBF16PS). acc: float32x16. data: uint32x16, weights: uint16x32, bits of bfloat16."""
-    return tirx.call_pure_extern("float32x16", "octet_dot_bf16", acc, tirx.reinterpret("int32x16", data), tirx.reinterpret("int32x16", weights))
+    return tirx.call_pure_extern(
+        "float32x16", "octet_dot_bf16", acc, tirx.reinterpret("int32x16", data), tirx.reinterpret("int32x16", weights)
+    )
 
 
 def tile_dot_bf16(acc, data, weights):

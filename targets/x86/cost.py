@@ -44,7 +44,9 @@ RATES = {
 }
 
 
-def seconds(dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False, *, product: bool = False, functions: int = 0) -> float:
+def seconds(
+    dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False, *, product: bool = False, functions: int = 0
+) -> float:
     """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written.
     product: of two computed tensors. functions: values of functions that it computes in float32."""
     rates = RATES[dot]

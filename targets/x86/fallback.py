@@ -34,7 +34,11 @@ def _multiply_adds(schedule, block):
     body = schedule.get(block).body
     if not _reduces(schedule, block) or not isinstance(body, tirx.BufferStore) or not isinstance(body.value, tirx.Add):
         return 0
-    products = [term for term in (body.value.a, body.value.b) if isinstance(term, tirx.Mul) and not any(isinstance(x, tirx.IntImm | tirx.FloatImm) for x in (term.a, term.b))]
+    products = [
+        term
+        for term in (body.value.a, body.value.b)
+        if isinstance(term, tirx.Mul) and not any(isinstance(x, tirx.IntImm | tirx.FloatImm) for x in (term.a, term.b))
+    ]
     return prod(int(schedule.get(loop).extent) for loop in schedule.get_loops(block)) if products else 0
 
 
@@ -80,7 +84,9 @@ def _scheduled(schedule, block):
     if spatial and int(schedule.get(spatial[-1]).extent) >= LANES:
         inner = spatial.pop()
         if int(schedule.get(inner).extent) > LANES and int(schedule.get(inner).extent) % LANES == 0:
-            outer, inner = schedule.split(inner, [None, 4 * LANES if int(schedule.get(inner).extent) % (4 * LANES) == 0 and reduced else LANES])
+            outer, inner = schedule.split(
+                inner, [None, 4 * LANES if int(schedule.get(inner).extent) % (4 * LANES) == 0 and reduced else LANES]
+            )
             spatial.append(outer)
     if reduced and inner is not None:
         schedule.reorder(*spatial, *reduced, inner)
@@ -88,7 +94,11 @@ def _scheduled(schedule, block):
         task = schedule.fuse(*spatial)
         if work >= PARALLEL_WORK and int(schedule.get(task).extent) > 1:
             schedule.parallel(task)
-    if inner is not None and int(schedule.get(inner).extent) % LANES == 0 and int(schedule.get(inner).extent) <= 4 * LANES:
+    if (
+        inner is not None
+        and int(schedule.get(inner).extent) % LANES == 0
+        and int(schedule.get(inner).extent) <= 4 * LANES
+    ):
         schedule.vectorize(inner)
     if reduced:
         schedule.decompose_reduction(block, reduced[0])

@@ -36,8 +36,13 @@ def dot4(acc, unsigned_bytes, signed_bytes):
         return neon.dot4(current(), acc, unsigned_bytes, signed_bytes)
     if not current().vnni:
         return dot_pairs(acc, split_pairs(unsigned_bytes), _split_weights(signed_bytes))
-    data, weights = (tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
-    return _by_registers({512: "llvm.x86.avx512.vpdpbusd.512", 256: "llvm.x86.avx512.vpdpbusd.256"}, "int32", acc, data, weights)
+    data, weights = (
+        tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x)
+        for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes))
+    )
+    return _by_registers(
+        {512: "llvm.x86.avx512.vpdpbusd.512", 256: "llvm.x86.avx512.vpdpbusd.256"}, "int32", acc, data, weights
+    )
 
 
 def multiplied(unsigned_bytes):
@@ -75,7 +80,9 @@ def dot_pairs(acc, data, weights):
 def _ordered(sums):
     """Keeps LLVM from reassociating a chain of integer sums: as a tree it needs more registers than there are."""
     floats = f"float32x{lanes_of(sums)}"
-    return tirx.reinterpret(f"int32x{lanes_of(sums)}", pure(floats, "llvm.arithmetic.fence", tirx.reinterpret(floats, sums)))
+    return tirx.reinterpret(
+        f"int32x{lanes_of(sums)}", pure(floats, "llvm.arithmetic.fence", tirx.reinterpret(floats, sums))
+    )
 
 
 def dot2(acc, data, weights):
@@ -86,8 +93,13 @@ def dot2(acc, data, weights):
 
 def dot4_safe(acc, unsigned_bytes, signed_bytes):
     """`dot4` where no sum of a pair of products leaves int16, so that VPMADDUBSW does not saturate. acc: a register of int32; the others: as many bits."""
-    data, weights = (tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x) for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes)))
-    pairs = _by_registers({512: "llvm.x86.avx512.pmaddubs.w.512", 256: "llvm.x86.avx2.pmadd.ub.sw"}, "int16", data, weights)
+    data, weights = (
+        tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x)
+        for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes))
+    )
+    pairs = _by_registers(
+        {512: "llvm.x86.avx512.pmaddubs.w.512", 256: "llvm.x86.avx2.pmadd.ub.sw"}, "int16", data, weights
+    )
     return dot2(acc, pairs, splat(1, "int16", 2 * lanes_of(acc)))
 
 
@@ -122,14 +134,29 @@ def round_to_int(value):
     if current().neon:
         return neon.round_to_int(value)
     if current().bits == 512:
-        return pure("int32x16", "llvm.x86.avx512.mask.cvtps2dq.512", value, splat(0, "int32"), const(-1, "int16"), const(4, "int32"))
+        return pure(
+            "int32x16",
+            "llvm.x86.avx512.mask.cvtps2dq.512",
+            value,
+            splat(0, "int32"),
+            const(-1, "int16"),
+            const(4, "int32"),
+        )
     return _by_registers({256: "llvm.x86.avx.cvt.ps2dq.256"}, "int32", value)
 
 
 def scale_by_power(x, n):
     """x * 2 ** n, rounded once; float32x16, n whole (VSCALEFPS takes its floor) and -126 <= n <= 127."""
     if current().bits == 512:
-        return pure("float32x16", "llvm.x86.avx512.mask.scalef.ps.512", x, n, splat(0.0, "float32"), const(-1, "int16"), const(4, "int32"))
+        return pure(
+            "float32x16",
+            "llvm.x86.avx512.mask.scalef.ps.512",
+            x,
+            n,
+            splat(0.0, "float32"),
+            const(-1, "int16"),
+            const(4, "int32"),
+        )
     exponent = (tirx.Cast("int32x16", n) + splat(127, "int32")) << splat(23, "int32")
     return x * tirx.reinterpret("float32x16", exponent)
 
@@ -137,7 +164,15 @@ def scale_by_power(x, n):
 def fraction_and_scale(t):
     """(t - floor(t) in [0, 1], the function p -> p * 2 ** floor(t)); float32x16, -126 <= t <= 127 (VREDUCEPS, VSCALEFPS)."""
     if current().bits == 512:
-        fraction = pure("float32x16", "llvm.x86.avx512.mask.reduce.ps.512", t, const(9, "int32"), splat(0.0, "float32"), const(-1, "int16"), const(4, "int32"))
+        fraction = pure(
+            "float32x16",
+            "llvm.x86.avx512.mask.reduce.ps.512",
+            t,
+            const(9, "int32"),
+            splat(0.0, "float32"),
+            const(-1, "int16"),
+            const(4, "int32"),
+        )
         return bind(fraction), lambda p: scale_by_power(p, t)
     whole = bind(pure("float32x16", "llvm.floor", t))
     return bind(t - whole), lambda p: scale_by_power(p, whole)
@@ -174,30 +209,46 @@ def interleave_bytes(rows):
         lanes = width // size
         per_lane = 16 // size
         first = per_lane // 2 if high else 0
-        order = [g * per_lane + first + i // 2 + (lanes if i % 2 else 0) for g in range(width // 16) for i in range(per_lane)]
+        order = [
+            g * per_lane + first + i // 2 + (lanes if i % 2 else 0) for g in range(width // 16) for i in range(per_lane)
+        ]
         dtype = f"uint{8 * size}x{lanes}"
         return tirx.Shuffle([tirx.reinterpret(dtype, x), tirx.reinterpret(dtype, y)], order)
 
-    halves = [(bind(unpack(a, b, high, 1)), bind(unpack(c, d, high, 1)) if len(rows) > 2 else zero) for high in (False, True)]
-    return [tirx.reinterpret(f"int32x{width // 4}", unpack(low, high, second, 2)) for low, high in halves for second in (False, True)]
+    halves = [
+        (bind(unpack(a, b, high, 1)), bind(unpack(c, d, high, 1)) if len(rows) > 2 else zero) for high in (False, True)
+    ]
+    return [
+        tirx.reinterpret(f"int32x{width // 4}", unpack(low, high, second, 2))
+        for low, high in halves
+        for second in (False, True)
+    ]
 
 
 def pack_interleaved(vectors, zero_point):
-    """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the order of the channels.
-    Byte 4 k + e of 128-bit lane g is lane 4 g + e of vector k."""""
+    (
+        """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the order of the channels.
+    Byte 4 k + e of 128-bit lane g is lane 4 g + e of vector k."""
+        ""
+    )
     return _pack(vectors, zero_point)
 
 
 def pack_bytes(vectors, zero_point):
     """Four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255), vector behind vector. zero_point: stored, 0..255."""
     if current().bits == 512:
-        return tirx.reinterpret("uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED))
+        return tirx.reinterpret(
+            "uint8x64", tirx.Shuffle([tirx.reinterpret("int32x16", _pack(vectors, zero_point))], _UNPACKED)
+        )
     if current().neon:
         return neon.pack_straight(vectors, zero_point)
     # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix all registers
     halves = [half for v in vectors for half in split(bind(v), 2)]
     packed = [tirx.reinterpret("int32x8", _pack(halves[i : i + 4], zero_point)) for i in (0, 4)]
-    return tirx.Shuffle([bind(tirx.reinterpret("uint8x32", tirx.Shuffle([p], [0, 4, 1, 5, 2, 6, 3, 7]))) for p in packed], list(range(64)))
+    return tirx.Shuffle(
+        [bind(tirx.reinterpret("uint8x32", tirx.Shuffle([p], [0, 4, 1, 5, 2, 6, 3, 7]))) for p in packed],
+        list(range(64)),
+    )
 
 
 def _pack(vectors, zero_point):
@@ -206,7 +257,10 @@ def _pack(vectors, zero_point):
     names = {512: "llvm.x86.avx512.packssdw.512", 256: "llvm.x86.avx2.packssdw"}
     words = [_by_registers(names, "int16", vectors[i], vectors[i + 1]) for i in (0, 2)]
     if zero_point != 0:
-        words = [pure(f"int16x{lanes_of(word)}", "llvm.sadd.sat", word, splat(zero_point, "int16", lanes_of(word))) for word in words]
+        words = [
+            pure(f"int16x{lanes_of(word)}", "llvm.sadd.sat", word, splat(zero_point, "int16", lanes_of(word)))
+            for word in words
+        ]
     return _by_registers({512: "llvm.x86.avx512.packuswb.512", 256: "llvm.x86.avx2.packuswb"}, "uint8", *words)
 
 
@@ -220,4 +274,13 @@ def part(vector, start, lanes):
 
 def prefetch(buffer, index):
     """Asks for the cache line at `index` to be brought into the second-level cache; an address behind the buffer is harmless."""
-    T.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", tirx.address_of(buffer[index]), const(0, "int32"), const(2, "int32"), const(1, "int32")))
+    T.evaluate(
+        tirx.call_llvm_intrin(
+            "void",
+            "llvm.prefetch",
+            tirx.address_of(buffer[index]),
+            const(0, "int32"),
+            const(2, "int32"),
+            const(1, "int32"),
+        )
+    )

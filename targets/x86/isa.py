@@ -57,7 +57,9 @@ class Isa:
     def accumulators(self, dtype: str) -> int:
         """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
         operands = self.operands if dtype == "int8" else 4
-        return (self.registers - operands) // (self.parts + self.neon)  # arm64: the data of every pixel are in a register, for four steps
+        return (self.registers - operands) // (
+            self.parts + self.neon
+        )  # arm64: the data of every pixel are in a register, for four steps
 
     def latency(self, dtype: str) -> InstructionLatency:
         """Of what multiplies that dtype."""
@@ -85,9 +87,40 @@ UNITS = {
     "vnni256": Isa(256, 16, True),
     "madd": Isa(512, 32, False),
     "madd256": Isa(256, 16, False),
-    "neon": Isa(128, 32, True, vbmi=True, neon=True, dot=InstructionLatency(3, 1), fma=InstructionLatency(4, 2), operands=20, rows_written_out=1),
-    "dotprod": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, dot=InstructionLatency(2, 2), fma=InstructionLatency(4, 2), rows_written_out=1),
-    "i8mm": Isa(128, 32, True, vbmi=True, neon=True, dotprod=True, mixed=True, dot=InstructionLatency(1, 4), fma=InstructionLatency(2, 4), rows_written_out=1),
+    "neon": Isa(
+        128,
+        32,
+        True,
+        vbmi=True,
+        neon=True,
+        dot=InstructionLatency(3, 1),
+        fma=InstructionLatency(4, 2),
+        operands=20,
+        rows_written_out=1,
+    ),
+    "dotprod": Isa(
+        128,
+        32,
+        True,
+        vbmi=True,
+        neon=True,
+        dotprod=True,
+        dot=InstructionLatency(2, 2),
+        fma=InstructionLatency(4, 2),
+        rows_written_out=1,
+    ),
+    "i8mm": Isa(
+        128,
+        32,
+        True,
+        vbmi=True,
+        neon=True,
+        dotprod=True,
+        mixed=True,
+        dot=InstructionLatency(1, 4),
+        fma=InstructionLatency(2, 4),
+        rows_written_out=1,
+    ),
 }
 _current: ContextVar[Isa] = ContextVar("isa")
 

@@ -8,7 +8,11 @@ from ..bfloat16 import BLOCK, FEW
 SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
 CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
 AS_IS = "s8"  # dtype of a plain int8 tensor stored as it is: the network's own integers, in contrast to codes ("int8")
-STORAGE = {"int8": "uint8", AS_IS: "int8", "bfloat16": "uint16"}  # x86 dot products are u8 x s8; of bfloat16 the bits (targets/bfloat16.py)
+STORAGE = {
+    "int8": "uint8",
+    AS_IS: "int8",
+    "bfloat16": "uint16",
+}  # x86 dot products are u8 x s8; of bfloat16 the bits (targets/bfloat16.py)
 STORED_OFFSET = 128  # an s8 value is stored as u8 = s8 + 128
 
 

@@ -22,7 +22,10 @@ from .tiles import tile_config, tile_dot, tile_load, tile_store
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
 _RUNS = 40
 _L2, _L3 = 1 << 20, 1 << 24  # bytes read over and over by each core: fits half of a 2 MB L2; far beyond L2
-_L2_SHARE, _L3_SHARE = 1 << 20, 1 << 24  # bytes: half of an L2 of 2 MB, per core; what one may hope to keep of a shared L3
+_L2_SHARE, _L3_SHARE = (
+    1 << 20,
+    1 << 24,
+)  # bytes: half of an L2 of 2 MB, per core; what one may hope to keep of a shared L3
 _MEMORY, _PARTS = 1 << 28, 16  # bytes read in turns, a part per run: beyond the share of an L3
 
 
@@ -108,7 +111,11 @@ def _tiles(tasks, steps):
     def body() -> None:
         from tvm import tirx
 
-        seed, config, out = argument("seed", 1024, "uint8"), argument("config", 64, "uint8"), argument("out", tasks * 256, "int32")
+        seed, config, out = (
+            argument("seed", 1024, "uint8"),
+            argument("config", 64, "uint8"),
+            argument("out", tasks * 256, "int32"),
+        )
         with T.parallel(0, tasks) as task:
             effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))
             for tile in range(4):
@@ -148,7 +155,9 @@ def _reads(tasks, size, passes):
 
 def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
     """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run here. With 40 runs about four seconds."""
-    assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"  # asking also gets the permission to use tiles
+    assert not missing(spec.features), (
+        f"{spec.name} lacks {missing(spec.features)}"
+    )  # asking also gets the permission to use tiles
     with building_for(spec.dot):
         return _measure(spec, threads, runs)
 
@@ -156,13 +165,34 @@ def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
 def _measure(spec, threads, runs):
     int8 = _tiles if spec.tiles else _dots
     part = _MEMORY // _PARTS // threads // 4096 * 4096
-    ops = _rate(spec, threads, runs, int8, _seed(1024 if spec.tiles else 64, "uint8"), 40_000 if spec.tiles else 400_000)
+    ops = _rate(
+        spec, threads, runs, int8, _seed(1024 if spec.tiles else 64, "uint8"), 40_000 if spec.tiles else 400_000
+    )
     flops = _rate(spec, threads, runs, _fmas, _seed(16, "float32"), 400_000)
-    l2, l3 = (_rate(spec, threads, runs, lambda tasks, passes, size=size: _reads(tasks, size, passes), _seed(threads * size // 4, "int32"), passes)
-              for size, passes in ((_L2, 100), (_L3, 2)))
-    memory = _rate(spec, threads, runs, lambda tasks, passes: _reads(tasks, part, passes), _seed(threads * part // 4, "int32"), 1, _PARTS)
+    l2, l3 = (
+        _rate(
+            spec,
+            threads,
+            runs,
+            lambda tasks, passes, size=size: _reads(tasks, size, passes),
+            _seed(threads * size // 4, "int32"),
+            passes,
+        )
+        for size, passes in ((_L2, 100), (_L3, 2))
+    )
+    memory = _rate(
+        spec,
+        threads,
+        runs,
+        lambda tasks, passes: _reads(tasks, part, passes),
+        _seed(threads * part // 4, "int32"),
+        1,
+        _PARTS,
+    )
     measured = Peak(threads, ops, flops, l2, l3, memory)
-    l3 = max(measured.l3_gbytes, measured.memory_gbytes)  # a nearer cache is never slower: then a neighbour was in the way
+    l3 = max(
+        measured.l3_gbytes, measured.memory_gbytes
+    )  # a nearer cache is never slower: then a neighbour was in the way
     return replace(measured, l2_gbytes=max(measured.l2_gbytes, l3), l3_gbytes=l3)
 
 
@@ -194,7 +224,10 @@ def _rate(spec, threads, runs, loop, seed, steps, parts=1):
     kernel = tvm.compile(function, target=spec.tvm_target())[function.attrs["global_symbol"]]
     config = [_copied(tile_config(16))] if loop is _tiles else []
     out = aligned((threads * (256 if config else 16),), "float32" if seed.dtype == np.float32 else "int32")
-    turns = [[tvm.runtime.from_dlpack(array) for array in (data, *config, out)] for data in (seed, *(_copied(seed) for _ in range(parts - 1)))]
+    turns = [
+        [tvm.runtime.from_dlpack(array) for array in (data, *config, out)]
+        for data in (seed, *(_copied(seed) for _ in range(parts - 1)))
+    ]
     use_threads(threads)
     seconds = []
     for run in range(runs):

@@ -58,16 +58,31 @@ def _conv(p: ConvProblem) -> ConvProblem:
 
 
 def _conv_label(p: ConvProblem) -> str:
-    extras = [word for word, present in (("+residual", p.epilogue.residual), ("to float", p.dtype != p.epilogue.out_dtype)) if present]
+    extras = [
+        word
+        for word, present in (("+residual", p.epilogue.residual), ("to float", p.dtype != p.epilogue.out_dtype))
+        if present
+    ]
     return " ".join([p.name, *extras])
 
 
 def _matmul(p: MatmulProblem) -> MatmulProblem:
     int8 = p.out_dtype == "int8"
     low, high = ((-128, -100), (127, 100)) if int8 else ((-inf, -1.0), (inf, 6.0))
-    softmax = replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 255, zero_point=-128) if p.softmax is not None else None
-    return replace(p, multiplier=0.004 / sqrt(p.inner), out_zero_point=-7 if int8 and softmax is None else 0, clip_min=low[p.clip_min > low[0]],
-                   clip_max=high[p.clip_max < high[0]], softmax=softmax, a_zero_point=0)
+    softmax = (
+        replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 255, zero_point=-128)
+        if p.softmax is not None
+        else None
+    )
+    return replace(
+        p,
+        multiplier=0.004 / sqrt(p.inner),
+        out_zero_point=-7 if int8 and softmax is None else 0,
+        clip_min=low[p.clip_min > low[0]],
+        clip_max=high[p.clip_max < high[0]],
+        softmax=softmax,
+        a_zero_point=0,
+    )
 
 
 def _clips(p):
@@ -91,7 +106,12 @@ def _requantize(p: RequantizeProblem) -> RequantizeProblem:
 
 def _softmax(p: SoftmaxProblem) -> SoftmaxProblem:
     """All leading axes are rows."""
-    return replace(p, shape=(prod(p.shape[:-1]), p.shape[-1]), scale=None if p.scale is None else 1 / 255, zero_point=0 if p.scale is None else -128)
+    return replace(
+        p,
+        shape=(prod(p.shape[:-1]), p.shape[-1]),
+        scale=None if p.scale is None else 1 / 255,
+        zero_point=0 if p.scale is None else -128,
+    )
 
 
 def _softmax_table(p: SoftmaxTableProblem) -> SoftmaxTableProblem:
@@ -99,18 +119,26 @@ def _softmax_table(p: SoftmaxTableProblem) -> SoftmaxTableProblem:
 
 
 def _layer_norm(p: LayerNormProblem) -> LayerNormProblem:
-    return replace(p, epsilon=1e-5, source=None if p.source is None else (0.03, 3), target=None if p.target is None else (0.02, -7))
+    return replace(
+        p, epsilon=1e-5, source=None if p.source is None else (0.03, 3), target=None if p.target is None else (0.02, -7)
+    )
 
 
 # The kind of a problem in JSON.
 KINDS = {
     "conv": StructureEntry(ConvProblem, _conv, _conv_vectors, _conv_label),
     "matmul": StructureEntry(MatmulProblem, _matmul, _matmul_vectors),
-    "pool": StructureEntry(PoolProblem, _pool, lambda p: p.target.elements * prod(p.size) / (64 if p.kind == "max" and p.dtype == "int8" else 16)),
+    "pool": StructureEntry(
+        PoolProblem,
+        _pool,
+        lambda p: p.target.elements * prod(p.size) / (64 if p.kind == "max" and p.dtype == "int8" else 16),
+    ),
     "binary": StructureEntry(BinaryProblem, _binary, lambda p: p.elements / 16 * (_REQUANTIZE + _RESIDUAL)),
     "requantize": StructureEntry(RequantizeProblem, _requantize, lambda p: p.elements / 16 * _REQUANTIZE),
     "softmax": StructureEntry(SoftmaxProblem, _softmax, lambda p: p.source.elements / 16 * _SOFTMAX),
-    "softmax_table": StructureEntry(SoftmaxTableProblem, _softmax_table, lambda p: p.layout.elements / 16 * _REQUANTIZE),
+    "softmax_table": StructureEntry(
+        SoftmaxTableProblem, _softmax_table, lambda p: p.layout.elements / 16 * _REQUANTIZE
+    ),
     "layer_norm": StructureEntry(LayerNormProblem, _layer_norm, lambda p: p.operand.elements / 16 * _LAYER_NORM),
     "table": StructureEntry(TableProblem, lambda p: p, lambda p: p.elements / 64 * 3),
 }

@@ -68,7 +68,10 @@ def requantize(acc, multiplier, zero_point, clip_min=-128, clip_max=127, residua
         scaled = fence(scaled) + fence(residual)
     words = round_to_int(scaled)
     low, high = (splat(int(bound) + STORED_OFFSET, "int32") for bound in (max(clip_min, -128), min(clip_max, 127)))
-    words = tirx.min(tirx.max(words, low - splat(zero_point + STORED_OFFSET, "int32")), high - splat(zero_point + STORED_OFFSET, "int32"))
+    words = tirx.min(
+        tirx.max(words, low - splat(zero_point + STORED_OFFSET, "int32")),
+        high - splat(zero_point + STORED_OFFSET, "int32"),
+    )
     return tirx.Cast("uint8x16", words + splat(zero_point + STORED_OFFSET, "int32"))
 
 
@@ -107,7 +110,9 @@ def quotient(value, divisor):
     instructions of a half cycle each against 16 cycles of VDIVPS. Needs 2**-60 < divisor < 2**60, so that no remainder underflows."""
     divisor = np.float32(divisor)
     assert 2.0**-60 < divisor < 2.0**60, f"scale out of range: {divisor}"
-    bound, inverse, scale = (splat(float(v), "float32") for v in (divisor * np.float32(1024), np.float32(1) / divisor, divisor))
+    bound, inverse, scale = (
+        splat(float(v), "float32") for v in (divisor * np.float32(1024), np.float32(1) / divisor, divisor)
+    )
     value = T.Bind(tirx.max(tirx.min(value, bound), splat(-1.0, "float32") * bound))
     result = T.Bind(value * inverse)
     for _ in range(2):

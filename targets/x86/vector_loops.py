@@ -38,7 +38,9 @@ def tensors(**layouts):
     """The arguments of a kernel, all of them: name -> layout. Returns flat buffers (a plain tensor has its logical shape outside)."""
     arguments = [T.arg(name, T.Buffer(layout.physical_shape, layout.storage)) for name, layout in layouts.items()]
     return [
-        argument if len(layout.physical_shape) == 1 else T.decl_buffer((layout.elements,), layout.storage, data=argument.data)
+        argument
+        if len(layout.physical_shape) == 1
+        else T.decl_buffer((layout.elements,), layout.storage, data=argument.data)
         for argument, layout in zip(arguments, layouts.values())
     ]
 

@@ -42,7 +42,14 @@ def view_of(layout: Layout | View) -> View:
     else:
         _, _, h, w = shape
         strides = (h * w * stride, 1, w * stride, stride)
-    return View(shape, strides, 0, layout.dtype, layout.physical_shape, 0 if layout.kind == "plain" else layout.elements - layout.pixels * stride)
+    return View(
+        shape,
+        strides,
+        0,
+        layout.dtype,
+        layout.physical_shape,
+        0 if layout.kind == "plain" else layout.elements - layout.pixels * stride,
+    )
 
 
 def contiguous(shape) -> tuple[int, ...]:
@@ -51,12 +58,19 @@ def contiguous(shape) -> tuple[int, ...]:
 
 
 def transposed(view: View, axes) -> View:
-    return _with(view, tuple(view.shape[axis] for axis in axes), tuple(view.strides[axis] for axis in axes), view.offset)
+    return _with(
+        view, tuple(view.shape[axis] for axis in axes), tuple(view.strides[axis] for axis in axes), view.offset
+    )
 
 
 def sliced(view: View, starts, shape) -> View:
     """The block that begins at `starts`, one per axis."""
-    return _with(view, tuple(shape), view.strides, view.offset + sum(start * stride for start, stride in zip(starts, view.strides)))
+    return _with(
+        view,
+        tuple(shape),
+        view.strides,
+        view.offset + sum(start * stride for start, stride in zip(starts, view.strides)),
+    )
 
 
 def reshaped(view: View, shape) -> View | None:

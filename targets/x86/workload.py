@@ -95,7 +95,9 @@ def _restored(kind, values):
 
 def _value(value, hint):
     if isinstance(value, dict):
-        kind = next((one for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if is_dataclass(one)), None)
+        kind = next(
+            (one for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if is_dataclass(one)), None
+        )
         if kind is None:
             raise TypeError(f"{value} is no {hint}")
         return _restored(kind, value)

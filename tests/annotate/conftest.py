@@ -23,7 +23,12 @@ class Network:
 
     def conv(self, x, out, kernel=1, name="conv", bias=True, groups=1):
         channels = int(x.ty.shape.values[1])
-        y = self(relax.op.nn.conv2d(x, self.const(out, channels // groups, kernel, kernel), padding=[kernel // 2] * 4, groups=groups), name)
+        y = self(
+            relax.op.nn.conv2d(
+                x, self.const(out, channels // groups, kernel, kernel), padding=[kernel // 2] * 4, groups=groups
+            ),
+            name,
+        )
         return self(relax.op.add(y, self.const(1, out, 1, 1)), f"{name}_bias") if bias else y
 
     def dense(self, x, out, name="dense"):
@@ -43,7 +48,9 @@ def network():
 
     def build(body, *shapes):
         builder = relax.BlockBuilder()
-        params = [relax.Var(f"x{i}" if i else "x", relax.TensorType(shape, "float32")) for i, shape in enumerate(shapes)]
+        params = [
+            relax.Var(f"x{i}" if i else "x", relax.TensorType(shape, "float32")) for i, shape in enumerate(shapes)
+        ]
         with builder.function("main", params):
             with builder.dataflow():
                 result = builder.emit_output(body(Network(builder), *params))

@@ -8,7 +8,9 @@ def activations(found):
 
 
 def test_observer_sits_behind_the_activation_never_before_it(network, observed):
-    module = network(lambda net, x: net.conv(net(relax.op.clip(net.conv(x, 8, 3), 0.0, 6.0), "relu6"), 4, name="last"), (1, 3, 8, 8))
+    module = network(
+        lambda net, x: net.conv(net(relax.op.clip(net.conv(x, 8, 3), 0.0, 6.0), "relu6"), 4, name="last"), (1, 3, 8, 8)
+    )
     found = observed(module)
     assert activations(found) == ["x", "relu6"]
     assert found["conv.weight"]["axis"] == 0 and found["conv.weight"]["scheme"] == "symmetric"
@@ -83,5 +85,11 @@ def test_an_operator_left_in_float_by_the_recipe(network, observed, decisions):
     module = network(body, (1, 3, 8, 8))
     found, decided = observed(module, float_operators={"b"}), decisions(module, float_operators={"b"})
     assert "b.weight" not in found and {"a.weight", "c.weight"} < set(found)
-    assert activations(found) == ["x", "relu1"]  # the float layer reads the exact value; what it makes is quantised for c
-    assert decided["b"].reason == "left in float for accuracy: by --max-drop, or named in the recipe" and decided["a"].dtype == "int8"
+    assert activations(found) == [
+        "x",
+        "relu1",
+    ]  # the float layer reads the exact value; what it makes is quantised for c
+    assert (
+        decided["b"].reason == "left in float for accuracy: by --max-drop, or named in the recipe"
+        and decided["a"].dtype == "int8"
+    )

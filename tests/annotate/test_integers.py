@@ -12,7 +12,12 @@ from octet.passes.frontend.model import Model, TensorSpec
 from octet.passes.pipeline import to_integers
 from octet.passes.referee import reference
 
-GRIDS = {("int8", "affine"): (1.0, 0), ("uint8", "affine"): (1.0, -128), ("int8", "symmetric"): (1.0, 0), ("uint8", "symmetric"): (float(np.float32(255 / 127)), 0)}
+GRIDS = {
+    ("int8", "affine"): (1.0, 0),
+    ("uint8", "affine"): (1.0, -128),
+    ("int8", "symmetric"): (1.0, 0),
+    ("uint8", "symmetric"): (float(np.float32(255 / 127)), 0),
+}
 
 
 def network(dtype, floats=False):
@@ -34,7 +39,9 @@ def network(dtype, floats=False):
 def calibrated(dtype, activations):
     """The hub, calibrated with small values."""
     module = network(dtype)
-    model = Model(module, (TensorSpec("x", (2, 3, 4), dtype),), (TensorSpec("linear", (2, 4, 3), "float32"),), "tiny", "0" * 64, 2)
+    model = Model(
+        module, (TensorSpec("x", (2, 3, 4), dtype),), (TensorSpec("linear", (2, 4, 3), "float32"),), "tiny", "0" * 64, 2
+    )
     few = {"x": np.random.default_rng(0).integers(1, 9, (8, 3, 4)).astype(dtype)}
     executor = lambda built: lambda feed: reference.run(built, feed)
     return quantize(model, few, Recipe(activations=activations), executor_factory=executor, summaries=False)
@@ -43,7 +50,10 @@ def calibrated(dtype, activations):
 @pytest.mark.parametrize("dtype, activations", GRIDS)
 def test_the_grid_is_that_of_the_integers(dtype, activations):
     hub = calibrated(dtype, activations)
-    assert [(edge.tensor, edge.spec) for edge in hub.edges if edge.spec != "weight"] == [("cast", "fixed"), ("turned", "shared")]
+    assert [(edge.tensor, edge.spec) for edge in hub.edges if edge.spec != "weight"] == [
+        ("cast", "fixed"),
+        ("turned", "shared"),
+    ]
     (found,) = hub.qparams.values()
     assert (found.scale, found.zero_point) == GRIDS[dtype, activations]
 
@@ -58,7 +68,9 @@ def test_no_integer_is_rounded_or_clipped(dtype, activations):
 
 def test_joined_with_what_is_no_grid_it_is_measured():
     edges = {edge.tensor: edge for edge in edges_of(Annotate()(network("uint8", floats=True)))}
-    assert edges["y"].spec == "own" and edges["cast"].spec == edges["joined"].spec == "shared" and edges["cast"].measured
+    assert (
+        edges["y"].spec == "own" and edges["cast"].spec == edges["joined"].spec == "shared" and edges["cast"].measured
+    )
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool"])

@@ -13,7 +13,9 @@ def test_linear_layer_of_any_rank(network, observed):
 
 def attention(net, x):
     q, k, v = (net.dense(x, 6, name) for name in "qkv")
-    scores = net(relax.op.nn.softmax(net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "kt")), "qk")), "softmax")
+    scores = net(
+        relax.op.nn.softmax(net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "kt")), "qk")), "softmax"
+    )
     mixed = net(relax.op.matmul(scores, v), "mixed")
     return net(relax.op.add(x, net.dense(mixed, 6, "o")), "sum")
 
@@ -41,7 +43,9 @@ def test_attention_can_stay_in_float(network, observed, decisions):
 def test_the_sum_in_front_of_a_layer_norm_is_int8(network, observed):
     def body(net, x):
         ones = relax.const([1.0] * 6, "float32")
-        normed = net(relax.op.nn.layer_norm(net(relax.op.add(net.dense(x, 6, "a"), x), "sum"), ones, ones, [-1]), "norm")
+        normed = net(
+            relax.op.nn.layer_norm(net(relax.op.add(net.dense(x, 6, "a"), x), "sum"), ones, ones, [-1]), "norm"
+        )
         return net.dense(normed, 4, "b")
 
     module = network(body, (1, 5, 6))
@@ -54,7 +58,9 @@ def test_a_float_operator_keeps_the_exact_value(network, observed):
     """x is quantised for the layer; the float sum beside it must read x itself."""
     from octet.passes.annotate import Annotate
 
-    module = network(lambda net, x: net(relax.op.nn.softmax(net(relax.op.add(x, net.dense(x, 6)), "sum")), "out"), (1, 6))
+    module = network(
+        lambda net, x: net(relax.op.nn.softmax(net(relax.op.add(x, net.dense(x, 6)), "sum")), "out"), (1, 6)
+    )
     values = {b.var.name: b.value for b in Annotate()(module)["main"].body.blocks[0].bindings}
     assert values["sum"].args[0].name == "x" and values["dense"].args[0].name == "x.observed"
 
@@ -65,7 +71,11 @@ def test_the_states_of_a_recurrent_layer_have_one_scale(network, observed):
     def body(net, x):
         h, c, layers = net.const(2, 3), net.const(2, 3), {name: net.const(3, 12) for name in ("first", "second")}
         for step, layer in enumerate(("first", "first", "first", "second", "second")):
-            r = net(relax.op.matmul(h, layers[layer]), f"r{step}") if step else net(relax.op.matmul(x, net.const(5, 12)), "r0")
+            r = (
+                net(relax.op.matmul(h, layers[layer]), f"r{step}")
+                if step
+                else net(relax.op.matmul(x, net.const(5, 12)), "r0")
+            )
             c = net(call("octet.lstm_state", [net.const(2, 12), r, c]), f"c{step}")
             h = net(call("octet.lstm_output", [net.const(2, 12), r, c]), f"h{step}")
         return h

@@ -17,7 +17,10 @@ def test_pooling_and_reshaping_share_the_scale_of_their_input(network, observed)
 
     found = observed(network(body, (1, 3, 8, 8)))
     moved = ["pool", "pad", "resize", "interleave", "transpose", "slice"]
-    assert all(found[name]["spec"] == "shared" and found[name]["group"] == found["relu"]["edge"] and not found[name]["source"] for name in moved)
+    assert all(
+        found[name]["spec"] == "shared" and found[name]["group"] == found["relu"]["edge"] and not found[name]["source"]
+        for name in moved
+    )
 
 
 def test_copies_that_networks_seldom_have_share_it_too(network, observed):
@@ -57,7 +60,11 @@ def test_a_fixed_range_that_is_joined_with_others_is_measured(network, observed)
 def test_cubic_resize_and_foreign_padding_are_refused(network, decisions):
     def body(net, x):
         y = net(relax.op.image.resize2d(net.conv(x, 4), (16, 16), method="cubic"), "cubic")
-        return net.conv(net(relax.op.nn.pad(net.conv(y, 4, name="b"), (0, 0, 0, 0, 1, 1, 1, 1), pad_value=1.5), "pad"), 2, name="last")
+        return net.conv(
+            net(relax.op.nn.pad(net.conv(y, 4, name="b"), (0, 0, 0, 0, 1, 1, 1, 1), pad_value=1.5), "pad"),
+            2,
+            name="last",
+        )
 
     decided = decisions(network(body, (1, 3, 8, 8)))
     assert decided["cubic"].reason == "resize by cubic has no integer form"

@@ -69,7 +69,10 @@ def test_the_search_is_told_what_stays_in_int8(network):
     assert Annotate(Recipe(int8_layers=["stem_*"])).decide(two_layers(network)).kept == {"stem_a", "stem_b"}
 
 
-@pytest.mark.parametrize(("option", "pattern", "near"), [("float_layers", "steam_*", "stem_a"), ("int8_layers", "haed", "head"), ("float_layers", "op:Conv", "op:conv2d")])
+@pytest.mark.parametrize(
+    ("option", "pattern", "near"),
+    [("float_layers", "steam_*", "stem_a"), ("int8_layers", "haed", "head"), ("float_layers", "op:Conv", "op:conv2d")],
+)
 def test_a_pattern_that_matches_nothing_shows_the_nearest_names(network, option, pattern, near):
     with pytest.raises(OctetError, match=f"{option} .* matches no operator of this model; nearest: .*{near}") as error:
         in_int8(two_layers(network), **{option: [pattern]})

@@ -10,7 +10,11 @@ def test_mean_over_height_and_width(network, observed):
 
     found = observed(network(body, (1, 3, 8, 8)))
     assert found["mean"]["spec"] == "own" and found["mean"]["group"] != found["relu"]["group"]
-    assert (found["flat"]["spec"], found["flat"]["group"], found["flat"]["source"]) == ("shared", found["mean"]["edge"], 0)
+    assert (found["flat"]["spec"], found["flat"]["group"], found["flat"]["source"]) == (
+        "shared",
+        found["mean"]["edge"],
+        0,
+    )
 
 
 def test_average_pooling_may_start_at_an_input(network, observed):
@@ -26,7 +30,12 @@ def test_mean_over_other_axes_is_refused(network, decisions):
 def test_linear_interpolation(network, observed, decisions):
     def body(size):
         def emit(net, x):
-            y = net(relax.op.image.resize2d(net.conv(x, 4), size, method="linear", layout="NCHW", coordinate_transformation_mode="half_pixel"), "resized")
+            y = net(
+                relax.op.image.resize2d(
+                    net.conv(x, 4), size, method="linear", layout="NCHW", coordinate_transformation_mode="half_pixel"
+                ),
+                "resized",
+            )
             return net.conv(net.relu(y), 3, name="last")
 
         return network(emit, (1, 3, 8, 8))

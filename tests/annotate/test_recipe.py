@@ -7,8 +7,18 @@ from octet.passes.annotate.spec import FixedQuantizationSpec, QuantizationSpec
 from octet.targets.errors import OctetError
 
 
-@pytest.mark.parametrize("options", [{"calibrator": "kl"}, {"activations": "unsigned"}, {"weights": "per-row"}, {"percentile": 10},
-                                     {"percentile": "99"}, {"percentile": float("nan")}, {"float_operators": "conv"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"calibrator": "kl"},
+        {"activations": "unsigned"},
+        {"weights": "per-row"},
+        {"percentile": 10},
+        {"percentile": "99"},
+        {"percentile": float("nan")},
+        {"float_operators": "conv"},
+    ],
+)
 def test_bad_options(options):
     with pytest.raises(OctetError) as error:
         Recipe(**options)

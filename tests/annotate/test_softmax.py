@@ -14,7 +14,9 @@ def attention(network, masked=False):
         q, k, v = (net.dense(x, 8, name) for name in "qkv")
         scores = net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "turned")), "scores")
         scaled = net(relax.op.multiply(scores, relax.const(np.float32(0.35))), "scaled")
-        scaled = net(relax.op.add(scaled, relax.const(np.full((1, 1, 5), -1e4, np.float32))), "masked") if masked else scaled
+        scaled = (
+            net(relax.op.add(scaled, relax.const(np.full((1, 1, 5), -1e4, np.float32))), "masked") if masked else scaled
+        )
         soft = net(relax.op.nn.softmax(scaled, -1), "soft")
         return net.dense(net(relax.op.matmul(soft, v), "mixed"), 4, "last")
 
@@ -34,7 +36,9 @@ def test_factor_and_mask_of_the_scores_are_in_float_with_their_softmax(network, 
 def test_indices_and_masks_are_named_as_such(network, decisions):
     def body(net, x):
         hidden = net(relax.op.less(x, relax.const(np.float32(0))), "hidden")
-        mask = net(relax.op.multiply(net(relax.op.astype(hidden, "float32"), "cast"), relax.const(np.float32(-1e4))), "mask")
+        mask = net(
+            relax.op.multiply(net(relax.op.astype(hidden, "float32"), "cast"), relax.const(np.float32(-1e4))), "mask"
+        )
         return net.dense(net(relax.op.add(net.dense(x, 8), mask), "masked"), 4, "last")
 
     decided = decisions(network(body, (1, 5, 8)))
@@ -46,7 +50,12 @@ def test_with_its_scale(network, decisions, observed):
     assert decided["soft"].dtype == "int8" and decided["soft"].reason == "with multiply" and "scaled" not in decided
     found = observed(attention(network), softmax="table")
     assert found["scores"]["spec"] == "own" and "scaled" not in found
-    assert (found["soft"]["spec"], found["soft"]["low"], found["soft"]["high"], found["soft"]["scheme"]) == ("fixed", 0.0, 1.0, "affine")
+    assert (found["soft"]["spec"], found["soft"]["low"], found["soft"]["high"], found["soft"]["scheme"]) == (
+        "fixed",
+        0.0,
+        1.0,
+        "affine",
+    )
 
 
 def test_not_behind_a_mask(network, decisions):
@@ -74,12 +83,24 @@ def test_rows_over_their_largest_value_have_the_range_of_it_and_stay_in_float(ne
 
     def body(net, x):
         v = net.dense(x, 8, "v")
-        p = net(relax.op.nn.softmax(net(relax.op.matmul(v, net(relax.op.permute_dims(v, [0, 2, 1]), "turned")), "scores"), -1), "soft")
-        peaks = net(relax.op.multiply(p, net.unary(net(relax.op.max(p, [-1], keepdims=True), "largest"), "reciprocal")), "peaks")
+        p = net(
+            relax.op.nn.softmax(
+                net(relax.op.matmul(v, net(relax.op.permute_dims(v, [0, 2, 1]), "turned")), "scores"), -1
+            ),
+            "soft",
+        )
+        peaks = net(
+            relax.op.multiply(p, net.unary(net(relax.op.max(p, [-1], keepdims=True), "largest"), "reciprocal")), "peaks"
+        )
         total = net(relax.op.matmul(peaks, relax.const(np.ones((5, 1), np.float32))), "total")
         return net.dense(net(relax.op.divide(net(relax.op.matmul(peaks, v), "mixed"), total), "divided"), 4, "last")
 
     decided = decisions(network(body, (1, 5, 8)), softmax="table")
-    assert {name: decided[name].dtype for name in ("peaks", "total", "mixed", "divided")} == {"peaks": "float", "total": "int8", "mixed": "int8", "divided": "float"}
+    assert {name: decided[name].dtype for name in ("peaks", "total", "mixed", "divided")} == {
+        "peaks": "float",
+        "total": "int8",
+        "mixed": "int8",
+        "divided": "float",
+    }
     found = observed(network(body, (1, 5, 8)), softmax="table")["peaks"]
     assert (found["spec"], found["low"], found["high"], found["scheme"]) == ("fixed", 0.0, 1.0, "affine")

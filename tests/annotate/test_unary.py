@@ -19,21 +19,38 @@ def test_a_chain_is_one_table(network, observed, decisions):
 
 
 def test_prelu_with_a_constant_slope(network, observed):
-    module = network(lambda net, x: net.conv(net(relax.op.nn.prelu(net.conv(x, 4), net.const(4)), "act"), 2, name="last"), (1, 3, 8, 8))
+    module = network(
+        lambda net, x: net.conv(net(relax.op.nn.prelu(net.conv(x, 4), net.const(4)), "act"), 2, name="last"),
+        (1, 3, 8, 8),
+    )
     assert {"conv_bias", "act"} < set(observed(module))
 
 
 def test_unbounded_functions_are_refused(network, decisions):
-    module = network(lambda net, x: net.conv(net(call("octet.unary", [net.conv(x, 4)], kind="exp"), "e"), 2, name="last"), (1, 3, 8, 8))
+    module = network(
+        lambda net, x: net.conv(net(call("octet.unary", [net.conv(x, 4)], kind="exp"), "e"), 2, name="last"),
+        (1, 3, 8, 8),
+    )
     assert decisions(module)["e"].reason == "exp stays in float: its range is too wide for 256 steps"
 
 
 def test_a_constant_tensor_is_refused(network, decisions):
-    module = network(lambda net, x: net.conv(net(relax.op.add(net.relu(net.conv(x, 4)), net.const(1, 4, 8, 8)), "sum"), 2, name="last"), (1, 3, 8, 8))
-    assert decisions(module)["sum"].reason == "its constant operand is neither a scalar nor one value per channel of an image"
+    module = network(
+        lambda net, x: net.conv(
+            net(relax.op.add(net.relu(net.conv(x, 4)), net.const(1, 4, 8, 8)), "sum"), 2, name="last"
+        ),
+        (1, 3, 8, 8),
+    )
+    assert (
+        decisions(module)["sum"].reason
+        == "its constant operand is neither a scalar nor one value per channel of an image"
+    )
 
 
 def test_recurrent_cells_say_why_they_stay_in_float(network, decisions):
     """The reason is the arithmetic's, not the name of an operator that no user has heard of."""
     module = network(lambda net, x, r, c: net(call("octet.lstm_state", [x, r, c]), "cell"), (1, 8), (1, 8), (1, 2))
-    assert decisions(module)["cell"].reason == "the state of an LSTM stays in float: rounding it would add up over the steps"
+    assert (
+        decisions(module)["cell"].reason
+        == "the state of an LSTM stays in float: rounding it would add up over the steps"
+    )

@@ -25,9 +25,15 @@ def samples(path, count=4, seed=0):
         if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
             arrays[value.name] = rng.standard_normal(shape).astype("float32")
         elif "mask" in value.name:
-            arrays[value.name] = (np.arange(shape[1]) < rng.integers(shape[1] // 2, shape[1] + 1, (shape[0], 1))).astype("int64")
+            arrays[value.name] = (
+                np.arange(shape[1]) < rng.integers(shape[1] // 2, shape[1] + 1, (shape[0], 1))
+            ).astype("int64")
         else:
-            arrays[value.name] = rng.integers(0, 2, shape).astype("int64") if "type" in value.name else rng.integers(0, 100, shape).astype("int64")
+            arrays[value.name] = (
+                rng.integers(0, 2, shape).astype("int64")
+                if "type" in value.name
+                else rng.integers(0, 100, shape).astype("int64")
+            )
     return arrays
 
 

@@ -50,7 +50,14 @@ def vit_b16(path, layers=12, width=768, heads=12, size=224, patch=16, classes=10
     """A pre-norm encoder over patches of an image with a class token."""
     g = Graph(2)
     side = size // patch
-    x = g.op("Conv", "input", g.normal((width, 3, patch, patch), (3 * patch * patch) ** -0.5), g.normal(width, 0.02), kernel_shape=[patch] * 2, strides=[patch] * 2)
+    x = g.op(
+        "Conv",
+        "input",
+        g.normal((width, 3, patch, patch), (3 * patch * patch) ** -0.5),
+        g.normal(width, 0.02),
+        kernel_shape=[patch] * 2,
+        strides=[patch] * 2,
+    )
     x = g.op("Transpose", g.op("Reshape", x, g.ints(1, width, side * side)), perm=[0, 2, 1])
     tokens = side * side + 1
     x = g.op("Add", g.op("Concat", g.normal((1, 1, width), 0.5), x, axis=1), g.normal((1, tokens, width), 0.2))
@@ -62,18 +69,29 @@ def vit_b16(path, layers=12, width=768, heads=12, size=224, patch=16, classes=10
     g.save(path, image(size), {out: [1, classes]})
 
 
-def recurrent(path, kind="LSTM", inputs=40, hidden=320, steps=50, direction="bidirectional", layers=2, classes=29, batch=1):
+def recurrent(
+    path, kind="LSTM", inputs=40, hidden=320, steps=50, direction="bidirectional", layers=2, classes=29, batch=1
+):
     """A stack of LSTM or GRU layers over [steps, batch, inputs] with a linear layer behind, as speech recognisers have."""
     g = Graph(3)
     gates, ways = {"LSTM": 4, "GRU": 3}[kind], 2 if direction == "bidirectional" else 1
     x, width = "input", inputs
     for _ in range(layers):
-        w, r = g.normal((ways, gates * hidden, width), width**-0.5), g.normal((ways, gates * hidden, hidden), hidden**-0.5)
+        w, r = (
+            g.normal((ways, gates * hidden, width), width**-0.5),
+            g.normal((ways, gates * hidden, hidden), hidden**-0.5),
+        )
         extra = {"linear_before_reset": 1} if kind == "GRU" else {}
-        y = g.op(kind, x, w, r, g.normal((ways, 2 * gates * hidden), 0.1), hidden_size=hidden, direction=direction, **extra)
+        y = g.op(
+            kind, x, w, r, g.normal((ways, 2 * gates * hidden), 0.1), hidden_size=hidden, direction=direction, **extra
+        )
         x = g.op("Reshape", g.op("Transpose", y, perm=[0, 2, 1, 3]), g.ints(steps, batch, ways * hidden))
         width = ways * hidden
-    g.save(path, {"input": (TensorProto.FLOAT, [steps, batch, inputs])}, {g.linear(x, width, classes): [steps, batch, classes]})
+    g.save(
+        path,
+        {"input": (TensorProto.FLOAT, [steps, batch, inputs])},
+        {g.linear(x, width, classes): [steps, batch, classes]},
+    )
 
 
 NETWORKS = {f.__name__: f for f in (bert_base, distilbert, vit_b16, recurrent)}

@@ -40,7 +40,11 @@ class Graph:
         return self.act(self.norm(y, outputs), act)
 
     def norm(self, x, channels):
-        values = [1 + 0.1 * self.rng.standard_normal(channels), 0.1 * self.rng.standard_normal(channels), 0.1 * self.rng.standard_normal(channels)]
+        values = [
+            1 + 0.1 * self.rng.standard_normal(channels),
+            0.1 * self.rng.standard_normal(channels),
+            0.1 * self.rng.standard_normal(channels),
+        ]
         values.append(1 + 0.1 * self.rng.random(channels))
         return self.op("BatchNormalization", x, *(self.const(v.astype("float32")) for v in values), epsilon=1e-5)
 
@@ -56,14 +60,24 @@ class Graph:
         s = self.op("GlobalAveragePool", x)
         s = self.act(self.biased(s, channels, inner), act)
         s = self.biased(s, inner, channels)
-        return self.op("Mul", x, self.op("HardSigmoid", s, alpha=1 / 6, beta=0.5) if gate == "hard" else self.op("Sigmoid", s))
+        return self.op(
+            "Mul", x, self.op("HardSigmoid", s, alpha=1 / 6, beta=0.5) if gate == "hard" else self.op("Sigmoid", s)
+        )
 
     def biased(self, x, inputs, outputs):
         """A 1 x 1 convolution with bias."""
-        return self.op("Conv", x, self.normal((outputs, inputs, 1, 1), np.sqrt(2.0 / inputs)), self.normal(outputs, 0.1), kernel_shape=[1, 1])
+        return self.op(
+            "Conv",
+            x,
+            self.normal((outputs, inputs, 1, 1), np.sqrt(2.0 / inputs)),
+            self.normal(outputs, 0.1),
+            kernel_shape=[1, 1],
+        )
 
     def linear(self, x, inputs, outputs):
-        return self.op("Add", self.op("MatMul", x, self.normal((inputs, outputs), inputs**-0.5)), self.normal(outputs, 0.02))
+        return self.op(
+            "Add", self.op("MatMul", x, self.normal((inputs, outputs), inputs**-0.5)), self.normal(outputs, 0.02)
+        )
 
     def classify(self, x, inputs, classes):
         x = self.op("Flatten", self.op("GlobalAveragePool", x))

@@ -68,11 +68,17 @@ def test_equals_the_referee(name, tmp_path):
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_recurrent_networks(kind, tmp_path):
-    realized, module, variant, feed = compiled("recurrent", tmp_path, kind=kind, inputs=10, hidden=20, steps=3, layers=1, classes=5)
+    realized, module, variant, feed = compiled(
+        "recurrent", tmp_path, kind=kind, inputs=10, hidden=20, steps=3, layers=1, classes=5
+    )
     assert not variant.extra["fallbacks"]
     layers = [layer for layer in realized.layers if layer.operator == "octet.dense"]
-    assert len(layers) == 7 and all(layer.dtype == "int8" for layer in layers)  # two input projections, four steps, the last layer
+    assert len(layers) == 7 and all(
+        layer.dtype == "int8" for layer in layers
+    )  # two input projections, four steps, the last layer
     kernels = {step.name.split(":")[1] for step in variant.steps if "dense" in step.name}
-    listed = any("_listed" in kernel for kernel in kernels)  # without VNNI a kernel may depend on the weights, which each direction has of its own
+    listed = any(
+        "_listed" in kernel for kernel in kernels
+    )  # without VNNI a kernel may depend on the weights, which each direction has of its own
     assert len(kernels) in ((3, 4) if listed else (3,))  # all steps share one kernel
     assert_equal(module, variant, feed)

@@ -10,7 +10,9 @@ def _scaled(channels, width):
 def resnet152(path, size=224, depth=1.0, width=1.0, classes=1000):
     g = Graph()
     w = lambda c: _scaled(c, width)
-    x = g.op("MaxPool", g.conv("input", 3, w(64), 7, 2, act="relu"), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = g.op(
+        "MaxPool", g.conv("input", 3, w(64), 7, 2, act="relu"), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+    )
     inputs = w(64)
     for channels, blocks, stride in ((64, 3, 1), (128, 8, 2), (256, 36, 2), (512, 3, 2)):
         for i in range(max(1, int(blocks * depth))):
@@ -26,7 +28,15 @@ def efficientnet_b0(path, size=224, depth=1.0, width=1.0, classes=1000):
     g = Graph(1)
     w = lambda c: _scaled(c, width)
     x, inputs = g.conv("input", 3, w(32), 3, 2, act="silu"), w(32)
-    stages = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3))
+    stages = (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+        (6, 320, 1, 1, 3),
+    )
     for expand, channels, blocks, stride, kernel in stages:
         for i in range(max(1, int(blocks * depth))):
             s, hidden = (stride if i == 0 else 1), inputs * expand
@@ -43,10 +53,21 @@ def mobilenet_v3(path, size=224, depth=1.0, width=1.0, classes=1000):
     g = Graph(2)
     w = lambda c: _scaled(c, width)
     blocks = [
-        (3, 16, 16, 0, "relu", 1), (3, 64, 24, 0, "relu", 2), (3, 72, 24, 0, "relu", 1), (5, 72, 40, 1, "relu", 2), (5, 120, 40, 1, "relu", 1),
-        (5, 120, 40, 1, "relu", 1), (3, 240, 80, 0, "hardswish", 2), (3, 200, 80, 0, "hardswish", 1), (3, 184, 80, 0, "hardswish", 1),
-        (3, 184, 80, 0, "hardswish", 1), (3, 480, 112, 1, "hardswish", 1), (3, 672, 112, 1, "hardswish", 1), (5, 672, 160, 1, "hardswish", 2),
-        (5, 960, 160, 1, "hardswish", 1), (5, 960, 160, 1, "hardswish", 1),
+        (3, 16, 16, 0, "relu", 1),
+        (3, 64, 24, 0, "relu", 2),
+        (3, 72, 24, 0, "relu", 1),
+        (5, 72, 40, 1, "relu", 2),
+        (5, 120, 40, 1, "relu", 1),
+        (5, 120, 40, 1, "relu", 1),
+        (3, 240, 80, 0, "hardswish", 2),
+        (3, 200, 80, 0, "hardswish", 1),
+        (3, 184, 80, 0, "hardswish", 1),
+        (3, 184, 80, 0, "hardswish", 1),
+        (3, 480, 112, 1, "hardswish", 1),
+        (3, 672, 112, 1, "hardswish", 1),
+        (5, 672, 160, 1, "hardswish", 2),
+        (5, 960, 160, 1, "hardswish", 1),
+        (5, 960, 160, 1, "hardswish", 1),
     ]
     x, inputs = g.conv("input", 3, w(16), 3, 2, act="hardswish"), w(16)
     for i, (kernel, hidden, channels, excite, act, stride) in enumerate(blocks):
@@ -58,7 +79,10 @@ def mobilenet_v3(path, size=224, depth=1.0, width=1.0, classes=1000):
         y = g.conv(y, w(hidden), w(channels))
         x, inputs = (g.op("Add", x, y) if stride == 1 and inputs == w(channels) else y), w(channels)
     x = g.op("GlobalAveragePool", g.conv(x, inputs, w(960), act="hardswish"))
-    x = g.op("HardSwish", g.op("Gemm", g.op("Flatten", x), g.normal((1280, w(960)), w(960) ** -0.5), g.normal(1280, 0.02), transB=1))
+    x = g.op(
+        "HardSwish",
+        g.op("Gemm", g.op("Flatten", x), g.normal((1280, w(960)), w(960) ** -0.5), g.normal(1280, 0.02), transB=1),
+    )
     out = g.op("Gemm", x, g.normal((classes, 1280), 1280**-0.5), g.normal(classes, 0.02), transB=1)
     g.save(path, image(size), {out: [1, classes]})
 
@@ -67,7 +91,9 @@ def densenet121(path, size=224, depth=1.0, width=1.0, classes=1000):
     """BatchNormalization and ReLU stand before the convolutions; every layer is concatenated to its inputs."""
     g = Graph(3)
     growth, inputs = _scaled(32, width), _scaled(64, width)
-    x = g.op("MaxPool", g.conv("input", 3, inputs, 7, 2, act="relu"), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = g.op(
+        "MaxPool", g.conv("input", 3, inputs, 7, 2, act="relu"), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+    )
 
     def plain(x, inputs, outputs, kernel):
         weight = g.normal((outputs, inputs, kernel, kernel), (2.0 / (inputs * kernel * kernel)) ** 0.5)
@@ -106,16 +132,33 @@ def inception_v3(path, size=299, depth=1.0, width=1.0, classes=1000):
     x, n = chain(pooled(x, 2), n, (80, 1), (192, 3, 1, 0))
     x = pooled(x, 2)
     for pool in (32, 64, 64)[: max(1, int(3 * depth))]:
-        x, n = join(c(x, n, 64), chain(x, n, (48, 1), (64, 5)), chain(x, n, (64, 1), (96, 3), (96, 3)), c(pooled(x), n, pool))
+        x, n = join(
+            c(x, n, 64), chain(x, n, (48, 1), (64, 5)), chain(x, n, (64, 1), (96, 3), (96, 3)), c(pooled(x), n, pool)
+        )
     x, n = join(c(x, n, 384, 3, 2, 0), chain(x, n, (64, 1), (96, 3), (96, 3, 2, 0)), (pooled(x, 2), n))
     for m in (128, 160, 160, 192)[: max(1, int(4 * depth))]:
-        x, n = join(c(x, n, 192), chain(x, n, (m, 1), (m, (1, 7)), (192, (7, 1))),
-                    chain(x, n, (m, 1), (m, (7, 1)), (m, (1, 7)), (m, (7, 1)), (192, (1, 7))), c(pooled(x), n, 192))
-    x, n = join(chain(x, n, (192, 1), (320, 3, 2, 0)), chain(x, n, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2, 0)), (pooled(x, 2), n))
+        x, n = join(
+            c(x, n, 192),
+            chain(x, n, (m, 1), (m, (1, 7)), (192, (7, 1))),
+            chain(x, n, (m, 1), (m, (7, 1)), (m, (1, 7)), (m, (7, 1)), (192, (1, 7))),
+            c(pooled(x), n, 192),
+        )
+    x, n = join(
+        chain(x, n, (192, 1), (320, 3, 2, 0)),
+        chain(x, n, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2, 0)),
+        (pooled(x, 2), n),
+    )
     for _ in range(max(1, int(2 * depth))):
         a, na = c(x, n, 384)
         b, nb = chain(x, n, (448, 1), (384, 3))
-        x, n = join(c(x, n, 320), c(a, na, 384, (1, 3)), c(a, na, 384, (3, 1)), c(b, nb, 384, (1, 3)), c(b, nb, 384, (3, 1)), c(pooled(x), n, 192))
+        x, n = join(
+            c(x, n, 320),
+            c(a, na, 384, (1, 3)),
+            c(a, na, 384, (3, 1)),
+            c(b, nb, 384, (1, 3)),
+            c(b, nb, 384, (3, 1)),
+            c(pooled(x), n, 192),
+        )
     g.save(path, image(size), {g.classify(x, n, classes): [1, classes]})
 
 

@@ -26,7 +26,15 @@ CASES = {
     "linear, 256 inputs, 64 rows": problem(256, 1, 64, batch=64),
     "float32 1x1, 64 channels": problem(64, 14, 64, dtype="float32"),
 }
-PRODUCTS = {"sdot": 16, "usdot": 16, "sudot": 16, "usmmla": 32, "smull": 8, "smull2": 8, "fmla": 4}  # of one instruction
+PRODUCTS = {
+    "sdot": 16,
+    "usdot": 16,
+    "sudot": 16,
+    "usmmla": 32,
+    "smull": 8,
+    "smull2": 8,
+    "fmla": 4,
+}  # of one instruction
 _LINE = re.compile(r"\s+([0-9a-f]+):\t(\S+)\s*(.*)")
 
 
@@ -57,7 +65,14 @@ def loop_in(func, spec):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.o"
         compile_module(func, spec).mod.write_to_file(str(path))
-        return loop_of(subprocess.run(["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout)
+        return loop_of(
+            subprocess.run(
+                ["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
 
 
 def per_64(counts):
@@ -71,7 +86,10 @@ def main():
             _, weight, bias, multiplier, _ = arguments(p)
             counts = loop_in(conv_kernel(p, spec.dot, weight, bias, multiplier).func, spec)
             detail = ", ".join(f"{count} {one}" for one, count in counts.most_common() if one != "spilled")
-            print(f"{spec.name} | {name} | {per_64(counts):.2f} per 64 products | {counts['spilled']} on the stack | {detail}", flush=True)
+            print(
+                f"{spec.name} | {name} | {per_64(counts):.2f} per 64 products | {counts['spilled']} on the stack | {detail}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

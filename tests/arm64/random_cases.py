@@ -267,7 +267,10 @@ def suppressed(rng):
 
     def body(b, corners, scores):
         true = b.emit(R.greater(scores, relax.const(np.float32(0.3))))
-        return [emitted(b, "octet.non_max_suppression", [corners, scores], **attrs), emitted(b, "octet.nonzero", [true])]
+        return [
+            emitted(b, "octet.non_max_suppression", [corners, scores], **attrs),
+            emitted(b, "octet.nonzero", [true]),
+        ]
 
     return Case(((images, boxes, 4), (images, classes, boxes)), body)
 

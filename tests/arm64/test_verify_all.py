@@ -44,12 +44,17 @@ def lines_of(output, target):
 def test_every_variant_runs_in_every_way(package, tmp_path):
     done = verified(package, tmp_path, "--all")
     assert done.exit_code == 0, done.output
-    assert lines_of(done.output, detect.native().name) == [f"{detect.native().name} on this machine byte for byte as recorded"]
+    assert lines_of(done.output, detect.native().name) == [
+        f"{detect.native().name} on this machine byte for byte as recorded"
+    ]
     for spec in ARM:
         ways = ("its machine code under QEMU", "its instructions spelled portably")
         assert lines_of(done.output, spec.name) == [f"{spec.name} {how} byte for byte as recorded" for how in ways]
     plain = verified(package, tmp_path)
-    assert all(f"{spec.name}: not run, it is for aarch64, this CPU is x86_64; --emulate does without" in plain.output for spec in ARM)
+    assert all(
+        f"{spec.name}: not run, it is for aarch64, this CPU is x86_64; --emulate does without" in plain.output
+        for spec in ARM
+    )
 
 
 @needs_cross
@@ -66,8 +71,10 @@ def test_without_qemu_the_table_says_so(package, tmp_path, monkeypatch):
     done = verified(package, tmp_path, "--all")
     assert done.exit_code == 0
     for spec in ARM:
-        assert lines_of(done.output, spec.name) == [f"{spec.name} not run as machine code: no-such-emulator is not installed (Debian: qemu-user)",
-                                                    f"{spec.name} its instructions spelled portably byte for byte as recorded"]
+        assert lines_of(done.output, spec.name) == [
+            f"{spec.name} not run as machine code: no-such-emulator is not installed (Debian: qemu-user)",
+            f"{spec.name} its instructions spelled portably byte for byte as recorded",
+        ]
 
 
 @needs_cross
@@ -90,11 +97,17 @@ def test_one_package_for_x86_arm64_and_gpus(package, tmp_path, monkeypatch):
     except TargetError as error:
         pytest.skip(str(error))
     host, *arm = (variant for variant in package.variants if variant.target in (detect.native().name, "arm64-dotprod"))
-    info = {"model": {"name": "toy", "sha256": "0" * 64, "batch": 2}, "recipe": {}, "operators": {"int8": 0, "float": 0, "reasons": []}}
+    info = {
+        "model": {"name": "toy", "sha256": "0" * 64, "batch": 2},
+        "recipe": {},
+        "operators": {"int8": 0, "float": 0, "reasons": []},
+    }
     whole = Package((host, *arm, gpu), info, package.selftest)
     names = [variant.target for variant in whole.variants]
     done = verified(whole, tmp_path, "--all", "--orders", "1")
-    assert done.exit_code == 0 and "differs" not in done.output and all(lines_of(done.output, name) for name in names), done.output
+    assert (
+        done.exit_code == 0 and "differs" not in done.output and all(lines_of(done.output, name) for name in names)
+    ), done.output
     inspected = CliRunner().invoke(main, ["inspect", str(tmp_path / "all.octet")])
     assert inspected.exit_code == 0 and all(lines_of(inspected.output, name) for name in names), inspected.output
     with load(tmp_path / "all.octet") as session:
@@ -108,10 +121,17 @@ def test_one_package_for_x86_arm64_and_gpus(package, tmp_path, monkeypatch):
 
 
 def test_features_of_arm64_in_cpuinfo():
-    assert detect.flags_of("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n\nprocessor\t: 1\nFeatures\t: fp\n") == {"fp", "asimd", "asimddp", "i8mm"}
+    assert detect.flags_of("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n\nprocessor\t: 1\nFeatures\t: fp\n") == {
+        "fp",
+        "asimd",
+        "asimddp",
+        "i8mm",
+    }
 
 
-@pytest.mark.parametrize("level, words", [("neon", (1 << 1, 0)), ("dotprod", (1 << 1 | 1 << 20, 0)), ("i8mm", (1 << 1 | 1 << 20, 1 << 13))])
+@pytest.mark.parametrize(
+    "level, words", [("neon", (1 << 1, 0)), ("dotprod", (1 << 1 | 1 << 20, 0)), ("i8mm", (1 << 1 | 1 << 20, 1 << 13))]
+)
 def test_features_of_arm64_are_what_the_process_is_told(level, words):
     auxiliary = {16: words[0] | 1 << 5, 26: words[1] | 1 << 2}
     assert detect.auxiliary_flags(auxiliary.get) == registry.TARGETS[f"arm64-{level}"].features
@@ -120,5 +140,8 @@ def test_features_of_arm64_are_what_the_process_is_told(level, words):
 def test_no_compiler_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC_AARCH64", raising=False)
-    with pytest.raises(OctetError, match="building for aarch64 needs a C compiler, and there is none; install aarch64-linux-gnu-gcc .* or name one in CC_AARCH64"):
+    with pytest.raises(
+        OctetError,
+        match="building for aarch64 needs a C compiler, and there is none; install aarch64-linux-gnu-gcc .* or name one in CC_AARCH64",
+    ):
         run_compiler(tmp_path, machine="aarch64")

@@ -36,7 +36,9 @@ class Folder:
 
     def __init__(self, path):
         self.path = path
-        self.model, self.calib, self.val, self.output = (str(path / name) for name in ("tiny.onnx", "calib.npz", "val.npz", "out.octet"))
+        self.model, self.calib, self.val, self.output = (
+            str(path / name) for name in ("tiny.onnx", "calib.npz", "val.npz", "out.octet")
+        )
         onnx.save(tiny_network(), self.model)
         np.savez(self.calib, image=images())
         np.savez(self.val, image=images(), labels=np.arange(8) % 4)
@@ -56,7 +58,9 @@ class Folder:
         before = sorted(self.path.rglob("*"))
         result = CliRunner().invoke(main, [str(argument) for argument in arguments])
         assert result.exit_code == 2, (result.exit_code, result.output)
-        assert result.stdout == "" and result.stderr.count("\n") == 1 and result.stderr.startswith("octet: error: "), result.output
+        assert result.stdout == "" and result.stderr.count("\n") == 1 and result.stderr.startswith("octet: error: "), (
+            result.output
+        )
         for part in said:
             assert part in result.stderr, result.stderr
         assert sorted(self.path.rglob("*")) == before, "something was left behind"

@@ -23,7 +23,9 @@ def test_a_folder(folder):
     folder.refused(folder.compile(model=str(folder.path)), str(folder.path))
 
 
-@pytest.mark.parametrize("content", [b"", b"hello, world\n" * 100, b"\x08\x08\x12\x07pytorch"], ids=["empty", "text", "no graph"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello, world\n" * 100, b"\x08\x08\x12\x07pytorch"], ids=["empty", "text", "no graph"]
+)
 def test_not_onnx(folder, content):
     with open(folder.model, "wb") as file:
         file.write(content)
@@ -122,7 +124,9 @@ def test_the_digest_is_of_all_external_data(folder, place):
     model = onnx.load(folder.model)
     data, tensor = model.graph.initializer[0].raw_data, model.graph.initializer[0]
     if place == "attribute":
-        model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["weight"], value=onnx.TensorProto(data_type=1, dims=tensor.dims)))
+        model.graph.node.insert(
+            0, onnx.helper.make_node("Constant", [], ["weight"], value=onnx.TensorProto(data_type=1, dims=tensor.dims))
+        )
         del model.graph.initializer[:]
         tensor = model.graph.node[0].attribute[0].t
     tensor.ClearField("raw_data")
@@ -150,6 +154,8 @@ def test_nodes_that_nothing_reads_cost_nothing(folder):
     model = onnx.load(folder.model)
     nodes = len(load_onnx(folder.model).module["main"].body.blocks[0].bindings)
     for i in range(20_000):
-        model.graph.node.append(onnx.helper.make_node("Det" if i % 2 else "Relu", ["act"], [f"dead{i}"], name=f"dead{i}"))
+        model.graph.node.append(
+            onnx.helper.make_node("Det" if i % 2 else "Relu", ["act"], [f"dead{i}"], name=f"dead{i}")
+        )
     save(model, Path(folder.model))
     assert len(load_onnx(folder.model).module["main"].body.blocks[0].bindings) == nodes

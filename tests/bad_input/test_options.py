@@ -1,6 +1,5 @@
 """Options and outputs that cannot be: one line, exit status 2, no file."""
 
-
 import pytest
 
 BAD_OPTIONS = {
@@ -64,7 +63,9 @@ def test_missing_arguments(folder):
 
 def test_peers_need_the_network_and_data(folder, toy_package):
     folder.refused(["bench", toy_package, "--against", "onnxruntime"], "--model MODEL.onnx and --calib DATA.npz")
-    folder.refused(["bench", toy_package, "--against", "tensorrt", "--model", folder.model, "--calib", folder.calib], "tensorrt")
+    folder.refused(
+        ["bench", toy_package, "--against", "tensorrt", "--model", folder.model, "--calib", folder.calib], "tensorrt"
+    )
 
 
 def test_no_output_takes_the_place_of_another_file(folder):
@@ -75,9 +76,13 @@ def test_no_output_takes_the_place_of_another_file(folder):
     folder.refused(folder.compile(output=folder.model), "-o", "MODEL.onnx names the same file")
     folder.refused(folder.compile(output=str(link)), "names the same file")
     folder.refused(folder.compile(output=folder.calib), "--calib names the same file")
-    folder.refused(folder.compile("--validate", folder.val, "--report", folder.val), "--report", "--validate names the same file")
+    folder.refused(
+        folder.compile("--validate", folder.val, "--report", folder.val), "--report", "--validate names the same file"
+    )
     folder.refused(folder.compile("--json", folder.output), "names the same file")
     folder.refused(["quantize", folder.model, "--calib", folder.calib, "-o", folder.model], "names the same file")
-    folder.refused(["run", folder.output, "--input", folder.calib, "--output", folder.calib], "--input names the same file")
+    folder.refused(
+        ["run", folder.output, "--input", folder.calib, "--output", folder.calib], "--input names the same file"
+    )
     folder.refused(["db", "export", folder.val, folder.val], "names the same file")
     assert {path: path.read_bytes() for path in folder.path.iterdir()} == files

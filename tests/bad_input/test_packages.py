@@ -10,7 +10,14 @@ from octet.targets.variant import Variant
 
 COMMANDS = {
     "inspect": lambda package, folder: ["inspect", package],
-    "run": lambda package, folder: ["run", package, "--input", folder.path / "x.npz", "--output", folder.path / "y.npz"],
+    "run": lambda package, folder: [
+        "run",
+        package,
+        "--input",
+        folder.path / "x.npz",
+        "--output",
+        folder.path / "y.npz",
+    ],
     "evaluate": lambda package, folder: ["evaluate", package, "--data", folder.path / "x.npz"],
     "bench": lambda package, folder: ["bench", package],
 }
@@ -54,7 +61,14 @@ def test_corrupted(folder, command, toy_package):
     folder.refused(command(toy_package), "toy.octet", "corrupt")
 
 
-@pytest.mark.parametrize("change, said", [(lambda m: m.pop("inputs"), "inputs"), (lambda m: m["variants"][0].pop("steps"), "steps"), (lambda m: m.update(variants=[]), "variants")])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda m: m.pop("inputs"), "inputs"),
+        (lambda m: m["variants"][0].pop("steps"), "steps"),
+        (lambda m: m.update(variants=[]), "variants"),
+    ],
+)
 def test_a_manifest_of_another_version(folder, toy_package, change, said):
     contents = archive.read(toy_package)
     manifest, members = contents.manifest, contents.members
@@ -81,7 +95,10 @@ def test_wrong_inputs_for_run(folder, toy_package):
 
 def test_output_of_run(folder, toy_package):
     np.savez(folder.path / "x.npz", x=np.ones((4, 16), np.float32))
-    folder.refused(["run", toy_package, "--input", folder.path / "x.npz", "--output", folder.path / "no" / "y.npz"], "does not exist")
+    folder.refused(
+        ["run", toy_package, "--input", folder.path / "x.npz", "--output", folder.path / "no" / "y.npz"],
+        "does not exist",
+    )
 
 
 def test_batch_of_a_package(folder, toy_package):

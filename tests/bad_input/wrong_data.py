@@ -50,7 +50,22 @@ _arrays("images that are records", image=np.zeros((8, 3, 8, 8), [("a", "f4")]))
 _arrays("images that are objects", image=np.full((8, 3, 8, 8), None, object))
 
 # Shapes.
-for _shape in ((), (0,), (8,), (3, 8, 8), (8, 3, 8), (8, 3, 8, 7), (8, 3, 7, 8), (8, 4, 8, 8), (8, 8, 8, 3), (0, 3, 8, 8), (8, 3, 0, 8), (8, 1, 1, 3, 8, 8), (2, 4, 3, 8, 8), (1,) * 20):
+for _shape in (
+    (),
+    (0,),
+    (8,),
+    (3, 8, 8),
+    (8, 3, 8),
+    (8, 3, 8, 7),
+    (8, 3, 7, 8),
+    (8, 4, 8, 8),
+    (8, 8, 8, 3),
+    (0, 3, 8, 8),
+    (8, 3, 0, 8),
+    (8, 1, 1, 3, 8, 8),
+    (2, 4, 3, 8, 8),
+    (1,) * 20,
+):
     _arrays(f"images of shape {list(_shape)}", image=np.zeros(_shape, np.float32))
 
 # Values.
@@ -66,7 +81,20 @@ _arrays("NaN in float16", image=np.full(IMAGE.shape, np.nan, np.float16))
 
 # Names.
 _arrays("no array")
-for _given in ("picture", "Image", "image ", "image.npy", "labels", "", "image\n", "\u202eegami", "x" * 3000, "../image", "a/image", "\x1b[31mimage"):
+for _given in (
+    "picture",
+    "Image",
+    "image ",
+    "image.npy",
+    "labels",
+    "",
+    "image\n",
+    "\u202eegami",
+    "x" * 3000,
+    "../image",
+    "a/image",
+    "\x1b[31mimage",
+):
     _put(f"one array named {_given[:12]!a}", lambda path, name=_given: _zip(path, [(f"{name}.npy", _npy(IMAGE))]))
 _arrays("one array more", image=IMAGE, picture=IMAGE)
 _put("many arrays more", lambda path: _zip(path, [(f"{number}.npy", _npy(np.zeros(1))) for number in range(5000)]))
@@ -76,11 +104,30 @@ _put("a text file beside the array", lambda path: _zip(path, [("image.npy", _npy
 # Headers that lie.
 _TRUE = "{'descr': '<f4', 'fortran_order': False, 'shape': (8, 3, 8, 8)}"
 for _name, _text in {
-    "more samples than there are": _TRUE.replace("(8,", "(9,"), "fewer samples than there are": _TRUE.replace("(8,", "(7,"), "2^40 samples": _TRUE.replace("(8,", f"({1 << 40},"), "2^62 samples": _TRUE.replace("(8,", f"({1 << 62},"),
-    "negative samples": _TRUE.replace("(8,", "(-8,"), "two negative extents": _TRUE.replace("(8, 3,", "(-8, -3,"), "a fraction of samples": _TRUE.replace("(8,", "(8.0,"), "true samples": _TRUE.replace("(8,", "(True,"),
-    "40 axes": _TRUE.replace("8, 3, 8, 8", "1, " * 40), "another type": _TRUE.replace("<f4", "<f8"), "objects": _TRUE.replace("<f4", "|O"), "a type of no size": _TRUE.replace("<f4", "|V0"), "no type": _TRUE.replace("<f4", "x"),
-    "a call": "__import__('os').getcwd()", "no shape": "{'descr': '<f4', 'fortran_order': False}", "a list": "[1, 2]", "nothing": "", "half a dictionary": _TRUE[:30], "brackets": "(" * 3000, "text": "'" * 3, "NUL": "\0" * 20,
-    "a shape that is none": _TRUE.replace("(8, 3, 8, 8)", "None"), "an order that is none": _TRUE.replace("False", "5"), "a long line": _TRUE + " " * 60_000,
+    "more samples than there are": _TRUE.replace("(8,", "(9,"),
+    "fewer samples than there are": _TRUE.replace("(8,", "(7,"),
+    "2^40 samples": _TRUE.replace("(8,", f"({1 << 40},"),
+    "2^62 samples": _TRUE.replace("(8,", f"({1 << 62},"),
+    "negative samples": _TRUE.replace("(8,", "(-8,"),
+    "two negative extents": _TRUE.replace("(8, 3,", "(-8, -3,"),
+    "a fraction of samples": _TRUE.replace("(8,", "(8.0,"),
+    "true samples": _TRUE.replace("(8,", "(True,"),
+    "40 axes": _TRUE.replace("8, 3, 8, 8", "1, " * 40),
+    "another type": _TRUE.replace("<f4", "<f8"),
+    "objects": _TRUE.replace("<f4", "|O"),
+    "a type of no size": _TRUE.replace("<f4", "|V0"),
+    "no type": _TRUE.replace("<f4", "x"),
+    "a call": "__import__('os').getcwd()",
+    "no shape": "{'descr': '<f4', 'fortran_order': False}",
+    "a list": "[1, 2]",
+    "nothing": "",
+    "half a dictionary": _TRUE[:30],
+    "brackets": "(" * 3000,
+    "text": "'" * 3,
+    "NUL": "\0" * 20,
+    "a shape that is none": _TRUE.replace("(8, 3, 8, 8)", "None"),
+    "an order that is none": _TRUE.replace("False", "5"),
+    "a long line": _TRUE + " " * 60_000,
 }.items():
     _member(f"a header of {_name}", _npy(IMAGE, _text))
 _member("a version of the format that is not known", _npy(IMAGE, _TRUE, (9, 9)))
@@ -133,8 +180,12 @@ def _bomb(name, shape, inputs="image", catalogue=WRONG):
         header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
         size = int(np.prod(shape, dtype=object)) * 4
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-        front = packer.compress(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header) + packer.flush(zlib.Z_FULL_FLUSH)
-        block = packer.compress(bytes(_BLOCK)) + packer.flush(zlib.Z_FULL_FLUSH)  # stands by itself, so it may stand there often
+        front = packer.compress(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header) + packer.flush(
+            zlib.Z_FULL_FLUSH
+        )
+        block = packer.compress(bytes(_BLOCK)) + packer.flush(
+            zlib.Z_FULL_FLUSH
+        )  # stands by itself, so it may stand there often
         data = front + block * (size // _BLOCK) + packer.compress(bytes(size % _BLOCK)) + packer.flush()
         members = [("image.npy", zipfile.ZIP_STORED, _npy(IMAGE), len(_npy(IMAGE)))] if inputs != "image" else []
         members.append((f"{inputs}.npy", zipfile.ZIP_DEFLATED, data, 10 + len(header) + size))
@@ -147,10 +198,29 @@ def _container(members) -> bytes:
     """A zip of (name, method, bytes as they lie there, bytes that they become)."""
     body = directory = b""
     for name, method, data, size in members:
-        about = struct.pack("<HHHHHIIIHH", 20, 0, method, 0, 33, zlib.crc32(data) if method == zipfile.ZIP_STORED else 0, len(data), size, len(name), 0)
-        directory += b"PK\x01\x02" + struct.pack("<H", 20) + about + struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + name.encode()
+        about = struct.pack(
+            "<HHHHHIIIHH",
+            20,
+            0,
+            method,
+            0,
+            33,
+            zlib.crc32(data) if method == zipfile.ZIP_STORED else 0,
+            len(data),
+            size,
+            len(name),
+            0,
+        )
+        directory += (
+            b"PK\x01\x02" + struct.pack("<H", 20) + about + struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + name.encode()
+        )
         body += b"PK\x03\x04" + about + name.encode() + data
-    return body + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, len(members), len(members), len(directory), len(body), 0)
+    return (
+        body
+        + directory
+        + b"PK\x05\x06"
+        + struct.pack("<HHHHIIH", 0, 0, len(members), len(members), len(directory), len(body), 0)
+    )
 
 
 _bomb("a bomb of 3.9 GB of samples", (1_300_000, 3, 8, 32))
@@ -176,11 +246,29 @@ _place("a terabyte of nothing", lambda path: (path.touch(), os.truncate(path, 1 
 
 # Labels.
 for _name, _labels in {
-    "none": None, "too few": np.arange(3), "too many": np.arange(9), "a scalar": np.array(3), "none of them": np.zeros(0, np.int64), "fractions": np.linspace(0, 1, 8), "another model's classes": np.arange(8), "negative": np.arange(8) - 7,
-    "beyond int32": np.full(8, 1 << 40), "of two axes": np.zeros((8, 2), np.int64), "one per place of nothing": np.zeros((8, 5, 5), np.int64), "strings": np.full(8, "cat"), "bytes": np.full(8, b"cat"), "complex": np.zeros(8, complex),
-    "dates": np.zeros(8, "M8[D]"), "NaN": np.full(8, np.nan), "all ignored": np.full((8, 4), -100), "in another order": np.zeros((4, 8), np.int64), "records": np.zeros(8, [("a", "i4")]),
+    "none": None,
+    "too few": np.arange(3),
+    "too many": np.arange(9),
+    "a scalar": np.array(3),
+    "none of them": np.zeros(0, np.int64),
+    "fractions": np.linspace(0, 1, 8),
+    "another model's classes": np.arange(8),
+    "negative": np.arange(8) - 7,
+    "beyond int32": np.full(8, 1 << 40),
+    "of two axes": np.zeros((8, 2), np.int64),
+    "one per place of nothing": np.zeros((8, 5, 5), np.int64),
+    "strings": np.full(8, "cat"),
+    "bytes": np.full(8, b"cat"),
+    "complex": np.zeros(8, complex),
+    "dates": np.zeros(8, "M8[D]"),
+    "NaN": np.full(8, np.nan),
+    "all ignored": np.full((8, 4), -100),
+    "in another order": np.zeros((4, 8), np.int64),
+    "records": np.zeros(8, [("a", "i4")]),
 }.items():
-    LABELS[f"labels: {_name}"] = lambda path, labels=_labels: np.savez(path, image=IMAGE, **({} if labels is None else {"labels": labels}))
+    LABELS[f"labels: {_name}"] = lambda path, labels=_labels: np.savez(
+        path, image=IMAGE, **({} if labels is None else {"labels": labels})
+    )
 LABELS["labels: objects"] = lambda path: np.savez(path, image=IMAGE, labels=np.array([{}] * 8, object))
 _bomb("labels: a bomb of 2 GB of another length", (536_870_000,), "labels", LABELS)
 _bomb("labels: a bomb of 2 GB of the right length", (8, 67_108_000), "labels", LABELS)

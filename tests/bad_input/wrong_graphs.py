@@ -19,8 +19,14 @@ def _attribute(index, **attributes):
     return change
 
 
-for _name, _bad in {"pads": [[-1] * 4, [1, 1, 1], [1] * 8, [1 << 40] * 4, [-9, 0, 0, 0]], "strides": [[0, 0], [-1, 1], [1], [1, 1, 1], [1 << 40, 1]], "dilations": [[0, 1], [-1, -1], [1], [1 << 20, 1]],
-                    "kernel_shape": [[0, 0], [3], [5, 5], [-3, 3], [3, 3, 3]], "group": [0, -1, 2, 1 << 40], "auto_pad": ["SIDEWAYS"]}.items():
+for _name, _bad in {
+    "pads": [[-1] * 4, [1, 1, 1], [1] * 8, [1 << 40] * 4, [-9, 0, 0, 0]],
+    "strides": [[0, 0], [-1, 1], [1], [1, 1, 1], [1 << 40, 1]],
+    "dilations": [[0, 1], [-1, -1], [1], [1 << 20, 1]],
+    "kernel_shape": [[0, 0], [3], [5, 5], [-3, 3], [3, 3, 3]],
+    "group": [0, -1, 2, 1 << 40],
+    "auto_pad": ["SIDEWAYS"],
+}.items():
     for _value in _bad:
         WRONG[f"Conv with {_name} {_value!r}"] = _attribute(0, **{_name: _value})
 for _value in (5, 99, -5, -99, 1 << 40):
@@ -32,6 +38,7 @@ WRONG["Conv with an attribute that it has not"] = _attribute(0, colour=3)
 
 def _before_last(operator, outputs=("more",), **attributes):
     """The operator on the features, in front of Flatten."""
+
     def change(model, folder):
         model.graph.node.insert(2, helper.make_node(operator, ["act"], list(outputs), name="more", **attributes))
         model.graph.node[3].input[0] = outputs[0]
@@ -39,11 +46,34 @@ def _before_last(operator, outputs=("more",), **attributes):
     return change
 
 
-for _operator, _sets in {"MaxPool": [{"kernel_shape": [0, 0]}, {"kernel_shape": [-2, 2]}, {"kernel_shape": [2]}, {"kernel_shape": [2, 2], "strides": [0, 1]}, {"kernel_shape": [2, 2], "pads": [-1] * 4},
-                                     {"kernel_shape": [99, 99]}, {}],
-                         "AveragePool": [{"kernel_shape": [0, 2]}, {"kernel_shape": [99, 99]}, {"kernel_shape": [2, 2], "pads": [5] * 4}, {"kernel_shape": [1, 3], "pads": [0, 0, 1, 0]}], "Softmax": [{"axis": 99}, {"axis": -9}], "Transpose": [{"perm": [0, 1, 2]}, {"perm": [0, 1, 2, 2]}, {"perm": [0, 1, 2, 9]}],
-                         "Concat": [{"axis": 99}, {}], "LogSoftmax": [{"axis": 99}], "Split": [{"axis": 99, "num_outputs": 1}], "DepthToSpace": [{"blocksize": 0}, {"blocksize": -2}, {"blocksize": 3}],
-                         "SpaceToDepth": [{"blocksize": 0}, {"blocksize": 3}], "ReduceMean": [{"axes": [99]}, {"axes": [-99]}], "ArgMax": [{"axis": 99}], "Cast": [{"to": 999}, {"to": 0}, {}], "Gemm": [{}]}.items():
+for _operator, _sets in {
+    "MaxPool": [
+        {"kernel_shape": [0, 0]},
+        {"kernel_shape": [-2, 2]},
+        {"kernel_shape": [2]},
+        {"kernel_shape": [2, 2], "strides": [0, 1]},
+        {"kernel_shape": [2, 2], "pads": [-1] * 4},
+        {"kernel_shape": [99, 99]},
+        {},
+    ],
+    "AveragePool": [
+        {"kernel_shape": [0, 2]},
+        {"kernel_shape": [99, 99]},
+        {"kernel_shape": [2, 2], "pads": [5] * 4},
+        {"kernel_shape": [1, 3], "pads": [0, 0, 1, 0]},
+    ],
+    "Softmax": [{"axis": 99}, {"axis": -9}],
+    "Transpose": [{"perm": [0, 1, 2]}, {"perm": [0, 1, 2, 2]}, {"perm": [0, 1, 2, 9]}],
+    "Concat": [{"axis": 99}, {}],
+    "LogSoftmax": [{"axis": 99}],
+    "Split": [{"axis": 99, "num_outputs": 1}],
+    "DepthToSpace": [{"blocksize": 0}, {"blocksize": -2}, {"blocksize": 3}],
+    "SpaceToDepth": [{"blocksize": 0}, {"blocksize": 3}],
+    "ReduceMean": [{"axes": [99]}, {"axes": [-99]}],
+    "ArgMax": [{"axis": 99}],
+    "Cast": [{"to": 999}, {"to": 0}, {}],
+    "Gemm": [{}],
+}.items():
     for _one in _sets:
         WRONG[f"{_operator} with {_one}"] = _before_last(_operator, **_one)
 
@@ -54,9 +84,12 @@ for _value in (float("nan"), float("inf")):
 
 def _with_operand(operator, operand, outputs=("more",), **attributes):
     """The operator on the activations, with a constant as its second operand."""
+
     def change(model, folder):
         model.graph.initializer.append(numpy_helper.from_array(operand, "operand"))
-        model.graph.node.insert(2, helper.make_node(operator, ["act", "operand"], list(outputs), name="more", **attributes))
+        model.graph.node.insert(
+            2, helper.make_node(operator, ["act", "operand"], list(outputs), name="more", **attributes)
+        )
         model.graph.node[3].input[0] = outputs[0]
 
     return change
@@ -72,8 +105,16 @@ WRONG["LayerNormalization from axis 9"] = _with_operand("LayerNormalization", np
 def functions_that_double_forty_times(model, folder):
     """Written out they are 2^40 nodes."""
     for number in range(40):
-        body = [helper.make_node(f"F{number - 1}", [a], [b], domain="own") for a, b in (("x", "t"), ("t", "y"))] if number else [helper.make_node("Relu", ["x"], ["y"])]
-        model.functions.append(helper.make_function("own", f"F{number}", ["x"], ["y"], body, [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]))
+        body = (
+            [helper.make_node(f"F{number - 1}", [a], [b], domain="own") for a, b in (("x", "t"), ("t", "y"))]
+            if number
+            else [helper.make_node("Relu", ["x"], ["y"])]
+        )
+        model.functions.append(
+            helper.make_function(
+                "own", f"F{number}", ["x"], ["y"], body, [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+            )
+        )
     model.opset_import.append(helper.make_opsetid("own", 1))
     model.graph.node[1].op_type, model.graph.node[1].domain = "F39", "own"
 
@@ -165,7 +206,9 @@ def a_negative_opset(model, folder):
 
 @wrong
 def an_input_that_is_a_sequence(model, folder):
-    model.graph.input[0].type.CopyFrom(helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [1])))
+    model.graph.input[0].type.CopyFrom(
+        helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [1]))
+    )
 
 
 @wrong
@@ -206,12 +249,25 @@ def an_attribute_without_a_type(model, folder):
 
 @wrong
 def a_function_that_calls_itself(model, folder):
-    function = helper.make_function("own", "Twice", ["x"], ["y"], [helper.make_node("Twice", ["x"], ["y"], domain="own")], [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)])
+    function = helper.make_function(
+        "own",
+        "Twice",
+        ["x"],
+        ["y"],
+        [helper.make_node("Twice", ["x"], ["y"], domain="own")],
+        [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)],
+    )
     model.functions.append(function)
     model.opset_import.append(helper.make_opsetid("own", 1))
     model.graph.node[1].op_type, model.graph.node[1].domain = "Twice", "own"
 
 
 for _value in ("a\nb", "a\x1b[31mb", "\u202egnp", "x" * 2000, "a\x00b"):
-    WRONG[f"an output named {_value[:20]!a}"] = lambda model, folder, value=_value: (setattr(model.graph.output[0], "name", value), model.graph.node[-1].output.__setitem__(0, value))
-    WRONG[f"an input named {_value[:20]!a}"] = lambda model, folder, value=_value: (setattr(model.graph.input[0], "name", value), model.graph.node[0].input.__setitem__(0, value))
+    WRONG[f"an output named {_value[:20]!a}"] = lambda model, folder, value=_value: (
+        setattr(model.graph.output[0], "name", value),
+        model.graph.node[-1].output.__setitem__(0, value),
+    )
+    WRONG[f"an input named {_value[:20]!a}"] = lambda model, folder, value=_value: (
+        setattr(model.graph.input[0], "name", value),
+        model.graph.node[0].input.__setitem__(0, value),
+    )

@@ -29,10 +29,25 @@ def _set(place, field):
 
 
 # Element types.
-_UNSUPPORTED = [99, 999, *(getattr(TensorProto, name) for name in ("UNDEFINED", "STRING", "COMPLEX64", "COMPLEX128", "FLOAT8E4M3FN", "FLOAT8E5M2", "INT4", "UINT4"))]
+_UNSUPPORTED = [
+    99,
+    999,
+    *(
+        getattr(TensorProto, name)
+        for name in ("UNDEFINED", "STRING", "COMPLEX64", "COMPLEX128", "FLOAT8E4M3FN", "FLOAT8E5M2", "INT4", "UINT4")
+    ),
+]
 _each("weight of type", [*_UNSUPPORTED, -1], _set(_weight, "data_type"))
-_each("input of type", [*_UNSUPPORTED, -1, TensorProto.BOOL], _set(lambda model: model.graph.input[0].type.tensor_type, "elem_type"))
-_each("output of type", [99, 999, -1, TensorProto.INT4, TensorProto.STRING], _set(lambda model: model.graph.output[0].type.tensor_type, "elem_type"))
+_each(
+    "input of type",
+    [*_UNSUPPORTED, -1, TensorProto.BOOL],
+    _set(lambda model: model.graph.input[0].type.tensor_type, "elem_type"),
+)
+_each(
+    "output of type",
+    [99, 999, -1, TensorProto.INT4, TensorProto.STRING],
+    _set(lambda model: model.graph.output[0].type.tensor_type, "elem_type"),
+)
 
 
 # Extents.
@@ -41,7 +56,23 @@ def _dims(model, dims):
     _weight(model).dims.extend(dims)
 
 
-_each("weight of extents", [[4, 3, 3], [4, 3, 3, 3, 1, 1], [], [0], [-1, 3, 3, 3], [4, 3, 3, 4], [1 << 62, 4], [1 << 40], [1 << 31, 0], [1] * 20 + [4, 3, 3, 3], [108, 1, 1, 1]], _dims)
+_each(
+    "weight of extents",
+    [
+        [4, 3, 3],
+        [4, 3, 3, 3, 1, 1],
+        [],
+        [0],
+        [-1, 3, 3, 3],
+        [4, 3, 3, 4],
+        [1 << 62, 4],
+        [1 << 40],
+        [1 << 31, 0],
+        [1] * 20 + [4, 3, 3, 3],
+        [108, 1, 1, 1],
+    ],
+    _dims,
+)
 
 
 def _input_dims(model, dims):
@@ -51,8 +82,26 @@ def _input_dims(model, dims):
         shape.dim.add(dim_value=extent)
 
 
-_each("input of extents", [[], [1], [1, 3], [1, 3, 8], [1, 3, 8, 8, 8], [1, 4, 8, 8], [1, 3, 0, 8], [1, 3, -8, 8], [10_000_000, 3, 8, 8], [1 << 62, 3, 8, 8], [1, 3, 1 << 62, 8],
-                           [1, 3, 1 << 31, 1 << 31], [1, 3, 100_000, 100_000], [1, 1 << 40, 8, 8]], _input_dims)
+_each(
+    "input of extents",
+    [
+        [],
+        [1],
+        [1, 3],
+        [1, 3, 8],
+        [1, 3, 8, 8, 8],
+        [1, 4, 8, 8],
+        [1, 3, 0, 8],
+        [1, 3, -8, 8],
+        [10_000_000, 3, 8, 8],
+        [1 << 62, 3, 8, 8],
+        [1, 3, 1 << 62, 8],
+        [1, 3, 1 << 31, 1 << 31],
+        [1, 3, 100_000, 100_000],
+        [1, 1 << 40, 8, 8],
+    ],
+    _input_dims,
+)
 
 
 # Values of weights.
@@ -62,16 +111,26 @@ def _values(model, change):
 
 
 for _name, _bad in (("NaN", np.nan), ("inf", np.inf), ("-inf", -np.inf)):
-    WRONG[f"weights of {_name}"] = lambda model, folder, bad=_bad: _values(model, lambda array: np.full_like(array, bad))
-    WRONG[f"a weight of {_name}"] = lambda model, folder, bad=_bad: _values(model, lambda array: np.where(np.arange(array.size).reshape(array.shape) == 5, np.float32(bad), array))
+    WRONG[f"weights of {_name}"] = lambda model, folder, bad=_bad: _values(
+        model, lambda array: np.full_like(array, bad)
+    )
+    WRONG[f"a weight of {_name}"] = lambda model, folder, bad=_bad: _values(
+        model, lambda array: np.where(np.arange(array.size).reshape(array.shape) == 5, np.float32(bad), array)
+    )
 
 
 def _raw(model, change):
     _weight(model).raw_data = change(_weight(model).raw_data)
 
 
-for _name, _change in {"empty": lambda data: b"", "one byte": lambda data: data[:1], "one byte short": lambda data: data[:-1], "one value short": lambda data: data[:-4],
-                       "one byte more": lambda data: data + b"x", "twice": lambda data: data * 2}.items():
+for _name, _change in {
+    "empty": lambda data: b"",
+    "one byte": lambda data: data[:1],
+    "one byte short": lambda data: data[:-1],
+    "one value short": lambda data: data[:-4],
+    "one byte more": lambda data: data + b"x",
+    "twice": lambda data: data * 2,
+}.items():
     WRONG[f"raw data {_name}"] = lambda model, folder, change=_change: _raw(model, change)
 
 
@@ -100,7 +159,9 @@ def a_segment(model, folder):
 @wrong
 def a_sparse_weight(model, folder):
     values = numpy_helper.from_array(np.ones(1, np.float32), "sparse")
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, np.int64)), [4]))
+    model.graph.sparse_initializer.append(
+        helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, np.int64)), [4])
+    )
 
 
 # External data.
@@ -118,8 +179,29 @@ def _external(**entries):
     return change
 
 
-for _key, _bad in (("offset", ["-1", "-432", "x", "1.5", "0x10", "1e3", "4", "9" * 30, " 0", "\u0663"]), ("length", ["-1", "x", "0", "431", "433", "9" * 30, "864", "1e2"]),
-                   ("location", ["", ".", "..", "/", "no.bin", "../weights.bin", "/etc/passwd", "/dev/zero", "/proc/kmsg", "/proc/self/mem", "weights.bin\0", "a/../../weights.bin", "tiny.onnx/x", "x" * 5000])):
+for _key, _bad in (
+    ("offset", ["-1", "-432", "x", "1.5", "0x10", "1e3", "4", "9" * 30, " 0", "\u0663"]),
+    ("length", ["-1", "x", "0", "431", "433", "9" * 30, "864", "1e2"]),
+    (
+        "location",
+        [
+            "",
+            ".",
+            "..",
+            "/",
+            "no.bin",
+            "../weights.bin",
+            "/etc/passwd",
+            "/dev/zero",
+            "/proc/kmsg",
+            "/proc/self/mem",
+            "weights.bin\0",
+            "a/../../weights.bin",
+            "tiny.onnx/x",
+            "x" * 5000,
+        ],
+    ),
+):
     for _value in _bad:
         WRONG[f"external data with {_key} {_value[:30]!a}"] = _external(**{_key: _value})
 WRONG["external data without a location"] = _external(location=None)

@@ -22,7 +22,10 @@ def module():
 
     def conv(value, out, name, kernel=3):
         weight = const(out, int(value.ty.shape.values[1]), kernel, kernel)
-        return emit(relax.op.add(emit(relax.op.nn.conv2d(value, weight, padding=[kernel // 2] * 4), name), const(1, out, 1, 1)), f"{name}_bias")
+        return emit(
+            relax.op.add(emit(relax.op.nn.conv2d(value, weight, padding=[kernel // 2] * 4), name), const(1, out, 1, 1)),
+            f"{name}_bias",
+        )
 
     def emit(expr, name):
         return builder.emit(expr, name)
@@ -42,7 +45,14 @@ def module():
 
 @pytest.fixture(scope="session")
 def model(module):
-    return Model(module, (TensorSpec("x", (2, 3, 8, 8), "float32"),), (TensorSpec("logits", (2, 5), "float32"),), "tiny", "0" * 64, 2)
+    return Model(
+        module,
+        (TensorSpec("x", (2, 3, 8, 8), "float32"),),
+        (TensorSpec("logits", (2, 5), "float32"),),
+        "tiny",
+        "0" * 64,
+        2,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,20 @@ def test_equals_plain_statistics(runs):
     sizes = [40, 7, 100]
     accumulator, expected = Accumulator(sizes, sizes), [Statistics() for _ in sizes]
     for _ in range(runs):
-        values = [(rng.standard_normal(size) * 2.0 ** rng.integers(-20, 20)).astype(np.float32) * (rng.random(size) < 0.7) for size in sizes]
+        values = [
+            (rng.standard_normal(size) * 2.0 ** rng.integers(-20, 20)).astype(np.float32) * (rng.random(size) < 0.7)
+            for size in sizes
+        ]
         accumulator.add([summary_of(v.astype(np.float32)) for v in values])
         for statistics, v in zip(expected, values):
             statistics.update(v)
     for found, wanted in zip(accumulator.finish(), expected):
-        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
+        assert (found.count, found.zeros, found.range, found.top) == (
+            wanted.count,
+            wanted.zeros,
+            wanted.range,
+            wanted.top,
+        )
         assert np.array_equal(found.histogram, wanted.histogram)
 
 
@@ -49,7 +57,9 @@ def test_chosen_values_stand_for_the_others_and_extremes_for_themselves():
     (found,) = accumulator.finish()
     assert np.array_equal(found.histogram, wanted.histogram)
     assert found.histogram.sum() == found.count  # 6 * 16 + 2 are all 98
-    assert find_range(found, Recipe(calibrator="mse"), "symmetric")[1] > 90, "a rare outlier weighs more than finer steps for the others"
+    assert find_range(found, Recipe(calibrator="mse"), "symmetric")[1] > 90, (
+        "a rare outlier weighs more than finer steps for the others"
+    )
 
 
 def test_names_the_first_run_that_is_not_finite():
@@ -87,5 +97,10 @@ def test_summaries_that_runs_write_in_place_count_alike():
         plain.add(run)
         packed.add_from(executor, {})
     for found, wanted in zip(packed.finish(), plain.finish()):
-        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
+        assert (found.count, found.zeros, found.range, found.top) == (
+            wanted.count,
+            wanted.zeros,
+            wanted.range,
+            wanted.top,
+        )
         assert found.histogram.tobytes() == wanted.histogram.tobytes()

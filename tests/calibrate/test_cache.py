@@ -23,7 +23,9 @@ def network(scale=2.0, relu=True):
     x = relax.Var("x", relax.TensorType([1, 4], "float32"))
     with builder.function("main", [x]):
         with builder.dataflow():
-            scaled = builder.emit(relax.op.multiply(x, relax.const(np.full((1, 4), scale, np.float32))), name_hint="scaled")
+            scaled = builder.emit(
+                relax.op.multiply(x, relax.const(np.full((1, 4), scale, np.float32))), name_hint="scaled"
+            )
             y = builder.emit(relax.op.nn.relu(scaled) if relu else relax.op.nn.silu(scaled), name_hint="y")
             result = builder.emit_output(relax.Tuple([y]))
         builder.emit_func_output(result)
@@ -57,8 +59,15 @@ def test_statistics_are_measured_once(tmp_path):
     first, line = ask(tmp_path / "c", measure)
     assert line == "calibration: computed"
     again, line = ask(tmp_path / "c", measure, tensors=("y",))
-    assert re.fullmatch(r"calibration: from cache \(8 samples, made \d{4}-\d\d-\d\d \d\d:\d\d\)", line) and len(measure.asked) == 1
-    assert again.keys() == {"y"} and np.array_equal(again["y"].histogram, first["y"].histogram) and again["y"].range == first["y"].range
+    assert (
+        re.fullmatch(r"calibration: from cache \(8 samples, made \d{4}-\d\d-\d\d \d\d:\d\d\)", line)
+        and len(measure.asked) == 1
+    )
+    assert (
+        again.keys() == {"y"}
+        and np.array_equal(again["y"].histogram, first["y"].histogram)
+        and again["y"].range == first["y"].range
+    )
     _, line = ask(tmp_path / "c", measure, tensors=("y", "x"))
     assert measure.asked[-1] == {"x"} and "lacks 1 tensors" in line
     assert "from cache" in ask(tmp_path / "c", measure, tensors=("x", "y", "scaled"))[1]
@@ -93,7 +102,13 @@ def test_damaged_entries_count_as_absent(tmp_path):
     ask(tmp_path, measure)
     (entry,) = tmp_path.glob("*.npz")
     whole = entry.read_bytes()
-    for damaged in (b"", whole[:100], whole[: len(whole) // 2], b"x" * 1000, whole[:600] + bytes([whole[600] ^ 255]) + whole[601:]):
+    for damaged in (
+        b"",
+        whole[:100],
+        whole[: len(whole) // 2],
+        b"x" * 1000,
+        whole[:600] + bytes([whole[600] ^ 255]) + whole[601:],
+    ):
         entry.write_bytes(damaged)
         ask(tmp_path, measure)
         assert len(entry.read_bytes()) == len(whole)
@@ -109,7 +124,12 @@ def test_the_size_is_limited_and_the_least_used_goes(tmp_path):
         size = next(tmp_path.glob("*.npz")).stat().st_size
         cache.limit = 3 * size + size // 2
         cache.find(identities[0])
-    assert cache.find(identities[0]) and cache.find(identities[3]) and not cache.find(identities[1]) and len(list(tmp_path.iterdir())) == 3
+    assert (
+        cache.find(identities[0])
+        and cache.find(identities[3])
+        and not cache.find(identities[1])
+        and len(list(tmp_path.iterdir())) == 3
+    )
 
 
 def test_writers_side_by_side(tmp_path):
@@ -167,16 +187,23 @@ def test_an_entry_that_does_not_serve_is_measured_again(tmp_path, damage):
     elif damage in ("pipe", "device", "link"):
         entry.unlink()
         (tmp_path / "elsewhere").write_text("somebody's")
-        os.mkfifo(entry) if damage == "pipe" else entry.symlink_to("/dev/null" if damage == "device" else tmp_path / "elsewhere")
+        os.mkfifo(entry) if damage == "pipe" else entry.symlink_to(
+            "/dev/null" if damage == "device" else tmp_path / "elsewhere"
+        )
     elif damage == "header":
-        entry.write_bytes(npz_bytes({"octet_statistics": np.array('{"identity": {"graph": 1}}'), "ranges": np.zeros((0, 2))}))
+        entry.write_bytes(
+            npz_bytes({"octet_statistics": np.array('{"identity": {"graph": 1}}'), "ranges": np.zeros((0, 2))})
+        )
     else:
         ask(tmp_path / "half", measure, samples={"x": SAMPLES["x"][:4]})
         (other,) = (tmp_path / "half").glob("*.npz")
         entry.write_bytes(other.read_bytes())
     asked = len(measure.asked)
     again, line = ask(tmp_path, measure)
-    assert len(measure.asked) == asked + 1 and line == "calibration: computed, what is cached does not serve: the entry is damaged, or of something else"
+    assert (
+        len(measure.asked) == asked + 1
+        and line == "calibration: computed, what is cached does not serve: the entry is damaged, or of something else"
+    )
     assert again["y"].count == first["y"].count and entry.is_file() and not entry.is_symlink()
     assert damage != "link" or (tmp_path / "elsewhere").read_text() == "somebody's"
     assert "from cache" in ask(tmp_path, measure)[1], "what was measured replaces it"

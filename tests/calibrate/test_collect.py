@@ -37,12 +37,16 @@ def test_statistics_do_not_depend_on_how_samples_are_fed(annotated, samples, ref
     streamed = collect(annotated, ({"x": x[i : i + 2]} for i in (4, 0, 2)), referee, summaries=False)
     assert whole.keys() == streamed.keys()
     for edge in whole:
-        assert whole[edge].range == streamed[edge].range and np.array_equal(whole[edge].histogram, streamed[edge].histogram)
+        assert whole[edge].range == streamed[edge].range and np.array_equal(
+            whole[edge].histogram, streamed[edge].histogram
+        )
 
 
 def test_progress_counts_samples_and_a_last_batch_is_filled_up(annotated, samples, referee):
     seen = []
-    found = collect(annotated, samples, referee, summaries=False, progress=lambda done, total: seen.append((done, total)))
+    found = collect(
+        annotated, samples, referee, summaries=False, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(2, 7), (4, 7), (6, 7), (7, 7)]
     assert next(iter(found.values())).range == (samples["x"].min(), samples["x"].max())
 
@@ -56,14 +60,18 @@ def test_our_own_executor_agrees_with_the_referee(annotated, samples, referee):
         assert ours[edge].range == pytest.approx(wanted.range, rel=1e-4, abs=1e-5)
         assert ours[edge].count == wanted.count
         for fraction in (0.1, 0.5, 0.99):
-            assert ours[edge].quantile(fraction) == pytest.approx(wanted.quantile(fraction), abs=0.01 * (wanted.maximum - wanted.minimum))
+            assert ours[edge].quantile(fraction) == pytest.approx(
+                wanted.quantile(fraction), abs=0.01 * (wanted.maximum - wanted.minimum)
+            )
 
 
 def test_results_in_place_are_those_that_are_handed_out(annotated, samples):
     from octet.passes.sensitivity.libraries import Libraries
 
     run = Libraries().executor(measurable(annotated, summaries=True)[0], 1)
-    in_place, handed_out = (collect(annotated, samples, lambda module, run=run: run) for run in (run, lambda feed: run(feed)))
+    in_place, handed_out = (
+        collect(annotated, samples, lambda module, run=run: run) for run in (run, lambda feed: run(feed))
+    )
     for edge, wanted in handed_out.items():
         assert in_place[edge].histogram.tobytes() == wanted.histogram.tobytes() and in_place[edge].range == wanted.range
 
@@ -86,7 +94,10 @@ def test_runs_keep_no_memory(annotated, samples):
 def test_a_tensor_that_overflows_is_named(annotated, samples, referee):
     huge = {"x": samples["x"].copy()}
     huge["x"][5, 1, 2, 3] = np.inf
-    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"calibration: tensor '\w+' becomes NaN or infinite in fp32 in samples 4 to 5"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DataError, match=r"calibration: tensor '\w+' becomes NaN or infinite in fp32 in samples 4 to 5"),
+    ):
         collect(annotated, huge, referee, summaries=False)
 
 
@@ -110,7 +121,12 @@ def test_shards_of_whole_batches_see_exactly_what_the_whole_sees(annotated, samp
             merged[edge].merge(found)
     for edge, wanted in whole.items():
         found = merged[edge]
-        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top)
+        assert (found.count, found.zeros, found.range, found.top) == (
+            wanted.count,
+            wanted.zeros,
+            wanted.range,
+            wanted.top,
+        )
         assert found.histogram.tobytes() == wanted.histogram.tobytes()
     with pytest.raises(DataError, match="shard 1 of 9"):
         rows_of_shard((0, 9), 2, "calib.npz", 7)
@@ -121,4 +137,7 @@ def test_parts_of_any_length_and_functions_are_streams(annotated, samples, refer
     whole = collect(annotated, {"x": x}, referee, summaries=False)
     for parts in ((1, 2, 3, 4, 5), (5,), (3,)):
         found = collect(annotated, lambda: ({"x": part} for part in np.split(x, parts)), referee, summaries=False)
-        assert all(np.array_equal(whole[edge].histogram, found[edge].histogram) and whole[edge].count == found[edge].count for edge in whole)
+        assert all(
+            np.array_equal(whole[edge].histogram, found[edge].histogram) and whole[edge].count == found[edge].count
+            for edge in whole
+        )

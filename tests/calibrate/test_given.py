@@ -48,7 +48,9 @@ def layer(weight, moved=False, quantised=True):
         with builder.dataflow():
             y, scale, zero = x, relax.const(np.float32(0.5)), relax.const(np.int8(3))
             if quantised:
-                y = builder.emit(relax.op.dequantize(builder.emit(relax.op.quantize(y, scale, zero, -1, "int8")), scale, zero, -1))
+                y = builder.emit(
+                    relax.op.dequantize(builder.emit(relax.op.quantize(y, scale, zero, -1, "int8")), scale, zero, -1)
+                )
             y = builder.emit(relax.op.permute_dims(y, [1, 0])) if moved else y
             result = builder.emit_output(relax.Tuple([builder.emit(relax.op.matmul(y, relax.const(weight)))]))
         builder.emit_func_output(result)
@@ -56,23 +58,50 @@ def layer(weight, moved=False, quantised=True):
 
 
 def operators(module):
-    return [binding.value.op.name for binding in module["main"].body.blocks[0].bindings if isinstance(binding.value, relax.Call)]
+    return [
+        binding.value.op.name
+        for binding in module["main"].body.blocks[0].bindings
+        if isinstance(binding.value, relax.Call)
+    ]
 
 
 def test_weights_on_a_grid_become_integers():
     completed = CompleteWeights()(layer(GRID))
-    (weight,) = [b.value for b in completed["main"].body.blocks[0].bindings if isinstance(b.value, relax.Call) and b.value.op.name == "relax.dequantize" and not isinstance(b.value.args[0], relax.Var)]
+    (weight,) = [
+        b.value
+        for b in completed["main"].body.blocks[0].bindings
+        if isinstance(b.value, relax.Call)
+        and b.value.op.name == "relax.dequantize"
+        and not isinstance(b.value.args[0], relax.Var)
+    ]
     values, scales = weight.args[0].value.numpy(), weight.args[1].value.numpy()
-    assert values.dtype == np.int8 and np.array_equal(values * scales, GRID) and scales.tolist() == [np.float32(0.5) / np.float32(63), 1.0]
+    assert (
+        values.dtype == np.int8
+        and np.array_equal(values * scales, GRID)
+        and scales.tolist() == [np.float32(0.5) / np.float32(63), 1.0]
+    )
 
 
 def test_a_moved_tensor_is_quantised_again():
     found = operators(CompleteWeights()(layer(GRID, moved=True)))
-    assert found == ["relax.quantize", "relax.dequantize", "relax.permute_dims", "relax.quantize", "relax.dequantize", "relax.dequantize", "relax.matmul"]
+    assert found == [
+        "relax.quantize",
+        "relax.dequantize",
+        "relax.permute_dims",
+        "relax.quantize",
+        "relax.dequantize",
+        "relax.dequantize",
+        "relax.matmul",
+    ]
 
 
 def test_ordinary_weights_and_float_data_stay():
     """The file computes them in float: no grid, or no quantizer in front."""
-    ordinary = np.random.default_rng(0).standard_normal((2, 2)).astype("float32") * np.float32(np.pi) + np.array([[0, 1e-3], [1, 7]], "float32")
-    for network in (layer(np.concatenate([ordinary, ordinary**3], 1)[:, :2] * np.array([[1.0], [1e-4]], "float32")), layer(GRID, quantised=False)):
+    ordinary = np.random.default_rng(0).standard_normal((2, 2)).astype("float32") * np.float32(np.pi) + np.array(
+        [[0, 1e-3], [1, 7]], "float32"
+    )
+    for network in (
+        layer(np.concatenate([ordinary, ordinary**3], 1)[:, :2] * np.array([[1.0], [1e-4]], "float32")),
+        layer(GRID, quantised=False),
+    ):
         assert_structural_equal(CompleteWeights()(network), network)

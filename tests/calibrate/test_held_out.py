@@ -28,7 +28,9 @@ def test_half_of_what_is_held_out_may_choose_where_both_halves_say_something():
     """In whole runs; a few samples are not divided."""
     assert first_half({"x": np.arange(25)})["x"].tolist() == list(range(13))
     assert first_half({"x": np.arange(30)}, batch=10)["x"].tolist() == list(range(20))
-    assert len(first_half({"x": np.arange(15)})["x"]) == 15 and len(first_half({"x": np.arange(16)}, batch=16)["x"]) == 16
+    assert (
+        len(first_half({"x": np.arange(15)})["x"]) == 15 and len(first_half({"x": np.arange(16)}, batch=16)["x"]) == 16
+    )
 
 
 def test_a_few_are_spread_over_all_in_whole_runs():

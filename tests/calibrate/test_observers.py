@@ -39,7 +39,9 @@ def test_percentile(percentile):
     low, high = find(NORMAL, "percentile", percentile=percentile)
     cut = (100 - percentile) / 2
     assert (low, high) == pytest.approx(np.percentile(NORMAL, [cut, 100 - cut]), rel=0.04)
-    assert find(RELU, "percentile", percentile=percentile) == pytest.approx((0, np.percentile(RELU, percentile)), rel=0.04)
+    assert find(RELU, "percentile", percentile=percentile) == pytest.approx(
+        (0, np.percentile(RELU, percentile)), rel=0.04
+    )
     limit = np.percentile(np.abs(NORMAL), percentile)
     assert find(NORMAL, "percentile", "symmetric", percentile=percentile) == pytest.approx((-limit, limit), rel=0.04)
 

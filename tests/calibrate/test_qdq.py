@@ -15,7 +15,11 @@ from octet.passes.referee import reference
 def hub(module, **recipe):
     annotated = Annotate(Recipe(**recipe))(module)
     scheme = recipe.get("activations", "affine")
-    qparams = {e.group: QParams(0.05, 0 if scheme == "symmetric" else 3, scheme) for e in edges_of(annotated) if e.spec != "weight"}
+    qparams = {
+        e.group: QParams(0.05, 0 if scheme == "symmetric" else 3, scheme)
+        for e in edges_of(annotated)
+        if e.spec != "weight"
+    }
     return InsertQDQ(qparams)(annotated)
 
 
@@ -31,7 +35,11 @@ def test_every_observer_becomes_a_pair(module):
     assert len(calls(done, "relax.quantize")) == len(edges) - len(weights)
     assert len(calls(done, "relax.dequantize")) == len(edges)
     pair = calls(done, "relax.quantize")[0]
-    assert array_of(pair.args[1]) == np.float32(0.05) and array_of(pair.args[2]) == 3 and array_of(pair.args[2]).dtype == np.int8
+    assert (
+        array_of(pair.args[1]) == np.float32(0.05)
+        and array_of(pair.args[2]) == 3
+        and array_of(pair.args[2]).dtype == np.int8
+    )
 
 
 @pytest.mark.parametrize("weights", ["per-channel", "per-tensor"])
@@ -48,7 +56,9 @@ def test_symmetric_results_keep_to_127(module):
     done = hub(module, activations="symmetric")
     clips = [c for c in calls(done, "relax.clip") if float(c.args[1].value) < 0]
     assert len(clips) == 4  # sum, gate, gated, mean; what cannot be negative, the input and what is moved are not
-    assert float(clips[0].args[1].value) == pytest.approx(-127 * 0.05) and float(clips[0].args[2].value) == pytest.approx(127 * 0.05)
+    assert float(clips[0].args[1].value) == pytest.approx(-127 * 0.05) and float(
+        clips[0].args[2].value
+    ) == pytest.approx(127 * 0.05)
 
 
 def test_the_hub_runs(module, samples):

@@ -30,7 +30,9 @@ def test_known_values():
 
 def test_constant_tensors():
     assert choose(0.0, 0.0, "affine").scale == 1.0
-    assert dequantize(quantize(np.float32([3.0]), choose(3.0, 3.0, "affine")), choose(3.0, 3.0, "affine"))[0] == np.float32(3.0)
+    assert dequantize(quantize(np.float32([3.0]), choose(3.0, 3.0, "affine")), choose(3.0, 3.0, "affine"))[
+        0
+    ] == np.float32(3.0)
     assert choose(0.0, 1e-45, "symmetric").scale == SMALLEST_SCALE
 
 

@@ -22,10 +22,14 @@ def test_padded_places_hold_the_real_ones_in_turn(tmp_path):
     feed = real_places(model.module, model.inputs)({"ids": ids, "mask": mask})
     assert feed["ids"].tolist() == [[1, 2, 3, 1, 2, 3, 1, 2], ids[1].tolist()] and np.array_equal(feed["mask"], mask)
     nothing = {"ids": ids, "mask": 0 * mask}
-    assert np.array_equal(real_places(model.module, model.inputs)(nothing)["ids"], ids), "a sample without a real place stays"
+    assert np.array_equal(real_places(model.module, model.inputs)(nothing)["ids"], ids), (
+        "a sample without a real place stays"
+    )
 
 
-@pytest.mark.parametrize("options", [{"masked": False}, {"mean": True}], ids=["no mask", "every place counts in the answer"])
+@pytest.mark.parametrize(
+    "options", [{"masked": False}, {"mean": True}], ids=["no mask", "every place counts in the answer"]
+)
 def test_without_padding_that_no_place_sees_nothing_changes(tmp_path, options):
     model = canonical(tmp_path, **options)
     feed = {"ids": np.arange(8)[None], "mask": np.eye(1, 8, dtype=np.int64)}
@@ -34,7 +38,18 @@ def test_without_padding_that_no_place_sees_nothing_changes(tmp_path, options):
 
 def test_tokens_that_only_padding_has_are_in_no_range(tmp_path):
     """The same sentences padded with other tokens have the same ranges, and so the same scales."""
-    model, rng = octet.load_onnx(language_network.write(tmp_path / "net.onnx"), dims={"sequence": 8}), np.random.default_rng(0)
+    model, rng = (
+        octet.load_onnx(language_network.write(tmp_path / "net.onnx"), dims={"sequence": 8}),
+        np.random.default_rng(0),
+    )
     ids, mask = rng.integers(0, 12, (8, 8)), (np.arange(8) < rng.integers(2, 7, (8, 1))).astype(np.int64)
-    one, other = ({q.scale for q in octet.quantize(model, {"ids": np.where(mask > 0, ids, padding), "mask": mask}, Recipe()).qparams.values()} for padding in (13, 23))
+    one, other = (
+        {
+            q.scale
+            for q in octet.quantize(
+                model, {"ids": np.where(mask > 0, ids, padding), "mask": mask}, Recipe()
+            ).qparams.values()
+        }
+        for padding in (13, 23)
+    )
     assert one == other and len(one) > 5

@@ -6,7 +6,9 @@ from hypothesis import given, settings, strategies as st
 
 from octet.passes.calibrate.statistics import BINS, OCTAVES, Statistics
 
-values = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=40).map(lambda v: np.array(v, np.float32))
+values = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=40).map(
+    lambda v: np.array(v, np.float32)
+)
 
 
 def statistics_of(*arrays):
@@ -17,7 +19,13 @@ def statistics_of(*arrays):
 
 
 def equal(a, b):
-    return (a.count, a.zeros, a.nonfinite, a.range, a.top) == (b.count, b.zeros, b.nonfinite, b.range, b.top) and np.array_equal(a.histogram, b.histogram)
+    return (a.count, a.zeros, a.nonfinite, a.range, a.top) == (
+        b.count,
+        b.zeros,
+        b.nonfinite,
+        b.range,
+        b.top,
+    ) and np.array_equal(a.histogram, b.histogram)
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)

@@ -28,7 +28,9 @@ def statistics_of(values):
 
 def same(a, b):
     return a.keys() == b.keys() and all(
-        np.array_equal(a[n].histogram, b[n].histogram) and (a[n].count, a[n].zeros, a[n].range, a[n].top) == (b[n].count, b[n].zeros, b[n].range, b[n].top) for n in a
+        np.array_equal(a[n].histogram, b[n].histogram)
+        and (a[n].count, a[n].zeros, a[n].range, a[n].top) == (b[n].count, b[n].zeros, b[n].range, b[n].top)
+        for n in a
     )
 
 
@@ -46,10 +48,17 @@ def test_shards_are_merged_by_name_into_the_first_one_alone(tmp_path):
     """A histogram of every tensor is held once, however many shards come and in whatever order a shard has them."""
     tensors, shards = 40, 4
     draw = np.random.default_rng(1)
-    values = {f"t{i}": (draw.standard_normal((shards, 100)) * 8.0 ** draw.integers(-3, 3, (shards, 1))).astype(np.float32) for i in range(tensors)}
+    values = {
+        f"t{i}": (draw.standard_normal((shards, 100)) * 8.0 ** draw.integers(-3, 3, (shards, 1))).astype(np.float32)
+        for i in range(tensors)
+    }
     for shard in range(shards):
         names = list(values)[:: 1 if shard % 2 else -1]
-        store.save(tmp_path / f"{shard}.npz", identity(f"shard {shard}"), {name: statistics_of(values[name][shard])["x"] for name in names})
+        store.save(
+            tmp_path / f"{shard}.npz",
+            identity(f"shard {shard}"),
+            {name: statistics_of(values[name][shard])["x"] for name in names},
+        )
     data = tensors * 2 * BINS * 8
     tracemalloc.start()
     try:
@@ -60,8 +69,13 @@ def test_shards_are_merged_by_name_into_the_first_one_alone(tmp_path):
     finally:
         tracemalloc.stop()
     assert data < merging < 1.5 * data and saving < 1.5 * data, (data, merging, saving)
-    assert list(merged) == list(values)[::-1] and same(merged, {name: statistics_of(all_of_it)["x"] for name, all_of_it in values.items()})
-    stacked = {"ranges": np.array([[one.minimum, one.maximum] for one in merged.values()]), "histograms": np.stack([one.histogram for one in merged.values()])}
+    assert list(merged) == list(values)[::-1] and same(
+        merged, {name: statistics_of(all_of_it)["x"] for name, all_of_it in values.items()}
+    )
+    stacked = {
+        "ranges": np.array([[one.minimum, one.maximum] for one in merged.values()]),
+        "histograms": np.stack([one.histogram for one in merged.values()]),
+    }
     header = np.load(tmp_path / "all.npz")["octet_statistics"]
     assert (tmp_path / "all.npz").read_bytes() == npz_bytes({"octet_statistics": header, **stacked})
 
@@ -69,7 +83,11 @@ def test_shards_are_merged_by_name_into_the_first_one_alone(tmp_path):
 def test_wrong_shards_are_refused(tmp_path):
     part, other = statistics_of(np.ones(3, np.float32)), tmp_path / "other.npz"
     store.save(tmp_path / "a.npz", identity(), part)
-    for held, found, said in ((identity(), part, "in another shard already"), (identity("e", "other"), part, "not of the same model"), (identity("e"), {"y": part["x"]}, "holds other tensors")):
+    for held, found, said in (
+        (identity(), part, "in another shard already"),
+        (identity("e", "other"), part, "not of the same model"),
+        (identity("e"), {"y": part["x"]}, "holds other tensors"),
+    ):
         store.save(other, held, found)
         with pytest.raises(DataError, match=said):
             store.merge([tmp_path / "a.npz", other])
@@ -129,11 +147,24 @@ def test_edited_headers_are_refused_or_harmless(tmp_path):
     assert refused > 100
 
 
-@pytest.mark.parametrize("arrays", [
-    {"ranges": np.array([[np.nan, 1.0]])}, {"ranges": np.array([[2.0, 1.0]])}, {"ranges": np.array([[-np.inf, 1.0]])}, {"ranges": np.array([[0.0, 1e300]])}, {"ranges": np.array([[1.0, 1.0]], np.float32)},
-    {"ranges": np.zeros((2, 2))}, {"ranges": np.array([[0.0, 4.0]])}, {"ranges": np.array("text")}, {"histograms": np.zeros((1, 2, 8), np.int64)}, {"histograms": np.zeros((1, 2, 8192))},
-    {"histograms": np.full((1, 2, 8192), -1)}, {"histograms": np.full((1, 2, 8192), 1 << 62)}, {"histograms": np.zeros((1, 2, 1 << 22), np.int64)},
-])
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"ranges": np.array([[np.nan, 1.0]])},
+        {"ranges": np.array([[2.0, 1.0]])},
+        {"ranges": np.array([[-np.inf, 1.0]])},
+        {"ranges": np.array([[0.0, 1e300]])},
+        {"ranges": np.array([[1.0, 1.0]], np.float32)},
+        {"ranges": np.zeros((2, 2))},
+        {"ranges": np.array([[0.0, 4.0]])},
+        {"ranges": np.array("text")},
+        {"histograms": np.zeros((1, 2, 8), np.int64)},
+        {"histograms": np.zeros((1, 2, 8192))},
+        {"histograms": np.full((1, 2, 8192), -1)},
+        {"histograms": np.full((1, 2, 8192), 1 << 62)},
+        {"histograms": np.zeros((1, 2, 1 << 22), np.int64)},
+    ],
+)
 def test_edited_arrays_are_refused(tmp_path, arrays):
     path = tmp_path / "a.npz"
     store.save(path, identity(), statistics_of(np.ones(3, np.float32)))

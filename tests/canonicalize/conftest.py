@@ -78,7 +78,10 @@ def values():
 
     def run(module, seed=0):
         rng = np.random.default_rng(seed)
-        feeds = {p.name: rng.standard_normal([int(e) for e in p.ty.shape.values]).astype("float32") for p in module["main"].params}
+        feeds = {
+            p.name: rng.standard_normal([int(e) for e in p.ty.shape.values]).astype("float32")
+            for p in module["main"].params
+        }
         return reference.run(module, feeds)
 
     return run
@@ -105,6 +108,8 @@ def names():
 
     def listed(module):
         calls = [b.value for b in module["main"].body.blocks[0].bindings if isinstance(b.value, relax.Call)]
-        return [ops.attrs_of(c)["kind"] if ops.is_op(c, "octet.unary") else c.op.name.removeprefix("relax.") for c in calls]
+        return [
+            ops.attrs_of(c)["kind"] if ops.is_op(c, "octet.unary") else c.op.name.removeprefix("relax.") for c in calls
+        ]
 
     return listed

@@ -9,7 +9,10 @@ from octet.passes.canonicalize.remove_noops import RemoveNoops
 
 def test_movement_and_arithmetic_of_constants_is_done_at_compile_time(build, becomes):
     w = build.random(3, 4)
-    before = build([(2, 4)], lambda x: op.matmul(x, build.e(op.permute_dims(build.e(op.multiply(build.const(w), build.const(2.0)))))))
+    before = build(
+        [(2, 4)],
+        lambda x: op.matmul(x, build.e(op.permute_dims(build.e(op.multiply(build.const(w), build.const(2.0)))))),
+    )
     becomes(FoldConstants(), before, build([(2, 4)], lambda x: op.matmul(x, build.const(2 * w.T))))
 
 
@@ -20,7 +23,9 @@ def test_concat_of_constants(build, becomes):
 
 
 def test_int64_keeps_its_width(build):
-    before = build([(3,)], lambda x: op.add(x, build.e(op.reshape(build.const([[2**40]], "int64"), [1]))), dtype="int64")
+    before = build(
+        [(3,)], lambda x: op.add(x, build.e(op.reshape(build.const([[2**40]], "int64"), [1]))), dtype="int64"
+    )
     folded = FoldConstants()(before)["main"].body.blocks[0].bindings[0].value.args[1].value.numpy()
     assert folded.dtype == np.int64 and folded.tolist() == [2**40]
 
@@ -47,7 +52,11 @@ def test_what_undoes_itself_vanishes(build, becomes):
 
 
 def test_moving_only_ones_is_a_reshape(build, becomes):
-    becomes(RemoveNoops(), build([(1, 5, 1, 7)], lambda x: op.permute_dims(x, [0, 2, 1, 3])), build([(1, 5, 1, 7)], lambda x: op.reshape(x, [1, 1, 5, 7])))
+    becomes(
+        RemoveNoops(),
+        build([(1, 5, 1, 7)], lambda x: op.permute_dims(x, [0, 2, 1, 3])),
+        build([(1, 5, 1, 7)], lambda x: op.reshape(x, [1, 1, 5, 7])),
+    )
 
 
 def test_what_does_something_stays(build, unchanged):

@@ -19,7 +19,9 @@ def test_clip_at_zero_without_upper_bound_is_relu(build, becomes):
     becomes(MergeClips(), before, build([(2, 8)], op.nn.relu))
 
 
-@pytest.mark.parametrize("inner, outer", [((-1.0, 2.0), (0.0, 1.0)), ((0.0, 1.0), (2.0, 3.0)), ((2.0, 3.0), (-1.0, 1.0))])
+@pytest.mark.parametrize(
+    "inner, outer", [((-1.0, 2.0), (0.0, 1.0)), ((0.0, 1.0), (2.0, 3.0)), ((2.0, 3.0), (-1.0, 1.0))]
+)
 def test_any_two_clips_keep_their_values(build, preserves, names, inner, outer):
     after = preserves(MergeClips(), build([(4, 8)], lambda x: op.clip(build.e(op.clip(x, *inner)), *outer)))
     assert names(after) == ["clip"]
@@ -42,6 +44,7 @@ def test_scaled_clip_is_hard_sigmoid(build, preserves, names):
 def test_clipped_line_is_hard_sigmoid(build, preserves, names):
     def line(x):
         return build.e(op.add(build.e(op.multiply(x, build.const(0.2))), build.const(0.5)))
+
     assert names(preserves(RecognizeHard(), build([(4, 8)], lambda x: op.clip(line(x), 0.0, 1.0)))) == ["hard_sigmoid"]
 
 
@@ -56,5 +59,8 @@ def test_both_spellings_of_hard_swish(build, preserves, names, divide_first):
 
 
 def test_other_slopes_and_bounds_are_not_hard_swish(build, unchanged):
-    unchanged(RecognizeHard(), build([(4, 8)], lambda x: op.multiply(build.e(op.multiply(x, hard(build, x, 2.0))), build.const(1 / 6))))
+    unchanged(
+        RecognizeHard(),
+        build([(4, 8)], lambda x: op.multiply(build.e(op.multiply(x, hard(build, x, 2.0))), build.const(1 / 6))),
+    )
     unchanged(RecognizeHard(), build([(4, 8)], lambda x: op.clip(x, 0.0, 1.0)))

@@ -31,8 +31,14 @@ def test_few_keys_keep_their_probabilities(build, unchanged):
 
 def test_another_axis_another_reader_and_constants_do_without(build, unchanged):
     unchanged(DivideBehindProduct(), build([SCORES, VALUES], attention(build, axis=1)))
-    unchanged(DivideBehindProduct(), build([SCORES, VALUES], lambda x, v: [op.matmul(p := build.e(op.nn.softmax(x, -1)), v), p]))
-    unchanged(DivideBehindProduct(), build([SCORES], lambda x: op.matmul(build.e(op.nn.softmax(x, -1)), build.const(build.random(MANY, 4)))))
+    unchanged(
+        DivideBehindProduct(),
+        build([SCORES, VALUES], lambda x, v: [op.matmul(p := build.e(op.nn.softmax(x, -1)), v), p]),
+    )
+    unchanged(
+        DivideBehindProduct(),
+        build([SCORES], lambda x: op.matmul(build.e(op.nn.softmax(x, -1)), build.const(build.random(MANY, 4)))),
+    )
 
 
 def test_what_it_is_for():

@@ -16,14 +16,18 @@ SHAPE = [(2, 6, 7, 5)]
 
 def conv(build, x, out=4, groups=1, padding=(1, 1, 1, 1), bias=True):
     channels = int(x.ty.shape.values[1])
-    y = build.e(op.nn.conv2d(x, build.const(build.random(out, channels // groups, 3, 3)), padding=list(padding), groups=groups))
+    y = build.e(
+        op.nn.conv2d(x, build.const(build.random(out, channels // groups, 3, 3)), padding=list(padding), groups=groups)
+    )
     return build.e(op.add(y, build.const(build.random(1, out, 1, 1, seed=2)))) if bias else y
 
 
 def norm(build, x, channels):
     gamma, beta, mean, variance = (build.random(channels, seed=s) for s in (3, 4, 5, 6))
     constants = [build.const(v) for v in (gamma, beta, mean, np.abs(variance) + 0.1)]
-    return build.e(relax.TupleGetItem(build.e(op.nn.batch_norm(x, *constants, axis=1, epsilon=1e-5, training=False)), 0))
+    return build.e(
+        relax.TupleGetItem(build.e(op.nn.batch_norm(x, *constants, axis=1, epsilon=1e-5, training=False)), 0)
+    )
 
 
 def even(factors):
@@ -43,7 +47,10 @@ def test_batch_norm_alone_is_a_factor_and_a_term(build, preserves, names):
 
 
 def test_batch_norm_of_computed_statistics_stays_with_a_reason(build, unchanged):
-    before = build([(2, 6, 7, 5), (6,)], lambda x, m: relax.TupleGetItem(build.e(op.nn.batch_norm(x, m, m, m, m, axis=1, training=False)), 0))
+    before = build(
+        [(2, 6, 7, 5), (6,)],
+        lambda x, m: relax.TupleGetItem(build.e(op.nn.batch_norm(x, m, m, m, m, axis=1, training=False)), 0),
+    )
     assert "at run time" in notes_of(unchanged(ConvertBatchNorm(), before))[0]
 
 
@@ -87,12 +94,20 @@ def test_a_norm_in_front_folds_where_nothing_is_padded(build, preserves, names, 
 
 
 def test_a_factor_in_front_folds_through_padding(build, preserves, names):
-    before = build(SHAPE, lambda x: conv(build, build.e(op.multiply(x, build.const(even(build.random(1, 6, 1, 1))))), groups=2, bias=False))
+    before = build(
+        SHAPE,
+        lambda x: conv(
+            build, build.e(op.multiply(x, build.const(even(build.random(1, 6, 1, 1))))), groups=2, bias=False
+        ),
+    )
     assert names(preserves(FoldAffineForward(), before)) == ["nn.conv2d"]
 
 
 def test_a_term_in_front_of_padding_stays_with_a_reason(build, unchanged):
-    assert "pads its input" in notes_of(unchanged(FoldAffineForward(), build(SHAPE, lambda x: conv(build, affine(build, x, 6)))))[0]
+    assert (
+        "pads its input"
+        in notes_of(unchanged(FoldAffineForward(), build(SHAPE, lambda x: conv(build, affine(build, x, 6)))))[0]
+    )
 
 
 def test_a_norm_in_front_of_a_linear_layer_folds(build, preserves, names):
@@ -136,8 +151,16 @@ def test_a_factor_behind_a_rectified_layer_goes_into_the_layer(build, preserves,
         y = affine(build, build.e(rectifier(conv(build, x))), 4)
         return conv(build, y, out=2, padding=(0, 0, 0, 0))
 
-    module = preserves(FoldAffine(), preserves(FoldAffineForward(), preserves(FoldAffineThroughRelu(), build(SHAPE, body))))
-    assert names(module) == ["nn.conv2d", "add", rectifier(relax.Var("x", relax.TensorType([2], "float32"))).op.name.removeprefix("relax."), "nn.conv2d", "add"]
+    module = preserves(
+        FoldAffine(), preserves(FoldAffineForward(), preserves(FoldAffineThroughRelu(), build(SHAPE, body)))
+    )
+    assert names(module) == [
+        "nn.conv2d",
+        "add",
+        rectifier(relax.Var("x", relax.TensorType([2], "float32"))).op.name.removeprefix("relax."),
+        "nn.conv2d",
+        "add",
+    ]
 
 
 def test_a_factor_behind_a_rectified_linear_layer(build, preserves, names):
@@ -145,17 +168,27 @@ def test_a_factor_behind_a_rectified_linear_layer(build, preserves, names):
         y = build.e(op.nn.relu(build.e(op.matmul(x, build.const(build.random(6, 3))))))
         return op.multiply(y, build.const(np.array([300.0, 1.0, 0.01], np.float32)))
 
-    assert names(preserves(FoldAffine(), preserves(FoldAffineThroughRelu(), build([(2, 6)], body)))) == ["matmul", "nn.relu"]
+    assert names(preserves(FoldAffine(), preserves(FoldAffineThroughRelu(), build([(2, 6)], body)))) == [
+        "matmul",
+        "nn.relu",
+    ]
 
 
 def test_a_factor_stays_behind_a_rectifier_of_something_else(build, unchanged):
     """Of a bounded one, of one that others read, of a sum."""
     factor = build.const(even(build.random(1, 4, 1, 1)))
-    unchanged(FoldAffineThroughRelu(), build(SHAPE, lambda x: op.multiply(build.e(op.clip(conv(build, x), 0, 6)), factor)))
+    unchanged(
+        FoldAffineThroughRelu(), build(SHAPE, lambda x: op.multiply(build.e(op.clip(conv(build, x), 0, 6)), factor))
+    )
 
     def shared(x):
         y = build.e(op.nn.relu(conv(build, x)))
         return [build.e(op.multiply(y, factor)), y]
 
     unchanged(FoldAffineThroughRelu(), build(SHAPE, shared))
-    unchanged(FoldAffineThroughRelu(), build([(2, 4, 7, 5), (2, 4, 7, 5)], lambda x, y: op.multiply(build.e(op.nn.relu(build.e(op.add(x, y)))), factor)))
+    unchanged(
+        FoldAffineThroughRelu(),
+        build(
+            [(2, 4, 7, 5), (2, 4, 7, 5)], lambda x, y: op.multiply(build.e(op.nn.relu(build.e(op.add(x, y)))), factor)
+        ),
+    )

@@ -23,7 +23,9 @@ def cast(build, x):
 
 
 def normalised(build, x, axis=1):
-    return build.e(op.multiply(build.e(op.add(x, build.const(by_channel(-MEAN, axis)))), build.const(by_channel(FACTOR, axis))))
+    return build.e(
+        op.multiply(build.e(op.add(x, build.const(by_channel(-MEAN, axis)))), build.const(by_channel(FACTOR, axis)))
+    )
 
 
 def conv(build, x, weight, padding):
@@ -56,7 +58,14 @@ def test_into_a_linear_layer(build, becomes):
     weight = weights(3, 4)
     scaled = weight * FACTOR.reshape(3, 1)
     before = build([(2, 3)], lambda x: op.matmul(normalised(build, cast(build, x), -1), build.const(weight)), "uint8")
-    expected = build([(2, 3)], lambda x: op.add(build.e(op.matmul(cast(build, x), build.const(scaled))), build.const(-(scaled * MEAN.reshape(3, 1)).sum(axis=0))), "uint8")
+    expected = build(
+        [(2, 3)],
+        lambda x: op.add(
+            build.e(op.matmul(cast(build, x), build.const(scaled))),
+            build.const(-(scaled * MEAN.reshape(3, 1)).sum(axis=0)),
+        ),
+        "uint8",
+    )
     becomes(FoldPixels(), before, expected)
 
 
@@ -83,7 +92,10 @@ def test_channels_last_become_channels_first(build, becomes):
     [
         ("float32", lambda b, x: op.permute_dims(normalised(b, x, -1), FIRST)),  # no integers: measured, and clipped
         ("int32", lambda b, x: op.permute_dims(normalised(b, cast(b, x), -1), FIRST)),
-        ("uint8", lambda b, x: op.reshape(normalised(b, cast(b, x), -1), [1, 90])),  # a constant that would vary along the new axis
+        (
+            "uint8",
+            lambda b, x: op.reshape(normalised(b, cast(b, x), -1), [1, 90]),
+        ),  # a constant that would vary along the new axis
         ("uint8", lambda b, x: [op.permute_dims(y := normalised(b, cast(b, x), -1), FIRST), b.e(op.nn.relu(y))]),
     ],
 )
@@ -102,6 +114,8 @@ def test_what_is_no_line_per_channel_stays(build, unchanged):
 
     beyond, varying = np.float32([-300, 0, 0]).reshape(3, 1, 1), np.zeros((5, 6), "float32")
     assert "zero is none of the 0 to 255" in notes_of(unchanged(FoldPixels(), build(IMAGE, body(beyond), "uint8")))[0]
-    assert "no factor and term per channel" in notes_of(unchanged(FoldPixels(), build(IMAGE, body(varying), "uint8")))[0]
+    assert (
+        "no factor and term per channel" in notes_of(unchanged(FoldPixels(), build(IMAGE, body(varying), "uint8")))[0]
+    )
     unchanged(FoldPixels(), build(IMAGE, body(-by_channel(MEAN), also=True), "uint8"))
     unchanged(FoldPixels(), build(IMAGE, body(-by_channel(MEAN)), "int32"))

@@ -29,9 +29,13 @@ def test_transposes_between_do_not_matter(build, preserves, names):
     assert names(after) == ["permute_dims", "permute_dims", "matmul", "multiply"]
 
 
-@pytest.mark.parametrize("factor", [0.5 * np.ones((1, 1, 5, 1)), 1.0, 0.0, np.inf], ids=["per row", "one", "nothing", "infinity"])
+@pytest.mark.parametrize(
+    "factor", [0.5 * np.ones((1, 1, 5, 1)), 1.0, 0.0, np.inf], ids=["per row", "one", "nothing", "infinity"]
+)
 def test_other_factors_stay(build, unchanged, factor):
-    unchanged(MoveScaleBehindProduct(), build([Q, K], lambda q, k: op.matmul(build.e(op.multiply(q, build.const(factor))), k)))
+    unchanged(
+        MoveScaleBehindProduct(), build([Q, K], lambda q, k: op.matmul(build.e(op.multiply(q, build.const(factor))), k))
+    )
 
 
 def test_what_others_read_stays(build, unchanged):
@@ -43,4 +47,7 @@ def test_what_others_read_stays(build, unchanged):
 
 
 def test_layers_with_weights_take_their_factors_themselves(build, unchanged):
-    unchanged(MoveScaleBehindProduct(), build([Q], lambda q: op.matmul(build.e(op.multiply(q, build.const(0.5))), build.const(build.random(4, 3)))))
+    unchanged(
+        MoveScaleBehindProduct(),
+        build([Q], lambda q: op.matmul(build.e(op.multiply(q, build.const(0.5))), build.const(build.random(4, 3)))),
+    )

@@ -14,7 +14,9 @@ SHAPE = [(2, 6, 20)]
 
 
 def conv(build, x, out=6, **options):
-    return build.e(op.nn.conv1d(x, build.const(build.random(out, int(x.ty.shape.values[1]), 3)), padding=[1, 1], **options))
+    return build.e(
+        op.nn.conv1d(x, build.const(build.random(out, int(x.ty.shape.values[1]), 3)), padding=[1, 1], **options)
+    )
 
 
 def steps(module):
@@ -67,7 +69,12 @@ def test_lifting_keeps_the_values(build, preserves):
 
 def test_arithmetic_in_front_of_the_first_convolution_is_lifted_too(build, names):
     def body(x):
-        return conv(build, build.e(op.add(build.e(op.multiply(x, build.const(build.random(1, 6, 1)))), build.const(build.random(6, 1)))))
+        return conv(
+            build,
+            build.e(
+                op.add(build.e(op.multiply(x, build.const(build.random(1, 6, 1)))), build.const(build.random(6, 1)))
+            ),
+        )
 
     assert names(steps(build(SHAPE, body))) == ["reshape", "multiply", "add", "nn.conv2d", "reshape"]
 

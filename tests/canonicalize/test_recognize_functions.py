@@ -19,7 +19,11 @@ def test_relax_functions_become_octet_unary(build, becomes, kind):
 
 
 def test_leaky_relu_keeps_its_slope(build, becomes):
-    becomes(RecognizeUnary(), build(SHAPE, lambda x: op.nn.leakyrelu(x, 0.25)), build(SHAPE, lambda x: build.unary("leaky_relu", x, alpha=0.25)))
+    becomes(
+        RecognizeUnary(),
+        build(SHAPE, lambda x: op.nn.leakyrelu(x, 0.25)),
+        build(SHAPE, lambda x: build.unary("leaky_relu", x, alpha=0.25)),
+    )
 
 
 def test_integers_stay(build, unchanged):
@@ -48,7 +52,10 @@ def test_mish_from_its_parts(build, becomes):
 
 
 def test_log_of_two_plus_exp_is_not_softplus(build, unchanged):
-    unchanged(RecognizeMish(), build(SHAPE, lambda x: build.unary("log", build.e(op.add(build.unary("exp", x), build.const(2))))))
+    unchanged(
+        RecognizeMish(),
+        build(SHAPE, lambda x: build.unary("log", build.e(op.add(build.unary("exp", x), build.const(2))))),
+    )
 
 
 def times(build, x, number):
@@ -84,7 +91,11 @@ def cubic(build, x):
 
 def product(build, x):
     square = build.e(op.multiply(x, x))
-    return build.e(op.multiply(times(build, x, math.sqrt(2 / math.pi)), build.e(op.add(times(build, square, 0.044715), build.const(1)))))
+    return build.e(
+        op.multiply(
+            times(build, x, math.sqrt(2 / math.pi)), build.e(op.add(times(build, square, 0.044715), build.const(1)))
+        )
+    )
 
 
 @pytest.mark.parametrize("spelling", ["cubic", "power", "product", "nested"])
@@ -106,5 +117,7 @@ def test_gelu_tanh(build, preserves, names, spelling):
 
 
 def test_another_constant_is_not_gelu(build, unchanged):
-    unchanged(RecognizeGelu(), build(SHAPE, lambda x: times(build, build.e(op.multiply(x, erf_gate(build, x, 0.5))), 0.5)))
+    unchanged(
+        RecognizeGelu(), build(SHAPE, lambda x: times(build, build.e(op.multiply(x, erf_gate(build, x, 0.5))), 0.5))
+    )
     unchanged(RecognizeGelu(), build(SHAPE, lambda x: times(build, build.e(op.multiply(x, erf_gate(build, x))), 0.7)))

@@ -13,7 +13,11 @@ def spelled(build, x, division, axis=-1):
     shifted = build.e(op.add(variance, build.const(1e-5)))
     if division == "divide":
         return build.e(op.divide(centred, build.unary("sqrt", shifted)))
-    inverse = build.unary("rsqrt", shifted) if division == "rsqrt" else build.unary("reciprocal", build.unary("sqrt", shifted))
+    inverse = (
+        build.unary("rsqrt", shifted)
+        if division == "rsqrt"
+        else build.unary("reciprocal", build.unary("sqrt", shifted))
+    )
     return build.e(op.multiply(inverse, centred))
 
 
@@ -40,7 +44,9 @@ def test_the_channels_of_images_go_last_and_come_back(build, becomes, preserves,
 
     def expected(x):
         last = build.e(op.permute_dims(x, [0, 2, 3, 1]))
-        norm = build.e(op.nn.layer_norm(last, build.const(gamma.ravel()), build.const(beta.ravel()), [-1], float(np.float32(1e-5))))
+        norm = build.e(
+            op.nn.layer_norm(last, build.const(gamma.ravel()), build.const(beta.ravel()), [-1], float(np.float32(1e-5)))
+        )
         return op.permute_dims(norm, [0, 3, 1, 2])
 
     module = build([(2, 8, 3, 5)], before)
@@ -50,8 +56,15 @@ def test_the_channels_of_images_go_last_and_come_back(build, becomes, preserves,
 
 @pytest.mark.parametrize("factor", [(8, 3, 1), (5,)])
 def test_a_factor_along_the_image_stays_behind(build, preserves, names, factor):
-    module = build([(2, 8, 3, 5)], lambda x: op.multiply(spelled(build, x, "divide", axis=1), build.const(build.random(*factor))))
-    assert names(preserves(RecognizeLayerNorm(), module)) == ["permute_dims", "nn.layer_norm", "permute_dims", "multiply"]
+    module = build(
+        [(2, 8, 3, 5)], lambda x: op.multiply(spelled(build, x, "divide", axis=1), build.const(build.random(*factor)))
+    )
+    assert names(preserves(RecognizeLayerNorm(), module)) == [
+        "permute_dims",
+        "nn.layer_norm",
+        "permute_dims",
+        "multiply",
+    ]
 
 
 def test_a_mean_over_rows_stays(build, unchanged):
@@ -100,7 +113,11 @@ def test_the_mean_of_squares_less_the_square_of_the_mean(build, preserves, names
 def test_sequences_with_channels_second(build, preserves, names, keepdims):
     gamma, beta = build.random(5, 1), build.random(1, 5, 1, seed=1)
     module = build(SHAPE, lambda x: op.add(flax(build, x, gamma, axis=1, keepdims=keepdims), build.const(beta)))
-    assert names(preserves(RecognizeLayerNorm(), module, tolerance=1e-4)) == ["permute_dims", "nn.layer_norm", "permute_dims"]
+    assert names(preserves(RecognizeLayerNorm(), module, tolerance=1e-4)) == [
+        "permute_dims",
+        "nn.layer_norm",
+        "permute_dims",
+    ]
 
 
 def test_another_divisor_is_no_mean(build, unchanged):

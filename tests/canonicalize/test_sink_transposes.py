@@ -48,19 +48,22 @@ def test_residual_sums_of_transposed_images(build, becomes, preserves):
     preserves(SinkTransposes(), module)
 
 
-@pytest.mark.parametrize("body", [
-    lambda build, x: op.concat([x, x], -1),
-    lambda build, x: op.concat([x, x], 1),
-    lambda build, x: op.nn.pad(x, [0, 0, 1, 2, 3, 4, 0, 0]),
-    lambda build, x: op.mean(x, [1, 2], keepdims=True),
-    lambda build, x: op.max(x, [3], keepdims=True),
-    lambda build, x: op.mean(x, [1, 2]),
-    lambda build, x: op.sum(x, [-1]),
-    lambda build, x: op.subtract(build.const(build.random(4, 5, 1)), x),
-    lambda build, x: op.multiply(x, build.const(2.0)),
-    lambda build, x: build.unary("tanh", x),
-    lambda build, x: op.clip(x, -1.0, 0.5),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda build, x: op.concat([x, x], -1),
+        lambda build, x: op.concat([x, x], 1),
+        lambda build, x: op.nn.pad(x, [0, 0, 1, 2, 3, 4, 0, 0]),
+        lambda build, x: op.mean(x, [1, 2], keepdims=True),
+        lambda build, x: op.max(x, [3], keepdims=True),
+        lambda build, x: op.mean(x, [1, 2]),
+        lambda build, x: op.sum(x, [-1]),
+        lambda build, x: op.subtract(build.const(build.random(4, 5, 1)), x),
+        lambda build, x: op.multiply(x, build.const(2.0)),
+        lambda build, x: build.unary("tanh", x),
+        lambda build, x: op.clip(x, -1.0, 0.5),
+    ],
+)
 def test_what_the_transposes_go_behind(build, preserves, names, body):
     def returning(x):
         result = build.leaf(body(build, last(build, x)))
@@ -72,7 +75,9 @@ def test_what_the_transposes_go_behind(build, preserves, names, body):
 
 def test_sequences(build, preserves, names):
     def body(x):
-        return op.permute_dims(build.e(op.add(build.e(op.permute_dims(x, [0, 2, 1])), build.const(build.random(7, 3)))), [0, 2, 1])
+        return op.permute_dims(
+            build.e(op.add(build.e(op.permute_dims(x, [0, 2, 1])), build.const(build.random(7, 3)))), [0, 2, 1]
+        )
 
     assert names(preserves(SinkTransposes(), build([(2, 3, 7)], body))) == ["add", "permute_dims", "permute_dims"]
 
@@ -84,12 +89,15 @@ def test_channels_that_stay_last_are_left_alone(build, unchanged):
     unchanged(SinkTransposes(), build([IMAGES], tokens))
 
 
-@pytest.mark.parametrize("body", [
-    lambda build, x, y: op.permute_dims(build.e(op.add(x, y)), FIRST),  # y lies channels last by itself
-    lambda build, x, y: op.permute_dims(build.e(op.nn.softmax(x, -1)), FIRST),
-    lambda build, x, y: op.mean(x, [1]),  # its result would have to be transposed again
-    lambda build, x, y: op.reshape(x, [2, 60]),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda build, x, y: op.permute_dims(build.e(op.add(x, y)), FIRST),  # y lies channels last by itself
+        lambda build, x, y: op.permute_dims(build.e(op.nn.softmax(x, -1)), FIRST),
+        lambda build, x, y: op.mean(x, [1]),  # its result would have to be transposed again
+        lambda build, x, y: op.reshape(x, [2, 60]),
+    ],
+)
 def test_other_operands_and_operators_keep_them(build, unchanged, body):
     unchanged(SinkTransposes(), build([IMAGES, (2, 4, 5, 3)], lambda x, y: body(build, last(build, x), y)))
 

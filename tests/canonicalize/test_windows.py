@@ -36,7 +36,15 @@ def two(low, high):
 
 
 @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(kernel=two(1, 4), strides=two(1, 3), dilation=two(1, 2), begin=two(0, 2), end=two(0, 2), groups=st.sampled_from([1, 2, 3]), data=st.data())
+@given(
+    kernel=two(1, 4),
+    strides=two(1, 3),
+    dilation=two(1, 2),
+    begin=two(0, 2),
+    end=two(0, 2),
+    groups=st.sampled_from([1, 2, 3]),
+    data=st.data(),
+)
 def test_transposed_convolution(build, kernel, strides, dilation, begin, end, groups, data):
     extra = tuple(data.draw(st.integers(0, s - 1)) for s in strides)
     pads = [*begin, *end]
@@ -44,7 +52,13 @@ def test_transposed_convolution(build, kernel, strides, dilation, begin, end, gr
     want = transposed(x.astype("float64"), w.astype("float64"), strides, pads, extra, dilation, groups)
     if min(want.shape) < 1:
         return
-    options = {"strides": list(strides), "padding": pads, "output_padding": list(extra), "dilation": list(dilation), "groups": groups}
+    options = {
+        "strides": list(strides),
+        "padding": pads,
+        "output_padding": list(extra),
+        "dilation": list(dilation),
+        "groups": groups,
+    }
     after = ConvertTransposedConv()(build([x.shape], lambda v: op.nn.conv2d_transpose(v, build.const(w), **options)))
     (got,) = reference.run(after, {"x0": x})
     assert got.shape == want.shape
@@ -73,7 +87,9 @@ def test_padding_in_front_of_an_average_that_counts_it(build, preserves, names):
 SPATIAL, CHANNELS = [0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("width, mode, value", [(SPATIAL, "constant", 1.0), (SPATIAL, "reflect", 0.0), (CHANNELS, "constant", 0.0)])
+@pytest.mark.parametrize(
+    "width, mode, value", [(SPATIAL, "constant", 1.0), (SPATIAL, "reflect", 0.0), (CHANNELS, "constant", 0.0)]
+)
 def test_other_paddings_stay(build, unchanged, width, mode, value):
     def body(x):
         y = build.e(op.nn.pad(x, width, mode, value))
@@ -88,11 +104,18 @@ def test_a_mean_over_the_picture_has_one_form(build, becomes):
 
 
 def test_a_window_of_the_whole_picture_is_the_mean(build, becomes):
-    becomes(NormalizePooling(), build(SHAPE, lambda x: op.nn.avg_pool2d(x, [7, 5])), build(SHAPE, lambda x: op.mean(x, [2, 3], keepdims=True)))
+    becomes(
+        NormalizePooling(),
+        build(SHAPE, lambda x: op.nn.avg_pool2d(x, [7, 5])),
+        build(SHAPE, lambda x: op.mean(x, [2, 3], keepdims=True)),
+    )
 
 
 def test_the_maximum_of_the_picture_is_a_pooling(build, preserves, names):
-    assert names(preserves(NormalizePooling(), build(SHAPE, lambda x: op.max(x, [2, 3])))) == ["nn.max_pool2d", "reshape"]
+    assert names(preserves(NormalizePooling(), build(SHAPE, lambda x: op.max(x, [2, 3])))) == [
+        "nn.max_pool2d",
+        "reshape",
+    ]
 
 
 def test_other_means_and_windows_stay(build, unchanged):
@@ -110,21 +133,32 @@ def test_biases_have_one_shape_each(build, becomes):
     )
     becomes(
         NormalizeDense(),
-        build([(2, 3, 6)], lambda x: op.add(build.e(op.matmul(x, build.const(w[None]))), build.const(b.reshape(1, 1, 4)))),
+        build(
+            [(2, 3, 6)], lambda x: op.add(build.e(op.matmul(x, build.const(w[None]))), build.const(b.reshape(1, 1, 4)))
+        ),
         build([(2, 3, 6)], lambda x: op.add(build.e(op.matmul(x, build.const(w))), build.const(b.reshape(4)))),
     )
 
 
 def test_a_lone_number_behind_a_layer_becomes_a_bias(build, becomes):
     before = build(SHAPE, lambda x: op.add(build.e(conv(build, x)), build.const(0.5)))
-    becomes(NormalizeDense(), before, build(SHAPE, lambda x: op.add(build.e(conv(build, x)), build.const(np.full((1, 4, 1, 1), 0.5)))))
+    becomes(
+        NormalizeDense(),
+        before,
+        build(SHAPE, lambda x: op.add(build.e(conv(build, x)), build.const(np.full((1, 4, 1, 1), 0.5)))),
+    )
 
 
 def test_a_lone_factor_is_a_scalar_behind_products_and_layers(build, becomes, unchanged):
     w, shape = build.random(6, 4), [(2, 3, 6), (2, 6, 5)]
     for factor in (np.float32(0.5), np.full(1, 0.5, np.float32), np.full((1, 1, 1), 0.5, np.float32)):
-        for body in (lambda x, y, f: op.multiply(build.e(op.matmul(x, y)), build.const(f)), lambda x, y, f: op.multiply(build.e(op.matmul(x, build.const(w))), build.const(f))):
-            before, after = (build(shape, lambda x, y, f=f, body=body: body(x, y, f)) for f in (factor, np.float32(0.5)))
+        for body in (
+            lambda x, y, f: op.multiply(build.e(op.matmul(x, y)), build.const(f)),
+            lambda x, y, f: op.multiply(build.e(op.matmul(x, build.const(w))), build.const(f)),
+        ):
+            before, after = (
+                build(shape, lambda x, y, f=f, body=body: body(x, y, f)) for f in (factor, np.float32(0.5))
+            )
             (becomes if factor.ndim else lambda step, old, _: unchanged(step, old))(NormalizeDense(), before, after)
 
 

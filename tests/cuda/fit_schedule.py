@@ -51,7 +51,24 @@ def conv(images, channels, size, outputs, kernel=1, stride=1) -> Conv:
     out = [(extent + 2 * pad - kernel) // stride + 1 for extent in (height, width)]
     data = 4 if channels <= 4 else rounded(channels, 16)
     return Conv(
-        images, height, width, *out, kernel, kernel, stride, stride, 1, 1, pad, pad, data, rounded(outputs, 16), 1, channels, outputs, -9
+        images,
+        height,
+        width,
+        *out,
+        kernel,
+        kernel,
+        stride,
+        stride,
+        1,
+        1,
+        pad,
+        pad,
+        data,
+        rounded(outputs, 16),
+        1,
+        channels,
+        outputs,
+        -9,
     )
 
 
@@ -70,7 +87,9 @@ def resnet50(images) -> list[Conv]:
 
 def bert_base(images) -> list[Conv]:
     tokens = (128 * images, 1)
-    return 12 * ([conv(1, 768, tokens, outputs) for outputs in (768, 768, 768, 768, 2304, 3072)] + [conv(1, 3072, tokens, 768)])
+    return 12 * (
+        [conv(1, 768, tokens, outputs) for outputs in (768, 768, 768, 768, 2304, 3072)] + [conv(1, 3072, tokens, 768)]
+    )
 
 
 FAMILIES = ("mma_conv2d", "wgmma_conv2d")
@@ -156,7 +175,9 @@ def main(arguments=None) -> int:
     print(f"{len(layers)} layers; mean error {before:.3f}, fitted {after:.3f}")
     print({name: round(value, 3) for name, value in asdict(costs).items()})
     for item, (here, then) in chosen(layers, spec, costs, options.clock).items():
-        print(f"{item}: measured {sum(one.us for one in layers if one.item == item):.0f} us, estimated {here:.0f}, chosen {then:.0f}")
+        print(
+            f"{item}: measured {sum(one.us for one in layers if one.item == item):.0f} us, estimated {here:.0f}, chosen {then:.0f}"
+        )
     return 0
 
 

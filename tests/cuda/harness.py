@@ -55,7 +55,14 @@ class Net:
                 if storage not in buffers:
                     buffers[storage] = emulated.buffer(_content(storage, list(inputs.values())))
             kernel, places = call.kernel, [storage.root for storage in call.operands]
-            emulated.launch(self.names[kernel], kernel.grid, kernel.block, kernel.shared, [buffers[whole].address + start for whole, start in places], seed)
+            emulated.launch(
+                self.names[kernel],
+                kernel.grid,
+                kernel.block,
+                kernel.shared,
+                [buffers[whole].address + start for whole, start in places],
+                seed,
+            )
         assert state is None or not buffers[state].array.any(), "state must be zero again"
         return [buffers[storage].array.copy() for storage in self.lowered.outputs]
 
@@ -128,5 +135,3 @@ def codes(rng, *shape):
 
 def constant(array):
     return relax.const(array)
-
-

@@ -59,7 +59,9 @@ class Run:
 
     def __init__(self, folder: Path, out: Path, seconds: float):
         self.folder, self.results, self.ends = folder, Results(out), time.monotonic() + seconds
-        self.patience = max(1.0, seconds / SECONDS)  # a longer call gives every stage more: an emulated device is slow, and may share its CPU
+        self.patience = max(
+            1.0, seconds / SECONDS
+        )  # a longer call gives every stage more: an emulated device is slow, and may share its CPU
         self.plan = json.loads((folder / "plan.json").read_text())
         self.seconds: dict[str, float] = {}
         self.warm: Child | None = None
@@ -68,7 +70,13 @@ class Run:
             Path(self._unpacked.name, path.stem).write_bytes(lzma.decompress(path.read_bytes()))
 
     def given(self, **more) -> dict:
-        return {"folder": str(self.folder), "out": str(self.results.out), "unpacked": self._unpacked.name, **self.plan.get("options", {}), **more}
+        return {
+            "folder": str(self.folder),
+            "out": str(self.results.out),
+            "unpacked": self._unpacked.name,
+            **self.plan.get("options", {}),
+            **more,
+        }
 
     def stage(self, stage: Stage) -> None:
         left = self.ends - time.monotonic()
@@ -111,10 +119,25 @@ class Run:
         commands = {
             "memcheck": ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", str(_FAULTY)),
             "racecheck": ("compute-sanitizer", "--tool", "racecheck", "--error-exitcode", str(_FAULTY)),
-            "ncu": ("ncu", "--clock-control", "none", "--set", "full", "--csv", "--page", "details", "--log-file", str(report), "--launch-count", str(2 * len(only))),
+            "ncu": (
+                "ncu",
+                "--clock-control",
+                "none",
+                "--set",
+                "full",
+                "--csv",
+                "--page",
+                "details",
+                "--log-file",
+                str(report),
+                "--launch-count",
+                str(2 * len(only)),
+            ),
         }
         inside = Beside(self.results)
-        said = run_stage(inside, stage.name, inner, self.given(only=only, timed=False), limit, limit, commands[stage.name])
+        said = run_stage(
+            inside, stage.name, inner, self.given(only=only, timed=False), limit, limit, commands[stage.name]
+        )
         wrong = [row for row in inside.rows if row.get("error")]
         told = [line[9:].strip() for line in said if line.startswith("=========")]
         summary = next((line for line in reversed(told) if "SUMMARY" in line), "")
@@ -130,13 +153,23 @@ def main(arguments=None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stages", help="comma-separated; default: all of " + ",".join(stage.name for stage in STAGES))
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the whole call; more than the default gives every stage as much more")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help="of the whole call; more than the default gives every stage as much more",
+    )
     parser.add_argument("--no-warm", action="store_true", help="PyTorch does not compile beside the first stages")
     options = parser.parse_args(arguments)
     names = options.stages.split(",") if options.stages else [stage.name for stage in STAGES]
     unknown = [name for name in names if name not in [stage.name for stage in STAGES]]
     if unknown or not (options.folder / "plan.json").is_file():
-        print(f"on_device: there is no stage {unknown[0]}" if unknown else f"on_device: {options.folder} is no folder that `make gpu-prepare` wrote", file=sys.stderr)
+        print(
+            f"on_device: there is no stage {unknown[0]}"
+            if unknown
+            else f"on_device: {options.folder} is no folder that `make gpu-prepare` wrote",
+            file=sys.stderr,
+        )
         return 2
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):  # a second call finds what the first compiled
         os.environ.setdefault(name, f"/tmp/octet-{name.split('_')[0].lower()}")

@@ -10,55 +10,146 @@ from octet.passes import ops
 RNG = np.random.default_rng(6)
 
 
-def attention(batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None, mask_of_rows=False, levels=127):
+def attention(
+    batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None, mask_of_rows=False, levels=127
+):
     """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input; joined heads through a linear layer.
     spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row and head to head, and no scale. levels: steps of probabilities."""
     zero_point = 0 if levels == 127 else -128
     shape = batch, tokens, heads * width
     inputs = {"x": codes(RNG, *shape[:2], 48)} if of_one else {name: codes(RNG, *shape) for name in "qkv"}
-    layers = [(codes(RNG, shape[-1], 48), RNG.integers(-999, 999, shape[-1]).astype(np.int32), RNG.random(shape[-1]).astype(np.float32) * 0.002) for _ in "qkv" if of_one]
-    mask = constant(np.where(RNG.random((1, heads, tokens, tokens) if mask_of_rows else (batch, 1, 1, tokens)) < 0.2, np.float32(-1e4), np.float32(0)))
-    weight = constant(codes(RNG, 32, heads * width)), constant(np.zeros(32, np.int32)), constant(np.full(32, 0.001, np.float32))
+    layers = [
+        (
+            codes(RNG, shape[-1], 48),
+            RNG.integers(-999, 999, shape[-1]).astype(np.int32),
+            RNG.random(shape[-1]).astype(np.float32) * 0.002,
+        )
+        for _ in "qkv"
+        if of_one
+    ]
+    mask = constant(
+        np.where(
+            RNG.random((1, heads, tokens, tokens) if mask_of_rows else (batch, 1, 1, tokens)) < 0.2,
+            np.float32(-1e4),
+            np.float32(0),
+        )
+    )
+    weight = (
+        constant(codes(RNG, 32, heads * width)),
+        constant(np.zeros(32, np.int32)),
+        constant(np.full(32, 0.001, np.float32)),
+    )
 
     def linear(b, x, vectors, **changed):
         attrs = dict(data_zero_point=5, out_dtype="int8", out_zero_point=0, clip_min=-127, clip_max=127)
         return b.emit(ops.call("octet.dense", [x, *map(constant, vectors)], **(attrs | changed)))
 
     def emit(b, *given):
-        q, k, v = (linear(b, given[0], layer, **(spoiled if i == 1 and spoiled else {})) for i, layer in enumerate(layers)) if of_one else given
+        q, k, v = (
+            (linear(b, given[0], layer, **(spoiled if i == 1 and spoiled else {})) for i, layer in enumerate(layers))
+            if of_one
+            else given
+        )
         split = [b.emit(relax.op.reshape(x, (batch, tokens, heads, width))) for x in (q, k, v)]
-        left, right = (b.emit(relax.op.permute_dims(x, axes)) for x, axes in ((split[0], [0, 2, 1, 3]), (split[1], [0, 2, 3, 1])))
+        left, right = (
+            b.emit(relax.op.permute_dims(x, axes)) for x, axes in ((split[0], [0, 2, 1, 3]), (split[1], [0, 2, 3, 1]))
+        )
         values = b.emit(relax.op.permute_dims(split[2], [0, 2, 1, 3]))
         if float_scores:
-            scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="float32", clip_min=-np.inf, clip_max=np.inf))
+            scores = b.emit(
+                ops.call(
+                    "octet.matmul",
+                    [left, right],
+                    multiplier=0.0004,
+                    out_dtype="float32",
+                    clip_min=-np.inf,
+                    clip_max=np.inf,
+                )
+            )
             scores = scores if mask_of_rows else b.emit(relax.op.multiply(scores, relax.const(np.float32(0.35))))
             scores = b.emit(relax.op.nn.softmax(b.emit(relax.op.add(scores, mask)), -1))
-            scores = b.emit(relax.op.quantize(scores, relax.const(np.float32(1 / levels)), relax.const(np.int8(zero_point)), axis=-1, out_dtype="int8"))
+            scores = b.emit(
+                relax.op.quantize(
+                    scores,
+                    relax.const(np.float32(1 / levels)),
+                    relax.const(np.int8(zero_point)),
+                    axis=-1,
+                    out_dtype="int8",
+                )
+            )
         else:
-            scores = b.emit(ops.call("octet.matmul", [left, right], multiplier=0.0004, out_dtype="int8", out_zero_point=0, clip_min=-127, clip_max=127))
-        joined = b.emit(ops.call("octet.matmul", [scores, values], multiplier=0.02, a_zero_point=zero_point if float_scores else 9, out_dtype="int8", out_zero_point=3, clip_min=-128, clip_max=127))
-        joined = b.emit(relax.op.reshape(b.emit(relax.op.permute_dims(joined, [0, 2, 1, 3])), (batch, tokens, heads * width)))
-        return b.emit(ops.call("octet.dense", [joined, *weight], data_zero_point=3, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127))
+            scores = b.emit(
+                ops.call(
+                    "octet.matmul",
+                    [left, right],
+                    multiplier=0.0004,
+                    out_dtype="int8",
+                    out_zero_point=0,
+                    clip_min=-127,
+                    clip_max=127,
+                )
+            )
+        joined = b.emit(
+            ops.call(
+                "octet.matmul",
+                [scores, values],
+                multiplier=0.02,
+                a_zero_point=zero_point if float_scores else 9,
+                out_dtype="int8",
+                out_zero_point=3,
+                clip_min=-128,
+                clip_max=127,
+            )
+        )
+        joined = b.emit(
+            relax.op.reshape(b.emit(relax.op.permute_dims(joined, [0, 2, 1, 3])), (batch, tokens, heads * width))
+        )
+        return b.emit(
+            ops.call(
+                "octet.dense",
+                [joined, *weight],
+                data_zero_point=3,
+                out_dtype="int8",
+                out_zero_point=0,
+                clip_min=-128,
+                clip_max=127,
+            )
+        )
 
     return function(emit, **inputs), inputs
 
 
 CASES = {
-    "whole granules": (2, 32, 3, 16, True, False, None, False, 255), "odd tokens": (1, 21, 2, 32, True, False, None, False, 255), "odd heads": (1, 16, 2, 24), "int8 scores": (1, 37, 3, 16, False),
-    "of one": (2, 48, 3, 16, True, True), "of one, odd tokens": (2, 21, 2, 32, True, True), "of one, other limits": (1, 32, 2, 16, True, True, {"clip_min": -90}),
+    "whole granules": (2, 32, 3, 16, True, False, None, False, 255),
+    "odd tokens": (1, 21, 2, 32, True, False, None, False, 255),
+    "odd heads": (1, 16, 2, 24),
+    "int8 scores": (1, 37, 3, 16, False),
+    "of one": (2, 48, 3, 16, True, True),
+    "of one, odd tokens": (2, 21, 2, 32, True, True),
+    "of one, other limits": (1, 32, 2, 16, True, True, {"clip_min": -90}),
     "of one, odd heads": (1, 16, 2, 24, True, True),
-    "one launch": (2, 48, 2, 32, True, True), "one launch, odd": (1, 37, 3, 64, True, False, None, True, 255), "one launch, many keys": (1, 203, 1, 32, True, True),
+    "one launch": (2, 48, 2, 32, True, True),
+    "one launch, odd": (1, 37, 3, 64, True, False, None, True, 255),
+    "one launch, many keys": (1, 203, 1, 32, True, True),
 }
 
 
 @pytest.mark.parametrize("spec", [SM75, SM80, SM61], ids=lambda spec: spec.name)
 def test_attention_agrees_with_the_referee(spec):
     """The newest architecture has launches that the older ones lack."""
-    cases = CASES if spec is SM80 else {name: CASES[name] for name in ("odd tokens", "int8 scores", "of one, odd tokens", "one launch, odd")}
+    cases = (
+        CASES
+        if spec is SM80
+        else {name: CASES[name] for name in ("odd tokens", "int8 scores", "of one, odd tokens", "one launch, odd")}
+    )
     made = [attention(*case) for case in cases.values()]
     found = nets([module for module, _ in made], spec)
     emulated = emulator(found)
-    assert [name for name, net, (module, inputs) in zip(cases, found, made, strict=True) if differences(emulated, net, module, inputs, seeds=(0, 3))] == []
+    assert [
+        name
+        for name, net, (module, inputs) in zip(cases, found, made, strict=True)
+        if differences(emulated, net, module, inputs, seeds=(0, 3))
+    ] == []
 
 
 def test_nothing_is_moved_but_the_values():
@@ -70,7 +161,11 @@ def test_nothing_is_moved_but_the_values():
 
 def test_linear_layers_of_one_input_are_one_product():
     """With values along the tokens where those are whole granules; layers that differ in more than their vectors, and heads that are no granules, stay as they are."""
-    launches = {name: [step.kernel for step in nets([attention(*CASES[name])[0]])[0].steps] for name in CASES if name.startswith("of one")}
+    launches = {
+        name: [step.kernel for step in nets([attention(*CASES[name])[0]])[0].steps]
+        for name in CASES
+        if name.startswith("of one")
+    }
     product = "mma_conv2d"
     assert launches["of one"] == [launches["of one"][0], "mma_matmul", "softmax_rows", "mma_matmul", product]
     assert launches["of one, odd tokens"].count(product) == 2 and launches["of one, odd tokens"].count("turn") == 1
@@ -82,18 +177,40 @@ def test_attention_is_one_launch_where_shared_memory_holds_a_head():
     def kernels(case, spec=SM80):
         return [step.kernel for step in nets([attention(*case)[0]], spec)[0].steps]
 
-    assert kernels(CASES["one launch"]) == kernels((2, 48, 2, 32, True, True, None, False, 255)) == ["mma_conv2d", "attention", "mma_conv2d"]
+    assert (
+        kernels(CASES["one launch"])
+        == kernels((2, 48, 2, 32, True, True, None, False, 255))
+        == ["mma_conv2d", "attention", "mma_conv2d"]
+    )
     assert "attention" not in kernels(CASES["one launch"], SM61)  # no tensor cores
-    assert "attention" not in kernels((1, 640, 1, 64), SM75) and "attention" not in kernels(CASES["whole granules"])  # too many keys; heads of half a step
+    assert "attention" not in kernels((1, 640, 1, 64), SM75) and "attention" not in kernels(
+        CASES["whole granules"]
+    )  # too many keys; heads of half a step
 
 
 def test_operands_that_lie_anyhow():
-    shapes = {"broadcast": ((2, 1, 5, 16), (1, 3, 16, 7)), "one matrix": ((2, 3, 5, 16), (16, 9)), "few": ((3, 2, 3), (3, 3, 2)), "left of one": ((4, 16), (3, 2, 16, 32))}
+    shapes = {
+        "broadcast": ((2, 1, 5, 16), (1, 3, 16, 7)),
+        "one matrix": ((2, 3, 5, 16), (16, 9)),
+        "few": ((3, 2, 3), (3, 3, 2)),
+        "left of one": ((4, 16), (3, 2, 16, 32)),
+    }
     made = []
     for a, b in shapes.values():
         inputs = {"a": codes(RNG, *a), "b": codes(RNG, *b)}
         call = dict(multiplier=0.004, a_zero_point=9, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
-        made.append((function(lambda builder, x, y, call=call: builder.emit(ops.call("octet.matmul", [x, y], **call)), **inputs), inputs))
+        made.append(
+            (
+                function(
+                    lambda builder, x, y, call=call: builder.emit(ops.call("octet.matmul", [x, y], **call)), **inputs
+                ),
+                inputs,
+            )
+        )
     found = nets([module for module, _ in made])
     emulated = emulator(found)
-    assert [name for name, net, (module, inputs) in zip(shapes, found, made, strict=True) if differences(emulated, net, module, inputs, seeds=(0, 2))] == []
+    assert [
+        name
+        for name, net, (module, inputs) in zip(shapes, found, made, strict=True)
+        if differences(emulated, net, module, inputs, seeds=(0, 2))
+    ] == []

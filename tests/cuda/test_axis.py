@@ -45,13 +45,26 @@ CASES = {
     "cumsum, exclusive": (made(lambda a: OP.cumsum(a, 0, exclusive=True)), {"a": RNG.integers(-9, 9, (5, 7))}),
     "top values": (made(lambda a: OP.topk(a, 3, 1, "values", True, "int64")), {"a": real(5, 7, 2)}),
     "top places": (made(lambda a: OP.topk(a, 4, -1, "indices", False, "int64")), {"a": holed(5, 37)}),
-    "linear": (made(lambda a: OP.image.resize2d(a, (7, 9), method="linear", coordinate_transformation_mode="half_pixel")), {"a": real(2, 3, 4, 5)}),
-    "corners": (made(lambda a: OP.image.resize2d(a, (2, 9), method="linear", coordinate_transformation_mode="align_corners")), {"a": real(1, 3, 4, 5)}),
+    "linear": (
+        made(lambda a: OP.image.resize2d(a, (7, 9), method="linear", coordinate_transformation_mode="half_pixel")),
+        {"a": real(2, 3, 4, 5)},
+    ),
+    "corners": (
+        made(lambda a: OP.image.resize2d(a, (2, 9), method="linear", coordinate_transformation_mode="align_corners")),
+        {"a": real(1, 3, 4, 5)},
+    ),
     "lstm_state": (octet("lstm_state"), {"x": real(3, 40), "r": real(3, 40), "c": real(3, 10)}),
     "lstm_output": (octet("lstm_output"), {"x": real(3, 40), "r": real(3, 40), "c": real(3, 10)}),
     "gru_output": (octet("gru_output"), {"x": real(3, 30), "r": real(3, 30), "c": real(3, 10)}),
     "interleave": (octet("interleave", strides=[2, 3], fill=0), {"x": real(1, 3, 4, 5)}),
-    **{kind: (octet("unary", kind=kind, **attrs), {"x": real(70)}) for kind, attrs in {"celu": {"alpha": 0.7}, "thresholded_relu": {"alpha": 0.3}, "power": {"exponent": 3.0}}.items()},
+    **{
+        kind: (octet("unary", kind=kind, **attrs), {"x": real(70)})
+        for kind, attrs in {
+            "celu": {"alpha": 0.7},
+            "thresholded_relu": {"alpha": 0.3},
+            "power": {"exponent": 3.0},
+        }.items()
+    },
     **{name: (made(getattr(OP, name)), {"x": real(70)}) for name in ("sin", "cos", "sign")},
 }
 

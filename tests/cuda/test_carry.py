@@ -27,7 +27,10 @@ from octet.tuning.tasks import Task
 
 SPEC = find("cuda-sm80")
 INT8 = Epilogue(False, 2, -90, 127, 0.0, 0.0, False, 0, 0.0)
-DENSE = workload_of(Conv(1, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 16, 16, 1, 16, 16, 9), replace(INT8, residual=True, residual_multiplier=0.3))
+DENSE = workload_of(
+    Conv(1, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 16, 16, 1, 16, 16, 9),
+    replace(INT8, residual=True, residual_multiplier=0.3),
+)
 GROUPS = workload_of(Conv(1, 5, 5, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 32, 32, 4, 6, 6, 9), INT8)  # a space of six points
 MEASURE = """
 import sys
@@ -94,12 +97,19 @@ def test_measured_resumed_and_learnt_from(copied, python, tmp_path):
     kept = lines.splitlines(keepends=True)
     (folder / "measurements.jsonl").write_text("".join(kept[:3]) + kept[3][:40])  # killed within a line
     assert "'measured': 8" in python(MEASURE.format(path=str(folder)), OCTET_LIBCUDA=str(driver))
-    assert json.loads(kept[0])["device"] == {"name": "emulated device", "multiprocessors": 1, "arch": 80, "driver": 13000}
+    assert json.loads(kept[0])["device"] == {
+        "name": "emulated device",
+        "multiprocessors": 1,
+        "arch": 80,
+        "driver": 13000,
+    }
     database = Database(str(tmp_path / "records.db"))
     found = import_measurements(folder, database)
     assert (found["trials"], found["failed"], found["devices"]) == (8, 0, ["emulated device"])
     assert len(database.trials(key_of(DENSE.key, SPEC))) == len(database.trials(key_of(GROUPS.key, SPEC))) == 4
-    assert import_measurements(folder, database)["trials"] == 8 and database.count_trials() == 16, "of this device, and of the target for the next export"
+    assert import_measurements(folder, database)["trials"] == 8 and database.count_trials() == 16, (
+        "of this device, and of the target for the next export"
+    )
     assert len(database.trials(key_of(DENSE.key, on_device(SPEC, identity("emulated device", 1))))) == 4
     database.close()
 
@@ -113,13 +123,22 @@ def test_a_clear_winner_becomes_a_record_and_the_next_round_differs(copied, mach
         rows = [[seconds * (1 + 0.001 * i)] for i in range(12)]
         return log.Measurement(source.digest, task.key, candidate, stage, device, rows, [[1e-5]] * 12, **more)
 
-    log.append(source.measurements, [entry(log.FIRST, 1, 8e-6), entry(log.FIRST, 2, 2e-5), entry(log.FINAL, 1, 8e-6), entry(log.WINNER, 1, 8.1e-6)])
-    log.append(source.measurements, [log.Measurement(source.digest, task.key, 3, log.FIRST, device, error="crashed (-11)")])
+    log.append(
+        source.measurements,
+        [entry(log.FIRST, 1, 8e-6), entry(log.FIRST, 2, 2e-5), entry(log.FINAL, 1, 8e-6), entry(log.WINNER, 1, 8.1e-6)],
+    )
+    log.append(
+        source.measurements, [log.Measurement(source.digest, task.key, 3, log.FIRST, device, error="crashed (-11)")]
+    )
     database = Database(str(tmp_path / "records.db"))
     assert import_measurements(folder, database) == {"trials": 3, "failed": 1, "records": 1, "devices": ["a GPU"]}
     assert database.find(key_of(DENSE.key, SPEC)) is None
     record = database.find(key_of(DENSE.key, on_device(SPEC, "a GPU")))
-    assert record.schedule == task.candidates[1].schedule and record.ratio == pytest.approx(0.81, rel=0.02) and record.cpu == "a GPU"
+    assert (
+        record.schedule == task.candidates[1].schedule
+        and record.ratio == pytest.approx(0.81, rel=0.02)
+        and record.cpu == "a GPU"
+    )
     monkeypatch.setattr(cuda_builder, "compile_cubin", machine[2])
     export_candidates([Task(DENSE, 2)], SPEC, database, tmp_path / "next.tar.xz", trials=4)
     after = [candidate.schedule for candidate in carrier.Carrier(tmp_path / "next.tar.xz").job.tasks[0].candidates]
@@ -129,6 +148,7 @@ def test_a_clear_winner_becomes_a_record_and_the_next_round_differs(copied, mach
 
 def test_a_wrong_kernel_and_one_that_fails_cost_themselves_only(copied, python):
     folder, driver = copied
+
     def change(found):
         wrong = replace(found[1], constants=(found[1].constants[0], found[1].constants[2], found[1].constants[1]))
         return [found[0], wrong, replace(found[2], shared=1 << 20), found[3]]
@@ -136,15 +156,29 @@ def test_a_wrong_kernel_and_one_that_fails_cost_themselves_only(copied, python):
     made = changed(folder, change)
     assert "'measured': 3, 'failed': 2" in python(MEASURE.format(path=str(made)), OCTET_LIBCUDA=str(driver))
     source = carrier.Carrier(made)
-    errors = {entry.candidate: entry.error for entry in log.read(source.measurements, source.digest) if entry.stage == log.FIRST}
-    assert errors[1] == "differs from the referee" and "too much shared memory" in errors[2] and errors[0] == errors[3] == ""
+    errors = {
+        entry.candidate: entry.error
+        for entry in log.read(source.measurements, source.digest)
+        if entry.stage == log.FIRST
+    }
+    assert (
+        errors[1] == "differs from the referee"
+        and "too much shared memory" in errors[2]
+        and errors[0] == errors[3] == ""
+    )
 
 
 def test_another_device_is_refused(copied, python):
     folder, driver = copied
-    text = MEASURE.format(path=str(folder)).replace("figures = measure_job", "from octet.targets.errors import TargetError\ntry:\n  figures = measure_job")
-    text = text.replace("))\nprint(figures", "))\nexcept TargetError as error:\n  print(error)\n  sys.exit()\nprint(figures")
-    assert "cuda-sm80, which this machine does not run (its emulated device is sm_75)" in python(text, OCTET_LIBCUDA=str(driver), FAKE_CUDA_ARCH="75")
+    text = MEASURE.format(path=str(folder)).replace(
+        "figures = measure_job", "from octet.targets.errors import TargetError\ntry:\n  figures = measure_job"
+    )
+    text = text.replace(
+        "))\nprint(figures", "))\nexcept TargetError as error:\n  print(error)\n  sys.exit()\nprint(figures"
+    )
+    assert "cuda-sm80, which this machine does not run (its emulated device is sm_75)" in python(
+        text, OCTET_LIBCUDA=str(driver), FAKE_CUDA_ARCH="75"
+    )
     assert "there is no CUDA device or no driver" in python(text, OCTET_LIBCUDA="/nowhere/libcuda.so")
 
 
@@ -168,7 +202,10 @@ print(state.trials, state.failed, state.done, database.count_trials())
 
 def test_a_session_on_this_machines_device(machine, python, here, tmp_path):
     text = SESSION.format(tests=str(here), db=str(tmp_path / "records.db"))
-    assert python(text, OCTET_LIBCUDA=str(machine[1])).startswith("5 0 ") and Database(str(tmp_path / "records.db")).count_trials() == 5
+    assert (
+        python(text, OCTET_LIBCUDA=str(machine[1])).startswith("5 0 ")
+        and Database(str(tmp_path / "records.db")).count_trials() == 5
+    )
 
 
 def test_workers_measure_what_they_are_sent(machine, monkeypatch):

@@ -30,7 +30,11 @@ def prepared(nvcc, tmp_path_factory):
     folder, spec, large = tmp_path_factory.mktemp("compare"), find("cuda-sm80"), torch_networks.inputs
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch_networks, "network", lambda name: torch_networks.seeded(SMALL[name].eval()))
-        patch.setattr(torch_networks, "inputs", lambda name, count: {"input": torch.randn(count, 16, 6, 6)} if name == "resnet50" else large(name, count))
+        patch.setattr(
+            torch_networks,
+            "inputs",
+            lambda name, count: {"input": torch.randn(count, 16, 6, 6)} if name == "resnet50" else large(name, count),
+        )
         patch.setattr(prepare_networks, "PRODUCTS", [("small", 40, 24, 64)])
         patch.setattr(prepare_networks, "NETWORKS", [("resnet50", 1), ("resnet50", 3), ("bert_base", 2)])
         prepare_networks.products(folder, spec, None, {}, False)

@@ -29,12 +29,19 @@ COMMON = ("dp4a.s32.s32", "mul.rn.f32", "add.rn.f32", "cvt.rni.s32.f32", "st.glo
 def cuobjdump():
     """The toolkit's, or that of the pip package."""
     spec = importlib.util.find_spec("nvidia")
-    wheels = [str(Path(folder) / "cu13" / "bin" / "cuobjdump") for folder in (spec.submodule_search_locations if spec is not None else ())]
+    wheels = [
+        str(Path(folder) / "cu13" / "bin" / "cuobjdump")
+        for folder in (spec.submodule_search_locations if spec is not None else ())
+    ]
     found = next((path for place in ("cuobjdump", *wheels) if (path := shutil.which(place))), None)
     return found if found is not None else pytest.skip("cuobjdump is not installed: pip install 'octet[test]'")
 
 
-@pytest.fixture(scope="module", params=[spec for spec in SPECS if spec.extra["arch"] in (61, 75, 80, 90)], ids=lambda spec: spec.name)
+@pytest.fixture(
+    scope="module",
+    params=[spec for spec in SPECS if spec.extra["arch"] in (61, 75, 80, 90)],
+    ids=lambda spec: spec.name,
+)
 def built(request, network):
     try:
         compiler.find_compiler(request.param.extra["code"])
@@ -71,24 +78,38 @@ def test_ptx_has_the_intended_instructions(built):
     text = compiler.compile_ptx(variant.source, spec.extra["code"])
     ldmatrix, copies = "ldmatrix.sync.aligned.m8n8.x4", ("cp.async.cg.shared.global", "cp.async.ca.shared.global")
     sixteen = ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", ldmatrix, *copies)
-    wanted = {"dp4a": (), "mma8816": ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32", ldmatrix),
-              "mma16832": sixteen, "wgmma": sixteen}[spec.dot]
+    wanted = {
+        "dp4a": (),
+        "mma8816": ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32", ldmatrix),
+        "mma16832": sixteen,
+        "wgmma": sixteen,
+    }[spec.dot]
     assert [name for name in (*COMMON, *wanted) if name not in text] == []
-    assert "fma." not in text and ".approx" not in text  # the contract rounds every product and sum, and divides exactly
+    assert (
+        "fma." not in text and ".approx" not in text
+    )  # the contract rounds every product and sum, and divides exactly
     assert spec.dot != "dp4a" or not any(name in text for name in ("mma.sync", "ldmatrix", "cp.async"))
 
 
 def test_float_layers_are_on_tensor_cores(nvcc, tmp_path):
-    kernels = [float_layers.matmul(1, 300, 200, 100, False, False, find("cuda-sm90"), tile) for tile in float_layers.TILES]
+    kernels = [
+        float_layers.matmul(1, 300, 200, 100, False, False, find("cuda-sm90"), tile) for tile in float_layers.TILES
+    ]
     library, usage = compiler.compile_fatbin(source(named(kernels)), 90)
     assert len(usage) == len(float_layers.TILES) and all((used.spills, used.stack) == (0, 0) for used in usage.values())
     (tmp_path / "kernels.fatbin").write_bytes(library)
-    code = subprocess.run([cuobjdump(), "--dump-sass", str(tmp_path / "kernels.fatbin")], capture_output=True, text=True, check=True).stdout
+    code = subprocess.run(
+        [cuobjdump(), "--dump-sass", str(tmp_path / "kernels.fatbin")], capture_output=True, text=True, check=True
+    ).stdout
     assert "HMMA.1688.F32.TF32" in code and "LDGSTS" in code and "FFMA" not in code
 
 
 def test_every_architecture_compiles(nvcc):
-    found = {spec.name: compiler.compile_fatbin(EMPTY, spec.extra["code"])[1]["empty"].spills for spec in SPECS if spec.extra["arch"] >= 75}
+    found = {
+        spec.name: compiler.compile_fatbin(EMPTY, spec.extra["code"])[1]["empty"].spills
+        for spec in SPECS
+        if spec.extra["arch"] >= 75
+    }
     assert set(found.values()) == {0}
 
 
@@ -109,21 +130,30 @@ def test_the_container_is_the_toolkits(tmp_path):
     cubin, ptx = (make(EMPTY, 80, compiler.FLAGS, compiler.DEVICE)[0] for make in (nvcc.cubin, nvcc.ptx))
     for name, content in (("k.cubin", cubin), ("k.ptx", ptx)):
         (tmp_path / name).write_bytes(content)
-    images = [f"--image3=kind={kind},sm=80,file={tmp_path / name}" for kind, name in (("elf", "k.cubin"), ("ptx", "k.ptx"))]
+    images = [
+        f"--image3=kind={kind},sm=80,file={tmp_path / name}" for kind, name in (("elf", "k.cubin"), ("ptx", "k.ptx"))
+    ]
     subprocess.run([tool, "-64", "--compress=false", f"--create={tmp_path / 'k.fatbin'}", *images], check=True)
     theirs, ours = (tmp_path / "k.fatbin").read_bytes(), fatbin(cubin, ptx, 80)
     code = 16 + 64 + len(cubin) + -len(cubin) % 8
     assert ours[16:code] == theirs[16:code]  # in front of it stands the size in all, which counts PTX with its comments
-    assert ours[code : code + 8] == theirs[code : code + 8] and ours[code + 32 : code + 80] == theirs[code + 32 : code + 80]
+    assert (
+        ours[code : code + 8] == theirs[code : code + 8]
+        and ours[code + 32 : code + 80] == theirs[code + 32 : code + 80]
+    )
 
 
 def test_a_missing_compiler_is_one_line_with_the_remedy(monkeypatch):
     monkeypatch.setattr(compiler, "find_nvcc", lambda: None)
     monkeypatch.setattr(compiler, "find_nvrtc", lambda arch: None)
-    with pytest.raises(TargetError, match=r"cuda-sm80 needs a CUDA compiler: found neither nvcc nor NVRTC; pip install 'octet\[cuda\]'"):
+    with pytest.raises(
+        TargetError, match=r"cuda-sm80 needs a CUDA compiler: found neither nvcc nor NVRTC; pip install 'octet\[cuda\]'"
+    ):
         detect.resolve("cuda-sm80")  # before the first long phase
     monkeypatch.setattr(compiler, "find_nvcc", lambda: Nvcc("/opt/nvcc", frozenset({75, 80})))
-    with pytest.raises(TargetError, match=r"cuda-sm61 .* /opt/nvcc makes no code for it.*; pip install 'octet\[pascal\]'"):
+    with pytest.raises(
+        TargetError, match=r"cuda-sm61 .* /opt/nvcc makes no code for it.*; pip install 'octet\[pascal\]'"
+    ):
         detect.resolve("cuda-sm61")
     assert compiler.find_compiler(75).path == "/opt/nvcc"
 
@@ -144,5 +174,8 @@ def test_an_operator_without_a_kernel_is_named(nvcc):
     from tvm import relax
 
     module = function(lambda b, x: b.emit(relax.op.cumprod(x, 1)), x=np.zeros((2, 3), np.float32))
-    with pytest.raises(TargetError, match=r"target cuda-sm75: relax.cumprod .*float32\[2, 3\].* has no CUDA kernel: TVM has no TIR for it"):
+    with pytest.raises(
+        TargetError,
+        match=r"target cuda-sm75: relax.cumprod .*float32\[2, 3\].* has no CUDA kernel: TVM has no TIR for it",
+    ):
         build_cuda_variant(module, find("cuda-sm75"), INPUTS, OUTPUTS)

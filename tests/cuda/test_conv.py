@@ -43,13 +43,29 @@ def convolution(case, seed):
     """(module, inputs)."""
     n, c, h, w, o, kernel, strides, padding, dilation, groups, residual, to_float = case
     rng = np.random.default_rng(seed)
-    out = [n, o] + [(s + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1) // strides[i] + 1 for i, s in enumerate((h, w))]
+    out = [n, o] + [
+        (s + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1) // strides[i] + 1
+        for i, s in enumerate((h, w))
+    ]
     inputs = {"x": codes(rng, n, c, h, w)} | ({"r": codes(rng, *out)} if residual else {})
-    weight, bias = rng.integers(-127, 128, (o, c // groups, *kernel)).astype(np.int8), rng.integers(-9999, 9999, o).astype(np.int32)
+    weight, bias = (
+        rng.integers(-127, 128, (o, c // groups, *kernel)).astype(np.int8),
+        rng.integers(-9999, 9999, o).astype(np.int32),
+    )
     scale = np.float32(2.0 / np.sqrt(c // groups * kernel[0] * kernel[1]) / 70)
     vectors = [constant(a) for a in (weight, bias, (rng.random(o).astype(np.float32) + np.float32(0.1)) * scale)]
-    attrs = dict(strides=list(strides), padding=list(padding), dilation=list(dilation), groups=groups, data_zero_point=int(rng.integers(-128, 128)))
-    attrs |= dict(out_dtype="float32", clip_min=-40.0, clip_max=float("inf")) if to_float else dict(out_dtype="int8", clip_min=-120, clip_max=119, out_zero_point=-7)
+    attrs = dict(
+        strides=list(strides),
+        padding=list(padding),
+        dilation=list(dilation),
+        groups=groups,
+        data_zero_point=int(rng.integers(-128, 128)),
+    )
+    attrs |= (
+        dict(out_dtype="float32", clip_min=-40.0, clip_max=float("inf"))
+        if to_float
+        else dict(out_dtype="int8", clip_min=-120, clip_max=119, out_zero_point=-7)
+    )
     attrs |= dict(residual_zero_point=11, residual_multiplier=0.73) if residual else {}
     return function(lambda b, x, *r: b.emit(ops.call("octet.conv2d", [x, *vectors, *r], **attrs)), **inputs), inputs
 
@@ -76,11 +92,25 @@ def test_each_kind_of_kernel_is_met(convolutions):
 def test_dense(rows):
     """A few rows go to the kernel with a warp per output, more to the tiles."""
     rng = np.random.default_rng(rows)
-    weight, bias, scale = rng.integers(-127, 128, (37, 100)).astype(np.int8), rng.integers(-999, 999, 37).astype(np.int32), np.full(37, 0.002, np.float32)
+    weight, bias, scale = (
+        rng.integers(-127, 128, (37, 100)).astype(np.int8),
+        rng.integers(-999, 999, 37).astype(np.int32),
+        np.full(37, 0.002, np.float32),
+    )
     modules, inputs = [], {"x": codes(rng, rows, 100), "r": codes(rng, rows, 37)}
     for residual in (False, True):
-        attrs = dict(data_zero_point=-5, out_dtype="int8", out_zero_point=3, clip_min=-128, clip_max=127, residual_zero_point=1, residual_multiplier=0.5)
-        call = lambda b, x, r: b.emit(ops.call("octet.dense", [x, *map(constant, (weight, bias, scale)), *([r] if residual else [])], **attrs))
+        attrs = dict(
+            data_zero_point=-5,
+            out_dtype="int8",
+            out_zero_point=3,
+            clip_min=-128,
+            clip_max=127,
+            residual_zero_point=1,
+            residual_multiplier=0.5,
+        )
+        call = lambda b, x, r: b.emit(
+            ops.call("octet.dense", [x, *map(constant, (weight, bias, scale)), *([r] if residual else [])], **attrs)
+        )
         modules.append(function(call, **inputs))
     made = nets(modules)
     emulated = emulator(made)
@@ -97,21 +127,53 @@ def test_every_tile(spec):
     layout, result = packed((n, c, h, w)), packed((n, o, h, w))
     problem = Conv(n, h, w, h, w, 3, 3, 1, 1, 1, 1, 1, 1, layout.stride, result.stride, 1, c, o, -9)
     epilogue = Epilogue(False, 5, -128, 100, 0.0, 0.0, True, -2, 0.4)
-    x, weight, residual = codes(rng, n, c, h, w), rng.integers(-127, 128, (o, c, 3, 3)).astype(np.int8), codes(rng, n, o, h, w)
+    x, weight, residual = (
+        codes(rng, n, c, h, w),
+        rng.integers(-127, 128, (o, c, 3, 3)).astype(np.int8),
+        codes(rng, n, o, h, w),
+    )
     bias, multiplier = rng.integers(-999, 999, o).astype(np.int32), np.full(o, 0.003, np.float32)
-    split = [replace(tile, splits=splits) for tile, splits in zip(candidates(spec)[-6:], (2, 4, 2, 7, 3, 2), strict=True)]
-    tiles = (*candidates(spec)[:: 1 if spec is SM80 else 4], *split[-2:])  # the rest differs in nothing but the number of stages
+    split = [
+        replace(tile, splits=splits) for tile, splits in zip(candidates(spec)[-6:], (2, 4, 2, 7, 3, 2), strict=True)
+    ]
+    tiles = (
+        *candidates(spec)[:: 1 if spec is SM80 else 4],
+        *split[-2:],
+    )  # the rest differs in nothing but the number of stages
     kernels = {tile: conv_kernel(problem, epilogue, weight, bias, multiplier, spec, tile) for tile in tiles}
     names = named(kernel.kernel for kernel in kernels.values())
     emulated = Emulator(source(names), {name: kernel.operands for kernel, name in names.items()})
-    attrs = dict(data_zero_point=-9, strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, out_dtype="int8", out_zero_point=5, clip_min=-128, clip_max=100)
-    wanted = INTEGER["octet.conv2d"]([x, weight, bias, multiplier, residual], attrs | dict(residual_zero_point=-2, residual_multiplier=0.4))
+    attrs = dict(
+        data_zero_point=-9,
+        strides=[1, 1],
+        padding=[1] * 4,
+        dilation=[1, 1],
+        groups=1,
+        out_dtype="int8",
+        out_zero_point=5,
+        clip_min=-128,
+        clip_max=100,
+    )
+    wanted = INTEGER["octet.conv2d"](
+        [x, weight, bias, multiplier, residual], attrs | dict(residual_zero_point=-2, residual_multiplier=0.4)
+    )
     for tile, made in kernels.items():
         assert made.kernel.shared <= spec.extra["shared_bytes"]
         for seed in (0, 2):
             kernel = made.kernel
             state = [np.zeros(kernel.state, np.uint8)] if kernel.state else []
-            buffers = [emulated.buffer(a) for a in (pack(layout, x), *made.constants, pack(result, residual), *state, np.full(result.elements, 77, np.int8))]
-            emulated.launch(names[kernel], kernel.grid, kernel.block, kernel.shared, [buffer.address for buffer in buffers], seed)
+            buffers = [
+                emulated.buffer(a)
+                for a in (
+                    pack(layout, x),
+                    *made.constants,
+                    pack(result, residual),
+                    *state,
+                    np.full(result.elements, 77, np.int8),
+                )
+            ]
+            emulated.launch(
+                names[kernel], kernel.grid, kernel.block, kernel.shared, [buffer.address for buffer in buffers], seed
+            )
             assert (unpack(result, buffers[-1].array) == wanted).all(), (tile, seed)
             assert not (kernel.state and buffers[-2].array.any()), "state must be zero again"

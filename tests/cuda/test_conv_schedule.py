@@ -16,7 +16,9 @@ def dense(rows, depth, columns):
 
 
 def test_registers_shared_memory_and_threads_bound_the_blocks_of_a_multiprocessor():
-    assert 2 * LARGE.shared_bytes < SM90.extra["shared_bytes"] and resident(LARGE, SM90) == 1  # 244 registers of 256 threads
+    assert (
+        2 * LARGE.shared_bytes < SM90.extra["shared_bytes"] and resident(LARGE, SM90) == 1
+    )  # 244 registers of 256 threads
     assert resident(SMALL, SM90) == 4
     deep = replace(SMALL, stages=7)  # 56 KiB: four of them are 224 of 228 KiB, and so much more as each costs beside
     assert resident(deep, SM90) == 4 and resident(replace(deep, columns=80, warp_columns=1), SM90) == 3

@@ -14,15 +14,43 @@ from octet.targets.cuda.emulator import EmulationError
 
 FAULTS = {
     "barrier of the main loop": ("conv_mma.cuh", "      barrier();  // the next stage", "      // the next stage"),
-    "barrier before the first stage": ("conv_mma.cuh", "    copy_wait<ahead - 1>();\n    barrier();\n", "    copy_wait<ahead - 1>();\n"),
-    "barrier before the store": ("conv_mma.cuh", "    barrier();\n    if constexpr (E.turned", "    if constexpr (E.turned"),
-    "barrier after the residual": ("conv_mma.cuh", "first, column);\n    barrier();\n  }\n#pragma", "first, column);\n  }\n#pragma"),
+    "barrier before the first stage": (
+        "conv_mma.cuh",
+        "    copy_wait<ahead - 1>();\n    barrier();\n",
+        "    copy_wait<ahead - 1>();\n",
+    ),
+    "barrier before the store": (
+        "conv_mma.cuh",
+        "    barrier();\n    if constexpr (E.turned",
+        "    if constexpr (E.turned",
+    ),
+    "barrier after the residual": (
+        "conv_mma.cuh",
+        "first, column);\n    barrier();\n  }\n#pragma",
+        "first, column);\n  }\n#pragma",
+    ),
     "wait of a stage too few": ("conv_mma.cuh", "copy_wait<T.stages - 2>", "copy_wait<T.stages - 1>"),
-    "operands of the stage that was": ("conv_mma.cuh", "load(next, beyond, beyond + data_bytes, 0)", "load(next, stage, stage + data_bytes, 0)"),
+    "operands of the stage that was": (
+        "conv_mma.cuh",
+        "load(next, beyond, beyond + data_bytes, 0)",
+        "load(next, stage, stage + data_bytes, 0)",
+    ),
     "index of ldmatrix": ("tiles.cuh", "2 * k + lane / 8 % 2", "2 * k + lane / 16"),
-    "swizzle of one side": ("conv_mma.cuh", "load_weights<P, T, V>(memory + slot * stage_bytes + data_bytes, rows,", "load_weights<P, T, V>(memory + slot * stage_bytes + data_bytes + 16, rows,"),
-    "pixel beyond the last": ("conv_gather.cuh", "bool real = pixel < out_pixels(P)", "bool real = pixel < out_pixels(P) + 200"),
-    "store beyond the last": ("conv_mma.cuh", "if (first + row >= out_pixels(P) || column + channel >= limit) continue;", "if (column + channel >= limit) continue;"),
+    "swizzle of one side": (
+        "conv_mma.cuh",
+        "load_weights<P, T, V>(memory + slot * stage_bytes + data_bytes, rows,",
+        "load_weights<P, T, V>(memory + slot * stage_bytes + data_bytes + 16, rows,",
+    ),
+    "pixel beyond the last": (
+        "conv_gather.cuh",
+        "bool real = pixel < out_pixels(P)",
+        "bool real = pixel < out_pixels(P) + 200",
+    ),
+    "store beyond the last": (
+        "conv_mma.cuh",
+        "if (first + row >= out_pixels(P) || column + channel >= limit) continue;",
+        "if (column + channel >= limit) continue;",
+    ),
     "tap outside of the image": ("conv_gather.cuh", "small ? (missing[i] & wanted) == 0", "small ? missing[i] != ~0u"),
     "column of a tap": ("conv_gather.cuh", "1u << r | 1u << (16 + s)", "1u << r | 1u << (16 + r)"),
     "class of a column": ("conv_mma.cuh", "class_of(across, pixel % P.out_width)", "across.before"),
@@ -33,13 +61,19 @@ FAULTS = {
 # Of blocks that share a sum.
 SHARED = {
     "sums that are not published": ("    publish();\n    *before", "    *before"),
-    "sums of others that are not seen": ("atomic_add(state + tile, 1);\n    publish();\n", "atomic_add(state + tile, 1);\n"),
+    "sums of others that are not seen": (
+        "atomic_add(state + tile, 1);\n    publish();\n",
+        "atomic_add(state + tile, 1);\n",
+    ),
     "a block that counts before its threads are done": ("  barrier();\n  int* before", "  int* before"),
     "a block too early": ("*before == T.splits - 1", "*before == T.splits - 2"),
     "an answer that is not there yet": ("    publish();\n  }\n  barrier();\n", "    publish();\n  }\n"),
     "an answer that the epilogue overwrites": ("  barrier();  // the epilogue writes there\n", ""),
     "a counter that is not reset": ("  if (threadIdx.x == 0) state[tile] = 0;\n", ""),
-    "sums that are not reset": ("  for (int i = 0; i < each; ++i) sums[i * threads_of(T)] = 0;", "  for (int i = 0; i < 0; ++i);"),
+    "sums that are not reset": (
+        "  for (int i = 0; i < each; ++i) sums[i * threads_of(T)] = 0;",
+        "  for (int i = 0; i < 0; ++i);",
+    ),
     "no bias": ("  if constexpr (!early) add_bias<P, T>(result, biases, first, column);\n", ""),
     "one counter for all tiles": ("atomic_add(state + tile, 1)", "atomic_add(state, 1)"),
 }
@@ -125,9 +159,24 @@ def layer():
     """Several warps, a residual, no tile divides it; the last stage lies where the result is staged."""
     rng = np.random.default_rng(8)
     inputs = {"x": codes(rng, 1, 64, 9, 9), "r": codes(rng, 1, 40, 9, 9)}
-    vectors = [constant(codes(rng, 40, 64, 3, 3)), constant(rng.integers(-9999, 9999, 40).astype(np.int32)), constant(np.full(40, 0.002, np.float32))]
-    attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
-                 residual_zero_point=0, residual_multiplier=0.5)
+    vectors = [
+        constant(codes(rng, 40, 64, 3, 3)),
+        constant(rng.integers(-9999, 9999, 40).astype(np.int32)),
+        constant(np.full(40, 0.002, np.float32)),
+    ]
+    attrs = dict(
+        strides=[1, 1],
+        padding=[1] * 4,
+        dilation=[1, 1],
+        groups=1,
+        data_zero_point=9,
+        out_dtype="int8",
+        clip_min=-128,
+        clip_max=127,
+        out_zero_point=0,
+        residual_zero_point=0,
+        residual_multiplier=0.5,
+    )
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
     return nets([module]), module, inputs
 
@@ -155,8 +204,22 @@ def shared():
     """Several tiles, each the sum of several blocks."""
     rng = np.random.default_rng(9)
     inputs = {"x": codes(rng, 1, 512, 4, 4)}
-    vectors = [constant(codes(rng, 80, 512, 3, 3)), constant(rng.integers(-99999, 99999, 80).astype(np.int32)), constant(np.full(80, 0.0004, np.float32))]
-    attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=0, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0)
+    vectors = [
+        constant(codes(rng, 80, 512, 3, 3)),
+        constant(rng.integers(-99999, 99999, 80).astype(np.int32)),
+        constant(np.full(80, 0.0004, np.float32)),
+    ]
+    attrs = dict(
+        strides=[1, 1],
+        padding=[1] * 4,
+        dilation=[1, 1],
+        groups=1,
+        data_zero_point=0,
+        out_dtype="int8",
+        clip_min=-128,
+        clip_max=127,
+        out_zero_point=0,
+    )
     module = function(lambda b, x: b.emit(ops.call("octet.conv2d", [x, *vectors], **attrs)), **inputs)
     made = nets([module])
     kernel = next(call.kernel for call in made[0].lowered.calls if call.kernel.state)
@@ -181,12 +244,23 @@ def test_fault_of_another_family_is_caught(fault, tmp_path):
     close = name.startswith("floats") and name.split(": ")[1] in _tests("floats").CLOSE
     made = nets([module], SM61 if "sm61" in name.split(": ")[0] else SM80)
     assert file in made[0].text or file in ("requantize.cuh", "tiles.cuh", "conv_gather.cuh", "rows.cuh")
-    assert not close or not caught(DEVICE, (made, module, inputs), 1, 2e-5)  # what is compared with a tolerance is within it without the fault
+    assert not close or not caught(
+        DEVICE, (made, module, inputs), 1, 2e-5
+    )  # what is compared with a tolerance is within it without the fault
     assert caught(planted(tmp_path, file, old, new), (made, module, inputs), tolerance=2e-5 if close else None)
 
 
 def test_every_device_file_has_a_planted_fault():
-    machine = {"primitives.cuh", "emulate.cuh", "emulate_wgmma.cuh", "wgmma.cuh", "fibres.cuh", "launch.cuh", "conv.cuh", "window.cuh"}  # of wgmma: test_wgmma.py
+    machine = {
+        "primitives.cuh",
+        "emulate.cuh",
+        "emulate_wgmma.cuh",
+        "wgmma.cuh",
+        "fibres.cuh",
+        "launch.cuh",
+        "conv.cuh",
+        "window.cuh",
+    }  # of wgmma: test_wgmma.py
     met = {fault[0] for fault in (*FAULTS.values(), *OTHERS.values())}
     assert {path.name for path in DEVICE.glob("*.cuh")} - machine <= met
 

@@ -32,28 +32,59 @@ def wrapped(b, a):
 
 
 def product(to_float):
-    attrs = dict(multiplier=0.0007, out_dtype="float32" if to_float else "int8", clip_min=float("-inf") if to_float else -100, clip_max=float("inf") if to_float else 127)
-    return lambda b, x, y: b.emit(ops.call("octet.matmul", [x, y], **attrs, **({} if to_float else {"out_zero_point": 4})))
+    attrs = dict(
+        multiplier=0.0007,
+        out_dtype="float32" if to_float else "int8",
+        clip_min=float("-inf") if to_float else -100,
+        clip_max=float("inf") if to_float else 127,
+    )
+    return lambda b, x, y: b.emit(
+        ops.call("octet.matmul", [x, y], **attrs, **({} if to_float else {"out_zero_point": 4}))
+    )
 
 
 BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
-KINDS = {"hard_sigmoid": {"alpha": 0.2, "beta": 0.5}, "leaky_relu": {"alpha": 0.1}, "elu": {"alpha": 0.7}, "gelu": {}, "gelu_tanh": {}, "mish": {}, "tanh": {}, "erf": {}}
+KINDS = {
+    "hard_sigmoid": {"alpha": 0.2, "beta": 0.5},
+    "leaky_relu": {"alpha": 0.1},
+    "elu": {"alpha": 0.7},
+    "gelu": {},
+    "gelu_tanh": {},
+    "mish": {},
+    "tanh": {},
+    "erf": {},
+}
 CASES = {
     **{f"relax.{name}": (made(getattr(relax.op, name)), {"a": real(2, 3, 5), "b": real(3, 1)}) for name in BINARY},
     "indices": (wrapped, {"a": RNG.integers(-9, 9, (3, 4))}),
-    "astype": (lambda b, a: b.emit(relax.op.astype(b.emit(relax.op.greater(a, vector([[0.0]]))), "float32")), {"a": real(3, 4)}),
+    "astype": (
+        lambda b, a: b.emit(relax.op.astype(b.emit(relax.op.greater(a, vector([[0.0]]))), "float32")),
+        {"a": real(3, 4)},
+    ),
     "take": (made(lambda a, i: relax.op.take(a, i, axis=1)), {"a": real(2, 7, 3), "i": RNG.integers(-7, 7, (2, 5))}),
-    "embedding": (lambda b, i: b.emit(ops.call("octet.embedding", [constant(codes(RNG, 9, 5)), vector(np.abs(real(9))), i])), {"i": RNG.integers(0, 12, (2, 5))}),
+    "embedding": (
+        lambda b, i: b.emit(ops.call("octet.embedding", [constant(codes(RNG, 9, 5)), vector(np.abs(real(9))), i])),
+        {"i": RNG.integers(0, 12, (2, 5))},
+    ),
     "softmax": (made(lambda a: relax.op.nn.softmax(a, -1)), {"a": real(2, 3, 37, scale=6.0)}),
     "softmax of channels": (made(lambda a: relax.op.nn.log_softmax(a, 1)), {"a": real(2, 5, 3)}),
-    "layer_norm": (made(lambda a: relax.op.nn.layer_norm(a, vector(real(35)), vector(real(35)), axes=[-1])), {"a": real(3, 7, 35)}),
+    "layer_norm": (
+        made(lambda a: relax.op.nn.layer_norm(a, vector(real(35)), vector(real(35)), axes=[-1])),
+        {"a": real(3, 7, 35)},
+    ),
     "mean of rows": (made(lambda a: relax.op.mean(a, [-1], True)), {"a": real(3, 7, 35)}),
     "mean of images": (made(lambda a: relax.op.mean(a, [2, 3])), {"a": real(2, 5, 3, 7)}),
     "sum of columns": (made(lambda a: relax.op.sum(a, [1])), {"a": real(3, 19, 5)}),
     "clip": (made(lambda a: relax.op.clip(a, -0.5, 1.25)), {"a": real(40)}),
     "sigmoid": (made(relax.op.sigmoid), {"a": np.concatenate([real(60, scale=9.0), np.float32([-90, 90, 0, -0.0])])}),
     "log": (made(relax.op.log), {"a": np.abs(real(60)) + np.float32(1e-3)}),
-    **{kind: (lambda b, x, kind=kind, attrs=attrs: b.emit(ops.call("octet.unary", [x], kind=kind, **attrs)), {"x": real(70, scale=4.0)}) for kind, attrs in KINDS.items()},
+    **{
+        kind: (
+            lambda b, x, kind=kind, attrs=attrs: b.emit(ops.call("octet.unary", [x], kind=kind, **attrs)),
+            {"x": real(70, scale=4.0)},
+        )
+        for kind, attrs in KINDS.items()
+    },
     "max_pool": (made(lambda a: relax.op.nn.max_pool2d(a, (3, 3), (2, 2), (1, 1, 1, 1))), {"a": real(1, 3, 7, 8)}),
     "avg_pool": (made(lambda a: relax.op.nn.avg_pool2d(a, (3, 2), (2, 2), (1, 0, 1, 1))), {"a": real(1, 3, 7, 8)}),
     "heads to int8": (product(False), {"x": codes(RNG, 2, 3, 20, 37), "y": codes(RNG, 2, 3, 37, 21)}),
@@ -61,10 +92,14 @@ CASES = {
     "a shared matrix": (product(False), {"x": codes(RNG, 3, 9, 64), "y": codes(RNG, 64, 32)}),
     "few columns": (product(True), {"x": codes(RNG, 2, 9, 3), "y": codes(RNG, 1, 3, 5)}),
 }
+
+
 def layer(name, *weight, **attrs):
     """A float layer with weights of that shape."""
     vectors, limits = [vector(real(*weight)), vector(real(weight[0]))], dict(clip_min=-np.inf, clip_max=np.inf)
-    return lambda b, x, *r: b.emit(ops.call(f"octet.{name}", [x, *vectors, *r], out_dtype="float32", **(limits | attrs)))
+    return lambda b, x, *r: b.emit(
+        ops.call(f"octet.{name}", [x, *vectors, *r], out_dtype="float32", **(limits | attrs))
+    )
 
 
 def window(strides, padding, dilation=(1, 1), groups=1):
@@ -72,8 +107,14 @@ def window(strides, padding, dilation=(1, 1), groups=1):
 
 
 CLOSE = {
-    "few of a group": (layer("conv2d", 6, 2, 3, 3, **window([2, 1], [1] * 4, groups=2), clip_min=0.0, clip_max=6.0), {"x": real(2, 4, 7, 6), "r": real(2, 6, 4, 6)}),
-    "float conv": (layer("conv2d", 70, 5, 3, 3, **window([2, 1], [1] * 4), clip_min=-20.0, clip_max=6.0), {"x": real(2, 5, 7, 9), "r": real(2, 70, 4, 9)}),
+    "few of a group": (
+        layer("conv2d", 6, 2, 3, 3, **window([2, 1], [1] * 4, groups=2), clip_min=0.0, clip_max=6.0),
+        {"x": real(2, 4, 7, 6), "r": real(2, 6, 4, 6)},
+    ),
+    "float conv": (
+        layer("conv2d", 70, 5, 3, 3, **window([2, 1], [1] * 4), clip_min=-20.0, clip_max=6.0),
+        {"x": real(2, 5, 7, 9), "r": real(2, 70, 4, 9)},
+    ),
     "grouped": (layer("conv2d", 40, 3, 2, 3, **window([1, 1], [0, 2, 1, 1], (1, 2), 2)), {"x": real(1, 6, 9, 8)}),
     "pointwise": (layer("conv2d", 33, 36, 1, 1, **window([1, 1], [0] * 4)), {"x": real(1, 36, 9, 8)}),
     "float dense": (layer("dense", 9, 31), {"x": real(2, 5, 31)}),
@@ -108,7 +149,10 @@ def test_close(operators, name):
 
 def test_tensor_cores_where_they_take_float32(operators):
     kernels = {name: operators[1][name][0].steps[0].kernel for name in CLOSE}
-    assert {name for name, kernel in kernels.items() if kernel in ("tf32_conv2d", "tf32_matmul")} == set(CLOSE) - {"few of a group", "few rows"}
+    assert {name for name, kernel in kernels.items() if kernel in ("tf32_conv2d", "tf32_matmul")} == set(CLOSE) - {
+        "few of a group",
+        "few rows",
+    }
     assert (kernels["few of a group"], kernels["few rows"]) == ("float_conv2d", "float_dense")
 
 
@@ -124,14 +168,19 @@ def test_close_without_tensor_cores_for_float32():
 def test_three_products_of_tf32_are_as_exact_as_float32():
     """Every tile, on numbers of many magnitudes: within 2^-20 of the sum of the products' magnitudes, where one product of TF32 is off by 2^-12 and more."""
     rng = np.random.default_rng(4)
-    a, b = ((rng.standard_normal(shape) * np.exp2(rng.integers(-12, 13, shape))).astype(np.float32) for shape in ((45, 150), (150, 70)))
+    a, b = (
+        (rng.standard_normal(shape) * np.exp2(rng.integers(-12, 13, shape))).astype(np.float32)
+        for shape in ((45, 150), (150, 70))
+    )
     want, magnitude = a.astype(np.float64) @ b, np.abs(a).astype(np.float64) @ np.abs(b)
     kernels = [float_layers.matmul(1, 45, 70, 150, False, False, SM80, tile) for tile in float_layers.TILES]
     names = named(kernels)
     emulated = Emulator(source(names), {name: kernel.operands for kernel, name in names.items()})
     for seed, kernel in enumerate(kernels):
         buffers = [emulated.buffer(array) for array in (a, b, np.full(want.shape, 7, np.float32))]
-        emulated.launch(names[kernel], kernel.grid, kernel.block, kernel.shared, [buffer.address for buffer in buffers], seed)
+        emulated.launch(
+            names[kernel], kernel.grid, kernel.block, kernel.shared, [buffer.address for buffer in buffers], seed
+        )
         assert (np.abs(buffers[-1].array.reshape(want.shape) - want) / magnitude).max() < 2.0**-20
 
 

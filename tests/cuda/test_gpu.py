@@ -62,14 +62,30 @@ def merged(variants):
     """All variants as one, whose module is loaded (and translated from PTX for a newer device) once: names of inputs and outputs are numbered."""
     weights, arena, launches, sides = [], 0, [], ([], [])
     for number, variant in enumerate(variants):
-        moved = {"weights": sum(part.size for part in weights), "arena": arena, "input": len(sides[0]), "output": len(sides[1])}
-        launches += [replace(launch, operands=tuple((kind, at + moved[kind]) for kind, at in launch.operands)) for launch in variant.launches]
+        moved = {
+            "weights": sum(part.size for part in weights),
+            "arena": arena,
+            "input": len(sides[0]),
+            "output": len(sides[1]),
+        }
+        launches += [
+            replace(launch, operands=tuple((kind, at + moved[kind]) for kind, at in launch.operands))
+            for launch in variant.launches
+        ]
         weights.append(np.pad(variant.weights, (0, -variant.weights.size % 256)))
         arena += -(-variant.arena_bytes // 256) * 256
         for side, specs_of in zip(sides, (variant.inputs, variant.outputs)):
             side += [replace(spec, name=f"{number}:{spec.name}") for spec in specs_of]
     steps = tuple(step for variant in variants for step in variant.steps)
-    return replace(variants[0], weights=np.concatenate(weights), arena_bytes=arena, launches=tuple(launches), steps=steps, inputs=tuple(sides[0]), outputs=tuple(sides[1]))
+    return replace(
+        variants[0],
+        weights=np.concatenate(weights),
+        arena_bytes=arena,
+        launches=tuple(launches),
+        steps=steps,
+        inputs=tuple(sides[0]),
+        outputs=tuple(sides[1]),
+    )
 
 
 def built(modules, spec, compiled=compile_fatbin):
@@ -85,7 +101,23 @@ def built(modules, spec, compiled=compile_fatbin):
         inputs = tuple(_spec(param.name, param.ty) for param in main.params)
         outputs = tuple(_spec(f"result{i}", ty) for i, ty in enumerate(main.ret_ty.fields))
         steps = tuple(call.step for call in one.calls)
-        found.append(Variant(spec.name, library, weights, arena, steps, inputs, outputs, spec.features, spec.rank, "test", kind="cuda", launches=launches, source=text))
+        found.append(
+            Variant(
+                spec.name,
+                library,
+                weights,
+                arena,
+                steps,
+                inputs,
+                outputs,
+                spec.features,
+                spec.rank,
+                "test",
+                kind="cuda",
+                launches=launches,
+                source=text,
+            )
+        )
     return found
 
 
@@ -109,7 +141,9 @@ def test_every_kernel(gpu, spec):
         pytest.skip(_lacks(spec) or f"{gpu.name} is sm_{gpu.arch}")
     cases = everything()
     session = CudaSession(merged(built([module for module, _ in cases.values()], spec)))
-    feed = {f"{number}:{name}": array for number, (_, inputs) in enumerate(cases.values()) for name, array in inputs.items()}
+    feed = {
+        f"{number}:{name}": array for number, (_, inputs) in enumerate(cases.values()) for name, array in inputs.items()
+    }
     for _ in range(2):  # the second run finds what the first one left
         got, wrong = session.run(feed), []
         for number, (name, (module, inputs)) in enumerate(cases.items()):

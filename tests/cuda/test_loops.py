@@ -16,16 +16,27 @@ from octet.passes.rewriting.loops import loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
 from octet.passes.running import run
 
-_spec = importlib.util.spec_from_file_location("recurrent_nodes", Path(__file__).parents[1] / "frontend" / "test_recurrent.py")
+_spec = importlib.util.spec_from_file_location(
+    "recurrent_nodes", Path(__file__).parents[1] / "frontend" / "test_recurrent.py"
+)
 _nodes = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_nodes)
-CASES = {"LSTM": {"direction": "bidirectional", "states": True}, "GRU": {"linear_before_reset": 1}, "RNN": {"direction": "reverse"}}
+CASES = {
+    "LSTM": {"direction": "bidirectional", "states": True},
+    "GRU": {"linear_before_reset": 1},
+    "RNN": {"direction": "reverse"},
+}
 
 
 def module_of(model, feed, dtype):
     if dtype == "float32":
         return run(float_layers("fp32"), model.module)
-    hub = quantize(model, {name: value[None] for name, value in feed.items()}, executor_factory=lambda module: lambda one: reference.run(module, one), summaries=False)
+    hub = quantize(
+        model,
+        {name: value[None] for name, value in feed.items()},
+        executor_factory=lambda module: lambda one: reference.run(module, one),
+        summaries=False,
+    )
     return to_integers(hub)[1]
 
 

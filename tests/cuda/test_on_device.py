@@ -61,10 +61,30 @@ def folder(tmp_path_factory):
 
 def run(folder, out, *arguments, **environment):
     """(exit status, results, what was printed)."""
-    command = [sys.executable, "-S", "-c", _BARE, str(HERE / "on_device.py"), str(folder[0]), "--out", str(out), "--no-warm", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OCTET_LIBCUDA": str(folder[1]), "FAKE_CUDA_ARCH": "90"} | environment)
+    command = [
+        sys.executable,
+        "-S",
+        "-c",
+        _BARE,
+        str(HERE / "on_device.py"),
+        str(folder[0]),
+        "--out",
+        str(out),
+        "--no-warm",
+        *arguments,
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OCTET_LIBCUDA": str(folder[1]), "FAKE_CUDA_ARCH": "90"} | environment,
+    )
     path = out / "results.jsonl"
-    return done.returncode, [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else [], done.stdout + done.stderr
+    return (
+        done.returncode,
+        [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else [],
+        done.stdout + done.stderr,
+    )
 
 
 _BARE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"  # the parent needs the standard library alone
@@ -86,7 +106,12 @@ def test_everything_is_right_on_the_emulated_driver(done):
 
 def test_the_table_comes_last_and_is_short(done):
     said = done[2]
-    assert len(said) < 12_000 and "digits: 4 answers are the CPU's bytes" in said and "0 failed" in said and "FAILED" not in said
+    assert (
+        len(said) < 12_000
+        and "digits: 4 answers are the CPU's bytes" in said
+        and "0 failed" in said
+        and "FAILED" not in said
+    )
 
 
 def test_a_wrong_answer_ends_it(folder, tmp_path):
@@ -97,7 +122,11 @@ def test_a_wrong_answer_ends_it(folder, tmp_path):
     wanted["sha256"][1] = "0" * 64
     (copy / "digits.json").write_text(json.dumps(wanted))
     status, rows, said = run((copy, folder[1]), tmp_path / "out", "--stages", "machine,cases")
-    assert status == 1 and "FAILED digits: 1 of 4 answers are not the CPU's" in said and {row["stage"] for row in rows} == {"machine"}
+    assert (
+        status == 1
+        and "FAILED digits: 1 of 4 answers are not the CPU's" in said
+        and {row["stage"] for row in rows} == {"machine"}
+    )
 
 
 def test_a_case_that_takes_its_process_down_costs_itself_only(folder, tmp_path):

@@ -10,9 +10,13 @@ from octet.targets.cuda.kernels.movement import move, region
 from octet.targets.cuda.layout import packed
 
 RNG = np.random.default_rng(11)
-ADD = dict(a_zero_point=3, b_zero_point=-5, out_zero_point=2, a_multiplier=0.61, b_multiplier=0.27, clip_min=-128, clip_max=110)
+ADD = dict(
+    a_zero_point=3, b_zero_point=-5, out_zero_point=2, a_multiplier=0.61, b_multiplier=0.27, clip_min=-128, clip_max=110
+)
 MUL = dict(a_zero_point=3, b_zero_point=-5, out_zero_point=2, multiplier=0.011, clip_min=-100, clip_max=127)
-HALVES = np.concatenate([np.arange(-600, 601) * np.float32(0.125), np.float32([3e9, -3e9, 3e38, -3e38, np.inf, -np.inf])])[None].astype(np.float32)  # ties, and what leaves int32
+HALVES = np.concatenate(
+    [np.arange(-600, 601) * np.float32(0.125), np.float32([3e9, -3e9, 3e38, -3e38, np.inf, -np.inf])]
+)[None].astype(np.float32)  # ties, and what leaves int32
 AVERAGE = dict(data_zero_point=4, out_zero_point=-9, multiplier=1.13, clip_min=-128, clip_max=127)
 
 
@@ -38,7 +42,16 @@ def pair(first, second):
 
 def through_packed(make):
     """The operator on a tensor that a kernel wrote channels-last."""
-    identity = dict(data_zero_point=0, out_zero_point=0, multiplier=1.0, clip_min=-128, clip_max=127, pool_size=[1, 1], strides=[1, 1], padding=[0] * 4)
+    identity = dict(
+        data_zero_point=0,
+        out_zero_point=0,
+        multiplier=1.0,
+        clip_min=-128,
+        clip_max=127,
+        pool_size=[1, 1],
+        strides=[1, 1],
+        padding=[0] * 4,
+    )
 
     def emit(b, x, *more):
         return b.emit(make(b.emit(ops.call("octet.avg_pool2d", [x], count_include_pad=True, **identity)), *more))
@@ -55,28 +68,46 @@ CASES = {
     "add of three channels": (octet("add", **ADD), pair((1, 3, 4, 4), (1, 3, 4, 4))),
     "mul": (octet("mul", **MUL), pair((1, 40, 3, 3), (1, 40, 1, 1))),
     "mul scalar": (octet("mul", **MUL), pair((3, 20), (1, 1))),
-    "requantize": (octet("requantize", data_zero_point=9, out_zero_point=-3, multiplier=0.77, clip_min=-90, clip_max=127), image(1, 5, 3, 7)),
+    "requantize": (
+        octet("requantize", data_zero_point=9, out_zero_point=-3, multiplier=0.77, clip_min=-90, clip_max=127),
+        image(1, 5, 3, 7),
+    ),
     "table": (octet("table", constant(codes(RNG, 256))), image(2, 9, 3, 3)),
     "table per channel": (octet("table", constant(codes(RNG, 9, 256))), image(2, 9, 3, 3)),
     "table of rows": (octet("table", constant(codes(RNG, 256))), image(2, 3, 50)),
     "max pool": (max_pool((3, 3), (2, 2), (1, 1, 1, 1)), image(2, 19, 9, 8)),
     "max pool, ceil": (max_pool((3, 2), (2, 2), (0, 0), ceil_mode=True), image(1, 3, 8, 7)),
     "max pool, dilated": (max_pool((2, 2), (1, 1), (0, 0), dilation=(2, 2)), image(1, 32, 5, 5)),
-    "average": (octet("avg_pool2d", pool_size=[3, 2], strides=[2, 1], padding=[1, 1, 0, 1], count_include_pad=False, **AVERAGE), image(2, 18, 7, 6)),
-    "average with padding": (octet("avg_pool2d", pool_size=[2, 2], strides=[2, 2], padding=[1, 1, 1, 1], count_include_pad=True, **AVERAGE), image(1, 3, 6, 6)),
-    "global average": (octet("avg_pool2d", pool_size=[7, 6], strides=[1, 1], padding=[0] * 4, count_include_pad=False, **AVERAGE), image(2, 35, 7, 6)),
+    "average": (
+        octet("avg_pool2d", pool_size=[3, 2], strides=[2, 1], padding=[1, 1, 0, 1], count_include_pad=False, **AVERAGE),
+        image(2, 18, 7, 6),
+    ),
+    "average with padding": (
+        octet("avg_pool2d", pool_size=[2, 2], strides=[2, 2], padding=[1, 1, 1, 1], count_include_pad=True, **AVERAGE),
+        image(1, 3, 6, 6),
+    ),
+    "global average": (
+        octet("avg_pool2d", pool_size=[7, 6], strides=[1, 1], padding=[0] * 4, count_include_pad=False, **AVERAGE),
+        image(2, 35, 7, 6),
+    ),
     "transpose": (moved(lambda x: relax.op.permute_dims(x, [0, 2, 3, 1])), image(2, 5, 3, 4)),
     "transpose back": (through_packed(lambda x: relax.op.permute_dims(x, [3, 0, 2, 1])), image(2, 5, 3, 4)),
     "transpose of a matrix": (moved(lambda x: relax.op.permute_dims(x)), image(7, 5)),
     "flatten": (through_packed(lambda x: relax.op.reshape(x, (2, 60))), image(2, 5, 3, 4)),
     "rows to image": (moved(lambda x: relax.op.reshape(x, (2, 20, 1, 1))), image(2, 20)),
     "heads": (moved(lambda x: relax.op.permute_dims(relax.op.reshape(x, (2, 7, 4, 8)), [0, 2, 1, 3])), image(2, 7, 32)),
-    "five axes": (moved(lambda x: relax.op.permute_dims(relax.op.reshape(x, (2, 3, 4, 2, 2)), [0, 2, 1, 4, 3])), image(2, 12, 2, 2)),
+    "five axes": (
+        moved(lambda x: relax.op.permute_dims(relax.op.reshape(x, (2, 3, 4, 2, 2)), [0, 2, 1, 4, 3])),
+        image(2, 12, 2, 2),
+    ),
     "concat": (moved(lambda a, b: relax.op.concat([a, b, a], 1)), pair((2, 16, 3, 3), (2, 7, 3, 3))),
     "concat of rows": (moved(lambda a, b: relax.op.concat([a, b], 0)), pair((2, 5), (3, 5))),
     "split": (lambda b, x: _split(b, x), image(1, 20, 3, 2)),
     "slice": (through_packed(lambda x: relax.op.strided_slice(x, [1, 3], [1, 7], [9, 0], [2, -3])), image(1, 12, 3, 8)),
-    "pad": (through_packed(lambda x: relax.op.nn.pad(x, [0, 0, 1, 0, 0, 2, 1, 1], "constant", -7.0)), image(1, 12, 3, 4)),
+    "pad": (
+        through_packed(lambda x: relax.op.nn.pad(x, [0, 0, 1, 0, 0, 2, 1, 1], "constant", -7.0)),
+        image(1, 12, 3, 4),
+    ),
     "interleave": (octet("interleave", strides=[2, 3], fill=-4), image(1, 17, 3, 2)),
     "frame": (octet("frame", padding=[1, 0, 2, 3], fill=list(range(-8, 9))), image(2, 17, 3, 2)),
     "frame of few channels": (octet("frame", padding=[1, 1, 1, 1], fill=[-128, 127, 5]), image(1, 3, 3, 2)),
@@ -85,12 +116,38 @@ CASES = {
     "repeat": (moved(lambda x: relax.op.repeat(x, 2, 3)), image(1, 12, 3, 4)),
     "stack": (moved(lambda x: relax.op.stack([x, x], 2)), image(1, 12, 3, 4)),
     "broadcast": (moved(lambda x: relax.op.broadcast_to(x, [2, 12, 3, 4])), image(1, 12, 3, 1)),
-    "resize": (moved(lambda x: relax.op.image.resize2d(x, (6, 8), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor")),
-               image(1, 18, 3, 4)),
-    "dequantize": (moved(lambda x: relax.op.dequantize(x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="float32")), image(1, 6, 3, 4)),
-    "quantize": (moved(lambda x: relax.op.quantize(x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="int8")),
-                 {"x": np.concatenate([RNG.standard_normal(94) * 3, [1e30, -1e30]]).astype(np.float32).reshape(2, 6, 2, 4)}),
-    "quantize halves": (moved(lambda x: relax.op.quantize(x, relax.const(np.float32(0.5)), relax.const(np.int8(-11)), out_dtype="int8")), {"x": HALVES}),
+    "resize": (
+        moved(
+            lambda x: relax.op.image.resize2d(
+                x,
+                (6, 8),
+                method="nearest_neighbor",
+                coordinate_transformation_mode="asymmetric",
+                rounding_method="floor",
+            )
+        ),
+        image(1, 18, 3, 4),
+    ),
+    "dequantize": (
+        moved(
+            lambda x: relax.op.dequantize(
+                x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="float32"
+            )
+        ),
+        image(1, 6, 3, 4),
+    ),
+    "quantize": (
+        moved(
+            lambda x: relax.op.quantize(x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="int8")
+        ),
+        {"x": np.concatenate([RNG.standard_normal(94) * 3, [1e30, -1e30]]).astype(np.float32).reshape(2, 6, 2, 4)},
+    ),
+    "quantize halves": (
+        moved(
+            lambda x: relax.op.quantize(x, relax.const(np.float32(0.5)), relax.const(np.int8(-11)), out_dtype="int8")
+        ),
+        {"x": HALVES},
+    ),
     "an input is a result": (lambda b, x: [x, x], image(1, 6, 3, 4)),
 }
 
@@ -114,4 +171,6 @@ def test_operator(operators, name):
 def test_elements_that_lie_together_move_16_bytes_at_a_time():
     old, new = packed((2, 32, 3, 3)), packed((2, 48, 3, 3))
     at = {start: move(region(old.shape, 0, old.steps, start, new.steps), 1) for start in (0, 16, 20, 1)}
-    assert ["uint4" in at[0].call, "uint4" in at[16].call, "unsigned" in at[20].call, "signed char" in at[1].call] == [True] * 4
+    assert ["uint4" in at[0].call, "uint4" in at[16].call, "unsigned" in at[20].call, "signed char" in at[1].call] == [
+        True
+    ] * 4

@@ -33,12 +33,26 @@ def test_records_are_applied_and_the_bytes_stay(network, database):
         other = next(schedule for schedule in (*space.guesses, *space.every()) if schedule != space.default)
         wanted[task.workload.key] = other
         schedules = [to_json(space.family, schedule) for schedule in (other, space.default)]
-        database.put(Record(key_of(task.workload.key, SM80), task.workload.as_dict(), SM80.name, *schedules, 1e-6, 2e-6, 0.5, 0.01, "a GPU"))
+        database.put(
+            Record(
+                key_of(task.workload.key, SM80),
+                task.workload.as_dict(),
+                SM80.name,
+                *schedules,
+                1e-6,
+                2e-6,
+                0.5,
+                0.01,
+                "a GPU",
+            )
+        )
     records = Applied(database, SM80)
     lowered = lower(network, SM80, RULES, records)
     steps = [call.step for call in lowered.calls if call.step.workload]
     assert records.tuned == 3 and {step.source for step in steps} == {"record 1", "record 2", "record 3"}
-    assert all(wanted[workload_from(json.loads(step.workload)).key] is not None and "=" in step.schedule for step in steps)
+    assert all(
+        wanted[workload_from(json.loads(step.workload)).key] is not None and "=" in step.schedule for step in steps
+    )
     names = named(call.kernel for call in lowered.calls)
     net = Net(lowered, names, source(names))
     x = np.random.default_rng(2).standard_normal((2, 3, 12, 11)).astype(np.float32)

@@ -33,7 +33,9 @@ def mask(b, m):
 def forked(b, x):
     """The first product is read twice: it stays a launch."""
     first = b.emit(relax.op.multiply(x, SCALAR["half"]))
-    return b.emit(relax.op.add(b.emit(relax.op.maximum(b.emit(relax.op.divide(SCALAR["one"], first)), SCALAR["low"])), first))
+    return b.emit(
+        relax.op.add(b.emit(relax.op.maximum(b.emit(relax.op.divide(SCALAR["one"], first)), SCALAR["low"])), first)
+    )
 
 
 def embedded(b, x, i, z, j):
@@ -52,12 +54,32 @@ TABLE, INDICES = RNG.standard_normal((9, 5)).astype(np.float32), RNG.integers(-9
 CASES = {
     "indices": (lambda b, x, i: wrapped(b, x, i, 9), {"x": TABLE, "i": INDICES}, ["take"]),
     "indices with bounds": (lambda b, x, i: bounded(b, x, i, 8), {"x": TABLE, "i": 3 * INDICES}, ["take"]),
-    "other bounds": (lambda b, x, i: bounded(b, x, i, 5), {"x": TABLE, "i": 3 * INDICES}, ["less", "add", "where", "minimum", "maximum", "take"]),
-    "indices of another size": (lambda b, x, i: wrapped(b, x, i, 7), {"x": TABLE, "i": np.abs(INDICES)}, ["less", "add", "where", "take"]),
-    "indices that are seen": (lambda b, x, i: wrapped(b, x, i, 9, True), {"x": TABLE, "i": INDICES}, ["less", "add", "where", "take", "add"]),
+    "other bounds": (
+        lambda b, x, i: bounded(b, x, i, 5),
+        {"x": TABLE, "i": 3 * INDICES},
+        ["less", "add", "where", "minimum", "maximum", "take"],
+    ),
+    "indices of another size": (
+        lambda b, x, i: wrapped(b, x, i, 7),
+        {"x": TABLE, "i": np.abs(INDICES)},
+        ["less", "add", "where", "take"],
+    ),
+    "indices that are seen": (
+        lambda b, x, i: wrapped(b, x, i, 9, True),
+        {"x": TABLE, "i": INDICES},
+        ["less", "add", "where", "take", "add"],
+    ),
     "embedding": (embedded, {"x": TABLE, "i": INDICES, "z": -TABLE[:2], "j": INDICES % 2}, ["take", "take_and_add"]),
-    "one summand": (lambda b, x, i: b.emit(relax.op.add(relax.const(POSITIONS[0, 0]), b.emit(relax.op.take(x, i, axis=0)))), {"x": TABLE, "i": INDICES}, ["take_and_add"]),
-    "a summand of the first axes": (summed_anyhow, {"x": TABLE, "i": INDICES, "c": RNG.standard_normal((2, 7, 1)).astype(np.float32)}, ["take", "add"]),
+    "one summand": (
+        lambda b, x, i: b.emit(relax.op.add(relax.const(POSITIONS[0, 0]), b.emit(relax.op.take(x, i, axis=0)))),
+        {"x": TABLE, "i": INDICES},
+        ["take_and_add"],
+    ),
+    "a summand of the first axes": (
+        summed_anyhow,
+        {"x": TABLE, "i": INDICES, "c": RNG.standard_normal((2, 7, 1)).astype(np.float32)},
+        ["take", "add"],
+    ),
     "mask": (mask, {"m": RNG.integers(0, 2, (2, 1, 1, 37))}, ["scalars"]),
     "forked": (forked, {"x": RNG.standard_normal((3, 50)).astype(np.float32)}, ["multiply", "scalars", "add"]),
 }

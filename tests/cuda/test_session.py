@@ -45,6 +45,8 @@ def machine(network, nvcc, here, tmp_path_factory):
     x = np.random.default_rng(1).standard_normal((2, 3, 12, 11)).astype(np.float32)
     np.savez(folder / "data.npz", x=x, y=reference.run(network, {"x": x})[0])
     return folder / "net.octet", folder / "libcuda.so", folder / "data.npz"
+
+
 PROFILE = """
 import numpy as np, octet
 from octet.targets.cuda.running import loaded
@@ -77,11 +79,19 @@ def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, py
     version = needs_of(read_package(machine[0]).variants[0].library)
     old = str(version.code - 1000)
     said = python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
-    assert said == (f"target cuda-sm80: its machine code needs a driver of CUDA {version.code // 1000}.0 or newer, this one is of CUDA {version.code // 1000 - 1}.0; "
-                    "update it, or compile with an older CUDA toolkit")
-    assert "its PTX, which sm_120 would run, needs" in python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old, FAKE_CUDA_ARCH="120")
-    assert f'"driver":{{"arch":80,"code":{version.code},"ptx":{version.ptx}}}' in json.dumps(json.loads(archive.read(machine[0]).text), separators=(",", ":"))
-    session = python(code(machine).replace("print(", "print('warned',"), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
+    assert said == (
+        f"target cuda-sm80: its machine code needs a driver of CUDA {version.code // 1000}.0 or newer, this one is of CUDA {version.code // 1000 - 1}.0; "
+        "update it, or compile with an older CUDA toolkit"
+    )
+    assert "its PTX, which sm_120 would run, needs" in python(
+        text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old, FAKE_CUDA_ARCH="120"
+    )
+    assert f'"driver":{{"arch":80,"code":{version.code},"ptx":{version.ptx}}}' in json.dumps(
+        json.loads(archive.read(machine[0]).text), separators=(",", ":")
+    )
+    session = python(
+        code(machine).replace("print(", "print('warned',"), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old
+    )
     assert session.startswith(f"warned {detect.native().name}"), "the CPU takes over"
 
 
@@ -89,20 +99,30 @@ def test_what_cannot_be_loaded_or_captured_gives_everything_back(machine, python
     """FAKE_CUDA_REFUSE: the call that the driver refuses; it says at its end what is still held."""
     text = f"import octet\nfor _ in range(2):\n  try:\n    octet.load({str(machine[0])!r}, target='cuda-sm80').close()\n  except octet.OctetError as error:\n    pass"
     for refused in ("", "cuStreamCreate", "cuMemAllocHost_v2", "cuGraphInstantiateWithFlags", "cuLaunchKernel"):
-        assert python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_REFUSE=refused, FAKE_CUDA_HELD="1") == "held: 0, capturing: 0", refused
+        assert (
+            python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_REFUSE=refused, FAKE_CUDA_HELD="1")
+            == "held: 0, capturing: 0"
+        ), refused
 
 
 def test_an_older_device_or_no_driver_takes_the_cpu(machine, python):
     native = detect.native().name
-    assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75").startswith(f"{native} ['cuda-sm75', 'cuda-sm61']")
+    assert python(code(machine), OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75").startswith(
+        f"{native} ['cuda-sm75', 'cuda-sm61']"
+    )
     assert python(code(machine), OCTET_LIBCUDA="/nowhere/libcuda.so").startswith(f"{native} []")
     assert python(code(machine, native), OCTET_LIBCUDA=str(machine[1])).startswith(native)
 
 
 def test_the_session_says_why(machine, python):
-    said = "import octet, sys; session = octet.load(sys.argv[1]); print(session.why)".replace("sys.argv[1]", repr(str(machine[0])))
+    said = "import octet, sys; session = octet.load(sys.argv[1]); print(session.why)".replace(
+        "sys.argv[1]", repr(str(machine[0]))
+    )
     assert python(said, OCTET_LIBCUDA=str(machine[1])) == "the best variant of the package"
-    assert python(said, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75") == "cuda-sm80 does not run here: the device is emulated device, sm_75"
+    assert (
+        python(said, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_ARCH="75")
+        == "cuda-sm80 does not run here: the device is emulated device, sm_75"
+    )
     assert python(said, OCTET_LIBCUDA="/nowhere/libcuda.so") == "cuda-sm80 does not run here: there is no CUDA driver"
 
 
@@ -113,7 +133,10 @@ def test_a_driver_that_refuses_leaves_the_cpu_with_a_warning(machine, python, tm
     broken = dataclasses.replace(package.variants[0], library=b"no code at all")
     Package((broken, package.variants[1]), {}).save(tmp_path / "broken.octet")
     warned = "import warnings; warnings.simplefilter('error')\n" + code((tmp_path / "broken.octet", *machine[1:]))
-    said = python("import warnings; warnings.simplefilter('ignore')\n" + code((tmp_path / "broken.octet", *machine[1:])), OCTET_LIBCUDA=str(machine[1]))
+    said = python(
+        "import warnings; warnings.simplefilter('ignore')\n" + code((tmp_path / "broken.octet", *machine[1:])),
+        OCTET_LIBCUDA=str(machine[1]),
+    )
     assert said.startswith(detect.native().name)
     with pytest.raises(AssertionError, match="cuda-sm80 is left out: CUDA: cuModuleLoadData failed"):
         python(warned, OCTET_LIBCUDA=str(machine[1]))
@@ -134,13 +157,17 @@ def test_the_variant_by_name_without_a_device(machine, monkeypatch):
 def test_a_profile_is_measured_against_the_device(machine, python):
     path, driver, data = machine
     said = python(PROFILE.format(path=str(path), data=str(data)), OCTET_LIBCUDA=str(driver))
-    assert said.startswith("{'device': 'emulated device'} 32.0 True"), "sm_80: 2048 int8 multiply-adds a clock, 64 in float32"
+    assert said.startswith("{'device': 'emulated device'} 32.0 True"), (
+        "sm_80: 2048 int8 multiply-adds a clock, 64 in float32"
+    )
     kernels = ast.literal_eval(said[said.index("[") :])
     assert [k[0] for k in kernels] == ["conversion"] + 4 * ["kernel"] and all(k[1] == "int8" and k[4] for k in kernels)
     assert [k[5] for k in kernels] == ["", "default", "default", "", "default"]
     assert [k[2] for k in kernels] == [0, 2 * 36 * 20 * 27, 2 * 36 * 20 * 180, 0, 2 * 9 * 20]
     assert kernels[0][3] == 2 * 132 * 3 * 4 + 2 * 132 * 4, "float32 in, four bytes a pixel out"
-    assert kernels[-1][3] == 2 * 32 + 9 * 32 + 2 * 9 * 4 + 2 * 9 * 4, "rows of whole granules, bias, multiplier and result: nothing twice"
+    assert kernels[-1][3] == 2 * 32 + 9 * 32 + 2 * 9 * 4 + 2 * 9 * 4, (
+        "rows of whole granules, bias, multiplier and result: nothing twice"
+    )
 
 
 def test_threads_may_share_a_session(machine, python):

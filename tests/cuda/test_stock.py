@@ -56,7 +56,10 @@ def test_every_schedule_has_the_defaults_bits(name, tasks):
     (space,) = spaces_of(tasks[name], SM80)
     every = space.every()
     assert space.default in every and Stock() == space.default
-    tuned = [lambda workload, schedule=schedule: Tuned(schedule, "a record") for schedule in every[:: max(1, len(every) // 2)]]
+    tuned = [
+        lambda workload, schedule=schedule: Tuned(schedule, "a record")
+        for schedule in every[:: max(1, len(every) // 2)]
+    ]
     default, *others = nets([module] * (1 + len(tuned)), SM80, [None, *tuned])
     emulated = emulator([default])
     wanted = default.run(emulated, inputs, 0)[0].tobytes()
@@ -68,16 +71,28 @@ def test_every_schedule_has_the_defaults_bits(name, tasks):
 
 def test_workloads_survive_json_and_records_are_applied(tasks, tmp_path):
     workload = tasks["tile"]
-    assert workload_from(json.loads(workload.text)) == workload and workload.name == "generated tile float32[18, 210]" and workload.multiply_adds == 18 * 210
+    assert (
+        workload_from(json.loads(workload.text)) == workload
+        and workload.name == "generated tile float32[18, 210]"
+        and workload.multiply_adds == 18 * 210
+    )
     database = Database(str(tmp_path / "records.db"))
     schedules = [to_json("stock", Stock(*values)) for values in ((512, 0), (128, 0))]
     assert from_json(schedules[0]) == ("stock", Stock(512, 0))
-    database.put(Record(key_of(workload.key, SM80), workload.as_dict(), SM80.name, *schedules, 1e-6, 2e-6, 0.5, 0.01, "a GPU"))
+    database.put(
+        Record(key_of(workload.key, SM80), workload.as_dict(), SM80.name, *schedules, 1e-6, 2e-6, 0.5, 0.01, "a GPU")
+    )
     module = _module("tile")[0]
-    step = next(call for call in lower(module, SM80, RULES, Applied(database, SM80)).calls if call.step.kernel == "generated")
+    step = next(
+        call for call in lower(module, SM80, RULES, Applied(database, SM80)).calls if call.step.kernel == "generated"
+    )
     assert step.kernel.block == 512 and step.step.source == "record 1"
     step = next(call for call in lower(module, SM80, RULES).calls if call.step.kernel == "generated")
-    assert step.kernel.block == 128 and step.step.source == "default" and json.loads(step.step.workload)["kind"] == "cuda-nest"
+    assert (
+        step.kernel.block == 128
+        and step.step.source == "default"
+        and json.loads(step.step.workload)["kind"] == "cuda-nest"
+    )
     database.close()
 
 
@@ -92,7 +107,9 @@ def test_a_session_can_search_and_build(tasks):
     search = ScheduleSearch(space, CostModel(), "nest", SM80.tvm_target())
     for schedule in (None, *search.propose(2)):
         built = build(workload, schedule, case, SM80)
-        assert built.family == "stock" and built.operands == (("input", 0), ("output", 0)) and built.code[:4] == b"\x7fELF"
+        assert (
+            built.family == "stock" and built.operands == (("input", 0), ("output", 0)) and built.code[:4] == b"\x7fELF"
+        )
 
 
 def test_indices_are_no_task():

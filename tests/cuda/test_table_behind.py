@@ -16,11 +16,21 @@ def layer(b, x, outputs, residual=None, kernel=1, groups=1, dense=False):
     channels = int(x.ty.shape.values[-1 if dense else 1])
     shape = (outputs, channels) if dense else (outputs, channels // groups, kernel, kernel)
     weight, bias = RNG.integers(-127, 128, shape).astype(np.int8), RNG.integers(-999, 999, outputs).astype(np.int32)
-    vectors = [constant(weight), constant(bias), constant(np.full(outputs, 0.4 / np.sqrt(weight[0].size) / 30, np.float32))]
+    vectors = [
+        constant(weight),
+        constant(bias),
+        constant(np.full(outputs, 0.4 / np.sqrt(weight[0].size) / 30, np.float32)),
+    ]
     attrs = dict(data_zero_point=3, out_dtype="int8", out_zero_point=-7, clip_min=-101, clip_max=119)
     attrs |= {} if dense else dict(strides=[1, 1], padding=[kernel // 2] * 4, dilation=[1, 1], groups=groups)
     attrs |= {} if residual is None else dict(residual_zero_point=3, residual_multiplier=0.73)
-    return b.emit(ops.call("octet.dense" if dense else "octet.conv2d", [x, *vectors, *([] if residual is None else [residual])], **attrs))
+    return b.emit(
+        ops.call(
+            "octet.dense" if dense else "octet.conv2d",
+            [x, *vectors, *([] if residual is None else [residual])],
+            **attrs,
+        )
+    )
 
 
 def looked_up(b, value, table=TABLE):
@@ -29,13 +39,19 @@ def looked_up(b, value, table=TABLE):
 
 CASES = {
     "tiles": (lambda b, x: looked_up(b, layer(b, x, 70, dense=True)), {"x": codes(RNG, 2, 37, 100)}),
-    "residual": (lambda b, x, r: looked_up(b, layer(b, x, 40, r, 3)), {"x": codes(RNG, 1, 64, 9, 7), "r": codes(RNG, 1, 40, 9, 7)}),
+    "residual": (
+        lambda b, x, r: looked_up(b, layer(b, x, 40, r, 3)),
+        {"x": codes(RNG, 1, 64, 9, 7), "r": codes(RNG, 1, 40, 9, 7)},
+    ),
     "3 channels out": (lambda b, x: looked_up(b, layer(b, x, 3, kernel=3)), {"x": codes(RNG, 1, 20, 6, 5)}),
     "groups of 16": (lambda b, x: looked_up(b, layer(b, x, 64, kernel=3, groups=4)), {"x": codes(RNG, 1, 64, 6, 6)}),
     "a sum of several blocks": (lambda b, x: looked_up(b, layer(b, x, 80, kernel=3)), {"x": codes(RNG, 1, 512, 4, 4)}),
     "direct": (lambda b, x: looked_up(b, layer(b, x, 20, kernel=3, groups=4)), {"x": codes(RNG, 1, 12, 6, 6)}),
     "depthwise": (lambda b, x: looked_up(b, layer(b, x, 21, kernel=3, groups=21)), {"x": codes(RNG, 2, 21, 9, 10)}),
-    "few rows": (lambda b, x, r: looked_up(b, layer(b, x, 37, r, dense=True)), {"x": codes(RNG, 3, 100), "r": codes(RNG, 3, 37)}),
+    "few rows": (
+        lambda b, x, r: looked_up(b, layer(b, x, 37, r, dense=True)),
+        {"x": codes(RNG, 3, 100), "r": codes(RNG, 3, 37)},
+    ),
 }
 
 
@@ -51,7 +67,9 @@ def test_one_launch_with_the_referees_bytes(layers, name):
     machine, found = layers
     net, module = found[name]
     operators = [step.operator for step in net.steps]
-    assert "octet.table" not in operators and sum(operator.endswith(" + table") for operator in operators) == 1, operators
+    assert "octet.table" not in operators and sum(operator.endswith(" + table") for operator in operators) == 1, (
+        operators
+    )
     assert not differences(machine, net, module, CASES[name][1], seeds=(0, 1, 2))
 
 

@@ -12,14 +12,27 @@ RNG = np.random.default_rng(7)
 
 
 def resize(size, result, mode):
-    (rows, row_units), (columns, column_units) = (whole_taps(old, new, mode) for old, new in zip(size, result, strict=True))
-    attrs = {"row_units": row_units, "column_units": column_units, "data_zero_point": -7, "out_zero_point": 11, "clip_min": -100, "clip_max": 99}
+    (rows, row_units), (columns, column_units) = (
+        whole_taps(old, new, mode) for old, new in zip(size, result, strict=True)
+    )
+    attrs = {
+        "row_units": row_units,
+        "column_units": column_units,
+        "data_zero_point": -7,
+        "out_zero_point": 11,
+        "clip_min": -100,
+        "clip_max": 99,
+    }
     tables = [constant(rows), constant(columns)]
-    return lambda b, x: b.emit(ops.call("octet.resize2d", [x, *tables], multiplier=1.3 / row_units / column_units, **attrs))
+    return lambda b, x: b.emit(
+        ops.call("octet.resize2d", [x, *tables], multiplier=1.3 / row_units / column_units, **attrs)
+    )
 
 
 def softmax(levels, zero_point):
-    return lambda b, x: b.emit(ops.call("octet.softmax", [x, constant(softmax_table(0.04))], levels=levels, out_zero_point=zero_point))
+    return lambda b, x: b.emit(
+        ops.call("octet.softmax", [x, constant(softmax_table(0.04))], levels=levels, out_zero_point=zero_point)
+    )
 
 
 CASES = {

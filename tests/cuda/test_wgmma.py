@@ -24,11 +24,23 @@ from octet.targets.tuned import Tuned
 
 SM90A = find("cuda-sm90a")
 # Two warpgroups side by side, two instructions of one, rows of 64 and of 128 bytes, one of 32.
-TILES = {"columns": Tile(64, 128, 128, 4, 2, 3, wmma=WGMMA), "rows": Tile(256, 64, 64, 8, 1, 4, wmma=WGMMA), "narrow": Tile(64, 64, 32, 4, 1, 5, wmma=WGMMA)}
+TILES = {
+    "columns": Tile(64, 128, 128, 4, 2, 3, wmma=WGMMA),
+    "rows": Tile(256, 64, 64, 8, 1, 4, wmma=WGMMA),
+    "narrow": Tile(64, 64, 32, 4, 1, 5, wmma=WGMMA),
+}
 FAULTS = {
     "no proxy fence": ("conv_mma.cuh", "      proxy_fence();\n", ""),
-    "a barrier too few": ("conv_mma.cuh", "      barrier();  // the stage is there, and the one", "      // the stage is there, and the one"),
-    "copies that are not there": ("conv_mma.cuh", "      copy_wait<ahead - 1>();\n      proxy", "      copy_wait<ahead>();\n      proxy"),
+    "a barrier too few": (
+        "conv_mma.cuh",
+        "      barrier();  // the stage is there, and the one",
+        "      // the stage is there, and the one",
+    ),
+    "copies that are not there": (
+        "conv_mma.cuh",
+        "      copy_wait<ahead - 1>();\n      proxy",
+        "      copy_wait<ahead>();\n      proxy",
+    ),
     "products that nobody waits for": ("conv_mma.cuh", "      wgmma_wait<1>();\n", ""),
     "two groups of products under way": ("conv_mma.cuh", "wgmma_wait<1>();", "wgmma_wait<2>();"),
     "a stage that is still read": ("conv_mma.cuh", "T.stages - (by_wgmma(T) ? 2 : 1)", "T.stages - 1"),
@@ -36,16 +48,28 @@ FAULTS = {
     "the last products": ("tiles.cuh", "    wgmma_wait<0>();\n", "    wgmma_wait<1>();\n"),
     "no fence of the sums": ("tiles.cuh", "    wgmma_fence();\n", ""),
     "a group that is not closed": ("tiles.cuh", "    wgmma_commit();\n", ""),
-    "results stored where stages are read": ("conv_mma.cuh", "    barrier();  // results are stored where stages lie\n", ""),
+    "results stored where stages are read": (
+        "conv_mma.cuh",
+        "    barrier();  // results are stored where stages lie\n",
+        "",
+    ),
     "bytes of the next product": ("tiles.cuh", "weights + 32 * k)", "weights + 16 * k)"),
     "rows of the next instruction": ("tiles.cuh", "data + 64 * i * T.depth", "data + 32 * i * T.depth"),
     "warpgroup": ("conv_mma.cuh", "uniform(threadIdx.x / 128) * 4", "0"),
     "a warp's own rows": ("tiles.cuh", "warp % 4 * 16", "warp % 2 * 16"),
     "distance of eight rows": ("wgmma.cuh", "eight_rows = 8 * depth / 16;", "eight_rows = 8;"),
-    "swizzle": ("wgmma.cuh", "depth == 128 ? 1 : depth == 64 ? 2 : 3, eight", "depth == 128 ? 2 : depth == 64 ? 3 : 1, eight"),
+    "swizzle": (
+        "wgmma.cuh",
+        "depth == 128 ? 1 : depth == 64 ? 2 : 3, eight",
+        "depth == 128 ? 2 : depth == 64 ? 3 : 1, eight",
+    ),
     "no swizzle": ("wgmma.cuh", "return swizzle << 62 | ", "return "),
     "address in bytes": ("wgmma.cuh", "& 0x3ffff) >> 4;", "& 0x3ffff);"),
-    "granules of a tile": ("tiles.cuh", "granules >= 8 ? 0 : granules == 4 ? 1 : 2", "granules >= 8 ? 1 : granules == 4 ? 2 : 0"),
+    "granules of a tile": (
+        "tiles.cuh",
+        "granules >= 8 ? 0 : granules == 4 ? 1 : 2",
+        "granules >= 8 ? 1 : granules == 4 ? 2 : 0",
+    ),
 }
 
 
@@ -72,9 +96,24 @@ def layer():
     """Several blocks, warpgroups and steps, classes of biases, a residual."""
     rng = np.random.default_rng(4)
     inputs = {"x": codes(rng, 1, 144, 12, 12), "r": codes(rng, 1, 136, 12, 12)}
-    vectors = [constant(codes(rng, 136, 144, 3, 3)), constant(rng.integers(-99, 99, 136).astype(np.int32)), constant(np.full(136, 0.0008, np.float32))]
-    attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
-                 residual_zero_point=0, residual_multiplier=0.5)
+    vectors = [
+        constant(codes(rng, 136, 144, 3, 3)),
+        constant(rng.integers(-99, 99, 136).astype(np.int32)),
+        constant(np.full(136, 0.0008, np.float32)),
+    ]
+    attrs = dict(
+        strides=[1, 1],
+        padding=[1] * 4,
+        dilation=[1, 1],
+        groups=1,
+        data_zero_point=9,
+        out_dtype="int8",
+        clip_min=-128,
+        clip_max=127,
+        out_zero_point=0,
+        residual_zero_point=0,
+        residual_multiplier=0.5,
+    )
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
     return module, inputs
 
@@ -90,7 +129,10 @@ def test_every_kind_of_tile_agrees_with_the_referee(tile, layer):
 
 
 def test_convolutions_agree_with_the_referee(tests):
-    cases = [tests.convolution(tests.CASES[name], i) for i, name in enumerate(("first layer", "few outputs", "uneven", "groups of 16", "to float"))]
+    cases = [
+        tests.convolution(tests.CASES[name], i)
+        for i, name in enumerate(("first layer", "few outputs", "uneven", "groups of 16", "to float"))
+    ]
     made = nets([module for module, _ in cases], SM90A, _with())
     emulated = emulator(made)
     assert {step.kernel for net in made for step in net.steps if step.macs} == {"wgmma_conv2d"}
@@ -101,7 +143,20 @@ def test_convolutions_agree_with_the_referee(tests):
 def test_products_agree_with_the_referee():
     rng = np.random.default_rng(7)
     inputs = {"a": codes(rng, 2, 3, 21, 40), "b": codes(rng, 2, 3, 40, 19)}
-    module = function(lambda b, x, y: b.emit(ops.call("octet.matmul", [x, y], multiplier=0.004, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)), **inputs)
+    module = function(
+        lambda b, x, y: b.emit(
+            ops.call(
+                "octet.matmul",
+                [x, y],
+                multiplier=0.004,
+                out_dtype="int8",
+                out_zero_point=0,
+                clip_min=-128,
+                clip_max=127,
+            )
+        ),
+        **inputs,
+    )
     made = nets([module], SM90A, _with())
     assert "wgmma_matmul" in {step.kernel for step in made[0].steps}
     assert differences(emulator(made), made[0], module, inputs, seeds=(1, 2)) == []
@@ -119,7 +174,11 @@ def test_fault_is_caught(fault, layer, tmp_path):
 
 def test_large_products_are_by_wgmma_and_small_ones_are_not():
     large, small = (Conv(rows, *ROW, 768, 768, 1, 768, 768, 3) for rows in (4096, 128))
-    assert tile_for(large, SM90A).by_wgmma and not tile_for(small, SM90A).by_wgmma and not tile_for(large, find("cuda-sm90")).by_wgmma
+    assert (
+        tile_for(large, SM90A).by_wgmma
+        and not tile_for(small, SM90A).by_wgmma
+        and not tile_for(large, find("cuda-sm90")).by_wgmma
+    )
 
 
 def test_machine_code_has_products_in_a_row_and_no_spills(tmp_path):
@@ -128,15 +187,28 @@ def test_machine_code_has_products_in_a_row_and_no_spills(tmp_path):
         compiler.find_compiler("90a")
     except Exception as error:
         pytest.skip(str(error))
-    problem, epilogue = Conv(4096, *ROW, 1024, 1024, 1, 1024, 1024, 0), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0)
-    kernels = {tiled_kernel("dense", problem, epilogue, tile, SM90A): f"octet_{i}" for i, tile in enumerate(candidates(SM90A, WGMMA)[::2])}
+    problem, epilogue = (
+        Conv(4096, *ROW, 1024, 1024, 1, 1024, 1024, 0),
+        Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0),
+    )
+    kernels = {
+        tiled_kernel("dense", problem, epilogue, tile, SM90A): f"octet_{i}"
+        for i, tile in enumerate(candidates(SM90A, WGMMA)[::2])
+    }
     code, usage = compiler.compile_cubin(source(kernels), "90a")
     assert {(used.spills, used.stack) for used in usage.values()} == {(0, 0)} and len(usage) == len(kernels)
-    disassembler = shutil.which("cuobjdump") or next(map(str, Path(sys.prefix).glob("lib/python*/site-packages/nvidia/cu13/bin/cuobjdump")), None)
+    disassembler = shutil.which("cuobjdump") or next(
+        map(str, Path(sys.prefix).glob("lib/python*/site-packages/nvidia/cu13/bin/cuobjdump")), None
+    )
     if disassembler:
         (tmp_path / "k.cubin").write_bytes(code)
-        listed = subprocess.run([disassembler, "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            [disassembler, "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True
+        ).stdout
         functions = listed.split("Function : ")[1:]
         assert len(functions) == len(kernels)
         for function in functions:
-            assert len(re.findall(r"IGMMA\.64x\d+x32\.S8\.S8", function)) in (2, 4, 8) and function.count("WARPGROUP.DEPBAR") == 2
+            assert (
+                len(re.findall(r"IGMMA\.64x\d+x32\.S8\.S8", function)) in (2, 4, 8)
+                and function.count("WARPGROUP.DEPBAR") == 2
+            )

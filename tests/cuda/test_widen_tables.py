@@ -8,7 +8,10 @@ from tvm.ir import assert_structural_equal
 from octet.passes import ops
 from octet.passes.lower.cuda.widen_tables import WidenTables
 
-CODES, SCALES = np.random.default_rng(0).integers(-127, 128, (9, 5)).astype("int8"), np.linspace(0.1, 1, 9, dtype="float32")
+CODES, SCALES = (
+    np.random.default_rng(0).integers(-127, 128, (9, 5)).astype("int8"),
+    np.linspace(0.1, 1, 9, dtype="float32"),
+)
 PLACES = np.zeros((2, 3), "int64")
 
 
@@ -17,7 +20,9 @@ def rows(b, i):
 
 
 def test_before_and_expected():
-    before = function(lambda b, i: b.emit(ops.call("octet.embedding", [relax.const(CODES), relax.const(SCALES), i])), i=PLACES)
+    before = function(
+        lambda b, i: b.emit(ops.call("octet.embedding", [relax.const(CODES), relax.const(SCALES), i])), i=PLACES
+    )
     assert_structural_equal(WidenTables()(before), function(rows, i=PLACES), map_free_vars=True)
 
 

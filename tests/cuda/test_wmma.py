@@ -23,11 +23,31 @@ from octet.targets.tuned import Tuned
 
 HEIGHTS = (8, 16, 32)
 FAULTS = {
-    "row of a fragment": ("tiles.cuh", "data + tile_offset<T>(row + height * i, 2 * k + half)", "data + tile_offset<T>(row + 16 * i, 2 * k + half)"),
-    "half of the sum": ("tiles.cuh", "weights + tile_offset<T>(column + width * j, 2 * k + half)", "weights + tile_offset<T>(column + width * j, 2 * k)"),
-    "an order that is guessed": ("tiles.cuh", "place(i, j, e) = own[row * settle_pitch + column];", "place(i, j, e) = part[e];"),
-    "a fragment read too early": ("tiles.cuh", "        warp_barrier();\n#pragma unroll\n        for (int e = 0; e < 8; ++e) {", "#pragma unroll\n        for (int e = 0; e < 8; ++e) {"),
-    "sums that still settle": ("conv_mma.cuh", "    result.settle(memory);\n    barrier();\n", "    result.settle(memory);\n"),
+    "row of a fragment": (
+        "tiles.cuh",
+        "data + tile_offset<T>(row + height * i, 2 * k + half)",
+        "data + tile_offset<T>(row + 16 * i, 2 * k + half)",
+    ),
+    "half of the sum": (
+        "tiles.cuh",
+        "weights + tile_offset<T>(column + width * j, 2 * k + half)",
+        "weights + tile_offset<T>(column + width * j, 2 * k)",
+    ),
+    "an order that is guessed": (
+        "tiles.cuh",
+        "place(i, j, e) = own[row * settle_pitch + column];",
+        "place(i, j, e) = part[e];",
+    ),
+    "a fragment read too early": (
+        "tiles.cuh",
+        "        warp_barrier();\n#pragma unroll\n        for (int e = 0; e < 8; ++e) {",
+        "#pragma unroll\n        for (int e = 0; e < 8; ++e) {",
+    ),
+    "sums that still settle": (
+        "conv_mma.cuh",
+        "    result.settle(memory);\n    barrier();\n",
+        "    result.settle(memory);\n",
+    ),
 }
 
 
@@ -55,14 +75,31 @@ def layer():
     """Several blocks and warps, a residual, and a second one whose sums several blocks share."""
     rng = np.random.default_rng(4)
     inputs = {"x": codes(rng, 1, 136, 7, 7), "r": codes(rng, 1, 72, 7, 7)}
-    vectors = [constant(codes(rng, 72, 136, 3, 3)), constant(rng.integers(-99, 99, 72).astype(np.int32)), constant(np.full(72, 0.0008, np.float32))]
-    attrs = dict(strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, data_zero_point=9, out_dtype="int8", clip_min=-128, clip_max=127, out_zero_point=0,
-                 residual_zero_point=0, residual_multiplier=0.5)
+    vectors = [
+        constant(codes(rng, 72, 136, 3, 3)),
+        constant(rng.integers(-99, 99, 72).astype(np.int32)),
+        constant(np.full(72, 0.0008, np.float32)),
+    ]
+    attrs = dict(
+        strides=[1, 1],
+        padding=[1] * 4,
+        dilation=[1, 1],
+        groups=1,
+        data_zero_point=9,
+        out_dtype="int8",
+        clip_min=-128,
+        clip_max=127,
+        out_zero_point=0,
+        residual_zero_point=0,
+        residual_multiplier=0.5,
+    )
     module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
     return module, inputs
 
 
-@pytest.mark.parametrize(("spec", "height"), [(SM80, 8), (SM75, 16), (SM80, 32)], ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("spec", "height"), [(SM80, 8), (SM75, 16), (SM80, 32)], ids=lambda value: getattr(value, "name", value)
+)
 def test_convolutions_agree_with_the_referee(spec, height, tests, layer):
     names = ("first layer", "few outputs", "uneven", "groups of 16", "to float")
     cases = [tests.convolution(tests.CASES[name], i) for i, name in enumerate(names)]
@@ -78,7 +115,20 @@ def test_convolutions_agree_with_the_referee(spec, height, tests, layer):
 def test_products_agree_with_the_referee(height):
     rng = np.random.default_rng(height)
     inputs = {"a": codes(rng, 2, 3, 21, 40), "b": codes(rng, 2, 3, 40, 19)}
-    module = function(lambda b, x, y: b.emit(ops.call("octet.matmul", [x, y], multiplier=0.004, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)), **inputs)
+    module = function(
+        lambda b, x, y: b.emit(
+            ops.call(
+                "octet.matmul",
+                [x, y],
+                multiplier=0.004,
+                out_dtype="int8",
+                out_zero_point=0,
+                clip_min=-128,
+                clip_max=127,
+            )
+        ),
+        **inputs,
+    )
     made = nets([module], SM80, _with(height))
     assert "wmma_matmul" in {step.kernel for step in made[0].steps}
     assert differences(emulator(made), made[0], module, inputs, seeds=(1, 2)) == []
@@ -101,15 +151,26 @@ def test_machine_code_has_tensor_instructions_and_no_spills(arch, tmp_path):
     except Exception as error:
         pytest.skip(str(error))
     spec = find(f"cuda-sm{arch}")
-    problem, epilogue = Conv(4096, *ROW, 1024, 1024, 1, 1024, 1024, 0), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0)
-    kernels = {tiled_kernel("dense", problem, epilogue, Tile(128, 128, 64, 2, 2, 2, 1, height), spec): f"octet_{height}" for height in HEIGHTS}
+    problem, epilogue = (
+        Conv(4096, *ROW, 1024, 1024, 1, 1024, 1024, 0),
+        Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0),
+    )
+    kernels = {
+        tiled_kernel("dense", problem, epilogue, Tile(128, 128, 64, 2, 2, 2, 1, height), spec): f"octet_{height}"
+        for height in HEIGHTS
+    }
     assert all(kernel.shared <= spec.extra["shared_bytes"] for kernel in kernels)
     code, usage = compiler.compile_cubin(source(kernels), arch)
     assert {(used.spills, used.stack) for used in usage.values()} == {(0, 0)} and len(usage) == 3
     text = compiler.compile_ptx(source(kernels), arch)
     for shape in ("m8n32k16", "m16n16k16", "m32n8k16"):
-        assert f"wmma.mma.sync.aligned.row.col.{shape}.s32.s8.s8.s32" in text and f"wmma.store.d.sync.aligned.row.{shape}.shared.s32" in text
+        assert (
+            f"wmma.mma.sync.aligned.row.col.{shape}.s32.s8.s8.s32" in text
+            and f"wmma.store.d.sync.aligned.row.{shape}.shared.s32" in text
+        )
     if shutil.which("cuobjdump"):
         (tmp_path / "k.cubin").write_bytes(code)
-        listed = subprocess.run(["cuobjdump", "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            ["cuobjdump", "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True
+        ).stdout
         assert ("IMMA.8816" if arch == 75 else "IMMA.16816") in listed

@@ -50,7 +50,15 @@ class Graph:
         return found[min(int(len(found) * self.rng.beta(2, 1)), len(found) - 1)] if found else None
 
     def floats(self, *ranks, exact=False, accept=lambda value: True):
-        return self.pick(lambda v: v.array.dtype == np.float32 and (not ranks or v.rank in ranks) and (v.exact or not exact) and not v.known and accept(v))
+        return self.pick(
+            lambda v: (
+                v.array.dtype == np.float32
+                and (not ranks or v.rank in ranks)
+                and (v.exact or not exact)
+                and not v.known
+                and accept(v)
+            )
+        )
 
     def integers(self, accept=lambda value: True):
         return self.pick(lambda v: v.array.dtype.kind == "i" and not v.known and accept(v))
@@ -74,7 +82,11 @@ class Graph:
         except IndexError:  # the evaluator's pooling runs out of its own result for some paddings
             return []
         for array in arrays:
-            if array.size == 0 or array.size > 20_000 or (array.dtype.kind == "f" and not (np.abs(array) < LARGEST).all()):
+            if (
+                array.size == 0
+                or array.size > 20_000
+                or (array.dtype.kind == "f" and not (np.abs(array) < LARGEST).all())
+            ):
                 return []
         made = [Value(name, array, exact and all(o.exact for o in given)) for name, array in zip(names, arrays)]
         self.nodes.append(node)
@@ -83,17 +95,27 @@ class Graph:
 
     def proto(self, outputs):
         def info(value):
-            return helper.make_tensor_value_info(value.name, helper.np_dtype_to_tensor_dtype(value.array.dtype), value.shape)
+            return helper.make_tensor_value_info(
+                value.name, helper.np_dtype_to_tensor_dtype(value.array.dtype), value.shape
+            )
 
-        graph = helper.make_graph(self.nodes, "random", [info(v) for v in self.inputs], [info(v) for v in outputs], self.initializers)
+        graph = helper.make_graph(
+            self.nodes, "random", [info(v) for v in self.inputs], [info(v) for v in outputs], self.initializers
+        )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
 
 
 def evaluated(node, feed, opset):
-    graph = helper.make_graph([node], "one", [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for k, v in feed.items()],
-                              [onnx.ValueInfoProto(name=name) for name in node.output])
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for k, v in feed.items()],
+        [onnx.ValueInfoProto(name=name) for name in node.output],
+    )
     with np.errstate(all="ignore"):
-        results = ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)).run(None, feed)
+        results = ReferenceEvaluator(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        ).run(None, feed)
     return [np.asarray(result) for result in results]
 
 
@@ -112,7 +134,11 @@ def generate(seed, operators) -> Case:
     rng = np.random.default_rng(zlib.crc32(str(seed).encode()))
     graph, batch = Graph(rng), int(rng.integers(1, 6))
     for number in range(int(rng.integers(1, 4))):
-        dtype = "float32" if number == 0 else str(rng.choice(["float32", "int64", "int32", "int8"], p=[0.55, 0.15, 0.15, 0.15]))
+        dtype = (
+            "float32"
+            if number == 0
+            else str(rng.choice(["float32", "int64", "int32", "int8"], p=[0.55, 0.15, 0.15, 0.15]))
+        )
         shape = (batch, *rng.choice([1, 2, 3, 4, 5, 6, 8, 12, 17], int(rng.integers(0, 5))).tolist())
         graph.inputs.append(Value(f"in{number}", _random(rng, dtype, shape)))
     graph.values += graph.inputs
@@ -130,8 +156,16 @@ def generate(seed, operators) -> Case:
         chosen[graph.initializers[0].name] = Value(graph.initializers[0].name, array)
     if not graph.nodes:
         return generate(f"{seed}+", operators)
-    samples = {v.name: np.concatenate([v.array, *(_random(rng, str(v.array.dtype), v.shape) for _ in range(7))]) for v in graph.inputs}
-    return Case(graph.proto(list(chosen.values())), {v.name: v.array for v in graph.inputs}, {v.name: v.array for v in chosen.values()}, samples)
+    samples = {
+        v.name: np.concatenate([v.array, *(_random(rng, str(v.array.dtype), v.shape) for _ in range(7))])
+        for v in graph.inputs
+    }
+    return Case(
+        graph.proto(list(chosen.values())),
+        {v.name: v.array for v in graph.inputs},
+        {v.name: v.array for v in chosen.values()},
+        samples,
+    )
 
 
 def _random(rng, dtype, shape):

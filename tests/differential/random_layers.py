@@ -51,22 +51,41 @@ def conv(g):
     pads = g.rng.integers(0, 2, 2 * spatial).tolist()
     if any(extent + pads[i] + pads[i + spatial] < k for i, (extent, k) in enumerate(zip(x.shape[2:], kernel))):
         return
-    operands = [x, _weights(g, outputs, channels // group, *kernel), *([g.normal(outputs)] if g.rng.random() < 0.7 else [])]
+    operands = [
+        x,
+        _weights(g, outputs, channels // group, *kernel),
+        *([g.normal(outputs)] if g.rng.random() < 0.7 else []),
+    ]
     g.add("Conv", operands, kernel_shape=kernel, pads=pads, strides=g.rng.integers(1, 3, spatial).tolist(), group=group)
 
 
 def transposed_conv(g):
     x = g.floats(4)
     if x is not None:
-        g.add("ConvTranspose", [x, _weights(g, x.shape[1], 3, 2, 2)], kernel_shape=[2, 2], strides=g.rng.integers(1, 3, 2).tolist())
+        g.add(
+            "ConvTranspose",
+            [x, _weights(g, x.shape[1], 3, 2, 2)],
+            kernel_shape=[2, 2],
+            strides=g.rng.integers(1, 3, 2).tolist(),
+        )
 
 
 def product(g):
     x = g.floats(2, 3, 4)
     if x is None:
         return
-    other = g.floats(x.rank, accept=lambda v: v.rank == x.rank and v.shape[:-2] == x.shape[:-2] and v.shape[-2] == x.shape[-1])
-    g.add("MatMul", [x, other if other is not None and g.rng.random() < 0.6 else _weights(g, x.shape[-1], int(g.rng.choice([1, 3, 16, 20])))])
+    other = g.floats(
+        x.rank, accept=lambda v: v.rank == x.rank and v.shape[:-2] == x.shape[:-2] and v.shape[-2] == x.shape[-1]
+    )
+    g.add(
+        "MatMul",
+        [
+            x,
+            other
+            if other is not None and g.rng.random() < 0.6
+            else _weights(g, x.shape[-1], int(g.rng.choice([1, 3, 16, 20]))),
+        ],
+    )
 
 
 def attention(g):
@@ -82,7 +101,13 @@ def attention(g):
 def gemm(g):
     x = g.floats(2)
     if x is not None:
-        g.add("Gemm", [x, _weights(g, 7, x.shape[1]), g.normal(7)], transB=1, alpha=float(g.rng.choice([1, 0.5])), beta=float(g.rng.choice([1, 0.5])))
+        g.add(
+            "Gemm",
+            [x, _weights(g, 7, x.shape[1]), g.normal(7)],
+            transB=1,
+            alpha=float(g.rng.choice([1, 0.5])),
+            beta=float(g.rng.choice([1, 0.5])),
+        )
 
 
 def pool(g):
@@ -93,7 +118,15 @@ def pool(g):
             g.add(kind, [x], exact=kind == "GlobalMaxPool")
         else:
             more = {"count_include_pad": int(g.rng.integers(2))} if kind == "AveragePool" else {}
-            g.add(kind, [x], exact=kind == "MaxPool", kernel_shape=[2] * spatial, strides=g.rng.integers(1, 3, spatial).tolist(), pads=g.rng.integers(0, 2, 2 * spatial).tolist(), **more)
+            g.add(
+                kind,
+                [x],
+                exact=kind == "MaxPool",
+                kernel_shape=[2] * spatial,
+                strides=g.rng.integers(1, 3, spatial).tolist(),
+                pads=g.rng.integers(0, 2, 2 * spatial).tolist(),
+                **more,
+            )
 
 
 def norm(g):
@@ -113,11 +146,52 @@ def resize(g):
         sizes = g.constant(np.array([*x.shape[:2], *(2 * extent for extent in x.shape[2:])]))
         mode = str(g.rng.choice(["nearest", "linear"]))
         more = {"nearest_mode": "floor"} if mode == "nearest" else {}
-        g.add("Resize", [x, None, None, sizes], mode=mode, coordinate_transformation_mode=str(g.rng.choice(["half_pixel", "asymmetric"])), **more)
+        g.add(
+            "Resize",
+            [x, None, None, sizes],
+            mode=mode,
+            coordinate_transformation_mode=str(g.rng.choice(["half_pixel", "asymmetric"])),
+            **more,
+        )
 
 
 LAYERS = [conv, conv, product, product, attention, gemm, pool, norm, transposed_conv, resize]
 EVERY = [
-    *LAYERS, unary, unary, unary, binary, binary, divide, power, roots, whole, whole, compare, logic, choose, cast, transpose, transpose, reshape, reshape, unsqueeze, squeeze,
-    concat, split, slice_, pad, tile, expand, gather, gather_elements, blocks, reduce, reduce, place, softmax, running, first, layer_norm,
+    *LAYERS,
+    unary,
+    unary,
+    unary,
+    binary,
+    binary,
+    divide,
+    power,
+    roots,
+    whole,
+    whole,
+    compare,
+    logic,
+    choose,
+    cast,
+    transpose,
+    transpose,
+    reshape,
+    reshape,
+    unsqueeze,
+    squeeze,
+    concat,
+    split,
+    slice_,
+    pad,
+    tile,
+    expand,
+    gather,
+    gather_elements,
+    blocks,
+    reduce,
+    reduce,
+    place,
+    softmax,
+    running,
+    first,
+    layer_norm,
 ]

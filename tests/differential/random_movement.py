@@ -47,7 +47,13 @@ def concat(g):
     if x is None:
         return
     axis = int(g.rng.integers(x.rank))
-    alike = [v for v in g.values if v.array.dtype == x.array.dtype and v.rank == x.rank and v.shape[:axis] + v.shape[axis + 1 :] == x.shape[:axis] + x.shape[axis + 1 :]]
+    alike = [
+        v
+        for v in g.values
+        if v.array.dtype == x.array.dtype
+        and v.rank == x.rank
+        and v.shape[:axis] + v.shape[axis + 1 :] == x.shape[:axis] + x.shape[axis + 1 :]
+    ]
     parts = [x, *(alike[int(i)] for i in g.rng.integers(0, len(alike), int(g.rng.integers(1, 3))))]
     g.add("Concat", parts, exact=True, axis=axis - x.rank if g.rng.random() < 0.3 else axis)
 
@@ -74,7 +80,12 @@ def pad(g):
     if x is not None:
         widths = (g.rng.integers(0, 2, 2 * x.rank) * (g.rng.random(2 * x.rank) < 0.5)).astype(np.int64)
         mode = str(g.rng.choice(["constant", "edge", "reflect"]))
-        g.add("Pad", [x, g.constant(widths), *([g.constant(np.float32(0.75))] if mode == "constant" else [])], exact=True, mode=mode)
+        g.add(
+            "Pad",
+            [x, g.constant(widths), *([g.constant(np.float32(0.75))] if mode == "constant" else [])],
+            exact=True,
+            mode=mode,
+        )
 
 
 def tile(g):
@@ -87,7 +98,11 @@ def expand(g):
     x = _any(g, accept=lambda v: v.rank < 6)
     if x is not None:
         shape = [extent if extent > 1 else int(g.rng.integers(1, 4)) for extent in x.shape]
-        g.add("Expand", [x, g.constant(np.array(([int(g.rng.integers(1, 4))] if g.rng.random() < 0.5 else []) + shape, np.int64))], exact=True)
+        g.add(
+            "Expand",
+            [x, g.constant(np.array(([int(g.rng.integers(1, 4))] if g.rng.random() < 0.5 else []) + shape, np.int64))],
+            exact=True,
+        )
 
 
 def gather(g):
@@ -95,7 +110,14 @@ def gather(g):
     if x is not None:
         axis = int(g.rng.integers(x.rank))
         extent = x.shape[axis]
-        places = g.integers(lambda v: v.array.dtype in (np.int32, np.int64) and v.rank < 4 and (v.array >= -extent).all() and (v.array < extent).all())
+        places = g.integers(
+            lambda v: (
+                v.array.dtype in (np.int32, np.int64)
+                and v.rank < 4
+                and (v.array >= -extent).all()
+                and (v.array < extent).all()
+            )
+        )
         if places is None or g.rng.random() < 0.5:
             places = g.constant(g.rng.integers(-extent, extent, g.rng.integers(1, 4, int(g.rng.integers(0, 3)))))
         g.add("Gather", [x, places], exact=True, axis=axis)
@@ -107,7 +129,12 @@ def gather_elements(g):
         axis = int(g.rng.integers(x.rank))
         shape = list(x.shape)
         shape[axis] = int(g.rng.integers(1, 5))
-        g.add("GatherElements", [x, g.constant(g.rng.integers(-x.shape[axis], x.shape[axis], shape))], exact=True, axis=axis)
+        g.add(
+            "GatherElements",
+            [x, g.constant(g.rng.integers(-x.shape[axis], x.shape[axis], shape))],
+            exact=True,
+            axis=axis,
+        )
 
 
 def blocks(g):

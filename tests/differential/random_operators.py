@@ -46,7 +46,11 @@ def binary(g):
     x = g.floats()
     if x is not None:
         pair = [x, _second(g, x)]
-        g.add(str(g.rng.choice(["Add", "Sub", "Mul", "Max", "Min"])), pair if g.rng.random() < 0.7 else pair[::-1], exact=True)
+        g.add(
+            str(g.rng.choice(["Add", "Sub", "Mul", "Max", "Min"])),
+            pair if g.rng.random() < 0.7 else pair[::-1],
+            exact=True,
+        )
 
 
 def divide(g):
@@ -60,7 +64,11 @@ def power(g):
     x = g.floats()
     positive = g.add("Softplus", [x]) if x is not None else []
     if positive:
-        exponent = g.constant(np.float32(g.rng.choice([0.5, 2, 3, -1, 1.5]))) if g.rng.random() < 0.5 else g.constant(g.rng.uniform(-1, 2, x.shape[-1:]).astype(np.float32))
+        exponent = (
+            g.constant(np.float32(g.rng.choice([0.5, 2, 3, -1, 1.5])))
+            if g.rng.random() < 0.5
+            else g.constant(g.rng.uniform(-1, 2, x.shape[-1:]).astype(np.float32))
+        )
         g.add("Pow", [positive[0], exponent])
 
 
@@ -82,7 +90,9 @@ def compare(g):
         return
     y = _second(g, x)
     if y.exact:
-        made = g.add(str(g.rng.choice(["Less", "Greater", "LessOrEqual", "GreaterOrEqual", "Equal"])), [x, y], exact=True)
+        made = g.add(
+            str(g.rng.choice(["Less", "Greater", "LessOrEqual", "GreaterOrEqual", "Equal"])), [x, y], exact=True
+        )
         if made and g.rng.random() < 0.7:
             choose(g)
 
@@ -106,24 +116,56 @@ def choose(g):
 
 def cast(g):
     x = g.pick(lambda v: (v.exact or v.array.dtype.kind != "f") and not v.known)
-    to = g.rng.choice([TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.INT8, TensorProto.BOOL, TensorProto.UINT8])
-    if x is not None and (np.abs(x.array.astype(np.float64)) < 100).all() and (to != TensorProto.UINT8 or (x.array >= 0).all()):
+    to = g.rng.choice(
+        [TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.INT8, TensorProto.BOOL, TensorProto.UINT8]
+    )
+    if (
+        x is not None
+        and (np.abs(x.array.astype(np.float64)) < 100).all()
+        and (to != TensorProto.UINT8 or (x.array >= 0).all())
+    ):
         g.add("Cast", [x], exact=True, to=int(to))
 
 
 def reduce(g):
     x = g.floats(accept=lambda v: v.rank > 0)
     if x is not None:
-        kind = str(g.rng.choice(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "ReduceProd"]))
+        kind = str(
+            g.rng.choice(
+                [
+                    "ReduceMean",
+                    "ReduceSum",
+                    "ReduceMax",
+                    "ReduceMin",
+                    "ReduceL1",
+                    "ReduceL2",
+                    "ReduceSumSquare",
+                    "ReduceLogSumExp",
+                    "ReduceProd",
+                ]
+            )
+        )
         axes = sorted(g.rng.choice(x.rank, int(g.rng.integers(1, x.rank + 1)), replace=False).tolist())
-        g.add(kind, [x, g.constant(np.array(axes, np.int64))], exact=kind in ("ReduceMax", "ReduceMin"), keepdims=int(g.rng.integers(2)))
+        g.add(
+            kind,
+            [x, g.constant(np.array(axes, np.int64))],
+            exact=kind in ("ReduceMax", "ReduceMin"),
+            keepdims=int(g.rng.integers(2)),
+        )
 
 
 def place(g):
     x = g.floats(exact=True, accept=lambda v: v.rank > 0)
     if x is not None:
         kind = str(g.rng.choice(["ArgMax", "ArgMin"]))
-        g.add(kind, [x], exact=True, axis=int(g.rng.integers(-x.rank, x.rank)), keepdims=int(g.rng.integers(2)), select_last_index=int(g.rng.integers(2)))
+        g.add(
+            kind,
+            [x],
+            exact=True,
+            axis=int(g.rng.integers(-x.rank, x.rank)),
+            keepdims=int(g.rng.integers(2)),
+            select_last_index=int(g.rng.integers(2)),
+        )
 
 
 def softmax(g):
@@ -135,7 +177,12 @@ def softmax(g):
 def running(g):
     x = g.floats(accept=lambda v: v.rank > 0)
     if x is not None:
-        g.add("CumSum", [x, g.constant(np.array(int(g.rng.integers(x.rank))))], exclusive=int(g.rng.integers(2)), reverse=int(g.rng.integers(2)))
+        g.add(
+            "CumSum",
+            [x, g.constant(np.array(int(g.rng.integers(x.rank))))],
+            exclusive=int(g.rng.integers(2)),
+            reverse=int(g.rng.integers(2)),
+        )
 
 
 def first(g):
@@ -143,7 +190,14 @@ def first(g):
     if x is not None:
         axis = int(g.rng.integers(x.rank))
         if len(np.unique(x.array)) == x.array.size:  # of equal elements either may come first
-            g.add("TopK", [x, g.constant(np.array([int(g.rng.integers(1, x.shape[axis] + 1))]))], exact=True, outputs=2, axis=axis, largest=int(g.rng.integers(2)))
+            g.add(
+                "TopK",
+                [x, g.constant(np.array([int(g.rng.integers(1, x.shape[axis] + 1))]))],
+                exact=True,
+                outputs=2,
+                axis=axis,
+                largest=int(g.rng.integers(2)),
+            )
 
 
 def layer_norm(g):

@@ -16,8 +16,13 @@ from test_integer_arithmetic import operands
 
 
 def _integers():
-    nodes = [("Div", "x y", "quotient", {}), ("Mod", "x y", "floored", {}), ("Mod", "x y", "rest", {"fmod": 1}), ("BitShift", "x y", "left", {"direction": "LEFT"}),
-             ("BitShift", "x y", "right", {"direction": "RIGHT"})]
+    nodes = [
+        ("Div", "x y", "quotient", {}),
+        ("Mod", "x y", "floored", {}),
+        ("Mod", "x y", "rest", {"fmod": 1}),
+        ("BitShift", "x y", "left", {"direction": "LEFT"}),
+        ("BitShift", "x y", "right", {"direction": "RIGHT"}),
+    ]
     feed = dict(zip("xy", operands("int32")))
     return make(nodes, feed, dict.fromkeys(("quotient", "floored", "rest", "left", "right"), "int32"), opset=28), feed
 
@@ -25,7 +30,11 @@ def _integers():
 def _infinities():
     nodes, outputs = [("IsInf", "x", "above", {"detect_negative": 0})], {"above": "bool"}
     for axis in (0, 1):
-        nodes += [("ReduceMax", "x", f"high{axis}", {"axes": [axis]}), ("ReduceMin", "x", f"low{axis}", {"axes": [axis]}), ("ArgMax", "x", f"place{axis}", {"axis": axis})]
+        nodes += [
+            ("ReduceMax", "x", f"high{axis}", {"axes": [axis]}),
+            ("ReduceMin", "x", f"low{axis}", {"axes": [axis]}),
+            ("ArgMax", "x", f"place{axis}", {"axis": axis}),
+        ]
         outputs |= {f"high{axis}": "float32", f"low{axis}": "float32", f"place{axis}": "int64"}
     rows = ROWS + np.float32(0)  # which of two zeros is the least is open
     return make(nodes, {"x": rows}, outputs), {"x": rows}
@@ -37,7 +46,9 @@ def _indices():
 
 
 def _own_int8():
-    return make(test_own_int8.NODES, test_own_int8.FEED, test_own_int8.OUTPUTS, test_own_int8.CONSTANTS), test_own_int8.FEED
+    return make(
+        test_own_int8.NODES, test_own_int8.FEED, test_own_int8.OUTPUTS, test_own_int8.CONSTANTS
+    ), test_own_int8.FEED
 
 
 @pytest.fixture(scope="module")

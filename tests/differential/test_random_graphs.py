@@ -24,7 +24,9 @@ from graphs import imported, saved
 from random_generator import generate
 from random_layers import EVERY, LAYERS
 
-COUNT, FIRST = (int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 6), ("OCTET_DIFFERENTIAL_FIRST", 0)))
+COUNT, FIRST = (
+    int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 6), ("OCTET_DIFFERENTIAL_FIRST", 0))
+)
 SEEDS = range(FIRST, FIRST + COUNT)
 CLOSE = 1e-3  # of the largest magnitude: chains of float operators that round differently
 
@@ -42,7 +44,9 @@ def _agrees(who, got, want):
     assert list(got) == list(want), who
     for name, wanted in want.items():
         mine = got[name]
-        assert mine.shape == wanted.shape and mine.dtype == wanted.dtype, f"{who}, {name}: {mine.dtype}{mine.shape}, not {wanted.dtype}{wanted.shape}"
+        assert mine.shape == wanted.shape and mine.dtype == wanted.dtype, (
+            f"{who}, {name}: {mine.dtype}{mine.shape}, not {wanted.dtype}{wanted.shape}"
+        )
         if wanted.dtype.kind == "f":
             scale = max(np.abs(wanted).max(), 1.0)
             np.testing.assert_allclose(mine, wanted, rtol=0, atol=CLOSE * scale, err_msg=f"{who}, {name}")
@@ -68,7 +72,13 @@ def test_parts_of_a_batch_give_them_too(seed):
     model = _model(case)
     if model is None:
         pytest.skip("refused by one line")
-    variant = build_variant(FuseFloat()(model.module), detect.native(), model.inputs, model.outputs, choose=lambda found: plan(found, l2=256))
+    variant = build_variant(
+        FuseFloat()(model.module),
+        detect.native(),
+        model.inputs,
+        model.outputs,
+        choose=lambda found: plan(found, l2=256),
+    )
     _agrees("in parts", Session(variant, 1).run(case.feed), case.want)
 
 

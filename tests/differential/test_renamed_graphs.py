@@ -19,7 +19,9 @@ from random_generator import generate
 from random_layers import EVERY, LAYERS
 from renaming import at_random
 
-COUNT, FIRST = (int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 4), ("OCTET_DIFFERENTIAL_FIRST", 0)))
+COUNT, FIRST = (
+    int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 4), ("OCTET_DIFFERENTIAL_FIRST", 0))
+)
 
 
 def renamed(proto: onnx.ModelProto, name):
@@ -27,7 +29,9 @@ def renamed(proto: onnx.ModelProto, name):
     made, names = onnx.ModelProto(), {}
     made.CopyFrom(proto)
     graph = made.graph
-    values = [each.name for each in (*graph.input, *graph.initializer)] + [out for node in graph.node for out in node.output if out]
+    values = [each.name for each in (*graph.input, *graph.initializer)] + [
+        out for node in graph.node for out in node.output if out
+    ]
     for number, value in enumerate(values):
         names[value] = name("value", number)
     for each in (*graph.input, *graph.output, *graph.initializer):

@@ -18,7 +18,9 @@ class Digits:
 
     def __init__(self, folder):
         self.folder = folder
-        self.model, self.calib, self.val = (str(DIGITS / name) for name in ("digits.onnx", "digits-calib.npz", "digits-val.npz"))
+        self.model, self.calib, self.val = (
+            str(DIGITS / name) for name in ("digits.onnx", "digits-calib.npz", "digits-val.npz")
+        )
         self.package = str(folder / "digits.octet")
 
     def octet(self, *arguments, status=0):
@@ -44,7 +46,9 @@ def levels():
 @pytest.fixture(scope="session")
 def compiled():
     """The example by the Python API, for the least and the best target that run here, with max calibration. tests/x86/test_levels.py compares all levels."""
-    quantized = octet.quantize(octet.load_onnx(DIGITS / "digits.onnx"), DIGITS / "digits-calib.npz", octet.Recipe(calibrator="max"))
+    quantized = octet.quantize(
+        octet.load_onnx(DIGITS / "digits.onnx"), DIGITS / "digits-calib.npz", octet.Recipe(calibrator="max")
+    )
     return octet.compile(quantized, targets=[spec.name for spec in levels()], trials=0)
 
 

@@ -8,8 +8,37 @@ import onnx
 from onnx import helper, numpy_helper
 
 IMAGE = (1, 8, 6, 6)
-_ALIKE = ("a.0", "a_0", "a/0", "a-0", "a 0", "a:0", "a#2", "a", "a#2#2")  # one name to whoever keeps letters and digits, or strips what is behind
-_STRANGE = ("é中Ω", "x" * 300, "x" * 299 + "y", "a, b", "(a)", "results", "gv", "lv", "main", "octet.observe", "0", " ", "\"'", "a__", "layer0__", "output", "a.observed", "a.quantize")
+_ALIKE = (
+    "a.0",
+    "a_0",
+    "a/0",
+    "a-0",
+    "a 0",
+    "a:0",
+    "a#2",
+    "a",
+    "a#2#2",
+)  # one name to whoever keeps letters and digits, or strips what is behind
+_STRANGE = (
+    "é中Ω",
+    "x" * 300,
+    "x" * 299 + "y",
+    "a, b",
+    "(a)",
+    "results",
+    "gv",
+    "lv",
+    "main",
+    "octet.observe",
+    "0",
+    " ",
+    "\"'",
+    "a__",
+    "layer0__",
+    "output",
+    "a.observed",
+    "a.quantize",
+)
 
 
 def distinct(kind, key):
@@ -50,7 +79,11 @@ def network(name) -> onnx.ModelProto:
     random_state, nodes, constants, count = np.random.default_rng(0), [], [], iter(range(1000))
 
     def constant(*shape, scale=1.0):
-        constants.append(numpy_helper.from_array((random_state.standard_normal(shape) * scale).astype(np.float32), name("value", next(count))))
+        constants.append(
+            numpy_helper.from_array(
+                (random_state.standard_normal(shape) * scale).astype(np.float32), name("value", next(count))
+            )
+        )
         return constants[-1].name
 
     def node(op, *inputs, results=1, **attributes):
@@ -65,7 +98,9 @@ def network(name) -> onnx.ModelProto:
     def chosen(x, scale):
         """A convolution in the branch of a constant If."""
         weight = constant(8, 8, 1, 1, scale=scale)
-        taken = body(lambda inner: [helper.make_node("Conv", [x, weight], [inner], name=name("node", 100 + len(nodes)))])
+        taken = body(
+            lambda inner: [helper.make_node("Conv", [x, weight], [inner], name=name("node", 100 + len(nodes)))]
+        )
         other = body(lambda inner: [helper.make_node("Identity", [x], [inner], name=name("node", 200 + len(nodes)))])
         return node("If", yes, then_branch=taken, else_branch=other)
 
@@ -84,7 +119,9 @@ def network(name) -> onnx.ModelProto:
     nodes.append(helper.make_node("Relu", [x7], outputs[:1], name=name("node", len(nodes))))
     nodes.append(helper.make_node("Softmax", [x7], outputs[1:], name=name("node", len(nodes))))
     infos = [helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, (1, 4)) for value in outputs]
-    graph = helper.make_graph(nodes, "renamed", [helper.make_tensor_value_info(x, onnx.TensorProto.FLOAT, IMAGE)], infos, constants)
+    graph = helper.make_graph(
+        nodes, "renamed", [helper.make_tensor_value_info(x, onnx.TensorProto.FLOAT, IMAGE)], infos, constants
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 

@@ -53,7 +53,9 @@ def test_evaluate_agrees_with_the_report(digits, tmp_path):
 def test_run_answers_like_the_network(digits, tmp_path):
     images, labels = samples(digits.val, 50)
     np.savez(tmp_path / "in.npz", image=images)
-    digits.octet("run", digits.package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz", "--threads", 1)
+    digits.octet(
+        "run", digits.package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz", "--threads", 1
+    )
     with np.load(tmp_path / "out.npz") as file:
         logits = file["logits"]
     assert logits.shape == (50, 10) and logits.dtype == np.float32
@@ -78,7 +80,12 @@ def test_it_needs_numpy_and_msgspec_only(digits, tmp_path):
             right = [session.run({"image": image[None]})["logits"].argmax() == label for image, label in zip(file["image"][:50], file["labels"])]
         assert sum(right) > 47, right
     """
-    ran = subprocess.run([sys.executable, "-I", "-S", "-c", code, tmp_path, digits.package, digits.val], capture_output=True, text=True, env={})
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, tmp_path, digits.package, digits.val],
+        capture_output=True,
+        text=True,
+        env={},
+    )
     assert ran.returncode == 0, ran.stderr
 
 
@@ -86,7 +93,9 @@ def test_python_api_and_targets_agree_byte_for_byte(digits, compiled, tmp_path):
     path = tmp_path / "api.octet"
     compiled.save(path)
     val, labels = samples(digits.val)
-    answers = [run_samples(octet.load(path, target=spec.name, threads=1), {"image": val})["logits"] for spec in levels()]
+    answers = [
+        run_samples(octet.load(path, target=spec.name, threads=1), {"image": val})["logits"] for spec in levels()
+    ]
     assert len({answer.tobytes() for answer in answers}) == 1
     assert (answers[0].argmax(1) == labels).mean() > 0.98
     assert "self-test: every output byte" in digits.octet("inspect", path, "--self-test")
@@ -94,7 +103,9 @@ def test_python_api_and_targets_agree_byte_for_byte(digits, compiled, tmp_path):
 
 def test_bench(digits, tmp_path):
     figures = tmp_path / "figures.json"
-    said = digits.octet("bench", digits.package, "--model", digits.model, "--threads", 1, "--rounds", 2, "--json", figures)
+    said = digits.octet(
+        "bench", digits.package, "--model", digits.model, "--threads", 1, "--rounds", 2, "--json", figures
+    )
     found = json.loads(figures.read_text())
     assert 0 < found["p10_ms"] <= found["latency_ms"] <= found["p90_ms"] < 100
     assert found["threads"] == 1 and found["variant"] == detect.native().name and set(found["peers"]) == {"octet-fp32"}
@@ -106,17 +117,34 @@ def test_bench_profile(digits, tmp_path):
     digits.octet("bench", digits.package, "--threads", 1, "--rounds", 1, "--profile", "--json", figures)
     found = json.loads(figures.read_text())
     assert sum(kernel["share"] for kernel in found["kernels"]) == pytest.approx(1)
-    assert all(kernel["gops"] < found["peak"]["int8_gops"] * 1.2 for kernel in found["kernels"] if kernel["dtype"] == "int8")
+    assert all(
+        kernel["gops"] < found["peak"]["int8_gops"] * 1.2 for kernel in found["kernels"] if kernel["dtype"] == "int8"
+    )
 
 
 def test_bench_against_peers(digits, tmp_path):
     pytest.importorskip("onnxruntime")
     figures = tmp_path / "figures.json"
-    arguments = ["--against", "onnxruntime", "--model", digits.model, "--calib", digits.calib, "--rounds", 2, "--threads", 1, "--json", figures]
+    arguments = [
+        "--against",
+        "onnxruntime",
+        "--model",
+        digits.model,
+        "--calib",
+        digits.calib,
+        "--rounds",
+        2,
+        "--threads",
+        1,
+        "--json",
+        figures,
+    ]
     digits.octet("bench", digits.package, *arguments)
     found = json.loads(figures.read_text())
     assert set(found["peers"]) == {"octet-fp32", "onnxruntime-fp32", "onnxruntime-int8"}
-    assert found["ratios"]["onnxruntime-fp32"] == pytest.approx(found["peers"]["onnxruntime-fp32"] / found["latency_ms"], rel=0.02)
+    assert found["ratios"]["onnxruntime-fp32"] == pytest.approx(
+        found["peers"]["onnxruntime-fp32"] / found["latency_ms"], rel=0.02
+    )
 
 
 def test_inspect(digits, tmp_path):
@@ -125,7 +153,10 @@ def test_inspect(digits, tmp_path):
     found = json.loads(figures.read_text())
     assert "image" in said and "logits" in said and found["self_test"] == "passed"
     assert found["model"]["name"] == "digits" and found["accuracy"]["int8"] == digits.report["accuracy"]["int8"]
-    assert all(len(one["steps"]) == found["variants"][one["target"]]["kernels"] and one["steps"][0]["name"] for one in found["kernels"])
+    assert all(
+        len(one["steps"]) == found["variants"][one["target"]]["kernels"] and one["steps"][0]["name"]
+        for one in found["kernels"]
+    )
 
 
 def test_quantize_writes_a_model_for_other_runtimes(digits, tmp_path):
@@ -138,7 +169,9 @@ def test_quantize_writes_a_model_for_other_runtimes(digits, tmp_path):
     assert (logits.argmax(1) == labels).mean() > 0.95
     ours = run_samples(octet.load(digits.package), {"image": images})["logits"]
     assert (logits.argmax(1) == ours.argmax(1)).mean() >= 0.99
-    again = CliRunner().invoke(main, ["quantize", path, "-o", str(tmp_path / "again.onnx")])  # it comes quantised, and a note on stderr says so
+    again = CliRunner().invoke(
+        main, ["quantize", path, "-o", str(tmp_path / "again.onnx")]
+    )  # it comes quantised, and a note on stderr says so
     assert again.exit_code == 0 and "as the file says" in again.stdout and " 0 operators in int8" not in again.stdout
 
 
@@ -156,5 +189,7 @@ print(*sorted({{"tvm", "tvm_ffi", "onnx", "rich", "click", "octet.passes", "octe
 
 def test_one_and_two_threads_give_the_same_bytes(digits):
     images, _ = samples(digits.val, 5)
-    answers = [run_samples(octet.load(digits.package, threads=n), {"image": images})["logits"].tobytes() for n in (1, 2)]
+    answers = [
+        run_samples(octet.load(digits.package, threads=n), {"image": images})["logits"].tobytes() for n in (1, 2)
+    ]
     assert answers[0] == answers[1]

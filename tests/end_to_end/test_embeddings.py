@@ -23,7 +23,9 @@ def quantized(tmp_path_factory):
         patch.setattr(language_network, "TOKENS", TOKENS)
         language_network.write(folder / "net.onnx")
         arrays = language_network.samples(32, LENGTH)
-    hub = octet.quantize(octet.load_onnx(folder / "net.onnx", dims={"sequence": LENGTH}), arrays, octet.Recipe(calibrator="max"))
+    hub = octet.quantize(
+        octet.load_onnx(folder / "net.onnx", dims={"sequence": LENGTH}), arrays, octet.Recipe(calibrator="max")
+    )
     export_qdq(hub, folder / "net.qdq.onnx")
     return hub, octet.quantize(octet.load_onnx(folder / "net.qdq.onnx"))
 
@@ -31,7 +33,11 @@ def quantized(tmp_path_factory):
 def tables(hub):
     """The operands of its look-ups of int8 rows."""
     (block,) = to_integers(hub)[1]["main"].body.blocks
-    calls = [binding.value for binding in block.bindings if getattr(getattr(binding.value, "op", None), "name", "") == "octet.embedding"]
+    calls = [
+        binding.value
+        for binding in block.bindings
+        if getattr(getattr(binding.value, "op", None), "name", "") == "octet.embedding"
+    ]
     return [[arg.value.numpy() for arg in call.args[:2]] for call in calls]
 
 
@@ -43,7 +49,9 @@ def test_the_package(quantized):
     assert "relax.take" not in {one["operator"] for one in package.info["operators"]["reasons"]}
     feed = language_network.samples(1, LENGTH, seed=7)
     found = open_session(variant).run(feed)
-    for spec, promise, wanted in zip(variant.outputs, promises(to_integers(hub)[1]), reference.run(to_integers(hub)[1], feed), strict=True):
+    for spec, promise, wanted in zip(
+        variant.outputs, promises(to_integers(hub)[1]), reference.run(to_integers(hub)[1], feed), strict=True
+    ):
         assert promise.kind != "bytes" or found[spec.name].tobytes() == wanted.tobytes()
         np.testing.assert_allclose(found[spec.name], wanted, rtol=0.02, atol=0.02)
 

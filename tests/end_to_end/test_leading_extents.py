@@ -24,8 +24,13 @@ def model(tmp_path_factory):
         helper.make_node("MatMul", ["mixed", "w"], ["y"]),
     ]
     constants = [onnx.numpy_helper.from_array(rng.standard_normal((8, 4)).astype(np.float32), "w")]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8]), helper.make_tensor_value_info("table", TensorProto.FLOAT, [5, 8])]
-    graph = helper.make_graph(nodes, "lookup", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])], constants)
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8]),
+        helper.make_tensor_value_info("table", TensorProto.FLOAT, [5, 8]),
+    ]
+    graph = helper.make_graph(
+        nodes, "lookup", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])], constants
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return octet.load_onnx(path)
 
@@ -48,5 +53,8 @@ def test_it_is_calibrated_and_runs(model):
 
 
 def test_what_is_wanted_is_said(model):
-    with pytest.raises(DataError, match=r"'table' has shape \[16, 8\], the model takes \[samples, 5, 8\], as the inputs' first extents differ"):
+    with pytest.raises(
+        DataError,
+        match=r"'table' has shape \[16, 8\], the model takes \[samples, 5, 8\], as the inputs' first extents differ",
+    ):
         octet.quantize(model, samples(table=(16, 8)))

@@ -25,7 +25,11 @@ from octet.tuning.tasks import tasks_of_variant
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from renaming import at_random, distinct, equal_nodes, network, samples, unnamed
 
-SCHEMES = {"equal nodes": equal_nodes, "no nodes": unnamed, **{f"at random, {seed}": at_random(seed) for seed in range(1)}}
+SCHEMES = {
+    "equal nodes": equal_nodes,
+    "no nodes": unnamed,
+    **{f"at random, {seed}": at_random(seed) for seed in range(1)},
+}
 
 
 class Compiled:
@@ -36,14 +40,23 @@ class Compiled:
         onnx.save(network(scheme), folder / "renamed.onnx")
         self.model = octet.load_onnx(folder / "renamed.onnx")
         (self.input,), self.outputs = self.model.inputs, [spec.name for spec in self.model.outputs]
-        assert (self.input.name, self.outputs) == (scheme("input", 0), [scheme("output", 0), scheme("output", 1)]), "the user's names are ONNX's"
+        assert (self.input.name, self.outputs) == (scheme("input", 0), [scheme("output", 0), scheme("output", 1)]), (
+            "the user's names are ONNX's"
+        )
         self.quantized = octet.quantize(self.model, {self.input.name: samples(8)}, octet.Recipe(calibrator="max"))
         self.package = octet.compile(self.quantized, targets="x86-64-v3", trials=0)
 
     def names(self):
         """Every identity of the canonical network and of its hub, in program order."""
         modules = (self.quantized.model.module, self.quantized.module)
-        return [var.name for module in modules for var in (*module["main"].params, *(b.var for block in module["main"].body.blocks for b in block.bindings))]
+        return [
+            var.name
+            for module in modules
+            for var in (
+                *module["main"].params,
+                *(b.var for block in module["main"].body.blocks for b in block.bindings),
+            )
+        ]
 
     def run(self):
         found = open_session(self.package.variants[0], threads=1).run({self.input.name: samples(8)[:1]})
@@ -81,16 +94,26 @@ def test_statistics(plain, renamed, same):
     assert plain.quantized.qparams == renamed.quantized.qparams
     for edge, one in plain.quantized.statistics.items():
         two = renamed.quantized.statistics[edge]
-        assert (two.count, two.zeros, two.range, two.top) == (one.count, one.zeros, one.range, one.top) and np.array_equal(two.histogram, one.histogram)
+        assert (two.count, two.zeros, two.range, two.top) == (
+            one.count,
+            one.zeros,
+            one.range,
+            one.top,
+        ) and np.array_equal(two.histogram, one.histogram)
 
 
 def test_stored_statistics(tmp_path):
     """Out of one cache for two namings, and of shards that are merged."""
 
     def calibrate(written, *arguments, cache="cache"):
-        done = CliRunner().invoke(main, ["calibrate", *map(str, arguments), "--cache", str(tmp_path / cache), "-o", str(tmp_path / written)])
+        done = CliRunner().invoke(
+            main, ["calibrate", *map(str, arguments), "--cache", str(tmp_path / cache), "-o", str(tmp_path / written)]
+        )
         assert done.exit_code == 0, done.output
-        return [(s.count, s.zeros, s.range, s.top, s.histogram.tobytes()) for s in store.load(tmp_path / written)[1].values()]
+        return [
+            (s.count, s.zeros, s.range, s.top, s.histogram.tobytes())
+            for s in store.load(tmp_path / written)[1].values()
+        ]
 
     found = []
     for scheme in (distinct, at_random(1)):
@@ -137,9 +160,13 @@ def test_report_rows(plain, renamed, same):
 def released_weights(compiled):
     """Of all layers, after everything was released to float."""
     regions = regions_of(compiled.quantized.module)
-    released = ReleaseFloat(regions, frozenset(range(len(regions.members))), compiled.quantized.model.module)(compiled.quantized.module)
+    released = ReleaseFloat(regions, frozenset(range(len(regions.members))), compiled.quantized.model.module)(
+        compiled.quantized.module
+    )
     values = [binding.value for binding in released["main"].body.blocks[0].bindings]
-    return [value.args[1].value.numpy().tobytes() for value in values if ops.is_op(value, "relax.nn.conv2d", "relax.matmul")]
+    return [
+        value.args[1].value.numpy().tobytes() for value in values if ops.is_op(value, "relax.nn.conv2d", "relax.matmul")
+    ]
 
 
 def test_a_released_layer_gets_its_own_weights_back(plain, renamed):

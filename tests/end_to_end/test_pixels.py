@@ -45,7 +45,14 @@ def network(path, head, last, pads):
     inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", None))]
     weights = [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in arrays.items()]
-    onnx.save(helper.make_model(helper.make_graph(nodes, "pixels", inputs, outputs, weights), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(
+        helper.make_model(
+            helper.make_graph(nodes, "pixels", inputs, outputs, weights),
+            opset_imports=[helper.make_opsetid("", 17)],
+            ir_version=8,
+        ),
+        path,
+    )
     return path
 
 
@@ -62,9 +69,13 @@ def test_the_head_is_part_of_the_layer(tmp_path, name, last, pads):
     path = network(tmp_path / "pixels.onnx", HEADS[name], last, pads)
     canonical, x = canonicalize(octet.load_onnx(path)), pixels(last)[:1]
     want = ReferenceEvaluator(str(path)).run(None, {"pixels": x})[0]
-    np.testing.assert_allclose(reference.run(canonical.module, {"pixels": x})[0], want, rtol=0, atol=1e-4 * np.abs(want).max())
+    np.testing.assert_allclose(
+        reference.run(canonical.module, {"pixels": x})[0], want, rtol=0, atol=1e-4 * np.abs(want).max()
+    )
     operators = [node.op for node in Graph(canonical.module).nodes]
-    assert not {"relax.divide", "relax.subtract", "relax.multiply"} & set(operators) and operators.count("relax.add") == 1, operators
+    assert (
+        not {"relax.divide", "relax.subtract", "relax.multiply"} & set(operators) and operators.count("relax.add") == 1
+    ), operators
 
 
 @pytest.mark.parametrize("last, batch", [(True, 2), (False, 1)])
@@ -80,6 +91,8 @@ def test_pixels_are_read_as_they_are(tmp_path, last, batch):
     (first,) = [edge for edge in quantized.edges if edge.spec == "fixed"]
     assert (quantized.qparams[first.group].scale, quantized.qparams[first.group].zero_point) == (1.0, -128)
     assert package.info["operators"]["float"] == 0
-    with pytest.raises(OctetError, match="nothing can clip"):  # every result of this network is float, and its pixels are exact
+    with pytest.raises(
+        OctetError, match="nothing can clip"
+    ):  # every result of this network is float, and its pixels are exact
         with_usual_clips(package, {"pixels": data})
     assert not {"astype", "cast", "add", "multiply", "quantize"} & {step.operator for step in package.variants[0].steps}

@@ -11,7 +11,10 @@ RNG = np.random.default_rng(5)
 
 
 def test_inputs_constants_and_repeated_results(tmp_path):
-    weight, constant = RNG.standard_normal((4, 3, 3, 3)).astype(np.float32), RNG.standard_normal((2, 5)).astype(np.float32)
+    weight, constant = (
+        RNG.standard_normal((4, 3, 3, 3)).astype(np.float32),
+        RNG.standard_normal((2, 5)).astype(np.float32),
+    )
     nodes = [
         helper.make_node("Conv", ["x", "weight"], ["conv"]),
         helper.make_node("Identity", ["conv"], ["again"]),
@@ -19,11 +22,21 @@ def test_inputs_constants_and_repeated_results(tmp_path):
         helper.make_node("Reshape", ["x", "flat"], ["pixels"]),
         helper.make_node("Identity", ["constant"], ["fixed"]),
     ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 6, 6)), helper.make_tensor_value_info("ids", TensorProto.INT64, (1, 3))]
-    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("conv", "again", "row", "pixels", "fixed", "x")]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 6, 6)),
+        helper.make_tensor_value_info("ids", TensorProto.INT64, (1, 3)),
+    ]
+    results = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in ("conv", "again", "row", "pixels", "fixed", "x")
+    ]
     arrays = {"weight": weight, "constant": constant, "flat": np.array([1, -1])}
-    graph = helper.make_graph(nodes, "results", inputs, [*results, inputs[1]], [numpy_helper.from_array(v, k) for k, v in arrays.items()])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "results.onnx")
+    graph = helper.make_graph(
+        nodes, "results", inputs, [*results, inputs[1]], [numpy_helper.from_array(v, k) for k, v in arrays.items()]
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "results.onnx"
+    )
     model = octet.load_onnx(tmp_path / "results.onnx")
     images = RNG.standard_normal((4, 3, 6, 6)).astype(np.float32)
     quantized = octet.quantize(model, {"x": images, "ids": np.zeros((4, 3), np.int64)})

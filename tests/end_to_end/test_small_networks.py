@@ -24,7 +24,9 @@ def network(path, weight, bias):
     arrays = {"weight": weight, "bias": bias, "last": last}
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("N", 3, 8, 8))]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", len(weight)))]
-    graph = helper.make_graph(nodes, "small", inputs, outputs, [numpy_helper.from_array(v.astype(np.float32), k) for k, v in arrays.items()])
+    graph = helper.make_graph(
+        nodes, "small", inputs, outputs, [numpy_helper.from_array(v.astype(np.float32), k) for k, v in arrays.items()]
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
@@ -53,8 +55,16 @@ AWKWARD = {
     "an all-zero output channel": (zeroed(WEIGHT, 2), zeroed(BIAS, 2), IMAGES),
     "a zero filter with a bias": (zeroed(WEIGHT, 2), BIAS, IMAGES),
     "an all-zero input channel": (WEIGHT, BIAS, zeroed(IMAGES, slice(None), 1)),
-    "a constant input channel": (WEIGHT, BIAS, zeroed(IMAGES, slice(None), 1) + np.array([0, 0.7, 0], np.float32)[:, None, None]),
-    "channels of very different sizes": (WEIGHT * np.array([1e-6, 1e-3, 1, 1e3, 1e-9], np.float32)[:, None, None, None], BIAS * 0, IMAGES),
+    "a constant input channel": (
+        WEIGHT,
+        BIAS,
+        zeroed(IMAGES, slice(None), 1) + np.array([0, 0.7, 0], np.float32)[:, None, None],
+    ),
+    "channels of very different sizes": (
+        WEIGHT * np.array([1e-6, 1e-3, 1, 1e3, 1e-9], np.float32)[:, None, None, None],
+        BIAS * 0,
+        IMAGES,
+    ),
 }
 
 
@@ -66,13 +76,18 @@ def test_awkward_channels(case, tmp_path):
     scores, wanted = run_samples(session, {"image": images})["scores"], expected(weight, bias, images)
     assert np.isfinite(scores).all()
     # one scale per tensor: the error is measured in steps of the largest channel
-    assert np.abs(scores - wanted).max() <= 0.02 * max(np.abs(wanted).max(), np.abs(images).max() * np.abs(weight).max())
+    assert np.abs(scores - wanted).max() <= 0.02 * max(
+        np.abs(wanted).max(), np.abs(images).max() * np.abs(weight).max()
+    )
 
 
 def test_batches_answer_as_single_samples(tmp_path):
     """With max calibration, whose ranges do not depend on how samples are grouped, the bytes are the same; the last batch is not full."""
     path, images = network(tmp_path / "small.onnx", WEIGHT, BIAS), {"image": IMAGES[:11]}
-    hubs = [octet.quantize(octet.load_onnx(path, batch=batch), {"image": IMAGES}, octet.Recipe(calibrator="max")) for batch in (1, 4)]
+    hubs = [
+        octet.quantize(octet.load_onnx(path, batch=batch), {"image": IMAGES}, octet.Recipe(calibrator="max"))
+        for batch in (1, 4)
+    ]
     sessions = [octet.compile(hub, policy="int8").session() for hub in hubs]
     assert [session.batch for session in sessions] == [1, 4]
     assert len({run_samples(session, images)["scores"].tobytes() for session in sessions}) == 1
@@ -89,7 +104,18 @@ def test_missed_accuracy_is_status_3_and_the_package_is_written(tmp_path):
     labels = expected(WEIGHT, BIAS, IMAGES).argmax(1)
     np.savez(tmp_path / "val.npz", image=IMAGES, labels=labels)
     np.savez(tmp_path / "calib.npz", image=IMAGES[:1] * 1e-4)  # ranges that clip every real picture
-    arguments = ["compile", "small.onnx", "--calib", "calib.npz", "-o", "out.octet", "--validate", "val.npz", "--max-drop", "0.01"]
+    arguments = [
+        "compile",
+        "small.onnx",
+        "--calib",
+        "calib.npz",
+        "-o",
+        "out.octet",
+        "--validate",
+        "val.npz",
+        "--max-drop",
+        "0.01",
+    ]
     result = CliRunner().invoke(main, [str(tmp_path / a) if "." in a and a != "0.01" else a for a in arguments])
     assert result.exit_code == 3 and "accuracy target missed" in result.stdout
     assert octet.load(tmp_path / "out.octet").run({"image": IMAGES[:1]})

@@ -44,7 +44,10 @@ def agree(runtime):
 
     def check(module, positive=False):
         rng = np.random.default_rng(0)
-        feed = {p.name: rng.standard_normal([int(d) for d in p.ty.shape.values]).astype("float32") for p in module["main"].params}
+        feed = {
+            p.name: rng.standard_normal([int(d) for d in p.ty.shape.values]).astype("float32")
+            for p in module["main"].params
+        }
         feed = {name: np.abs(x) + 0.1 if positive else x for name, x in feed.items()}
         wanted = reference.run(module, feed)
         names = tuple(f"y{i}" for i in range(len(wanted)))

@@ -36,12 +36,25 @@ def model(build):
         return emit(R.add(emit(R.matmul(y, const(8, 5))), const(5)))
 
     module = build(body, x=(1, 3, 10, 10))
-    return Model(module, (TensorSpec("x", (1, 3, 10, 10), "float32"),), (TensorSpec("logits", (1, 5), "float32"),), "tiny", "0" * 64, 1)
+    return Model(
+        module,
+        (TensorSpec("x", (1, 3, 10, 10), "float32"),),
+        (TensorSpec("logits", (1, 5), "float32"),),
+        "tiny",
+        "0" * 64,
+        1,
+    )
 
 
-@pytest.fixture(scope="module", params=[Recipe(), Recipe(activations="symmetric"), Recipe(weights="per-tensor")], ids=["affine", "symmetric", "per-tensor"])
+@pytest.fixture(
+    scope="module",
+    params=[Recipe(), Recipe(activations="symmetric"), Recipe(weights="per-tensor")],
+    ids=["affine", "symmetric", "per-tensor"],
+)
 def quantized(request, model, samples):
-    return quantize(model, samples, request.param, executor_factory=lambda m: lambda feed: reference.run(m, feed), summaries=False)
+    return quantize(
+        model, samples, request.param, executor_factory=lambda m: lambda feed: reference.run(m, feed), summaries=False
+    )
 
 
 def test_the_runtime_gives_the_answers_of_the_hub(quantized, samples, runtime, tmp_path):
@@ -77,7 +90,11 @@ def test_activations_have_the_type_asked_for_and_weights_stay_int8(quantized, tm
     constants = {array.name: onnx.numpy_helper.to_array(array) for array in graph.initializer}
     zeros = [constants[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
     assert zeros and all(zero.dtype == dtype for zero in zeros)
-    weights = [constants[node.input[0]] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]
+    weights = [
+        constants[node.input[0]]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants
+    ]
     assert {weight.dtype for weight in weights} == {np.dtype("int8"), np.dtype("int32")}
     if quantized.recipe.activations == "symmetric":
         assert {int(zero) for zero in zeros} == {128 if codes == "uint8" else 0}
@@ -91,11 +108,16 @@ def test_other_codes_are_refused(quantized, tmp_path):
 
 def test_codes_that_others_read_stay_what_they_are(build):
     """Whole numbers that leave the network mean themselves."""
+
     def body(emit, x):
         codes = emit(R.quantize(x, relax.const(np.float32(0.1)), relax.const(np.int8(3)), axis=-1, out_dtype="int8"))
         return [emit(R.dequantize(codes, relax.const(np.float32(0.1)), relax.const(np.int8(3)), axis=-1)), codes]
 
-    zeros = [array.data_type for array in to_onnx(build(body, x=(1, 4)), ("y", "codes"), codes="uint8").graph.initializer if not array.dims and array.data_type != onnx.TensorProto.FLOAT]
+    zeros = [
+        array.data_type
+        for array in to_onnx(build(body, x=(1, 4)), ("y", "codes"), codes="uint8").graph.initializer
+        if not array.dims and array.data_type != onnx.TensorProto.FLOAT
+    ]
     assert zeros == [onnx.TensorProto.INT8]
 
 
@@ -105,12 +127,34 @@ def joined(build, samples):
     rng = np.random.default_rng(6)
 
     def body(emit, x):
-        parts = [emit(R.nn.relu(emit(R.nn.conv2d(x, relax.const(rng.standard_normal((4, 3, 3, 3)).astype("float32"), "float32"), padding=[1] * 4)))) for _ in range(2)]
+        parts = [
+            emit(
+                R.nn.relu(
+                    emit(
+                        R.nn.conv2d(
+                            x,
+                            relax.const(rng.standard_normal((4, 3, 3, 3)).astype("float32"), "float32"),
+                            padding=[1] * 4,
+                        )
+                    )
+                )
+            )
+            for _ in range(2)
+        ]
         y = emit(R.concat(parts, axis=1))
         return emit(R.nn.conv2d(y, relax.const(rng.standard_normal((5, 8, 1, 1)).astype("float32"), "float32")))
 
-    model = Model(build(body, x=(1, 3, 10, 10)), (TensorSpec("x", (1, 3, 10, 10), "float32"),), (TensorSpec("y", (1, 5, 10, 10), "float32"),), "joined", "0" * 64, 1)
-    return quantize(model, samples, Recipe(), executor_factory=lambda m: lambda feed: reference.run(m, feed), summaries=False)
+    model = Model(
+        build(body, x=(1, 3, 10, 10)),
+        (TensorSpec("x", (1, 3, 10, 10), "float32"),),
+        (TensorSpec("y", (1, 5, 10, 10), "float32"),),
+        "joined",
+        "0" * 64,
+        1,
+    )
+    return quantize(
+        model, samples, Recipe(), executor_factory=lambda m: lambda feed: reference.run(m, feed), summaries=False
+    )
 
 
 @pytest.mark.parametrize("peer", ["onnxruntime", "openvino"])

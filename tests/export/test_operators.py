@@ -18,7 +18,9 @@ def const(*shape):
 
 
 IMAGE = {
-    "conv2d": lambda x: R.nn.conv2d(x, const(6, 2, 3, 3), strides=[2, 1], padding=[0, 1, 2, 1], dilation=[1, 2], groups=2),
+    "conv2d": lambda x: R.nn.conv2d(
+        x, const(6, 2, 3, 3), strides=[2, 1], padding=[0, 1, 2, 1], dilation=[1, 2], groups=2
+    ),
     "max_pool2d": lambda x: R.nn.max_pool2d(x, (3, 2), (2, 2), (1, 0, 1, 1)),
     "avg_pool2d": lambda x: R.nn.avg_pool2d(x, (3, 3), (2, 2), (1, 1, 1, 1)),
     "avg_pool2d with padding": lambda x: R.nn.avg_pool2d(x, (3, 3), (2, 2), (1, 1, 1, 1), count_include_pad=True),
@@ -32,7 +34,9 @@ IMAGE = {
     "pad": lambda x: R.nn.pad(x, (0, 0, 0, 0, 1, 2, 0, 3), pad_value=0.5),
     "pad_edge": lambda x: R.nn.pad(x, (0, 0, 0, 0, 1, 2, 0, 3), "replicate"),
     "tile": lambda x: R.tile(x, [1, 2, 1, 3]),
-    "nearest": lambda x: R.image.resize2d(x, (10, 14), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
+    "nearest": lambda x: R.image.resize2d(
+        x, (10, 14), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"
+    ),
     "linear": lambda x: R.image.resize2d(x, (10, 14), method="linear"),
     "interleave": lambda x: call("octet.interleave", [x], strides=[2, 3], fill=0),
     "frame": lambda x: call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[0.5, -1.0, 2.0, 0.0]),
@@ -54,16 +58,39 @@ def test_operator(build, agree, name):
     agree(build(lambda emit, x: emit(IMAGE[name](x)), x=(1, 4, 5, 7)))
 
 
-UNARY = ["sigmoid", "tanh", "exp", "erf", "abs", "softplus", "softsign", "silu", "mish", "gelu", "gelu_tanh", "hard_swish", "floor", "ceil", "round",
-         ("hard_sigmoid", {"alpha": 0.3, "beta": 0.4}), ("leaky_relu", {"alpha": 0.2}), ("elu", {"alpha": 0.7}), ("celu", {"alpha": 0.7}),
-         ("selu", {"alpha": 1.6, "gamma": 1.1}), ("thresholded_relu", {"alpha": 0.4})]
+UNARY = [
+    "sigmoid",
+    "tanh",
+    "exp",
+    "erf",
+    "abs",
+    "softplus",
+    "softsign",
+    "silu",
+    "mish",
+    "gelu",
+    "gelu_tanh",
+    "hard_swish",
+    "floor",
+    "ceil",
+    "round",
+    ("hard_sigmoid", {"alpha": 0.3, "beta": 0.4}),
+    ("leaky_relu", {"alpha": 0.2}),
+    ("elu", {"alpha": 0.7}),
+    ("celu", {"alpha": 0.7}),
+    ("selu", {"alpha": 1.6, "gamma": 1.1}),
+    ("thresholded_relu", {"alpha": 0.4}),
+]
 POSITIVE = ["log", "sqrt", "rsqrt", "reciprocal", ("power", {"exponent": 1.5})]
 
 
 @pytest.mark.parametrize("kind", UNARY + POSITIVE, ids=lambda k: k if isinstance(k, str) else k[0])
 def test_unary(build, agree, kind):
     kind_, attrs = (kind, {}) if isinstance(kind, str) else kind
-    agree(build(lambda emit, x: emit(call("octet.unary", [x], kind=kind_, **attrs)), x=(2, 3, 5)), positive=kind in POSITIVE)
+    agree(
+        build(lambda emit, x: emit(call("octet.unary", [x], kind=kind_, **attrs)), x=(2, 3, 5)),
+        positive=kind in POSITIVE,
+    )
 
 
 def test_split_and_several_results(build, agree):
@@ -103,7 +130,10 @@ def test_unknown_function():
 
 
 def test_rows_of_an_int8_table(build, agree):
-    table, scales = relax.const(RNG.integers(-127, 128, (9, 5)).astype("int8")), relax.const(RNG.uniform(0.01, 1, 9).astype("float32"))
+    table, scales = (
+        relax.const(RNG.integers(-127, 128, (9, 5)).astype("int8")),
+        relax.const(RNG.uniform(0.01, 1, 9).astype("float32")),
+    )
 
     def body(emit, x):
         return emit(call("octet.embedding", [table, scales, emit(R.argmax(x, 1))]))

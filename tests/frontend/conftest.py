@@ -13,7 +13,10 @@ def make_model(nodes, inputs, constants=(), opset=17, outputs=("y",), shapes=Non
     graph = helper.make_graph(
         nodes,
         "test",
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), shapes.get(n, v.shape)) for n, v in inputs.items()],
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), shapes.get(n, v.shape))
+            for n, v in inputs.items()
+        ],
         [onnx.ValueInfoProto(name=name) for name in outputs],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in dict(constants).items()],
     )

@@ -24,12 +24,47 @@ from octet.tools.building.sessions import float_session
 
 # Operator -> positions of the operands that are constants.
 _PARAMETERS = {
-    **dict.fromkeys(("Squeeze", "Unsqueeze", "Reshape", "Expand", "Tile", "Split", "TopK", "CumSum", "CumProd", "Upsample", "CenterCropPad", "AffineGrid", "Trilu", "SplitToSequence"), (1,)),
-    **{f"Reduce{kind}": (1,) for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
-    "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3), "DFT": (1, 2), "STFT": (1, 2, 3), "NonMaxSuppression": (2, 3, 4), "Col2Im": (1, 2),
-    "Dropout": (1, 2), "MaxUnpool": (2,), "OneHot": (1,),
-    "RNN": (1, 2, 3, 4), "GRU": (1, 2, 3, 4), "LSTM": (1, 2, 3, 4, 7), "QuantizeLinear": (1, 2), "DequantizeLinear": (1, 2),
-    "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8), "QLinearMatMul": (1, 2, 4, 5, 6, 7),
+    **dict.fromkeys(
+        (
+            "Squeeze",
+            "Unsqueeze",
+            "Reshape",
+            "Expand",
+            "Tile",
+            "Split",
+            "TopK",
+            "CumSum",
+            "CumProd",
+            "Upsample",
+            "CenterCropPad",
+            "AffineGrid",
+            "Trilu",
+            "SplitToSequence",
+        ),
+        (1,),
+    ),
+    **{
+        f"Reduce{kind}": (1,)
+        for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+    },
+    "Clip": (1, 2),
+    "Pad": (1, 2, 3),
+    "Slice": (1, 2, 3, 4),
+    "Resize": (1, 2, 3),
+    "DFT": (1, 2),
+    "STFT": (1, 2, 3),
+    "NonMaxSuppression": (2, 3, 4),
+    "Col2Im": (1, 2),
+    "Dropout": (1, 2),
+    "MaxUnpool": (2,),
+    "OneHot": (1,),
+    "RNN": (1, 2, 3, 4),
+    "GRU": (1, 2, 3, 4),
+    "LSTM": (1, 2, 3, 4, 7),
+    "QuantizeLinear": (1, 2),
+    "DequantizeLinear": (1, 2),
+    "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8),
+    "QLinearMatMul": (1, 2, 4, 5, 6, 7),
 }
 
 
@@ -106,7 +141,9 @@ def _run(case):
     for inputs, wanted in case.data:
         feed = {spec.name: np.asarray(dict(zip(names, inputs))[spec.name]).astype(spec.dtype) for spec in model.inputs}
         answers = session.run(feed)
-        said = dict(zip((spec.name for spec in model.outputs), reference.run(model.module, feed, evaluate), strict=True))
+        said = dict(
+            zip((spec.name for spec in model.outputs), reference.run(model.module, feed, evaluate), strict=True)
+        )
         for who, got in (("session", answers), ("referee", meant(model.outputs, said))):
             difference = _difference([got[name] for name in outputs], wanted)
             if difference:

@@ -2,7 +2,10 @@
 
 # (regular expression that the refusal matches, reason)
 REFUSED = (
-    (r"element type (string|u?int[24]|float[48]\w+)", "networks are compiled from floats, integers of 8 to 64 bits, bool"),
+    (
+        r"element type (string|u?int[24]|float[48]\w+)",
+        "networks are compiled from floats, integers of 8 to 64 bits, bool",
+    ),
     (r"is no tensor \((sequence|optional)_type\)", "inputs and outputs of a deployed network are tensors"),
     (r"leaves axis \d+ open", "a case without elements, declared with an open axis: extents are positive"),
     (r"has shape \[0", "a case without elements: extents are positive"),
@@ -17,10 +20,16 @@ REFUSED = (
     (r"input initial has shape", "an operand that the case declares with one shape and feeds with another"),
     (r"Ratio of Dropout", "not valid: ONNX's own inference refuses it"),
     (r"(ImageDecoder|TfIdfVectorizer|String\w+|RegexFullMatch) node", "files and texts are read in front of a network"),
-    (r"(Quantize|Dequantize|QLinear)\w* node .* at run time|(ConvInteger|MatMulInteger) node|integers of a run-time scale", "scales of a network are constants"),
+    (
+        r"(Quantize|Dequantize|QLinear)\w* node .* at run time|(ConvInteger|MatMulInteger) node|integers of a run-time scale",
+        "scales of a network are constants",
+    ),
     (r"MelWeightMatrix node", "a constant in networks, which ONNX's own evaluator folds"),
     (r"Col2Im node .* makes 3-D images", "no network that was seen has volumes of patches"),
-    (r"BitCast node .* reads the bits of (float32 as int64|int64 as float32)", "doubles are computed in float32, whose bits are others"),
+    (
+        r"BitCast node .* reads the bits of (float32 as int64|int64 as float32)",
+        "doubles are computed in float32, whose bits are others",
+    ),
     (r"quantises to u?int16", "16 bits are no int8: refused by name"),
     (r"quantises a computed tensor with a scale per channel", "a computed tensor has one scale"),
     (r"Split node .* splits 1 into \[0, 0, 0\]", "a case without elements: extents are positive"),

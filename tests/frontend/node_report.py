@@ -1,6 +1,6 @@
 """Runs every node test of ONNX and prints docs/operators.md: how many of each operator's pass, and what is refused, with the reason.
 
-    python tests/frontend/node_report.py > docs/operators.md        (some five minutes)"""
+python tests/frontend/node_report.py > docs/operators.md        (some five minutes)"""
 
 import re
 import sys
@@ -30,7 +30,10 @@ def main():
         outcomes[outcome.kind] += 1
         by_operator[case.operator][outcome.kind] += 1
         if outcome.kind == "refused":
-            reason = next((reason for pattern, reason in REFUSED if re.search(pattern, outcome.text)), f"**no known reason:** {outcome.text}")
+            reason = next(
+                (reason for pattern, reason in REFUSED if re.search(pattern, outcome.text)),
+                f"**no known reason:** {outcome.text}",
+            )
             by_reason[reason][case.operator] += 1
         elif outcome.kind != "pass":
             by_reason[WRONG.get(name, f"**{outcome.kind}:** {name}: {outcome.text}")][case.operator] += 1

@@ -58,7 +58,13 @@ def test_nodes(model, refused, bad, said):
     refused(proto, *said)
 
 
-@pytest.mark.parametrize("shape, said", [(("N", 4, "H", 6), ("'x'", "'H' at axis 2", "--dim H=224")), ((1, 4, 6, -1), ("'x'", "axis 3", "--shape x=1x4x6x224"))])
+@pytest.mark.parametrize(
+    "shape, said",
+    [
+        (("N", 4, "H", 6), ("'x'", "'H' at axis 2", "--dim H=224")),
+        ((1, 4, 6, -1), ("'x'", "axis 3", "--shape x=1x4x6x224")),
+    ],
+)
 def test_dynamic_shapes(model, refused, shape, said):
     refused(model([node("Relu")], X, shapes={"x": shape}), *said)
 

@@ -20,8 +20,13 @@ def node(operator, inputs=("x",), outputs=("y",), **attributes):
 
 def body(nodes, inputs, outputs, constants=()):
     """inputs, outputs: {name: (type, shape)}."""
-    infos = [[helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in values.items()] for values in (inputs, outputs)]
-    return helper.make_graph(nodes, "body", *infos, [numpy_helper.from_array(value, name) for name, value in dict(constants).items()])
+    infos = [
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in values.items()]
+        for values in (inputs, outputs)
+    ]
+    return helper.make_graph(
+        nodes, "body", *infos, [numpy_helper.from_array(value, name) for name, value in dict(constants).items()]
+    )
 
 
 X = {"x": rand(2, 5)}
@@ -31,7 +36,12 @@ VALUE = (FLOAT, [2, 5])
 def counting(nodes, results, going=None):
     """A loop's body: state `s` and trip `i`; `going` is a node that makes the condition, else it stays true."""
     keep = going or node("Identity", ["c"], ["on"])
-    return body([*nodes, keep], {"i": (INT64, []), "c": (BOOL, []), "s": VALUE}, {"on": (BOOL, []), **results}, {"w": rand(5, 5), "two": np.array(2)})
+    return body(
+        [*nodes, keep],
+        {"i": (INT64, []), "c": (BOOL, []), "s": VALUE},
+        {"on": (BOOL, []), **results},
+        {"w": rand(5, 5), "two": np.array(2)},
+    )
 
 
 STEP = [node("MatMul", ["s", "w"], ["p"]), node("Tanh", ["p"], ["t"])]
@@ -39,13 +49,26 @@ STEP = [node("MatMul", ["s", "w"], ["p"]), node("Tanh", ["p"], ["t"])]
 
 def test_a_loop_of_fixed_length(model, agrees):
     loop = counting([*STEP, node("Relu", ["p"], ["r"])], {"t": VALUE, "r": VALUE})
-    proto = model([node("Loop", ["n", "yes", "x"], ["y", "all"], body=loop)], X, {"n": np.array(4), "yes": np.array(True)}, outputs=("y", "all"))
+    proto = model(
+        [node("Loop", ["n", "yes", "x"], ["y", "all"], body=loop)],
+        X,
+        {"n": np.array(4), "yes": np.array(True)},
+        outputs=("y", "all"),
+    )
     s, w, kept = X["x"], rand(5, 5), []
     for _ in range(4):
         kept, s = [*kept, np.maximum(s @ w, 0)], np.tanh(s @ w)
-    found = agrees(proto, X, [s, np.stack(kept)])  # onnx.reference concatenates what the standard and ONNX Runtime stack
-    products = [binding.value for binding in found.module["main"].body.blocks[0].bindings if getattr(binding.value, "op", None) == Op.get("relax.matmul")]
-    assert len(products) == 4 and all(product.args[1].same_as(products[0].args[1]) for product in products)  # one set of weights
+    found = agrees(
+        proto, X, [s, np.stack(kept)]
+    )  # onnx.reference concatenates what the standard and ONNX Runtime stack
+    products = [
+        binding.value
+        for binding in found.module["main"].body.blocks[0].bindings
+        if getattr(binding.value, "op", None) == Op.get("relax.matmul")
+    ]
+    assert len(products) == 4 and all(
+        product.args[1].same_as(products[0].args[1]) for product in products
+    )  # one set of weights
 
 
 def test_a_loop_ends_where_its_condition_does(model, agrees):
@@ -74,9 +97,22 @@ def test_an_error_in_a_body_names_the_inner_node(model, load):
 
 @pytest.mark.parametrize("axis, reverse", [(0, 0), (1, 1)])
 def test_a_scan(model, agrees, axis, reverse):
-    step = body([node("Add", ["s", "e"], ["t"]), node("Relu", ["t"], ["r"])], {"s": (FLOAT, [3]), "e": (FLOAT, [3])}, {"t": (FLOAT, [3]), "r": (FLOAT, [3])})
+    step = body(
+        [node("Add", ["s", "e"], ["t"]), node("Relu", ["t"], ["r"])],
+        {"s": (FLOAT, [3]), "e": (FLOAT, [3])},
+        {"t": (FLOAT, [3]), "r": (FLOAT, [3])},
+    )
     x = rand(4, 3) if axis == 0 else rand(3, 4)
-    scan = node("Scan", ["z", "x"], ["y", "all"], body=step, num_scan_inputs=1, scan_input_axes=[axis], scan_input_directions=[reverse], scan_output_axes=[axis])
+    scan = node(
+        "Scan",
+        ["z", "x"],
+        ["y", "all"],
+        body=step,
+        num_scan_inputs=1,
+        scan_input_axes=[axis],
+        scan_input_directions=[reverse],
+        scan_output_axes=[axis],
+    )
     order = list(range(4))[::-1] if reverse else list(range(4))
     sums = np.cumsum(np.take(x, order, axis), axis)
     want = [np.take(sums, -1, axis), np.maximum(sums, 0)]
@@ -92,13 +128,17 @@ BRANCHES = {
 @pytest.mark.parametrize("rate", [16000, 8000])
 def test_a_branch_at_run_time(model, agrees, rate):
     inputs = X | {"rate": np.array(rate)}
-    proto = model([node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)})
+    proto = model(
+        [node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)}
+    )
     agrees(proto, inputs)
 
 
 def test_results_of_branches_may_leave_their_types_out(model, agrees):
     inputs = X | {"rate": np.array(8000)}
-    proto = model([node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)})
+    proto = model(
+        [node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)}
+    )
     for attribute in proto.graph.node[1].attribute:
         attribute.g.output[0].ClearField("type")
         attribute.g.output[0].type.SetInParent()
@@ -107,7 +147,9 @@ def test_results_of_branches_may_leave_their_types_out(model, agrees):
 
 def test_a_branch_that_a_fixed_input_decides(model, load):
     inputs = X | {"rate": np.array(8000)}
-    proto = model([node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)})
+    proto = model(
+        [node("Equal", ["rate", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)], inputs, {"k": np.array(16000)}
+    )
     text = str(load(proto, values={"rate": 16000}).module)
     assert "tanh" in text and "negative" not in text
 
@@ -120,7 +162,12 @@ def test_branches_of_different_shapes(model, load):
 
 
 def test_a_condition_that_depends_on_shapes(model, agrees):
-    nodes = [node("Shape", ["x"], ["n"]), node("ReduceProd", ["n"], ["m"], keepdims=0), node("Equal", ["m", "k"], ["c"]), node("If", ["c"], ["y"], **BRANCHES)]
+    nodes = [
+        node("Shape", ["x"], ["n"]),
+        node("ReduceProd", ["n"], ["m"], keepdims=0),
+        node("Equal", ["m", "k"], ["c"]),
+        node("If", ["c"], ["y"], **BRANCHES),
+    ]
     agrees(model(nodes, X, {"k": np.array(10)}), X)
 
 
@@ -139,5 +186,8 @@ def test_sequences(model, agrees):
 
 
 def test_elements_one_by_one(model, agrees):
-    nodes = [node("SplitToSequence", ["x"], ["parts"], axis=0, keepdims=0), node("ConcatFromSequence", ["parts"], ["y"], axis=1, new_axis=1)]
+    nodes = [
+        node("SplitToSequence", ["x"], ["parts"], axis=0, keepdims=0),
+        node("ConcatFromSequence", ["parts"], ["y"], axis=1, new_axis=1),
+    ]
     agrees(model(nodes, X), X)

@@ -70,7 +70,9 @@ def test_samples_with_different_numbers_of_results(model, load):
     low = FEED["scores"] * np.float32(0.7)
     given = {"boxes": np.concatenate([FEED["boxes"]] * 2), "scores": np.concatenate([FEED["scores"], low])}
     answers = run_samples(session, given)
-    assert {name: array.tolist() for name, array in session.run_many(given).items()} == {name: array.tolist() for name, array in answers.items()}
+    assert {name: array.tolist() for name, array in session.run_many(given).items()} == {
+        name: array.tolist() for name, array in answers.items()
+    }
     apart = [session.run({**FEED, "scores": scores})["chosen"] for scores in (FEED["scores"], low)]
     counts = [len(each) for each in apart]
     assert counts[0] > counts[1] and answers["chosen.count"].tolist() == [[count] for count in counts]

@@ -23,7 +23,12 @@ def fixed(declared, **said):
         (("N", 3, "H"), {"data": {"x": (0, 3, 5)}}, (1, 3, 5), 0),  # who reads the samples says that there are none
         (("", 3, "", ""), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
         (("N", "side", "side"), {"dims": {"side": 7}}, (1, 7, 7), 0),
-        (("p2o.DynamicDimension.0", 3, "p2o.DynamicDimension.1", 9), {"shapes": {"x": (2, 3, 8, 9)}}, (2, 3, 8, 9), 0),  # nobody named it
+        (
+            ("p2o.DynamicDimension.0", 3, "p2o.DynamicDimension.1", 9),
+            {"shapes": {"x": (2, 3, 8, 9)}},
+            (2, 3, 8, 9),
+            0,
+        ),  # nobody named it
         (("rows", 3), {"dims": {"rows": 1}}, (1, 3), 0),
         (("time", 80), {"dims": {"time": 24}}, (24, 80), None),  # an extent like any other
         (("time", 80), {"dims": {"time": "batch"}}, (1, 80), 0),
@@ -76,18 +81,28 @@ def test_refused(dims, said, reason):
 
 
 def test_a_batch_that_is_only_assumed_is_said():
-    assert fixed(("", 3))[2] == ("input 'x': axis 0, which is symbolic, is taken for the batch; --batch none says that it is none",)
+    assert fixed(("", 3))[2] == (
+        "input 'x': axis 0, which is symbolic, is taken for the batch; --batch none says that it is none",
+    )
     assert "'rows'" in fixed(("rows", 3), data={"x": (50, 3)})[2][0] and fixed(("N", 3))[2] == ()
 
 
 def test_dimensions_without_a_name_are_not_one(model, load):
-    proto = model([helper.make_node("Relu", ["x"], ["y"])], {"x": np.zeros((1, 3, 4, 5), "float32")}, shapes={"x": ("?", 3, "?", "?")})
+    proto = model(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        {"x": np.zeros((1, 3, 4, 5), "float32")},
+        shapes={"x": ("?", 3, "?", "?")},
+    )
     assert load(proto, data={"x": (9, 3, 4, 5)}).inputs[0].shape == (1, 3, 4, 5)
 
 
 def test_the_batch_of_an_output(model, load):
     """[N, T, 3] -> [T, N, 3], with a batch of 2: onnx.shape_inference finds where it went."""
-    proto = model([helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2])], {"x": np.zeros((2, 5, 3), "float32")}, shapes={"x": ("N", 5, 3)})
+    proto = model(
+        [helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2])],
+        {"x": np.zeros((2, 5, 3), "float32")},
+        shapes={"x": ("N", 5, 3)},
+    )
     assert load(proto, batch=2).outputs[0].batch_axis == 1 and load(proto, batch=2).outputs[0].shape == (5, 2, 3)
 
 
@@ -98,12 +113,19 @@ def test_samples_of_a_batch_on_another_axis(model, load):
 
     x = np.random.default_rng(0).standard_normal((4, 3, 5)).astype("float32")
     shapes = {"x": ("time", "batch", 5)}
-    proto = model([helper.make_node("CumSum", ["x", "zero"], ["s"]), helper.make_node("Relu", ["s"], ["y"])], {"x": x}, {"zero": np.array(0)}, shapes=shapes)
+    proto = model(
+        [helper.make_node("CumSum", ["x", "zero"], ["s"]), helper.make_node("Relu", ["s"], ["y"])],
+        {"x": x},
+        {"zero": np.array(0)},
+        shapes=shapes,
+    )
     for value in proto.graph.output:
         value.CopyFrom(helper.make_tensor_value_info("y", 1, ["time", "batch", 5]))
     network = load(proto, batch=2, dims={"time": 3})
     assert network.inputs[0].shape == (3, 2, 5) and network.batch == 2
-    package = octet.compile(octet.quantize(network, {"x": x}, threads=1), targets=["x86-64-v3"], threads=1, policy="float")
+    package = octet.compile(
+        octet.quantize(network, {"x": x}, threads=1), targets=["x86-64-v3"], threads=1, policy="float"
+    )
     session = package.session(1)
     found = run_samples(session, {"x": x})["y"]
     assert session.run_many({"x": x[:3]})["y"].tobytes() == found[:3].tobytes()
@@ -111,7 +133,10 @@ def test_samples_of_a_batch_on_another_axis(model, load):
 
 
 def test_an_input_that_always_has_one_value(model, load):
-    proto = model([helper.make_node("Mul", ["x", "rate"], ["y"])], {"x": np.zeros((1, 3), "float32"), "rate": np.zeros((), "float32")})
+    proto = model(
+        [helper.make_node("Mul", ["x", "rate"], ["y"])],
+        {"x": np.zeros((1, 3), "float32"), "rate": np.zeros((), "float32")},
+    )
     assert [spec.name for spec in load(proto, values={"rate": 2}).inputs] == ["x"]
     with pytest.raises(UnsupportedModelError, match="--fix pace: is no input"):
         load(proto, values={"pace": 2})
@@ -120,9 +145,24 @@ def test_an_input_that_always_has_one_value(model, load):
 @pytest.mark.parametrize(
     "nodes, declared, given, reason",
     [
-        ([helper.make_node("Conv", ["x", "w"], ["y"])], ("N", 3, "H", "W"), (1, 3, 4, 9), r"extents \[1, 2, -1, 4\]; give other extents than --shape x=1x3x4x9, or export"),
-        ([helper.make_node("MatMul", ["x", "m"], ["y"])], ("N", "features"), (1, 64), "cannot be imported: .*; give other extents than --shape x=1x64, or export"),
-        ([helper.make_node("MatMul", ["x", "m"], ["y"])], (1, 64), None, "cannot be imported: .*; export it with other"),
+        (
+            [helper.make_node("Conv", ["x", "w"], ["y"])],
+            ("N", 3, "H", "W"),
+            (1, 3, 4, 9),
+            r"extents \[1, 2, -1, 4\]; give other extents than --shape x=1x3x4x9, or export",
+        ),
+        (
+            [helper.make_node("MatMul", ["x", "m"], ["y"])],
+            ("N", "features"),
+            (1, 64),
+            "cannot be imported: .*; give other extents than --shape x=1x64, or export",
+        ),
+        (
+            [helper.make_node("MatMul", ["x", "m"], ["y"])],
+            (1, 64),
+            None,
+            "cannot be imported: .*; export it with other",
+        ),
     ],
 )
 def test_extents_that_do_not_fit_are_named(model, load, nodes, declared, given, reason):

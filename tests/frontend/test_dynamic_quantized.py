@@ -24,8 +24,12 @@ def integer_graph(network):
 def test_dynamic_quantization_becomes_static(model, agrees):
     x, w = RNG.standard_normal((2, 8)).astype("float32"), RNG.integers(-9, 9, (8, 3)).astype("int8")
     nodes = [
-        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("MatMulInteger", ["q", "w", "z", "wz"], ["i"]), node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
-        node("Mul", ["s", "ws"], ["both"]), node("Mul", ["f", "both"], ["m"]), node("Add", ["m", "bias"]),
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("MatMulInteger", ["q", "w", "z", "wz"], ["i"]),
+        node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["s", "ws"], ["both"]),
+        node("Mul", ["f", "both"], ["m"]),
+        node("Add", ["m", "bias"]),
     ]
     constants = {"w": w, "wz": np.array(2, "int8"), "ws": np.float32(0.1), "bias": np.ones(3, "float32")}
     network = agrees(model(nodes, {"x": x}, constants), {"x": x}, [x @ ((w.astype("float32") - 2) * 0.1) + 1])
@@ -36,13 +40,24 @@ def test_a_bias_in_steps_of_a_scale_known_at_run_time(model, agrees):
     """floor(bias / (s_x * s_w)) added to the accumulators."""
     x, w = RNG.standard_normal((1, 3, 5, 5)).astype("float32"), RNG.integers(-9, 9, (4, 3, 1, 1)).astype("int8")
     nodes = [
-        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("Mul", ["s", "ws"], ["both"]), node("Div", ["bias", "both"], ["steps"]), node("Floor", ["steps"], ["whole"]),
-        node("Cast", ["whole"], ["b"], to=TensorProto.INT32), node("Reshape", ["b", "shape"], ["shaped"]), node("ConvInteger", ["q", "w", "z"], ["i"]),
-        node("Add", ["i", "shaped"], ["sum"]), node("Cast", ["sum"], ["f"], to=TensorProto.FLOAT), node("Mul", ["f", "both"]),
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("Mul", ["s", "ws"], ["both"]),
+        node("Div", ["bias", "both"], ["steps"]),
+        node("Floor", ["steps"], ["whole"]),
+        node("Cast", ["whole"], ["b"], to=TensorProto.INT32),
+        node("Reshape", ["b", "shape"], ["shaped"]),
+        node("ConvInteger", ["q", "w", "z"], ["i"]),
+        node("Add", ["i", "shaped"], ["sum"]),
+        node("Cast", ["sum"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["f", "both"]),
     ]
     bias = RNG.standard_normal(4).astype("float32")
     constants = {"w": w, "ws": np.float32(0.1), "bias": bias, "shape": np.array([1, 4, 1, 1])}
-    agrees(model(nodes, {"x": x}, constants), {"x": x}, [np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0] * np.float32(0.1)) + bias.reshape(1, 4, 1, 1)])
+    agrees(
+        model(nodes, {"x": x}, constants),
+        {"x": x},
+        [np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0] * np.float32(0.1)) + bias.reshape(1, 4, 1, 1)],
+    )
 
 
 def contributed(proto):
@@ -64,10 +79,38 @@ def test_contributed_operators(model, load):
 
 
 def test_dynamic_lstm(model, load, tmp_path):
-    x, w, r = RNG.standard_normal((3, 1, 5)).astype("float32"), RNG.integers(-99, 99, (1, 5, 16)).astype("int8"), RNG.integers(-99, 99, (1, 4, 16)).astype("int8")
-    scale, zero, b = np.full((1, 16), 0.01, "float32"), np.zeros((1, 16), "int8"), RNG.standard_normal((1, 32)).astype("float32")
-    dynamic = contributed(model([node("DynamicQuantizeLSTM", ["x", "w", "r", "b", "", "", "", "", "s", "z", "s", "z"], domain="com.microsoft", hidden_size=4)],
-                                {"x": x}, {"w": w, "r": r, "b": b, "s": scale, "z": zero}))
-    plain = model([node("LSTM", ["x", "w", "r", "b"], hidden_size=4)], {"x": x}, {"w": (w * np.float32(0.01)).transpose(0, 2, 1).copy(), "r": (r * np.float32(0.01)).transpose(0, 2, 1).copy(), "b": b})
+    x, w, r = (
+        RNG.standard_normal((3, 1, 5)).astype("float32"),
+        RNG.integers(-99, 99, (1, 5, 16)).astype("int8"),
+        RNG.integers(-99, 99, (1, 4, 16)).astype("int8"),
+    )
+    scale, zero, b = (
+        np.full((1, 16), 0.01, "float32"),
+        np.zeros((1, 16), "int8"),
+        RNG.standard_normal((1, 32)).astype("float32"),
+    )
+    dynamic = contributed(
+        model(
+            [
+                node(
+                    "DynamicQuantizeLSTM",
+                    ["x", "w", "r", "b", "", "", "", "", "s", "z", "s", "z"],
+                    domain="com.microsoft",
+                    hidden_size=4,
+                )
+            ],
+            {"x": x},
+            {"w": w, "r": r, "b": b, "s": scale, "z": zero},
+        )
+    )
+    plain = model(
+        [node("LSTM", ["x", "w", "r", "b"], hidden_size=4)],
+        {"x": x},
+        {
+            "w": (w * np.float32(0.01)).transpose(0, 2, 1).copy(),
+            "r": (r * np.float32(0.01)).transpose(0, 2, 1).copy(),
+            "b": b,
+        },
+    )
     found, want = (reference.run(load(proto).module, {"x": x})[0] for proto in (dynamic, plain))
     np.testing.assert_allclose(found, want, atol=1e-6)

@@ -22,9 +22,19 @@ X = {"x": rand(1, 4, 6, 6)}
 
 @pytest.mark.parametrize("opset", [7, 8, 9, 10])
 def test_old_opsets(model, agrees, opset):
-    nodes = [node("Conv", ["x", "w", "b"], ["c"], kernel_shape=[3, 3]), node("Clip", ["c"], ["l"], min=-0.5, max=0.5), node("Dropout", ["l"], ["d", "mask"]), node("Relu", ["d"])]
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["c"], kernel_shape=[3, 3]),
+        node("Clip", ["c"], ["l"], min=-0.5, max=0.5),
+        node("Dropout", ["l"], ["d", "mask"]),
+        node("Relu", ["d"]),
+    ]
     proto = model(nodes, X, {"w": rand(5, 4, 3, 3), "b": rand(5)}, opset=opset)
-    recent = model([nodes[0], node("Clip", ["c", "low", "high"], ["l"]), node("Relu", ["l"])], X, {"w": rand(5, 4, 3, 3), "b": rand(5), "low": np.float32(-0.5), "high": np.float32(0.5)}, opset=11)
+    recent = model(
+        [nodes[0], node("Clip", ["c", "low", "high"], ["l"]), node("Relu", ["l"])],
+        X,
+        {"w": rand(5, 4, 3, 3), "b": rand(5), "low": np.float32(-0.5), "high": np.float32(0.5)},
+        opset=11,
+    )
     want = onnx.reference.ReferenceEvaluator(recent).run(None, X)
     assert f"opset {opset} was converted to 11" in agrees(proto, X, want).notes
 
@@ -36,20 +46,37 @@ def test_other_floats_are_computed_in_float32(model, agrees, dtype, outside):
     w = rand(5, 4, 1, 1)
     core = [node("Conv", ["h", "w"], ["c"]), node("Add", ["c", "half"], ["z"])]
     cast = [node("Cast", ["x"], ["h"], to=kind)]
-    proto = model((cast + core + [node("Cast", ["z"], ["y"], to=TensorProto.FLOAT)]) if not outside else [node("Identity", ["x"], ["h"]), *core, node("Identity", ["z"])], X)
-    half = helper.make_tensor("half", kind, [5, 1, 1], np.full(5, 0.5)) if dtype != "bfloat16" else helper.make_tensor("half", kind, [5, 1, 1], [0.5] * 5)
+    proto = model(
+        (cast + core + [node("Cast", ["z"], ["y"], to=TensorProto.FLOAT)])
+        if not outside
+        else [node("Identity", ["x"], ["h"]), *core, node("Identity", ["z"])],
+        X,
+    )
+    half = (
+        helper.make_tensor("half", kind, [5, 1, 1], np.full(5, 0.5))
+        if dtype != "bfloat16"
+        else helper.make_tensor("half", kind, [5, 1, 1], [0.5] * 5)
+    )
     proto.graph.initializer.extend([helper.make_tensor("w", kind, w.shape, w.reshape(-1).tolist()), half])
     if outside:
         proto.graph.input[0].type.tensor_type.elem_type = proto.graph.output[0].type.tensor_type.elem_type = kind
     weights = numpy_helper.to_array(proto.graph.initializer[0]).astype("float32")
     want = np.einsum("oc,nchw->nohw", weights[:, :, 0, 0], X["x"]) + 0.5
     found = agrees(proto, X, [want])
-    assert f"computed in float32 where the file says {dtype}" in found.notes and found.inputs[0].dtype == found.outputs[0].dtype == "float32"
+    assert (
+        f"computed in float32 where the file says {dtype}" in found.notes
+        and found.inputs[0].dtype == found.outputs[0].dtype == "float32"
+    )
 
 
 def test_shapes_are_computed_in_the_files_own_type(model, load):
     """floor(2.9999999 * 5) is 14 in float64 and 15 in float32."""
-    nodes = [node("Mul", ["five", "scale"], ["m"]), node("Floor", ["m"], ["f"]), node("Cast", ["f"], ["i"], to=TensorProto.INT64), node("Expand", ["x", "i"])]
+    nodes = [
+        node("Mul", ["five", "scale"], ["m"]),
+        node("Floor", ["m"], ["f"]),
+        node("Cast", ["f"], ["i"], to=TensorProto.INT64),
+        node("Expand", ["x", "i"]),
+    ]
     proto = model(nodes, {"x": rand(1, 1)}, {"five": np.array([1.0, 5.0]), "scale": np.array([1.0, 2.99999999])})
     assert load(proto).outputs[0].shape == (1, 14)
 
@@ -79,7 +106,13 @@ def test_parts_that_nobody_reads_are_parts(model, agrees):
 
 
 def test_a_mask_that_is_read(model, agrees):
-    agrees(model([node("Dropout", ["x"], ["d", "mask"]), node("Where", ["mask", "d", "zero"])], X, {"zero": np.float32(0)}), X, [X["x"]])
+    agrees(
+        model(
+            [node("Dropout", ["x"], ["d", "mask"]), node("Where", ["mask", "d", "zero"])], X, {"zero": np.float32(0)}
+        ),
+        X,
+        [X["x"]],
+    )
 
 
 def test_a_constant_that_is_an_input(model, agrees):
@@ -111,7 +144,9 @@ def test_an_infinite_bound(model, agrees):
 
 
 def test_a_function_of_a_scalar(model, agrees):
-    proto = model([node("ReduceMean", ["x"], ["m"], keepdims=0), node("Sigmoid", ["m"], ["s"]), node("Mul", ["s", "x"])], X)
+    proto = model(
+        [node("ReduceMean", ["x"], ["m"], keepdims=0), node("Sigmoid", ["m"], ["s"]), node("Mul", ["s", "x"])], X
+    )
     agrees(proto, X)
 
 
@@ -122,6 +157,10 @@ def test_a_scalar_input(model, agrees):
 
 def test_bounds_that_are_known_at_run_time_only(agrees, model):
     """Log-mel front ends cut 80 dB below their greatest value."""
-    nodes = [node("ReduceMax", ["x"], ["most"], keepdims=0), node("Sub", ["most", "span"], ["low"]), node("Clip", ["x", "low", "high"])]
+    nodes = [
+        node("ReduceMax", ["x"], ["most"], keepdims=0),
+        node("Sub", ["most", "span"], ["low"]),
+        node("Clip", ["x", "low", "high"]),
+    ]
     agrees(model(nodes, X, {"span": np.float32(0.5), "high": np.float32(np.inf)}), X)
     agrees(model([*nodes[:2], node("Clip", ["x", "", "low"])], X, {"span": np.float32(0.5)}), X)

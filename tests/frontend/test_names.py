@@ -17,16 +17,33 @@ def weight(seed):
 
 def names_of(module):
     main = module["main"]
-    return [*(param.name for param in main.params), *(binding.var.name for block in main.body.blocks for binding in block.bindings)]
+    return [
+        *(param.name for param in main.params),
+        *(binding.var.name for block in main.body.blocks for binding in block.bindings),
+    ]
 
 
 def branch(initializers, nodes, result):
-    return helper.make_graph(nodes, "branch", [], [onnx.ValueInfoProto(name=result)], [numpy_helper.from_array(a, n) for n, a in initializers.items()])
+    return helper.make_graph(
+        nodes,
+        "branch",
+        [],
+        [onnx.ValueInfoProto(name=result)],
+        [numpy_helper.from_array(a, n) for n, a in initializers.items()],
+    )
 
 
 def test_a_name_is_given_once():
     identities = Identities(["x"])
-    assert [identities.unique(name) for name in ("x", "a", "a", "a#2", "a", "a.b", "a_b")] == ["x#2", "a", "a#2", "a#2#2", "a#3", "a.b", "a_b"]
+    assert [identities.unique(name) for name in ("x", "a", "a", "a#2", "a", "a.b", "a_b")] == [
+        "x#2",
+        "a",
+        "a#2",
+        "a#2#2",
+        "a#3",
+        "a.b",
+        "a_b",
+    ]
 
 
 def test_a_body_sees_what_is_around_it_and_is_not_seen():
@@ -47,7 +64,9 @@ def test_nodes_of_one_name_and_of_none(model, load):
         helper.make_node("Sigmoid", ["x.relu"], ["y"], name="x"),
     ]
     loaded = load(model(nodes, IMAGE, {"w": weight(0)}))
-    assert names_of(loaded.module)[:5] == ["x", "conv", "conv#2", "x.relu", "x#2"], "a parameter keeps its name, the first of a name too"
+    assert names_of(loaded.module)[:5] == ["x", "conv", "conv#2", "x.relu", "x#2"], (
+        "a parameter keeps its name, the first of a name too"
+    )
     assert len(set(names_of(loaded.module))) == len(names_of(loaded.module))
 
 
@@ -57,7 +76,11 @@ def test_names_are_text_on_one_line(model, load):
     nodes = [helper.make_node("Sin", [f"v{i}"], [f"v{i + 1}"], name=name) for i, name in enumerate(hostile)]
     nodes[0].input[0], nodes[-1].output[0] = "x", "y"
     found = names_of(load(model(nodes, IMAGE)).module)
-    assert found[1:4] == ["a\\nb", "\\x1b[31mred\\r", "\\u202egnp\\u200b"] and "\u5c42 1" in found and len(set(found)) == len(found)
+    assert (
+        found[1:4] == ["a\\nb", "\\x1b[31mred\\r", "\\u202egnp\\u200b"]
+        and "\u5c42 1" in found
+        and len(set(found)) == len(found)
+    )
     assert all(name.isprintable() and len(name) < 600 for name in found)
 
 

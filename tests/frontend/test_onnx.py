@@ -22,7 +22,9 @@ def network(model, shape=("N", 3, 8, 8), opset=17):
         helper.make_node("Conv", ["image", "w", "b"], ["c"], name="/stem/stem.0/Conv"),
         helper.make_node("Relu", ["c"], ["y"], name="/stem/Relu"),
     ]
-    return model(nodes, {"image": rand(1, 3, 8, 8)}, {"w": rand(4, 3, 3, 3), "b": rand(4)}, opset, shapes={"image": shape})
+    return model(
+        nodes, {"image": rand(1, 3, 8, 8)}, {"w": rand(4, 3, 3, 3), "b": rand(4)}, opset, shapes={"image": shape}
+    )
 
 
 def test_signature(model, load, tmp_path):
@@ -48,7 +50,11 @@ def test_a_fixed_batch_cannot_be_changed(model, load):
 
 def test_variables_are_named_after_nodes(model, load):
     canonical = canonicalize(load(network(model)))
-    assert [b.var.name for b in canonical.module["main"].body.blocks[0].bindings][:3] == ["/stem/stem.0/Conv", "/stem/stem.0/Conv.bias", "/stem/Relu"]
+    assert [b.var.name for b in canonical.module["main"].body.blocks[0].bindings][:3] == [
+        "/stem/stem.0/Conv",
+        "/stem/stem.0/Conv.bias",
+        "/stem/Relu",
+    ]
 
 
 def test_shapes_computed_in_the_graph_become_constants(agrees, model):
@@ -61,7 +67,9 @@ def test_shapes_computed_in_the_graph_become_constants(agrees, model):
     ]
     inputs = {"x": rand(2, 3, 4)}
     constants = {"zero": np.array(0), "axis": np.array([0]), "rest": np.array([-1])}
-    canonical = agrees(model(nodes, inputs, constants, shapes={"x": ("N", 3, 4)}), {"x": rand(1, 3, 4)}, [rand(1, 3, 4).reshape(1, 12)])
+    canonical = agrees(
+        model(nodes, inputs, constants, shapes={"x": ("N", 3, 4)}), {"x": rand(1, 3, 4)}, [rand(1, 3, 4).reshape(1, 12)]
+    )
     assert [b.value.op.name for b in canonical.module["main"].body.blocks[0].bindings[:-1]] == ["relax.reshape"]
 
 
@@ -72,14 +80,19 @@ def test_initializers_that_are_listed_as_inputs_are_weights(model, load):
 
 
 def test_constant_nodes(agrees, model):
-    nodes = [helper.make_node("Constant", [], ["c"], value_floats=[1.0, 2.0, 3.0]), helper.make_node("Add", ["x", "c"], ["y"])]
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value_floats=[1.0, 2.0, 3.0]),
+        helper.make_node("Add", ["x", "c"], ["y"]),
+    ]
     inputs = {"x": rand(2, 3)}
     agrees(model(nodes, inputs), inputs)
 
 
 def test_a_branch_on_a_known_value_is_taken(agrees, model):
     def branch(operator):
-        return helper.make_graph([helper.make_node(operator, ["x"], ["z"])], operator, [], [helper.make_tensor_value_info("z", 1, [2, 3])])
+        return helper.make_graph(
+            [helper.make_node(operator, ["x"], ["z"])], operator, [], [helper.make_tensor_value_info("z", 1, [2, 3])]
+        )
 
     nodes = [helper.make_node("If", ["flag"], ["y"], then_branch=branch("Neg"), else_branch=branch("Abs"))]
     inputs = {"x": rand(2, 3)}
@@ -89,7 +102,9 @@ def test_a_branch_on_a_known_value_is_taken(agrees, model):
 def test_functions_of_the_file_are_inlined(agrees, model):
     proto = model([helper.make_node("Twice", ["x"], ["y"], domain="local")], {"x": rand(2, 3)})
     opset = [helper.make_opsetid("", 17)]
-    proto.functions.append(helper.make_function("local", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], opset))
+    proto.functions.append(
+        helper.make_function("local", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], opset)
+    )
     proto.opset_import.append(helper.make_opsetid("local", 1))
     agrees(proto, {"x": rand(2, 3)}, [2 * rand(2, 3)])
 

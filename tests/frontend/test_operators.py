@@ -24,7 +24,12 @@ def ints(*values):
 # name: (operator, input shapes, constants, attributes[, oldest opset])
 CASES = {
     "conv": ("Conv", [X4], [rand(8, 6, 3, 3), rand(8)], {"pads": [1, 1, 1, 1]}),
-    "conv asymmetric": ("Conv", [X4], [rand(8, 6, 3, 2)], {"pads": [0, 1, 2, 0], "strides": [2, 1], "dilations": [1, 2]}),
+    "conv asymmetric": (
+        "Conv",
+        [X4],
+        [rand(8, 6, 3, 2)],
+        {"pads": [0, 1, 2, 0], "strides": [2, 1], "dilations": [1, 2]},
+    ),
     "conv grouped": ("Conv", [X4], [rand(9, 2, 3, 3), rand(9)], {"group": 3}),
     "conv depthwise": ("Conv", [X4], [rand(12, 1, 3, 3)], {"group": 6, "pads": [1, 1, 1, 1], "strides": [2, 2]}),
     "conv same upper": ("Conv", [X4], [rand(5, 6, 3, 4), rand(5)], {"auto_pad": "SAME_UPPER", "strides": [2, 3]}),
@@ -32,21 +37,57 @@ CASES = {
     "conv valid": ("Conv", [X4], [rand(5, 6, 3, 4)], {"auto_pad": "VALID", "strides": [2, 3]}),
     "conv 1-D": ("Conv", [X3], [rand(8, 6, 5), rand(8)], {"pads": [2, 1], "strides": [2], "dilations": [2]}),
     "conv 1-D grouped": ("Conv", [X3], [rand(12, 2, 5), rand(12)], {"group": 3}),
-    "conv 3-D": ("Conv", [X5], [rand(6, 4, 3, 2, 3), rand(6)], {"pads": [1, 0, 1, 0, 1, 1], "strides": [2, 1, 2], "dilations": [1, 2, 1]}),
+    "conv 3-D": (
+        "Conv",
+        [X5],
+        [rand(6, 4, 3, 2, 3), rand(6)],
+        {"pads": [1, 0, 1, 0, 1, 1], "strides": [2, 1, 2], "dilations": [1, 2, 1]},
+    ),
     "conv 3-D grouped": ("Conv", [X5], [rand(6, 2, 2, 3, 3)], {"group": 2, "dilations": [2, 1, 1]}),
     "conv 3-D same": ("Conv", [X5], [rand(6, 4, 1, 3, 3), rand(6)], {"auto_pad": "SAME_UPPER"}),
-    "max pool 3-D": ("MaxPool", [X5], [], {"kernel_shape": [2, 3, 2], "strides": [1, 2, 2], "pads": [1, 1, 0, 0, 1, 1]}),
+    "max pool 3-D": (
+        "MaxPool",
+        [X5],
+        [],
+        {"kernel_shape": [2, 3, 2], "strides": [1, 2, 2], "pads": [1, 1, 0, 0, 1, 1]},
+    ),
     "max pool 3-D ceil": ("MaxPool", [X5], [], {"kernel_shape": [3, 2, 2], "strides": [2, 2, 3], "ceil_mode": 1}),
-    "average pool 3-D": ("AveragePool", [X5], [], {"kernel_shape": [2, 3, 2], "strides": [1, 2, 2], "pads": [1, 1, 0, 0, 1, 1]}),
-    "average pool 3-D with pads": ("AveragePool", [X5], [], {"kernel_shape": [2, 3, 2], "pads": [1, 1, 0, 0, 1, 1], "count_include_pad": 1}),
+    "average pool 3-D": (
+        "AveragePool",
+        [X5],
+        [],
+        {"kernel_shape": [2, 3, 2], "strides": [1, 2, 2], "pads": [1, 1, 0, 0, 1, 1]},
+    ),
+    "average pool 3-D with pads": (
+        "AveragePool",
+        [X5],
+        [],
+        {"kernel_shape": [2, 3, 2], "pads": [1, 1, 0, 0, 1, 1], "count_include_pad": 1},
+    ),
     "unsqueeze": ("Unsqueeze", [X3], [ints(-1, 1)], {}, 13),
     "unsqueeze one axis": ("Unsqueeze", [X3], [np.int64(1)], {}, 13),
     "shrink": ("Shrink", [X3], [], {"lambd": 0.4, "bias": 0.2}),
-    "transposed": ("ConvTranspose", [X4], [rand(6, 4, 3, 3), rand(4)], {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
+    "transposed": (
+        "ConvTranspose",
+        [X4],
+        [rand(6, 4, 3, 3), rand(4)],
+        {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+    ),
     "transposed same": ("ConvTranspose", [X4], [rand(6, 4, 3, 3)], {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
-    "transposed big pads": ("ConvTranspose", [X4], [rand(6, 4, 2, 2), rand(4)], {"strides": [2, 2], "pads": [2, 1, 0, 2]}),
+    "transposed big pads": (
+        "ConvTranspose",
+        [X4],
+        [rand(6, 4, 2, 2), rand(4)],
+        {"strides": [2, 2], "pads": [2, 1, 0, 2]},
+    ),
     "transposed 1-D": ("ConvTranspose", [X3], [rand(6, 4, 4)], {"strides": [2], "pads": [1, 1]}),
-    "batch norm": ("BatchNormalization", [X4], [rand(6), rand(6, seed=1), rand(6, seed=2), np.abs(rand(6)) + 0.5], {}, 15),
+    "batch norm": (
+        "BatchNormalization",
+        [X4],
+        [rand(6), rand(6, seed=1), rand(6, seed=2), np.abs(rand(6)) + 0.5],
+        {},
+        15,
+    ),
     "relu": ("Relu", [X4], [], {}),
     "clip": ("Clip", [X4], [np.float32(-0.5), np.float32(0.7)], {}),
     "clip below": ("Clip", [X4], [np.float32(0)], {}),
@@ -87,14 +128,30 @@ CASES = {
     "pad edge": ("Pad", [X4], [ints(0, 0, 1, 2, 0, 0, 3, 1)], {"mode": "edge"}),
     "pad axes": ("Pad", [X4], [ints(1, 2, 0, 1), np.float32(0), ints(-1, 2)], {}, 18),
     "max pool": ("MaxPool", [X4], [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
-    "max pool ceil": ("MaxPool", [X4], [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 0, 1, 1], "ceil_mode": 1}),
+    "max pool ceil": (
+        "MaxPool",
+        [X4],
+        [],
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 0, 1, 1], "ceil_mode": 1},
+    ),
     "max pool dilated": ("MaxPool", [X4], [], {"kernel_shape": [2, 2], "dilations": [2, 3]}),
     "max pool same": ("MaxPool", [X4], [], {"kernel_shape": [3, 4], "strides": [2, 3], "auto_pad": "SAME_UPPER"}),
     "max pool 1-D": ("MaxPool", [X3], [], {"kernel_shape": [3], "strides": [2], "pads": [1, 1], "ceil_mode": 1}),
     "average pool": ("AveragePool", [X4], [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
-    "average pool counted": ("AveragePool", [X4], [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
+    "average pool counted": (
+        "AveragePool",
+        [X4],
+        [],
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+    ),
     "average pool ceil": ("AveragePool", [X4], [], {"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1}),
-    "average pool counted ceil": ("AveragePool", [X4], [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 0, 1, 1], "ceil_mode": 1, "count_include_pad": 1}, 19),
+    "average pool counted ceil": (
+        "AveragePool",
+        [X4],
+        [],
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 0, 1, 1], "ceil_mode": 1, "count_include_pad": 1},
+        19,
+    ),
     "average pool 1-D": ("AveragePool", [X3], [], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
     "average of all": ("AveragePool", [X4], [], {"kernel_shape": [9, 8]}),
     "global average": ("GlobalAveragePool", [X4], [], {}),
@@ -165,7 +222,9 @@ def test_split_squeeze_and_unsqueeze(agrees, model, opset):
     old = opset < 13
     constants = {} if old else {"sizes": ints(2, 4), "axis": ints(0)}
     nodes = [
-        helper.make_node("Split", ["x"] if old else ["x", "sizes"], ["a", "b"], axis=1, **({"split": [2, 4]} if old else {})),
+        helper.make_node(
+            "Split", ["x"] if old else ["x", "sizes"], ["a", "b"], axis=1, **({"split": [2, 4]} if old else {})
+        ),
         helper.make_node("Unsqueeze", ["b"] if old else ["b", "axis"], ["u"], **({"axes": [0]} if old else {})),
         helper.make_node("Squeeze", ["u"] if old else ["u", "axis"], ["s"], **({"axes": [0]} if old else {})),
         helper.make_node("Concat", ["s", "a"], ["y"], axis=1),
@@ -177,7 +236,10 @@ def test_split_squeeze_and_unsqueeze(agrees, model, opset):
 @pytest.mark.parametrize("count", [2, 3])
 def test_uneven_split(agrees, model, count):
     parts = [f"p{i}" for i in range(count)]
-    nodes = [helper.make_node("Split", ["x"], parts, axis=1, num_outputs=count), helper.make_node("Concat", parts[::-1], ["y"], axis=1)]
+    nodes = [
+        helper.make_node("Split", ["x"], parts, axis=1, num_outputs=count),
+        helper.make_node("Concat", parts[::-1], ["y"], axis=1),
+    ]
     inputs = {"x": rand(1, 8, 4)}
     agrees(model(nodes, inputs, opset=18), inputs)
 
@@ -209,7 +271,9 @@ def test_gather_elements_counts_from_the_end_too(agrees, model):
 @pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "pytorch_half_pixel"])
 @pytest.mark.parametrize("scales", [(2, 2), (0.5, 0.5), (1.75, 1.3)])
 def test_resize(agrees, model, mode, coordinates, scales):
-    node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode=mode, coordinate_transformation_mode=coordinates, nearest_mode="floor")
+    node = helper.make_node(
+        "Resize", ["x", "", "s"], ["y"], mode=mode, coordinate_transformation_mode=coordinates, nearest_mode="floor"
+    )
     inputs = {"x": rand(1, 3, 6, 8)}
     agrees(model([node], inputs, {"s": np.array([1, 1, *scales], "float32")}, 18), inputs)
 

@@ -51,7 +51,17 @@ def qdq(zero):
         node("Conv", ["d", "wd", "bd"], ["c"]),
         node("QuantizeLinear", ["c", "ys", "yz"], ["cq"]),
         node("DequantizeLinear", ["cq", "ys", "yz"]),
-    ], {"xs": XS, "xz": zero(110 if zero is u8 else -18), "w": W, "ws": SCALES, "wz": np.zeros(5, "int8"), "b": B, "bs": XS * SCALES, "ys": YS, "yz": zero(0 if zero is u8 else -128)}
+    ], {
+        "xs": XS,
+        "xz": zero(110 if zero is u8 else -18),
+        "w": W,
+        "ws": SCALES,
+        "wz": np.zeros(5, "int8"),
+        "b": B,
+        "bs": XS * SCALES,
+        "ys": YS,
+        "yz": zero(0 if zero is u8 else -128),
+    }
 
 
 def qoperator(zero):
@@ -74,33 +84,49 @@ def test_static_forms(model, load, form, zero):
     nodes, constants = form(zero)
     network = load(model(nodes, {"x": X}, constants))
     realized = integer_graph(network)
-    assert network.comes_quantised and [(layer.operator, layer.dtype) for layer in realized.layers] == [("octet.conv2d", "int8")]
+    assert network.comes_quantised and [(layer.operator, layer.dtype) for layer in realized.layers] == [
+        ("octet.conv2d", "int8")
+    ]
     limits = np.iinfo(zero(0).dtype)
     want = expected(int(constants["xz"]), int(constants["yz"]), limits.min, limits.max)
     found = reference.run(realized.module, {"x": X})[0]
-    assert want.min() >= 0 and np.abs(found - want).max() < 1e-6  # zero point at the lower end: the quantizer is the activation
+    assert (
+        want.min() >= 0 and np.abs(found - want).max() < 1e-6
+    )  # zero point at the lower end: the quantizer is the activation
 
 
 @pytest.mark.parametrize("layer", ["conv", "matmul"])
-@pytest.mark.parametrize(("low", "zero", "dtype"), [(0, 40, "int8"), (0, 128, "int8"), (1, 255, "int8"), (0, 0, "float32")], ids=["to 215", "symmetric", "to -254", "255 needs three"])
+@pytest.mark.parametrize(
+    ("low", "zero", "dtype"),
+    [(0, 40, "int8"), (0, 128, "int8"), (1, 255, "int8"), (0, 0, "float32")],
+    ids=["to 215", "symmetric", "to -254", "255 needs three"],
+)
 def test_unsigned_weights_keep_all_their_steps(model, load, layer, low, zero, dtype):
     """uint8 weights around any zero point: what does not fit one int8 weight is two of them, in one accumulator."""
     shape, axis, operator = ((5, 4, 3, 3), 0, "Conv") if layer == "conv" else ((4, 5), 1, "MatMul")
     w = RNG.integers(low, 256, shape).astype("uint8")
     w.reshape(-1)[:2], x = (low, 255), X if layer == "conv" else X[0, :, 0]
     nodes = [
-        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("DequantizeLinear", ["q", "xs", "xz"], ["d"]), node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=axis),
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("DequantizeLinear", ["q", "xs", "xz"], ["d"]),
+        node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=axis),
         node(operator, ["d", "wd"]),
     ]
     x = x if layer == "conv" else np.ascontiguousarray(x.T)
-    realized = integer_graph(load(model(nodes, {"x": x}, {"xs": XS, "xz": u8(110), "w": w, "ws": SCALES, "wz": np.full(5, zero, "uint8")})))
+    realized = integer_graph(
+        load(model(nodes, {"x": x}, {"xs": XS, "xz": u8(110), "w": w, "ws": SCALES, "wz": np.full(5, zero, "uint8")}))
+    )
     products = [each.dtype for each in realized.layers if each.operator in ("octet.conv2d", "octet.dense")]
-    assert products == (["int8"] if dtype == "int8" else []) and all(each.dtype == "int8" for each in realized.layers if products)
+    assert products == (["int8"] if dtype == "int8" else []) and all(
+        each.dtype == "int8" for each in realized.layers if products
+    )
     q = np.clip(np.rint(x / XS) + 110, 0, 255) - 110
     steps = w.astype("int64") - zero
     if layer == "conv":
         windows = np.lib.stride_tricks.sliding_window_view(q, (3, 3), axis=(2, 3))
-        want = np.einsum("nchwij,ocij->nohw", windows, steps) * (np.float64(XS) * SCALES.astype("float64")).reshape(1, -1, 1, 1)
+        want = np.einsum("nchwij,ocij->nohw", windows, steps) * (np.float64(XS) * SCALES.astype("float64")).reshape(
+            1, -1, 1, 1
+        )
     else:
         want = q @ steps * (np.float64(XS) * SCALES.astype("float64"))
     np.testing.assert_allclose(reference.run(realized.module, {"x": x})[0], want, rtol=2e-6, atol=1e-5)
@@ -109,14 +135,23 @@ def test_unsigned_weights_keep_all_their_steps(model, load, layer, low, zero, dt
 def test_weights_that_the_file_quantises_itself(model, load):
     """As exports of training with quantization have them: float weights through a quantizer; and no zero point."""
     nodes = [
-        node("QuantizeLinear", ["x", "xs"], ["q"], output_dtype=TensorProto.INT8), node("DequantizeLinear", ["q", "xs"], ["d"]),
-        node("QuantizeLinear", ["w", "ws", "wz"], ["wq"], axis=0), node("DequantizeLinear", ["wq", "ws", "wz"], ["wd"], axis=0), node("Conv", ["d", "wd"]),
+        node("QuantizeLinear", ["x", "xs"], ["q"], output_dtype=TensorProto.INT8),
+        node("DequantizeLinear", ["q", "xs"], ["d"]),
+        node("QuantizeLinear", ["w", "ws", "wz"], ["wq"], axis=0),
+        node("DequantizeLinear", ["wq", "ws", "wz"], ["wd"], axis=0),
+        node("Conv", ["d", "wd"]),
     ]
     weights = W * SCALES.reshape(-1, 1, 1, 1) * np.float32(1.001)
-    realized = integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "w": weights, "ws": SCALES, "wz": np.zeros(5, "int8")}, opset=21)))
+    realized = integer_graph(
+        load(model(nodes, {"x": X}, {"xs": XS, "w": weights, "ws": SCALES, "wz": np.zeros(5, "int8")}, opset=21))
+    )
     assert [(layer.operator, layer.dtype) for layer in realized.layers] == [("octet.conv2d", "int8")]
     windows = np.lib.stride_tricks.sliding_window_view(np.clip(np.rint(X / XS), -128, 127) * XS, (3, 3), axis=(2, 3))
-    want = np.einsum("nchwij,ocij->nohw", windows, np.clip(np.rint(weights / SCALES.reshape(-1, 1, 1, 1)), -128, 127) * SCALES.reshape(-1, 1, 1, 1))
+    want = np.einsum(
+        "nchwij,ocij->nohw",
+        windows,
+        np.clip(np.rint(weights / SCALES.reshape(-1, 1, 1, 1)), -128, 127) * SCALES.reshape(-1, 1, 1, 1),
+    )
     np.testing.assert_allclose(reference.run(realized.module, {"x": X})[0], want, atol=1e-3)
 
 
@@ -130,17 +165,27 @@ def test_a_movement_between_quantizer_and_layer(model, load):
     """Quantised only in front of layers, as TensorRT's tools do: the transposed tensor is quantised with the same scale."""
     w = RNG.integers(-127, 128, (6, 3)).astype("int8")
     nodes = [
-        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("DequantizeLinear", ["q", "xs", "xz"], ["d"]), node("Transpose", ["d"], ["t"], perm=[0, 2, 3, 1]),
-        node("Reshape", ["t", "shape"], ["r"]), node("DequantizeLinear", ["w", "ws"], ["wd"]), node("MatMul", ["r", "wd"]),
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("DequantizeLinear", ["q", "xs", "xz"], ["d"]),
+        node("Transpose", ["d"], ["t"], perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "shape"], ["r"]),
+        node("DequantizeLinear", ["w", "ws"], ["wd"]),
+        node("MatMul", ["r", "wd"]),
     ]
-    realized = integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "xz": i8(3), "w": w, "ws": np.float32(0.01), "shape": np.array([24, 6])})))
+    realized = integer_graph(
+        load(
+            model(nodes, {"x": X}, {"xs": XS, "xz": i8(3), "w": w, "ws": np.float32(0.01), "shape": np.array([24, 6])})
+        )
+    )
     assert [layer.dtype for layer in realized.layers if layer.operator == "octet.dense"] == ["int8"]
 
 
 def test_codes_that_are_moved(model, load):
     """Operators on the integers themselves."""
     nodes = [
-        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), node("MaxPool", ["q"], ["p"], kernel_shape=[2, 2]), node("Concat", ["p", "p"], ["c"], axis=1),
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("MaxPool", ["q"], ["p"], kernel_shape=[2, 2]),
+        node("Concat", ["p", "p"], ["c"], axis=1),
         node("DequantizeLinear", ["c", "xs", "xz"]),
     ]
     found = reference.run(integer_graph(load(model(nodes, {"x": X}, {"xs": XS, "xz": u8(128)}))).module, {"x": X})[0]
@@ -161,9 +206,19 @@ def test_weights_alone_keep_their_integers(model, load, agrees):
     from octet.passes.calibrate.weights import quantize_weight, weight_scales
 
     network = agrees(
-        model([node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0), node("Conv", ["x", "wd"])], {"x": X}, {"w": W, "ws": SCALES, "wz": np.zeros(5, "int8")}),
+        model(
+            [node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0), node("Conv", ["x", "wd"])],
+            {"x": X},
+            {"w": W, "ws": SCALES, "wz": np.zeros(5, "int8")},
+        ),
         {"x": X},
-        [np.einsum("nchwij,ocij->nohw", np.lib.stride_tricks.sliding_window_view(X, (3, 3), axis=(2, 3)), W * SCALES.reshape(-1, 1, 1, 1))],
+        [
+            np.einsum(
+                "nchwij,ocij->nohw",
+                np.lib.stride_tricks.sliding_window_view(X, (3, 3), axis=(2, 3)),
+                W * SCALES.reshape(-1, 1, 1, 1),
+            )
+        ],
     )
     assert not network.comes_quantised
     weight = W.astype("float32") * SCALES.reshape(-1, 1, 1, 1)
@@ -178,16 +233,28 @@ def test_our_own_export_comes_back(model, load, tmp_path, codes):
     from octet.passes.export.onnx_qdq import export_qdq
 
     w, v = (RNG.standard_normal(shape).astype("float32") for shape in ((8, 4, 3, 3), (8, 8, 1, 1)))
-    nodes = [node("Conv", ["x", "w", "b"], ["c"]), node("Clip", ["c", "low", "high"], ["r"]), node("Conv", ["r", "v"], ["d"]), node("Add", ["d", "r"], ["s"]), node("GlobalAveragePool", ["s"])]
-    network = load(model(nodes, {"x": X}, {"w": w, "b": w[:, 0, 0, 0], "v": v, "low": np.float32(0), "high": np.float32(6)}))
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["c"]),
+        node("Clip", ["c", "low", "high"], ["r"]),
+        node("Conv", ["r", "v"], ["d"]),
+        node("Add", ["d", "r"], ["s"]),
+        node("GlobalAveragePool", ["s"]),
+    ]
+    network = load(
+        model(nodes, {"x": X}, {"w": w, "b": w[:, 0, 0, 0], "v": v, "low": np.float32(0), "high": np.float32(6)})
+    )
     samples = RNG.standard_normal((32, 4, 6, 6)).astype("float32")
     quantized = octet.quantize(network, {"x": samples}, threads=1)
     export_qdq(quantized, tmp_path / "qdq.onnx", codes)
     back = integer_graph(load_onnx(tmp_path / "qdq.onnx"))
     for sample in samples[:4]:
-        found, want = (reference.run(module, {"x": sample[None]})[0] for module in (back.module, realize(quantized.module).module))
+        found, want = (
+            reference.run(module, {"x": sample[None]})[0] for module in (back.module, realize(quantized.module).module)
+        )
         assert found.tobytes() == want.tobytes()
-    assert [(layer.operator, layer.dtype) for layer in back.layers] == [(layer.operator, layer.dtype) for layer in realize(quantized.module).layers]
+    assert [(layer.operator, layer.dtype) for layer in back.layers] == [
+        (layer.operator, layer.dtype) for layer in realize(quantized.module).layers
+    ]
 
 
 def test_against_onnx_runtime(model, load, tmp_path):
@@ -196,6 +263,8 @@ def test_against_onnx_runtime(model, load, tmp_path):
         nodes, constants = form(u8)
         proto = model(nodes, {"x": X}, constants)
         onnx.save(proto, tmp_path / "model.onnx")
-        want = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]).run(None, {"x": X})[0]
+        want = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]).run(
+            None, {"x": X}
+        )[0]
         found = reference.run(integer_graph(load(proto)).module, {"x": X})[0]
         assert np.abs(found - want).max() <= YS * 1.0001  # one step of the result

@@ -20,8 +20,15 @@ def network(path, kind, direction="forward", bias=True, states=False, peepholes=
     rng, ways = np.random.default_rng(0), 2 if direction == "bidirectional" else 1
     batch_first = attrs.get("layout", 0)
     rows = GATES[kind] * H
-    arrays = {"w": (ways, rows, I), "r": (ways, rows, H)} | ({"b": (ways, 2 * rows)} if bias else {}) | ({"p": (ways, 3 * H)} if peepholes else {})
-    weights = [numpy_helper.from_array(rng.standard_normal(shape).astype("float32") * 0.5, name) for name, shape in arrays.items()]
+    arrays = (
+        {"w": (ways, rows, I), "r": (ways, rows, H)}
+        | ({"b": (ways, 2 * rows)} if bias else {})
+        | ({"p": (ways, 3 * H)} if peepholes else {})
+    )
+    weights = [
+        numpy_helper.from_array(rng.standard_normal(shape).astype("float32") * 0.5, name)
+        for name, shape in arrays.items()
+    ]
     inputs = {"x": [B, T, I] if batch_first else [T, B, I]}
     names = ["x", "w", "r", "b" if bias else "", ""]
     outputs = ["y", "y_h"] + ["y_c"] * (kind == "LSTM")
@@ -31,17 +38,28 @@ def network(path, kind, direction="forward", bias=True, states=False, peepholes=
     if peepholes:
         names += [""] * (7 - len(names)) + ["p"]
     node = helper.make_node(kind, names, outputs, direction=direction, name="cell", **{"hidden_size": H} | attrs)
-    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
-                              [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], weights)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+        weights,
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return {name: np.random.default_rng(1).standard_normal(shape).astype("float32") for name, shape in inputs.items()}
 
 
 CASES = [
-    ("LSTM", {}), ("LSTM", {"direction": "bidirectional", "states": True}), ("LSTM", {"direction": "reverse", "bias": False}),
-    ("LSTM", {"peepholes": True}), ("LSTM", {"peepholes": True, "direction": "bidirectional", "states": True}),
-    ("GRU", {"linear_before_reset": 1}), ("GRU", {"direction": "bidirectional", "linear_before_reset": 1, "states": True}),
-    ("GRU", {"states": True}), ("RNN", {"direction": "bidirectional"}), ("RNN", {"bias": False}),
+    ("LSTM", {}),
+    ("LSTM", {"direction": "bidirectional", "states": True}),
+    ("LSTM", {"direction": "reverse", "bias": False}),
+    ("LSTM", {"peepholes": True}),
+    ("LSTM", {"peepholes": True, "direction": "bidirectional", "states": True}),
+    ("GRU", {"linear_before_reset": 1}),
+    ("GRU", {"direction": "bidirectional", "linear_before_reset": 1, "states": True}),
+    ("GRU", {"states": True}),
+    ("RNN", {"direction": "bidirectional"}),
+    ("RNN", {"bias": False}),
 ]
 
 
@@ -59,8 +77,16 @@ def test_recurrent_nodes(kind, options, looped, tmp_path, monkeypatch):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("attrs, reason", [({"clip": 3.0}, "clips its gates"), ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu"), ({"direction": "sideways"}, "the direction 'sideways'"),
-                                           ({"hidden_size": 0}, "hidden_size 0"), ({"hidden_size": 99}, "hidden_size 99")])
+@pytest.mark.parametrize(
+    "attrs, reason",
+    [
+        ({"clip": 3.0}, "clips its gates"),
+        ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu"),
+        ({"direction": "sideways"}, "the direction 'sideways'"),
+        ({"hidden_size": 0}, "hidden_size 0"),
+        ({"hidden_size": 99}, "hidden_size 99"),
+    ],
+)
 def test_what_cannot_be_unrolled_is_named(attrs, reason, tmp_path):
     network(tmp_path / "r.onnx", "LSTM", **attrs)
     with pytest.raises(UnsupportedModelError, match=reason) as caught:

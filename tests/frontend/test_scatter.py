@@ -89,7 +89,9 @@ def test_what_a_pooling_took_goes_back_to_its_places(model, agrees, load, odd):
     want = np.zeros_like(x)
     want[:, :, :6, :8] = np.where(x[:, :, :6, :8] == tops.repeat(2, 2).repeat(2, 3), -x[:, :, :6, :8], 0)
     canonical = agrees(model(nodes, {"x": x}, {"s": np.array(x.shape)} if odd else {}), {"x": x}, [want])
-    assert all(int(np.prod(v.var.ty.shape.values)) <= 4 * x.size for v in canonical.module["main"].body.blocks[0].bindings[:-1])
+    assert all(
+        int(np.prod(v.var.ty.shape.values)) <= 4 * x.size for v in canonical.module["main"].body.blocks[0].bindings[:-1]
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 3, 4])

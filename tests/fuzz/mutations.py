@@ -9,9 +9,47 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import strategies as st
 
-NUMBERS = (-(1 << 63), -(1 << 31) - 1, -129, -2, -1, 0, 1, 2, 3, 7, 8, 127, 255, 65536, (1 << 31) - 1, 1 << 31, 1 << 40, 1 << 62, (1 << 64) - 1, 1 << 70)
+NUMBERS = (
+    -(1 << 63),
+    -(1 << 31) - 1,
+    -129,
+    -2,
+    -1,
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    127,
+    255,
+    65536,
+    (1 << 31) - 1,
+    1 << 31,
+    1 << 40,
+    1 << 62,
+    (1 << 64) - 1,
+    1 << 70,
+)
 FLOATS = (0.0, -0.0, -1.0, 0.5, 1.5, 1e-45, 1e38, 1e300, float("nan"), float("inf"), float("-inf"))
-TEXTS = ("", "x", "a\nb", "\x1b[31mred", "\u202egnp", "[bold]", "../../etc/passwd", "/dev/zero", "a\x00b", "\ud800", "x" * 5000, "NaN", "1e999", "__class__", "T.evaluate(0)", "0" * 64)
+TEXTS = (
+    "",
+    "x",
+    "a\nb",
+    "\x1b[31mred",
+    "\u202egnp",
+    "[bold]",
+    "../../etc/passwd",
+    "/dev/zero",
+    "a\x00b",
+    "\ud800",
+    "x" * 5000,
+    "NaN",
+    "1e999",
+    "__class__",
+    "T.evaluate(0)",
+    "0" * 64,
+)
 VALUES = (None, True, False, [], {}, [[]], {"": {}}, *NUMBERS, *FLOATS, *TEXTS)
 
 
@@ -35,7 +73,9 @@ def documents(draw, seed):
         elif how == 3:
             holder[at] = [holder[at]] if draw(st.booleans()) else {"a": holder[at]}
         elif how == 4 and isinstance(holder[at], (int, float)) and not isinstance(holder[at], bool):
-            holder[at] = holder[at] + draw(st.sampled_from((-1, 1, 0.5, 1 << 20))) if draw(st.booleans()) else -holder[at]
+            holder[at] = (
+                holder[at] + draw(st.sampled_from((-1, 1, 0.5, 1 << 20))) if draw(st.booleans()) else -holder[at]
+            )
         else:
             holder[at] = copy.deepcopy(draw(st.sampled_from(VALUES)))
     return made
@@ -79,7 +119,9 @@ def arrays(draw, seed: np.ndarray):
     """An array like `seed`: other values, another type or shape."""
     how = draw(st.integers(0, 4))
     if how == 0:
-        return seed.astype(draw(st.sampled_from(("f2", "f4", "f8", "i1", "i8", "u2", "bool", "c8", ">f4", "S3", "U2", "M8[s]"))))
+        return seed.astype(
+            draw(st.sampled_from(("f2", "f4", "f8", "i1", "i8", "u2", "bool", "c8", ">f4", "S3", "U2", "M8[s]")))
+        )
     if how == 1:
         return seed.reshape(draw(st.sampled_from(((-1,), (1, *seed.shape), (*seed.shape, 1), seed.shape[::-1]))))
     if how == 2:
@@ -88,7 +130,11 @@ def arrays(draw, seed: np.ndarray):
         return np.asfortranarray(seed)
     made = seed.copy().reshape(-1)
     value = draw(st.sampled_from(FLOATS if made.dtype.kind == "f" else NUMBERS))
-    if made.size and (made.dtype.kind == "f" or made.dtype.kind in "iu" and np.iinfo(made.dtype).min <= value <= np.iinfo(made.dtype).max):
+    if made.size and (
+        made.dtype.kind == "f"
+        or made.dtype.kind in "iu"
+        and np.iinfo(made.dtype).min <= value <= np.iinfo(made.dtype).max
+    ):
         with np.errstate(over="ignore"):
             made[draw(st.integers(0, made.size - 1))] = value
     return made.reshape(seed.shape)
@@ -110,15 +156,35 @@ def headers(draw, array):
     """What the header of an array may say."""
     true = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
     key = draw(st.sampled_from(sorted(true)))
-    shapes = ((), (0,), (-1,), (1 << 40,), (1 << 62, 4), (-2, -4), (True,), (1.5,), array.shape[:-1], (*array.shape, 0), [3], None, (1,) * 40)
-    values = {"descr": ("|O", "<f4", "|V0", "<f16", "|S0", "x", "", [("a", "<f4")], ("<f4", (2, 2)), None, 5, "<M8"), "fortran_order": (True, 1, None, "x"), "shape": shapes}
+    shapes = (
+        (),
+        (0,),
+        (-1,),
+        (1 << 40,),
+        (1 << 62, 4),
+        (-2, -4),
+        (True,),
+        (1.5,),
+        array.shape[:-1],
+        (*array.shape, 0),
+        [3],
+        None,
+        (1,) * 40,
+    )
+    values = {
+        "descr": ("|O", "<f4", "|V0", "<f16", "|S0", "x", "", [("a", "<f4")], ("<f4", (2, 2)), None, 5, "<M8"),
+        "fortran_order": (True, 1, None, "x"),
+        "shape": shapes,
+    }
     return true | {key: draw(st.sampled_from(values[key]))} if draw(st.booleans()) else {key: true[key]}
 
 
 @st.composite
 def npz(draw, seeds: dict, texts: dict | None = None):
     """An .npz like that of `seeds`, {name: array}. texts: {name: JSON values} of arrays that hold a JSON text, which are spoilt as documents."""
-    members = {f"{name}.npy": npy(array) for name, array in seeds.items()} | {f"{name}.npy": npy(np.array(json.dumps(value))) for name, value in (texts or {}).items()}
+    members = {f"{name}.npy": npy(array) for name, array in seeds.items()} | {
+        f"{name}.npy": npy(np.array(json.dumps(value))) for name, value in (texts or {}).items()
+    }
     for _ in range(draw(st.integers(1, 2))):
         name = draw(st.sampled_from(sorted(seeds) + 2 * sorted(texts or {})))
         if name in (texts or {}):
@@ -126,7 +192,13 @@ def npz(draw, seeds: dict, texts: dict | None = None):
             continue
         how = draw(st.integers(0, 3))
         array = seeds[name]
-        members[f"{name}.npy"] = npy(draw(arrays(array))) if how < 2 else npy(array, draw(headers(array))) if how == 2 else draw(spoilt(members[f"{name}.npy"]))
+        members[f"{name}.npy"] = (
+            npy(draw(arrays(array)))
+            if how < 2
+            else npy(array, draw(headers(array)))
+            if how == 2
+            else draw(spoilt(members[f"{name}.npy"]))
+        )
     return draw(zips(members))
 
 
@@ -194,14 +266,31 @@ def _change(draw, message, field, whole, operators):
 def _value(draw, field, whole, operators):
     kind = field.cpp_type
     if kind in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
-        return draw(st.sampled_from([value for value in FLOATS if kind == FieldDescriptor.CPPTYPE_DOUBLE or not 1e38 < abs(value) < float("inf")]))
+        return draw(
+            st.sampled_from(
+                [
+                    value
+                    for value in FLOATS
+                    if kind == FieldDescriptor.CPPTYPE_DOUBLE or not 1e38 < abs(value) < float("inf")
+                ]
+            )
+        )
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         return draw(st.sampled_from([value.number for value in field.enum_type.values]))
     if kind == FieldDescriptor.CPPTYPE_STRING:
         names = [name for node in whole.graph.node[:12] for name in (*node.input, *node.output)]
-        chosen = operators if field.name == "op_type" and draw(st.booleans()) else [*names, *(text for text in TEXTS if text != "\ud800")]
+        chosen = (
+            operators
+            if field.name == "op_type" and draw(st.booleans())
+            else [*names, *(text for text in TEXTS if text != "\ud800")]
+        )
         value = draw(st.sampled_from(chosen))
         return value.encode() if field.type == FieldDescriptor.TYPE_BYTES else value
-    low, high = {FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1), FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1), FieldDescriptor.CPPTYPE_UINT64: (0, (1 << 64) - 1),
-                 FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1), FieldDescriptor.CPPTYPE_BOOL: (0, 1)}[kind]
+    low, high = {
+        FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
+        FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1),
+        FieldDescriptor.CPPTYPE_UINT64: (0, (1 << 64) - 1),
+        FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1),
+        FieldDescriptor.CPPTYPE_BOOL: (0, 1),
+    }[kind]
     return draw(st.sampled_from([value for value in NUMBERS if low <= value <= high]))

@@ -44,8 +44,12 @@ class Package(Reader):
     def strategy(self, toy_package):
         with zipfile.ZipFile(toy_package) as file:
             self.members = {name: file.read(name) for name in file.namelist()}
-        self.code = hashlib.sha256(self.members[next(name for name in self.members if name.endswith(".so"))]).hexdigest()
-        return st.one_of(self._edited(), self._edited(), self._replaced(), mutations.spoilt(Path(toy_package).read_bytes()))
+        self.code = hashlib.sha256(
+            self.members[next(name for name in self.members if name.endswith(".so"))]
+        ).hexdigest()
+        return st.one_of(
+            self._edited(), self._edited(), self._replaced(), mutations.spoilt(Path(toy_package).read_bytes())
+        )
 
     @st.composite
     @staticmethod
@@ -64,7 +68,11 @@ class Package(Reader):
             members, manifest = dict(self.members), json.loads(self.members["manifest.json"])
             name = draw(st.sampled_from(sorted(manifest["members"])))
             selftest = {"input/x": np.zeros((4, 16), np.float32), "output/y": np.zeros((4, 16), np.float32)}
-            data = draw(mutations.npz(selftest)) if name == "selftest.npz" and draw(st.booleans()) else draw(mutations.spoilt(members[name]))
+            data = (
+                draw(mutations.npz(selftest))
+                if name == "selftest.npz" and draw(st.booleans())
+                else draw(mutations.spoilt(members[name]))
+            )
             members[name] = data
             manifest["members"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             return draw(self._zip(members, draw(mutations.documents(manifest)) if draw(st.booleans()) else manifest))
@@ -73,10 +81,14 @@ class Package(Reader):
 
     def read(self, path):
         """Inspected as a user does; run where its code is the one that this machine built."""
-        said = CliRunner().invoke(main, ["inspect", str(path), "--kernels", "--json", str(self.folder / "figures.json")])
+        said = CliRunner().invoke(
+            main, ["inspect", str(path), "--kernels", "--json", str(self.folder / "figures.json")]
+        )
         if said.exit_code == 1:
             raise said.exception.__context__ or said.exception
-        assert said.exit_code in (0, 2) and said.output.replace("\n", "").isprintable() and len(said.stderr) < 4000, said.output
+        assert said.exit_code in (0, 2) and said.output.replace("\n", "").isprintable() and len(said.stderr) < 4000, (
+            said.output
+        )
         if said.exit_code == 2:
             raise OctetError(said.stderr)
         json.loads((self.folder / "figures.json").read_text(), parse_constant=_no_json)
@@ -103,7 +115,11 @@ class StatisticsFiles(Reader):
         store.save(whole, Identity({"conv": "g"}, {"conv": "m"}, {"x": "float32 [1, 3]"}, ({"x": "d"},), 3), seen)
         held = dict(np.load(whole))
         header = json.loads(str(held.pop("octet_statistics")))
-        return st.one_of(mutations.npz(held, {"octet_statistics": header}), mutations.npz(held, {"octet_statistics": header}), mutations.spoilt(whole.read_bytes()))
+        return st.one_of(
+            mutations.npz(held, {"octet_statistics": header}),
+            mutations.npz(held, {"octet_statistics": header}),
+            mutations.spoilt(whole.read_bytes()),
+        )
 
     def read(self, path):
         identity, statistics = store.load(path)
@@ -126,7 +142,9 @@ class SearchStates(Reader):
             journal.get(key, lambda value=value: value)
         text = path.read_bytes()
         learnt_file = mutations.npz(arrays_of(learnt()))
-        return st.one_of(mutations.documents(json.loads(text)).map(mutations.json_bytes), mutations.spoilt(text), learnt_file)
+        return st.one_of(
+            mutations.documents(json.loads(text)).map(mutations.json_bytes), mutations.spoilt(text), learnt_file
+        )
 
     def read(self, path):
         with warnings.catch_warnings(record=True) as caught:
@@ -140,7 +158,10 @@ class SearchStates(Reader):
             if archive:
                 file.write_bytes(path.read_bytes())
             found = files.get(Design(Recipe()), LAYERS, learnt)
-            assert all((found[index].weight.shape, found[index].bias_delta.dtype) == (LAYERS[index].weight.shape, np.float32) for index in LAYERS)
+            assert all(
+                (found[index].weight.shape, found[index].bias_delta.dtype) == (LAYERS[index].weight.shape, np.float32)
+                for index in LAYERS
+            )
         if caught:
             raise OctetError("; ".join(str(one.message) for one in caught))
 
@@ -163,17 +184,47 @@ def _small_models():
     lstm = helper.make_node("LSTM", ["x", "w", "r"], ["y", "h", ""], hidden_size=5, direction="bidirectional")
     yield _model([lstm], {"x": (3, 1, 4)}, [weight, recurrent])
     value = numpy_helper.from_array(np.array([1, -1], np.int64), "s")
-    yield _model([helper.make_node("Reshape", ["x", "s"], ["z"]), helper.make_node("Softmax", ["z"], ["y"], axis=1)], {"x": (2, 3, 4)}, [value])
-    branch = helper.make_graph([helper.make_node("Relu", ["x"], ["b"])], "branch", [], [helper.make_tensor_value_info("b", 1, (2, 3))])
-    yield _model([helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)], {"x": (2, 3)}, [numpy_helper.from_array(np.array(True), "c")])
+    yield _model(
+        [helper.make_node("Reshape", ["x", "s"], ["z"]), helper.make_node("Softmax", ["z"], ["y"], axis=1)],
+        {"x": (2, 3, 4)},
+        [value],
+    )
+    branch = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["b"])], "branch", [], [helper.make_tensor_value_info("b", 1, (2, 3))]
+    )
+    yield _model(
+        [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)],
+        {"x": (2, 3)},
+        [numpy_helper.from_array(np.array(True), "c")],
+    )
     scale, zero = numpy_helper.from_array(np.float32(0.1), "k"), numpy_helper.from_array(np.uint8(3), "o")
-    yield _model([helper.make_node("QuantizeLinear", ["x", "k", "o"], ["q"]), helper.make_node("DequantizeLinear", ["q", "k", "o"], ["y"])], {"x": (2, 3)}, [scale, zero])
+    yield _model(
+        [
+            helper.make_node("QuantizeLinear", ["x", "k", "o"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "k", "o"], ["y"]),
+        ],
+        {"x": (2, 3)},
+        [scale, zero],
+    )
     roi = [numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "sizes")]
-    yield _model([helper.make_node("Resize", ["x", "", "sizes"], ["z"], mode="linear"), helper.make_node("MaxPool", ["z"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], {"x": (1, 2, 4, 4)}, roi)
+    yield _model(
+        [
+            helper.make_node("Resize", ["x", "", "sizes"], ["z"], mode="linear"),
+            helper.make_node("MaxPool", ["z"], ["y"], kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        {"x": (1, 2, 4, 4)},
+        roi,
+    )
 
 
 def _model(nodes, inputs, constants):
-    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(name, 1, shape) for name, shape in inputs.items()], [helper.make_tensor_value_info("y", 1, None)], constants)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(name, 1, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info("y", 1, None)],
+        constants,
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -183,7 +234,11 @@ class Networks(Reader):
     def strategy(self, _, many=False):
         models = [tiny_network(), tiny_network(), *_small_models(), *(_node_models() if many else ())]
         operators = sorted({schema.name for schema in onnx.defs.get_all_schemas()})
-        edited = st.sampled_from(models).flatmap(lambda model: mutations.messages(model, operators)).map(lambda made: made.SerializeToString())
+        edited = (
+            st.sampled_from(models)
+            .flatmap(lambda model: mutations.messages(model, operators))
+            .map(lambda made: made.SerializeToString())
+        )
         return st.one_of(edited, edited, edited, mutations.spoilt(models[0].SerializeToString()))
 
     def read(self, path):
@@ -204,4 +259,12 @@ class Samples(Reader):
             assert len(np.asarray(array)) > 0
 
 
-READERS = {"package": Package, "statistics": StatisticsFiles, "search-state": SearchStates, "records": Records, "candidates": Candidates, "onnx": Networks, "samples": Samples}
+READERS = {
+    "package": Package,
+    "statistics": StatisticsFiles,
+    "search-state": SearchStates,
+    "records": Records,
+    "candidates": Candidates,
+    "onnx": Networks,
+    "samples": Samples,
+}

@@ -64,7 +64,13 @@ def test_spoilt_files(reader):
     name, made = reader
     counts, findings, until = Counter(), {}, time.monotonic() + SECONDS
 
-    @settings(max_examples=MANY if SECONDS else FEW, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=MANY if SECONDS else FEW,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(made.files)
     def run(data):
         if SECONDS and time.monotonic() > until:

@@ -34,11 +34,24 @@ def _record(gpu=False):
     if gpu:
         schedule = {"family": "stock", "threads": 128, "unroll": 0}
         problem = {"kind": "cuda-nest", "operator": "tile", "tir": NEST}
-        return Record(key_of(workload_from(problem).key, GPU), problem, GPU.name, schedule, schedule, 1e-6, 2e-6, 0.5, 0.01, "a GPU")
+        return Record(
+            key_of(workload_from(problem).key, GPU),
+            problem,
+            GPU.name,
+            schedule,
+            schedule,
+            1e-6,
+            2e-6,
+            0.5,
+            0.01,
+            "a GPU",
+        )
     workload = make_workload()
     space = spaces_of(workload, SPEC)[0]
     schedule = schedule_json(space.family, space.default)
-    return Record(key_of(workload.key, SPEC), workload.as_dict(), SPEC.name, schedule, schedule, 1e-6, 2e-6, 0.5, 0.01, "a CPU")
+    return Record(
+        key_of(workload.key, SPEC), workload.as_dict(), SPEC.name, schedule, schedule, 1e-6, 2e-6, 0.5, 0.01, "a CPU"
+    )
 
 
 class Records(Reader):
@@ -50,7 +63,10 @@ class Records(Reader):
                 database.put(_record(gpu))
             export_records(database, self.folder / "whole.json")
         held = json.loads((self.folder / "whole.json").read_text())
-        return st.one_of(mutations.documents(held).map(mutations.json_bytes), mutations.spoilt((self.folder / "whole.json").read_bytes()))
+        return st.one_of(
+            mutations.documents(held).map(mutations.json_bytes),
+            mutations.spoilt((self.folder / "whole.json").read_bytes()),
+        )
 
     def read(self, path):
         with closing(Database(":memory:")) as database:
@@ -69,7 +85,11 @@ class Records(Reader):
             with closing(sqlite3.connect(place)) as raw, raw:
                 for name, value in entry.items():
                     if name in ("problem", "schedule", "cpu", "ratio", "seconds", "created", "target_name"):
-                        value = value if isinstance(value, (int, float, type(None))) and abs(value or 0) < 1 << 63 else json.dumps(value)
+                        value = (
+                            value
+                            if isinstance(value, (int, float, type(None))) and abs(value or 0) < 1 << 63
+                            else json.dumps(value)
+                        )
                         raw.execute(f"update or ignore octet_records set {name} = coalesce(?, {name})", (value,))
                 raw.execute("update octet_trials set schedule = ?", (json.dumps(entry["schedule"]),))
             applied = Applied(database, SPEC)(make_workload())
@@ -85,14 +105,29 @@ class Candidates(Reader):
         record = _record()
         code, made = b"code", Input(1, 4, "int8", "0" * 64)
         candidate = Candidate(record.schedule, digest(code), "f", (), (("input", 0), ("output", 0)))
-        task = MeasuringTask(record.key.workload, "a convolution", 1, record.problem, (made,), Output(4, "int8", 1, 4, 4, "0" * 64), (candidate, candidate))
+        task = MeasuringTask(
+            record.key.workload,
+            "a convolution",
+            1,
+            record.problem,
+            (made,),
+            Output(4, "int8", 1, 4, 4, "0" * 64),
+            (candidate, candidate),
+        )
         self.key = {"target": record.key.target, "tvm": record.key.tvm, "space": record.key.space}
         job = Job("cpu", SPEC.name, (), self.key, MeasuringPlan(3, 12, 0.98), (task,))
         blobs, values = {digest(code): code}, json.loads(to_json(job))
         whole = self._archive(values, blobs)
-        lines = [log.Measurement(digest(to_json(job).encode()), task.key, number, stage, {"name": "a CPU"}, [[1.0]], [[2.0]]) for number, stage in ((1, "first"), (1, "final"), (1, "winner"))]
+        lines = [
+            log.Measurement(digest(to_json(job).encode()), task.key, number, stage, {"name": "a CPU"}, [[1.0]], [[2.0]])
+            for number, stage in ((1, "first"), (1, "final"), (1, "winner"))
+        ]
         self.lines = [json.loads(json.dumps(vars(line))) for line in lines]
-        return st.one_of(mutations.documents(values).map(lambda made: self._archive(made, blobs)), mutations.spoilt(whole), mutations.documents(self.lines).map(mutations.json_bytes))
+        return st.one_of(
+            mutations.documents(values).map(lambda made: self._archive(made, blobs)),
+            mutations.spoilt(whole),
+            mutations.documents(self.lines).map(mutations.json_bytes),
+        )
 
     @staticmethod
     def _archive(job, blobs):
@@ -100,7 +135,10 @@ class Candidates(Reader):
         text = mutations.json_bytes({"octet-candidates": carrier.FORMAT, "sha256": digest(canonical), "job": job})
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:xz", preset=0) as file:
-            for name, data in {carrier.MANIFEST: text, **{f"{carrier.BLOBS}/{name}": data for name, data in blobs.items()}}.items():
+            for name, data in {
+                carrier.MANIFEST: text,
+                **{f"{carrier.BLOBS}/{name}": data for name, data in blobs.items()},
+            }.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(data)
                 file.addfile(info, io.BytesIO(data))

@@ -27,7 +27,9 @@ def weights(*shape):
 
 
 def scaled(channels):
-    return relax.const(RNG.integers(-999, 999, channels).astype("int32")), relax.const(RNG.uniform(1e-4, 3e-4, channels).astype("float32"))
+    return relax.const(RNG.integers(-999, 999, channels).astype("int32")), relax.const(
+        RNG.uniform(1e-4, 3e-4, channels).astype("float32")
+    )
 
 
 def quantized(e, x):
@@ -40,12 +42,31 @@ def dequantized(e, x):
 
 def conv(e, x, outputs, *residual):
     channels = int(x.ty.shape.values[1])
-    attrs = {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 1, "data_zero_point": 3, "residual_zero_point": 3, "residual_multiplier": 0.7}
-    return e(ops.call("octet.conv2d", [x, weights(outputs, channels, 3, 3), *scaled(outputs), *residual], **attrs, **INT8))
+    attrs = {
+        "strides": [1, 1],
+        "padding": [1, 1, 1, 1],
+        "dilation": [1, 1],
+        "groups": 1,
+        "data_zero_point": 3,
+        "residual_zero_point": 3,
+        "residual_multiplier": 0.7,
+    }
+    return e(
+        ops.call("octet.conv2d", [x, weights(outputs, channels, 3, 3), *scaled(outputs), *residual], **attrs, **INT8)
+    )
 
 
 def dense(e, x, outputs):
-    return e(ops.call("octet.dense", [x, weights(outputs, int(x.ty.shape.values[-1])), *scaled(outputs)], data_zero_point=3, residual_zero_point=0, residual_multiplier=0.0, **INT8))
+    return e(
+        ops.call(
+            "octet.dense",
+            [x, weights(outputs, int(x.ty.shape.values[-1])), *scaled(outputs)],
+            data_zero_point=3,
+            residual_zero_point=0,
+            residual_multiplier=0.0,
+            **INT8,
+        )
+    )
 
 
 def images(e, x):
@@ -59,7 +80,17 @@ def attention(e, x):
     batch = int(x.ty.shape.values[0])
     tokens = quantized(e, x)
     q, k, v = (e(R.permute_dims(e(R.reshape(dense(e, tokens, 16), [batch, 6, 2, 8])), [0, 2, 1, 3])) for _ in range(3))
-    scores = e(ops.call("octet.matmul", [q, e(R.permute_dims(k, [0, 1, 3, 2]))], multiplier=0.01, clip_min=-np.inf, clip_max=np.inf, out_zero_point=0, out_dtype="float32"))
+    scores = e(
+        ops.call(
+            "octet.matmul",
+            [q, e(R.permute_dims(k, [0, 1, 3, 2]))],
+            multiplier=0.01,
+            clip_min=-np.inf,
+            clip_max=np.inf,
+            out_zero_point=0,
+            out_dtype="float32",
+        )
+    )
     shares = e(R.quantize(e(R.nn.softmax(scores)), relax.const(np.float32(1 / 127)), relax.const(np.int8(0))))
     mixed = e(ops.call("octet.matmul", [shares, v], multiplier=0.01, **{**INT8, "out_zero_point": 3}))
     return dequantized(e, dense(e, e(R.reshape(e(R.permute_dims(mixed, [0, 2, 1, 3])), [batch, 6, 16])), 9))
@@ -103,7 +134,13 @@ def forced(samples, at=None):
 def results(module, inputs, choose, threads=1):
     (given,) = inputs.values()
     (wanted,) = run(module, inputs)
-    variant = build_variant(module, detect.native(), (TensorSpec("x", given.shape, "float32"),), (TensorSpec("y", wanted.shape, "float32"),), choose=choose)
+    variant = build_variant(
+        module,
+        detect.native(),
+        (TensorSpec("x", given.shape, "float32"),),
+        (TensorSpec("y", wanted.shape, "float32"),),
+        choose=choose,
+    )
     session = Session(variant, threads)
     first = session.run(inputs)["y"]
     assert first.tobytes() == session.run(inputs)["y"].tobytes() == wanted.tobytes()
@@ -146,7 +183,9 @@ def test_a_package_in_parts(tmp_path, monkeypatch):
     read = read_package(tmp_path / "parts").variants[0]
     assert (read.loops, read.lane_bytes) == (parts.loops, parts.lane_bytes)
     assert Session(read, 2).run(inputs)["y"].tobytes() == session.run(inputs)["y"].tobytes()
-    assert _memory(read, str) == f"{read.arena_bytes} + {read.lane_bytes} a thread" and _memory(whole, str) == str(whole.arena_bytes)
+    assert _memory(read, str) == f"{read.arena_bytes} + {read.lane_bytes} a thread" and _memory(whole, str) == str(
+        whole.arena_bytes
+    )
     monkeypatch.setattr(archive, "FORMATS", (1, 2, 3))  # an older version
     with pytest.raises(PackageError, match=r"^\S+parts: has package format 4, this octet reads formats 1 to 3"):
         read_package(tmp_path / "parts")

@@ -21,7 +21,10 @@ RESULTS = {
     "stacked in front": lambda e, y: [e(R.concat([e(R.expand_dims(each, 0)) for each in (y, e(R.negative(y)))], 0))],
     "expanded in front": lambda e, y: [e(R.broadcast_to(y, (3, *[int(d) for d in y.ty.shape.values])))],
     "and one with the samples first": lambda e, y: [e(R.permute_dims(y, [2, 1, 0])), e(R.exp(y)), y],
-    "read again behind": lambda e, y: [t := e(R.permute_dims(y, [1, 0, 2])), e(R.exp(e(R.permute_dims(e(R.negative(t)), [1, 0, 2]))))],
+    "read again behind": lambda e, y: [
+        t := e(R.permute_dims(y, [1, 0, 2])),
+        e(R.exp(e(R.permute_dims(e(R.negative(t)), [1, 0, 2])))),
+    ],
     "a view of it": lambda e, y: [e(R.reshape(e(R.permute_dims(y, [1, 0, 2])), [5 * BATCH, 6]))],
     "tuple": lambda e, y: [e(relax.TupleGetItem(e(R.split(e(R.permute_dims(y, [1, 0, 2])), [2], 0)), 1))],
 }

@@ -31,9 +31,18 @@ def recurrent(steps=STEPS, reverse=0, more=lambda b, body: []):
         before = b.emit(R.abs(gain))
         t = b.emit(ops.call("octet.loop_index", [], steps=steps, reverse=reverse))
         part = b.emit(ops.call("octet.loop_slice", [x, t]))
-        h, total = (b.emit(ops.call("octet.loop_state", [value, t], index=i)) for i, value in enumerate((start, before)))
-        product = b.emit(ops.call("octet.dense", [h, relax.const(WEIGHT), relax.const(np.zeros(WIDTH, "float32"))],
-                                  clip_min=float("-inf"), clip_max=float("inf"), out_dtype="float32"))
+        h, total = (
+            b.emit(ops.call("octet.loop_state", [value, t], index=i)) for i, value in enumerate((start, before))
+        )
+        product = b.emit(
+            ops.call(
+                "octet.dense",
+                [h, relax.const(WEIGHT), relax.const(np.zeros(WIDTH, "float32"))],
+                clip_min=float("-inf"),
+                clip_max=float("inf"),
+                out_dtype="float32",
+            )
+        )
         sums = b.emit(R.add(b.emit(R.multiply(part, before)), product))
         new = [b.emit(ops.call("octet.unary", [sums], kind="tanh"))]
         new.append(b.emit(R.add(total, new[0])))
@@ -75,15 +84,24 @@ def test_what_does_not_depend_on_the_index_runs_once():
     module, _ = recurrent()
     order = loops_of(module).arranged()
     (loop,) = [each for each in order if isinstance(each, RecurrentLoop)]
-    assert [ops.is_op(value, "relax.abs") for _, value in order[: order.index(loop)] if isinstance(value, relax.Call)] == [True]
-    assert {var.name for var, _ in loop.body}.isdisjoint(each[0].name for each in order if not isinstance(each, RecurrentLoop))
-    assert loops_of(network(SHAPES, lambda b, x, start, gain: R.abs(x))).arranged() and not loops_of(network(SHAPES, lambda b, x, start, gain: R.abs(x)))
+    assert [
+        ops.is_op(value, "relax.abs") for _, value in order[: order.index(loop)] if isinstance(value, relax.Call)
+    ] == [True]
+    assert {var.name for var, _ in loop.body}.isdisjoint(
+        each[0].name for each in order if not isinstance(each, RecurrentLoop)
+    )
+    assert loops_of(network(SHAPES, lambda b, x, start, gain: R.abs(x))).arranged() and not loops_of(
+        network(SHAPES, lambda b, x, start, gain: R.abs(x))
+    )
 
 
 def test_unrolled_two_steps():
     def before(b, x, start):
         t = b.emit(ops.call("octet.loop_index", [], steps=2, reverse=0))
-        part, h = b.emit(ops.call("octet.loop_slice", [x, t])), b.emit(ops.call("octet.loop_state", [start, t], index=0))
+        part, h = (
+            b.emit(ops.call("octet.loop_slice", [x, t])),
+            b.emit(ops.call("octet.loop_state", [start, t], index=0)),
+        )
         new = b.emit(R.add(part, h))
         return b.emit(ops.call("octet.loop_stack", [new, t, new], steps=2))
 
@@ -102,7 +120,11 @@ def test_unrolled_two_steps():
 
 
 def _calls(module):
-    return [(b.value.op.name, str(b.value.ty)) for b in module["main"].body.blocks[0].bindings if isinstance(b.value, relax.Call)]
+    return [
+        (b.value.op.name, str(b.value.ty))
+        for b in module["main"].body.blocks[0].bindings
+        if isinstance(b.value, relax.Call)
+    ]
 
 
 def test_code_does_not_grow_with_the_steps():
@@ -115,10 +137,14 @@ def test_code_does_not_grow_with_the_steps():
 
 def test_what_a_step_leaves_is_promised_as_what_the_next_one_finds():
     module, _ = recurrent()
-    assert [promise.kind for promise in promises(module)] == ["close"] * 4 + ["bytes"]  # a float product in the body; h of the step before, too
+    assert [promise.kind for promise in promises(module)] == ["close"] * 4 + [
+        "bytes"
+    ]  # a float product in the body; h of the step before, too
 
 
 def test_too_many_steps_for_what_knows_no_loops():
     module, _ = recurrent(1001)
-    with pytest.raises(UnsupportedModelError, match="an ONNX file takes 1000 steps of a recurrent layer at most, not 1001"):
+    with pytest.raises(
+        UnsupportedModelError, match="an ONNX file takes 1000 steps of a recurrent layer at most, not 1001"
+    ):
         UnrollLoops("an ONNX file")(module)

@@ -26,7 +26,13 @@ def unary(x, kind):
 
 def dense(x, outputs, *residual):
     inputs = int(x.ty.shape.values[-1])
-    return ops.call("octet.dense", [x, const(outputs, inputs), const(outputs), *residual], clip_min=-np.inf, clip_max=np.inf, out_dtype="float32")
+    return ops.call(
+        "octet.dense",
+        [x, const(outputs, inputs), const(outputs), *residual],
+        clip_min=-np.inf,
+        clip_max=np.inf,
+        out_dtype="float32",
+    )
 
 
 def quantised(emit, x):
@@ -34,9 +40,23 @@ def quantised(emit, x):
     scale, zero = relax.const(np.float32(0.03)), relax.const(np.int8(3))
     q = emit(relax.op.quantize(x, scale, zero))
     part = emit(relax.op.strided_slice(q, [2, 4], [0, 0], [1, 1]))
-    settings = {"a_zero_point": 3, "b_zero_point": 3, "a_multiplier": 0.7, "b_multiplier": 0.4, "out_zero_point": -2, "clip_min": -128, "clip_max": 127}
+    settings = {
+        "a_zero_point": 3,
+        "b_zero_point": 3,
+        "a_multiplier": 0.7,
+        "b_multiplier": 0.4,
+        "out_zero_point": -2,
+        "clip_min": -128,
+        "clip_max": 127,
+    }
     total = emit(ops.call("octet.add", [q, part], **settings))
-    return emit(relax.op.dequantize(emit(ops.call("octet.table", [total, relax.const(RNG.integers(-128, 128, 256).astype("int8"))])), scale, zero))
+    return emit(
+        relax.op.dequantize(
+            emit(ops.call("octet.table", [total, relax.const(RNG.integers(-128, 128, 256).astype("int8"))])),
+            scale,
+            zero,
+        )
+    )
 
 
 def behind_a_layer(emit, x):
@@ -48,7 +68,10 @@ def behind_a_layer(emit, x):
 NETWORKS = {
     "rank 0": ((2, 3), lambda emit, x: emit(relax.op.multiply(emit(unary(emit(relax.op.max(x)), "tanh")), const()))),
     "rank 1": ((13,), lambda emit, x: emit(unary(emit(relax.op.add(x, const(13))), "sigmoid"))),
-    "rank 5": ((1, 3, 2, 4, 5), lambda emit, x: emit(relax.op.multiply(emit(unary(x, "sigmoid")), const(1, 3, 1, 1, 5)))),
+    "rank 5": (
+        (1, 3, 2, 4, 5),
+        lambda emit, x: emit(relax.op.multiply(emit(unary(x, "sigmoid")), const(1, 3, 1, 1, 5))),
+    ),
     "rank 6, one channel": ((1, 2, 2, 3, 2, 1), lambda emit, x: emit(relax.op.add(x, const(2, 1, 1, 1)))),
     "int8": ((1, 3, 2, 4, 5), quantised),
     "linear layers": ((2, 3, 4, 12), behind_a_layer),
@@ -68,7 +91,9 @@ def test_the_merged_network_equals_the_referee(case):
     (wanted,) = reference.run(module, {"x": value})
     (merged,) = reference.run(MergeAxes()(module), {"x": value})
     assert merged.tobytes() == wanted.tobytes()
-    variant = build_variant(module, detect.native(), (TensorSpec("x", shape, "float32"),), (TensorSpec("y", wanted.shape, "float32"),))
+    variant = build_variant(
+        module, detect.native(), (TensorSpec("x", shape, "float32"),), (TensorSpec("y", wanted.shape, "float32"),)
+    )
     got = open_session(variant).run({"x": value})["y"]
     assert set(variant.extra["fallbacks"]) <= {"relax.strided_slice", "relax.max"}
     if case == "linear layers":  # float products are summed in another order

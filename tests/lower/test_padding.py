@@ -44,36 +44,77 @@ def _divided(e, p, x):
 NEUTRAL = {
     "by place": lambda e, x, m: [e(R.tanh(e(R.matmul(e(R.nn.relu(x)), c(TABLE[:4])))))],
     "positions": lambda e, x, m: [e(R.add(x, c(POSITIONS[:, : int(x.ty.shape.values[1])])))],
-    "attention behind a mask": lambda e, x, m: [e(R.matmul(e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m))), -1)), x))],
-    "attention divided behind its product": lambda e, x, m: [_divided(e, e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m))), -1)), x)],
-    "attention that looks away": lambda e, x, m: [e(R.matmul(e(R.nn.softmax(e(R.where(e(R.greater(m, c(0.5))), _scores(e, x), c(-1e9))), -1)), x))],
-    "mean of what a mask keeps": lambda e, x, m: [e(R.divide(e(R.sum(_kept(e, x, m), [1])), e(R.sum(m, [1], keepdims=True))))],
+    "attention behind a mask": lambda e, x, m: [
+        e(R.matmul(e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m))), -1)), x))
+    ],
+    "attention divided behind its product": lambda e, x, m: [
+        _divided(e, e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m))), -1)), x)
+    ],
+    "attention that looks away": lambda e, x, m: [
+        e(R.matmul(e(R.nn.softmax(e(R.where(e(R.greater(m, c(0.5))), _scores(e, x), c(-1e9))), -1)), x))
+    ],
+    "mean of what a mask keeps": lambda e, x, m: [
+        e(R.divide(e(R.sum(_kept(e, x, m), [1])), e(R.sum(m, [1], keepdims=True))))
+    ],
     "the first place": lambda e, x, m: [e(R.strided_slice(x, [1], [0], [1]))],
     "the second place": lambda e, x, m: [e(R.take(x, c(1, "int64"), 1))],
-    "as rows": lambda e, x, m: [e(R.reshape(e(R.matmul(e(R.reshape(x, [int(x.ty.shape.values[1]), 4])), c(TABLE[:4]))), [1, int(x.ty.shape.values[1]), 4]))],
+    "as rows": lambda e, x, m: [
+        e(
+            R.reshape(
+                e(R.matmul(e(R.reshape(x, [int(x.ty.shape.values[1]), 4])), c(TABLE[:4]))),
+                [1, int(x.ty.shape.values[1]), 4],
+            )
+        )
+    ],
     "layer normalisation": lambda e, x, m: [e(R.nn.layer_norm(x, c(TABLE[0]), c(TABLE[1]), [-1]))],
     "joined by channels": lambda e, x, m: [e(R.concat([x, e(R.tanh(x))], 2))],
 }
 SHOWS = {
-    "attention without a mask": (lambda e, x, m: [e(R.matmul(e(R.nn.softmax(_scores(e, x), -1)), x))], "softmax .* nothing masks"),
-    "a mask too near": (lambda e, x, m: [e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m, -5.0))), -1))], "nothing masks"),
-    "a mask of the rows": (lambda e, x, m: [e(R.nn.softmax(e(R.add(_scores(e, x), e(R.reshape(_mask(e, m), [1, int(m.ty.shape.values[1]), 1])))), -1))], "nothing masks"),
-    "largest of what may lie below 0": (lambda e, x, m: [e(R.max(_kept(e, e(R.negative(e(R.multiply(x, x)))), m), [1]))], "max .* reduces the padded axis"),
+    "attention without a mask": (
+        lambda e, x, m: [e(R.matmul(e(R.nn.softmax(_scores(e, x), -1)), x))],
+        "softmax .* nothing masks",
+    ),
+    "a mask too near": (
+        lambda e, x, m: [e(R.nn.softmax(e(R.add(_scores(e, x), _mask(e, m, -5.0))), -1))],
+        "nothing masks",
+    ),
+    "a mask of the rows": (
+        lambda e, x, m: [
+            e(R.nn.softmax(e(R.add(_scores(e, x), e(R.reshape(_mask(e, m), [1, int(m.ty.shape.values[1]), 1])))), -1))
+        ],
+        "nothing masks",
+    ),
+    "largest of what may lie below 0": (
+        lambda e, x, m: [e(R.max(_kept(e, e(R.negative(e(R.multiply(x, x)))), m), [1]))],
+        "max .* reduces the padded axis",
+    ),
     "mean": (lambda e, x, m: [e(R.mean(x, [1]))], "mean .* reduces the padded axis"),
     "sum": (lambda e, x, m: [e(R.sum(x, [1]))], "not known to be 0"),
     "product over places": (lambda e, x, m: [e(R.matmul(e(R.permute_dims(x, [0, 2, 1])), x))], "not known to be 0"),
     "the last place": (lambda e, x, m: [e(R.strided_slice(x, [1], [-1], [2**31 - 1]))], "counted from the end"),
     "running sum": (lambda e, x, m: [e(R.cumsum(x, 1))], "cumsum"),
-    "other constants": (lambda e, x, m: [e(R.multiply(x, c(1.0 / int(x.ty.shape.values[1]))))], "constants that depend"),
-    "positions from the end": (lambda e, x, m: [e(R.add(x, c(POSITIONS[:, -int(x.ty.shape.values[1]) :])))], "constants that depend"),
+    "other constants": (
+        lambda e, x, m: [e(R.multiply(x, c(1.0 / int(x.ty.shape.values[1]))))],
+        "constants that depend",
+    ),
+    "positions from the end": (
+        lambda e, x, m: [e(R.add(x, c(POSITIONS[:, -int(x.ty.shape.values[1]) :])))],
+        "constants that depend",
+    ),
     "joined by places": (lambda e, x, m: [e(R.concat([x, x], 1))], "joins along"),
-    "another operator": (lambda e, x, m: [e(R.tanh(x) if int(x.ty.shape.values[1]) > SMALL else R.exp(x))], "another operator"),
+    "another operator": (
+        lambda e, x, m: [e(R.tanh(x) if int(x.ty.shape.values[1]) > SMALL else R.exp(x))],
+        "another operator",
+    ),
 }
 
 
 def network(body, length):
     builder = relax.BlockBuilder()
-    x, m = relax.Var("x", relax.TensorType([1, length, 4], "float32")), relax.Var("m", relax.TensorType([1, length], "float32"))
+    x, m = (
+        relax.Var("x", relax.TensorType([1, length, 4], "float32")),
+        relax.Var("m", relax.TensorType([1, length], "float32")),
+    )
     with builder.function("main", [x, m]):
         with builder.dataflow():
             result = builder.emit_output(relax.Tuple(body(builder.emit, x, m)))
@@ -107,9 +148,16 @@ def test_what_shows_is_named(case):
         assert exact.shape != found.shape or not np.allclose(exact, found, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("options, pads, said", [
-    ({}, {"mask": 0}, None), ({}, {"mask": 1}, "softmax"), ({}, {}, "softmax"), ({"masked": False}, {}, "softmax 'p'"), ({"mean": True}, {"mask": 0}, "mean 'first'"),
-])
+@pytest.mark.parametrize(
+    "options, pads, said",
+    [
+        ({}, {"mask": 0}, None),
+        ({}, {"mask": 1}, "softmax"),
+        ({}, {}, "softmax"),
+        ({"masked": False}, {}, "softmax 'p'"),
+        ({"mean": True}, {"mask": 0}, "mean 'first'"),
+    ],
+)
 def test_a_network_of_language(tmp_path, options, pads, said):
     path = language_network.write(tmp_path / "language.onnx", **options)
     small, large = (canonicalize(octet.load_onnx(path, dims={"sequence": n})).module for n in (8, 16))

@@ -34,13 +34,17 @@ def compiled(monkeypatch):
     found, code, make = [], reused_code.ReusedCode(), reused_code.compile_module
     monkeypatch.setattr(reused_code, "_code_for", lambda target: code)
     monkeypatch.setattr(backend, "compile_here", reused_code.compile_here)  # tests keep equal networks otherwise
-    monkeypatch.setattr(reused_code, "compile_module", lambda mod, spec: found.append(len(mod.functions_items())) or make(mod, spec))
+    monkeypatch.setattr(
+        reused_code, "compile_module", lambda mod, spec: found.append(len(mod.functions_items())) or make(mod, spec)
+    )
     return found
 
 
 def run(module, **options):
     x = np.random.default_rng(0).standard_normal(X.shape).astype("float32")
-    return open_session(build_variant(module, detect.native(), (X,), (TensorSpec("y", X.shape, X.dtype),), **options)).run({"x": x})["y"]
+    return open_session(
+        build_variant(module, detect.native(), (X,), (TensorSpec("y", X.shape, X.dtype),), **options)
+    ).run({"x": x})["y"]
 
 
 def test_a_kernel_is_compiled_once_for_all_networks(compiled):

@@ -41,7 +41,9 @@ def test_every_shape_equals_the_referee_with_weights_kept_once():
     assert len({variant.library for variant in variants}) == 1 and [variant.shape for variant in variants] == [0, 1, 2]
     largest = build_variant(networks[1].module, detect.native(), networks[1].inputs, networks[1].outputs)
     assert all(variant.weights is variants[0].weights for variant in variants)
-    assert 0 < variants[0].weights.size - largest.weights.size < 2 * (POSITIONS.nbytes + 512), "nothing but the positions of the other lengths"
+    assert 0 < variants[0].weights.size - largest.weights.size < 2 * (POSITIONS.nbytes + 512), (
+        "nothing but the positions of the other lengths"
+    )
     first = None
     for one, variant in zip(networks, variants):
         session = Session(variant, 1, beside=first)
@@ -50,7 +52,9 @@ def test_every_shape_equals_the_referee_with_weights_kept_once():
         for got, wanted in zip(session.run({"x": x}).values(), run(one.module, {"x": x})):
             np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
         assert len(session.profile({"x": x}, repeat=1)) == len(variant.steps)
-    assert len(str(variants[0].source)) < sum(len(str(build_variant(n.module, detect.native(), n.inputs, n.outputs).source)) for n in networks)
+    assert len(str(variants[0].source)) < sum(
+        len(str(build_variant(n.module, detect.native(), n.inputs, n.outputs).source)) for n in networks
+    )
 
 
 def test_one_shape_is_as_it_was():

@@ -33,9 +33,34 @@ NAMES = tuple(BLOBS)
 
 
 def job_of():
-    candidates = tuple(Candidate({"family": "f", "n": n}, NAMES[2 * n], "run", (NAMES[1],), (("input", 0), ("constant", 0), ("zero", 8), ("output", 0)), grid=(n + 1, 1, 1)) for n in (0, 1))
-    task = MeasuringTask("key", "a kernel", 2, {"n": 1}, (Input.of(1, 40, "int8"),), Output(64, "int8", 4, 16, 10, digest(b"")), candidates)
-    return Job("cuda", "cuda-sm80", ("cuda_sm80",), {"target": "t", "tvm": "0", "space": 1}, MeasuringPlan(3, 12, 0.98), (task,))
+    candidates = tuple(
+        Candidate(
+            {"family": "f", "n": n},
+            NAMES[2 * n],
+            "run",
+            (NAMES[1],),
+            (("input", 0), ("constant", 0), ("zero", 8), ("output", 0)),
+            grid=(n + 1, 1, 1),
+        )
+        for n in (0, 1)
+    )
+    task = MeasuringTask(
+        "key",
+        "a kernel",
+        2,
+        {"n": 1},
+        (Input.of(1, 40, "int8"),),
+        Output(64, "int8", 4, 16, 10, digest(b"")),
+        candidates,
+    )
+    return Job(
+        "cuda",
+        "cuda-sm80",
+        ("cuda_sm80",),
+        {"target": "t", "tvm": "0", "space": 1},
+        MeasuringPlan(3, 12, 0.98),
+        (task,),
+    )
 
 
 @pytest.mark.parametrize("name", ["folder", "archive.tar.xz"])
@@ -65,7 +90,11 @@ def test_damage_is_one_line(name, tmp_path):
             carrier.Carrier(path).blob(NAMES[0])
         manifest = path / "manifest.json"
         text = manifest.read_text()
-        for old, new, words in (("a kernel", "b kernel", "does not match its SHA-256"), ('"octet-candidates": 1', '"octet-candidates": 2', "is of format 2"), ("{", "", "is not what")):
+        for old, new, words in (
+            ("a kernel", "b kernel", "does not match its SHA-256"),
+            ('"octet-candidates": 1', '"octet-candidates": 2', "is of format 2"),
+            ("{", "", "is not what"),
+        ):
             manifest.write_text(text.replace(old, new, 1))
             with pytest.raises(DataError, match=words):
                 carrier.Carrier(path)
@@ -108,11 +137,26 @@ def test_a_batch_survives_the_way():
     assert Batch.unpack(batch.pack()) == batch and from_json(to_json(job)) == job
     figures = Figures({0: np.ones((3, 1)), 2: np.full((1, 1), 0.5)}, {1: "crashed"}, {"name": "d"})
     again = Figures.read(figures.as_json())
-    assert again.errors == figures.errors and again.device == figures.device and all((again.seconds[i] == figures.seconds[i]).all() for i in (0, 2))
+    assert (
+        again.errors == figures.errors
+        and again.device == figures.device
+        and all((again.seconds[i] == figures.seconds[i]).all() for i in (0, 2))
+    )
 
 
 def entry(candidate=0, **more):
-    return Measurement(**{"job": "j", "task": "t", "candidate": candidate, "stage": FIRST, "device": {"name": "d"}, "seconds": [[1.0]], "default": [[2.0]]} | more)
+    return Measurement(
+        **{
+            "job": "j",
+            "task": "t",
+            "candidate": candidate,
+            "stage": FIRST,
+            "device": {"name": "d"},
+            "seconds": [[1.0]],
+            "default": [[2.0]],
+        }
+        | more
+    )
 
 
 def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
@@ -124,8 +168,22 @@ def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
     log.append(path, [entry(2, seconds=None, default=None, error="crashed")])
     with pytest.warns(OctetWarning, match="1 of 4 lines are no measurements and are left out .line 3: "):
         found = log.read(path, "j")
-    assert [one.candidate for one in found] == [0, 1, 2] and found[0].ratios == [0.5] and found[2].ratios is None and found[0].time
-    for bad in ({"seconds": [[-1.0]]}, {"seconds": [[float("nan")]]}, {"stage": "other"}, {"default": None}, {"candidate": "1"}, {"device": {"name": 1}}, {"device": {"name": None}}, {"device": {"multiprocessors": "8"}}):
+    assert (
+        [one.candidate for one in found] == [0, 1, 2]
+        and found[0].ratios == [0.5]
+        and found[2].ratios is None
+        and found[0].time
+    )
+    for bad in (
+        {"seconds": [[-1.0]]},
+        {"seconds": [[float("nan")]]},
+        {"stage": "other"},
+        {"default": None},
+        {"candidate": "1"},
+        {"device": {"name": 1}},
+        {"device": {"name": None}},
+        {"device": {"multiprocessors": "8"}},
+    ):
         with open(path, "a") as file:
             file.write(json.dumps(entry(9).__dict__ | bad) + "\n")
     with pytest.warns(OctetWarning, match="9 of 12 lines"):
@@ -136,9 +194,30 @@ def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
 
 def test_edited_jobs_are_refused_or_harmless():
     """Also plans that never end, and operands that fill the memory."""
-    one = Candidate({"family": "f", "units": 1}, "0" * 64, "octet_run", ("1" * 64,), (("input", 0), ("constant", 0), ("output", 0)))
-    task = MeasuringTask("key", "name", 1, {"kind": "pool"}, (Input.of(1, 16, "uint8"),), Output(16, "uint8", 1, 16, 16, "2" * 64), (one,))
-    job = json.loads(to_json(Job("cpu", "avx512vnni", ("avx512f",), {"target": "t", "tvm": "0", "space": 3}, MeasuringPlan(3, 9, 0.9, (1, 2)), (task,))))
+    one = Candidate(
+        {"family": "f", "units": 1}, "0" * 64, "octet_run", ("1" * 64,), (("input", 0), ("constant", 0), ("output", 0))
+    )
+    task = MeasuringTask(
+        "key",
+        "name",
+        1,
+        {"kind": "pool"},
+        (Input.of(1, 16, "uint8"),),
+        Output(16, "uint8", 1, 16, 16, "2" * 64),
+        (one,),
+    )
+    job = json.loads(
+        to_json(
+            Job(
+                "cpu",
+                "avx512vnni",
+                ("avx512f",),
+                {"target": "t", "tvm": "0", "space": 3},
+                MeasuringPlan(3, 9, 0.9, (1, 2)),
+                (task,),
+            )
+        )
+    )
     refused = 0
     for done, made in edits(job):
         try:
@@ -164,7 +243,9 @@ def test_measurements_that_are_none_are_passed_over(tmp_path):
             found = log.read(path, job)
         except DataError:
             continue  # of another job
-        assert all(entry.candidate >= 0 and (entry.ratios is None or np.isfinite(entry.ratios).all()) for entry in found), done
+        assert all(
+            entry.candidate >= 0 and (entry.ratios is None or np.isfinite(entry.ratios).all()) for entry in found
+        ), done
 
 
 def test_blobs_that_grow_are_refused(tmp_path, monkeypatch):

@@ -42,12 +42,16 @@ _RARE = (
     "tan sinh cosh asin acos atan asinh acosh atanh prod std variance nn.adaptive_avg_pool2d"
 )
 _NORMS = "nn.group_norm nn.instance_norm"
-_ASKED = "nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align nn.conv2d_transpose"
+_ASKED = (
+    "nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align nn.conv2d_transpose"
+)
 _WHOLE = f"{_NORMS} {_ASKED} einsum tril triu eye_like"
 _OTHER = "ONNX's own evaluator computes it for the referee (passes/export/evaluate.py)"
 _PLAIN = f"{_RARE} octet.bits broadcast_to gather_elements isnan logical_not logical_or power repeat stack tile"
 EXEMPT = {
-    "referee": _named(_MEASURES, "octet.statistics octet.fake_quantize") | _named(_LACKING, "nn.adaptive_avg_pool2d") | _named(_OTHER, _ASKED),
+    "referee": _named(_MEASURES, "octet.statistics octet.fake_quantize")
+    | _named(_LACKING, "nn.adaptive_avg_pool2d")
+    | _named(_OTHER, _ASKED),
     "x86": _named(_MARKS, "octet.observe")
     | _named(_REWRITTEN, "nn.conv2d nn.batch_norm")
     | _named(_FALLBACK, _PLAIN)

@@ -24,9 +24,15 @@ def test_the_tested_pairs_pass():
 @pytest.mark.parametrize(
     ("of", "said"),
     [
-        ({"apache-tvm": "0.27.0.post1", "apache-tvm-ffi": "0.1.15"}, "apache-tvm-ffi 0.1.15 is installed, but octet needs 0.1.14.post1"),
+        (
+            {"apache-tvm": "0.27.0.post1", "apache-tvm-ffi": "0.1.15"},
+            "apache-tvm-ffi 0.1.15 is installed, but octet needs 0.1.14.post1",
+        ),
         ({"apache-tvm": "0.26.0", "apache-tvm-ffi": "0.1.14.post1"}, "apache-tvm 0.26.0 is installed"),
-        ({"apache-tvm": "0.27.0.post1"}, "apache-tvm-ffi is not installed, which compiling needs; run: pip install 'octet[compile]'"),
+        (
+            {"apache-tvm": "0.27.0.post1"},
+            "apache-tvm-ffi is not installed, which compiling needs; run: pip install 'octet[compile]'",
+        ),
     ],
 )
 def test_a_mismatch_is_one_line(of, said):

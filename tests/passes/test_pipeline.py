@@ -16,7 +16,9 @@ from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import CANONICALIZE, canonicalize
 from octet.passes.referee import reference
 
-_spec = importlib.util.spec_from_file_location("frontend_graphs", Path(__file__).parents[1] / "frontend" / "conftest.py")
+_spec = importlib.util.spec_from_file_location(
+    "frontend_graphs", Path(__file__).parents[1] / "frontend" / "conftest.py"
+)
 graphs = sys.modules["frontend_graphs"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(graphs)
 
@@ -38,7 +40,9 @@ class Network:
 
     def op(self, operator, *inputs, **attributes):
         output = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=f"{operator}_{len(self.nodes)}", **attributes))
+        self.nodes.append(
+            helper.make_node(operator, list(inputs), [output], name=f"{operator}_{len(self.nodes)}", **attributes)
+        )
         return output
 
     def conv(self, x, channels, out, *kernel, groups=1, **attributes):
@@ -46,7 +50,9 @@ class Network:
 
     def norm(self, x, channels, gamma=None):
         gamma = self.weight(channels) if gamma is None else self.constant(np.asarray(gamma, "float32"))
-        return self.op("BatchNormalization", x, gamma, self.weight(channels), self.weight(channels), self.weight(channels, low=0.5))
+        return self.op(
+            "BatchNormalization", x, gamma, self.weight(channels), self.weight(channels), self.weight(channels, low=0.5)
+        )
 
     def check(self, tmp_path, shape):
         """The operators left after canonicalisation; its outputs equal onnx.reference's within 1e-4 of the largest."""
@@ -61,7 +67,9 @@ class Network:
         bindings = model.module["main"].body.blocks[0].bindings
         assert len({b.var.name for b in bindings}) == len(bindings), "names are unique"
         calls = [b.value for b in bindings if isinstance(b.value, relax.Call)]
-        return [ops.attrs_of(c)["kind"] if ops.is_op(c, "octet.unary") else c.op.name.removeprefix("relax.") for c in calls], model
+        return [
+            ops.attrs_of(c)["kind"] if ops.is_op(c, "octet.unary") else c.op.name.removeprefix("relax.") for c in calls
+        ], model
 
 
 LAYER = ["nn.conv2d", "add"]
@@ -70,13 +78,31 @@ LAYER = ["nn.conv2d", "add"]
 @pytest.mark.parametrize("opset", [15, 18])
 def test_residual_network_with_depthwise_layers(tmp_path, opset):
     n = Network(opset)
-    x = n.op("Clip", n.norm(n.conv("x", 3, 8, 3, 3, strides=[2, 2], pads=[1, 1, 1, 1]), 8), n.constant(np.float32(0)), n.constant(np.float32(6)))
+    x = n.op(
+        "Clip",
+        n.norm(n.conv("x", 3, 8, 3, 3, strides=[2, 2], pads=[1, 1, 1, 1]), 8),
+        n.constant(np.float32(0)),
+        n.constant(np.float32(6)),
+    )
     y = n.op("Relu", n.norm(n.conv(x, 8, 8, 3, 3, groups=8, pads=[1, 1, 1, 1]), 8))
     x = n.op("Relu", n.op("Add", n.norm(n.conv(y, 8, 8, 1, 1), 8), x))
     x = n.op("Flatten", n.op("GlobalAveragePool", n.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])))
     n.op("Gemm", x, n.weight(5, 8), n.weight(5), transB=1)
     names, _ = n.check(tmp_path, (1, 3, 16, 16))
-    assert names == [*LAYER, "clip", *LAYER, "nn.relu", *LAYER, "add", "nn.relu", "nn.max_pool2d", "mean", "reshape", "matmul", "add"]
+    assert names == [
+        *LAYER,
+        "clip",
+        *LAYER,
+        "nn.relu",
+        *LAYER,
+        "add",
+        "nn.relu",
+        "nn.max_pool2d",
+        "mean",
+        "reshape",
+        "matmul",
+        "add",
+    ]
 
 
 def test_pre_activation_network_keeps_what_cannot_fold(tmp_path):
@@ -108,7 +134,13 @@ def test_squeeze_and_excitation_with_spelled_out_functions(tmp_path):
     x = n.conv("x", 4, 8, 3, 3)
     x = n.op("Mul", x, n.op("Sigmoid", x))
     gate = n.conv(n.op("GlobalAveragePool", x), 8, 8, 1, 1)
-    gate = n.op("Div", n.op("Clip", n.op("Add", gate, n.constant(np.float32(3))), n.constant(np.float32(0)), n.constant(np.float32(6))), n.constant(np.float32(6)))
+    gate = n.op(
+        "Div",
+        n.op(
+            "Clip", n.op("Add", gate, n.constant(np.float32(3))), n.constant(np.float32(0)), n.constant(np.float32(6))
+        ),
+        n.constant(np.float32(6)),
+    )
     n.op("Mul", x, gate)
     assert n.check(tmp_path, (1, 4, 8, 8))[0] == ["nn.conv2d", "silu", "mean", "nn.conv2d", "hard_sigmoid", "multiply"]
 
@@ -125,12 +157,31 @@ def test_one_dimensional_network_runs_in_two(tmp_path):
 
 def test_upsampling_network(tmp_path):
     n = Network(17)
-    low = n.op("Relu", n.conv(n.op("Pad", "x", n.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1]))), 3, 8, 3, 3, strides=[2, 2]))
+    low = n.op(
+        "Relu", n.conv(n.op("Pad", "x", n.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1]))), 3, 8, 3, 3, strides=[2, 2])
+    )
     up = n.norm(n.op("ConvTranspose", low, n.weight(8, 4, 2, 2), n.weight(4), strides=[2, 2]), 4)
-    resized = n.op("Resize", low, "", n.constant(np.array([1, 1, 2, 2], "float32")), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    resized = n.op(
+        "Resize",
+        low,
+        "",
+        n.constant(np.array([1, 1, 2, 2], "float32")),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
     n.conv(n.op("Concat", n.op("LeakyRelu", up, alpha=0.1), resized, axis=1), 12, 2, 1, 1)
     names, _ = n.check(tmp_path, (1, 3, 8, 8))
-    assert names == ["nn.conv2d", "nn.relu", "octet.interleave", *LAYER, "image.resize2d", "leaky_relu", "concat", "nn.conv2d"]
+    assert names == [
+        "nn.conv2d",
+        "nn.relu",
+        "octet.interleave",
+        *LAYER,
+        "image.resize2d",
+        "leaky_relu",
+        "concat",
+        "nn.conv2d",
+    ]
 
 
 @pytest.mark.parametrize("opset", [13, 18])
@@ -157,7 +208,19 @@ def test_attention_block(tmp_path, opset):
     linear(n.op("Mul", n.op("Mul", h, erf), n.constant(np.float32(0.5))), 16, 8)
     dense = ["matmul", "add"]
     names, _ = n.check(tmp_path, (2, 6, 8))
-    assert names == ["nn.layer_norm", *dense * 3, "permute_dims", "matmul", "multiply", "nn.softmax", "matmul", "add", *dense, "gelu", *dense]
+    assert names == [
+        "nn.layer_norm",
+        *dense * 3,
+        "permute_dims",
+        "matmul",
+        "multiply",
+        "nn.softmax",
+        "matmul",
+        "add",
+        *dense,
+        "gelu",
+        *dense,
+    ]
 
 
 def test_a_second_run_changes_nothing(tmp_path):

@@ -21,7 +21,15 @@ def alternating(path, groups, layers=2):
     for i in range(layers):
         nodes.append(helper.make_node("Softmax", [x], [f"soft{i}"], axis=-1))
         weights = constant(f"w{i}", (CHANNELS, CHANNELS // groups, 3, 3), 0.3)
-        nodes.append(helper.make_node("Conv", [f"soft{i}", weights, constant(f"b{i}", (CHANNELS,), 0.1)], [f"conv{i}"], group=groups, pads=[1] * 4))
+        nodes.append(
+            helper.make_node(
+                "Conv",
+                [f"soft{i}", weights, constant(f"b{i}", (CHANNELS,), 0.1)],
+                [f"conv{i}"],
+                group=groups,
+                pads=[1] * 4,
+            )
+        )
         x = f"conv{i}"
     nodes.append(helper.make_node("Softmax", [x], ["y"], axis=-1))
     shape = [1, CHANNELS, SIZE, SIZE]
@@ -35,7 +43,9 @@ def sequence(path):
     """Three convolutions in a row with a residual."""
     rng, nodes, constants = np.random.default_rng(0), [], []
     for i in range(3):
-        constants.append(numpy_helper.from_array((rng.standard_normal((CHANNELS, CHANNELS, 1, 1)) * 0.2).astype(np.float32), f"w{i}"))
+        constants.append(
+            numpy_helper.from_array((rng.standard_normal((CHANNELS, CHANNELS, 1, 1)) * 0.2).astype(np.float32), f"w{i}")
+        )
         nodes.append(helper.make_node("Conv", [("x", "conv0", "sum")[i], f"w{i}"], [f"conv{i}"]))
         if i == 1:
             nodes.append(helper.make_node("Add", ["conv1", "conv0"], ["added"]))

@@ -12,7 +12,9 @@ pairs = st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, COUNT - 1),
 
 
 def total(costs, pairs, second):
-    return sum(c[n in second] for n, c in enumerate(costs)) + sum(cost for a, b, cost in pairs if a not in second and b in second)
+    return sum(c[n in second] for n, c in enumerate(costs)) + sum(
+        cost for a, b, cost in pairs if a not in second and b in second
+    )
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -27,4 +29,6 @@ def test_no_labelling_is_cheaper(costs, pairs):
     every = [frozenset(n for n in range(COUNT) if bits[n]) for bits in product((False, True), repeat=COUNT)]
     best = min(total(costs, pairs, labels) for labels in every)
     assert total(costs, pairs, found) == best
-    assert len(found) == min(len(labels) for labels in every if total(costs, pairs, labels) == best), "ties stay on the first side"
+    assert len(found) == min(len(labels) for labels in every if total(costs, pairs, labels) == best), (
+        "ties stay on the first side"
+    )

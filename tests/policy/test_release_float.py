@@ -36,7 +36,9 @@ def test_regions_of_a_row(row):
     names = [{var.name for var in members} for members in regions.members]
     assert [sum(name.startswith("conv") for name in group) >= 1 for group in names] == [True] * 3
     ends = {(t.producer, t.readers) for t in regions.tensors}
-    assert (OUTSIDE, frozenset({0})) in ends and (0, frozenset({1})) in ends, "conv0 is read by conv1 and by the sum behind it, which is of the same region"
+    assert (OUTSIDE, frozenset({0})) in ends and (0, frozenset({1})) in ends, (
+        "conv0 is read by conv1 and by the sum behind it, which is of the same region"
+    )
 
 
 def test_all_released_is_the_network_in_fp32(row):
@@ -48,17 +50,25 @@ def test_all_released_is_the_network_in_fp32(row):
 
 def test_one_region_released(row):
     released = release(row, [1])
-    kinds = {layer.name: layer.dtype for layer in released.layers if layer.operator == "relax.nn.conv2d" or layer.operator == "octet.conv2d"}
+    kinds = {
+        layer.name: layer.dtype
+        for layer in released.layers
+        if layer.operator == "relax.nn.conv2d" or layer.operator == "octet.conv2d"
+    }
     assert kinds == {"conv0": "int8", "conv1": "float32", "conv2": "int8"}
     x = np.random.default_rng(1).standard_normal((1, CHANNELS, SIZE, SIZE)).astype(np.float32)
-    exact, mixed, integer = (run(row, module, x) for module in (row.model.module, released.module, realize(row.module).module))
+    exact, mixed, integer = (
+        run(row, module, x) for module in (row.model.module, released.module, realize(row.module).module)
+    )
     error = lambda y: float(np.abs(y - exact).mean())
     assert 0 < error(mixed) < 1.2 * error(integer)
 
 
 def test_nothing_released_is_the_same_graph(row):
     before, after = realize(row.module), release(row, [])
-    assert [(layer.name, layer.dtype) for layer in before.layers] == [(layer.name, layer.dtype) for layer in after.layers]
+    assert [(layer.name, layer.dtype) for layer in before.layers] == [
+        (layer.name, layer.dtype) for layer in after.layers
+    ]
 
 
 def test_no_conversion_is_left_around_a_lone_layer(quantize):

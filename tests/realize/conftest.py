@@ -73,6 +73,8 @@ def assert_close_codes():
         assert hub.dtype == integer.dtype == np.int8 and hub.shape == integer.shape
         difference = np.abs(hub.astype(int) - integer.astype(int))
         assert difference.max(initial=0) <= 1
-        assert np.count_nonzero(difference) <= max(1, share * difference.size), f"{np.count_nonzero(difference)} of {difference.size} differ"
+        assert np.count_nonzero(difference) <= max(1, share * difference.size), (
+            f"{np.count_nonzero(difference)} of {difference.size} differ"
+        )
 
     return check

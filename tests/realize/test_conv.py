@@ -35,7 +35,9 @@ def conv_of(module):
     st.booleans(),
     st.integers(-128, 127),
 )
-def test_equals_the_hub(build, operators, assert_close_codes, seed, sizes, stride, dilation, padding, activation, with_residual, zero_point):
+def test_equals_the_hub(
+    build, operators, assert_close_codes, seed, sizes, stride, dilation, padding, activation, with_residual, zero_point
+):
     groups, depth, multiple = sizes
     channels = groups * multiple
     geometry = {"strides": [stride] * 2, "dilation": [dilation] * 2, "padding": padding, "groups": groups}
@@ -46,7 +48,9 @@ def test_equals_the_hub(build, operators, assert_close_codes, seed, sizes, strid
         y = net(R.add(y, bias_of(rng, channels)))
         for r in residual:
             y = net(R.add(net.qdq(r, 0.02, -zero_point - 1), y))
-        y = {"none": lambda: y, "relu": lambda: net(R.nn.relu(y)), "clip": lambda: net(R.clip(y, -0.5, 3.0))}[activation]()
+        y = {"none": lambda: y, "relu": lambda: net(R.nn.relu(y)), "clip": lambda: net(R.clip(y, -0.5, 3.0))}[
+            activation
+        ]()
         return net.quantize(y, 0.05, 10)
 
     shape = [1, groups * depth, 9, 8]
@@ -93,7 +97,10 @@ def test_a_float_residual_is_added_in_float(build, operators):
 
     realized = realize(build(body, x=[1, 3, 4, 4], r=[1, 4, 4, 4]))
     assert operators(realized.module) == ["octet.conv2d", "relax.add"]
-    assert [(layer.dtype, layer.reason) for layer in realized.layers] == [("int8", ""), ("float32", "an operand is not quantised")]
+    assert [(layer.dtype, layer.reason) for layer in realized.layers] == [
+        ("int8", ""),
+        ("float32", "an operand is not quantised"),
+    ]
 
 
 def test_a_result_that_others_read_is_not_absorbed(build, operators):

@@ -36,7 +36,9 @@ def test_one_float_operand_is_a_reason(build):
 
 
 def test_scales_too_far_apart_are_a_reason(build):
-    module = build(lambda net, a, b: net.quantize(net(R.add(net.qdq(a, 1e6, 0), net.qdq(b, 0.1, 0))), 1e-4, 0), a=[4], b=[4])
+    module = build(
+        lambda net, a, b: net.quantize(net(R.add(net.qdq(a, 1e6, 0), net.qdq(b, 0.1, 0))), 1e-4, 0), a=[4], b=[4]
+    )
     (layer,) = realize(module).layers
     assert layer.dtype == "float32" and "limit 2^31" in layer.reason
 

@@ -28,7 +28,16 @@ def test_before_and_after(build):
         return net(R.clip(net(R.add(r, y)), 0, 6))
 
     def expected(net, x, r):
-        return net(ops.call("octet.conv2d", [x, constant(WEIGHT), constant(BIAS), r], **geometry, clip_min=0.0, clip_max=6.0, out_dtype="float32"))
+        return net(
+            ops.call(
+                "octet.conv2d",
+                [x, constant(WEIGHT), constant(BIAS), r],
+                **geometry,
+                clip_min=0.0,
+                clip_max=6.0,
+                out_dtype="float32",
+            )
+        )
 
     shapes = {"x": [1, 4, 5, 5], "r": [1, 4, 5, 5]}
     after = FuseFloat()(build(before, **shapes))
@@ -38,11 +47,15 @@ def test_before_and_after(build):
 
 def test_dense(build, operators):
     matrix = RNG.normal(size=(6, 4)).astype("float32")
-    module = build(lambda net, x: net(R.nn.relu(net(R.add(net(R.matmul(x, constant(matrix))), constant(BIAS))))), x=[2, 3, 6])
+    module = build(
+        lambda net, x: net(R.nn.relu(net(R.add(net(R.matmul(x, constant(matrix))), constant(BIAS))))), x=[2, 3, 6]
+    )
     result = FuseFloat()(module)
     assert operators(result) == ["octet.dense"]
     data = RNG.normal(size=(2, 3, 6)).astype("float32")
-    np.testing.assert_allclose(reference.run(result, {"x": data})[0], reference.run(module, {"x": data})[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        reference.run(result, {"x": data})[0], reference.run(module, {"x": data})[0], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_of_two_convolutions_the_younger_absorbs_the_sum(build, operators):
@@ -57,7 +70,9 @@ def test_of_two_convolutions_the_younger_absorbs_the_sum(build, operators):
     assert operators(result) == ["octet.conv2d"] * 3
     assert [len(b.value.args) for b in result["main"].body.blocks[0].bindings[:3]] == [3, 3, 4]
     data = RNG.normal(size=(1, 4, 3, 3)).astype("float32")
-    np.testing.assert_allclose(reference.run(result, {"x": data})[0], reference.run(module, {"x": data})[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        reference.run(result, {"x": data})[0], reference.run(module, {"x": data})[0], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_what_others_read_is_not_absorbed(build, operators):
@@ -74,11 +89,15 @@ def test_a_constant_that_is_no_bias_is_added_as_a_residual(build, operators):
     result = FuseFloat()(module)
     data = RNG.normal(size=(1, 4, 3, 3)).astype("float32")
     assert operators(result) == ["octet.conv2d"]
-    np.testing.assert_allclose(reference.run(result, {"x": data})[0], reference.run(module, {"x": data})[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        reference.run(result, {"x": data})[0], reference.run(module, {"x": data})[0], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_broadcast_sum_is_not_absorbed(build, operators):
-    module = build(lambda net, x, r: net(R.add(net(R.nn.conv2d(x, constant(SQUARE))), r)), x=[1, 4, 3, 3], r=[1, 1, 3, 3])
+    module = build(
+        lambda net, x, r: net(R.add(net(R.nn.conv2d(x, constant(SQUARE))), r)), x=[1, 4, 3, 3], r=[1, 1, 3, 3]
+    )
     assert operators(FuseFloat()(module)) == ["octet.conv2d", "relax.add"]
 
 

@@ -42,9 +42,23 @@ def test_the_same_answers(build):
     "network, reason",
     [
         (lambda net, x: net(R.nn.relu(x)), "nn.relu reads it in float"),
-        (lambda net, x: relax.Tuple([net.dequantize(net.quantize(x, SCALE, ZERO), SCALE, ZERO), net(R.nn.relu(x))]), "nn.relu reads it in float"),
-        (lambda net, x: net(R.add(net.dequantize(net.quantize(x, SCALE, ZERO), SCALE, ZERO), net.dequantize(net.quantize(x, 0.5, 0), 0.5, 0))), "it is quantised to several scales"),
-        (lambda net, x: relax.Tuple([x, net.dequantize(net.quantize(x, SCALE, ZERO), SCALE, ZERO)]), "it is a result, or joined with others"),
+        (
+            lambda net, x: relax.Tuple([net.dequantize(net.quantize(x, SCALE, ZERO), SCALE, ZERO), net(R.nn.relu(x))]),
+            "nn.relu reads it in float",
+        ),
+        (
+            lambda net, x: net(
+                R.add(
+                    net.dequantize(net.quantize(x, SCALE, ZERO), SCALE, ZERO),
+                    net.dequantize(net.quantize(x, 0.5, 0), 0.5, 0),
+                )
+            ),
+            "it is quantised to several scales",
+        ),
+        (
+            lambda net, x: relax.Tuple([x, net.dequantize(net.quantize(x, SCALE, ZERO), SCALE, ZERO)]),
+            "it is a result, or joined with others",
+        ),
     ],
 )
 def test_does_not_apply_to_inputs_that_are_read_otherwise(build, network, reason):

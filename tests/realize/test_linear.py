@@ -39,7 +39,14 @@ def test_refusals(build):
     def body(values, zero_point):
         def run(net, x):
             zeros = relax.const(np.full(2, zero_point, values.dtype), str(values.dtype))
-            weight = net(R.dequantize(relax.const(values, str(values.dtype)), relax.const(np.float32([0.1, 0.1]), "float32"), zeros, axis=0))
+            weight = net(
+                R.dequantize(
+                    relax.const(values, str(values.dtype)),
+                    relax.const(np.float32([0.1, 0.1]), "float32"),
+                    zeros,
+                    axis=0,
+                )
+            )
             return net.quantize(net(R.nn.conv2d(net.qdq(x, 0.1, 0), weight)), 0.1, 0)
 
         return run
@@ -49,7 +56,9 @@ def test_refusals(build):
 
     ones = np.ones((2, 3, 1, 1))
     assert reason(ones.astype("int8"), 1) == "its weights are int8 with zero point 1; int8 with zero point 0 is needed"
-    assert reason(ones.astype("uint8"), 0) == "its weights are uint8 with zero point 0; int8 with zero point 0 is needed"
+    assert (
+        reason(ones.astype("uint8"), 0) == "its weights are uint8 with zero point 0; int8 with zero point 0 is needed"
+    )
 
 
 def test_a_bias_that_is_not_finite_is_added_in_float(build):

@@ -15,8 +15,9 @@ MOVES = {
     "relax.nn.max_pool2d": lambda net, x: R.nn.max_pool2d(x, [3, 3], [2, 2], [1, 1, 1, 1]),
     "relax.strided_slice": lambda net, x: R.strided_slice(x, [1, 2], [1, 0], [4, 6], [1, 2]),
     "relax.nn.pad": lambda net, x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 0, 3], "constant", 0.0),
-    "relax.image.resize2d": lambda net, x: R.image.resize2d(x, (12, 10), method="nearest_neighbor", rounding_method="floor",
-                                                            coordinate_transformation_mode="asymmetric"),
+    "relax.image.resize2d": lambda net, x: R.image.resize2d(
+        x, (12, 10), method="nearest_neighbor", rounding_method="floor", coordinate_transformation_mode="asymmetric"
+    ),
     "octet.interleave": lambda net, x: ops.call("octet.interleave", [x], strides=[2, 2], fill=0.0),
     "octet.frame": lambda net, x: ops.call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[0.3, -0.6, 0.0, 0.06]),
     "relax.split": lambda net, x: relax.TupleGetItem(net(R.split(x, 2, 1)), 1),
@@ -41,13 +42,23 @@ def test_equals_the_hub(build, operators, assert_close_codes, name, out):
 def test_moving_int8_is_no_layer_and_no_float(build):
     """A split has a tuple for a result: what it moves says whether it is in float."""
     for name, body in MOVES.items():
-        assert realize(build(lambda net, x, body=body: net.quantize(net(body(net, net.qdq(x, 0.03, 4))), 0.03, 4), x=[1, 4, 6, 10])).layers == (), name
+        assert (
+            realize(
+                build(
+                    lambda net, x, body=body: net.quantize(net(body(net, net.qdq(x, 0.03, 4))), 0.03, 4),
+                    x=[1, 4, 6, 10],
+                )
+            ).layers
+            == ()
+        ), name
     (layer,) = realize(build(lambda net, x: MOVES["relax.split"](net, x), x=[1, 4, 6, 10])).layers
     assert (layer.operator, layer.dtype) == ("relax.split", "float32")
 
 
 def test_borders_are_the_zero_point(build):
-    module = build(lambda net, x: net.quantize(net(MOVES["relax.nn.pad"](net, net.qdq(x, 0.03, 4))), 0.03, 4), x=[1, 1, 2, 2])
+    module = build(
+        lambda net, x: net.quantize(net(MOVES["relax.nn.pad"](net, net.qdq(x, 0.03, 4))), 0.03, 4), x=[1, 1, 2, 2]
+    )
     codes = reference.run(Realize()(module), {"x": np.ones((1, 1, 2, 2), "float32")})[0]
     assert codes[0, 0, 0, 0] == 4 and codes[0, 0, 1, 0] == 37
 
@@ -65,7 +76,11 @@ def test_operands_of_different_scales_meet_on_the_result(build, operators, asser
 
 
 def test_a_float_operand_is_a_reason(build, operators):
-    module = build(lambda net, a, b: net.quantize(net(R.concat([net.qdq(a, 0.1, 0), b], 1)), 0.1, 0), a=[1, 2, 3, 3], b=[1, 2, 3, 3])
+    module = build(
+        lambda net, a, b: net.quantize(net(R.concat([net.qdq(a, 0.1, 0), b], 1)), 0.1, 0),
+        a=[1, 2, 3, 3],
+        b=[1, 2, 3, 3],
+    )
     result = Realize()(module)
     assert operators(result) == ["relax.concat"]
     assert result["main"].body.blocks[0].bindings[-2].value.op.name == "relax.quantize"

@@ -23,7 +23,10 @@ def test_the_bound_is_reached(seed, zero_point):
 def test_accumulator():
     weight, zero = np.full((2, 70000), 127, "int8"), np.zeros(2, "int64")
     weight[0] = 1
-    assert overflow.prove(weight, zero, -128) == "an int32 accumulator could reach 2266950000 in output channel 1 (limit 2^31)"
+    assert (
+        overflow.prove(weight, zero, -128)
+        == "an int32 accumulator could reach 2266950000 in output channel 1 (limit 2^31)"
+    )
     bound = overflow.prove(weight[:, :66000], zero, -128)
     assert bound.accumulator == 255 * 127 * 66000 and bound.headroom_bits == 0
     bias = np.array([0, 2**31 - bound.accumulator], "int64")

@@ -27,10 +27,14 @@ def test_equals_the_hub(build, operators, assert_close_codes, name):
 
 
 def test_a_mean_over_channels_stays_in_float(build):
-    (layer,) = realize(build(lambda net, x: net.quantize(net(R.mean(net.qdq(x, 0.1, 0), [1])), 0.1, 0), x=[1, 3, 4, 4])).layers
+    (layer,) = realize(
+        build(lambda net, x: net.quantize(net(R.mean(net.qdq(x, 0.1, 0), [1])), 0.1, 0), x=[1, 3, 4, 4])
+    ).layers
     assert (layer.operator, layer.dtype, layer.reason) == ("relax.mean", "float32", "it has no integer form")
 
 
 def test_a_float_input_is_a_reason(build):
-    (layer,) = realize(build(lambda net, x: net.quantize(net(R.nn.avg_pool2d(x, [2, 2])), 0.1, 0), x=[1, 3, 4, 4])).layers
+    (layer,) = realize(
+        build(lambda net, x: net.quantize(net(R.nn.avg_pool2d(x, [2, 2])), 0.1, 0), x=[1, 3, 4, 4])
+    ).layers
     assert layer.reason == "its input is not quantised"

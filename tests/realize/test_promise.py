@@ -1,6 +1,5 @@
 """Of which results bytes are promised, and what another reference computes."""
 
-
 import numpy as np
 import pytest
 from tvm import relax
@@ -49,7 +48,9 @@ def test_what_is_promised(case):
 
 def test_another_reference_is_asked_and_named():
     """Cubic interpolation, against a plane, which it keeps away from the border."""
-    made = module(lambda e, x: [R.image.resize2d(x, (16, 16), layout="NCHW", method="cubic", cubic_alpha=-0.5)], (1, 1, 8, 8))
+    made = module(
+        lambda e, x: [R.image.resize2d(x, (16, 16), layout="NCHW", method="cubic", cubic_alpha=-0.5)], (1, 1, 8, 8)
+    )
     plane = np.add.outer(np.arange(8), 2 * np.arange(8)).astype(np.float32)[None, None]
     (got,) = run(made, {"x": plane}, evaluate)
     places = (np.arange(16) + 0.5) / 2 - 0.5
@@ -60,5 +61,7 @@ def test_another_reference_is_asked_and_named():
 
 def test_what_neither_knows_is_one_line():
     made = module(lambda e, x: [R.image.resize3d(x, (4, 4, 4), layout="NCDHW")], (1, 1, 2, 2, 2))
-    with pytest.raises(UnsupportedModelError, match="the referee has no operator relax.image.resize3d, and it has no ONNX form"):
+    with pytest.raises(
+        UnsupportedModelError, match="the referee has no operator relax.image.resize3d, and it has no ONNX form"
+    ):
         run(made, {"x": np.zeros((1, 1, 2, 2, 2), np.float32)}, evaluate)

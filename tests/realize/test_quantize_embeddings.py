@@ -33,7 +33,9 @@ def normalised(net, x, scale=0.03, factors=ONES):
 
 
 def scaled_root_mean_square(net, x):
-    return net.quantize(net(R.nn.rms_norm(net(R.multiply(x, relax.const(np.float32(8)))), relax.const(ONES), axes=[-1])), 0.03, 0)
+    return net.quantize(
+        net(R.nn.rms_norm(net(R.multiply(x, relax.const(np.float32(8)))), relax.const(ONES), axes=[-1])), 0.03, 0
+    )
 
 
 def sum_with_positions(net, x):
@@ -46,12 +48,20 @@ def around_a_block(net, x):
     return net(R.nn.softmax(net(R.add(x, block)), -1))
 
 
-APPLIES = [normalised, scaled_root_mean_square, sum_with_positions, around_a_block, lambda net, x: net.quantize(net(R.nn.relu(x)), 0.06, 0)]
+APPLIES = [
+    normalised,
+    scaled_root_mean_square,
+    sum_with_positions,
+    around_a_block,
+    lambda net, x: net.quantize(net(R.nn.relu(x)), 0.06, 0),
+]
 
 
 @pytest.mark.parametrize("behind", APPLIES)
 def test_before_and_expected(build, behind):
-    before, expected = (build(lambda net, i, look=look: behind(net, look(net, i)), "int64", i=[1, 7]) for look in (rows, coded))
+    before, expected = (
+        build(lambda net, i, look=look: behind(net, look(net, i)), "int64", i=[1, 7]) for look in (rows, coded)
+    )
     after = QuantizeEmbeddings()(before)
     assert_structural_equal(after, expected, map_free_vars=True)
     i = np.array([[0, 5, 3, ROWS - 1, ROWS + 4, -2, 77]])
@@ -81,12 +91,26 @@ STAYS = {
     "its table has no rows of its own": lambda net, i: net.quantize(rows(net, i, TABLE, 1), 0.06, 0),
     "its rows are a result of the network": lambda net, i: rows(net, i),
     "no layer behind it is in int8": lambda net, i: floats_alone(net, rows(net, i)),
-    "its table holds infinite values": lambda net, i: normalised(net, rows(net, i, np.where(TABLE > 3, np.float32(np.inf), TABLE))),
+    "its table holds infinite values": lambda net, i: normalised(
+        net, rows(net, i, np.where(TABLE > 3, np.float32(np.inf), TABLE))
+    ),
     "times the error of the layer behind (0.5 is the most)": lambda net, i: normalised(net, rows(net, i), 0.01),
     "nn.softmax reads its rows in float": lambda net, i: net.quantize(net(R.nn.softmax(rows(net, i), -1)), 0.01, 0),
-    "multiply reads its rows in float": lambda net, i: net.quantize(net(R.multiply(rows(net, i), net(R.astype(net(R.reshape(i, [1, 7, 1])), "float32")))), 1.0, 0),
+    "multiply reads its rows in float": lambda net, i: net.quantize(
+        net(R.multiply(rows(net, i), net(R.astype(net(R.reshape(i, [1, 7, 1])), "float32")))), 1.0, 0
+    ),
     "a normalisation behind it has computed factors": lambda net, i: net.quantize(
-        net(R.nn.layer_norm(rows(net, i), net(R.astype(net(R.broadcast_to(net(R.max(i)), [WIDTH])), "float32")), relax.const(ZEROS), axes=[-1])), 1.0, 0),
+        net(
+            R.nn.layer_norm(
+                rows(net, i),
+                net(R.astype(net(R.broadcast_to(net(R.max(i)), [WIDTH])), "float32")),
+                relax.const(ZEROS),
+                axes=[-1],
+            )
+        ),
+        1.0,
+        0,
+    ),
     "a look-up only copies rows": computed,
 }
 

@@ -33,10 +33,23 @@ def test_before_and_after(build):
 
     def expected(net, x):
         q = net.quantize(x, 0.5, 3)
-        constants = [relax.const(np.asarray(v, t), t) for v, t in ((weight, "int8"), ([4, -16], "int32"), ([0.125, 0.0625], "float32"))]
-        attrs = {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 1, "residual_zero_point": 0,
-                 "residual_multiplier": 0.0, "data_zero_point": 3, "out_zero_point": -128, "clip_min": -128, "clip_max": 127,
-                 "out_dtype": "int8"}
+        constants = [
+            relax.const(np.asarray(v, t), t)
+            for v, t in ((weight, "int8"), ([4, -16], "int32"), ([0.125, 0.0625], "float32"))
+        ]
+        attrs = {
+            "strides": [1, 1],
+            "padding": [1, 1, 1, 1],
+            "dilation": [1, 1],
+            "groups": 1,
+            "residual_zero_point": 0,
+            "residual_multiplier": 0.0,
+            "data_zero_point": 3,
+            "out_zero_point": -128,
+            "clip_min": -128,
+            "clip_max": 127,
+            "out_dtype": "int8",
+        }
         return net.dequantize(net(ops.call("octet.conv2d", [q, *constants], **attrs)), 2.0, -128)
 
     tvm.ir.assert_structural_equal(Realize()(build(before, x=[1, 3, 4, 4])), build(expected, x=[1, 3, 4, 4]))
@@ -45,7 +58,10 @@ def test_before_and_after(build):
 def test_a_chain_of_q_and_dq_collapses(build, operators):
     module = build(lambda net, x: net.qdq(net.qdq(net.qdq(x, 0.5, 3), 0.5, 3), 0.5, 3), x=[4])
     result = Realize()(module)
-    assert [b.value.op.name for b in result["main"].body.blocks[0].bindings if isinstance(b.value, relax.Call)] == ["relax.quantize", "relax.dequantize"]
+    assert [b.value.op.name for b in result["main"].body.blocks[0].bindings if isinstance(b.value, relax.Call)] == [
+        "relax.quantize",
+        "relax.dequantize",
+    ]
     changed = build(lambda net, x: net.qdq(net.qdq(x, 0.5, 3), 0.25, 3), x=[4])
     assert operators(Realize()(changed)) == ["octet.requantize"]
 
@@ -56,14 +72,20 @@ def test_a_float_network_is_left_alone_with_reasons(build, operators):
     module = build(lambda net, x: net(R.nn.relu(net(R.nn.conv2d(x, weight)))), x=[1, 3, 6, 6])
     realized = realize(module)
     tvm.ir.assert_structural_equal(realized.module, module)
-    assert [(layer.dtype, layer.reason) for layer in realized.layers] == [("float32", "its operands or its result are not quantised")] * 2
+    assert [(layer.dtype, layer.reason) for layer in realized.layers] == [
+        ("float32", "its operands or its result are not quantised")
+    ] * 2
 
 
 def test_weights_in_float_are_a_reason(build):
     weight = relax.const(np.ones((4, 3, 3, 3), "float32"), "float32")
     module = build(lambda net, x: net.qdq(net(R.nn.conv2d(net.qdq(x, 0.5, 0), weight)), 0.5, 0), x=[1, 3, 6, 6])
     (layer,) = realize(module).layers
-    assert (layer.operator, layer.dtype, layer.reason) == ("relax.nn.conv2d", "float32", "its weights are not quantised")
+    assert (layer.operator, layer.dtype, layer.reason) == (
+        "relax.nn.conv2d",
+        "float32",
+        "its weights are not quantised",
+    )
 
 
 def test_an_operator_without_integer_form_keeps_its_borders(build, operators):
@@ -138,8 +160,20 @@ def test_small_network_equals_its_hub(build, operators):
     relax.analysis.well_formed(realized.module)
     assert all(layer.dtype == "int8" for layer in realized.layers)
     assert operators(realized.module) == [
-        "octet.conv2d", "octet.conv2d", "octet.conv2d", "octet.avg_pool2d", "octet.conv2d", "octet.table", "octet.mul", "octet.requantize",
-        "relax.concat", "relax.nn.max_pool2d", "octet.avg_pool2d", "relax.reshape", "octet.dense"]
+        "octet.conv2d",
+        "octet.conv2d",
+        "octet.conv2d",
+        "octet.avg_pool2d",
+        "octet.conv2d",
+        "octet.table",
+        "octet.mul",
+        "octet.requantize",
+        "relax.concat",
+        "relax.nn.max_pool2d",
+        "octet.avg_pool2d",
+        "relax.reshape",
+        "octet.dense",
+    ]
     data = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype("float32")
     (hub,), (integer,) = (reference.run(m, {"x": data}) for m in (module, realized.module))
     # The classifier sums 64 activations of 0.04 with weights below 0.51: one quantum of a few of them.
@@ -154,6 +188,8 @@ def test_clips_behind_a_moved_tensor(build, operators, assert_close_codes, kind)
 
     module = build(body, x=[1, 3, 4, 4])
     result = Realize()(module)
-    assert "relax.permute_dims" in operators(result) and not any(name.startswith("relax.nn") for name in operators(result))
+    assert "relax.permute_dims" in operators(result) and not any(
+        name.startswith("relax.nn") for name in operators(result)
+    )
     data = np.random.default_rng(0).normal(size=(1, 3, 4, 4)).astype("float32") * 4
     assert_close_codes(reference.run(module, {"x": data})[0], reference.run(result, {"x": data})[0])

@@ -19,7 +19,9 @@ def test_quantize_rounds_half_to_even_and_saturates():
     assert params.bounds(0, np.inf) == (3, 127) and params.bounds(-np.inf, 6) == (-128, 15)
 
 
-@pytest.mark.parametrize(("scale", "zero_point"), [([0.1, 0.2], 0), (0.0, 0), (np.nan, 0), (-1.0, 0), (0.1, 200), (None, 0)])
+@pytest.mark.parametrize(
+    ("scale", "zero_point"), [([0.1, 0.2], 0), (0.0, 0), (np.nan, 0), (-1.0, 0), (0.1, 200), (None, 0)]
+)
 def test_what_does_not_describe_an_int8_tensor(scale, zero_point):
     assert qparams(None if scale is None else np.float32(scale), np.int32(zero_point)) is None
 

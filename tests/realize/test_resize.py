@@ -28,7 +28,11 @@ def test_a_common_unit_may_not_exist():
 @pytest.mark.parametrize("mode", MODES)
 def test_linear(build, operators, assert_close_codes, mode):
     def body(net, x):
-        y = net(R.image.resize2d(net.qdq(x, 0.03, 4), (8, 15), method="linear", layout="NCHW", coordinate_transformation_mode=mode))
+        y = net(
+            R.image.resize2d(
+                net.qdq(x, 0.03, 4), (8, 15), method="linear", layout="NCHW", coordinate_transformation_mode=mode
+            )
+        )
         return net.quantize(net(R.nn.relu(y)), 0.0231, -120)  # no ratio of scales that makes ties common
 
     module = build(body, x=[1, 3, 4, 5])
@@ -40,7 +44,9 @@ def test_linear(build, operators, assert_close_codes, mode):
 
 def test_other_ratios_are_a_reason(build):
     def body(net, x):
-        return net.quantize(net(R.image.resize2d(net.qdq(x, 0.03, 4), (99, 4), method="linear", layout="NCHW")), 0.02, 0)
+        return net.quantize(
+            net(R.image.resize2d(net.qdq(x, 0.03, 4), (99, 4), method="linear", layout="NCHW")), 0.02, 0
+        )
 
     (layer,) = realize(build(body, x=[1, 3, 32, 4])).layers
     assert layer.dtype == "float32" and "multiples of one unit" in layer.reason

@@ -12,7 +12,11 @@ from octet.targets.softmax_table import ONE, softmax_table
 
 def body(scale, out, zero_point, axis=-1):
     def emit(net, x):
-        y = net(R.multiply(net.qdq(x, 0.03, 4), relax.const(np.float32(scale)))) if scale is not None else net.qdq(x, 0.03, 4)
+        y = (
+            net(R.multiply(net.qdq(x, 0.03, 4), relax.const(np.float32(scale))))
+            if scale is not None
+            else net.qdq(x, 0.03, 4)
+        )
         return net.quantize(net(R.nn.softmax(y, axis)), out, zero_point)
 
     return emit
@@ -36,7 +40,16 @@ def test_extremes(build):
     steep[3] = 100
     codes = reference.run(module, {"x": np.stack([even, steep, even + 100])})[0]
     e = np.exp(-0.03 * 255)  # as far apart as codes can be
-    assert codes[[0, 2]].tolist() == [[16] * 8] * 2 and codes[1].tolist() == [0, 0, 0, round(127 / (1 + 7 * e)), 0, 0, 0, 0]
+    assert codes[[0, 2]].tolist() == [[16] * 8] * 2 and codes[1].tolist() == [
+        0,
+        0,
+        0,
+        round(127 / (1 + 7 * e)),
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_the_table():
@@ -45,13 +58,21 @@ def test_the_table():
     np.testing.assert_allclose(table, ONE * np.exp(-0.1 * np.arange(256)), atol=0.51)
 
 
-@pytest.mark.parametrize("out, zero_point, axis, said", [(0.01, 0, -1, "steps of 1/127 or 1/255"), (1 / 127, 0, 0, "over the last axis")])
+@pytest.mark.parametrize(
+    "out, zero_point, axis, said", [(0.01, 0, -1, "steps of 1/127 or 1/255"), (1 / 127, 0, 0, "over the last axis")]
+)
 def test_reasons(build, out, zero_point, axis, said):
     (layer,) = realize(build(body(None, out, zero_point, axis), x=[4, 4])).layers
     assert layer.dtype == "float32" and said in layer.reason
 
 
-@pytest.mark.parametrize(("low", "high", "found"), [(-1.0, 1.0, "octet.softmax"), (0.0, 0.5, "relax.nn.softmax"), (0.25, 1.0, "relax.nn.softmax")])
+@pytest.mark.parametrize(
+    ("low", "high", "found"),
+    [(-1.0, 1.0, "octet.softmax"), (0.0, 0.5, "relax.nn.softmax"), (0.25, 1.0, "relax.nn.softmax")],
+)
 def test_a_clip_that_no_probability_reaches_is_none(build, operators, low, high, found):
-    module = build(lambda net, x: net.quantize(net(R.clip(net(R.nn.softmax(net.qdq(x, 0.03, 4), -1)), low, high)), 1 / 127, 0), x=[2, 9])
+    module = build(
+        lambda net, x: net.quantize(net(R.clip(net(R.nn.softmax(net.qdq(x, 0.03, 4), -1)), low, high)), 1 / 127, 0),
+        x=[2, 9],
+    )
     assert found in operators(Realize()(module))

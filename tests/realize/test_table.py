@@ -22,8 +22,14 @@ FUNCTIONS = {
     "leaky": (lambda net, x: R.nn.leakyrelu(x, 0.2), 1),
     "prelu": (lambda net, x: R.nn.prelu(x, SLOPES, 1), 2),
     "silu, spelt out": (lambda net, x: R.multiply(x, net(R.sigmoid(x))), 1),
-    "hard swish, spelt out": (lambda net, x: R.multiply(x, net(R.multiply(net(R.clip(net(R.add(x, constant(3))), 0, 6)), constant(1 / 6)))), 1),
-    "affine per channel": (lambda net, x: R.add(net(R.multiply(x, constant([1, 2, -1], (1, 3, 1, 1)))), constant([0, 1, 2], (3, 1, 1))), 2),
+    "hard swish, spelt out": (
+        lambda net, x: R.multiply(x, net(R.multiply(net(R.clip(net(R.add(x, constant(3))), 0, 6)), constant(1 / 6)))),
+        1,
+    ),
+    "affine per channel": (
+        lambda net, x: R.add(net(R.multiply(x, constant([1, 2, -1], (1, 3, 1, 1)))), constant([0, 1, 2], (3, 1, 1))),
+        2,
+    ),
 }
 
 
@@ -40,7 +46,9 @@ def test_equals_the_hub_to_the_bit(build, operators, name):
 
 
 def test_equal_channels_share_one_table(build):
-    module = build(lambda net, x: net.quantize(net(R.nn.prelu(net.qdq(x, 0.03, 4), constant([0.1] * 3))), 0.02, 0), x=[1, 3, 2, 2])
+    module = build(
+        lambda net, x: net.quantize(net(R.nn.prelu(net.qdq(x, 0.03, 4), constant([0.1] * 3))), 0.02, 0), x=[1, 3, 2, 2]
+    )
     (call,) = [b.value for b in Realize()(module)["main"].body.blocks[0].bindings if ops.is_op(b.value, "octet.table")]
     assert len(call.args[1].ty.shape.values) == 1
 
@@ -48,10 +56,16 @@ def test_equal_channels_share_one_table(build):
 @pytest.mark.parametrize("shape", [(1, 1, 1, 4), (1, 3, 2, 4)])
 def test_a_constant_along_another_axis_is_no_table(build, operators, shape):
     values = np.arange(np.prod(shape))
-    module = build(lambda net, x: net.quantize(net(R.multiply(net.qdq(x, 0.1, 0), constant(values, shape))), 0.1, 0), x=[1, 3, 2, 4])
+    module = build(
+        lambda net, x: net.quantize(net(R.multiply(net.qdq(x, 0.1, 0), constant(values, shape))), 0.1, 0),
+        x=[1, 3, 2, 4],
+    )
     assert operators(Realize()(module)) == ["relax.multiply"]
 
 
 def test_a_constant_that_enlarges_the_tensor_is_no_table(build, operators):
-    module = build(lambda net, x: net.quantize(net(R.add(net.qdq(x, 0.1, 0), constant([1, 2, 3], (1, 3, 1, 1)))), 0.1, 0), x=[1, 1, 2, 2])
+    module = build(
+        lambda net, x: net.quantize(net(R.add(net.qdq(x, 0.1, 0), constant([1, 2, 3], (1, 3, 1, 1)))), 0.1, 0),
+        x=[1, 1, 2, 2],
+    )
     assert operators(Realize()(module)) == ["relax.add"]

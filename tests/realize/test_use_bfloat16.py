@@ -34,9 +34,28 @@ def test_before_and_after(build):
     def expected(net, x):
         rounded = [constant(round_to_bfloat16(weight).astype("float32")) for weight in (WIDE, LAST)]
         biases = [constant(np.zeros(len(weight), "float32")) for weight in (WIDE, LAST)]
-        first = net(ops.call("octet.conv2d", [net(ops.call("octet.bfloat16", [x])), rounded[0], biases[0]], padding=[1, 1, 1, 1], **geometry,
-                             clip_min=0.0, clip_max=float("inf"), out_dtype="bfloat16"))
-        return net(ops.call("octet.conv2d", [first, rounded[1], biases[1]], padding=[0, 0, 0, 0], **geometry, clip_min=-float("inf"), clip_max=float("inf"), out_dtype="float32"))
+        first = net(
+            ops.call(
+                "octet.conv2d",
+                [net(ops.call("octet.bfloat16", [x])), rounded[0], biases[0]],
+                padding=[1, 1, 1, 1],
+                **geometry,
+                clip_min=0.0,
+                clip_max=float("inf"),
+                out_dtype="bfloat16",
+            )
+        )
+        return net(
+            ops.call(
+                "octet.conv2d",
+                [first, rounded[1], biases[1]],
+                padding=[0, 0, 0, 0],
+                **geometry,
+                clip_min=-float("inf"),
+                clip_max=float("inf"),
+                out_dtype="float32",
+            )
+        )
 
     after = UseBfloat16()(FuseFloat()(build(two, x=[1, 8, 5, 5])))
     tvm.ir.assert_structural_equal(after, build(expected, x=[1, 8, 5, 5]))
@@ -47,12 +66,22 @@ def test_results_are_near_and_merging_changes_no_bit(build):
     module = build(two, x=[2, 8, 5, 5])
     data = {"x": RNG.normal(size=(2, 8, 5, 5)).astype("float32")}
     exact, merged = (reference.run(run(float_layers(floats), module), data)[0] for floats in ("fp32", "bf16"))
-    both = reference.run(UseBfloat16()(FuseFloat()(build(lambda net, x: relax.Tuple([two(net, x), net(R.nn.relu(x))]), x=[2, 8, 5, 5]))), data)[0]
+    both = reference.run(
+        UseBfloat16()(FuseFloat()(build(lambda net, x: relax.Tuple([two(net, x), net(R.nn.relu(x))]), x=[2, 8, 5, 5]))),
+        data,
+    )[0]
     assert 0 < np.abs(merged - exact).max() < 0.02 * np.abs(exact).max() and both.tobytes() == merged.tobytes()
 
 
 def test_a_tensor_is_rounded_once(build, operators):
-    module = build(lambda net, x: net(R.add(net(R.nn.relu(net(R.nn.conv2d(x, constant(WIDE))))), net(R.sigmoid(net(R.nn.conv2d(x, constant(WIDE))))))), x=[1, 8, 5, 5])
+    module = build(
+        lambda net, x: net(
+            R.add(
+                net(R.nn.relu(net(R.nn.conv2d(x, constant(WIDE))))), net(R.sigmoid(net(R.nn.conv2d(x, constant(WIDE)))))
+            )
+        ),
+        x=[1, 8, 5, 5],
+    )
     assert operators(UseBfloat16()(FuseFloat()(module))).count("octet.bfloat16") == 1
 
 
@@ -63,7 +92,9 @@ def test_a_linear_layer(build, operators):
 
 REFUSED = {
     "groups": lambda net, x: net(R.nn.conv2d(x, constant(np.ones((8, 1, 3, 3), "float32")), groups=8)),
-    "few channels, pointwise": lambda net, x: net(R.nn.conv2d(net(R.strided_slice(x, [1], [0], [3])), constant(np.ones((4, 3, 1, 1), "float32")))),
+    "few channels, pointwise": lambda net, x: net(
+        R.nn.conv2d(net(R.strided_slice(x, [1], [0], [3])), constant(np.ones((4, 3, 1, 1), "float32")))
+    ),
     "infinite weights": lambda net, x: net(R.nn.conv2d(x, constant(np.full((4, 8, 1, 1), np.inf, "float32")))),
     "no layer": lambda net, x: net(R.nn.relu(x)),
 }

@@ -54,11 +54,17 @@ def test_normalize():
 
 @pytest.mark.parametrize("rounding", ["round", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 def test_nearest_indices_of_an_exact_enlargement(rounding):
-    assert nearest_indices(3, 6, "asymmetric", rounding).tolist() in ([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 2, 2], [0, 0, 1, 2, 2, 2])
+    assert nearest_indices(3, 6, "asymmetric", rounding).tolist() in (
+        [0, 0, 1, 1, 2, 2],
+        [0, 1, 1, 2, 2, 2],
+        [0, 0, 1, 2, 2, 2],
+    )
 
 
 MODULES = {
-    "conv2d": lambda x: R.nn.conv2d(x, constant((8, 2, 3, 3)), strides=[2, 1], padding=[0, 1, 2, 1], dilation=[1, 2], groups=2),
+    "conv2d": lambda x: R.nn.conv2d(
+        x, constant((8, 2, 3, 3)), strides=[2, 1], padding=[0, 1, 2, 1], dilation=[1, 2], groups=2
+    ),
     "max_pool2d": lambda x: R.nn.max_pool2d(x, [3, 2], [2, 2], [1, 0, 1, 1]),
     "max_pool2d_ceil": lambda x: R.nn.max_pool2d(x, [3, 2], [2, 3], ceil_mode=True),
     "avg_pool2d": lambda x: R.nn.avg_pool2d(x, [3, 3], [2, 2], [1, 1, 1, 1]),
@@ -81,9 +87,13 @@ MODULES = {
     "clip": lambda x: R.clip(x, -0.5, 1),
     "pad": lambda x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 0, 3], "constant", 1.5),
     "pad_reflect": lambda x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 0, 3], "reflect"),
-    "nearest": lambda x: R.image.resize2d(x, (13, 10), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
+    "nearest": lambda x: R.image.resize2d(
+        x, (13, 10), method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"
+    ),
     "linear": lambda x: R.image.resize2d(x, (13, 10), method="linear"),
-    "linear_corners": lambda x: R.image.resize2d(x, (3, 12), method="linear", coordinate_transformation_mode="align_corners"),
+    "linear_corners": lambda x: R.image.resize2d(
+        x, (3, 12), method="linear", coordinate_transformation_mode="align_corners"
+    ),
     "strided_slice": lambda x: R.strided_slice(x, [2, 3], [1, -1], [6, -100], [2, -2]),
     "split": lambda x: relax.TupleGetItem(R.split(x, [1, 3], 1), 1),
     "concat": lambda x: R.concat([x, x], 1),
@@ -101,7 +111,9 @@ def constant(shape):
 
 def test_operators_agree_with_tvm():
     functions, data = {}, np.random.default_rng(0).normal(size=(1, 4, 6, 7)).astype("float32")
-    combined = tvm.IRModule({name: module(body, x=[1, 4, 6, 7])["main"].with_attr("global_symbol", name) for name, body in MODULES.items()})
+    combined = tvm.IRModule(
+        {name: module(body, x=[1, 4, 6, 7])["main"].with_attr("global_symbol", name) for name, body in MODULES.items()}
+    )
     machine = relax.VirtualMachine(tvm.compile(relax.transform.LegalizeOps()(combined), target="llvm"), tvm.cpu())
     for name, body in MODULES.items():
         functions[name] = machine[name](tvm.runtime.tensor(data)).numpy()

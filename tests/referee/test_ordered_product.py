@@ -24,7 +24,17 @@ def test_sums_are_taken_in_the_documented_order(m, k, n):
     assert product(a[:, ::-1][:, ::-1], b.T.copy().T).tobytes() == by_definition(a, b).tobytes(), "whatever the strides"
 
 
-@pytest.mark.parametrize("left, right", [((2, 3, 4, 5), (5, 6)), ((4, 5), (3, 5, 2)), ((2, 1, 4, 5), (3, 5, 2)), ((5,), (5, 3)), ((2, 4, 5), (5,)), ((5,), (5,))])
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        ((2, 3, 4, 5), (5, 6)),
+        ((4, 5), (3, 5, 2)),
+        ((2, 1, 4, 5), (3, 5, 2)),
+        ((5,), (5, 3)),
+        ((2, 4, 5), (5,)),
+        ((5,), (5,)),
+    ],
+)
 def test_batches_and_vectors_are_those_of_matmul(left, right):
     a, b = RNG.integers(-9, 9, left).astype(np.float32), RNG.integers(-9, 9, right).astype(np.float32)
     found = product(a, b)
@@ -34,4 +44,6 @@ def test_batches_and_vectors_are_those_of_matmul(left, right):
 
 def test_infinities_and_nan_are_results():
     a, b = np.array([[np.inf, 1], [3e38, 3e38], [np.nan, 0]], np.float32), np.array([[1, 0], [1, 1]], np.float32)
-    np.testing.assert_array_equal(product(a, b), np.array([[np.inf, np.nan], [np.inf, 3e38], [np.nan, np.nan]], np.float32))
+    np.testing.assert_array_equal(
+        product(a, b), np.array([[np.inf, np.nan], [np.inf, 3e38], [np.nan, np.nan]], np.float32)
+    )

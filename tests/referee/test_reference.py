@@ -57,10 +57,23 @@ def convolutions(draw):
 def epilogue_attrs(draw, out_dtype):
     if out_dtype == "float32":
         low, high = draw(st.sampled_from([(0.0, 6.0), (-np.inf, np.inf), (-1.0, np.inf)]))
-        return {"out_zero_point": 0, "clip_min": low, "clip_max": high, "residual_zero_point": 0, "residual_multiplier": 0.0, "out_dtype": out_dtype}
+        return {
+            "out_zero_point": 0,
+            "clip_min": low,
+            "clip_max": high,
+            "residual_zero_point": 0,
+            "residual_multiplier": 0.0,
+            "out_dtype": out_dtype,
+        }
     low, high = draw(st.sampled_from([(-128, 127), (-100, 50), (0, 127)]))
-    return {"out_zero_point": draw(zero_points), "clip_min": low, "clip_max": high, "residual_zero_point": draw(zero_points),
-            "residual_multiplier": float(F32(0.37)), "out_dtype": out_dtype}
+    return {
+        "out_zero_point": draw(zero_points),
+        "clip_min": low,
+        "clip_max": high,
+        "residual_zero_point": draw(zero_points),
+        "residual_multiplier": float(F32(0.37)),
+        "out_dtype": out_dtype,
+    }
 
 
 @quick
@@ -73,7 +86,12 @@ def test_conv2d(convolution, kind, draw):
     multiplier = rng.uniform(1e-4, 1e-2, channels).astype("float32")
     (top, left, bottom, right), (sh, sw), (dh, dw) = (attrs[key] for key in ("padding", "strides", "dilation"))
     n, _, h, w = data.shape
-    shape = (n, channels, (h + top + bottom - dh * (kh - 1) - 1) // sh + 1, (w + left + right - dw * (kw - 1) - 1) // sw + 1)
+    shape = (
+        n,
+        channels,
+        (h + top + bottom - dh * (kh - 1) - 1) // sh + 1,
+        (w + left + right - dw * (kw - 1) - 1) // sw + 1,
+    )
     residual = codes(rng, shape) if "residual" in kind else None
     expected = np.empty(shape, attrs["out_dtype"])
     for b, o, y, x in product(*map(range, shape)):
@@ -83,25 +101,39 @@ def test_conv2d(convolution, kind, draw):
             if 0 <= row < h and 0 <= column < w:
                 first = o // (channels // attrs["groups"]) * depth
                 acc += (int(data[b, first + c, row, column]) - attrs["data_zero_point"]) * int(weight[o, c, i, j])
-        expected[b, o, y, x] = epilogue(acc, o, bias, multiplier, None if residual is None else residual[b, o, y, x], attrs)
+        expected[b, o, y, x] = epilogue(
+            acc, o, bias, multiplier, None if residual is None else residual[b, o, y, x], attrs
+        )
     arrays = [data, weight, bias, multiplier] + ([] if residual is None else [residual])
     np.testing.assert_array_equal(run("octet.conv2d", arrays, **attrs), expected)
 
 
 @quick
-@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(1, 40), st.integers(1, 9), st.booleans(), st.data())
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.integers(1, 4), min_size=1, max_size=2),
+    st.integers(1, 40),
+    st.integers(1, 9),
+    st.booleans(),
+    st.data(),
+)
 def test_dense(seed, rows, depth, channels, with_residual, draw):
     rng = np.random.default_rng(seed)
     attrs = epilogue_attrs(draw.draw, "int8") | {"data_zero_point": draw.draw(zero_points)}
     data, weight = codes(rng, (*rows, depth)), rng.integers(-127, 128, (channels, depth)).astype("int8")
-    bias, multiplier = rng.integers(-5000, 5000, channels).astype("int32"), rng.uniform(1e-4, 1e-2, channels).astype("float32")
+    bias, multiplier = (
+        rng.integers(-5000, 5000, channels).astype("int32"),
+        rng.uniform(1e-4, 1e-2, channels).astype("float32"),
+    )
     residual = codes(rng, (*rows, channels)) if with_residual else None
     expected = np.empty((*rows, channels), "int8")
     for index in product(*map(range, expected.shape)):
         o = index[-1]
         acc = sum((int(q) - attrs["data_zero_point"]) * int(v) for q, v in zip(data[index[:-1]], weight[o]))
         expected[index] = epilogue(acc, o, bias, multiplier, None if residual is None else residual[index], attrs)
-    np.testing.assert_array_equal(run("octet.dense", [data, weight, bias, multiplier] + ([residual] if with_residual else []), **attrs), expected)
+    np.testing.assert_array_equal(
+        run("octet.dense", [data, weight, bias, multiplier] + ([residual] if with_residual else []), **attrs), expected
+    )
 
 
 @quick
@@ -111,7 +143,9 @@ def test_add_mul_requantize_matmul(seed, za, zb, zy):
     a, b = codes(rng, (2, 3, 4, 5)), codes(rng, (1, 3, 1, 5))
     ma, mb, m = (F32(v) for v in rng.uniform(0.001, 1.5, 3))
     attrs = {"out_zero_point": zy, "clip_min": -120, "clip_max": 100}
-    got_add = run("octet.add", [a, b], a_zero_point=za, b_zero_point=zb, a_multiplier=float(ma), b_multiplier=float(mb), **attrs)
+    got_add = run(
+        "octet.add", [a, b], a_zero_point=za, b_zero_point=zb, a_multiplier=float(ma), b_multiplier=float(mb), **attrs
+    )
     got_mul = run("octet.mul", [a, b], a_zero_point=za, b_zero_point=zb, multiplier=float(m), **attrs)
     got_requantize = run("octet.requantize", [a], data_zero_point=za, multiplier=float(m), **attrs)
     for index in product(*map(range, a.shape)):
@@ -137,7 +171,10 @@ def test_avg_pool2d(seed, zx, zy, padded, draw):
     window = {"pool_size": pool, "strides": strides, "padding": padding, "count_include_pad": int(padded)}
     got = run("octet.avg_pool2d", [data], **window, **attrs, data_zero_point=zx, multiplier=float(F32(1.3)))
     for b, c, y, x in product(*map(range, got.shape)):
-        taps = [(y * strides[0] + i - padding[0], x * strides[1] + j - padding[1]) for i, j in product(range(pool[0]), range(pool[1]))]
+        taps = [
+            (y * strides[0] + i - padding[0], x * strides[1] + j - padding[1])
+            for i, j in product(range(pool[0]), range(pool[1]))
+        ]
         inside = [int(data[b, c, i, j]) - zx for i, j in taps if 0 <= i < data.shape[2] and 0 <= j < data.shape[3]]
         count = F32(len(taps) if padded else len(inside))
         assert got[b, c, y, x] == stored(F32(sum(inside)) * (F32(1.3) / count), attrs)

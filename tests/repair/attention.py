@@ -28,11 +28,15 @@ class _Net:
         return self.const((self.rng.standard_normal(shape) * scale).astype(np.float32))
 
     def linear(self, x, width, out):
-        return self.op("Add", self.op("MatMul", x, self.normal(width, out, scale=width**-0.5)), self.normal(out, scale=0.1))
+        return self.op(
+            "Add", self.op("MatMul", x, self.normal(width, out, scale=width**-0.5)), self.normal(out, scale=0.1)
+        )
 
     def norm(self, x):
         gamma = self.rng.uniform(0.5, 2, WIDTH) * np.sqrt(np.mean(self.levels**2)) / self.levels
-        return self.op("LayerNormalization", x, self.const(gamma.astype(np.float32)), self.normal(WIDTH, scale=0.1), axis=-1)
+        return self.op(
+            "LayerNormalization", x, self.const(gamma.astype(np.float32)), self.normal(WIDTH, scale=0.1), axis=-1
+        )
 
 
 def save(path, fused, seed=0, levels=(1.0,) * WIDTH):
@@ -48,12 +52,19 @@ def save(path, fused, seed=0, levels=(1.0,) * WIDTH):
         split = lambda: net.op("Reshape", net.linear(y, WIDTH, WIDTH), net.ints(1, TOKENS, HEADS, size))
         q, k, v = (net.op("Transpose", split(), perm=perm) for perm in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]))
     scores = net.op("Softmax", net.op("Mul", net.op("MatMul", q, k), net.const(np.float32(size**-0.5))), axis=-1)
-    mixed = net.op("Reshape", net.op("Transpose", net.op("MatMul", scores, v), perm=[0, 2, 1, 3]), net.ints(1, TOKENS, WIDTH))
+    mixed = net.op(
+        "Reshape", net.op("Transpose", net.op("MatMul", scores, v), perm=[0, 2, 1, 3]), net.ints(1, TOKENS, WIDTH)
+    )
     x = net.op("Add", "x", net.linear(mixed, WIDTH, WIDTH))
     x = net.op("Add", x, net.linear(net.op("Relu", net.linear(net.norm(x), WIDTH, HIDDEN)), HIDDEN, WIDTH))
     pooled = net.op("ReduceMean", net.norm(x), axes=[1], keepdims=0)
     net.nodes.append(helper.make_node("Identity", [net.linear(pooled, WIDTH, CLASSES)], ["y"]))
-    graph = helper.make_graph(net.nodes, "block", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, TOKENS, WIDTH])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, CLASSES])], net.constants)
+    graph = helper.make_graph(
+        net.nodes,
+        "block",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, TOKENS, WIDTH])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, CLASSES])],
+        net.constants,
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path

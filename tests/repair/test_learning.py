@@ -17,7 +17,9 @@ from octet.passes.sensitivity.design import Design
 
 def test_biases_are_added_once_and_change_no_bit(toy, samples, run):
     number, layer = next(iter(layers_of(toy.module).items()))
-    assert AddBiases()(AddBiases()(toy.module)) is not None and all(found.bias is not None for found in layers_of(AddBiases()(toy.module)).values())
+    assert AddBiases()(AddBiases()(toy.module)) is not None and all(
+        found.bias is not None for found in layers_of(AddBiases()(toy.module)).values()
+    )
     assert np.array_equal(run(AddBiases()(toy.module), samples), run(toy.module, samples))
 
 
@@ -79,7 +81,9 @@ def test_moments_are_exact_however_the_rows_come(taps):
     for some in np.split(np.arange(1100), [1, 30, 400, 1050]):
         parts.add(rows[some], codes[some])
     exact = np.einsum("rgk,rgl->gkl", integers, integers)
-    assert np.array_equal(np.rint(whole.gram(False) * 16 * 1100), exact) and np.array_equal(whole.gram(False), parts.gram(False))
+    assert np.array_equal(np.rint(whole.gram(False) * 16 * 1100), exact) and np.array_equal(
+        whole.gram(False), parts.gram(False)
+    )
     centred = (integers - integers.mean(0)).transpose(1, 0, 2)
     np.testing.assert_allclose(whole.gram(True) * 16 * 1100, centred.transpose(0, 2, 1) @ centred, rtol=1e-9, atol=1e-3)
     np.testing.assert_allclose(whole.means()[0], rows.mean(0), rtol=1e-6, atol=1e-6)
@@ -89,14 +93,24 @@ def test_moments_are_exact_however_the_rows_come(taps):
 def test_places_of_a_linear_layer_are_no_padding():
     kept = np.array([True, False, True, True, False, False])
     rng = np.random.default_rng(0)
-    assert set(places((2, 3, 8), 10, None, (), rng, kept)[:, 0]) == {0, 2, 3} and len(places((2, 3, 8), 2, None, (), rng, kept)) == 2
-    for nothing in (None, np.zeros(6, bool), np.ones(5, bool)):  # no mask, a sample without a real place, a mask of something else
+    assert (
+        set(places((2, 3, 8), 10, None, (), rng, kept)[:, 0]) == {0, 2, 3}
+        and len(places((2, 3, 8), 2, None, (), rng, kept)) == 2
+    )
+    for nothing in (
+        None,
+        np.zeros(6, bool),
+        np.ones(5, bool),
+    ):  # no mask, a sample without a real place, a mask of something else
         assert set(places((2, 3, 8), 10, None, (), rng, nothing)[:, 0]) == set(range(6))
 
 
 def test_bias_delta_is_the_mean_error():
     rng = np.random.default_rng(4)
-    rows, weight = rng.integers(0, 256, (500, 1, 10)).astype(np.float32) / 256, rng.standard_normal((1, 10, 3)).astype(np.float32)
+    rows, weight = (
+        rng.integers(0, 256, (500, 1, 10)).astype(np.float32) / 256,
+        rng.standard_normal((1, 10, 3)).astype(np.float32),
+    )
     rough = np.round(weight * 2) / 2
     delta = bias_delta(weight, rough, moments_of(rows, 1 / 256))
     missing = rows[:, 0] @ weight[0] - (rows[:, 0] @ rough[0] + delta)
@@ -106,7 +120,10 @@ def test_bias_delta_is_the_mean_error():
 def test_rows_are_the_convolution():
     rng = np.random.default_rng(5)
     attrs = {"padding": [1, 0, 1, 2], "strides": [2, 1], "dilation": [1, 2]}
-    x, weight = rng.standard_normal((2, 4, 7, 9)).astype(np.float32), rng.standard_normal((6, 2, 3, 3)).astype(np.float32)
+    x, weight = (
+        rng.standard_normal((2, 4, 7, 9)).astype(np.float32),
+        rng.standard_normal((6, 2, 3, 3)).astype(np.float32),
+    )
     where = places(x.shape, 10_000, attrs, (3, 3), rng)
     rows = rows_at(x, where, attrs, (3, 3), 2)
     found = np.einsum("rgk,gko->rgo", rows, as_matrix(weight, 2)).reshape(len(rows), 6)
@@ -123,7 +140,10 @@ def test_repairs_change_the_hub_and_not_the_fp32_network(toy, samples):
     recipe = Recipe(weights="per-tensor")
     plain, repaired = bench.hub(Design(recipe)), bench.hub(Design(recipe, rounding=True, biases=True))
     assert plain.model is repaired.model
-    constants = [[array_of(x) for node in Graph(q.module).nodes for x in node.inputs if not hasattr(x, "name")] for q in (plain, repaired)]
+    constants = [
+        [array_of(x) for node in Graph(q.module).nodes for x in node.inputs if not hasattr(x, "name")]
+        for q in (plain, repaired)
+    ]
     moved = [not np.array_equal(a, b) for a, b in zip(*constants, strict=True)]
     assert 4 <= sum(moved) <= 6, "int8 weights and biases of three layers"
     assert bench.error(Design(recipe, rounding=True, biases=True)) < bench.error(Design(recipe))

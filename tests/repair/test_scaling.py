@@ -62,14 +62,18 @@ def test_factors_are_powers_of_two_around_one():
 def test_uneven_channels_are_recovered(kind, samples, request):
     bench = Bench(request.getfixturevalue(kind), samples, threads=1)
     plain = bench.error(Design(Recipe(calibrator="max")))
-    repaired = min(bench.error(Design(Recipe(calibrator="max"), scaling)) for scaling in ("equalize", "migrate-0.5", "migrate-1.0"))
+    repaired = min(
+        bench.error(Design(Recipe(calibrator="max"), scaling)) for scaling in ("equalize", "migrate-0.5", "migrate-1.0")
+    )
     assert repaired < plain / 4
 
 
 def branches(join):
     """Two convolutions of which one is 32 times as large, joined, and a convolution that reads both."""
     rng = np.random.default_rng(0)
-    const = lambda *shape, scale=1.0: relax.const((rng.standard_normal(shape) * scale / np.sqrt(np.prod(shape[1:]))).astype(np.float32))
+    const = lambda *shape, scale=1.0: relax.const(
+        (rng.standard_normal(shape) * scale / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    )
     builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1, 3, 8, 8), "float32"))
     with builder.function("main", [x]):
         with builder.dataflow():
@@ -83,7 +87,10 @@ def branches(join):
     return builder.get()
 
 
-JOINS = {"concat": lambda a, b: relax.op.concat([a, b], axis=1), "pooled": lambda a, b: relax.op.nn.max_pool2d(relax.op.concat([a, b], axis=1), (2, 2), (2, 2))}
+JOINS = {
+    "concat": lambda a, b: relax.op.concat([a, b], axis=1),
+    "pooled": lambda a, b: relax.op.nn.max_pool2d(relax.op.concat([a, b], axis=1), (2, 2), (2, 2)),
+}
 
 
 @pytest.mark.parametrize("join", JOINS)

@@ -44,9 +44,19 @@ def name_of_norm(module):
 def test_what_linear_layers_read_is_multiplied_and_what_sums_read_is_not():
     before = norm_and_layer(None)
     after = SmoothInputs({name_of_norm(before): np.array([1, 1, 64, 1], np.float32)})(before)
-    factor = next(node.inputs[1].value.numpy() for node in Graph(after).nodes if ops.is_op(node.value, "relax.multiply"))
-    assert np.argmin(factor) == 2 and factor[2] <= factor.max() / 8 and np.array_equal(np.exp2(np.rint(np.log2(factor))), factor)
-    tvm.ir.assert_structural_equal(after["main"].without_attr("global_symbol"), norm_and_layer(factor)["main"].without_attr("global_symbol"), map_free_vars=True)
+    factor = next(
+        node.inputs[1].value.numpy() for node in Graph(after).nodes if ops.is_op(node.value, "relax.multiply")
+    )
+    assert (
+        np.argmin(factor) == 2
+        and factor[2] <= factor.max() / 8
+        and np.array_equal(np.exp2(np.rint(np.log2(factor))), factor)
+    )
+    tvm.ir.assert_structural_equal(
+        after["main"].without_attr("global_symbol"),
+        norm_and_layer(factor)["main"].without_attr("global_symbol"),
+        map_free_vars=True,
+    )
 
 
 def test_even_channels_and_unknown_tensors_stay():
@@ -93,6 +103,9 @@ def test_outliers_are_recovered_and_fp32_is_not_changed(bench, block):
 def test_only_tables_that_are_smoothed_behind_leave_int8(tmp_path):
     bench = Bench(post_norm.load(tmp_path / "peak.onnx", LEVELS, peak=40.0), SAMPLES, threads=1)
     recipe = Recipe(residuals="float")
-    plain, smooth, tables = ({d.name: d.dtype for d in bench.plan(Design(recipe, scaling)).decisions} for scaling in ("", "smooth", "smooth-tables"))
+    plain, smooth, tables = (
+        {d.name: d.dtype for d in bench.plan(Design(recipe, scaling)).decisions}
+        for scaling in ("", "smooth", "smooth-tables")
+    )
     assert {name: dtype for name, dtype in smooth.items() if name in plain} == plain
     assert {name for name in plain if tables[name] != plain[name]} == {"gelu"}

@@ -37,7 +37,9 @@ def test_fp32_stays_the_same_function(block):
 
 def test_nothing_is_split_of_which_nothing_is_known(block):
     assert SplitInputs({})(block.module) is block.module
-    assert SplitInputs({name: np.zeros(4, np.float32) for name in splittable(block.module)})(block.module) is block.module
+    assert (
+        SplitInputs({name: np.zeros(4, np.float32) for name in splittable(block.module)})(block.module) is block.module
+    )
 
 
 def test_both_parts_are_tables_in_int8_and_lose_less(block):
@@ -45,5 +47,7 @@ def test_both_parts_are_tables_in_int8_and_lose_less(block):
     plain, split = Design(recipe, "smooth"), Design(recipe, "split")
     decided = [decision for decision in bench.plan(split).decisions if decision.op in ("unary", "matmul")]
     assert {decision.dtype for decision in decided} == {"int8"}
-    assert sum(decision.op == "matmul" for decision in decided) == 1 + sum(d.op == "matmul" for d in bench.plan(plain).decisions)
+    assert sum(decision.op == "matmul" for decision in decided) == 1 + sum(
+        d.op == "matmul" for d in bench.plan(plain).decisions
+    )
     assert bench.error(split) < bench.error(plain)

@@ -47,14 +47,20 @@ def test_streams_of_a_transformer(block):
     queries = streams_of(model.module)[1]
     assert len(queries.taps) == len(queries.counter_taps) == 1
     if fused:
-        assert queries.makers[0].places.tolist() == list(range(WIDTH)) and queries.readers[0].places.tolist() == list(range(WIDTH, 2 * WIDTH))
+        assert queries.makers[0].places.tolist() == list(range(WIDTH)) and queries.readers[0].places.tolist() == list(
+            range(WIDTH, 2 * WIDTH)
+        )
 
 
 def test_the_twin_and_its_repairs_change_no_bit(block, tokens, run):
     model = block[1].with_module(rescaled_twin(block[1].module, seed=3))
     assert not np.array_equal(magnitudes_of(model), magnitudes_of(block[1]))
     tensors = [name for stream in streams_of(model.module) for name in stream.tensors]
-    for module in (model.module, EqualizeChannels()(model.module), MigrateScales(0.75, channel_maxima(model, tensors, tokens))(model.module)):
+    for module in (
+        model.module,
+        EqualizeChannels()(model.module),
+        MigrateScales(0.75, channel_maxima(model, tensors, tokens))(model.module),
+    ):
         assert np.array_equal(run(module, tokens), run(block[1].module, tokens))
 
 
@@ -93,5 +99,7 @@ def test_labels_through_heads():
     linear = labels.along(np.arange(12), 3, -1)
     heads = labels.reshaped(linear, (2, 5, 12), (2, 5, 3, 4))
     assert heads.shape == (1, 1, 3, 4) and np.array_equal(heads.reshape(-1), np.arange(12))
-    assert np.array_equal(labels.reshaped(heads.transpose(0, 2, 1, 3), (2, 3, 5, 4), (2, 15, 4))[0, ::5], np.arange(12).reshape(3, 4))
+    assert np.array_equal(
+        labels.reshaped(heads.transpose(0, 2, 1, 3), (2, 3, 5, 4), (2, 15, 4))[0, ::5], np.arange(12).reshape(3, 4)
+    )
     assert labels.reshaped(linear, (2, 5, 12), (10, 12)).shape == (1, 12)

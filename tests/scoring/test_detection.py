@@ -7,7 +7,9 @@ from octet.targets.errors import DataError
 from octet.tools.scoring.boxes import detections, overlaps, suppress
 from octet.tools.scoring.precision import check, mean_average_precision, truth_of
 
-CORNERS = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 40, 30], [60, 60, 70, 80]], np.float32)  # the first two overlap by 9 / 11
+CORNERS = np.array(
+    [[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 40, 30], [60, 60, 70, 80]], np.float32
+)  # the first two overlap by 9 / 11
 SCORES = np.array([[0.9, 0.01], [0.8, 0.02], [0.05, 0.7], [0.0, 0.6]], np.float32)
 TRUTH = {"boxes": np.array([[[0, 0, 10, 10], [20, 20, 40, 30]]], np.float32), "classes": np.array([[0, 1]])}
 
@@ -31,21 +33,37 @@ def forms():
     yield "SSD with background", {"boxes": CORNERS[None], "scores": background[None]}, 1.0
 
 
-@pytest.mark.parametrize(("name", "outputs", "factor"), list(forms()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "outputs", "factor"), list(forms()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_form_holds_the_same_detections(name, outputs, factor):
     (found,) = detections(outputs)
     sure = found.scores > 0.1
-    assert np.allclose(found.scores[sure], np.array([0.9, 0.7, 0.6]) * factor) and found.classes[sure].tolist() == [0, 1, 1]
+    assert np.allclose(found.scores[sure], np.array([0.9, 0.7, 0.6]) * factor) and found.classes[sure].tolist() == [
+        0,
+        1,
+        1,
+    ]
     assert np.allclose(found.boxes[sure], CORNERS[[0, 2, 3]], atol=1e-4)
     assert mean_average_precision(outputs, TRUTH) == pytest.approx(1.0), "what is wrong is less sure than what is right"
 
 
 def test_what_the_network_suppressed_is_taken_as_it_is():
-    end = np.concatenate([CORNERS, SCORES.max(1, keepdims=True), SCORES.argmax(1)[:, None]], axis=1).astype(np.float32)[None]
-    three = {"detection_boxes": CORNERS[None][..., [1, 0, 3, 2]], "detection_scores": SCORES.max(1)[None], "detection_classes": SCORES.argmax(1)[None].astype(np.float32)}
+    end = np.concatenate([CORNERS, SCORES.max(1, keepdims=True), SCORES.argmax(1)[:, None]], axis=1).astype(np.float32)[
+        None
+    ]
+    three = {
+        "detection_boxes": CORNERS[None][..., [1, 0, 3, 2]],
+        "detection_scores": SCORES.max(1)[None],
+        "detection_classes": SCORES.argmax(1)[None].astype(np.float32),
+    }
     for outputs in ({"y": np.concatenate([end, np.zeros_like(end)], axis=1)}, three):
         (found,) = detections(outputs)
-        assert np.allclose(found.scores, [0.9, 0.8, 0.7, 0.6]) and np.allclose(found.boxes, CORNERS) and found.classes.tolist() == [0, 0, 1, 1]
+        assert (
+            np.allclose(found.scores, [0.9, 0.8, 0.7, 0.6])
+            and np.allclose(found.boxes, CORNERS)
+            and found.classes.tolist() == [0, 0, 1, 1]
+        )
 
 
 def test_average_precision_by_hand():
@@ -62,7 +80,9 @@ def test_average_precision_by_hand():
 def test_a_box_is_found_once():
     found = np.array([[[0, 0, 10, 10, 0.9, 0], [0, 0, 10, 10, 0.8, 0]]], np.float32)
     truth = {"boxes": np.array([[[0, 0, 10, 10], [20, 20, 30, 30]]], np.float32), "classes": np.array([[0, 0]])}
-    assert mean_average_precision({"y": np.concatenate([found, np.zeros((1, 9, 6), np.float32)], axis=1)}, truth) == pytest.approx(51 / 101)
+    assert mean_average_precision(
+        {"y": np.concatenate([found, np.zeros((1, 9, 6), np.float32)], axis=1)}, truth
+    ) == pytest.approx(51 / 101)
 
 
 def test_a_class_that_nobody_finds_counts_and_padding_does_not():
@@ -95,12 +115,21 @@ def test_suppression_as_torchvision_does_it():
 
 
 def test_overlaps_by_hand():
-    assert overlaps(CORNERS[:1].astype(float), CORNERS[:3].astype(float)).tolist() == [[1.0, pytest.approx(9 / 11), 0.0]]
+    assert overlaps(CORNERS[:1].astype(float), CORNERS[:3].astype(float)).tolist() == [
+        [1.0, pytest.approx(9 / 11), 0.0]
+    ]
     assert overlaps(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0.0]]
 
 
-@pytest.mark.parametrize(("data", "said"), [({}, "holds no array 'boxes'"), ({"boxes": np.zeros((1, 2, 4))}, "holds no array 'classes'"), ({"boxes": np.zeros((1, 2, 3)), "classes": np.zeros((1, 2), int)}, "'boxes' is float64"),
-                                             ({"boxes": np.zeros((1, 2, 4)), "classes": np.zeros((1, 3), int)}, "2 and 3 boxes")])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({}, "holds no array 'boxes'"),
+        ({"boxes": np.zeros((1, 2, 4))}, "holds no array 'classes'"),
+        ({"boxes": np.zeros((1, 2, 3)), "classes": np.zeros((1, 2), int)}, "'boxes' is float64"),
+        ({"boxes": np.zeros((1, 2, 4)), "classes": np.zeros((1, 3), int)}, "2 and 3 boxes"),
+    ],
+)
 def test_data_that_do_not_fit(data, said):
     with pytest.raises(DataError, match=said):
         check(data, 1, "val.npz")

@@ -45,4 +45,6 @@ def test_fp32_agrees_with_its_own_masks(output):
 
 def test_masks_that_do_not_fit():
     assert unfit((2, 3, 4, 4), np.zeros((2, 4, 4), np.int64)) is None is unfit((2, 1, 4, 4), np.zeros((2, 4, 4), bool))
-    assert "per pixel" in unfit((2, 3, 4, 4), np.zeros((2, 4, 4))) and "per pixel" in unfit((2, 3, 4, 4), np.zeros((2, 5, 4), np.int64))
+    assert "per pixel" in unfit((2, 3, 4, 4), np.zeros((2, 4, 4))) and "per pixel" in unfit(
+        (2, 3, 4, 4), np.zeros((2, 5, 4), np.int64)
+    )

@@ -68,7 +68,11 @@ def _with(path, folder, **changes):
 
 def test_statistics_of_what_the_network_lacks_are_refused(small_model, calibration, tmp_path):
     tensors = measured_tensors([sites_of(small_model.module, Recipe())])
-    store.save(tmp_path / "d.npz", network_identity(small_model.module).with_data(calibration), dict.fromkeys([*tensors, "stranger"], Statistics()))
+    store.save(
+        tmp_path / "d.npz",
+        network_identity(small_model.module).with_data(calibration),
+        dict.fromkeys([*tensors, "stranger"], Statistics()),
+    )
     with pytest.raises(DataError, match="'stranger', which the network lacks"):
         derivation.replayed(tmp_path / "d.npz", small_model, Recipe())
 
@@ -88,9 +92,18 @@ def test_edited_designs_are_refused_or_the_same(saved, small_model, tmp_path):
     assert refused > 50
 
 
-@pytest.mark.parametrize("change", [
-    {"maximum_0": None}, {"maximum_0": np.zeros(3)}, {"maximum_0": np.array("x")}, {"weight_0": np.zeros(3)}, {"octet_design": np.array("{}")}, {"octet_design": np.array("[")}, {"octet_design": np.zeros(3)},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"maximum_0": None},
+        {"maximum_0": np.zeros(3)},
+        {"maximum_0": np.array("x")},
+        {"weight_0": np.zeros(3)},
+        {"octet_design": np.array("{}")},
+        {"octet_design": np.array("[")},
+        {"octet_design": np.zeros(3)},
+    ],
+)
 def test_edited_arrays_are_refused(saved, small_model, tmp_path, change):
     hub, path = saved
     learnt = next(name for name in read_npz(path, 1 << 30) if name.startswith("weight_"))
@@ -106,4 +119,8 @@ def test_magnitudes_that_are_none(saved, small_model, tmp_path):
         with pytest.raises(DataError, match="not of its channels"):
             derivation.replayed(_with(path, tmp_path, maximum_0=np.full_like(largest, bad)), small_model, hub.recipe)
     with pytest.raises(DataError, match="stale"):  # other magnitudes make another network
-        derivation.replayed(_with(path, tmp_path, maximum_0=largest * np.geomspace(1, 9, largest.size, dtype=np.float32)), small_model, hub.recipe)
+        derivation.replayed(
+            _with(path, tmp_path, maximum_0=largest * np.geomspace(1, 9, largest.size, dtype=np.float32)),
+            small_model,
+            hub.recipe,
+        )

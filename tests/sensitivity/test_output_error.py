@@ -23,17 +23,27 @@ def test_runs_add_up_to_the_whole():
     errors = OutputErrors()
     errors.add(EXACT, outputs(a=1.0))
     errors.add(EXACT, outputs(b=2.0))
-    assert errors.relative == {"a": pytest.approx(1 / 25), "b": pytest.approx(2 / 100)} and errors.worst == pytest.approx(1 / 25)
+    assert errors.relative == {
+        "a": pytest.approx(1 / 25),
+        "b": pytest.approx(2 / 100),
+    } and errors.worst == pytest.approx(1 / 25)
 
 
 def test_an_output_that_is_zero_is_not_judged_but_named():
     errors = OutputErrors()
-    errors.add({"z": np.zeros((2, 3), np.float32), "b": EXACT["b"]}, {"z": np.full((2, 3), 1e-3, np.float32), "b": EXACT["b"]})
+    errors.add(
+        {"z": np.zeros((2, 3), np.float32), "b": EXACT["b"]}, {"z": np.full((2, 3), 1e-3, np.float32), "b": EXACT["b"]}
+    )
     assert errors.zero == ("z",) and errors.relative == {"b": 0.0} and errors.worst == 0.0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_the_worst_unless_fp32_is_not_either(bad):
     assert relative_error(EXACT, outputs() | {"b": np.array([[bad]], np.float32)}) == np.inf
-    assert relative_error(EXACT | {"b": np.array([[-np.inf]], np.float32)}, outputs() | {"b": np.array([[bad]], np.float32)}) == 0.0
+    assert (
+        relative_error(
+            EXACT | {"b": np.array([[-np.inf]], np.float32)}, outputs() | {"b": np.array([[bad]], np.float32)}
+        )
+        == 0.0
+    )
     assert relative_error({"z": np.zeros((1, 1), np.float32)}, {"z": np.array([[bad]], np.float32)}) == np.inf

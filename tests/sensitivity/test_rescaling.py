@@ -10,7 +10,9 @@ from octet.passes.sensitivity.rescaling import choose_scaling
 def chosen(errors, design=Design(Recipe()), **more):
     """errors: by scaling; one that is not there must not be measured."""
     steps = []
-    return choose_scaling(design, lambda d: errors[d.scaling], steps.append, **more).scaling, [(step.design.scaling, step.kept) for step in steps]
+    return choose_scaling(design, lambda d: errors[d.scaling], steps.append, **more).scaling, [
+        (step.design.scaling, step.kept) for step in steps
+    ]
 
 
 def test_the_first_that_is_good_ends_it():

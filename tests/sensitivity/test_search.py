@@ -57,7 +57,9 @@ class Table:
 
 @pytest.fixture
 def synthetic(monkeypatch):
-    ranked = [Ranked(name, "conv", cost, 0.0, 10) for name, cost in sorted(Synthetic.COSTS.items(), key=lambda item: -item[1])]
+    ranked = [
+        Ranked(name, "conv", cost, 0.0, 10) for name, cost in sorted(Synthetic.COSTS.items(), key=lambda item: -item[1])
+    ]
     monkeypatch.setattr("octet.passes.sensitivity.search.rank", lambda *arguments: ranked)
     return Synthetic()
 
@@ -97,7 +99,9 @@ def test_time_for_the_last_compile_is_kept_back(synthetic, monkeypatch):
         return synthetic.cost(design)
 
     budget = Budget(100.0)
-    Search(synthetic, Table(synthetic), 0.006, confirm, budget=budget, repair=False, most_float=0.0).run(Design(Recipe()), calibrate=False)
+    Search(synthetic, Table(synthetic), 0.006, confirm, budget=budget, repair=False, most_float=0.0).run(
+        Design(Recipe()), calibrate=False
+    )
     assert budget.left == 40.0 and now[0] == 30.0
 
 
@@ -108,6 +112,7 @@ def test_a_spent_budget_keeps_the_best_so_far(synthetic):
 
 def test_what_gains_most_per_second_comes_first():
     """With a network built in seconds and errors measured in milliseconds, calibrators of single tensors come before learnt rounding, and after it where errors take long."""
+
     def order(pace):
         left, found = improvements(True, True, True), []
         while left:
@@ -115,9 +120,24 @@ def test_what_gains_most_per_second_comes_first():
             left = [one for one in left if one.name != found[-1]]
         return found
 
-    assert order(Pace(error=0.01, build=5.0)) == ["calibrators", "calibrators by tensor", "rescaled channels", "corrected biases", "learnt rounding"]
-    assert order(Pace(error=2.0, build=5.0)) == ["rescaled channels", "calibrators", "corrected biases", "learnt rounding", "calibrators by tensor"]
-    assert [one.name for one in improvements(False, True, False)] == ["corrected biases", "learnt rounding"] and improvements(False, False, True) == []
+    assert order(Pace(error=0.01, build=5.0)) == [
+        "calibrators",
+        "calibrators by tensor",
+        "rescaled channels",
+        "corrected biases",
+        "learnt rounding",
+    ]
+    assert order(Pace(error=2.0, build=5.0)) == [
+        "rescaled channels",
+        "calibrators",
+        "corrected biases",
+        "learnt rounding",
+        "calibrators by tensor",
+    ]
+    assert [one.name for one in improvements(False, True, False)] == [
+        "corrected biases",
+        "learnt rounding",
+    ] and improvements(False, False, True) == []
 
 
 def test_what_would_take_longer_than_its_part_is_left_out_and_float_layers_get_their_turn(synthetic, monkeypatch):
@@ -133,7 +153,9 @@ def test_what_would_take_longer_than_its_part_is_left_out_and_float_layers_get_t
 def test_where_nothing_can_be_rescaled_nothing_is_tried(synthetic):
     synthetic.rescalable = False
     outcome = searched(synthetic, 0.04)
-    assert outcome.met and outcome.design.recipe.float_operators and not any(step.design.scaling for step in outcome.steps)
+    assert (
+        outcome.met and outcome.design.recipe.float_operators and not any(step.design.scaling for step in outcome.steps)
+    )
 
 
 def test_the_best_without_float_layers_is_compiled_before_the_search_goes_on(synthetic):
@@ -255,7 +277,9 @@ def test_a_rescaled_twin_is_recovered(small_model, calibration, judge_of):
     twin = Bench(small_model.with_module(rescaled_twin(small_model.module)), calibration, threads=1)
     judge = judge_of(twin)
     plain = Design(Recipe())
-    outcome = Search(twin, judge, -1.0, lambda design: judge.drop(twin.outputs(design, judge.arrays)), most_float=0.0).run(plain, calibrate=False)
+    outcome = Search(
+        twin, judge, -1.0, lambda design: judge.drop(twin.outputs(design, judge.arrays)), most_float=0.0
+    ).run(plain, calibrate=False)
     assert outcome.design.scaling or any(step.kept and step.design.scaling for step in outcome.steps)
     best = min(step.error for step in outcome.steps)
     assert best < twin.error(plain) / 4, "the repairs remove most of the noise"

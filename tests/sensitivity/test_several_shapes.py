@@ -35,4 +35,10 @@ def test_scaling_rounding_and_biases_reach_every_shape(tmp_path):
         assert mine.keys() == theirs.keys()
         for name in mine:
             assert all(np.array_equal(a, b) for a, b in zip(mine[name], theirs[name], strict=True)), name
-        assert any(not np.array_equal(a, b) for name in mine if name in plain for a, b in zip(mine[name], plain[name]) if a.shape == b.shape), "nothing was repaired"
+        assert any(
+            not np.array_equal(a, b)
+            for name in mine
+            if name in plain
+            for a, b in zip(mine[name], plain[name])
+            if a.shape == b.shape
+        ), "nothing was repaired"

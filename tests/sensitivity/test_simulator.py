@@ -22,7 +22,9 @@ def test_the_simulation_is_the_integer_network(bench):
     few = {name: array[:32] for name, array in bench.held.items()}
     package = api.compile(bench.hub(design))
     compiled = run_samples(package.session(1), few)
-    assert relative_error(compiled, bench.outputs(design, few)) < bench.error(design) / 10, "they differ by far less than quantising costs"
+    assert relative_error(compiled, bench.outputs(design, few)) < bench.error(design) / 10, (
+        "they differ by far less than quantising costs"
+    )
 
 
 def test_switched_off_it_is_the_fp32_network(bench):
@@ -57,18 +59,32 @@ def test_switches_and_observers_keep_the_results(bench):
     sites = sites_of(module, Recipe())
     switched = InsertSwitches(sorted_operands(sites.operands))(module)
     assert str(switched["main"].ret_ty) == str(module["main"].ret_ty)
-    assert str(ObserveTensors(frozenset({module["main"].params[0].name}))(module)["main"].ret_ty) == str(module["main"].ret_ty)
+    assert str(ObserveTensors(frozenset({module["main"].params[0].name}))(module)["main"].ret_ty) == str(
+        module["main"].ret_ty
+    )
 
 
 def test_linear_layers_of_rank_4_are_simulated():
     """Their packed form would have its channels on axis 1."""
-    x, weight = relax.Var("x", relax.TensorType((1, 3, 5, 4), "float32")), np.random.default_rng(0).standard_normal((4, 1)).astype(np.float32)
+    x, weight = (
+        relax.Var("x", relax.TensorType((1, 3, 5, 4), "float32")),
+        np.random.default_rng(0).standard_normal((4, 1)).astype(np.float32),
+    )
     builder = relax.BlockBuilder()
     with builder.function("main", [x]):
         with builder.dataflow():
             layer = builder.emit(relax.op.matmul(builder.emit(relax.op.tanh(x)), relax.const(weight)))
             result = builder.emit_output(relax.Tuple([layer]))
         builder.emit_func_output(result)
-    model = Model(builder.get(), (TensorSpec("x", (1, 3, 5, 4), "float32"),), (TensorSpec("y", (1, 3, 5, 1), "float32"),), "tiny", "0" * 64, 1)
+    model = Model(
+        builder.get(),
+        (TensorSpec("x", (1, 3, 5, 4), "float32"),),
+        (TensorSpec("y", (1, 3, 5, 1), "float32"),),
+        "tiny",
+        "0" * 64,
+        1,
+    )
     value = np.random.default_rng(1).standard_normal((1, 3, 5, 4)).astype(np.float32)
-    np.testing.assert_allclose(Simulator(model, (), {}, threads=1).run({"x": value})["y"], np.tanh(value) @ weight, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        Simulator(model, (), {}, threads=1).run({"x": value})["y"], np.tanh(value) @ weight, rtol=1e-5, atol=1e-6
+    )

@@ -25,7 +25,14 @@ import attention
 def chosen(errors, seconds=lambda design: 1.0, options=("residuals", "attention"), **more):
     """errors: by (residuals, attention)."""
     steps = []
-    design = choose_switches(Design(Recipe()), options, lambda d: errors[d.recipe.residuals, d.recipe.attention], seconds, steps.append, **more)
+    design = choose_switches(
+        Design(Recipe()),
+        options,
+        lambda d: errors[d.recipe.residuals, d.recipe.attention],
+        seconds,
+        steps.append,
+        **more,
+    )
     return (design.recipe.residuals, design.recipe.attention), steps
 
 
@@ -55,14 +62,18 @@ def test_what_costs_time_stays_in_int8():
 def smoothed(errors, seconds=lambda design: 1.0, **more):
     """errors: by scaling."""
     steps = []
-    design = choose_smoothing(Design(Recipe()), ("smooth", "smooth-tables"), lambda d: errors[d.scaling], seconds, steps.append, **more)
+    design = choose_smoothing(
+        Design(Recipe()), ("smooth", "smooth-tables"), lambda d: errors[d.scaling], seconds, steps.append, **more
+    )
     return design.scaling, [step.kept for step in steps]
 
 
 def test_outlier_channels_are_multiplied_where_that_is_worth_its_time():
     errors = {"": 0.02, "smooth": 0.009, "smooth-tables": 0.006}
     assert smoothed(errors) == ("smooth-tables", [True])
-    assert smoothed(errors | {"smooth-tables": 0.0001}, lambda design: 1.31 if design.scaling == "smooth-tables" else 1.0) == ("smooth", [False, True])
+    assert smoothed(
+        errors | {"smooth-tables": 0.0001}, lambda design: 1.31 if design.scaling == "smooth-tables" else 1.0
+    ) == ("smooth", [False, True])
     assert smoothed(errors | {"smooth-tables": 0.0115}) == ("smooth-tables", [True])
     assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.0125}) == ("", [False, False])
     assert smoothed({"": 5e-4}) == ("", [])
@@ -84,10 +95,16 @@ def test_what_there_is_time_for_is_tried_and_the_rest_named():
     answers = iter([False, True, True])
     found, steps = chosen(BAD, spent=lambda: next(answers))
     assert found == ("float", "int8")
-    assert [step.name for step in steps] == ["attention in float: left out, there is no time for it (--budget)", "residual sums in float, +0.0% of the estimated time"]
+    assert [step.name for step in steps] == [
+        "attention in float: left out, there is no time for it (--budget)",
+        "residual sums in float, +0.0% of the estimated time",
+    ]
 
 
-@pytest.mark.parametrize(("sums", "product", "found"), [(True, True, ("residuals", "attention")), (False, True, ("attention",)), (False, False, ())])
+@pytest.mark.parametrize(
+    ("sums", "product", "found"),
+    [(True, True, ("residuals", "attention")), (False, True, ("attention",)), (False, False, ())],
+)
 def test_only_what_the_network_has(sums, product, found):
     plan = SimpleNamespace(sums={"s"} if sums else set(), groups=[SimpleNamespace(product=product)])
     assert switches_of(plan, ("residuals", "attention")) == found
@@ -133,5 +150,7 @@ def test_the_executor_of_equal_networks_is_kept_and_not_that_of_other_weights(sm
     first = libraries.executor(module, 1)
     assert libraries.executor(module, 1) is first
     layer = next(index for index, layer in layers_of(module).items() if layer.weight.any())
-    assert libraries.executor(replace_constants(module, {(layer, 1): layers_of(module)[layer].weight * 2}), 1) is not first
+    assert (
+        libraries.executor(replace_constants(module, {(layer, 1): layers_of(module)[layer].weight * 2}), 1) is not first
+    )
     assert libraries.executor(module, 1) is first  # the network as it came is kept beside the last one

@@ -93,14 +93,25 @@ def test_a_lone_request_does_not_wait_for_ever(server, toy_variant):
 
 def whole(variant):
     """The toy network without a batch: a request is a run."""
-    return replace(variant, inputs=(replace(variant.inputs[0], batch_axis=None),), outputs=(replace(variant.outputs[0], batch_axis=None),))
+    return replace(
+        variant,
+        inputs=(replace(variant.inputs[0], batch_axis=None),),
+        outputs=(replace(variant.outputs[0], batch_axis=None),),
+    )
 
 
 def test_streams_without_a_batch(server, toy_variant):
     x = np.ones((4, 16), np.float32)
-    with Session(whole(toy_variant), threads=1, streams=2) as session, running(server, session) as port, ThreadPoolExecutor(4) as pool:
+    with (
+        Session(whole(toy_variant), threads=1, streams=2) as session,
+        running(server, session) as port,
+        ThreadPoolExecutor(4) as pool,
+    ):
         answers = list(pool.map(lambda _: asked(port, npz_bytes({"x": x})), range(40)))
-        assert all(status == 200 and (read_npz(io.BytesIO(body), 1 << 16)["y"] == 2 + np.arange(16)).all() for status, body in answers)
+        assert all(
+            status == 200 and (read_npz(io.BytesIO(body), 1 << 16)["y"] == 2 + np.arange(16)).all()
+            for status, body in answers
+        )
 
 
 def test_too_many_are_told_so_and_the_others_answered(server, toy_variant):
@@ -124,8 +135,13 @@ def test_too_many_are_told_so_and_the_others_answered(server, toy_variant):
 def test_wrong_requests(server, toy_variant):
     with Session(toy_variant, threads=1) as session, running(server, session, wait=0.0) as port:
         for body, status, said in (
-            (b"", 400, ""), (b"nonsense", 400, ""), (npz_bytes({"z": row(0)}), 400, "the inputs are x, not z"), (npz_bytes({"x": row(0)[:, :3]}), 400, "x is float32 [1, 3], the network takes float32 [1, 16]"),
-            (npz_bytes({"x": row(0).astype(np.float64)}), 400, "x is float64"), (bytes(1 << 20), 413, "more than the"), (npz_bytes({"x": np.zeros(1 << 17, np.float32)}), 400, "declares"),
+            (b"", 400, ""),
+            (b"nonsense", 400, ""),
+            (npz_bytes({"z": row(0)}), 400, "the inputs are x, not z"),
+            (npz_bytes({"x": row(0)[:, :3]}), 400, "x is float32 [1, 3], the network takes float32 [1, 16]"),
+            (npz_bytes({"x": row(0).astype(np.float64)}), 400, "x is float64"),
+            (bytes(1 << 20), 413, "more than the"),
+            (npz_bytes({"x": np.zeros(1 << 17, np.float32)}), 400, "declares"),
         ):
             found, text = asked(port, body)
             assert found == status and said in text.decode(), (found, text)
@@ -138,21 +154,41 @@ def test_wrong_requests(server, toy_variant):
 
 def test_a_wrong_package_is_one_line(server, tmp_path):
     (tmp_path / "no.octet").write_bytes(b"nothing")
-    done = subprocess.run([sys.executable, SERVING / "server.py", tmp_path / "no.octet"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, SERVING / "server.py", tmp_path / "no.octet"], capture_output=True, text=True
+    )
     assert done.returncode == 1 and done.stderr.startswith("server: ") and done.stderr.count("\n") == 1
 
 
 def test_a_number_that_no_option_takes_is_said_before_anything_listens(server):
-    done = subprocess.run([sys.executable, SERVING / "server.py", "no.octet", "--wait", "-1"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, SERVING / "server.py", "no.octet", "--wait", "-1"], capture_output=True, text=True
+    )
     assert done.returncode == 2 and "--wait: -1 is less than 0" in done.stderr and "no.octet" not in done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="g++ is not installed")
 def test_the_program_in_cpp(toy_variant, tmp_path):
     export(Package((toy_variant,)), tmp_path / "net", "net", toy_variant.target)
-    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-Inet", SERVING / "load.cpp", "-Lnet", "-lnet", "-Wl,-rpath,$ORIGIN/net", "-pthread", "-o", "load"]
+    command = [
+        "g++",
+        "-std=c++17",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Inet",
+        SERVING / "load.cpp",
+        "-Lnet",
+        "-lnet",
+        "-Wl,-rpath,$ORIGIN/net",
+        "-pthread",
+        "-o",
+        "load",
+    ]
     made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     done = subprocess.run(["./load", "2", "0.2"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith(f"{toy_variant.target}, 2 threads: ") and "p99" in done.stdout, done.stderr
+    assert (
+        done.returncode == 0 and done.stdout.startswith(f"{toy_variant.target}, 2 threads: ") and "p99" in done.stdout
+    ), done.stderr
     assert subprocess.run(["./load", "0"], cwd=tmp_path, capture_output=True, text=True).returncode == 2

@@ -44,7 +44,10 @@ def large(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     vision.mobilenet_v3(folder / "net.onnx")
     model = octet.load_onnx(folder / "net.onnx")
-    samples = {spec.name: np.random.default_rng(0).standard_normal((4, *spec.shape[1:])).astype(np.float32) for spec in model.inputs}
+    samples = {
+        spec.name: np.random.default_rng(0).standard_normal((4, *spec.shape[1:])).astype(np.float32)
+        for spec in model.inputs
+    }
     octet.compile(octet.quantize(model, samples)).save(folder / "net.octet")
     return folder / "net.octet"
 

@@ -23,8 +23,19 @@ def _gone(processes) -> bool:
 def test_no_worker_outlives_its_session(small, tmp_path):
     rng, seen = random.Random(0), 0
     for number in range(amount(1, 25)):
-        arguments = ["tune", small / "tiny.onnx", "--calib", small / "calib.npz", "--db", tmp_path / "records.db", "--budget", "60s"]
-        running = subprocess.Popen([sys.executable, "-c", _TUNES, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        arguments = [
+            "tune",
+            small / "tiny.onnx",
+            "--calib",
+            small / "calib.npz",
+            "--db",
+            tmp_path / "records.db",
+            "--budget",
+            "60s",
+        ]
+        running = subprocess.Popen(
+            [sys.executable, "-c", _TUNES, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         process, children, latest, until = psutil.Process(running.pid), [], time.monotonic() + SECONDS, None
         while time.monotonic() < (latest if until is None else until) and running.poll() is None:
             until = time.monotonic() + rng.uniform(0, 8) if until is None and children else until

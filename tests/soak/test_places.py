@@ -38,7 +38,9 @@ def octet(*arguments):
 def held(made, code=0, said=""):
     assert made.exit_code == code and said in made.output, made.output
 """
-_FULL = _BEGIN + """
+_FULL = (
+    _BEGIN
+    + """
 import tempfile
 mount("-t", "tmpfs", "-o", "size=64m", "none", place)
 COMMANDS = {
@@ -66,7 +68,10 @@ for name, command in COMMANDS.items():
     mount("-t", "tmpfs", "-o", "size=64m", "none", place)
 print(json.dumps({"tried": tried, "refused": refused}))
 """
-_FULL_DATABASE = _BEGIN + """
+)
+_FULL_DATABASE = (
+    _BEGIN
+    + """
 from contextlib import closing
 from octet.targets.errors import OctetError
 from octet.targets.registry import find
@@ -113,7 +118,10 @@ for size in SIZES:
 assert refused == len(SIZES)
 print(json.dumps({"tried": tried, "refused": refused}))
 """
-_READ_ONLY = _BEGIN + """
+)
+_READ_ONLY = (
+    _BEGIN
+    + """
 mount("-t", "tmpfs", "none", place)
 for one in ("/tmp", "/var/tmp"):  # /dev/shm stays, as where a container has such a root
     if Path(one).is_dir() and not place.is_relative_to(one) and not folder.is_relative_to(one):
@@ -130,7 +138,10 @@ tempfile.tempdir = None
 held(octet("compile", folder / "tiny.onnx", "--calib", folder / "calib.npz", "-o", place / "out.octet"), 0, "not cached")
 print("held")
 """
-_NO_EXEC = _BEGIN + """
+)
+_NO_EXEC = (
+    _BEGIN
+    + """
 import tempfile
 mount("-t", "tmpfs", "-o", "noexec", "none", place)
 os.environ["TMPDIR"] = tempfile.tempdir = str(place)
@@ -139,7 +150,10 @@ held(octet("compile", folder / "tiny.onnx", "--calib", folder / "calib.npz", "-o
 held(octet("inspect", place / "out.octet", "--self-test"))
 print("held")
 """
-_NO_HOME = _BEGIN + """
+)
+_NO_HOME = (
+    _BEGIN
+    + """
 import importlib, pwd
 for name in ("asyncio", "octet.tools.tuning.session", "octet.tuning.fleet", "octet.tuning.tune"):
     importlib.import_module(name)
@@ -159,6 +173,7 @@ held(octet("run", place / "out.octet", "--input", folder / "calib.npz", "--outpu
 held(octet("tune", folder / "tiny.onnx", "--calib", folder / "calib.npz", "--trials", "1"), 2, "--db")
 print("held")
 """
+)
 
 
 def alone(script, *arguments) -> str:
@@ -169,7 +184,9 @@ def alone(script, *arguments) -> str:
         allowed = False
     if not allowed:
         pytest.skip("no mount namespace for this user")
-    made = subprocess.run([*_ALONE, sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS)
+    made = subprocess.run(
+        [*_ALONE, sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS
+    )
     assert made.returncode == 0, made.stderr[-3000:]
     return made.stdout.strip().splitlines()[-1]
 
@@ -189,7 +206,9 @@ def test_a_full_disk_at_every_write(small, place):
 
 def test_a_database_of_records_that_fills_the_disk(small, place):
     """What was recorded before stays, what does not fit is one line."""
-    sizes = [4096 * pages for pages in ((1, 2, 3, 5, 8, 9, 12, 16, 20, 33, 64, 100, 150, 256) if LONG else (1, 10, 64, 256))]
+    sizes = [
+        4096 * pages for pages in ((1, 2, 3, 5, 8, 9, 12, 16, 20, 33, 64, 100, 150, 256) if LONG else (1, 10, 64, 256))
+    ]
     tuned = sizes if LONG else sizes[:1]
     said = json.loads(alone(f"SIZES = {sizes}\nTUNED = {tuned}\n{_FULL_DATABASE}", small, place))
     assert said["refused"] == len(sizes) and said["tried"] > len(sizes)
@@ -204,7 +223,9 @@ def test_a_temporary_folder_from_which_nothing_may_be_run(small, place):
 
 
 def test_a_user_without_a_home(small):
-    with tempfile.TemporaryDirectory() as name:  # pytest's folders are for this user alone, and every session of it makes them so again
+    with (
+        tempfile.TemporaryDirectory() as name
+    ):  # pytest's folders are for this user alone, and every session of it makes them so again
         folder = Path(name)
         shutil.copytree(small, folder / "small")
         (folder / "place").mkdir()

@@ -30,7 +30,20 @@ def work(folder, place, who, rounds):
             octet.quantize(model, {"image": data[first : first + 8]}, cache=place / "cache", threads=1)
             own, common = key_of(f"{who} {number}", SPEC), key_of("common", SPEC)
             database.put(Record(own, {}, SPEC.name, {}, {}, 1e-5, 1e-5, 0.5, 0.0, ""))
-            database.put(Record(common, {"by": who}, SPEC.name, {"by": who}, {}, 1e-5, 1e-5, 1 / (2 + who + rounds * number), 0.0, ""))
+            database.put(
+                Record(
+                    common,
+                    {"by": who},
+                    SPEC.name,
+                    {"by": who},
+                    {},
+                    1e-5,
+                    1e-5,
+                    1 / (2 + who + rounds * number),
+                    0.0,
+                    "",
+                )
+            )
             database.add_trials(common, [Trial({"by": who, "number": number}, 0.5)])
             assert database.find(own) is not None and database.find(common).ratio <= 1 / (2 + who + rounds * number)
 
@@ -69,8 +82,13 @@ def test_processes_and_threads_on_one_cache_and_one_database(small, tmp_path):
     assert [os.waitpid(number, 0)[1] for number in children] == [0] * processes and not failures
     with closing(Database(str(tmp_path / "records.db"))) as database:
         records = database.records()
-        assert len(records) == (processes + workers) * rounds + 1 and database.count_trials() == (processes + workers) * rounds
-        assert min(record.ratio for record in records) == 1 / (2 + processes + workers - 1 + rounds * (rounds - 1)) and {record.target_name for record in records} == {SPEC.name}
+        assert (
+            len(records) == (processes + workers) * rounds + 1
+            and database.count_trials() == (processes + workers) * rounds
+        )
+        assert min(record.ratio for record in records) == 1 / (
+            2 + processes + workers - 1 + rounds * (rounds - 1)
+        ) and {record.target_name for record in records} == {SPEC.name}
     entries = sorted((tmp_path / "cache").iterdir())
     assert len(entries) == 3 and all(store.load(entry)[0].samples == 8 for entry in entries), entries
 

@@ -72,7 +72,12 @@ while True:
 def test_a_process_in_a_run_ends_when_it_is_told(small):
     for _ in range(amount(1, 20)):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-            running = subprocess.Popen([sys.executable, "-c", _RUNS, small / "tiny.octet"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            running = subprocess.Popen(
+                [sys.executable, "-c", _RUNS, small / "tiny.octet"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
             assert running.stdout.readline() == "ready\n"
             running.send_signal(number)
             assert running.wait(60) != 0

@@ -38,7 +38,11 @@ def refused(match, *arguments):
 def test_the_folder(toy_package, toy_variant, tmp_path):
     folder = tmp_path / "out"
     done = command(toy_package, "-o", folder)
-    assert done.exit_code == 0 and done.output.startswith(f"{folder}: {toy_variant.target}; ") and done.output.count("\n") == 1
+    assert (
+        done.exit_code == 0
+        and done.output.startswith(f"{folder}: {toy_variant.target}; ")
+        and done.output.count("\n") == 1
+    )
     assert set(os.listdir(folder)) == FILES
     first = {name: (folder / name).read_bytes() for name in FILES}
     assert command(toy_package, "-o", folder).exit_code == 0  # an earlier export is replaced
@@ -91,18 +95,45 @@ def test_no_compiler(toy_package, tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/gcc").symlink_to(gcc)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    refused("--static needs objcopy, and there is none; install binutils", toy_package, "-o", tmp_path / "out", "--static")
+    refused(
+        "--static needs objcopy, and there is none; install binutils", toy_package, "-o", tmp_path / "out", "--static"
+    )
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["", "1st", "a-b", "a b", "class", "int", "std", "a__b", "_a", "a_", "é", "c", "octet", "octet_stream", "m", "x" * 65, "a\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "1st",
+        "a-b",
+        "a b",
+        "class",
+        "int",
+        "std",
+        "a__b",
+        "_a",
+        "a_",
+        "é",
+        "c",
+        "octet",
+        "octet_stream",
+        "m",
+        "x" * 65,
+        "a\n",
+    ],
+)
 def test_names_that_no_library_can_have(name):
     with pytest.raises(OctetError, match="take letters, digits and single underscores"):
         check_name(name)
 
 
 def test_names(toy_package, tmp_path):
-    assert check_name("net_2") == "net_2" and name_of_file("mobilenet-v2.1") == "mobilenet_v2_1" and name_of_file("2nd net") == "nd_net"
+    assert (
+        check_name("net_2") == "net_2"
+        and name_of_file("mobilenet-v2.1") == "mobilenet_v2_1"
+        and name_of_file("2nd net") == "nd_net"
+    )
     with pytest.raises(OctetError, match="name one with --name"):
         name_of_file("42")
     refused("--name a-b: is no name of functions", toy_package, "-o", tmp_path / "out", "--name", "a-b")
@@ -110,20 +141,47 @@ def test_names(toy_package, tmp_path):
 
 
 def test_targets(toy_variant, toy_package, tmp_path):
-    gpu = Variant("cuda-sm90", b"", toy_variant.weights, 64, toy_variant.steps[:1], toy_variant.inputs, toy_variant.outputs, frozenset({"cuda_sm90"}), 99, kind="cuda",
-                  launches=(Launch("f", (1, 1, 1), 1, 0, ()),))
+    gpu = Variant(
+        "cuda-sm90",
+        b"",
+        toy_variant.weights,
+        64,
+        toy_variant.steps[:1],
+        toy_variant.inputs,
+        toy_variant.outputs,
+        frozenset({"cuda_sm90"}),
+        99,
+        kind="cuda",
+        launches=(Launch("f", (1, 1, 1), 1, 0, ()),),
+    )
     package = Package((gpu, toy_variant))
-    assert chosen(package, None) is toy_variant and chosen(package, "native") is toy_variant and chosen(package, toy_variant.target) is toy_variant
-    for target, match in (("cuda-sm90", f"runs on a GPU, and export is for CPUs; take one of these: {toy_variant.target}"), ("arm", f"the package holds cuda-sm90, {toy_variant.target}; take")):
+    assert (
+        chosen(package, None) is toy_variant
+        and chosen(package, "native") is toy_variant
+        and chosen(package, toy_variant.target) is toy_variant
+    )
+    for target, match in (
+        ("cuda-sm90", f"runs on a GPU, and export is for CPUs; take one of these: {toy_variant.target}"),
+        ("arm", f"the package holds cuda-sm90, {toy_variant.target}; take"),
+    ):
         with pytest.raises(OctetError, match=match):
             chosen(package, target)
     with pytest.raises(OctetError, match="holds cuda-sm90 only, and export is for CPUs"):
         chosen(Package((gpu,)), None)
-    foreign = replace(toy_variant, target="tomorrow", features=frozenset({"asimd", "i8mm"} if platform.machine() == "x86_64" else {"avx2"}))
+    foreign = replace(
+        toy_variant,
+        target="tomorrow",
+        features=frozenset({"asimd", "i8mm"} if platform.machine() == "x86_64" else {"avx2"}),
+    )
     assert chosen(Package((foreign,)), "tomorrow") is foreign
-    with pytest.raises(OctetError, match="runs no variant of the package; name the one to export with --target: tomorrow"):
+    with pytest.raises(
+        OctetError, match="runs no variant of the package; name the one to export with --target: tomorrow"
+    ):
         chosen(Package((foreign,)), None)
-    with pytest.raises(OctetError, match="target tomorrow: export knows no processor with avx1024; take one of these: " + toy_variant.target):
+    with pytest.raises(
+        OctetError,
+        match="target tomorrow: export knows no processor with avx1024; take one of these: " + toy_variant.target,
+    ):
         chosen(Package((toy_variant, replace(foreign, features=frozenset({"avx1024"})))), "tomorrow")
     with pytest.raises(OctetError, match="as an earlier octet wrote it; compile it again"):
         chosen(Package((replace(toy_variant, object=b""),)), None)
@@ -139,26 +197,49 @@ def test_a_processor_that_lacks_something(toy_variant, run, tmp_path):
     lacking = next(iter(sorted(CPUID.keys() - detect.own_features())), None)
     if lacking is None:
         pytest.skip("this machine has everything")
-    package = Package((replace(toy_variant, features=toy_variant.features | {lacking}),), selftest=_selftest(toy_variant))
+    package = Package(
+        (replace(toy_variant, features=toy_variant.features | {lacking}),), selftest=_selftest(toy_variant)
+    )
     export(package, tmp_path / "out", "toy", toy_variant.target)
     run(tmp_path / "out", "gcc", "main.c", "-L.", "-ltoy", "-Wl,-rpath,.", "-o", "selftest")
     done = subprocess.run(["./selftest"], cwd=tmp_path / "out", capture_output=True, text=True)
     assert done.returncode == 1 and "this processor lacks instructions that the network was compiled for" in done.stderr
 
 
-@pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-gcc") or not shutil.which("qemu-aarch64"), reason="needs gcc for aarch64 and qemu-user")
+@pytest.mark.skipif(
+    not shutil.which("aarch64-linux-gnu-gcc") or not shutil.which("qemu-aarch64"),
+    reason="needs gcc for aarch64 and qemu-user",
+)
 def test_arm64(small_hub, run, tmp_path):
     """Another machine's library, made here and run in an emulator, on the self-test of this machine's kernels."""
     package = octet.compile(small_hub, ["x86-64-v3", "arm64-dotprod"], policy="int8")
-    for form, library in ((ExportForm(), ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN")), (ExportForm(static=True), ("libsmall.a", "-lm", "-pthread"))):
+    for form, library in (
+        (ExportForm(), ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN")),
+        (ExportForm(static=True), ("libsmall.a", "-lm", "-pthread")),
+    ):
         folder = tmp_path / library[0]
         export(package, folder, "small", "arm64-dotprod", form)
-        run(folder, "aarch64-linux-gnu-gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "main.c", *library, "-o", "selftest")
+        run(
+            folder,
+            "aarch64-linux-gnu-gcc",
+            "-std=c99",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "main.c",
+            *library,
+            "-o",
+            "selftest",
+        )
         emulated = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
         assert run(folder, *emulated, "-cpu", "max", "./selftest") == "small: byte for byte as recorded\n"
         if not form.static:
-            assert set(re.findall(r"@GLIBC_([\d.]+)", run(folder, "aarch64-linux-gnu-nm", "-D", "libsmall.so"))) == {"2.17"}
-        lesser = subprocess.run([*emulated, "-cpu", "cortex-a53", "./selftest"], cwd=folder, capture_output=True, text=True)
+            assert set(re.findall(r"@GLIBC_([\d.]+)", run(folder, "aarch64-linux-gnu-nm", "-D", "libsmall.so"))) == {
+                "2.17"
+            }
+        lesser = subprocess.run(
+            [*emulated, "-cpu", "cortex-a53", "./selftest"], cwd=folder, capture_output=True, text=True
+        )
         assert lesser.returncode == 1 and "lacks instructions" in lesser.stderr  # which has no SDOT
 
 
@@ -170,10 +251,28 @@ def test_names_of_tensors_are_only_text(toy_variant, run, tmp_path):
     """Whatever a network calls its tensors, the compiler sees the same text, and nothing else."""
     evil = '*/ "); system("x") /* ??/ \\ @TABLES@ octet_net é %s\t'
     renamed = replace(toy_variant, inputs=(replace(toy_variant.inputs[0], name=evil),))
-    export(Package((renamed,), {"model": {"name": evil, "sha256": "", "batch": 4}}), tmp_path / "out", "toy", toy_variant.target)
-    (tmp_path / "out/print.c").write_text('#include "toy.h"\n#include <stdio.h>\nint main(void) { return fputs(toy_input(0, 0)->name, stdout) < 0 || fputs(TOY_INPUT_0_NAME, stdout) < 0; }\n')
-    run(tmp_path / "out", "gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "print.c", "-L.", "-ltoy", "-Wl,-rpath,.", "-o", "print")
+    export(
+        Package((renamed,), {"model": {"name": evil, "sha256": "", "batch": 4}}),
+        tmp_path / "out",
+        "toy",
+        toy_variant.target,
+    )
+    (tmp_path / "out/print.c").write_text(
+        '#include "toy.h"\n#include <stdio.h>\nint main(void) { return fputs(toy_input(0, 0)->name, stdout) < 0 || fputs(TOY_INPUT_0_NAME, stdout) < 0; }\n'
+    )
+    run(
+        tmp_path / "out",
+        "gcc",
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "print.c",
+        "-L.",
+        "-ltoy",
+        "-Wl,-rpath,.",
+        "-o",
+        "print",
+    )
     assert run(tmp_path / "out", "./print") == evil * 2
     assert "*/" not in commented(evil) and literal('"\\\n') == '"\\042\\134\\012"'
-
-

@@ -16,7 +16,11 @@ HERE = Path(__file__).parent
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 C = [name for name in ("gcc", "clang") if shutil.which(name)]
 CXX = [name for name in ("g++", "clang++") if shutil.which(name)]
-LINKED = {"shared": ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN"), "static": ("libsmall.a", "-lm", "-pthread"), "mapped": ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN")}
+LINKED = {
+    "shared": ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN"),
+    "static": ("libsmall.a", "-lm", "-pthread"),
+    "mapped": ("-L.", "-lsmall", "-Wl,-rpath,$ORIGIN"),
+}
 FORMS = list(LINKED)
 
 
@@ -39,7 +43,24 @@ def test_wrong_calls_and_threads_under_sanitizers(small, exported, run, tmp_path
     shapes = (small.variants[0],)
     shutil.copy(exported["shared"] / "small.h", tmp_path)
     sources = write_sources(tmp_path, "small", shapes, session_source(shapes, "small", ExportForm()))
-    command = [C[0], "-std=c11", "-D_GNU_SOURCE", "-g", "-O1", *STRICT[:2], "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover", "-pthread", "-I.", HERE / "misuse.c", *sources, "-lm", "-o", "misuse"]
+    command = [
+        C[0],
+        "-std=c11",
+        "-D_GNU_SOURCE",
+        "-g",
+        "-O1",
+        *STRICT[:2],
+        "-Werror",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover",
+        "-pthread",
+        "-I.",
+        HERE / "misuse.c",
+        *sources,
+        "-lm",
+        "-o",
+        "misuse",
+    ]
     made = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True)
     if "cannot find" in made.stderr:
         pytest.skip("the sanitizer's library is not installed")
@@ -50,7 +71,20 @@ def test_wrong_calls_and_threads_under_sanitizers(small, exported, run, tmp_path
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
 def test_no_memory_is_left(exported, run):
     run(exported["static"], C[0], "-std=c11", "-g", "-I.", HERE / "misuse.c", *LINKED["static"], "-o", "misuse")
-    assert run(exported["static"], "valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all", "--errors-for-leak-kinds=all", "./misuse", "small.selftest") == "done\n"
+    assert (
+        run(
+            exported["static"],
+            "valgrind",
+            "-q",
+            "--error-exitcode=9",
+            "--leak-check=full",
+            "--show-leak-kinds=all",
+            "--errors-for-leak-kinds=all",
+            "./misuse",
+            "small.selftest",
+        )
+        == "done\n"
+    )
 
 
 def test_answers_are_those_of_the_session(small, exported):
@@ -69,7 +103,9 @@ def test_answers_are_those_of_the_session(small, exported):
 @pytest.mark.parametrize("form", ["shared", "mapped"])
 def test_it_needs_the_c_library_only(exported, run, form):
     symbols = [line.split()[-2:] for line in run(exported[form], "nm", "-D", "libsmall.so").splitlines()]
-    assert sorted(name for kind, name in symbols if kind == "T") == [f"small_{name}" for name in ("create", "destroy", "input", "message", "output", "run")]
+    assert sorted(name for kind, name in symbols if kind == "T") == [
+        f"small_{name}" for name in ("create", "destroy", "input", "message", "output", "run")
+    ]
     assert {kind for kind, _ in symbols} <= {"T", "U", "w"}
     assert all("@GLIBC_" in name for kind, name in symbols if kind == "U"), symbols
     needed = re.findall(r"NEEDED.*\[(.*)\]", run(exported[form], "readelf", "-d", "libsmall.so"))
@@ -77,7 +113,11 @@ def test_it_needs_the_c_library_only(exported, run, form):
 
 
 def test_an_archive_has_no_other_global_names(exported, run):
-    names = [line.split() for line in run(exported["static"], "nm", "-g", "--defined-only", "libsmall.a").splitlines() if " " in line]
+    names = [
+        line.split()
+        for line in run(exported["static"], "nm", "-g", "--defined-only", "libsmall.a").splitlines()
+        if " " in line
+    ]
     assert names and all(name[-1].startswith("small_") for name in names), names
 
 
@@ -97,12 +137,25 @@ def test_a_flipped_bit_is_an_error(exported, run, tmp_path):
     assert not any("differs" in each for each in said), said
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda data: b"", lambda data: data + b"0"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+        lambda data: b"",
+        lambda data: data + b"0",
+    ],
+)
 def test_weights_of_something_else(exported, run, tmp_path, change):
     run(exported["mapped"], C[0], "-std=c99", "main.c", *LINKED["mapped"], "-o", "selftest")
     (tmp_path / "other").write_bytes(change((exported["mapped"] / "small.weights").read_bytes()))
-    done = subprocess.run(["./selftest", "small.selftest", tmp_path / "other"], cwd=exported["mapped"], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == "small: shape 0: the file of weights cannot be read, or is another network's\n"
+    done = subprocess.run(
+        ["./selftest", "small.selftest", tmp_path / "other"], cwd=exported["mapped"], capture_output=True, text=True
+    )
+    assert (
+        done.returncode == 1
+        and done.stderr == "small: shape 0: the file of weights cannot be read, or is another network's\n"
+    )
 
 
 @pytest.mark.skipif(not shutil.which("cmake"), reason="cmake is not installed")

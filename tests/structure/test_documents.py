@@ -53,8 +53,13 @@ def _unknown(line):
         if words[0] not in command.commands:
             return words[0]
         command = command.commands[words.pop(0)]
-    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
-    return ", ".join(option for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(words)) if option not in options)
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help",
+        "-h",
+    }
+    return ", ".join(
+        option for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(words)) if option not in options
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -66,25 +71,38 @@ def test_commands_exist(document):
 def _reference(text):
     """{command: its options} of a page of commands."""
     chapters = re.split(r"^## ", text, flags=re.M)[1:]
-    return {chapter.splitlines()[0]: set(re.findall(r"^\| `(?:-\w, )?(--[\w-]+)", chapter, re.M)) for chapter in chapters}
+    return {
+        chapter.splitlines()[0]: set(re.findall(r"^\| `(?:-\w, )?(--[\w-]+)", chapter, re.M)) for chapter in chapters
+    }
 
 
 def test_the_reference_of_commands_is_what_they_say():
     """By names alone: another version of click wraps and words otherwise."""
     assert _reference((ROOT / "docs" / "commands.md").read_text()) == _reference(page(main)), "run `make docs`"
-    assert {"--calib", "--max-drop"} <= _reference(page(main))["octet compile"] and "octet db stats" in _reference(page(main))
+    assert {"--calib", "--max-drop"} <= _reference(page(main))["octet compile"] and "octet db stats" in _reference(
+        page(main)
+    )
 
 
 def test_the_vocabulary_says_where_names_are():
-    places = [line.split("|")[-2].strip() for line in (ROOT / "docs" / "vocabulary.md").read_text().splitlines() if line.startswith("| ") and not line.startswith("| term")]
+    places = [
+        line.split("|")[-2].strip()
+        for line in (ROOT / "docs" / "vocabulary.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| term")
+    ]
     assert len(places) > 40
     for place in places:
         name, paths = re.fullmatch(r"(?:`(\w+)`, )?(.*)", place).groups()
         for path in (ROOT / each for each in paths.split(", ")):
-            assert path.exists() and (name is None or re.search(rf"^(?:class|def) {name}\b", path.read_text(), re.M)), place
+            assert path.exists() and (name is None or re.search(rf"^(?:class|def) {name}\b", path.read_text(), re.M)), (
+                place
+            )
 
 
 def test_what_does_not_exist_is_found():
-    assert _commands("see `OCTET_CPU=x octet bench a`\n```\noctet gone b  # why\n```") == ["octet bench a", "octet gone b"]
+    assert _commands("see `OCTET_CPU=x octet bench a`\n```\noctet gone b  # why\n```") == [
+        "octet bench a",
+        "octet gone b",
+    ]
     assert _unknown("octet gone b") == "gone" and _unknown("octet bench --gone a") == "--gone"
     assert not _unknown("compile-model a.onnx --calib b.npz -o c.octet") and _unknown("octet db lose") == "lose"

@@ -21,7 +21,9 @@ def test_size_and_name(path):
     assert path.stem not in ("utils", "util", "helpers", "common", "misc"), "name a file after its job"
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in SOURCES}), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_room_is_crowded(folder):
     files = len(list(folder.glob("*.py")))
     assert files <= MOST_FILES, f"{folder.relative_to(ROOT)} has {files} files; give those of one family a folder"
@@ -38,10 +40,14 @@ def passes():
                     yield path, node.name
 
 
-@pytest.mark.parametrize(("path", "name"), list(passes()), ids=lambda value: value if isinstance(value, str) else value.stem)
+@pytest.mark.parametrize(
+    ("path", "name"), list(passes()), ids=lambda value: value if isinstance(value, str) else value.stem
+)
 def test_every_pass_has_a_test(path, name):
     used = re.compile(rf"\b{name}\b")
-    assert any(used.search(test.read_text()) for test in (ROOT / "tests").rglob("test_*.py")), f"no test names the pass {name} of {path.relative_to(ROOT)}"
+    assert any(used.search(test.read_text()) for test in (ROOT / "tests").rglob("test_*.py")), (
+        f"no test names the pass {name} of {path.relative_to(ROOT)}"
+    )
 
 
 def test_nothing_committed_is_a_build_product_or_large():

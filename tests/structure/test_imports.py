@@ -55,7 +55,11 @@ def cycle_in(imports):
 def test_direction(path):
     own = path.relative_to(ROOT).parts[0]
     allowed = ROOMS[: ROOMS.index(own) + 1]
-    wrong = [f"{path.relative_to(ROOT)}:{line} imports octet.{room}" for room, line in imported_rooms(path) if room not in allowed]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports octet.{room}"
+        for room, line in imported_rooms(path)
+        if room not in allowed
+    ]
     assert not wrong
 
 

@@ -20,16 +20,35 @@ FORBIDDEN = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 def offences(text):
     """Lines that import such a module or let NumPy read one."""
     for node in ast.walk(ast.parse(text)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
         if any(name.split(".")[0] in FORBIDDEN for name in names):
             yield node.lineno
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and not (isinstance(node.value, ast.Constant) and node.value.value is False):
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg == "allow_pickle"
+            and not (isinstance(node.value, ast.Constant) and node.value.value is False)
+        ):
             yield node.value.lineno
 
 
 def test_the_product_reads_none():
     assert {str(path.relative_to(ROOT)): found for path in SOURCES if (found := list(offences(path.read_text())))} == {}
-    assert len(list(offences("import pickle\nfrom marshal import loads\nnp.load(f, allow_pickle=True)\nnp.load(f, allow_pickle=False)"))) == 3
+    assert (
+        len(
+            list(
+                offences(
+                    "import pickle\nfrom marshal import loads\nnp.load(f, allow_pickle=True)\nnp.load(f, allow_pickle=False)"
+                )
+            )
+        )
+        == 3
+    )
 
 
 class Bomb:

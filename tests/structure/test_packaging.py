@@ -42,7 +42,9 @@ def test_package_dirs_match_their_names():
 
 def test_every_folder_is_a_package():
     for name in folders_with_sources() - {"octet"}:
-        assert (ROOT.joinpath(*name.split(".")[1:]) / "__init__.py").is_file(), f"{name} has no __init__.py: it would be missing from a wheel"
+        assert (ROOT.joinpath(*name.split(".")[1:]) / "__init__.py").is_file(), (
+            f"{name} has no __init__.py: it would be missing from a wheel"
+        )
 
 
 def test_pins_are_those_of_the_start_up_check():
@@ -51,7 +53,9 @@ def test_pins_are_those_of_the_start_up_check():
 
 
 def test_version_has_one_source():
-    assert environment.version("octet") == PROJECT["project"]["version"], "the installed octet is of another version: run pip install -e . again"
+    assert environment.version("octet") == PROJECT["project"]["version"], (
+        "the installed octet is of another version: run pip install -e . again"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,18 @@ def wheel(tmp_path_factory):
     built = subprocess.run([sys.executable, "-c", packed, str(out)], cwd=source, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     (sdist,) = out.glob("*.tar.gz")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(sdist)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(out),
+        str(sdist),
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return next(out.glob("*.whl"))
@@ -78,14 +93,22 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_every_module_and_only_octet(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
-    expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in sources(room)} | {"octet/__init__.py", "octet/py.typed"}
+    expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in sources(room)} | {
+        "octet/__init__.py",
+        "octet/py.typed",
+    }
     assert names == expected
 
 
 def test_wheel_has_the_commands_and_the_licence(wheel):
     with zipfile.ZipFile(wheel) as file:
-        info = {name.split(".dist-info/")[1]: file.read(name).decode() for name in file.namelist() if ".dist-info/" in name}
-    assert "octet = octet.tools.main:main" in info["entry_points.txt"] and "compile-model = octet.tools.main:compile_model" in info["entry_points.txt"]
+        info = {
+            name.split(".dist-info/")[1]: file.read(name).decode() for name in file.namelist() if ".dist-info/" in name
+        }
+    assert (
+        "octet = octet.tools.main:main" in info["entry_points.txt"]
+        and "compile-model = octet.tools.main:compile_model" in info["entry_points.txt"]
+    )
     assert "Apache License" in info["licenses/LICENSE"]
 
 
@@ -97,9 +120,15 @@ def serving(wheel, tmp_path_factory):
     site = next(folder.glob("lib/python*/site-packages"))
     with zipfile.ZipFile(wheel) as file:
         file.extractall(site)
-    wanted = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["project"]["dependencies"]} | {"markdown-it-py", "mdurl", "pygments"}  # rich's own
+    wanted = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["project"]["dependencies"]} | {
+        "markdown-it-py",
+        "mdurl",
+        "pygments",
+    }  # rich's own
     for name in wanted:
-        for top in {file.parts[0] for file in distribution(name).files or [] if file.parts[0] not in ("..", "__pycache__")}:
+        for top in {
+            file.parts[0] for file in distribution(name).files or [] if file.parts[0] not in ("..", "__pycache__")
+        }:
             (site / top).symlink_to(distribution(name).locate_file(top))
     return folder / "bin" / "python"
 
@@ -150,10 +179,30 @@ def test_packages_compiled_before_run_there(serving, package):
 def test_commands_there(serving, toy_package, tmp_path):
     np.savez(tmp_path / "in.npz", x=np.ones((4, 16), np.float32))
     octet = ("-c", "from octet.tools.main import main; main()")
-    for command in (("run", toy_package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz"), ("bench", toy_package), ("inspect", toy_package, "--self-test"), ("verify", toy_package)):
+    for command in (
+        ("run", toy_package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz"),
+        ("bench", toy_package),
+        ("inspect", toy_package, "--self-test"),
+        ("verify", toy_package),
+    ):
         ran = in_environment(serving, *octet, *command)
         assert ran.returncode == 0, ran.stderr
     assert (np.load(tmp_path / "out.npz")["y"] == 2 + np.arange(16)).all()
-    for command, extra in ((("compile", ROOT / "examples/digits/digits.onnx", "--calib", tmp_path / "in.npz", "-o", tmp_path / "no.octet"), "compile"), (("db", "stats", tmp_path / "in.npz"), "tune")):
+    for command, extra in (
+        (
+            (
+                "compile",
+                ROOT / "examples/digits/digits.onnx",
+                "--calib",
+                tmp_path / "in.npz",
+                "-o",
+                tmp_path / "no.octet",
+            ),
+            "compile",
+        ),
+        (("db", "stats", tmp_path / "in.npz"), "tune"),
+    ):
         ran = in_environment(serving, *octet, *command)
-        assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1 and f"pip install 'octet[{extra}]'" in ran.stderr, ran.stderr
+        assert (
+            ran.returncode == 2 and len(ran.stderr.splitlines()) == 1 and f"pip install 'octet[{extra}]'" in ran.stderr
+        ), ran.stderr

@@ -19,7 +19,11 @@ MAY = {
 def prints(text) -> list[int]:
     """Lines that print without the console."""
     calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    return [call.lineno for call in calls if ast.unparse(call.func) in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")]
+    return [
+        call.lineno
+        for call in calls
+        if ast.unparse(call.func) in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
+    ]
 
 
 def test_nothing_prints_past_the_console():

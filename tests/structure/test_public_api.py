@@ -34,4 +34,7 @@ print([name for name in ("tvm", "torch", "onnx", "octet.passes") if name in sys.
 
 
 def test_help_imports_nothing_heavy():
-    assert python("import sys, octet.tools.main; print([n for n in ('tvm', 'numpy', 'onnx', 'rich') if n in sys.modules])") == "[]"
+    assert (
+        python("import sys, octet.tools.main; print([n for n in ('tvm', 'numpy', 'onnx', 'rich') if n in sys.modules])")
+        == "[]"
+    )

@@ -44,5 +44,7 @@ def test_the_reference_has_every_public_name():
 def test_it_builds(tmp_path):
     site.write(tmp_path / "build" / "site-source")
     shutil.copy(site.ROOT / "mkdocs.yml", tmp_path)
-    done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,19 @@ def test_types(tmp_path):
     (tmp_path / "octet").symlink_to(ROOT)
     (tmp_path / "use.py").write_text(USE)  # what whoever imports us sees
     rooms = [word for room in CHECKED for word in ("-p", room)]
-    command = [sys.executable, "-m", "mypy", "--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache", *rooms, "-m", "octet", "-m", "use"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        ROOT / "pyproject.toml",
+        "--cache-dir",
+        ROOT / ".mypy_cache",
+        *rooms,
+        "-m",
+        "octet",
+        "-m",
+        "use",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -86,26 +86,42 @@ AVX2 = "avx avx2 fma f16c bmi1 bmi2 abm movbe"
 AVX512 = f"{AVX2} avx512f avx512bw avx512cd avx512dq avx512vl"
 
 
-@pytest.mark.parametrize("flags, names", [
-    ("sse2 ssse3 avx", []),
-    (AVX2, ["x86-64-v3"]),
-    (AVX2.replace(" fma", ""), []),  # half a level is none
-    (f"{AVX2} avx_vnni", ["avxvnni", "x86-64-v3"]),
-    (AVX512, ["x86-64-v4", "x86-64-v3"]),
-    (AVX512.replace(" avx512dq", ""), ["x86-64-v3"]),  # Knights Landing and the like
-    (f"{AVX512} avx512_vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
-    (f"{AVX512} avx512_vnni avx512_bf16", ["avx512bf16", "avx512vnni", "x86-64-v4", "x86-64-v3"]),
-    (f"{AVX512} avx512_vnni amx_tile amx_int8", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),  # tiles without what else the code for them uses
-])
+@pytest.mark.parametrize(
+    "flags, names",
+    [
+        ("sse2 ssse3 avx", []),
+        (AVX2, ["x86-64-v3"]),
+        (AVX2.replace(" fma", ""), []),  # half a level is none
+        (f"{AVX2} avx_vnni", ["avxvnni", "x86-64-v3"]),
+        (AVX512, ["x86-64-v4", "x86-64-v3"]),
+        (AVX512.replace(" avx512dq", ""), ["x86-64-v3"]),  # Knights Landing and the like
+        (f"{AVX512} avx512_vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
+        (f"{AVX512} avx512_vnni avx512_bf16", ["avx512bf16", "avx512vnni", "x86-64-v4", "x86-64-v3"]),
+        (
+            f"{AVX512} avx512_vnni amx_tile amx_int8",
+            ["avx512vnni", "x86-64-v4", "x86-64-v3"],
+        ),  # tiles without what else the code for them uses
+    ],
+)
 def test_a_cpu_gets_the_levels_whose_every_feature_it_has(machine, monkeypatch, flags, names):
     machine(f"processor: 0\nflags: {flags}\n")
     monkeypatch.setattr(detect, "request_amx", lambda: True)
     assert [spec.name for spec in detect.runnable()] == names
     if names:
-        assert detect.native().name == next(name for name in names if name != "avx512bf16")  # whoever wants bfloat16 says so
+        assert detect.native().name == next(
+            name for name in names if name != "avx512bf16"
+        )  # whoever wants bfloat16 says so
 
 
-@pytest.mark.parametrize("level, names", [("x86-64-v3", ["x86-64-v3"]), ("x86-64-v4", ["x86-64-v4", "x86-64-v3"]), ("avx512vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]), ("", ["avx512vnni", "x86-64-v4", "x86-64-v3"])])
+@pytest.mark.parametrize(
+    "level, names",
+    [
+        ("x86-64-v3", ["x86-64-v3"]),
+        ("x86-64-v4", ["x86-64-v4", "x86-64-v3"]),
+        ("avx512vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
+        ("", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
+    ],
+)
 def test_a_machine_is_taken_for_a_lesser_one(machine, monkeypatch, level, names):
     monkeypatch.setenv("OCTET_CPU", level)
     machine(CPUINFO)
@@ -113,8 +129,16 @@ def test_a_machine_is_taken_for_a_lesser_one(machine, monkeypatch, level, names)
     assert detect.missing(registry.TARGETS["amx"].features)
 
 
-@pytest.mark.parametrize("level, said", [("pentium", "unknown; take a level of this CPU: avx512vnni, x86-64-v4, x86-64-v3"), ("native", "unknown"), ("cuda-sm80", "unknown"), ("amx", "this CPU lacks amx_int8.*take one of: avx512vnni"),
-                                         ("avxvnni", "this CPU lacks avx_vnni")])
+@pytest.mark.parametrize(
+    "level, said",
+    [
+        ("pentium", "unknown; take a level of this CPU: avx512vnni, x86-64-v4, x86-64-v3"),
+        ("native", "unknown"),
+        ("cuda-sm80", "unknown"),
+        ("amx", "this CPU lacks amx_int8.*take one of: avx512vnni"),
+        ("avxvnni", "this CPU lacks avx_vnni"),
+    ],
+)
 def test_a_machine_is_not_taken_for_a_greater_one(machine, monkeypatch, level, said):
     monkeypatch.setenv("OCTET_CPU", level)
     machine(CPUINFO)

@@ -9,7 +9,9 @@ from octet.passes import unary
 from octet.targets import float_math
 from octet.targets.float_math import NumpyOps
 
-X = np.concatenate([np.random.default_rng(0).normal(size=20000) * scale for scale in (1e-4, 1, 4, 30)]).astype("float32")
+X = np.concatenate([np.random.default_rng(0).normal(size=20000) * scale for scale in (1e-4, 1, 4, 30)]).astype(
+    "float32"
+)
 X = X[np.abs(X) < 87]
 
 
@@ -43,7 +45,9 @@ def test_ends():
     with np.errstate(all="ignore"):
         ends = np.array([-np.inf, -1e9, -88, 0, 88.7, 89, np.inf], "float32")
         exp = float_math.exp(NumpyOps, ends)
-        assert exp[[0, 1, 2]].tolist() == [0, 0, 0] and exp[3] == 1 and np.isfinite(exp[4]) and np.isinf(exp[[5, 6]]).all()
+        assert (
+            exp[[0, 1, 2]].tolist() == [0, 0, 0] and exp[3] == 1 and np.isfinite(exp[4]) and np.isinf(exp[[5, 6]]).all()
+        )
         assert float_math.tanh(NumpyOps, ends)[[0, 6]].tolist() == [-1, 1]
         assert float_math.sigmoid(NumpyOps, ends)[[0, 3, 6]].tolist() == [0, 0.5, 1]
         assert float_math.erf(NumpyOps, ends)[[0, 3, 6]].tolist() == [-1, 0, 1]

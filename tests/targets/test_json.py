@@ -24,7 +24,10 @@ def test_numbers_that_are_not_finite_become_null(tmp_path):
     assert strictly((tmp_path / "figures.json").read_text())["a"][1] is None
 
 
-@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "1e999", '"\\ud800"', "", "[1", "{'a': 1}", b"\xff", "[" * 100_000, "1 2", "01"])
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "[Infinity]", "-Infinity", "1e999", '"\\ud800"', "", "[1", "{'a': 1}", b"\xff", "[" * 100_000, "1 2", "01"],
+)
 def test_what_is_no_json(text):
     with pytest.raises(ValueError):
         parsed(text)
@@ -35,4 +38,8 @@ def test_every_file_is_read_by_one_parser():
     for room in ("passes", "targets", "tuning", "tools"):
         for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
-                assert not (isinstance(node, ast.Attribute) and node.attr in ("load", "loads") and getattr(node.value, "id", "") == "json"), f"{path.relative_to(ROOT)}:{node.lineno}: take schema.parsed"
+                assert not (
+                    isinstance(node, ast.Attribute)
+                    and node.attr in ("load", "loads")
+                    and getattr(node.value, "id", "") == "json"
+                ), f"{path.relative_to(ROOT)}:{node.lineno}: take schema.parsed"

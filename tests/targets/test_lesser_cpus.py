@@ -20,14 +20,19 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LEAST = "x86-64-v3"
 # Emulation of every level, whole small networks, packages and sessions.
 PART = [
-    *(f"tests/x86/test_levels.py::test_every_level_gives_the_same_bytes[{level}]" for level in ("x86-64-v3", "avx512vnni", "amx")),
+    *(
+        f"tests/x86/test_levels.py::test_every_level_gives_the_same_bytes[{level}]"
+        for level in ("x86-64-v3", "avx512vnni", "amx")
+    ),
     "tests/x86/test_emulated_packages.py::test_a_package_is_emulated",
     "tests/x86/test_fallback.py",
     "tests/targets/test_runtime.py",
     "tests/targets/test_package.py::test_round_trip",
     "tests/targets/test_package.py::test_self_test_passes_and_fails",
 ]
-GREATER = next((spec.name for spec in TARGETS.values() if spec.machine == "x86_64" and spec.features - detect.own_features()), None)
+GREATER = next(
+    (spec.name for spec in TARGETS.values() if spec.machine == "x86_64" and spec.features - detect.own_features()), None
+)
 
 
 def octet(level, *arguments, **options):
@@ -72,8 +77,7 @@ def test_commands_know_the_lesser_machine(folder, tmp_path):
     assert [variant.target for variant in read_package(package).variants] == [LEAST, "x86-64-v4"]
     checked = octet(LEAST, "verify", package)
     assert (
-        f"{LEAST}: byte for byte" in checked.stdout
-        and "x86-64-v4: not run, this CPU lacks avx512bw" in checked.stdout
+        f"{LEAST}: byte for byte" in checked.stdout and "x86-64-v4: not run, this CPU lacks avx512bw" in checked.stdout
     )
     emulated = octet(LEAST, "verify", package, "--emulate")
     assert emulated.returncode == 0 and "x86-64-v4 (emulated): byte for byte as recorded" in emulated.stdout

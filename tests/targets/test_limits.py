@@ -40,7 +40,10 @@ def bomb(path, name, shape, dtype="<f4"):
     """An .npz whose array `name` declares `shape`, is stored in a thousandth of that, and holds nothing but zeros."""
     header = str({"descr": dtype, "fortran_order": False, "shape": shape}).ljust(117).encode() + b"\n"
     size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open(f"{name}.npy", "w", force_zip64=True) as stream:
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file,
+        file.open(f"{name}.npy", "w", force_zip64=True) as stream,
+    ):
         stream.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
         while size > 0:
             stream.write(bytes(min(size, 1 << 20)))
@@ -58,14 +61,26 @@ def test_labels_are_measured_before_they_are_unpacked(tmp_path, model):
     np.savez(tmp_path / "d.npz", image=images())
     path = bomb(tmp_path / "d.npz", "labels", (8, 1 << 20))
     assert load_samples(path, model)["labels"].shape == (8, 1 << 20)
-    with with_limits({"labels": (32 << 20) - 1}), pytest.raises(DataError, match="d.npz: declares 33554432 bytes of labels, at most 33554431 are read: allow more with --limit labels=VALUE"):
+    with (
+        with_limits({"labels": (32 << 20) - 1}),
+        pytest.raises(
+            DataError,
+            match="d.npz: declares 33554432 bytes of labels, at most 33554431 are read: allow more with --limit labels=VALUE",
+        ),
+    ):
         load_samples(path, model)
 
 
 def test_samples_are_measured_before_they_are_unpacked(tmp_path, model):
     path = bomb(tmp_path / "d.npz", "image", (4000, 3, 8, 8))
     assert len(load_samples(path, model)["image"]) == 4000
-    with with_limits({"unpacked": 1 << 20}), pytest.raises(DataError, match="declares 3072000 bytes of compressed arrays, at most 1048576 are read: save it with np.savez, or allow more"):
+    with (
+        with_limits({"unpacked": 1 << 20}),
+        pytest.raises(
+            DataError,
+            match="declares 3072000 bytes of compressed arrays, at most 1048576 are read: save it with np.savez, or allow more",
+        ),
+    ):
         load_samples(path, model)
 
 
@@ -91,9 +106,21 @@ def test_limits_of_a_model_and_a_package(tmp_path, toy_package):
 def test_a_command_takes_the_option(tmp_path):
     onnx.save(tiny_network(), tmp_path / "tiny.onnx")
     np.savez_compressed(tmp_path / "d.npz", image=images())
-    command = ["calibrate", str(tmp_path / "tiny.onnx"), "--calib", str(tmp_path / "d.npz"), "-o", str(tmp_path / "stats"), "--no-cache"]
+    command = [
+        "calibrate",
+        str(tmp_path / "tiny.onnx"),
+        "--calib",
+        str(tmp_path / "d.npz"),
+        "-o",
+        str(tmp_path / "stats"),
+        "--no-cache",
+    ]
     made = CliRunner().invoke(main, [*command, "--limit", "unpacked=1K"])
-    assert made.exit_code == 2 and "--limit unpacked=VALUE" in made.stderr.splitlines()[-1] and not (tmp_path / "stats").exists()
+    assert (
+        made.exit_code == 2
+        and "--limit unpacked=VALUE" in made.stderr.splitlines()[-1]
+        and not (tmp_path / "stats").exists()
+    )
     made = CliRunner().invoke(main, [*command, "--limit", "unpacked=plenty"])
     assert made.exit_code == 2 and "--limit unpacked=plenty: is no limit" in made.stderr
     assert CliRunner().invoke(main, [*command, "--limit", "unpacked=1G"]).exit_code == 0

@@ -13,7 +13,10 @@ LIMIT = 1 << 20
 
 @pytest.mark.parametrize("compress", [True, False])
 def test_names_that_savez_takes_for_its_own(compress):
-    arrays = {name: np.full((2, 3), i, np.float32) for i, name in enumerate(["file", "allow_pickle", "args", "kwds", "a/b", ""])}
+    arrays = {
+        name: np.full((2, 3), i, np.float32)
+        for i, name in enumerate(["file", "allow_pickle", "args", "kwds", "a/b", ""])
+    }
     data = npz_bytes(arrays, compress)
     assert data == npz_bytes(arrays, compress) and names_of(io.BytesIO(data)) == list(arrays)
     for found in (read_npz(io.BytesIO(data), LIMIT), dict(np.load(io.BytesIO(data)))):
@@ -21,7 +24,13 @@ def test_names_that_savez_takes_for_its_own(compress):
 
 
 def test_arrays_of_every_form():
-    arrays = {"scalar": np.array(3), "empty": np.zeros((0, 4)), "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)), "text": np.array("hello"), "flags": np.array([True])}
+    arrays = {
+        "scalar": np.array(3),
+        "empty": np.zeros((0, 4)),
+        "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "text": np.array("hello"),
+        "flags": np.array([True]),
+    }
     found = read_npz(io.BytesIO(npz_bytes(arrays)), LIMIT)
     for name, array in arrays.items():
         assert found[name].dtype == array.dtype and found[name].shape == array.shape and (found[name] == array).all()
@@ -38,17 +47,20 @@ def member(header: bytes | dict, data: bytes = b"") -> io.BytesIO:
     return io.BytesIO(buffer.getvalue())
 
 
-@pytest.mark.parametrize("source, said", [
-    (member({"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)}), "declared"),
-    (member({"descr": "<f4", "fortran_order": False, "shape": (2,)}, b"12345"), "declared"),
-    (member({"descr": "<f4", "fortran_order": False, "shape": (-1, -2)}, b"12345678"), "."),
-    (member({"descr": "|O", "fortran_order": False, "shape": (1,)}, b"cos\nsystem\n."), "pickle"),
-    (member({"descr": "<f4", "fortran_order": False, "shape": (1 << 17,)}, bytes(1 << 21)), "at most"),
-    (member(b"\x93NUMPY\x09\x00"), "format"),
-    (member(b"no array"), "."),
-    (io.BytesIO(b"no zip"), "."),
-    (io.BytesIO(b""), "."),
-])
+@pytest.mark.parametrize(
+    "source, said",
+    [
+        (member({"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)}), "declared"),
+        (member({"descr": "<f4", "fortran_order": False, "shape": (2,)}, b"12345"), "declared"),
+        (member({"descr": "<f4", "fortran_order": False, "shape": (-1, -2)}, b"12345678"), "."),
+        (member({"descr": "|O", "fortran_order": False, "shape": (1,)}, b"cos\nsystem\n."), "pickle"),
+        (member({"descr": "<f4", "fortran_order": False, "shape": (1 << 17,)}, bytes(1 << 21)), "at most"),
+        (member(b"\x93NUMPY\x09\x00"), "format"),
+        (member(b"no array"), "."),
+        (io.BytesIO(b"no zip"), "."),
+        (io.BytesIO(b""), "."),
+    ],
+)
 def test_what_is_refused(source, said):
     with pytest.raises(ValueError, match=said):
         read_npz(source, LIMIT)

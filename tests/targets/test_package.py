@@ -15,13 +15,22 @@ from octet.targets.variant import Step, Variant
 
 from ..json_edits import edits
 
-INFO = {"model": {"name": "toy", "sha256": "0" * 64, "batch": 4}, "recipe": {}, "operators": {"int8": 0, "float": 0, "reasons": []}}
+INFO = {
+    "model": {"name": "toy", "sha256": "0" * 64, "batch": 4},
+    "recipe": {},
+    "operators": {"int8": 0, "float": 0, "reasons": []},
+}
 
 
 def test_round_trip(toy_package, toy_variant):
     read = read_package(toy_package)
     variant = read.variants[0]
-    assert (variant.library, variant.steps, variant.inputs, variant.outputs) == (toy_variant.library, toy_variant.steps, toy_variant.inputs, toy_variant.outputs)
+    assert (variant.library, variant.steps, variant.inputs, variant.outputs) == (
+        toy_variant.library,
+        toy_variant.steps,
+        toy_variant.inputs,
+        toy_variant.outputs,
+    )
     assert variant.weights.tobytes() == toy_variant.weights.tobytes()
     assert variant.features == toy_variant.features and read.info["model"]["name"] == "toy"
     x = np.ones((4, 16), np.float32)
@@ -98,7 +107,9 @@ def rezipped(path, change):
         members = {name: file.read(name) for name in file.namelist()}
     change(members)
     with zipfile.ZipFile(path, "w") as file:
-        file.comment = b"octet package, manifest sha256 " + hashlib.sha256(members["manifest.json"]).hexdigest().encode()
+        file.comment = (
+            b"octet package, manifest sha256 " + hashlib.sha256(members["manifest.json"]).hexdigest().encode()
+        )
         for name, data in members.items():
             file.writestr(name, data)
 
@@ -110,7 +121,10 @@ def rezipped(path, change):
         (lambda m: m.pop("selftest.npz"), "selftest.npz is missing"),
         (lambda m: m.update({"selftest.npz": bytes(len(m["selftest.npz"]))}), "does not match its SHA-256"),
         (lambda m: m.update({"selftest.npz": b"x"}), "is of 1 bytes, the manifest says"),
-        (lambda m: m.update({"manifest.json": json.dumps(json.loads(m["manifest.json"]) | {"format": 99}).encode()}), "package format 99"),
+        (
+            lambda m: m.update({"manifest.json": json.dumps(json.loads(m["manifest.json"]) | {"format": 99}).encode()}),
+            "package format 99",
+        ),
     ],
 )
 def test_members_and_format(toy_package, change, said):
@@ -162,7 +176,10 @@ def test_edited_manifests_are_refused_or_harmless(toy_package, tmp_path):
     assert refused > 500 and held > 100, (refused, held)
 
 
-@pytest.mark.parametrize("text, said", [(b"[" * 100_000, "deep"), (b"{}", ""), (b"null", ""), (b"", ""), (b"\xff\xfe", ""), (b'{"format": 1e999}', "")])
+@pytest.mark.parametrize(
+    "text, said",
+    [(b"[" * 100_000, "deep"), (b"{}", ""), (b"null", ""), (b"", ""), (b"\xff\xfe", ""), (b'{"format": 1e999}', "")],
+)
 def test_manifests_that_are_none(toy_package, text, said):
     rezipped(toy_package, lambda members: members.update({"manifest.json": text}))
     with pytest.raises(PackageError, match=said or "manifest"):
@@ -184,7 +201,13 @@ def relabelled(path, name, data, **entry):
 
 def test_self_tests_are_of_the_signature(toy_package):
     good = read_package(toy_package).selftest
-    bad = [{}, good | {"input/z": np.zeros(3)}, {"input/x": good["input/x"]}, good | {"input/x": np.zeros((4, 1 << 22), np.float32)}, good | {"output/y": good["output/y"].astype(np.float64)}]
+    bad = [
+        {},
+        good | {"input/z": np.zeros(3)},
+        {"input/x": good["input/x"]},
+        good | {"input/x": np.zeros((4, 1 << 22), np.float32)},
+        good | {"output/y": good["output/y"].astype(np.float64)},
+    ]
     for arrays in bad:
         relabelled(toy_package, "selftest.npz", npz_bytes(arrays))
         with pytest.raises(PackageError, match="self-test"):
@@ -198,7 +221,11 @@ def test_self_tests_are_of_the_signature(toy_package):
 def test_a_library_that_is_cut_is_not_loaded(toy_package, toy_variant, cut):
     """Its digest may match: pages behind the end of a file are mapped, and reading one ends the process."""
     library = toy_variant.library
-    relabelled(toy_package, f"variants/{toy_variant.target}/kernels.so", library[: cut if isinstance(cut, int) else int(cut * len(library))])
+    relabelled(
+        toy_package,
+        f"variants/{toy_variant.target}/kernels.so",
+        library[: cut if isinstance(cut, int) else int(cut * len(library))],
+    )
     with pytest.raises(PackageError, match="the library"):
         load(toy_package)
 
@@ -218,13 +245,37 @@ def test_sizes_are_looked_at_before_anything_is_read(toy_package, toy_variant):
 
 
 def launch(**changes):
-    return {"function": "kernel", "grid": [1, 1, 1], "block": 32, "shared": 0, "operands": [["weights", 0], ["arena", 64], ["input", 0], ["output", 0]]} | changes
+    return {
+        "function": "kernel",
+        "grid": [1, 1, 1],
+        "block": 32,
+        "shared": 0,
+        "operands": [["weights", 0], ["arena", 64], ["input", 0], ["output", 0]],
+    } | changes
 
 
-@pytest.mark.parametrize("changes", [
-    {"grid": [1 << 40, 1, 1]}, {"grid": [1, 65536, 1]}, {"grid": [0, 1, 1]}, {"grid": [1, 1]}, {"block": 0}, {"block": 1025}, {"shared": 1 << 20}, {"shared": -1}, {"function": "a\nb"}, {"function": ""},
-    {"operands": [["weights", 1 << 50]]}, {"operands": [["arena", 256]]}, {"operands": [["arena", -1]]}, {"operands": [["input", 1]]}, {"operands": [["output", 7]]}, {"operands": [["heap", 0]]}, {"operands": [["input"]]},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"grid": [1 << 40, 1, 1]},
+        {"grid": [1, 65536, 1]},
+        {"grid": [0, 1, 1]},
+        {"grid": [1, 1]},
+        {"block": 0},
+        {"block": 1025},
+        {"shared": 1 << 20},
+        {"shared": -1},
+        {"function": "a\nb"},
+        {"function": ""},
+        {"operands": [["weights", 1 << 50]]},
+        {"operands": [["arena", 256]]},
+        {"operands": [["arena", -1]]},
+        {"operands": [["input", 1]]},
+        {"operands": [["output", 7]]},
+        {"operands": [["heap", 0]]},
+        {"operands": [["input"]]},
+    ],
+)
 def test_launches_are_checked_before_a_driver_sees_them(toy_variant, toy_package, changes):
     manifest = manifest_of(toy_package)
     variant = manifest["variants"][0]
@@ -237,6 +288,8 @@ def test_launches_are_checked_before_a_driver_sees_them(toy_variant, toy_package
 
 def test_names_that_would_control_a_terminal_are_escaped_where_they_are_written(toy_variant, tmp_path):
     steps = tuple(Step(**vars(step) | {"layer": "a\x1b[2Jb"}) for step in toy_variant.steps)
-    Package((Variant(**vars(toy_variant) | {"steps": steps}),), INFO | {"notes": ["\x9b31m"]}).save(tmp_path / "a.octet")
+    Package((Variant(**vars(toy_variant) | {"steps": steps}),), INFO | {"notes": ["\x9b31m"]}).save(
+        tmp_path / "a.octet"
+    )
     read = read_package(tmp_path / "a.octet")
     assert read.variants[0].steps[0].layer == "a\\x1b[2Jb" and read.info["notes"] == ["\\x9b31m"]

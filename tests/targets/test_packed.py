@@ -24,7 +24,9 @@ def test_bytes():
         str(PackedText(data))
 
 
-@pytest.mark.parametrize("change", [lambda x: x[:-20], lambda x: b"no" + x, lambda x: x[:40] + bytes([x[40] ^ 1]) + x[41:], lambda x: x + x])
+@pytest.mark.parametrize(
+    "change", [lambda x: x[:-20], lambda x: b"no" + x, lambda x: x[:40] + bytes([x[40] ^ 1]) + x[41:], lambda x: x + x]
+)
 def test_damage_is_one_line(change):
     with pytest.raises(PackageError, match="packed member") as error:
         str(PackedText(change(packed(TEXT))))

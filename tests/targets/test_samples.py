@@ -48,7 +48,10 @@ def nan_in(values, sample):
     ("values", "said"),
     [
         ({}, "input 'image' is missing (found: nothing)"),
-        ({"Image": np.zeros((1, 2, 3), np.float32), "mask": np.zeros(1, np.int64)}, "input 'image' is missing (found: Image, mask)"),
+        (
+            {"Image": np.zeros((1, 2, 3), np.float32), "mask": np.zeros(1, np.int64)},
+            "input 'image' is missing (found: Image, mask)",
+        ),
         (arrays() | {"extra": np.zeros(4)}, "array 'extra' is no input of the model"),
         (arrays(0), "holds no samples"),
         (arrays() | {"mask": np.arange(3)}, "'mask' has 3 samples but 'image' has 4"),
@@ -77,7 +80,10 @@ def write_object_array(path):
         (lambda path: path.write_bytes(b""), "is not a readable .npz"),
         (lambda path: np.save(path.open("wb"), np.zeros(3)), "is a single array"),
         (write_object_array, "is not a readable .npz"),
-        (lambda path: (np.savez(path, **arrays()), path.write_bytes(path.read_bytes()[:300])), "is not a readable .npz"),
+        (
+            lambda path: (np.savez(path, **arrays()), path.write_bytes(path.read_bytes()[:300])),
+            "is not a readable .npz",
+        ),
     ],
 )
 def test_refuses_files(tmp_path, write, said):

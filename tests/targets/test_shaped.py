@@ -40,20 +40,44 @@ def session():
     return ShapedSession(tuple(Echo(h, n) for h in (3, 5) for n in (4, 8)), {"x": 7, "m": 0})
 
 
-@pytest.mark.parametrize("height, length, at", [(3, 4, (3, 4)), (3, 3, (3, 4)), (4, 4, (5, 4)), (1, 5, (3, 8)), (5, 8, (5, 8)), (4, 1, (5, 4))])
+@pytest.mark.parametrize(
+    "height, length, at",
+    [(3, 4, (3, 4)), (3, 3, (3, 4)), (4, 4, (5, 4)), (1, 5, (3, 8)), (5, 8, (5, 8)), (4, 1, (5, 4))],
+)
 def test_the_smallest_shape_that_fits_runs(session, height, length, at):
     feed = arrays(height, length)
     found = session.run(feed)
-    assert found["y"].tobytes() == feed["x"].tobytes() and found["y"].flags.c_contiguous and found["sums"].shape == (1, height)
+    assert (
+        found["y"].tobytes() == feed["x"].tobytes()
+        and found["y"].flags.c_contiguous
+        and found["sums"].shape == (1, height)
+    )
     one = next(each for each in session.shapes if each.inputs[0].shape[1:] == at)
     x, m = one.fed["x"], one.fed["m"]
-    assert x.shape == (1, *at) and (x[0, height:] == 7).all() and (x[0, :, length:] == 7).all() and not m[length:].any() and m[:length].all()
+    assert (
+        x.shape == (1, *at)
+        and (x[0, height:] == 7).all()
+        and (x[0, :, length:] == 7).all()
+        and not m[length:].any()
+        and m[:length].all()
+    )
     assert not hasattr(next(each for each in session.shapes if each is not one), "fed")
 
 
-@pytest.mark.parametrize("feed", [arrays(6, 4), arrays(3, 9), {**arrays(3, 4), "m": np.ones(3, np.int64)}, {**arrays(3, 4), "x": np.ones((2, 3, 4), np.float32)}])
+@pytest.mark.parametrize(
+    "feed",
+    [
+        arrays(6, 4),
+        arrays(3, 9),
+        {**arrays(3, 4), "m": np.ones(3, np.int64)},
+        {**arrays(3, 4), "x": np.ones((2, 3, 4), np.float32)},
+    ],
+)
 def test_what_fits_nowhere_lists_the_shapes(session, feed):
-    with pytest.raises(DataError, match=r"no shape of the package takes .*it has x \[1, 3, 4\], m \[4\] or .*x \[1, 5, 8\], m \[8\]; give arrays that fit"):
+    with pytest.raises(
+        DataError,
+        match=r"no shape of the package takes .*it has x \[1, 3, 4\], m \[4\] or .*x \[1, 5, 8\], m \[8\]; give arrays that fit",
+    ):
         session.run(feed)
 
 
@@ -95,36 +119,62 @@ def test_many_samples_of_one_shape(session):
 @pytest.fixture
 def contents(toy_variant, tmp_path):
     """Of a package with the toy network and another shape of it, which its library does not have."""
-    other = replace(toy_variant, inputs=(TensorSpec("x", (8, 16), "float32"),), outputs=(TensorSpec("y", (8, 16), "float32"),), shape=1)
+    other = replace(
+        toy_variant,
+        inputs=(TensorSpec("x", (8, 16), "float32"),),
+        outputs=(TensorSpec("y", (8, 16), "float32"),),
+        shape=1,
+    )
     x = {name: np.zeros((8, 16), np.float32) for name in ("input/x", "output/y")}
-    Package((toy_variant,), {"model": {"name": "toy", "sha256": "0" * 64, "batch": 4}}, {}, others=(Package((other,), {}, x),), pads={"x": 0.5}).save(tmp_path / "a.octet")
+    Package(
+        (toy_variant,),
+        {"model": {"name": "toy", "sha256": "0" * 64, "batch": 4}},
+        {},
+        others=(Package((other,), {}, x),),
+        pads={"x": 0.5},
+    ).save(tmp_path / "a.octet")
     return archive.read(tmp_path / "a.octet")
 
 
 def test_shapes_come_back(contents, toy_variant, tmp_path):
     found = read_package(tmp_path / "a.octet")
-    assert [shape.inputs[0].shape for shape in found.shapes] == [(4, 16), (8, 16)] and found.pads == {"x": 0.5} and json.loads(contents.text)["format"] == 4
+    assert (
+        [shape.inputs[0].shape for shape in found.shapes] == [(4, 16), (8, 16)]
+        and found.pads == {"x": 0.5}
+        and json.loads(contents.text)["format"] == 4
+    )
     (other,) = found.others
-    assert other.variants[0].shape == 1 and other.variants[0].library is found.variants[0].library and other.selftest["output/y"].shape == (8, 16) and found.selftest == {}
+    assert (
+        other.variants[0].shape == 1
+        and other.variants[0].library is found.variants[0].library
+        and other.selftest["output/y"].shape == (8, 16)
+        and found.selftest == {}
+    )
     with pytest.raises(PackageError, match="holds no octet kernels"):
         found.session(1)
 
 
-@pytest.mark.parametrize("change, said", [
-    (lambda shape, values: shape["variants"].clear(), "shapes"),
-    (lambda shape, values: shape["variants"].append(shape["variants"][0]), "has 2 variants of 1"),
-    (lambda shape, values: shape["inputs"][0].update(name="z"), "not of the names, types and ranks"),
-    (lambda shape, values: shape["outputs"][0].update(dtype="int8"), "not of the names, types and ranks"),
-    (lambda shape, values: shape["inputs"][0].update(shape=[8]), "not of the names, types and ranks"),
-    (lambda shape, values: shape["inputs"][0].update(shape=[8, -1]), "shapes"),
-    (lambda shape, values: shape["variants"][0].update(loops=[[0, 9, 2]]), "shape 1: variant .* loop 0 to 9 of 2 steps"),
-    (lambda shape, values: shape["variants"][0].update(arena_bytes=-1), "arena_bytes"),
-    (lambda shape, values: values["pads"].update(z=1), "pads: z = 1 pads no input"),
-    (lambda shape, values: values["pads"].update(x=1e300), "pads no input"),
-    (lambda shape, values: values["pads"].update(x="0"), "pads"),
-    (lambda shape, values: values["shapes"].extend([shape] * 63), "shapes"),
-    (lambda shape, values: shape["inputs"][0].update(shape=[9, 16]), "its self-test has input/x"),
-])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda shape, values: shape["variants"].clear(), "shapes"),
+        (lambda shape, values: shape["variants"].append(shape["variants"][0]), "has 2 variants of 1"),
+        (lambda shape, values: shape["inputs"][0].update(name="z"), "not of the names, types and ranks"),
+        (lambda shape, values: shape["outputs"][0].update(dtype="int8"), "not of the names, types and ranks"),
+        (lambda shape, values: shape["inputs"][0].update(shape=[8]), "not of the names, types and ranks"),
+        (lambda shape, values: shape["inputs"][0].update(shape=[8, -1]), "shapes"),
+        (
+            lambda shape, values: shape["variants"][0].update(loops=[[0, 9, 2]]),
+            "shape 1: variant .* loop 0 to 9 of 2 steps",
+        ),
+        (lambda shape, values: shape["variants"][0].update(arena_bytes=-1), "arena_bytes"),
+        (lambda shape, values: values["pads"].update(z=1), "pads: z = 1 pads no input"),
+        (lambda shape, values: values["pads"].update(x=1e300), "pads no input"),
+        (lambda shape, values: values["pads"].update(x="0"), "pads"),
+        (lambda shape, values: values["shapes"].extend([shape] * 63), "shapes"),
+        (lambda shape, values: shape["inputs"][0].update(shape=[9, 16]), "its self-test has input/x"),
+    ],
+)
 def test_what_does_not_fit_together_is_refused_in_one_line(contents, tmp_path, change, said):
     values = json.loads(contents.text)
     change(values["shapes"][0], values)

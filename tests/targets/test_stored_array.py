@@ -35,8 +35,20 @@ def test_rows_are_those_of_numpy(tmp_path, save, order):
     found = open_npz(tmp_path / "d.npz")
     for name, array in given.items():
         stored = found[name]
-        assert isinstance(stored, StoredArray) and (stored.shape, stored.dtype, len(stored)) == (array.shape, array.dtype, 50)
-        for rows in (slice(None), slice(3, 9), slice(None, None, 7), [4, 4, 0, 49], array.reshape(50, -1)[:, 0] > 0, slice(5, 5), -1):
+        assert isinstance(stored, StoredArray) and (stored.shape, stored.dtype, len(stored)) == (
+            array.shape,
+            array.dtype,
+            50,
+        )
+        for rows in (
+            slice(None),
+            slice(3, 9),
+            slice(None, None, 7),
+            [4, 4, 0, 49],
+            array.reshape(50, -1)[:, 0] > 0,
+            slice(5, 5),
+            -1,
+        ):
             assert np.array_equal(stored[rows], array[rows])
         assert np.array_equal(select(select(stored, slice(1, None, 2)), slice(0, 5))[[0, 3]], array[1::2][:5][[0, 3]])
         assert np.array_equal(np.asarray(stored), array)
@@ -57,7 +69,9 @@ def test_only_the_chosen_rows_are_read(tmp_path, monkeypatch):
     given = arrays(1000)
     np.savez(tmp_path / "d.npz", **given)
     read, real = [], os.preadv
-    monkeypatch.setattr(os, "preadv", lambda fd, buffers, at: read.append(sum(map(len, buffers))) or real(fd, buffers, at))
+    monkeypatch.setattr(
+        os, "preadv", lambda fd, buffers, at: read.append(sum(map(len, buffers))) or real(fd, buffers, at)
+    )
     found = load_samples(tmp_path / "d.npz", MODEL, lambda count: np.arange(count // 4))
     assert np.array_equal(np.asarray(found["x"]), given["x"][:250])
     assert sum(read) < 2 * 250 * (3 * 4 * 4 + 8) + 1000  # to check them, and once more here
@@ -70,7 +84,9 @@ def test_digests_are_of_the_content(tmp_path):
     a, b = (load_samples(tmp_path / f"{name}.npz", MODEL) for name in "ab")
     assert digest_of(a["x"]) == digest_of(b["x"]) == digest_of(given["x"])
     odd = select(a["x"], slice(1, None, 2))
-    assert digest_of(odd) == digest_of(select(b["x"], slice(1, None, 2))) != digest_of(select(a["x"], slice(0, None, 2)))
+    assert (
+        digest_of(odd) == digest_of(select(b["x"], slice(1, None, 2))) != digest_of(select(a["x"], slice(0, None, 2)))
+    )
 
 
 def test_one_flipped_bit_is_found(tmp_path):
@@ -96,5 +112,8 @@ def test_inputs_whose_leading_extent_is_no_batch_take_whole_arrays():
     checked = check_samples(FIXED, data)
     feed = feed_of(FIXED.inputs, checked, slice(2, 3))
     assert feed["x"].shape == (1, 3) and np.array_equal(feed["table"], data["table"][2])
-    with pytest.raises(DataError, match=r"'table' has shape \[7, 2\], the model takes \[samples, 5, 2\], as the inputs' first extents differ"):
+    with pytest.raises(
+        DataError,
+        match=r"'table' has shape \[7, 2\], the model takes \[samples, 5, 2\], as the inputs' first extents differ",
+    ):
         check_samples(FIXED, data | {"table": np.ones((7, 2), np.float32)})

@@ -29,8 +29,19 @@ def four_cores(monkeypatch):
     monkeypatch.setattr(detect, "cores", lambda: 4)
 
 
-@pytest.mark.parametrize(("given", "threads", "streams"), [({}, 4, 1), ({"threads": 1}, 1, 4), ({"threads": 2}, 2, 2), ({"threads": 3}, 3, 1), ({"streams": 4}, 1, 4),
-                                                           ({"streams": 9}, 1, 9), ({"streams": 2, "threads": 1}, 1, 2), ({"threads": 99}, 4, 1)])
+@pytest.mark.parametrize(
+    ("given", "threads", "streams"),
+    [
+        ({}, 4, 1),
+        ({"threads": 1}, 1, 4),
+        ({"threads": 2}, 2, 2),
+        ({"threads": 3}, 3, 1),
+        ({"streams": 4}, 1, 4),
+        ({"streams": 9}, 1, 9),
+        ({"streams": 2, "threads": 1}, 1, 2),
+        ({"threads": 99}, 4, 1),
+    ],
+)
 def test_how_cores_are_shared_out(toy_package, four_cores, given, threads, streams):
     with load(toy_package, **given) as session:
         assert (session.threads, session.streams) == (threads, streams)
@@ -187,7 +198,9 @@ def test_streams_that_cannot_be(toy_variant, given):
 def test_load_is_measured(toy_variant, four_cores):
     session = open_session(toy_variant, streams=2, threads=1)
     found = under_load(session, {"x": X}, (1, 2), 0.06)
-    assert [load_.streams for load_ in found] == [1, 2, 1, 2] and [load_.name.split(" of ")[0] for load_ in found] == ["octet"] * 2 + ["octet, run_many"] * 2
+    assert [load_.streams for load_ in found] == [1, 2, 1, 2] and [load_.name.split(" of ")[0] for load_ in found] == [
+        "octet"
+    ] * 2 + ["octet, run_many"] * 2
     for load_ in found:
         assert load_.runs > 0 and load_.per_second > 0 and 0 < load_.p50 <= load_.p99
     with pytest.raises(OctetError, match="takes float32"):
@@ -209,7 +222,12 @@ def test_streams_share_many_samples_out(toy_variant, four_cores, monkeypatch, co
 
 def test_many_samples_that_a_network_does_not_take(toy_variant):
     with open_session(toy_variant, streams=2, threads=1) as session:
-        for given, said in (({"X": X}, "inputs are x, but X"), ({"x": X.astype(np.float64)}, "takes float32"), ({"x": X[:, :15]}, r"takes \[samples, 16\]"), ({"x": X[:0]}, "x has 0 samples")):
+        for given, said in (
+            ({"X": X}, "inputs are x, but X"),
+            ({"x": X.astype(np.float64)}, "takes float32"),
+            ({"x": X[:, :15]}, r"takes \[samples, 16\]"),
+            ({"x": X[:0]}, "x has 0 samples"),
+        ):
             with pytest.raises(DataError, match=said):
                 session.run_many(given)
         with pytest.raises(OctetError, match="streams is 0"):

@@ -117,7 +117,9 @@ def test_more_threads_than_cores(toy_variant, many_cores, count, pin):
         for pause in (0, 0, 0.0005, 0, 0.002, 0.0002, 0):
             assert runs(session)
             time.sleep(pause)
-            session.profile({"x": X}, 1)  # a small network's runs go on one thread where that is faster, its steps never
+            session.profile(
+                {"x": X}, 1
+            )  # a small network's runs go on one thread where that is faster, its steps never
         assert all(runs(session) for _ in range(200)) and os_threads() == before + count - 1
     assert falls_to(before)
 
@@ -127,7 +129,9 @@ def test_pinned_threads_stay_on_a_core_each(toy_variant, many_cores):
     before = set(os.listdir("/proc/self/task"))
     assert runs(session)
     ours = [int(task) for task in set(os.listdir("/proc/self/task")) - before]
-    comes_true(lambda: all(len(os.sched_getaffinity(task)) == 1 for task in ours))  # a thread that the system has not let run yet is not there
+    comes_true(
+        lambda: all(len(os.sched_getaffinity(task)) == 1 for task in ours)
+    )  # a thread that the system has not let run yet is not there
     kept = [os.sched_getaffinity(task) for task in ours]
     assert len(kept) == 2 and all(len(cores) == 1 and cores <= allowed for cores in kept)
     assert os.sched_getaffinity(0) == allowed
@@ -141,7 +145,14 @@ def test_idle_threads_sleep(toy_variant, many_cores):
         ours = [Path(f"/proc/self/task/{task}/status") for task in set(os.listdir("/proc/self/task")) - before]
 
         def seen():
-            return [[line.split(":")[1].strip() for line in path.read_text().splitlines() if line.startswith(("State:", "voluntary_ctxt"))] for path in ours]
+            return [
+                [
+                    line.split(":")[1].strip()
+                    for line in path.read_text().splitlines()
+                    if line.startswith(("State:", "voluntary_ctxt"))
+                ]
+                for path in ours
+            ]
 
         if len(seen()[0]) < 2:
             pytest.skip("this system does not count how often a thread gave its core away")
@@ -150,7 +161,9 @@ def test_idle_threads_sleep(toy_variant, many_cores):
         time.sleep(0.1)
         assert seen() == found
         session.profile({"x": X}, 1)
-        assert comes_true(lambda: all(int(now) > int(then) for (_, now), (_, then) in zip(seen(), found))), "a loop wakes them"
+        assert comes_true(lambda: all(int(now) > int(then) for (_, now), (_, then) in zip(seen(), found))), (
+            "a loop wakes them"
+        )
 
 
 def test_a_machine_that_starts_no_thread_is_said(toy_variant, monkeypatch):
@@ -170,6 +183,7 @@ def test_a_machine_that_starts_no_thread_is_said(toy_variant, monkeypatch):
 
 def test_sessions_end(toy_variant):
     """Neither their code nor a descriptor stays; the one in the last round is still there when it is counted."""
+
     def mapped():
         gc.collect()
         return Path("/proc/self/maps").read_text().count("kernels.so"), len(os.listdir("/proc/self/fd"))

@@ -52,11 +52,15 @@ def test_what_a_trusted_key_signed_is_loaded_and_nothing_else_changes(toy_packag
     after = archive.read(toy_package)
     assert (after.text, after.members) == (before.text, before.members)
     assert (octet.load(toy_package, keys=[pairs / "old.pub"]).run({"x": x})["y"] == 2 + np.arange(16)).all()
-    assert (octet.load(toy_package, keys=[(pairs / "old.pub").read_bytes()]).run({"x": x})["y"] == 2 + np.arange(16)).all()
+    assert (
+        octet.load(toy_package, keys=[(pairs / "old.pub").read_bytes()]).run({"x": x})["y"] == 2 + np.arange(16)
+    ).all()
     assert octet.load(toy_package).run({"x": x})
 
 
-def test_unsigned_foreign_and_altered_are_refused_before_code_is_loaded(toy_package, signed, pairs, no_code, toy_variant, tmp_path):
+def test_unsigned_foreign_and_altered_are_refused_before_code_is_loaded(
+    toy_package, signed, pairs, no_code, toy_variant, tmp_path
+):
     with pytest.raises(PackageError, match="0 of 1 trusted signers"):
         load(signed, keys=[pairs / "other.pub"])
     library = bytearray(toy_variant.library)
@@ -85,10 +89,18 @@ def test_every_byte_of_the_manifest_is_signed(signed, pairs):
 
 def test_the_environment_is_the_policy_of_every_command(toy_package, pairs, tmp_path):
     np.savez(tmp_path / "in.npz", x=np.ones((4, 16), np.float32))
-    commands = [("run", toy_package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz"), ("inspect", toy_package, "--self-test"), ("verify", toy_package), ("bench", toy_package)]
+    commands = [
+        ("run", toy_package, "--input", tmp_path / "in.npz", "--output", tmp_path / "out.npz"),
+        ("inspect", toy_package, "--self-test"),
+        ("verify", toy_package),
+        ("bench", toy_package),
+    ]
     for command in commands:
         made = octet_run(*command, OCTET_KEYS=str(pairs / "old.pub"))
-        assert made.exit_code == 2 and "is not signed" in made.stderr and made.stderr.count("\n") == 1, (command, made.output)
+        assert made.exit_code == 2 and "is not signed" in made.stderr and made.stderr.count("\n") == 1, (
+            command,
+            made.output,
+        )
     octet_run("sign", toy_package, "--key", pairs / "old.key")
     for command in commands[:3]:
         made = octet_run(*command, OCTET_KEYS=f"{pairs / 'other.pub'}:{pairs / 'old.pub'}")
@@ -97,7 +109,14 @@ def test_the_environment_is_the_policy_of_every_command(toy_package, pairs, tmp_
         assert made.exit_code == 2 and "1 of 2 trusted signers" in made.stderr, (command, made.output)
 
 
-@pytest.mark.parametrize("environment, said", [({"OCTET_KEYS": ""}, "names no key"), ({"OCTET_KEYS": "/no/such.pub"}, "cannot be read"), ({"OCTET_SIGNERS": "1"}, "no keys are named")])
+@pytest.mark.parametrize(
+    "environment, said",
+    [
+        ({"OCTET_KEYS": ""}, "names no key"),
+        ({"OCTET_KEYS": "/no/such.pub"}, "cannot be read"),
+        ({"OCTET_SIGNERS": "1"}, "no keys are named"),
+    ],
+)
 def test_a_policy_that_cannot_be_read_refuses_everything(toy_package, monkeypatch, environment, said):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -138,7 +157,20 @@ def test_one_key_is_one_signer(signed, pairs):
         read_package(signed)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"signatures": []}', b'{"signatures": [{"key": "0", "signature": "0"}]}', b"[" * 60000, b"x" * 100_000, b"\xff", b'{"signatures": {"a": NaN}}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"signatures": []}',
+        b'{"signatures": [{"key": "0", "signature": "0"}]}',
+        b"[" * 60000,
+        b"x" * 100_000,
+        b"\xff",
+        b'{"signatures": {"a": NaN}}',
+    ],
+)
 def test_signatures_that_are_none(signed, data):
     rezipped(signed, lambda members: members.update({archive.SIGNATURES: data}))
     with pytest.raises(PackageError, match="signatures.json"):
@@ -153,7 +185,10 @@ def test_private_keys_are_private_and_never_replaced(pairs):
 
 
 def test_a_passphrase(toy_package, tmp_path):
-    assert "encrypted" in octet_run("keygen", tmp_path / "a", OCTET_KEY_PASSPHRASE="secret").output and b"ENCRYPTED" in (tmp_path / "a.key").read_bytes()
+    assert (
+        "encrypted" in octet_run("keygen", tmp_path / "a", OCTET_KEY_PASSPHRASE="secret").output
+        and b"ENCRYPTED" in (tmp_path / "a.key").read_bytes()
+    )
     for passphrase in (None, "wrong"):
         made = octet_run("sign", toy_package, "--key", tmp_path / "a.key", OCTET_KEY_PASSPHRASE=passphrase)
         assert made.exit_code == 2 and "passphrase" in made.stderr and made.stderr.count("\n") == 1, made.output
@@ -166,8 +201,12 @@ def test_files_that_are_no_keys(toy_package, pairs, tmp_path):
     from cryptography.hazmat.primitives.asymmetric import ec
 
     curve = ec.generate_private_key(ec.SECP256R1())
-    (tmp_path / "curve.key").write_bytes(curve.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()))
-    (tmp_path / "curve.pub").write_bytes(curve.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo))
+    (tmp_path / "curve.key").write_bytes(
+        curve.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
+    )
+    (tmp_path / "curve.pub").write_bytes(
+        curve.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
+    )
     (tmp_path / "broken.pub").write_bytes(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
     (tmp_path / "large.pub").write_bytes(b"x" * 100_000)
     (tmp_path / "empty.pub").write_bytes(b"")
@@ -178,7 +217,10 @@ def test_files_that_are_no_keys(toy_package, pairs, tmp_path):
     for name in ("curve.key", "empty.pub", "none.key", "", pairs / "old.pub"):
         made = octet_run("sign", toy_package, "--key", tmp_path / name)
         assert made.exit_code == 2 and made.stderr.count("\n") == 1, (name, made.output)
-    assert octet_run("sign", toy_package).exit_code == 2 and octet_run("sign", tmp_path / "none", "--key", pairs / "old.key").exit_code == 2
+    assert (
+        octet_run("sign", toy_package).exit_code == 2
+        and octet_run("sign", tmp_path / "none", "--key", pairs / "old.key").exit_code == 2
+    )
     assert archive.read(toy_package).signatures == ()
 
 
@@ -190,7 +232,10 @@ def test_without_the_library_nothing_counts_as_signed(signed, pairs, monkeypatch
 
 def test_the_library_is_imported_by_who_asks_for_it(signed):
     code = f"import sys, octet; octet.load({str(signed)!r}); print('cryptography' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "False"
+    )
 
 
 def test_a_signature_is_the_same_each_time_and_the_commands_say_whose_it_is(signed, pairs):
@@ -199,7 +244,9 @@ def test_a_signature_is_the_same_each_time_and_the_commands_say_whose_it_is(sign
     assert signed.read_bytes() == before
     (key,) = trust.trust_of([pairs / "old.pub"]).keys
     made = octet_run("verify", signed, "--key", pairs / "old.pub")
-    assert made.exit_code == 0 and f"signed by {trust.short(key)} ({pairs / 'old.pub'})" in made.output.replace("\n", ""), made.output
+    assert made.exit_code == 0 and f"signed by {trust.short(key)} ({pairs / 'old.pub'})" in made.output.replace(
+        "\n", ""
+    ), made.output
     assert trust.short(key) in octet_run("inspect", signed).output
     with zipfile.ZipFile(signed) as file:
         assert file.namelist()[-1] == archive.SIGNATURES

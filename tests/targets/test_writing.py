@@ -52,7 +52,10 @@ def test_a_descriptor_goes_on_where_it_is(tmp_path, name):
     with open(tmp_path / "out", "w") as out:
         subprocess.run([sys.executable, "-c", text], stdout=out, check=True)
     assert (tmp_path / "out").read_text() == "before\nfigures\nafter\n" and os.path.islink("/dev/stdout")
-    assert subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, check=True).stdout == b"before\nfigures\nafter\n"
+    assert (
+        subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, check=True).stdout
+        == b"before\nfigures\nafter\n"
+    )
 
 
 def test_a_device_that_is_full():
@@ -63,7 +66,11 @@ def test_a_device_that_is_full():
 
 
 def test_what_killed_runs_left_beside_it_is_removed(tmp_path):
-    old, young, others = tmp_path / ".out.octet.ab_cd012", tmp_path / ".out.octet.ab_cd013", (tmp_path / ".out.octet.ab_cd0123", tmp_path / "out.octet.ab_cd012")
+    old, young, others = (
+        tmp_path / ".out.octet.ab_cd012",
+        tmp_path / ".out.octet.ab_cd013",
+        (tmp_path / ".out.octet.ab_cd0123", tmp_path / "out.octet.ab_cd012"),
+    )
     for file in (old, young, *others):
         file.write_bytes(b"half")
     for file in (old, *others):

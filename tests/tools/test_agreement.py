@@ -17,11 +17,19 @@ class Spoken:
     def __init__(self, batch=1, seen=None, **factors):
         self.batch, self.target, self.factors, self.seen = batch, "x86-64-v3", factors, [] if seen is None else seen
         self.inputs = (TensorSpec("x", (batch, 3), "float32"),)
-        self.outputs = tuple(TensorSpec(name, (batch, 3), "int64" if name == "n" else "float32", counted=(1, "n") if name == "c" else None) for name in factors)
+        self.outputs = tuple(
+            TensorSpec(
+                name, (batch, 3), "int64" if name == "n" else "float32", counted=(1, "n") if name == "c" else None
+            )
+            for name in factors
+        )
 
     def run(self, feed):
         self.seen.append(feed["x"])
-        return {name: feed["x"] * factor if name != "n" else feed["x"].astype(np.int64) for name, factor in self.factors.items()}
+        return {
+            name: feed["x"] * factor if name != "n" else feed["x"].astype(np.int64)
+            for name, factor in self.factors.items()
+        }
 
 
 def agreed(monkeypatch, fp32, int8, samples, outputs=(), padding=Padding()):
@@ -56,7 +64,9 @@ def test_a_few_samples_are_said_to_be_those_of_calibration(monkeypatch):
 
 def test_what_is_not_finite_is_named(monkeypatch):
     assert agreed(monkeypatch, Spoken(y=1, z=1), Spoken(y=np.float32(np.nan), z=1), ONES)["not_finite"] == ["y"]
-    assert agreed(monkeypatch, Spoken(y=np.float32(np.nan), z=1), Spoken(y=np.float32(np.nan), z=1), ONES)["zero"] == ["y"]
+    assert agreed(monkeypatch, Spoken(y=np.float32(np.nan), z=1), Spoken(y=np.float32(np.nan), z=1), ONES)["zero"] == [
+        "y"
+    ]
 
 
 def test_nothing_is_said_of_zeros_whole_numbers_or_without_samples(monkeypatch):
@@ -64,7 +74,9 @@ def test_nothing_is_said_of_zeros_whole_numbers_or_without_samples(monkeypatch):
     assert found["zero"] == ["y"] and found["output"] == "z"
     assert "sqnr_db" not in agreed(monkeypatch, Spoken(y=0), Spoken(y=0), ONES)
     assert agreed(monkeypatch, Spoken(c=1), Spoken(c=1), ONES) == {}, "both may give different numbers of results"
-    assert agreed(monkeypatch, Spoken(n=1), Spoken(n=1), ONES) == {} == agreed(monkeypatch, Spoken(y=1), Spoken(y=1), None)
+    assert (
+        agreed(monkeypatch, Spoken(n=1), Spoken(n=1), ONES) == {} == agreed(monkeypatch, Spoken(y=1), Spoken(y=1), None)
+    )
 
 
 def test_padding_does_not_count(monkeypatch):
@@ -73,7 +85,9 @@ def test_padding_does_not_count(monkeypatch):
     x[:, 2] = 0
     fp32, int8 = Spoken(y=1), Spoken(y=0.99)
     for session, there in ((fp32, 5.0), (int8, -5.0)):
-        session.run = lambda feed, run=session.run, there=there: {name: np.where(feed["x"] == 0, np.float32(there), value) for name, value in run(feed).items()}
+        session.run = lambda feed, run=session.run, there=there: {
+            name: np.where(feed["x"] == 0, np.float32(there), value) for name, value in run(feed).items()
+        }
     assert agreed(monkeypatch, fp32, int8, {"x": x})["sqnr_db"] < 0
     found = agreed(monkeypatch, fp32, int8, {"x": x}, padding=Padding("x", {"y": 1}))
     assert found["sqnr_db"] == 40.0 and found["padding"] == "x"

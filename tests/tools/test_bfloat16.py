@@ -29,7 +29,9 @@ def test_a_float_package_multiplies_in_bfloat16_with_the_same_bytes_on_every_lev
     assert package.info["recipe"]["floats"] == "bf16" and package.info["operators"]["int8"] == 0
     for variant in package.variants:
         assert [s.kernel for s in variant.steps if s.dtype == "bfloat16" and s.macs] == ["bf16", "bf16", "bf16"]
-        assert [s.dtype for s in variant.steps if s.macs and s.dtype != "bfloat16"] == ["float32"], "the depthwise convolution"
+        assert [s.dtype for s in variant.steps if s.macs and s.dtype != "bfloat16"] == ["float32"], (
+            "the depthwise convolution"
+        )
     found = described(package)
     assert found["layers"] == 3 and found["without_instruction"] == ["x86-64-v3"] and found["multiply_adds"] > 0
     exact = api.compile(replace(quantized, recipe=Recipe()), targets=BOTH, threads=1, policy="float")
@@ -58,7 +60,10 @@ def test_layers_in_int8_stay_there(quantized):
 
 
 def test_where_it_is_refused(quantized):
-    with pytest.raises(TargetError, match="--float bf16: x86-64-v3 has no instruction for it and fp32 is faster there; leave it out, or add --target amx or avx512bf16"):
+    with pytest.raises(
+        TargetError,
+        match="--float bf16: x86-64-v3 has no instruction for it and fp32 is faster there; leave it out, or add --target amx or avx512bf16",
+    ):
         api.compile(quantized, targets=("x86-64-v3",))
     with pytest.raises(TargetError, match="--float bf16: target cuda-sm80 has no bfloat16 kernels"):
         check_floats("bf16", [registry.find("avx512bf16"), registry.find("cuda-sm80")])
@@ -80,7 +85,11 @@ def test_the_summary_says_what_it_came_to():
     lines = Lines()
     print_bfloat16(lines, {"layers": 0, "multiply_adds": 0, "without_instruction": []})
     print_bfloat16(lines, {"layers": 2, "multiply_adds": 3_000_000, "without_instruction": ["avx512vnni"]})
-    assert lines[0].startswith("bfloat16: no layer") and "2 layers, 3.0 M multiply-adds" in lines[1] and "avx512vnni has no instruction" in lines[2]
+    assert (
+        lines[0].startswith("bfloat16: no layer")
+        and "2 layers, 3.0 M multiply-adds" in lines[1]
+        and "avx512vnni has no instruction" in lines[2]
+    )
 
 
 def test_the_cost_model_knows_where_it_pays():

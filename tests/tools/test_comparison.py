@@ -18,13 +18,32 @@ from octet.tools.scores import Scoring
 def test_the_tools_side_by_side(small, octet, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("nncf")
-    printed = octet("evaluate", small / "small.onnx", "--data", small / "val.npz", "--calib", small / "calib.npz", "--against", "onnxruntime,nncf,nncf-accuracy-control",
-                    "--json", tmp_path / "e.json")
+    printed = octet(
+        "evaluate",
+        small / "small.onnx",
+        "--data",
+        small / "val.npz",
+        "--calib",
+        small / "calib.npz",
+        "--against",
+        "onnxruntime,nncf,nncf-accuracy-control",
+        "--json",
+        tmp_path / "e.json",
+    )
     report = json.loads((tmp_path / "e.json").read_text())
     rows = {row["name"]: row for row in report["against"]}
     assert rows["octet fp32"]["top1"] == rows["onnxruntime fp32"]["top1"] == report["top1"] == 1.0
-    assert {"octet int8, as calibrated", "onnxruntime Entropy", "nncf performance", "nncf mixed", "nncf accuracy control"} <= rows.keys()
-    assert all(row["top1"] > 0.8 and row["drop"] == pytest.approx(1 - row["top1"]) and not row["error"] for row in rows.values())
+    assert {
+        "octet int8, as calibrated",
+        "onnxruntime Entropy",
+        "nncf performance",
+        "nncf mixed",
+        "nncf accuracy control",
+    } <= rows.keys()
+    assert all(
+        row["top1"] > 0.8 and row["drop"] == pytest.approx(1 - row["top1"]) and not row["error"]
+        for row in rows.values()
+    )
     assert set(report["versions"]) == {"onnxruntime", "openvino", "nncf"} and "nncf mixed" in printed
 
 
@@ -39,7 +58,16 @@ def test_a_tool_that_fails_is_a_row(small, monkeypatch):
     import numpy as np
 
     x, scoring = np.zeros((3, 3, 8, 8), np.float32), Scoring(METRICS["top1"], {"y": np.zeros(3, np.int64)}, count=3)
-    work = comparison.Comparison(str(small / "small.onnx"), (TensorSpec("x", (2, 3, 8, 8), "float32"),), (TensorSpec("y", (2, 5), "float32"),), {"x": x}, {"x": x}, scoring, batch=2, threads=1)
+    work = comparison.Comparison(
+        str(small / "small.onnx"),
+        (TensorSpec("x", (2, 3, 8, 8), "float32"),),
+        (TensorSpec("y", (2, 5), "float32"),),
+        {"x": x},
+        {"x": x},
+        scoring,
+        batch=2,
+        threads=1,
+    )
     found = list(work.results(("onnxruntime",)))
     assert len(found) == 5 and all(row.value is None and row.error == "ValueError: no such thing" for row in found)
     assert [rows.tolist() for rows in work._rows()] == [[0, 1], [2, 2]]
@@ -83,10 +111,16 @@ def test_a_tool_that_is_not_installed(monkeypatch):
 def test_attention_makes_a_transformer(small, tmp_path, between, attends):
     assert not comparison.is_transformer(small / "small.onnx")
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in "xv"]
-    passed = helper.make_node("Relu", ["s"], ["p"]) if between == "Relu" else helper.make_node("Where", ["c", "s", "s"], ["p"])
+    passed = (
+        helper.make_node("Relu", ["s"], ["p"])
+        if between == "Relu"
+        else helper.make_node("Where", ["c", "s", "s"], ["p"])
+    )
     nodes = [helper.make_node("Softmax", ["x"], ["s"]), passed, helper.make_node("MatMul", ["p", "v"], ["y"])]
     condition = [helper.make_tensor_value_info("c", TensorProto.BOOL, [4, 4])]
-    graph = helper.make_graph(nodes, "g", inputs + condition, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4])])
+    graph = helper.make_graph(
+        nodes, "g", inputs + condition, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4])]
+    )
     onnx.save(helper.make_model(graph), tmp_path / "a.onnx")
     assert comparison.is_transformer(tmp_path / "a.onnx") is attends
 

@@ -17,7 +17,20 @@ def test_trials(tmp_path, monkeypatch):
     monkeypatch.delenv("OCTET_TUNING_DB", raising=False)
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "calib.npz", **alternating(tmp_path / "net.onnx", 1, layers=1))
-    options = ["compile", "net.onnx", "--calib", "calib.npz", "-o", "net.octet", "--trials", "1", "--threads", "1", "--json", "report.json"]
+    options = [
+        "compile",
+        "net.onnx",
+        "--calib",
+        "calib.npz",
+        "-o",
+        "net.octet",
+        "--trials",
+        "1",
+        "--threads",
+        "1",
+        "--json",
+        "report.json",
+    ]
     result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
     where = tmp_path / "state" / "octet" / "tuning.db"

@@ -6,7 +6,16 @@ import pytest
 
 from octet.tools.console import MOST_CHARACTERS, MOST_ROWS, plain_console, say, table
 
-HOSTILE = ("\x1b[31mred", "\x1b]0;title\x07", "[bold red]x[/]", "[link=http://a]b[/link]", ":smile:", "\u202egnp", "a\rb", "\x9b31m")
+HOSTILE = (
+    "\x1b[31mred",
+    "\x1b]0;title\x07",
+    "[bold red]x[/]",
+    "[link=http://a]b[/link]",
+    ":smile:",
+    "\u202egnp",
+    "a\rb",
+    "\x9b31m",
+)
 
 
 def printed(what):
@@ -28,9 +37,17 @@ def test_a_table_that_a_person_reads_is_whole():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_markup_and_control_characters_are_shown(text):
-    plain = text.replace("\x1b", "\\x1b").replace("\x07", "\\x07").replace("\u202e", "\\u202e").replace("\r", "\\r").replace("\x9b", "\\x9b")
+    plain = (
+        text.replace("\x1b", "\\x1b")
+        .replace("\x07", "\\x07")
+        .replace("\u202e", "\\u202e")
+        .replace("\r", "\\r")
+        .replace("\x9b", "\\x9b")
+    )
     for what in (text, table(text, (text,), [(text,)])):
-        assert plain in printed(what).replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[3m", "").replace("\x1b[23m", "")
+        assert plain in printed(what).replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[3m", "").replace(
+            "\x1b[23m", ""
+        )
 
 
 def test_a_path_with_line_breaks_is_one_line(capsys):

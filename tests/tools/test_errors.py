@@ -39,7 +39,9 @@ def test_status_and_line(error, status, line):
     assert result.stderr.lstrip("\n") == line + "\n"  # click ends the line of a ^C first
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["work", "--nonsense"], ["work", "--count", "0"], ["work", "extra"]])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["work", "--nonsense"], ["work", "--count", "0"], ["work", "extra"]]
+)
 def test_usage_errors_are_one_line(arguments):
     result = CliRunner().invoke(group_of(None), arguments)
     assert result.exit_code == 2

@@ -71,7 +71,17 @@ def test_every_pass_of_a_compilation_is_seen_in_the_order_of_the_way(small, mode
     ran = [name for name, _, _ in seen.ran]
     later = [name for name in NAMES if name in ran and NAMES.index(name) >= NAMES.index("Annotate")]
     assert ran == [type(step).__name__ for step in CANONICALIZE] + later
-    assert {"Annotate", "InsertQDQ", "QuantizeEmbeddings", "Realize", "FuseFloat", "MergeAxes", "Lower", "Legalize", "Schedule"} == set(later)
+    assert {
+        "Annotate",
+        "InsertQDQ",
+        "QuantizeEmbeddings",
+        "Realize",
+        "FuseFloat",
+        "MergeAxes",
+        "Lower",
+        "Legalize",
+        "Schedule",
+    } == set(later)
     assert (package.variants[0].target) in [note for _, note, _ in seen.ran]
 
 
@@ -124,12 +134,18 @@ def test_the_command_writes_stops_and_leaves_no_package(small, octet, tmp_path):
     assert not (tmp_path / "out.octet").exists()
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    (("--stop-after", "FoldPads"), "pass 'FoldPads' is unknown: take FoldPad"),
-    (("--stop-after", "UseBfloat16"), "pass 'UseBfloat16' does not run for this network with these options; stop after one of Import"),
-    (("--dump-ir", "full"), "full: is there already; name a new or an empty folder"),
-    (("--dump-ir", "file"), "file: is there already; name a new or an empty folder"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--stop-after", "FoldPads"), "pass 'FoldPads' is unknown: take FoldPad"),
+        (
+            ("--stop-after", "UseBfloat16"),
+            "pass 'UseBfloat16' does not run for this network with these options; stop after one of Import",
+        ),
+        (("--dump-ir", "full"), "full: is there already; name a new or an empty folder"),
+        (("--dump-ir", "file"), "file: is there already; name a new or an empty folder"),
+    ],
+)
 def test_wrong_options_are_one_line(small, tmp_path, monkeypatch, capfd, options, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()

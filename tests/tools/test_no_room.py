@@ -35,7 +35,12 @@ X = np.ones((4, 16), np.float32)
 def test_no_room_is_no_bug(number, capsys):
     outer = RuntimeError("it failed")
     outer.__cause__ = OSError(number, os.strerror(number), "/tmp/x")
-    for error in (OSError(number, os.strerror(number), "/tmp/x"), outer, RuntimeError(f"/usr/bin/ld: final link failed: {os.strerror(number)}\ncollect2: error"), FileNotFoundError(2, "No usable temporary directory found")):
+    for error in (
+        OSError(number, os.strerror(number), "/tmp/x"),
+        outer,
+        RuntimeError(f"/usr/bin/ld: final link failed: {os.strerror(number)}\ncollect2: error"),
+        FileNotFoundError(2, "No usable temporary directory found"),
+    ):
         assert status_of(error) == 2
         said = capsys.readouterr().err
         assert said.startswith("octet: error: ") and said.count("\n") == 1 and "TMPDIR" in said
@@ -51,10 +56,23 @@ def test_nothing_half_written_at_whichever_write_the_disk_is_full(tmp_path, monk
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    for name, command in (("fsync", ("calibrate", "-o", "stats")), ("replace", ("calibrate", "-o", "stats")), ("chmod", ("quantize", "-o", "q.onnx")), ("fsync", ("calibrate", "-o", "stats", "--cache", str(tmp_path)))):
+    for name, command in (
+        ("fsync", ("calibrate", "-o", "stats")),
+        ("replace", ("calibrate", "-o", "stats")),
+        ("chmod", ("quantize", "-o", "q.onnx")),
+        ("fsync", ("calibrate", "-o", "stats", "--cache", str(tmp_path))),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(writing.os, name, full)
-            arguments = [command[0], str(tmp_path / "tiny.onnx"), "--calib", str(tmp_path / "calib.npz"), "-o", str(tmp_path / command[2]), *command[3:]]
+            arguments = [
+                command[0],
+                str(tmp_path / "tiny.onnx"),
+                "--calib",
+                str(tmp_path / "calib.npz"),
+                "-o",
+                str(tmp_path / command[2]),
+                *command[3:],
+            ]
             made = CliRunner().invoke(main, arguments)
         assert made.exit_code == 2 and "No space left on device" in made.stderr.splitlines()[-1], (name, made.output)
         assert sorted(os.listdir(tmp_path)) == before, name
@@ -84,12 +102,18 @@ def test_two_libraries_are_two(toy_package, toy_variant):
 
 def test_without_room_for_the_linker_nothing_is_built(monkeypatch):
     monkeypatch.setattr(link, "_ROOM", 1 << 60)
-    for build in (lambda: link.link(None, [Interface((), (), 64, 64)], platform.machine()), lambda: compile_library(None, None)):
+    for build in (
+        lambda: link.link(None, [Interface((), (), 64, 64)], platform.machine()),
+        lambda: compile_library(None, None),
+    ):
         with pytest.raises(OctetError, match="TMPDIR"):
             build()
 
 
-@pytest.mark.parametrize(("compiler", "said"), [("no-such-compiler", "no-such-compiler: cannot be run"), ("false", "false: cannot build the kernels' library")])
+@pytest.mark.parametrize(
+    ("compiler", "said"),
+    [("no-such-compiler", "no-such-compiler: cannot be run"), ("false", "false: cannot build the kernels' library")],
+)
 def test_without_a_compiler_nothing_is_built(monkeypatch, compiler, said):
     monkeypatch.setenv("CC", compiler)
     link._runtime.cache_clear()
@@ -100,11 +124,19 @@ def test_without_a_compiler_nothing_is_built(monkeypatch, compiler, said):
 
 def test_a_uid_without_a_home(monkeypatch):
     code = "import os, pwd; os.environ.pop('HOME', None); pwd.getpwuid = lambda uid: {}[uid]; from octet.targets.writing import home; print(home()); import octet.passes"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "/"
-    monkeypatch.setattr("octet.targets.writing.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory.")))
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "/"
+    )
+    monkeypatch.setattr(
+        "octet.targets.writing.Path.home",
+        lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory.")),
+    )
     for name in ("OCTET_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME", "OCTET_TUNING_DB"):
         monkeypatch.delenv(name, raising=False)
     assert str(home()) == "/" and str(cache_place()) == "/.cache/octet"
-    monkeypatch.setattr("octet.tuning.place.Path.mkdir", lambda *_, **more: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied")))
+    monkeypatch.setattr(
+        "octet.tuning.place.Path.mkdir",
+        lambda *_, **more: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied")),
+    )
     with pytest.raises(OctetError, match="name a file or a URL with --db"):
         place_of(None)

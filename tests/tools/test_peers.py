@@ -47,7 +47,9 @@ def test_peers_classify_the_digits(name):
     pytest.importorskip(name)
     with np.load(DIGITS / "digits-val.npz") as file:
         images, labels = file["image"][:8], file["labels"][:8]
-    made, failed = peers.runners(peers.chosen(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1, streams=2)
+    made, failed = peers.runners(
+        peers.chosen(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1, streams=2
+    )
     assert not failed and set(made) == {f"{name}-fp32", f"{name}-int8"}
     for run in made.values():
         answer = run()
@@ -80,10 +82,24 @@ def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(peers.PEERS, tmp_path / "net.onnx", [feed], feed, 1)
     crashed, unread = "cannot run: crashed (signal 11)", "cannot run: bad model"
-    assert made == {} and failed == {"openvino-fp32": crashed, "openvino-int8": crashed, "onnxruntime-fp32": unread, "onnxruntime-int8": unread}
+    assert made == {} and failed == {
+        "openvino-fp32": crashed,
+        "openvino-int8": crashed,
+        "onnxruntime-fp32": unread,
+        "onnxruntime-int8": unread,
+    }
     text = io.StringIO()
     latency = {"latency_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0, "best_ms": 1.0, "cpu_ms": 1.0, "runs": 3}
-    report = {"model": "net", "variant": "amx", "threads": 1, "batch": 1, "precision": "int8", "details": {"octet-int8": latency}, "ratios": {}, "failed": failed}
+    report = {
+        "model": "net",
+        "variant": "amx",
+        "threads": 1,
+        "batch": 1,
+        "precision": "int8",
+        "details": {"octet-int8": latency},
+        "ratios": {},
+        "failed": failed,
+    }
     print_benchmark(Console(file=text, width=200), report)
     assert crashed in text.getvalue() and unread in text.getvalue()
 
@@ -94,7 +110,9 @@ def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
     monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: dict)
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", [feed], feed, 1)
-    assert set(made) == {"onnxruntime-fp32"} and failed == {"onnxruntime-int8": "onnxruntime cannot quantise it: bad model"}
+    assert set(made) == {"onnxruntime-fp32"} and failed == {
+        "onnxruntime-int8": "onnxruntime cannot quantise it: bad model"
+    }
     made["onnxruntime-fp32"].close()
 
 
@@ -127,8 +145,12 @@ def test_a_peer_that_ends_under_load_is_left_out(toy_variant):
 
     lost, peer = {}, Peer(opened, memory=1 << 30)
     with Session(toy_variant, threads=1, streams=2) as session:
-        one, two, *_ = under_load(session, {"x": np.ones((4, 16), np.float32)}, (1, 2), 0.03, "ours", {"peer": peer}, lost)
-    assert (one.name, one.streams, two.name, two.streams) == ("ours", 1, "ours", 2) and lost == {"peer": "ended with status 1"}
+        one, two, *_ = under_load(
+            session, {"x": np.ones((4, 16), np.float32)}, (1, 2), 0.03, "ours", {"peer": peer}, lost
+        )
+    assert (one.name, one.streams, two.name, two.streams) == ("ours", 1, "ours", 2) and lost == {
+        "peer": "ended with status 1"
+    }
 
 
 def test_runs_are_read_when_they_are_asked_for():
@@ -148,7 +170,12 @@ def test_runs_are_read_when_they_are_asked_for():
     rows = Rows()
     feeds = Feeds((TensorSpec("x", (2, 3), "float32"),), {"x": rows}, 2)
     assert len(feeds) == 3 and rows.read == []
-    assert next(iter(feeds))["x"].shape == (2, 3) and rows.read == [0, 1] and len(list(feeds)) == 3 and rows.read[-2:] == [4, 4]
+    assert (
+        next(iter(feeds))["x"].shape == (2, 3)
+        and rows.read == [0, 1]
+        and len(list(feeds)) == 3
+        and rows.read[-2:] == [4, 4]
+    )
     assert len(Feeds((TensorSpec("x", (2, 3), "float32"),), {"x": rows}, 2, most=3)) == 2
 
 
@@ -159,8 +186,13 @@ def test_a_network_of_an_old_opset_is_quantised_for_peers(tmp_path):
 
     weight = numpy_helper.from_array(np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32), "w")
     bias = numpy_helper.from_array(np.ones(4, np.float32), "b")
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", (1, 3, 8, 8)), ("y", (1, 4, 6, 6)))]
-    graph = helper.make_graph([helper.make_node("Conv", ["x", "w", "b"], ["y"])], "old", values[:1], values[1:], [weight, bias])
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", (1, 3, 8, 8)), ("y", (1, 4, 6, 6)))
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w", "b"], ["y"])], "old", values[:1], values[1:], [weight, bias]
+    )
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), tmp_path / "old.onnx")
     feed = {"x": np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)}
     made = peers.onnxruntime_peer.quantized(tmp_path / "old.onnx", [feed], tmp_path)
@@ -176,7 +208,12 @@ def test_peers_take_fixed_inputs_and_states(tmp_path):
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     nodes = [helper.make_node("Add", ["x", "state"], ["sum"]), helper.make_node("Mul", ["sum", "rate"], ["y"])]
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, (2, 1, 3))
-    save(helper.make_model(helper.make_graph(nodes, "fixed", values, [out]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "net.onnx")
+    save(
+        helper.make_model(
+            helper.make_graph(nodes, "fixed", values, [out]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+        ),
+        tmp_path / "net.onnx",
+    )
     specs = (TensorSpec("x", (1, 3), "float32"), TensorSpec("state", (2, 1, 3), "float32"))
     feeds = Feeds(specs, {"x": np.ones((4, 3), np.float32), "state": np.ones((4, 2, 1, 3), np.float32)}, 1)
     made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", feeds, feeds[0], 1, {"rate": 16})

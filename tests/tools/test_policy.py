@@ -23,7 +23,9 @@ def lone(quantize):  # noqa: F811
 def build(quantized, counts):
     def made(modules, spec, tune=True):
         counts.append(tune)
-        return tuple(policy_build(module, spec, quantized.model.inputs, quantized.model.outputs, "net") for module in modules)
+        return tuple(
+            policy_build(module, spec, quantized.model.inputs, quantized.model.outputs, "net") for module in modules
+        )
 
     from octet.passes.lower.build import build_variant as policy_build
 
@@ -39,7 +41,9 @@ def test_int8_leaves_nothing_in_float(lone, target):
 def test_measured_times_decide(lone, monkeypatch):
     """Float's kernels are taken for ten times as fast as they are measured: the layers go, with the two times of each."""
     measured, counts = region_times.measured_times, []
-    faster = lambda *args: (t := measured(*args)) and type(t)(t.int8, tuple(s / 10 for s in t.float), t.quantize, t.dequantize)
+    faster = lambda *args: (
+        (t := measured(*args)) and type(t)(t.int8, tuple(s / 10 for s in t.float), t.quantize, t.dequantize)
+    )
     monkeypatch.setattr(policy, "measured_times", faster)
     monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 2.0, "chosen_ms": 1.0})
     made = policy.build_by_policy(lone, (detect.native(),), "fastest", True, build(lone, counts), 1, lambda name: None)
@@ -47,18 +51,45 @@ def test_measured_times_decide(lone, monkeypatch):
     assert {layer["name"] for layer in made.report["layers"]} == {"conv0", "conv1"} and made.report["how"] == "measured"
     assert all(layer["int8_us"] > layer["float_us"] > 0 for layer in made.report["layers"])
     assert not any(layer.dtype == "int8" for layer in made.realized.layers)
-    again = policy.build_by_policy(lone, (detect.native(),), "fastest", False, build(lone, []), 1, lambda name: None, json.loads(json.dumps(made.report)))
+    again = policy.build_by_policy(
+        lone,
+        (detect.native(),),
+        "fastest",
+        False,
+        build(lone, []),
+        1,
+        lambda name: None,
+        json.loads(json.dumps(made.report)),
+    )
     assert [one.weights.tobytes() for (one,) in again.variants] == [one.weights.tobytes() for (one,) in made.variants]
-    assert [one.library for (one,) in again.variants] == [one.library for (one,) in made.variants] and again.quantized.decisions == made.quantized.decisions
+    assert [one.library for (one,) in again.variants] == [
+        one.library for (one,) in made.variants
+    ] and again.quantized.decisions == made.quantized.decisions
     with pytest.raises(OctetError, match="regions in float that this network does not have"):
-        policy.build_by_policy(lone, (detect.native(),), "fastest", False, build(lone, []), 1, lambda name: None, {"layers": [{"region": 99}]})
-    reasons = {entry["name"]: entry["reason"] for entry in api._operators(made.quantized.decisions, made.realized.layers)["reasons"]}
+        policy.build_by_policy(
+            lone,
+            (detect.native(),),
+            "fastest",
+            False,
+            build(lone, []),
+            1,
+            lambda name: None,
+            {"layers": [{"region": 99}]},
+        )
+    reasons = {
+        entry["name"]: entry["reason"]
+        for entry in api._operators(made.quantized.decisions, made.realized.layers)["reasons"]
+    }
     assert "faster in float" in reasons["conv0"] and "measured" in reasons["conv0"]
 
 
 def test_a_network_that_is_not_faster_stays(lone, monkeypatch):
     measured = region_times.measured_times
-    monkeypatch.setattr(policy, "measured_times", lambda *args: (t := measured(*args)) and type(t)(t.int8, (0.0,) * len(t.float), t.quantize, t.dequantize))
+    monkeypatch.setattr(
+        policy,
+        "measured_times",
+        lambda *args: (t := measured(*args)) and type(t)(t.int8, (0.0,) * len(t.float), t.quantize, t.dequantize),
+    )
     monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 1.0, "chosen_ms": 1.0})
     made = policy.build_by_policy(lone, (detect.native(),), "fastest", True, build(lone, []), 1, lambda name: None)
     assert made.quantized is lone and made.report["layers"] == [] and len(made.report["rejected"]) == 2
@@ -67,9 +98,19 @@ def test_a_network_that_is_not_faster_stays(lone, monkeypatch):
 def test_the_cost_model_speaks_up_only_when_it_is_clear(quantize, capsys):  # noqa: F811
     spec = find("x86-64-v3")
     small = quantize(partial(alternating, groups=32))
-    assert policy.build_by_policy(small, (spec,), "fastest", False, build(small, []), 1, lambda name: None).report["layers"] == []
+    assert (
+        policy.build_by_policy(small, (spec,), "fastest", False, build(small, []), 1, lambda name: None).report[
+            "layers"
+        ]
+        == []
+    )
     large = quantize(partial(alternating, groups=32, layers=8))
-    assert policy.build_by_policy(large, (find("avx512vnni"),), "fastest", False, build(large, []), 1, lambda name: None).report["layers"] == []
+    assert (
+        policy.build_by_policy(
+            large, (find("avx512vnni"),), "fastest", False, build(large, []), 1, lambda name: None
+        ).report["layers"]
+        == []
+    )
     monkey = policy._CLEAR_SECONDS
     policy._CLEAR_SECONDS = 1e-6
     try:

@@ -29,7 +29,10 @@ def kernels():
     steps = [
         (Step("0:quantize", "relax.quantize", "vector", "int8", 0, 5_000, "x_q"), 1e-6),
         (Step("1:conv", "octet.conv2d", "amx", "int8", 10_000_000, 100_000, "conv", "units=4", "record 7"), 40e-6),
-        (Step("2:depthwise", "octet.conv2d", "depthwise", "int8", 1_000_000, 100_000, "dw", "rows=2", "default"), 44e-6),
+        (
+            Step("2:depthwise", "octet.conv2d", "depthwise", "int8", 1_000_000, 100_000, "dw", "rows=2", "default"),
+            44e-6,
+        ),
         (Step("3:softmax", "relax.nn.softmax", "vector", "float32", 0, 40_000, "soft"), 8e-6),
         (Step("4:reformat", "reformat", "vector", "float32", 0, 40_000, "soft"), 11e-6),
     ]
@@ -39,9 +42,15 @@ def kernels():
 
 def test_limits():
     assert limit_of(PEAK, "int8", 1_000_000, 1_000).compute == pytest.approx(2e-6)
-    assert limit_of(PEAK, "float32", 1_000_000, 1_000).compute == limit_of(PEAK, "int8", 1_000_000, 1_000, depthwise=True).compute == pytest.approx(20e-6)
+    assert (
+        limit_of(PEAK, "float32", 1_000_000, 1_000).compute
+        == limit_of(PEAK, "int8", 1_000_000, 1_000, depthwise=True).compute
+        == pytest.approx(20e-6)
+    )
     assert limit_of(PEAK, "int8", 1_000_000, 1_000, vectors=1000).compute == pytest.approx(2e-6 + 1000 * 32 / 100e9)
-    assert limit_of(PEAK, "int8", 1_000_000, 1_000, vectors=1000, tiles=True).compute == pytest.approx(2e-6), "the units work side by side"
+    assert limit_of(PEAK, "int8", 1_000_000, 1_000, vectors=1000, tiles=True).compute == pytest.approx(2e-6), (
+        "the units work side by side"
+    )
     for moved, level, rate in ((1 << 19, "L2", 100e9), (1 << 22, "L3", 50e9), (1 << 26, "memory", 10e9)):
         limit = limit_of(PEAK, "int8", 0, moved)
         assert (limit.bound, limit.level) == (level, level) and limit.seconds == pytest.approx(moved / rate)
@@ -58,7 +67,15 @@ def test_figures(kernels):
 def test_the_tables(kernels, capsys):
     profile.print_profile(out(), kernels)
     shown = capsys.readouterr().out
-    for words in ("record 7", "needs more than 8 bits", "conversions", "reformats", "int8 kernels", "float kernels", "most to gain"):
+    for words in (
+        "record 7",
+        "needs more than 8 bits",
+        "conversions",
+        "reformats",
+        "int8 kernels",
+        "float kernels",
+        "most to gain",
+    ):
         assert words in shown, words
     assert "dw" in shown.split("most to gain")[1]
 

@@ -9,8 +9,19 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=3000", "--window-size=1300,2400")
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=3000",
+    "--window-size=1300,2400",
+)
 
 # Clicks on a heading, filters, and writes what the page then shows where --dump-dom can find it.
 PROBE = """<script>
@@ -29,8 +40,20 @@ const out = document.createElement("pre"); out.id = "probe"; out.textContent = J
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, small, octet):
     folder = tmp_path_factory.mktemp("report")
-    octet("compile", small / "small.onnx", "--calib", small / "calib.npz", "--validate", small / "val.npz", "--max-drop", "0.1",
-          "-o", folder / "s.octet", "--report", folder / "report.html")
+    octet(
+        "compile",
+        small / "small.onnx",
+        "--calib",
+        small / "calib.npz",
+        "--validate",
+        small / "val.npz",
+        "--max-drop",
+        "0.1",
+        "-o",
+        folder / "s.octet",
+        "--report",
+        folder / "report.html",
+    )
     assert not (folder / "s.octet.state").exists(), "a search that is done leaves no state"
     return folder / "report.html"
 
@@ -45,15 +68,26 @@ def browser():
 
 def opened(browser, folder, url, *options):
     """What the browser prints: (page, log)."""
-    found = subprocess.run([browser, *QUIET, f"--user-data-dir={folder / 'profile'}", *options, url], capture_output=True, text=True, timeout=90)
+    found = subprocess.run(
+        [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", *options, url],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
     assert found.returncode == 0, found.stderr[-500:]
     return found.stdout, found.stderr
 
 
 def test_it_needs_nothing_but_itself(page):
     text = page.read_text()
-    assert not re.search(r"(src|href)=\"(https?:)?//", text) and "<link rel=\"stylesheet" not in text
-    assert text.count("<svg") >= 10 and "as calibrated" in text and "own SQNR, dB" in text and "clipped" in text and "channels" in text
+    assert not re.search(r"(src|href)=\"(https?:)?//", text) and '<link rel="stylesheet' not in text
+    assert (
+        text.count("<svg") >= 10
+        and "as calibrated" in text
+        and "own SQNR, dB" in text
+        and "clipped" in text
+        and "channels" in text
+    )
 
 
 def test_it_opens_and_sorts_in_a_browser(page, browser, tmp_path):
@@ -76,5 +110,9 @@ def test_it_can_be_looked_at(page, browser, tmp_path):
     image = pytest.importorskip("matplotlib.image").imread(tmp_path / "page.png")
     assert image.shape[:2] == (2400, 1300)
     colours = (image[..., :3] * 255).astype(int)
-    for name, colour in {"own noise": (0x25, 0x63, 0xEB), "inherited noise": (0xF5, 0x9E, 0x0B), "int8": (0x0F, 0x76, 0x6E)}.items():
+    for name, colour in {
+        "own noise": (0x25, 0x63, 0xEB),
+        "inherited noise": (0xF5, 0x9E, 0x0B),
+        "int8": (0x0F, 0x76, 0x6E),
+    }.items():
         assert (abs(colours - colour).max(axis=-1) < 12).sum() > 200, f"nothing in the colour of {name}"

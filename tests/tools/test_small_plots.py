@@ -40,6 +40,9 @@ def test_constant_data_have_no_plot():
     assert channels(np.ones((1, 2)), 0).startswith("<svg")
 
 
-@pytest.mark.parametrize(("low", "high", "ticks"), [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (-3.4, 3.5, [-2, 0, 2]), (0, 1e-6, [0, 2e-7, 4e-7, 6e-7, 8e-7, 1e-6])])
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (-3.4, 3.5, [-2, 0, 2]), (0, 1e-6, [0, 2e-7, 4e-7, 6e-7, 8e-7, 1e-6])],
+)
 def test_ticks_are_round(low, high, ticks):
     assert _ticks(low, high) == pytest.approx(ticks)

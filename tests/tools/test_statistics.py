@@ -41,5 +41,10 @@ def test_shards_of_a_recurrent_network_merge_exactly(recurrent, tmp_path):
     assert merged.keys() == whole.keys() and len(whole) > 1
     for name, wanted in whole.items():
         found = merged[name]
-        assert (found.count, found.zeros, found.range, found.top) == (wanted.count, wanted.zeros, wanted.range, wanted.top), name
+        assert (found.count, found.zeros, found.range, found.top) == (
+            wanted.count,
+            wanted.zeros,
+            wanted.range,
+            wanted.top,
+        ), name
         assert found.histogram.tobytes() == wanted.histogram.tobytes(), name

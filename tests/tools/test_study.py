@@ -35,7 +35,9 @@ def test_intervals_are_paired():
     exact = {"y": np.eye(10)[labels]}
     worse = {"y": exact["y"].copy()}
     worse["y"][:8] = np.eye(10)[(labels[:8] + 1) % 10]
-    judge, f1 = (MetricJudge({}, Scoring(METRICS[name], {"y": labels}, count=400), {"y": 1.0}) for name in ("top1", "f1"))
+    judge, f1 = (
+        MetricJudge({}, Scoring(METRICS[name], {"y": labels}, count=400), {"y": 1.0}) for name in ("top1", "f1")
+    )
     low, high = interval(judge, exact, worse, 0, "y")
     assert low < 0.02 < high and high - low < 0.03 and interval(judge, exact, exact, 0, "y") == (0.0, 0.0)
     assert interval(f1, exact, worse, 3, "y") == interval(f1, exact, worse, 3, "y")
@@ -55,21 +57,38 @@ def test_calibration_in_shards_and_from_statistics(small, octet, tmp_path):
     octet("calibrate", model, "--calib", calib, "-o", tmp_path / "all.npz")
     assert "fresh" in octet("calibrate", model, "--calib", calib, "-o", tmp_path / "all.npz")
     with np.load(tmp_path / "both.npz") as both, np.load(tmp_path / "all.npz") as whole:
-        assert np.array_equal(both["histograms"], whole["histograms"]) and np.array_equal(both["ranges"], whole["ranges"])
+        assert np.array_equal(both["histograms"], whole["histograms"]) and np.array_equal(
+            both["ranges"], whole["ranges"]
+        )
     assert "int8" in octet("compile", model, "--calib", tmp_path / "both.npz", "-o", tmp_path / "d.octet")
 
 
 def test_the_study_compares_granularities(small, octet, tmp_path):
-    arguments = ("study", small / "small.onnx", "--calib", small / "calib.npz", "--data", small / "val.npz", "--metric", "f1", "--seed", 3)
+    arguments = (
+        "study",
+        small / "small.onnx",
+        "--calib",
+        small / "calib.npz",
+        "--data",
+        small / "val.npz",
+        "--metric",
+        "f1",
+        "--seed",
+        3,
+    )
     octet(*arguments, "--json", tmp_path / "s.json", "--html", tmp_path / "s.html")
     rows = json.loads((tmp_path / "s.json").read_text())["rows"]
     pairs = {(row["weights"], row["batch_norm"]) for row in rows}
     assert pairs == {(weights, folding) for weights in ("per-channel", "per-tensor") for folding in ("folded", "kept")}
     assert all(row["low"] <= row["drop"] <= row["high"] for row in rows)
     assert "<table" in (tmp_path / "s.html").read_text()
-    training = ("--train", small / "val.npz", "--epochs", 1) if find_spec("torch") else ()  # rows of its own, all others equal for equal arguments
+    training = (
+        ("--train", small / "val.npz", "--epochs", 1) if find_spec("torch") else ()
+    )  # rows of its own, all others equal for equal arguments
     octet(*arguments, *training, "--json", tmp_path / "again.json")
     again = json.loads((tmp_path / "again.json").read_text())["rows"]
     tuned = [row for row in again if "fine-tuned" in row["calibration"]]
     assert [row for row in again if row not in tuned] == rows
-    assert {(row["weights"], row["batch_norm"]) for row in tuned} == (pairs if training else set()) and all(row["sqnr"] > 20 for row in tuned)
+    assert {(row["weights"], row["batch_norm"]) for row in tuned} == (pairs if training else set()) and all(
+        row["sqnr"] > 20 for row in tuned
+    )

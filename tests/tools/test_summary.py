@@ -9,9 +9,17 @@ import octet
 from octet.tools.commands.summary import print_compilation
 
 REPORT = {
-    "package": "m.octet", "targets": ["amx"], "size": {"onnx_bytes": 2000, "package_bytes": 1000}, "operators": {"int8": 2, "float": 0, "reasons": []},
-    "multiply_adds": {"int8": 3_000_000, "float": 0}, "kernels": {}, "calibration": {"calibrator": "mse", "samples": 8}, "seconds": {"import": 0.1},
-    "threads": 1, "variant": "amx", "latency": {"fp32": {"latency_ms": 2.0}, "int8": {"latency_ms": 1.0}},
+    "package": "m.octet",
+    "targets": ["amx"],
+    "size": {"onnx_bytes": 2000, "package_bytes": 1000},
+    "operators": {"int8": 2, "float": 0, "reasons": []},
+    "multiply_adds": {"int8": 3_000_000, "float": 0},
+    "kernels": {},
+    "calibration": {"calibrator": "mse", "samples": 8},
+    "seconds": {"import": 0.1},
+    "threads": 1,
+    "variant": "amx",
+    "latency": {"fp32": {"latency_ms": 2.0}, "int8": {"latency_ms": 1.0}},
 }
 
 
@@ -22,11 +30,27 @@ def shown(**more):
 
 
 def agreement(decibels, **more):
-    return {"sqnr_db": decibels, "output": "y", "outputs": {"y": decibels}, "zero": [], "samples": 32, "held_out": True, **more}
+    return {
+        "sqnr_db": decibels,
+        "output": "y",
+        "outputs": {"y": decibels},
+        "zero": [],
+        "samples": 32,
+        "held_out": True,
+        **more,
+    }
 
 
 def accuracy(int8, max_drop=None):
-    return {"metric": "top1", "percent": True, "fp32": 0.9, "int8": int8, "drop": (0.9 - int8) / 0.9, "samples": 100, "max_drop": max_drop}
+    return {
+        "metric": "top1",
+        "percent": True,
+        "fp32": 0.9,
+        "int8": int8,
+        "drop": (0.9 - int8) / 0.9,
+        "samples": 100,
+        "max_drop": max_drop,
+    }
 
 
 @pytest.mark.parametrize(

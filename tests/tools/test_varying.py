@@ -17,7 +17,15 @@ DATA = {"ids": np.arange(48).reshape(4, 12), "mask": np.ones((4, 12), "int64")}
 def _session(lengths, pads):
     def one(length):
         inputs = tuple(TensorSpec(name, (1, length), "int64", 0) for name in DATA)
-        return SimpleNamespace(inputs=inputs, outputs=(TensorSpec("y", (1, length), "float32", 0),), steps=(), target="", threads=1, weights=None, batch=1)
+        return SimpleNamespace(
+            inputs=inputs,
+            outputs=(TensorSpec("y", (1, length), "float32", 0),),
+            steps=(),
+            target="",
+            threads=1,
+            weights=None,
+            batch=1,
+        )
 
     return ShapedSession(tuple(map(one, lengths)), pads)
 
@@ -25,7 +33,10 @@ def _session(lengths, pads):
 def test_requests_are_cut_to_every_extent_that_the_session_pads():
     made = requests_of(_session((12, 4, 8), dict.fromkeys(DATA, 0)), DATA, 200)
     assert {feed["ids"].shape for feed in made} == {(1, n) for n in range(1, 13)}
-    assert all(feed["mask"].shape == feed["ids"].shape and (feed["ids"] == DATA["ids"][i % 4, : feed["ids"].shape[1]]).all() for i, feed in enumerate(made))
+    assert all(
+        feed["mask"].shape == feed["ids"].shape and (feed["ids"] == DATA["ids"][i % 4, : feed["ids"].shape[1]]).all()
+        for i, feed in enumerate(made)
+    )
 
 
 def test_without_padding_requests_have_the_extents_of_shapes():

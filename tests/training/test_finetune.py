@@ -30,8 +30,30 @@ def small(tmp_path_factory):
 
 def finetune(folder, output, *more, status=0, model="small.onnx"):
     """What the command prints; ranges that cut a tenth of the values on either side, which no rounding repairs."""
-    harsh = ["--calibrator", "percentile", "--percentile", "90", "--mini-batch", "8", "--learning-rate", "0.1", "--threads", "1"]
-    called = ["finetune", folder / model, "--calib", folder / "calib.npz", "--train", folder / "calib.npz", "-o", output, *harsh, *more]
+    harsh = [
+        "--calibrator",
+        "percentile",
+        "--percentile",
+        "90",
+        "--mini-batch",
+        "8",
+        "--learning-rate",
+        "0.1",
+        "--threads",
+        "1",
+    ]
+    called = [
+        "finetune",
+        folder / model,
+        "--calib",
+        folder / "calib.npz",
+        "--train",
+        folder / "calib.npz",
+        "-o",
+        output,
+        *harsh,
+        *more,
+    ]
     result = CliRunner().invoke(main, [str(each) for each in called])
     assert result.exit_code == status, result.output
     return result.output
@@ -43,7 +65,17 @@ def test_a_trained_network_recovers_and_its_file_means_what_training_saw(tmp_pat
     validation = np.load(DIGITS / "digits-val.npz")
     np.savez(tmp_path / "calib.npz", image=images)
     np.savez(tmp_path / "val.npz", image=validation["image"][:100], labels=validation["labels"][:100])
-    finetune(tmp_path, tmp_path / "tuned.onnx", "--validate", tmp_path / "val.npz", "--epochs", 3, "--json", tmp_path / "report.json", model=DIGITS / "digits.onnx")
+    finetune(
+        tmp_path,
+        tmp_path / "tuned.onnx",
+        "--validate",
+        tmp_path / "val.npz",
+        "--epochs",
+        3,
+        "--json",
+        tmp_path / "report.json",
+        model=DIGITS / "digits.onnx",
+    )
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["metric"] == "top1" and report["samples"] == 100 and len(report["epochs"]) == 4
     before, after = report["epochs"][0]["drop"], report["epochs"][report["best_epoch"]]["drop"]
@@ -65,30 +97,53 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(small, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", killed)
         said = finetune(small, tmp_path / "resumed.onnx", "--epochs", 3, status=130)
-    assert "the same command goes on" in said and not (tmp_path / "resumed.onnx").exists() and (tmp_path / "resumed.onnx.state").exists()
+    assert (
+        "the same command goes on" in said
+        and not (tmp_path / "resumed.onnx").exists()
+        and (tmp_path / "resumed.onnx.state").exists()
+    )
     finetune(small, tmp_path / "resumed.onnx", "--epochs", 3, "--json", tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["resumed_at"] == 2
-    assert (tmp_path / "resumed.onnx").read_bytes() == (tmp_path / "whole.onnx").read_bytes() and not (tmp_path / "resumed.onnx.state").exists()
+    assert (tmp_path / "resumed.onnx").read_bytes() == (tmp_path / "whole.onnx").read_bytes() and not (
+        tmp_path / "resumed.onnx.state"
+    ).exists()
 
 
 def test_labels_teach_and_a_network_that_comes_quantised_trains_on(small, tmp_path):
     with np.load(small / "val.npz") as file:
         np.savez(tmp_path / "train.npz", **file)
     finetune(small, tmp_path / "tuned.onnx", "--train", tmp_path / "train.npz", "--epochs", 1)
-    said = finetune(tmp_path, tmp_path / "again.onnx", "--train", tmp_path / "train.npz", "--epochs", 1, "--json", tmp_path / "report.json", model="tuned.onnx")
+    said = finetune(
+        tmp_path,
+        tmp_path / "again.onnx",
+        "--train",
+        tmp_path / "train.npz",
+        "--epochs",
+        1,
+        "--json",
+        tmp_path / "report.json",
+        model="tuned.onnx",
+    )
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["metric"] == "top1" and "its own scales are taken" in said and octet.load_onnx(tmp_path / "again.onnx").comes_quantised
+    assert (
+        report["metric"] == "top1"
+        and "its own scales are taken" in said
+        and octet.load_onnx(tmp_path / "again.onnx").comes_quantised
+    )
 
 
-@pytest.mark.parametrize(("more", "said"), [
-    (["--train", "missing.npz"], "missing.npz: no such file"),
-    (["--metric", "top1", "--validate", "CALIB"], "holds no labels, top1 needs them"),
-    (["--output-name", "z"], "--output-name z: the model has no such output"),
-    (["--epochs", "0"], "--epochs"),
-    (["--float-layers", "*"], "no layer has int8 weights, so there is nothing to train"),
-    (["--learning-rate", "128"], "--learning-rate"),
-    (["-o", "nowhere/tuned.onnx"], "nowhere does not exist; create it first"),
-])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--train", "missing.npz"], "missing.npz: no such file"),
+        (["--metric", "top1", "--validate", "CALIB"], "holds no labels, top1 needs them"),
+        (["--output-name", "z"], "--output-name z: the model has no such output"),
+        (["--epochs", "0"], "--epochs"),
+        (["--float-layers", "*"], "no layer has int8 weights, so there is nothing to train"),
+        (["--learning-rate", "128"], "--learning-rate"),
+        (["-o", "nowhere/tuned.onnx"], "nowhere does not exist; create it first"),
+    ],
+)
 def test_wrong_input_is_one_line(small, tmp_path, more, said):
     more = [small / "calib.npz" if each == "CALIB" else each for each in more]
     output = finetune(small, tmp_path / "tuned.onnx", *more, status=2)
@@ -109,7 +164,12 @@ def test_a_loss_that_is_no_number_ends_it(small, tmp_path, monkeypatch):
 
 def test_a_state_of_another_training_is_left_aside_with_a_word(tmp_path):
     ones = np.ones((2, 3), np.float32)
-    state = checkpoint.TrainingState({"layer.weight": ones}, {"layer.weight": ones}, {"layer.weight": (ones, ones)}, [checkpoint.Epoch(0.0, [0.5, 0.1])])
+    state = checkpoint.TrainingState(
+        {"layer.weight": ones},
+        {"layer.weight": ones},
+        {"layer.weight": (ones, ones)},
+        [checkpoint.Epoch(0.0, [0.5, 0.1])],
+    )
     checkpoint.save(tmp_path / "state", "0" * 64, state)
     assert checkpoint.load(tmp_path / "state", "0" * 64, {"layer.weight": (2, 3)}).epochs == state.epochs
     with pytest.warns(OctetWarning, match="other samples or options"):
@@ -120,4 +180,6 @@ def test_a_state_of_another_training_is_left_aside_with_a_word(tmp_path):
 
 def test_without_pytorch_it_says_how_to_get_it(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "octet finetune needs PyTorch; install it with pip install 'octet[train]'" in finetune(small, tmp_path / "tuned.onnx", status=2)
+    assert "octet finetune needs PyTorch; install it with pip install 'octet[train]'" in finetune(
+        small, tmp_path / "tuned.onnx", status=2
+    )

@@ -28,7 +28,9 @@ def test_fp32s_own_answers_are_at_no_distance():
     teacher = np.float32([[1, 2, 3], [0, 0, 5]])
     for classes in ((), ("y",)):
         assert loss(objective(teacher, classes), teacher) == pytest.approx(0, abs=1e-6)
-    assert loss(objective(teacher, ("y",)), teacher + 7) == pytest.approx(0, abs=1e-6), "scores are the same distribution"
+    assert loss(objective(teacher, ("y",)), teacher + 7) == pytest.approx(0, abs=1e-6), (
+        "scores are the same distribution"
+    )
     assert loss(objective(teacher), 0 * teacher) == pytest.approx(1)
 
 

@@ -27,7 +27,9 @@ def with_narrow_channels(model: onnx.ModelProto) -> onnx.ModelProto:
     def scale(name, factors, axis):
         array = onnx.numpy_helper.to_array(constants[name])
         shape = [-1 if i == axis else 1 for i in range(array.ndim)]
-        constants[name].CopyFrom(onnx.numpy_helper.from_array((array * factors.reshape(shape)).astype(np.float32), name))
+        constants[name].CopyFrom(
+            onnx.numpy_helper.from_array((array * factors.reshape(shape)).astype(np.float32), name)
+        )
 
     for node in model.graph.node:
         readers = [each for each in model.graph.node if node.output[0] in each.input]
@@ -53,10 +55,52 @@ def accuracy(report):
 def test_training_saves_what_calibration_and_repairs_cannot(tmp_path):
     calib, val = DIGITS / "digits-calib.npz", DIGITS / "digits-val.npz"
     onnx.save(with_narrow_channels(onnx.load(DIGITS / "digits.onnx")), tmp_path / "narrow.onnx")
-    octet("compile", tmp_path / "narrow.onnx", "--calib", calib, "--validate", val, "--weights", "per-tensor", "-o", tmp_path / "calibrated.octet", "--json", tmp_path / "calibrated.json")
-    octet("finetune", tmp_path / "narrow.onnx", "--calib", calib, "--train", calib, "--validate", calib, "--metric", "sqnr",
-          "--variants", "7", "--epochs", "10", "--threads", "1", "--weights", "per-tensor", "-o", tmp_path / "tuned.onnx")
-    octet("compile", tmp_path / "tuned.onnx", "--validate", val, "-o", tmp_path / "tuned.octet", "--json", tmp_path / "tuned.json")
+    octet(
+        "compile",
+        tmp_path / "narrow.onnx",
+        "--calib",
+        calib,
+        "--validate",
+        val,
+        "--weights",
+        "per-tensor",
+        "-o",
+        tmp_path / "calibrated.octet",
+        "--json",
+        tmp_path / "calibrated.json",
+    )
+    octet(
+        "finetune",
+        tmp_path / "narrow.onnx",
+        "--calib",
+        calib,
+        "--train",
+        calib,
+        "--validate",
+        calib,
+        "--metric",
+        "sqnr",
+        "--variants",
+        "7",
+        "--epochs",
+        "10",
+        "--threads",
+        "1",
+        "--weights",
+        "per-tensor",
+        "-o",
+        tmp_path / "tuned.onnx",
+    )
+    octet(
+        "compile",
+        tmp_path / "tuned.onnx",
+        "--validate",
+        val,
+        "-o",
+        tmp_path / "tuned.octet",
+        "--json",
+        tmp_path / "tuned.json",
+    )
     before, after = accuracy(tmp_path / "calibrated.json"), accuracy(tmp_path / "tuned.json")
     assert before["fp32"] > 0.98 and before["drop"] > 0.2, "nothing to recover"
     assert after["drop"] < 0.01

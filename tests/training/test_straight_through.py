@@ -34,14 +34,26 @@ def test_an_exact_value_has_the_gradient_of_its_approximation():
 def test_a_bias_is_what_the_file_makes_of_it(stored_bias):
     """The int32 of the accumulator, by way of a file that holds steps of a float32 scale, or the float itself; large ones lose steps on that way."""
     rng = np.random.default_rng(0)
-    codes, scale, data_scale = rng.integers(-127, 128, (64, 9)).astype(np.int8), rng.uniform(1e-6, 1e-2, 64).astype(np.float32), np.float32(0.0237)
+    codes, scale, data_scale = (
+        rng.integers(-127, 128, (64, 9)).astype(np.int8),
+        rng.uniform(1e-6, 1e-2, 64).astype(np.float32),
+        np.float32(0.0237),
+    )
     bias = (rng.standard_normal(64) * 400).astype(np.float32)
     step = np.float64(data_scale) * scale.astype(np.float64)
-    layer = TrainedLayer(Start(codes, codes * scale[:, None], scale, data_scale, bias, stored_bias), codes, np.rint(bias / step), (step / 0.1).astype(np.float32))
+    layer = TrainedLayer(
+        Start(codes, codes * scale[:, None], scale, data_scale, bias, stored_bias),
+        codes,
+        np.rint(bias / step),
+        (step / 0.1).astype(np.float32),
+    )
     value = bias
     if stored_bias:
         combined = step.astype(np.float32)
-        value = np.rint(bias.astype(np.float64) / combined.astype(np.float64)).astype(np.int32).astype(np.float32) * combined
+        value = (
+            np.rint(bias.astype(np.float64) / combined.astype(np.float64)).astype(np.int32).astype(np.float32)
+            * combined
+        )
     wanted = np.rint(value.astype(np.float64) / step)
     assert np.abs(wanted).max() > 2**24 and np.array_equal(layer.accumulated_bias().detach().numpy(), wanted)
     layer.accumulated_bias().sum().backward()

@@ -17,7 +17,23 @@ from octet.tuning.spaces.registry import spaces_of
 def make_workload(channels=16, size=8, out=16, kernel=3, stride=1, groups=1, dtype="int8", residual=False):
     int8 = dtype == "int8"
     epilogue = Epilogue(dtype, 4 if int8 else 0, *((-128, 127) if int8 else (-np.inf, np.inf)), residual)
-    return workload_of(ConvProblem(dtype, 1, channels, size, size, out, (kernel, kernel), (stride, stride), (kernel // 2,) * 4, (1, 1), groups, 0, epilogue))
+    return workload_of(
+        ConvProblem(
+            dtype,
+            1,
+            channels,
+            size,
+            size,
+            out,
+            (kernel, kernel),
+            (stride, stride),
+            (kernel // 2,) * 4,
+            (1, 1),
+            groups,
+            0,
+            epilogue,
+        )
+    )
 
 
 @pytest.fixture
@@ -42,7 +58,11 @@ class PretendBuilder:
             space = spaces_of(workload, self.spec)[0]
             self.built += 1
             failed = schedule is not None and self.broken(schedule)
-            made.append("did not compile: pretended" if failed else Built(b"", np.zeros(1, np.uint8), 0, 1, space.family, schedule or space.default, 1, "uint8"))
+            made.append(
+                "did not compile: pretended"
+                if failed
+                else Built(b"", np.zeros(1, np.uint8), 0, 1, space.family, schedule or space.default, 1, "uint8")
+            )
         return made
 
 

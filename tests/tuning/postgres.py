@@ -37,9 +37,21 @@ def server():
         if os.geteuid() == 0:
             shutil.chown(folder, _user())
         data, port = folder / "data", _free_port()
-        subprocess.run([_program("initdb"), "-D", data, "-U", "octet", "--auth=trust", "--no-sync"], check=True, capture_output=True, cwd=folder, **_identity())
+        subprocess.run(
+            [_program("initdb"), "-D", data, "-U", "octet", "--auth=trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **_identity(),
+        )
         options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
-        process = subprocess.Popen([_program("postgres"), "-D", data, *options], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_identity())
+        process = subprocess.Popen(
+            [_program("postgres"), "-D", data, *options],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **_identity(),
+        )
         url = f"postgresql://octet@127.0.0.1:{port}/postgres"
         _wait(url, process)
         yield url
@@ -64,7 +76,12 @@ def _user():
 def _identity():
     if os.geteuid() != 0:
         return {}
-    return {"user": _user(), "group": pwd.getpwnam(_user()).pw_gid, "extra_groups": [], "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
+    return {
+        "user": _user(),
+        "group": pwd.getpwnam(_user()).pw_gid,
+        "extra_groups": [],
+        "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    }
 
 
 def _free_port():

@@ -24,12 +24,27 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from rule_harness import dequantize, network, quantize, samples
 
 HEADS, TOKENS, SIZE = 2, 20, 16
-SHAPES = {"q": (1, TOKENS, HEADS * SIZE), "k": (1, TOKENS, HEADS * SIZE), "v": (1, TOKENS, HEADS * SIZE), "image": (1, 20, 9, 9)}
+SHAPES = {
+    "q": (1, TOKENS, HEADS * SIZE),
+    "k": (1, TOKENS, HEADS * SIZE),
+    "v": (1, TOKENS, HEADS * SIZE),
+    "image": (1, 20, 9, 9),
+}
 
 
 def product(b, left, right, dtype, multiplier):
     low, high = (-128, 127) if dtype == "int8" else (-np.inf, np.inf)
-    return b.emit(ops.call("octet.matmul", [left, right], multiplier=multiplier, out_zero_point=0, clip_min=low, clip_max=high, out_dtype=dtype))
+    return b.emit(
+        ops.call(
+            "octet.matmul",
+            [left, right],
+            multiplier=multiplier,
+            out_zero_point=0,
+            clip_min=low,
+            clip_max=high,
+            out_dtype=dtype,
+        )
+    )
 
 
 def body(b, q, k, v, image):
@@ -43,7 +58,19 @@ def body(b, q, k, v, image):
     chances = quantize(b, b.emit(relax.op.nn.softmax(scores, -1)), 1 / 127, 0)
     mixed = b.emit(relax.op.permute_dims(product(b, chances, split(v, [0, 2, 1, 3]), "int8", 0.01), [0, 2, 1, 3]))
     mixed = b.emit(relax.op.reshape(mixed, [1, TOKENS, HEADS * SIZE]))
-    total = b.emit(ops.call("octet.add", [mixed, q], a_zero_point=0, b_zero_point=0, out_zero_point=1, a_multiplier=0.5, b_multiplier=0.6, clip_min=-128, clip_max=127))
+    total = b.emit(
+        ops.call(
+            "octet.add",
+            [mixed, q],
+            a_zero_point=0,
+            b_zero_point=0,
+            out_zero_point=1,
+            a_multiplier=0.5,
+            b_multiplier=0.6,
+            clip_min=-128,
+            clip_max=127,
+        )
+    )
     table = relax.const(np.random.default_rng(0).integers(-128, 128, 256).astype(np.int8))
     total = b.emit(ops.call("octet.table", [total, table]))
     pooled = b.emit(relax.op.nn.max_pool2d(quantize(b, image, 0.05, 0), (3, 3), (2, 2), (1, 1, 1, 1)))
@@ -61,7 +88,11 @@ def net():
 def other(workload, spec):
     """A schedule that is not the default: the last one of the space."""
     (space,) = spaces_of(workload, spec)
-    return space.family, next(schedule for schedule in reversed(space.every()) if schedule != space.default), space.default
+    return (
+        space.family,
+        next(schedule for schedule in reversed(space.every()) if schedule != space.default),
+        space.default,
+    )
 
 
 def test_schedules_from_a_database(net, spec, tmp_path, monkeypatch):
@@ -72,12 +103,27 @@ def test_schedules_from_a_database(net, spec, tmp_path, monkeypatch):
     database = Database(str(tmp_path / "records.db"))
     for task in tasks:
         family, schedule, default = other(task.workload, spec)
-        database.put(Record(key_of(task.workload.key, spec), task.workload.as_dict(), spec.name, to_json(family, schedule), to_json(family, default), 1e-6, 2e-6, 0.5, 0.01, "here"))
+        database.put(
+            Record(
+                key_of(task.workload.key, spec),
+                task.workload.as_dict(),
+                spec.name,
+                to_json(family, schedule),
+                to_json(family, default),
+                1e-6,
+                2e-6,
+                0.5,
+                0.01,
+                "here",
+            )
+        )
     applied = Applied(database, spec)
     variant = build_variant(module, spec, ins, outs, tuned=applied)
     database.close()
     steps = [step for step in variant.steps if step.workload]
-    assert len(steps) == 5 == applied.tuned and all(step.source.startswith("record ") for step in steps), [step.source for step in steps]
+    assert len(steps) == 5 == applied.tuned and all(step.source.startswith("record ") for step in steps), [
+        step.source for step in steps
+    ]
     found = {step.workload: step.schedule for step in steps}
     assert found == {task.workload.text: words(other(task.workload, spec)[1]) for task in tasks}
     results = Session(variant).run(inputs)
@@ -93,5 +139,13 @@ def test_what_has_one_schedule_is_no_task(net, spec):
 
 def test_a_tuned_schedule_is_asked_for_by_structure(net, spec):
     asked = []
-    build_variant(net[0], spec, net[2], net[3], tuned=lambda workload: asked.append(workload) or Tuned(other(workload, spec)[1], "record 1") if workload.multiply_adds else None)
+    build_variant(
+        net[0],
+        spec,
+        net[2],
+        net[3],
+        tuned=lambda workload: (
+            asked.append(workload) or Tuned(other(workload, spec)[1], "record 1") if workload.multiply_adds else None
+        ),
+    )
     assert [workload.problem.softmax is not None for workload in asked] == [True, False]

@@ -26,7 +26,18 @@ from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
 
 WRONG, BROKEN = "a" * 64, "b" * 64  # names of blobs
-PRODUCT = workload_of(MatmulProblem((2,), 20, 20, 16, Matrices(2624, 0, (1280,), 64, 1), Matrices(704, 0, (16,), 32, 1), Matrices(704, 0, (16,), 32, 1), 0.02))
+PRODUCT = workload_of(
+    MatmulProblem(
+        (2,),
+        20,
+        20,
+        16,
+        Matrices(2624, 0, (1280,), 64, 1),
+        Matrices(704, 0, (16,), 32, 1),
+        Matrices(704, 0, (16,), 32, 1),
+        0.02,
+    )
+)
 
 
 class Here:
@@ -53,7 +64,12 @@ def database(tmp_path):
 
 def test_the_loop_on_this_machine(workload, spec, database, tmp_path, monkeypatch):
     monkeypatch.setattr(carry_export, "FINAL_ROUNDS", 3)
-    tasks = [Task(workload(residual=True), 2), Task(workload(channels=24, groups=24, out=24), 1), Task(PRODUCT, 1), Task(workload(dtype="float32"), 1)]
+    tasks = [
+        Task(workload(residual=True), 2),
+        Task(workload(channels=24, groups=24, out=24), 1),
+        Task(PRODUCT, 1),
+        Task(workload(dtype="float32"), 1),
+    ]
     path = tmp_path / "candidates"
     made = export_candidates(tasks, spec, database, path, trials=3)
     assert (made["tasks"], made["candidates"], made["skipped"]) == (3, 9, 1)
@@ -64,8 +80,13 @@ def test_the_loop_on_this_machine(workload, spec, database, tmp_path, monkeypatc
     trials = database.trials(key_of(tasks[0].workload.key, spec))
     assert len(trials) == 3 and all(trial.ratio > 0 for trial in trials)
     export_candidates(tasks[:1], spec, database, tmp_path / "next.tar.xz", trials=3)
-    proposed = [from_json(candidate.schedule) for candidate in carrier.Carrier(tmp_path / "next.tar.xz").job.tasks[0].candidates[1:]]
-    assert proposed and not set(proposed) & {from_json(trial.schedule) for trial in trials}, "what was measured is not proposed again"
+    proposed = [
+        from_json(candidate.schedule)
+        for candidate in carrier.Carrier(tmp_path / "next.tar.xz").job.tasks[0].candidates[1:]
+    ]
+    assert proposed and not set(proposed) & {from_json(trial.schedule) for trial in trials}, (
+        "what was measured is not proposed again"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +101,9 @@ def batch(spec):
     chosen = module.make_workload(residual=True)
     case = case_of(chosen)
     schedules = list(spaces_of(chosen, spec)[0].every())[:3]
-    task, blobs = task_of(chosen, 1, case.made, case.output, [build(chosen, schedule, case, spec) for schedule in (None, *schedules)])
+    task, blobs = task_of(
+        chosen, 1, case.made, case.output, [build(chosen, schedule, case, spec) for schedule in (None, *schedules)]
+    )
     return Batch("cpu", task, blobs, 2)
 
 
@@ -90,16 +113,28 @@ def test_wrong_broken_and_hanging_kernels_cost_themselves(batch):
     wrong[len(wrong) // 3] ^= 0x40  # a weight
     candidates[1] = replace(candidates[1], constants=(WRONG,))
     candidates[2] = replace(candidates[2], code=BROKEN)
-    changed = replace(batch, task=replace(batch.task, candidates=tuple(candidates)), blobs=batch.blobs | {WRONG: bytes(wrong), BROKEN: b"no library"})
+    changed = replace(
+        batch,
+        task=replace(batch.task, candidates=tuple(candidates)),
+        blobs=batch.blobs | {WRONG: bytes(wrong), BROKEN: b"no library"},
+    )
     found = run_batch(changed)
-    assert set(found.seconds) == {0, 3} and found.errors[1] == "differs from the referee" and "cannot be loaded" in found.errors[2]
+    assert (
+        set(found.seconds) == {0, 3}
+        and found.errors[1] == "differs from the referee"
+        and "cannot be loaded" in found.errors[2]
+    )
     assert found.seconds[0].shape == (2, 1) and found.device["name"]
 
 
 def test_a_child_that_says_nothing_or_dies(batch, monkeypatch, tmp_path):
     script = tmp_path / "child"
     monkeypatch.setattr(batches.sys, "executable", str(script))
-    for body, words in (("sleep 30", "did not answer within 1 s"), ("kill -SEGV $$", r"crashed \(-11\)"), ("echo broken >&2; exit 3", "broken")):
+    for body, words in (
+        ("sleep 30", "did not answer within 1 s"),
+        ("kill -SEGV $$", r"crashed \(-11\)"),
+        ("echo broken >&2; exit 3", "broken"),
+    ):
         script.write_text(f"#!/bin/sh\ncat > /dev/null\n{body}\n")
         script.chmod(0o755)
         with pytest.raises(OctetError, match=f"default kernel could not be measured: .*{words}"):
@@ -111,12 +146,17 @@ def test_the_promising_are_measured_longer_and_the_best_once_more(workload, spec
     path = tmp_path / "candidates"
     export_candidates([task], spec, database, path, trials=4)
     speeds, asked = {0: 1.0, 1: 0.9, 2: 0.7, 3: 1.2, 4: 0.8}, []
-    places = {candidate.code + str(candidate.schedule): i for i, candidate in enumerate(carrier.Carrier(path).job.tasks[0].candidates)}
+    places = {
+        candidate.code + str(candidate.schedule): i
+        for i, candidate in enumerate(carrier.Carrier(path).job.tasks[0].candidates)
+    }
 
     def measure(batch):
         numbers = [places[candidate.code + str(candidate.schedule)] for candidate in batch.task.candidates]
         asked.append((numbers, batch.rounds))
-        return Figures({at: np.full((batch.rounds, 1), speeds[i]) for at, i in enumerate(numbers)}, {}, {"name": "ignored"})
+        return Figures(
+            {at: np.full((batch.rounds, 1), speeds[i]) for at, i in enumerate(numbers)}, {}, {"name": "ignored"}
+        )
 
     source = carrier.Carrier(path)
     assert measure_job(source, measure=measure)["faster"] == 1
@@ -126,7 +166,9 @@ def test_the_promising_are_measured_longer_and_the_best_once_more(workload, spec
     assert measure_job(source, measure=measure)["faster"] == 1 and len(asked) == 3
     assert import_measurements(path, database)["records"] == 1
     assert database.find(key_of(task.workload.key, spec)).ratio == pytest.approx(0.7)
-    assert [entry.stage for entry in log.read(source.measurements, source.digest)] == ["first"] * len(everyone) + ["final"] * 3 + ["winner"] * 2
+    assert [entry.stage for entry in log.read(source.measurements, source.digest)] == ["first"] * len(everyone) + [
+        "final"
+    ] * 3 + ["winner"] * 2
 
 
 def test_a_machine_where_nothing_runs(workload, spec, database, tmp_path):

@@ -37,7 +37,9 @@ SECONDS = 240  # that a session may take on a machine that does other things as 
 @pytest.fixture(scope="module")
 def kernels():
     """A case, its default and two candidates."""
-    chosen = workload_of(ConvProblem("int8", 1, 32, 14, 14, 32, (1, 1), (1, 1), (0,) * 4, (1, 1), 1, 0, Epilogue("int8")))
+    chosen = workload_of(
+        ConvProblem("int8", 1, 32, 14, 14, 32, (1, 1), (1, 1), (0,) * 4, (1, 1), 1, 0, Epilogue("int8"))
+    )
     case, space = case_of(chosen), spaces_of(chosen, SPEC)[0]
     others = [schedule for schedule in space.every() if schedule != space.default][:2]
     return case, build(chosen, None, case, SPEC), [build(chosen, schedule, case, SPEC) for schedule in others]
@@ -89,7 +91,13 @@ def test_octet_tune_is_killed_and_goes_on(tmp_path, monkeypatch):
     options = ["tune", str(model), "--calib", str(tmp_path / "calib.npz"), "--db", str(database), "--threads", "1"]
     start = "from octet.tuning import session; session.BATCH = 2; from octet.tools.main import main; main()"
     environment = os.environ | {"TVM_NUM_THREADS": "1"}
-    running = subprocess.Popen([sys.executable, "-c", start, *options, "--trials", "1000"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    running = subprocess.Popen(
+        [sys.executable, "-c", start, *options, "--trials", "1000"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         first = _first_trials(database, running)
     finally:
@@ -121,6 +129,10 @@ def _trials(path):
     """{kernel: committed measurements, no two of one schedule}, read as another process would."""
     with closing(sqlite3.connect(path, timeout=60)) as connection:
         try:
-            return dict(connection.execute("SELECT workload, count(DISTINCT schedule) FROM octet_trials GROUP BY workload").fetchall())
+            return dict(
+                connection.execute(
+                    "SELECT workload, count(DISTINCT schedule) FROM octet_trials GROUP BY workload"
+                ).fetchall()
+            )
         except sqlite3.OperationalError:  # the table is not there yet
             return {}

@@ -21,7 +21,9 @@ from octet.tuning.search import FEATURES, CostModel, ScheduleSearch, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
 SM80, SM75 = find("cuda-sm80"), find("cuda-sm75")
-INT8, RESIDUAL = (Epilogue(False, 2, -90, 127, 0.0, 0.0, residual, 0, 0.3 if residual else 0.0) for residual in (False, True))
+INT8, RESIDUAL = (
+    Epilogue(False, 2, -90, 127, 0.0, 0.0, residual, 0, 0.3 if residual else 0.0) for residual in (False, True)
+)
 FLOAT = Epilogue(True, 0, 0, 0, -np.inf, np.inf, False, 0, 0.0)
 
 
@@ -107,7 +109,10 @@ def test_sampled_schedules_agree_with_the_referee(spec, monkeypatch):
         for space in spaces_of(workload, spec):
             every = [s for s in space.every() if s != space.default]
             picked = [every[i] for i in rng.choice(len(every), min(len(every), 1), replace=False)]
-            made += [(name, case, cuda_builder.build(workload, schedule, case, spec)) for schedule in (space.default, *picked)]
+            made += [
+                (name, case, cuda_builder.build(workload, schedule, case, spec))
+                for schedule in (space.default, *picked)
+            ]
     texts = {built.function: built.code.decode() for _, _, built in made}
     emulator = Emulator("\n".join(texts.values()), {built.function: built.kernel.operands for _, _, built in made})
     assert [(name, built.schedule) for name, case, built in made if not _agrees(emulator, case, built)] == []
@@ -115,12 +120,23 @@ def test_sampled_schedules_agree_with_the_referee(spec, monkeypatch):
 
 def _agrees(emulator, case, built):
     """In two orders of threads; the second run finds the state as the first one left it."""
-    held = {"zero": lambda size: np.zeros(size, np.uint8), "constant": built.constants.__getitem__, "input": lambda i: case.made[i].array(),
-            "output": lambda _: np.full(case.output.size, 0x5A, np.uint8)}
+    held = {
+        "zero": lambda size: np.zeros(size, np.uint8),
+        "constant": built.constants.__getitem__,
+        "input": lambda i: case.made[i].array(),
+        "output": lambda _: np.full(case.output.size, 0x5A, np.uint8),
+    }
     buffers = [emulator.buffer(held[kind](number)) for kind, number in built.operands]
     for seed in (0, 3):
         buffers[-1].array[...] = 0x5A
-        emulator.launch(built.function, built.kernel.grid, built.kernel.block, built.kernel.shared, [buffer.address for buffer in buffers], seed)
+        emulator.launch(
+            built.function,
+            built.kernel.grid,
+            built.kernel.block,
+            built.kernel.shared,
+            [buffer.address for buffer in buffers],
+            seed,
+        )
         if not case.output.agrees(buffers[-1].array):
             return False
     return True
@@ -129,7 +145,13 @@ def _agrees(emulator, case, built):
 def test_spills_are_no_candidates(monkeypatch):
     workload = WORKLOADS["linear"]
     usage = type("Usage", (), {"spills": 12})
-    monkeypatch.setattr(cuda_builder, "compile_cubin", lambda text, arch: (b"", {text.split("void __launch_bounds__")[1].split(") ")[1].split("(")[0]: usage}))
+    monkeypatch.setattr(
+        cuda_builder,
+        "compile_cubin",
+        lambda text, arch: (b"", {text.split("void __launch_bounds__")[1].split(") ")[1].split("(")[0]: usage}),
+    )
     with pytest.raises(TargetError, match="12 bytes spilled"):
         cuda_builder.build(workload, None, portable(workload), SM80)
-    assert cuda_builder.CudaBuilder(SM80, 1).build([(workload, None)]) == ["did not compile: its registers do not suffice: 12 bytes spilled"]
+    assert cuda_builder.CudaBuilder(SM80, 1).build([(workload, None)]) == [
+        "did not compile: its registers do not suffice: 12 bytes spilled"
+    ]

@@ -22,7 +22,18 @@ SCHEDULE = {"family": "vnni", "vectors": 1, "pixels": 8, "pixels_outer": True, "
 
 
 def record(chosen, spec=VNNI, ratio=0.8, **changes):
-    made = Record(key_of(chosen.key, spec), chosen.as_dict(), spec.name, SCHEDULE, SCHEDULE, 1e-5, 1e-5 / ratio, ratio, 0.01, "a CPU")
+    made = Record(
+        key_of(chosen.key, spec),
+        chosen.as_dict(),
+        spec.name,
+        SCHEDULE,
+        SCHEDULE,
+        1e-5,
+        1e-5 / ratio,
+        ratio,
+        0.01,
+        "a CPU",
+    )
     return replace(made, **changes)
 
 
@@ -49,7 +60,11 @@ def test_applied_only_to_its_own_target_version_and_workload(database, workload)
 
 def test_features_are_part_of_the_key(workload):
     more = replace(VNNI, features=VNNI.features | {"avx512_bf16"})
-    assert key_of(workload().key, VNNI) != key_of(workload().key, more) != key_of(workload().key, replace(VNNI, mcpu="icelake-server"))
+    assert (
+        key_of(workload().key, VNNI)
+        != key_of(workload().key, more)
+        != key_of(workload().key, replace(VNNI, mcpu="icelake-server"))
+    )
 
 
 def test_the_better_record_stays(database, workload):
@@ -101,7 +116,17 @@ def test_export_and_import(database, workload, tmp_path):
     other.close()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"octet-records": 7, "records": []}', '{"octet-records": 1, "records": [{"key": {}}]}', '{"octet-records": 1, "records": 5}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"octet-records": 7, "records": []}',
+        '{"octet-records": 1, "records": [{"key": {}}]}',
+        '{"octet-records": 1, "records": 5}',
+    ],
+)
 def test_a_file_that_is_no_export(database, tmp_path, text):
     (tmp_path / "bad.json").write_text(text)
     with pytest.raises(OctetError, match="bad.json"):
@@ -116,7 +141,14 @@ def test_places_that_cannot_be_opened(tmp_path):
             Database(str(where))
 
 
-@pytest.mark.parametrize("where", ["nosuchdialect://user:secret@host/db", "no dialect://user:secret@host/db", "postgresql://user:secret@host:port/db"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "nosuchdialect://user:secret@host/db",
+        "no dialect://user:secret@host/db",
+        "postgresql://user:secret@host:port/db",
+    ],
+)
 def test_a_password_is_not_shown(where):
     with pytest.raises(OctetError, match="cannot be opened") as caught:
         Database(where)
@@ -156,7 +188,10 @@ def test_exported_numbers_are_checked(database, workload, tmp_path):
         import_records(database, path)
 
 
-@pytest.mark.parametrize("change", [{"units": -1}, {"pixels": 1000}, {"pixels_outer": 1}, {"units": True}, {"family": "amx"}, {"family": "none"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"units": -1}, {"pixels": 1000}, {"pixels_outer": 1}, {"units": True}, {"family": "amx"}, {"family": "none"}],
+)
 def test_a_schedule_outside_of_its_space_is_neither_applied_nor_imported(database, workload, tmp_path, change):
     """It would compute wrong, or write beyond its buffers."""
     chosen = workload()
@@ -185,8 +220,25 @@ def test_every_schedule_of_a_space_is_held_by_it(workload):
             assert member(to_json(space.family, schedule), [space]) == (space.family, schedule)
 
 
-@pytest.mark.parametrize("column, value", [("schedule", "no json"), ("schedule", "[" * 10000), ("schedule", "[]"), ("schedule", '{"family": {}}'), ("schedule", '{"units": 3.0}'), ("schedule", '{"vectors": [2]}'), ("problem", "null"), ("ratio", "fast"), ("ratio", float("inf")), ("ratio", -1.0),
-                                           ("cpu", "a\x1b[31mb"), ("seconds", b"\x00"), ("space", "x"), ("created", b"\xff")])
+@pytest.mark.parametrize(
+    "column, value",
+    [
+        ("schedule", "no json"),
+        ("schedule", "[" * 10000),
+        ("schedule", "[]"),
+        ("schedule", '{"family": {}}'),
+        ("schedule", '{"units": 3.0}'),
+        ("schedule", '{"vectors": [2]}'),
+        ("problem", "null"),
+        ("ratio", "fast"),
+        ("ratio", float("inf")),
+        ("ratio", -1.0),
+        ("cpu", "a\x1b[31mb"),
+        ("seconds", b"\x00"),
+        ("space", "x"),
+        ("created", b"\xff"),
+    ],
+)
 def test_one_bad_row_is_left_out_and_named(database, workload, column, value):
     database.put(record(workload()))
     database.put(record(workload(out=48)))

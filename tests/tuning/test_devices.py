@@ -50,7 +50,10 @@ def test_each_device_has_records_of_its_own(database):
     assert devices.recorded(database, SPEC) == (A100, A30) and len(database.records()) == 2
     assert rows(database, on_device(SPEC, A100)) == 256 and rows(database, on_device(SPEC, "NVIDIA A30")) == 64
     assert rows(database, on_device(SPEC, "NVIDIA A10")) is None
-    with pytest.raises(OctetError, match=r"records of cuda-sm80 from NVIDIA A100-SXM4-80GB, 108 multiprocessors; NVIDIA A30, 56 .*--target 'cuda-sm80@"):
+    with pytest.raises(
+        OctetError,
+        match=r"records of cuda-sm80 from NVIDIA A100-SXM4-80GB, 108 multiprocessors; NVIDIA A30, 56 .*--target 'cuda-sm80@",
+    ):
         Applied(database, SPEC)
     assert rows(database, find("cuda-sm90")) is None
 
@@ -69,15 +72,29 @@ def test_the_only_device_needs_no_name_and_this_machines_goes_first(database, mo
 
 def test_records_of_before_keys_named_devices_still_apply(database):
     put(database, "NVIDIA A30", 64, key_of(WORKLOAD.key, SPEC))
-    assert devices.recorded(database, SPEC) == ("NVIDIA A30",) and rows(database) == 64 and rows(database, on_device(SPEC, A30)) == 64
+    assert (
+        devices.recorded(database, SPEC) == ("NVIDIA A30",)
+        and rows(database) == 64
+        and rows(database, on_device(SPEC, A30)) == 64
+    )
     assert rows(database, on_device(SPEC, A100)) is None
     put(database, A30, 128)
     assert devices.recorded(database, SPEC) == (A30,) and rows(database) == 128 and len(database.records()) == 2
 
 
 def test_what_one_device_may_be():
-    assert same(A30, A30) and same(A30, "NVIDIA A30") and same("NVIDIA A30", A30) and not same(A100, SLICE) and not same(A30, A100)
-    assert key_of("w", SPEC).target != key_of("w", on_device(SPEC, A30)).target != key_of("w", on_device(SPEC, A100)).target
+    assert (
+        same(A30, A30)
+        and same(A30, "NVIDIA A30")
+        and same("NVIDIA A30", A30)
+        and not same(A100, SLICE)
+        and not same(A30, A100)
+    )
+    assert (
+        key_of("w", SPEC).target
+        != key_of("w", on_device(SPEC, A30)).target
+        != key_of("w", on_device(SPEC, A100)).target
+    )
     assert key_of("w", find("amx")).target == key_of("w", find("amx")).target
 
 

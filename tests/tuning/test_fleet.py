@@ -96,7 +96,9 @@ def test_a_wrong_kernel_is_refused_and_the_others_are_measured(kernels, tmp_path
 def test_a_kernel_that_fails_costs_itself_only(kernels, tmp_path):
     case, default, candidates = kernels
     worker = Here(tmp_path)
-    found = Runner(worker, (1,)).compare(case, default, [candidates[0], replace(candidates[1], library=b"no library"), candidates[2]], 3)
+    found = Runner(worker, (1,)).compare(
+        case, default, [candidates[0], replace(candidates[1], library=b"no library"), candidates[2]], 3
+    )
     assert [bool(outcome.error) for outcome in found.candidates] == [False, True, False]
     assert (worker.sessions, worker.failures) == (2, 1)
 
@@ -132,7 +134,9 @@ def test_a_worker_that_dies_costs_one_measurement(tracker, kernels):
     assert len(runners) == 2
     process = psutil.Process(servers[0].process._proc.pid)
     victims = [*process.children(recursive=True), process]
-    timer = threading.Timer(0.3, lambda: [victim.kill() for victim in [*process.children(recursive=True), *victims] if victim.is_running()])
+    timer = threading.Timer(
+        0.3, lambda: [victim.kill() for victim in [*process.children(recursive=True), *victims] if victim.is_running()]
+    )
     timer.start()
     found = RunnerPool(runners).compare(case, default, candidates, 24)
     timer.join()
@@ -142,12 +146,22 @@ def test_a_worker_that_dies_costs_one_measurement(tracker, kernels):
 
 def test_trackers_and_keys_that_are_not_there(tracker):
     address, _ = tracker
-    for where, key, words in (("nonsense", KEY, "HOST:PORT"), (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"), (address, "other", "no worker")):
+    for where, key, words in (
+        ("nonsense", KEY, "HOST:PORT"),
+        (f"{LOOPBACK}:1", KEY, "no TVM RPC tracker"),
+        (address, "other", "no worker"),
+    ):
         with pytest.raises(OctetError, match=words):
             tracked_workers(where, key, SPEC, check_worker)
 
 
-@pytest.mark.parametrize("host, said", [((), "every user of this machine can run code here"), (("--host", "0.0.0.0"), "whoever reaches 0.0.0.0 can run code here")])
+@pytest.mark.parametrize(
+    "host, said",
+    [
+        ((), "every user of this machine can run code here"),
+        (("--host", "0.0.0.0"), "whoever reaches 0.0.0.0 can run code here"),
+    ],
+)
 def test_a_worker_says_who_may_run_code(monkeypatch, host, said):
     started = []
     monkeypatch.setattr(fleet, "serve", lambda *arguments: started.append(arguments))
@@ -156,7 +170,15 @@ def test_a_worker_says_who_may_run_code(monkeypatch, host, said):
     assert started == [("127.0.0.1:1", "k", host[1] if host else LOOPBACK, 1)]
 
 
-@pytest.mark.parametrize("known, started", [([False, False, True, True, False], 1), ([True, False], 1), ([False] * 6, 1), ([False, True, False, True, False], 2)])
+@pytest.mark.parametrize(
+    "known, started",
+    [
+        ([False, False, True, True, False], 1),
+        ([True, False], 1),
+        ([False] * 6, 1),
+        ([False, True, False, True, False], 2),
+    ],
+)
 def test_a_worker_that_nobody_knows_yet_is_not_started_again(monkeypatch, known, started):
     """A server registers after it was started, a dead one is replaced at the first look."""
     servers, answers = [], iter(known)

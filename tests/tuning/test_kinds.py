@@ -29,21 +29,44 @@ from octet.tuning.spaces.space import VERSIONS
 def scores(heads=2, tokens=20, size=16, mask=False):
     width, row = heads * size, 64
     masks = Matrices(tokens + 64, 0, (0,), 0, 1) if mask else None
-    return MatmulProblem((heads,), tokens, size, tokens, Matrices(tokens * width + 64, 0, (size,), width, 1), Matrices(tokens * width + 64, 0, (size,), 1, width),
-                         Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1), 0.001, softmax=SoftmaxEpilogue(0.3, masks, 0.01))
+    return MatmulProblem(
+        (heads,),
+        tokens,
+        size,
+        tokens,
+        Matrices(tokens * width + 64, 0, (size,), width, 1),
+        Matrices(tokens * width + 64, 0, (size,), 1, width),
+        Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1),
+        0.001,
+        softmax=SoftmaxEpilogue(0.3, masks, 0.01),
+    )
 
 
 def mixed(heads=2, tokens=20, size=16):
     width, row = heads * size, 64
-    return MatmulProblem((heads,), tokens, tokens, size, Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1), Matrices(tokens * width + 64, 0, (size,), width, 1),
-                         Matrices(tokens * width + 64, 0, (size,), width, 1), 0.02, out_zero_point=9, clip_min=-128, clip_max=127, a_zero_point=-128)
+    return MatmulProblem(
+        (heads,),
+        tokens,
+        tokens,
+        size,
+        Matrices(heads * tokens * row + 64, 0, (tokens * row,), row, 1),
+        Matrices(tokens * width + 64, 0, (size,), width, 1),
+        Matrices(tokens * width + 64, 0, (size,), width, 1),
+        0.02,
+        out_zero_point=9,
+        clip_min=-128,
+        clip_max=127,
+        a_zero_point=-128,
+    )
 
 
 PROBLEMS = {
     "scores": scores(),
     "scores with mask": scores(mask=True),
     "values": mixed(),
-    "convolution of bfloat16": ConvProblem("bfloat16", 1, 20, 6, 6, 40, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 0, Epilogue("float32", residual=True)),
+    "convolution of bfloat16": ConvProblem(
+        "bfloat16", 1, 20, 6, 6, 40, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 0, Epilogue("float32", residual=True)
+    ),
     "sum": BinaryProblem("add", 1, 49, 24, 1, 2, 3, 0.1, 0.2),
     "product along channels": BinaryProblem("mul", 2, 9, 40, 1, 2, 3, 0.01, second="channel"),
     "requantize": RequantizeProblem(960, 1, 2, 0.3),
@@ -81,13 +104,22 @@ def test_numbers_do_not_matter_and_structure_does():
     def key(problem):
         return workload_of(problem).key
 
-    assert key(scores()) == key(replace(scores(), multiplier=0.5, softmax=SoftmaxEpilogue(0.7, None, 0.02))) != key(scores(mask=True))
-    assert len({key(p) for p in (scores(), scores(tokens=21), scores(heads=3), mixed(), replace(mixed(), clip_min=-5))}) == 5
+    assert (
+        key(scores())
+        == key(replace(scores(), multiplier=0.5, softmax=SoftmaxEpilogue(0.7, None, 0.02)))
+        != key(scores(mask=True))
+    )
+    assert (
+        len({key(p) for p in (scores(), scores(tokens=21), scores(heads=3), mixed(), replace(mixed(), clip_min=-5))})
+        == 5
+    )
     add = PROBLEMS["sum"]
     assert key(add) == key(replace(add, a_zero_point=7, b_multiplier=0.3)) != key(replace(add, clip_min=0))
     assert key(PROBLEMS["softmax"]) == key(SoftmaxProblem((15, 37), 0.02)) != key(PROBLEMS["softmax to float"])
     assert key(PROBLEMS["softmax"]) != key(PROBLEMS["softmax over its largest value"])
-    assert "peak" not in workload_of(PROBLEMS["softmax"]).text, "a switch that is off leaves the keys of earlier records"
+    assert "peak" not in workload_of(PROBLEMS["softmax"]).text, (
+        "a switch that is off leaves the keys of earlier records"
+    )
 
 
 @pytest.mark.parametrize("target", ["amx", "x86-64-v3"])

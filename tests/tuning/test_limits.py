@@ -13,7 +13,12 @@ PEAK = Peak(1, 1000.0, 100.0, 100.0, 50.0, 10.0)
 
 def state(seconds=0.0, macs=0, vectors=0.0, moved=1000, lanes=False, ratio=1.0):
     workload = SimpleNamespace(dtype="int8", multiply_adds=macs, vectors=vectors, lanes=lanes)
-    return SimpleNamespace(task=SimpleNamespace(workload=workload), case=SimpleNamespace(moved=moved), default_seconds=seconds, best_ratio=ratio)
+    return SimpleNamespace(
+        task=SimpleNamespace(workload=workload),
+        case=SimpleNamespace(moved=moved),
+        default_seconds=seconds,
+        best_ratio=ratio,
+    )
 
 
 def test_the_slowest_of_products_vectors_and_bytes():
@@ -26,7 +31,12 @@ def test_the_slowest_of_products_vectors_and_bytes():
 
 def test_no_kernel_is_faster_than_its_limit():
     """A peak that was measured while the machine did other things is too low."""
-    states = [state(1e-6, macs=10**6), state(2e-6, vectors=50_000, moved=10), state(1e-6, moved=10**6), state(8e-6, macs=10**6, ratio=0.5)]
+    states = [
+        state(1e-6, macs=10**6),
+        state(2e-6, vectors=50_000, moved=10),
+        state(1e-6, moved=10**6),
+        state(8e-6, macs=10**6, ratio=0.5),
+    ]
     for one in states:
         assert limit(one, states, find("amx"), PEAK) <= one.default_seconds * one.best_ratio * (1 + 1e-9)
     assert limit(states[3], states, find("amx"), PEAK) == pytest.approx(1e-6)

@@ -64,8 +64,22 @@ def _introduction(name: bytes, length: int | None = None, magic: int = RPC_MAGIC
 
 
 # What a stranger may send to the port; TVM's own loop ends for good with most of them, and waits for ever for what is silent.
-STRANGERS = [b"", b"\0", _introduction(b""), _introduction(b"   \n"), _introduction(b"\xff\xfe"), _introduction(b"", -1), _introduction(b"", -(1 << 31)), _introduction(b"", (1 << 31) - 1), _introduction(b"client:"),
-             _introduction(b"client:x -timeout=nan -timeout=x"), _introduction("client:\u00e9".encode()), _introduction(b"client:x", 64), _introduction(b"client:x", magic=1), b"GET / HTTP/1.1\r\n\r\n"]
+STRANGERS = [
+    b"",
+    b"\0",
+    _introduction(b""),
+    _introduction(b"   \n"),
+    _introduction(b"\xff\xfe"),
+    _introduction(b"", -1),
+    _introduction(b"", -(1 << 31)),
+    _introduction(b"", (1 << 31) - 1),
+    _introduction(b"client:"),
+    _introduction(b"client:x -timeout=nan -timeout=x"),
+    _introduction("client:\u00e9".encode()),
+    _introduction(b"client:x", 64),
+    _introduction(b"client:x", magic=1),
+    b"GET / HTTP/1.1\r\n\r\n",
+]
 
 
 def test_a_local_worker_serves_its_own_session_only():

@@ -18,7 +18,10 @@ def test_what_was_named_is_taken():
 
 
 def test_the_users_own(tmp_path, monkeypatch):
-    assert place_of(None) == str(tmp_path / ".local" / "state" / "octet" / "tuning.db") and (tmp_path / ".local" / "state" / "octet").is_dir()
+    assert (
+        place_of(None) == str(tmp_path / ".local" / "state" / "octet" / "tuning.db")
+        and (tmp_path / ".local" / "state" / "octet").is_dir()
+    )
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert place_of(None) == str(tmp_path / "state" / "octet" / "tuning.db")
     monkeypatch.setenv("XDG_STATE_HOME", "relative")

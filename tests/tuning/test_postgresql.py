@@ -39,7 +39,18 @@ def database(url):
 
 
 def record(chosen, ratio=0.8, **changes):
-    made = Record(key_of(chosen.key, SPEC), chosen.as_dict(), SPEC.name, SCHEDULE, SCHEDULE, 1e-5, 1e-5 / ratio, ratio, 0.01, "a CPU")
+    made = Record(
+        key_of(chosen.key, SPEC),
+        chosen.as_dict(),
+        SPEC.name,
+        SCHEDULE,
+        SCHEDULE,
+        1e-5,
+        1e-5 / ratio,
+        ratio,
+        0.01,
+        "a CPU",
+    )
     return replace(made, **changes)
 
 
@@ -88,7 +99,9 @@ def test_sessions_that_open_an_empty_database_together(url):
         connection.exec_driver_sql("DROP TABLE octet_records, octet_trials")
     first.close()
     opener = "import sys; from octet.tuning.database import Database; Database(sys.argv[1])"
-    assert [process.wait(60) for process in [subprocess.Popen([sys.executable, "-c", opener, url]) for _ in range(3)]] == [0, 0, 0]
+    assert [
+        process.wait(60) for process in [subprocess.Popen([sys.executable, "-c", opener, url]) for _ in range(3)]
+    ] == [0, 0, 0]
 
 
 def test_the_commands(database, url, workload, tmp_path):

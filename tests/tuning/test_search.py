@@ -14,7 +14,13 @@ def make(workload, **shape):
 
 def cost(schedule):
     """Falls towards 12 pixels, 2 vectors and tasks of 8 units."""
-    return 1e-6 * (1 + abs(schedule.pixels - 12) + 5 * abs(schedule.vectors - 2) + abs(schedule.units - 8) / 4 + schedule.pixels_outer)
+    return 1e-6 * (
+        1
+        + abs(schedule.pixels - 12)
+        + 5 * abs(schedule.vectors - 2)
+        + abs(schedule.units - 8) / 4
+        + schedule.pixels_outer
+    )
 
 
 def test_evolution_comes_close_to_the_best(workload):

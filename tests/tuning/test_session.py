@@ -48,7 +48,9 @@ def test_the_winner_is_recorded(workload, database, pretend):
 
 
 def test_noise_is_no_gain(workload, database, pretend):
-    session, _ = session_of([(workload(channels=32, size=20, out=64), 1)], database, pretend, cost=lambda schedule: 1e-5, noise=0.2)
+    session, _ = session_of(
+        [(workload(channels=32, size=20, out=64), 1)], database, pretend, cost=lambda schedule: 1e-5, noise=0.2
+    )
     session.run(TuningLimits(trials=40))
     assert database.records() == []
 
@@ -133,9 +135,20 @@ def slow(pretend, clock, build, measure):
 
 def many(workload, database, pretend, clock, build, peak=None):
     """A session on ten small tasks and a large one, which stands last."""
-    tasks = [(workload(channels=16 * (1 + i), size=6, out=16), 1) for i in range(10)] + [(workload(channels=64, size=28, out=64), 20)]
+    tasks = [(workload(channels=16 * (1 + i), size=6, out=16), 1) for i in range(10)] + [
+        (workload(channels=64, size=28, out=64), 20)
+    ]
     builder, runner = (made for made in slow(pretend, clock, build, 0.1))
-    return TuningSession([Task(w, count) for w, count in tasks], SPEC, database, builder(SPEC), runner(cost), "a CPU", peak=peak, started=0.0)
+    return TuningSession(
+        [Task(w, count) for w, count in tasks],
+        SPEC,
+        database,
+        builder(SPEC),
+        runner(cost),
+        "a CPU",
+        peak=peak,
+        started=0.0,
+    )
 
 
 def test_a_short_budget_goes_to_the_task_with_most_to_gain(workload, database, pretend, monkeypatch):
@@ -145,13 +158,18 @@ def test_a_short_budget_goes_to_the_task_with_most_to_gain(workload, database, p
     assert session.states[-1].trials > 0 and 0 < sum(state.begun for state in session.states) < len(session.states)
     assert clock.now <= 30.0 + 1.0, "one measurement more than the budget at most"
     display.print_session(said := Said(), session, "a database")
-    assert "kernels were not reached" in " ".join(said) and "default_us" not in min(display.figures(session)["tasks"], key=len)
+    assert "kernels were not reached" in " ".join(said) and "default_us" not in min(
+        display.figures(session)["tasks"], key=len
+    )
 
 
 def test_no_time_for_a_candidate_is_a_failure_with_the_reason(workload, database, pretend, monkeypatch):
     for seconds, build, begun in ((5.0, 1.0, 3), (0.5, 1.0, 0)):
         session = many(workload, database, pretend, Clock(monkeypatch), build)
-        with pytest.raises(OctetError, match=f"the budget of .* s was up before one candidate was measured: it went into the defaults of {begun} of 11 kernels; give more"):
+        with pytest.raises(
+            OctetError,
+            match=f"the budget of .* s was up before one candidate was measured: it went into the defaults of {begun} of 11 kernels; give more",
+        ):
             session.run(TuningLimits(seconds=seconds))
     assert database.count_trials() == 0
 

@@ -48,7 +48,10 @@ def test_sampled_schedules_agree_with_the_referee(name, workload, spec):
     case = case_of(chosen)
     rng = np.random.default_rng(len(shape))
     for space in spaces_of(chosen, spec):
-        found = [space.schedule({key: values[rng.integers(len(values))] for key, values in space.decisions.items()}) for _ in range(20)]
+        found = [
+            space.schedule({key: values[rng.integers(len(values))] for key, values in space.decisions.items()})
+            for _ in range(20)
+        ]
         for schedule in [s for s in found if s is not None][:2]:
             kernel = LoadedKernel(Here(), build(chosen, schedule, case, spec), case, "kernel.so")
             assert case.agrees(kernel.answer()), schedule

@@ -25,10 +25,15 @@ class Placed:
             if watch is not None:
                 self.left = list(_left_sides(calls, watch))
                 listed = [call for call in calls if call.step.kernel == "listed" and not call.joined]
-                self.addresses = [(call.operands[2].offset, 4 * int(mod[call.function].params[2].shape[0])) for call in listed]
+                self.addresses = [
+                    (call.operands[2].offset, 4 * int(mod[call.function].params[2].shape[0])) for call in listed
+                ]
             return calls, arena, loops
 
-        self._patches = [mock.patch.object(linearize, "place_calls", placing), mock.patch.object(linearize.memory, "plan", _apart)]
+        self._patches = [
+            mock.patch.object(linearize, "place_calls", placing),
+            mock.patch.object(linearize.memory, "plan", _apart),
+        ]
         for patch in self._patches:
             patch.start()
         return self
@@ -51,7 +56,11 @@ def _left_sides(calls, watch):
 
 
 def _first_word(calls, watch):
-    return min(call.operands[-1].offset for call in calls if call.function in watch.functions and int(watch.functions[call.function].params[-1].shape[0]) == 1)
+    return min(
+        call.operands[-1].offset
+        for call in calls
+        if call.function in watch.functions and int(watch.functions[call.function].params[-1].shape[0]) == 1
+    )
 
 
 def _apart(buffers):
@@ -115,7 +124,11 @@ def campaign(stepwise: Stepwise, placed: Placed, flips: int, seed: int) -> dict:
     assert not stepwise.words.any(), "an alarm without a fault"
     for _ in range(flips):
         memory = stepwise.weights if random.random() < 0.5 else stepwise.arena
-        byte, bit, before = int(random.integers(memory.size)), int(random.integers(8)), int(random.integers(len(stepwise.variant.steps)))
+        byte, bit, before = (
+            int(random.integers(memory.size)),
+            int(random.integers(8)),
+            int(random.integers(len(stepwise.variant.steps))),
+        )
         if memory is stepwise.weights and steers[byte]:
             continue
         found["flips"] += 1
@@ -125,5 +138,11 @@ def campaign(stepwise: Stepwise, placed: Placed, flips: int, seed: int) -> dict:
         kind = "caught" if stepwise.words.any() else "harmless" if seen == clean else "missed"
         found[kind] += 1
         if kind == "missed":
-            found["example"] = ("weights" if memory is stepwise.weights else "arena", byte, bit, before, [i for i, (a, b) in enumerate(zip(seen, clean)) if a != b])
+            found["example"] = (
+                "weights" if memory is stepwise.weights else "arena",
+                byte,
+                bit,
+                before,
+                [i for i, (a, b) in enumerate(zip(seen, clean)) if a != b],
+            )
     return found

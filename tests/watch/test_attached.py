@@ -17,8 +17,18 @@ def attached(watch, calls, outputs=(Y,)):
     """[(what is called, its storages, whether it joins the step before)], constants as "constant"."""
     sizes = dict(SIZES)
     made = watch.attached(calls, sizes, list(outputs))
-    names = {name: str(func.attrs["octet.kernel"]) + ":" + ("compare" if int(func.params[-1].shape[0]) == 1 else "sum") for name, func in watch.functions.items()}
-    return [(names.get(call.function, call.function), [each if isinstance(each, tuple) else "constant" for each in call.operands], call.joined) for call in made]
+    names = {
+        name: str(func.attrs["octet.kernel"]) + ":" + ("compare" if int(func.params[-1].shape[0]) == 1 else "sum")
+        for name, func in watch.functions.items()
+    }
+    return [
+        (
+            names.get(call.function, call.function),
+            [each if isinstance(each, tuple) else "constant" for each in call.operands],
+            call.joined,
+        )
+        for call in made
+    ]
 
 
 def test_a_tensor_that_kernels_read_is_summed_behind_its_writer_and_behind_its_last_reader():
@@ -49,7 +59,10 @@ def test_a_layer_is_compared_with_its_input_as_that_was_written(covered):
         ("conv", [A, "constant", Y, LEFT], False),
         ("watch:compare", [LEFT, right, ("word", 0)], True),
     ]
-    guard = [("watch:sum", [A, *table, ("buffer", 6)], True), ("watch:compare", [("buffer", 6), ("buffer", 5), ("word", 1)], True)]
+    guard = [
+        ("watch:sum", [A, *table, ("buffer", 6)], True),
+        ("watch:compare", [("buffer", 6), ("buffer", 5), ("word", 1)], True),
+    ]
     if not covered:
         expected = [*expected[:2], ("watch:sum", [A, *table, ("buffer", 5)], True), *expected[2:], *guard]
     assert attached(watch, calls) == expected
@@ -83,7 +96,9 @@ def test_clipped_values_are_counted_and_an_input_is_looked_at():
 
 
 def test_nothing_is_watched_that_is_the_callers_or_that_nobody_asked_for():
-    assert attached(Watch("vnni", True, False), CALLS[:1], outputs=(A,)) == [("quantize", [X, A], False)]  # a result: nobody reads it here
+    assert attached(Watch("vnni", True, False), CALLS[:1], outputs=(A,)) == [
+        ("quantize", [X, A], False)
+    ]  # a result: nobody reads it here
     watch = Watch("vnni", False, True)
     assert attached(watch, CALLS) == [(call.function, call.operands, False) for call in CALLS]  # nothing rounds
     assert not watch.functions and not watch.checks and not watch.counts

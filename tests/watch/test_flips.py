@@ -68,7 +68,9 @@ def test_clean_answers_are_those_of_a_package_without_checks_and_raise_no_alarm(
     one, other = package.session(threads=1), plain.session(threads=1)
     random = np.random.default_rng(0)
     for number in range(300):
-        x = images[number % len(images)][None] + np.float32(10 ** random.uniform(-3, 3)) * random.standard_normal((1, 3, 8, 8), np.float32)
+        x = images[number % len(images)][None] + np.float32(10 ** random.uniform(-3, 3)) * random.standard_normal(
+            (1, 3, 8, 8), np.float32
+        )
         assert one.run({"x": x})["y"].tobytes() == other.run({"x": x})["y"].tobytes()
 
 

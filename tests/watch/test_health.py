@@ -25,7 +25,9 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    hub = octet.quantize(octet.load_onnx(DIGITS / "digits.onnx"), DIGITS / "digits-calib.npz", octet.Recipe(count_clips=True))
+    hub = octet.quantize(
+        octet.load_onnx(DIGITS / "digits.onnx"), DIGITS / "digits-calib.npz", octet.Recipe(count_clips=True)
+    )
     path = tmp_path_factory.mktemp("health") / "digits.octet"
     octet.compile(hub, policy="int8", samples=DIGITS / "digits-calib.npz").save(path)
     return octet.load(path, threads=1)
@@ -59,7 +61,11 @@ def test_health_says_which_tensors_and_answers_are_the_same_without_it(session, 
     outputs, health = session.run(feed, health=True)
     assert outputs["logits"].tobytes() == session.run(feed)["logits"].tobytes()
     worst = health.beyond[0]
-    assert health.flagged and worst.beyond == worst.clipped - int(1.25 * worst.most + 1e-3 * worst.values) > 0 and worst.clipped <= worst.values
+    assert (
+        health.flagged
+        and worst.beyond == worst.clipped - int(1.25 * worst.most + 1e-3 * worst.values) > 0
+        and worst.clipped <= worst.values
+    )
     assert [one.layer for one in health.tensors][0] == "image.quantize"
 
 
@@ -69,7 +75,9 @@ def test_a_package_without_counts_says_so(tmp_path):
     session = octet.compile(hub, policy="int8").session(threads=1)
     with pytest.raises(OctetError, match="--count-clips"):
         session.run({"x": np.zeros((1, 3, 8, 8), np.float32)}, health=True)
-    counting = octet.quantize(octet.load_onnx(folder / "small.onnx"), folder / "calib.npz", octet.Recipe(count_clips=True))
+    counting = octet.quantize(
+        octet.load_onnx(folder / "small.onnx"), folder / "calib.npz", octet.Recipe(count_clips=True)
+    )
     with pytest.raises(OctetError, match="--count-clips: needs at least two calibration samples"):
         octet.compile(counting, policy="int8")
 
@@ -80,4 +88,9 @@ def test_an_answer_is_flagged_when_more_tensors_are_beyond_than_one_calibration_
     seen, limit = learnt(clips, counts)
     assert [(clip.most, clip.bound) for clip in seen] == [(12, 16), (300, 376), (5, 7)] and limit == 1
     one, two = health_of(seen, np.array([17, 0, 0]), limit), health_of(seen, np.array([17, 0, 100]), limit)
-    assert not one.flagged and two.flagged and [(t.layer, t.end) for t in two.beyond] == [("b", "low"), ("a", "high")] and two.beyond[0].beyond == 93
+    assert (
+        not one.flagged
+        and two.flagged
+        and [(t.layer, t.end) for t in two.beyond] == [("b", "low"), ("a", "high")]
+        and two.beyond[0].beyond == 93
+    )

@@ -16,7 +16,9 @@ from octet.targets.watch.inputs import InputMoments, WatchedInput, usual_of
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network
 
-MEAN, DEVIATION = (np.array(values, np.float32)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+MEAN, DEVIATION = (
+    np.array(values, np.float32)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+)
 TOGETHER = 32
 
 
@@ -99,7 +101,12 @@ def test_what_is_usual_is_kept_in_the_package(path, session, tiles):
     assert kept.usual.answers == len(tiles[0]) and kept.values == (64, 64, 64)
     (found,) = healths(session, as_trained(tiles[1][:1]))
     (moments,) = found.inputs
-    assert moments.of == kept and not moments.beyond and 0 < moments.distance < moments.bound and len(moments.features) == 6
+    assert (
+        moments.of == kept
+        and not moments.beyond
+        and 0 < moments.distance < moments.bound
+        and len(moments.features) == 6
+    )
 
 
 def test_too_few_answers_do_not_say_what_is_usual():

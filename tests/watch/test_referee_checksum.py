@@ -6,9 +6,21 @@ import pytest
 from octet.passes.realize.checksum import checksum_of, sums_of
 
 LAYERS = {
-    "3 x 3": ((1, 6, 7, 7), (8, 6, 3, 3), {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 1, "data_zero_point": -5}),
-    "pointwise, stride 2": ((2, 16, 5, 5), (24, 16, 1, 1), {"strides": [2, 2], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1, "data_zero_point": 3}),
-    "depthwise": ((1, 12, 6, 6), (12, 1, 3, 3), {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 12, "data_zero_point": 0}),
+    "3 x 3": (
+        (1, 6, 7, 7),
+        (8, 6, 3, 3),
+        {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 1, "data_zero_point": -5},
+    ),
+    "pointwise, stride 2": (
+        (2, 16, 5, 5),
+        (24, 16, 1, 1),
+        {"strides": [2, 2], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1, "data_zero_point": 3},
+    ),
+    "depthwise": (
+        (1, 12, 6, 6),
+        (12, 1, 3, 3),
+        {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 12, "data_zero_point": 0},
+    ),
     "linear": ((5, 32, 1, 1), (10, 32, 1, 1), {"data_zero_point": 17}),
 }
 COUNTS = ("flips", "changed", "missed", "alarms")
@@ -55,7 +67,10 @@ def test_clean_layers_raise_no_alarm(name):
     shape, kernel, attrs = LAYERS[name]
     for seed in range(50):
         random = np.random.default_rng(seed)
-        data, weight = random.integers(-128, 128, shape).astype(np.int8), random.integers(-127, 128, kernel).astype(np.int8)
+        data, weight = (
+            random.integers(-128, 128, shape).astype(np.int8),
+            random.integers(-127, 128, kernel).astype(np.int8),
+        )
         bias = random.integers(-(2**30), 2**30, kernel[0]).astype(np.int32)
         checksum = checksum_of(weight, bias, attrs)
         assert checksum.left(sums_of(data, weight, bias, attrs)) == checksum.right(data)
@@ -70,5 +85,7 @@ def test_a_flipped_weight_shows_although_its_inputs_add_up_to_the_zero_point():
     flipped[0] ^= 4
     sums = sums_of(data, flipped, bias, attrs, folded=weight)
     stored = data.astype(np.int64) + 128
-    assert (sums - sums_of(data, weight, bias, attrs))[0, 0].tolist() == (stored * (int(flipped[0, 0, 0, 0]) - 5))[0, 0].tolist()
+    assert (sums - sums_of(data, weight, bias, attrs))[0, 0].tolist() == (stored * (int(flipped[0, 0, 0, 0]) - 5))[
+        0, 0
+    ].tolist()
     assert checksum.left(sums) != checksum.right(data) == checksum.left(sums_of(data, weight, bias, attrs))

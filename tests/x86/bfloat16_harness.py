@@ -21,25 +21,75 @@ TILES = frozenset({"amx_bf16"})  # beside the target's features
 GUARD = 99.0  # what an output holds before: nothing may be written behind its last pixel
 
 
-def problem(c, size, o, kernel=1, stride=1, padding=None, batch=1, dilation=1, residual=False, clip=(-np.inf, np.inf), out_dtype="float32"):
+def problem(
+    c,
+    size,
+    o,
+    kernel=1,
+    stride=1,
+    padding=None,
+    batch=1,
+    dilation=1,
+    residual=False,
+    clip=(-np.inf, np.inf),
+    out_dtype="float32",
+):
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     height, width = (size, size) if isinstance(size, int) else size
     padding = (kernel[0] // 2, kernel[1] // 2) * 2 if padding is None else padding
-    return ConvProblem("bfloat16", batch, c, height, width, o, kernel, (stride, stride), padding, (dilation, dilation), 1, 0, Epilogue(out_dtype, 0, *clip, residual))
+    return ConvProblem(
+        "bfloat16",
+        batch,
+        c,
+        height,
+        width,
+        o,
+        kernel,
+        (stride, stride),
+        padding,
+        (dilation, dilation),
+        1,
+        0,
+        Epilogue(out_dtype, 0, *clip, residual),
+    )
 
 
 def arguments(p: ConvProblem, seed=0, spread=8):
     """(data, weight, bias, residual), float32, the first two with exponents far apart: orders of summation differ in their bytes."""
     rng = np.random.default_rng(seed)
-    shapes = [(p.batch, p.channels, p.height, p.width), (p.out_channels, p.channels, *p.kernel), (p.out_channels,), (p.batch, p.out_channels, p.out_height, p.out_width)]
-    data, weight, bias, residual = (rng.standard_normal(s, dtype=np.float32) * np.exp2(rng.integers(-spread, spread, s)).astype(np.float32) for s in shapes)
+    shapes = [
+        (p.batch, p.channels, p.height, p.width),
+        (p.out_channels, p.channels, *p.kernel),
+        (p.out_channels,),
+        (p.batch, p.out_channels, p.out_height, p.out_width),
+    ]
+    data, weight, bias, residual = (
+        rng.standard_normal(s, dtype=np.float32) * np.exp2(rng.integers(-spread, spread, s)).astype(np.float32)
+        for s in shapes
+    )
     return data, weight, bias, residual
 
 
 def expected(p: ConvProblem, data, weight, bias, residual):
     e = p.epilogue
-    attrs = {"strides": p.strides, "padding": p.padding, "dilation": p.dilation, "groups": 1, "clip_min": e.clip_min, "clip_max": e.clip_max, "out_dtype": e.out_dtype}
-    return conv2d_bf16([round_to_bfloat16(data), round_to_bfloat16(weight).astype(np.float32), bias, *([residual] if e.residual else [])], attrs)
+    attrs = {
+        "strides": p.strides,
+        "padding": p.padding,
+        "dilation": p.dilation,
+        "groups": 1,
+        "clip_min": e.clip_min,
+        "clip_max": e.clip_max,
+        "out_dtype": e.out_dtype,
+    }
+    return conv2d_bf16(
+        [
+            round_to_bfloat16(data),
+            round_to_bfloat16(weight).astype(np.float32),
+            bias,
+            *([residual] if e.residual else []),
+        ],
+        attrs,
+    )
 
 
 def pack(array):
@@ -78,5 +128,9 @@ def run(p: ConvProblem, spec, weight, bias, data, residual, schedule=None):
     stage = [np.full(kernel.workspace, 0x7FC0, np.uint16)] if kernel.workspace else []
     got = call(kernel.func, spec, arrays + stage, len(arrays) - 1)
     assert (got[pixels * p.out_stride :] == GUARD).all(), "the kernel wrote behind its output"
-    logical = got[: pixels * p.out_stride].reshape(p.batch, p.out_height, p.out_width, p.out_stride)[..., : p.out_channels].transpose(0, 3, 1, 2)
+    logical = (
+        got[: pixels * p.out_stride]
+        .reshape(p.batch, p.out_height, p.out_width, p.out_stride)[..., : p.out_channels]
+        .transpose(0, 3, 1, 2)
+    )
     return kernel, np.ascontiguousarray(logical)

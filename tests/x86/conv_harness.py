@@ -15,20 +15,61 @@ from here import module_here
 GUARD = 99  # what the output buffer holds before: nothing may be written behind the last pixel
 
 
-def problem(c, size, o, kernel=1, stride=1, padding=None, groups=1, batch=1, dtype="int8", dilation=1, residual=False, out_dtype=None, clip=None, zero_point=3, planar=False):
+def problem(
+    c,
+    size,
+    o,
+    kernel=1,
+    stride=1,
+    padding=None,
+    groups=1,
+    batch=1,
+    dtype="int8",
+    dilation=1,
+    residual=False,
+    out_dtype=None,
+    clip=None,
+    zero_point=3,
+    planar=False,
+):
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     height, width = (size, size) if isinstance(size, int) else size
     padding = (kernel[0] // 2, kernel[1] // 2) * 2 if padding is None else padding
     out_dtype = out_dtype or dtype
     clip = clip or ((-128, 127) if out_dtype == "int8" else (-np.inf, np.inf))
-    return ConvProblem(dtype, batch, c, height, width, o, kernel, (stride, stride), padding, (dilation, dilation), groups, zero_point if dtype == "int8" else 0,
-                       Epilogue(out_dtype, -7 if out_dtype == "int8" else 0, *clip, residual, 5 if dtype == "int8" else 0, 0.013 if dtype == "int8" else 0.0), planar)
+    return ConvProblem(
+        dtype,
+        batch,
+        c,
+        height,
+        width,
+        o,
+        kernel,
+        (stride, stride),
+        padding,
+        (dilation, dilation),
+        groups,
+        zero_point if dtype == "int8" else 0,
+        Epilogue(
+            out_dtype,
+            -7 if out_dtype == "int8" else 0,
+            *clip,
+            residual,
+            5 if dtype == "int8" else 0,
+            0.013 if dtype == "int8" else 0.0,
+        ),
+        planar,
+    )
 
 
 def arguments(p: ConvProblem, seed=0):
     """(data, weight, bias, multiplier, residual) as logical arrays."""
     rng = np.random.default_rng(seed)
-    shapes = [(p.batch, p.channels, p.height, p.width), (p.out_channels, p.channels // p.groups, *p.kernel), (p.batch, p.out_channels, p.out_height, p.out_width)]
+    shapes = [
+        (p.batch, p.channels, p.height, p.width),
+        (p.out_channels, p.channels // p.groups, *p.kernel),
+        (p.batch, p.out_channels, p.out_height, p.out_width),
+    ]
     if p.dtype == "float32":
         data, weight, residual = (rng.standard_normal(s, dtype=np.float32) for s in shapes)
         return data, weight, rng.standard_normal(p.out_channels, dtype=np.float32), None, residual
@@ -56,9 +97,18 @@ def expected(p: ConvProblem, data, weight, bias, multiplier, residual):
     for i in range(p.kernel[0]):
         for j in range(p.kernel[1]):
             y0, x0 = i * p.dilation[0], j * p.dilation[1]
-            tap = x[:, :, y0 : y0 + (p.out_height - 1) * p.strides[0] + 1 : p.strides[0], x0 : x0 + (p.out_width - 1) * p.strides[1] + 1 : p.strides[1]]
+            tap = x[
+                :,
+                :,
+                y0 : y0 + (p.out_height - 1) * p.strides[0] + 1 : p.strides[0],
+                x0 : x0 + (p.out_width - 1) * p.strides[1] + 1 : p.strides[1],
+            ]
             for g in range(p.groups):
-                acc[:, g * outs : (g + 1) * outs] += np.einsum("nchw,oc->nohw", tap[:, g * ins : (g + 1) * ins], weight[g * outs : (g + 1) * outs, :, i, j].astype(wide))
+                acc[:, g * outs : (g + 1) * outs] += np.einsum(
+                    "nchw,oc->nohw",
+                    tap[:, g * ins : (g + 1) * ins],
+                    weight[g * outs : (g + 1) * outs, :, i, j].astype(wide),
+                )
     acc += bias[None, :, None, None]
     e = p.epilogue
     if p.dtype == "float32":
@@ -67,7 +117,9 @@ def expected(p: ConvProblem, data, weight, bias, multiplier, residual):
     if e.out_dtype == "float32":
         return np.clip(scaled, np.float32(e.clip_min), np.float32(e.clip_max))
     if e.residual:
-        scaled = scaled + (residual.astype(np.int32) - e.residual_zero_point).astype(np.float32) * np.float32(e.residual_multiplier)
+        scaled = scaled + (residual.astype(np.int32) - e.residual_zero_point).astype(np.float32) * np.float32(
+            e.residual_multiplier
+        )
     return np.clip(np.rint(scaled).astype(np.int64) + e.out_zero_point, e.clip_min, e.clip_max).astype(np.int8)
 
 
@@ -77,11 +129,20 @@ def run(p: ConvProblem, kernel, data, residual, spec):
     library = module_here(kernel.func, spec)
     pixels = p.batch * p.out_height * p.out_width
     out = np.full(pixels * p.out_stride + SLACK, GUARD, np.uint8 if p.epilogue.out_dtype == "int8" else np.float32)
-    arrays = [data.reshape(-1) if p.planar else pack(data, junk), *kernel.constants, *([pack(residual, junk)] if p.epilogue.residual else []), out]
+    arrays = [
+        data.reshape(-1) if p.planar else pack(data, junk),
+        *kernel.constants,
+        *([pack(residual, junk)] if p.epilogue.residual else []),
+        out,
+    ]
     stage = [np.full(kernel.workspace, junk, arrays[0].dtype)] if kernel.workspace else []
     tensors = [tvm.runtime.tensor(array) for array in arrays + stage]
     library[str(kernel.func.attrs["global_symbol"])](*tensors)
     got = tensors[len(arrays) - 1].numpy()
     assert (got[pixels * p.out_stride :] == GUARD).all(), "the kernel wrote behind its output"
-    logical = got[: pixels * p.out_stride].reshape(p.batch, p.out_height, p.out_width, p.out_stride)[..., : p.out_channels].transpose(0, 3, 1, 2)
+    logical = (
+        got[: pixels * p.out_stride]
+        .reshape(p.batch, p.out_height, p.out_width, p.out_stride)[..., : p.out_channels]
+        .transpose(0, 3, 1, 2)
+    )
     return (logical.astype(np.int16) - 128).astype(np.int8) if p.epilogue.out_dtype == "int8" else logical

@@ -48,10 +48,16 @@ MODELS = {
     "x86.avx512.vpdpbusd.512": dot,
     "x86.avx512.vpdpbusd.256": dot,
     "x86.avx512.pmaddw.d.512": lambda a, b: (a.astype(np.int64) * b).reshape(-1, 2).sum(1).astype(np.int32),
-    "x86.avx512.pmaddubs.w.512": lambda a, b: np.clip((a.view(np.uint8).astype(np.int64) * b).reshape(-1, 2).sum(1), -(2**15), 2**15 - 1).astype(np.int16),
+    "x86.avx512.pmaddubs.w.512": lambda a, b: np.clip(
+        (a.view(np.uint8).astype(np.int64) * b).reshape(-1, 2).sum(1), -(2**15), 2**15 - 1
+    ).astype(np.int16),
     "x86.avx512.pshuf.b.512": by_lanes(lambda table, index: np.where(index < 0, 0, table[index & 15]).astype(np.int8)),
-    "x86.avx512.packssdw.512": by_lanes(lambda a, b: np.clip(np.concatenate([a, b]), -(2**15), 2**15 - 1).astype(np.int16)),
-    "x86.avx512.packuswb.512": by_lanes(lambda a, b: np.clip(np.concatenate([a, b]), 0, 255).astype(np.uint8).view(np.int8)),
+    "x86.avx512.packssdw.512": by_lanes(
+        lambda a, b: np.clip(np.concatenate([a, b]), -(2**15), 2**15 - 1).astype(np.int16)
+    ),
+    "x86.avx512.packuswb.512": by_lanes(
+        lambda a, b: np.clip(np.concatenate([a, b]), 0, 255).astype(np.uint8).view(np.int8)
+    ),
     "x86.avx512.vpermi2var.qi.512": lambda low, index, high: np.concatenate([low, high])[index & 127],
     "x86.avx512.mask.cvtps2dq.512": to_int,
     "x86.avx512.mask.scalef.ps.512": scaled,
@@ -84,7 +90,9 @@ MODELS |= {
         "sdot.v4i32.v16i8": _arm_dot(np.int8, np.int8),
         "udot.v4i32.v16i8": _arm_dot(np.uint8, np.uint8),
         "usdot.v4i32.v16i8": _arm_dot(np.uint8, np.int8),
-        "usmmla.v4i32.v16i8": lambda acc, a, b: (acc + (a.view(np.uint8).reshape(2, 8).astype(np.int64) @ b.reshape(2, 8).T).reshape(4)).astype(np.int32),
+        "usmmla.v4i32.v16i8": lambda acc, a, b: (
+            acc + (a.view(np.uint8).reshape(2, 8).astype(np.int64) @ b.reshape(2, 8).T).reshape(4)
+        ).astype(np.int32),
         "smull.v8i16": lambda a, b: a.astype(np.int16) * b,
         "saddlp.v4i32.v8i16": lambda a: a.astype(np.int32).reshape(4, 2).sum(1, dtype=np.int32),
         "addp.v4i32": lambda a, b: np.concatenate([a, b]).astype(np.int64).reshape(4, 2).sum(1).astype(np.int32),

@@ -39,7 +39,10 @@ def build(module, inputs, target="native", **options):
     main = module["main"]
     ins = tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in inputs.items())
     fields = main.ret_ty.fields
-    outs = tuple(TensorSpec(f"out{i}", tuple(int(d) for d in field.shape.values), str(field.dtype)) for i, field in enumerate(fields))
+    outs = tuple(
+        TensorSpec(f"out{i}", tuple(int(d) for d in field.shape.values), str(field.dtype))
+        for i, field in enumerate(fields)
+    )
     return build_variant(module, detect.resolve(target), ins, outs, **options)
 
 
@@ -85,13 +88,21 @@ def check_all(cases: dict[str, tuple], target="native", tolerances=(), fallbacks
         limit = dict(tolerances).get(name, 0.0)
         same = actual.shape == wanted.shape and actual.dtype == wanted.dtype
         if not same or not np.allclose(actual, wanted, limit, limit, equal_nan=True):  # with limit 0: equal
-            wrong[name] = int((actual != wanted).sum()) if same else (actual.shape, actual.dtype, wanted.shape, wanted.dtype)
+            wrong[name] = (
+                int((actual != wanted).sum()) if same else (actual.shape, actual.dtype, wanted.shape, wanted.dtype)
+            )
     assert not wrong, f"elements that differ from the referee's, by case: {wrong}"
 
 
 def quantize(builder, value, scale=0.05, zero_point=3):
-    return builder.emit(relax.op.quantize(value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1, out_dtype="int8"))
+    return builder.emit(
+        relax.op.quantize(
+            value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1, out_dtype="int8"
+        )
+    )
 
 
 def dequantize(builder, value, scale=0.05, zero_point=3):
-    return builder.emit(relax.op.dequantize(value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1))
+    return builder.emit(
+        relax.op.dequantize(value, relax.const(scale, "float32"), relax.const(zero_point, "int8"), axis=-1)
+    )

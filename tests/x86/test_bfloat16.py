@@ -47,12 +47,18 @@ def check(p, spec, seed=0, schedules=(None,)):
         assert kernel.family == ("amx" if spec.dot == "amx" else "bf16")
         if p.epilogue.out_dtype == "bfloat16":
             got = logical(got, spec).view(ml_dtypes.bfloat16)
-        assert got.tobytes() == np.ascontiguousarray(want).tobytes(), f"{np.mean(got != want):.3f} of the results differ"
+        assert got.tobytes() == np.ascontiguousarray(want).tobytes(), (
+            f"{np.mean(got != want):.3f} of the results differ"
+        )
 
 
 def logical(bits, spec):
     """Stored channels (NCHW, whole groups of four) in their logical order."""
-    return bits[:, np.argsort([4 * (c // 4) + (2, 0, 3, 1)[c % 4] for c in range(bits.shape[1])])] if spec.dot == "vnni_bf16" else bits
+    return (
+        bits[:, np.argsort([4 * (c // 4) + (2, 0, 3, 1)[c % 4] for c in range(bits.shape[1])])]
+        if spec.dot == "vnni_bf16"
+        else bits
+    )
 
 
 @pytest.mark.parametrize("spec", TARGETS, ids=lambda spec: spec.name)
@@ -64,16 +70,38 @@ def test_kernels_equal_the_referee(name, spec):
 def test_schedules_of_tiles_change_no_bit():
     p = problem(64, 9, 48, 3, 1)
     default = amx.default_schedule(p)
-    check(p, registry.find("amx"), schedules=[replace(default, woven=woven, phases=phases, pixels_outer=outer, units=2) for woven, phases, outer in ((True, True, True), (False, False, False))])
+    check(
+        p,
+        registry.find("amx"),
+        schedules=[
+            replace(default, woven=woven, phases=phases, pixels_outer=outer, units=2)
+            for woven, phases, outer in ((True, True, True), (False, False, False))
+        ],
+    )
 
 
 def test_schedules_of_the_vector_unit_change_no_bit():
     p = problem(40, 6, 50, 3)
-    check(p, registry.find("avx512vnni"), schedules=[bf16.Bf16Schedule(vectors, pixels, outer, units) for vectors, pixels, outer, units in ((1, 3, True, 2), (2, 6, False, 5))])
+    check(
+        p,
+        registry.find("avx512vnni"),
+        schedules=[
+            bf16.Bf16Schedule(vectors, pixels, outer, units)
+            for vectors, pixels, outer, units in ((1, 3, True, 2), (2, 6, False, 5))
+        ],
+    )
 
 
 @settings(max_examples=4, derandomize=True, deadline=None)
-@given(st.integers(1, 70), st.integers(1, 9), st.integers(1, 40), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.integers(0, 99))
+@given(
+    st.integers(1, 70),
+    st.integers(1, 9),
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.booleans(),
+    st.integers(0, 99),
+)
 def test_any_shape(channels, size, outputs, kernel, stride, residual, seed):
     if channels <= 4 and kernel == 1:
         kernel = 2  # stays in float32
@@ -83,7 +111,9 @@ def test_any_shape(channels, size, outputs, kernel, stride, residual, seed):
 
 
 @pytest.mark.parametrize("spec", TARGETS, ids=lambda spec: spec.name)
-@pytest.mark.parametrize("shape", [(1, 3, 5, 7), (2, 4, 4, 4), (1, 16, 3, 3), (2, 64, 2, 1), (1, 48, 2, 2), (1, 20, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 5, 7), (2, 4, 4, 4), (1, 16, 3, 3), (2, 64, 2, 1), (1, 48, 2, 2), (1, 20, 1, 1)]
+)
 def test_rounding(shape, spec):
     rng = np.random.default_rng(1)
     x = rng.integers(0, 2**32, shape, dtype=np.uint32).view(np.float32)
@@ -109,7 +139,10 @@ def test_operands_cannot_make_a_denormal_number():
     small = np.float32(2.0**-56)
     assert round_to_bfloat16(np.float32(small * np.float32(0.99))) == 0 and round_to_bfloat16(small) == small
     next_one = np.float32(round_to_bfloat16(small * np.float32(1 + 2.0**-7)))
-    assert small * next_one - small * small >= np.finfo(np.float32).tiny and next_one * next_one - next_one * small >= np.finfo(np.float32).tiny
+    assert (
+        small * next_one - small * small >= np.finfo(np.float32).tiny
+        and next_one * next_one - next_one * small >= np.finfo(np.float32).tiny
+    )
 
 
 def test_sums_are_taken_in_the_documented_order():
@@ -129,5 +162,7 @@ def test_weights_of_pairs_hold_neighbours_of_one_parity():
 def test_a_level_without_the_instruction_widens():
     p = CASES["linear"]
     _, weight, bias, _ = harness.arguments(p)
-    kinds = {dot: conv_kernel(p, dot, weight, bias, None).constants[0].dtype for dot in ("vnni_bf16", "vnni", "madd256")}
+    kinds = {
+        dot: conv_kernel(p, dot, weight, bias, None).constants[0].dtype for dot in ("vnni_bf16", "vnni", "madd256")
+    }
     assert kinds == {"vnni_bf16": np.uint16, "vnni": np.float32, "madd256": np.float32}

@@ -38,7 +38,11 @@ def check(p, spec, seed=0, seen=None):
 
 
 def same(one, other):
-    return len(one.constants) == len(other.constants) and all(map(np.array_equal, one.constants, other.constants)) and structural_equal(one.func, other.func)
+    return (
+        len(one.constants) == len(other.constants)
+        and all(map(np.array_equal, one.constants, other.constants))
+        and structural_equal(one.func, other.func)
+    )
 
 
 def tile_schedules(p, seed):
@@ -53,7 +57,9 @@ def compare(p, got, want, weight):
     if p.epilogue.out_dtype == "int8" or p.dtype == "int8":
         np.testing.assert_array_equal(got, want)
     else:  # sums of up to a few thousand float32 products in another order
-        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * max(1.0, np.abs(want).max()) * np.sqrt(weight[0].size))
+        np.testing.assert_allclose(
+            got, want, rtol=0, atol=1e-5 * max(1.0, np.abs(want).max()) * np.sqrt(weight[0].size)
+        )
 
 
 CASES = {
@@ -97,7 +103,15 @@ CASES = {
 
 
 # Levels below AVX-512 VNNI share its templates: what differs is the width of a vector and how int8 is multiplied.
-ON_EVERY_LEVEL = ("stride 2, uneven pads", "first layer", "dilation and residual", "linear, one sample", "depthwise, batch, clip", "to float", "depthwise to float")
+ON_EVERY_LEVEL = (
+    "stride 2, uneven pads",
+    "first layer",
+    "dilation and residual",
+    "linear, one sample",
+    "depthwise, batch, clip",
+    "to float",
+    "depthwise to float",
+)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -110,7 +124,11 @@ def test_int8_equals_numpy(name):
 
 
 def test_float32_on_256_bits():
-    for p in (problem(7, 9, 40, 3, dtype="float32"), problem(33, 7, 33, 3, 2, groups=33, dtype="float32"), problem(100, 1, 200, dtype="float32")):
+    for p in (
+        problem(7, 9, 40, 3, dtype="float32"),
+        problem(33, 7, 33, 3, 2, groups=33, dtype="float32"),
+        problem(100, 1, 200, dtype="float32"),
+    ):
         check(p, registry.find("x86-64-v3"))
 
 
@@ -119,11 +137,34 @@ def test_float32_equals_numpy(name):
     p = CASES[name]
     clip = (-1.0, np.inf) if p.epilogue.clip_max == 100 else (-np.inf, np.inf)
     size = (p.height, p.width)
-    check(problem(p.channels, size, p.out_channels, p.kernel, p.strides[0], p.padding, p.groups, p.batch, "float32", p.dilation[0], p.epilogue.residual, clip=clip), AVX512)
+    check(
+        problem(
+            p.channels,
+            size,
+            p.out_channels,
+            p.kernel,
+            p.strides[0],
+            p.padding,
+            p.groups,
+            p.batch,
+            "float32",
+            p.dilation[0],
+            p.epilogue.residual,
+            clip=clip,
+        ),
+        AVX512,
+    )
 
 
-@pytest.mark.parametrize("p", [problem(3, 17, 24, 7, 2, dtype="float32", planar=True, batch=2), problem(2, (5, 9), 5, 1, dtype="float32", planar=True),
-                               problem(1, 12, 33, 3, padding=(0, 1, 2, 1), dtype="float32", planar=True)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "p",
+    [
+        problem(3, 17, 24, 7, 2, dtype="float32", planar=True, batch=2),
+        problem(2, (5, 9), 5, 1, dtype="float32", planar=True),
+        problem(1, 12, 33, 3, padding=(0, 1, 2, 1), dtype="float32", planar=True),
+    ],
+    ids=lambda p: p.name,
+)
 def test_a_plain_image_is_read_as_it_is(p):
     check(p, AVX512)
 
@@ -135,8 +176,19 @@ def problems(draw):
     dilation = draw(st.integers(1, 2))
     padding = tuple(draw(st.integers(0, 2)) for _ in range(4))
     size = tuple(draw(st.integers(dilation * (k - 1) + 1, 12)) for k in kernel)
-    return problem(groups * draw(st.integers(1, 40)), size, groups * draw(st.integers(1, 40)), kernel, draw(st.integers(1, 3)), padding, groups,
-                   draw(st.integers(1, 2)), dilation=dilation, residual=draw(st.booleans()), zero_point=draw(st.integers(-128, 127)))
+    return problem(
+        groups * draw(st.integers(1, 40)),
+        size,
+        groups * draw(st.integers(1, 40)),
+        kernel,
+        draw(st.integers(1, 3)),
+        padding,
+        groups,
+        draw(st.integers(1, 2)),
+        dilation=dilation,
+        residual=draw(st.booleans()),
+        zero_point=draw(st.integers(-128, 127)),
+    )
 
 
 @pytest.mark.parametrize("spec", TARGETS[:2], ids=lambda s: s.name)
@@ -158,14 +210,28 @@ def test_the_target_decides_the_family():
     assert family_of(depthwise, "amx") == "depthwise"
     assert family_of(problem(32, 26, 32, 3, groups=32, residual=True), "amx") == "vnni"  # nine products a result
     assert family_of(problem(32, 26, 32, 3), "amx") == "amx"
-    assert family_of(problem(96, 1, 96), "amx") == family_of(problem(16, 26, 96), "amx") == family_of(problem(32, 2, 8), "amx") == "vnni"  # tiles stay nearly empty
+    assert (
+        family_of(problem(96, 1, 96), "amx")
+        == family_of(problem(16, 26, 96), "amx")
+        == family_of(problem(32, 2, 8), "amx")
+        == "vnni"
+    )  # tiles stay nearly empty
     assert family_of(problem(32, 6, 32, 3), "vnni") == "vnni"
     assert family_of(problem(32, 6, 32, 3, dtype="float32"), "amx") == "fma"
 
 
-@pytest.mark.parametrize("p", [problem(32, 21, 32, 3, groups=32), problem(16, (9, 23), 16, 3, groups=16, dilation=2, padding=(2, 2, 2, 2)), problem(14, (5, 4), 14, 5, groups=14)])
+@pytest.mark.parametrize(
+    "p",
+    [
+        problem(32, 21, 32, 3, groups=32),
+        problem(16, (9, 23), 16, 3, groups=16, dilation=2, padding=(2, 2, 2, 2)),
+        problem(14, (5, 4), 14, 5, groups=14),
+    ],
+)
 @pytest.mark.parametrize("pixels", [1, 3, 7])
 def test_vectors_of_several_pixels_at_the_borders_of_an_image_that_is_not_copied(p, pixels):
     data, weight, bias, multiplier, residual = harness.arguments(p)
     kernel = conv_kernel(p, AVX512.dot, weight, bias, multiplier, DepthwiseSchedule(pixels, 2, False))
-    np.testing.assert_array_equal(harness.run(p, kernel, data, residual, AVX512), harness.expected(p, data, weight, bias, multiplier, residual))
+    np.testing.assert_array_equal(
+        harness.run(p, kernel, data, residual, AVX512), harness.expected(p, data, weight, bias, multiplier, residual)
+    )

@@ -41,25 +41,39 @@ def test_every_kind_of_weights(name, spec):
     data[0, :, :3] = 127  # stored as 255
     kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
     assert kernel.family == "listed"
-    np.testing.assert_array_equal(harness.run(p, kernel, data, residual, spec), harness.expected(p, data, weight, bias, multiplier, residual))
+    np.testing.assert_array_equal(
+        harness.run(p, kernel, data, residual, spec), harness.expected(p, data, weight, bias, multiplier, residual)
+    )
 
 
 def test_nothing_is_copied_where_nothing_needs_it():
-    p, schedule = harness.problem(16, 4, 16), DirectSchedule(1, 4, False, 1)  # a task that runs over all channels would keep its copy to itself
+    p, schedule = (
+        harness.problem(16, 4, 16),
+        DirectSchedule(1, 4, False, 1),
+    )  # a task that runs over all channels would keep its copy to itself
     with building_for("madd256"):
-        steps = [pack_steps(p, tap_matrix(p, np.full((16, 16, 1, 1), value, np.int8), 16, 4), p.width) for value in (64, 65)]
-    assert [s.unsafe for s in steps] == [0, 4] and [conv_listed.workspace(p, schedule, s) > 0 for s in steps] == [False, True]
+        steps = [
+            pack_steps(p, tap_matrix(p, np.full((16, 16, 1, 1), value, np.int8), 16, 4), p.width) for value in (64, 65)
+        ]
+    assert [s.unsafe for s in steps] == [0, 4] and [conv_listed.workspace(p, schedule, s) > 0 for s in steps] == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("spec", TARGETS, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("c, size, batch, stride", [(20, 9, 1, 1), (36, 5, 3, 1), (20, 9, 2, 2)])
-@pytest.mark.parametrize("schedule", [DirectSchedule(1, 5, True, 2), DirectSchedule(2, 4, True, 1), DirectSchedule(1, 5, False, 3)], ids=str)
+@pytest.mark.parametrize(
+    "schedule", [DirectSchedule(1, 5, True, 2), DirectSchedule(2, 4, True, 1), DirectSchedule(1, 5, False, 3)], ids=str
+)
 def test_pointwise_layers_by_any_schedule(c, size, batch, stride, schedule, spec):
     p = harness.problem(c, size, 40, 1, stride, batch=batch)
     data, weight, bias, multiplier, residual = harness.arguments(p)
     weight = WEIGHTS["as trained"](np.random.default_rng(1), weight.shape).astype(np.int8)
     kernel = conv_kernel(p, spec.dot, weight, bias, multiplier, schedule)
-    np.testing.assert_array_equal(harness.run(p, kernel, data, residual, spec), harness.expected(p, data, weight, bias, multiplier, residual))
+    np.testing.assert_array_equal(
+        harness.run(p, kernel, data, residual, spec), harness.expected(p, data, weight, bias, multiplier, residual)
+    )
 
 
 @settings(max_examples=20, derandomize=True, deadline=None)

@@ -41,7 +41,9 @@ def run(build, counted, level, data, constants):
         func = build(counted.groups, counted.step, counted.period, counted.tail)
     words = tvm.runtime.tensor(np.full(int(func.params[2].shape[0]), 9, np.int32))
     read = np.pad(data, (0, 64 * counted.period))[: int(func.params[0].shape[0])]
-    module_here(func, spec)[str(func.attrs["global_symbol"])](tvm.runtime.tensor(read), tvm.runtime.tensor(constants), words)
+    module_here(func, spec)[str(func.attrs["global_symbol"])](
+        tvm.runtime.tensor(read), tvm.runtime.tensor(constants), words
+    )
     return words.numpy()
 
 
@@ -49,7 +51,11 @@ def run(build, counted, level, data, constants):
 @pytest.mark.parametrize("name", CASES)
 def test_it_counts_the_values_that_it_looks_at(name, level):
     counted, looked = CASES[name], looked_at(CASES[name])
-    data = np.random.default_rng(0).choice([0, 1, counted.high - 1, counted.high], counted.size, p=[0.1, 0.4, 0.3, 0.2]).astype(np.uint8)
+    data = (
+        np.random.default_rng(0)
+        .choice([0, 1, counted.high - 1, counted.high], counted.size, p=[0.1, 0.4, 0.3, 0.2])
+        .astype(np.uint8)
+    )
     words = run(lambda *place: count_ends(*place, counted.high, counted.low), counted, level, data, counted.valid)
     assert looked.sum() == counted.values
     assert words.tolist() == [(data[looked] == end).sum() for end in (counted.high, 0)[: len(counted.ends)]]

@@ -6,7 +6,21 @@ from octet.targets.x86.isa import building_for
 
 
 def staged(dot="vnni", size=14, kernel=3, stride=1, dtype="int8"):
-    problem = ConvProblem(dtype, 1, 64, size, size, 64, (kernel, kernel), (stride, stride), (kernel // 2,) * 4, (1, 1), 64, 0, Epilogue(dtype))
+    problem = ConvProblem(
+        dtype,
+        1,
+        64,
+        size,
+        size,
+        64,
+        (kernel, kernel),
+        (stride, stride),
+        (kernel // 2,) * 4,
+        (1, 1),
+        64,
+        0,
+        Epilogue(dtype),
+    )
     with building_for(dot):
         return default_schedule(problem).staged
 

@@ -16,7 +16,9 @@ R = relax.op
 
 def _scheduled(shapes, body):
     legal = relax.transform.LegalizeOps()(network(shapes, body))
-    return "\n".join(schedule_fallback(func).script() for _, func in legal.functions_items() if isinstance(func, tirx.PrimFunc))
+    return "\n".join(
+        schedule_fallback(func).script() for _, func in legal.functions_items() if isinstance(func, tirx.PrimFunc)
+    )
 
 
 def test_loops_are_parallel_and_vectorised():
@@ -30,8 +32,13 @@ def test_a_small_operator_stays_serial():
 
 def test_products_are_counted():
     """What a summary says of multiply-adds in float is true of operators without a kernel, too."""
-    legal = relax.transform.LegalizeOps()(network({"x": (2, 5, 7), "y": (2, 7, 3)}, lambda b, x, y: b.emit(R.mean(b.emit(R.matmul(x, y)), axis=1))))
-    counts = [int(func.attrs.get("octet.macs", 0)) for func in (schedule_fallback(f) for _, f in legal.functions_items() if isinstance(f, tirx.PrimFunc))]
+    legal = relax.transform.LegalizeOps()(
+        network({"x": (2, 5, 7), "y": (2, 7, 3)}, lambda b, x, y: b.emit(R.mean(b.emit(R.matmul(x, y)), axis=1)))
+    )
+    counts = [
+        int(func.attrs.get("octet.macs", 0))
+        for func in (schedule_fallback(f) for _, f in legal.functions_items() if isinstance(f, tirx.PrimFunc))
+    ]
     assert sorted(counts)[-1] == 2 * 5 * 3 * 7 and sum(counts) == max(counts)
 
 
@@ -46,4 +53,9 @@ def test_a_function_without_blocks_is_left_alone():
 
 def test_one_and_two_fallbacks_run():
     check({"x": (2, 37, 4, 5)}, lambda b, x: R.max(x, axis=[1]), fallbacks=["relax.max"])
-    check({"x": (2, 37, 4, 5)}, lambda b, x: [R.max(x, axis=[1]), b.emit(R.mean(x, axis=[1]))], fallbacks=["relax.max", "relax.mean"], tolerance=1e-6)
+    check(
+        {"x": (2, 37, 4, 5)},
+        lambda b, x: [R.max(x, axis=[1]), b.emit(R.mean(x, axis=[1]))],
+        fallbacks=["relax.max", "relax.mean"],
+        tolerance=1e-6,
+    )

@@ -51,7 +51,11 @@ class Layer:
         self.want = harness.expected(p, data, weight, bias, multiplier, residual)
         schedule = conv_amx.default_schedule(p) if spec.dot == "amx" and p.groups == 1 else None
         self.kernel = conv_kernel(self.p, spec.dot, weight, bias, multiplier, schedule)
-        self.data, self.constants, self.residual = harness.pack(data, 77), list(self.kernel.constants), harness.pack(residual, 77)
+        self.data, self.constants, self.residual = (
+            harness.pack(data, 77),
+            list(self.kernel.constants),
+            harness.pack(residual, 77),
+        )
         with building_for(spec.dot):
             self.weighted = weighted_sum(self.kernel.check.right)
             self.compare = compare((_size(self.kernel.func),), (_size(self.weighted),), self.kernel.check.constant)
@@ -60,14 +64,35 @@ class Layer:
 
     def left(self):
         """(the result, the words of all tasks)."""
-        p, out = self.p, np.zeros(self.p.batch * self.p.out_height * self.p.out_width * self.p.out_stride + 64, np.uint8 if self.p.epilogue.out_dtype == "int8" else np.float32)
+        p, out = (
+            self.p,
+            np.zeros(
+                self.p.batch * self.p.out_height * self.p.out_width * self.p.out_stride + 64,
+                np.uint8 if self.p.epilogue.out_dtype == "int8" else np.float32,
+            ),
+        )
         sums = np.full(_size(self.kernel.func), 99, np.int32)
-        residual, stage = [self.residual] if p.epilogue.residual else [], [np.zeros(self.kernel.workspace, np.uint8)] if self.kernel.workspace else []
-        return self._call(self.kernel.func, [self.data, *self.constants, *residual, out, *stage, sums], -2 - len(stage), -1)
+        residual, stage = (
+            [self.residual] if p.epilogue.residual else [],
+            [np.zeros(self.kernel.workspace, np.uint8)] if self.kernel.workspace else [],
+        )
+        return self._call(
+            self.kernel.func, [self.data, *self.constants, *residual, out, *stage, sums], -2 - len(stage), -1
+        )
 
     def right(self):
         w = self.kernel.check.right
-        return self._call(self.weighted, [self.data[: int(self.weighted.params[0].shape[0])], w.starts, w.offsets, w.digits.reshape(-1), np.full(_size(self.weighted), 99, np.int32)], -1)[0]
+        return self._call(
+            self.weighted,
+            [
+                self.data[: int(self.weighted.params[0].shape[0])],
+                w.starts,
+                w.offsets,
+                w.digits.reshape(-1),
+                np.full(_size(self.weighted), 99, np.int32),
+            ],
+            -1,
+        )[0]
 
     def word(self, left, right):
         return int(self._call(self.compare, [left, right, np.full(1, 99, np.int32)], -1)[0][0])
@@ -82,11 +107,21 @@ def _size(func):
     return int(func.params[-1].shape[0])
 
 
-@pytest.mark.parametrize("name, spec", [(name, spec) for name in CASES for spec in LEVELS if spec.name == "avx512vnni" or name in ON_EVERY_LEVEL], ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    "name, spec",
+    [(name, spec) for name in CASES for spec in LEVELS if spec.name == "avx512vnni" or name in ON_EVERY_LEVEL],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_both_sides_agree_and_the_bytes_are_the_same(name, spec):
     layer = Layer(CASES[name], spec)
     out, left = layer.left()
     p, pixels = layer.p, layer.p.batch * layer.p.out_height * layer.p.out_width
-    got = out[: pixels * p.out_stride].reshape(p.batch, p.out_height, p.out_width, -1)[..., : p.out_channels].transpose(0, 3, 1, 2)
-    np.testing.assert_array_equal((got.astype(np.int16) - 128).astype(np.int8) if p.epilogue.out_dtype == "int8" else got, layer.want)
+    got = (
+        out[: pixels * p.out_stride]
+        .reshape(p.batch, p.out_height, p.out_width, -1)[..., : p.out_channels]
+        .transpose(0, 3, 1, 2)
+    )
+    np.testing.assert_array_equal(
+        (got.astype(np.int16) - 128).astype(np.int8) if p.epilogue.out_dtype == "int8" else got, layer.want
+    )
     assert layer.word(left, layer.right()) == 0

@@ -23,9 +23,26 @@ from octet.passes.referee.reference import run
 
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 SHAPES = {"x": (2, 37, 9, 10), "y": (2, 37, 9, 10), "q": (2, 19, 40), "k": (2, 40, 19)}
-ADD = {"a_zero_point": 3, "b_zero_point": -4, "a_multiplier": 0.7, "b_multiplier": 1.1, "out_zero_point": 5, "clip_min": -120, "clip_max": 101}
-POOL = {"pool_size": [3, 2], "strides": [1, 2], "padding": [1, 0, 2, 1], "count_include_pad": 0, "data_zero_point": 3, "multiplier": 0.8, "out_zero_point": 1,
-        "clip_min": -100, "clip_max": 99}
+ADD = {
+    "a_zero_point": 3,
+    "b_zero_point": -4,
+    "a_multiplier": 0.7,
+    "b_multiplier": 1.1,
+    "out_zero_point": 5,
+    "clip_min": -120,
+    "clip_max": 101,
+}
+POOL = {
+    "pool_size": [3, 2],
+    "strides": [1, 2],
+    "padding": [1, 0, 2, 1],
+    "count_include_pad": 0,
+    "data_zero_point": 3,
+    "multiplier": 0.8,
+    "out_zero_point": 1,
+    "clip_min": -100,
+    "clip_max": 99,
+}
 REQUANTIZE = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
 MATMUL = {"multiplier": 0.003, "out_zero_point": 0, "clip_min": -120, "clip_max": 119, "out_dtype": "int8"}
 
@@ -36,8 +53,13 @@ def body(b, x, y, q, k):
     table = relax.const(np.random.default_rng(0).permutation(256).astype("uint8").view("int8"))
     looked_up = b.emit(ops.call("octet.table", [left, table]))
     product = b.emit(ops.call("octet.matmul", [quantize(b, q, zero_point=0), quantize(b, k, zero_point=0)], **MATMUL))
-    bytes_of = [b.emit(ops.call("octet.add", [left, right], **ADD)), b.emit(ops.call("octet.requantize", [looked_up], **REQUANTIZE)),
-                b.emit(ops.call("octet.avg_pool2d", [left], **POOL)), b.emit(relax.op.nn.max_pool2d(left, [3, 3], [2, 2], [1, 1, 1, 1])), product]
+    bytes_of = [
+        b.emit(ops.call("octet.add", [left, right], **ADD)),
+        b.emit(ops.call("octet.requantize", [looked_up], **REQUANTIZE)),
+        b.emit(ops.call("octet.avg_pool2d", [left], **POOL)),
+        b.emit(relax.op.nn.max_pool2d(left, [3, 3], [2, 2], [1, 1, 1, 1])),
+        product,
+    ]
     soft = quantize(b, b.emit(relax.op.nn.softmax(dequantize(b, product, zero_point=0), -1)), 1 / 127, 0)
     floats = [b.emit(ops.call("octet.unary", [x], kind=kind)) for kind in ("exp", "tanh")]
     return [dequantize(b, value) for value in (*bytes_of, soft)] + floats
@@ -87,7 +109,13 @@ def test_a_kernel_is_built_for_its_target():
     assert all(spec.vector_bits == UNITS[spec.dot].bits for spec in LEVELS)
 
 
-ROWS = [((7, 2), (3,), "int32"), ((9, 17), (1, 6), "int64"), ((50, 100), (2, 3, 2), "int64"), ((33, 384), (1, 70), "int32"), ((5, 21), (), "int64")]
+ROWS = [
+    ((7, 2), (3,), "int32"),
+    ((9, 17), (1, 6), "int64"),
+    ((50, 100), (2, 3, 2), "int64"),
+    ((33, 384), (1, 70), "int32"),
+    ((5, 21), (), "int64"),
+]
 
 
 def rows(b, x):
@@ -121,6 +149,11 @@ def test_rows_of_int8_tables(spec, looked_up):
 
 def test_what_rows_mean():
     table, scales = np.array([[1, -2], [127, -128]], "int8"), np.array([0.5, 0.1], "float32")
-    module = network({"x": (3,)}, lambda b, x: b.emit(ops.call("octet.embedding", [relax.const(table), relax.const(scales), b.emit(relax.op.astype(x, "int64"))])))
+    module = network(
+        {"x": (3,)},
+        lambda b, x: b.emit(
+            ops.call("octet.embedding", [relax.const(table), relax.const(scales), b.emit(relax.op.astype(x, "int64"))])
+        ),
+    )
     (found,) = run(module, {"x": np.array([0, 1, 9], "float32")})
     np.testing.assert_array_equal(found, [[0.5, -1], *[np.array([127, -128], "float32") * np.float32(0.1)] * 2])

@@ -17,7 +17,14 @@ from rule_harness import check, check_all, dequantize, quantize
 
 def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_point=0):
     low, high = (-120, 119) if dtype == "int8" else (-np.inf, np.inf)
-    attrs = {"multiplier": multiplier, "out_zero_point": zero_point, "clip_min": low, "clip_max": high, "out_dtype": dtype, "a_zero_point": a_zero_point}
+    attrs = {
+        "multiplier": multiplier,
+        "out_zero_point": zero_point,
+        "clip_min": low,
+        "clip_max": high,
+        "out_dtype": dtype,
+        "a_zero_point": a_zero_point,
+    }
     return builder.emit(ops.call("octet.matmul", [a, b], **attrs))
 
 
@@ -42,7 +49,9 @@ def attention(batch, tokens, heads, size, scale, levels, peak=False):
         scores = b.emit(relax.op.add(scores, mask[0])) if mask else scores
         soft = b.emit(relax.op.nn.softmax(scores, -1))
         soft = over_largest(b, soft) if peak else soft
-        mixed = product(b, quantize(b, soft, 1 / levels, zero_point), v, multiplier=0.01, zero_point=5, a_zero_point=zero_point)
+        mixed = product(
+            b, quantize(b, soft, 1 / levels, zero_point), v, multiplier=0.01, zero_point=5, a_zero_point=zero_point
+        )
         joined = b.emit(relax.op.permute_dims(mixed, [0, 2, 1, 3]))
         return dequantize(b, b.emit(relax.op.reshape(joined, [batch, tokens, heads * size])))
 
@@ -52,23 +61,50 @@ def attention(batch, tokens, heads, size, scale, levels, peak=False):
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])
 def test_attention(target):
     cases = {}
-    for batch, tokens, heads, size, masked, scale, levels, peak in [(2, 50, 4, 32, True, 0.37, 255, False), (1, 97, 2, 64, False, 0.125, 255, False), (1, 7, 2, 16, True, None, 127, False),
-                                                                    (2, 33, 1, 20, True, 0.5, 255, False), (2, 41, 2, 32, True, 0.37, 255, True)]:
-        shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | ({"mask": (batch, 1, 1, tokens)} if masked else {})
-        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (shapes, attention(batch, tokens, heads, size, scale, levels, peak))
+    for batch, tokens, heads, size, masked, scale, levels, peak in [
+        (2, 50, 4, 32, True, 0.37, 255, False),
+        (1, 97, 2, 64, False, 0.125, 255, False),
+        (1, 7, 2, 16, True, None, 127, False),
+        (2, 33, 1, 20, True, 0.5, 255, False),
+        (2, 41, 2, 32, True, 0.37, 255, True),
+    ]:
+        shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | (
+            {"mask": (batch, 1, 1, tokens)} if masked else {}
+        )
+        cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (
+            shapes,
+            attention(batch, tokens, heads, size, scale, levels, peak),
+        )
     check_all(cases, target)
 
 
 def test_products_of_any_rank():
     def body(dtype, zero_point):
         def of(builder, x, y):
-            result = product(builder, quantize(builder, x, 0.05, zero_point), quantize(builder, y, 0.05, 0), dtype, a_zero_point=zero_point)
+            result = product(
+                builder,
+                quantize(builder, x, 0.05, zero_point),
+                quantize(builder, y, 0.05, 0),
+                dtype,
+                a_zero_point=zero_point,
+            )
             return result if dtype == "float32" else dequantize(builder, result)
 
         return of
 
-    operands = [((5, 7), (7, 9)), ((3, 20, 70), (3, 70, 17)), ((2, 1, 4, 130), (1, 3, 130, 64)), ((1, 16, 64), (64, 33))]
-    check_all({f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype, zero_point)) for a, b in operands for dtype, zero_point in (("int8", -128), ("float32", 9))})
+    operands = [
+        ((5, 7), (7, 9)),
+        ((3, 20, 70), (3, 70, 17)),
+        ((2, 1, 4, 130), (1, 3, 130, 64)),
+        ((1, 16, 64), (64, 33)),
+    ]
+    check_all(
+        {
+            f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype, zero_point))
+            for a, b in operands
+            for dtype, zero_point in (("int8", -128), ("float32", 9))
+        }
+    )
 
 
 def test_masks_of_minus_ten_thousand_leave_exact_zeros():
@@ -114,7 +150,10 @@ def test_rms_norm():
 
 
 def test_softmax_of_a_float_tensor_with_an_int8_result():
-    check({"x": (2, 3, 5, 37)}, lambda b, x: dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), 1 / 127, 0), 1 / 127, 0))
+    check(
+        {"x": (2, 3, 5, 37)},
+        lambda b, x: dequantize(b, quantize(b, b.emit(relax.op.nn.softmax(x, -1)), 1 / 127, 0), 1 / 127, 0),
+    )
 
 
 def test_views_need_no_copy_where_strides_fit():

@@ -25,9 +25,22 @@ def _of_codes(move):
 
 
 def test_concat():
-    cases = [((2, 17, 5, 6), (2, 1, 5, 6), 1), ((2, 64, 3, 3), (2, 128, 3, 3), 1), ((1, 1, 4, 4), (1, 2, 4, 4), 1), ((2, 17, 5, 6), (2, 17, 3, 6), 2),
-             ((2, 3, 5, 6), (2, 3, 5, 1), 3), ((2, 17, 5, 6), (1, 17, 5, 6), 0), ((3, 20), (3, 7), 1), ((2, 5, 20), (2, 6, 20), 1)]
-    _both({f"{a} {b} on {axis}": ({"x": a, "y": b}, lambda builder, x, y, axis=axis: R.concat([x, y, x], axis)) for a, b, axis in cases})
+    cases = [
+        ((2, 17, 5, 6), (2, 1, 5, 6), 1),
+        ((2, 64, 3, 3), (2, 128, 3, 3), 1),
+        ((1, 1, 4, 4), (1, 2, 4, 4), 1),
+        ((2, 17, 5, 6), (2, 17, 3, 6), 2),
+        ((2, 3, 5, 6), (2, 3, 5, 1), 3),
+        ((2, 17, 5, 6), (1, 17, 5, 6), 0),
+        ((3, 20), (3, 7), 1),
+        ((2, 5, 20), (2, 6, 20), 1),
+    ]
+    _both(
+        {
+            f"{a} {b} on {axis}": ({"x": a, "y": b}, lambda builder, x, y, axis=axis: R.concat([x, y, x], axis))
+            for a, b, axis in cases
+        }
+    )
 
 
 MOVES = {
@@ -37,9 +50,20 @@ MOVES = {
     "reflect": lambda b, x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 3, 0], "reflect"),
     "flip": lambda b, x: R.flip(x, 2),
     "interleave": lambda b, x: ops.call("octet.interleave", [x], strides=[2, 3], fill=0),
-    "frame": lambda b, x: ops.call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]),
-    "frame of rows": lambda b, x: ops.call("octet.frame", [x], padding=[1, 0, 0, 0], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]),
-    "nearest": lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor"),
+    "frame": lambda b, x: ops.call(
+        "octet.frame", [x], padding=[1, 0, 2, 3], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]
+    ),
+    "frame of rows": lambda b, x: ops.call(
+        "octet.frame", [x], padding=[1, 0, 0, 0], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]
+    ),
+    "nearest": lambda b, x: R.image.resize2d(
+        x,
+        [13, 11],
+        layout="NCHW",
+        method="nearest_neighbor",
+        coordinate_transformation_mode="asymmetric",
+        rounding_method="floor",
+    ),
     "nchw to nhwc": lambda b, x: R.permute_dims(x, [0, 2, 3, 1]),
     "nhwc to nchw": lambda b, x: R.permute_dims(x, [0, 3, 1, 2]),
     "join columns": lambda b, x: R.reshape(b.emit(R.flip(x, 2)), [x.ty.shape.values[0], x.ty.shape.values[1], 1, -1]),
@@ -66,19 +90,31 @@ def test_generated_copies():
     moves = {name: lambda b, x, made=made: b.emit(b.normalize(made(x))) for name, made in GENERATED.items()}
     fallbacks = [f"relax.{name}" for name in GENERATED] + ["relax.max"]
     check_all({name: (shapes, move) for name, move in moves.items()}, fallbacks=fallbacks)
-    check_all({name: (shapes, lambda b, x, move=move: dequantize(b, move(b, quantize(b, x)))) for name, move in moves.items()}, fallbacks=fallbacks)
+    check_all(
+        {
+            name: (shapes, lambda b, x, move=move: dequantize(b, move(b, quantize(b, x))))
+            for name, move in moves.items()
+        },
+        fallbacks=fallbacks,
+    )
 
 
 def test_linear_resize():
     def resized(mode):
-        return lambda b, x: R.image.resize2d(x, [13, 11], layout="NCHW", method="linear", coordinate_transformation_mode=mode)
+        return lambda b, x: R.image.resize2d(
+            x, [13, 11], layout="NCHW", method="linear", coordinate_transformation_mode=mode
+        )
 
     check_all({mode: ({"x": (2, 37, 7, 9)}, resized(mode)) for mode in ("half_pixel", "asymmetric", "align_corners")})
 
 
 def test_rows():
-    _both({"slice": ({"x": (2, 7, 50)}, lambda b, x: R.strided_slice(x, [1, 2], [1, 5], [6, 25])),
-           "transpose": ({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1]))})
+    _both(
+        {
+            "slice": ({"x": (2, 7, 50)}, lambda b, x: R.strided_slice(x, [1, 2], [1, 5], [6, 25])),
+            "transpose": ({"x": (2, 20, 30)}, lambda b, x: R.permute_dims(x, [0, 2, 1])),
+        }
+    )
 
 
 def test_split():
@@ -92,4 +128,10 @@ def test_split():
 def test_padded_channels():
     """No kernel of ours pads channels; the stored bytes of an int8 tensor must be padded with 128 added."""
     for value in (-128, 5):
-        check({"x": (1, 5, 3, 4)}, lambda b, x, v=value: dequantize(b, b.emit(R.nn.pad(quantize(b, x), [0, 0, 2, 1, 0, 0, 0, 0], "constant", v))), fallbacks=["relax.nn.pad"])
+        check(
+            {"x": (1, 5, 3, 4)},
+            lambda b, x, v=value: dequantize(
+                b, b.emit(R.nn.pad(quantize(b, x), [0, 0, 2, 1, 0, 0, 0, 0], "constant", v))
+            ),
+            fallbacks=["relax.nn.pad"],
+        )

@@ -23,7 +23,9 @@ def added(spec, loop, dtype, elements):
         start = TASKS * current().lanes * sum(range(peak.SUMS))
     data, out = aligned((elements,), dtype), aligned((TASKS * 16,), "float32" if dtype == "float32" else "int32")
     data[:], out[:] = 1, 0
-    tvm.compile(function, target=spec.tvm_target())[function.attrs["global_symbol"]](*map(tvm.runtime.from_dlpack, (data, out)))
+    tvm.compile(function, target=spec.tvm_target())[function.attrs["global_symbol"]](
+        *map(tvm.runtime.from_dlpack, (data, out))
+    )
     return float(np.sum(out, dtype=np.float64)) - (0 if dtype == "int32" else start), TASKS * units
 
 

@@ -24,8 +24,15 @@ def beside_steps(scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_proof_agrees_with_every_number_near_a_step(scale):
     assert byte_quotient.two_parts_suffice(float(np.float32(scale)))
-    values = np.concatenate([beside_steps(scale), np.random.default_rng(0).uniform(-300, 300, 100000).astype(np.float32) * np.float32(scale)])
-    np.testing.assert_array_equal(byte_quotient._rounded(values, np.float32(scale)), np.rint(values / np.float32(scale)))
+    values = np.concatenate(
+        [
+            beside_steps(scale),
+            np.random.default_rng(0).uniform(-300, 300, 100000).astype(np.float32) * np.float32(scale),
+        ]
+    )
+    np.testing.assert_array_equal(
+        byte_quotient._rounded(values, np.float32(scale)), np.rint(values / np.float32(scale))
+    )
 
 
 def test_a_reciprocal_alone_would_not_pass():
@@ -38,7 +45,9 @@ def test_scales_outside_of_the_proof_take_the_exact_sequence():
     assert not byte_quotient.two_parts_suffice(2.0**-61) and not byte_quotient.two_parts_suffice(float("inf"))
 
 
-@pytest.mark.parametrize("spec", [s for s in registry.TARGETS.values() if s.machine == "x86_64"], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", [s for s in registry.TARGETS.values() if s.machine == "x86_64"], ids=lambda spec: spec.name
+)
 def test_layer_norm_of_any_number_of_rows(spec):
     def body(b, x, gamma, beta):
         y = b.emit(relax.op.nn.layer_norm(dequantize(b, quantize(b, x)), gamma, beta, axes=[-1], epsilon=1e-5))
@@ -48,5 +57,8 @@ def test_layer_norm_of_any_number_of_rows(spec):
     for rows, channels in [(1, 768), (2, 40), (3, 17), (5, 130), (13, 64)]:
         rng = np.random.default_rng(rows)
         gamma, beta = (relax.const((4 * rng.standard_normal(channels)).astype("float32")) for _ in range(2))
-        cases[f"{rows} x {channels}"] = ({"x": (rows, channels)}, lambda b, x, gamma=gamma, beta=beta: body(b, x, gamma, beta))
+        cases[f"{rows} x {channels}"] = (
+            {"x": (rows, channels)},
+            lambda b, x, gamma=gamma, beta=beta: body(b, x, gamma, beta),
+        )
     check_all(cases, spec.name)

@@ -39,7 +39,9 @@ def _check(problem, array):
         np.testing.assert_array_equal(got, wanted)
         return
     used = layout.pixels * layout.channel_stride
-    logical = [flat[:used].reshape(layout.pixels, layout.channel_stride)[:, : layout.channels] for flat in (got, wanted)]
+    logical = [
+        flat[:used].reshape(layout.pixels, layout.channel_stride)[:, : layout.channels] for flat in (got, wanted)
+    ]
     np.testing.assert_array_equal(*logical)
     assert (got[used:] == GUARD).all(), "the kernel wrote into the slack"
 
@@ -48,21 +50,49 @@ DTYPES = st.sampled_from(["int8", "float32"])
 
 
 @settings(max_examples=9, derandomize=True, deadline=None)
-@given(DTYPES, DTYPES, st.sampled_from([("plain", "nhwc"), ("nhwc", "plain"), ("nhwc", "nhwc")]), st.integers(1, 2), st.integers(1, 70), st.integers(1, 9), st.integers(1, 9))
+@given(
+    DTYPES,
+    DTYPES,
+    st.sampled_from([("plain", "nhwc"), ("nhwc", "plain"), ("nhwc", "nhwc")]),
+    st.integers(1, 2),
+    st.integers(1, 70),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
 def test_images(source, target, kinds, n, c, h, w):
     shape = (n, c, h, w)
     rng = np.random.default_rng(c)
-    array = rng.integers(-128, 128, shape).astype(np.int8) if source == "int8" else (rng.standard_normal(shape) * 3).astype(np.float32)
-    _check(ReformatProblem(Layout(kinds[0], shape, source), Layout(kinds[1], shape, target), float(SCALE), ZERO_POINT), array)
+    array = (
+        rng.integers(-128, 128, shape).astype(np.int8)
+        if source == "int8"
+        else (rng.standard_normal(shape) * 3).astype(np.float32)
+    )
+    _check(
+        ReformatProblem(Layout(kinds[0], shape, source), Layout(kinds[1], shape, target), float(SCALE), ZERO_POINT),
+        array,
+    )
 
 
 @settings(max_examples=7, derandomize=True, deadline=None)
-@given(DTYPES, DTYPES, st.sampled_from([("plain", "rows"), ("rows", "plain"), ("rows", "rows")]), st.integers(1, 5), st.integers(1, 150))
+@given(
+    DTYPES,
+    DTYPES,
+    st.sampled_from([("plain", "rows"), ("rows", "plain"), ("rows", "rows")]),
+    st.integers(1, 5),
+    st.integers(1, 150),
+)
 def test_rows(source, target, kinds, rows, channels):
     shape = (rows, channels)
     rng = np.random.default_rng(channels)
-    array = rng.integers(-128, 128, shape).astype(np.int8) if source == "int8" else (rng.standard_normal(shape) * 3).astype(np.float32)
-    _check(ReformatProblem(Layout(kinds[0], shape, source), Layout(kinds[1], shape, target), float(SCALE), ZERO_POINT), array)
+    array = (
+        rng.integers(-128, 128, shape).astype(np.int8)
+        if source == "int8"
+        else (rng.standard_normal(shape) * 3).astype(np.float32)
+    )
+    _check(
+        ReformatProblem(Layout(kinds[0], shape, source), Layout(kinds[1], shape, target), float(SCALE), ZERO_POINT),
+        array,
+    )
 
 
 @pytest.mark.parametrize("scale", [0.1, 1 / 3, 0.0123456, 7.0])
@@ -70,9 +100,18 @@ def test_quantize_divides_exactly_near_ties(scale):
     """The quotient is made of a reciprocal and two corrections: it must round as x / scale does, also one ulp from every tie and beyond the range."""
     scale = np.float32(scale)
     ties = ((np.arange(-300, 300) + np.float32(0.5)) * scale).astype(np.float32)
-    values = np.concatenate([ties, np.nextafter(ties, np.float32(np.inf)), np.nextafter(ties, np.float32(-np.inf)), np.float32([0, 1e30, -1e30, 3e38, np.inf, -np.inf])])
+    values = np.concatenate(
+        [
+            ties,
+            np.nextafter(ties, np.float32(np.inf)),
+            np.nextafter(ties, np.float32(-np.inf)),
+            np.float32([0, 1e30, -1e30, 3e38, np.inf, -np.inf]),
+        ]
+    )
     values = np.resize(values, (1, 4, 22, 22)).astype(np.float32)
-    problem = ReformatProblem(Layout("plain", values.shape, "float32"), Layout("plain", values.shape, "int8"), float(scale), 0)
+    problem = ReformatProblem(
+        Layout("plain", values.shape, "float32"), Layout("plain", values.shape, "int8"), float(scale), 0
+    )
     got = _run(problem, values).astype(np.int16) - 128
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(got, np.clip(np.rint(values / scale), -128, 127))

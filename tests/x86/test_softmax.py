@@ -17,7 +17,12 @@ R = relax.op
 
 @pytest.mark.parametrize("shape", [(3, 1000), (2, 5, 33), (4, 7), (4, 16)])
 def test_last_axis(shape):
-    check({"x": shape}, lambda b, x: [b.emit(f(x, axis=-1)) for f in (R.nn.softmax, R.nn.log_softmax, R.argmax, R.argmin, R.mean, R.sum)])
+    check(
+        {"x": shape},
+        lambda b, x: [
+            b.emit(f(x, axis=-1)) for f in (R.nn.softmax, R.nn.log_softmax, R.argmax, R.argmin, R.mean, R.sum)
+        ],
+    )
 
 
 def test_channels_of_an_image():
@@ -29,7 +34,12 @@ def test_channels_of_an_image():
 @pytest.mark.parametrize("target", ["amx", "x86-64-v3"])
 def test_by_table(shape, levels, zero_point, target):
     def body(b, x):
-        call = ops.call("octet.softmax", [quantize(b, x), relax.const(softmax_table(0.05))], levels=levels, out_zero_point=zero_point)
+        call = ops.call(
+            "octet.softmax",
+            [quantize(b, x), relax.const(softmax_table(0.05))],
+            levels=levels,
+            out_zero_point=zero_point,
+        )
         return [dequantize(b, b.emit(call))]
 
     check({"x": shape}, body, target=target)

@@ -46,19 +46,30 @@ def rows_of_all_kinds(columns, rng):
     rows[4::8] = np.where(normal[4::8] > 0, -1e4, rows[4::8])
     rows[5::8] = np.where(normal[5::8] > 0.5, -3.4e38, rows[5::8])
     rows[6::8] = np.round(normal[6::8])  # many equal quotients
-    rows[7::8] = np.where(np.arange(columns) % columns < [[2], [4], [8], [3], [1], [16]], 1.5, -1e4)  # 1/2 and 1/4 of 127 are ties
+    rows[7::8] = np.where(
+        np.arange(columns) % columns < [[2], [4], [8], [3], [1], [16]], 1.5, -1e4
+    )  # 1/2 and 1/4 of 127 are ties
     return rows.astype(np.float32)
 
 
-@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 127, 0), (1e-3, 0), (0.3, 0), (1 / 255, -128), (1 / 256, -128), (1e-3, -128)])
+@pytest.mark.parametrize(
+    ("scale", "zero_point"), [(1 / 127, 0), (1e-3, 0), (0.3, 0), (1 / 255, -128), (1 / 256, -128), (1e-3, -128)]
+)
 def test_rows_of_all_kinds(scale, zero_point):
     columns = (1, 2, 17, 64, 128, 197, 1000)
-    same_bytes(scale, *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in columns), zero_point=zero_point)
+    same_bytes(
+        scale, *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in columns), zero_point=zero_point
+    )
 
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(1 / 255, -128), (1 / 127, 0), (0.3, -128), (0.001, -128)])
 def test_rows_over_their_largest_value(scale, zero_point):
-    same_bytes(scale, *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in (1, 17, 64, 300)), zero_point=zero_point, peak=True)
+    same_bytes(
+        scale,
+        *(rows_of_all_kinds(count, np.random.default_rng(count)) for count in (1, 17, 64, 300)),
+        zero_point=zero_point,
+        peak=True,
+    )
 
 
 @pytest.mark.parametrize("peak", [False, True])
@@ -99,4 +110,7 @@ def test_the_bound_of_the_error_holds_and_seldom_matters(columns):
 
 def test_the_polynomial_is_as_near_as_it_says():
     f = np.linspace(0, 1, 1 << 18)
-    assert np.abs(np.polynomial.polynomial.polyval(f, np.array(softmax_bytes._POWER)) / 2**f - 1).max() < softmax_bytes._POWER_ERROR
+    assert (
+        np.abs(np.polynomial.polynomial.polyval(f, np.array(softmax_bytes._POWER)) / 2**f - 1).max()
+        < softmax_bytes._POWER_ERROR
+    )

@@ -27,7 +27,9 @@ def summary(layout, values, samples):
     given = aligned(buffer.shape, np.float32)
     parameters = aligned(problem.parameters.shape, np.int32)
     given[...], parameters[...] = buffer, problem.parameters
-    _kernel(*problem.kernel)(*(tvm.runtime.from_dlpack(array) for array in (given.reshape(-1)[:1], parameters, result[:1])))
+    _kernel(*problem.kernel)(
+        *(tvm.runtime.from_dlpack(array) for array in (given.reshape(-1)[:1], parameters, result[:1]))
+    )
     return result
 
 
@@ -37,16 +39,27 @@ def _kernel(several, parallel):
     return tvm.compile(func, target=detect.native().tvm_target())["summary"]
 
 
-LAYOUTS = [packed((1, 5, 3, 7), "float32"), packed((2, 16, 4, 4), "float32"), packed((1, 40, 9, 5), "float32"), packed((3, 129), "float32"),
-           packed((1, 3, 1), "float32"), Layout("plain", (2, 3, 5), "float32"), Layout("plain", (1,), "float32"), Layout("plain", (4, 1000), "float32"),
-           packed((1, 200, 33, 9), "float32"), Layout("plain", (3, 20001), "float32")]
+LAYOUTS = [
+    packed((1, 5, 3, 7), "float32"),
+    packed((2, 16, 4, 4), "float32"),
+    packed((1, 40, 9, 5), "float32"),
+    packed((3, 129), "float32"),
+    packed((1, 3, 1), "float32"),
+    Layout("plain", (2, 3, 5), "float32"),
+    Layout("plain", (1,), "float32"),
+    Layout("plain", (4, 1000), "float32"),
+    packed((1, 200, 33, 9), "float32"),
+    Layout("plain", (3, 20001), "float32"),
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_summary(layout):
     rng = np.random.default_rng(0)
     channels = layout.channels
-    values = np.maximum(rng.standard_normal((int(np.prod(layout.shape)) // channels, channels)), -0.5).astype(np.float32)
+    values = np.maximum(rng.standard_normal((int(np.prod(layout.shape)) // channels, channels)), -0.5).astype(
+        np.float32
+    )
     values[rng.random(values.shape) < 0.3] = 0.0
     samples = min(values.size, 50)
     result = summary(layout, values, samples)
@@ -55,7 +68,11 @@ def test_summary(layout):
     assert four[ZEROS] == np.count_nonzero(values == 0) and four[NONFINITE] == 0
     stride = statistics.stride_of(values.size, samples, channels)
     flat = values.reshape(-1)
-    first = statistics.first_of(four[MINIMUM], four[MAXIMUM], four[ZEROS], flat[flat.size // 2], flat.size) if samples < flat.size else 0
+    first = (
+        statistics.first_of(four[MINIMUM], four[MAXIMUM], four[ZEROS], flat[flat.size // 2], flat.size)
+        if samples < flat.size
+        else 0
+    )
     assert np.array_equal(result[HEADER:], flat[(first + np.arange(samples) * stride) % flat.size])
 
 
@@ -68,7 +85,11 @@ def test_one_bad_value_anywhere_is_found(layout, value):
     assert np.isnan(summary(layout, values, 1)[SUMMARY + NONFINITE])
 
 
-@pytest.mark.parametrize("layout", [packed((1, 64, 24), "float32"), packed((1, 40, 9, 5), "float32"), Layout("plain", (1500,), "float32")], ids=str)
+@pytest.mark.parametrize(
+    "layout",
+    [packed((1, 64, 24), "float32"), packed((1, 40, 9, 5), "float32"), Layout("plain", (1500,), "float32")],
+    ids=str,
+)
 def test_over_many_samples_every_place_is_met_alike(layout):
     channels = layout.channels
     size = int(np.prod(layout.shape))

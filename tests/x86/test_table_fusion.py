@@ -34,7 +34,13 @@ def layer(b, x, outs, kernel=1, stride=1, groups=1, residual=None, dense=False, 
         attrs |= dict(strides=[stride] * 2, padding=[kernel // 2] * 4, dilation=[1, 1], groups=groups)
     if residual is not None:
         attrs |= dict(residual_zero_point=3, residual_multiplier=0.73)
-    return b.emit(ops.call("octet.dense" if dense else "octet.conv2d", [data, *map(relax.const, constants), *([quantize(b, residual)] if residual is not None else [])], **attrs))
+    return b.emit(
+        ops.call(
+            "octet.dense" if dense else "octet.conv2d",
+            [data, *map(relax.const, constants), *([quantize(b, residual)] if residual is not None else [])],
+            **attrs,
+        )
+    )
 
 
 def looked_up(b, value, table=TABLE):
@@ -61,7 +67,11 @@ def compiled(shape, body, target="amx"):
     module, inputs = network(shapes, body), samples(shapes)
     variant = build(module, inputs, target)
     outputs = session_here(variant).run(inputs)
-    return [step.operator for step in variant.steps], [outputs[spec.name] for spec in variant.outputs], run(module, inputs)
+    return (
+        [step.operator for step in variant.steps],
+        [outputs[spec.name] for spec in variant.outputs],
+        run(module, inputs),
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -73,7 +83,11 @@ def test_one_kernel_the_same_bytes(name):
 
 
 def fused(shape, body, byte_permutations=True):
-    return [chain for chain in find_fusions(network({"x": shape}, body)["main"], able(byte_permutations))[0].values() if isinstance(chain, TableBehind)]
+    return [
+        chain
+        for chain in find_fusions(network({"x": shape}, body)["main"], able(byte_permutations))[0].values()
+        if isinstance(chain, TableBehind)
+    ]
 
 
 def test_before_and_after():

@@ -42,15 +42,27 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
             found = interleaved(candidates | others, rounds=options.rounds, progress=advance, lost=failed)
         if options.streams is not None:
             peers = {name: peer for name, peer in others.items() if isinstance(peer, Peer) and name not in failed}
-            loads = under_load(session, feed, (1, options.streams), options.seconds, "octet-" + precision, peers, failed)
+            loads = under_load(
+                session, feed, (1, options.streams), options.seconds, "octet-" + precision, peers, failed
+            )
     finally:
         for peer in others.values():
             if isinstance(peer, Peer):
                 peer.close()
     ours = found["octet-" + precision]
-    report = {"model": str(options.model), **ours.as_dict(), "threads": session.threads, **device_of(session), "variant": session.target, "precision": precision, "batch": session.batch}
+    report = {
+        "model": str(options.model),
+        **ours.as_dict(),
+        "threads": session.threads,
+        **device_of(session),
+        "variant": session.target,
+        "precision": precision,
+        "batch": session.batch,
+    }
     report["peers"] = {name: round(latency.median, 4) for name, latency in found.items() if name in others}
-    report["ratios"] = {name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others}
+    report["ratios"] = {
+        name: round(latency.median / ours.median, 4) for name, latency in found.items() if name in others
+    }
     report["failed"] = failed
     report["details"] = {name: latency.as_dict() for name, latency in found.items()}
     if options.streams is not None:
@@ -82,7 +94,13 @@ def _varying(options):
     finally:
         for peer in peers.values():
             peer.close()
-    return {"requests": len(requests), "rounds": options.rounds, "threads": session.threads, "failed": failed, "streams": [stream.as_dict() for stream in found]}
+    return {
+        "requests": len(requests),
+        "rounds": options.rounds,
+        "threads": session.threads,
+        "failed": failed,
+        "streams": [stream.as_dict() for stream in found],
+    }
 
 
 def machine_peak(session: AnySession):
@@ -109,7 +127,11 @@ def _check(options):
     if options.against is None:
         return
     if options.onnx_path is None or options.calib is None:
-        absent = " and ".join(name for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib)) if value is None)
+        absent = " and ".join(
+            name
+            for name, value in (("--model MODEL.onnx", options.onnx_path), ("--calib DATA.npz", options.calib))
+            if value is None
+        )
         raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
     chosen(options.against)
 
@@ -134,6 +156,14 @@ def _others(options, session, feed, precision):
         samples, _ = read_samples(options.calib, session)
         values = {**options.given.values, **as_compiled(session, manifest_of(options.model)).values}
         batches = Feeds(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
-        made, failed = runners(chosen(options.against), options.onnx_path, batches, feed, session.threads, values, streams=options.streams or 1)
+        made, failed = runners(
+            chosen(options.against),
+            options.onnx_path,
+            batches,
+            feed,
+            session.threads,
+            values,
+            streams=options.streams or 1,
+        )
         others |= made
     return others, failed

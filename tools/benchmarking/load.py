@@ -11,7 +11,10 @@ from ...targets.shaped.session import AnySession
 from ..timing import Lost, together
 
 _SLICES = 3
-_MANY_SECONDS, _MOST_RUNS = 0.05, 1024  # of one stream in a call of `run_many`: long enough that starting threads does not count
+_MANY_SECONDS, _MOST_RUNS = (
+    0.05,
+    1024,
+)  # of one stream in a call of `run_many`: long enough that starting threads does not count
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,26 @@ class Load:
     runs: int
 
     def as_dict(self):
-        return {"name": self.name, "streams": self.streams, "threads": self.threads, "per_second": round(self.per_second, 2), "p50_ms": round(self.p50, 4), "p99_ms": round(self.p99, 4), "runs": self.runs}
+        return {
+            "name": self.name,
+            "streams": self.streams,
+            "threads": self.threads,
+            "per_second": round(self.per_second, 2),
+            "p50_ms": round(self.p50, 4),
+            "p99_ms": round(self.p99, 4),
+            "runs": self.runs,
+        }
 
 
-def under_load(session: AnySession, feed: dict, callers: tuple[int, ...], seconds: float, name: str = "octet", peers: dict | None = None, lost: dict | None = None) -> list[Load]:
+def under_load(
+    session: AnySession,
+    feed: dict,
+    callers: tuple[int, ...],
+    seconds: float,
+    name: str = "octet",
+    peers: dict | None = None,
+    lost: dict | None = None,
+) -> list[Load]:
     """For each number of callers of the session, for one caller of its `run_many` on so many streams, and for the last number of callers of each of the peers
     (peers/process.py), `seconds` in slices that take turns: a neighbour on the machine is in everyone's way. lost: where the names of peers that end go, with the
     reason; they have no Load. Raises what a run of the session raises."""
@@ -39,7 +58,9 @@ def under_load(session: AnySession, feed: dict, callers: tuple[int, ...], second
     many = len(next(iter(samples.values())))
     at_once = f"{name}, run_many of {many}"
     measured = {(name, count): partial(together, lambda: session.run(feed), count) for count in callers}
-    measured |= {(at_once, streams): partial(together, partial(session.run_many, samples, streams), 1) for streams in callers}
+    measured |= {
+        (at_once, streams): partial(together, partial(session.run_many, samples, streams), 1) for streams in callers
+    }
     measured |= {(peer, callers[-1]): partial(process.together, callers[-1]) for peer, process in (peers or {}).items()}
     found: dict[tuple[str, int], list] = {key: [] for key in measured}
     for _ in range(_SLICES):
@@ -49,7 +70,11 @@ def under_load(session: AnySession, feed: dict, callers: tuple[int, ...], second
                     found[key].append(measure(seconds / _SLICES))
                 except Lost as error:
                     lost[key[0]] = str(error)
-    return [_summary(*key, session, slices, many if key[0] == at_once else session.batch) for key, slices in found.items() if key[0] not in lost]
+    return [
+        _summary(*key, session, slices, many if key[0] == at_once else session.batch)
+        for key, slices in found.items()
+        if key[0] not in lost
+    ]
 
 
 def _samples(session, feed, streams):
@@ -58,7 +83,10 @@ def _samples(session, feed, streams):
     start = time.perf_counter()
     session.run(feed)
     turns = streams * int(min(_MOST_RUNS, max(1, _MANY_SECONDS / (time.perf_counter() - start))))
-    return {spec.name: np.concatenate([_first_axis(spec, np.asarray(feed[spec.name]), session.batch)] * turns) for spec in session.inputs}
+    return {
+        spec.name: np.concatenate([_first_axis(spec, np.asarray(feed[spec.name]), session.batch)] * turns)
+        for spec in session.inputs
+    }
 
 
 def _first_axis(spec, array, batch):
@@ -69,4 +97,11 @@ def _first_axis(spec, array, batch):
 def _summary(name, callers, session, slices, samples):
     calls, whole = np.concatenate(slices), sum(part[:, 1].max() - part[:, 0].min() for part in slices)
     taken = (calls[:, 1] - calls[:, 0]) * 1e3
-    return Load(name, callers, session.threads, len(calls) * samples / whole, *np.percentile(taken, (50, 99)).tolist(), len(calls) * samples // session.batch)
+    return Load(
+        name,
+        callers,
+        session.threads,
+        len(calls) * samples / whole,
+        *np.percentile(taken, (50, 99)).tolist(),
+        len(calls) * samples // session.batch,
+    )

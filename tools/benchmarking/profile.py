@@ -23,12 +23,32 @@ def profile_of(session: AnySession, feed: dict, peak, info: dict | None = None) 
     kernels = []
     for step, seconds in timed:
         seconds = max(seconds, _TICK)
-        limit = limit_of(peak, step.dtype, step.macs, step.bytes, step.kernel.endswith("depthwise"), _vectors(step), step.kernel == "amx")
+        limit = limit_of(
+            peak,
+            step.dtype,
+            step.macs,
+            step.bytes,
+            step.kernel.endswith("depthwise"),
+            _vectors(step),
+            step.kernel == "amx",
+        )
         part = "conversion" if step.operator in _CONVERSIONS else "reformat" if step.operator in _COPIES else "kernel"
         why = reasons.get(step.layer, "") if step.dtype != "int8" and part == "kernel" else ""
-        kernels.append({**vars(step), "seconds": seconds, "share": seconds / total, "gops": 2e-9 * step.macs / seconds, "gbytes": 1e-9 * step.bytes / seconds,
-                        "of_compute": limit.compute / seconds, "of_bandwidth": limit.memory / seconds, "limit": limit.seconds, "bound": limit.bound,
-                        "part": part, "why": why})
+        kernels.append(
+            {
+                **vars(step),
+                "seconds": seconds,
+                "share": seconds / total,
+                "gops": 2e-9 * step.macs / seconds,
+                "gbytes": 1e-9 * step.bytes / seconds,
+                "of_compute": limit.compute / seconds,
+                "of_bandwidth": limit.memory / seconds,
+                "limit": limit.seconds,
+                "bound": limit.bound,
+                "part": part,
+                "why": why,
+            }
+        )
     return kernels
 
 
@@ -49,21 +69,72 @@ def print_profile(console, kernels: list[dict]) -> None:
     rows = []
     for index, k in enumerate(kernels):
         compute = (f"{k['gops']:.0f}", f"{k['of_compute']:.0%}") if k["macs"] else ("", "")
-        rows.append((index, k["layer"] or k["name"].split(":")[-1], k["operator"].removeprefix("octet.").removeprefix("relax."), k["kernel"], k["dtype"], f"{k['seconds'] * 1e6:.1f}",
-                     f"{k['share']:.1%}", *compute, f"{k['gbytes']:.0f}", f"{k['of_bandwidth']:.0%}", k["bound"], _how(k)))
-    columns = ("", "layer", "operator", "kernel", "dtype", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ", "bound", "schedule, or why not int8")
+        rows.append(
+            (
+                index,
+                k["layer"] or k["name"].split(":")[-1],
+                k["operator"].removeprefix("octet.").removeprefix("relax."),
+                k["kernel"],
+                k["dtype"],
+                f"{k['seconds'] * 1e6:.1f}",
+                f"{k['share']:.1%}",
+                *compute,
+                f"{k['gbytes']:.0f}",
+                f"{k['of_bandwidth']:.0%}",
+                k["bound"],
+                _how(k),
+            )
+        )
+    columns = (
+        "",
+        "layer",
+        "operator",
+        "kernel",
+        "dtype",
+        "us",
+        "share",
+        "Gop/s",
+        "of peak",
+        "GB/s",
+        "of peak ",
+        "bound",
+        "schedule, or why not int8",
+    )
     console.print(table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ")))
-    parts = [(part, len(mine), f"{sum(k['seconds'] for k in mine) * 1e6:.1f}", f"{sum(k['share'] for k in mine):.1%}", _of_limit(mine)) for part, mine in _parts(kernels)]
-    console.print(table("together", ("", "count", "us", "share", "of limit"), parts, right=("count", "us", "share", "of limit")))
-    gaps = sorted((k for k in kernels if k["share"] > WORTH_A_LOOK and k["limit"] < WIDE_GAP * k["seconds"]), key=lambda k: k["limit"] - k["seconds"])[:MOST_GAPS]
+    parts = [
+        (
+            part,
+            len(mine),
+            f"{sum(k['seconds'] for k in mine) * 1e6:.1f}",
+            f"{sum(k['share'] for k in mine):.1%}",
+            _of_limit(mine),
+        )
+        for part, mine in _parts(kernels)
+    ]
+    console.print(
+        table("together", ("", "count", "us", "share", "of limit"), parts, right=("count", "us", "share", "of limit"))
+    )
+    gaps = sorted(
+        (k for k in kernels if k["share"] > WORTH_A_LOOK and k["limit"] < WIDE_GAP * k["seconds"]),
+        key=lambda k: k["limit"] - k["seconds"],
+    )[:MOST_GAPS]
     if gaps:
-        wide = [(k["layer"] or k["name"], k["kernel"], f"{k['seconds'] * 1e6:.1f}", f"{k['limit'] * 1e6:.1f}", k["bound"]) for k in gaps]
-        console.print(table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), wide, right=("us", "limit us")))
+        wide = [
+            (k["layer"] or k["name"], k["kernel"], f"{k['seconds'] * 1e6:.1f}", f"{k['limit'] * 1e6:.1f}", k["bound"])
+            for k in gaps
+        ]
+        console.print(
+            table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), wide, right=("us", "limit us"))
+        )
 
 
 def _parts(kernels):
-    groups = [("int8 kernels", lambda k: k["part"] == "kernel" and k["dtype"] == "int8"), ("float kernels", lambda k: k["part"] == "kernel" and k["dtype"] != "int8"),
-              ("conversions", lambda k: k["part"] == "conversion"), ("reformats", lambda k: k["part"] == "reformat")]
+    groups = [
+        ("int8 kernels", lambda k: k["part"] == "kernel" and k["dtype"] == "int8"),
+        ("float kernels", lambda k: k["part"] == "kernel" and k["dtype"] != "int8"),
+        ("conversions", lambda k: k["part"] == "conversion"),
+        ("reformats", lambda k: k["part"] == "reformat"),
+    ]
     found = [(name, [k for k in kernels if belongs(k)]) for name, belongs in groups]
     return [(name, mine) for name, mine in found if mine]
 

@@ -26,7 +26,15 @@ class RequestTimes:
     ratio: float  # of the CPU time, to that of the package
 
     def as_dict(self):
-        return {"name": self.name, "mean_ms": round(self.mean, 4), "first_ms": round(self.first, 4), "p50_ms": round(self.p50, 4), "p99_ms": round(self.p99, 4), "cpu_ms": round(self.cpu, 4), "ratio": round(self.ratio, 4)}
+        return {
+            "name": self.name,
+            "mean_ms": round(self.mean, 4),
+            "first_ms": round(self.first, 4),
+            "p50_ms": round(self.p50, 4),
+            "p99_ms": round(self.p99, 4),
+            "cpu_ms": round(self.cpu, 4),
+            "ratio": round(self.ratio, 4),
+        }
 
 
 def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
@@ -34,7 +42,10 @@ def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
     else from its shapes. arrays: {input: samples on the first axis}. Raises OctetError for a session of one shape."""
     if not isinstance(session, ShapedSession):
         raise OctetError("--varying: the package has one shape; compile it with several, as --dim NAME=32,64,128")
-    of_data, random = for_samples(session, {name: array.shape for name, array in arrays.items()}), np.random.default_rng(3)
+    of_data, random = (
+        for_samples(session, {name: array.shape for name, array in arrays.items()}),
+        np.random.default_rng(3),
+    )
     found = dimensions([each.inputs for each in session.shapes], [each.outputs for each in session.shapes])
     samples, made = len(next(iter(arrays.values()))), []
     for number in range(count):
@@ -45,7 +56,9 @@ def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
             padded = dimension.cuts and all(name in session.pads for name, _ in dimension.inputs)
             extent = int(random.integers(min(max(dimension.extents), have))) + 1 if padded else dimension.extents[shape]
             if extent > have:
-                raise OctetError(f"--varying: the data have {have} places, a shape of the package {extent}; give data of the largest shape")
+                raise OctetError(
+                    f"--varying: the data have {have} places, a shape of the package {extent}; give data of the largest shape"
+                )
             for name, axis in dimension.inputs:
                 feed[name] = np.ascontiguousarray(feed[name][(slice(None),) * axis + (slice(extent),)])
         made.append(feed)
@@ -76,7 +89,9 @@ def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Ca
                 except Lost as error:
                     lost[name] = str(error)
             progress()
-    kept = {name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost}  # [passes, wall or CPU, requests]
+    kept = {
+        name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost
+    }  # [passes, wall or CPU, requests]
     means = {name: np.median(passes[1:].mean(2), 0).tolist() for name, passes in kept.items()}
     ours = next(iter(means.values()))[1]
     return [_stream(name, passes, means[name], ours) for name, passes in kept.items()]

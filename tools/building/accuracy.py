@@ -68,7 +68,15 @@ class Workflow:
     outcome: SearchOutcome | None = None  # of the search, once it has ended
 
     def __post_init__(self):
-        self.bench = Bench(self.canonical or canonicalize(self.model), self.samples, threads=self.threads, progress=self.display.update, measure=measuring(self.cache), outputs=self.outputs, apart=self.apart)
+        self.bench = Bench(
+            self.canonical or canonicalize(self.model),
+            self.samples,
+            threads=self.threads,
+            progress=self.display.update,
+            measure=measuring(self.cache),
+            outputs=self.outputs,
+            apart=self.apart,
+        )
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
@@ -88,7 +96,11 @@ class Workflow:
         self._tell("int8 or float" if options or smoothings else "rescaled channels")
         scout, errors, took = self.bench.scout(), {}, 0.0
         clock = Budget() if self.choices is not None else Budget(clock=cpu_seconds)
-        recipes = [design.with_recipe(**dict.fromkeys(some, "float")).recipe for count in range(len(options) + 1) for some in combinations(options, count)]
+        recipes = [
+            design.with_recipe(**dict.fromkeys(some, "float")).recipe
+            for count in range(len(options) + 1)
+            for some in combinations(options, count)
+        ]
         limit, begun = CHOICES if self.choices is None else self.choices, clock.clock()
         scout.expect(recipes)
         scout.prepared(design)  # so that the first error takes no longer than others
@@ -105,7 +117,9 @@ class Workflow:
             return errors[candidate]
 
         self.steps.append(Attempt("as calibrated", error(design), None, True, design))
-        beyond = max(0.0, clock.clock() - begun - limit)  # a network whose first error takes longer than the limit has less for the rest
+        beyond = max(
+            0.0, clock.clock() - begun - limit
+        )  # a network whose first error takes longer than the limit has less for the rest
         clock = Budget(max(0.0, limit - beyond), clock.clock)
 
         def spent():
@@ -113,8 +127,14 @@ class Workflow:
 
         seconds = cache(partial(self._seconds, scout))
         design = choose_switches(design, options, error, seconds, self.steps.append, spent=spent)
-        took = max(took, 2 * preparing)  # a rescaled network is another one to build, behind a run that measures the channels of this one
-        design = choose_smoothing(design, smoothings, error, seconds, self.steps.append, spent=spent) if smoothings else design
+        took = max(
+            took, 2 * preparing
+        )  # a rescaled network is another one to build, behind a run that measures the channels of this one
+        design = (
+            choose_smoothing(design, smoothings, error, seconds, self.steps.append, spent=spent)
+            if smoothings
+            else design
+        )
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
         self._tell("calibrate")
         if not design.scaling:
@@ -123,7 +143,11 @@ class Workflow:
 
     def _smoothings(self) -> tuple[str, ...]:
         """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in int8 stays there."""
-        if not self.repair or self.policy != "fastest" or not any(spec.backend.estimates for spec in api.resolve_targets(self.targets)):
+        if (
+            not self.repair
+            or self.policy != "fastest"
+            or not any(spec.backend.estimates for spec in api.resolve_targets(self.targets))
+        ):
             return ()
         return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.recipe.int8_layers)
 
@@ -134,14 +158,29 @@ class Workflow:
             _, module = to_integers(bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
-    def search(self, judge: MetricJudge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool) -> SearchOutcome:
+    def search(
+        self, judge: MetricJudge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool
+    ) -> SearchOutcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""
         clock = self.clock = Budget(budget)
         journal = Journal(self.state, self._identity(judge))
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
         self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
-        search = Search(self.bench, judge, target, self._confirm, clock, journal, most_float, repair, self._tell, self.free, cache(partial(self._seconds, self.bench)), self._smoothings())
+        search = Search(
+            self.bench,
+            judge,
+            target,
+            self._confirm,
+            clock,
+            journal,
+            most_float,
+            repair,
+            self._tell,
+            self.free,
+            cache(partial(self._seconds, self.bench)),
+            self._smoothings(),
+        )
         self._tell("calibrate")
         outcome = search.run(Design(self.recipe), calibrate)
         self.resumed = journal.reused
@@ -155,7 +194,11 @@ class Workflow:
         """(hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
-            self.compiled = {design: api.compile_with_hub(quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy)}
+            self.compiled = {
+                design: api.compile_with_hub(
+                    quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy
+                )
+            }
             self.stage = None
         return self.compiled[design]
 
@@ -184,7 +227,9 @@ class Workflow:
 
     def _identity(self, judge) -> str:
         """Of everything that a measurement depends on."""
-        digest = hashlib.sha256(f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.scoring.metric.name} {judge.scoring.outputs} {Design(self.recipe).key} {self.targets}".encode())
+        digest = hashlib.sha256(
+            f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.scoring.metric.name} {judge.scoring.outputs} {Design(self.recipe).key} {self.targets}".encode()
+        )
         for arrays in (self.samples, judge.arrays, judge.scoring.references, judge.scoring.data):
             for name, array in arrays.items():
                 digest.update(f"{name} {digest_of(array)}".encode())
@@ -205,7 +250,11 @@ def automatic(request, workflow: Workflow, validation, budget: float | None) -> 
     calibrate = request.calibrator in (None, "auto")
     workflow.outcome = workflow.search(judge, request.max_drop, budget, request.max_float, request.repair, calibrate)
     quantized, package = workflow.compile(workflow.outcome.design)
-    return quantized, package, {"workflow": described(workflow.outcome) | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}}
+    return (
+        quantized,
+        package,
+        {"workflow": described(workflow.outcome) | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}},
+    )
 
 
 def described(outcome: SearchOutcome) -> dict:
@@ -216,10 +265,16 @@ def described(outcome: SearchOutcome) -> dict:
         "met": outcome.met,
         "drop": outcome.drop,
         "steps": [
-            {"name": s.name, "sqnr_db": s.sqnr, "drop": s.drop, "compiled": s.compiled, "kept": s.kept} for s in outcome.steps
+            {"name": s.name, "sqnr_db": s.sqnr, "drop": s.drop, "compiled": s.compiled, "kept": s.kept}
+            for s in outcome.steps
         ],
         "design": outcome.design.as_dict(),
         "float_operators": sorted(left),
-        "float_macs_fraction": sum(layer.macs for layer in outcome.ranking if layer.name in left) / total if total else 0.0,
-        "sensitivity": [{"name": r.name, "operator": r.op, "error": r.error, "lost": r.lost, "macs": r.macs} for r in outcome.ranking],
+        "float_macs_fraction": sum(layer.macs for layer in outcome.ranking if layer.name in left) / total
+        if total
+        else 0.0,
+        "sensitivity": [
+            {"name": r.name, "operator": r.op, "error": r.error, "lost": r.lost, "macs": r.macs}
+            for r in outcome.ranking
+        ],
     }

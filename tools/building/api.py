@@ -38,7 +38,15 @@ __all__ = ["compile", "load_onnx", "quantize"]
 
 
 @exclusive
-def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: int | None = None, phase=lambda name: None, progress=None, cache=None) -> Quantized:
+def quantize(
+    model: Model,
+    samples=None,
+    recipe: Recipe | None = None,
+    threads: int | None = None,
+    phase=lambda name: None,
+    progress=None,
+    cache=None,
+) -> Quantized:
     """Post-training quantization: the QDQ hub of a network. One that comes quantised keeps its own scales; samples and recipe are not needed.
 
     samples: calibration data, a few hundred are plenty: a path of an .npz (read as it goes), {input name: array [N, ...]}, an iterable of such dictionaries
@@ -49,14 +57,18 @@ def quantize(model: Model, samples=None, recipe: Recipe | None = None, threads: 
         phase("canonicalize")
         return watched_as(given_hub(canonicalize(model)), recipe)
     if samples is None:
-        raise OctetError(f"{model.name}: is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; give a few hundred")
+        raise OctetError(
+            f"{model.name}: is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; give a few hundred"
+        )
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
     phase("canonicalize")
     return quantize_canonical(canonicalize(model), samples, recipe, threads, phase, progress, cache)
 
 
-def quantize_canonical(canonical: Model, samples, recipe: Recipe | None, threads: int | None, phase, progress, cache) -> Quantized:
+def quantize_canonical(
+    canonical: Model, samples, recipe: Recipe | None, threads: int | None, phase, progress, cache
+) -> Quantized:
     """The same of a network in canonical form, with samples at hand."""
 
     def factory(module):
@@ -71,11 +83,24 @@ def quantize_canonical(canonical: Model, samples, recipe: Recipe | None, threads
     tensors = measured_tensors([sites_of(canonical.module, recipe)])
     measure = statistics_of
     if cache is not None:
-        measure = partial((cache if isinstance(cache, StatisticsCache) else StatisticsCache(cache)).measured, statistics_of)
-    return hub_of(canonical, recipe, measure(canonical.module, tensors, checked_samples(canonical, samples), factory, progress))
+        measure = partial(
+            (cache if isinstance(cache, StatisticsCache) else StatisticsCache(cache)).measured, statistics_of
+        )
+    return hub_of(
+        canonical, recipe, measure(canonical.module, tensors, checked_samples(canonical, samples), factory, progress)
+    )
 
 
-def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None, threads: int | None = None, phase=lambda name: None, policy: str = "fastest", samples=None) -> Package:
+def compile(
+    quantized: Quantized,
+    targets=("native",),
+    trials: int = 0,
+    db=None,
+    threads: int | None = None,
+    phase=lambda name: None,
+    policy: str = "fastest",
+    samples=None,
+) -> Package:
     """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
 
     trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
@@ -94,10 +119,14 @@ def compile(quantized: Quantized, targets=("native",), trials: int = 0, db=None,
 
 
 @exclusive
-def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, phase, policy: str, decided: dict | None = None) -> tuple[Quantized, Package]:
+def compile_with_hub(
+    quantized: Quantized, targets, trials: int, db, threads, phase, policy: str, decided: dict | None = None
+) -> tuple[Quantized, Package]:
     """The same, and the hub that the package was built from: `quantized`, or what the policy made of it. decided: as build_by_policy takes it."""
     check_policy(policy)
-    policy = "int8" if policy == "fastest" and quantized.model.comes_quantised else policy  # such a network means what its file says
+    policy = (
+        "int8" if policy == "fastest" and quantized.model.comes_quantised else policy
+    )  # such a network means what its file says
     specs = resolve_targets(targets)
     check_floats(quantized.recipe.floats, specs)
     check_watched(specs, quantized.recipe)
@@ -108,9 +137,19 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
         def build(modules, spec, tune=True):
             tuned = [records(module, spec, tune) for module in modules][0]
             phase(f"build {spec.name}")
-            networks = tuple(IntegerNetwork(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes))
+            networks = tuple(
+                IntegerNetwork(module, shape.inputs, shape.outputs) for module, shape in zip(modules, model.shapes)
+            )
             recipe = quantized.recipe
-            return build_shapes(networks, spec, model.name, tuned, self_check=recipe.self_check, count_clips=recipe.count_clips, integer=integer_networks(networks, recipe))
+            return build_shapes(
+                networks,
+                spec,
+                model.name,
+                tuned,
+                self_check=recipe.self_check,
+                count_clips=recipe.count_clips,
+                integer=integer_networks(networks, recipe),
+            )
 
         made = build_by_policy(quantized, specs, policy, trials > 0, build, threads, phase, decided)
     phase("self-test")
@@ -118,7 +157,11 @@ def compile_with_hub(quantized: Quantized, targets, trials: int, db, threads, ph
     for module, variants in zip(made.modules, zip(*made.variants)):
         packages.append(with_selftest(Package(variants, info)))
         compared.append(checked(module, packages[-1]))
-    package = replace(packages[0], info=info | {"self_test": {"by": "referee" if all(compared) else "compiled"}} if packages[0].selftest else info, others=tuple(packages[1:]))
+    package = replace(
+        packages[0],
+        info=info | {"self_test": {"by": "referee" if all(compared) else "compiled"}} if packages[0].selftest else info,
+        others=tuple(packages[1:]),
+    )
     say_boundary(package, quantized.recipe, [made.realized.module])
     return made.quantized, padded(made.quantized.model, package) if package.others else package
 
@@ -142,7 +185,11 @@ def with_selftest(package: Package) -> Package:
     """The package with self-test vectors; all variants that run here must agree byte for byte. Where none does, the best one for a CPU gives them, emulated; where
     there is none for a CPU, the package has none."""
     able = [v for v in package.variants if not detect.missing(v.features)]
-    able = able or [emulated(max(cpus, key=lambda v: v.rank)) for cpus in [[v for v in package.variants if v.backend.portable]] if cpus]
+    able = able or [
+        emulated(max(cpus, key=lambda v: v.rank))
+        for cpus in [[v for v in package.variants if v.backend.portable]]
+        if cpus
+    ]
     if not able:
         return package
     vectors = selftest_of(open_session(able[0]), random_inputs(package.inputs))
@@ -157,11 +204,16 @@ def _described(made: BuiltByPolicy) -> dict:
     quantized, model = made.quantized, made.quantized.model
     recipe = asdict(quantized.recipe)
     recipe["float_operators"] = sorted(recipe["float_operators"])
-    return {
-        "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch} | ({"values": dict(model.values)} if model.values else {}),
-        "recipe": recipe,
-        "operators": _operators(quantized.decisions, made.realized.layers),
-    } | ({"policy": made.report} if made.report is not None else {}) | ({"repairs": quantized.origin.repairs} if quantized.origin is not None else {})
+    return (
+        {
+            "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch}
+            | ({"values": dict(model.values)} if model.values else {}),
+            "recipe": recipe,
+            "operators": _operators(quantized.decisions, made.realized.layers),
+        }
+        | ({"policy": made.report} if made.report is not None else {})
+        | ({"repairs": quantized.origin.repairs} if quantized.origin is not None else {})
+    )
 
 
 def _operators(decisions, layers) -> dict:
@@ -169,5 +221,8 @@ def _operators(decisions, layers) -> dict:
     Of a look-up the reason is the hub's (passes/policy/quantize_embeddings.py)."""
     decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason and d.op != "relax.take"}
     rest = [layer for layer in layers if layer.dtype != "int8"]
-    reasons = [{"name": layer.name, "operator": layer.operator, "reason": decided.get(layer.name, layer.reason)} for layer in rest]
+    reasons = [
+        {"name": layer.name, "operator": layer.operator, "reason": decided.get(layer.name, layer.reason)}
+        for layer in rest
+    ]
     return {"int8": len(layers) - len(rest), "float": len(rest), "reasons": reasons}

@@ -13,12 +13,18 @@ def check_floats(floats: str, specs) -> None:
         return
     for spec in specs:
         if not spec.backend.bfloat16:
-            raise TargetError(f"--float bf16: target {spec.name} has no bfloat16 kernels; leave it out, or compile for that target by itself")
+            raise TargetError(
+                f"--float bf16: target {spec.name} has no bfloat16 kernels; leave it out, or compile for that target by itself"
+            )
         if spec.tiles and not detect.missing(spec.features) and detect.missing({"amx_bf16"}):
-            raise TargetError("--float bf16: this machine has amx_int8 but not amx_bf16; add --target avx512bf16, without amx")
+            raise TargetError(
+                "--float bf16: this machine has amx_int8 but not amx_bf16; add --target avx512bf16, without amx"
+            )
     if not any(spec.bfloat16 for spec in specs):
         able = " or ".join(spec.name for spec in TARGETS.values() if spec.bfloat16)
-        raise TargetError(f"--float bf16: {', '.join(spec.name for spec in specs)} has no instruction for it and fp32 is faster there; leave it out, or add --target {able}")
+        raise TargetError(
+            f"--float bf16: {', '.join(spec.name for spec in specs)} has no instruction for it and fp32 is faster there; leave it out, or add --target {able}"
+        )
 
 
 def described(package: Package) -> dict:

@@ -15,7 +15,9 @@ def check_boundary(specs, recipe: Recipe) -> None:
     """Raises TargetError for a target that cannot do what the recipe asks, before the first long phase."""
     gpu = next((spec for spec in specs if not spec.backend.codes), None)
     if recipe.io == "int8" and gpu is not None:
-        raise TargetError(f"target {gpu.name}: --io int8 is for CPUs; leave it out, or compile this target apart without it")
+        raise TargetError(
+            f"target {gpu.name}: --io int8 is for CPUs; leave it out, or compile this target apart without it"
+        )
 
 
 def integer_networks(networks: tuple[IntegerNetwork, ...], recipe: Recipe) -> tuple[IntegerNetwork, ...]:
@@ -29,7 +31,10 @@ def _with_codes(network):
     if not boundary.inputs and not boundary.outputs:
         return None
     inputs, outputs = (
-        tuple(replace(spec, dtype="int8", quantization=(found[i].scale, found[i].zero_point)) if i in found else spec for i, spec in enumerate(specs))
+        tuple(
+            replace(spec, dtype="int8", quantization=(found[i].scale, found[i].zero_point)) if i in found else spec
+            for i, spec in enumerate(specs)
+        )
         for specs, found in ((network.inputs, boundary.inputs), (network.outputs, boundary.outputs))
     )
     return IntegerNetwork(apply(IntegerBoundary(), network.module), inputs, outputs)
@@ -44,4 +49,6 @@ def say_boundary(package: Package, recipe: Recipe, modules) -> None:
     if any(variant.integer is None for variant in package.variants):
         raise OctetError(f"--io int8: no input and no output of the network is quantised ({said}); leave it out")
     if reasons:
-        warnings.warn(f"--io int8: inputs stay float32 where they are not quantised ({said})", OctetWarning, stacklevel=2)
+        warnings.warn(
+            f"--io int8: inputs stay float32 where they are not quantised ({said})", OctetWarning, stacklevel=2
+        )

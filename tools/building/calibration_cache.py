@@ -8,7 +8,11 @@ from ..console import say
 def cache_options(command):
     """--cache DIR and --no-cache."""
     off = click.option("--no-cache", is_flag=True, help="Neither read nor write the calibration cache.")
-    return click.option("--cache", metavar="DIR", help="Where statistics of calibrations are kept [default: $OCTET_CACHE, or octet in the user's cache folder].")(off(command))
+    return click.option(
+        "--cache",
+        metavar="DIR",
+        help="Where statistics of calibrations are kept [default: $OCTET_CACHE, or octet in the user's cache folder].",
+    )(off(command))
 
 
 def cache_of(folder: str | None, off: bool):

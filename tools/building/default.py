@@ -19,24 +19,53 @@ from . import api
 from .accuracy import CHOICES, Workflow, automatic, described
 
 
-def by_default(request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds: float | None) -> tuple:
+def by_default(
+    request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds: float | None
+) -> tuple:
     """(hub, package, what the report says of it). A part of the samples is held out of calibration. free: options that may change (accuracy.Workflow).
     seconds: that what is tried may take, None for what accuracy.CHOICES says. yardstick: tells how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
     phase("canonicalize")
     canonical = canonicalize(model)
-    workflow = partial(Workflow, model, samples, recipe, names, request.threads, phase, display, trials=request.trials, db=request.db,
-                       policy=request.policy, cache=cache, free=free, canonical=canonical, repair=request.repair, outputs=request.output_names, choices=seconds)
+    workflow = partial(
+        Workflow,
+        model,
+        samples,
+        recipe,
+        names,
+        request.threads,
+        phase,
+        display,
+        trials=request.trials,
+        db=request.db,
+        policy=request.policy,
+        cache=cache,
+        free=free,
+        canonical=canonical,
+        repair=request.repair,
+        outputs=request.output_names,
+        choices=seconds,
+    )
     if free and switches_of(Annotate(recipe).decide(canonical.module), free):
         return automatic(request, workflow(), None, None)
     started = cpu_seconds()
-    calibrated = api.quantize_canonical(canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache)
+    calibrated = api.quantize_canonical(
+        canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache
+    )
     took = cpu_seconds() - started
-    quantized, package = api.compile_with_hub(calibrated, names, request.trials, request.db, request.threads, phase, request.policy)
+    quantized, package = api.compile_with_hub(
+        calibrated, names, request.trials, request.db, request.threads, phase, request.policy
+    )
     check_stopped()
-    if not request.repair or not _poor(yardstick, quantized, package, request.threads) or not (rescalable(canonical.module) or smoothings_of(canonical.module)):
+    if (
+        not request.repair
+        or not _poor(yardstick, quantized, package, request.threads)
+        or not (rescalable(canonical.module) or smoothings_of(canonical.module))
+    ):
         return quantized, package, {}
     design = Design(recipe)
-    if 2 * took > (CHOICES if seconds is None else seconds):  # its error and that of one rescaled network: either is built and run as calibration did
+    if 2 * took > (
+        CHOICES if seconds is None else seconds
+    ):  # its error and that of one rescaled network: either is built and run as calibration did
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}
     return automatic(request, workflow(compiled={design: (quantized, package)}), None, None)

@@ -44,13 +44,29 @@ class StudyRow:
     relative: float
 
 
-def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.01, threads=None, tell: Callable = lambda *a: None, cache=None,
-          recipe: Recipe = Recipe(), tuner: Callable | None = None) -> dict:
+def study(
+    model,
+    samples,
+    arrays,
+    scoring,
+    *,
+    seed: int = 0,
+    target: float = 0.01,
+    threads=None,
+    tell: Callable = lambda *a: None,
+    cache=None,
+    recipe: Recipe = Recipe(),
+    tuner: Callable | None = None,
+) -> dict:
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
 
     recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
     `target`, relative to fp32."""
-    networks = {name: network for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model))) if network is not None}
+    networks = {
+        name: network
+        for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model)))
+        if network is not None
+    }
     rows: list[StudyRow] = []
     fp32: Mapping[str, float] | None = None
     total = len(networks) * len(GRANULARITIES) * (len(CALIBRATIONS) + (tuner is not None))
@@ -61,13 +77,33 @@ def study(model, samples, arrays, scoring, *, seed: int = 0, target: float = 0.0
         judge = MetricJudge(arrays, scoring, scoring.scores(exact))
         fp32 = judge.reference if fp32 is None else fp32
         for granularity in GRANULARITIES:
-            rows += _pair(bench, judge, exact, replace(recipe, weights=granularity), folding, seed, target, lambda text: tell(text, sum(not row.in_float for row in rows), total), tuner)
+            rows += _pair(
+                bench,
+                judge,
+                exact,
+                replace(recipe, weights=granularity),
+                folding,
+                seed,
+                target,
+                lambda text: tell(text, sum(not row.in_float for row in rows), total),
+                tuner,
+            )
     assert fp32 is not None, "there is a network that is folded"
-    return {"fp32": fp32[scoring.least(fp32)], "metric": scoring.metric.name, "samples": len(next(iter(arrays.values()))), "seed": seed, "max_drop": target, "rows": [row.__dict__ for row in rows]}
+    return {
+        "fp32": fp32[scoring.least(fp32)],
+        "metric": scoring.metric.name,
+        "samples": len(next(iter(arrays.values()))),
+        "seed": seed,
+        "max_drop": target,
+        "rows": [row.__dict__ for row in rows],
+    }
 
 
 def _pair(bench, judge, exact, recipe, folding, seed, target, tell, tuner):
-    granularity, designs = recipe.weights, [Design(replace(recipe, calibrator=name, percentile=percentile)) for name, percentile in CALIBRATIONS]
+    granularity, designs = (
+        recipe.weights,
+        [Design(replace(recipe, calibrator=name, percentile=percentile)) for name, percentile in CALIBRATIONS],
+    )
     rows = []
     for design in designs:
         tell(f"{granularity}, BatchNorm {folding}, {_name(design)}")
@@ -76,10 +112,29 @@ def _pair(bench, judge, exact, recipe, folding, seed, target, tell, tuner):
     if tuner is not None:
         tell(f"{granularity}, BatchNorm {folding}, {_name(design)}, fine-tuned")
         run = tuner(bench, design, lambda text: tell(f"{granularity}, BatchNorm {folding}, fine-tuned: {text}"))
-        rows.append(_row_of(judge, exact, run(judge.arrays), bench.error_of(run(bench.held)), design, folding, seed, f"{_name(design)}, fine-tuned"))
+        rows.append(
+            _row_of(
+                judge,
+                exact,
+                run(judge.arrays),
+                bench.error_of(run(bench.held)),
+                design,
+                folding,
+                seed,
+                f"{_name(design)}, fine-tuned",
+            )
+        )
     if best.relative <= target:
         return rows
-    ranking = rank(bench, design, bench.plan(design), judge, Journal(), Budget(), lambda text, done, of: tell(f"{granularity}, BatchNorm {folding}, {text} {done}/{of}"))
+    ranking = rank(
+        bench,
+        design,
+        bench.plan(design),
+        judge,
+        Journal(),
+        Budget(),
+        lambda text, done, of: tell(f"{granularity}, BatchNorm {folding}, {text} {done}/{of}"),
+    )
     for count in [count for count in PARTIAL if count < len(ranking)]:
         partial = design.with_recipe(float_operators=frozenset(layer.name for layer in ranking[:count]))
         rows.append(_row(bench, judge, exact, partial, folding, count, seed))
@@ -89,7 +144,17 @@ def _pair(bench, judge, exact, recipe, folding, seed, target, tell, tuner):
 
 
 def _row(bench, judge, exact, design, folding, count, seed):
-    return _row_of(judge, exact, bench.outputs(design, judge.arrays), bench.error(design), design, folding, seed, _name(design), count)
+    return _row_of(
+        judge,
+        exact,
+        bench.outputs(design, judge.arrays),
+        bench.error(design),
+        design,
+        folding,
+        seed,
+        _name(design),
+        count,
+    )
 
 
 def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, count=0):
@@ -97,7 +162,18 @@ def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, co
     worst = judge.scoring.worst(judge.reference, scores)
     low, high = interval(judge, exact, outputs, seed, worst)
     drop = _worse(judge, judge.reference[worst], scores[worst])
-    return StudyRow(design.recipe.weights, folding, calibration, count, scores[worst], drop, low, high, sqnr(error), judge.scoring.drop(judge.reference, scores))
+    return StudyRow(
+        design.recipe.weights,
+        folding,
+        calibration,
+        count,
+        scores[worst],
+        drop,
+        low,
+        high,
+        sqnr(error),
+        judge.scoring.drop(judge.reference, scores),
+    )
 
 
 def interval(judge: MetricJudge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
@@ -114,7 +190,10 @@ def interval(judge: MetricJudge, exact: dict, outputs: dict, seed: int, output: 
     for _ in range(_RESAMPLES):
         chosen = rng.integers(0, count, count)
         some = scoring.rows(chosen)
-        before, after = (some.scores({name: value[chosen] for name, value in o.items() if len(value) == count})[output] for o in (exact, outputs))
+        before, after = (
+            some.scores({name: value[chosen] for name, value in o.items() if len(value) == count})[output]
+            for o in (exact, outputs)
+        )
         found.append(_worse(judge, before, after))
     return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
 
@@ -143,4 +222,3 @@ def _products(module):
 def _name(design):
     recipe = design.recipe
     return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
-

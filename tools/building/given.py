@@ -29,7 +29,10 @@ class Given:
             yield f"--batch {self.batch}", False
         for name, shape in self.shapes.items():
             several = bool(shape) and isinstance(shape[0], tuple)
-            yield f"--shape {name}={','.join('x'.join(map(str, one)) for one in (shape if several else (shape,)))}", several
+            yield (
+                f"--shape {name}={','.join('x'.join(map(str, one)) for one in (shape if several else (shape,)))}",
+                several,
+            )
         for name, said in self.dims.items():
             several = isinstance(said, tuple)
             yield f"--dim {name}={','.join(map(str, said)) if several else said}", several
@@ -46,12 +49,21 @@ class Given:
             raise OctetError(f"{option}: several shapes are for a package, which compile-model makes; give one here")
         data = shapes_of_npz(data) if isinstance(data, (str, Path)) else data
         model = load_onnx(path, self.batch, self.shapes, self.dims, self.values, data, self.pads)
-        for note in (*model.notes, *(["the network comes quantised: its own scales are taken, nothing is calibrated"] if model.comes_quantised else [])):
+        for note in (
+            *model.notes,
+            *(
+                ["the network comes quantised: its own scales are taken, nothing is calibrated"]
+                if model.comes_quantised
+                else []
+            ),
+        ):
             say(f"octet: note: {note}", err=True)
         return model
 
 
-def as_compiled(session, info: dict | None = None, others=(), pads: Mapping[str, float] = MappingProxyType({})) -> Given:
+def as_compiled(
+    session, info: dict | None = None, others=(), pads: Mapping[str, float] = MappingProxyType({})
+) -> Given:
     """What gives the fp32 network the inputs of a package's session. info: of the package's manifest. others: what has the inputs of its other shapes."""
     every = [_shapes_of(one) for one in (session, *others)]
     several = {name: tuple(one[name] for one in every) for name in every[0]}
@@ -66,5 +78,7 @@ def _shapes_of(session):
     batch, shapes = batch_of(session.inputs), {}
     for spec in session.inputs:
         batched = spec.shape and spec.batch_axis is not None and spec.shape[spec.batch_axis] == batch
-        shapes[spec.name] = tuple("batch" if batched and axis == spec.batch_axis else extent for axis, extent in enumerate(spec.shape))
+        shapes[spec.name] = tuple(
+            "batch" if batched and axis == spec.batch_axis else extent for axis, extent in enumerate(spec.shape)
+        )
     return shapes

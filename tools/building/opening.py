@@ -10,7 +10,9 @@ from ...targets.stored_array import shapes_of_npz
 from .given import Given
 
 
-def open_model(path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None) -> tuple[AnySession, str]:
+def open_model(
+    path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None
+) -> tuple[AnySession, str]:
     """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape of a package is meant. streams: of a
     package. Raises OctetError for another kind of file."""
     kind = Path(path).suffix
@@ -19,7 +21,9 @@ def open_model(path, threads: int | None = None, given: Given = Given(), data=No
     if kind == ".octet":
         option = given.first_option()
         if option is not None:
-            raise OctetError(f"{option}: a package has the shapes of its inputs compiled in; compile {path} again with it")
+            raise OctetError(
+                f"{option}: a package has the shapes of its inputs compiled in; compile {path} again with it"
+            )
         return of_data(load(path, threads=threads, streams=streams), data), "int8"
     model = given.load(path, data)
     if not model.comes_quantised:
@@ -39,7 +43,9 @@ def check_origin(package, path) -> None:
     from ...passes.frontend.read import read_proto
 
     if read_package(package).info["model"]["sha256"] != read_proto(path)[1]:
-        raise OctetError(f"--model {path}: {package} was made from another network, or from another version of the file; name that one, or compile {path} again")
+        raise OctetError(
+            f"--model {path}: {package} was made from another network, or from another version of the file; name that one, or compile {path} again"
+        )
 
 
 def fp32_session(path, threads: int | None = None, given: Given = Given(), data=None) -> Session:

@@ -30,7 +30,11 @@ def padded(model: Model, package: Package) -> Package:
     if (reason is None or model.pads) and any(not detect.missing(variant.features) for variant in package.variants):
         changed = _changed(trial, found)
         if changed is not None and model.pads:
-            warnings.warn(f"--pad {', '.join(f'{name}={value:g}' for name, value in pads.items())}: {changed}", OctetWarning, stacklevel=2)
+            warnings.warn(
+                f"--pad {', '.join(f'{name}={value:g}' for name, value in pads.items())}: {changed}",
+                OctetWarning,
+                stacklevel=2,
+            )
         reason = reason or changed
     kept = pads if reason is None or model.pads else {}
     return replace(package, pads=kept, info=package.info | {"padding": {"proved": reason is None, "reason": reason}})
@@ -52,11 +56,18 @@ def _changed(package: Package, found: list[Dimension]) -> str | None:
     its extents. Whole numbers are 1: a word, and a mask that keeps it."""
     with package.session(1) as session:
         for number, small in enumerate(session.shapes):
-            larger = [i for i in range(len(session.shapes)) if all(dimension.extents[number] < dimension.extents[i] for dimension in found)]
+            larger = [
+                i
+                for i in range(len(session.shapes))
+                if all(dimension.extents[number] < dimension.extents[i] for dimension in found)
+            ]
             if not larger:
                 continue
             large = session.shapes[min(larger, key=lambda i: sum(spec.nbytes for spec in session.shapes[i].inputs))]
-            feed = {name: array if array.dtype.kind == "f" else np.ones_like(array) for name, array in random_inputs(small.inputs).items()}
+            feed = {
+                name: array if array.dtype.kind == "f" else np.ones_like(array)
+                for name, array in random_inputs(small.inputs).items()
+            }
             whole = {spec.name: _larger(feed[spec.name], spec, package.pads) for spec in large.inputs}
             wanted, given = small.run(feed), large.run(whole)
             for spec in small.outputs:

@@ -24,8 +24,15 @@ from ...targets.x86 import cost
 from .region_times import compare, estimated_times, measured_times
 
 POLICIES = ("fastest", "int8", "float")
-_MEASURED_MARGIN, _MEASURED_GAIN = 1.05, 0.99  # float must be so much faster in its kernels, and so must the whole network
-_CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6  # the cost model knows factors, not tenths; below so many seconds it knows nothing
+_MEASURED_MARGIN, _MEASURED_GAIN = (
+    1.05,
+    0.99,
+)  # float must be so much faster in its kernels, and so must the whole network
+_CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = (
+    1.5,
+    0.95,
+    50e-6,
+)  # the cost model knows factors, not tenths; below so many seconds it knows nothing
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,16 @@ def check_policy(policy: str) -> None:
         raise OctetError(f"policy {policy!r} is unknown: use one of {', '.join(POLICIES)}")
 
 
-def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, build: Callable, threads: int | None, phase, decided: dict | None = None) -> BuiltByPolicy:
+def build_by_policy(
+    quantized: Quantized,
+    specs,
+    policy: str,
+    measure: bool,
+    build: Callable,
+    threads: int | None,
+    phase,
+    decided: dict | None = None,
+) -> BuiltByPolicy:
     """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether their kernels are tuned first, where that is wanted.
     measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so that they have the same weights.
     decided: the report of a BuiltByPolicy, which is made again by it: nothing is measured or estimated. Raises OctetError where it is of another network."""
@@ -75,7 +91,9 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
 
     def release(released):
         floats = frozenset(range(len(int8))) - int8 | released
-        return replace(quantized, module=apply(ReleaseFloat(regions, floats, quantized.model.module), quantized.module)), floats
+        return replace(
+            quantized, module=apply(ReleaseFloat(regions, floats, quantized.model.module), quantized.module)
+        ), floats
 
     if decided is not None:
         released, report = _regions_of_report(decided, regions), decided
@@ -88,7 +106,14 @@ def build_by_policy(quantized: Quantized, specs, policy: str, measure: bool, bui
                 (built,) = build((float_module,), spec, tune=False)
                 times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
             else:
-                times[spec] = estimated_times(regions, int8, module, float_module, lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds), spec.dot)
+                times[spec] = estimated_times(
+                    regions,
+                    int8,
+                    module,
+                    float_module,
+                    lambda mod, spec=spec: estimate(mod, spec.dot, cost.seconds),
+                    spec.dot,
+                )
         released = _choose(regions, times, bool(here), _kept(quantized, regions))
         report = _report(regions, realized, times, released, bool(here))
     if not released:
@@ -112,19 +137,26 @@ def _regions_of_report(report, regions) -> frozenset[int]:
     """Those that it leaves in float."""
     found = frozenset(entry.get("region") for entry in report["layers"])
     if not all(isinstance(number, int) and 0 <= number < len(regions.members) for number in found):
-        raise OctetError("the policy's report leaves regions in float that this network does not have; compile it again")
+        raise OctetError(
+            "the policy's report leaves regions in float that this network does not have; compile it again"
+        )
     return found
 
 
 def _released(hub, names) -> Quantized:
     """Another shape with the layers of these names in float."""
     regions = regions_of(hub.module)
-    floats = frozenset(number for number, members in enumerate(regions.members) if any(var.name in names for var in members))
+    floats = frozenset(
+        number for number, members in enumerate(regions.members) if any(var.name in names for var in members)
+    )
     return replace(hub, module=ReleaseFloat(regions, floats, hub.model.module)(hub.module))
 
 
 def _all_in_float(hub) -> Quantized:
-    decisions = tuple(replace(d, dtype="float", reason="asked for (--policy float)") if d.dtype == "int8" else d for d in hub.decisions)
+    decisions = tuple(
+        replace(d, dtype="float", reason="asked for (--policy float)") if d.dtype == "int8" else d
+        for d in hub.decisions
+    )
     return replace(hub, module=hub.model.module, decisions=decisions, others=tuple(map(_all_in_float, hub.others)))
 
 
@@ -174,11 +206,12 @@ def _summed(times, totals) -> Times:
     """Each relative to its network in int8, in seconds of the first."""
     weights = [totals[0] / max(total, 1e-12) for total in totals]
 
-
     def add(figures) -> tuple[float, ...]:
         return tuple(sum(w * x for w, x in zip(weights, row)) for row in zip(*figures))
 
-    int8 = tuple(None if None in row else sum(w * x for w, x in zip(weights, row)) for row in zip(*(t.int8 for t in times)))
+    int8 = tuple(
+        None if None in row else sum(w * x for w, x in zip(weights, row)) for row in zip(*(t.int8 for t in times))
+    )
     return Times(int8, add(t.float for t in times), add(t.quantize for t in times), add(t.dequantize for t in times))
 
 
@@ -187,18 +220,38 @@ def _report(regions, realized, times, released, measured) -> dict:
     spec, first = next(iter(times.items()))
     floats = first.floats(frozenset())
     layers = [
-        {"name": layer.name, "operator": layer.operator, "int8_us": first.int8[number] * 1e6, "float_us": first.float[number] * 1e6, "region": number}
+        {
+            "name": layer.name,
+            "operator": layer.operator,
+            "int8_us": first.int8[number] * 1e6,
+            "float_us": first.float[number] * 1e6,
+            "region": number,
+        }
         for layer in realized.layers
         if layer.dtype == "int8" and (number := regions.of_layer.get(layer.name)) in released
     ]
-    conversions = lambda chosen: sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6
-    return {"how": "measured" if measured else "cost model", "target": spec.name, "layers": layers,
-            "int8_us": first.of(regions, frozenset()) * 1e6, "chosen_us": first.of(regions, released) * 1e6,
-            "conversions_int8_us": conversions(frozenset()), "conversions_chosen_us": conversions(released)}
+    conversions = lambda chosen: (
+        sum(first.conversions(t, n, floats | chosen) for n, t in enumerate(regions.tensors)) * 1e6
+    )
+    return {
+        "how": "measured" if measured else "cost model",
+        "target": spec.name,
+        "layers": layers,
+        "int8_us": first.of(regions, frozenset()) * 1e6,
+        "chosen_us": first.of(regions, released) * 1e6,
+        "conversions_int8_us": conversions(frozenset()),
+        "conversions_chosen_us": conversions(released),
+    }
 
 
 def _decisions(quantized, regions, report):
     """With the reason of each that is now in float."""
-    reasons = {var.name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
-               for entry in report["layers"] for var in regions.members[entry["region"]]}
-    return tuple(replace(d, dtype="float", reason=reasons[d.name]) if d.dtype == "int8" and d.name in reasons else d for d in quantized.decisions)
+    reasons = {
+        var.name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
+        for entry in report["layers"]
+        for var in regions.members[entry["region"]]
+    }
+    return tuple(
+        replace(d, dtype="float", reason=reasons[d.name]) if d.dtype == "int8" and d.name in reasons else d
+        for d in quantized.decisions
+    )

@@ -18,7 +18,12 @@ from .opening import check_origin
 from .statistics import hub_from
 from .watching import check_samples_for_clips, with_clips_of, with_usual_clips
 
-MEASURED = ("accuracy", "latency", "variant", "threads")  # of the manifest's `info`: what a machine's clock or its user's data said
+MEASURED = (
+    "accuracy",
+    "latency",
+    "variant",
+    "threads",
+)  # of the manifest's `info`: what a machine's clock or its user's data said
 
 
 @dataclass(frozen=True)
@@ -30,39 +35,70 @@ class RebuildComparison:
     left_out: dict[str, str]
 
 
-def rebuild(path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None) -> RebuildComparison:
+def rebuild(
+    path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None
+) -> RebuildComparison:
     """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`, or what
     --derivation wrote; None for a network that comes quantised. db: the tuning records that were applied. calib: the calibration samples, of a package that counts clipped values. None of the package's
     code is run. Raises OctetError where the sources are others, or where the package does not say enough to be made again."""
     package = read_package(path)
     check_origin(path, model_path)
-    given = as_compiled(SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs), package.info, package.others, package.pads)
+    given = as_compiled(
+        SimpleNamespace(batch=package.info["model"]["batch"], inputs=package.inputs),
+        package.info,
+        package.others,
+        package.pads,
+    )
     phase("import")
     batch = package.info["model"]["batch"]
-    model = given.load(model_path, {spec.name: (1, *sample_shape(spec, batch)) for spec in package.inputs}, several=True)
+    model = given.load(
+        model_path, {spec.name: (1, *sample_shape(spec, batch)) for spec in package.inputs}, several=True
+    )
     if statistics is None and not model.comes_quantised:
-        raise OctetError(f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples")
+        raise OctetError(
+            f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples"
+        )
     policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
     if calib is not None and not recipe.count_clips:
         raise OctetError(f"--calib {calib}: {path} counts no clipped values, so no samples are needed; leave it out")
     answered = None if calib is None else load_samples(calib, model)
     if calib is not None:
         check_samples_for_clips(recipe, answered, model)
-    tuned = sorted({step.source for shape in package.shapes for variant in shape.variants for step in variant.steps if step.source not in ("", "default")})
+    tuned = sorted(
+        {
+            step.source
+            for shape in package.shapes
+            for variant in shape.variants
+            for step in variant.steps
+            if step.source not in ("", "default")
+        }
+    )
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
-    quantized, samples = (quantize(model, recipe=recipe), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
+    quantized, samples = (
+        (quantize(model, recipe=recipe), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
+    )
     repairs = [name for name, value in (package.info.get("repairs") or {}).items() if value]
     if repairs and quantized.origin is None:
-        raise PackageError(f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics alone do not tell; name what --derivation wrote when it was compiled")
+        raise PackageError(
+            f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics alone do not tell; name what --derivation wrote when it was compiled"
+        )
     report = package.info.get("policy") or {}
-    decided = report if report.get("how") == "measured" else None  # what a clock said is data; what the cost model said is computed again
-    made = compile_with_hub(quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy, decided)[1]
+    decided = (
+        report if report.get("how") == "measured" else None
+    )  # what a clock said is data; what the cost model said is computed again
+    made = compile_with_hub(
+        quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy, decided
+    )[1]
     unknown = {}
     if recipe.count_clips:
         phase("count clips")
         made = with_clips_of(made, package) if answered is None else with_usual_clips(made, answered)
-        unknown = {"manifest clips": "what is usual was learnt from samples; name them with --calib"} if answered is None else {}
+        unknown = (
+            {"manifest clips": "what is usual was learnt from samples; name them with --calib"}
+            if answered is None
+            else {}
+        )
     phase("compare")
     info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
     found = compared(archive.read(path), replace(made, info=info))
@@ -75,13 +111,21 @@ def compared(contents: archive.Contents, made: Package) -> RebuildComparison:
     theirs, ours, different = parsed(contents.text), parsed(text), {}
     left_out: dict[str, str] = {}
     if not made.selftest:
-        left_out |= {name: "no variant runs on this machine" for name in contents.members if name.endswith("selftest.npz")}
+        left_out |= {
+            name: "no variant runs on this machine" for name in contents.members if name.endswith("selftest.npz")
+        }
     for name in sorted(contents.members.keys() | members.keys()):
         if name in left_out:
             continue
         a, b = contents.members.get(name), members.get(name)
         if a != b:
-            different[name] = "is missing" if a is None else "is not made from these sources" if b is None else f"{_differing(a, b)} of {len(a)} bytes differ"
+            different[name] = (
+                "is missing"
+                if a is None
+                else "is not made from these sources"
+                if b is None
+                else f"{_differing(a, b)} of {len(a)} bytes differ"
+            )
     for name in MEASURED:
         ours["info"].pop(name, None)
         if theirs["info"].pop(name, None) is not None:
@@ -92,9 +136,19 @@ def compared(contents: archive.Contents, made: Package) -> RebuildComparison:
     theirs.pop("members"), ours.pop("members")  # compared above
     for field in sorted(theirs.keys() | ours.keys()):
         if theirs.get(field) != ours.get(field):
-            parts = [key for key in sorted(theirs[field].keys() | ours[field].keys()) if theirs[field].get(key) != ours[field].get(key)] if isinstance(theirs.get(field), dict) and isinstance(ours.get(field), dict) else []
+            parts = (
+                [
+                    key
+                    for key in sorted(theirs[field].keys() | ours[field].keys())
+                    if theirs[field].get(key) != ours[field].get(key)
+                ]
+                if isinstance(theirs.get(field), dict) and isinstance(ours.get(field), dict)
+                else []
+            )
             different[f"manifest {field}"] = f"differs in {', '.join(parts)}" if parts else "differs"
-    return RebuildComparison(tuple(name for name in sorted(members) if name not in different and name not in left_out), different, left_out)
+    return RebuildComparison(
+        tuple(name for name in sorted(members) if name not in different and name not in left_out), different, left_out
+    )
 
 
 def _differing(a, b):
@@ -116,4 +170,6 @@ def _recipe_of(path, values):
             raise ValueError(f"{unknown[0]} is unknown")
         return msgspec.convert(values, Recipe)
     except (msgspec.ValidationError, ValueError, OctetError) as error:
-        raise PackageError(f"{path}: its recipe is not of this version ({error}); take the octet that wrote it") from error
+        raise PackageError(
+            f"{path}: its recipe is not of this version ({error}); take the octet that wrote it"
+        ) from error

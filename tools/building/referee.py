@@ -32,42 +32,69 @@ def compare(quantized: Quantized, package: Package) -> dict:
     The self-test holds what the compiled variants answer, which agree among each other already. Raises AssertionError where an output is not what
     passes/realize/promise.py promises (a bug), OctetError for a package without a self-test or an operator that neither reference knows."""
     if not package.selftest:
-        raise OctetError("--referee: none of the targets runs on this machine, so there are no answers to compare; add --target native")
+        raise OctetError(
+            "--referee: none of the targets runs on this machine, so there are no answers to compare; add --target native"
+        )
     module = _module(quantized)
     start = time.perf_counter()
     results, compiled = _answers(module, package)
     equal, close = 0, {}
     for spec, promise, ours, theirs in zip(package.outputs, promises(module), compiled, results, strict=True):
         if spec.counted is not None and ours.shape != theirs.shape and promise.kind != "bytes":
-            close[spec.name] = {"within": f"{list(ours.shape)} where the referee has {list(theirs.shape)}", "because": promise.because}
+            close[spec.name] = {
+                "within": f"{list(ours.shape)} where the referee has {list(theirs.shape)}",
+                "because": promise.because,
+            }
             continue
-        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, f"output {spec.name}: {ours.dtype}{ours.shape}, the referee {theirs.dtype}{theirs.shape}"
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, (
+            f"output {spec.name}: {ours.dtype}{ours.shape}, the referee {theirs.dtype}{theirs.shape}"
+        )
         if promise.kind == "bytes":
             differs = sum(a != b for a, b in zip(ours.tobytes(), theirs.tobytes()))
             assert not differs, f"output {spec.name}: {differs} of {ours.nbytes} bytes differ from the referee"
             equal += ours.nbytes
         else:
             close[spec.name] = {"within": _within(spec.name, promise, ours, theirs), "because": promise.because}
-    return {"equal": not close, "outputs": len(compiled), "bytes": equal, "close": close, "others": operators_handed_on(module), "seconds": round(time.perf_counter() - start, 1)}
+    return {
+        "equal": not close,
+        "outputs": len(compiled),
+        "bytes": equal,
+        "close": close,
+        "others": operators_handed_on(module),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
 
 
 def compare_all(quantized: Quantized, package: Package) -> dict:
     """The same for every shape: of the first one, with the sums of all shapes in "bytes" and "seconds", and "shapes", how many."""
     found = [compare(hub, shape) for hub, shape in zip(quantized.shapes, package.shapes, strict=True)]
-    return found[0] | {"bytes": sum(one["bytes"] for one in found), "seconds": round(sum(one["seconds"] for one in found), 1), "shapes": len(found)}
+    return found[0] | {
+        "bytes": sum(one["bytes"] for one in found),
+        "seconds": round(sum(one["seconds"] for one in found), 1),
+        "shapes": len(found),
+    }
 
 
 def _within(name, promise, ours, theirs) -> str:
     """The figure of a promise that is no promise of bytes."""
     if ours.dtype.kind != "f":
         apart = float(np.mean(ours != theirs)) if ours.size else 0.0
-        assert apart <= _APART, f"output {name}: {apart:.1%} of the elements differ from the referee, behind {promise.because}"
+        assert apart <= _APART, (
+            f"output {name}: {apart:.1%} of the elements differ from the referee, behind {promise.because}"
+        )
         return f"{apart:.2%} of the elements"
     sound = np.isfinite(theirs)
-    assert np.array_equal(ours[~sound], theirs[~sound], equal_nan=True) and np.isfinite(ours[sound]).all(), f"output {name}: not finite in other places than the referee"
+    assert np.array_equal(ours[~sound], theirs[~sound], equal_nan=True) and np.isfinite(ours[sound]).all(), (
+        f"output {name}: not finite in other places than the referee"
+    )
     if promise.kind == "close":
-        error = float(np.abs(ours[sound].astype(np.float64) - theirs[sound]).max(initial=0) / max(np.abs(theirs[sound]).max(initial=0), 1e-30))
-        assert error <= TOLERANCE, f"output {name}: {error:.1e} of the largest magnitude from the referee, behind {promise.because}"
+        error = float(
+            np.abs(ours[sound].astype(np.float64) - theirs[sound]).max(initial=0)
+            / max(np.abs(theirs[sound]).max(initial=0), 1e-30)
+        )
+        assert error <= TOLERANCE, (
+            f"output {name}: {error:.1e} of the largest magnitude from the referee, behind {promise.because}"
+        )
         return f"{error:.1e} of the largest magnitude"
     decibels = METRICS["sqnr"].score(ours[sound], theirs[sound]) if sound.any() else np.inf
     assert decibels >= LEAST_DB, f"output {name}: {decibels:.1f} dB to the referee, behind {promise.because}"
@@ -90,9 +117,15 @@ def checked(module: IRModule, package: Package) -> bool:
         if tuned:
             raise
         return False
-    differ = [(spec.name, promise.kind) for spec, promise, *both in zip(package.outputs, promises(module), theirs, ours, strict=True) if _apart(promise, *both)]
+    differ = [
+        (spec.name, promise.kind)
+        for spec, promise, *both in zip(package.outputs, promises(module), theirs, ours, strict=True)
+        if _apart(promise, *both)
+    ]
     if differ and tuned:
-        raise OctetError(f"tuning records: with them output {differ[0][0]} is not what the network computes; compile without --db, and tune again into a new database")
+        raise OctetError(
+            f"tuning records: with them output {differ[0][0]} is not what the network computes; compile without --db, and tune again into a new database"
+        )
     wrong = [name for name, kind in differ if kind == "bytes"]
     assert not wrong, f"output {wrong[0]}: other bytes than the referee's"
     return not differ
@@ -106,7 +139,11 @@ def _apart(promise, theirs, ours) -> bool:
 
 def _effort(module) -> int:
     """Multiply-adds, those of floats (added in order) as often as they take longer."""
-    counts = [(multiply_adds(value), value) for _, value in DataflowGraph(module["main"]).bindings if isinstance(value, relax.Call)]
+    counts = [
+        (multiply_adds(value), value)
+        for _, value in DataflowGraph(module["main"]).bindings
+        if isinstance(value, relax.Call)
+    ]
     return sum(count * (1 if str(call.args[0].ty.dtype) == "int8" else _FLOAT) for count, call in counts if count)
 
 

@@ -20,7 +20,9 @@ _LADDER = 8  # sizes of tensors whose conversion is measured; the others lie bet
 _NEAR = 0.7  # a region whose int8 takes less than this part of float's time does not ask what its conversions cost
 
 
-def measured_times(regions: Regions, int8: frozenset[int], integer: Variant, real: Variant, model, spec, threads) -> Times:
+def measured_times(
+    regions: Regions, int8: frozenset[int], integer: Variant, real: Variant, model, spec, threads
+) -> Times:
     """integer, real: the network in int8 and in float, built for `spec`, which runs here. Kernels of both are timed in turns; the fastest round counts."""
     sessions = [open_session(variant, threads=threads) for variant in (integer, real)]
     profiles = _profiles(sessions, random_inputs(model.inputs))
@@ -30,8 +32,16 @@ def measured_times(regions: Regions, int8: frozenset[int], integer: Variant, rea
     asked = [t for t in regions.tensors if t.producer in near or t.readers & near]
     curves = _conversion_curves(asked, spec, threads) if asked else ((), (), ())
     quantize = tuple(known.get(t.code.name, _between(prod(t.shape), curves[0], curves[1])) for t in regions.tensors)
-    dequantize = tuple(next((known[real.name] for real in t.real if real.name in known), _between(prod(t.shape), curves[0], curves[2])) for t in regions.tensors)
-    return Times(tuple(s if number in int8 else None for number, s in enumerate(kernels[0])), tuple(kernels[1]), quantize, dequantize)
+    dequantize = tuple(
+        next((known[real.name] for real in t.real if real.name in known), _between(prod(t.shape), curves[0], curves[2]))
+        for t in regions.tensors
+    )
+    return Times(
+        tuple(s if number in int8 else None for number, s in enumerate(kernels[0])),
+        tuple(kernels[1]),
+        quantize,
+        dequantize,
+    )
 
 
 def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estimate, dot: str) -> Times:
@@ -44,14 +54,20 @@ def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estim
                 sums[regions.of_layer[layer]] += seconds
         kernels.append(sums)
     convert = tuple(cost.seconds(dot, "float32", 0, 5 * prod(t.shape)) for t in regions.tensors)
-    return Times(tuple(s if number in int8 else None for number, s in enumerate(kernels[0])), tuple(kernels[1]), convert, convert)
+    return Times(
+        tuple(s if number in int8 else None for number, s in enumerate(kernels[0])), tuple(kernels[1]), convert, convert
+    )
 
 
 def compare(integer: Variant, mixed: Variant, threads) -> dict:
     """Milliseconds of both, in interleaved rounds."""
     sessions = {"int8_ms": open_session(integer, threads=threads), "chosen_ms": open_session(mixed, threads=threads)}
     feed = random_inputs(sessions["int8_ms"].inputs)
-    found = interleaved({name: lambda session=session: session.run(feed) for name, session in sessions.items()}, rounds=6, round_seconds=0.1)
+    found = interleaved(
+        {name: lambda session=session: session.run(feed) for name, session in sessions.items()},
+        rounds=6,
+        round_seconds=0.1,
+    )
     return {name: latency.best for name, latency in found.items()}
 
 
@@ -85,7 +101,10 @@ def _conversion_curves(tensors, spec, threads):
     session = open_session(build_variant(module, spec, inputs, outputs, "conversions"), threads=threads)
     (profile,) = _profiles([session], random_inputs(inputs))
     seconds = {(step.operator, step.layer): s for step, s in profile}
-    rows = sorted((prod(shape), seconds["relax.quantize", f"q{i}"], seconds["relax.dequantize", f"d{i}"]) for i, shape in enumerate(shapes))
+    rows = sorted(
+        (prod(shape), seconds["relax.quantize", f"q{i}"], seconds["relax.dequantize", f"d{i}"])
+        for i, shape in enumerate(shapes)
+    )
     return tuple(zip(*rows))
 
 

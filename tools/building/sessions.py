@@ -16,7 +16,9 @@ def float_session(model: Model, threads: int | None = None, target: str | None =
     machine, which also stands in for a GPU."""
     spec = detect.native() if target is None or not find(target).backend.host else find(target)
     with unwatched():
-        variant = build_variant(FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32", here=True)
+        variant = build_variant(
+            FuseFloat()(model.module), spec, model.inputs, model.outputs, f"{model.name}-fp32", here=True
+        )
     return open_session(variant, threads=threads)
 
 

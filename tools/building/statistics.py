@@ -21,7 +21,9 @@ from ..data import read_samples
 from ..phases import phases
 
 
-def measure(model_path, calib, output, shard, given, threads, exists: bool, cache: StatisticsCache | None = None) -> tuple:
+def measure(
+    model_path, calib, output, shard, given, threads, exists: bool, cache: StatisticsCache | None = None
+) -> tuple:
     """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left as it is."""
     with phases() as (phase, display):
         phase("import")
@@ -36,7 +38,9 @@ def measure(model_path, calib, output, shard, given, threads, exists: bool, cach
             note = f", measured again: {reason}"
         phase("calibrate")
         tensors = measured_tensors([sites_of(canonical.module, Recipe())])
-        statistics = measuring(cache)(canonical.module, tensors, samples, Libraries().executor_factory(threads), display.update)
+        statistics = measuring(cache)(
+            canonical.module, tensors, samples, Libraries().executor_factory(threads), display.update
+        )
         store.save(output, identity, statistics)
     return identity, len(statistics), note
 

@@ -10,9 +10,25 @@ from .input_options import input_options
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL.onnx", required=False)
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples.")
-@click.option("-o", "--output", required=True, metavar="STATS.npz", help="The statistics to write; fresh ones are kept, stale ones replaced.")
-@click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the samples, 1 to N: for machines that work side by side.")
-@click.option("--merge", "shards", multiple=True, metavar="STATS.npz", help="Merge shards, once per file; exact, in any order. Needs no MODEL.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="STATS.npz",
+    help="The statistics to write; fresh ones are kept, stale ones replaced.",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the I-th of N parts of the samples, 1 to N: for machines that work side by side.",
+)
+@click.option(
+    "--merge",
+    "shards",
+    multiple=True,
+    metavar="STATS.npz",
+    help="Merge shards, once per file; exact, in any order. Needs no MODEL.",
+)
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @cache_options
@@ -38,7 +54,9 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
     from ..building.statistics import measure
 
     kept = cache_of(cache, no_cache)
-    identity, count, note = measure(model, calib, output, parse_shard(shard), given, threads, Path(output).is_file(), kept)
+    identity, count, note = measure(
+        model, calib, output, parse_shard(shard), given, threads, Path(output).is_file(), kept
+    )
     say_where_from(kept)
     say(f"{output}: {count} tensors, {identity.samples} samples{note}")
 

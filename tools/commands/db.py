@@ -19,12 +19,27 @@ def stats(db, json_path):
     check_json(json_path)
     database = _open(db)
     records, trials = database.records(), database.count_trials()
-    rows = [(r.id, _kernel(r), r.target_name, f"{r.seconds * 1e6:.1f}", f"{r.ratio:.3f}", f"{r.noise:.3f}", _schedule(r), r.cpu, r.created) for r in records]
+    rows = [
+        (
+            r.id,
+            _kernel(r),
+            r.target_name,
+            f"{r.seconds * 1e6:.1f}",
+            f"{r.ratio:.3f}",
+            f"{r.noise:.3f}",
+            _schedule(r),
+            r.cpu,
+            r.created,
+        )
+        for r in records
+    ]
     columns = ("", "kernel", "target", "us", "of default", "+-", "schedule", "measured on", "at")
     console = out()
     console.print(table(database.shown, columns, rows, right=("", "us", "of default", "+-")))
     console.print(f"{len(records)} records, {trials} measured schedules")
-    write_json(json_path, {"records": len(records), "trials": trials, "targets": sorted({r.target_name for r in records})})
+    write_json(
+        json_path, {"records": len(records), "trials": trials, "targets": sorted({r.target_name for r in records})}
+    )
 
 
 @db.command(cls=Command)

@@ -6,9 +6,13 @@ from ..console import decibels, percent, table
 def print_bfloat16(console, found: dict) -> None:
     """What --float bf16 came to."""
     if not found["layers"]:
-        console.print("bfloat16: no layer; convolutions without groups and linear layers take it where they stay in float")
+        console.print(
+            "bfloat16: no layer; convolutions without groups and linear layers take it where they stay in float"
+        )
         return
-    console.print(f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with sums in fp32")
+    console.print(
+        f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with sums in fp32"
+    )
     for target in found["without_instruction"]:
         console.print(f"bfloat16: {target} has no instruction for it; the same results there, slower than in fp32")
 
@@ -16,21 +20,40 @@ def print_bfloat16(console, found: dict) -> None:
 def print_policy(console, policy: dict) -> None:
     """The layers that stay in float because int8 would be slower."""
     if policy["layers"]:
-        rows = [(layer["name"], layer["operator"], f"{layer['int8_us']:.1f}", f"{layer['float_us']:.1f}") for layer in policy["layers"]]
+        rows = [
+            (layer["name"], layer["operator"], f"{layer['int8_us']:.1f}", f"{layer['float_us']:.1f}")
+            for layer in policy["layers"]
+        ]
         columns = ("layer", "operator", "int8 us", "float us")
-        console.print(table(f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region", columns, rows, right=columns[2:]))
-        console.print(f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
-                      f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us")
+        console.print(
+            table(
+                f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region",
+                columns,
+                rows,
+                right=columns[2:],
+            )
+        )
+        console.print(
+            f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
+            f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us"
+        )
     if policy.get("rejected"):
         console.print(f"all in int8: {len(policy['rejected'])} layers seemed faster in float, but the network was not")
     for network in policy.get("networks", ()):
-        console.print(f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, {network['chosen_ms']:.3f} ms with those in float")
+        console.print(
+            f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, {network['chosen_ms']:.3f} ms with those in float"
+        )
 
 
 def print_workflow(console, workflow: dict) -> None:
     """What the automatic workflow tried, and what each step recovered."""
     rows = [
-        (s["name"], decibels(s["sqnr_db"]), "" if s["drop"] is None else percent(s["drop"]), "kept" if s["kept"] else "")
+        (
+            s["name"],
+            decibels(s["sqnr_db"]),
+            "" if s["drop"] is None else percent(s["drop"]),
+            "kept" if s["kept"] else "",
+        )
         for s in workflow["steps"]
     ]
     console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
@@ -39,7 +62,9 @@ def print_workflow(console, workflow: dict) -> None:
     if workflow.get("budget_spent"):
         console.print("the budget ended the search; the same command goes on where it was")
     if workflow["float_operators"]:
-        console.print(f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)")
+        console.print(
+            f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)"
+        )
 
 
 def print_operators(console, operators: dict) -> None:

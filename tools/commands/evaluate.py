@@ -10,12 +10,28 @@ from .metric_options import METRIC_HELP, output_names
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL")
-@click.option("--data", required=True, metavar="DATA.npz", help="One array per input, and `labels` (`labels/OUTPUT` of one output; what else the metric needs).")
+@click.option(
+    "--data",
+    required=True,
+    metavar="DATA.npz",
+    help="One array per input, and `labels` (`labels/OUTPUT` of one output; what else the metric needs).",
+)
 @click.option("--metric", default="top1", show_default=True, help=METRIC_HELP)
 @output_names("--output")
-@click.option("--against", metavar="NAMES", help="Other tools' int8 on the same data: some of onnxruntime,nncf,nncf-accuracy-control; needs --calib.")
-@click.option("--calib", metavar="DATA.npz", help="Calibration samples for the peers, and for our int8 where MODEL is an .onnx.")
-@click.option("--model", "onnx_path", metavar="MODEL.onnx", help="The fp32 network of a package: for --against, and for metrics that compare with fp32 where there are no labels.")
+@click.option(
+    "--against",
+    metavar="NAMES",
+    help="Other tools' int8 on the same data: some of onnxruntime,nncf,nncf-accuracy-control; needs --calib.",
+)
+@click.option(
+    "--calib", metavar="DATA.npz", help="Calibration samples for the peers, and for our int8 where MODEL is an .onnx."
+)
+@click.option(
+    "--model",
+    "onnx_path",
+    metavar="MODEL.onnx",
+    help="The fp32 network of a package: for --against, and for metrics that compare with fp32 where there are no labels.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @input_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
@@ -51,10 +67,28 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     seconds = time.perf_counter() - start
     for name, value in values.items():
         of = f" of output {name}" if len(values) > 1 else ""
-        say(f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, {count / seconds:.0f} samples/s")
-    report = {chosen.name: values[scoring.least(values)], "samples": count, "precision": precision, "variant": session.target, "seconds": round(seconds, 3)}
+        say(
+            f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, {count / seconds:.0f} samples/s"
+        )
+    report = {
+        chosen.name: values[scoring.least(values)],
+        "samples": count,
+        "precision": precision,
+        "variant": session.target,
+        "seconds": round(seconds, 3),
+    }
     report |= {"outputs": values} if len(values) > 1 else {}
     if names:
-        report["against"], report["versions"] = compare(names, onnx_path or model, given if onnx_path is None else as_compiled(session, manifest_of(model)), calib, session, precision, values, arrays, scoring)
+        report["against"], report["versions"] = compare(
+            names,
+            onnx_path or model,
+            given if onnx_path is None else as_compiled(session, manifest_of(model)),
+            calib,
+            session,
+            precision,
+            values,
+            arrays,
+            scoring,
+        )
         print_comparison(out(), chosen, report)
     write_json(json_path, report)

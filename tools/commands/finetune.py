@@ -12,19 +12,66 @@ from .recipe_options import precision_options
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL.onnx")
-@click.option("--calib", metavar="DATA.npz", help="Calibration samples. A network that comes quantised keeps its ranges and needs none.")
-@click.option("--train", required=True, metavar="DATA.npz", help="Training samples, with `labels` if there are any; fp32's answers teach as well.")
-@click.option("--validate", metavar="DATA.npz", help="Samples that say which epoch is best [default: a part of the training samples, which then does not train].")
+@click.option(
+    "--calib",
+    metavar="DATA.npz",
+    help="Calibration samples. A network that comes quantised keeps its ranges and needs none.",
+)
+@click.option(
+    "--train",
+    required=True,
+    metavar="DATA.npz",
+    help="Training samples, with `labels` if there are any; fp32's answers teach as well.",
+)
+@click.option(
+    "--validate",
+    metavar="DATA.npz",
+    help="Samples that say which epoch is best [default: a part of the training samples, which then does not train].",
+)
 @click.option("--metric", help=f"{METRIC_HELP} [default: top1 where there are labels, else sqnr]")
 @output_names()
-@click.option("-o", "--output", required=True, metavar="TUNED.onnx", help="The tuned network with its ranges, which octet compile takes without --calib.")
-@click.option("--epochs", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Passes over the training samples.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="TUNED.onnx",
+    help="The tuned network with its ranges, which octet compile takes without --calib.",
+)
+@click.option(
+    "--epochs", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Passes over the training samples."
+)
 @click.option("--mini-batch", type=click.IntRange(min=1), default=32, show_default=True, help="Samples per step.")
-@click.option("--learning-rate", type=click.FloatRange(0, 127, min_open=True), default=0.02, show_default=True, help="Of the first step, in quantisation steps of each layer; a cosine takes it to 0.")
-@click.option("--distill", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Part of fp32's answers in the loss where there are labels; without labels it is all of it.")
-@click.option("--variants", type=click.IntRange(0, 10_000), default=0, show_default=True, help="Pictures made of every training picture (turned, scaled, shifted, lit otherwise), for those who have few.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order of the samples, and of --variants.")
-@click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True, help="Where PyTorch trains.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, 127, min_open=True),
+    default=0.02,
+    show_default=True,
+    help="Of the first step, in quantisation steps of each layer; a cosine takes it to 0.",
+)
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Part of fp32's answers in the loss where there are labels; without labels it is all of it.",
+)
+@click.option(
+    "--variants",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    show_default=True,
+    help="Pictures made of every training picture (turned, scaled, shifted, lit otherwise), for those who have few.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the order of the samples, and of --variants.",
+)
+@click.option(
+    "--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True, help="Where PyTorch trains."
+)
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--calibrator", help="auto (default: chosen by measurement), mse, max, entropy or percentile.")
@@ -34,7 +81,28 @@ from .recipe_options import precision_options
 @precision_options
 @cache_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def finetune(model, calib, train, validate, metric, output_names, output, epochs, mini_batch, learning_rate, distill, variants, seed, device, given, threads, cache, no_cache, json_path, **recipe):
+def finetune(
+    model,
+    calib,
+    train,
+    validate,
+    metric,
+    output_names,
+    output,
+    epochs,
+    mini_batch,
+    learning_rate,
+    distill,
+    variants,
+    seed,
+    device,
+    given,
+    threads,
+    cache,
+    no_cache,
+    json_path,
+    **recipe,
+):
     """Train a quantised network further, for what no calibration saves. Needs PyTorch (pip install 'octet[train]').
 
     The forward pass is the integer arithmetic of the compiled package, ranges are those of the best calibration and stay. The state of the training lies beside
@@ -81,10 +149,24 @@ def finetune(model, calib, train, validate, metric, output_names, output, epochs
     report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
     chosen, name = lessons.scoring.metric, lessons.scoring.worst(report["fp32"], report["tuned"])
     best = report["epochs"][report["best_epoch"]]
-    rows = [("fp32", chosen.shown(report["fp32"][name]), "", ""), ("as calibrated", chosen.shown(report["calibrated"][name]), percent(report["calibrated_drop"]), decibels(sqnr(report["calibrated_error"]))),
-            ("tuned", chosen.shown(report["tuned"][name]), percent(best["drop"]), decibels(sqnr(best["error"])))]
+    rows = [
+        ("fp32", chosen.shown(report["fp32"][name]), "", ""),
+        (
+            "as calibrated",
+            chosen.shown(report["calibrated"][name]),
+            percent(report["calibrated_drop"]),
+            decibels(sqnr(report["calibrated_error"])),
+        ),
+        ("tuned", chosen.shown(report["tuned"][name]), percent(best["drop"]), decibels(sqnr(best["error"]))),
+    ]
     title = f"{Path(output).name}: {report['samples']} samples, {report['train_samples']} trained; epoch {report['best_epoch']} of {epochs} was best"
-    out().print(table(title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")))
+    out().print(
+        table(
+            title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")
+        )
+    )
     if report["best_epoch"] == 0:
-        say("training made nothing better: the file is the network as calibrated; try another --learning-rate, more samples or more epochs")
+        say(
+            "training made nothing better: the file is the network as calibrated; try another --learning-rate, more samples or more epochs"
+        )
     write_json(json_path, report)

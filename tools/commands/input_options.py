@@ -82,11 +82,44 @@ def _number(text):
 
 
 _OPTIONS = (
-    click.option("--batch", type=_Batch(), metavar="N", help="Extent of a symbolic batch dimension [default: 1]; none: a sample has all axes of an input."),
-    click.option("--shape", "shapes", multiple=True, type=_Named("shape", _shapes, "NAME=1x3x640x640"), metavar="NAME=1x3x640x640", help="Extents of an input; `batch` in place of one says where the samples lie. Several for one package with commas. May be repeated."),
-    click.option("--dim", "dims", multiple=True, type=_Named("dim", _extents, "NAME=64, NAME=32,64,128 or NAME=32:128:32"), metavar="NAME=64", help="Extent of a symbolic dimension, or NAME=batch; several for one package: 32,64,128 or 32:128:32. May be repeated."),
-    click.option("--fix", "values", multiple=True, type=_Named("value", _number, "NAME=16000"), metavar="NAME=VALUE", help="An input that always has this value becomes a constant. May be repeated."),
-    click.option("--pad", "pads", multiple=True, type=_Named("pad", _number, "NAME=0"), metavar="NAME=VALUE", help="Of several shapes: arrays in between are padded with it, which must not change results. May be repeated."),
+    click.option(
+        "--batch",
+        type=_Batch(),
+        metavar="N",
+        help="Extent of a symbolic batch dimension [default: 1]; none: a sample has all axes of an input.",
+    ),
+    click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        type=_Named("shape", _shapes, "NAME=1x3x640x640"),
+        metavar="NAME=1x3x640x640",
+        help="Extents of an input; `batch` in place of one says where the samples lie. Several for one package with commas. May be repeated.",
+    ),
+    click.option(
+        "--dim",
+        "dims",
+        multiple=True,
+        type=_Named("dim", _extents, "NAME=64, NAME=32,64,128 or NAME=32:128:32"),
+        metavar="NAME=64",
+        help="Extent of a symbolic dimension, or NAME=batch; several for one package: 32,64,128 or 32:128:32. May be repeated.",
+    ),
+    click.option(
+        "--fix",
+        "values",
+        multiple=True,
+        type=_Named("value", _number, "NAME=16000"),
+        metavar="NAME=VALUE",
+        help="An input that always has this value becomes a constant. May be repeated.",
+    ),
+    click.option(
+        "--pad",
+        "pads",
+        multiple=True,
+        type=_Named("pad", _number, "NAME=0"),
+        metavar="NAME=VALUE",
+        help="Of several shapes: arrays in between are padded with it, which must not change results. May be repeated.",
+    ),
 )
 
 

@@ -28,8 +28,10 @@ def measure(candidates, json_path):
     check_json(json_path)
     carrier = Carrier(candidates)
     figures = measure_job(carrier, _show)
-    say(f"{figures['device']}: {figures['measured']} candidates of {figures['tasks']} kernels measured, {figures['failed']} failed, "
-                f"{figures['faster']} kernels have a faster one; written to {carrier.measurements}")
+    say(
+        f"{figures['device']}: {figures['measured']} candidates of {figures['tasks']} kernels measured, {figures['failed']} failed, "
+        f"{figures['faster']} kernels have a faster one; written to {carrier.measurements}"
+    )
     write_json(json_path, figures)
 
 

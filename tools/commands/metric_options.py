@@ -7,4 +7,11 @@ METRIC_HELP = "top1, top5, f1, mse, sqnr, cosine, iou, map, edit, retrieval, pea
 
 def output_names(*spellings):
     """--output-name, repeatable, none where the user did not say. spellings: others of it, where they are no option of the command already."""
-    return click.option("--output-name", *spellings, "output_names", multiple=True, metavar="NAME", help="The output to measure, may be repeated [default: the worst of all].")
+    return click.option(
+        "--output-name",
+        *spellings,
+        "output_names",
+        multiple=True,
+        metavar="NAME",
+        help="The output to measure, may be repeated [default: the worst of all].",
+    )

@@ -10,7 +10,11 @@ from .recipe_options import precision_options
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL.onnx")
-@click.option("--calib", metavar="DATA.npz", help="Calibration samples; a few hundred are plenty. A network that comes quantised needs none.")
+@click.option(
+    "--calib",
+    metavar="DATA.npz",
+    help="Calibration samples; a few hundred are plenty. A network that comes quantised needs none.",
+)
 @click.option("-o", "--output", required=True, metavar="MODEL.qdq.onnx", help="The ONNX QDQ model to write.")
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for calibration [default: all].")
@@ -19,7 +23,13 @@ from .recipe_options import precision_options
 @click.option("--activations", help="affine (default) or symmetric.")
 @click.option("--weights", help="per-channel (default) or per-tensor.")
 @precision_options
-@click.option("--codes", type=click.Choice(["uint8", "int8"]), default="uint8", show_default=True, help="Type of quantised activations in the file; TensorRT wants int8 (with --activations symmetric).")
+@click.option(
+    "--codes",
+    type=click.Choice(["uint8", "int8"]),
+    default="uint8",
+    show_default=True,
+    help="Type of quantised activations in the file; TensorRT wants int8 (with --activations symmetric).",
+)
 @cache_options
 def quantize(model, calib, output, given, threads, codes, cache, no_cache, **recipe):
     """Quantise a network and write it as ONNX QDQ."""
@@ -45,12 +55,16 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
         if samples is not None and not network.comes_quantised:
             warn_of_constant(calib, samples)
             samples = for_ranges(samples, network)
-        quantized = quantize_model(network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept)
+        quantized = quantize_model(
+            network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept
+        )
         phase("export")
         export_qdq(quantized, output, codes)
     say_where_from(kept)
     counts = "{} operators in int8, {} in float".format(*_counts(quantized))
-    say(f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}")
+    say(
+        f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}"
+    )
 
 
 def _counts(quantized):

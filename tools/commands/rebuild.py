@@ -9,8 +9,16 @@ from ..errors import Command
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
 @click.option("--model", required=True, metavar="MODEL.onnx", help="The network that it was made from.")
-@click.option("--statistics", metavar="STATS", help="Of octet calibrate, from the same samples, or what compile-model --derivation wrote. A network that comes quantised needs none.")
-@click.option("--calib", metavar="DATA.npz", help="The calibration samples, of a package made with --count-clips: what is usual is learnt from them again.")
+@click.option(
+    "--statistics",
+    metavar="STATS",
+    help="Of octet calibrate, from the same samples, or what compile-model --derivation wrote. A network that comes quantised needs none.",
+)
+@click.option(
+    "--calib",
+    metavar="DATA.npz",
+    help="The calibration samples, of a package made with --count-clips: what is usual is learnt from them again.",
+)
 @click.option("--db", metavar="FILE_OR_URL", help="The tuning records that were applied, if any were.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
@@ -32,5 +40,7 @@ def rebuild(package, model, statistics, calib, db, threads, json_path):
         say(f"{name}: {how}")
     write_json(json_path, {"same": list(found.same), "different": found.different, "left_out": found.left_out})
     if found.different:
-        raise OctetError(f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options and versions are those of its maker")
+        raise OctetError(
+            f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options and versions are those of its maker"
+        )
     say(f"{package}: is what {model} becomes")

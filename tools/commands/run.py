@@ -8,7 +8,9 @@ from ..errors import Command
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
 @click.option("--input", "input_path", required=True, metavar="IN.npz", help="One array per input, named as the input.")
-@click.option("--output", "output_path", required=True, metavar="OUT.npz", help="Where the outputs go, one array per output.")
+@click.option(
+    "--output", "output_path", required=True, metavar="OUT.npz", help="Where the outputs go, one array per output."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 def run(package, input_path, output_path, threads):
     """Run a package on arrays from a file.
@@ -30,4 +32,7 @@ def run(package, input_path, output_path, threads):
     with progress("run", count) as advance:
         outputs = run_samples(session, arrays, advance)
     write_atomically(output_path, npz_bytes(outputs, compress=False))
-    say(f"{output_path}: {count} samples on {session.target} ({session.why}); " + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items()))
+    say(
+        f"{output_path}: {count} samples on {session.target} ({session.why}); "
+        + ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in outputs.items())
+    )

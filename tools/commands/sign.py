@@ -29,13 +29,27 @@ def keygen(name):
     write_atomically(secret, private, mode=0o600)
     write_atomically(public, shared)
     (key,) = trust_of([shared]).keys
-    say(f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: key {short(key)}, for those who load them")
+    say(
+        f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: key {short(key)}, for those who load them"
+    )
 
 
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
-@click.option("--key", "keys", multiple=True, metavar="NAME.key", help="Sign with this private key; may be repeated. Signatures of other keys stay.")
-@click.option("--remove", "removed", multiple=True, metavar="NAME.pub", help="Take the signature of this key away; may be repeated.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="NAME.key",
+    help="Sign with this private key; may be repeated. Signatures of other keys stay.",
+)
+@click.option(
+    "--remove",
+    "removed",
+    multiple=True,
+    metavar="NAME.pub",
+    help="Take the signature of this key away; may be repeated.",
+)
 @click.option("-o", "--output", metavar="FILE", help="The signed package [default: the package itself].")
 def sign(package, keys, removed, output):
     """Sign a package, in place. What is signed is every byte of it; its code is not run."""
@@ -52,10 +66,14 @@ def sign(package, keys, removed, output):
     found = {one.key: one for one in contents.signatures}
     for key, where in gone.items():
         if found.pop(key, None) is None:
-            raise OctetError(f"{package}: is not signed by {short(key)} ({where}); see its signers with: octet inspect {package}")
+            raise OctetError(
+                f"{package}: is not signed by {short(key)} ({where}); see its signers with: octet inspect {package}"
+            )
     made = [signed(contents.text, private_key(path)) for path in keys]
     found |= {one.key: one for one in made}
     if len(found) > MOST_SIGNATURES:
-        raise OctetError(f"{package}: would have {len(found)} signatures, at most {MOST_SIGNATURES} are read; remove some")
+        raise OctetError(
+            f"{package}: would have {len(found)} signatures, at most {MOST_SIGNATURES} are read; remove some"
+        )
     archive.write(output, contents.text, contents.members, tuple(found[key] for key in sorted(found)))
     say(f"{output}: signed by {', '.join(short(key) for key in sorted(found)) or 'nobody'}")

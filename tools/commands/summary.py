@@ -9,10 +9,24 @@ _POOR_DB = 15.0  # agreement below which an unvalidated package is mentioned
 
 def print_compilation(console, report: dict) -> None:
     """The summary of compile-model."""
-    rows = [("size", size(report["size"]["onnx_bytes"]), size(report["size"]["package_bytes"]), _times(report["size"]["onnx_bytes"], report["size"]["package_bytes"]))]
+    rows = [
+        (
+            "size",
+            size(report["size"]["onnx_bytes"]),
+            size(report["size"]["package_bytes"]),
+            _times(report["size"]["onnx_bytes"], report["size"]["package_bytes"]),
+        )
+    ]
     if "latency" in report:
         fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
-        rows.append((f"latency, {report['threads']} core{'s' if report['threads'] > 1 else ''}, {report['variant']}", f"{fp32:.3f} ms", f"{int8:.3f} ms", _times(fp32, int8)))
+        rows.append(
+            (
+                f"latency, {report['threads']} core{'s' if report['threads'] > 1 else ''}, {report['variant']}",
+                f"{fp32:.3f} ms",
+                f"{int8:.3f} ms",
+                _times(fp32, int8),
+            )
+        )
     if "agreement" in report:
         rows += _agreement(report["agreement"])
     if "promise" in report:
@@ -20,15 +34,30 @@ def print_compilation(console, report: dict) -> None:
     if "accuracy" in report:
         a = report["accuracy"]
         worst = f", worst of {len(a['outputs'])} outputs ({a['output']})" if "outputs" in a else ""
-        rows.append((f"{a['metric']}, {a['samples']} samples{worst}", _figure(a, "fp32"), _figure(a, "int8"), f"drop {percent(a['drop'])}"))
+        rows.append(
+            (
+                f"{a['metric']}, {a['samples']} samples{worst}",
+                _figure(a, "fp32"),
+                _figure(a, "int8"),
+                f"drop {percent(a['drop'])}",
+            )
+        )
     made = "int8" if report["operators"]["int8"] else "package"
-    console.print(table(f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)))
+    console.print(
+        table(
+            f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)
+        )
+    )
     if len(report.get("shapes", ())) > 1:
-        console.print(f"shapes: {len(report['shapes'])}, all with the scales and decisions of {_in_words(report['shapes'][0])}, which is measured here; arrays in between are {pads_in_words(report['pads'], report['padding'])}")
+        console.print(
+            f"shapes: {len(report['shapes'])}, all with the scales and decisions of {_in_words(report['shapes'][0])}, which is measured here; arrays in between are {pads_in_words(report['pads'], report['padding'])}"
+        )
     print_operators(console, report["operators"])
     m = report["multiply_adds"]
     if m["int8"] + m["float"]:
-        console.print(f"multiply-adds: {(m['int8'] + m['float']) / 1e6:.1f} M, {m['int8'] / (m['int8'] + m['float']):.2%} in int8")
+        console.print(
+            f"multiply-adds: {(m['int8'] + m['float']) / 1e6:.1f} M, {m['int8'] / (m['int8'] + m['float']):.2%} in int8"
+        )
     if report.get("bfloat16"):
         print_bfloat16(console, report["bfloat16"])
     if "referee" in report:
@@ -37,12 +66,18 @@ def print_compilation(console, report: dict) -> None:
         print_policy(console, report["policy"])
     for target, kernels in report["kernels"].items():
         if kernels["tuned"]:
-            console.print(f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults")
+            console.print(
+                f"schedules of {target}: {kernels['tuned']} kernels from tuning records, {kernels['default']} defaults"
+            )
     if report.get("database"):
         console.print(f"tuning records: {report['database']}")
     c = report["calibration"]
     speed = f", {c['samples_per_second']:.0f} samples/s" if "samples_per_second" in c else ""
-    console.print(f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}" if c["samples"] else "quantised as the file says")
+    console.print(
+        f"calibrated: {c['calibrator']}, {c['samples']} samples{speed}"
+        if c["samples"]
+        else "quantised as the file says"
+    )
     if report.get("workflow", {}).get("steps"):
         print_workflow(console, report["workflow"])
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
@@ -51,23 +86,58 @@ def print_compilation(console, report: dict) -> None:
         console.print(advice)
     if report.get("target_missed"):
         a = report["accuracy"]
-        console.print(f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows {a['max_drop']:.2%}; the package is written")
+        console.print(
+            f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows {a['max_drop']:.2%}; the package is written"
+        )
 
 
 def _agreement(found):
     """Rows of the worst output, and of those that nothing can be said of."""
     samples = f"{found['samples']} {'held-out' if found['held_out'] else 'calibration'} samples"
     samples += f", padding ({found['padding']}) left out" if "padding" in found else ""
-    worst = f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
-    rows = [(f"agreement, {samples}{worst}", "", "not finite" if found.get("not_finite") else f"{found['sqnr_db']:.1f} dB", "")] if "sqnr_db" in found else []
-    return rows + [(f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in found["zero"]]
+    worst = (
+        f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
+    )
+    rows = (
+        [
+            (
+                f"agreement, {samples}{worst}",
+                "",
+                "not finite" if found.get("not_finite") else f"{found['sqnr_db']:.1f} dB",
+                "",
+            )
+        ]
+        if "sqnr_db" in found
+        else []
+    )
+    return rows + [
+        (f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in found["zero"]
+    ]
 
 
 def _promise(found):
     """Rows of what samples that chose nothing promise of new ones like them."""
-    samples = f"of 100 new samples like these, confidence {found['confidence']:.0%} ({found['samples']} that chose nothing)"
-    rows = [(f"largest of {name} as in fp32 ({same['equal']} of {found['samples']} seen), {samples}", "", f"at least {100 * same['share']:.1f}", "") for name, same in found["same"].items()]
-    return [*rows, (f"relative error of {found['output']} at most {found['error']:.2g}, {samples}", "", f"at least {100 * found['share']:.1f}", "")]
+    samples = (
+        f"of 100 new samples like these, confidence {found['confidence']:.0%} ({found['samples']} that chose nothing)"
+    )
+    rows = [
+        (
+            f"largest of {name} as in fp32 ({same['equal']} of {found['samples']} seen), {samples}",
+            "",
+            f"at least {100 * same['share']:.1f}",
+            "",
+        )
+        for name, same in found["same"].items()
+    ]
+    return [
+        *rows,
+        (
+            f"relative error of {found['output']} at most {found['error']:.2g}, {samples}",
+            "",
+            f"at least {100 * found['share']:.1f}",
+            "",
+        ),
+    ]
 
 
 def _in_words(shapes):
@@ -79,7 +149,11 @@ def _advice(report) -> str | None:
     accuracy, agreement = report.get("accuracy"), report.get("agreement")
     if accuracy is not None:
         lost = accuracy["max_drop"] is None and accuracy["drop"] > _WORTH_REPAIRING
-        return f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be" if lost else None
+        return (
+            f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be"
+            if lost
+            else None
+        )
     if agreement and agreement.get("not_finite"):
         return f"int8 is not finite where fp32 is (output {', '.join(agreement['not_finite'])}): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
     if agreement is not None and agreement.get("sqnr_db", _POOR_DB) < _POOR_DB:
@@ -97,11 +171,30 @@ def _times(before, after):
 
 def print_shapes(console, package) -> None:
     """The shapes of a package's inputs, the smallest first, and what lies between them."""
-    varying = {spec.name for shape in package.others for spec, first in zip(shape.inputs, package.inputs) if spec.shape != first.shape}
+    varying = {
+        spec.name
+        for shape in package.others
+        for spec, first in zip(shape.inputs, package.inputs)
+        if spec.shape != first.shape
+    }
     ordered = sorted(package.shapes, key=lambda shape: sum(spec.nbytes for spec in shape.inputs))
-    rows = [(", ".join(f"{spec.name} {list(spec.shape)}" for spec in shape.inputs if spec.name in varying), len(shape.variants[0].steps),
-             f"{sum(step.macs for step in shape.variants[0].steps) / 1e6:.1f} M", size(shape.variants[0].arena_bytes)) for shape in ordered]
-    console.print(table("shapes", ("inputs", "kernels", "multiply-adds", "memory"), rows, right=("kernels", "multiply-adds", "memory")))
+    rows = [
+        (
+            ", ".join(f"{spec.name} {list(spec.shape)}" for spec in shape.inputs if spec.name in varying),
+            len(shape.variants[0].steps),
+            f"{sum(step.macs for step in shape.variants[0].steps) / 1e6:.1f} M",
+            size(shape.variants[0].arena_bytes),
+        )
+        for shape in ordered
+    ]
+    console.print(
+        table(
+            "shapes",
+            ("inputs", "kernels", "multiply-adds", "memory"),
+            rows,
+            right=("kernels", "multiply-adds", "memory"),
+        )
+    )
     console.print(f"arrays in between are {pads_in_words(package.pads, package.info.get('padding') or {})}")
 
 
@@ -110,7 +203,11 @@ def pads_in_words(pads: dict, padding: dict) -> str:
     reason = padding.get("reason")
     if not pads:
         return "refused" + (f", as padding would change results: {reason}" if reason else "")
-    how = "which is proved to change no result" if padding.get("proved") else f"as was said; not proved to change no result: {reason}"
+    how = (
+        "which is proved to change no result"
+        if padding.get("proved")
+        else f"as was said; not proved to change no result: {reason}"
+    )
     return f"padded ({', '.join(f'{name} with {value:g}' for name, value in pads.items())}), {how}"
 
 
@@ -119,6 +216,9 @@ def print_referee(console, r):
     exact = r["outputs"] - len(r["close"])
     several = f" in each of {r['shapes']} shapes" if r.get("shapes", 1) > 1 else ""
     parts = [f"all {r['bytes']} bytes of {exact} outputs equal{several}"] if exact else []
-    parts += [f"{name} within {close['within']} ({close['because']} has no promised bytes)" for name, close in r["close"].items()]
+    parts += [
+        f"{name} within {close['within']} ({close['because']} has no promised bytes)"
+        for name, close in r["close"].items()
+    ]
     parts += [f"{', '.join(r['others'])} computed by ONNX's own evaluator"] if r["others"] else []
     console.print(f"referee: {'; '.join(parts)} ({r['seconds']:.1f} s of NumPy)")

@@ -21,14 +21,36 @@ def targets(json_path):
     best = [spec for spec in detect.runnable() if spec.native][:1]
     device = driver.device()
     pretended = os.environ.get(detect.CPU_VARIABLE)
-    rows, figures = [], {"cpu": detect.cpu_name(), "cores": detect.cores(), "native": best[0].name if best else None, "taken_for": pretended or None, "device": asdict(device) if device else None, "targets": {}}
+    rows, figures = (
+        [],
+        {
+            "cpu": detect.cpu_name(),
+            "cores": detect.cores(),
+            "native": best[0].name if best else None,
+            "taken_for": pretended or None,
+            "device": asdict(device) if device else None,
+            "targets": {},
+        },
+    )
     for spec in sorted(TARGETS.values(), key=lambda spec: -spec.rank):
         lacks = detect.missing(spec.features)
         state = f"no: lacks {', '.join(lacks)}" if lacks else ("yes, native" if spec in best else "yes")
         rows.append((spec.name, state, spec.dot, f"{spec.vector_bits} bit", ", ".join(sorted(spec.features))))
-        figures["targets"][spec.name] = {"runs_here": not lacks, "lacks": list(lacks), "features": sorted(spec.features), "dot": spec.dot}
+        figures["targets"][spec.name] = {
+            "runs_here": not lacks,
+            "lacks": list(lacks),
+            "features": sorted(spec.features),
+            "dot": spec.dot,
+        }
     console = out()
-    console.print(f"{detect.cpu_name()}, {detect.cores()} cores" + (f", taken for one of {pretended} ({detect.CPU_VARIABLE})" if pretended else ""))
-    console.print(f"{device.name}, sm_{device.arch}, {device.multiprocessors} multiprocessors" if device else "no CUDA device, or no driver")
+    console.print(
+        f"{detect.cpu_name()}, {detect.cores()} cores"
+        + (f", taken for one of {pretended} ({detect.CPU_VARIABLE})" if pretended else "")
+    )
+    console.print(
+        f"{device.name}, sm_{device.arch}, {device.multiprocessors} multiprocessors"
+        if device
+        else "no CUDA device, or no driver"
+    )
     console.print(table("", ("target", "runs here", "int8 dot product", "vectors", "needs"), rows))
     write_json(json_path, figures)

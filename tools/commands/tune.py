@@ -17,16 +17,38 @@ For a machine that cannot be reached: --export-candidates DIR, octet measure DIR
 @click.command(cls=Command, epilog=_AFTER)
 @click.argument("model", metavar="MODEL")
 @click.option("--calib", metavar="DATA.npz", help="Calibration samples, for an .onnx; a few are enough to tune.")
-@click.option("--budget", metavar="TIME", help="Time to measure, e.g. 5m, 90s, 1h; an .onnx is calibrated before [default: 5m, or none with --trials].")
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Time to measure, e.g. 5m, 90s, 1h; an .onnx is calibrated before [default: 5m, or none with --trials].",
+)
 @click.option("--trials", type=click.IntRange(min=1), help="Most schedules to measure per kernel.")
-@click.option("--db", metavar="FILE_OR_URL", help="Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in $XDG_STATE_HOME].")
+@click.option(
+    "--db",
+    metavar="FILE_OR_URL",
+    help="Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in $XDG_STATE_HOME].",
+)
 @click.option("--target", metavar="NAME", help="native (default), or a name of `octet targets`.")
 @input_options
-@click.option("--threads", type=click.IntRange(min=1), help="Most cores a kernel is measured with; it is measured with one, too [default: all].")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Most cores a kernel is measured with; it is measured with one, too [default: all].",
+)
 @click.option("--tracker", metavar="HOST:PORT", help="Measure on the workers of this TVM RPC tracker.")
 @click.option("--key", help="The workers' key at the tracker.")
-@click.option("--export-candidates", "export_to", metavar="DIR", help="Measure nothing; write compiled candidates for `octet measure` elsewhere, to a folder or a FILE.tar.xz; --trials per kernel [default: 16].")
-@click.option("--import-measurements", "import_from", metavar="DIR", help="Learn from what `octet measure` appended beside these candidates, before a further export.")
+@click.option(
+    "--export-candidates",
+    "export_to",
+    metavar="DIR",
+    help="Measure nothing; write compiled candidates for `octet measure` elsewhere, to a folder or a FILE.tar.xz; --trials per kernel [default: 16].",
+)
+@click.option(
+    "--import-measurements",
+    "import_from",
+    metavar="DIR",
+    help="Learn from what `octet measure` appended beside these candidates, before a further export.",
+)
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
 def tune(json_path, db, export_to, import_from, **options):
     """Tune a network's kernels: find schedules that beat the defaults on this machine or on a fleet."""
@@ -41,7 +63,13 @@ def tune(json_path, db, export_to, import_from, **options):
         if export_to is not None or import_from is not None:
             from ..tuning.carry import carry, print_carried
 
-            found = carry(**options, export_to=export_to, import_from=import_from, database=database, progress=lambda text: say(text, err=True))
+            found = carry(
+                **options,
+                export_to=export_to,
+                import_from=import_from,
+                database=database,
+                progress=lambda text: say(text, err=True),
+            )
             print_carried(out(), found, export_to, import_from)
             return write_json(json_path, found)
         with live() as progress:

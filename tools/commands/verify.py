@@ -9,11 +9,30 @@ from ..errors import Command
 
 @click.command(cls=Command)
 @click.argument("package", metavar="OUT.octet")
-@click.option("--key", "keys", multiple=True, metavar="NAME.pub", help="Trust this public key; may be repeated [default: those of OCTET_KEYS; without them, signatures are not looked at].")
-@click.option("--signers", type=click.IntRange(min=1), help="How many of the trusted keys must have signed [default: 1].")
-@click.option("--emulate", is_flag=True, help="Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks spelled portably; of a GPU, as host code, thread by thread (slow; needs g++).")
-@click.option("--all", "every", is_flag=True, help="Run every variant in every way that this machine has (--emulate; arm64 under QEMU where that is installed), and say of the others why not.")
-@click.option("--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of a GPU's threads to emulate.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="NAME.pub",
+    help="Trust this public key; may be repeated [default: those of OCTET_KEYS; without them, signatures are not looked at].",
+)
+@click.option(
+    "--signers", type=click.IntRange(min=1), help="How many of the trusted keys must have signed [default: 1]."
+)
+@click.option(
+    "--emulate",
+    is_flag=True,
+    help="Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks spelled portably; of a GPU, as host code, thread by thread (slow; needs g++).",
+)
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Run every variant in every way that this machine has (--emulate; arm64 under QEMU where that is installed), and say of the others why not.",
+)
+@click.option(
+    "--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of a GPU's threads to emulate."
+)
 def verify(package, keys, signers, emulate, every, orders):
     """Check who signed a package, before any of its code is loaded, and run its self-test: every variant must give the recorded bytes."""
     from ...targets.errors import OctetError
@@ -26,7 +45,9 @@ def verify(package, keys, signers, emulate, every, orders):
     if trust is not None:
         say(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
     if not found.selftest:
-        raise OctetError(f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does")
+        raise OctetError(
+            f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does"
+        )
     said, rows, wrong = f", {len(found.shapes)} shapes" if found.others else "", [], []
     for number, variant in enumerate(found.variants):
         shapes = [(shape.variants[number], shape.selftest) for shape in found.shapes]
@@ -44,12 +65,20 @@ def verify(package, keys, signers, emulate, every, orders):
                 how, result = _NOT, str(error)
             rows.append((name, how, result))
     if every:
-        out().print(table(package, ("variant", "how", "result"), [(name.removesuffix(" (emulated)"), how, result) for name, how, result in rows]))
+        out().print(
+            table(
+                package,
+                ("variant", "how", "result"),
+                [(name.removesuffix(" (emulated)"), how, result) for name, how, result in rows],
+            )
+        )
     else:
         for name, how, result in rows:
             say(f"{name}: {'not run, ' if how == _NOT else ''}{result}")
     if wrong:
-        raise OctetError(f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help")
+        raise OctetError(
+            f"{package}: {', '.join(wrong)} failed the self-test; compile it again, and report it if that does not help"
+        )
 
 
 _HERE, _NOT = "on this machine", "not run"
@@ -67,7 +96,10 @@ def _ways(variant, emulate):
         return [(_HERE, _natively)]
     if not emulate:
         return [(_NOT, _refused(f"{variant.backend.lack(variant.features)}; --emulate does without"))]
-    return [(_NOT, _refused(one.lacks)) if one.lacks else (one.how, partial(_emulated, one)) for one in variant.backend.emulations(variant)]
+    return [
+        (_NOT, _refused(one.lacks)) if one.lacks else (one.how, partial(_emulated, one))
+        for one in variant.backend.emulations(variant)
+    ]
 
 
 def _refused(reason):
@@ -96,4 +128,6 @@ def _emulated(emulation, shapes, orders):
 
 def _differing(failed):
     """Of the outputs that differ, shape by shape: their names, with the number of the shape behind that of another than the first."""
-    return tuple(f"{name} of shape {number}" if number else name for number, names in enumerate(failed) for name in names)
+    return tuple(
+        f"{name} of shape {number}" if number else name for number, names in enumerate(failed) for name in names
+    )

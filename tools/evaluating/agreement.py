@@ -67,13 +67,20 @@ class Yardstick:
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
             count = min(batch, total - start)
             exact, found = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
-            kept = padding.kept({name: array[:count] if array.ndim else array for name, array in feed.items()}, exact)  # a scalar is of the one sample
+            kept = padding.kept(
+                {name: array[:count] if array.ndim else array for name, array in feed.items()}, exact
+            )  # a scalar is of the one sample
             errors.add(exact, found, kept)
             each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, found, kept)
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero:
             return {}, each
-        found = {"samples": total, "held_out": _count(fit) < _count(self.samples), "zero": list(errors.zero), "not_finite": [name for name, error in errors.relative.items() if error == inf]} | ({"padding": padding.mask} if padding.mask else {})
+        found = {
+            "samples": total,
+            "held_out": _count(fit) < _count(self.samples),
+            "zero": list(errors.zero),
+            "not_finite": [name for name, error in errors.relative.items() if error == inf],
+        } | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
             return found, each
         worst = min(decibels, key=decibels.__getitem__)

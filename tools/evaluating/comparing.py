@@ -17,13 +17,19 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
         if onnx_path is not None and calib is None and metric.decided is not None and str(model).endswith(".octet"):
             return ()  # fp32's outputs are what the metric compares with
         if calib is not None or onnx_path is not None:
-            raise OctetError(f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against {','.join(list(comparison.PEERS)[:2])}")
+            raise OctetError(
+                f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against {','.join(list(comparison.PEERS)[:2])}"
+            )
         return ()
     if calib is None:
         raise OctetError(f"--against {against}: needs --calib DATA.npz, to make the peers' int8 models")
     package = str(model).endswith(".octet")
     if package == (onnx_path is None):
-        raise OctetError(f"--against {against}: {model} is a package, add --model MODEL.onnx for the peers" if package else f"--model {onnx_path}: MODEL itself is the .onnx; leave it out")
+        raise OctetError(
+            f"--against {against}: {model} is a package, add --model MODEL.onnx for the peers"
+            if package
+            else f"--model {onnx_path}: MODEL itself is the .onnx; leave it out"
+        )
     return comparison.chosen(against)
 
 
@@ -42,9 +48,22 @@ def compare(names, path, given, calib, session, precision, values, arrays, scori
     else:
         model = given.load(path, calib)
         package = api.compile(api.quantize(model, for_ranges(samples, model), threads=session.threads))
-        ours = [("octet fp32", values), ("octet int8, as calibrated", score(package.session(session.threads), arrays, scoring))]
+        ours = [
+            ("octet fp32", values),
+            ("octet int8, as calibrated", score(package.session(session.threads), arrays, scoring)),
+        ]
     rows = [comparison.Result(name, found, 0.0) for name, found in ours]
-    work = comparison.Comparison(str(path), session.inputs, session.outputs, samples, arrays, scoring, session.batch, session.threads, values=given.values)
+    work = comparison.Comparison(
+        str(path),
+        session.inputs,
+        session.outputs,
+        samples,
+        arrays,
+        scoring,
+        session.batch,
+        session.threads,
+        values=given.values,
+    )
     with progress("peers") as advance:
         for row in work.results(names):
             rows.append(row)
@@ -54,10 +73,22 @@ def compare(names, path, given, calib, session, precision, values, arrays, scori
 
 def _row(row, scoring, fp32):
     if row.value is None:
-        return {"name": row.name, scoring.metric.name: None, "drop": None, "seconds": round(row.seconds, 1), "error": row.error}
+        return {
+            "name": row.name,
+            scoring.metric.name: None,
+            "drop": None,
+            "seconds": round(row.seconds, 1),
+            "error": row.error,
+        }
     worst = scoring.worst(fp32, row.value)
     several = {"output": worst, "outputs": row.value} if len(row.value) > 1 else {}
-    return {"name": row.name, scoring.metric.name: row.value[worst], "drop": scoring.drop(fp32, row.value), "seconds": round(row.seconds, 1), "error": row.error} | several
+    return {
+        "name": row.name,
+        scoring.metric.name: row.value[worst],
+        "drop": scoring.drop(fp32, row.value),
+        "seconds": round(row.seconds, 1),
+        "error": row.error,
+    } | several
 
 
 def print_comparison(console, metric, report: dict) -> None:
@@ -65,6 +96,21 @@ def print_comparison(console, metric, report: dict) -> None:
     rows = []
     for row in report["against"]:
         value = row[metric.name]
-        rows.append((row["name"], "" if value is None else metric.shown(value), "" if row["drop"] is None else percent(row['drop']), f"{row['seconds']:.1f}" if row["seconds"] else "", row["error"]))
+        rows.append(
+            (
+                row["name"],
+                "" if value is None else metric.shown(value),
+                "" if row["drop"] is None else percent(row["drop"]),
+                f"{row['seconds']:.1f}" if row["seconds"] else "",
+                row["error"],
+            )
+        )
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    console.print(table(f"{report['samples']} samples; {versions}", ("tool", metric.name, "drop", "seconds to quantise", ""), rows, right=(metric.name, "drop", "seconds to quantise")))
+    console.print(
+        table(
+            f"{report['samples']} samples; {versions}",
+            ("tool", metric.name, "drop", "seconds to quantise", ""),
+            rows,
+            right=(metric.name, "drop", "seconds to quantise"),
+        )
+    )

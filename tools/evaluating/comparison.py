@@ -16,7 +16,11 @@ from ..peers.fixed import with_fixed_inputs
 from ..peers.process import PeerFailed, memory_for, once
 from ..scores import Scoring
 
-PEERS = {"onnxruntime": ("onnxruntime", "onnxruntime.quantization"), "nncf": ("openvino", "nncf"), "nncf-accuracy-control": ("openvino", "nncf")}
+PEERS = {
+    "onnxruntime": ("onnxruntime", "onnxruntime.quantization"),
+    "nncf": ("openvino", "nncf"),
+    "nncf-accuracy-control": ("openvino", "nncf"),
+}
 
 SECONDS = 3600  # of one setting: NNCF's control of the accuracy validates the network over and over
 
@@ -60,21 +64,45 @@ class Comparison:
                     yield Result(name, None, time.perf_counter() - start, str(error))
 
     def _settings(self, names, folder):
-        path, threads, feeds = str(with_fixed_inputs(self.path, self.values, folder)), self.threads, self._feeds(self.samples)
+        path, threads, feeds = (
+            str(with_fixed_inputs(self.path, self.values, folder)),
+            self.threads,
+            self._feeds(self.samples),
+        )
         if "onnxruntime" in names:
             yield "onnxruntime fp32", lambda: onnxruntime_peer.session(path, threads)
-            for method, operators in (*((method, None) for method in onnxruntime_peer.METHODS), ("MinMax", onnxruntime_peer.LINEAR)):
+            for method, operators in (
+                *((method, None) for method in onnxruntime_peer.METHODS),
+                ("MinMax", onnxruntime_peer.LINEAR),
+            ):
                 shown = f"onnxruntime {method}" + (f", {'/'.join(operators)} only" if operators is not None else "")
-                yield shown, lambda m=method, o=operators: onnxruntime_peer.session(onnxruntime_peer.quantized(path, feeds, folder, m, o), threads)
+                yield (
+                    shown,
+                    lambda m=method, o=operators: onnxruntime_peer.session(
+                        onnxruntime_peer.quantized(path, feeds, folder, m, o), threads
+                    ),
+                )
         if not {"nncf", "nncf-accuracy-control"} & set(names):
             return
         shapes, transformer = {name: array.shape for name, array in feeds[0].items()}, is_transformer(path)
-        settings = [(preset, kind) for preset in nncf_peer.PRESETS for kind in ((False, True) if transformer else (False,))] if "nncf" in names else []
+        settings = (
+            [(preset, kind) for preset in nncf_peer.PRESETS for kind in ((False, True) if transformer else (False,))]
+            if "nncf" in names
+            else []
+        )
         for preset, kind in settings:
             shown = f"nncf {preset}{', model_type transformer' if kind else ''}"
-            yield shown, lambda p=preset, k=kind: nncf_peer.session(nncf_peer.quantized(nncf_peer.read(path, shapes), feeds, p, k), threads)
+            yield (
+                shown,
+                lambda p=preset, k=kind: nncf_peer.session(
+                    nncf_peer.quantized(nncf_peer.read(path, shapes), feeds, p, k), threads
+                ),
+            )
         if "nncf-accuracy-control" in names:
-            yield "nncf accuracy control", lambda: nncf_peer.session(self._controlled(nncf_peer.read(path, shapes), feeds, transformer), threads)
+            yield (
+                "nncf accuracy control",
+                lambda: nncf_peer.session(self._controlled(nncf_peer.read(path, shapes), feeds, transformer), threads),
+            )
 
     def _controlled(self, model, feeds, transformer):
         sign = 1 if self.scoring.metric.larger_is_better else -1
@@ -85,7 +113,9 @@ class Comparison:
             found = some.scores(outputs)
             return sign * found[some.least(found)]
 
-        return nncf_peer.accuracy_controlled(model, feeds, list(zip(self._feeds(self.arrays), self._rows())), score, self.max_drop, transformer)
+        return nncf_peer.accuracy_controlled(
+            model, feeds, list(zip(self._feeds(self.arrays), self._rows())), score, self.max_drop, transformer
+        )
 
     def _measured(self, name, make):
         start = time.perf_counter()
@@ -126,7 +156,9 @@ def chosen(text: str) -> tuple[str, ...]:
             try:
                 nncf_peer.prepared() if module == "nncf" else __import__(module)
             except ImportError as error:
-                raise OctetError(f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'") from error
+                raise OctetError(
+                    f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'"
+                ) from error
     return names
 
 
@@ -134,7 +166,10 @@ def versions(names) -> dict[str, str]:
     """Of the distributions behind the named tools."""
     from importlib.metadata import version
 
-    return {module: version(module) for module in dict.fromkeys(module for name in names for module in PEERS[name] if "." not in module)}
+    return {
+        module: version(module)
+        for module in dict.fromkeys(module for name in names for module in PEERS[name] if "." not in module)
+    }
 
 
 def is_transformer(path) -> bool:
@@ -147,6 +182,15 @@ def is_transformer(path) -> bool:
         raise DataError(f"{path}: is no ONNX file ({type(error).__name__}); name the fp32 network") from None
     weights = {name for node in nodes if node.op_type == "Softmax" for name in node.output}
     for node in nodes:  # what lies between them only passes values on
-        if node.op_type in ("Where", "Mul", "Cast", "Dropout", "Identity", "Reshape", "Transpose", "IsNaN") and weights & set(node.input):
+        if node.op_type in (
+            "Where",
+            "Mul",
+            "Cast",
+            "Dropout",
+            "Identity",
+            "Reshape",
+            "Transpose",
+            "IsNaN",
+        ) and weights & set(node.input):
             weights |= set(node.output)
     return any(node.op_type == "MatMul" and weights & set(node.input) for node in nodes)

@@ -34,7 +34,9 @@ class Samples:
     square: dict[str, list[float]] = field(default_factory=dict)
     same: dict[str, list[bool]] = field(default_factory=dict)
 
-    def add(self, names, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> None:
+    def add(
+        self, names, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
+    ) -> None:
         """names: of the outputs to look at. Samples lie on first axes; places that are not `kept`, or not finite in fp32, do not count."""
         for name in names:
             reference, value = exact[name], found[name]
@@ -47,7 +49,11 @@ class Samples:
             self.error.setdefault(name, []).extend(np.sum(difference**2, axis=axes))
             self.square.setdefault(name, []).extend(np.sum(square, axis=axes))
             if reference.ndim == 2 and reference.shape[1] > 1:
-                self.same.setdefault(name, []).extend((np.argmax(reference, axis=1) == np.argmax(value, axis=1)) & np.isfinite(difference).all(axis=1) & ~np.isnan(reference).any(axis=1))
+                self.same.setdefault(name, []).extend(
+                    (np.argmax(reference, axis=1) == np.argmax(value, axis=1))
+                    & np.isfinite(difference).all(axis=1)
+                    & ~np.isnan(reference).any(axis=1)
+                )
 
     def worst(self, first: int) -> float | None:
         """The relative squared error of the worst output over the first samples; None where no output is anything but zero."""
@@ -57,11 +63,25 @@ class Samples:
     def promise(self, seen: int) -> dict | None:
         """{"confidence", "samples", "output": of the largest relative error, "error": it, "share": of new samples in which it is at most that, "same": {output: {"equal", "share"}}}, from all
         but the first `seen` samples, by which something may have been chosen; None where no sample is left."""
-        errors = {name: np.sqrt(np.divide(error, square)) for name in self.error for error, square in [(self.error[name][seen:], self.square[name][seen:])] if len(error) and min(square) > 0}
+        errors = {
+            name: np.sqrt(np.divide(error, square))
+            for name in self.error
+            for error, square in [(self.error[name][seen:], self.square[name][seen:])]
+            if len(error) and min(square) > 0
+        }
         if not errors:
             return None
         output = max(errors, key=lambda name: errors[name].max())
         count = len(errors[output])
-        equal = {name: int(sum(same[seen:])) for name, same in self.same.items() if any(self.square[name][seen:])}  # of what is zero nothing is the largest
+        equal = {
+            name: int(sum(same[seen:])) for name, same in self.same.items() if any(self.square[name][seen:])
+        }  # of what is zero nothing is the largest
         same = {name: {"equal": number, "share": at_least(number, count)} for name, number in equal.items()}
-        return {"confidence": CONFIDENCE, "samples": count, "output": output, "error": float(errors[output].max()), "share": at_least(count, count), "same": same}
+        return {
+            "confidence": CONFIDENCE,
+            "samples": count,
+            "output": output,
+            "error": float(errors[output].max()),
+            "share": at_least(count, count),
+            "same": same,
+        }

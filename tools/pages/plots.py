@@ -13,8 +13,17 @@ from ..console import decibels as in_words
 OWN, INHERITED, INT8, FLOAT, RED = "#2563eb", "#f59e0b", "#0f766e", "#9ca3af", "#dc2626"
 _FLOOR, _CEILING = -90.0, 60.0  # dB; below: as good as exact; above: no plot shows how bad, nor what is not finite
 _STYLE = {
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9ca3af", "axes.labelcolor": "#374151", "axes.axisbelow": True,
-    "xtick.color": "#4b5563", "ytick.color": "#4b5563", "font.family": "sans-serif", "font.size": 8, "svg.hashsalt": "octet", "svg.fonttype": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9ca3af",
+    "axes.labelcolor": "#374151",
+    "axes.axisbelow": True,
+    "xtick.color": "#4b5563",
+    "ytick.color": "#4b5563",
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "svg.hashsalt": "octet",
+    "svg.fonttype": "none",
     "legend.frameon": False,
 }
 
@@ -25,7 +34,9 @@ def require(option: str = "--report") -> None:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
     except ImportError:
-        raise OctetError(f"{option} needs matplotlib and jinja2; install them with pip install 'octet[report]'") from None
+        raise OctetError(
+            f"{option} needs matplotlib and jinja2; install them with pip install 'octet[report]'"
+        ) from None
 
 
 @contextmanager
@@ -43,7 +54,9 @@ def drawn(width: float, height: float, columns: int = 1):
         def text():
             stream = StringIO()
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Glyph ")  # names are in any script, and text stays text: the browser has the fonts
+                warnings.filterwarnings(
+                    "ignore", "Glyph "
+                )  # names are in any script, and text stays text: the browser has the fonts
                 made.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
             return stream.getvalue()[stream.getvalue().index("<svg") :]
 
@@ -70,10 +83,14 @@ def steps(found) -> str:
     """found: (name, SQNR in dB, kept) of what was tried, in order."""
     with drawn(9.5, 0.5 + 0.24 * len(found)) as (axes, text):
         at = np.arange(len(found))[::-1]
-        axes.barh(at, [_bar(sqnr) for _, sqnr, _ in found], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in found])
+        axes.barh(
+            at, [_bar(sqnr) for _, sqnr, _ in found], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in found]
+        )
         axes.set_yticks(at, [short(name, 44) for name, *_ in found])
         for height, (_, sqnr, _) in zip(at, found):
-            axes.annotate(in_words(sqnr), (_bar(sqnr), height), (3, 0), textcoords="offset points", va="center", fontsize=7)
+            axes.annotate(
+                in_words(sqnr), (_bar(sqnr), height), (3, 0), textcoords="offset points", va="center", fontsize=7
+            )
         axes.set_xlabel("SQNR of the outputs on held-out samples, dB; dark: kept")
         return text()
 
@@ -95,7 +112,14 @@ def noise(errors) -> str:
             axes.set_xticks(at[::every], [str(number) for number, *_ in errors][::every], fontsize=7)
             axes.set_xlabel("operator, numbered as in the table")
         else:
-            axes.set_xticks(at, [f"{short(name, 22)}  {number}" for number, name, _ in errors], rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+            axes.set_xticks(
+                at,
+                [f"{short(name, 22)}  {number}" for number, name, _ in errors],
+                rotation=60,
+                ha="right",
+                rotation_mode="anchor",
+                fontsize=7,
+            )
         axes.legend(ncols=2, loc="upper right")
         return text()
 
@@ -108,7 +132,14 @@ def sensitivity(ranking, left) -> str:
         levels = np.array([decibels(entry["error"]) for entry in shown])
         axes.bar(at, levels - _FLOOR, 0.7, _FLOOR, color=[RED if entry["name"] in left else OWN for entry in shown])
         axes.set_ylim(_FLOOR, max(levels.max(), -30.0) + 5)
-        axes.set_xticks(at, [short(entry["name"], 22) for entry in shown], rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+        axes.set_xticks(
+            at,
+            [short(entry["name"], 22) for entry in shown],
+            rotation=60,
+            ha="right",
+            rotation_mode="anchor",
+            fontsize=7,
+        )
         axes.set_ylabel("noise of the outputs, dB")
         axes.grid(axis="y", color="#e5e7eb", linewidth=0.7)
         return text()

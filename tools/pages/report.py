@@ -14,8 +14,17 @@ from . import plots, small_plots
 
 EXACT = 89.9  # dB
 MOST_PLOTS = 150  # tensors and layers that get a plot of their own; the table holds all
-_COLUMNS = (("#", True), ("operator", False), ("kind", False), ("runs in", False), ("multiply-adds, M", True), ("fused, or why not int8", False),
-            ("own SQNR, dB", True), ("inherited, dB", True), ("SQNR, dB", True))
+_COLUMNS = (
+    ("#", True),
+    ("operator", False),
+    ("kind", False),
+    ("runs in", False),
+    ("multiply-adds, M", True),
+    ("fused, or why not int8", False),
+    ("own SQNR, dB", True),
+    ("inherited, dB", True),
+    ("SQNR, dB", True),
+)
 
 
 def write_report(path, workflow, report: dict) -> None:
@@ -35,7 +44,9 @@ def render(workflow, report: dict) -> str:
     errors = {e.name: e for e in layer_errors(bench, design)}
     numbers = {decision.name: number for number, decision in enumerate(plan.decisions, 1)}
     found = report.get("workflow", {})
-    tried = [(step["name"], step["sqnr_db"], step["kept"]) for step in found.get("steps", ()) if step["sqnr_db"] is not None]
+    tried = [
+        (step["name"], step["sqnr_db"], step["kept"]) for step in found.get("steps", ()) if step["sqnr_db"] is not None
+    ]
     ranking, left = found.get("sensitivity", ()), set(found.get("float_operators", ()))
     ranges, layers = bench.ranges(design), list(bench.layers(design).values())
     content = {
@@ -50,13 +61,18 @@ def render(workflow, report: dict) -> str:
         "sensitivity": plots.sensitivity(ranking, left) if ranking else "",
         "columns": [{"name": name, "number": number} for name, number in _COLUMNS],
         "operators": _operators(plan.decisions, errors, {node.name: multiply_adds(node) for node in plan.graph.nodes}),
-        "activations": [_activation(name, statistics, qparams, design.recipe) for name, (statistics, qparams) in list(ranges.items())[:MOST_PLOTS]],
+        "activations": [
+            _activation(name, statistics, qparams, design.recipe)
+            for name, (statistics, qparams) in list(ranges.items())[:MOST_PLOTS]
+        ],
         "more_activations": max(0, len(ranges) - MOST_PLOTS),
         "weights": [_weight(layer, design.recipe) for layer in layers[:MOST_PLOTS]],
         "more_weights": max(0, len(layers) - MOST_PLOTS),
         "sections": report.get("sections", ()),
     }
-    return printable(Environment(autoescape=True).from_string(PAGE).render(content))  # names may hold what controls a terminal
+    return printable(
+        Environment(autoescape=True).from_string(PAGE).render(content)
+    )  # names may hold what controls a terminal
 
 
 def _subtitle(report):
@@ -69,17 +85,49 @@ def _tiles(report):
     if "accuracy" in report:
         a = report["accuracy"]
         shown = "{:.2%}" if a["percent"] else "{:.4g}"
-        verdict = "" if a["max_drop"] is None else (f"target {a['max_drop']:.2%} " + ("missed" if report["target_missed"] else "met"))
-        tiles.append((f"{a['metric']} on {a['samples']} samples", f"{shown.format(a['fp32'])} → {shown.format(a['int8'])}", f"drop {percent(a['drop'])}, {verdict}".rstrip(", "), report["target_missed"]))
+        verdict = (
+            ""
+            if a["max_drop"] is None
+            else (f"target {a['max_drop']:.2%} " + ("missed" if report["target_missed"] else "met"))
+        )
+        tiles.append(
+            (
+                f"{a['metric']} on {a['samples']} samples",
+                f"{shown.format(a['fp32'])} → {shown.format(a['int8'])}",
+                f"drop {percent(a['drop'])}, {verdict}".rstrip(", "),
+                report["target_missed"],
+            )
+        )
     if "latency" in report:
         fp32, int8 = (report["latency"][name]["latency_ms"] for name in ("fp32", "int8"))
-        tiles.append((f"latency, {report['threads']} threads, {report['variant']}", f"{fp32:.3g} → {int8:.3g} ms", _times(fp32 / int8, "faster", "slower"), fp32 < int8))
+        tiles.append(
+            (
+                f"latency, {report['threads']} threads, {report['variant']}",
+                f"{fp32:.3g} → {int8:.3g} ms",
+                _times(fp32 / int8, "faster", "slower"),
+                fp32 < int8,
+            )
+        )
     s = report["size"]
-    tiles.append(("size", f"{size(s['onnx_bytes'])} → {size(s['package_bytes'])}", f"{_times(s['onnx_bytes'] / s['package_bytes'], 'smaller', 'larger')}, code included", False))
+    tiles.append(
+        (
+            "size",
+            f"{size(s['onnx_bytes'])} → {size(s['package_bytes'])}",
+            f"{_times(s['onnx_bytes'] / s['package_bytes'], 'smaller', 'larger')}, code included",
+            False,
+        )
+    )
     m = report["multiply_adds"]
     total = m["int8"] + m["float"]
     o = report["operators"]
-    tiles.append(("multiply-adds in int8", f"{m['int8'] / max(total, 1):.1%}", f"of {total / 1e6:.1f} M; kernels: {o['int8']} int8, {o['float']} float", False))
+    tiles.append(
+        (
+            "multiply-adds in int8",
+            f"{m['int8'] / max(total, 1):.1%}",
+            f"of {total / 1e6:.1f} M; kernels: {o['int8']} int8, {o['float']} float",
+            False,
+        )
+    )
     return [{"name": name, "value": value, "note": note, "bad": bad} for name, value, note, bad in tiles]
 
 
@@ -104,8 +152,13 @@ def _panels(report):
 
 def _step(step):
     sqnr, drop = step["sqnr_db"], step["drop"]
-    return {"name": step["name"], "sqnr": decibels(sqnr), "drop": "" if drop is None else percent(drop),
-            "compiled": step["compiled"], "kept": step["kept"]}
+    return {
+        "name": step["name"],
+        "sqnr": decibels(sqnr),
+        "drop": "" if drop is None else percent(drop),
+        "compiled": step["compiled"],
+        "kept": step["kept"],
+    }
 
 
 def _sqnr(error):
@@ -117,11 +170,21 @@ def _sqnr(error):
 def _operators(decisions, errors, macs):
     rows = []
     for number, decision in enumerate(decisions, 1):
-        row = {"number": number, "name": decision.name, "op": decision.op.removeprefix("relax.").removeprefix("nn."), "dtype": decision.dtype, "why": decision.reason,
-               "macs": f"{macs[decision.name] / 1e6:.2f}" if macs.get(decision.name) else ""}
+        row = {
+            "number": number,
+            "name": decision.name,
+            "op": decision.op.removeprefix("relax.").removeprefix("nn."),
+            "dtype": decision.dtype,
+            "why": decision.reason,
+            "macs": f"{macs[decision.name] / 1e6:.2f}" if macs.get(decision.name) else "",
+        }
         found = errors.get(decision.name)
         for part in ("own", "inherited", "total"):
-            row[part], row[f"{part}_value"] = ("", "") if found is None else (_sqnr(getattr(found, part)), f"{-plots.decibels(getattr(found, part)):.2f}")
+            row[part], row[f"{part}_value"] = (
+                ("", "")
+                if found is None
+                else (_sqnr(getattr(found, part)), f"{-plots.decibels(getattr(found, part)):.2f}")
+            )
         row["level"] = "" if found is None else f"{np.clip((float(row['total_value']) - 10) / 50, 0.02, 1):.2f}"
         rows.append(row)
     return rows

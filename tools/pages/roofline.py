@@ -18,18 +18,52 @@ def roofline(kernels: list[dict], peak: dict) -> str:
         intensity = [2 * k["macs"] / k["bytes"] for k in shown] or [1.0]
         ends = np.array([min(intensity) / 3, max(*intensity, peak["int8_gops"] / peak["memory_gbytes"]) * 2])
         top = peak["int8_gops"]
-        for (key, name), style in ((level, style) for level, style in zip(_LEVELS, ("-", "--", ":")) if level[0] in peak):
+        for (key, name), style in (
+            (level, style) for level, style in zip(_LEVELS, ("-", "--", ":")) if level[0] in peak
+        ):
             knee = top / peak[key]
             axes.plot([ends[0], knee], [ends[0] * peak[key], top], style, color="#4b5563", linewidth=1)
-            axes.annotate(f"{name} {peak[key]:.0f} GB/s", (ends[0], ends[0] * peak[key]), (2, 3), textcoords="offset points", fontsize=7, color="#4b5563")
-        for rate, name, colour in ((peak["int8_gops"], "int8", plots.INT8), (peak["float32_gflops"], "fp32", plots.FLOAT)):
+            axes.annotate(
+                f"{name} {peak[key]:.0f} GB/s",
+                (ends[0], ends[0] * peak[key]),
+                (2, 3),
+                textcoords="offset points",
+                fontsize=7,
+                color="#4b5563",
+            )
+        for rate, name, colour in (
+            (peak["int8_gops"], "int8", plots.INT8),
+            (peak["float32_gflops"], "fp32", plots.FLOAT),
+        ):
             axes.axhline(rate, color=colour, linewidth=1)
-            axes.annotate(f"{name} peak {rate:.0f} Gop/s", (ends[1], rate), (-2, 3), textcoords="offset points", ha="right", fontsize=7, color=colour)
+            axes.annotate(
+                f"{name} peak {rate:.0f} Gop/s",
+                (ends[1], rate),
+                (-2, 3),
+                textcoords="offset points",
+                ha="right",
+                fontsize=7,
+                color=colour,
+            )
         for dtype, colour in (("int8", plots.INT8), ("float32", plots.FLOAT)):
             mine = [k for k in shown if k["dtype"] == dtype]
-            axes.scatter([2 * k["macs"] / k["bytes"] for k in mine], [k["gops"] for k in mine], [12 + 1500 * k["share"] for k in mine], colour, alpha=0.55, linewidths=0.4, edgecolors="white")
+            axes.scatter(
+                [2 * k["macs"] / k["bytes"] for k in mine],
+                [k["gops"] for k in mine],
+                [12 + 1500 * k["share"] for k in mine],
+                colour,
+                alpha=0.55,
+                linewidths=0.4,
+                edgecolors="white",
+            )
         for k in _named(shown):
-            axes.annotate(plots.short(k["layer"] or k["name"], 24), (2 * k["macs"] / k["bytes"], k["gops"]), (4, -9), textcoords="offset points", fontsize=6)
+            axes.annotate(
+                plots.short(k["layer"] or k["name"], 24),
+                (2 * k["macs"] / k["bytes"], k["gops"]),
+                (4, -9),
+                textcoords="offset points",
+                fontsize=6,
+            )
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(*ends)
@@ -52,9 +86,13 @@ def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
     """(id, title, HTML) for the report. Measures the kernels and this machine: some seconds."""
     peak = machine_peak(session)
     kernels = profile_of(session, feed, peak, info)
-    times = {part: sum(k["seconds"] for k in kernels if k["part"] == part) for part in ("kernel", "conversion", "reformat")}
+    times = {
+        part: sum(k["seconds"] for k in kernels if k["part"] == part) for part in ("kernel", "conversion", "reformat")
+    }
     total = sum(times.values())
     words = ", ".join(f"{name}s {seconds / total:.0%}" for name, seconds in times.items())
-    text = (f"<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its share of the time; named are those with most to gain. "
-            f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, {session.target}. Time: {words}.</p>")
+    text = (
+        f"<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its share of the time; named are those with most to gain. "
+        f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, {session.target}. Time: {words}.</p>"
+    )
     return "roofline", "Roofline", f'{text}<div class="wide">{roofline(kernels, peak.as_dict())}</div>'

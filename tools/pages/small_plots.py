@@ -22,9 +22,17 @@ def histogram(statistics, qparams) -> str:
     across, up = _scale(low, high, _LEFT, _WIDTH - 8), _scale(0, top, _HEIGHT - _BOTTOM, _TOP)
     centres = (edges[1:] + edges[:-1]) / 2
     clipped = (centres < qparams.range[0]) | (centres > qparams.range[1])
-    parts = [_axes([(across(v), f"{v:g}") for v in _ticks(low, high)], [(up(v), f"1e{v}" if v else "0") for v in range(0, top + 1, max(1, top // 3))])]
+    parts = [
+        _axes(
+            [(across(v), f"{v:g}") for v in _ticks(low, high)],
+            [(up(v), f"1e{v}" if v else "0") for v in range(0, top + 1, max(1, top // 3))],
+        )
+    ]
     for colour, chosen in ((OWN, ~clipped & (counts > 0)), (RED, clipped & (counts > 0))):
-        bars = "".join(f"M{across(edges[i]):.1f} {up(0):.1f}V{up(heights[i]):.1f}H{across(edges[i + 1]):.1f}V{up(0):.1f}Z" for i in np.flatnonzero(chosen))
+        bars = "".join(
+            f"M{across(edges[i]):.1f} {up(0):.1f}V{up(heights[i]):.1f}H{across(edges[i + 1]):.1f}V{up(0):.1f}Z"
+            for i in np.flatnonzero(chosen)
+        )
         parts.append(f'<path d="{bars}" fill="{colour}"/>')
     parts += [f'<path d="M{across(end):.1f} {_TOP}V{up(0):.1f}" stroke="{RED}"/>' for end in qparams.range]
     return _drawing(parts)
@@ -42,7 +50,10 @@ def channels(weight: np.ndarray, axis: int) -> str:
     width = np.clip(0.7 * (_WIDTH - _LEFT) / len(low), 0.4, 6)
     whole = [v for v in _ticks(0, max(len(low) - 1, 1)) if v == int(v)]
     parts = [_axes([(across(v), f"{v:g}") for v in whole], [(up(v), f"{v:g}") for v in _ticks(bottom, top)])]
-    parts += [f'<path d="{lines}" stroke="{INT8}" stroke-width="{width:.1f}" fill="none"/>', f'<path d="M{_LEFT} {up(0):.1f}H{_WIDTH - 8}" stroke="#9ca3af" stroke-width=".6"/>']
+    parts += [
+        f'<path d="{lines}" stroke="{INT8}" stroke-width="{width:.1f}" fill="none"/>',
+        f'<path d="M{_LEFT} {up(0):.1f}H{_WIDTH - 8}" stroke="#9ca3af" stroke-width=".6"/>',
+    ]
     return _drawing(parts)
 
 

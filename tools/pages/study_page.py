@@ -22,8 +22,17 @@ def page(name: str, report: dict, columns, rows) -> str:
 
     target = report["max_drop"] * abs(report["fp32"])
     drawn = [(_label(row), row["drop"], row["low"], row["high"], not row["in_float"]) for row in report["rows"]]
-    content = {"title": f"Study of {name}", "report": report, "columns": columns, "rows": rows, "target": target, "plot": plots.intervals(drawn, target)}
-    return printable(Environment(autoescape=True).from_string(_PAGE).render(content))  # names may hold what controls a terminal
+    content = {
+        "title": f"Study of {name}",
+        "report": report,
+        "columns": columns,
+        "rows": rows,
+        "target": target,
+        "plot": plots.intervals(drawn, target),
+    }
+    return printable(
+        Environment(autoescape=True).from_string(_PAGE).render(content)
+    )  # names may hold what controls a terminal
 
 
 def _label(row):

@@ -42,12 +42,20 @@ def accuracy_controlled(model, feeds, validation, score, max_drop: float, transf
 
     def validate(compiled, items):
         outputs, labels = zip(*((_by_name(compiled(feed)), labels) for feed, labels in items))
-        return score({name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}, np.concatenate(labels)), None
+        return score(
+            {name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}, np.concatenate(labels)
+        ), None
 
     with _silent():
         return nncf.quantize_with_accuracy_control(
-            model, nncf.Dataset(feeds), nncf.Dataset(validation, lambda item: item[0]), validate, max_drop=max_drop, drop_type=nncf.DropType.RELATIVE,
-            subset_size=len(feeds), **_options(nncf, "performance", transformer),
+            model,
+            nncf.Dataset(feeds),
+            nncf.Dataset(validation, lambda item: item[0]),
+            validate,
+            max_drop=max_drop,
+            drop_type=nncf.DropType.RELATIVE,
+            subset_size=len(feeds),
+            **_options(nncf, "performance", transformer),
         )
 
 
@@ -55,7 +63,12 @@ def session(model, threads: int):
     """feed -> {output: array}, on the CPU; what is not int8 in float32."""
     import openvino
 
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
     return lambda feed: _by_name(request.infer(feed))
 
@@ -66,7 +79,10 @@ def _by_name(results):
 
 
 def _options(nncf, preset, transformer):
-    return {"preset": nncf.QuantizationPreset(preset), "model_type": nncf.ModelType.TRANSFORMER if transformer else None}
+    return {
+        "preset": nncf.QuantizationPreset(preset),
+        "model_type": nncf.ModelType.TRANSFORMER if transformer else None,
+    }
 
 
 @contextlib.contextmanager

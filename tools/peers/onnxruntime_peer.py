@@ -34,8 +34,17 @@ def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tu
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what its calibrators do
             if not prepared.exists():
                 quant_pre_process(str(_recent(path, folder)), str(prepared), skip_symbolic_shape=True)
-            quantize_static(str(prepared), str(made), _Reader(batches), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-                            weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod[method], op_types_to_quantize=operators)
+            quantize_static(
+                str(prepared),
+                str(made),
+                _Reader(batches),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod[method],
+                op_types_to_quantize=operators,
+            )
     finally:
         logging.getLogger().setLevel(level)
     return made

@@ -24,13 +24,23 @@ def _openvino(path, feed, threads, streams):
     core = openvino.Core()
     model = core.read_model(path)
     if isinstance(feed, list):
-        settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
         request = core.compile_model(model, "CPU", settings).create_infer_request()
         return _in_turn(lambda each: dict(enumerate(request.infer(each).values())), feed)
     model.reshape({name: array.shape for name, array in feed.items()})
 
     def requests(hint, count):
-        settings = {"INFERENCE_NUM_THREADS": threads * count, "PERFORMANCE_HINT": hint, "NUM_STREAMS": count, "INFERENCE_PRECISION_HINT": "f32"}
+        settings = {
+            "INFERENCE_NUM_THREADS": threads * count,
+            "PERFORMANCE_HINT": hint,
+            "NUM_STREAMS": count,
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
         compiled = core.compile_model(model, "CPU", settings)
         return [compiled.create_infer_request() for _ in range(count)]
 

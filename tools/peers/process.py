@@ -14,8 +14,19 @@ import numpy as np
 from ..timing import Lost, both_times, together
 
 SECONDS = 600  # to load a model, to quantise it, or for one round of a benchmark
-LEAST_MEMORY, PER_BYTE = 4 << 30, 24  # bytes that a peer may take: as many as that, or so many for each byte of the model
-_MEMORY_SAYS = ("bad alloc", "bad_alloc", "MemoryError", "Cannot allocate memory", "Unable to allocate", "Failed to allocate", "std::length_error")
+LEAST_MEMORY, PER_BYTE = (
+    4 << 30,
+    24,
+)  # bytes that a peer may take: as many as that, or so many for each byte of the model
+_MEMORY_SAYS = (
+    "bad alloc",
+    "bad_alloc",
+    "MemoryError",
+    "Cannot allocate memory",
+    "Unable to allocate",
+    "Failed to allocate",
+    "std::length_error",
+)
 
 
 class PeerFailed(Lost):
@@ -88,11 +99,16 @@ class Peer:
         if failed:
             self.close()
             short = any(said in value for said in _MEMORY_SAYS)
-            raise PeerFailed(f"wants more memory than the {self._memory / 1e9:.1f} GB that it may take" if short else value, short)
+            raise PeerFailed(
+                f"wants more memory than the {self._memory / 1e9:.1f} GB that it may take" if short else value, short
+            )
         return value
 
     def _ended(self, code):
-        return PeerFailed(f"crashed (signal {-code})" if code < 0 else f"ended with status {code}", code in (-signal.SIGKILL, -signal.SIGABRT))
+        return PeerFailed(
+            f"crashed (signal {-code})" if code < 0 else f"ended with status {code}",
+            code in (-signal.SIGKILL, -signal.SIGABRT),
+        )
 
 
 def once(function: Callable, memory: int, seconds: float = SECONDS):
@@ -113,7 +129,9 @@ def _serve(open, pipe, parents, memory):
     parents.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C ends the parent, which ends this
     _limit(memory)
-    silent = os.open(os.devnull, os.O_WRONLY)  # what a peer prints is no part of a table; what it fails with comes through the pipe
+    silent = os.open(
+        os.devnull, os.O_WRONLY
+    )  # what a peer prints is no part of a table; what it fails with comes through the pipe
     os.dup2(silent, 1), os.dup2(silent, 2)
     try:
         run = open()
@@ -130,14 +148,26 @@ def _serve(open, pipe, parents, memory):
     except EOFError:
         pass  # the parent has ended
     except BaseException as error:  # whatever a peer raises
-        pipe.send((True, f"{type(error).__name__}: {first_line(error)}" if isinstance(error, MemoryError) else first_line(error)))
+        pipe.send(
+            (
+                True,
+                f"{type(error).__name__}: {first_line(error)}" if isinstance(error, MemoryError) else first_line(error),
+            )
+        )
     finally:
         os._exit(0)
 
 
 def _limit(memory):
     """Data that may be allocated from here on: pages reserved and never touched do not count, as these runtimes reserve much."""
-    have = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData")).split()[1]) << 10
+    have = (
+        int(
+            next(
+                line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData")
+            ).split()[1]
+        )
+        << 10
+    )
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     wanted = have + memory
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

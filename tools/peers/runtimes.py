@@ -27,18 +27,33 @@ def chosen(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name == "torch":
-            raise OctetError("--against torch: it does not read ONNX; tests/cuda/on_device.py compares with PyTorch fp16 on the same GPU, with networks that torch builds itself")
+            raise OctetError(
+                "--against torch: it does not read ONNX; tests/cuda/on_device.py compares with PyTorch fp16 on the same GPU, with networks that torch builds itself"
+            )
         if name not in PEERS:
             raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
-    for module in dict.fromkeys(("onnxruntime.quantization", *names)):  # ONNX Runtime makes the int8 model that both peers read
+    for module in dict.fromkeys(
+        ("onnxruntime.quantization", *names)
+    ):  # ONNX Runtime makes the int8 model that both peers read
         try:
             __import__(module)
         except ImportError as error:
-            raise OctetError(f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'") from error
+            raise OctetError(
+                f"--against {text}: {error.name or module} is not installed; run: pip install 'octet[peers]'"
+            ) from error
     return names
 
 
-def runners(names, onnx_path, batches, feed: dict | list[dict], threads: int, values: Mapping[str, float] = MappingProxyType({}), seconds: float = SECONDS, streams: int = 1) -> tuple[dict, dict]:
+def runners(
+    names,
+    onnx_path,
+    batches,
+    feed: dict | list[dict],
+    threads: int,
+    values: Mapping[str, float] = MappingProxyType({}),
+    seconds: float = SECONDS,
+    streams: int = 1,
+) -> tuple[dict, dict]:
     """Peers, each in a process of its own, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
     batches: of calibration data, one run each, taken one by one. feed: one run, or several that are run in turn. values: of inputs that were fixed. seconds: for whatever is asked of one. streams: callers at one time under load."""
     made, failed, memory = {}, {}, memory_for(onnx_path)
@@ -51,7 +66,9 @@ def runners(names, onnx_path, batches, feed: dict | list[dict], threads: int, va
                     failed[f"{name}-{precision}"] = reason
                     continue
                 try:
-                    made[f"{name}-{precision}"] = Peer(partial(OPENERS[name], str(path), feed, threads, streams), memory, seconds)
+                    made[f"{name}-{precision}"] = Peer(
+                        partial(OPENERS[name], str(path), feed, threads, streams), memory, seconds
+                    )
                 except PeerFailed as error:
                     failed[f"{name}-{precision}"] = f"cannot run: {error}"
     return made, failed

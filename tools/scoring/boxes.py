@@ -37,7 +37,9 @@ def detections(outputs: dict[str, np.ndarray]) -> list[Detections]:
     whole = next((value for value in floats.values() if value.ndim == 3), None)
     if whole is None or min(whole.shape[1:]) < 5:
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in outputs.items())
-        raise DataError(f"--metric map: no output has the form of boxes and scores ({shapes}); name the right ones with --output-name, or take a metric of your own")
+        raise DataError(
+            f"--metric map: no output has the form of boxes and scores ({shapes}); name the right ones with --output-name, or take a metric of your own"
+        )
     if whole.shape[1] < whole.shape[2]:  # channels in front
         moved = np.moveaxis(whole, 1, 2)
         return [_suppressed(_corners(row[:, :4]), row[:, 4:]) for row in moved.astype(np.float64)]
@@ -50,16 +52,27 @@ def _of_two(boxes, outputs):
     name, corners = boxes
     others = {key: value for key, value in outputs.items() if key != name and value.shape[:2] == corners.shape[:2]}
     corners = corners.astype(np.float64)
-    scores = next((value for value in others.values() if value.ndim == 3 and np.issubdtype(value.dtype, np.floating)), None)
+    scores = next(
+        (value for value in others.values() if value.ndim == 3 and np.issubdtype(value.dtype, np.floating)), None
+    )
     if scores is not None:
         scores = scores.astype(np.float64)
         distributed = scores.shape[-1] > 1 and np.allclose(scores.sum(-1), 1.0, atol=0.02)
         return [_suppressed(box, row[:, 1:] if distributed else row) for box, row in zip(corners, scores)]
     flat = [value for value in others.values() if value.ndim == 2]
-    classes = next((value for key, value in others.items() if value.ndim == 2 and (not np.issubdtype(value.dtype, np.floating) or "class" in key or "label" in key)), None)
+    classes = next(
+        (
+            value
+            for key, value in others.items()
+            if value.ndim == 2 and (not np.issubdtype(value.dtype, np.floating) or "class" in key or "label" in key)
+        ),
+        None,
+    )
     rest = [value for value in flat if value is not classes]
     if classes is None or not rest:
-        raise DataError(f"--metric map: output {name} holds boxes, but no other one scores for them; name both with --output-name")
+        raise DataError(
+            f"--metric map: output {name} holds boxes, but no other one scores for them; name both with --output-name"
+        )
     if "detection_boxes" in name:
         corners = corners[..., [1, 0, 3, 2]]
     return [_best(*row) for row in zip(corners, rest[0].astype(np.float64), classes)]

@@ -8,7 +8,11 @@ IGNORED = -100  # a label that does not count (PyTorch's ignore_index): padding 
 def class_axis(output_shape, labels_shape) -> int | None:
     """The axis of the output that the labels lack, where there is one label per place (token, pixel) and not per sample: the last one of rank 3, else
     axis 1, else any; None if there is none."""
-    fitting = [axis for axis in range(1, len(output_shape)) if tuple(output_shape[:axis]) + tuple(output_shape[axis + 1 :]) == tuple(labels_shape)]
+    fitting = [
+        axis
+        for axis in range(1, len(output_shape))
+        if tuple(output_shape[:axis]) + tuple(output_shape[axis + 1 :]) == tuple(labels_shape)
+    ]
     preferred = len(output_shape) - 1 if len(output_shape) == 3 else 1
     return (preferred if preferred in fitting else fitting[0]) if fitting else None
 

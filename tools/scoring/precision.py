@@ -18,7 +18,11 @@ def mean_average_precision(outputs: dict, data: dict, thresholds=OVERLAPS) -> fl
     numbers [N, M], negative where there is no box. Crowds and areas are not told apart."""
     boxes, classes = (np.asarray(data[key]) for key in (BOXES, CLASSES))
     found = detections(outputs)
-    ratios = [_average(found, boxes, classes, label, threshold) for label in np.unique(classes[classes >= 0]) for threshold in thresholds]
+    ratios = [
+        _average(found, boxes, classes, label, threshold)
+        for label in np.unique(classes[classes >= 0])
+        for threshold in thresholds
+    ]
     return float(np.mean(ratios)) if ratios else float(not any(len(one.scores) for one in found))
 
 
@@ -37,13 +41,24 @@ def check(data: dict, count: int, where) -> None:
     """Raises DataError where `data` has no boxes and classes for `count` samples."""
     for key, rank, kind in ((BOXES, 3, np.floating), (CLASSES, 2, np.integer)):
         if key not in data:
-            raise DataError(f"{where}: holds no array {key!r}; map needs boxes [samples, boxes, 4] (corners x1, y1, x2, y2) and classes [samples, boxes], -1 where there is none")
+            raise DataError(
+                f"{where}: holds no array {key!r}; map needs boxes [samples, boxes, 4] (corners x1, y1, x2, y2) and classes [samples, boxes], -1 where there is none"
+            )
         array = np.asarray(data[key])
-        fits = array.ndim == rank and len(array) == count and (rank == 2 or array.shape[2] == 4) and (np.issubdtype(array.dtype, kind) or (rank == 3 and np.issubdtype(array.dtype, np.number)))
+        fits = (
+            array.ndim == rank
+            and len(array) == count
+            and (rank == 2 or array.shape[2] == 4)
+            and (np.issubdtype(array.dtype, kind) or (rank == 3 and np.issubdtype(array.dtype, np.number)))
+        )
         if not fits:
-            raise DataError(f"{where}: {key!r} is {array.dtype} {list(array.shape)}; map needs boxes [{count}, boxes, 4] and whole numbers classes [{count}, boxes]")
+            raise DataError(
+                f"{where}: {key!r} is {array.dtype} {list(array.shape)}; map needs boxes [{count}, boxes, 4] and whole numbers classes [{count}, boxes]"
+            )
     if np.shape(data[BOXES])[:2] != np.shape(data[CLASSES]):
-        raise DataError(f"{where}: {BOXES!r} and {CLASSES!r} are of {np.shape(data[BOXES])[1]} and {np.shape(data[CLASSES])[1]} boxes a sample; give every box its class")
+        raise DataError(
+            f"{where}: {BOXES!r} and {CLASSES!r} are of {np.shape(data[BOXES])[1]} and {np.shape(data[CLASSES])[1]} boxes a sample; give every box its class"
+        )
 
 
 def _average(found, boxes, classes, label, threshold):

@@ -44,7 +44,9 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> int:
     row = columns
     for number, symbol in enumerate(found, 1):
         without = np.minimum(row[1:] + 1, row[:-1] + (wanted != symbol))
-        row = np.minimum.accumulate(np.concatenate([[number], without]) - columns) + columns  # insertions run along the row
+        row = (
+            np.minimum.accumulate(np.concatenate([[number], without]) - columns) + columns
+        )  # insertions run along the row
     return int(row[-1])
 
 

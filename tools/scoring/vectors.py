@@ -62,10 +62,18 @@ def _ranks(values):
 
 def not_as_many(shape, reference: np.ndarray) -> str | None:
     """What is wrong with a reference for a correlation with an output of that shape; None if nothing is."""
-    return None if reference.size == np.prod(shape) else f"a correlation needs as many numbers as the output {list(shape)} has"
+    return (
+        None
+        if reference.size == np.prod(shape)
+        else f"a correlation needs as many numbers as the output {list(shape)} has"
+    )
 
 
 def no_groups(shape, reference: np.ndarray) -> str | None:
     """What is wrong with a reference for retrieval; None if nothing is."""
     groups = reference.size == shape[0] and np.issubdtype(reference.dtype, np.integer)
-    return None if groups or reference.shape == tuple(shape) else f"retrieval needs {shape[0]} whole numbers, one group per sample, or embeddings of the output's shape {list(shape)}"
+    return (
+        None
+        if groups or reference.shape == tuple(shape)
+        else f"retrieval needs {shape[0]} whole numbers, one group per sample, or embeddings of the output's shape {list(shape)}"
+    )

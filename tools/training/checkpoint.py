@@ -45,8 +45,12 @@ class TrainingState:
 
 
 def save(path, identity: str, state: TrainingState) -> None:
-    header = json_text({"identity": identity, "best": state.best, "epochs": [msgspec.to_builtins(epoch) for epoch in state.epochs]})
-    arrays = {_KEY: np.array(header)} | {f"{kind}.{name}": array for kind, values in _parts(state).items() for name, array in values.items()}
+    header = json_text(
+        {"identity": identity, "best": state.best, "epochs": [msgspec.to_builtins(epoch) for epoch in state.epochs]}
+    )
+    arrays = {_KEY: np.array(header)} | {
+        f"{kind}.{name}": array for kind, values in _parts(state).items() for name, array in values.items()
+    }
     write_atomically(Path(path), npz_bytes(arrays, compress=False))
 
 
@@ -58,16 +62,26 @@ def load(path, identity: str, shapes: Mapping[str, tuple]) -> TrainingState | No
     try:
         header = checked(parsed(str(read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY])), _Header)
         if header.identity != identity:
-            warnings.warn(f"{path}: is of a training with other samples or options; this one begins anew", OctetWarning, stacklevel=2)
+            warnings.warn(
+                f"{path}: is of a training with other samples or options; this one begins anew",
+                OctetWarning,
+                stacklevel=2,
+            )
             return None
         stored = read_npz(path, 16 * sum(int(np.prod(shape)) for shape in shapes.values()) + _LARGEST_HEADER, names)
         for name in names:
-            if stored[name].dtype != np.float32 or stored[name].shape != shapes[name.partition(".")[2]] or not np.isfinite(stored[name]).all():
+            if (
+                stored[name].dtype != np.float32
+                or stored[name].shape != shapes[name.partition(".")[2]]
+                or not np.isfinite(stored[name]).all()
+            ):
                 raise ValueError(f"{name} is not of its parameter")
         if header.best >= len(header.epochs):
             raise ValueError("best: is no epoch")
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: is no state of a fine-tuning that can go on ({error}); remove it to begin again") from None
+        raise DataError(
+            f"{path}: is no state of a fine-tuning that can go on ({error}); remove it to begin again"
+        ) from None
     parts = {kind: {name: stored[f"{kind}.{name}"] for name in shapes} for kind in ("now", "kept", "first", "second")}
     moments = {name: (parts["first"][name], parts["second"][name]) for name in shapes}
     return TrainingState(parts["now"], parts["kept"], moments, header.epochs, header.best)

@@ -49,7 +49,14 @@ class Course:
     threads: int | None = None
     device: str = "cpu"
 
-    def take(self, quantized: Quantized, path, identity: str, tell: Callable = lambda done, total, text: None, phase: Callable = lambda name: None) -> Taken:
+    def take(
+        self,
+        quantized: Quantized,
+        path,
+        identity: str,
+        tell: Callable = lambda done, total, text: None,
+        phase: Callable = lambda name: None,
+    ) -> Taken:
         """path, identity: of the file that an interrupted training goes on from. tell(steps done, steps in all, text). Raises UnsupportedModelError for operators without a form in PyTorch."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
@@ -85,4 +92,11 @@ class Course:
         lessons, parts = self.lessons, []
         for arrays in (lessons.train, lessons.labels, lessons.held, lessons.scoring.references, lessons.scoring.data):
             parts += [f"{name} {digest_of(array)}" for name, array in arrays.items()]
-        return asdict(self.schedule), self.distill, self.variants, lessons.scoring.metric.name, sorted(lessons.classes), *parts
+        return (
+            asdict(self.schedule),
+            self.distill,
+            self.variants,
+            lessons.scoring.metric.name,
+            sorted(lessons.classes),
+            *parts,
+        )

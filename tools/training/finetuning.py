@@ -43,13 +43,29 @@ class Finetuning:
         calibrated, lessons, state = self._calibrated(), self.course.lessons, f"{output}.state"
         taken = self.course.take(calibrated, state, self._identity(), self._tell, self.phase)
         self.phase("write")
-        export(taken.quantized, taken.network, output, {name: select(array, slice(0, 8)) for name, array in lessons.held.items()})
+        export(
+            taken.quantized,
+            taken.network,
+            output,
+            {name: select(array, slice(0, 8)) for name, array in lessons.held.items()},
+        )
         Path(state).unlink(missing_ok=True)
         return {
-            "fp32": taken.fp32, "calibrated": taken.calibrated, "tuned": taken.tuned, "metric": lessons.scoring.metric.name, "samples": len(next(iter(lessons.held.values()))),
-            "train_samples": len(next(iter(lessons.train.values()))), "variants": self.course.variants, "calibrated_drop": taken.first[0], "calibrated_error": taken.first[1], "best_epoch": taken.state.best, "resumed_at": taken.resumed,
+            "fp32": taken.fp32,
+            "calibrated": taken.calibrated,
+            "tuned": taken.tuned,
+            "metric": lessons.scoring.metric.name,
+            "samples": len(next(iter(lessons.held.values()))),
+            "train_samples": len(next(iter(lessons.train.values()))),
+            "variants": self.course.variants,
+            "calibrated_drop": taken.first[0],
+            "calibrated_error": taken.first[1],
+            "best_epoch": taken.state.best,
+            "resumed_at": taken.resumed,
             "recipe": _plain(calibrated.recipe),
-            "epochs": [{"loss": epoch.loss, "drop": epoch.score[0], "error": epoch.score[1]} for epoch in taken.state.epochs],
+            "epochs": [
+                {"loss": epoch.loss, "drop": epoch.score[0], "error": epoch.score[1]} for epoch in taken.state.epochs
+            ],
         }
 
     def _calibrated(self) -> Quantized:
@@ -59,10 +75,18 @@ class Finetuning:
             return given_hub(canonical)
         self.phase("calibrate")
         assert self.calib is not None, "a network that does not come quantised has calibration samples"
-        bench = Bench(canonical, self.calib, threads=self.course.threads, progress=self.display.update, measure=measuring(self.cache))
+        bench = Bench(
+            canonical,
+            self.calib,
+            threads=self.course.threads,
+            progress=self.display.update,
+            measure=measuring(self.cache),
+        )
         design = Design(self.recipe)
         if self.recipe.calibrator == "auto":
-            design = choose_calibration(bench, design, Journal(), lambda text, done=None, total=None: self.display.describe(text))
+            design = choose_calibration(
+                bench, design, Journal(), lambda text, done=None, total=None: self.display.describe(text)
+            )
         return bench.hub(design)
 
     def _tell(self, done, total, text):

@@ -85,7 +85,9 @@ class Fit:
                 group["lr"] = self.schedule.rate_at(done / (self.schedule.epochs * parts))
             loss = self.objective.loss(self.network(feed(self.objective.model, self.arrays, rows, self.device)), rows)
             if not bool(torch.isfinite(loss)):
-                raise OctetError(f"fine-tuning: the loss is no number in epoch {epoch + 1}; check what fp32 answers for the training samples, or take a smaller --learning-rate")
+                raise OctetError(
+                    f"fine-tuning: the loss is no number in epoch {epoch + 1}; check what fp32 answers for the training samples, or take a smaller --learning-rate"
+                )
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -93,7 +95,9 @@ class Fit:
         return float(np.mean(losses))
 
     def _judged(self):
-        return [float(min(max(value, -_WORST), _WORST)) if value == value else _WORST for value in self.score(self.network)]
+        return [
+            float(min(max(value, -_WORST), _WORST)) if value == value else _WORST for value in self.score(self.network)
+        ]
 
     def _parameters(self):
         return {name: p.detach().cpu().numpy().copy() for name, p in self._named.items()}
@@ -101,7 +105,10 @@ class Fit:
     def _moments(self):
         """Zeros for a layer that no float output depends on."""
         found = {name: (self._optimizer.state[p], np.zeros(p.shape, np.float32)) for name, p in self._named.items()}
-        return {name: tuple(s[key].cpu().numpy().copy() if key in s else zeros for key in ("exp_avg", "exp_avg_sq")) for name, (s, zeros) in found.items()}
+        return {
+            name: tuple(s[key].cpu().numpy().copy() if key in s else zeros for key in ("exp_avg", "exp_avg_sq"))
+            for name, (s, zeros) in found.items()
+        }
 
     def _set(self, values):
         with torch.no_grad():
@@ -113,4 +120,8 @@ class Fit:
         steps = (len(state.epochs) - 1) * max(len(next(iter(self.arrays.values()))) // self.schedule.mini_batch, 1)
         for name, parameter in self._named.items():
             first, second = (torch.from_numpy(moment.copy()).to(self.device) for moment in state.moments[name])
-            self._optimizer.state[parameter] = {"step": torch.tensor(float(steps)), "exp_avg": first, "exp_avg_sq": second}
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(steps)),
+                "exp_avg": first,
+                "exp_avg_sq": second,
+            }

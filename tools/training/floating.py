@@ -98,7 +98,9 @@ _KINDS = {
     "hard_swish": lambda x, attrs: F.hardswish(x),
     "leaky_relu": lambda x, attrs: torch.where(x < 0, x * f32(attrs["alpha"]), x),
     "elu": lambda x, attrs: F.elu(x, attrs["alpha"]),
-    "selu": lambda x, attrs: torch.where(x < 0, attrs["gamma"] * attrs["alpha"] * torch.expm1(x.clamp(max=0)), attrs["gamma"] * x),
+    "selu": lambda x, attrs: torch.where(
+        x < 0, attrs["gamma"] * attrs["alpha"] * torch.expm1(x.clamp(max=0)), attrs["gamma"] * x
+    ),
     "celu": lambda x, attrs: F.celu(x, attrs["alpha"]),
     "thresholded_relu": lambda x, attrs: torch.where(x > attrs["alpha"], x, torch.zeros_like(x)),
     "power": lambda x, attrs: torch.pow(x, attrs["exponent"]),
@@ -123,7 +125,11 @@ EXACT = {
     "relax.nn.relu6": lambda args, attrs: torch.clamp(args[0], 0, 6),
     "relax.nn.prelu": _prelu,
 }
-APPROXIMATE = {name: (lambda args, attrs, kind=kind: _KINDS[kind](args[0], attrs)) for name, kind in KINDS.items() if kind in _KINDS} | {
+APPROXIMATE = {
+    name: (lambda args, attrs, kind=kind: _KINDS[kind](args[0], attrs))
+    for name, kind in KINDS.items()
+    if kind in _KINDS
+} | {
     "octet.unary": _unary,
     "relax.nn.leakyrelu": lambda args, attrs: _KINDS["leaky_relu"](args[0], attrs),
     "relax.nn.selu": lambda args, attrs: F.selu(args[0]),

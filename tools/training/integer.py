@@ -39,7 +39,9 @@ def aligned(*tensors):
 def _matmul(args, attrs):
     a, b = aligned(*args)
     zero_point = attrs.get("a_zero_point", 0)
-    value = sum_of_products(torch.matmul, a - zero_point, b, (128.0 + abs(zero_point)) * 128.0 * a.shape[-1]).float() * f32(attrs["multiplier"])
+    value = sum_of_products(
+        torch.matmul, a - zero_point, b, (128.0 + abs(zero_point)) * 128.0 * a.shape[-1]
+    ).float() * f32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
         return torch.clamp(value, attrs["clip_min"], attrs["clip_max"])
     return _stored(value, attrs)
@@ -64,7 +66,11 @@ def _avg_pool2d(args, attrs):
         padded = F.pad(x - attrs["data_zero_point"], (left, right, top, bottom))
         return F.avg_pool2d(padded, kernel, strides, divisor_override=1)
 
-    counts = np.float32(kernel[0] * kernel[1]) if attrs["count_include_pad"] else window_counts(data.shape[3:], kernel, strides, attrs["padding"])
+    counts = (
+        np.float32(kernel[0] * kernel[1])
+        if attrs["count_include_pad"]
+        else window_counts(data.shape[3:], kernel, strides, attrs["padding"])
+    )
     factors = torch.as_tensor(np.float32(attrs["multiplier"]) / counts, device=data.device)
     return _stored(images(total, data) * factors, attrs)
 

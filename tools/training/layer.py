@@ -45,7 +45,9 @@ class TrainedLayer(nn.Module):
         if start.bias is not None and np.array_equal(np.rint(start.bias.astype(np.float64) / step), bias):
             self.stored_bias = start.stored_bias
             self.register_buffer("step", torch.from_numpy(step))  # of the accumulator
-            self.register_buffer("unit", torch.from_numpy((step / multiplier.astype(np.float64)).astype(np.float32)))  # one step of the result
+            self.register_buffer(
+                "unit", torch.from_numpy((step / multiplier.astype(np.float64)).astype(np.float32))
+            )  # one step of the result
             self.register_buffer("first", torch.from_numpy(start.bias.astype(np.float32)))
             self.register_buffer("origin", self.first / self.unit)
             self.bias = nn.Parameter(self.origin.clone())

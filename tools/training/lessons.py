@@ -30,7 +30,9 @@ def lessons_of(network, train, validate, metric: str | None, names) -> Lessons:
     """train, validate: DATA.npz; without a second one every fourth sample of the first, at most 128, judges instead of training. metric: None for top1 where there are labels,
     else sqnr; names: the outputs that count, () for all. Raises DataError and OctetError."""
     if not any(np.issubdtype(spec.dtype, np.floating) for spec in network.outputs):
-        raise OctetError("octet finetune: no output of the model holds floats, which training needs; export it without its last decision")
+        raise OctetError(
+            "octet finetune: no output of the model holds floats, which training needs; export it without its last decision"
+        )
     arrays, others = read_samples(train, network, others=True)
     labelled = _labelled(others)
     given = read_samples(validate, network, others=True) if validate is not None else None

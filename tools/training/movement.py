@@ -13,8 +13,17 @@ from ...passes.referee.conv import ceil_padding
 from ...passes.referee.reference import evaluate
 from .integer import images
 
-_VIEWS = operators(lambda traits: traits.view) & {"relax.reshape", "relax.flatten", "relax.expand_dims", "relax.squeeze", "relax.nn.batch_flatten"}
-_GATHERED = {f"relax.{name}" for name in ("strided_slice", "stack", "repeat", "tile", "flip", "broadcast_to", "image.resize2d", "split")}
+_VIEWS = operators(lambda traits: traits.view) & {
+    "relax.reshape",
+    "relax.flatten",
+    "relax.expand_dims",
+    "relax.squeeze",
+    "relax.nn.batch_flatten",
+}
+_GATHERED = {
+    f"relax.{name}"
+    for name in ("strided_slice", "stack", "repeat", "tile", "flip", "broadcast_to", "image.resize2d", "split")
+}
 
 
 def _view(args, attrs, call):
@@ -102,13 +111,17 @@ def _looked_up(args, attrs, call):
     return torch.gather(flat, 1, index).reshape(count, *found.shape[1:])
 
 
-MOVEMENT = dict.fromkeys(_VIEWS, _view) | dict.fromkeys(_GATHERED, _gathered) | {
-    "relax.permute_dims": _permute,
-    "relax.take": _looked_up,
-    "relax.gather_elements": _looked_up,
-    "relax.concat": _concat,
-    "relax.nn.pad": _pad,
-    "relax.nn.max_pool2d": _max_pool2d,
-    "octet.interleave": _interleave,
-    "octet.frame": _frame,
-}
+MOVEMENT = (
+    dict.fromkeys(_VIEWS, _view)
+    | dict.fromkeys(_GATHERED, _gathered)
+    | {
+        "relax.permute_dims": _permute,
+        "relax.take": _looked_up,
+        "relax.gather_elements": _looked_up,
+        "relax.concat": _concat,
+        "relax.nn.pad": _pad,
+        "relax.nn.max_pool2d": _max_pool2d,
+        "octet.interleave": _interleave,
+        "octet.frame": _frame,
+    }
+)

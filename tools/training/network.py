@@ -44,7 +44,9 @@ class Network(nn.Module):
                 found.append(TrainedLayer(starts.get(var.name), *(array(arg) for arg in value.args[1:4])))
                 self.names.append(var.name)
                 self._trained.add(var)
-            elif self._loops.steps(var) > 1 or any(used in self._trained for used in variables(value)):  # a state depends on what comes later
+            elif self._loops.steps(var) > 1 or any(
+                used in self._trained for used in variables(value)
+            ):  # a state depends on what comes later
                 self._trained.add(var)
         self.layers = nn.ModuleList(found)
         self._check()
@@ -52,16 +54,29 @@ class Network(nn.Module):
     def _check(self):
         lacking = {}
         for var, value in self._graph.bindings:
-            if isinstance(value, relax.Call) and not is_layer(value) and not ops.is_op(value, *MARKS) and not self._has_form(var, value):
-                lacking[f"{value.op.name}" + (f" ({ops.attrs_of(value)['kind']})" if value.op.name == "octet.unary" else "")] = None
+            if (
+                isinstance(value, relax.Call)
+                and not is_layer(value)
+                and not ops.is_op(value, *MARKS)
+                and not self._has_form(var, value)
+            ):
+                lacking[
+                    f"{value.op.name}" + (f" ({ops.attrs_of(value)['kind']})" if value.op.name == "octet.unary" else "")
+                ] = None
         if lacking:
-            raise UnsupportedModelError(f"fine-tuning: {', '.join(lacking)}: no form in PyTorch; leave what is behind in float (--float-layers), or compile without fine-tuning")
+            raise UnsupportedModelError(
+                f"fine-tuning: {', '.join(lacking)}: no form in PyTorch; leave what is behind in float (--float-layers), or compile without fine-tuning"
+            )
 
     def _has_form(self, var, call):
         name = call.op.name
         if not _carries_gradients(call) or var not in self._trained:
             return not handed_on(call)
-        return name in INTEGER or name in MOVEMENT or (translates(name, ops.attrs_of(call)) and (name in EXACT or not handed_on(call)))
+        return (
+            name in INTEGER
+            or name in MOVEMENT
+            or (translates(name, ops.attrs_of(call)) and (name in EXACT or not handed_on(call)))
+        )
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """{output: tensor} of {input: tensor}, all with an axis of runs in front."""
@@ -78,7 +93,9 @@ class Network(nn.Module):
 
     def _bound(self, var, value, values, device):
         if is_layer(value):
-            return _layer(self.layers[self.names.index(var.name)], value, [self._value(arg, values, device) for arg in value.args])
+            return _layer(
+                self.layers[self.names.index(var.name)], value, [self._value(arg, values, device) for arg in value.args]
+            )
         return self._value(value, values, device, var)
 
     def _run(self, loop, values, device):

@@ -35,15 +35,23 @@ class Objective:
                 continue
             found = _samples(spec, answers[spec.name], batch_of(self.model.inputs), len(rows))
             wanted = torch.from_numpy(np.ascontiguousarray(self.teacher[spec.name][rows])).to(found.device)
-            losses.append(self._of_classes(spec.name, found, wanted, rows) if spec.name in self.classes else _distance(found, wanted))
+            losses.append(
+                self._of_classes(spec.name, found, wanted, rows)
+                if spec.name in self.classes
+                else _distance(found, wanted)
+            )
         return torch.stack(losses).sum()
 
     def _of_classes(self, name, found, wanted, rows):
         labels = self.labels[name][rows] if name in self.labels else None
         axis = _axis(tuple(wanted.shape), None if labels is None else labels.shape)
         found, wanted = (torch.movedim(x, axis, -1).flatten(0, -2) for x in (found.reshape(wanted.shape), wanted))
-        probabilities = bool((wanted >= 0).all()) and torch.allclose(wanted.sum(-1), torch.ones(len(wanted), device=wanted.device), atol=1e-3)
-        found, wanted = (torch.log(x.clamp(min=_SMALLEST)) if probabilities else torch.log_softmax(x, -1) for x in (found, wanted))
+        probabilities = bool((wanted >= 0).all()) and torch.allclose(
+            wanted.sum(-1), torch.ones(len(wanted), device=wanted.device), atol=1e-3
+        )
+        found, wanted = (
+            torch.log(x.clamp(min=_SMALLEST)) if probabilities else torch.log_softmax(x, -1) for x in (found, wanted)
+        )
         loss = F.kl_div(found, wanted, log_target=True, reduction="batchmean")
         if labels is None:
             return loss

@@ -16,7 +16,9 @@ def feed(model, arrays, rows, device="cpu") -> dict[str, torch.Tensor]:
     return {spec.name: tensor_of(np.stack([run[spec.name] for run in runs]), device) for spec in model.inputs}
 
 
-def answers(network: Network, model, arrays, at_once: int, device="cpu", progress=lambda done: None) -> dict[str, np.ndarray]:
+def answers(
+    network: Network, model, arrays, at_once: int, device="cpu", progress=lambda done: None
+) -> dict[str, np.ndarray]:
     """{output: array, samples on the first axis} of all samples: the bytes of the compiled package. at_once: samples that are computed together."""
     count, batch = len(next(iter(arrays.values()))), batch_of(model.inputs)
     parts: dict[str, list[np.ndarray]] = {spec.name: [] for spec in model.outputs}

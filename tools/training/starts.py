@@ -1,6 +1,6 @@
 """Where training begins: the layers of a QDQ hub with what their integers are rounded from, and the hub with other integers in their place.
 
-    conv2d(R.dequantize(x), R.dequantize(const q, const s, 0)) + const b   <->   Start(q, weight, s, s_x, b)
+conv2d(R.dequantize(x), R.dequantize(const q, const s, 0)) + const b   <->   Start(q, weight, s, s_x, b)
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,9 @@ def starts_of(quantized: Quantized) -> dict[str, Start]:
             biases = [array_of(x) for member in bare_members(nodes, node)[1:] for x in member.inputs if is_constant(x)]
             bias = biases[0].reshape(-1).astype(np.float32) if biases else None
             real = _real_weight(exact.get(node.name), weight, channel)
-            found[node.name] = Start(weight.values, real, weight.scale, float(graph.constant(data.args[1])), bias, node in stored)
+            found[node.name] = Start(
+                weight.values, real, weight.scale, float(graph.constant(data.args[1])), bias, node in stored
+            )
     return found
 
 

@@ -47,6 +47,10 @@ def export(quantized: Quantized, network: Network, path, arrays) -> None:
             read = load_onnx(copy, quantized.model.batch)
             again = network_of(given_hub(canonicalize(read)))
         count = len(next(iter(arrays.values())))
-        wanted, found = (answers(each.cpu(), model, arrays, count) for each, model in ((network, quantized.model), (again, read)))
-        assert all(np.array_equal(wanted[name], found[name], equal_nan=True) for name in wanted), "the written file computes something else"
+        wanted, found = (
+            answers(each.cpu(), model, arrays, count) for each, model in ((network, quantized.model), (again, read))
+        )
+        assert all(np.array_equal(wanted[name], found[name], equal_nan=True) for name in wanted), (
+            "the written file computes something else"
+        )
     export_qdq(made, path)

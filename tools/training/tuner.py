@@ -18,9 +18,16 @@ class FineTuner:
     def __init__(self, course: Course):
         self._course = course
 
-    def __call__(self, bench: Bench, design: Design, tell: Callable[[str], None]) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    def __call__(
+        self, bench: Bench, design: Design, tell: Callable[[str], None]
+    ) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
         """The design after training, as a function from inputs to outputs: the bytes of the compiled package."""
         quantized = bench.hub(design)
         with TemporaryDirectory() as folder:
-            taken = self._course.take(quantized, Path(folder) / "state", "0" * 64, lambda done, total, text: tell(f"{text}, step {done} of {total}"))
+            taken = self._course.take(
+                quantized,
+                Path(folder) / "state",
+                "0" * 64,
+                lambda done, total, text: tell(f"{text}, step {done} of {total}"),
+            )
         return lambda arrays: answers(taken.network, quantized.model, arrays, AT_ONCE)

@@ -51,10 +51,16 @@ class Varied(Repeated):
         """Turned by up to 14 degrees, sheared by 0.2, scaled by 20 %, made wider by 15 %, shifted by a sixteenth; contrast and every channel's brightness by 0.3, noise of 0.1 deviations."""
         x = torch.from_numpy(np.ascontiguousarray(pictures, np.float32))
         rngs = [np.random.default_rng([self._seed, row]) for row in rows]
-        angle, scale, wide, shear, right, down, contrast, noisy = torch.from_numpy(np.stack([rng.uniform(-1, 1, 8) for rng in rngs], 1).astype(np.float32))
+        angle, scale, wide, shear, right, down, contrast, noisy = torch.from_numpy(
+            np.stack([rng.uniform(-1, 1, 8) for rng in rngs], 1).astype(np.float32)
+        )
         cos, sin, wide = torch.cos(angle / 4) * (1 + scale / 5), torch.sin(angle / 4) * (1 + scale / 5), 1 + wide * 0.15
-        places = torch.stack([torch.stack([cos * wide, shear / 5 - sin, right / 8], 1), torch.stack([sin, cos, down / 8], 1)], 1)
-        x = F.grid_sample(x, F.affine_grid(places, x.shape, align_corners=False), padding_mode="border", align_corners=False)
+        places = torch.stack(
+            [torch.stack([cos * wide, shear / 5 - sin, right / 8], 1), torch.stack([sin, cos, down / 8], 1)], 1
+        )
+        x = F.grid_sample(
+            x, F.affine_grid(places, x.shape, align_corners=False), padding_mode="border", align_corners=False
+        )
         light = torch.from_numpy(np.stack([rng.uniform(-1, 1, (x.shape[1], 1, 1)) for rng in rngs]).astype(np.float32))
         noise = torch.from_numpy(np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs]))
         middle = (self._low + self._high) / 2
@@ -70,8 +76,13 @@ def with_variants(model: Model, arrays: Mapping[str, Array], count: int, seed: i
         return dict(arrays)
     axes = {spec.name: _channels(arrays[spec.name], spec) for spec in model.inputs}
     if not any(axes.values()):
-        raise OctetError("--variants: no input of the model holds pictures ([N, C, H, W] or [N, H, W, C]); give more training samples instead")
-    return {name: Varied(arrays[name], count, seed, axis) if axis else Repeated(arrays[name], count) for name, axis in axes.items()}
+        raise OctetError(
+            "--variants: no input of the model holds pictures ([N, C, H, W] or [N, H, W, C]); give more training samples instead"
+        )
+    return {
+        name: Varied(arrays[name], count, seed, axis) if axis else Repeated(arrays[name], count)
+        for name, axis in axes.items()
+    }
 
 
 def _channels(array, spec):

@@ -8,16 +8,34 @@ from ...tuning.database import Database
 from .session import tasks_of
 
 
-def carry(model, calib, budget, trials, target, given, threads, tracker, key, export_to, import_from, database: Database, progress) -> dict:
+def carry(
+    model,
+    calib,
+    budget,
+    trials,
+    target,
+    given,
+    threads,
+    tracker,
+    key,
+    export_to,
+    import_from,
+    database: Database,
+    progress,
+) -> dict:
     """Imports first, then exports; {"imported": figures or None, "exported": figures or None}. Raises OctetError for what a user can get wrong."""
     if tracker is not None or key is not None or budget is not None:
-        raise OctetError("tune: --tracker, --key and --budget measure now; leave them out with --export-candidates and --import-measurements")
+        raise OctetError(
+            "tune: --tracker, --key and --budget measure now; leave them out with --export-candidates and --import-measurements"
+        )
     imported = import_measurements(import_from, database) if import_from is not None else None
     if export_to is None:
         return {"imported": imported, "exported": None}
     spec = detect.resolve(target if target is not None else "native")
     tasks = tasks_of(model, calib, given, spec, threads)
-    exported = export_candidates(tasks, spec, database, export_to, trials if trials is not None else DEFAULT_TRIALS, threads or 1, progress)
+    exported = export_candidates(
+        tasks, spec, database, export_to, trials if trials is not None else DEFAULT_TRIALS, threads or 1, progress
+    )
     return {"imported": imported, "exported": exported}
 
 
@@ -25,9 +43,17 @@ def print_carried(console, figures: dict, export_to, import_from) -> None:
     """One line each."""
     if figures["imported"] is not None:
         found = figures["imported"]
-        console.print(f"{import_from}: {found['trials']} measurements on {', '.join(found['devices'])}, {found['failed']} failed; {found['records']} records")
+        console.print(
+            f"{import_from}: {found['trials']} measurements on {', '.join(found['devices'])}, {found['failed']} failed; {found['records']} records"
+        )
     if figures["exported"] is not None:
         made = figures["exported"]
-        skipped = f"; {made['skipped']} float32 kernels are left out, as their bits depend on the order of sums" if made["skipped"] else ""
-        console.print(f"{export_to}: {made['candidates']} candidates of {made['tasks']} kernels, {made['bytes'] / 1e6:.2f} MB, {made['failed']} did not compile{skipped}; "
-                      f"next, where the device is: octet measure {export_to}")
+        skipped = (
+            f"; {made['skipped']} float32 kernels are left out, as their bits depend on the order of sums"
+            if made["skipped"]
+            else ""
+        )
+        console.print(
+            f"{export_to}: {made['candidates']} candidates of {made['tasks']} kernels, {made['bytes'] / 1e6:.2f} MB, {made['failed']} did not compile{skipped}; "
+            f"next, where the device is: octet measure {export_to}"
+        )

@@ -40,7 +40,15 @@ def _table(session):
 def _row(session: TuningSession, state: TaskState):
     schedule = text_of(*state.best) if state.best is not None else "default"
     now = state.default_seconds * state.best_ratio
-    return (state.task.workload.name, state.task.count, f"{state.default_seconds * 1e6:.1f}", f"{now * 1e6:.1f}", f"{min(1.0, session.limit(state) / max(now, 1e-12)):.0%}", state.trials, schedule)
+    return (
+        state.task.workload.name,
+        state.task.count,
+        f"{state.default_seconds * 1e6:.1f}",
+        f"{now * 1e6:.1f}",
+        f"{min(1.0, session.limit(state) / max(now, 1e-12)):.0%}",
+        state.trials,
+        schedule,
+    )
 
 
 def totals(session: TuningSession) -> tuple[float, float]:
@@ -57,7 +65,10 @@ def _left(session):
     budget, elapsed = session.budget, session.elapsed
     if budget.seconds is not None:
         return f", {max(0.0, budget.seconds - elapsed):.0f} s left"
-    done, wanted = sum(s.trials for s in session.states), budget.trials * sum(not s.done for s in session.states) + sum(s.trials for s in session.states if s.done)
+    done, wanted = (
+        sum(s.trials for s in session.states),
+        budget.trials * sum(not s.done for s in session.states) + sum(s.trials for s in session.states if s.done),
+    )
     return f", {elapsed / done * max(0, wanted - done):.0f} s left" if done else ""
 
 
@@ -75,13 +86,23 @@ def print_session(console, session: TuningSession, where: str) -> None:
     console.print(table(f"{session.spec.name}, {session.elapsed:.0f} s", columns, rows, right=columns[1:8]))
     recorded = sum(s.best is not None for s in session.states)
     tried, failed = sum(s.trials for s in session.states), sum(s.failed for s in session.states)
-    console.print(f"{tried - failed} candidates of {sum(s.trials > 0 for s in session.states)} kernels measured, {failed} failed"
-                  + (f"; {len(session.states) - len(begun)} of {len(session.states)} kernels were not reached, the same command goes on with them" if len(begun) < len(session.states) else ""))
+    console.print(
+        f"{tried - failed} candidates of {sum(s.trials > 0 for s in session.states)} kernels measured, {failed} failed"
+        + (
+            f"; {len(session.states) - len(begun)} of {len(session.states)} kernels were not reached, the same command goes on with them"
+            if len(begun) < len(session.states)
+            else ""
+        )
+    )
     if session.peak is not None:
-        console.print(f"limit: {session.peak.int8_gops:.0f} Gop/s int8, {session.peak.float32_gflops:.0f} GFlop/s, L2 {session.peak.l2_gbytes:.0f} GB/s, "
-                      f"measured on {session.peak.threads} cores; {gap(session) * 1e3:.3f} ms of a run lie above it")
-    console.print(f"kernels of one run: {before * 1e3:.3f} ms with defaults, {now * 1e3:.3f} ms now ({before / max(now, 1e-12):.2f}x); "
-                  f"{recorded} of {len(session.states)} have a record in {where}")
+        console.print(
+            f"limit: {session.peak.int8_gops:.0f} Gop/s int8, {session.peak.float32_gflops:.0f} GFlop/s, L2 {session.peak.l2_gbytes:.0f} GB/s, "
+            f"measured on {session.peak.threads} cores; {gap(session) * 1e3:.3f} ms of a run lie above it"
+        )
+    console.print(
+        f"kernels of one run: {before * 1e3:.3f} ms with defaults, {now * 1e3:.3f} ms now ({before / max(now, 1e-12):.2f}x); "
+        f"{recorded} of {len(session.states)} have a record in {where}"
+    )
 
 
 def figures(session: TuningSession) -> dict:
@@ -89,7 +110,31 @@ def figures(session: TuningSession) -> dict:
     before, now = totals(session)
     tasks = []
     for s in session.states:
-        times = {"default_us": s.default_seconds * 1e6, "now_us": s.default_seconds * s.best_ratio * 1e6, "limit_us": session.limit(s) * 1e6} if s.begun else {}
-        tasks.append({"workload": s.task.workload.name, "key": s.task.workload.key, "count": s.task.count, **times, "ratio": s.best_ratio, "trials": s.trials, "failed": s.failed,
-                      "schedule": text_of(*s.best) if s.best is not None else "default"})
-    return {"target": session.spec.name, "seconds": session.elapsed, "default_ms": before * 1e3, "now_ms": now * 1e3, "tasks": tasks}
+        times = (
+            {
+                "default_us": s.default_seconds * 1e6,
+                "now_us": s.default_seconds * s.best_ratio * 1e6,
+                "limit_us": session.limit(s) * 1e6,
+            }
+            if s.begun
+            else {}
+        )
+        tasks.append(
+            {
+                "workload": s.task.workload.name,
+                "key": s.task.workload.key,
+                "count": s.task.count,
+                **times,
+                "ratio": s.best_ratio,
+                "trials": s.trials,
+                "failed": s.failed,
+                "schedule": text_of(*s.best) if s.best is not None else "default",
+            }
+        )
+    return {
+        "target": session.spec.name,
+        "seconds": session.elapsed,
+        "default_ms": before * 1e3,
+        "now_ms": now * 1e3,
+        "tasks": tasks,
+    }

@@ -16,7 +16,9 @@ from ...tuning.tune import tune
 DEFAULT_BUDGET = "5m"
 
 
-def run_session(model, calib, budget, trials, target, given, threads, tracker, key, database, progress) -> TuningSession:
+def run_session(
+    model, calib, budget, trials, target, given, threads, tracker, key, database, progress
+) -> TuningSession:
     """The finished session. Raises OctetError for what a user can get wrong."""
     if budget is None and trials is None:
         budget = DEFAULT_BUDGET
@@ -39,7 +41,9 @@ def tasks_of(path, calib, given, spec, threads) -> list[Task]:
     if kind != ".onnx":
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
     if calib is None:
-        raise OctetError(f"--calib: tuning {path} needs calibration samples, which decide what runs in int8; or tune a package")
+        raise OctetError(
+            f"--calib: tuning {path} needs calibration samples, which decide what runs in int8; or tune a package"
+        )
     from ..building.api import quantize
 
     quantized = quantize(given.load(path, calib), calib, threads=threads)

@@ -31,22 +31,42 @@ def binary_case(p: BinaryProblem) -> Case:
     layouts = [Layout("rows", (count, p.channels), "int8") for count in (p.images * p.pixels, pixels)]
     a, b = (rows_of(array, layout) for (array, _), layout in zip(operands, layouts))
     b = b.repeat(p.pixels, axis=0) if p.second == CHANNEL else b
-    attrs = {"a_zero_point": p.a_zero_point, "b_zero_point": p.b_zero_point, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max,
-             "multiplier": p.a_multiplier, "a_multiplier": p.a_multiplier, "b_multiplier": p.b_multiplier}
+    attrs = {
+        "a_zero_point": p.a_zero_point,
+        "b_zero_point": p.b_zero_point,
+        "out_zero_point": p.out_zero_point,
+        "clip_min": p.clip_min,
+        "clip_max": p.clip_max,
+        "multiplier": p.a_multiplier,
+        "a_multiplier": p.a_multiplier,
+        "b_multiplier": p.b_multiplier,
+    }
     return Case(**together(*operands), constants={}, **answer(INTEGER[f"octet.{p.kind}"]([a, b], attrs), layouts[0]))
 
 
 def requantize_case(p: RequantizeProblem) -> Case:
     operand = made(DATA, p.elements + SLACK, "uint8")
-    attrs = {"data_zero_point": p.zero_point, "multiplier": p.multiplier, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max}
+    attrs = {
+        "data_zero_point": p.zero_point,
+        "multiplier": p.multiplier,
+        "out_zero_point": p.out_zero_point,
+        "clip_min": p.clip_min,
+        "clip_max": p.clip_max,
+    }
     result = INTEGER["octet.requantize"]([signed(operand[0])[None, : p.elements]], attrs)
-    return Case(**together(operand), constants={}, expected=stored(result), pitch=p.elements, elements=p.elements + SLACK)
+    return Case(
+        **together(operand), constants={}, expected=stored(result), pitch=p.elements, elements=p.elements + SLACK
+    )
 
 
 def table_case(p: TableProblem) -> Case:
     operand, layout = made(DATA, p.elements + SLACK, "uint8"), Layout("rows", (p.pixels, p.channels), "int8")
     table = random_bytes(TABLE, *((p.channels, ENTRIES) if p.per_channel else (ENTRIES,))).view(np.int8)
-    return Case(**together(operand), constants={"table": table}, **answer(INTEGER["octet.table"]([rows_of(operand[0], layout), table], {}), layout))
+    return Case(
+        **together(operand),
+        constants={"table": table},
+        **answer(INTEGER["octet.table"]([rows_of(operand[0], layout), table], {}), layout),
+    )
 
 
 def plain_kernel(emit, constants=lambda p, case: (), family=FAMILY, default=default_loops):
@@ -57,7 +77,17 @@ def plain_kernel(emit, constants=lambda p, case: (), family=FAMILY, default=defa
         with building_for(spec.dot):
             schedule = schedule if schedule is not None else default(p)
             func = emit(p, schedule)
-        return Kernel(func, family, schedule, packed, (*(("input", i) for i in range(len(case.inputs))), *(("constant", i) for i in range(len(packed))), ("output", 0)))
+        return Kernel(
+            func,
+            family,
+            schedule,
+            packed,
+            (
+                *(("input", i) for i in range(len(case.inputs))),
+                *(("constant", i) for i in range(len(packed))),
+                ("output", 0),
+            ),
+        )
 
     return kernel
 
@@ -70,5 +100,10 @@ SCHEDULES = {FAMILY: LoopSchedule}
 KINDS = {
     BinaryProblem: Kind(binary_case, spaces_of, SCHEDULES, plain_kernel(binary)),
     RequantizeProblem: Kind(requantize_case, spaces_of, SCHEDULES, plain_kernel(requantize_kernel)),
-    TableProblem: Kind(table_case, spaces_of, SCHEDULES, plain_kernel(table_kernel, lambda p, case: (pack_tables(p, case.constants["table"]),))),
+    TableProblem: Kind(
+        table_case,
+        spaces_of,
+        SCHEDULES,
+        plain_kernel(table_kernel, lambda p, case: (pack_tables(p, case.constants["table"]),)),
+    ),
 }

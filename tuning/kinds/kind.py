@@ -56,7 +56,9 @@ class Case:
         """The same for a machine that has the bytes' digest only."""
         assert self.made and self.tolerance is None, "these operands do not travel"
         size, (rows, used) = self.expected.itemsize, self.expected.shape
-        return Output(self.elements * size, dtype_of(self.storage), rows, self.pitch * size, used * size, digest(self.expected))
+        return Output(
+            self.elements * size, dtype_of(self.storage), rows, self.pitch * size, used * size, digest(self.expected)
+        )
 
 
 @dataclass(frozen=True)

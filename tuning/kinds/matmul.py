@@ -27,18 +27,28 @@ def case_of(p: MatmulProblem) -> Case:
         operands.append(made(BIAS, mask.elements, "float32"))
         places.append((mask, (p.rows, p.columns)))
     a, b, *added = (_matrices(signed(array), p, *place) for (array, _), place in zip(operands, places, strict=True))
-    attrs = {"multiplier": p.multiplier, "out_zero_point": p.out_zero_point, "clip_min": p.clip_min, "clip_max": p.clip_max, "a_zero_point": p.a_zero_point}
+    attrs = {
+        "multiplier": p.multiplier,
+        "out_zero_point": p.out_zero_point,
+        "clip_min": p.clip_min,
+        "clip_max": p.clip_max,
+        "a_zero_point": p.a_zero_point,
+    }
     if p.softmax is None:
         result = np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": p.out_dtype}))
     else:
-        result = _probabilities(np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": "float32"})), p.softmax, added)
+        result = _probabilities(
+            np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": "float32"})), p.softmax, added
+        )
     return Case(**together(*operands), constants={}, **_answer(p, stored(result)))
 
 
 def _matrices(flat, p, where: Matrices, shape):
     """The matrices of an operand, [batch.., i, j], read where they lie."""
     strides = [step * flat.itemsize for step in (*where.batch_strides, where.row, where.column)]
-    return np.lib.stride_tricks.as_strided(flat[where.offset :], (*p.batch, *shape), strides, writeable=flat.flags.writeable)
+    return np.lib.stride_tricks.as_strided(
+        flat[where.offset :], (*p.batch, *shape), strides, writeable=flat.flags.writeable
+    )
 
 
 def _probabilities(scores, epilogue, mask):
@@ -47,7 +57,10 @@ def _probabilities(scores, epilogue, mask):
     if mask:
         scores = scores + mask[0]
     probabilities = softmax_of(scores, epilogue.peak)
-    return INTEGER["relax.quantize"]([probabilities, np.float32(epilogue.probability_scale), np.int8(epilogue.zero_point)], {"axis": -1, "out_dtype": "int8"})
+    return INTEGER["relax.quantize"](
+        [probabilities, np.float32(epilogue.probability_scale), np.int8(epilogue.zero_point)],
+        {"axis": -1, "out_dtype": "int8"},
+    )
 
 
 def _answer(p, result):
@@ -56,7 +69,11 @@ def _answer(p, result):
     pitch, rows = min(steps, default=p.columns), prod(p.batch) * p.rows
     flat = np.zeros(p.out.elements, result.dtype)
     _matrices(flat, p, p.out, (p.rows, p.columns))[...] = result
-    return {"expected": np.ascontiguousarray(flat[: rows * pitch].reshape(rows, pitch)[:, : p.columns]), "pitch": pitch, "elements": p.out.elements}
+    return {
+        "expected": np.ascontiguousarray(flat[: rows * pitch].reshape(rows, pitch)[:, : p.columns]),
+        "pitch": pitch,
+        "elements": p.out.elements,
+    }
 
 
 def kernel_of(p: MatmulProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:
@@ -64,7 +81,17 @@ def kernel_of(p: MatmulProblem, case: Case, schedule, spec: TargetSpec) -> Kerne
     constants = tuple(constants_of(p, spec.dot))
     with building_for(spec.dot):
         func = matmul(p, spec.dot, schedule)
-    return Kernel(func, _FAMILY, schedule, constants, (*(("input", i) for i in range(len(case.inputs))), *(("constant", i) for i in range(len(constants))), ("output", 0)))
+    return Kernel(
+        func,
+        _FAMILY,
+        schedule,
+        constants,
+        (
+            *(("input", i) for i in range(len(case.inputs))),
+            *(("constant", i) for i in range(len(constants))),
+            ("output", 0),
+        ),
+    )
 
 
 def spaces_of(p: MatmulProblem, spec: TargetSpec) -> list[Space]:

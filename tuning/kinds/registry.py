@@ -12,7 +12,13 @@ from . import conv, elementwise, matmul, rows, windows
 from .kind import Kind
 
 CUDA = Kind(portable, cuda_families.spaces_of, cuda_families.SCHEDULES)
-KINDS: dict[type, Kind] = {ConvProblem: conv.KIND, MatmulProblem: matmul.KIND, PoolProblem: windows.KIND, **elementwise.KINDS, **rows.KINDS}
+KINDS: dict[type, Kind] = {
+    ConvProblem: conv.KIND,
+    MatmulProblem: matmul.KIND,
+    PoolProblem: windows.KIND,
+    **elementwise.KINDS,
+    **rows.KINDS,
+}
 SCHEDULES = {family: made for kind in (*KINDS.values(), CUDA) for family, made in kind.schedules.items()}
 
 

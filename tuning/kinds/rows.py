@@ -22,7 +22,11 @@ _SCALE = 0.1  # of logits in bytes
 def softmax_case(p: SoftmaxProblem) -> Case:
     operand = made(DATA, p.source.elements, "float32")
     result = softmax_of(rows_of(operand[0], p.source), p.peak)
-    return Case(**together(operand), constants={}, **answer(quantized(result, (p.scale, p.zero_point) if p.scale is not None else None), p.target))
+    return Case(
+        **together(operand),
+        constants={},
+        **answer(quantized(result, (p.scale, p.zero_point) if p.scale is not None else None), p.target),
+    )
 
 
 def softmax_of(rows: np.ndarray, peak: bool) -> np.ndarray:
@@ -36,14 +40,20 @@ def quantized(values: np.ndarray, scale_and_zero_point: tuple[float, int] | None
     if scale_and_zero_point is None:
         return values
     scale, zero_point = scale_and_zero_point
-    return np.asarray(INTEGER["relax.quantize"]([values, np.float32(scale), np.int8(zero_point)], {"axis": -1, "out_dtype": "int8"}))
+    return np.asarray(
+        INTEGER["relax.quantize"]([values, np.float32(scale), np.int8(zero_point)], {"axis": -1, "out_dtype": "int8"})
+    )
 
 
 def softmax_table_case(p: SoftmaxTableProblem) -> Case:
     operand, layout = made(DATA, p.layout.elements, "uint8"), p.layout
     table = softmax_table(_SCALE)
     attrs = {"levels": p.levels, "out_zero_point": p.out_zero_point}
-    return Case(**together(operand), constants={"table": table}, **answer(INTEGER["octet.softmax"]([rows_of(operand[0], layout), table], attrs), layout))
+    return Case(
+        **together(operand),
+        constants={"table": table},
+        **answer(INTEGER["octet.softmax"]([rows_of(operand[0], layout), table], attrs), layout),
+    )
 
 
 def layer_norm_case(p: LayerNormProblem) -> Case:
@@ -53,8 +63,13 @@ def layer_norm_case(p: LayerNormProblem) -> Case:
     x = rows_of(operand[0], p.operand)
     if p.source is not None:
         x = (x.astype(np.float32) - np.float32(p.source[1])) * np.float32(p.source[0])
-    result = FLOAT["relax.nn.layer_norm"]([x, gamma[: p.channels], beta[: p.channels]], {"axes": [-1], "epsilon": p.epsilon, "scale": True, "center": True})
-    return Case(**together(operand), constants={"gamma": gamma, "beta": beta}, **answer(quantized(result, p.target), p.result))
+    result = FLOAT["relax.nn.layer_norm"](
+        [x, gamma[: p.channels], beta[: p.channels]],
+        {"axes": [-1], "epsilon": p.epsilon, "scale": True, "center": True},
+    )
+    return Case(
+        **together(operand), constants={"gamma": gamma, "beta": beta}, **answer(quantized(result, p.target), p.result)
+    )
 
 
 def _spaces(p: LayerNormProblem, spec: TargetSpec) -> list[Space]:
@@ -65,6 +80,18 @@ def _spaces(p: LayerNormProblem, spec: TargetSpec) -> list[Space]:
 _ROWS = "rows"
 KINDS = {
     SoftmaxProblem: Kind(softmax_case, spaces_of, SCHEDULES, plain_kernel(softmax)),
-    SoftmaxTableProblem: Kind(softmax_table_case, spaces_of, SCHEDULES, plain_kernel(softmax_by_table, lambda p, case: (case.constants["table"],))),
-    LayerNormProblem: Kind(layer_norm_case, _spaces, {_ROWS: RowSchedule}, plain_kernel(layer_norm, lambda p, case: (case.constants["gamma"], case.constants["beta"]), _ROWS, default_schedule)),
+    SoftmaxTableProblem: Kind(
+        softmax_table_case,
+        spaces_of,
+        SCHEDULES,
+        plain_kernel(softmax_by_table, lambda p, case: (case.constants["table"],)),
+    ),
+    LayerNormProblem: Kind(
+        layer_norm_case,
+        _spaces,
+        {_ROWS: RowSchedule},
+        plain_kernel(
+            layer_norm, lambda p, case: (case.constants["gamma"], case.constants["beta"]), _ROWS, default_schedule
+        ),
+    ),
 }

@@ -21,7 +21,16 @@ def space(p: ConvProblem) -> Space:
         "woven": (True, False) if linear(p) else (default.woven,),
         "ahead": choices(default.ahead, True, False),
     }
-    return Space("amx", p, fixed(default, decisions), AmxSchedule, default, lambda s: True, lambda s: _features(p, s), _guesses(default, total, decisions["units"]))
+    return Space(
+        "amx",
+        p,
+        fixed(default, decisions),
+        AmxSchedule,
+        default,
+        lambda s: True,
+        lambda s: _features(p, s),
+        _guesses(default, total, decisions["units"]),
+    )
 
 
 def _units(p, s):
@@ -39,8 +48,20 @@ def _features(p, s):
     useful = p.batch * p.out_height * p.out_width
     computed = walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * TILE_ROWS
     output = s.units * 2 * TILE_ROWS * (p.out_stride if s.pixels_outer else BLOCK)
-    logs = [log2(x) for x in (tasks, s.units, weights, s.units * 2 * TILE_ROWS * depth, output, depth, p.out_stride, s.unroll)]
-    return [*logs, computed / useful, float(s.pixels_outer), float(s.phases), float(s.woven), float(s.ahead), float(walk.stage is not None), float(p.epilogue.residual)]
+    logs = [
+        log2(x)
+        for x in (tasks, s.units, weights, s.units * 2 * TILE_ROWS * depth, output, depth, p.out_stride, s.unroll)
+    ]
+    return [
+        *logs,
+        computed / useful,
+        float(s.pixels_outer),
+        float(s.phases),
+        float(s.woven),
+        float(s.ahead),
+        float(walk.stage is not None),
+        float(p.epilogue.residual),
+    ]
 
 
 def _guesses(default, total, units):

@@ -17,17 +17,45 @@ def space(p: MatmulProblem, dot: str) -> Space:
     decisions = {
         "tiles": choices(default.tiles, *(n for n in (1, 2) if n <= tiles)),
         "chunks": choices(default.chunks, *(n for n in (1, 2, 4, 8) if n <= tiles)),
-        "together": choices(default.together, *((n for n in (2, 4, 8, 16) if rows % n == 0) if p.softmax is not None else ())),
+        "together": choices(
+            default.together, *((n for n in (2, 4, 8, 16) if rows % n == 0) if p.softmax is not None else ())
+        ),
     }
     if not UNITS[dot].tiles:
         decisions["height"] = choices(default.height, *(n for n in (2, 4, 6) if n <= rows))
-    return Space("attention", p, fixed(default, decisions), MatmulSchedule, default, lambda s: stack_bytes(p, s) <= STACK_LIMIT, lambda s: _features(p, s))
+    return Space(
+        "attention",
+        p,
+        fixed(default, decisions),
+        MatmulSchedule,
+        default,
+        lambda s: stack_bytes(p, s) <= STACK_LIMIT,
+        lambda s: _features(p, s),
+    )
 
 
 def _features(p, s):
     """Logarithms of: tasks, rows, length of a sum, columns, bytes of the packed operand and of a unit's sums; how often it is packed, what a vector tile loads per
     product; the flags."""
     units = -(-p.rows // (TILE_ROWS * s.tiles))
-    logs = [log2(x) for x in (prod(p.batch) * s.chunks, p.rows, p.inner, p.columns, packed_bytes(p), s.tiles * TILE_ROWS * p.columns * 4)]
+    logs = [
+        log2(x)
+        for x in (
+            prod(p.batch) * s.chunks,
+            p.rows,
+            p.inner,
+            p.columns,
+            packed_bytes(p),
+            s.tiles * TILE_ROWS * p.columns * 4,
+        )
+    ]
     idle = s.chunks * -(-units // s.chunks) / units
-    return [*logs, float(s.chunks), idle, (s.height + 4) / (4 * s.height), float(s.tiles), float(s.together), float(p.softmax is not None)]
+    return [
+        *logs,
+        float(s.chunks),
+        idle,
+        (s.height + 4) / (4 * s.height),
+        float(s.tiles),
+        float(s.together),
+        float(p.softmax is not None),
+    ]

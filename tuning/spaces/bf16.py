@@ -33,4 +33,11 @@ def _features(p, walk, s):
     weights = 2 * depth * s.vectors * 16 * (blocks if s.pixels_outer else 1)
     logs = [log2(x) for x in (tasks, s.units, weights, 2 * s.units * s.pixels * depth, depth, p.out_stride)]
     waste = -(-walk.pixels // s.pixels) * s.pixels / walk.pixels * blocks * s.vectors / p.out_blocks
-    return [*logs, (s.vectors + s.pixels) / (s.vectors * s.pixels), float(s.vectors), float(s.pixels), waste, float(s.pixels_outer)]
+    return [
+        *logs,
+        (s.vectors + s.pixels) / (s.vectors * s.pixels),
+        float(s.vectors),
+        float(s.pixels),
+        waste,
+        float(s.pixels_outer),
+    ]

@@ -16,12 +16,17 @@ MOST_REGISTERS = 200  # four sums per neighbour, and a word per column that they
 def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
     p, default = workload.problem, default_schedule(workload.problem, spec)
     assert isinstance(default, Depthwise), default
-    decisions = {"run": choices(default.run, *range(1, min(p.out_width, MOST_RUN) + 1)), "threads": choices(default.threads, *BLOCKS)}
+    decisions = {
+        "run": choices(default.run, *range(1, min(p.out_width, MOST_RUN) + 1)),
+        "threads": choices(default.threads, *BLOCKS),
+    }
 
     def valid(s):
         return 4 * s.run + _columns(p, s) + 40 <= MOST_REGISTERS
 
-    return Space("dp4a_depthwise", p, fixed(default, decisions), Depthwise, default, valid, lambda s: _features(p, s, spec))
+    return Space(
+        "dp4a_depthwise", p, fixed(default, decisions), Depthwise, default, valid, lambda s: _features(p, s, spec)
+    )
 
 
 def _columns(p, s):
@@ -34,4 +39,11 @@ def _features(p, s, spec):
     work = p.images * p.out_height * runs * (p.stride // 4)
     blocks = -(-work // s.threads)
     logs = [log2(x) for x in (work, blocks / spec.extra["multiprocessors"], s.threads)]
-    return [*logs, _columns(p, s) / s.run, runs * s.run / p.out_width, float(s.run), float(p.kernel_height * p.kernel_width), float(p.step_width)]
+    return [
+        *logs,
+        _columns(p, s) / s.run,
+        runs * s.run / p.out_width,
+        float(s.run),
+        float(p.kernel_height * p.kernel_width),
+        float(p.step_width),
+    ]

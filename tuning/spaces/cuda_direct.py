@@ -20,4 +20,12 @@ def _features(p, s, spec):
     """Logarithms of: results, blocks per multiprocessor, threads of a block, products of a sum."""
     results = p.pixels * p.groups * p.outputs
     blocks = -(-results // s.threads)
-    return [log2(x) for x in (results, blocks / spec.extra["multiprocessors"], s.threads, p.channels * p.kernel_height * p.kernel_width)]
+    return [
+        log2(x)
+        for x in (
+            results,
+            blocks / spec.extra["multiprocessors"],
+            s.threads,
+            p.channels * p.kernel_height * p.kernel_width,
+        )
+    ]

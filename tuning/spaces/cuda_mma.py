@@ -48,7 +48,9 @@ def _space(family, workload, spec, default, heights):
     most = MOST_STAGES if spec.extra["stages"] > 2 else SYNCHRONOUS_STAGES
     decisions = {
         "rows": choices(default.rows, *(n for n in (WGMMA_COLUMNS if wgmma else SIDES) if n < 2 * max(16, p.pixels))),
-        "columns": choices(default.columns, *(n for n in (WGMMA_COLUMNS if wgmma else SIDES) if n < 2 * max(16, p.outputs))),
+        "columns": choices(
+            default.columns, *(n for n in (WGMMA_COLUMNS if wgmma else SIDES) if n < 2 * max(16, p.outputs))
+        ),
         "depth": choices(default.depth, *(n for n in (32, 64, 128) if n < 2 * depth_of(p))),
         "warp_rows": (4, 8, 12, 16) if wgmma else (1, 2, 4, 8),
         "warp_columns": (1, 2, 4) if wgmma else (1, 2, 4, 8),
@@ -56,7 +58,16 @@ def _space(family, workload, spec, default, heights):
         "splits": choices(default.splits, *(SPLITS if p.groups == 1 else (1,))),
         "wmma": heights,
     }
-    return Space(family, p, fixed(default, decisions), Tile, default, lambda s: buildable(p, s, spec), lambda s: _features(p, s, spec), _guesses(p, default, spec, decisions))
+    return Space(
+        family,
+        p,
+        fixed(default, decisions),
+        Tile,
+        default,
+        lambda s: buildable(p, s, spec),
+        lambda s: _features(p, s, spec),
+        _guesses(p, default, spec, decisions),
+    )
 
 
 def _features(p, s, spec):
@@ -66,10 +77,31 @@ def _features(p, s, spec):
     blocks = across * down * p.groups * s.splits
     together = resident(s, spec)
     steps = -(-(-(-depth_of(p) // s.depth)) // s.splits)
-    logs = [log2(x) for x in (blocks, blocks / spec.extra["multiprocessors"], steps, s.shared_bytes, s.threads, depth_of(p), estimate(p, s, spec))]
+    logs = [
+        log2(x)
+        for x in (
+            blocks,
+            blocks / spec.extra["multiprocessors"],
+            steps,
+            s.shared_bytes,
+            s.threads,
+            depth_of(p),
+            estimate(p, s, spec),
+        )
+    ]
     copies, reads = 1 / s.rows + 1 / s.columns, s.warp_rows / s.rows + s.warp_columns / s.columns
     waste = across * s.rows / p.pixels * down * s.columns / p.outputs
-    return [*logs, float(together), 64 * copies, 64 * reads, s.registers / 64, waste, float(s.stages), float(s.splits), s.wmma / 16]
+    return [
+        *logs,
+        float(together),
+        64 * copies,
+        64 * reads,
+        s.registers / 64,
+        waste,
+        float(s.stages),
+        float(s.splits),
+        s.wmma / 16,
+    ]
 
 
 def _guesses(p, default, spec, decisions):
@@ -77,8 +109,16 @@ def _guesses(p, default, spec, decisions):
     shapes = {}
     for tile, splits in product(candidates(spec, default.wmma), decisions["splits"]):
         tile = replace(tile, splits=splits)
-        if tile != default and buildable(p, tile, spec) and all(getattr(tile, name) in values for name, values in decisions.items()):
+        if (
+            tile != default
+            and buildable(p, tile, spec)
+            and all(getattr(tile, name) in values for name, values in decisions.items())
+        ):
             shapes[tile] = estimate(p, tile, spec)
     best = sorted(shapes, key=shapes.get)[: GUESSES - 2]
-    deeper = [replace(default, stages=stages) for stages in (default.stages - 1, default.stages + 1) if stages in decisions["stages"]]
+    deeper = [
+        replace(default, stages=stages)
+        for stages in (default.stages - 1, default.stages + 1)
+        if stages in decisions["stages"]
+    ]
     return (*best, *(tile for tile in deeper if buildable(p, tile, spec)))

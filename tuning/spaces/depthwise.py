@@ -18,7 +18,9 @@ def space(p: ConvProblem) -> Space:
         "rows": chunks(lines, default.rows),
         "staged": (True, False) if any(p.padding) else (default.staged,),
     }
-    return Space("depthwise", p, fixed(default, decisions), DepthwiseSchedule, default, lambda s: True, lambda s: _features(p, s))
+    return Space(
+        "depthwise", p, fixed(default, decisions), DepthwiseSchedule, default, lambda s: True, lambda s: _features(p, s)
+    )
 
 
 def _features(p, s):
@@ -28,4 +30,14 @@ def _features(p, s):
     tasks = -(-p.batch * p.out_height // s.rows)
     full = p.out_stride // lanes * lanes / p.out_stride
     logs = [log2(x) for x in (tasks, s.rows, s.rows * p.width * p.data_stride, p.out_stride)]
-    return [*logs, columns / s.pixels, tiles * s.pixels / p.out_width, float(s.pixels), float(kh * kw), float(p.strides[0]), full, float(s.staged), float(any(p.padding))]
+    return [
+        *logs,
+        columns / s.pixels,
+        tiles * s.pixels / p.out_width,
+        float(s.pixels),
+        float(kh * kw),
+        float(p.strides[0]),
+        full,
+        float(s.staged),
+        float(any(p.padding)),
+    ]

@@ -40,4 +40,13 @@ def _features(p, s):
     logs = [log2(x) for x in (tasks, s.units, weights, data, depth, p.out_stride)]
     loads = (s.vectors + s.pixels) / (s.vectors * s.pixels)
     waste = tiles * s.pixels / line * blocks * s.vectors / p.out_blocks
-    return [*logs, loads, float(s.vectors * s.pixels), float(s.vectors), float(s.pixels), waste, float(s.pixels_outer), float(any(p.padding))]
+    return [
+        *logs,
+        loads,
+        float(s.vectors * s.pixels),
+        float(s.vectors),
+        float(s.pixels),
+        waste,
+        float(s.pixels_outer),
+        float(any(p.padding)),
+    ]

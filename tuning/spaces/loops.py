@@ -15,7 +15,15 @@ def parallel_of(p: Traffic) -> tuple[bool, ...]:
 
 
 def space(p: Traffic) -> Space:
-    return Space("loops", p, {"parallel": parallel_of(p)}, LoopSchedule, default_loops(p), lambda s: True, lambda s: features(p, s))
+    return Space(
+        "loops",
+        p,
+        {"parallel": parallel_of(p)},
+        LoopSchedule,
+        default_loops(p),
+        lambda s: True,
+        lambda s: features(p, s),
+    )
 
 
 def features(p: Traffic, s: LoopSchedule) -> list[float]:

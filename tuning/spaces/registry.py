@@ -17,7 +17,9 @@ def to_json(family: str, schedule) -> dict:
 def from_json(entry: dict):
     """(family, schedule). Raises KeyError or TypeError for a family or decisions that this version does not have."""
     decisions, made = {key: value for key, value in entry.items() if key != "family"}, SCHEDULES[entry["family"]]
-    if missing := {field.name for field in fields(made)} - decisions.keys():  # it was measured without them: their defaults would be another kernel
+    if (
+        missing := {field.name for field in fields(made)} - decisions.keys()
+    ):  # it was measured without them: their defaults would be another kernel
         raise KeyError(f"{entry['family']}: {', '.join(sorted(missing))}")
     return entry["family"], made(**decisions)
 
@@ -27,7 +29,16 @@ def described(problem: dict, spec):
     try:
         workload = workload_from(problem)
         return workload, spaces_of(workload, spec)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RecursionError, MemoryError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise ValueError(f"is of a kernel that this version does not know ({error or type(error).__name__})") from error
 
 

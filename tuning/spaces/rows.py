@@ -8,5 +8,16 @@ from .space import Space, choices
 def space(p: LayerNormProblem) -> Space:
     """Of the vector unit that `building_for` names."""
     default = default_schedule(p)
-    decisions = {"parallel": loops.parallel_of(p), "together": choices(default.together, *(n for n in (1, 2, 4, 6, 8) if n <= p.rows))}
-    return Space("rows", p, decisions, RowSchedule, default, lambda s: True, lambda s: [*loops.features(p, s), float(s.together), float(p.channels)])
+    decisions = {
+        "parallel": loops.parallel_of(p),
+        "together": choices(default.together, *(n for n in (1, 2, 4, 6, 8) if n <= p.rows)),
+    }
+    return Space(
+        "rows",
+        p,
+        decisions,
+        RowSchedule,
+        default,
+        lambda s: True,
+        lambda s: [*loops.features(p, s), float(s.together), float(p.channels)],
+    )

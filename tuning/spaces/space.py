@@ -49,7 +49,10 @@ class Space(Generic[Schedule]):
         if not isinstance(schedule, self.schedule_class) or type(schedule) is not self.schedule_class:
             return False
         choice = asdict(schedule)
-        allowed = all(any(type(value) is type(one) and value == one for one in self.decisions[name]) for name, value in choice.items())
+        allowed = all(
+            any(type(value) is type(one) and value == one for one in self.decisions[name])
+            for name, value in choice.items()
+        )
         return allowed and self.schedule(choice) is not None
 
     @property

@@ -8,5 +8,16 @@ from .space import Space, choices
 
 def space(p: PoolProblem) -> Space:
     default = default_schedule(p)
-    decisions = {"parallel": loops.parallel_of(p), "chains": choices(default.chains, *((1, 2) if p.dtype == "int8" else ()))}
-    return Space("average", p, decisions, AverageSchedule, default, lambda s: True, lambda s: [*loops.features(p, s), float(s.chains), float(p.size[1])])
+    decisions = {
+        "parallel": loops.parallel_of(p),
+        "chains": choices(default.chains, *((1, 2) if p.dtype == "int8" else ())),
+    }
+    return Space(
+        "average",
+        p,
+        decisions,
+        AverageSchedule,
+        default,
+        lambda s: True,
+        lambda s: [*loops.features(p, s), float(s.chains), float(p.size[1])],
+    )

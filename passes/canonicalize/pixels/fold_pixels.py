@@ -49,9 +49,13 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
         assert limits is not None, "steps_behind ends at integers"
         zeros, (least, greatest) = -shift / scale, limits
         if not np.all((zeros >= least) & (zeros <= greatest)):
-            graph.note(f"{call.args[0].name}: the term was not folded into {var.name}, which pads: zero is none of the {least} to {greatest} that pixels are")
+            graph.note(
+                f"{call.args[0].name}: the term was not folded into {var.name}, which pads: zero is none of the {least} to {greatest} that pixels are"
+            )
             return None
-        framed = graph.emit(ops.call("octet.frame", [pixels], padding=padding, fill=[float(value) for value in zeros.astype("float32")]))
+        framed = graph.emit(
+            ops.call("octet.frame", [pixels], padding=padding, fill=[float(value) for value in zeros.astype("float32")])
+        )
         geometry = {"strides": call.attrs.strides, "dilation": call.attrs.dilation, "groups": call.attrs.groups}
         layer = relax.op.nn.conv2d(framed, scaled, padding=[0, 0, 0, 0], **geometry)
     return relax.op.add(graph.emit(layer, like=var), relax.const(behind(weight, shift))) if shift.any() else layer
@@ -61,7 +65,11 @@ def _line(steps: list[relax.Expr], shape: tuple[int, ...], axis: int) -> tuple[n
     """(factor, term) per channel, float64, of the steps together, the last one first; None where they are no such line, or the factor is 0 somewhere."""
     scale, shift = np.ones(shape[axis]), np.zeros(shape[axis])
     for step in steps:
-        value = None if ops.is_op(step, "relax.nn.pad") or shape_of(step.args[0]) != shape_of(step) else per_channel(known(step.args[1]), shape, axis)
+        value = (
+            None
+            if ops.is_op(step, "relax.nn.pad") or shape_of(step.args[0]) != shape_of(step)
+            else per_channel(known(step.args[1]), shape, axis)
+        )
         if value is None:
             return None
         if ops.is_op(step, "relax.multiply"):

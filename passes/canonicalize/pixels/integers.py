@@ -5,7 +5,14 @@ from tvm import relax
 from ...rewriting.rule import RewriteGraph
 from ..graph import constant
 
-_MOVES = ("relax.permute_dims", "relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flip", "relax.strided_slice")
+_MOVES = (
+    "relax.permute_dims",
+    "relax.reshape",
+    "relax.expand_dims",
+    "relax.squeeze",
+    "relax.flip",
+    "relax.strided_slice",
+)
 _LIMITS = {"uint8": (0, 255), "int8": (-128, 127)}
 
 

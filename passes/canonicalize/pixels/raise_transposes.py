@@ -59,6 +59,10 @@ def _permuted(step: relax.Expr, call: relax.Call) -> Callable | None:
 
 
 def _kept(step: relax.Expr, call: relax.Call) -> Callable | None:
-    if ops.is_op(step, "relax.nn.pad") or known(step.args[1]).size > 1 or known(step.args[1]).ndim > len(shape_of(call)):
+    if (
+        ops.is_op(step, "relax.nn.pad")
+        or known(step.args[1]).size > 1
+        or known(step.args[1]).ndim > len(shape_of(call))
+    ):
         return None
     return lambda x: Call(step.op, [x, step.args[1]])

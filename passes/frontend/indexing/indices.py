@@ -14,7 +14,9 @@ def known_in_range(indices: np.ndarray, extent: int) -> np.ndarray:
     """Known indices, counted from the start. Raises UnsupportedModelError for one outside of [-extent, extent)."""
     outside = indices[(indices < -extent) | (indices >= extent)]
     if outside.size:
-        raise UnsupportedModelError(f"reads index {outside.reshape(-1)[0]} of an axis of extent {extent}; export it with indices inside")
+        raise UnsupportedModelError(
+            f"reads index {outside.reshape(-1)[0]} of an axis of extent {extent}; export it with indices inside"
+        )
     return np.where(indices < 0, indices + extent, indices)
 
 
@@ -56,7 +58,10 @@ def gather_nd(node):
     rows = row_numbers(node, looked)
     if batch:
         first = np.arange(prod(shape[:batch]), dtype=dtype) * prod(looked)
-        rows = node.emit(relax.op.add(rows, relax.const(first.reshape(*shape[:batch], *[1] * (len(places) - 1 - batch)), dtype)), "batch")
+        rows = node.emit(
+            relax.op.add(rows, relax.const(first.reshape(*shape[:batch], *[1] * (len(places) - 1 - batch)), dtype)),
+            "batch",
+        )
     data = node.emit(relax.op.reshape(node.inputs[0], [prod(shape[: batch + depth]), *rest]), "flat")
     return relax.op.take(data, rows, 0, mode="clip")
 
@@ -78,19 +83,29 @@ def _component(node, k, extent, stride):
     part = node.emit(relax.op.strided_slice(node.inputs[1], [len(shape) - 1], [k], [k + 1]), f"part{k}")
     part = node.emit(relax.op.reshape(part, shape[:-1]), f"column{k}")
     column = replace(node.with_input(1, part), name=f"{node.name}.axis{k}")
-    return node.emit(relax.op.multiply(in_range(column, 1, extent), relax.const(np.asarray(stride, dtype), dtype)), f"offset{k}")
+    return node.emit(
+        relax.op.multiply(in_range(column, 1, extent), relax.const(np.asarray(stride, dtype), dtype)), f"offset{k}"
+    )
 
 
 def roi_align(node):
     """TVM's operator, with the numbers of the images in range. Its maximum is taken over other terms than ONNX's. TVM's importer takes half a pixel off the
     corners before it scales them, ONNX behind."""
     if node.text("mode", "avg") != "avg":
-        raise UnsupportedModelError("takes the maximum of a region's samples, which is not imported; export it with mode 'avg'")
+        raise UnsupportedModelError(
+            "takes the maximum of a region's samples, which is not imported; export it with mode 'avg'"
+        )
     node = node.with_input(2, in_range(node, 2, node.shape(0)[0]))
     scale = float(node.attrs.get("spatial_scale", 1.0))
-    if scale == 1.0 or node.text("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "output_half_pixel") != "half_pixel":
+    if (
+        scale == 1.0
+        or node.text("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "output_half_pixel")
+        != "half_pixel"
+    ):
         return node
-    return node.with_input(1, node.emit(relax.op.add(node.inputs[1], relax.const(np.float32(0.5 - 0.5 / scale))), "corners"))
+    return node.with_input(
+        1, node.emit(relax.op.add(node.inputs[1], relax.const(np.float32(0.5 - 0.5 / scale))), "corners")
+    )
 
 
 def max_roi_pool(node):
@@ -111,14 +126,38 @@ def one_hot(node):
     if dtype != node.dtype(0):
         indices = node.emit(relax.op.astype(indices, dtype), "indices")
     zero, size = (relax.const(np.asarray(value, dtype), dtype) for value in (0, depth))
-    wrapped = node.emit(relax.op.where(node.emit(relax.op.less(indices, zero), "negative"), node.emit(relax.op.add(indices, size), "wrapped"), indices), "counted")
+    wrapped = node.emit(
+        relax.op.where(
+            node.emit(relax.op.less(indices, zero), "negative"),
+            node.emit(relax.op.add(indices, size), "wrapped"),
+            indices,
+        ),
+        "counted",
+    )
     places = np.arange(depth, dtype=dtype).reshape([depth if i == axis else 1 for i in range(rank)])
-    hit = node.emit(relax.op.equal(node.emit(relax.op.expand_dims(wrapped, axis), "deep"), relax.const(places, dtype)), "hit")
+    hit = node.emit(
+        relax.op.equal(node.emit(relax.op.expand_dims(wrapped, axis), "deep"), relax.const(places, dtype)), "hit"
+    )
     if node.arrays[2] is not None:
         off, on = (relax.const(np.asarray(value), str(value.dtype)) for value in node.arrays[2].reshape(-1))
     else:
-        off, on = (node.emit(relax.op.squeeze(node.emit(relax.op.strided_slice(node.inputs[2], [0], [i], [i + 1]), f"value{i}"), [0]), f"lone{i}") for i in (0, 1))
+        off, on = (
+            node.emit(
+                relax.op.squeeze(
+                    node.emit(relax.op.strided_slice(node.inputs[2], [0], [i], [i + 1]), f"value{i}"), [0]
+                ),
+                f"lone{i}",
+            )
+            for i in (0, 1)
+        )
     return relax.op.where(hit, on, off)
 
 
-CONVERTERS = {"OneHot": one_hot, "RoiAlign": roi_align, "MaxRoiPool": max_roi_pool, "Gather": gather, "GatherElements": gather_elements, "GatherND": gather_nd}
+CONVERTERS = {
+    "OneHot": one_hot,
+    "RoiAlign": roi_align,
+    "MaxRoiPool": max_roi_pool,
+    "Gather": gather,
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
+}

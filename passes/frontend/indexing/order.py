@@ -82,7 +82,9 @@ def reverse_sequence(node):
     wide = [shape[batch] if axis == batch else 1 for axis in range(len(shape))]
     if node.arrays[1] is not None:
         lengths = node.arrays[1].reshape(wide)
-        places = relax.const(np.broadcast_to(np.where(steps < lengths, lengths - 1 - steps, steps), shape).astype("int64"))
+        places = relax.const(
+            np.broadcast_to(np.where(steps < lengths, lengths - 1 - steps, steps), shape).astype("int64")
+        )
         return relax.op.gather_elements(node.inputs[0], places, time)
     lengths, steps = node.emit(relax.op.reshape(node.inputs[1], wide), "lengths"), relax.const(steps, "int64")
     last = node.emit(relax.op.subtract(lengths, relax.const(np.int64(1), "int64")), "last")
@@ -95,17 +97,28 @@ def reverse_sequence(node):
 
 def non_max_suppression(node):
     """octet.non_max_suppression; without a limit ONNX keeps no box."""
-    most, overlap, threshold = (node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold")))
+    most, overlap, threshold = (
+        node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold"))
+    )
     most = min(int(most.reshape(-1)[0]), node.shape(0)[1]) if most is not None else 0
     if most <= 0:
         return relax.const(np.zeros((0, 3), "int64"), "int64")
     if (rows := most * node.shape(1)[0] * node.shape(1)[1]) > _MOST_ROWS:
-        raise UnsupportedModelError(f"may keep {rows} boxes, more than {_MOST_ROWS}; export it with fewer boxes per class")
+        raise UnsupportedModelError(
+            f"may keep {rows} boxes, more than {_MOST_ROWS}; export it with fewer boxes per class"
+        )
     overlap = 0.0 if overlap is None else float(np.float32(overlap.reshape(-1)[0]))
     if not 0 <= overlap <= 1:
         raise UnsupportedModelError(f"has the overlap {overlap:g}, which is not from 0 to 1; export it again")
     attrs = {} if threshold is None else {"threshold": float(np.float32(threshold.reshape(-1)[0]))}
-    return ops.call("octet.non_max_suppression", list(node.inputs[:2]), most=most, overlap=overlap, centers=int(node.attrs.get("center_point_box", 0)), **attrs)
+    return ops.call(
+        "octet.non_max_suppression",
+        list(node.inputs[:2]),
+        most=most,
+        overlap=overlap,
+        centers=int(node.attrs.get("center_point_box", 0)),
+        **attrs,
+    )
 
 
 def nonzero(node):
@@ -115,14 +128,21 @@ def nonzero(node):
         raise UnsupportedModelError("looks for places in a scalar; export it with a tensor")
     if (count := int(np.prod(node.shape(0)))) > _MOST_ROWS:
         raise UnsupportedModelError(f"may find {count} places, more than {_MOST_ROWS}; export it on a smaller tensor")
-    return ops.call("octet.nonzero", [x if dtype == "bool" else node.emit(relax.op.not_equal(x, relax.const(np.zeros((), dtype), dtype)), "meant")])
+    return ops.call(
+        "octet.nonzero",
+        [x if dtype == "bool" else node.emit(relax.op.not_equal(x, relax.const(np.zeros((), dtype), dtype)), "meant")],
+    )
 
 
 def compress(node):
     """The elements along an axis (of all, in a row) whose condition holds: octet.nonzero, then R.take."""
     condition, shape = node.inputs[1], node.shape(0)
     axis = node.attrs.get("axis")
-    data = node.inputs[0] if axis is not None else node.emit(relax.op.reshape(node.inputs[0], [int(np.prod(shape))]), "flat")
+    data = (
+        node.inputs[0]
+        if axis is not None
+        else node.emit(relax.op.reshape(node.inputs[0], [int(np.prod(shape))]), "flat")
+    )
     axis = 0 if axis is None else axis % len(shape)
     places = node.emit(ops.call("octet.nonzero", [condition]), "places")
     places = node.emit(relax.op.reshape(places, node.shape(1)), "row")
@@ -130,4 +150,13 @@ def compress(node):
     return relax.op.take(data, places, axis, mode="clip")
 
 
-CONVERTERS = {"CumSum": cumsum, "CumProd": cumprod, "TopK": topk, "Hardmax": hardmax, "ReverseSequence": reverse_sequence, "NonMaxSuppression": non_max_suppression, "NonZero": nonzero, "Compress": compress}
+CONVERTERS = {
+    "CumSum": cumsum,
+    "CumProd": cumprod,
+    "TopK": topk,
+    "Hardmax": hardmax,
+    "ReverseSequence": reverse_sequence,
+    "NonMaxSuppression": non_max_suppression,
+    "NonZero": nonzero,
+    "Compress": compress,
+}

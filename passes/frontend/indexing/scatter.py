@@ -62,8 +62,12 @@ def scatter_elements(node):
         data = node.emit(R.strided_slice(data, inside, [0] * len(inside), [places[i] for i in inside]), "reached")
     order = [i for i in range(len(shape)) if i != axis] + [axis]
     lanes = math.prod(places) // places[axis]
-    rows = [node.emit(R.reshape(node.emit(R.permute_dims(each, order), f"turned{i}"), [lanes, extent]), f"lanes{i}")
-            for i, (each, extent) in enumerate(((data, shape[axis]), (in_range(node, 1, shape[axis]), places[axis]), (node.inputs[2], places[axis])))]
+    rows = [
+        node.emit(R.reshape(node.emit(R.permute_dims(each, order), f"turned{i}"), [lanes, extent]), f"lanes{i}")
+        for i, (each, extent) in enumerate(
+            ((data, shape[axis]), (in_range(node, 1, shape[axis]), places[axis]), (node.inputs[2], places[axis]))
+        )
+    ]
     found = _at_run_time(node, rows[0], rows[2], rows[1], kind, 1, 1)
     found = node.emit(R.reshape(found, [*(places[i] for i in order[:-1]), shape[axis]]), "apart")
     found = node.emit(R.permute_dims(found, [order.index(i) for i in range(len(shape))]), "back")
@@ -75,13 +79,22 @@ def tensor_scatter(node):
     shape, update = node.shape(0), node.shape(1)
     axis, rank = node.axis(-2), len(shape)
     wide = [1 if i else shape[0] for i in range(rank)]
-    first = node.emit(R.reshape(node.inputs[2], wide), "first") if node.has(2) else relax.const(np.zeros(wide, "int64"), "int64")
+    first = (
+        node.emit(R.reshape(node.inputs[2], wide), "first")
+        if node.has(2)
+        else relax.const(np.zeros(wide, "int64"), "int64")
+    )
     places = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(rank)])
     zero, last, extent = (relax.const(np.int64(value), "int64") for value in (0, update[axis] - 1, shape[axis]))
     row = node.emit(R.subtract(relax.const(places, "int64"), first), "row")
     if node.text("mode", "linear") == "circular":
-        row = node.emit(R.where(node.emit(R.less(row, zero), "around"), node.emit(R.add(row, extent), "wrapped"), row), "counted")
-    from_update = node.emit(R.logical_and(node.emit(R.greater_equal(row, zero), "behind"), node.emit(R.less_equal(row, last), "before")), "inside")
+        row = node.emit(
+            R.where(node.emit(R.less(row, zero), "around"), node.emit(R.add(row, extent), "wrapped"), row), "counted"
+        )
+    from_update = node.emit(
+        R.logical_and(node.emit(R.greater_equal(row, zero), "behind"), node.emit(R.less_equal(row, last), "before")),
+        "inside",
+    )
     row = node.emit(R.minimum(node.emit(R.maximum(row, zero), "low"), last), "within")
     reached = [extent if i == axis else n for i, (n, extent) in enumerate(zip(update, shape))]
     rows = node.emit(R.gather_elements(node.inputs[1], node.emit(R.broadcast_to(row, reached), "rows"), axis), "taken")
@@ -188,4 +201,9 @@ def _reduction(node):
     return kind
 
 
-CONVERTERS = {"ScatterND": scatter_nd, "ScatterElements": scatter_elements, "Scatter": scatter_elements, "TensorScatter": tensor_scatter}
+CONVERTERS = {
+    "ScatterND": scatter_nd,
+    "ScatterElements": scatter_elements,
+    "Scatter": scatter_elements,
+    "TensorScatter": tensor_scatter,
+}

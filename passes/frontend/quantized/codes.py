@@ -15,7 +15,24 @@ from tvm import relax
 from ....targets.errors import UnsupportedModelError
 
 _OFFSETS = {"int8": 0, "uint8": 128}
-MOVES = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather", "Split", "Tile", "Expand", "DepthToSpace", "SpaceToDepth"})
+MOVES = frozenset(
+    {
+        "Reshape",
+        "Transpose",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+        "MaxPool",
+        "Slice",
+        "Gather",
+        "Split",
+        "Tile",
+        "Expand",
+        "DepthToSpace",
+        "SpaceToDepth",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -71,11 +88,17 @@ def scale_of(graph, node, scale_name, zero_name, dtype="uint8") -> Scale:
     scale = graph.known(scale_name)
     zero = graph.known(zero_name) if zero_name else np.array(0, dtype)
     if scale is None or zero is None:
-        raise UnsupportedModelError("computes its scale at run time; export it with constant scales, or give the fp32 network")
+        raise UnsupportedModelError(
+            "computes its scale at run time; export it with constant scales, or give the fp32 network"
+        )
     if str(zero.dtype) not in _OFFSETS:
-        raise UnsupportedModelError(f"quantises to {zero.dtype}; only int8 and uint8 are supported, give the fp32 network it was made from")
+        raise UnsupportedModelError(
+            f"quantises to {zero.dtype}; only int8 and uint8 are supported, give the fp32 network it was made from"
+        )
     if scale.size != 1 or zero.size != 1:
-        raise UnsupportedModelError("quantises a computed tensor with a scale per channel; only constants may have one, export it per tensor")
+        raise UnsupportedModelError(
+            "quantises a computed tensor with a scale per channel; only constants may have one, export it per tensor"
+        )
     value = float(np.float32(scale.reshape(-1)[0]))
     if not (np.isfinite(value) and value > 0):
         raise UnsupportedModelError(f"has the scale {value}; a scale is positive and finite")

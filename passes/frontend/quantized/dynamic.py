@@ -22,11 +22,18 @@ def integer_product(graph, node, attrs):
     """MatMulInteger and ConvInteger: x / s times whole weights."""
     codes, weight = graph.value(node.input[0]), graph.known(node.input[1])
     if not isinstance(codes, Codes) or codes.scale is not None or weight is None:
-        raise UnsupportedModelError("multiplies integers that no DynamicQuantizeLinear made, or computed weights; give the fp32 network it was made from")
+        raise UnsupportedModelError(
+            "multiplies integers that no DynamicQuantizeLinear made, or computed weights; give the fp32 network it was made from"
+        )
     zero = graph.known(name_of_operand(node, 3)) if name_of_operand(node, 3) else np.zeros(1, weight.dtype)
     axis = 0 if node.op_type == "ConvInteger" else weight.ndim - 1
     steps = weight.astype("int32") - per_axis(zero.astype("int32"), weight.ndim, axis)
-    product = graph.apply(node, "Conv" if node.op_type == "ConvInteger" else "MatMul", [codes.value, steps.astype("float32")], node.attribute)
+    product = graph.apply(
+        node,
+        "Conv" if node.op_type == "ConvInteger" else "MatMul",
+        [codes.value, steps.astype("float32")],
+        node.attribute,
+    )
     return [Scaled(product, codes.value, -1)]
 
 
@@ -36,19 +43,35 @@ def scaled(graph, node, attrs):
     values = [graph.value(name) for name in node.input]
     sources = [value.source for value in values if isinstance(value, Scaled)]
     powers = [value.power if isinstance(value, Scaled) else 0 for value in values]
-    known = sources and all(source.same_as(sources[0]) for source in sources) and not any(isinstance(value, (Codes, ZeroPoint)) for value in values)
+    known = (
+        sources
+        and all(source.same_as(sources[0]) for source in sources)
+        and not any(isinstance(value, (Codes, ZeroPoint)) for value in values)
+    )
     if known and node.op_type in _WHOLE:
         return [values[0]]
-    if not known or node.op_type not in (*_POWERS, *_ARRANGED) or node.op_type in ("Add", "Sub") and len(set(powers)) > 1:
-        raise UnsupportedModelError("computes with a scale that is known at run time only; give the fp32 network it was made from")
+    if (
+        not known
+        or node.op_type not in (*_POWERS, *_ARRANGED)
+        or node.op_type in ("Add", "Sub")
+        and len(set(powers)) > 1
+    ):
+        raise UnsupportedModelError(
+            "computes with a scale that is known at run time only; give the fp32 network it was made from"
+        )
     power = _POWERS[node.op_type](*powers) if node.op_type in _POWERS else powers[0]
-    result = graph.apply(node, node.op_type, [value.value if isinstance(value, Scaled) else value for value in values], node.attribute)
+    result = graph.apply(
+        node, node.op_type, [value.value if isinstance(value, Scaled) else value for value in values], node.attribute
+    )
     return [Scaled(result, sources[0], power) if power else result]
 
 
 def product_to_float(graph, node, attrs):
     """MatMulIntegerToFloat (A, B, a_scale, b_scale, a_zero_point, b_zero_point, bias)."""
-    a, b = real_operand(graph, node, 0, 2, 4), real_operand(graph, node, 1, 3, 5, len(graph.extents(graph.value(node.input[1]))) - 1)
+    a, b = (
+        real_operand(graph, node, 0, 2, 4),
+        real_operand(graph, node, 1, 3, 5, len(graph.extents(graph.value(node.input[1]))) - 1),
+    )
     return [_biased(graph, node, graph.apply(node, "MatMul", [a, b]), 6)]
 
 
@@ -60,7 +83,9 @@ def dynamic_product(graph, node, attrs):
 
 
 def _biased(graph, node, product, index):
-    return graph.apply(node, "Add", [product, graph.value(node.input[index])]) if name_of_operand(node, index) else product
+    return (
+        graph.apply(node, "Add", [product, graph.value(node.input[index])]) if name_of_operand(node, index) else product
+    )
 
 
 def dynamic_lstm(graph, node, attrs):
@@ -68,7 +93,13 @@ def dynamic_lstm(graph, node, attrs):
     graph.notes.add(DYNAMIC)
     values = [graph.value(name) if name else None for name in node.input[:8]]
     for index, scale_index in ((1, 8), (2, 10)):
-        weight, scale, zero = graph.known(node.input[index]), graph.known(node.input[scale_index]), graph.known(node.input[scale_index + 1])
+        weight, scale, zero = (
+            graph.known(node.input[index]),
+            graph.known(node.input[scale_index]),
+            graph.known(node.input[scale_index + 1]),
+        )
         scale, zero = (v.reshape(v.shape[0], 1, -1) if v.size > 1 else v.reshape(1, 1, 1) for v in (scale, zero))
-        values[index] = np.ascontiguousarray(((weight.astype("int32") - zero.astype("int32")) * scale).astype("float32").transpose(0, 2, 1))
+        values[index] = np.ascontiguousarray(
+            ((weight.astype("int32") - zero.astype("int32")) * scale).astype("float32").transpose(0, 2, 1)
+        )
     return graph.apply(node, "LSTM", values, node.attribute, outputs=len(node.output))

@@ -19,11 +19,18 @@ def real_operand(graph, node, index, scale_index, zero_index, axis=0):
     value = graph.value(node.input[index])
     if isinstance(value, Codes):
         return value.value
-    scale, zero = graph.known(name_of_operand(node, scale_index)), graph.known(name_of_operand(node, zero_index)) if name_of_operand(node, zero_index) else None
+    scale, zero = (
+        graph.known(name_of_operand(node, scale_index)),
+        graph.known(name_of_operand(node, zero_index)) if name_of_operand(node, zero_index) else None,
+    )
     if isinstance(value, np.ndarray) and scale is not None:
         zero = np.zeros(1, value.dtype) if zero is None else zero
-        return _real(graph, value, per_axis(scale.astype("float32"), value.ndim, axis), per_axis(zero, value.ndim, axis))
-    return _dequantized(graph, node, value, scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index)))
+        return _real(
+            graph, value, per_axis(scale.astype("float32"), value.ndim, axis), per_axis(zero, value.ndim, axis)
+        )
+    return _dequantized(
+        graph, node, value, scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index))
+    )
 
 
 def _real(graph, constant, scale, zero):
@@ -39,7 +46,9 @@ def _dequantized(graph, node, value, scale):
     """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as quantised."""
     wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
     steps = graph.emit(relax.op.subtract(wide, relax.const(np.float32(scale.zero_point))), node, "steps")
-    return scale.pair(graph, node, graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real"))
+    return scale.pair(
+        graph, node, graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real")
+    )
 
 
 def _dtype(attrs):
@@ -58,7 +67,11 @@ def quantize_linear(graph, node, attrs):
     if x is not None:
         scale, zero = _grid(graph, node, attrs, x)
         limits = np.iinfo(zero.dtype)
-        return [np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max).astype(zero.dtype)]
+        return [
+            np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max).astype(
+                zero.dtype
+            )
+        ]
     return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
 
 
@@ -77,11 +90,16 @@ def dequantize_linear(graph, node, attrs):
 
 def _grid(graph, node, attrs, constant):
     """(scales, zero points) of a constant, ready to be broadcast: of the tensor, of an axis, or of blocks along it."""
-    scale, zero = graph.known(node.input[1]), graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else None
+    scale, zero = (
+        graph.known(node.input[1]),
+        graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else None,
+    )
     if scale is None or name_of_operand(node, 2) and zero is None:
         raise UnsupportedModelError("computes its scale at run time; export it with constant scales")
     scale = scale.astype("float32")
-    zero = np.zeros(scale.shape, constant.dtype if constant.dtype.kind != "f" else _dtype(attrs)) if zero is None else zero
+    zero = (
+        np.zeros(scale.shape, constant.dtype if constant.dtype.kind != "f" else _dtype(attrs)) if zero is None else zero
+    )
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
     if block:
         return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))

@@ -3,14 +3,19 @@
 The hub and `realize` know those: see codes.py. Weights become float32 constants that lie on the grid of their scale, from which the hub takes the
 integers again (passes/calibrate/weights.py)."""
 
-
 from ....targets.errors import UnsupportedModelError
 from .codes import Codes
 from .linear import coded, name_of_operand, real_operand
 
 FLOAT_OF = {
-    "QLinearAdd": "Add", "QLinearMul": "Mul", "QLinearSigmoid": "Sigmoid", "QLinearLeakyRelu": "LeakyRelu", "QLinearSoftmax": "Softmax",
-    "QLinearGlobalAveragePool": "GlobalAveragePool", "QLinearAveragePool": "AveragePool", "QLinearReduceMean": "ReduceMean",
+    "QLinearAdd": "Add",
+    "QLinearMul": "Mul",
+    "QLinearSigmoid": "Sigmoid",
+    "QLinearLeakyRelu": "LeakyRelu",
+    "QLinearSoftmax": "Softmax",
+    "QLinearGlobalAveragePool": "GlobalAveragePool",
+    "QLinearAveragePool": "AveragePool",
+    "QLinearReduceMean": "ReduceMean",
 }
 
 
@@ -24,7 +29,9 @@ def qlinear_conv(graph, node, attrs):
 
 
 def qlinear_matmul(graph, node, attrs):
-    axis = len(graph.extents(graph.value(node.input[3]))) - 1 if not isinstance(graph.value(node.input[3]), Codes) else 0
+    axis = (
+        len(graph.extents(graph.value(node.input[3]))) - 1 if not isinstance(graph.value(node.input[3]), Codes) else 0
+    )
     a, b = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5, axis)
     return [coded(graph, node, graph.apply(node, "MatMul", [a, b]), 6, 7)]
 
@@ -33,7 +40,11 @@ def qgemm(graph, node, attrs):
     a, b = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5, 0 if attrs.get("transB", 0) else 1)
     operands = [a, b]
     if name_of_operand(node, 6):
-        step = graph.known(node.input[1]).astype("float64") * graph.known(node.input[4]).astype("float64").reshape(-1) * attrs.get("alpha", 1.0)
+        step = (
+            graph.known(node.input[1]).astype("float64")
+            * graph.known(node.input[4]).astype("float64").reshape(-1)
+            * attrs.get("alpha", 1.0)
+        )
         operands.append((graph.known(node.input[6]) * step).astype("float32"))
     product = graph.apply(node, "Gemm", operands, node.attribute)
     return [coded(graph, node, product, 7, 8) if name_of_operand(node, 7) else product]
@@ -46,12 +57,18 @@ def qlinear_elementwise(graph, node, attrs):
     if attrs.get("channels_last", 0):
         raise UnsupportedModelError("works on channels last; export it with channels first")
     own = [attribute for attribute in node.attribute if attribute.name not in ("channels_last", "opset")]
-    return [coded(graph, node, graph.apply(node, FLOAT_OF[node.op_type], operands, own), 3 * len(operands), 3 * len(operands) + 1)]
+    return [
+        coded(
+            graph,
+            node,
+            graph.apply(node, FLOAT_OF[node.op_type], operands, own),
+            3 * len(operands),
+            3 * len(operands) + 1,
+        )
+    ]
 
 
 def qlinear_concat(graph, node, attrs):
     """(y_scale, y_zero_point, x, x_scale, x_zero_point, ...)."""
     operands = [real_operand(graph, node, i, i + 1, i + 2) for i in range(2, len(node.input), 3)]
     return [coded(graph, node, graph.apply(node, "Concat", operands, node.attribute), 0, 1)]
-
-

@@ -13,7 +13,9 @@ from ....targets.errors import UnsupportedModelError
 BATCH = "batch"  # in place of an extent: the samples lie along this axis
 NO_BATCH = "none"  # in place of the extent of a batch: a sample has all axes of an input
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
-_NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")  # what exporters write for an axis that nobody named
+_NAMELESS = re.compile(
+    r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+"
+)  # what exporters write for an axis that nobody named
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
 
 
@@ -52,7 +54,9 @@ class _Dimensions:
         self.batches = {symbol for symbol, extent in said.dims.items() if extent == BATCH}
         self._check_names()
         if said.batch == NO_BATCH and (self.batches or any(BATCH in shape for shape in said.shapes.values())):
-            self._fail("--batch none: says that no axis is the batch, and --dim or --shape says that one is; leave one of them out")
+            self._fail(
+                "--batch none: says that no axis is the batch, and --dim or --shape says that one is; leave one of them out"
+            )
         for name, shape in said.shapes.items():
             self._bind_shape(name, shape)
         for name, shape in said.data.items():
@@ -77,7 +81,11 @@ class _Dimensions:
         symbols = {dim for dims in self.declared.values() for dim in dims if isinstance(dim, str) and dim}
         for symbol in self.said.dims:
             if symbol not in symbols:
-                known = f"; the file's are {', '.join(sorted(symbols))}" if symbols else "; the file names none, give --shape"
+                known = (
+                    f"; the file's are {', '.join(sorted(symbols))}"
+                    if symbols
+                    else "; the file names none, give --shape"
+                )
                 self._fail(f"--dim {symbol}: no input has a dimension of that name{known}")
         for name in self.said.shapes:
             if name not in self.declared:
@@ -91,9 +99,13 @@ class _Dimensions:
             if extent == BATCH:
                 continue
             if extent < 1 or isinstance(dim, int) and dim != extent:
-                self._fail(f"--shape {name}={written}: axis {axis} is {dim if isinstance(dim, int) else repr(dim)} in the file, not {extent}; only symbolic dimensions can be chosen")
+                self._fail(
+                    f"--shape {name}={written}: axis {axis} is {dim if isinstance(dim, int) else repr(dim)} in the file, not {extent}; only symbolic dimensions can be chosen"
+                )
             if isinstance(dim, str) and dim and self.bound.setdefault(dim, extent) != extent:
-                self._fail(f"--shape {name}={written}: dimension {dim!r} was given as {self.bound[dim]} already; give one extent for it")
+                self._fail(
+                    f"--shape {name}={written}: dimension {dim!r} was given as {self.bound[dim]} already; give one extent for it"
+                )
 
     def _bind_data(self, name, shape):
         """Symbolic dimensions that nobody spoke of take the data's extents."""
@@ -101,7 +113,9 @@ class _Dimensions:
         if dims is None:
             return
         if 0 in shape[1:]:  # nothing could be computed of it, and what is computed of nothing (a mean) is NaN
-            self._fail(f"input {name!r}: the data are {list(shape)}, samples without a value; give samples of the extents that the network takes")
+            self._fail(
+                f"input {name!r}: the data are {list(shape)}, samples without a value; give samples of the extents that the network takes"
+            )
         if self.said.batch == NO_BATCH and len(shape) != len(dims) + 1:
             return
         batch = None if self.said.batch == NO_BATCH else self._named_batch(name, dims)
@@ -115,9 +129,13 @@ class _Dimensions:
 
     def _named_batch(self, name, dims):
         """The axis that the user or its name says is the batch; else 0, for which `_fixed` looks for reasons."""
-        chosen = [axis for axis, extent in enumerate(self.said.shapes.get(name, ())) if extent == BATCH] or [axis for axis, dim in enumerate(dims) if dim in self.batches]
+        chosen = [axis for axis, extent in enumerate(self.said.shapes.get(name, ())) if extent == BATCH] or [
+            axis for axis, dim in enumerate(dims) if dim in self.batches
+        ]
         if len(chosen) > 1:
-            self._fail(f"input {name!r}: several axes are said to be the batch ({', '.join(map(str, chosen))}); name one")
+            self._fail(
+                f"input {name!r}: several axes are said to be the batch ({', '.join(map(str, chosen))}); name one"
+            )
         if chosen:
             return chosen[0]
         named = [axis for axis, dim in enumerate(dims) if isinstance(dim, str) and _BATCHES.fullmatch(dim)]
@@ -138,7 +156,12 @@ class _Dimensions:
         dim = dims[axis]
         if self._whole(name, dims):
             return axis if self._extent(name, dims, axis, True) == 1 == self.said.data[name][1 + axis] else None
-        if isinstance(dim, int) or dim in self.batches or _BATCHES.fullmatch(dim) or BATCH in self.said.shapes.get(name, ()):
+        if (
+            isinstance(dim, int)
+            or dim in self.batches
+            or _BATCHES.fullmatch(dim)
+            or BATCH in self.said.shapes.get(name, ())
+        ):
             return axis
         if self.bound.get(dim, 1) != 1 and not _NAMELESS.fullmatch(dim):
             return None  # given as an extent like any other
@@ -146,12 +169,18 @@ class _Dimensions:
             return axis
         if self.said.batch is not None or _NAMELESS.fullmatch(dim):
             if self.said.batch is None and name not in self.said.data and name not in self.said.shapes:
-                self.notes.append(f"input {name!r}: axis 0, which is symbolic, is taken for the batch; --batch none says that it is none")
+                self.notes.append(
+                    f"input {name!r}: axis 0, which is symbolic, is taken for the batch; --batch none says that it is none"
+                )
             return axis
         if name in self.said.data and not _LENGTHS.fullmatch(dim):
-            self.notes.append(f"input {name!r}: axis 0 ({dim!r}) is taken for the batch; --dim {dim}=EXTENT says that it is none")
+            self.notes.append(
+                f"input {name!r}: axis 0 ({dim!r}) is taken for the batch; --dim {dim}=EXTENT says that it is none"
+            )
             return axis
-        self._fail(f"input {name!r}: is axis 0 ({dim!r}) the batch? Add --dim {dim}=batch if it is, or its extent, --dim {dim}=128, if a sample has that axis")
+        self._fail(
+            f"input {name!r}: is axis 0 ({dim!r}) the batch? Add --dim {dim}=batch if it is, or its extent, --dim {dim}=128, if a sample has that axis"
+        )
 
     def _extent(self, name, dims, axis, is_batch):
         dim = dims[axis]
@@ -182,9 +211,14 @@ class _Dimensions:
             symbols = dict.fromkeys(self.declared[n][axis] for n, several in self.open.items() for axis in several)
             remedy = " ".join(f"--dim {_quoted(symbol)}={_example(dims)}" for symbol in symbols)
         else:
-            written = (str(dim) if isinstance(dim, int) else str(self.bound.get(dim, _example(dims) if axis in axes else 1)) for axis, dim in enumerate(dims))
+            written = (
+                str(dim) if isinstance(dim, int) else str(self.bound.get(dim, _example(dims) if axis in axes else 1))
+                for axis, dim in enumerate(dims)
+            )
             remedy = f"--shape {_quoted(name)}={'x'.join(written)}"
-        self._fail(f"input {name!r} {_text(dims)} leaves {where} open; add {remedy} with the extents that you want, or data that show them")
+        self._fail(
+            f"input {name!r} {_text(dims)} leaves {where} open; add {remedy} with the extents that you want, or data that show them"
+        )
 
     def _fail(self, reason):
         raise UnsupportedModelError(f"{self.path}: {reason}")

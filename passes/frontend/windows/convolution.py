@@ -18,7 +18,14 @@ def conv(node):
     if rank == 3:
         return _volumes(node, strides, padding, dilation)
     op = relax.op.nn.conv1d if rank == 1 else relax.op.nn.conv2d
-    out = op(node.inputs[0], node.inputs[1], strides=strides, padding=padding, dilation=dilation, groups=node.attrs.get("group", 1))
+    out = op(
+        node.inputs[0],
+        node.inputs[1],
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        groups=node.attrs.get("group", 1),
+    )
     return with_bias(node, out, rank)
 
 
@@ -39,7 +46,11 @@ def _volumes(node, strides, padding, dilation):
     planes = node.emit(relax.op.reshape(turned, [n * depth, c * taps, h, w]), "planes")
     flat = [o, per_group * taps, *kernel]
     known = node.arrays[1]
-    weight = node.emit(relax.op.reshape(node.inputs[1], flat), "kernel") if known is None else relax.const(known.reshape(flat))
+    weight = (
+        node.emit(relax.op.reshape(node.inputs[1], flat), "kernel")
+        if known is None
+        else relax.const(known.reshape(flat))
+    )
     pads = [*padding[1:3], *padding[4:]]
     out = relax.op.nn.conv2d(
         planes, weight, strides=strides[1:], padding=pads, dilation=dilation[1:], groups=node.attrs.get("group", 1)
@@ -75,7 +86,13 @@ def conv_transpose(node):
         return _volumes_apart(node, strides, pads, extra, dilation)
     op = relax.op.nn.conv1d_transpose if rank == 1 else relax.op.nn.conv2d_transpose
     out = op(
-        node.inputs[0], node.inputs[1], strides=strides, padding=pads, output_padding=extra, dilation=dilation, groups=node.attrs.get("group", 1)
+        node.inputs[0],
+        node.inputs[1],
+        strides=strides,
+        padding=pads,
+        output_padding=extra,
+        dilation=dilation,
+        groups=node.attrs.get("group", 1),
     )
     return with_bias(node, out, rank)
 
@@ -86,14 +103,32 @@ def _volumes_apart(node, strides, pads, extra, dilation):
     (n, c, d, h, w), (_, per_group, taps, *kernel) = node.shape(0), node.shape(1)
     stride, step, groups = strides[0], dilation[0], int(node.attrs.get("group", 1))
     o, flat = per_group * groups, [c, per_group * taps, *kernel]
-    planes = node.emit(relax.op.reshape(node.emit(relax.op.permute_dims(node.inputs[0], [0, 2, 1, 3, 4]), "turned"), [n * d, c, h, w]), "planes")
-    weight = node.emit(relax.op.reshape(node.inputs[1], flat), "kernel") if node.arrays[1] is None else relax.const(node.arrays[1].reshape(flat))
+    planes = node.emit(
+        relax.op.reshape(node.emit(relax.op.permute_dims(node.inputs[0], [0, 2, 1, 3, 4]), "turned"), [n * d, c, h, w]),
+        "planes",
+    )
+    weight = (
+        node.emit(relax.op.reshape(node.inputs[1], flat), "kernel")
+        if node.arrays[1] is None
+        else relax.const(node.arrays[1].reshape(flat))
+    )
     out = relax.op.nn.conv2d_transpose(
-        planes, weight, strides=strides[1:], padding=[*pads[1:3], *pads[4:]], output_padding=extra[1:], dilation=dilation[1:], groups=groups
+        planes,
+        weight,
+        strides=strides[1:],
+        padding=[*pads[1:3], *pads[4:]],
+        output_padding=extra[1:],
+        dilation=dilation[1:],
+        groups=groups,
     )
     out = node.emit(out, "taps")
     height, width = shape_of(out)[2:]
-    turned = node.emit(relax.op.permute_dims(node.emit(relax.op.reshape(out, [n, d, o, taps, height, width]), "apart"), [0, 2, 1, 3, 4, 5]), "beside")
+    turned = node.emit(
+        relax.op.permute_dims(
+            node.emit(relax.op.reshape(out, [n, d, o, taps, height, width]), "apart"), [0, 2, 1, 3, 4, 5]
+        ),
+        "beside",
+    )
     deep = (d - 1) * stride + step * (taps - 1) + 1
     if stride == taps and step == 1:
         whole = node.emit(relax.op.reshape(turned, [n, o, deep, height, width]), "deep")
@@ -117,9 +152,17 @@ def _spread(node, planes, stride, begin, deep, name):
     wide = [0, 0] * 3 + [0, stride - 1] + [0, 0] * 2
     planes = node.emit(relax.op.nn.pad(planes, wide), f"{name}.apart") if stride > 1 else planes
     planes = node.emit(relax.op.reshape(planes, [n, o, d * stride, height, width]), f"{name}.planes")
-    planes = node.emit(relax.op.strided_slice(planes, [2], [0], [(d - 1) * stride + 1]), f"{name}.between") if stride > 1 else planes
+    planes = (
+        node.emit(relax.op.strided_slice(planes, [2], [0], [(d - 1) * stride + 1]), f"{name}.between")
+        if stride > 1
+        else planes
+    )
     after = deep - begin - (d - 1) * stride - 1
-    return node.emit(relax.op.nn.pad(planes, [0, 0, 0, 0, begin, after, 0, 0, 0, 0]), f"{name}.deep") if begin or after else planes
+    return (
+        node.emit(relax.op.nn.pad(planes, [0, 0, 0, 0, begin, after, 0, 0, 0, 0]), f"{name}.deep")
+        if begin or after
+        else planes
+    )
 
 
 def same_padding(node, kernel, strides, dilation) -> list[int]:
@@ -155,18 +198,34 @@ def _list(node, name, rank, default=1):
 
 def col2im(node):
     """Columns of patches [N, C * taps, L] added up at their places in images: a transposed convolution whose weights put every tap where it came from."""
-    (image, block), (n, wide, _) = (node.array(i, what).tolist() for i, what in ((1, "image shape"), (2, "block shape"))), node.shape(0)
+    (image, block), (n, wide, _) = (
+        (node.array(i, what).tolist() for i, what in ((1, "image shape"), (2, "block shape"))),
+        node.shape(0),
+    )
     rank, taps = len(block), int(np.prod(block))
     if rank != 2:
         raise UnsupportedModelError(f"makes {rank}-D images; only 2-D ones are supported")
-    strides, dilation, pads = _list(node, "strides", rank), _list(node, "dilations", rank), _list(node, "pads", 2 * rank, 0)
+    strides, dilation, pads = (
+        _list(node, "strides", rank),
+        _list(node, "dilations", rank),
+        _list(node, "pads", 2 * rank, 0),
+    )
     channels = wide // taps
     reach = [extent + pads[i] + pads[rank + i] - dilation[i] * (block[i] - 1) - 1 for i, extent in enumerate(image)]
     rest = [room % stride for room, stride in zip(reach, strides)]  # of the image's end, which no patch reaches
-    patches = node.emit(relax.op.reshape(node.inputs[0], [n, wide, *(room // stride + 1 for room, stride in zip(reach, strides))]), "patches")
+    patches = node.emit(
+        relax.op.reshape(node.inputs[0], [n, wide, *(room // stride + 1 for room, stride in zip(reach, strides))]),
+        "patches",
+    )
     weight = np.tile(np.eye(taps, dtype="float32").reshape(taps, 1, *block), (channels, 1, 1, 1))
     return relax.op.nn.conv2d_transpose(
-        patches, relax.const(weight), strides=strides, padding=pads, output_padding=rest, dilation=dilation, groups=channels
+        patches,
+        relax.const(weight),
+        strides=strides,
+        padding=pads,
+        output_padding=rest,
+        dilation=dilation,
+        groups=channels,
     )
 
 

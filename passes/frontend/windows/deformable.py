@@ -44,7 +44,13 @@ def _grid(node, extents, out, kernel, strides, dilation, pads, images):
         along = np.arange(out[axis]).reshape([-1, 1] if axis == 0 else [1, -1]) * strides[axis]
         at = np.broadcast_to(tap[axis] * dilation[axis] + along - pads[axis], [taps, *out])
         scale = 2 / extents[axis]
-        moved = node.emit(R.reshape(node.emit(R.strided_slice(offsets, [2], [axis], [axis + 1]), f"axis{axis}"), [images, 1, taps * out[0], out[1]]), f"moved{axis}")
+        moved = node.emit(
+            R.reshape(
+                node.emit(R.strided_slice(offsets, [2], [axis], [axis + 1]), f"axis{axis}"),
+                [images, 1, taps * out[0], out[1]],
+            ),
+            f"moved{axis}",
+        )
         scaled = node.emit(R.multiply(moved, relax.const(np.float32(scale))), f"scaled{axis}")
         base = ((at + 0.5) * scale - 1).reshape(1, 1, taps * out[0], out[1]).astype("float32")
         parts.append(node.emit(R.add(scaled, relax.const(base)), f"place{axis}"))

@@ -26,7 +26,10 @@ def pool(node):
     if node.attrs.get("ceil_mode", 0) and node.text("auto_pad", "NOTSET") == "NOTSET":
         reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
         starts = [extent + pad for extent, pad in zip(node.shape(0)[2:], pads)]
-        beyond = [_beyond(start + end, start, window, stride) for start, end, window, stride in zip(starts, pads[rank:], reach, strides)]
+        beyond = [
+            _beyond(start + end, start, window, stride)
+            for start, end, window, stride in zip(starts, pads[rank:], reach, strides)
+        ]
     x, include = node.inputs[0], bool(node.attrs.get("count_include_pad", 0))
     average = node.op == "AveragePool"
     if average and include and any(beyond) and any(pads):
@@ -85,7 +88,9 @@ def element_strides(extents, columns_first: int) -> list[int]:
 def window_begins(shape, counts, strides, pads, steps) -> tuple[np.ndarray, np.ndarray]:
     """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1, counts..]), int64 elements."""
     planes = np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * len(counts)) * int(np.prod(shape[2:]))
-    first = np.meshgrid(*((np.arange(n) * s - pad) * step for n, s, pad, step in zip(counts, strides, pads, steps)), indexing="ij")
+    first = np.meshgrid(
+        *((np.arange(n) * s - pad) * step for n, s, pad, step in zip(counts, strides, pads, steps)), indexing="ij"
+    )
     return planes.astype("int64"), np.sum(first, axis=0)[None, None].astype("int64")
 
 
@@ -98,7 +103,9 @@ def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
     as its sum, come from those of its planes."""
     n, c, d, *_ = shape_of(x)
     planes = node.emit(relax.op.reshape(x, [n, c * d, *shape_of(x)[3:]]), "planes")
-    across = node.emit(op(planes, kernel[1:], strides[1:], [*pads[1:3], *pads[4:]], dilation[1:], False, include), "across")
+    across = node.emit(
+        op(planes, kernel[1:], strides[1:], [*pads[1:3], *pads[4:]], dilation[1:], False, include), "across"
+    )
     _, _, h, w = shape_of(across)
     lines = node.emit(relax.op.reshape(across, [n, c, d, h * w]), "lines")
     deep = op(lines, [kernel[0], 1], [strides[0], 1], [pads[0], 0, pads[3], 0], [dilation[0], 1], False, include)

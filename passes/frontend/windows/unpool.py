@@ -46,7 +46,11 @@ def _pooled(node, kernel, strides):
     if pool is None or pool.op_type != "MaxPool" or kernel != strides:
         return None
     attrs = {attribute.name: list(attribute.ints) or attribute.i for attribute in pool.attribute}
-    plain = attrs.get("kernel_shape") == kernel == attrs.get("strides") and not any(attrs.get("pads", [])) and not attrs.get("storage_order", 0)
+    plain = (
+        attrs.get("kernel_shape") == kernel == attrs.get("strides")
+        and not any(attrs.get("pads", []))
+        and not attrs.get("storage_order", 0)
+    )
     whole = not attrs.get("ceil_mode", 0) and set(attrs.get("dilations", [1])) == {1} and "auto_pad" not in attrs
     return read if plain and whole and [e // k for e, k in zip(read[2:], kernel)] == node.shape(1)[2:] else None
 

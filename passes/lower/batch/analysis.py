@@ -33,7 +33,11 @@ def tensors_of(call) -> list:
     found = []
     for arg in call.args:
         fields = arg.fields if isinstance(arg, relax.Tuple) else [arg]
-        found += [each for each in fields if isinstance(each, (relax.Var, tvm.ir.GenericConst)) and isinstance(each.ty, relax.TensorType)]
+        found += [
+            each
+            for each in fields
+            if isinstance(each, (relax.Var, tvm.ir.GenericConst)) and isinstance(each.ty, relax.TensorType)
+        ]
     return found
 
 

@@ -15,7 +15,9 @@ from ..program import KernelCall, Kernels, Loop, Place, Program, Weights
 from .pieces import Crossing, Piece
 
 
-def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights: Weights) -> tuple[Program, tvm.IRModule]:
+def link(
+    pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights: Weights
+) -> tuple[Program, tvm.IRModule]:
     """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of the whole network, in order.
     weights: where constants go, as `linearize` has it."""
     kernels, loops, lane_bytes = Kernels(), [], 0
@@ -32,7 +34,10 @@ def link(pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights
             loops.append(Loop(len(calls), len(calls) + len(own), piece.chunks))
             lane_bytes = max(lane_bytes, linker.lane_bytes)
         calls += own
-    named = [replace(call, step=replace(call.step, name=f"{i}:{call.step.name.split(':', 1)[1]}")) for i, call in enumerate(calls)]
+    named = [
+        replace(call, step=replace(call.step, name=f"{i}:{call.step.name.split(':', 1)[1]}"))
+        for i, call in enumerate(calls)
+    ]
     return Program(tuple(named), weights.blob(), arena_bytes, tuple(loops), lane_bytes), tvm.IRModule(kernels.functions)
 
 
@@ -71,8 +76,20 @@ class _Linker:
         inside = {("input", i): self._place(crossing, before, False) for i, crossing in enumerate(self._piece.params)}
         inside |= {("output", i): self._place(crossing, after, True) for i, crossing in enumerate(self._piece.results)}
         if self._piece.chunks > 1:
-            calls = [replace(call, step=replace(call.step, macs=call.step.macs * self._piece.chunks, bytes=call.step.bytes * self._piece.chunks)) for call in calls]
-        return [*before, *(replace(call, operands=tuple(self._moved(place, inside) for place in call.operands)) for call in calls), *after]
+            calls = [
+                replace(
+                    call,
+                    step=replace(
+                        call.step, macs=call.step.macs * self._piece.chunks, bytes=call.step.bytes * self._piece.chunks
+                    ),
+                )
+                for call in calls
+            ]
+        return [
+            *before,
+            *(replace(call, operands=tuple(self._moved(place, inside) for place in call.operands)) for call in calls),
+            *after,
+        ]
 
     def _moved(self, place, inside):
         if place.kind == "arena":

@@ -48,7 +48,13 @@ class _Alone(PaddingWalk):
         place = axis.at.axis - len(shape_of(tensors[operand]))
         for i, tensor in enumerate(tensors):
             shape = shape_of(tensor)
-            if not isinstance(tensor, relax.Var) and axis.at.inner == 1 and len(shape) >= -place and shape[place] > 1 and _aligned(call):
+            if (
+                not isinstance(tensor, relax.Var)
+                and axis.at.inner == 1
+                and len(shape) >= -place
+                and shape[place] > 1
+                and _aligned(call)
+            ):
                 own = VaryingAxis(BatchAxis(len(shape) + place), axis.extents)
                 group, held = group | {i: own}, [*held[:i], {own: ANYTHING}, *held[i + 1 :]]
         return super()._passed(call, tensors, held, group)
@@ -66,7 +72,9 @@ def _results(module, places, states: Mapping[str, float]) -> dict[int, int] | No
     walk = _Alone()
     for param in module["main"].params:
         along = len(shape_of(param)) >= 2 and shape_of(param)[1] == places
-        walk.seen[param] = {VaryingAxis(BatchAxis(1), (places, places)): states.get(param.name, ANYTHING)} if along else {}
+        walk.seen[param] = (
+            {VaryingAxis(BatchAxis(1), (places, places)): states.get(param.name, ANYTHING)} if along else {}
+        )
     bindings = DataflowGraph(module["main"]).bindings
     try:
         for var, value in bindings:
@@ -74,6 +82,12 @@ def _results(module, places, states: Mapping[str, float]) -> dict[int, int] | No
     except Mixes:
         return None
     result = module["main"].body.body
-    fields = next((value.fields for var, value in bindings if var.same_as(result) and isinstance(value, relax.Tuple)), (result,))
+    fields = next(
+        (value.fields for var, value in bindings if var.same_as(result) and isinstance(value, relax.Tuple)), (result,)
+    )
     axes = {number: walk.seen.get(field, {}) for number, field in enumerate(fields) if isinstance(field, relax.Var)}
-    return {number: next(iter(found)).at.axis for number, found in axes.items() if len(found) == 1 and next(iter(found)).at.inner == 1}
+    return {
+        number: next(iter(found)).at.axis
+        for number, found in axes.items()
+        if len(found) == 1 and next(iter(found)).at.inner == 1
+    }

@@ -100,7 +100,10 @@ class PaddingWalk:
         if not np.array_equal(b[tuple(map(slice, a.shape))], a, equal_nan=a.dtype.kind == "f"):
             raise Mixes("has constants that depend on the shape")
         rest = {axis: np.take(b, range(axis.extents[0], axis.extents[1]), axis.at.axis) for axis in axes}
-        return {axis: float(part.flat[0]) if part.size and (part == part.flat[0]).all() else ANYTHING for axis, part in rest.items()}
+        return {
+            axis: float(part.flat[0]) if part.size and (part == part.flat[0]).all() else ANYTHING
+            for axis, part in rest.items()
+        }
 
     def _passed(self, call, tensors, held, group) -> dict:
         """{axis of the result: what it holds} of operands' axes that are one: group is {operand: Axis}."""
@@ -117,7 +120,11 @@ class PaddingWalk:
 
     def _check(self, before, after, found):
         """Every extent that differs is one of the axes found."""
-        types = [(before.ty, after.ty)] if isinstance(after.ty, relax.TensorType) else list(zip(before.ty.fields, after.ty.fields))
+        types = (
+            [(before.ty, after.ty)]
+            if isinstance(after.ty, relax.TensorType)
+            else list(zip(before.ty.fields, after.ty.fields))
+        )
         known = {axis.at.axis: axis for axis in found}
         for a, b in types:
             for i, (m, n) in enumerate(zip(a.shape.values, b.shape.values, strict=True)):
@@ -133,7 +140,12 @@ def _operator(value):
 def _others(call):
     """Operands that are no tensors, as text."""
     known = (relax.Var, tvm.ir.GenericConst)
-    return [str(arg) for arg in call.args if not isinstance(arg, known) and not (isinstance(arg, relax.Tuple) and any(isinstance(field, known) for field in arg.fields))]
+    return [
+        str(arg)
+        for arg in call.args
+        if not isinstance(arg, known)
+        and not (isinstance(arg, relax.Tuple) and any(isinstance(field, known) for field in arg.fields))
+    ]
 
 
 def _groups(call, tensors, held) -> list[dict]:
@@ -158,7 +170,13 @@ def _summed(call, tensors, group, states) -> dict | None:
     name, rank = _operator(call), len(shape_of(tensors[0]))
     attrs, (operand, axis) = attrs_of(call), next(iter(group.items()))
     at = axis.at.axis
-    if name == "relax.matmul" and len(group) == 2 and at == rank - 1 or name == "relax.sum" and at in _axes(attrs, rank):
+    if (
+        name == "relax.matmul"
+        and len(group) == 2
+        and at == rank - 1
+        or name == "relax.sum"
+        and at in _axes(attrs, rank)
+    ):
         if 0.0 not in states.values():
             raise Mixes("sums over the padded places, which are not known to be 0")
         return {}
@@ -173,8 +191,18 @@ def _summed(call, tensors, group, states) -> dict | None:
         if begin < 0 or step < 1:
             raise Mixes("takes places counted from the end")
         return {}  # the same places in both shapes, as its result has to have the same extent
-    if name == "relax.take" and operand == 0 and at == attrs["axis"] % rank and isinstance(tensors[1], tvm.ir.GenericConst):
-        if not 0 <= tensors[1].value.numpy().min(initial=0) <= tensors[1].value.numpy().max(initial=0) < axis.extents[0]:
+    if (
+        name == "relax.take"
+        and operand == 0
+        and at == attrs["axis"] % rank
+        and isinstance(tensors[1], tvm.ir.GenericConst)
+    ):
+        if (
+            not 0
+            <= tensors[1].value.numpy().min(initial=0)
+            <= tensors[1].value.numpy().max(initial=0)
+            < axis.extents[0]
+        ):
             raise Mixes("takes places counted from the end")
         return {}
     return None
@@ -203,7 +231,13 @@ def _state(call, tensors, states):
         return 0.0
     if name in _FUNCTIONS and not any(isinstance(value, str) for value in values):
         return float(np.dtype(str(call.ty.dtype)).type(_FUNCTIONS[name](*values)))
-    if name == "relax.add" and any(map(_is_far, values)) or name == "relax.subtract" and _is_far(values[0]) and not _is_far(values[1]):
+    if (
+        name == "relax.add"
+        and any(map(_is_far, values))
+        or name == "relax.subtract"
+        and _is_far(values[0])
+        and not _is_far(values[1])
+    ):
         return _BELOW
     return ANYTHING
 

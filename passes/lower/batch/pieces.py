@@ -57,7 +57,9 @@ def split(module: tvm.IRModule, choose=plan) -> list[Piece]:
     stretches = choose(found) if _computed(results, found.graph) else []
     if all(stretch.samples == batch for stretch in stretches):
         return []
-    readers = [{var for _, value in found.graph.bindings[s.first : s.last] for var in variables(value)} for s in stretches]
+    readers = [
+        {var for _, value in found.graph.bindings[s.first : s.last] for var in variables(value)} for s in stretches
+    ]
     return [_piece(found, stretch, set().union(*readers[i + 1 :]), results) for i, stretch in enumerate(stretches)]
 
 
@@ -67,7 +69,9 @@ def _results(graph):
 
 
 def _computed(results, graph):
-    return len(set(results)) == len(results) and all(isinstance(var, relax.Var) and graph.position(var) >= 0 for var in results)
+    return len(set(results)) == len(results) and all(
+        isinstance(var, relax.Var) and graph.position(var) >= 0 for var in results
+    )
 
 
 def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
@@ -79,12 +83,16 @@ def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
     left += [_crossing(var, found, stretch.samples, True, number) for number, var in enumerate(results) if var in own]
     walk = Forward(found.graph.function)
     for crossing in params:
-        walk.values[crossing.var] = relax.Var(crossing.var.name, relax.TensorType(crossing.layout.shape, str(crossing.var.ty.dtype)))
+        walk.values[crossing.var] = relax.Var(
+            crossing.var.name, relax.TensorType(crossing.layout.shape, str(crossing.var.ty.dtype))
+        )
     inputs = list(walk.values.values())
     for var, value in bindings:
         walk.values[var] = walk.emit(_narrowed(value, var, found, stretch.samples, walk.values), var.name)
     function, _ = walk.finish(relax.Tuple([walk.values[crossing.var] for crossing in left]), inputs)
-    return Piece(tvm.IRModule({"main": function}), stretch.samples, found.batch // stretch.samples, tuple(params), tuple(left))
+    return Piece(
+        tvm.IRModule({"main": function}), stretch.samples, found.batch // stretch.samples, tuple(params), tuple(left)
+    )
 
 
 def _crossing(var, found, samples, callers, result=None):

@@ -93,7 +93,9 @@ def crossings(found: BatchGraph, count: int) -> list[float | None]:
 def apart_from_batch(found: BatchGraph) -> set:
     """The variables that may be computed for some samples at a time. A result may if a sample is one piece of it: a chunk hands that piece to the caller."""
     results = set(variables(found.graph.definition(found.graph.result)))
-    scattered = {var for var in results if found.axes.get(var) is not None and not found.axes[var].contiguous(shape_of(var))}
+    scattered = {
+        var for var in results if found.axes.get(var) is not None and not found.axes[var].contiguous(shape_of(var))
+    }
     return {var for var, _ in found.graph.bindings} - scattered - set(found.mixing)
 
 
@@ -117,7 +119,9 @@ def _from(first, works, crossing, sizes, batch, l2):
         for m in sizes if apart else sizes[-1:]:
             chunks = batch // m
             again = (chunks - 1) * weights * _spilled(weights + sums[m][1], l2)
-            seconds = (sums[m][0] + again + 2 * handed) / _BEYOND + calls * (chunks * _CALL + (_FORK if chunks == 1 else 0))
+            seconds = (sums[m][0] + again + 2 * handed) / _BEYOND + calls * (
+                chunks * _CALL + (_FORK if chunks == 1 else 0)
+            )
             yield Stretch(first, last, m), seconds + _CUT
         if not apart:
             return  # neighbours of the whole batch become one anyway
@@ -151,7 +155,10 @@ def _bytes(tensor):
 
 
 def _bytes_of(ty):
-    return int(np.prod([int(extent) for extent in ty.shape.values], dtype=np.int64)) * np.dtype(str(ty.dtype).replace("bfloat16", "uint16")).itemsize
+    return (
+        int(np.prod([int(extent) for extent in ty.shape.values], dtype=np.int64))
+        * np.dtype(str(ty.dtype).replace("bfloat16", "uint16")).itemsize
+    )
 
 
 def _merged(stretches, whole):

@@ -45,20 +45,34 @@ class BatchOperands:
 
     def align(self, position, wanted: BatchAxis):
         """Operand `position` holds the samples at `wanted`, or broadcasts over them, or is a constant that repeats."""
-        axis, extent = self.axes[position], self.shape(position)[wanted.axis] if 0 <= wanted.axis < len(self.shape(position)) else 1
+        axis, extent = (
+            self.axes[position],
+            self.shape(position)[wanted.axis] if 0 <= wanted.axis < len(self.shape(position)) else 1,
+        )
         if axis == wanted or (axis is None and extent == 1):
             return
         tensor = self.tensors[position]
-        if axis is None and isinstance(tensor, tvm.ir.GenericConst) and extent == wanted.extent(self.batch) and repeats(tensor.value.numpy(), wanted, self.batch):
+        if (
+            axis is None
+            and isinstance(tensor, tvm.ir.GenericConst)
+            and extent == wanted.extent(self.batch)
+            and repeats(tensor.value.numpy(), wanted, self.batch)
+        ):
             self.sliced[position] = wanted
             return
-        raise Mixes("its operands hold the samples on different axes" if axis is not None else f"operand {position} has a part of its own for every sample")
+        raise Mixes(
+            "its operands hold the samples on different axes"
+            if axis is not None
+            else f"operand {position} has a part of its own for every sample"
+        )
 
 
 def broadcast(o: BatchOperands) -> BatchAxis:
     """Elementwise with NumPy's broadcasting, axes counted from the last."""
     rank = max(len(shape_of(tensor)) for tensor in o.tensors)
-    places = {BatchAxis(axis.axis + rank - len(o.shape(i)), axis.inner) for i, axis in enumerate(o.axes) if axis is not None}
+    places = {
+        BatchAxis(axis.axis + rank - len(o.shape(i)), axis.inner) for i, axis in enumerate(o.axes) if axis is not None
+    }
     if len(places) != 1:
         raise Mixes("its operands hold the samples on different axes")
     (found,) = places
@@ -76,7 +90,9 @@ def same(o: BatchOperands) -> BatchAxis:
 def per_channel(o: BatchOperands) -> BatchAxis:
     """Elementwise in operand 0, with a parameter or table per channel, which is not the batch."""
     channel = o.attrs.get("axis", 1) % max(len(o.shape(0)), 1)
-    if o.data().axis == channel and any(len(o.shape(i)) > (i == 1 and ops.is_op(o.call, "octet.table")) for i in range(1, len(o.tensors))):
+    if o.data().axis == channel and any(
+        len(o.shape(i)) > (i == 1 and ops.is_op(o.call, "octet.table")) for i in range(1, len(o.tensors))
+    ):
         raise Mixes("has parameters along the batch")
     return same(o)
 
@@ -137,7 +153,9 @@ def reduction(o: BatchOperands) -> BatchAxis:
     gone = _axes(o.attrs, rank, range(rank))
     if found.axis in gone:
         raise Mixes("reduces the batch")
-    return found if o.attrs["keepdims"] else BatchAxis(found.axis - sum(axis < found.axis for axis in gone), found.inner)
+    return (
+        found if o.attrs["keepdims"] else BatchAxis(found.axis - sum(axis < found.axis for axis in gone), found.inner)
+    )
 
 
 def _axes(attrs, rank, default):
@@ -219,7 +237,26 @@ def gather(o: BatchOperands) -> BatchAxis:
     return found
 
 
-_BY_NAME = {rule.__name__: rule for rule in (
-    broadcast, same, per_channel, images, rows, product, along, reduction, view, transpose, concat, slices, pad, expand, take, look_up, gather
-)}
+_BY_NAME = {
+    rule.__name__: rule
+    for rule in (
+        broadcast,
+        same,
+        per_channel,
+        images,
+        rows,
+        product,
+        along,
+        reduction,
+        view,
+        transpose,
+        concat,
+        slices,
+        pad,
+        expand,
+        take,
+        look_up,
+        gather,
+    )
+}
 RULES = {name: _BY_NAME[traits.samples] for name, traits in TRAITS.items() if traits.samples is not None}

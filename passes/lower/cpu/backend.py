@@ -36,23 +36,75 @@ class CpuLowering:
         fallbacks: list[str] = []
         for number, network in enumerate(networks, 1):
             watches.append(Watch(spec.dot, self_check, count_clips) if self_check or count_clips else None)
-            parts.append(_lowered(network.module, spec, tuned, choose, weights, f", shape {number}" if len(networks) > 1 else "", fallbacks, watches[-1]))
+            parts.append(
+                _lowered(
+                    network.module,
+                    spec,
+                    tuned,
+                    choose,
+                    weights,
+                    f", shape {number}" if len(networks) > 1 else "",
+                    fallbacks,
+                    watches[-1],
+                )
+            )
         kernels, programs = _together(parts)
         blob = weights.blob()
         programs = [replace(program, weights=blob) for program in programs]
-        tiles = spec.tiles and any(call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls)
-        emitted = emit_shapes(kernels, [(program, one.inputs, one.outputs) for program, one in zip(programs, networks)], tiles)
+        tiles = spec.tiles and any(
+            call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls
+        )
+        emitted = emit_shapes(
+            kernels, [(program, one.inputs, one.outputs) for program, one in zip(programs, networks)], tiles
+        )
         features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
-        shapes = [(number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)) for number, (program, one) in enumerate(zip(programs, networks))]
-        interfaces = [Interface(one.inputs, one.outputs, blob.size, program.arena_bytes, program.lane_bytes, loops, len(program.steps), number) for number, program, one, loops in shapes]
-        library, kernels_object, source = (compile_here(emitted, spec, interfaces), b"", "") if here else compile_network(emitted, spec, interfaces)
+        shapes = [
+            (number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops))
+            for number, (program, one) in enumerate(zip(programs, networks))
+        ]
+        interfaces = [
+            Interface(
+                one.inputs,
+                one.outputs,
+                blob.size,
+                program.arena_bytes,
+                program.lane_bytes,
+                loops,
+                len(program.steps),
+                number,
+            )
+            for number, program, one, loops in shapes
+        ]
+        library, kernels_object, source = (
+            (compile_here(emitted, spec, interfaces), b"", "") if here else compile_network(emitted, spec, interfaces)
+        )
         made = tuple(
-            Variant(spec.name, library, blob, program.arena_bytes, program.steps, one.inputs, one.outputs, features, spec.rank, name,
-                    source=source, object=kernels_object, lane_bytes=program.lane_bytes, loops=loops, shape=number, words=None if watch is None else watch.words(program.words_at),
-                    extra={"fallbacks": sorted(set(fallbacks))})
+            Variant(
+                spec.name,
+                library,
+                blob,
+                program.arena_bytes,
+                program.steps,
+                one.inputs,
+                one.outputs,
+                features,
+                spec.rank,
+                name,
+                source=source,
+                object=kernels_object,
+                lane_bytes=program.lane_bytes,
+                loops=loops,
+                shape=number,
+                words=None if watch is None else watch.words(program.words_at),
+                extra={"fallbacks": sorted(set(fallbacks))},
+            )
             for (number, program, one, loops), watch in zip(shapes, watches)
         )
-        return tuple(replace(one, integer=twin) for one, twin in zip(made[:count], made[count:], strict=True)) if integer else made
+        return (
+            tuple(replace(one, integer=twin) for one, twin in zip(made[:count], made[count:], strict=True))
+            if integer
+            else made
+        )
 
     def check(self, module, spec):
         """Building for calibration says it."""
@@ -62,7 +114,14 @@ class CpuLowering:
             pieces = split(module)
             for piece in pieces:
                 asked = _noted(note, piece.chunks)
-                lower(MergeAxes()(piece.module), spec, RULES, asked, [c.layout for c in piece.params], [c.layout for c in piece.results])
+                lower(
+                    MergeAxes()(piece.module),
+                    spec,
+                    RULES,
+                    asked,
+                    [c.layout for c in piece.params],
+                    [c.layout for c in piece.results],
+                )
             if not pieces:
                 lower(MergeAxes()(module), spec, RULES, _noted(note, 1))
 
@@ -90,9 +149,15 @@ def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tu
         kernels = legal(module)
         program = linearize(kernels, weights, watch)
         if watch is not None:
-            kernels = tvm.IRModule({**{var.name_hint: func for var, func in kernels.functions_items()}, **watch.functions}, attrs=kernels.attrs)
+            kernels = tvm.IRModule(
+                {**{var.name_hint: func for var, func in kernels.functions_items()}, **watch.functions},
+                attrs=kernels.attrs,
+            )
         return kernels, program
-    modules = [legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}") for i, p in enumerate(pieces, 1)]
+    modules = [
+        legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}")
+        for i, p in enumerate(pieces, 1)
+    ]
     program, kernels = link(pieces, modules, list(module["main"].params), weights)
     return kernels, program
 

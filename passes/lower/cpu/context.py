@@ -59,7 +59,11 @@ class CpuContext:
         value = self.find(expr)
         if not isinstance(value.layout, View):
             return value
-        return self.packed(expr) if len(value.layout.shape) in (2, 3) and value.layout.dtype in ("int8", "float32") else self.plain_of(value)
+        return (
+            self.packed(expr)
+            if len(value.layout.shape) in (2, 3) and value.layout.dtype in ("int8", "float32")
+            else self.plain_of(value)
+        )
 
     def find(self, expr) -> Value:
         """The tensor where it lies: its layout may be a `View`."""
@@ -89,7 +93,9 @@ class CpuContext:
     def packed(self, expr) -> Value:
         """The tensor channels-last in a flat buffer."""
         value = self.find(expr)
-        return self.formed(value, sure(packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype)))
+        return self.formed(
+            value, sure(packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype))
+        )
 
     def plain(self, expr) -> Value:
         """The tensor with its logical shape."""
@@ -107,7 +113,11 @@ class CpuContext:
 
     def as_is(self, value: Value) -> Value:
         """The plain tensor as the network's caller and arithmetic on integers take it: int8 without the shift of codes."""
-        return self.formed(value, Layout("plain", value.layout.shape, AS_IS)) if value.layout.dtype == "int8" else self.plain_of(value)
+        return (
+            self.formed(value, Layout("plain", value.layout.shape, AS_IS))
+            if value.layout.dtype == "int8"
+            else self.plain_of(value)
+        )
 
     def formed(self, value: Value, layout: Layout | View) -> Value:
         """The tensor in `layout`."""
@@ -147,16 +157,38 @@ class CpuContext:
         view = relax.op.memory.view(value.var, layout.physical_shape, layout.storage, start)
         return Value(self.builder.emit(view, self.label()), layout)
 
-    def emit(self, func, operands, layout: Layout | View, operator: str, kernel: str = "vector", macs: int = 0,
-             workspace: tuple[int, str] = (0, "uint8"), notes: dict | None = None, check: LayerSum | None = None) -> Value:
+    def emit(
+        self,
+        func,
+        operands,
+        layout: Layout | View,
+        operator: str,
+        kernel: str = "vector",
+        macs: int = 0,
+        workspace: tuple[int, str] = (0, "uint8"),
+        notes: dict | None = None,
+        check: LayerSum | None = None,
+    ) -> Value:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
         macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
         notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its checksum."""
-        args = [operand.var if isinstance(operand, Value) else constant(np.ascontiguousarray(operand)) for operand in operands]
+        args = [
+            operand.var if isinstance(operand, Value) else constant(np.ascontiguousarray(operand))
+            for operand in operands
+        ]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)
         dtypes = {layout.dtype, *(operand.layout.dtype for operand in operands if isinstance(operand, Value))}
-        dtype = next((narrow for narrow in ("int8", "bfloat16") if narrow in dtypes), "int8" if layout.dtype == AS_IS else layout.dtype)
-        attrs = {"octet.operator": operator, "octet.kernel": kernel, "octet.dtype": dtype, "octet.macs": int(macs), "octet.bytes": int(moved)}
+        dtype = next(
+            (narrow for narrow in ("int8", "bfloat16") if narrow in dtypes),
+            "int8" if layout.dtype == AS_IS else layout.dtype,
+        )
+        attrs = {
+            "octet.operator": operator,
+            "octet.kernel": kernel,
+            "octet.dtype": dtype,
+            "octet.macs": int(macs),
+            "octet.bytes": int(moved),
+        }
         attrs |= {f"octet.{key}": value for key, value in (notes or {}).items()}
         var = self._added(func, operator, attrs)
         ends = counted(self.rounded, layout) if self.rounded is not None and self.rounded.operator == operator else None
@@ -172,7 +204,6 @@ class CpuContext:
             return Value(self.builder.emit(relax.call_tir(var, args, result), self.label()), layout)
         all_of_them = self.builder.emit(relax.call_tir(var, args, [result, *more]), self.label())
         return Value(self.builder.emit(relax.TupleGetItem(all_of_them, 0)), layout)
-
 
     def _added(self, func, operator, attrs):
         """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same one."""

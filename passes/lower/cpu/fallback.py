@@ -17,7 +17,9 @@ _ALIKE = operators(lambda traits: traits.moves) - {"relax.nn.pad", "relax.image.
 def fallback(context, call):
     """The value of `call`, or a tuple of them."""
     context.fallbacks.append(call.op.name)
-    shifted = call.op.name in _ALIKE and all(value.layout.dtype != AS_IS for arg in call.args for value in _values(arg, context))
+    shifted = call.op.name in _ALIKE and all(
+        value.layout.dtype != AS_IS for arg in call.args for value in _values(arg, context)
+    )
     args = [_operand(arg, context, shifted) for arg in call.args]
     emitted = context.builder.emit(relax.Call(call.op, args, call.attrs, call.ty_args), context.label())
     if isinstance(emitted.ty, relax.TupleType):
@@ -43,9 +45,18 @@ def _operand(arg, context, shifted):
         return arg  # a shape or a scalar
     form = context.plain_of if shifted else context.as_is
     found = context.values.get(arg)
-    return relax.Tuple([form(value).var for value in found]) if isinstance(found, tuple) else form(context.find(arg)).var
+    return (
+        relax.Tuple([form(value).var for value in found]) if isinstance(found, tuple) else form(context.find(arg)).var
+    )
 
 
 def _value(var, logical):
     dtype = str(logical.dtype)
-    return Value(var, Layout("plain", tuple(int(d) for d in logical.shape.values), AS_IS if dtype == "int8" == str(var.ty.dtype) else dtype))
+    return Value(
+        var,
+        Layout(
+            "plain",
+            tuple(int(d) for d in logical.shape.values),
+            AS_IS if dtype == "int8" == str(var.ty.dtype) else dtype,
+        ),
+    )

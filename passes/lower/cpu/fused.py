@@ -23,7 +23,9 @@ FUSED = {
     Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
     PeakScores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root, peak=True),
     Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point),
-    PeakSoftmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point, peak=True),
+    PeakSoftmax: lambda chain, ctx: softmax_rows(
+        chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point, peak=True
+    ),
     LayerNorm: layer_norm_rows,
     TableBehind: _table_behind,
     Pixels: _pixels,

@@ -32,9 +32,16 @@ from .value import Value
 Rule = Callable[[relax.Call, "CpuContext"], Value | tuple | None]
 
 
-def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None,
-          params: list[Layout] | None = None, results: list[Layout] | None = None, watch: Watch | None = None,
-          packing: dict | None = None) -> tuple[tvm.IRModule, list[str]]:
+def lower(
+    mod: tvm.IRModule,
+    spec: TargetSpec,
+    rules: dict[str, list[Rule]],
+    tuned: Records | None = None,
+    params: list[Layout] | None = None,
+    results: list[Layout] | None = None,
+    watch: Watch | None = None,
+    packing: dict | None = None,
+) -> tuple[tvm.IRModule, list[str]]:
     """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
     to, where not all of them are plain. watch: where what is watched is noted. packing: takes, by the variable of a layer, a function from (its weights, its bias), as the layer's operands, to the constants
     that its kernel reads behind the data."""
@@ -47,7 +54,11 @@ def _lower(mod, spec, rules, tuned, params, results, watch, packing):
     builder = relax.BlockBuilder()
     context = CpuContext(spec, builder, tuned=tuned, watch=watch, packing=packing)
     fusions, inner = find_fusions(main, able(UNITS[spec.dot].vbmi))
-    layouts = [Layout("plain", shape_of(param), as_is(str(param.ty.dtype))) for param in main.params] if params is None else params
+    layouts = (
+        [Layout("plain", shape_of(param), as_is(str(param.ty.dtype))) for param in main.params]
+        if params is None
+        else params
+    )
     stored = [_stored(param, layout) for param, layout in zip(main.params, layouts, strict=True)]
     with builder.function("main", stored):
         with builder.dataflow():
@@ -57,7 +68,9 @@ def _lower(mod, spec, rules, tuned, params, results, watch, packing):
             def bind(var, value):
                 context.layer = var.name
                 context.rounded = rounded_by(value) if watch is not None and watch.clips else None
-                if isinstance(value, relax.Call) and (value.op.name == "relax.dequantize" or value.op.name.startswith("octet.")):
+                if isinstance(value, relax.Call) and (
+                    value.op.name == "relax.dequantize" or value.op.name.startswith("octet.")
+                ):
                     context.codes(value)
                 if var in fusions:
                     context.values[var] = FUSED[type(fusions[var])](fusions[var], context)
@@ -68,7 +81,11 @@ def _lower(mod, spec, rules, tuned, params, results, watch, packing):
                 lower_loop(each, context, bind) if isinstance(each, RecurrentLoop) else bind(*each)
             context.layer = ""
             values = _outputs(main.body.body, context)
-            values = [context.as_is(value) for value in values] if results is None else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
+            values = (
+                [context.as_is(value) for value in values]
+                if results is None
+                else [context.formed(value, layout) for value, layout in zip(values, results, strict=True)]
+            )
             outputs = [builder.emit_output(value.var) for value in own_results(values, context)]
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.get().with_attr(LAYERS, list(context.layers)), context.fallbacks

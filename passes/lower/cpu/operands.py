@@ -38,7 +38,9 @@ def _second(arg, own, shape, ctx, dtype):
         return _full(arg, own, shape, ctx, dtype), STREAM
     channel = 1 if len(shape) == 4 else len(shape) - 1
     constant, rank = ctx.constant(arg), len(arg.ty.shape.values)
-    per_channel = own[channel] == shape[channel] and all(own[axis] == 1 for axis in range(1, len(shape)) if axis != channel)
+    per_channel = own[channel] == shape[channel] and all(
+        own[axis] == 1 for axis in range(1, len(shape)) if axis != channel
+    )
     if constant is not None and (constant.size == 1 or (per_channel and own[0] == 1)):
         vector = np.broadcast_to(constant.reshape(-1), (1, shape[channel]))
         return pack_constant(sure(packed((1, shape[channel]), dtype)), vector), SHARED

@@ -1,7 +1,7 @@
 """The network's results: each is written by a kernel of its own, straight into the array that the caller gets.
 
-    return x, R.reshape(x), constant, y, y, z   ==>   return copy(x), copy(x), copy(constant), y, copy(y), copy(z)
-    x: a parameter; z: a part of a tensor, or one that has parts, which is read at an offset: that only the arena has
+return x, R.reshape(x), constant, y, y, z   ==>   return copy(x), copy(x), copy(constant), y, copy(y), copy(z)
+x: a parameter; z: a part of a tensor, or one that has parts, which is read at an offset: that only the arena has
 """
 
 import tvm

@@ -2,7 +2,22 @@
 
 from importlib import import_module
 
-_FAMILIES = ("conv", "bfloat16", "elementwise", "pooling", "movement", "reformat", "unary", "softmax", "matmul", "rows", "recurrent", "order", "statistics", "simulate")
+_FAMILIES = (
+    "conv",
+    "bfloat16",
+    "elementwise",
+    "pooling",
+    "movement",
+    "reformat",
+    "unary",
+    "softmax",
+    "matmul",
+    "rows",
+    "recurrent",
+    "order",
+    "statistics",
+    "simulate",
+)
 
 
 def _collect():

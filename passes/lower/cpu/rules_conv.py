@@ -14,7 +14,9 @@ from ....targets.x86.workload import workload_of
 from ... import ops
 from ...ops import shape_of
 
-PLANAR_CHANNELS = 4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
+PLANAR_CHANNELS = (
+    4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
+)
 
 
 def conv2d(call, ctx, table=None):
@@ -22,7 +24,9 @@ def conv2d(call, ctx, table=None):
     attrs = ops.attrs_of(call)
     data = ctx.value(call.args[0])
     n, c, h, w = data.layout.shape
-    planar = data.layout.kind == "plain" and data.layout.dtype == "float32" and c <= PLANAR_CHANNELS and attrs["groups"] == 1
+    planar = (
+        data.layout.kind == "plain" and data.layout.dtype == "float32" and c <= PLANAR_CHANNELS and attrs["groups"] == 1
+    )
     if not planar:
         data = ctx.packed(call.args[0])
     weight = ctx.constant(call.args[1])
@@ -31,9 +35,28 @@ def conv2d(call, ctx, table=None):
     if turned:
         # A column lies in memory as a row, whose pixels share the weights that are loaded. (The order of bfloat16's sums knows rows from columns.)
         h, w = w, h
-        kernel, strides, padding, dilation = kernel[::-1], strides[::-1], [padding[i] for i in (1, 0, 3, 2)], dilation[::-1]
-    problem = ConvProblem(data.layout.dtype, n, c, h, w, weight.shape[0], tuple(kernel), tuple(strides), tuple(padding), tuple(dilation),
-                          attrs["groups"], attrs.get("data_zero_point", 0), _epilogue(call, attrs), planar)
+        kernel, strides, padding, dilation = (
+            kernel[::-1],
+            strides[::-1],
+            [padding[i] for i in (1, 0, 3, 2)],
+            dilation[::-1],
+        )
+    problem = ConvProblem(
+        data.layout.dtype,
+        n,
+        c,
+        h,
+        w,
+        weight.shape[0],
+        tuple(kernel),
+        tuple(strides),
+        tuple(padding),
+        tuple(dilation),
+        attrs["groups"],
+        attrs.get("data_zero_point", 0),
+        _epilogue(call, attrs),
+        planar,
+    )
     return _emit(call, ctx, data, problem, table, lambda weight: weight.transpose(0, 1, 3, 2) if turned else weight)
 
 
@@ -43,8 +66,21 @@ def dense(call, ctx, table=None):
     weight = ctx.constant(call.args[1])
     attrs = ops.attrs_of(call)
     rows, inputs = prod(data.layout.shape[:-1]), data.layout.shape[-1]
-    problem = ConvProblem(data.layout.dtype, rows, inputs, 1, 1, weight.shape[0], (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1,
-                          attrs.get("data_zero_point", 0), _epilogue(call, attrs))
+    problem = ConvProblem(
+        data.layout.dtype,
+        rows,
+        inputs,
+        1,
+        1,
+        weight.shape[0],
+        (1, 1),
+        (1, 1),
+        (0, 0, 0, 0),
+        (1, 1),
+        1,
+        attrs.get("data_zero_point", 0),
+        _epilogue(call, attrs),
+    )
     return _emit(call, ctx, data, problem, table, lambda weight: weight[:, :, None, None])
 
 
@@ -60,8 +96,15 @@ def _residual(call):
 
 
 def _epilogue(call, attrs):
-    return Epilogue(attrs["out_dtype"], attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], _residual(call) is not None,
-                    attrs.get("residual_zero_point", 0), attrs.get("residual_multiplier", 0.0))
+    return Epilogue(
+        attrs["out_dtype"],
+        attrs.get("out_zero_point", 0),
+        attrs["clip_min"],
+        attrs["clip_max"],
+        _residual(call) is not None,
+        attrs.get("residual_zero_point", 0),
+        attrs.get("residual_multiplier", 0.0),
+    )
 
 
 def _behind(problem, table):
@@ -82,15 +125,31 @@ def _emit(call, ctx, data, problem, table, as_images):
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
 
     def made(weight, bias):
-        return conv_kernel(problem, dot, as_images(weight), bias, multiplier, tuned.schedule if tuned is not None else None, table)
+        return conv_kernel(
+            problem, dot, as_images(weight), bias, multiplier, tuned.schedule if tuned is not None else None, table
+        )
 
     kernel = made(*map(ctx.constant, call.args[1:3]))
     if ctx.packing is not None:
         ctx.packing[ctx.layer] = lambda weight, bias: made(weight, bias).constants
-    notes = {"schedule": words(kernel.schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}
+    notes = {
+        "schedule": words(kernel.schedule),
+        "source": tuned.source if tuned is not None else "default",
+        "workload": workload.text,
+    }
     residual = _residual(call)
     operands = [data, *kernel.constants] + ([ctx.packed(residual)] if residual is not None else [])
-    return ctx.emit(kernel.func, operands, _layout(call), name, kernel.family, problem.multiply_adds, (kernel.workspace, data.layout.storage), notes, kernel.check)
+    return ctx.emit(
+        kernel.func,
+        operands,
+        _layout(call),
+        name,
+        kernel.family,
+        problem.multiply_adds,
+        (kernel.workspace, data.layout.storage),
+        notes,
+        kernel.check,
+    )
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

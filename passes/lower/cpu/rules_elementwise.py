@@ -28,8 +28,19 @@ def _binary(call, ctx, kind):
     a, b = ("b", "a") if swapped else ("a", "b")
     images = images_of(layout.shape)
     multipliers = (attrs["multiplier"], 0.0) if kind == "mul" else (attrs[f"{a}_multiplier"], attrs[f"{b}_multiplier"])
-    problem = BinaryProblem(kind, images, layout.pixels // images, layout.channels, attrs[f"{a}_zero_point"], attrs[f"{b}_zero_point"],
-                            attrs["out_zero_point"], *multipliers, attrs["clip_min"], attrs["clip_max"], how)
+    problem = BinaryProblem(
+        kind,
+        images,
+        layout.pixels // images,
+        layout.channels,
+        attrs[f"{a}_zero_point"],
+        attrs[f"{b}_zero_point"],
+        attrs["out_zero_point"],
+        *multipliers,
+        attrs["clip_min"],
+        attrs["clip_max"],
+        how,
+    )
     schedule, notes = schedule_of(problem, ctx, default_loops)
     return ctx.emit(binary(problem, schedule), [first, second], layout, call.op.name, notes=notes)
 
@@ -40,8 +51,14 @@ def requantize(call, ctx):
     if value.layout.kind == "plain":
         value = ctx.packed(call.args[0])
     layout = value.layout
-    problem = RequantizeProblem(layout.pixels * layout.channel_stride, attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
-                                attrs["clip_min"], attrs["clip_max"])
+    problem = RequantizeProblem(
+        layout.pixels * layout.channel_stride,
+        attrs["data_zero_point"],
+        attrs["out_zero_point"],
+        attrs["multiplier"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+    )
     schedule, notes = schedule_of(problem, ctx, default_loops)
     return ctx.emit(requantize_kernel(problem, schedule), [value], layout, call.op.name, notes=notes)
 
@@ -51,14 +68,20 @@ def table(call, ctx):
     value = ctx.packed(call.args[0])
     layout = value.layout
     per_channel = values.ndim == 2
-    assert not per_channel or layout.kind == "nhwc" or len(layout.shape) == 2, f"a table per channel needs channels on axis 1, not {layout.shape}"
+    assert not per_channel or layout.kind == "nhwc" or len(layout.shape) == 2, (
+        f"a table per channel needs channels on axis 1, not {layout.shape}"
+    )
     lines = lines_of(values) if per_channel and layout.channel_stride % 16 == 0 else None
     if lines is not None:
         operands = [value, pad_lines(lines.scale), pad_lines(lines.shift)]
-        return ctx.emit(affine_kernel(layout.pixels, layout.channels, lines.low, lines.high), operands, layout, call.op.name)
+        return ctx.emit(
+            affine_kernel(layout.pixels, layout.channels, lines.low, lines.high), operands, layout, call.op.name
+        )
     problem = TableProblem(layout.pixels, layout.channels, per_channel, UNITS[ctx.spec.dot].vbmi)
     schedule, notes = schedule_of(problem, ctx, default_loops)
-    return ctx.emit(table_kernel(problem, schedule), [value, pack_tables(problem, values)], layout, call.op.name, notes=notes)
+    return ctx.emit(
+        table_kernel(problem, schedule), [value, pack_tables(problem, values)], layout, call.op.name, notes=notes
+    )
 
 
 RULES = {"octet.add": add, "octet.mul": mul, "octet.requantize": requantize, "octet.table": table}

@@ -29,14 +29,40 @@ def product(call, ctx, softmax=None, root=None, peak=False):
         if softmax.mask is not None:
             mask = _mask(softmax.mask, ctx)
             operands.append(mask)
-        epilogue = SoftmaxEpilogue(softmax.scale, None if mask is None else _matrices(mask.layout, rank, shape), softmax.probability_scale, softmax.zero_point, peak)
+        epilogue = SoftmaxEpilogue(
+            softmax.scale,
+            None if mask is None else _matrices(mask.layout, rank, shape),
+            softmax.probability_scale,
+            softmax.zero_point,
+            peak,
+        )
     problem = MatmulProblem(
-        batch, rows, inner, columns, _matrices(a.layout, rank), _matrices(b.layout, rank), _matrices(out, rank), attrs["multiplier"],
-        out.dtype, attrs.get("out_zero_point", 0), attrs["clip_min"], attrs["clip_max"], epilogue, attrs.get("a_zero_point", 0),
+        batch,
+        rows,
+        inner,
+        columns,
+        _matrices(a.layout, rank),
+        _matrices(b.layout, rank),
+        _matrices(out, rank),
+        attrs["multiplier"],
+        out.dtype,
+        attrs.get("out_zero_point", 0),
+        attrs["clip_min"],
+        attrs["clip_max"],
+        epilogue,
+        attrs.get("a_zero_point", 0),
     )
     schedule, notes = schedule_of(problem, ctx, default_schedule)
     func = matmul(problem, ctx.spec.dot, schedule)
-    value = ctx.emit(func, operands + constants_of(problem, ctx.spec.dot), out, call.op.name, ctx.spec.dot, problem.multiply_adds, notes=notes)
+    value = ctx.emit(
+        func,
+        operands + constants_of(problem, ctx.spec.dot),
+        out,
+        call.op.name,
+        ctx.spec.dot,
+        problem.multiply_adds,
+        notes=notes,
+    )
     return Value(value.var, as_layout(out) or out)
 
 
@@ -60,7 +86,10 @@ def _matrices(view: View, rank, against=None):
     """View -> Matrices, with leading axes of stride 0 up to `rank`; axes of extent 1 are broadcast."""
     missing = rank - len(view.shape)
     shape, strides = (1,) * missing + view.shape, (0,) * missing + view.strides
-    strides = tuple(0 if extent == 1 and axis < rank - (2 if against is None else 1) else stride for axis, (extent, stride) in enumerate(zip(shape, strides)))
+    strides = tuple(
+        0 if extent == 1 and axis < rank - (2 if against is None else 1) else stride
+        for axis, (extent, stride) in enumerate(zip(shape, strides))
+    )
     return Matrices(view.elements, view.offset, strides[:-2], *strides[-2:])
 
 

@@ -70,7 +70,11 @@ def _first_axis(call, ctx, axes, begin, end, strides, target):
     if outer == channel_axis(value.layout) or (value.layout.kind == "nhwc" and outer > 0):
         return None
     start = range(shape[outer])[begin[0] : end[0]][0]
-    return ctx.part(value, start * prod(shape[outer + 1 : -1] if value.layout.kind == "rows" else shape[2:]) * value.layout.channel_stride, target)
+    return ctx.part(
+        value,
+        start * prod(shape[outer + 1 : -1] if value.layout.kind == "rows" else shape[2:]) * value.layout.channel_stride,
+        target,
+    )
 
 
 def _backwards(size, start, stop, step):
@@ -123,13 +127,20 @@ def _plain_pad(call, ctx, attrs):
     if str(call.ty.dtype) != "int8":
         return None
     value = ctx.plain(call.args[0])
-    padded = relax.op.nn.pad(value.var, attrs["pad_width"], attrs["pad_mode"], _stored(attrs["pad_value"], value.layout))
+    padded = relax.op.nn.pad(
+        value.var, attrs["pad_width"], attrs["pad_mode"], _stored(attrs["pad_value"], value.layout)
+    )
     ctx.fallbacks.append(call.op.name)
     return type(value)(ctx.builder.emit(padded), Layout("plain", shape_of(call), value.layout.dtype))
 
 
-_MODES = {"constant": {"constant_values": FILL}, "reflect": {"mode": "reflect"}, "replicate": {"mode": "edge"}, "edge": {"mode": "edge"},
-          "circular": {"mode": "wrap"}}
+_MODES = {
+    "constant": {"constant_values": FILL},
+    "reflect": {"mode": "reflect"},
+    "replicate": {"mode": "edge"},
+    "edge": {"mode": "edge"},
+    "circular": {"mode": "wrap"},
+}
 
 
 def _bordered(extent, before, after, mode="constant"):
@@ -180,19 +191,32 @@ def resize(call, ctx):
         return None
     sizes = list(zip(source.shape[2:], target.shape[2:]))
     if attrs["method"] == "nearest_neighbor":
-        rows, columns = (nearest_indices(size, result, mode, attrs["rounding_method"]).tolist() for size, result in sizes)
+        rows, columns = (
+            nearest_indices(size, result, mode, attrs["rounding_method"]).tolist() for size, result in sizes
+        )
         return _gathered(call, ctx, target, {1: rows, 2: columns})
     if attrs["method"] != "linear" or source.dtype != "float32":
         return None
-    tables = [table.astype(dtype) for size, result in sizes for table, dtype in zip(linear_taps(size, result, mode), ("int32", "int32", "float32"))]
-    return ctx.emit(resize_linear(ResizeProblem(source, target)), [ctx.packed(call.args[0]), *tables], target, call.op.name)
+    tables = [
+        table.astype(dtype)
+        for size, result in sizes
+        for table, dtype in zip(linear_taps(size, result, mode), ("int32", "int32", "float32"))
+    ]
+    return ctx.emit(
+        resize_linear(ResizeProblem(source, target)), [ctx.packed(call.args[0]), *tables], target, call.op.name
+    )
 
 
 def resize_whole(call, ctx):
     """octet.resize2d."""
     source, target = _layouts(call)
     problem = IntegerResizeProblem(source, target, **ops.attrs_of(call))
-    return ctx.emit(resize_integer(problem), [ctx.packed(call.args[0]), *(ctx.constant(arg).reshape(-1) for arg in call.args[1:])], target, call.op.name)
+    return ctx.emit(
+        resize_integer(problem),
+        [ctx.packed(call.args[0]), *(ctx.constant(arg).reshape(-1) for arg in call.args[1:])],
+        target,
+        call.op.name,
+    )
 
 
 def concatenate(call, ctx):

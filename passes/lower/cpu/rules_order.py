@@ -11,7 +11,11 @@ _DTYPES = ("float32", "int32", "int64")
 
 def _problem(call, axis):
     shape, dtype = shape_of(call.args[0]), str(call.args[0].ty.dtype)
-    return AxisProblem(shape, int(axis) % len(shape), dtype) if dtype in _DTYPES and axis is not None and shape and 0 not in shape else None
+    return (
+        AxisProblem(shape, int(axis) % len(shape), dtype)
+        if dtype in _DTYPES and axis is not None and shape and 0 not in shape
+        else None
+    )
 
 
 def cumsum(call, ctx):
@@ -19,7 +23,9 @@ def cumsum(call, ctx):
     problem = _problem(call, attrs["axis"])
     if problem is None or str(call.ty.dtype) != problem.dtype:
         return None
-    return ctx.emit(running_sum(problem, bool(attrs["exclusive"])), [ctx.plain(call.args[0])], problem.source, call.op.name)
+    return ctx.emit(
+        running_sum(problem, bool(attrs["exclusive"])), [ctx.plain(call.args[0])], problem.source, call.op.name
+    )
 
 
 def topk(call, ctx):
@@ -28,15 +34,21 @@ def topk(call, ctx):
     if problem is None or kind not in ("values", "indices") or (kind == "indices" and str(attrs["dtype"]) != "int64"):
         return None
     kernel = top_k(problem, int(attrs["k"]), bool(attrs["largest"]), kind == "indices")
-    return ctx.emit(kernel, [ctx.plain(call.args[0])], problem.result(int(attrs["k"]), str(call.ty.dtype)), call.op.name)
+    return ctx.emit(
+        kernel, [ctx.plain(call.args[0])], problem.result(int(attrs["k"]), str(call.ty.dtype)), call.op.name
+    )
 
 
 def suppression(call, ctx):
     attrs, (images, classes, boxes) = ops.attrs_of(call), shape_of(call.args[1])
     most = min(attrs["most"], boxes)
-    problem = SuppressionProblem(images, classes, boxes, most, attrs["overlap"], attrs.get("threshold"), bool(attrs["centers"]))
+    problem = SuppressionProblem(
+        images, classes, boxes, most, attrs["overlap"], attrs.get("threshold"), bool(attrs["centers"])
+    )
     operands = [ctx.plain(arg) for arg in call.args]
-    return ctx.emit(non_max_suppression(problem), operands, problem.kept, call.op.name, workspace=(problem.scratch, "int32"))
+    return ctx.emit(
+        non_max_suppression(problem), operands, problem.kept, call.op.name, workspace=(problem.scratch, "int32")
+    )
 
 
 def places(call, ctx):

@@ -14,9 +14,21 @@ def integer_average(call, ctx):
     """octet.avg_pool2d."""
     attrs = ops.attrs_of(call)
     value = ctx.packed(call.args[0])
-    problem = PoolProblem("average", "int8", value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), tuple(attrs["padding"]), (1, 1),
-                          bool(attrs["count_include_pad"]), attrs["data_zero_point"], attrs["out_zero_point"], attrs["multiplier"],
-                          attrs["clip_min"], attrs["clip_max"])
+    problem = PoolProblem(
+        "average",
+        "int8",
+        value.layout.shape,
+        tuple(attrs["pool_size"]),
+        tuple(attrs["strides"]),
+        tuple(attrs["padding"]),
+        (1, 1),
+        bool(attrs["count_include_pad"]),
+        attrs["data_zero_point"],
+        attrs["out_zero_point"],
+        attrs["multiplier"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+    )
     return _emit(problem, value, ctx, call)
 
 
@@ -42,8 +54,16 @@ def _window(call, ctx, kind, dtypes):
         return None
     if any(before >= size for before, size in zip(padding, attrs["pool_size"])):
         return None  # a window without any element
-    problem = PoolProblem(kind, dtype, value.layout.shape, tuple(attrs["pool_size"]), tuple(attrs["strides"]), padding, dilation,
-                          bool(attrs.get("count_include_pad", False)))
+    problem = PoolProblem(
+        kind,
+        dtype,
+        value.layout.shape,
+        tuple(attrs["pool_size"]),
+        tuple(attrs["strides"]),
+        padding,
+        dilation,
+        bool(attrs.get("count_include_pad", False)),
+    )
     return _emit(problem, value, ctx, call)
 
 
@@ -57,7 +77,11 @@ def _resolved(attrs, shape, result):
     """Padding with what ceil mode adds at the bottom and on the right."""
     padding = list(attrs["padding"])
     for axis in (0, 1):
-        reach = (result[2 + axis] - 1) * attrs["strides"][axis] + attrs["dilation"][axis] * (attrs["pool_size"][axis] - 1) + 1
+        reach = (
+            (result[2 + axis] - 1) * attrs["strides"][axis]
+            + attrs["dilation"][axis] * (attrs["pool_size"][axis] - 1)
+            + 1
+        )
         padding[axis + 2] += max(0, reach - shape[2 + axis] - padding[axis] - padding[axis + 2])
     return tuple(padding)
 
@@ -66,11 +90,21 @@ def mean(call, ctx):
     """R.mean over the two axes of an image, float32."""
     attrs = ops.attrs_of(call)
     shape = shape_of(call.args[0])
-    if len(shape) != 4 or attrs["axis"] is None or sorted(axis % 4 for axis in attrs["axis"]) != [2, 3] or str(call.ty.dtype) != "float32":
+    if (
+        len(shape) != 4
+        or attrs["axis"] is None
+        or sorted(axis % 4 for axis in attrs["axis"]) != [2, 3]
+        or str(call.ty.dtype) != "float32"
+    ):
         return None
     value = ctx.packed(call.args[0])
     pooled = _emit(PoolProblem("average", "float32", shape, shape[2:], (1, 1)), value, ctx, call)
     return type(value)(pooled.var, packed(shape_of(call), "float32"))  # without keepdims the same buffer as rows
 
 
-RULES = {"octet.avg_pool2d": integer_average, "relax.nn.max_pool2d": maximum, "relax.nn.avg_pool2d": average, "relax.mean": mean}
+RULES = {
+    "octet.avg_pool2d": integer_average,
+    "relax.nn.max_pool2d": maximum,
+    "relax.nn.avg_pool2d": average,
+    "relax.mean": mean,
+}

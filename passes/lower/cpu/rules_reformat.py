@@ -58,7 +58,10 @@ def _alias(call, ctx, shape):
 def _same_bytes(old, new):
     if old.channels != new.channels or old.pixels != new.pixels:
         return False
-    outer = {layout: layout.shape[0] if layout.kind == "nhwc" and prod(layout.shape[2:]) > 1 else None for layout in (old, new)}
+    outer = {
+        layout: layout.shape[0] if layout.kind == "nhwc" and prod(layout.shape[2:]) > 1 else None
+        for layout in (old, new)
+    }
     if outer[old] is None and outer[new] is None:
         return True  # rows, or images of one pixel: the logical order is the packed one
     return old.kind == new.kind and old.shape[0] == new.shape[0]  # NCHW -> NCH'W' with H*W = H'*W'
@@ -66,7 +69,11 @@ def _same_bytes(old, new):
 
 def permute_dims(call, ctx):
     """A view of what lies strided already; else NCHW <-> NHWC and [N, K, M] -> [N, M, K], the copies that a reformat does; else a view."""
-    axes = [int(a) for a in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(len(call.ty.shape.values))))
+    axes = (
+        [int(a) for a in call.attrs.axes]
+        if call.attrs.axes is not None
+        else list(reversed(range(len(call.ty.shape.values))))
+    )
     dtype = str(call.ty.dtype)
     if dtype not in ("int8", "float32") or ctx.constant(call.args[0]) is not None:
         return None

@@ -35,7 +35,16 @@ def layer_norm_rows(parts, ctx):
     gamma, beta = (_padded(ctx.constant(arg)) for arg in parts.call.args[1:])
     gamma = gamma if attrs["scale"] else np.ones_like(gamma)
     beta = beta if attrs["center"] else np.zeros_like(beta)
-    return _emit(ctx, layer_norm, problem, [ctx.rows(parts.operand), gamma, beta], parts.root, problem.result, "relax.nn.layer_norm", default_schedule)
+    return _emit(
+        ctx,
+        layer_norm,
+        problem,
+        [ctx.rows(parts.operand), gamma, beta],
+        parts.root,
+        problem.result,
+        "relax.nn.layer_norm",
+        default_schedule,
+    )
 
 
 def _padded(vector):
@@ -51,7 +60,9 @@ def _as_rows(ctx, kernel, operands, root, rows: Layout, operator, notes=None):
     """The kernel's rows read as the tensor of `root`."""
     shape = shape_of(root)
     stride = channel_stride(shape[-1], rows.dtype)
-    view = View(shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK)
+    view = View(
+        shape, (*(step * stride for step in contiguous(shape[:-1])), 1), 0, rows.dtype, rows.physical_shape, SLACK
+    )
     value = ctx.emit(kernel, operands, view, operator, notes=notes)
     return Value(value.var, as_layout(view) or view)
 
@@ -59,7 +70,11 @@ def _as_rows(ctx, kernel, operands, root, rows: Layout, operator, notes=None):
 def plain_softmax(call, ctx):
     """Softmax whose result stays float32."""
     rank = len(call.ty.shape.values)
-    if ops.attrs_of(call)["axis"] % rank != rank - 1 or str(call.ty.dtype) != "float32" or ctx.constant(call.args[0]) is not None:
+    if (
+        ops.attrs_of(call)["axis"] % rank != rank - 1
+        or str(call.ty.dtype) != "float32"
+        or ctx.constant(call.args[0]) is not None
+    ):
         return None
     return softmax_rows(call.args[0], call, ctx, None)
 
@@ -67,7 +82,15 @@ def plain_softmax(call, ctx):
 def integer_softmax(call, ctx):
     """octet.softmax."""
     problem = SoftmaxTableProblem(shape_of(call), **ops.attrs_of(call))
-    return _emit(ctx, softmax_by_table, problem, [ctx.rows(call.args[0]), ctx.constant(call.args[1])], call, problem.layout, call.op.name)
+    return _emit(
+        ctx,
+        softmax_by_table,
+        problem,
+        [ctx.rows(call.args[0]), ctx.constant(call.args[1])],
+        call,
+        problem.layout,
+        call.op.name,
+    )
 
 
 def look_up(call, ctx):

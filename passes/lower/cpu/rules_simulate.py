@@ -5,7 +5,13 @@ from ....targets.x86.elementwise.fake_quantize import FakeQuantizeProblem, fake_
 
 def simulate(call, ctx):
     data = ctx.value(call.args[0])
-    return ctx.emit(fake_quantize(FakeQuantizeProblem(data.layout)), [data, ctx.constant(call.args[1])], data.layout, call.op.name, "simulate")
+    return ctx.emit(
+        fake_quantize(FakeQuantizeProblem(data.layout)),
+        [data, ctx.constant(call.args[1])],
+        data.layout,
+        call.op.name,
+        "simulate",
+    )
 
 
 RULES = {"octet.fake_quantize": simulate}

@@ -10,7 +10,14 @@ assert HEADER == SUMMARY_HEADER
 def statistics(call, ctx):
     data = ctx.value(call.args[0])
     problem = SummaryProblem(data.layout, ops.attrs_of(call)["samples"])
-    return ctx.emit(summary(*problem.kernel), [data, problem.parameters], problem.result, call.op.name, "statistics", notes={"bytes": 0})  # equal functions are one
+    return ctx.emit(
+        summary(*problem.kernel),
+        [data, problem.parameters],
+        problem.result,
+        call.op.name,
+        "statistics",
+        notes={"bytes": 0},
+    )  # equal functions are one
 
 
 RULES = {"octet.statistics": statistics}

@@ -41,7 +41,10 @@ def prelu(call, ctx):
     channel = 1 if layout.kind == "nhwc" else len(layout.shape) - 1
     if ops.attrs_of(call)["axis"] % len(layout.shape) != channel and slopes.size != 1:
         return None
-    vector = pack_constant(sure(packed((1, layout.channels), "float32")), slopes.reshape(-1) if slopes.size > 1 else slopes.reshape(-1).repeat(layout.channels))
+    vector = pack_constant(
+        sure(packed((1, layout.channels), "float32")),
+        slopes.reshape(-1) if slopes.size > 1 else slopes.reshape(-1).repeat(layout.channels),
+    )
     problem = FloatBinaryProblem("prelu", 1, layout.pixels, layout.channels, SHARED)
     return ctx.emit(binary_float(problem), [ctx.packed(call.args[0]), vector], layout, call.op.name)
 

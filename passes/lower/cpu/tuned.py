@@ -11,4 +11,8 @@ def schedule_of(problem: Problem, ctx, default: Callable):
     workload = workload_of(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
     schedule = tuned.schedule if tuned is not None else default(problem)
-    return schedule, {"schedule": words(schedule), "source": tuned.source if tuned is not None else "default", "workload": workload.text}
+    return schedule, {
+        "schedule": words(schedule),
+        "source": tuned.source if tuned is not None else "default",
+        "workload": workload.text,
+    }

@@ -34,16 +34,36 @@ class CudaLowering:
         lower(MergeAxes()(module), spec, RULES, lambda workload: note(workload, 1))
 
 
-def build_cuda_variant(module: tvm.IRModule, spec: TargetSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], name: str = "",
-                       tuned: Records | None = None) -> Variant:
+def build_cuda_variant(
+    module: tvm.IRModule,
+    spec: TargetSpec,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    name: str = "",
+    tuned: Records | None = None,
+) -> Variant:
     """Compiles `main` of a realised, float-fused module. tuned: schedules found by measuring. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
     lowered = lower(UnrollLoops(spec.name)(module), spec, RULES, tuned)
     names = named(call.kernel for call in lowered.calls)
     text = source(names)
     library, usage = compile_fatbin(text, spec.extra["code"])
     launches, weights, arena = place(lowered, names)
-    return Variant(spec.name, library, weights, arena, tuple(call.step for call in lowered.calls), inputs, outputs, spec.features, spec.rank, name,
-                   kind=spec.kind, launches=launches, source=text, extra={"usage": usage})
+    return Variant(
+        spec.name,
+        library,
+        weights,
+        arena,
+        tuple(call.step for call in lowered.calls),
+        inputs,
+        outputs,
+        spec.features,
+        spec.rank,
+        name,
+        kind=spec.kind,
+        launches=launches,
+        source=text,
+        extra={"usage": usage},
+    )
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray, int]:
@@ -56,7 +76,9 @@ def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray
                 lives[storage] = (lives.get(storage, (i, i))[0], i)
             if storage.kind == "state":
                 lives[storage] = (0, len(lowered.calls))  # nothing else may ever lie there
-    offsets, arena = memory.plan([memory.Lifetime(storage, storage.bytes + memory.ALIGNMENT, *life) for storage, life in lives.items()])
+    offsets, arena = memory.plan(
+        [memory.Lifetime(storage, storage.bytes + memory.ALIGNMENT, *life) for storage, life in lives.items()]
+    )
     weights = Weights()
 
     def where(storage):
@@ -69,6 +91,13 @@ def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray
         return ("output", outputs[storage]) if storage in outputs else ("arena", offsets[storage] + start)
 
     launches = tuple(
-        Launch(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, tuple(map(where, call.operands))) for call in lowered.calls
+        Launch(
+            names[call.kernel],
+            call.kernel.grid,
+            call.kernel.block,
+            call.kernel.shared,
+            tuple(map(where, call.operands)),
+        )
+        for call in lowered.calls
     )
     return launches, weights.blob(), arena

@@ -69,7 +69,9 @@ class CudaContext:
     state: Storage = field(default_factory=lambda: Storage("state"))
     tuned: Records | None = None  # schedules that were found by measuring
     var: relax.Var | None = None  # of the logical graph, that is being lowered
-    users: dict = field(default_factory=dict)  # variable of the logical graph -> the calls that read it, None for the function's result
+    users: dict = field(
+        default_factory=dict
+    )  # variable of the logical graph -> the calls that read it, None for the function's result
 
     @property
     def layer(self) -> str:
@@ -140,7 +142,16 @@ class CudaContext:
         """A result that launches will write."""
         return CudaTensor(layout, Storage("buffer", bytes=layout.bytes))
 
-    def emit(self, kernel: CudaKernel, operands, layout: CudaLayout, operator: str, macs: int = 0, into: CudaTensor | None = None, notes=None) -> CudaTensor:
+    def emit(
+        self,
+        kernel: CudaKernel,
+        operands,
+        layout: CudaLayout,
+        operator: str,
+        macs: int = 0,
+        into: CudaTensor | None = None,
+        notes=None,
+    ) -> CudaTensor:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
         notes: further fields of the Step: of a kernel that can be tuned, see `notes`; bytes, of one that reads a part of an operand."""
         result = into if into is not None else self.empty(layout)
@@ -151,16 +162,30 @@ class CudaContext:
         """As `emit`, with the results among the operands: the last `kernel.results`."""
         storages = [operand.storage if isinstance(operand, CudaTensor) else self.array(operand) for operand in operands]
         results = operands[len(operands) - kernel.results :]
-        moved = sum(storage.bytes for storage in dict.fromkeys(storages))  # an operand that stands for a missing one is given twice
+        moved = sum(
+            storage.bytes for storage in dict.fromkeys(storages)
+        )  # an operand that stands for a missing one is given twice
         if kernel.state:
             self.state.bytes = max(self.state.bytes, kernel.state)
             storages.insert(len(storages) - kernel.results, self.state)
         assert len(storages) == kernel.operands, (kernel.family, len(storages))
         int8 = any(isinstance(operand, CudaTensor) and operand.layout.dtype == "int8" for operand in operands)
-        step = Step(f"{len(self.calls)}:{kernel.family}", operator, kernel.family, "int8" if int8 else results[0].layout.dtype, int(macs), layer=self.layer, **({"bytes": int(moved)} | (notes or {})))
+        step = Step(
+            f"{len(self.calls)}:{kernel.family}",
+            operator,
+            kernel.family,
+            "int8" if int8 else results[0].layout.dtype,
+            int(macs),
+            layer=self.layer,
+            **({"bytes": int(moved)} | (notes or {})),
+        )
         self.calls.append(Call(kernel, tuple(storages), step))
 
 
 def notes(workload, schedule, found: Tuned | None) -> dict:
     """What a Step says of a kernel that can be tuned."""
-    return {"schedule": words(schedule), "source": found.source if found is not None else "default", "workload": workload.text}
+    return {
+        "schedule": words(schedule),
+        "source": found.source if found is not None else "default",
+        "workload": workload.text,
+    }

@@ -39,8 +39,19 @@ def _legal(call, ctx):
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([parameter(field) for field in expr.fields])
         if isinstance(expr, relax.Var) and isinstance(ctx.values.get(expr), tuple):
-            return relax.Tuple([_parameter(params, operands, (expr, i), field.layout.shape, field.layout.dtype, lambda field=field: _plain(ctx, field))
-                                for i, field in enumerate(ctx.values[expr])])
+            return relax.Tuple(
+                [
+                    _parameter(
+                        params,
+                        operands,
+                        (expr, i),
+                        field.layout.shape,
+                        field.layout.dtype,
+                        lambda field=field: _plain(ctx, field),
+                    )
+                    for i, field in enumerate(ctx.values[expr])
+                ]
+            )
         array = ctx.constant(expr)
         if array is not None and array.ndim > 0:
             return _parameter(params, operands, expr, array.shape, str(array.dtype), lambda: ctx.find(expr))
@@ -57,7 +68,12 @@ def _legal(call, ctx):
     try:
         with tvm.target.Target("llvm"):
             return legalize(builder.get()), operands
-    except (AttributeError, TypeError, ValueError, RuntimeError) as error:  # TVM's legalisation fails with whatever its own code trips over
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # TVM's legalisation fails with whatever its own code trips over
         raise Unsupported(f"TVM cannot legalise it ({type(error).__name__})") from error
 
 
@@ -93,7 +109,10 @@ def _emitted(func: tirx.PrimFunc, operands, layouts, operator, ctx):
     made = generate(func, FAMILY, operator.removeprefix("relax."))
     results = [ctx.empty(layout) for layout in layouts]
     tensors = dict(zip(made.parameters, (*operands, *results), strict=True))
-    tensors |= {buffer: ctx.empty(plain((int(extent) for extent in buffer.shape), str(buffer.dtype))) for buffer in made.temporaries}
+    tensors |= {
+        buffer: ctx.empty(plain((int(extent) for extent in buffer.shape), str(buffer.dtype)))
+        for buffer in made.temporaries
+    }
     for nest in made.nests:
         kernel, noted = _scheduled(nest, ctx)
         ctx.launch(kernel, [tensors[buffer] for buffer in (*nest.reads, *nest.writes)], operator, notes=noted)

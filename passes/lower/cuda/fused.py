@@ -1,9 +1,9 @@
 """Chains of operators as one launch (passes/lower/fusion.py finds them): around a row reduction (device/rows.cuh computes them), or a table behind a layer.
 
-    quantize(softmax(scores [* scale] [+ mask]), s, z)    ==>    launch softmax_rows(scores, mask, y')
-    [quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm likewise
-    octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
-    octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
+quantize(softmax(scores [* scale] [+ mask]), s, z)    ==>    launch softmax_rows(scores, mask, y')
+[quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm likewise
+octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
+octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +52,9 @@ def chains_of(main, spec) -> tuple[dict, set]:
         if not members[root] & (inner | set(found)) and root not in inner and root not in found:
             found[root] = chain
             inner |= members[root]
-    if not all(map(_able, found.values())):  # rare: the whole function goes operator by operator rather than half a chain
+    if not all(
+        map(_able, found.values())
+    ):  # rare: the whole function goes operator by operator rather than half a chain
         return {}, set()
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
 
@@ -63,10 +65,17 @@ def _attention_of(graph, scores, spec):
     call = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
     if not ops.is_op(call, "octet.matmul") or call.args[0] != scores.root or ops.attrs_of(call)["out_dtype"] != "int8":
         return None
-    if ops.attrs_of(scores.product).get("a_zero_point", 0) or ops.attrs_of(call).get("a_zero_point", 0) != scores.parts.zero_point:
+    if (
+        ops.attrs_of(scores.product).get("a_zero_point", 0)
+        or ops.attrs_of(call).get("a_zero_point", 0) != scores.parts.zero_point
+    ):
         return None
     queries, keys, values = (shape_of(arg) for arg in (*scores.product.args, call.args[1]))
-    alike = len(queries) == len(keys) == len(values) == 4 and queries[:2] == keys[:2] == values[:2] and prod(queries[:2]) <= 65535
+    alike = (
+        len(queries) == len(keys) == len(values) == 4
+        and queries[:2] == keys[:2] == values[:2]
+        and prod(queries[:2]) <= 65535
+    )
     return AttentionHeads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
 
 
@@ -81,12 +90,34 @@ def _attention(chain, ctx):
     _, v, written = placed(ctx, CudaTensor(scores, q.storage), v, shape_of(second), keys, layout, second.op.name)
     multipliers = [ops.attrs_of(call)["multiplier"] for call in (first, second)]
     batch = images * heads
-    problem = Attention(queries, keys, depth, width, heads, q.layout.steps[-2] if queries > 1 else rounded(depth, 16), layout.steps[-2], warps_for(keys),
-                                  parts.scale is not None, parts.mask is not None, multipliers[0], parts.scale if parts.scale is not None else 0.0, parts.probability_scale,
-                                  multipliers[1], parts.zero_point, _mask_steps(parts.mask))
+    problem = Attention(
+        queries,
+        keys,
+        depth,
+        width,
+        heads,
+        q.layout.steps[-2] if queries > 1 else rounded(depth, 16),
+        layout.steps[-2],
+        warps_for(keys),
+        parts.scale is not None,
+        parts.mask is not None,
+        multipliers[0],
+        parts.scale if parts.scale is not None else 0.0,
+        parts.probability_scale,
+        multipliers[1],
+        parts.zero_point,
+        _mask_steps(parts.mask),
+    )
     kernel = attention(problem, read, written, epilogue_of(ops.attrs_of(second), False), batch)
     into = CudaTensor(layout, ctx.storage(prod(shape_of(second)))) if isinstance(layout, Strided) else None
-    return ctx.emit(kernel, [q, k, v, ctx.plain(parts.mask) if parts.mask is not None else q], layout, "attention", batch * queries * keys * (depth + width), into=into)
+    return ctx.emit(
+        kernel,
+        [q, k, v, ctx.plain(parts.mask) if parts.mask is not None else q],
+        layout,
+        "attention",
+        batch * queries * keys * (depth + width),
+        into=into,
+    )
 
 
 def _mask_steps(mask):
@@ -96,7 +127,9 @@ def _mask_steps(mask):
     return tuple(0 if own[axis] == 1 else prod(own[axis + 1 :]) for axis in range(3))
 
 
-def _lowered(chain: AttentionHeads | Embedding | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: CudaContext) -> CudaTensor:
+def _lowered(
+    chain: AttentionHeads | Embedding | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: CudaContext
+) -> CudaTensor:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
         ctx.var = chain.var  # what takes the time
@@ -111,7 +144,9 @@ def _lowered(chain: AttentionHeads | Embedding | Scalars | Wrapped | Scores | So
     if isinstance(chain, Scores):
         parts = chain.parts
         return _softmax(matmul(chain.product, ctx), parts, chain.root, ctx)
-    return _softmax(ctx.plain(chain.source), SoftmaxParts(None, None, chain.probability_scale, chain.zero_point), chain.root, ctx)
+    return _softmax(
+        ctx.plain(chain.source), SoftmaxParts(None, None, chain.probability_scale, chain.zero_point), chain.root, ctx
+    )
 
 
 def _able(chain) -> bool:
@@ -130,19 +165,44 @@ def _softmax(scores, parts, root, ctx):
     extents = (1, 1, 1, *shape[:-1])[-3:]
     steps = _mask_steps(mask)
     stride = layout.stride if layout.kind != "plain" else shape[-1]
-    problem = SoftmaxRows(prod(shape[:-1]), shape[-1], stride, scale is not None, mask is not None, scale if scale is not None else 0.0, parts.probability_scale,
-                          parts.zero_point, extents[1:], steps)
-    return ctx.emit(softmax_rows(problem), [scores, ctx.plain(mask) if mask is not None else scores], layout, "relax.nn.softmax")
+    problem = SoftmaxRows(
+        prod(shape[:-1]),
+        shape[-1],
+        stride,
+        scale is not None,
+        mask is not None,
+        scale if scale is not None else 0.0,
+        parts.probability_scale,
+        parts.zero_point,
+        extents[1:],
+        steps,
+    )
+    return ctx.emit(
+        softmax_rows(problem), [scores, ctx.plain(mask) if mask is not None else scores], layout, "relax.nn.softmax"
+    )
 
 
 def _norm(chain, ctx):
     attrs, shape = ops.attrs_of(chain.call), shape_of(chain.root)
-    value, stride = (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)
+    value, stride = (
+        (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)
+    )
     layout = plain(shape, "float32") if chain.target is None else rows(shape)
     out_stride = shape[-1] if chain.target is None else layout.stride
     rms = ops.is_op(chain.call, "relax.nn.rms_norm")
     scaled, centred = (True, False) if rms else (bool(attrs["scale"]), bool(attrs["center"]))
-    problem = NormProblem(prod(shape[:-1]), shape[-1], stride, out_stride, chain.source, chain.target, scaled, centred, float(attrs["epsilon"]), not rms)
+    problem = NormProblem(
+        prod(shape[:-1]),
+        shape[-1],
+        stride,
+        out_stride,
+        chain.source,
+        chain.target,
+        scaled,
+        centred,
+        float(attrs["epsilon"]),
+        not rms,
+    )
     gamma, *beta = (np.asarray(ctx.constant(arg), np.float32) for arg in chain.call.args[1:3])
     return ctx.emit(norm_rows(problem), [value, gamma, *(beta or [gamma])], layout, chain.call.op.name)
 

@@ -40,7 +40,9 @@ class Heads:
             turned = i >= len(widths) - self.values
             at = images * tokens * normal + (start - normal) * tokens if turned else start
             steps = (tokens * (sum(widths) - normal), 1, tokens) if turned else (tokens * normal, normal, 1)
-            found[var] = CudaTensor(Strided((images, tokens, width), steps, "int8"), ctx.part(storage, at, prod((images, tokens, width))))
+            found[var] = CudaTensor(
+                Strided((images, tokens, width), steps, "int8"), ctx.part(storage, at, prod((images, tokens, width)))
+            )
             start += width
         return found
 
@@ -50,11 +52,20 @@ def heads_of(main) -> dict:
     graph = DataflowGraph(main)
     groups: dict = {}
     for var, call in graph.bindings:
-        if ops.is_op(call, "octet.dense") and len(call.args) == 4 and str(call.args[0].ty.dtype) == "int8" and len(shape_of(call)) == 3 and shape_of(call)[-1] % GRANULE == 0:
+        if (
+            ops.is_op(call, "octet.dense")
+            and len(call.args) == 4
+            and str(call.args[0].ty.dtype) == "int8"
+            and len(shape_of(call)) == 3
+            and shape_of(call)[-1] % GRANULE == 0
+        ):
             attrs = ops.attrs_of(call)
             side = _side(graph, var)
             if attrs["out_dtype"] == "int8" and side is not None:
-                key = (call.args[0], *(attrs[name] for name in ("data_zero_point", "out_zero_point", "clip_min", "clip_max")))
+                key = (
+                    call.args[0],
+                    *(attrs[name] for name in ("data_zero_point", "out_zero_point", "clip_min", "clip_max")),
+                )
                 groups.setdefault(key, []).append((var, call, side))
     return {layers[0][0]: _heads(layers) for layers in groups.values() if len(layers) > 1}
 

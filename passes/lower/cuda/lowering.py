@@ -43,7 +43,11 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
                 context.values[binding.var] = _lowered(binding.value, context, rules)
     context.var = None
     fields = main.body.body.fields if isinstance(main.body.body, relax.Tuple) else [main.body.body]
-    results = [tensor for expr in fields for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.find(expr))]
+    results = [
+        tensor
+        for expr in fields
+        for tensor in _flat(context.values[expr] if isinstance(expr, relax.Var) else context.find(expr))
+    ]
     outputs: list[Storage] = []
     for tensor in results:
         outputs.append(_output(tensor, outputs, context).storage)
@@ -75,12 +79,23 @@ def _output(tensor, before, context):
     found = context.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
     if found.storage.kind == "buffer" and found.storage not in before:
         return found
-    return context.emit(movement.move(movement.copy(found.layout, found.layout), np.dtype(found.layout.dtype).itemsize), [found], found.layout, "copy")
+    return context.emit(
+        movement.move(movement.copy(found.layout, found.layout), np.dtype(found.layout.dtype).itemsize),
+        [found],
+        found.layout,
+        "copy",
+    )
 
 
 def _lowered(expr, context, rules):
     try:
         return lowered(expr, context, rules, lambda call: rules[ANY][0](call, context))
     except Unsupported as error:
-        types = ", ".join(f"{arg.ty.dtype}{list(shape_of(arg))}" for arg in expr.args if isinstance(getattr(arg, "ty", None), relax.TensorType))
-        raise TargetError(f"target {context.spec.name}: {expr.op.name} ({context.layer}; {types}) has no CUDA kernel: {error}; leave this target out, or do that step outside of the network") from error
+        types = ", ".join(
+            f"{arg.ty.dtype}{list(shape_of(arg))}"
+            for arg in expr.args
+            if isinstance(getattr(arg, "ty", None), relax.TensorType)
+        )
+        raise TargetError(
+            f"target {context.spec.name}: {expr.op.name} ({context.layer}; {types}) has no CUDA kernel: {error}; leave this target out, or do that step outside of the network"
+        ) from error

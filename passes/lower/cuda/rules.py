@@ -14,6 +14,15 @@ from . import (
 from .context import ANY
 
 RULES: dict[str, list] = {ANY: [fallback.generic]}
-for _family in (rules_conv, rules_elementwise, rules_movement, rules_pooling, rules_float, rules_axis, rules_matmul, rules_tables):
+for _family in (
+    rules_conv,
+    rules_elementwise,
+    rules_movement,
+    rules_pooling,
+    rules_float,
+    rules_axis,
+    rules_matmul,
+    rules_tables,
+):
     for _operator, _rule in _family.RULES.items():
         RULES.setdefault(_operator, []).append(_rule)

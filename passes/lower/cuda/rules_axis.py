@@ -46,7 +46,12 @@ def _sum(mean):
 def _extreme(largest, where):
     def rule(call, ctx):
         source = call.args[0]
-        if _dtype(source) not in axis.DTYPES or not shape_of(source) or len(shape_of(source)) > movement.AXES or 0 in shape_of(source):
+        if (
+            _dtype(source) not in axis.DTYPES
+            or not shape_of(source)
+            or len(shape_of(source)) > movement.AXES
+            or 0 in shape_of(source)
+        ):
             return None
         if where and (ops.attrs_of(call)["axis"] is None or _dtype(call) != "int64"):
             return None
@@ -75,12 +80,28 @@ def cumsum(call, ctx):
 def topk(call, ctx):
     """Values or places, not both."""
     attrs, problem = ops.attrs_of(call), _along(call)
-    if problem is None or attrs["ret_type"] not in ("values", "indices") or (attrs["ret_type"] == "indices" and _dtype(call) != "int64"):
+    if (
+        problem is None
+        or attrs["ret_type"] not in ("values", "indices")
+        or (attrs["ret_type"] == "indices" and _dtype(call) != "int64")
+    ):
         return None
-    return _emit(call, ctx, axis.top_k(problem, int(attrs["k"]), bool(attrs["largest"]), attrs["ret_type"] == "indices"), ctx.plain(call.args[0]))
+    return _emit(
+        call,
+        ctx,
+        axis.top_k(problem, int(attrs["k"]), bool(attrs["largest"]), attrs["ret_type"] == "indices"),
+        ctx.plain(call.args[0]),
+    )
 
 
-RULES = (
-    {"relax.sum": _sum(False), "relax.mean": _sum(True), "relax.max": _extreme(True, False), "relax.min": _extreme(False, False)}
-    | {"relax.argmax": _extreme(True, True), "relax.argmin": _extreme(False, True), "relax.cumsum": cumsum, "relax.topk": topk}
-)
+RULES = {
+    "relax.sum": _sum(False),
+    "relax.mean": _sum(True),
+    "relax.max": _extreme(True, False),
+    "relax.min": _extreme(False, False),
+} | {
+    "relax.argmax": _extreme(True, True),
+    "relax.argmin": _extreme(False, True),
+    "relax.cumsum": cumsum,
+    "relax.topk": topk,
+}

@@ -23,7 +23,16 @@ def conv2d(call, ctx, table=None):
     data, weight = ctx.packed(call.args[0]), ctx.constant(call.args[1])
     (images, height, width), groups = data.layout.image, attrs["groups"]
     shape = shape_of(call)
-    window = (images, height, width, *shape[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+    window = (
+        images,
+        height,
+        width,
+        *shape[2:],
+        *weight.shape[2:],
+        *attrs["strides"],
+        *attrs["padding"][:2],
+        *attrs["dilation"],
+    )
     return _emit(call, ctx, data, weight, attrs, window, groups, table)
 
 
@@ -41,7 +50,16 @@ def heads(call, ctx, weight, bias, multiplier, turned):
     """The storage of a linear layer's int8 result, with these constants instead of the call's. turned: None, or (columns, rows of an image): of every row so many
     columns, then of every image the columns behind those, the rows of each together."""
     attrs, data, outputs = ops.attrs_of(call), ctx.packed(call.args[0]), weight.shape[0]
-    problem = Conv(prod(data.layout.shape[:-1]), *ROW, data.layout.stride, outputs, 1, weight.shape[1], outputs, attrs["data_zero_point"])
+    problem = Conv(
+        prod(data.layout.shape[:-1]),
+        *ROW,
+        data.layout.stride,
+        outputs,
+        1,
+        weight.shape[1],
+        outputs,
+        attrs["data_zero_point"],
+    )
     epilogue = _epilogue(attrs, False)
     workload = workload_of(problem, epilogue)
     found = ctx.found(workload)
@@ -50,16 +68,27 @@ def heads(call, ctx, weight, bias, multiplier, turned):
         if not isinstance(schedule, Tile) or turned[0] % schedule.columns:
             schedule, found = tile_for(problem, ctx.spec, columns=turned[0]), None
         problem = replace(problem, out_stride=turned[0])
-    kernel = conv_kernel(problem, epilogue, weight[:, :, None, None], bias, multiplier, ctx.spec, schedule, turned=turned)
+    kernel = conv_kernel(
+        problem, epilogue, weight[:, :, None, None], bias, multiplier, ctx.spec, schedule, turned=turned
+    )
     result = plain((problem.images, outputs), "int8")
-    return ctx.emit(kernel.kernel, [data, *kernel.constants, data], result, call.op.name, problem.macs, notes=notes(workload, kernel.schedule, found)).storage
+    return ctx.emit(
+        kernel.kernel,
+        [data, *kernel.constants, data],
+        result,
+        call.op.name,
+        problem.macs,
+        notes=notes(workload, kernel.schedule, found),
+    ).storage
 
 
 def _emit(call, ctx, data, weight, attrs, window, groups, table):
     layout = packed(shape_of(call), str(call.ty.dtype))
     outputs, channels = weight.shape[:2]
     out_stride = layout.stride if layout.kind == "packed" else outputs
-    problem = Conv(*window, data.layout.stride, out_stride, groups, channels, outputs // groups, attrs["data_zero_point"])
+    problem = Conv(
+        *window, data.layout.stride, out_stride, groups, channels, outputs // groups, attrs["data_zero_point"]
+    )
     residual = call.args[4] if len(call.args) > 4 else None
     epilogue = _epilogue(attrs, residual is not None)
     workload = workload_of(problem, epilogue)
@@ -69,7 +98,9 @@ def _emit(call, ctx, data, weight, attrs, window, groups, table):
     if table is not None:
         name += " + table"
         (epilogue, table) = _unclipped(epilogue, table)
-    kernel = conv_kernel(problem, epilogue, weight, *vectors, ctx.spec, found.schedule if found is not None else None, table)
+    kernel = conv_kernel(
+        problem, epilogue, weight, *vectors, ctx.spec, found.schedule if found is not None else None, table
+    )
     added = data if residual is None else ctx.packed(residual)
     noted = notes(workload, kernel.schedule, found)
     return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, name, problem.macs, notes=noted)
@@ -83,8 +114,17 @@ def _unclipped(epilogue, table):
 def _epilogue(attrs, residual):
     if attrs["out_dtype"] == "float32":
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
-    return Epilogue(False, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], 0.0, 0.0, residual,
-                    attrs.get("residual_zero_point", 0), float(attrs.get("residual_multiplier", 0.0)))
+    return Epilogue(
+        False,
+        attrs["out_zero_point"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+        0.0,
+        0.0,
+        residual,
+        attrs.get("residual_zero_point", 0),
+        float(attrs.get("residual_multiplier", 0.0)),
+    )
 
 
 RULES = {"octet.conv2d": conv2d, "octet.dense": dense}

@@ -25,8 +25,21 @@ def _binary(call, ctx, product):
     operands = [_operand(arg, len(shape), ctx) for arg in call.args]
     a, b = (operand_steps(operand.layout, result) for operand in operands)
     multipliers = (attrs["multiplier"], 0.0) if product else (attrs["a_multiplier"], attrs["b_multiplier"])
-    problem = Binary(product, *result.image, result.stride, *a[:3], *b[:3], a[3], b[3], attrs["a_zero_point"], attrs["b_zero_point"], attrs["out_zero_point"],
-                     attrs["clip_min"], attrs["clip_max"], *map(float, multipliers))
+    problem = Binary(
+        product,
+        *result.image,
+        result.stride,
+        *a[:3],
+        *b[:3],
+        a[3],
+        b[3],
+        attrs["a_zero_point"],
+        attrs["b_zero_point"],
+        attrs["out_zero_point"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+        *map(float, multipliers),
+    )
     out = ctx.emit(binary(problem), operands, result, call.op.name)
     return out if len(call.ty.shape.values) > 1 else ctx.formed(out, CudaLayout("plain", shape, "int8"))
 
@@ -47,7 +60,14 @@ def _operand(arg, rank, ctx):
 
 def requantize_rule(call, ctx):
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
-    kernel = requantize(value.layout, attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]))
+    kernel = requantize(
+        value.layout,
+        attrs["data_zero_point"],
+        attrs["out_zero_point"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+        float(attrs["multiplier"]),
+    )
     return ctx.emit(kernel, [value], value.layout, call.op.name)
 
 

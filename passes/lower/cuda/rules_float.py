@@ -25,7 +25,12 @@ def _emit(call, ctx, kernel, operands, macs=0):
 def _binary(name):
     def rule(call, ctx):
         dtype, out = _dtype(call.args[0]), _dtype(call)
-        if dtype != _dtype(call.args[1]) or dtype not in floats.TYPES or out not in floats.TYPES or len(shape_of(call)) > floats.AXES:
+        if (
+            dtype != _dtype(call.args[1])
+            or dtype not in floats.TYPES
+            or out not in floats.TYPES
+            or len(shape_of(call)) > floats.AXES
+        ):
             return None
         if name == "divide" and dtype != "float32":
             return None
@@ -38,13 +43,20 @@ def _binary(name):
 def where(call, ctx):
     if _dtype(call) not in floats.TYPES or len(shape_of(call)) > floats.AXES:
         return None
-    return _emit(call, ctx, floats.where(_dtype(call), shape_of(call), *map(shape_of, call.args)), [ctx.plain(arg) for arg in call.args])
+    return _emit(
+        call,
+        ctx,
+        floats.where(_dtype(call), shape_of(call), *map(shape_of, call.args)),
+        [ctx.plain(arg) for arg in call.args],
+    )
 
 
 def astype(call, ctx):
     if _dtype(call.args[0]) not in floats.TYPES or _dtype(call) not in floats.TYPES:
         return None
-    return _emit(call, ctx, floats.astype(prod(shape_of(call)), _dtype(call.args[0]), _dtype(call)), [ctx.plain(call.args[0])])
+    return _emit(
+        call, ctx, floats.astype(prod(shape_of(call)), _dtype(call.args[0]), _dtype(call)), [ctx.plain(call.args[0])]
+    )
 
 
 def _unary(call, ctx, kind, attrs):
@@ -58,10 +70,18 @@ def take(call, ctx):
     if axis is None or _dtype(call) not in floats.TYPES or _dtype(indices) not in ("int64", "int32"):
         return None
     axis %= len(shape)
-    kernel = floats.take(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), prod(shape_of(indices)), _dtype(call), _dtype(indices))
+    kernel = floats.take(
+        prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), prod(shape_of(indices)), _dtype(call), _dtype(indices)
+    )
     index = ctx.plain(indices)
     layout = plain(shape_of(call), _dtype(call))
-    return ctx.emit(kernel, [ctx.plain(call.args[0]), index], layout, call.op.name, notes={"bytes": 2 * layout.bytes + index.layout.bytes})  # a table is read in part
+    return ctx.emit(
+        kernel,
+        [ctx.plain(call.args[0]), index],
+        layout,
+        call.op.name,
+        notes={"bytes": 2 * layout.bytes + index.layout.bytes},
+    )  # a table is read in part
 
 
 def _softmax(log):
@@ -83,7 +103,9 @@ def layer_norm(call, ctx):
         return None
     count = prod(shape[axes[0] :])
     affine = [ctx.plain(arg) for arg in call.args[1:3]]
-    kernel = floats.layer_norm(prod(shape) // count, count, attrs["epsilon"], bool(attrs["scale"]), bool(attrs["center"]))
+    kernel = floats.layer_norm(
+        prod(shape) // count, count, attrs["epsilon"], bool(attrs["scale"]), bool(attrs["center"])
+    )
     return _emit(call, ctx, kernel, [ctx.plain(call.args[0]), *affine])
 
 
@@ -95,11 +117,23 @@ def recurrent(call, ctx):
 def resize(call, ctx):
     """Linear; nearest neighbours are a movement."""
     attrs, shape, size = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
-    if attrs["method"] != "linear" or attrs["layout"] != "NCHW" or _dtype(call) != "float32" or any(float(v) != 0.0 for v in attrs.get("roi", [])):
+    if (
+        attrs["method"] != "linear"
+        or attrs["layout"] != "NCHW"
+        or _dtype(call) != "float32"
+        or any(float(v) != 0.0 for v in attrs.get("roi", []))
+    ):
         return None
-    taps = [linear_taps(*extents, attrs["coordinate_transformation_mode"]) for extents in zip(shape[2:], size[2:], strict=True)]
-    tables = [table.astype(dtype) for three in taps for table, dtype in zip(three, ("int32", "int32", "float32"), strict=True)]
-    return _emit(call, ctx, floats.resize_linear(shape[0] * shape[1], shape[2:], size[2:]), [ctx.plain(call.args[0]), *tables])
+    taps = [
+        linear_taps(*extents, attrs["coordinate_transformation_mode"])
+        for extents in zip(shape[2:], size[2:], strict=True)
+    ]
+    tables = [
+        table.astype(dtype) for three in taps for table, dtype in zip(three, ("int32", "int32", "float32"), strict=True)
+    ]
+    return _emit(
+        call, ctx, floats.resize_linear(shape[0] * shape[1], shape[2:], size[2:]), [ctx.plain(call.args[0]), *tables]
+    )
 
 
 def conv2d(call, ctx):
@@ -110,14 +144,32 @@ def conv2d(call, ctx):
     if weight.ndim == 2:
         window, channels, groups = (prod(shape[:-1]), *ROW), shape[-1], 1
     else:
-        window = (shape[0], *shape[2:], *shape_of(call)[2:], *weight.shape[2:], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"])
+        window = (
+            shape[0],
+            *shape[2:],
+            *shape_of(call)[2:],
+            *weight.shape[2:],
+            *attrs["strides"],
+            *attrs["padding"][:2],
+            *attrs["dilation"],
+        )
         channels, groups = shape[1], attrs["groups"]
     residual = call.args[3] if len(call.args) > 3 else None
-    problem = float_layers.FloatConv(*window, channels, weight.shape[0], groups, float(attrs["clip_min"]), float(attrs["clip_max"]), residual is not None)
+    problem = float_layers.FloatConv(
+        *window,
+        channels,
+        weight.shape[0],
+        groups,
+        float(attrs["clip_min"]),
+        float(attrs["clip_max"]),
+        residual is not None,
+    )
     data = ctx.plain(call.args[0])
     bias = np.asarray(ctx.constant(call.args[2]), np.float32)
     kernel, weights = float_layers.conv(problem, np.asarray(weight, np.float32), ctx.spec)
-    return _emit(call, ctx, kernel, [data, weights, bias, data if residual is None else ctx.plain(residual)], problem.macs)
+    return _emit(
+        call, ctx, kernel, [data, weights, bias, data if residual is None else ctx.plain(residual)], problem.macs
+    )
 
 
 def matmul(call, ctx):
@@ -137,8 +189,17 @@ def _pool(average):
         attrs, shape, out = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
         if _dtype(call) != "float32" or attrs["layout"] != "NCHW":
             return None
-        problem = floats.FloatPool(shape[0] * shape[1], *shape[2:], *out[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"],
-                                   average, bool(attrs.get("count_include_pad", False)))
+        problem = floats.FloatPool(
+            shape[0] * shape[1],
+            *shape[2:],
+            *out[2:],
+            *attrs["pool_size"],
+            *attrs["strides"],
+            *attrs["padding"][:2],
+            *attrs["dilation"],
+            average,
+            bool(attrs.get("count_include_pad", False)),
+        )
         return _emit(call, ctx, floats.pool(problem), [ctx.plain(call.args[0])])
 
     return rule

@@ -38,26 +38,56 @@ def matmul(call, ctx):
     found = ctx.found(workload)
     tile = found.schedule if found is not None else tile_for(canonical, ctx.spec)
     left, right, views = placed(ctx, a, b, shape, k, result, call.op.name)
-    problem = replace(canonical, zero_point=attrs.get("a_zero_point", 0), stride=left.layout.steps[-2] if m > 1 else canonical.stride, out_stride=n if to_float else result.steps[-2])
+    problem = replace(
+        canonical,
+        zero_point=attrs.get("a_zero_point", 0),
+        stride=left.layout.steps[-2] if m > 1 else canonical.stride,
+        out_stride=n if to_float else result.steps[-2],
+    )
     outputs = rounded(n, tile.columns)
-    vectors = [_bias(ctx, problem, right, views, outputs, call.op.name), np.full(outputs, attrs["multiplier"], np.float32)]
+    vectors = [
+        _bias(ctx, problem, right, views, outputs, call.op.name),
+        np.full(outputs, attrs["multiplier"], np.float32),
+    ]
     into = CudaTensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
-    return ctx.emit(tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views), [left, right, *vectors, left], result, call.op.name, batch * m * n * k,
-                    into=into, notes=notes(workload, tile, found))
+    return ctx.emit(
+        tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views),
+        [left, right, *vectors, left],
+        result,
+        call.op.name,
+        batch * m * n * k,
+        into=into,
+        notes=notes(workload, tile, found),
+    )
 
 
 def _bias(ctx, problem, right, views, outputs, operator):
     """What the left operand's zero point adds to the sums of every column, [batch, outputs] or, if nothing, [outputs]."""
     if problem.zero_point == 0:
         return np.zeros(outputs, np.int32)
-    sums = ColumnSums(problem.groups, views.inner, problem.outputs, problem.channels, outputs, problem.zero_point, views.b_outer, views.b_inner, views.column_pitch)
+    sums = ColumnSums(
+        problem.groups,
+        views.inner,
+        problem.outputs,
+        problem.channels,
+        outputs,
+        problem.zero_point,
+        views.b_outer,
+        views.b_inner,
+        views.column_pitch,
+    )
     return ctx.emit(movement.column_sums(sums), [right], plain((problem.groups, outputs), "int32"), operator)
 
 
 def result_of(ctx, shape):
     """Rows, or, where heads are joined next, rows of all heads."""
     user = ctx.only_user(ctx.var)
-    if len(shape) == 4 and shape[-1] % GRANULE == 0 and ops.is_op(user, "relax.permute_dims") and user.attrs.axes is not None:
+    if (
+        len(shape) == 4
+        and shape[-1] % GRANULE == 0
+        and ops.is_op(user, "relax.permute_dims")
+        and user.attrs.axes is not None
+    ):
         if [int(axis) % 4 for axis in user.attrs.axes] == _SWAPPED:
             _, heads, m, n = shape
             return Strided(shape, (m * heads * n, n, heads * n, 1), "int8")
@@ -69,7 +99,9 @@ def placed(ctx, a, b, shape, k, result, operator):
     *lead, m, n = shape
     if not _readable(_broadcast(a, (*lead, m, k)), (*lead, m), k):
         a = _left(ctx, a, rows((*lead, m, k)), operator)
-    batches = _batches(lead, *(steps[:-2] for steps in (_broadcast(a, (*lead, m, k)), _broadcast(b, (*lead, k, n)), result.steps)))
+    batches = _batches(
+        lead, *(steps[:-2] for steps in (_broadcast(a, (*lead, m, k)), _broadcast(b, (*lead, k, n)), result.steps))
+    )
     if batches is None:  # more axes than two that lie anyhow
         a, b = _left(ctx, a, rows((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
         batches = _batches(lead, *(tensor.steps[:-2] for tensor in (a.layout, b.layout, result)))
@@ -89,7 +121,11 @@ def placed(ctx, a, b, shape, k, result, operator):
 
 def _readable(steps, extents, k):
     """Whether the bytes of a sum lie together, in whole granules, at multiples of 16. extents: of the other axes."""
-    return k % GRANULE == 0 and steps[-1] == 1 and all(step % GRANULE == 0 for step, extent in zip(steps, extents) if extent > 1)
+    return (
+        k % GRANULE == 0
+        and steps[-1] == 1
+        and all(step % GRANULE == 0 for step, extent in zip(steps, extents) if extent > 1)
+    )
 
 
 def _batches(lead, *operands):
@@ -125,13 +161,20 @@ def _broadcast(tensor, shape):
 def _left(ctx, a, layout, operator):
     if a.layout.shape == layout.shape:
         return ctx.formed(a, layout)
-    return ctx.emit(movement.move(movement.region(layout.shape, 0, _broadcast(a, layout.shape), 0, layout.steps), 1), [a], layout, operator)
+    return ctx.emit(
+        movement.move(movement.region(layout.shape, 0, _broadcast(a, layout.shape), 0, layout.steps), 1),
+        [a],
+        layout,
+        operator,
+    )
 
 
 def _whole(ctx, b, shape, operator):
     """Every matrix of the batch, behind one another."""
     layout = plain(shape, "int8")
-    return ctx.emit(movement.move(movement.region(shape, 0, _broadcast(b, shape), 0, layout.steps), 1), [b], layout, operator)
+    return ctx.emit(
+        movement.move(movement.region(shape, 0, _broadcast(b, shape), 0, layout.steps), 1), [b], layout, operator
+    )
 
 
 RULES = {"octet.matmul": matmul}

@@ -19,7 +19,13 @@ def _moved(call, ctx, value, region, layout=None):
 
 def quantize(call, ctx):
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
-    if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "float32" or str(call.ty.dtype) != "int8":
+    if (
+        scale is None
+        or scale.size != 1
+        or zero_point.size != 1
+        or str(call.args[0].ty.dtype) != "float32"
+        or str(call.ty.dtype) != "int8"
+    ):
         return None
     value, user = ctx.find(call.args[0]), ctx.only_user(ctx.var)
     layout = rows(value.layout.shape) if ops.is_op(user, "octet.matmul") else packed(value.layout.shape, "int8")
@@ -29,11 +35,19 @@ def quantize(call, ctx):
 
 def dequantize(call, ctx):
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
-    if scale is None or scale.size != 1 or zero_point.size != 1 or str(call.args[0].ty.dtype) != "int8" or str(call.ty.dtype) != "float32":
+    if (
+        scale is None
+        or scale.size != 1
+        or zero_point.size != 1
+        or str(call.args[0].ty.dtype) != "int8"
+        or str(call.ty.dtype) != "float32"
+    ):
         return None
     value = ctx.find(call.args[0])
     layout = plain(value.layout.shape, "float32")
-    kernel = movement.dequantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
+    kernel = movement.dequantize(
+        movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(()))
+    )
     return ctx.emit(kernel, [value], layout, call.op.name)
 
 
@@ -62,15 +76,26 @@ def permute_dims(call, ctx):
     """Of int8 and rank 4 these are mostly heads of attention, which products read and write where they lie."""
     value = ctx.view(call.args[0])
     rank, shape = len(value.layout.shape), shape_of(call)
-    axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
+    axes = (
+        [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
+    )
     steps = tuple(value.layout.steps[axis] for axis in axes)
     if rank == 4 and value.layout.dtype == "int8":
         whole = plain(shape, "int8")
-        alike = all(extent == 1 or a == b for extent, a, b in zip(shape, steps, whole.steps)) and value.storage.bytes == whole.bytes
+        alike = (
+            all(extent == 1 or a == b for extent, a, b in zip(shape, steps, whole.steps))
+            and value.storage.bytes == whole.bytes
+        )
         return CudaTensor(whole if alike else Strided(shape, steps, "int8"), value.storage)
     value = ctx.find(call.args[0])
     layout = (packed if rank < 4 else plain)(shape, value.layout.dtype)
-    return _moved(call, ctx, value, movement.region(layout.shape, 0, [value.layout.steps[axis] for axis in axes], 0, layout.steps), layout)
+    return _moved(
+        call,
+        ctx,
+        value,
+        movement.region(layout.shape, 0, [value.layout.steps[axis] for axis in axes], 0, layout.steps),
+        layout,
+    )
 
 
 def concat(call, ctx):
@@ -78,7 +103,9 @@ def concat(call, ctx):
     axis = ops.attrs_of(call)["axis"] or 0
     layout = packed(shape_of(call), str(call.ty.dtype))
     axis, start, result = axis % len(layout.shape), 0, ctx.empty(layout)
-    parts = ctx.values[call.args[0]] if call.args[0] in ctx.values else [ctx.find(field) for field in call.args[0].fields]
+    parts = (
+        ctx.values[call.args[0]] if call.args[0] in ctx.values else [ctx.find(field) for field in call.args[0].fields]
+    )
     for part in parts:
         region = movement.region(part.layout.shape, 0, part.layout.steps, start * layout.steps[axis], layout.steps)
         ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [part], layout, call.op.name, into=result)
@@ -88,7 +115,9 @@ def concat(call, ctx):
 
 def strided_slice(call, ctx):
     value = ctx.find(call.args[0])
-    axes, begin, end, *strides = ([int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:])
+    axes, begin, end, *strides = (
+        [int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:]
+    )
     shape = shape_of(call)
     start, steps = 0, list(value.layout.steps)
     for axis, first, step in zip(axes, begin, strides[0] if strides else [1] * len(axes), strict=True):
@@ -117,7 +146,11 @@ def split(call, ctx):
 def pad(call, ctx):
     """Constant padding of int8: the frame is filled, then the tensor is moved in."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
-    if attrs["pad_mode"] != "constant" or value.layout.dtype != "int8" or any(width < 0 for width in attrs["pad_width"]):
+    if (
+        attrs["pad_mode"] != "constant"
+        or value.layout.dtype != "int8"
+        or any(width < 0 for width in attrs["pad_width"])
+    ):
         return None
     layout = packed(shape_of(call), "int8")
     result = ctx.empty(layout)
@@ -157,7 +190,11 @@ def resize(call, ctx):
     """Nearest neighbour by whole factors, where every element is repeated in place."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     shape, old = shape_of(call), value.layout.shape
-    if attrs["method"] != "nearest_neighbor" or attrs["layout"] != "NCHW" or any(new % before for new, before in zip(shape, old, strict=True)):
+    if (
+        attrs["method"] != "nearest_neighbor"
+        or attrs["layout"] != "NCHW"
+        or any(new % before for new, before in zip(shape, old, strict=True))
+    ):
         return None
     for new, before in zip(shape[2:], old[2:], strict=True):
         wanted = nearest_indices(before, new, attrs["coordinate_transformation_mode"], attrs["rounding_method"])
@@ -169,7 +206,19 @@ def resize(call, ctx):
 
 
 RULES = (
-    {"relax.quantize": quantize, "relax.dequantize": dequantize, "relax.permute_dims": permute_dims, "relax.concat": concat, "relax.split": split}
-    | {"relax.strided_slice": strided_slice, "relax.nn.pad": pad, "octet.interleave": interleave, "octet.frame": frame, "relax.image.resize2d": resize}
+    {
+        "relax.quantize": quantize,
+        "relax.dequantize": dequantize,
+        "relax.permute_dims": permute_dims,
+        "relax.concat": concat,
+        "relax.split": split,
+    }
+    | {
+        "relax.strided_slice": strided_slice,
+        "relax.nn.pad": pad,
+        "octet.interleave": interleave,
+        "octet.frame": frame,
+        "relax.image.resize2d": resize,
+    }
     | {f"relax.{name}": reshape for name in ("reshape", "squeeze", "expand_dims", "flatten", "nn.batch_flatten")}
 )

@@ -12,7 +12,15 @@ def maximum(call, ctx):
         return None
     value = ctx.packed(call.args[0])
     result = type(value.layout)("packed", shape_of(call), "int8")
-    problem = Pool(*value.layout.image, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], *attrs["dilation"], value.layout.stride)
+    problem = Pool(
+        *value.layout.image,
+        *result.shape[2:],
+        *attrs["pool_size"],
+        *attrs["strides"],
+        *attrs["padding"][:2],
+        *attrs["dilation"],
+        value.layout.stride,
+    )
     return ctx.emit(max_pool(problem), [value], result, call.op.name)
 
 
@@ -21,9 +29,22 @@ def average(call, ctx):
     attrs = ops.attrs_of(call)
     value = ctx.packed(call.args[0])
     result = type(value.layout)("packed", shape_of(call), "int8")
-    problem = Pool(*value.layout.image, *result.shape[2:], *attrs["pool_size"], *attrs["strides"], *attrs["padding"][:2], 1, 1, value.layout.stride,
-                   attrs["data_zero_point"], attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]),
-                   bool(attrs["count_include_pad"]))
+    problem = Pool(
+        *value.layout.image,
+        *result.shape[2:],
+        *attrs["pool_size"],
+        *attrs["strides"],
+        *attrs["padding"][:2],
+        1,
+        1,
+        value.layout.stride,
+        attrs["data_zero_point"],
+        attrs["out_zero_point"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+        float(attrs["multiplier"]),
+        bool(attrs["count_include_pad"]),
+    )
     return ctx.emit(average_pool(problem), [value], result, call.op.name)
 
 

@@ -11,16 +11,35 @@ from ...ops import shape_of
 def resize(call, ctx):
     attrs, value = ops.attrs_of(call), ctx.packed(call.args[0])
     result = packed(shape_of(call), "int8")
-    problem = Interpolation(*value.layout.image, value.layout.stride, *result.shape[2:], attrs["row_units"], attrs["column_units"], attrs["data_zero_point"],
-                            attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], float(attrs["multiplier"]))
+    problem = Interpolation(
+        *value.layout.image,
+        value.layout.stride,
+        *result.shape[2:],
+        attrs["row_units"],
+        attrs["column_units"],
+        attrs["data_zero_point"],
+        attrs["out_zero_point"],
+        attrs["clip_min"],
+        attrs["clip_max"],
+        float(attrs["multiplier"]),
+    )
     return ctx.emit(interpolate(problem), [value, *(ctx.constant(arg) for arg in call.args[1:])], result, call.op.name)
 
 
 def softmax(call, ctx):
     attrs, tensor = ops.attrs_of(call), ctx.find(call.args[0])
     layout = rows(tensor.layout.shape)
-    problem = SoftmaxTable(layout.pixels, layout.channels, layout.stride, attrs["levels"], softmax_shift(attrs["levels"]), attrs["out_zero_point"])
-    return ctx.emit(softmax_table(problem), [ctx.formed(tensor, layout), ctx.constant(call.args[1])], layout, call.op.name)
+    problem = SoftmaxTable(
+        layout.pixels,
+        layout.channels,
+        layout.stride,
+        attrs["levels"],
+        softmax_shift(attrs["levels"]),
+        attrs["out_zero_point"],
+    )
+    return ctx.emit(
+        softmax_table(problem), [ctx.formed(tensor, layout), ctx.constant(call.args[1])], layout, call.op.name
+    )
 
 
 RULES = {"octet.resize2d": resize, "octet.softmax": softmax}

@@ -1,9 +1,9 @@
 """Small operators around the work that would be launches of their own: indices that are wrapped before they are taken, chains of scalar arithmetic, sums of embeddings.
 
-    take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts negative indices from the end, too,
-    take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')              and goes no further than the last and the first
-    multiply(add(multiply(astype(x), a), b), c)              ==>    launch map_from(x')              a, b, c: constants of one element
-    add(add(take(x, i), a), b)                               ==>    launch take_and_add(x', i', a', b')    a, b: of the last axes' shape"""
+take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts negative indices from the end, too,
+take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')              and goes no further than the last and the first
+multiply(add(multiply(astype(x), a), b), c)              ==>    launch map_from(x')              a, b, c: constants of one element
+add(add(take(x, i), a), b)                               ==>    launch take_and_add(x', i', a', b')    a, b: of the last axes' shape"""
 
 from dataclasses import dataclass
 from math import prod
@@ -17,7 +17,14 @@ from ... import ops
 from ...ops import shape_of
 from .context import CudaContext, CudaTensor
 
-_BINARY = {"relax.multiply": "mul", "relax.add": "add", "relax.subtract": "sub", "relax.divide": "div", "relax.maximum": "max", "relax.minimum": "min"}
+_BINARY = {
+    "relax.multiply": "mul",
+    "relax.add": "add",
+    "relax.subtract": "sub",
+    "relax.divide": "div",
+    "relax.maximum": "max",
+    "relax.minimum": "min",
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,12 @@ class Scalars:
 
     def lower(self, ctx: CudaContext) -> CudaTensor:
         shape, value = shape_of(self.root), ctx.plain(self.source)
-        return ctx.emit(floats.scalars(prod(shape), value.layout.dtype, self.operations), [value], plain(shape, "float32"), "scalars")
+        return ctx.emit(
+            floats.scalars(prod(shape), value.layout.dtype, self.operations),
+            [value],
+            plain(shape, "float32"),
+            "scalars",
+        )
 
 
 @dataclass(frozen=True)
@@ -53,20 +65,41 @@ class Embedding:
     root: relax.Var
 
     def lower(self, ctx: CudaContext) -> CudaTensor:
-        table, axis, indices = shape_of(self.take.args[0]), ops.attrs_of(self.take)["axis"] % len(shape_of(self.take.args[0])), self.take.args[1]
+        table, axis, indices = (
+            shape_of(self.take.args[0]),
+            ops.attrs_of(self.take)["axis"] % len(shape_of(self.take.args[0])),
+            self.take.args[1],
+        )
         parts = [ctx.plain(part) for part in self.summands]
         sizes = prod(parts[0].layout.shape), prod(parts[1].layout.shape) if len(parts) > 1 else 0
-        kernel = floats.take_and_add(prod(table[:axis]), table[axis], prod(table[axis + 1 :]), prod(shape_of(indices)), str(indices.ty.dtype), sizes)
+        kernel = floats.take_and_add(
+            prod(table[:axis]),
+            table[axis],
+            prod(table[axis + 1 :]),
+            prod(shape_of(indices)),
+            str(indices.ty.dtype),
+            sizes,
+        )
         index, layout = ctx.plain(indices), plain(shape_of(self.root), "float32")
-        moved = 2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)  # a table is read in part
-        return ctx.emit(kernel, [ctx.plain(self.take.args[0]), index, parts[0], parts[-1]], layout, "relax.take + add", notes={"bytes": moved})
+        moved = (
+            2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)
+        )  # a table is read in part
+        return ctx.emit(
+            kernel,
+            [ctx.plain(self.take.args[0]), index, parts[0], parts[-1]],
+            layout,
+            "relax.take + add",
+            notes={"bytes": moved},
+        )
 
 
 def scalars_of(graph) -> tuple[dict, dict]:
     """({last variable: what it becomes}, {last variable: the variables before it})."""
     found, inner = {}, {}
     for var, value in graph.bindings:
-        rule = _wrapped if ops.is_op(value, "relax.where") else _embedding if ops.is_op(value, "relax.take") else _scalars
+        rule = (
+            _wrapped if ops.is_op(value, "relax.where") else _embedding if ops.is_op(value, "relax.take") else _scalars
+        )
         made = rule(graph, var, value)
         if made is not None:
             chain, members = made
@@ -78,20 +111,37 @@ def scalars_of(graph) -> tuple[dict, dict]:
 def _wrapped(graph, var, call):
     condition, shifted, indices = call.args
     less, added = graph.definition(condition), graph.definition(shifted)
-    if not (ops.is_op(less, "relax.less") and ops.is_op(added, "relax.add") and graph.used_once(condition) and graph.used_once(shifted)):
+    if not (
+        ops.is_op(less, "relax.less")
+        and ops.is_op(added, "relax.add")
+        and graph.used_once(condition)
+        and graph.used_once(shifted)
+    ):
         return None
-    if less.args[0] != indices or added.args[0] != indices or not isinstance(indices, relax.Var) or str(indices.ty.dtype) not in ("int64", "int32"):
+    if (
+        less.args[0] != indices
+        or added.args[0] != indices
+        or not isinstance(indices, relax.Var)
+        or str(indices.ty.dtype) not in ("int64", "int32")
+    ):
         return None
     zero, size, root, members = _number(graph, less.args[1]), _number(graph, added.args[1]), var, [condition, shifted]
     if zero != 0 or size is None:
         return None
-    for operator, limit in (("relax.minimum", size - 1), ("relax.maximum", 0)):  # as the kernel does, whether it is asked to or not
+    for operator, limit in (
+        ("relax.minimum", size - 1),
+        ("relax.maximum", 0),
+    ):  # as the kernel does, whether it is asked to or not
         users = graph.users(root)
         bounded = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
         if ops.is_op(bounded, operator) and bounded.args[0] == root and _number(graph, bounded.args[1]) == limit:
             members.append(root)
             root = users[0]
-    return (Wrapped(indices, root), members) if all(_takes(graph, user, root, size) for user in graph.users(root)) else None
+    return (
+        (Wrapped(indices, root), members)
+        if all(_takes(graph, user, root, size) for user in graph.users(root))
+        else None
+    )
 
 
 def _number(graph, expr):
@@ -102,14 +152,23 @@ def _number(graph, expr):
 
 def _takes(graph, user, var, size):
     call = graph.definition(user) if user is not None else None
-    if not ops.is_op(call, "relax.take") or call.args[1] != var or call.args[0] == var or str(call.ty.dtype) not in floats.TYPES:
+    if (
+        not ops.is_op(call, "relax.take")
+        or call.args[1] != var
+        or call.args[0] == var
+        or str(call.ty.dtype) not in floats.TYPES
+    ):
         return False
     axis = ops.attrs_of(call)["axis"]
     return axis is not None and shape_of(call.args[0])[axis] == size
 
 
 def _embedding(graph, var, call):
-    if str(call.ty.dtype) != "float32" or ops.attrs_of(call)["axis"] is None or str(call.args[1].ty.dtype) not in ("int64", "int32"):
+    if (
+        str(call.ty.dtype) != "float32"
+        or ops.attrs_of(call)["axis"] is None
+        or str(call.args[1].ty.dtype) not in ("int64", "int32")
+    ):
         return None
     root, members = var, []
     summands: list = []
@@ -132,7 +191,12 @@ def _embedding(graph, var, call):
 def _scalars(graph, var, call):
     """The chain that ends with `var`: its only reader does not go on with it. At least two operators."""
     users = graph.users(var)
-    if _step(graph, call) is None or len(users) == 1 and users[0] is not None and _step(graph, graph.definition(users[0])) is not None:
+    if (
+        _step(graph, call) is None
+        or len(users) == 1
+        and users[0] is not None
+        and _step(graph, graph.definition(users[0])) is not None
+    ):
         return None
     members, source = [], var
     operations: list = []
@@ -149,12 +213,21 @@ def _scalars(graph, var, call):
 
 def _step(graph, call):
     """(operand, operation), the operation of a conversion to float32 being None; None where it is neither that nor arithmetic with one constant."""
-    if ops.is_op(call, "relax.astype") and str(call.ty.dtype) == "float32" and str(call.args[0].ty.dtype) in floats.TYPES:
+    if (
+        ops.is_op(call, "relax.astype")
+        and str(call.ty.dtype) == "float32"
+        and str(call.args[0].ty.dtype) in floats.TYPES
+    ):
         return call.args[0], None
     if not ops.is_op(call, *_BINARY) or str(call.ty.dtype) != "float32":
         return None
     for operand, other, right in ((*call.args, True), (*list(call.args)[::-1], False)):
         constant = graph.constant(other)
-        if constant is not None and constant.size == 1 and isinstance(operand, relax.Var) and shape_of(operand) == shape_of(call):
+        if (
+            constant is not None
+            and constant.size == 1
+            and isinstance(operand, relax.Var)
+            and shape_of(operand) == shape_of(call)
+        ):
             return operand, (_BINARY[call.op.name], float(np.float32(constant.item())), right)
     return None

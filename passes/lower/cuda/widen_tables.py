@@ -20,7 +20,11 @@ class WidenTables:
 
     def __call__(self, mod: IRModule) -> IRModule:
         walk = _Widener(mod["main"])
-        return replace_main(mod, walk.run()) if any(ops.is_op(value, "octet.embedding") for _, value in walk.graph.bindings) else mod
+        return (
+            replace_main(mod, walk.run())
+            if any(ops.is_op(value, "octet.embedding") for _, value in walk.graph.bindings)
+            else mod
+        )
 
 
 class _Widener(Forward):

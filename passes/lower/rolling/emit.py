@@ -22,10 +22,19 @@ def lower_loop(loop: RecurrentLoop, ctx, bind) -> None:
     slices = [(var, ctx.packed(value.args[0])) for var, value in loop.body if ops.is_op(value, "octet.loop_slice")]
     for var, start in loop.states.values():
         layout = _layout(var)
-        ctx.values[var] = ctx.emit(copy(layout), [ctx.packed(start)], layout, "octet.loop_state", "memcpy", notes={"loop": "state"})
+        ctx.values[var] = ctx.emit(
+            copy(layout), [ctx.packed(start)], layout, "octet.loop_state", "memcpy", notes={"loop": "state"}
+        )
     for var, sequence in slices:
         layout = _layout(var)
-        ctx.values[var] = ctx.emit(_first_step(sequence.layout, layout), [sequence], layout, "octet.loop_slice", "memcpy", notes={"loop": "slice"})
+        ctx.values[var] = ctx.emit(
+            _first_step(sequence.layout, layout),
+            [sequence],
+            layout,
+            "octet.loop_slice",
+            "memcpy",
+            notes={"loop": "slice"},
+        )
     for var, value in loop.body:
         if not ops.is_op(value, *MARKS):
             bind(var, value)
@@ -34,16 +43,32 @@ def lower_loop(loop: RecurrentLoop, ctx, bind) -> None:
         ctx.values[var] = found
         if ops.is_op(value, "octet.loop_stack"):
             layout = _layout(var)
-            ctx.values[var] = ctx.emit(_first_step(found.layout, layout), [found], layout, "octet.loop_stack", "memcpy", notes={"loop": "stack"})
+            ctx.values[var] = ctx.emit(
+                _first_step(found.layout, layout),
+                [found],
+                layout,
+                "octet.loop_stack",
+                "memcpy",
+                notes={"loop": "stack"},
+            )
             ctx.parted.add(ctx.values[var].var)  # written step by step: the network's result is a copy
     states = {index: ctx.values[var] for index, (var, _) in loop.states.items()}
     for var in {var for var, _ in loop.states.values()} & loop.read:
         ctx.values[var] = ctx.emit(copy(_layout(var)), [ctx.values[var]], _layout(var), "octet.loop_state", "memcpy")
     followers = {index: ctx.packed(each) for index, each in enumerate(loop.next)}
-    assert not any(value.var.same_as(state.var) for value in followers.values() for state in states.values()), "a state follows on a state"
+    assert not any(value.var.same_as(state.var) for value in followers.values() for state in states.values()), (
+        "a state follows on a state"
+    )
     for index, state in states.items():
         notes = {"loop": "next", "steps": -loop.steps if loop.reverse else loop.steps}
-        ctx.emit(_first_step(state.layout, state.layout, state.layout), [followers[index], state], state.layout, "octet.loop_state", "memcpy", notes=notes)
+        ctx.emit(
+            _first_step(state.layout, state.layout, state.layout),
+            [followers[index], state],
+            state.layout,
+            "octet.loop_state",
+            "memcpy",
+            notes=notes,
+        )
 
 
 def _layout(var) -> Layout:

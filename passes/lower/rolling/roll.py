@@ -32,7 +32,9 @@ def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict) -> tuple[list[R
         if kind == "next" and (i + 1 == len(calls) or kinds[i + 1] != "next"):
             steps = int(_note(mod, call.function, "steps"))
             loops.append(Rolled(first, i + 1, abs(steps)))
-            found[first:] = [_copied(each, kinds[at], steps, sizes) for at, each in enumerate([*found[first:], call], first)]
+            found[first:] = [
+                _copied(each, kinds[at], steps, sizes) for at, each in enumerate([*found[first:], call], first)
+            ]
             first = i + 1
         else:
             found.append(call)

@@ -101,7 +101,9 @@ def rounded_by(call) -> Rounded | None:
     if call.op.name == "relax.quantize":
         zero_point = int(call.args[2].value.numpy().reshape(-1)[0])
         return Rounded(call.op.name, 127, zero_point != -128)
-    return Rounded(call.op.name, int(min(attrs["clip_max"], 127)), attrs["clip_min"] <= -128 and attrs["out_zero_point"] != -128)
+    return Rounded(
+        call.op.name, int(min(attrs["clip_max"], 127)), attrs["clip_min"] <= -128 and attrs["out_zero_point"] != -128
+    )
 
 
 def counted(rounded: Rounded, layout) -> CountedBytes | None:
@@ -110,4 +112,6 @@ def counted(rounded: Rounded, layout) -> CountedBytes | None:
         return None
     if layout.kind == "plain":
         return CountedBytes(layout.elements, 1, 1, rounded.high + STORED_OFFSET, rounded.low)
-    return CountedBytes(layout.elements - SLACK, layout.channels, layout.channel_stride, rounded.high + STORED_OFFSET, rounded.low)
+    return CountedBytes(
+        layout.elements - SLACK, layout.channels, layout.channel_stride, rounded.high + STORED_OFFSET, rounded.low
+    )

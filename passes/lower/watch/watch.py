@@ -90,7 +90,9 @@ class Watch:
                     if check.complete:
                         complete.setdefault(data, (check.right, right))
                 self._count(call, counting, behind[i])
-                for position, operand in enumerate(call.operands[: len(call.operands) - call.results] if self.sums else ()):
+                for position, operand in enumerate(
+                    call.operands[: len(call.operands) - call.results] if self.sums else ()
+                ):
                     base = whole(operand)[0] if isinstance(operand, tuple) else None
                     if base in writer and base not in outputs:
                         last[base] = i
@@ -118,7 +120,15 @@ class Watch:
             self.counts += [Clip(call.layer, end, found.values) for end in found.ends]
             if isinstance(call.operands[0], tuple) and call.operands[0][0] == "input":
                 function = self._added(moments(*place, len(found.parts)))
-                joined.append(RawCall(function, [result, found.members, ("moments", sum(one.words for one in self.inputs))], call.layer, 1, True))
+                joined.append(
+                    RawCall(
+                        function,
+                        [result, found.members, ("moments", sum(one.words for one in self.inputs))],
+                        call.layer,
+                        1,
+                        True,
+                    )
+                )
                 self.inputs.append(WatchedInput(call.layer, found.parts))
 
     def _sums(self, func):
@@ -141,13 +151,17 @@ class Watch:
         if kept:
             sums = [self._weighted(byte_sum(array.size), constant, layer, joined) for constant, array in kept]
             total = sum(int(array.sum(dtype=np.int64)) for _, array in kept)
-            joined.append(self._compared(sums, [], (total + (1 << 31)) % (1 << 32) - (1 << 31), Check("constants", layer)))
+            joined.append(
+                self._compared(sums, [], (total + (1 << 31)) % (1 << 32) - (1 << 31), Check("constants", layer))
+            )
 
     def _weighted(self, plan, data, layer, joined):
         """The storage of a weighted sum of `data`; its call goes to `joined`."""
         func = weighted_sum(plan)
         sums = self._sums(func)
-        joined.append(RawCall(self._added(func), [data, plan.starts, plan.offsets, plan.digits.reshape(-1), sums], layer, 1, True))
+        joined.append(
+            RawCall(self._added(func), [data, plan.starts, plan.offsets, plan.digits.reshape(-1), sums], layer, 1, True)
+        )
         return sums
 
     def _compared(self, left, right, constant, check):

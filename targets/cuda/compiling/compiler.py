@@ -14,7 +14,10 @@ _USAGE = re.compile(
     r"Function properties for (\w+)\s+(?:ptxas\s+\.\s+)?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers"
 )
 _FIRST = 75  # the oldest architecture of CUDA 13
-_REMEDIES = {True: "pip install 'octet[cuda]', or the CUDA toolkit (12.4 or newer), and set NVCC if it is not on PATH", False: "pip install 'octet[pascal]', NVRTC of CUDA 12"}
+_REMEDIES = {
+    True: "pip install 'octet[cuda]', or the CUDA toolkit (12.4 or newer), and set NVCC if it is not on PATH",
+    False: "pip install 'octet[pascal]', NVRTC of CUDA 12",
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,14 @@ def find_compiler(arch: int | str) -> Nvcc | Nvrtc:
         return nvcc
     found = find_nvrtc(number)
     if found is None:
-        lacks = "found neither nvcc nor NVRTC" if nvcc is None else f"{nvcc.path} makes no code for it, and there is no NVRTC that does"
-        raise TargetError(f"target cuda-sm{arch} needs a CUDA compiler: {lacks}; {_REMEDIES[number >= _FIRST]} (no GPU is needed)")
+        lacks = (
+            "found neither nvcc nor NVRTC"
+            if nvcc is None
+            else f"{nvcc.path} makes no code for it, and there is no NVRTC that does"
+        )
+        raise TargetError(
+            f"target cuda-sm{arch} needs a CUDA compiler: {lacks}; {_REMEDIES[number >= _FIRST]} (no GPU is needed)"
+        )
     return found
 
 
@@ -57,4 +66,7 @@ def compile_ptx(text: str, arch: int | str) -> str:
 
 def usage(text: str) -> dict[str, Usage]:
     """ptxas -v's report."""
-    return {name: Usage(int(registers), int(stack), int(stores) + int(loads)) for name, stack, stores, loads, registers in _USAGE.findall(text)}
+    return {
+        name: Usage(int(registers), int(stack), int(stores) + int(loads))
+        for name, stack, stores, loads, registers in _USAGE.findall(text)
+    }

@@ -23,4 +23,23 @@ def _entry(kind, image, version, arch, options=b""):
     """version: (minor, major). options: what stands behind the entry's header."""
     padded = image + bytes(-len(image) % 8)
     place = _ENTRY if options else 0
-    return struct.pack("<HHIQIIHHIIIQQQ", kind, 0x101, _ENTRY + len(options), len(padded), 0, place, *version, arch, 0, 0, _FLAGS, 0, 0) + options + padded
+    return (
+        struct.pack(
+            "<HHIQIIHHIIIQQQ",
+            kind,
+            0x101,
+            _ENTRY + len(options),
+            len(padded),
+            0,
+            place,
+            *version,
+            arch,
+            0,
+            0,
+            _FLAGS,
+            0,
+            0,
+        )
+        + options
+        + padded
+    )

@@ -23,7 +23,11 @@ class Nvcc:
         """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line. Uncompressed, as the package is compressed:
         drivers before 12.4 do not know what nvcc 13 compresses with."""
         code = f"[sm_{arch},compute_{arch}]" if isinstance(arch, int) else f"sm_{arch}"
-        return self._compiled(text, arch, (*flags, "-fatbin", "-no-compress", "-gencode", f"arch=compute_{arch},code={code}", f"-I{folder}"))
+        return self._compiled(
+            text,
+            arch,
+            (*flags, "-fatbin", "-no-compress", "-gencode", f"arch=compute_{arch},code={code}", f"-I{folder}"),
+        )
 
     def cubin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, machine code alone."""
@@ -39,7 +43,9 @@ class Nvcc:
             path.write_text(text)
             done = subprocess.run([self.path, *arguments, str(path), "-o", str(out)], capture_output=True, text=True)
             if done.returncode != 0:
-                raise TargetError(f"{self.path} failed for sm_{arch}: {_reason(done.stderr)}; it needs a C++20 host compiler, and must be 12.4 or newer")
+                raise TargetError(
+                    f"{self.path} failed for sm_{arch}: {_reason(done.stderr)}; it needs a C++20 host compiler, and must be 12.4 or newer"
+                )
             return out.read_bytes(), done.stderr
 
 
@@ -47,7 +53,9 @@ def find_nvcc() -> Nvcc | None:
     """The environment's NVCC, or nvcc of PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda; None where there is none. Raises TargetError for an NVCC that is no program."""
     named = os.environ.get("NVCC")
     if named is not None and shutil.which(named) is None:
-        raise TargetError(f"NVCC is {named}, which is no program; name nvcc of the CUDA toolkit (12.4 or newer), or unset NVCC")
+        raise TargetError(
+            f"NVCC is {named}, which is no program; name nvcc of the CUDA toolkit (12.4 or newer), or unset NVCC"
+        )
     roots = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
     places = [named, "nvcc", *(str(Path(root) / "bin" / "nvcc") for root in roots if root)]
     path = next((path for place in places if place and (path := shutil.which(place))), None)

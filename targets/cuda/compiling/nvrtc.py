@@ -28,7 +28,9 @@ class Nvrtc:
     def fatbin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line."""
         cubin, ptx, log = self._compiled(text, arch, flags, folder)
-        return (fatbin(cubin, ptx, arch) if isinstance(arch, int) else fatbin(cubin, b"", int(arch.removesuffix("a")))), log
+        return (
+            fatbin(cubin, ptx, arch) if isinstance(arch, int) else fatbin(cubin, b"", int(arch.removesuffix("a")))
+        ), log
 
     def cubin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
         """As `fatbin`, machine code alone."""
@@ -50,7 +52,9 @@ class Nvrtc:
             log = self._text(program, "nvrtcGetProgramLog").decode(errors="replace")
             if status != 0:
                 reason = next((line.strip() for line in log.splitlines() if "error" in line), log.strip()[-200:])
-                raise TargetError(f"{self.path} failed for sm_{arch}: {reason}; it must be 12.4 or newer and know the architecture")
+                raise TargetError(
+                    f"{self.path} failed for sm_{arch}: {reason}; it must be 12.4 or newer and know the architecture"
+                )
             return self._bytes(program, "nvrtcGetCUBIN"), self._bytes(program, "nvrtcGetPTX"), log
         finally:
             self.library.nvrtcDestroyProgram(ctypes.byref(program))
@@ -73,7 +77,14 @@ class Nvrtc:
 
 def find_nvrtc(arch: int) -> Nvrtc | None:
     """A library that makes code for the architecture; None where there is none."""
-    return next((found for path in _places() if (found := _opened(path)) is not None and arch in found.architectures and found.version >= _LEAST), None)
+    return next(
+        (
+            found
+            for path in _places()
+            if (found := _opened(path)) is not None and arch in found.architectures and found.version >= _LEAST
+        ),
+        None,
+    )
 
 
 def _places():
@@ -83,7 +94,9 @@ def _places():
         return (named,)
     spec = importlib.util.find_spec("nvidia")
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    wheels = [str(path) for inner, name in _WHEELS for folder in folders if (path := Path(folder) / inner / name).exists()]
+    wheels = [
+        str(path) for inner, name in _WHEELS for folder in folders if (path := Path(folder) / inner / name).exists()
+    ]
     return (*wheels, *_SYSTEM)
 
 

@@ -31,12 +31,17 @@ def source(names: dict[CudaKernel, str]) -> str:
     headers = sorted({kernel.header for kernel in names})
     functions = "\n".join(kernel.source(name) for kernel, name in names.items())
     preludes = "\n".join(dict.fromkeys(text for kernel in names for text in kernel.prelude))
-    return "".join(f'#include "{header}"\n' for header in headers) + f"using namespace octet;\n\n{preludes}\n{functions}"
+    return (
+        "".join(f'#include "{header}"\n' for header in headers) + f"using namespace octet;\n\n{preludes}\n{functions}"
+    )
 
 
 def emulated_source(text: str, operands: dict[str, int]) -> str:
     """The kernels of `text` for a host compiler, with a table of them behind it. operands: number per name."""
-    entries = "".join(f'  {{"{name}", [](void** a) {{ {name}({_arguments(count)}); }}, {count}}},\n' for name, count in operands.items())
+    entries = "".join(
+        f'  {{"{name}", [](void** a) {{ {name}({_arguments(count)}); }}, {count}}},\n'
+        for name, count in operands.items()
+    )
     return text + EMULATED.format(entries=entries)
 
 

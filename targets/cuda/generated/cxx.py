@@ -11,11 +11,40 @@ from tvm import tirx
 from ..kernel import bits
 from ..kernels import functions
 
-TYPES = {"float32": "float", "float64": "double", "int64": "long", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "unsigned char",
-         "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long", "bool": "bool"}
+TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "int64": "long",
+    "int32": "int",
+    "int16": "short",
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "uint16": "unsigned short",
+    "uint32": "unsigned",
+    "uint64": "unsigned long",
+    "bool": "bool",
+}
 _FLOAT = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "quotient", "Max": "greater", "Min": "lesser"}
-_INFIX = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%", "EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "And": "&&", "Or": "||",
-          "BitwiseAnd": "&", "BitwiseOr": "|", "BitwiseXor": "^", "LShift": "<<", "RShift": ">>"}
+_INFIX = {
+    "Add": "+",
+    "Sub": "-",
+    "Mul": "*",
+    "Div": "/",
+    "Mod": "%",
+    "EQ": "==",
+    "NE": "!=",
+    "LT": "<",
+    "LE": "<=",
+    "GT": ">",
+    "GE": ">=",
+    "And": "&&",
+    "Or": "||",
+    "BitwiseAnd": "&",
+    "BitwiseOr": "|",
+    "BitwiseXor": "^",
+    "LShift": "<<",
+    "RShift": ">>",
+}
 _HELPERS = {"Max": "larger", "Min": "smaller", "FloorDiv": "floor_quotient", "FloorMod": "floor_rest"}
 _BITWISE = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>"}
 _SCALAR = {"nearbyint": "round", "fabs": "abs"}  # TIR's name -> the kind of functions.py
@@ -53,7 +82,11 @@ class Printer:
     def expr(self, e) -> str:
         kind, dtype = type(e).__name__, str(e.ty.dtype) if hasattr(e.ty, "dtype") else ""
         if kind == "IntImm":
-            return ("true" if e.value else "false") if dtype == "bool" else f"{int(e.value)}{'L' if dtype == 'int64' else ''}"
+            return (
+                ("true" if e.value else "false")
+                if dtype == "bool"
+                else f"{int(e.value)}{'L' if dtype == 'int64' else ''}"
+            )
         if kind == "FloatImm":
             return f"float_of_bits({bits(e.value)})" if dtype == "float32" else repr(float(e.value))
         if kind == "TensorLoad":
@@ -85,7 +118,11 @@ class Printer:
         """Row-major."""
         text = "0L"
         for extent, index in zip(buffer.shape, indices, strict=True):
-            text = f"({text} * {int(extent)}L + {self.expr(index)})" if text != "0L" else f"static_cast<long>({self.expr(index)})"
+            text = (
+                f"({text} * {int(extent)}L + {self.expr(index)})"
+                if text != "0L"
+                else f"static_cast<long>({self.expr(index)})"
+            )
         return text
 
     def _choice(self, condition, yes, no):
@@ -128,11 +165,22 @@ class Printer:
                 self.threads[tag] = int(s.extent)
                 return [f"{indent}const long {variable} = {tag};", *self.statement(s.body, indent)]
             unrolled = isinstance(s.extent, tirx.IntImm) and 1 < int(s.extent) <= self.unroll
-            head = ('_Pragma("unroll") ' if unrolled else "") + f"for (long {variable} = {self.expr(s.min)}; {variable} < {self.expr(s.min)} + {self.expr(s.extent)}; ++{variable}) {{"
+            head = (
+                ('_Pragma("unroll") ' if unrolled else "")
+                + f"for (long {variable} = {self.expr(s.min)}; {variable} < {self.expr(s.min)} + {self.expr(s.extent)}; ++{variable}) {{"
+            )
             return [indent + head, *self.statement(s.body, indent + "  "), indent + "}"]
         if kind == "IfThenElse":
-            lines = [f"{indent}if ({self.expr(s.condition)}) {{", *self.statement(s.then_case, indent + "  "), indent + "}"]
-            return lines if s.else_case is None else [*lines, f"{indent}else {{", *self.statement(s.else_case, indent + "  "), indent + "}"]
+            lines = [
+                f"{indent}if ({self.expr(s.condition)}) {{",
+                *self.statement(s.then_case, indent + "  "),
+                indent + "}",
+            ]
+            return (
+                lines
+                if s.else_case is None
+                else [*lines, f"{indent}else {{", *self.statement(s.else_case, indent + "  "), indent + "}"]
+            )
         if kind == "SBlockRealize":
             return self.block(s, indent)
         if kind == "AttrStmt":
@@ -146,10 +194,21 @@ class Printer:
         block = realize.block
         if block.alloc_buffers or block.match_buffers:
             raise Unsupported("a buffer within a loop")
-        lines = [f"{indent}const long {self.name(var.var)} = {self.expr(value)};" for var, value in zip(block.iter_vars, realize.iter_values, strict=True)]
+        lines = [
+            f"{indent}const long {self.name(var.var)} = {self.expr(value)};"
+            for var, value in zip(block.iter_vars, realize.iter_values, strict=True)
+        ]
         if block.init is not None:
-            first = [f"{self.name(var.var)} == {self.expr(var.dom.min)}" for var in block.iter_vars if var.iter_type == tirx.IterVar.CommReduce]
-            lines += [f"{indent}if ({' && '.join(first) or 'true'}) {{", *self.statement(block.init, indent + "  "), indent + "}"]
+            first = [
+                f"{self.name(var.var)} == {self.expr(var.dom.min)}"
+                for var in block.iter_vars
+                if var.iter_type == tirx.IterVar.CommReduce
+            ]
+            lines += [
+                f"{indent}if ({' && '.join(first) or 'true'}) {{",
+                *self.statement(block.init, indent + "  "),
+                indent + "}",
+            ]
         lines += self.statement(block.body, indent)
         always = isinstance(realize.predicate, tirx.IntImm) and bool(realize.predicate.value)
         lines = lines if always else [f"{indent}if ({self.expr(realize.predicate)}) {{", *lines, indent + "}"]

@@ -44,7 +44,9 @@ def generate(func: tirx.PrimFunc, family: str, operator: str = "") -> Generated:
         raise Unsupported(f"a body of kind {type(func.body).__name__}")
     root = func.body.block
     parts = root.body.seq if isinstance(root.body, tirx.SeqStmt) else [root.body]
-    return Generated(tuple(_nest(part, family, operator) for part in parts), tuple(func.params), tuple(root.alloc_buffers))
+    return Generated(
+        tuple(_nest(part, family, operator) for part in parts), tuple(func.params), tuple(root.alloc_buffers)
+    )
 
 
 def stock_kernel(workload: NestWorkload, schedule: Stock, family: str) -> CudaKernel:
@@ -59,7 +61,9 @@ def stock_kernel(workload: NestWorkload, schedule: Stock, family: str) -> CudaKe
     block = -(-extents["threadIdx.x"] // 32) * 32
     guard = [f"  if (threadIdx.x >= {extents['threadIdx.x']}) return;"] if block != extents["threadIdx.x"] else []
     order = {buffer: i for i, buffer in enumerate(function.params)}
-    assert [order[buffer] for buffer in (*reads, *writes)] == list(range(len(order))), "operands in another order than the default kernel's"
+    assert [order[buffer] for buffer in (*reads, *writes)] == list(range(len(order))), (
+        "operands in another order than the default kernel's"
+    )
     return _kernel(printer, [*guard, *lines], reads, writes, family, (extents["blockIdx.x"], 1, 1), block)
 
 
@@ -73,9 +77,15 @@ def _nest(statement, family, operator):
     loops, realize = _loops(statement)
     parallel = realize is not None and _is_plain(loops, realize)
     if parallel:
-        spatial = [loop for loop, var in zip(loops, realize.block.iter_vars, strict=True) if var.iter_type == tirx.IterVar.DataPar]
+        spatial = [
+            loop
+            for loop, var in zip(loops, realize.block.iter_vars, strict=True)
+            if var.iter_type == tirx.IterVar.DataPar
+        ]
         work = prod(int(loop.extent) for loop in spatial)
-        lines = _threads(printer, spatial, work) + _reduced(printer, [loop for loop in loops if loop not in spatial], realize)
+        lines = _threads(printer, spatial, work) + _reduced(
+            printer, [loop for loop in loops if loop not in spatial], realize
+        )
     else:
         work, lines = 1, ["  if (blockIdx.x != 0 || threadIdx.x != 0) return;", *printer.statement(statement)]
     reads, writes = _operands(printer)
@@ -89,13 +99,24 @@ def _operands(printer):
 
 
 def _kernel(printer, lines, reads, writes, family, grid, block):
-    pointers = [f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
-                for i, buffer in enumerate((*reads, *writes))]
+    pointers = [
+        f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
+        for i, buffer in enumerate((*reads, *writes))
+    ]
     arguments = ", ".join(f"{'const ' if i < len(reads) else ''}void* p{i}" for i in range(len(reads) + len(writes)))
     body = "\n".join((*pointers, *lines))
     name = f"generated_{hashlib.sha256(f'{arguments}{body}'.encode()).hexdigest()[:12]}"
     text = f"OCTET_DEVICE void {name}({arguments}) {{\n{body}\n}}\n"
-    return CudaKernel(family, "generated.cuh", name, len(reads) + len(writes), grid, block, prelude=(*printer.prelude.values(), text), results=len(writes))
+    return CudaKernel(
+        family,
+        "generated.cuh",
+        name,
+        len(reads) + len(writes),
+        grid,
+        block,
+        prelude=(*printer.prelude.values(), text),
+        results=len(writes),
+    )
 
 
 def _type(buffer):
@@ -115,15 +136,27 @@ def _is_plain(loops, realize):
     """Whether every variable of the block is one loop, from 0 on, and spatial or a reduction."""
     block = realize.block
     kinds = {var.iter_type for var in block.iter_vars} <= {tirx.IterVar.DataPar, tirx.IterVar.CommReduce}
-    same = len(loops) == len(block.iter_vars) and all(value.same_as(loop.loop_var) for value, loop in zip(realize.iter_values, loops))
-    return kinds and same and all(isinstance(loop.extent, tirx.IntImm) and isinstance(loop.min, tirx.IntImm) and int(loop.min) == 0 for loop in loops)
+    same = len(loops) == len(block.iter_vars) and all(
+        value.same_as(loop.loop_var) for value, loop in zip(realize.iter_values, loops)
+    )
+    return (
+        kinds
+        and same
+        and all(
+            isinstance(loop.extent, tirx.IntImm) and isinstance(loop.min, tirx.IntImm) and int(loop.min) == 0
+            for loop in loops
+        )
+    )
 
 
 def _threads(printer, loops, work):
     """The thread's element: the innermost loop runs over neighbouring threads."""
     lines = [f"  long index = blockIdx.x * {_THREADS}L + threadIdx.x;", f"  if (index >= {work}L) return;"]
     for loop in reversed(loops):
-        lines += [f"  const long {printer.name(loop.loop_var)} = index % {int(loop.extent)}L;", f"  index /= {int(loop.extent)}L;"]
+        lines += [
+            f"  const long {printer.name(loop.loop_var)} = index % {int(loop.extent)}L;",
+            f"  index /= {int(loop.extent)}L;",
+        ]
     return lines
 
 
@@ -131,6 +164,9 @@ def _reduced(printer, loops, realize):
     lines = printer.block(realize, "  " * (len(loops) + 1))
     for depth, loop in reversed(list(enumerate(loops))):
         indent, variable = "  " * (depth + 1), printer.name(loop.loop_var)
-        lines = [f"{indent}for (long {variable} = 0; {variable} < {int(loop.extent)}L; ++{variable}) {{", *lines, indent + "}"]
+        lines = [
+            f"{indent}for (long {variable} = 0; {variable} < {int(loop.extent)}L; ++{variable}) {{",
+            *lines,
+            indent + "}",
+        ]
     return lines
-

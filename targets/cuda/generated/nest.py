@@ -12,7 +12,11 @@ from ...workload_key import Keyed
 from .nest_text import function_of
 
 KIND = "cuda-nest"
-_OPERANDS = ("float32", "int8", "uint8")  # that measuring can make up: an index would have to lie within what it points into
+_OPERANDS = (
+    "float32",
+    "int8",
+    "uint8",
+)  # that measuring can make up: an index would have to lie within what it points into
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,11 @@ def nest_workload(operator: str, statement, reads: Sequence, writes: Sequence) -
     if len(writes) != 1 or any(str(buffer.dtype) not in _OPERANDS for buffer in reads):
         return None
     block = s_tir.SBlock([], [], [], "root", statement)
-    function = tirx.PrimFunc([*reads, *writes], s_tir.SBlockRealize([], True, block)).with_attr("s_tir", True).with_attr("global_symbol", "main")
+    function = (
+        tirx.PrimFunc([*reads, *writes], s_tir.SBlockRealize([], True, block))
+        .with_attr("s_tir", True)
+        .with_attr("global_symbol", "main")
+    )
     made = NestWorkload(operator, function.script())
     try:
         tvm.ir.assert_structural_equal(made.function, function)

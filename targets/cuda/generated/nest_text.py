@@ -8,8 +8,26 @@ import ast
 import tvm
 
 LARGEST = 1 << 18  # characters; the longest nest of a network is a hundredth of it
-_STRUCTURE = {"prim_func", "Buffer", "grid", "sblock", "axis.remap", "axis.spatial", "axis.reduce", "reads", "writes", "init", "where"}
-_TYPES = {"bool", "float16", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+_STRUCTURE = {
+    "prim_func",
+    "Buffer",
+    "grid",
+    "sblock",
+    "axis.remap",
+    "axis.spatial",
+    "axis.reduce",
+    "reads",
+    "writes",
+    "init",
+    "where",
+}
+_TYPES = {
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
 _SCALARS = {
     "Cast", "Select", "if_then_else", "max", "min", "abs", "fabs", "ceil", "floor", "round", "trunc", "nearbyint",
     "exp", "exp2", "exp10", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "pow", "sigmoid", "erf", "sin", "cos",

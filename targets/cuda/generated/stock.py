@@ -56,11 +56,29 @@ def _space(function):
     """The one schedule of the stock design space, its decisions sampled anyhow."""
     from tvm.s_tir import meta_schedule as ms
 
-    target = tvm.target.Target({"kind": "cuda", "arch": "sm_80", "max_threads_per_block": 1024, "max_shared_memory_per_block": 49152, "thread_warp_size": 32})
-    rules = [ms.schedule_rule.ParallelizeVectorizeUnroll(-1, -1, _UNROLL, True), ms.schedule_rule.AutoBind(_MOST_BLOCKS, _THREADS)]
+    target = tvm.target.Target(
+        {
+            "kind": "cuda",
+            "arch": "sm_80",
+            "max_threads_per_block": 1024,
+            "max_shared_memory_per_block": 49152,
+            "thread_warp_size": 32,
+        }
+    )
+    rules = [
+        ms.schedule_rule.ParallelizeVectorizeUnroll(-1, -1, _UNROLL, True),
+        ms.schedule_rule.AutoBind(_MOST_BLOCKS, _THREADS),
+    ]
     generator = ms.space_generator.PostOrderApply(sch_rules=rules, postprocs=[], mutator_probs={})
     with without_intrinsics():
-        context = ms.TuneContext(tvm.IRModule({"main": function}), target=target, space_generator=generator, search_strategy=ms.search_strategy.EvolutionarySearch(),
-                                 task_name="nest", rand_state=1, num_threads=1)
+        context = ms.TuneContext(
+            tvm.IRModule({"main": function}),
+            target=target,
+            space_generator=generator,
+            search_strategy=ms.search_strategy.EvolutionarySearch(),
+            task_name="nest",
+            rand_state=1,
+            num_threads=1,
+        )
     (space,) = context.generate_design_space()
     return space

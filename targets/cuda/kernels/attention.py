@@ -55,4 +55,13 @@ def attention(problem: Attention, first: Views, second: Views, epilogue: Epilogu
     """Operands: queries, keys, values, mask (or the queries again), result."""
     p, (exponential, text) = problem, functions.function("exp", {})
     call = f"attention<{literal(p)}, {literal(first)}, {literal(second)}, {literal(epilogue)}, {exponential}>"
-    return CudaKernel("attention", "attention.cuh", call, 5, (-(-p.queries // 16), 1, batch), 32 * p.warps, shared_bytes(p.keys, p.depth, p.width), prelude=(text,))
+    return CudaKernel(
+        "attention",
+        "attention.cuh",
+        call,
+        5,
+        (-(-p.queries // 16), 1, batch),
+        32 * p.warps,
+        shared_bytes(p.keys, p.depth, p.width),
+        prelude=(text,),
+    )

@@ -32,11 +32,25 @@ def extreme(axis: Axis, largest: bool, where: bool) -> CudaKernel:
     """where: the place of the first extreme (int64) instead of its value."""
     lanes = 32 if axis.inner == 1 and axis.count >= 32 else 1
     call = f"extreme<{axis.arguments}, {literal(largest)}, {literal(where)}, {lanes}>"
-    return CudaKernel(f"{'arg' * where}{'max' if largest else 'min'}", "axis.cuh", call, 2, blocks(axis.rows * lanes, _THREADS), _THREADS)
+    return CudaKernel(
+        f"{'arg' * where}{'max' if largest else 'min'}",
+        "axis.cuh",
+        call,
+        2,
+        blocks(axis.rows * lanes, _THREADS),
+        _THREADS,
+    )
 
 
 def running_sum(axis: Axis, exclusive: bool) -> CudaKernel:
-    return CudaKernel("running_sum", "axis.cuh", f"running_sum<{axis.arguments}, {literal(exclusive)}>", 2, blocks(axis.rows, _THREADS), _THREADS)
+    return CudaKernel(
+        "running_sum",
+        "axis.cuh",
+        f"running_sum<{axis.arguments}, {literal(exclusive)}>",
+        2,
+        blocks(axis.rows, _THREADS),
+        _THREADS,
+    )
 
 
 def top_k(axis: Axis, k: int, largest: bool, where: bool) -> CudaKernel:

@@ -58,7 +58,9 @@ class Conv(Window):
     batched: bool = False
 
     def __post_init__(self) -> None:
-        assert max(self.images * self.height * self.width * self.stride, self.pixels * self.out_stride) < 2**31, "a tensor of 2 GiB"
+        assert max(self.images * self.height * self.width * self.stride, self.pixels * self.out_stride) < 2**31, (
+            "a tensor of 2 GiB"
+        )
 
     @property
     def macs(self) -> int:
@@ -89,19 +91,36 @@ class ConvKernel:
     schedule: Schedule
 
 
-def conv_kernel(problem: Conv, epilogue: Epilogue, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, spec, schedule: Schedule | None = None,
-                table: np.ndarray | None = None, turned: tuple[int, int] | None = None) -> ConvKernel:
+def conv_kernel(
+    problem: Conv,
+    epilogue: Epilogue,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    spec,
+    schedule: Schedule | None = None,
+    table: np.ndarray | None = None,
+    turned: tuple[int, int] | None = None,
+) -> ConvKernel:
     """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template.
     table: int8 [256] that int8 results are looked up in. turned: as (turned, tokens) of a TurnedEpilogue; the schedule is a tile whose columns end there."""
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
     if table is not None:
         epilogue = TableEpilogue(**asdict(epilogue))
     if turned is not None:
-        assert isinstance(schedule, Tile) and turned[0] % schedule.columns == 0 and turned[1] % GRANULE == 0 and table is None, (schedule, turned)
+        assert (
+            isinstance(schedule, Tile)
+            and turned[0] % schedule.columns == 0
+            and turned[1] % GRANULE == 0
+            and table is None
+        ), (schedule, turned)
         epilogue = TurnedEpilogue(**asdict(epilogue), turned=turned[0], tokens=turned[1])
     arguments = f"{literal(problem)}, {literal(epilogue)}"
     if isinstance(schedule, Tile):
-        kernel, constants = tiled_kernel("conv2d", problem, epilogue, schedule, spec), _tiled(problem, schedule, weight, bias, multiplier)
+        kernel, constants = (
+            tiled_kernel("conv2d", problem, epilogue, schedule, spec),
+            _tiled(problem, schedule, weight, bias, multiplier),
+        )
     else:
         make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
         kernel, constants = make(problem, schedule, arguments, weight, _folded(problem, weight, bias), multiplier)
@@ -120,7 +139,9 @@ def default_schedule(problem: Conv, spec) -> Schedule:
     return tile_for(problem, spec) if fits_tiles(problem) else Direct(256)
 
 
-def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None) -> CudaKernel:
+def tiled_kernel(
+    operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None
+) -> CudaKernel:
     """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch.
     Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
     assert problem.batched == (views is not None)
@@ -128,10 +149,23 @@ def tiled_kernel(operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, s
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
     unit = "dp4a" if spec.dot == "dp4a" else "wgmma" if tile.by_wgmma else "wmma" if tile.wmma else "mma"
     call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
-    shared = max(tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0)
+    shared = max(
+        tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0
+    )
     assert shared <= spec.extra["shared_bytes"], tile
-    state = 4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
-    return CudaKernel(f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}", "conv_mma.cuh", call, 7 if state else 6, grid, tile.threads, shared, state=state)
+    state = (
+        4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
+    )
+    return CudaKernel(
+        f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}",
+        "conv_mma.cuh",
+        call,
+        7 if state else 6,
+        grid,
+        tile.threads,
+        shared,
+        state=state,
+    )
 
 
 def packed_views(p: Conv) -> Views:
@@ -146,7 +180,11 @@ def is_depthwise(p) -> bool:
 
 def is_few_rows(p) -> bool:
     """Whether device/conv_direct.cuh's dense_rows can do it."""
-    return prod((p.height, p.width, p.kernel_height, p.kernel_width, p.groups)) == 1 and p.images <= 4 and p.stride % 16 == 0
+    return (
+        prod((p.height, p.width, p.kernel_height, p.kernel_width, p.groups)) == 1
+        and p.images <= 4
+        and p.stride % 16 == 0
+    )
 
 
 def fits_tiles(p) -> bool:
@@ -156,10 +194,14 @@ def fits_tiles(p) -> bool:
 
 def _folded(p, weight, bias, rows=slice(None), columns=slice(None)):
     """The bias with what the data's zero point adds through these rows and columns of the window."""
-    return (bias.astype(np.int64) - p.zero_point * weight[:, :, rows][..., columns].sum(axis=(1, 2, 3), dtype=np.int64)).astype(np.int32)
+    return (
+        bias.astype(np.int64) - p.zero_point * weight[:, :, rows][..., columns].sum(axis=(1, 2, 3), dtype=np.int64)
+    ).astype(np.int32)
 
 
-def classes(extent: int, step: int, padding: int, kernel: int, dilation: int, size: int, zero_point: int) -> list[list[int]]:
+def classes(
+    extent: int, step: int, padding: int, kernel: int, dilation: int, size: int, zero_point: int
+) -> list[list[int]]:
     """As device/conv.cuh's classes_of: which of `kernel` taps lie inside of an image of `size`, for each class of the `extent` lines of a result."""
     if zero_point == 0:
         return [list(range(kernel))]
@@ -178,7 +220,9 @@ def _tiled(p, tile, weight, bias, multiplier):
     """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]; a bias for every class of pixels."""
     outputs, channels = rounded(p.outputs, tile.columns), 4 if p.stride == 4 else rounded(p.channels, 16)
     taps = np.zeros((p.groups, outputs, p.kernel_height, p.kernel_width, channels), np.int8)
-    taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(0, 1, 3, 4, 2)
+    taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(
+        0, 1, 3, 4, 2
+    )
     rows = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
     rows[..., : depth_of(p)] = taps.reshape(p.groups, outputs, -1)
     down = classes(p.out_height, p.step_height, p.top, p.kernel_height, p.dilation_height, p.height, p.zero_point)
@@ -196,14 +240,28 @@ def _per_group(p, vector, outputs):
 def _depthwise(p, schedule, arguments, weight, bias, multiplier):
     words, runs = p.stride // 4, -(-p.out_width // schedule.run)
     call = f"conv_depthwise<{arguments}, {schedule.run}>"
-    kernel = CudaKernel("dp4a_depthwise", "conv_direct.cuh", call, 6, blocks(p.images * p.out_height * runs * words, schedule.threads), schedule.threads)
+    kernel = CudaKernel(
+        "dp4a_depthwise",
+        "conv_direct.cuh",
+        call,
+        6,
+        blocks(p.images * p.out_height * runs * words, schedule.threads),
+        schedule.threads,
+    )
     rows = np.zeros((p.kernel_height, p.kernel_width, p.stride), np.int8)
     rows[..., : p.groups] = weight[:, 0].transpose(1, 2, 0)
     return kernel, (rows, *(np.pad(vector, (0, p.stride - p.groups)) for vector in (bias, multiplier)))
 
 
 def _rows(p, schedule, arguments, weight, bias, multiplier):
-    kernel = CudaKernel("dp4a_dense", "conv_direct.cuh", f"dense_rows<{arguments}>", 6, blocks(p.outputs, schedule.warps), 32 * schedule.warps)
+    kernel = CudaKernel(
+        "dp4a_dense",
+        "conv_direct.cuh",
+        f"dense_rows<{arguments}>",
+        6,
+        blocks(p.outputs, schedule.warps),
+        32 * schedule.warps,
+    )
     rows = np.zeros((p.outputs, p.stride), np.int8)
     rows[:, : p.channels] = weight[:, :, 0, 0]
     return kernel, (rows, bias, multiplier)
@@ -211,7 +269,14 @@ def _rows(p, schedule, arguments, weight, bias, multiplier):
 
 def _direct(p, schedule, arguments, weight, bias, multiplier):
     call = f"conv_direct<{arguments}>"
-    kernel = CudaKernel("dp4a_conv2d", "conv_direct.cuh", call, 6, blocks(p.pixels * p.groups * p.outputs, schedule.threads), schedule.threads)
+    kernel = CudaKernel(
+        "dp4a_conv2d",
+        "conv_direct.cuh",
+        call,
+        6,
+        blocks(p.pixels * p.groups * p.outputs, schedule.threads),
+        schedule.threads,
+    )
     rows = np.zeros((p.groups * p.outputs, p.kernel_height, p.kernel_width, rounded(p.channels, 4)), np.int8)
     rows[..., : p.channels] = weight.transpose(0, 2, 3, 1)
     return kernel, (rows, bias, multiplier)

@@ -61,10 +61,18 @@ class Tile:
         granules = self.depth // 16
         if granules not in (2, 4, 8) or self.stages < 2 or self.threads > MOST_THREADS:
             return False
-        if self.by_wgmma and (self.warp_rows % 4 or self.columns // self.warp_columns not in WGMMA_COLUMNS or self.stages < 3 or self._sums + _WGMMA_REGISTERS > self._most):
+        if self.by_wgmma and (
+            self.warp_rows % 4
+            or self.columns // self.warp_columns not in WGMMA_COLUMNS
+            or self.stages < 3
+            or self._sums + _WGMMA_REGISTERS > self._most
+        ):
             return False
         height, width = (self.wmma, 256 // self.wmma) if self.wmma and not self.by_wgmma else (16, 16)
-        whole = self.rows % (max(16, height) * self.warp_rows) == 0 and self.columns % (max(16, width) * self.warp_columns) == 0
+        whole = (
+            self.rows % (max(16, height) * self.warp_rows) == 0
+            and self.columns % (max(16, width) * self.warp_columns) == 0
+        )
         return whole and self.threads % granules == 0 and self.rows % (self.threads // granules) == 0
 
     @property
@@ -97,7 +105,11 @@ class Tile:
         """The stages; the int8 tile of the result reuses them, and so does what settles WMMA's sums."""
         height = 0 if self.by_wgmma else self.wmma
         pitch, settle = (self.depth + 16, 4 * height * (256 // height + 8)) if height else (self.depth, 0)
-        return max(self.stages * (self.rows + self.columns) * pitch, self.rows * (self.columns + 16), settle * self.threads // 32)
+        return max(
+            self.stages * (self.rows + self.columns) * pitch,
+            self.rows * (self.columns + 16),
+            settle * self.threads // 32,
+        )
 
 
 @dataclass(frozen=True)
@@ -181,7 +193,11 @@ def candidates(spec, wmma: int = 0) -> tuple[Tile, ...]:
 
 def buildable(problem, tile: Tile, spec) -> bool:
     """Whether the target's shared memory, registers and threads hold the tile, and the problem fills its splits."""
-    if not tile.sound or tile.shared_bytes > spec.extra["shared_bytes"] or (tile.splits > 1 and not _splits_evenly(problem, tile, tile.splits)):
+    if (
+        not tile.sound
+        or tile.shared_bytes > spec.extra["shared_bytes"]
+        or (tile.splits > 1 and not _splits_evenly(problem, tile, tile.splits))
+    ):
         return False
     return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
@@ -194,8 +210,18 @@ def units(spec) -> tuple[int, ...]:
 def tile_for(problem, spec, wmma: int | None = None, columns: int = 0) -> Tile:
     """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile; None: any of `units`.
     columns: where a tile must end; 0: anywhere."""
-    fitting = [tile for unit in (units(spec) if wmma is None else (wmma,)) for tile in candidates(spec, unit) if columns % tile.columns == 0]
-    tiles = [replace(tile, splits=splits) for splits in SPLITS for tile in fitting if splits == 1 or _splits_evenly(problem, tile, splits)]
+    fitting = [
+        tile
+        for unit in (units(spec) if wmma is None else (wmma,))
+        for tile in candidates(spec, unit)
+        if columns % tile.columns == 0
+    ]
+    tiles = [
+        replace(tile, splits=splits)
+        for splits in SPLITS
+        for tile in fitting
+        if splits == 1 or _splits_evenly(problem, tile, splits)
+    ]
     return min(tiles, key=lambda tile: estimate(problem, tile, spec))
 
 
@@ -223,17 +249,31 @@ def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
     reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
     halved = 2 if spec.dot == "wgmma" and not tile.by_wgmma else 1  # mma.sync gives half there
     products = macs * halved / spec.extra["macs_per_clock"] / costs.efficiency
-    copied = tile.rows * (tile.depth // 16) / tile.threads if problem.kernel_height * problem.kernel_width > 1 and not tile.by_wgmma else 0
-    work = costs.gather * copied + max(products, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads)
+    copied = (
+        tile.rows * (tile.depth // 16) / tile.threads
+        if problem.kernel_height * problem.kernel_width > 1 and not tile.by_wgmma
+        else 0
+    )
+    work = costs.gather * copied + max(
+        products, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads
+    )
     results, shared = tile.rows * tile.columns, tile.splits > 1
-    end = results * costs.results / tile.splits + (2 * 4 * results / costs.atomic_bytes if shared else 0.0)  # one of the blocks that share a sum has an epilogue
+    end = results * costs.results / tile.splits + (
+        2 * 4 * results / costs.atomic_bytes if shared else 0.0
+    )  # one of the blocks that share a sum has an epilogue
     start = costs.start + (costs.meeting if shared else 0.0)
     most = resident(tile, spec, costs)
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
     whole, rest = divmod(each, most)
 
     def clocks(together):
-        return start + max(steps * costs.stage, together * steps * work) + max(together * end, results / tile.threads * costs.chain) if together else 0.0
+        return (
+            start
+            + max(steps * costs.stage, together * steps * work)
+            + max(together * end, results / tile.threads * costs.chain)
+            if together
+            else 0.0
+        )
 
     least = _bytes(problem) / (spec.extra["memory_bytes"] * spec.extra["multiprocessors"])
     return max(costs.launch + whole * clocks(most) + clocks(rest), least)
@@ -242,4 +282,6 @@ def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
 def _bytes(p) -> int:
     """Of data, weights and result, each once."""
     data, result = p.images * p.height * p.width * p.stride, p.pixels * p.out_stride
-    return p.groups * (p.outputs * depth_of(p) + (data + result if p.batched else 0)) + (0 if p.batched else data + result)
+    return p.groups * (p.outputs * depth_of(p) + (data + result if p.batched else 0)) + (
+        0 if p.batched else data + result
+    )

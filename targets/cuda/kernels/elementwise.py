@@ -38,7 +38,9 @@ def operand_steps(operand: CudaLayout, result: CudaLayout) -> tuple[int, int, in
     """(bytes per image, line and column, whether channels run) of an operand that is broadcast to `result`, both packed and of one rank."""
     images, height, width = operand.image
     spans = (height * width * operand.stride, width * operand.stride, operand.stride)
-    image, line, column = (0 if extent == 1 else span for extent, span in zip((images, height, width), spans, strict=True))
+    image, line, column = (
+        0 if extent == 1 else span for extent, span in zip((images, height, width), spans, strict=True)
+    )
     return (image, line, column, operand.channels > 1 or result.channels == 1)
 
 
@@ -57,7 +59,9 @@ def table(layout: CudaLayout, tables: np.ndarray) -> tuple[CudaKernel, np.ndarra
     return CudaKernel("table", "elementwise.cuh", call, 3, blocks(-(-layout.elements // 4), 128), 128), tables
 
 
-def requantize(layout: CudaLayout, from_zero_point: int, zero_point: int, low: int, high: int, multiplier: float) -> CudaKernel:
+def requantize(
+    layout: CudaLayout, from_zero_point: int, zero_point: int, low: int, high: int, multiplier: float
+) -> CudaKernel:
     arguments = f"{layout.elements}, {from_zero_point}, {zero_point}, {low}, {high}, {bits(multiplier)}"
     call = f"requantize_codes<{arguments}>"
     return CudaKernel("requantize", "elementwise.cuh", call, 2, blocks(-(-layout.elements // 4), 128), 128)

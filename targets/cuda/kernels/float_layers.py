@@ -28,7 +28,9 @@ class FloatConv(Window):
     residual: bool
 
     def __post_init__(self) -> None:
-        assert max(self.images * self.channels * self.height * self.width, self.results) < 2**31, "a tensor of 2^31 elements"
+        assert max(self.images * self.channels * self.height * self.width, self.results) < 2**31, (
+            "a tensor of 2^31 elements"
+        )
 
     @property
     def results(self) -> int:
@@ -81,21 +83,35 @@ def conv(problem: FloatConv, weight: np.ndarray, spec, tile: FloatTile | None = 
     p = problem
     row = p.groups == p.height == p.width == p.taps == 1
     if row and p.images <= _FEW_ROWS and tile is None:
-        return CudaKernel("float_dense", "float_layers.cuh", f"dense_float<{literal(p)}>", 5, blocks(32 * p.outputs, 128), 128), weight
+        return CudaKernel(
+            "float_dense", "float_layers.cuh", f"dense_float<{literal(p)}>", 5, blocks(32 * p.outputs, 128), 128
+        ), weight
     outputs = p.outputs // p.groups
     if spec.extra["arch"] < _TENSOR_ARCH or outputs < _FEW_OUTPUTS and p.groups > 1:
-        return CudaKernel("float_conv2d", "float_layers.cuh", f"conv_float<{literal(p)}>", 5, blocks(p.results, 128), 128), weight
+        return CudaKernel(
+            "float_conv2d", "float_layers.cuh", f"conv_float<{literal(p)}>", 5, blocks(p.results, 128), 128
+        ), weight
     tile = tile if tile is not None else tile_for(p.pixels, outputs, p.terms, p.groups, spec)
     packed = np.zeros((p.groups, rounded(p.terms, tile.depth), rounded(outputs, tile.columns)), np.float32)
     packed[:, : p.terms, :outputs] = weight.reshape(p.groups, outputs, p.terms).transpose(0, 2, 1)
     return _tiled("conv2d", f"conv_tf32<{literal(p)}, {literal(tile)}>", 5, (p.pixels, outputs, p.groups), tile), packed
 
 
-def matmul(batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool, spec, tile: FloatTile | None = None) -> CudaKernel:
+def matmul(
+    batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool, spec, tile: FloatTile | None = None
+) -> CudaKernel:
     """[m, k] x [k, n]. shared: one matrix for the whole batch. spec, tile: as of `conv`."""
     sizes = f"{m}, {n}, {k}, {0 if shared_a else m * k}L, {0 if shared_b else k * n}L"
     if spec.extra["arch"] < _TENSOR_ARCH:
-        return CudaKernel("float_matmul", "float_layers.cuh", f"matmul_float<{sizes}>", 3, (-(-n // 16), -(-m // 16), batch), 256, 2 * 16 * 17 * 4)
+        return CudaKernel(
+            "float_matmul",
+            "float_layers.cuh",
+            f"matmul_float<{sizes}>",
+            3,
+            (-(-n // 16), -(-m // 16), batch),
+            256,
+            2 * 16 * 17 * 4,
+        )
     tile = tile if tile is not None else tile_for(m, n, k, batch, spec)
     return _tiled("matmul", f"matmul_tf32<{sizes}, {literal(tile)}>", 3, (m, n, batch), tile)
 

@@ -55,11 +55,20 @@ def binary(operation: str, dtype: str, out: str, result, a, b) -> CudaKernel:
 
 
 def where(dtype: str, result, condition, a, b) -> CudaKernel:
-    return CudaKernel("where", "floats.cuh", f"choose<{literal(zipped(result, condition, a, b))}, {TYPES[dtype]}>", 4, blocks(prod(result), 128), 128)
+    return CudaKernel(
+        "where",
+        "floats.cuh",
+        f"choose<{literal(zipped(result, condition, a, b))}, {TYPES[dtype]}>",
+        4,
+        blocks(prod(result), 128),
+        128,
+    )
 
 
 def astype(count: int, dtype: str, out: str) -> CudaKernel:
-    return CudaKernel("astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128)
+    return CudaKernel(
+        "astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128
+    )
 
 
 def unary(count: int, kind: str, attrs) -> CudaKernel:
@@ -70,7 +79,15 @@ def unary(count: int, kind: str, attrs) -> CudaKernel:
 def scalars(count: int, dtype: str, operations) -> CudaKernel:
     """functions.scalars of float32(x)."""
     name, text = functions.scalars(operations)
-    return CudaKernel("scalars", "floats.cuh", f"map_from<{count}L, {TYPES[dtype]}, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
+    return CudaKernel(
+        "scalars",
+        "floats.cuh",
+        f"map_from<{count}L, {TYPES[dtype]}, {name}>",
+        2,
+        blocks(count, 128),
+        128,
+        prelude=(text,),
+    )
 
 
 def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) -> CudaKernel:
@@ -93,7 +110,15 @@ def softmax(rows: int, count: int, inner: int, log: bool) -> CudaKernel:
 def recurrent(name: str, rows: int, width: int) -> CudaKernel:
     """A step of targets/recurrent_math.py."""
     step, text, gates = functions.step(name)
-    return CudaKernel(name.removeprefix("octet."), "recurrent.cuh", f"recurrent<{rows}L, {width}, {gates}, {step}>", 4, blocks(rows * width, 128), 128, prelude=(text,))
+    return CudaKernel(
+        name.removeprefix("octet."),
+        "recurrent.cuh",
+        f"recurrent<{rows}L, {width}, {gates}, {step}>",
+        4,
+        blocks(rows * width, 128),
+        128,
+        prelude=(text,),
+    )
 
 
 def resize_linear(planes: int, size: tuple[int, int], result: tuple[int, int]) -> CudaKernel:
@@ -111,9 +136,13 @@ def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> Cud
     """Over the middle of [outer, count, inner]. ordered: element by element even where inner is 1 (several axes in one)."""
     name = "mean" if mean else "sum"
     if ordered and inner == 1:
-        return CudaKernel(name, "floats.cuh", f"reduce_ordered<{outer}L, {count}, {literal(mean)}>", 2, blocks(outer, 128), 128)
+        return CudaKernel(
+            name, "floats.cuh", f"reduce_ordered<{outer}L, {count}, {literal(mean)}>", 2, blocks(outer, 128), 128
+        )
     threads = 16 * outer if inner == 1 else outer * inner
-    return CudaKernel(name, "floats.cuh", f"reduce<{outer}L, {count}, {inner}L, {literal(mean)}>", 2, blocks(threads, 128), 128)
+    return CudaKernel(
+        name, "floats.cuh", f"reduce<{outer}L, {count}, {inner}L, {literal(mean)}>", 2, blocks(threads, 128), 128
+    )
 
 
 @dataclass(frozen=True)

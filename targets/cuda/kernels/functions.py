@@ -79,8 +79,27 @@ def _power(m, x, exponent):
     return _wide("pow", exponent)(m, x)
 
 
-_ONE_WIDE = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "exp2", "exp10", "log2", "log10", "log1p")
-WIDE = frozenset((*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign"))  # functions of <cmath> that are called in float64
+_ONE_WIDE = (
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "exp2",
+    "exp10",
+    "log2",
+    "log10",
+    "log1p",
+)
+WIDE = frozenset(
+    (*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign")
+)  # functions of <cmath> that are called in float64
 _MORE = {
     "clip": (lambda m, x, low, high: m.min(m.max(x, m.const(low)), m.const(high)), ("low", "high")),
     "relu": (lambda m, x: m.max(x, m.const(0.0)), ()),
@@ -94,7 +113,10 @@ _MORE = {
     "thresholded_relu": (_thresholded_relu, ("alpha",)),
     "power": (_power, ("exponent",)),
 } | {kind: (_wide(kind), ()) for kind in _ONE_WIDE}
-_ALL: dict[str, tuple[Callable, tuple[str, ...]]] = {**float_math.FUNCTIONS, **_MORE}  # kind -> (sequence of operations, names of its parameters)
+_ALL: dict[str, tuple[Callable, tuple[str, ...]]] = {
+    **float_math.FUNCTIONS,
+    **_MORE,
+}  # kind -> (sequence of operations, names of its parameters)
 
 
 def known(kind: str) -> bool:
@@ -121,7 +143,9 @@ def scalars(operations) -> tuple[str, str]:
     m, value = Writer(), "x"
     for name, constant, right in operations:
         value = getattr(m, name)(*((value, m.const(constant)) if right else (m.const(constant), value)))
-    symbol = "_".join(["f_scalars", *(f"{name}{'' if right else 'l'}{bits(constant)[2:-1]}" for name, constant, right in operations)])
+    symbol = "_".join(
+        ["f_scalars", *(f"{name}{'' if right else 'l'}{bits(constant)[2:-1]}" for name, constant, right in operations)]
+    )
     return symbol, f"OCTET_DEVICE float {symbol}(float x) {{\n" + "\n".join([*m.lines, f"  return {value};"]) + "\n}\n"
 
 
@@ -132,4 +156,10 @@ def step(name: str) -> tuple[str, str, int]:
     x, r = ([m._let("float", f"{side}[{i} * gate]") for i in range(gates)] for side in ("x", "r"))
     result = sequence(m, x, r, "c")
     symbol = f"f_{name.removeprefix('octet.')}"
-    return symbol, f"OCTET_DEVICE float {symbol}(const float* x, const float* r, long gate, float c) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n", gates
+    return (
+        symbol,
+        f"OCTET_DEVICE float {symbol}(const float* x, const float* r, long gate, float c) {{\n"
+        + "\n".join([*m.lines, f"  return {result};"])
+        + "\n}\n",
+        gates,
+    )

@@ -30,7 +30,9 @@ def region(extent, start: int, from_step, to: int, to_step, divisor=None) -> Mov
     pad = AXES - len(axes)
     assert pad >= 0, f"a movement over {len(extent)} axes"
     ordered = [tuple(int(values[axis]) for axis in axes) for values in (extent, from_step, divisor, to_step)]
-    extent, from_step, divisor, to_step = ((first,) * pad + values for first, values in zip((1, 0, 1, 0), ordered, strict=True))
+    extent, from_step, divisor, to_step = (
+        (first,) * pad + values for first, values in zip((1, 0, 1, 0), ordered, strict=True)
+    )
     return Move(extent, int(start), from_step, divisor, int(to), to_step)
 
 
@@ -46,7 +48,9 @@ def move(problem: Move, itemsize: int) -> CudaKernel:
     for width in (width for width in types if width >= itemsize):
         wide = _widened(problem, width // itemsize)
         if wide is not None:
-            return CudaKernel("move", "movement.cuh", f"move<{literal(wide)}, {types[width]}>", 2, blocks(prod(wide.extent), 128), 128)
+            return CudaKernel(
+                "move", "movement.cuh", f"move<{literal(wide)}, {types[width]}>", 2, blocks(prod(wide.extent), 128), 128
+            )
     raise AssertionError(f"no element of {itemsize} bytes")
 
 
@@ -55,13 +59,29 @@ def _widened(problem, factor):
     if factor == 1:
         return problem
     last = AXES - 1
-    if problem.from_step[last] != 1 or problem.to_step[last] != 1 or problem.from_divisor[last] != 1 or problem.extent[last] % factor:
+    if (
+        problem.from_step[last] != 1
+        or problem.to_step[last] != 1
+        or problem.from_divisor[last] != 1
+        or problem.extent[last] % factor
+    ):
         return None
-    moved = [problem.start, problem.to] + [step for steps in (problem.from_step[:last], problem.to_step[:last]) for step in steps]
+    moved = [problem.start, problem.to] + [
+        step for steps in (problem.from_step[:last], problem.to_step[:last]) for step in steps
+    ]
     if any(value % factor for value in moved):
         return None
-    narrow = {name: tuple(step // factor for step in getattr(problem, name)[:last]) + (1,) for name in ("from_step", "to_step")}
-    return replace(problem, extent=(*problem.extent[:last], problem.extent[last] // factor), start=problem.start // factor, to=problem.to // factor, **narrow)
+    narrow = {
+        name: tuple(step // factor for step in getattr(problem, name)[:last]) + (1,)
+        for name in ("from_step", "to_step")
+    }
+    return replace(
+        problem,
+        extent=(*problem.extent[:last], problem.extent[last] // factor),
+        start=problem.start // factor,
+        to=problem.to // factor,
+        **narrow,
+    )
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,14 @@ class Turn:
 
 
 def turn(problem: Turn) -> CudaKernel:
-    return CudaKernel("turn", "movement.cuh", f"turn<{literal(problem)}>", 2, blocks(problem.batch * problem.columns * problem.padded // 4, 128), 128)
+    return CudaKernel(
+        "turn",
+        "movement.cuh",
+        f"turn<{literal(problem)}>",
+        2,
+        blocks(problem.batch * problem.columns * problem.padded // 4, 128),
+        128,
+    )
 
 
 @dataclass(frozen=True)
@@ -99,7 +126,14 @@ class ColumnSums:
 
 
 def column_sums(problem: ColumnSums) -> CudaKernel:
-    return CudaKernel("column_sums", "movement.cuh", f"column_sums<{literal(problem)}>", 2, blocks(problem.batch * problem.padded, 128), 128)
+    return CudaKernel(
+        "column_sums",
+        "movement.cuh",
+        f"column_sums<{literal(problem)}>",
+        2,
+        blocks(problem.batch * problem.padded, 128),
+        128,
+    )
 
 
 def fill(layout: CudaLayout, value: int) -> CudaKernel:

@@ -30,4 +30,6 @@ def max_pool(problem: Pool) -> CudaKernel:
 def average_pool(problem: Pool) -> CudaKernel:
     lanes = 32 if problem.taps >= _LARGE else 1
     threads = problem.pixels * problem.stride // 4 * lanes
-    return CudaKernel("avg_pool2d", "pooling.cuh", f"average_pool<{literal(problem)}, {lanes}>", 2, blocks(threads, 128), 128)
+    return CudaKernel(
+        "avg_pool2d", "pooling.cuh", f"average_pool<{literal(problem)}, {lanes}>", 2, blocks(threads, 128), 128
+    )

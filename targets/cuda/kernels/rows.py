@@ -74,7 +74,15 @@ class NormProblem:
 def softmax_rows(problem: SoftmaxRows) -> CudaKernel:
     """Operands: scores, mask (or the scores again), result."""
     exponential, text = functions.function("exp", {})
-    return CudaKernel("softmax_rows", "rows.cuh", f"softmax_rows<{literal(problem)}, {exponential}>", 3, blocks(16 * problem.rows, 128), 128, prelude=(text,))
+    return CudaKernel(
+        "softmax_rows",
+        "rows.cuh",
+        f"softmax_rows<{literal(problem)}, {exponential}>",
+        3,
+        blocks(16 * problem.rows, 128),
+        128,
+        prelude=(text,),
+    )
 
 
 def norm_rows(problem: NormProblem) -> CudaKernel:
@@ -84,12 +92,37 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
     short = problem.target is not None and two_parts_suffice(float(np.float32(out_scale)))
     inverse, rest = two_parts(np.float32(out_scale)) if short else (0.0, 0.0)
     instance = NormRows(
-        rows=problem.rows, columns=problem.columns, stride=problem.stride, out_stride=problem.out_stride, together=together, pitch=pitch,
-        from_codes=problem.source is not None, to_codes=problem.target is not None, scaled=problem.scaled, centred=problem.centred, about_mean=problem.about_mean, two_parts=short,
-        zero_point=zero_point, out_zero_point=out_zero_point, scale=float(scale), out_scale=float(out_scale), inverse=float(inverse), rest=float(rest),
-        bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0, epsilon=problem.epsilon)
+        rows=problem.rows,
+        columns=problem.columns,
+        stride=problem.stride,
+        out_stride=problem.out_stride,
+        together=together,
+        pitch=pitch,
+        from_codes=problem.source is not None,
+        to_codes=problem.target is not None,
+        scaled=problem.scaled,
+        centred=problem.centred,
+        about_mean=problem.about_mean,
+        two_parts=short,
+        zero_point=zero_point,
+        out_zero_point=out_zero_point,
+        scale=float(scale),
+        out_scale=float(out_scale),
+        inverse=float(inverse),
+        rest=float(rest),
+        bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0,
+        epsilon=problem.epsilon,
+    )
     grid = blocks(problem.rows, together)
-    return CudaKernel("layer_norm_rows", "norm.cuh", f"norm_rows<{literal(instance)}>", 4, grid, 128, shared=4 * together * (pitch + 2))
+    return CudaKernel(
+        "layer_norm_rows",
+        "norm.cuh",
+        f"norm_rows<{literal(instance)}>",
+        4,
+        grid,
+        128,
+        shared=4 * together * (pitch + 2),
+    )
 
 
 def _rows_of_a_block(problem) -> tuple[int, int]:

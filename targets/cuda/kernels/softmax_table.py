@@ -18,4 +18,11 @@ class SoftmaxTable:
 
 
 def softmax_table(problem: SoftmaxTable) -> CudaKernel:
-    return CudaKernel("softmax_table", "softmax_table.cuh", f"softmax_table<{literal(problem)}>", 3, blocks(32 * problem.rows, 128), 128)
+    return CudaKernel(
+        "softmax_table",
+        "softmax_table.cuh",
+        f"softmax_table<{literal(problem)}>",
+        3,
+        blocks(32 * problem.rows, 128),
+        128,
+    )

@@ -2,7 +2,20 @@
 
 from dataclasses import dataclass
 
-ROW = (1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)  # all but `images` of a matrix: a row is an image of one pixel, which is the window
+ROW = (
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+    0,
+    0,
+    1,
+    1,
+)  # all but `images` of a matrix: a row is an image of one pixel, which is the window
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ class Driver:
         if status != 0:
             text = ctypes.c_char_p()
             self._library.cuGetErrorString(status, ctypes.byref(text))
-            raise OctetError(f"CUDA: {name} failed ({status}: {(text.value or b'unknown error').decode()}); check the device with nvidia-smi, or load the CPU variant with target=")
+            raise OctetError(
+                f"CUDA: {name} failed ({status}: {(text.value or b'unknown error').decode()}); check the device with nvidia-smi, or load the CPU variant with target="
+            )
 
     def release(self, name: str, *arguments) -> None:
         """A call that gives something back. After a fault it fails as every call does; the end of the process gives back what it left."""
@@ -64,7 +66,10 @@ class Driver:
         for number in range(self.integer("cuDeviceGetCount")):
             device, text = self.integer("cuDeviceGet", number), ctypes.create_string_buffer(256)
             self.call("cuDeviceGetName", text, 256, device)
-            major, minor, count = (self.integer("cuDeviceGetAttribute", attribute, device) for attribute in (_MAJOR, _MINOR, _MULTIPROCESSORS))
+            major, minor, count = (
+                self.integer("cuDeviceGetAttribute", attribute, device)
+                for attribute in (_MAJOR, _MINOR, _MULTIPROCESSORS)
+            )
             found.append(Device(number, text.value.decode(), 10 * major + minor, count))
         return tuple(found)
 
@@ -99,4 +104,9 @@ def features() -> frozenset[str]:
     found = device()
     if found is None:
         return frozenset()
-    return frozenset([*(f"cuda_sm{arch}" for arch in ARCHITECTURES if arch <= found.arch), *(f"cuda_sm{arch}a" for arch in EXACT if arch == found.arch)])
+    return frozenset(
+        [
+            *(f"cuda_sm{arch}" for arch in ARCHITECTURES if arch <= found.arch),
+            *(f"cuda_sm{arch}a" for arch in EXACT if arch == found.arch),
+        ]
+    )

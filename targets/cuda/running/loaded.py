@@ -23,7 +23,9 @@ class Loaded:
     def __init__(self, variant):
         found, card = driver(), device()
         if found is None or card is None:
-            raise PackageError(f"target {variant.target} needs a CUDA device and driver, and found none; install the driver, or load the CPU variant with target=")
+            raise PackageError(
+                f"target {variant.target} needs a CUDA device and driver, and found none; install the driver, or load the CPU variant with target="
+            )
         self._driver, self._device = found, card
         needs.check(variant.target, needs.needs_of(variant.library), card, found.integer("cuDriverGetVersion"))
         with ExitStack() as held:
@@ -37,7 +39,10 @@ class Loaded:
         self.enter()
         self._module = self._driver.handle("cuModuleLoadData", ctypes.c_char_p(variant.library))
         self._hold("cuModuleUnload", self._module)
-        self._functions = {launch.function: self._driver.handle("cuModuleGetFunction", self._module, launch.function.encode()) for launch in variant.launches}
+        self._functions = {
+            launch.function: self._driver.handle("cuModuleGetFunction", self._module, launch.function.encode())
+            for launch in variant.launches
+        }
         for launch in variant.launches:
             self._driver.call("cuFuncSetAttribute", self._functions[launch.function], _MAX_SHARED, launch.shared)
         self._stream = self._driver.handle("cuStreamCreate", _STREAM_NON_BLOCKING)
@@ -45,9 +50,20 @@ class Loaded:
         weights = np.ascontiguousarray(variant.weights)
         self._bases = {"weights": self._allocate(weights.size), "arena": self._allocate(variant.arena_bytes)}
         self._copy_in(self._bases["weights"], weights)
-        self._driver.call("cuMemsetD8Async", ctypes.c_uint64(self._bases["arena"]), 0, ctypes.c_size_t(max(variant.arena_bytes, 1)), self._stream)
-        self.inputs, self.outputs = ([self._page_locked(spec.shape, spec.dtype) for spec in side] for side in (variant.inputs, variant.outputs))
-        self._places = {"input": [self._allocate(a.nbytes) for a in self.inputs], "output": [self._allocate(a.nbytes) for a in self.outputs]}
+        self._driver.call(
+            "cuMemsetD8Async",
+            ctypes.c_uint64(self._bases["arena"]),
+            0,
+            ctypes.c_size_t(max(variant.arena_bytes, 1)),
+            self._stream,
+        )
+        self.inputs, self.outputs = (
+            [self._page_locked(spec.shape, spec.dtype) for spec in side] for side in (variant.inputs, variant.outputs)
+        )
+        self._places = {
+            "input": [self._allocate(a.nbytes) for a in self.inputs],
+            "output": [self._allocate(a.nbytes) for a in self.outputs],
+        }
         self._launches = [self._prepared(launch) for launch in variant.launches]
         self.wait()
         self._whole, self._kernels, self._steps = self._captured(self._transfer_and_launch), None, None
@@ -84,7 +100,9 @@ class Loaded:
     def spoil_outputs(self) -> None:
         """Fills the device's result buffers with rubbish: memory that was given back may hold the right answer of somebody else."""
         for address, array in zip(self._places["output"], self.outputs, strict=True):
-            self._driver.call("cuMemsetD8Async", ctypes.c_uint64(address), 0x5A, ctypes.c_size_t(max(array.nbytes, 1)), self._stream)
+            self._driver.call(
+                "cuMemsetD8Async", ctypes.c_uint64(address), 0x5A, ctypes.c_size_t(max(array.nbytes, 1)), self._stream
+            )
         self.wait()
 
     def step_seconds(self) -> list[float]:
@@ -128,11 +146,19 @@ class Loaded:
         return np.frombuffer((ctypes.c_uint8 * size).from_address(pointer.value), dtype, count).reshape(shape)
 
     def _copy_in(self, to, array):
-        self._driver.call("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(to), ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes), self._stream)
+        self._driver.call(
+            "cuMemcpyHtoDAsync_v2",
+            ctypes.c_uint64(to),
+            ctypes.c_void_p(array.ctypes.data),
+            ctypes.c_size_t(array.nbytes),
+            self._stream,
+        )
 
     def _prepared(self, launch):
         """(function, grid, block, shared bytes, pointers to the operands' addresses, what keeps those alive)."""
-        addresses = [self._bases[kind] + at if kind in self._bases else self._places[kind][at] for kind, at in launch.operands]
+        addresses = [
+            self._bases[kind] + at if kind in self._bases else self._places[kind][at] for kind, at in launch.operands
+        ]
         values = [ctypes.c_uint64(address) for address in addresses]
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         return self._functions[launch.function], launch.grid, launch.block, launch.shared, pointers, values
@@ -153,7 +179,13 @@ class Loaded:
         self._transfer_in()
         self._launch_all()
         for array, place in zip(self.outputs, self._places["output"], strict=True):
-            self._driver.call("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(place), ctypes.c_size_t(array.nbytes), self._stream)
+            self._driver.call(
+                "cuMemcpyDtoHAsync_v2",
+                ctypes.c_void_p(array.ctypes.data),
+                ctypes.c_uint64(place),
+                ctypes.c_size_t(array.nbytes),
+                self._stream,
+            )
 
     def _launch_marked(self, marks):
         for index in range(len(self._launches)):

@@ -41,9 +41,15 @@ def check(target: str, needs: Needs | None, device: Device, version: int) -> Non
     if needs is None:
         return
     own = device.arch // 10 == needs.arch // 10
-    least, what = (needs.code, "its machine code needs") if own else (needs.ptx, f"its PTX, which sm_{device.arch} would run, needs")
+    least, what = (
+        (needs.code, "its machine code needs")
+        if own
+        else (needs.ptx, f"its PTX, which sm_{device.arch} would run, needs")
+    )
     if version < least:
-        raise PackageError(f"target {target}: {what} a driver of CUDA {_words(least)} or newer, this one is of CUDA {_words(version)}; update it, or compile with an older CUDA toolkit")
+        raise PackageError(
+            f"target {target}: {what} a driver of CUDA {_words(least)} or newer, this one is of CUDA {_words(version)}; update it, or compile with an older CUDA toolkit"
+        )
 
 
 def _words(version):

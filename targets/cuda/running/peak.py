@@ -6,7 +6,14 @@ from ..specs import SPECS
 from .driver import Device, driver
 
 _CLOCK, _MEMORY_CLOCK, _BUS_BITS = 13, 36, 37  # CUdevice_attribute; kHz, kHz, bits
-_FLOAT_LANES = {61: 128, 75: 64, 80: 64, 86: 128, 89: 128, 90: 128}  # float32 multiply-adds a clock of one multiprocessor (CUDA C++ Programming Guide)
+_FLOAT_LANES = {
+    61: 128,
+    75: 64,
+    80: 64,
+    86: 128,
+    89: 128,
+    90: 128,
+}  # float32 multiply-adds a clock of one multiprocessor (CUDA C++ Programming Guide)
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,17 @@ def peak_of(device: Device) -> DevicePeak:
     """Raises OctetError where the driver does not tell."""
     found = driver()
     assert found is not None, "a device has one"
-    clock, memory_clock, bits = (found.integer("cuDeviceGetAttribute", attribute, device.number) for attribute in (_CLOCK, _MEMORY_CLOCK, _BUS_BITS))
+    clock, memory_clock, bits = (
+        found.integer("cuDeviceGetAttribute", attribute, device.number)
+        for attribute in (_CLOCK, _MEMORY_CLOCK, _BUS_BITS)
+    )
     known = max((spec.extra["arch"] for spec in SPECS if spec.extra["arch"] <= device.arch), default=min(_FLOAT_LANES))
-    macs = max(spec.extra["macs_per_clock"] for spec in SPECS if spec.extra["arch"] == known and (spec.extra["code"] == known or device.arch == known))
+    macs = max(
+        spec.extra["macs_per_clock"]
+        for spec in SPECS
+        if spec.extra["arch"] == known and (spec.extra["code"] == known or device.arch == known)
+    )
     clocks = 1e-6 * clock * device.multiprocessors  # 1e9 a second, of all multiprocessors
-    return DevicePeak(device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8)  # two transfers a clock
+    return DevicePeak(
+        device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8
+    )  # two transfers a clock

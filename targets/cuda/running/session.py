@@ -22,8 +22,14 @@ class CudaSession(Session):
         absent = detect.missing(variant.features)
         if absent:
             found = device()
-            here = f"this machine's {found.name} is sm_{found.arch}" if found is not None else "this machine has no CUDA device or no driver"
-            raise PackageError(f"target {variant.target}: {here}; load another variant of the package, or compile for one of `octet targets`")
+            here = (
+                f"this machine's {found.name} is sm_{found.arch}"
+                if found is not None
+                else "this machine has no CUDA device or no driver"
+            )
+            raise PackageError(
+                f"target {variant.target}: {here}; load another variant of the package, or compile for one of `octet targets`"
+            )
         if threads is not None and threads < 1:
             raise OctetError(f"threads is {threads}; it must be 1 or more")
         self.threads = 1
@@ -42,12 +48,16 @@ class CudaSession(Session):
     def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict:  # type: ignore[override]
         """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what it clips."""
         if health:
-            raise OctetError("run: health is counted by variants for CPUs, compiled with --count-clips; leave health out")
+            raise OctetError(
+                "run: health is counted by variants for CPUs, compiled with --count-clips; leave health out"
+            )
         arrays = self._given.arrays(inputs)
         with self._lock:
             self._stage(arrays)
             self._loaded.run()
-            return self._results if self._reuse_outputs else {name: array.copy() for name, array in self._results.items()}
+            return (
+                self._results if self._reuse_outputs else {name: array.copy() for name, array in self._results.items()}
+            )
 
     def run_many(self, inputs: dict, streams: int | None = None) -> dict:
         """As `Session.run_many`, one run after the other."""

@@ -19,7 +19,11 @@ _UNREAD = {0x6FFFFEF6, 0x6FFFFEF7, *range(0x70000000, 0x70000006)}  # of lazy bi
 _NAMES = (NEEDED, NAME, _SEARCHED, _PATHS)
 _SINGLE = {PLT_PLACE, INIT, FINI, _SYMBOLIC, DEBUG, _NOW, _FLAGS, _FLAGS_1, RELATIVE_COUNT}
 # Entries that name the first byte of a section.
-_STARTS = {INIT: "a function that the loader calls", FINI: "a function that the loader calls", PLT_PLACE: "a table of functions"}
+_STARTS = {
+    INIT: "a function that the loader calls",
+    FINI: "a function that the loader calls",
+    PLT_PLACE: "a table of functions",
+}
 _IN_TEXT = 4  # a flag: the loader writes to code
 # Table -> (kind of its section, the entry with its bytes, the entry that describes one of its entries, what that says).
 TABLES = {

@@ -18,7 +18,9 @@ _OTHERS = {62: {1, 6, 7, 16, 17, 18, 36}, 183: {257, 1025, 1026, 1028, 1029, 103
 _WIDE = {36, 1031}  # descriptors of a thread's variable: two words
 
 
-def check_tables(layout: SharedObject, machine: int, entries: dict, tables: dict[int, tuple[int, int]], names: list) -> None:
+def check_tables(
+    layout: SharedObject, machine: int, entries: dict, tables: dict[int, tuple[int, int]], names: list
+) -> None:
     """The arguments behind the machine's number are what `read_dynamic` gave."""
     strings = layout.bytes_at(*tables[dynamic.STRINGS], "names")
     if not strings or strings[-1]:
@@ -175,7 +177,9 @@ def _check_relocations(layout, machine, entries, tables, symbols):
     if (every["symbol"] >= len(symbols)).any():
         raise ValueError("has a relocation to a symbol that is not there")
     places = every["place"]
-    if (np.diff(np.sort(places)) == 0).any() or (places % 8).any():  # np.unique imports masked arrays, a third of the time of loading
+    if (np.diff(np.sort(places)) == 0).any() or (
+        places % 8
+    ).any():  # np.unique imports masked arrays, a third of the time of loading
         raise ValueError("has two relocations in one place")
     width = np.where(np.isin(every["kind"], list(_WIDE)), 16, 8).astype("<u8")
     inside = np.zeros(len(every), bool)

@@ -49,7 +49,9 @@ class LayerSum:
     complete: bool
 
 
-def layer_sum(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.ndarray, channels: np.ndarray, base: int) -> LayerSum:
+def layer_sum(
+    p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.ndarray, channels: np.ndarray, base: int
+) -> LayerSum:
     """weight: s8 OIHW. bias: s32 with the zero point folded in. counts, channels: of `computed` and `computed_channels`. base: 256, or 128 for dot products that add pairs in int16."""
     wide, best = weight.astype(np.int64), None
     rows = _flat_rows(p, counts) if is_matmul(p) else _image_rows(p, counts)
@@ -69,7 +71,13 @@ def layer_sum(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.n
     kept.reverse()  # what was written last is still in the nearest cache
     starts = np.array([rows.places[i][0] for i in kept], np.int32)
     offsets = np.array([numbers[rows.places[i][1]] * vectors * digits.shape[2] * BYTES for i in kept], np.int32)
-    return LayerSum(r.astype(np.int32), Weighted(starts, offsets, digits), _constant(p, wide, bias, counts, r * channels), missed == 0, _complete(rows, streams))
+    return LayerSum(
+        r.astype(np.int32),
+        Weighted(starts, offsets, digits),
+        _constant(p, wide, bias, counts, r * channels),
+        missed == 0,
+        _complete(rows, streams),
+    )
 
 
 def byte_sum(size: int) -> Weighted:
@@ -152,7 +160,10 @@ def _streams(rows, channels, reads):
 
 
 def _complete(rows, streams):
-    return all(((counts == 0).all((1, 2))[:, None] & rows.overlap | _shows(streams[key])).all() for key, counts in rows.counts.items())
+    return all(
+        ((counts == 0).all((1, 2))[:, None] & rows.overlap | _shows(streams[key])).all()
+        for key, counts in rows.counts.items()
+    )
 
 
 def _shows(coefficients):

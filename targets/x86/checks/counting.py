@@ -12,7 +12,11 @@ from ..tiles import TILE_ROWS
 def computed(p: ConvProblem, family: str, schedule) -> np.ndarray:
     """int64 [batch, out_height, out_width]. family, schedule: of the kernel (conv/choose.py)."""
     lines = {"vnni": _direct, "listed": _listed, "amx": _amx, "depthwise": _depthwise}[family](p, schedule)
-    return np.broadcast_to(lines, (p.batch, p.out_height, p.out_width)) if lines.ndim == 1 and len(lines) == p.out_width else lines.reshape(p.batch, p.out_height, p.out_width)
+    return (
+        np.broadcast_to(lines, (p.batch, p.out_height, p.out_width))
+        if lines.ndim == 1 and len(lines) == p.out_width
+        else lines.reshape(p.batch, p.out_height, p.out_width)
+    )
 
 
 def computed_channels(p: ConvProblem, family: str) -> np.ndarray:
@@ -20,7 +24,9 @@ def computed_channels(p: ConvProblem, family: str) -> np.ndarray:
     counts = np.ones(p.out_channels, np.int64)
     if family == "depthwise":
         starts = chunk_starts(p)
-        counts[:] = sum((np.arange(p.out_channels) >= start) & (np.arange(p.out_channels) < start + lanes_of(p)) for start in starts)
+        counts[:] = sum(
+            (np.arange(p.out_channels) >= start) & (np.arange(p.out_channels) < start + lanes_of(p)) for start in starts
+        )
     return counts
 
 
@@ -42,7 +48,10 @@ def _listed(p, s):
     if direct.is_matmul(p):
         return _line(direct.line_of(p), s.pixels)
     tall = max(1, s.pixels // p.out_width)
-    group, image = _line(p.out_width * tall, s.pixels).reshape(tall, p.out_width), np.zeros((p.out_height, p.out_width), np.int64)
+    group, image = (
+        _line(p.out_width * tall, s.pixels).reshape(tall, p.out_width),
+        np.zeros((p.out_height, p.out_width), np.int64),
+    )
     for unit in range(-(-p.out_height // tall)):
         start = min(unit * tall, p.out_height - tall)
         image[start : start + tall] += group

@@ -22,7 +22,10 @@ def count_ends(groups: int, step: int, period: int, tail: int, high: int, low: b
 
 
 def _count_ends(groups, step, period, tail, high, low):
-    data, values = argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"), argument("values", period * BYTES, "int8")
+    data, values = (
+        argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"),
+        argument("values", period * BYTES, "int8"),
+    )
     words, width = argument("words", 1 + low, "int32"), 4 * current().lanes
     sums = _Sums(1 + low)
 
@@ -43,7 +46,10 @@ def moments(groups: int, step: int, period: int, tail: int, parts: int):
 
 
 def _moments(groups, step, period, tail, parts):
-    data, members = argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"), argument("members", parts * period * BYTES, "int8")
+    data, members = (
+        argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"),
+        argument("members", parts * period * BYTES, "int8"),
+    )
     words, width = argument("words", 2 * parts, "int32"), 4 * current().lanes
     sums, middle = _Sums(2 * parts), splat(STORED_OFFSET, "uint8", width)
 
@@ -69,7 +75,10 @@ def _look(groups, step, period, tail, look):
             look(number * (period * BYTES) + i * width, i, inside - i * width)
 
     with T.serial(0, groups // step) as number:
-        group(number if step == 1 else bind(number * step + tirx.floormod(number * 5 + tirx.floordiv(number, 3), step)), period * BYTES)
+        group(
+            number if step == 1 else bind(number * step + tirx.floormod(number * 5 + tirx.floordiv(number, 3), step)),
+            period * BYTES,
+        )
     if tail:
         group(groups, tail)
 
@@ -77,7 +86,11 @@ def _look(groups, step, period, tail, look):
 def _valid(values, left):
     """The vector without the bytes behind the first `left`."""
     width = 4 * current().lanes
-    return values if left >= width else tirx.Shuffle([values, splat(0, "int8", width)], [lane if lane < left else width for lane in range(width)])
+    return (
+        values
+        if left >= width
+        else tirx.Shuffle([values, splat(0, "int8", width)], [lane if lane < left else width for lane in range(width)])
+    )
 
 
 class _Sums:

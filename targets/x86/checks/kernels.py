@@ -24,12 +24,19 @@ def weighted_sum(w: Weighted):
     """PrimFunc(data u8[], starts s32[rows], offsets s32[rows], digits s8[..], sums s32[tasks * 16]): the sum over data * coefficients. A row reads whole vectors. A bit that
     flips in `starts` or `offsets` leads to a wrong sum, but never out of the data."""
     _, vectors, digits, _ = w.digits.shape
-    return emit_kernel(f"weighted_{len(w.starts)}x{vectors}x{digits}", lambda: _weighted(len(w.starts), int(w.starts.max()), w.digits.size, vectors, digits))
+    return emit_kernel(
+        f"weighted_{len(w.starts)}x{vectors}x{digits}",
+        lambda: _weighted(len(w.starts), int(w.starts.max()), w.digits.size, vectors, digits),
+    )
 
 
 def _weighted(rows, last, size, vectors, digits):
     elements, last_offset = last + vectors * BYTES, size - vectors * digits * BYTES
-    data, starts, offsets = argument("data", elements, "uint8"), argument("starts", rows, "int32"), argument("offsets", rows, "int32")
+    data, starts, offsets = (
+        argument("data", elements, "uint8"),
+        argument("starts", rows, "int32"),
+        argument("offsets", rows, "int32"),
+    )
     coefficients = argument("digits", size, "int8")
     tasks = min(_TASKS, rows)
     sums = argument("sums", tasks * LANES, "int32")
@@ -46,11 +53,16 @@ def _weighted(rows, last, size, vectors, digits):
                 x = bind(load(data, at + part * 4 * lanes, 4 * lanes))
                 for d in range(digits):
                     i = (chain * digits + d) * parts + part
-                    acc[i] = (dot4 if current().vnni else dot4_safe)(acc[i], x, load(coefficients, to + d * BYTES + part * 4 * lanes, 4 * lanes))
+                    acc[i] = (dot4 if current().vnni else dot4_safe)(
+                        acc[i], x, load(coefficients, to + d * BYTES + part * 4 * lanes, 4 * lanes)
+                    )
 
         first = bind(task * share)
         with T.serial(0, tirx.max(0, tirx.min(share, rows - first))) as k:
-            at, to = (bind(tirx.max(0, tirx.min(table[first + k], limit))) for table, limit in ((starts, last), (offsets, last_offset)))
+            at, to = (
+                bind(tirx.max(0, tirx.min(table[first + k], limit)))
+                for table, limit in ((starts, last), (offsets, last_offset))
+            )
             with T.serial(0, vectors // unroll) as group:
                 for chain in range(unroll):
                     vector = group * unroll + chain

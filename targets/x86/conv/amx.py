@@ -111,7 +111,19 @@ def _body(p, s):
     checked = sums_argument(p, tasks)
     with task_loop(tasks, p.microseconds) as task:
         tile_configure(config)
-        micro = Micro(p, walk, width, steps, s.unroll, ahead, source, weights, bias, config, for_task(operands, coefficients, checked, task))
+        micro = Micro(
+            p,
+            walk,
+            width,
+            steps,
+            s.unroll,
+            ahead,
+            source,
+            weights,
+            bias,
+            config,
+            for_task(operands, coefficients, checked, task),
+        )
         sums = on_stack(2 * SUMS, bias.dtype)
         first = bind((task if s.pixels_outer else tirx.floormod(task, chunks)) * s.units)
         count = s.units if units % s.units == 0 else tirx.min(s.units, units - first)
@@ -122,8 +134,11 @@ def _body(p, s):
                 _units(micro, s.woven, wide, 1, first, count, 1, sums)
         else:
             block = bind(tirx.floordiv(task, chunks))
-            branch(block < wide if wide and odd else wide > 0, lambda: _units(micro, s.woven, block, 1, first, count, 2, sums),
-                   (lambda: _units(micro, s.woven, block, 1, first, count, 1, sums)) if odd else None)
+            branch(
+                block < wide if wide and odd else wide > 0,
+                lambda: _units(micro, s.woven, block, 1, first, count, 2, sums),
+                (lambda: _units(micro, s.woven, block, 1, first, count, 1, sums)) if odd else None,
+            )
 
 
 def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
@@ -140,6 +155,11 @@ def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
             before = bind(tirx.Select(unit > 0, unit - 1, tirx.Select(block > 0, count - 1, 0)))
             block_before = bind(block - tirx.Cast("int32", tirx.all(unit == 0, block > 0)))
             at = bind(tirx.floormod(number, 2) * SUMS)
-            micro.woven(AmxUnit(first_block + block, first + unit, at), AmxUnit(first_block + block_before, first + before, SUMS - at), vectors, sums)
+            micro.woven(
+                AmxUnit(first_block + block, first + unit, at),
+                AmxUnit(first_block + block_before, first + before, SUMS - at),
+                vectors,
+                sums,
+            )
     last = bind(tirx.floormod(blocks * count - 1, 2) * SUMS)
     micro.finish(AmxUnit(first_block + (blocks - 1), first + (count - 1), last), vectors, sums)

@@ -119,7 +119,9 @@ class Micro:
         tiles = [(2 * t + v, t * 16 * 32 + v * 16) for t in range(len(at)) for v in range(vectors)]
         for tile, _ in tiles:
             if group is None and not bf16:
-                tile_load(tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0)  # stride 0: every row starts from the bias
+                tile_load(
+                    tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0
+                )  # stride 0: every row starts from the bias
             else:
                 # The bias is added in the epilogue: loading it here would wait for the stores of the unit before, and
                 # bfloat16 sums start from zero.
@@ -145,7 +147,14 @@ class Micro:
         runs, done = [], 0
         for run in self.walk.runs:
             count = -(-run.length // self.width)
-            runs.append((done, count, count // self.unroll if self.steps > UNROLLED and count >= 2 * self.unroll else 0, run.offset))
+            runs.append(
+                (
+                    done,
+                    count,
+                    count // self.unroll if self.steps > UNROLLED and count >= 2 * self.unroll else 0,
+                    run.offset,
+                )
+            )
             done += count
         loops = sum(loop for _, _, loop, _ in runs)
         each, emitted = -(-groups // loops) if loops else 0, 0
@@ -162,7 +171,9 @@ class Micro:
                 step(done + i, offset + i * self.width)
                 if not loops:
                     first, last = (groups * (done + i + k) // self.steps for k in (0, 1))
-                    if last - first > (2 if self.walk.pitch == 0 else 1):  # the places of a pitched line are long to compute, and to compile
+                    if last - first > (
+                        2 if self.walk.pitch == 0 else 1
+                    ):  # the places of a pitched line are long to compute, and to compile
                         with T.serial(first, last) as number:
                             group(number)
                         continue
@@ -175,7 +186,9 @@ class Micro:
         at_once, rows = 4 // vectors, self._rows
         start = pixels.starts[0] if len(pixels.starts) == 1 else bind(tirx.Select(tile == 0, *pixels.starts))
         first = bind(group * at_once)
-        found = [self._row(pixels, start + first + r, first + r < rows if rows % at_once else None) for r in range(at_once)]
+        found = [
+            self._row(pixels, start + first + r, first + r < rows if rows % at_once else None) for r in range(at_once)
+        ]
         base, channel = bind(place.at + tile * (16 * 32) + first * 32), bind(place.block * BLOCK)
 
         def accumulator(r, v):

@@ -65,7 +65,13 @@ def pack_weights(matrix: np.ndarray) -> np.ndarray:
     blocks, k, channels = matrix.shape
     steps = matrix.reshape(blocks, k // BLOCK, BLOCK, channels)
     if current().bf16_pairs:
-        return steps[:, :, PAIRS].reshape(blocks, k // BLOCK, BLOCK // 2, 2, channels).transpose(0, 1, 2, 4, 3).reshape(-1).copy()
+        return (
+            steps[:, :, PAIRS]
+            .reshape(blocks, k // BLOCK, BLOCK // 2, 2, channels)
+            .transpose(0, 1, 2, 4, 3)
+            .reshape(-1)
+            .copy()
+        )
     return (steps.reshape(-1).astype(np.uint32) << 16).view(np.float32)
 
 
@@ -79,7 +85,9 @@ def _body(p, s):
     walk, e = walk_of(p), p.epilogue
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint16")
-    weights = argument("weights", blocks * blocks_of(walk) * BLOCK * s.vectors * 16, "uint16" if current().bf16_pairs else "float32")
+    weights = argument(
+        "weights", blocks * blocks_of(walk) * BLOCK * s.vectors * 16, "uint16" if current().bf16_pairs else "float32"
+    )
     bias = argument("bias", blocks * s.vectors * 16, "float32")
     out_elements = p.batch * p.out_height * p.out_width * p.out_stride + SLACK
     residual = argument("residual", out_elements, "float32") if e.residual else None
@@ -128,7 +136,10 @@ class _Kernel:
         image, row = bind(tirx.floordiv(line, walk.rows)), bind(tirx.floormod(line, walk.rows))
         at = bind(image * walk.image_stride + row * walk.row_stride + start * walk.pixel_stride)
         slots = [(i, r, (i * registers + r) * lanes) for i in range(s.pixels) for r in range(registers)]
-        totals, even, odd = (T.alloc_buffer((len(slots) * lanes,), "float32", annotations={"disable_lower_builtin": True}) for _ in range(3))
+        totals, even, odd = (
+            T.alloc_buffer((len(slots) * lanes,), "float32", annotations={"disable_lower_builtin": True})
+            for _ in range(3)
+        )
         for _, _, slot in slots:
             store(totals, slot, splat(0.0, "float32", lanes))
         weights, done = bind(block * (blocks_of(walk) * BLOCK * s.vectors * 16)), 0
@@ -137,7 +148,12 @@ class _Kernel:
                 for _, _, slot in slots:
                     store(even, slot, splat(0.0, "float32", lanes))
                     store(odd, slot, splat(0.0, "float32", lanes))
-                self.block((even, odd), bind(at + run.offset + step * BLOCK), bind(weights + (done + step) * (BLOCK * s.vectors * 16)), registers)
+                self.block(
+                    (even, odd),
+                    bind(at + run.offset + step * BLOCK),
+                    bind(weights + (done + step) * (BLOCK * s.vectors * 16)),
+                    registers,
+                )
                 for _, _, slot in slots:
                     store(totals, slot, load(totals, slot, lanes) + (load(even, slot, lanes) + load(odd, slot, lanes)))
             done += -(-run.length // BLOCK)
@@ -154,12 +170,17 @@ class _Kernel:
         size = self.s.vectors * 16 * each  # elements of the weights of one chain in one step
         with T.serial(0, BLOCK // (2 * each)) as k:
             for chain, chained in enumerate(sums):
-                found = [bind(load(self.weights, weights + (2 * k + chain) * size + r * (lanes * each), lanes * each)) for r in range(registers)]
+                found = [
+                    bind(load(self.weights, weights + (2 * k + chain) * size + r * (lanes * each), lanes * each))
+                    for r in range(registers)
+                ]
                 for i in range(self.s.pixels):
                     element = bind(self.element(at + i * stride + k * (2 * each), chain))
                     for r in range(registers):
                         slot = (i * registers + r) * lanes
-                        store(chained, slot, (dot_bf16 if pairs else fma)(load(chained, slot, lanes), element, found[r]))
+                        store(
+                            chained, slot, (dot_bf16 if pairs else fma)(load(chained, slot, lanes), element, found[r])
+                        )
 
     def element(self, at, chain):
         """What a chain multiplies by, in every lane of a register: a pair of bfloat16, or a float32."""
@@ -168,4 +189,9 @@ class _Kernel:
         if current().bf16_pairs:
             return tirx.Broadcast(word(at + 2 * chain), lanes)
         bits = word(at)
-        return tirx.Broadcast(tirx.reinterpret("float32", bits << tirx.const(16, "uint32") if chain == 0 else bits & tirx.const(0xFFFF0000, "uint32")), lanes)
+        return tirx.Broadcast(
+            tirx.reinterpret(
+                "float32", bits << tirx.const(16, "uint32") if chain == 0 else bits & tirx.const(0xFFFF0000, "uint32")
+            ),
+            lanes,
+        )

@@ -74,7 +74,15 @@ def family_of_schedule(p: ConvProblem, schedule) -> str:
     return "amx" if isinstance(schedule, conv_amx.AmxSchedule) else "depthwise"
 
 
-def conv_kernel(p: ConvProblem, dot: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule=None, table: np.ndarray | None = None) -> ChosenConv:
+def conv_kernel(
+    p: ConvProblem,
+    dot: str,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray | None,
+    schedule=None,
+    table: np.ndarray | None = None,
+) -> ChosenConv:
     """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier:
     float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default of the target's. table: octet.table's int8 [256], if the epilogue has one."""
     with building_for(dot):
@@ -85,32 +93,61 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     given = bias
     if p.dtype == "int8":
-        bias, given = (fold_bias(p, weight, bias, offset) for offset in (STORED_OFFSET, 0 if current().signed else STORED_OFFSET))
+        bias, given = (
+            fold_bias(p, weight, bias, offset) for offset in (STORED_OFFSET, 0 if current().signed else STORED_OFFSET)
+        )
     if p.dtype == "bfloat16":
         weight = round_to_bfloat16(weight).view(np.uint16)
-    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct, "bf16": _bf16}[family]
-    assert p.epilogue.table == (table is not None) and (table is None or current().vbmi and p.epilogue.out_dtype == "int8"), p.epilogue
+    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct, "bf16": _bf16}[
+        family
+    ]
+    assert p.epilogue.table == (table is not None) and (
+        table is None or current().vbmi and p.epilogue.out_dtype == "int8"
+    ), p.epilogue
     func, constants, schedule, workspace = build(p, weight, given, multiplier, schedule)
     constants.append(stored_table(table) if table is not None else None)
-    check = layer_sum(p, weight, bias, computed(p, family, schedule), computed_channels(p, family), digit_base()) if p.checked else None
+    check = (
+        layer_sum(p, weight, bias, computed(p, family, schedule), computed_channels(p, family), digit_base())
+        if p.checked
+        else None
+    )
     if check is not None:
-        constants.append(depthwise_pack.pack_channels(p, check.r) if family == "depthwise" else pack_channels(check.r, 16 if family == "amx" else schedule.vectors * 16))
-    return ChosenConv(family, func, [constant for constant in constants if constant is not None], schedule, workspace, check)
+        constants.append(
+            depthwise_pack.pack_channels(p, check.r)
+            if family == "depthwise"
+            else pack_channels(check.r, 16 if family == "amx" else schedule.vectors * 16)
+        )
+    return ChosenConv(
+        family, func, [constant for constant in constants if constant is not None], schedule, workspace, check
+    )
 
 
 def _depthwise(p, weight, bias, multiplier, schedule):
     schedule = schedule or depthwise_schedule.default_schedule(p)
     order = depthwise_pack.pack_channels
-    constants = [depthwise_pack.pack_weights(p, weight), order(p, bias), order(p, multiplier) if multiplier is not None else None]
-    return conv_depthwise.conv2d_depthwise(p, schedule), constants, schedule, stage_elements(p, depthwise_schedule.walk_of(p, schedule))
+    constants = [
+        depthwise_pack.pack_weights(p, weight),
+        order(p, bias),
+        order(p, multiplier) if multiplier is not None else None,
+    ]
+    return (
+        conv_depthwise.conv2d_depthwise(p, schedule),
+        constants,
+        schedule,
+        stage_elements(p, depthwise_schedule.walk_of(p, schedule)),
+    )
 
 
 def _amx(p, weight, bias, multiplier, schedule):
     schedule = schedule or conv_amx.default_schedule(p)
     walk = conv_amx.walk_of(p, schedule.phases)
     matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, conv_amx.width_of(p))
-    constants = [pack_amx(matrix, p.out_blocks), pack_channels(bias, 16), tile_config(min(TILE_ROWS, walk.pixels)),
-                 pack_channels(multiplier, 16) if multiplier is not None else None]
+    constants = [
+        pack_amx(matrix, p.out_blocks),
+        pack_channels(bias, 16),
+        tile_config(min(TILE_ROWS, walk.pixels)),
+        pack_channels(multiplier, 16) if multiplier is not None else None,
+    ]
     return conv_amx.conv2d_amx(p, schedule), constants, schedule, stage_elements(p, walk)
 
 
@@ -124,9 +161,15 @@ def _bf16(p, weight, bias, multiplier, schedule):
 def _direct(p, weight, bias, multiplier, schedule):
     schedule = schedule or direct_schedule.default_schedule(p)
     block = schedule.vectors * 16
-    rows = pad_rows(tap_matrix(p, weight, block, direct_schedule.step_of(p)), p.kernel[0], direct_schedule.row_length(p, schedule))
+    rows = pad_rows(
+        tap_matrix(p, weight, block, direct_schedule.step_of(p)), p.kernel[0], direct_schedule.row_length(p, schedule)
+    )
     packed = pack_direct(rows, direct_schedule.packed_step(p, schedule))
-    constants = [packed, pack_channels(bias, block), pack_channels(multiplier, block) if multiplier is not None else None]
+    constants = [
+        packed,
+        pack_channels(bias, block),
+        pack_channels(multiplier, block) if multiplier is not None else None,
+    ]
     return (conv_neon.conv2d_neon if current().neon else conv_direct.conv2d_direct)(p, schedule), constants, schedule, 0
 
 

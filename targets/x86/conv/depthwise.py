@@ -41,7 +41,11 @@ def _body(p, s):
     chunks = len(chunk_starts(p))
     storage = "uint8" if int8 else "float32"
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
-    weights = argument("weights", chunks * len(tap_groups(p)) * (256 if int8 else 16), "int16" if int8 and not current().vnni else p.dtype)
+    weights = argument(
+        "weights",
+        chunks * len(tap_groups(p)) * (256 if int8 else 16),
+        "int16" if int8 and not current().vnni else p.dtype,
+    )
     bias = argument("bias", chunks * lanes, "int32" if int8 else "float32")
     multiplier = argument("multiplier", chunks * lanes, "float32") if int8 else None
     table = table_argument(e)
@@ -53,12 +57,23 @@ def _body(p, s):
     source, fold, local, image = emit_stage(p, walk_of(p, s), data), fold_of(p), is_local(p, s), p
     if s.staged:  # from here on it is a convolution of a larger image without padding
         p = replace(p, height=padded_extents(image)[0], width=padded_extents(image)[1], padding=(0, 0, 0, 0))
-    k = DepthwiseKernel(p, min(s.pixels, p.out_width // fold), fold, 64 if local else p.data_stride, source, weights, bias, Operands(out, multiplier, residual))
+    k = DepthwiseKernel(
+        p,
+        min(s.pixels, p.out_width // fold),
+        fold,
+        64 if local else p.data_stride,
+        source,
+        weights,
+        bias,
+        Operands(out, multiplier, residual),
+    )
     lines = p.batch * p.out_height
     tasks = p.batch * chunks if local else -(-lines // s.rows)
     sums = sums_argument(p, tasks)
     if local:
-        _by_channels(image, replace(k, operands=Operands(out, multiplier, residual, table=table)), data, coefficients, sums)
+        _by_channels(
+            image, replace(k, operands=Operands(out, multiplier, residual, table=table)), data, coefficients, sums
+        )
         return
     with task_loop(tasks, p.microseconds) as task:
         k = replace(k, operands=for_task(k.operands, coefficients, sums, task))
@@ -67,7 +82,13 @@ def _body(p, s):
             line = bind(task * s.rows + i)
             k.line(bind(tirx.floordiv(line, p.out_height)), bind(tirx.floormod(line, p.out_height)))
         if table is not None:
-            _look_up(out, table, bind(task * s.rows * (p.out_width * p.out_stride)), count * (p.out_width * p.out_stride), gcd(p.out_stride, 16))
+            _look_up(
+                out,
+                table,
+                bind(task * s.rows * (p.out_width * p.out_stride)),
+                count * (p.out_width * p.out_stride),
+                gcd(p.out_stride, 16),
+            )
 
 
 def _by_channels(p, k, data, coefficients, sums):
@@ -78,7 +99,10 @@ def _by_channels(p, k, data, coefficients, sums):
         channel = bind(tirx.min(chunk * 64, p.out_stride - 64))
         stage = on_stack(height * width * 64, "uint8")
         with T.serial(0, height) as y:
-            row, source = bind(y * (width * 64)), bind(((image * p.height + y - p.padding[0]) * p.width) * p.data_stride + channel)
+            row, source = (
+                bind(y * (width * 64)),
+                bind(((image * p.height + y - p.padding[0]) * p.width) * p.data_stride + channel),
+            )
 
             def fill(first, count):
                 if count > 0:
@@ -108,5 +132,3 @@ def _look_up(out, table, first, size, piece):
     with T.serial(0, tirx.floordiv(tirx.floormod(size, 64), piece)) as i:
         at = bind(first + tirx.floordiv(size, 64) * 64 + i * piece)
         store(out, at, part(bind(permuted(bind(load(out, at, 64)), table)), 0, piece))
-
-

@@ -46,7 +46,13 @@ class DepthwiseKernel:
         def channels(rows):
             count = len(chunk_starts(p))
             with T.serial(0, count) as chunk:
-                channel = 0 if count == 1 else chunk * lanes if p.out_stride % lanes == 0 else bind(tirx.min(chunk * lanes, p.out_stride - lanes))
+                channel = (
+                    0
+                    if count == 1
+                    else chunk * lanes
+                    if p.out_stride % lanes == 0
+                    else bind(tirx.min(chunk * lanes, p.out_stride - lanes))
+                )
                 self.tiles(rows, line, chunk, channel, channel)
 
         if p.padding[0] == 0 and p.padding[2] == 0:
@@ -77,11 +83,15 @@ class DepthwiseKernel:
         within = [0 <= column + i < p.width for i in range(fold)]
         if not any(within):
             return padding
-        shift = 0 if all(within) else min(max(column, 0), p.width - fold) - column  # pixels beside the image are not read
+        shift = (
+            0 if all(within) else min(max(column, 0), p.width - fold) - column
+        )  # pixels beside the image are not read
         value = load(self.data, start + at + shift * self.pitch, lanes)
         if not all(within):
             each = lanes // fold
-            order = [(i - shift) * each + lane if within[i] else lanes + lane for i in range(fold) for lane in range(each)]
+            order = [
+                (i - shift) * each + lane if within[i] else lanes + lane for i in range(fold) for lane in range(each)
+            ]
             value = tirx.Shuffle([bind(value), padding], order)
         return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, padding)
 
@@ -91,7 +101,9 @@ class DepthwiseKernel:
         count = -(-p.out_width // pixels)
         starts = [min(i * pixels, p.out_width - pixels) for i in range(count)]
         reach = (pixels - 1) * p.strides[1] + (p.kernel[1] - 1) * p.dilation[1]
-        inside = [i for i, start in enumerate(starts) if self.column(start, 0) >= 0 and self.column(start, reach) < p.width]
+        inside = [
+            i for i, start in enumerate(starts) if self.column(start, 0) >= 0 and self.column(start, reach) < p.width
+        ]
         loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
         for i, start in enumerate(starts):
             if i not in loop:
@@ -112,7 +124,9 @@ class DepthwiseKernel:
         found: dict[tuple, list] = {}
         for i in range(self.vectors):
             for g, group in enumerate(tap_groups(p)):
-                found.setdefault(tuple((r, i * self.fold * p.strides[1] + c * p.dilation[1]) for r, c in group), []).append((i, g))
+                found.setdefault(
+                    tuple((r, i * self.fold * p.strides[1] + c * p.dilation[1]) for r, c in group), []
+                ).append((i, g))
         return found
 
     def tile(self, rows, line, chunk, source, channel, start, example):
@@ -122,7 +136,9 @@ class DepthwiseKernel:
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         at = bind(self.column(start, 0) * self.pitch + source)
         if int8 and current().parts > 1:
-            with T.serial(0, current().parts) as part:  # one after the other, so that the sums of a part stay in registers
+            with T.serial(
+                0, current().parts
+            ) as part:  # one after the other, so that the sums of a part stay in registers
                 self.products(rows, chunk, at, example, sums, part)
         else:
             self.products(rows, chunk, at, example, sums, 0)
@@ -130,7 +146,9 @@ class DepthwiseKernel:
         outputs = [Row(bind(line + (start + i * fold) * p.out_stride + channel)) for i in range(count)]
         accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)
         if int8:
-            emit_depthwise(p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator)
+            emit_depthwise(
+                p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator
+            )
         else:
             emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
 
@@ -148,7 +166,10 @@ class DepthwiseKernel:
         width = size * (4 if int8 else 1)
         begin = bind(at + part * width) if int8 and isa.parts > 1 else at
         for taps, served in self.uses.items():
-            found = [bind(self.pixels(rows[r], begin + column * self.pitch, width, self.column(example, column))) for r, column in taps]
+            found = [
+                bind(self.pixels(rows[r], begin + column * self.pitch, width, self.column(example, column)))
+                for r, column in taps
+            ]
             parts = [bind(x) for x in (interleave_bytes([multiplied(x) for x in found]) if int8 else found)]
             if self.weights.dtype == "int16":
                 parts = [split_pairs(x) for x in parts]
@@ -166,4 +187,6 @@ class DepthwiseKernel:
             return fma(old, x, load(self.weights, first + lane, size))
         if self.weights.dtype == "int8":
             return dot4_multiplied(old, x, load(self.weights, (first + lane) * 4, 4 * size))
-        return dot_pairs(old, x, [load(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)])
+        return dot_pairs(
+            old, x, [load(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)]
+        )

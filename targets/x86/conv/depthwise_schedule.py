@@ -8,7 +8,9 @@ from .problem import ConvProblem
 from .walk import Stage, Walk
 
 STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
-LOCAL_BYTES = 1 << 16  # 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
+LOCAL_BYTES = (
+    1 << 16
+)  # 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
 LOCAL_TASKS = 3  # if there are so many tasks then
 
 
@@ -31,13 +33,21 @@ def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     pixels = min(range(max(1, most // 2), most + 1), key=lambda n: (-(-width // n) * n, -n))
     small = p.dtype == "int8" and p.kernel == (3, 3) and p.strides == (1, 1) and current().parts == 1
     size = p.batch * p.height * p.width * p.data_stride * (1 if p.dtype == "int8" else 4)
-    return DepthwiseSchedule(pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES and not small)
+    return DepthwiseSchedule(
+        pixels, max(1, min(4, p.batch * p.out_height // 8)), any(p.padding) and size <= STAGED_BYTES and not small
+    )
 
 
 def is_local(p, s):
     """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made before all tasks."""
     height, width = padded_extents(p)
-    return s.staged and p.dtype == "int8" and height * width * 64 <= LOCAL_BYTES // max(p.strides) and p.batch * len(chunk_starts(p)) >= LOCAL_TASKS and p.out_stride >= 64
+    return (
+        s.staged
+        and p.dtype == "int8"
+        and height * width * 64 <= LOCAL_BYTES // max(p.strides)
+        and p.batch * len(chunk_starts(p)) >= LOCAL_TASKS
+        and p.out_stride >= 64
+    )
 
 
 def padded_extents(p):
@@ -46,4 +56,15 @@ def padded_extents(p):
 
 def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
     """Only for its stage."""
-    return Walk(p.batch, p.out_height, p.out_width, 0, 0, 0, 0, (), 0, Stage((1, 1), *padded_extents(p)) if s.staged and not is_local(p, s) else None)
+    return Walk(
+        p.batch,
+        p.out_height,
+        p.out_width,
+        0,
+        0,
+        0,
+        0,
+        (),
+        0,
+        Stage((1, 1), *padded_extents(p)) if s.staged and not is_local(p, s) else None,
+    )

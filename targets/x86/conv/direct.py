@@ -90,14 +90,20 @@ class DirectKernel:
             return
         image, row = bind(tirx.floordiv(unit, p.out_height)), bind(tirx.floormod(unit, p.out_height))
         starts = [min(i * s.pixels, p.out_width - s.pixels) for i in range(-(-p.out_width // s.pixels))]
-        inside = [i for i, start in enumerate(starts) if self.outside(start, 0, 0) == self.outside(start, s.pixels - 1, p.kernel[1] - 1) == 0]
+        inside = [
+            i
+            for i, start in enumerate(starts)
+            if self.outside(start, 0, 0) == self.outside(start, s.pixels - 1, p.kernel[1] - 1) == 0
+        ]
         loop = range(inside[0], inside[-1] + 1) if len(inside) > 1 else range(0)
         for i, start in enumerate(starts):
             if i not in loop:
                 self.tile(block, vectors, image, row, start, start)
         if loop:
             with T.serial(loop[0], loop[-1] + 1) as i:
-                self.tile(block, vectors, image, row, bind(tirx.min(i * s.pixels, p.out_width - s.pixels)), starts[loop[0]])
+                self.tile(
+                    block, vectors, image, row, bind(tirx.min(i * s.pixels, p.out_width - s.pixels)), starts[loop[0]]
+                )
 
     def outside(self, start, pixel, column):
         """How far the input column of (pixel of a tile at `start`, kernel column) lies beside the image: negative to the left, positive to the right."""
@@ -118,7 +124,9 @@ class DirectKernel:
 
         def kernel_row(r):
             y = bind(row * p.strides[0] - p.padding[0] + r * p.dilation[0])
-            at = bind(image * p.image_stride + (y * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel)
+            at = bind(
+                image * p.image_stride + (y * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel
+            )
             first = bind(weights + r * length)
             if not padded_rows:
                 self.taps(sums, at, first, vectors, start, example, True)
@@ -131,8 +139,17 @@ class DirectKernel:
                         self.taps(sums, at, first, vectors, start, example, False)
 
         _each(p.kernel[0], current().rows_written_out, kernel_row)
-        rows = [Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)]
-        emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: self.sums_of(sums, r, v, vectors))
+        rows = [
+            Row(bind(((image * p.out_height + row) * p.out_width + start + i) * p.out_stride)) for i in range(s.pixels)
+        ]
+        emit_epilogue(
+            p.epilogue,
+            self.operands,
+            rows,
+            vectors,
+            block * (s.vectors * 16),
+            lambda r, v: self.sums_of(sums, r, v, vectors),
+        )
 
     def start(self, sums, channel, vectors):
         """The sums begin with the bias."""
@@ -150,7 +167,9 @@ class DirectKernel:
         """The taps of one kernel row; neighbours whose channels follow each other in memory make one loop."""
         p, s, span = self.p, self.s, span_of(self.p, self.s.vectors)
         kw = p.kernel[1]
-        beside = [[example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)]
+        beside = [
+            [example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)
+        ]
         if not row_inside:  # every tap reads padding
             self.run(sums, at, weights, vectors, kw * span, [False] * s.pixels)
             return
@@ -168,7 +187,9 @@ class DirectKernel:
                 inside = [tirx.all(x >= 0, x < p.width) for x in inside]
             else:
                 inside = [True] * s.pixels
-            self.run(sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside)
+            self.run(
+                sums, at + c * p.dilation[1] * p.data_stride, weights + c * span * s.vectors * 16, vectors, span, inside
+            )
 
         _each(kw, WRITTEN_OUT, tap)
 
@@ -178,7 +199,15 @@ class DirectKernel:
         with T.serial(0, length // step) as k:
             first = weights + k * (16 * step * self.s.vectors)
             used = [i for i in range(self.s.pixels) if p.dtype == "int8" or inside[i] is not False]
-            self.step(sums, first, vectors, used, lambda i: bind(self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])))
+            self.step(
+                sums,
+                first,
+                vectors,
+                used,
+                lambda i: bind(
+                    self.element(at + i * p.strides[1] * p.data_stride + k * (step * p.channel_step), inside[i])
+                ),
+            )
 
     def step(self, sums, weights, vectors, used, element_of):
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
@@ -199,10 +228,16 @@ class DirectKernel:
         if inside is not True:
             index = tirx.Select(inside, index, 0)
         if self.p.dtype == "float32":
-            value = self.data[index] if inside is True else tirx.Select(inside, self.data[index], tirx.const(0.0, "float32"))
+            value = (
+                self.data[index]
+                if inside is True
+                else tirx.Select(inside, self.data[index], tirx.const(0.0, "float32"))
+            )
             return tirx.Broadcast(value, lanes)
         value = broadcast4(self.data, index, lanes)
-        return multiplied(value if inside is True else tirx.Select(tirx.Broadcast(inside, lanes), value, self.zero_points))
+        return multiplied(
+            value if inside is True else tirx.Select(tirx.Broadcast(inside, lanes), value, self.zero_points)
+        )
 
     @property
     def zero_points(self):

@@ -75,7 +75,9 @@ def row_length(p: ConvProblem, s: DirectSchedule) -> int:
 
 def most_pixels(p: ConvProblem, vectors: int) -> int:
     """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
-    return max(1, current().paired_pixels(vectors) if paired(p, vectors) else current().accumulators(p.dtype) // vectors)
+    return max(
+        1, current().paired_pixels(vectors) if paired(p, vectors) else current().accumulators(p.dtype) // vectors
+    )
 
 
 def _holds(p: ConvProblem, vectors: int, line: int) -> bool:
@@ -97,9 +99,14 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     if line <= 3:
         vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and _holds(p, v, line))
     most = min(line, most_pixels(p, vectors), 14)
-    latency = -(-current().latency(p.dtype).chains // (vectors * current().parts))  # a tile of fewer pixels takes no less time
+    latency = -(
+        -current().latency(p.dtype).chains // (vectors * current().parts)
+    )  # a tile of fewer pixels takes no less time
     even = paired(p, vectors) and most > 1
-    pixels = min(range(2, most + 1, 2) if even else range(max(1, most // 2), most + 1), key=lambda n: (-(-line // n) * (max(n, latency) + TILE), -n))
+    pixels = min(
+        range(2, most + 1, 2) if even else range(max(1, most // 2), most + 1),
+        key=lambda n: (-(-line // n) * (max(n, latency) + TILE), -n),
+    )
     units = units_of(p, pixels)
     size = 1 if p.dtype == "int8" else 4
     weights = p.out_channels * p.channels // p.groups * p.kernel[0] * p.kernel[1] * size

@@ -68,11 +68,25 @@ def emit_depthwise(e: Epilogue, operands: Operands, rows: list[Row], channel, ch
         operands.sums.add(rows, 4, channel, accumulator)
     for r, row in enumerate(rows):
         if e.out_dtype == "float32":
-            values = [bind(_clip_float(e, tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16))) for v in range(4)]
+            values = [
+                bind(
+                    _clip_float(
+                        e, tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
+                    )
+                )
+                for v in range(4)
+            ]
             for lane in range(max(1, channels // 16)):  # a 128-bit lane of all four holds 16 neighbouring channels
-                store(operands.out, row.index + lane * 16, tirx.Shuffle(values, [v * 16 + lane * 4 + i for v in range(4) for i in range(4)]))
+                store(
+                    operands.out,
+                    row.index + lane * 16,
+                    tirx.Shuffle(values, [v * 16 + lane * 4 + i for v in range(4) for i in range(4)]),
+                )
             continue
-        scaled = [tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16) for v in range(4)]
+        scaled = [
+            tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
+            for v in range(4)
+        ]
         words = [bind(round_to_int(x)) for x in scaled]
         packed = _to_bytes(e, operands, pack_interleaved(words, e.out_zero_point + STORED_OFFSET))
         for offset, size in _pieces(max(1, channels // 16)):
@@ -91,7 +105,9 @@ def _pack_group(e, operands, rows, channel, accumulator, group):
         scaled = tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
         if e.residual:
             stored = load(operands.residual, rows[r].index + channel + v * 16, 16)
-            shifted = tirx.Cast("float32x16", tirx.Cast("int32x16", stored) - splat(e.residual_zero_point + STORED_OFFSET, "int32"))
+            shifted = tirx.Cast(
+                "float32x16", tirx.Cast("int32x16", stored) - splat(e.residual_zero_point + STORED_OFFSET, "int32")
+            )
             scaled = fence(scaled) + fence(shifted * splat(e.residual_multiplier, "float32"))
         words.append(bind(round_to_int(scaled)))
     packed = _to_bytes(e, operands, pack_bytes(words + words[-1:] * (4 - len(words)), e.out_zero_point + STORED_OFFSET))
@@ -100,7 +116,11 @@ def _pack_group(e, operands, rows, channel, accumulator, group):
         with _guard(rows[r]):
             at = rows[r].index + channel + group[lanes[0]][1] * 16
             for offset, size in _pieces(len(lanes)):
-                store(operands.out, at + offset * 16, part(packed, (lanes[0] + offset) * 16, min(size * 16, operands.lanes * size)))
+                store(
+                    operands.out,
+                    at + offset * 16,
+                    part(packed, (lanes[0] + offset) * 16, min(size * 16, operands.lanes * size)),
+                )
 
 
 def _pieces(vectors):
@@ -121,7 +141,11 @@ def _clip_bytes(e, value):
 
 
 def _float_result(e, operands, acc, channel, at):
-    value = tirx.Cast("float32x16", acc) * load(operands.multiplier, channel, 16) if operands.multiplier is not None else acc
+    value = (
+        tirx.Cast("float32x16", acc) * load(operands.multiplier, channel, 16)
+        if operands.multiplier is not None
+        else acc
+    )
     if e.residual:
         value = value + load(operands.residual, at, 16)
     return _clip_float(e, value)

@@ -128,7 +128,9 @@ def _body(p, s, steps):
         emit_copy(p, source, data, copy, steps)
     p = gathered(p) or p
     operands = Operands(out, multiplier, residual, min(16, p.out_stride))
-    k = _Kernel(p, s, source, copy if source.copied else data, copy if steps.unsafe else None, 0, weights, table, bias, operands)
+    k = _Kernel(
+        p, s, source, copy if source.copied else data, copy if steps.unsafe else None, 0, weights, table, bias, operands
+    )
     units = units_of(p, s.pixels)
     chunks = -(-units // s.units)
     tasks = chunks if s.pixels_outer else chunks * blocks
@@ -183,11 +185,23 @@ class _Kernel:
             return
         tall = _tall(p, s.pixels)
         groups = -(-p.out_height // tall)
-        image, row = bind(tirx.floordiv(unit, groups)), bind(tirx.min(tirx.floormod(unit, groups) * tall, p.out_height - tall))
-        base, to = bind((image * self.at.height + row * p.strides[0]) * self.at.width), bind((image * p.out_height + row) * p.out_width)
+        image, row = (
+            bind(tirx.floordiv(unit, groups)),
+            bind(tirx.min(tirx.floormod(unit, groups) * tall, p.out_height - tall)),
+        )
+        base, to = (
+            bind((image * self.at.height + row * p.strides[0]) * self.at.width),
+            bind((image * p.out_height + row) * p.out_width),
+        )
         with T.serial(0, -(-p.out_width * tall // s.pixels)) as i:
             start = bind(tirx.min(i * s.pixels, p.out_width * tall - s.pixels))
-            self.tile(block, header, vectors, bind((base + start * p.strides[1]) * p.data_stride), bind((to + start) * p.out_stride))
+            self.tile(
+                block,
+                header,
+                vectors,
+                bind((base + start * p.strides[1]) * p.data_stride),
+                bind((to + start) * p.out_stride),
+            )
 
     def tile(self, block, header, vectors, at, to):
         """`pixels` pixels whose data begin at element `at` of the source, whose results at element `to`."""
@@ -207,7 +221,10 @@ class _Kernel:
 
         with T.serial(0, safe) as k:
             offset = bind(at + self.table[entries + k])
-            found = [bind(load(self.weights, weights + k * (s.vectors * 64) + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
+            found = [
+                bind(load(self.weights, weights + k * (s.vectors * 64) + r * 4 * lanes, 4 * lanes))
+                for r in range(registers)
+            ]
             for i in range(s.pixels):
                 element = bind(broadcast4(self.source, offset + pitches[i], lanes))
                 for r in range(registers):
@@ -224,7 +241,14 @@ class _Kernel:
                         for r in range(registers):
                             add(i, r, lambda old, r=r, element=element: dot2(old, element, found[r]))
         rows = [Row(bind(to + i * p.out_stride)) for i in range(s.pixels)]
-        emit_epilogue(p.epilogue, self.operands, rows, vectors, block * (s.vectors * 16), lambda r, v: load(sums, (r * vectors + v) * 16, 16))
+        emit_epilogue(
+            p.epilogue,
+            self.operands,
+            rows,
+            vectors,
+            block * (s.vectors * 16),
+            lambda r, v: load(sums, (r * vectors + v) * 16, 16),
+        )
 
     def pitch(self, i):
         """Elements between the first data of a tile's first pixel and of pixel i."""

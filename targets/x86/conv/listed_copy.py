@@ -24,7 +24,10 @@ def emit_copy(p, source, data, copy, steps):
     row, line, sparse = source.width * p.data_stride, p.width * p.data_stride, gathered(p) is not None
     fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
     with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
-        image, y = tirx.floordiv(task, source.height), bind(tirx.floormod(task, source.height) * (p.strides[0] if sparse else 1) - p.padding[0])
+        image, y = (
+            tirx.floordiv(task, source.height),
+            bind(tirx.floormod(task, source.height) * (p.strides[0] if sparse else 1) - p.padding[0]),
+        )
         target = bind(task * row)
 
         def put(at, length, value):
@@ -33,7 +36,11 @@ def emit_copy(p, source, data, copy, steps):
                 if source.copied:
                     store(copy, target + at + i, x)
                 if steps.unsafe:
-                    store(copy, source.wide + 2 * (target + at + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
+                    store(
+                        copy,
+                        source.wide + 2 * (target + at + i),
+                        tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)),
+                    )
 
             _pieces(length, piece)
 
@@ -64,13 +71,19 @@ def emit_copy(p, source, data, copy, steps):
 
 def widened(p, s, data, first, count):
     """The pixels of `count` register tiles from number `first` on, in 16 bits, on the stack, and the number of the first of them."""
-    stack = T.alloc_buffer((2 * s.units * s.pixels * p.data_stride,), "uint8", annotations={"disable_lower_builtin": True})
+    stack = T.alloc_buffer(
+        (2 * s.units * s.pixels * p.data_stride,), "uint8", annotations={"disable_lower_builtin": True}
+    )
     begin = bind(tirx.min(first * s.pixels, line_of(p) - s.pixels))
     with T.serial(0, tirx.min(count * s.pixels, line_of(p) - begin)) as pixel:
 
         def piece(i, lanes):
             x = bind(load(data, (begin + pixel) * p.data_stride + i, lanes))
-            store(stack, 2 * (pixel * p.data_stride + i), tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)))
+            store(
+                stack,
+                2 * (pixel * p.data_stride + i),
+                tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)),
+            )
 
         _pieces(p.data_stride, piece)
     return stack, begin

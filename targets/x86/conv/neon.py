@@ -34,7 +34,13 @@ class LaneKernel(DirectKernel):
                     found[i] = bind(tirx.reinterpret("int32x4", multiplied(value)) if p.dtype == "int8" else value)
             for lane in range(4):
                 first = weights + (k * 4 + lane) * (16 * step * self.s.vectors)
-                self.step(sums, first, vectors, used, lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False))
+                self.step(
+                    sums,
+                    first,
+                    vectors,
+                    used,
+                    lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False),
+                )
 
 
 class PairKernel(DirectKernel):
@@ -63,7 +69,10 @@ class PairKernel(DirectKernel):
             return
         for c in range(0, columns, 2):
             places = [at + (i * p.strides[1] + c) * p.data_stride for i in range(s.pixels)]
-            pixels = [joined([self.bytes_of(place + j * p.data_stride, p.data_stride, not out[c + j]) for j in range(2)]) for place, out in zip(places, beside)]
+            pixels = [
+                joined([self.bytes_of(place + j * p.data_stride, p.data_stride, not out[c + j]) for j in range(2)])
+                for place, out in zip(places, beside)
+            ]
             self.products(sums, list(map(bind, pixels)), weights + c * p.data_stride * (16 * s.vectors), vectors)
 
     def run(self, sums, at, weights, vectors, length, inside):
@@ -94,4 +103,8 @@ class PairKernel(DirectKernel):
             return bind(zero_points)
         if inside is True:
             return bind(load(self.data, index, count))
-        return bind(tirx.Select(tirx.Broadcast(inside, count), load(self.data, tirx.Select(inside, index, 0), count), zero_points))
+        return bind(
+            tirx.Select(
+                tirx.Broadcast(inside, count), load(self.data, tirx.Select(inside, index, 0), count), zero_points
+            )
+        )

@@ -114,9 +114,16 @@ def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
         first = i // a * b if p.groups > 1 else 0
         headers.append([start, blocks * STEP_HEADER + sum(map(len, entries)), len(safe), len(others)])
         entries.append(offsets[np.concatenate([safe, others])] + first)
-        weights += [np.ascontiguousarray(listed[safe]).reshape(-1), np.ascontiguousarray(wide).view(np.int8).reshape(-1)]
+        weights += [
+            np.ascontiguousarray(listed[safe]).reshape(-1),
+            np.ascontiguousarray(wide).view(np.int8).reshape(-1),
+        ]
         start, unsafe = start + weights[-2].size + weights[-1].size, unsafe + len(others)
-    return StepList(np.concatenate([np.array(headers).reshape(-1), *entries]).astype(np.int32), np.concatenate([*weights, np.zeros(64, np.int8)]), unsafe)
+    return StepList(
+        np.concatenate([np.array(headers).reshape(-1), *entries]).astype(np.int32),
+        np.concatenate([*weights, np.zeros(64, np.int8)]),
+        unsafe,
+    )
 
 
 def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, offset: int = STORED_OFFSET) -> np.ndarray:

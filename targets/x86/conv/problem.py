@@ -17,7 +17,9 @@ class Epilogue:
     residual: bool = False
     residual_zero_point: int = 0
     residual_multiplier: float = 0.0
-    table = False  # whether the result is then looked up in a table; not what a schedule is tuned for, so it is no field
+    table = (
+        False  # whether the result is then looked up in a table; not what a schedule is tuned for, so it is no field
+    )
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class ConvProblem:
     @property
     def multiply_adds(self) -> int:
         kh, kw = self.kernel
-        return self.batch * self.out_height * self.out_width * self.out_channels * (self.channels // self.groups) * kh * kw
+        return (
+            self.batch * self.out_height * self.out_width * self.out_channels * (self.channels // self.groups) * kh * kw
+        )
 
     @property
     def microseconds(self) -> float:
@@ -104,5 +108,11 @@ class ConvProblem:
     @property
     def name(self) -> str:
         kh, kw = self.kernel
-        kind = "depthwise" if self.depthwise else "dense" if (self.height, self.width, kh, kw) == (1, 1, 1, 1) else "conv2d"
+        kind = (
+            "depthwise"
+            if self.depthwise
+            else "dense"
+            if (self.height, self.width, kh, kw) == (1, 1, 1, 1)
+            else "conv2d"
+        )
         return f"{kind}_{self.dtype}_{self.batch}x{self.channels}x{self.height}x{self.width}_{self.out_channels}_{kh}x{kw}_s{self.strides[0]}"

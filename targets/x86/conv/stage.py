@@ -55,7 +55,10 @@ def _pad(p, stage, split, data, buffer, base):
     strides = p.strides if split else (1, 1)
     top, left = p.padding[:2]
     with task_loop(p.batch * stage.phases[0] * stage.height, _microseconds(p, stage)) as task:
-        image, rest = tirx.floordiv(task, stage.phases[0] * stage.height), tirx.floormod(task, stage.phases[0] * stage.height)
+        image, rest = (
+            tirx.floordiv(task, stage.phases[0] * stage.height),
+            tirx.floormod(task, stage.phases[0] * stage.height),
+        )
         phase, y = tirx.floordiv(rest, stage.height), tirx.floormod(rest, stage.height)
         source_y = T.Bind(y * strides[0] + phase - top)
         for column_phase in range(stage.phases[1]):
@@ -65,8 +68,12 @@ def _pad(p, stage, split, data, buffer, base):
             with T.If(tirx.all(source_y >= 0, source_y < p.height)):
                 with T.Then():
                     _fill(buffer, target, first * channels, fill)
-                    source = (image * p.height + source_y) * p.width * channels + (first * strides[1] + column_phase - left) * channels
-                    _copy_row(buffer, target + first * channels, data, T.Bind(source), last - first, channels, strides[1])
+                    source = (image * p.height + source_y) * p.width * channels + (
+                        first * strides[1] + column_phase - left
+                    ) * channels
+                    _copy_row(
+                        buffer, target + first * channels, data, T.Bind(source), last - first, channels, strides[1]
+                    )
                     _fill(buffer, target + last * channels, (stage.width - last) * channels, fill)
                 with T.Else():
                     _fill(buffer, target, stage.width * channels, fill)
@@ -86,7 +93,9 @@ def _fold_rows(p, stage, padded, buffer, behind):
             return
         with T.serial(0, -(-stage.width // 16)) as i:
             x = T.Bind(tirx.min(i * 16, stage.width - 16))
-            rows = [tirx.reinterpret("int32x16", load(buffer, source + (f * padded.width + x) * 4, 64)) for f in range(fold)]
+            rows = [
+                tirx.reinterpret("int32x16", load(buffer, source + (f * padded.width + x) * 4, 64)) for f in range(fold)
+            ]
             for i, value in enumerate(_interleave([T.Bind(row) for row in rows])):
                 store(buffer, target + x * 4 * fold + i * 64, tirx.reinterpret("uint8x64", value))
 
@@ -115,12 +124,18 @@ def _copy_row(target, at, source, start, pixels, channels, stride):
     if pixels == 0:
         return
     if stride == 1:
-        _each_vector(pixels * channels, _lanes(source),
-                     lambda i, lanes: store(target, at + i, load(source, start + i, lanes)))
+        _each_vector(
+            pixels * channels, _lanes(source), lambda i, lanes: store(target, at + i, load(source, start + i, lanes))
+        )
         return
     with T.serial(0, pixels) as x:
-        _each_vector(channels, _lanes(source),
-                     lambda i, lanes: store(target, at + x * channels + i, load(source, start + x * (stride * channels) + i, lanes)))
+        _each_vector(
+            channels,
+            _lanes(source),
+            lambda i, lanes: store(
+                target, at + x * channels + i, load(source, start + x * (stride * channels) + i, lanes)
+            ),
+        )
 
 
 def _fill(target, at, length, value):

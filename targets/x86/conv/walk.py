@@ -91,14 +91,26 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: i
     if fold > 1:
         return _folded(p, span, full_width, fold)
     pitch = -(-full_width // sw) if (kh, kw) != (1, 1) else p.out_width
-    few = p.dtype == "bfloat16" and channels == FEW  # the columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last
+    few = (
+        p.dtype == "bfloat16" and channels == FEW
+    )  # the columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last
     if allow_phases and not few and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
         return _phases(p, span, full_height, pitch)
     stage = Stage((1, 1), full_height, full_width) if padded or few else None
     height, width = (full_height, full_width) if padded else (p.height, p.width)
     taps = _taps(p, lambda i, j: (i * width + j) * channels)
-    return Walk(p.batch, p.out_height, p.out_width, height * width * channels, sh * width * channels, sw * channels, 0,
-                _merge(taps, span, channels, few), span, stage)
+    return Walk(
+        p.batch,
+        p.out_height,
+        p.out_width,
+        height * width * channels,
+        sh * width * channels,
+        sw * channels,
+        0,
+        _merge(taps, span, channels, few),
+        span,
+        stage,
+    )
 
 
 def _phases(p, span, full_height, pitch):
@@ -129,8 +141,18 @@ def _folded(p, span, full_width, fold):
     # rows that only fill up the last group of `fold` are taps too, with weight zero, so that its run has no gaps
     whole = replace(p, kernel=(-(-p.kernel[0] // fold) * fold, p.kernel[1]))
     taps = _taps(whole, lambda i, j: (i // fold * fold * full_width + j) * channels + i % fold * p.data_stride)
-    return Walk(p.batch, p.out_height, p.out_width, stage.image(p.data_stride), sh * full_width * channels, sw * channels, 0,
-                _merge(taps, span, p.data_stride), span, stage)
+    return Walk(
+        p.batch,
+        p.out_height,
+        p.out_width,
+        stage.image(p.data_stride),
+        sh * full_width * channels,
+        sw * channels,
+        0,
+        _merge(taps, span, p.data_stride),
+        span,
+        stage,
+    )
 
 
 def _taps(p, offset):
@@ -144,7 +166,12 @@ def _merge(taps, span, channels, few=False):
     """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the kernel."""
     runs: list = []
     for tap in taps:
-        if runs and span == channels and runs[-1].offset + runs[-1].length == tap.offset and not (few and runs[-1].taps[-1].row != tap.row):
+        if (
+            runs
+            and span == channels
+            and runs[-1].offset + runs[-1].length == tap.offset
+            and not (few and runs[-1].taps[-1].row != tap.row)
+        ):
             last = runs.pop()
             runs.append(Run(last.offset, last.length + span, last.taps + (tap,)))
         else:

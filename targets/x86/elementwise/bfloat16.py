@@ -36,7 +36,9 @@ def round_bits(value):
     """float32x16 -> uint32x16, the bits of the bfloat16: to nearest, ties to even; what is too small becomes zero, NaN the quiet one."""
     bits = bind(tirx.reinterpret("uint32x16", value))
     magnitude = bind(bits & splat(_SIGN, "uint32"))
-    rounded = (bits + splat(0x7FFF, "uint32") + ((bits >> splat(16, "uint32")) & splat(1, "uint32"))) >> splat(16, "uint32")
+    rounded = (bits + splat(0x7FFF, "uint32") + ((bits >> splat(16, "uint32")) & splat(1, "uint32"))) >> splat(
+        16, "uint32"
+    )
     rounded = tirx.Select(magnitude < splat(int(SMALLEST.view(np.uint32)), "uint32"), splat(0, "uint32"), rounded)
     return tirx.Select(magnitude > splat(0x7F800000, "uint32"), splat(_NAN, "uint32"), rounded)
 
@@ -73,7 +75,11 @@ def _body(p):
             if whole:
                 steps(whole, 16, lambda i, _: _store(y, to + i, round_bits(load(x, at + i, 16)), 16))
             if channels > whole:
-                bits = tirx.Select(_numbers() < splat(channels - whole, "int32"), round_bits(load(x, at + whole, 16)), splat(0, "uint32"))
+                bits = tirx.Select(
+                    _numbers() < splat(channels - whole, "int32"),
+                    round_bits(load(x, at + whole, 16)),
+                    splat(0, "uint32"),
+                )
                 _store(y, to + whole, bits, min(16, target))
             if target > FEW and target - channels >= 16:
                 store(y, to + target - 16, splat(0, "uint16"))
@@ -95,7 +101,9 @@ def _image(p, x, y):
     with each(n * per_image, n * h * w * (4 * c + 2 * FEW)) as task:
         image = bind(tirx.floordiv(task, per_image))
         pixel = bind(tirx.min(tirx.floormod(task, per_image) * 16, h * w - 16))
-        planes = [bind(round_bits(load(x, (image * c + i) * (h * w) + pixel, 16))) for i in range(c)] + [splat(0, "uint32")] * (FEW - c)
+        planes = [bind(round_bits(load(x, (image * c + i) * (h * w) + pixel, 16))) for i in range(c)] + [
+            splat(0, "uint32")
+        ] * (FEW - c)
         order = PAIRS[:FEW] if current().bf16_pairs else range(FEW)
         a, b, c, d = (planes[i] for i in order)
         words = [bind(low | (high << splat(16, "uint32"))) for low, high in ((a, b), (c, d))]

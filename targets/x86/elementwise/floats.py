@@ -85,4 +85,6 @@ def binary_float(p: FloatBinaryProblem):
             image = 0 if p.second == SHARED else bind(pixel // p.pixels * p.stride)
             steps(p.stride, STEP, lambda c, count: piece(a, b, y, row + c, image + c, count))
 
-    return emit_kernel(f"{p.kind}_float32_{p.images}x{p.pixels}x{p.channels}_{p.second}" + ("_swapped" if p.swapped else ""), body)
+    return emit_kernel(
+        f"{p.kind}_float32_{p.images}x{p.pixels}x{p.channels}_{p.second}" + ("_swapped" if p.swapped else ""), body
+    )

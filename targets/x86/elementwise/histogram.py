@@ -19,7 +19,10 @@ def histogram(bins: int, shift: int, slots: int):
         rows, width, tensors_ = T.int64(), T.int64(), T.int64()
         values = T.arg("values", T.Buffer((rows, width), "float32"))
         first, size = (T.arg(name, T.Buffer((tensors_,), "int64")) for name in ("first", "size"))
-        base, counts = T.arg("base", T.Buffer((tensors_,), "int32")), T.arg("counts", T.Buffer((tensors_, slots), "int32"))
+        base, counts = (
+            T.arg("base", T.Buffer((tensors_,), "int32")),
+            T.arg("counts", T.Buffer((tensors_, slots), "int32")),
+        )
         keys = T.alloc_buffer((LANES,), "int32", scope="local")
         with T.serial(0, tensors_) as t:
             start, lowest = bind(first[t]), bind(base[t])
@@ -42,7 +45,9 @@ def histogram(bins: int, shift: int, slots: int):
         bits = bind(tirx.reinterpret("int32" if lanes == 1 else f"int32x{lanes}", value))
         magnitude = bind(bits & number(0x7FFFFFFF))
         lowest = lowest if lanes == 1 else tirx.Broadcast(lowest, lanes)
-        key = tirx.max(tirx.min((magnitude >> number(shift)) - lowest, number(bins - 1)), number(0)) + ((bits >> number(31)) & number(bins))
+        key = tirx.max(tirx.min((magnitude >> number(shift)) - lowest, number(bins - 1)), number(0)) + (
+            (bits >> number(31)) & number(bins)
+        )
         zero = number(2 * bins) if lanes == 1 else tirx.Ramp(2 * bins, 1, lanes)
         store(keys, 0, tirx.Select(tirx.EQ(magnitude, number(0)), zero, key))
 

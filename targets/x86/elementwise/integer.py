@@ -44,7 +44,11 @@ class BinaryProblem:
 
     def __post_init__(self) -> None:
         assert self.kind in ("add", "mul") and self.second in (STREAM, CHANNEL, SHARED), self
-        check_range(255 * 255 * self.a_multiplier if self.kind == "mul" else 255 * (abs(self.a_multiplier) + abs(self.b_multiplier)))
+        check_range(
+            255 * 255 * self.a_multiplier
+            if self.kind == "mul"
+            else 255 * (abs(self.a_multiplier) + abs(self.b_multiplier))
+        )
 
     @property
     def stride(self):
@@ -76,8 +80,12 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
         b = argument("b", second_elements(p) + SLACK, "uint8")
         y = argument("y", y_size, "uint8")
         if p.second == STREAM:
-            sweep(p.elements, BYTES, how,
-                  lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count))
+            sweep(
+                p.elements,
+                BYTES,
+                how,
+                lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count),
+            )
             return
         if p.pixels % (lcm(p.stride, BYTES) // p.stride) == 0:
             _by_periods(p, how, a, b, y)
@@ -85,8 +93,13 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
         with each(p.images * p.pixels, how) as pixel:
             row = bind(pixel * p.stride)
             image = 0 if p.second == SHARED or p.images == 1 else bind(pixel // p.pixels * p.stride)
-            steps(p.stride, BYTES,
-                  lambda c, count: store_bytes(y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count))
+            steps(
+                p.stride,
+                BYTES,
+                lambda c, count: store_bytes(
+                    y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count
+                ),
+            )
 
     return emit_kernel(p.name, body)
 
@@ -100,7 +113,10 @@ def _by_periods(p, how, a, b, y):
         image, first = (0, bind(task * most)) if p.images == 1 else (bind(task // tasks), bind(task % tasks * most))
         source, values = b, 0 if p.second == SHARED else bind(image * p.stride)
         if repeats > 1:
-            source, size = T.alloc_buffer((period,), "uint8", annotations={"disable_lower_builtin": True}), gcd(p.stride, BYTES)  # on the stack
+            source, size = (
+                T.alloc_buffer((period,), "uint8", annotations={"disable_lower_builtin": True}),
+                gcd(p.stride, BYTES),
+            )  # on the stack
             with T.serial(0, p.stride // size) as piece:
                 value = bind(load(b, values + piece * size, size))
                 for repeat in range(repeats):
@@ -168,7 +184,9 @@ def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None
     how = schedule if schedule is not None else default_loops(p)
 
     def piece(x, y, at, count):
-        planes = [to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)]
+        planes = [
+            to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)
+        ]
         store_bytes(y, at, bind(round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)), count)
 
     def body() -> None:

@@ -86,7 +86,9 @@ class VectorOps:
     def split(x):
         bits = _held(tirx.reinterpret("int32x16", x), "int32")
         fraction = (bits & splat(0x007FFFFF, "int32")) | splat(0x3F000000, "int32")
-        return _held(tirx.reinterpret("float32x16", fraction)), _held(tirx.Cast("float32x16", (bits >> splat(23, "int32")) - splat(126, "int32")))
+        return _held(tirx.reinterpret("float32x16", fraction)), _held(
+            tirx.Cast("float32x16", (bits >> splat(23, "int32")) - splat(126, "int32"))
+        )
 
 
 def _named(name):
@@ -95,7 +97,10 @@ def _named(name):
 
 def _celu(m, x, attrs):
     alpha = m.const(attrs["alpha"])
-    return m.add(m.max(x, m.const(0.0)), m.min(m.mul(alpha, m.sub(float_math.exp(m, m.div(x, alpha)), m.const(1.0))), m.const(0.0)))
+    return m.add(
+        m.max(x, m.const(0.0)),
+        m.min(m.mul(alpha, m.sub(float_math.exp(m, m.div(x, alpha)), m.const(1.0))), m.const(0.0)),
+    )
 
 
 def _power(m, x, attrs):
@@ -107,7 +112,9 @@ _OTHERS = {
     "cos": _named("cos"),
     "floor": _named("floor"),
     "ceil": _named("ceil"),
-    "sign": lambda m, x, attrs: m.select(m.less(x, m.const(0.0)), m.const(-1.0), m.select(m.less(m.const(0.0), x), m.const(1.0), x)),
+    "sign": lambda m, x, attrs: m.select(
+        m.less(x, m.const(0.0)), m.const(-1.0), m.select(m.less(m.const(0.0), x), m.const(1.0), x)
+    ),
     "celu": _celu,
     "thresholded_relu": lambda m, x, attrs: m.select(m.less(m.const(attrs["alpha"]), x), x, m.const(0.0)),
     "power": _power,

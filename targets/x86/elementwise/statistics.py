@@ -90,7 +90,11 @@ def summary(several: bool, parallel: bool):
     (x and y are declared with one element; kernels are called through pointers)."""
 
     def body() -> None:
-        x, p, y = T.arg("x", T.Buffer((1,), "float32")), T.arg("parameters", T.Buffer((PARAMETERS,), "int32")), T.arg("y", T.Buffer((1,), "float32"))
+        x, p, y = (
+            T.arg("x", T.Buffer((1,), "float32")),
+            T.arg("parameters", T.Buffer((PARAMETERS,), "int32")),
+            T.arg("y", T.Buffer((1,), "float32")),
+        )
         rows, length, distance, samples = (bind(p[i]) for i in (_ROWS, _LENGTH, _DISTANCE, _SAMPLES))
         with T.parallel(0, PARTS) if parallel else T.serial(0, PARTS) as part:
             lanes = T.alloc_buffer((4 * LANES,), "float32", scope="local")
@@ -144,8 +148,14 @@ def _tail(x, lanes, start, count):
     one, zero = tirx.const(1.0, "float32"), tirx.const(0.0, "float32")
     with T.serial(0, count) as i:
         value = bind(x[start + i])
-        _update(value, value, tirx.Select(value == zero, one, zero), value * zero, lambda row: lanes[row * LANES + i],
-                lambda row, new: T.buffer_store(lanes, new, [row * LANES + i]))
+        _update(
+            value,
+            value,
+            tirx.Select(value == zero, one, zero),
+            value * zero,
+            lambda row: lanes[row * LANES + i],
+            lambda row, new: T.buffer_store(lanes, new, [row * LANES + i]),
+        )
 
 
 def _gather(x, lanes, start, elements):
@@ -153,8 +163,13 @@ def _gather(x, lanes, start, elements):
     values = [bind(load(x, start + at, LANES)) for at in range(0, elements, LANES)]
     zero = splat(0.0, "float32")
     zeros = [tirx.Select(tirx.EQ(value, zero), splat(1.0, "float32"), zero) for value in values]
-    _update(_pairwise(tirx.min, values), _pairwise(tirx.max, values), _pairwise(add, zeros), _pairwise(add, [value * zero for value in values]),
-            *_whole(lanes))
+    _update(
+        _pairwise(tirx.min, values),
+        _pairwise(tirx.max, values),
+        _pairwise(add, zeros),
+        _pairwise(add, [value * zero for value in values]),
+        *_whole(lanes),
+    )
 
 
 def _whole(lanes):
@@ -179,7 +194,9 @@ def _reduce(y):
     store(y, SUMMARY, splat(0.0, "float32"))
     for row, combine in ((MINIMUM, tirx.min), (MAXIMUM, tirx.max), (ZEROS, add), (NONFINITE, add)):
         vector = bind(_pairwise(combine, [load(y, (part * 4 + row) * LANES, LANES) for part in range(PARTS)]))
-        T.buffer_store(y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row])
+        T.buffer_store(
+            y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row]
+        )
 
 
 def first_of(minimum, maximum, zeros, middle, elements: int) -> int:
@@ -197,15 +214,25 @@ def _first(x, y, middle, elements):
     values = [*(y[SUMMARY + row] for row in (MINIMUM, MAXIMUM, ZEROS)), x[middle]]
     mixed = tirx.const(0, "int64")
     for value, factor in zip(values, _FACTORS):
-        mixed = mixed + (tirx.reinterpret("int32", value) & tirx.const(0x7FFFFFFF, "int32")).astype("int64") * tirx.const(factor, "int64")
+        mixed = mixed + (tirx.reinterpret("int32", value) & tirx.const(0x7FFFFFFF, "int32")).astype(
+            "int64"
+        ) * tirx.const(factor, "int64")
     mixed, mask = bind(mixed), tirx.const(0x7FFFFFFF, "int64")
-    return bind((((mixed ^ (mixed >> tirx.const(31, "int64"))) & mask) * elements.astype("int64") >> tirx.const(31, "int64")).astype("int32"))
+    return bind(
+        (
+            ((mixed ^ (mixed >> tirx.const(31, "int64"))) & mask) * elements.astype("int64") >> tirx.const(31, "int64")
+        ).astype("int32")
+    )
 
 
 def _choose(p, x, y, several):
     """The samples, by their place in the logical channels-last order: row and column are counted on, a division each would cost more than the rest."""
-    length, distance, samples, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP))
-    elements, stride = (bind(p[_ROWS] * length), bind(row_step * length + column_step)) if several else (length, column_step)
+    length, distance, samples, row_step, column_step = (
+        bind(p[i]) for i in (_LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP)
+    )
+    elements, stride = (
+        (bind(p[_ROWS] * length), bind(row_step * length + column_step)) if several else (length, column_step)
+    )
     half = bind(elements // 2)
     begin = _first(x, y, _place(half, length, distance) if several else half, elements)
     first = bind(tirx.Select(samples == elements, tirx.const(0, "int32"), begin))
@@ -237,5 +264,3 @@ def _copy(p, x, y, several, first, at, count):
         over = bind(tirx.Select(column >= length, tirx.const(1, "int32"), tirx.const(0, "int32")))
         T.buffer_store(cursor, cursor[0] + row_step * distance + column_step + over * (distance - length), [0])
         T.buffer_store(cursor, column - over * length, [1])
-
-

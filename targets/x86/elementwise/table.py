@@ -78,7 +78,12 @@ def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
             _per_channel(p, how, x, table, y)
             return
         look_up = permuted if p.vbmi else _shuffled
-        sweep(p.elements, BYTES, how, lambda at, count: store_bytes(y, at, bind(look_up(bind(load(x, at, BYTES)), table)), count))
+        sweep(
+            p.elements,
+            BYTES,
+            how,
+            lambda at, count: store_bytes(y, at, bind(look_up(bind(load(x, at, BYTES)), table)), count),
+        )
 
     return emit_kernel(p.name, body)
 
@@ -87,7 +92,16 @@ def permuted(index, table):
     """table[index] of uint8x64 with byte permutations; table: a buffer of 256 stored bytes."""
     if current().neon:
         return neon.permuted(index, [bind(load(table, at, 16)) for at in range(0, ENTRIES, 16)])
-    low, high = (pure("uint8x64", "llvm.x86.avx512.vpermi2var.qi.512", load(table, at, BYTES), index, load(table, at + BYTES, BYTES)) for at in (0, 128))
+    low, high = (
+        pure(
+            "uint8x64",
+            "llvm.x86.avx512.vpermi2var.qi.512",
+            load(table, at, BYTES),
+            index,
+            load(table, at + BYTES, BYTES),
+        )
+        for at in (0, 128)
+    )
     return tirx.Select(tirx.GE(index, splat(128, "uint8", BYTES)), high, low)
 
 

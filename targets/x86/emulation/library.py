@@ -51,7 +51,9 @@ def emulated_shapes(variants: Sequence[Variant], host: TargetSpec | None = None)
         raise earlier(target)
     host = host or detect.native()
     try:
-        library, _ = link(compiled(source, host).write_to_file, [interface_of(variant) for variant in variants], host.machine)
+        library, _ = link(
+            compiled(source, host).write_to_file, [interface_of(variant) for variant in variants], host.machine
+        )
     except (ValueError, RuntimeError) as error:  # an instruction of tomorrow; LLVM's text of another version
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise PackageError(

@@ -32,7 +32,9 @@ BASE = frozenset(
 # never be the same text.
 _REFERENCE = re.compile(r",? ![a-z._]+ !\d+")
 _RECORD = re.compile(r"^(?:!\d+ = |!llvm\.dbg|!llvm\.module\.flags| *#dbg_).*\n", re.MULTILINE)
-_MACHINE = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)  # LLVM has them of the processor that it compiles for
+_MACHINE = re.compile(
+    r"^target (?:datalayout|triple) = .*\n", re.MULTILINE
+)  # LLVM has them of the processor that it compiles for
 _CALLED = re.compile(r"@llvm\.((?:x86|aarch64)\.[a-z0-9._]+)")
 _CPU = re.compile(r' "(?:target-cpu|target-features|tune-cpu)"(?:="[^"]*")?')
 _ATTRIBUTES = re.compile(r"^(attributes #\d+ = \{)(.*)\}$", re.MULTILINE)
@@ -64,7 +66,9 @@ def portable(instructions, beside: str, host: TargetSpec) -> str:
     """Definitions of the instructions and of what they use, but for declarations that the text `beside` has."""
     uses = list(dict.fromkeys(use for one in instructions for use in one.uses))
     have = set(re.findall(r"^declare .*?(@llvm\.[\w.]+)\(", beside, re.MULTILINE))
-    missing = [use for use in uses if not (use.startswith("declare") and set(re.findall(r"@llvm\.[\w.]+", use)[:1]) & have)]
+    missing = [
+        use for use in uses if not (use.startswith("declare") and set(re.findall(r"@llvm\.[\w.]+", use)[:1]) & have)
+    ]
     text = "\n".join([*missing, *(one.definition for one in instructions)])
     return (
         re.sub(r"^(define .*?) (\w+ nounwind) \{$", rf"\1 \2{_host_attributes(host)} {{", text, flags=re.MULTILINE)

@@ -43,7 +43,13 @@ def _pack_keys(p, b, base, packed, corrections):
             for i in range(16):
                 column = block * 16 + i
                 column = column if p.columns % 16 == 0 else tirx.min(column, p.columns - 1)
-                rows.append(bind(_signed(tirx.reinterpret("int32x16", load(b, base + column * p.b.column + step * INNER_BLOCK, 64)))))
+                rows.append(
+                    bind(
+                        _signed(
+                            tirx.reinterpret("int32x16", load(b, base + column * p.b.column + step * INNER_BLOCK, 64))
+                        )
+                    )
+                )
             columns = transpose16(rows)
             for i in range(16):
                 _put(p, packed, block, step, i, columns[i], sums)

@@ -12,7 +12,9 @@ from .problem import MatmulProblem
 
 def emit_pairs(p: MatmulProblem, a, at, packed, corrections, block, height: int, sums, to) -> None:
     """`height` rows, an even number, times the 16 columns of a block. at: of the first row in `a`. to: of the row's index (0, 1, ...), where its sums go."""
-    registers = [bind(start) for r in range(4) for start in starts_of_pairs(bind(load(corrections, block * 16 + r * 4, 4)))]
+    registers = [
+        bind(start) for r in range(4) for start in starts_of_pairs(bind(load(corrections, block * 16 + r * 4, 4)))
+    ]
     acc = Accumulators(height // 2 * 8, "int32", 4)
     for i in range(height // 2):
         for r, start in enumerate(registers):
@@ -24,7 +26,11 @@ def emit_pairs(p: MatmulProblem, a, at, packed, corrections, block, height: int,
         for r in range(4):
             quads = [bind(tirx.reinterpret("int32x4", load(packed, first + 64 * q + 16 * r, 16))) for q in range(2)]
             for half in range(2):
-                columns = bind(tirx.reinterpret("int8x16", tirx.Shuffle(quads, [2 * half, 2 * half + 4, 2 * half + 1, 2 * half + 5])))
+                columns = bind(
+                    tirx.reinterpret(
+                        "int8x16", tirx.Shuffle(quads, [2 * half, 2 * half + 4, 2 * half + 1, 2 * half + 5])
+                    )
+                )
                 for i, pair in enumerate(pairs):
                     acc[i * 8 + 2 * r + half] = product_of_pairs(acc[i * 8 + 2 * r + half], pair, columns)
     for row in range(height):

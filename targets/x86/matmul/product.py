@@ -34,7 +34,11 @@ def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None):
 
 def _body(p, s, dot):
     a, b = argument("a", p.a.elements, "uint8"), argument("b", p.b.elements, "uint8")
-    mask = argument("mask", p.softmax.mask.elements, "float32") if p.softmax is not None and p.softmax.mask is not None else None
+    mask = (
+        argument("mask", p.softmax.mask.elements, "float32")
+        if p.softmax is not None and p.softmax.mask is not None
+        else None
+    )
     config = argument("config", 64, "uint8") if UNITS[dot].tiles else None
     out = argument("out", p.out.elements, "uint8" if p.out_dtype == "int8" else "float32")
     tiles = -(-p.rows // TILE_ROWS)
@@ -44,9 +48,23 @@ def _body(p, s, dot):
         width = p.column_blocks * 16
         packed, corrections = on_stack(packed_bytes(p), "uint8"), on_stack(width, "int32")
         sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(scratch_floats(p, s), "float32")
-        matrix, chunk = (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
-        k = _Kernel(p, s, _start(p, p.a, matrix), a, packed, corrections, sums, scratch, out, _start(p, p.out, matrix),
-                    mask, _start(p, p.softmax.mask, matrix) if mask is not None else None)
+        matrix, chunk = (
+            (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
+        )
+        k = _Kernel(
+            p,
+            s,
+            _start(p, p.a, matrix),
+            a,
+            packed,
+            corrections,
+            sums,
+            scratch,
+            out,
+            _start(p, p.out, matrix),
+            mask,
+            _start(p, p.softmax.mask, matrix) if mask is not None else None,
+        )
         if UNITS[dot].tiles:
             tile_configure(config)
         emit_pack(p, b, _start(p, p.b, matrix), packed, corrections)
@@ -116,7 +134,9 @@ class _Kernel:
         def columns(block, count):
             for t in range(len(starts)):
                 for v in range(count):
-                    tile_load(2 * t + v, self.corrections, (block + v) * 16, 0)  # stride 0: every row starts from the correction
+                    tile_load(
+                        2 * t + v, self.corrections, (block + v) * 16, 0
+                    )  # stride 0: every row starts from the correction
             for step in range(p.inner_steps):
                 for v in range(count):
                     tile_load(6 + v, self.packed, ((block + v) * p.inner_steps + step) * TILE, TILE_BYTES)
@@ -141,7 +161,10 @@ class _Kernel:
             with T.serial(0, -(-rows // height)) as group:
                 first = bind(tirx.min(group * height, rows - height))
                 at = bind(self.a_start + (start + first) * p.a.row)
-                self._blocks(4 if current().parts == 1 else 1, lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count))
+                self._blocks(
+                    4 if current().parts == 1 else 1,
+                    lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count),
+                )
 
     def _vectors(self, t, first, at, height, block, count):
         p, width = self.p, self.p.column_blocks * 16
@@ -184,10 +207,22 @@ class _Kernel:
         scaled = lambda v: self._scaled(sums_at, v)
         if p.out_dtype == "int8":
             low, high = max(-128, p.clip_min), min(127, p.clip_max)
-            over(p.column_blocks, 4, lambda first, size: store_bytes(
-                self.out, to + first * 16, bind(round_straight([scaled(first + i) for i in range(size)], p.out_zero_point, low, high)), 16 * size))
+            over(
+                p.column_blocks,
+                4,
+                lambda first, size: store_bytes(
+                    self.out,
+                    to + first * 16,
+                    bind(round_straight([scaled(first + i) for i in range(size)], p.out_zero_point, low, high)),
+                    16 * size,
+                ),
+            )
         else:
-            over(p.column_blocks, 1, lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)))
+            over(
+                p.column_blocks,
+                1,
+                lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)),
+            )
 
     def _scaled(self, sums_at, v):
         return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
@@ -200,11 +235,24 @@ class _Kernel:
             multiplier, scale = multiplier * np.float32(scale), 1.0  # a power of two: the same bits
 
         def value(r, v):
-            x = held(to_float(load(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16)) * splat(float(multiplier), "float32"))
+            x = held(
+                to_float(load(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16))
+                * splat(float(multiplier), "float32")
+            )
             if scale != 1.0:
                 x = held(x * splat(scale, "float32"))
             if e.mask is not None:
                 x = fence(x) + load(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
             return x
 
-        emit_softmax_bytes(p.columns, rows, value, self.scratch, self.out, lambda r: self.out_start + (row + r) * p.out.row, e.probability_scale, e.zero_point, e.peak)
+        emit_softmax_bytes(
+            p.columns,
+            rows,
+            value,
+            self.scratch,
+            self.out,
+            lambda r: self.out_start + (row + r) * p.out.row,
+            e.probability_scale,
+            e.zero_point,
+            e.peak,
+        )

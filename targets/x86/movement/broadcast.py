@@ -35,7 +35,9 @@ def broadcast(p: BroadcastProblem):
     def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
         with each(prod(outer), prod(outer) * p.target.channel_stride * size) as row:
-            start = bind(sum(_coordinate(row, outer, i) * stride for i, stride in enumerate(strides[:-1]) if stride) + row * 0)
+            start = bind(
+                sum(_coordinate(row, outer, i) * stride for i, stride in enumerate(strides[:-1]) if stride) + row * 0
+            )
             target = bind(row * p.target.channel_stride)
             if strides[-1] == 0:
                 value = splat(bind(x[start]), x.dtype, 4)

@@ -52,7 +52,11 @@ class GatherProblem:
         """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL. Then a row of fill values, where they differ by channel."""
         _, height, width = pixel_axes(self.source)
         stride = self.source.channel_stride
-        rows = [FILL if FILL in (n, i) else (n * height + i) * width * stride + self.first_channel for n in self.images for i in self.rows]
+        rows = [
+            FILL if FILL in (n, i) else (n * height + i) * width * stride + self.first_channel
+            for n in self.images
+            for i in self.rows
+        ]
         tables = [np.array(rows, "int32"), np.array([FILL if j == FILL else j * stride for j in self.columns], "int32")]
         if not isinstance(self.fill, tuple):
             return tables
@@ -106,11 +110,21 @@ def gather(p: GatherProblem):
         def pixels(source, target):
             with T.serial(0, columns) as j:
                 column = bind(column_table[j])
-                _either(FILL in p.columns, column, lambda: copy(y, target + j * stride, x, source + column, stride), lambda: blank(target + j * stride, stride))
+                _either(
+                    FILL in p.columns,
+                    column,
+                    lambda: copy(y, target + j * stride, x, source + column, stride),
+                    lambda: blank(target + j * stride, stride),
+                )
 
         with each(rows, 2 * size * rows * columns * stride) as row:
             source, target = bind(row_table[row]), bind(row * (columns * stride))
-            _either(filled, source, lambda: (pixels if run is None else line)(source, target), lambda: blank(target, columns * stride))
+            _either(
+                filled,
+                source,
+                lambda: (pixels if run is None else line)(source, target),
+                lambda: blank(target, columns * stride),
+            )
 
     return emit_kernel(f"gather_{p.target.dtype}_" + "x".join(map(str, (*p.source.shape, *p.target.shape))), body)
 

@@ -26,7 +26,9 @@ def view_copy(p: ViewCopyProblem):
     """(x, y)."""
     target = view_of(p.target)
     order = sorted(range(len(target.shape)), key=lambda axis: -target.strides[axis])
-    axes = _merged([(target.shape[a], p.source.strides[a], target.strides[a]) for a in order if target.shape[a] != 1]) or [(1, 1, 1)]
+    axes = _merged(
+        [(target.shape[a], p.source.strides[a], target.strides[a]) for a in order if target.shape[a] != 1]
+    ) or [(1, 1, 1)]
     outer, (extent, read, write) = axes[:-1], axes[-1]
     size = 1 if p.target.storage in ("uint8", "int8") else 4
 

@@ -23,8 +23,12 @@ class ReformatProblem:
 
     @property
     def name(self) -> str:
-        verb = {("float32", "int8"): "quantize", ("int8", "float32"): "dequantize"}.get((self.source.dtype, self.target.dtype), "copy")
-        return f"{verb}_{self.source.kind}_{self.target.kind}_{self.target.dtype}_" + "x".join(map(str, self.source.shape))
+        verb = {("float32", "int8"): "quantize", ("int8", "float32"): "dequantize"}.get(
+            (self.source.dtype, self.target.dtype), "copy"
+        )
+        return f"{verb}_{self.source.kind}_{self.target.kind}_{self.target.dtype}_" + "x".join(
+            map(str, self.source.shape)
+        )
 
 
 def reformat(p: ReformatProblem):

@@ -22,7 +22,9 @@ def real(p, words):
 
 def scalar_quantized(p, value):
     """One float32 -> stored uint8."""
-    ratio = tirx.max(tirx.min(value / tirx.const(p.scale, "float32"), tirx.const(1024.0, "float32")), tirx.const(-1024.0, "float32"))
+    ratio = tirx.max(
+        tirx.min(value / tirx.const(p.scale, "float32"), tirx.const(1024.0, "float32")), tirx.const(-1024.0, "float32")
+    )
     rounded = tirx.Cast("int32", tirx.nearbyint(ratio)) + (p.zero_point + 128)
     return tirx.Cast("uint8", tirx.max(tirx.min(rounded, 255), 0))
 

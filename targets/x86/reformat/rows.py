@@ -70,7 +70,9 @@ def _narrow(p, x, source, y, target, count):
         ratio = tirx.Div(values, tirx.Broadcast(tirx.const(p.scale, "float32"), count))
         bound = tirx.Broadcast(tirx.const(1024.0, "float32"), count)
         ratio = tirx.max(tirx.min(ratio, bound), tirx.const(-1.0, "float32") * bound)
-        words = tirx.Cast(f"int32x{count}", tirx.nearbyint(ratio)) + tirx.Broadcast(tirx.const(p.zero_point + 128, "int32"), count)
+        words = tirx.Cast(f"int32x{count}", tirx.nearbyint(ratio)) + tirx.Broadcast(
+            tirx.const(p.zero_point + 128, "int32"), count
+        )
         low, high = (tirx.Broadcast(tirx.const(v, "int32"), count) for v in (0, 255))
         store(y, target, tirx.Cast(f"uint8x{count}", tirx.max(tirx.min(words, high), low)))
     else:

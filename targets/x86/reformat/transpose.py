@@ -24,20 +24,33 @@ def transpose_lanes(v):
     """Four vectors of 16 dwords -> u: u[i] lane L holds v[0..3][4L + i]."""
     low0, high0 = _pair(v[0], v[1], _unpack(1, 0)), _pair(v[0], v[1], _unpack(1, 1))
     low1, high1 = _pair(v[2], v[3], _unpack(1, 0)), _pair(v[2], v[3], _unpack(1, 1))
-    return [_pair(low0, low1, _unpack(2, 0)), _pair(low0, low1, _unpack(2, 1)),
-            _pair(high0, high1, _unpack(2, 0)), _pair(high0, high1, _unpack(2, 1))]
+    return [
+        _pair(low0, low1, _unpack(2, 0)),
+        _pair(low0, low1, _unpack(2, 1)),
+        _pair(high0, high1, _unpack(2, 0)),
+        _pair(high0, high1, _unpack(2, 1)),
+    ]
 
 
 def _lanes(a, b, first, second):
     """Two 128-bit lanes of a, two of b (VSHUFF32X4)."""
-    return _pair(a, b, [4 * lane + i for lane in first for i in range(4)] + [16 + 4 * lane + i for lane in second for i in range(4)])
+    return _pair(
+        a,
+        b,
+        [4 * lane + i for lane in first for i in range(4)] + [16 + 4 * lane + i for lane in second for i in range(4)],
+    )
 
 
 def lanes_of_four(v):
     """Four vectors -> w: w[g] = 128-bit lane g of v[0], v[1], v[2], v[3]."""
     ab0, ab1 = _lanes(v[0], v[1], (0, 1), (0, 1)), _lanes(v[0], v[1], (2, 3), (2, 3))
     cd0, cd1 = _lanes(v[2], v[3], (0, 1), (0, 1)), _lanes(v[2], v[3], (2, 3), (2, 3))
-    return [_lanes(ab0, cd0, (0, 2), (0, 2)), _lanes(ab0, cd0, (1, 3), (1, 3)), _lanes(ab1, cd1, (0, 2), (0, 2)), _lanes(ab1, cd1, (1, 3), (1, 3))]
+    return [
+        _lanes(ab0, cd0, (0, 2), (0, 2)),
+        _lanes(ab0, cd0, (1, 3), (1, 3)),
+        _lanes(ab1, cd1, (0, 2), (0, 2)),
+        _lanes(ab1, cd1, (1, 3), (1, 3)),
+    ]
 
 
 def transpose16(rows):

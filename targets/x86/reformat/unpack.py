@@ -29,7 +29,9 @@ def unpack(p):
                 first = bind(tirx.min(block * 16, pixels - 16))
                 source = bind((image * pixels + first) * p.source.channel_stride + group * 16)
                 target = bind((image * c + group * 16) * pixels + first)
-                _block(p, x, y, source, target, pixels, lambda k: None if c % 16 == 0 or k < c % 16 else group < c // 16)
+                _block(
+                    p, x, y, source, target, pixels, lambda k: None if c % 16 == 0 or k < c % 16 else group < c // 16
+                )
 
     return emit_kernel(p.name, body)
 
@@ -57,7 +59,11 @@ def _channels(p, x, source):
     stride = p.source.channel_stride
     if p.source.dtype == "float32":
         columns = transpose16([bind(load(x, source + pixel * stride, 16)) for pixel in range(16)])
-        return [part(bind(round_straight([scaled(p, column)], p.zero_point)), 0, 16) for column in columns] if quantizes(p) else columns
+        return (
+            [part(bind(round_straight([scaled(p, column)], p.zero_point)), 0, 16) for column in columns]
+            if quantizes(p)
+            else columns
+        )
     quads = [bind(load(x, source, 64))] if stride == 4 else quads_from_pixels(x, lambda pixel: source + pixel * stride)
     if p.target.dtype == "float32":
         return [bind(real(p, word)) for quad in quads for word in split_bytes(quad, p.zero_point)]

@@ -41,7 +41,14 @@ class ReduceProblem:
 @built_once
 def reduce_rows(p: ReduceProblem):
     """(x, y)."""
-    emit = {"softmax": _softmax, "log_softmax": _softmax, "mean": _sum_row, "sum": _sum_row, "argmax": _extreme_row, "argmin": _extreme_row}[p.kind]
+    emit = {
+        "softmax": _softmax,
+        "log_softmax": _softmax,
+        "mean": _sum_row,
+        "sum": _sum_row,
+        "argmax": _extreme_row,
+        "argmin": _extreme_row,
+    }[p.kind]
 
     def body() -> None:
         x, y = tensors(x=p.source, y=p.target)
@@ -91,7 +98,10 @@ def _reduced(p, start, dtype, read, combine):
 
 
 def _softmax(p, x, y, row, start):
-    largest = splat(_reduced(p, _LOWEST, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, _LOWEST), tirx.max), "float32")
+    largest = splat(
+        _reduced(p, _LOWEST, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, _LOWEST), tirx.max),
+        "float32",
+    )
 
     def power(at, valid):
         value = float_math.exp(VectorOps, VectorOps.sub(load(x, start + at, LANES), largest))
@@ -107,14 +117,21 @@ def _softmax(p, x, y, row, start):
 
 
 def _sum_row(p, x, y, row, start):
-    total = _reduced(p, 0.0, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, 0.0), lambda a, b: a + b)
-    T.buffer_store(y, tirx.Div(total, tirx.const(float(p.source.channels), "float32")) if p.kind == "mean" else total, [row])
+    total = _reduced(
+        p, 0.0, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, 0.0), lambda a, b: a + b
+    )
+    T.buffer_store(
+        y, tirx.Div(total, tirx.const(float(p.source.channels), "float32")) if p.kind == "mean" else total, [row]
+    )
 
 
 def _extreme_row(p, x, y, row, start):
     """The first place of the extreme value: its value first, then the smallest index that holds it."""
     pick, neutral = (tirx.max, -inf) if p.kind == "argmax" else (tirx.min, inf)
-    best = splat(_reduced(p, neutral, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, neutral), pick), "float32")
+    best = splat(
+        _reduced(p, neutral, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, neutral), pick),
+        "float32",
+    )
     nowhere = p.source.channels - 1
 
     def place(at, valid):

@@ -98,9 +98,15 @@ def _kernel(p, s, centred):
         vectors_of = {"gamma": _vector(width)} | ({"beta": _vector(width)} if centred else {})
         x, *affine, y = tensors(x=x_layout, **vectors_of, y=y_layout)
         with each(-(-p.rows // rows), s) as task:
-            values, sums, factors = on_stack(rows * width, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
+            values, sums, factors = (
+                on_stack(rows * width, "float32"),
+                Accumulators(rows, "float32"),
+                Accumulators(rows, "float32"),
+            )
             first_row = bind(task * rows if p.rows % rows == 0 else tirx.min(task * rows, p.rows - rows))
-            at, to = ([bind((first_row + r) * layout.channel_stride) for r in range(rows)] for layout in (x_layout, y_layout))
+            at, to = (
+                [bind((first_row + r) * layout.channel_stride) for r in range(rows)] for layout in (x_layout, y_layout)
+            )
             pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
 
             def gather(first, size, whole=True):
@@ -118,7 +124,10 @@ def _kernel(p, s, centred):
 
             def finish(first, size):
                 for r in range(rows):
-                    results = [_scaled(load(values, r * width + (first + i) * 16, 16), factors[r], affine, (first + i) * 16) for i in range(size)]
+                    results = [
+                        _scaled(load(values, r * width + (first + i) * 16, 16), factors[r], affine, (first + i) * 16)
+                        for i in range(size)
+                    ]
                     _write(p, y, to[r] + first * 16, results)
 
             def reduced(loop):
@@ -128,7 +137,10 @@ def _kernel(p, s, centred):
                 _each_vector(vectors, tail, loop)
                 for r in range(0, rows, 2):
                     pair = [held(sums[row]) for row in range(r, min(r + 2, rows))]
-                    yield from (bind(tirx.Div(total, const(float(p.channels), "float32"))) for total in reduce_two(lambda a, b: a + b, *pair))
+                    yield from (
+                        bind(tirx.Div(total, const(float(p.channels), "float32")))
+                        for total in reduce_two(lambda a, b: a + b, *pair)
+                    )
 
             moments = list(reduced(gather))
             if centred:
@@ -175,4 +187,6 @@ def _write(p, y, at, results):
             store(y, at + i * 16, value)
         return
     scale, zero_point = p.target
-    store_bytes(y, at, bind(round_straight([byte_quotient(held(v), scale) for v in results], zero_point)), 16 * len(results))
+    store_bytes(
+        y, at, bind(round_straight([byte_quotient(held(v), scale) for v in results], zero_point)), 16 * len(results)
+    )

@@ -83,7 +83,12 @@ def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
         with each(p.rows, 8 * k * prod(p.shape)) as row:
             outer, lane = bind(row // p.inner), bind(row % p.inner)
             start = bind(outer * (p.count * p.inner) + lane)
-            last, place, best, found = _cell(p.dtype, tirx.const(0, p.dtype)), _cell("int32", -1), _cell(p.dtype, tirx.const(0, p.dtype)), _cell("int32", -1)
+            last, place, best, found = (
+                _cell(p.dtype, tirx.const(0, p.dtype)),
+                _cell("int32", -1),
+                _cell(p.dtype, tirx.const(0, p.dtype)),
+                _cell("int32", -1),
+            )
             with T.serial(0, k) as rank:
                 T.buffer_store(found, -1, [0])
                 with T.serial(0, p.count) as i:
@@ -104,7 +109,9 @@ def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
                         T.buffer_store(last, best[0], [0])
                         T.buffer_store(place, found[0], [0])
 
-    return emit_kernel(f"top_{k}_{'largest' if largest else 'smallest'}_{'places' if indices else 'values'}_{p.name}", body)
+    return emit_kernel(
+        f"top_{k}_{'largest' if largest else 'smallest'}_{'places' if indices else 'values'}_{p.name}", body
+    )
 
 
 def _cell(dtype, value):

@@ -66,7 +66,11 @@ def mask_tail(value, lanes, fill):
     """The vector with everything behind its first `lanes` lanes replaced."""
     if lanes >= 16:
         return value
-    return tirx.Select(tirx.LT(tirx.Ramp(const(0, "int32"), const(1, "int32"), 16), splat(lanes, "int32")), value, splat(fill, "float32"))
+    return tirx.Select(
+        tirx.LT(tirx.Ramp(const(0, "int32"), const(1, "int32"), 16), splat(lanes, "int32")),
+        value,
+        splat(fill, "float32"),
+    )
 
 
 def exact_quotient(value, divisor, inverse):

@@ -16,6 +16,8 @@ def byte_quotient(value, scale):
     if two_parts_suffice(float(scale)):
         high, low = (splat(float(part), "float32") for part in two_parts(scale))
         return limit(fma(fence(value * low), value, high))
-    divisor, inverse, bound = (splat(float(c), "float32") for c in (scale, np.float32(1) / scale, scale * np.float32(1024)))
+    divisor, inverse, bound = (
+        splat(float(c), "float32") for c in (scale, np.float32(1) / scale, scale * np.float32(1024))
+    )
     clamped = held(tirx.max(tirx.min(value, bound), splat(-0.0, "float32") - bound))
     return limit(exact_quotient(clamped, divisor, inverse))

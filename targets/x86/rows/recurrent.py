@@ -41,7 +41,10 @@ def recurrent(p: RecurrentProblem):
         with each(p.rows, 0) as row:
             gates, at = bind(row * p.gates.channel_stride), bind(row * p.state.channel_stride)
             with T.serial(0, vectors) as v:
-                pair = [[held(load(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)] for buffer in (x, r)]
+                pair = [
+                    [held(load(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)]
+                    for buffer in (x, r)
+                ]
                 store(y, at + v * 16, function(VectorOps, pair[0], pair[1], held(load(state, at + v * 16, 16))))
 
     return emit_kernel(f"{p.kind.split('.')[1]}_{p.rows}x{p.hidden}", body)

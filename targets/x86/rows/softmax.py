@@ -50,7 +50,10 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
     """(x, y)."""
     how = schedule if schedule is not None else default_loops(p)
     source, target = p.source, p.target
-    columns, rows = source.channels, staged_rows(source.channels, gcd(source.pixels, TOGETHER)) if p.scale is not None else 1
+    columns, rows = (
+        source.channels,
+        staged_rows(source.channels, gcd(source.pixels, TOGETHER)) if p.scale is not None else 1,
+    )
 
     def body() -> None:
         x, y = tensors(x=source, y=target)
@@ -64,6 +67,16 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
             if p.scale is None:
                 emit_softmax(columns, 1, value, scratch, write_floats(y, lambda r: (row + r) * target.channel_stride))
             else:
-                emit_softmax_bytes(columns, rows, value, scratch, y, lambda r: (row + r) * target.channel_stride, p.scale, p.zero_point, p.peak)
+                emit_softmax_bytes(
+                    columns,
+                    rows,
+                    value,
+                    scratch,
+                    y,
+                    lambda r: (row + r) * target.channel_stride,
+                    p.scale,
+                    p.zero_point,
+                    p.peak,
+                )
 
     return emit_kernel(p.name, body)

@@ -33,7 +33,9 @@ _UNIT = 2.0**-24  # half a unit in the last place of 1.0
 _LARGEST_ERROR = 1e-3  # above, too many rows would be computed twice
 _TOTAL_BITS = (0x3F000000, 0xF8000000)  # (bits(total) - the first) & the second is 0 for totals in [2 ** -1, 2 ** 15)
 _PER_ROW = 5  # float32 kept of a row: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what stands for 1: the total, or the largest exponential (before that, the largest element)
-_STAGE_BYTES = 4 << 10  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
+_STAGE_BYTES = (
+    4 << 10
+)  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
 
 
 def relative_error(columns, scale, peak=False) -> float:
@@ -65,7 +67,18 @@ def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale, zero_point
 
     value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out from at(r), quantised with `scale`
     and `zero_point`, 0 or -128; it has room for whole vectors. peak: times 1 / its largest value."""
-    stages = _Stages(columns, rows, value, scratch, out, at, float(np.float32(scale)), zero_point, relative_error(columns, scale, peak), peak)
+    stages = _Stages(
+        columns,
+        rows,
+        value,
+        scratch,
+        out,
+        at,
+        float(np.float32(scale)),
+        zero_point,
+        relative_error(columns, scale, peak),
+        peak,
+    )
     assert zero_point in (0, -128), zero_point
     approximate = stages.error <= _LARGEST_ERROR and scale > 2.0**-60  # exponentials are at least 2 ** -126
     if approximate:
@@ -170,7 +183,11 @@ class _Stages:
             sums = bind(sums)
             whole = bind(self._peak(first + r, start[r])) if self.peak else sums
             inverse = bind(const(1.0, "float32") / whole)
-            kept = *(inverse * const(self.steps * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)), sums, whole
+            kept = (
+                *(inverse * const(self.steps * (1 + sign * self.error) / self.scale, "float32") for sign in (-1, 1)),
+                sums,
+                whole,
+            )
             for i, value in enumerate(kept):
                 T.buffer_store(self.scratch, value, [self._kept(first + r, 1 + i)])
 
@@ -185,11 +202,19 @@ class _Stages:
         lowest, mask = _TOTAL_BITS
         factors = []
         for r in range(self.together):
-            low, high, total, whole = (held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(4))
-            differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(mask - (1 << 32), "int32")
+            low, high, total, whole = (
+                held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(4)
+            )
+            differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(
+                mask - (1 << 32), "int32"
+            )
             # results beyond the last code need no more: clipped as the contract clips, on this side of the next half step
             last = 127 - self.zero_point
-            ceiling = held(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32")) if (last + 0.4) * self.scale < 1 else None
+            ceiling = (
+                held(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32"))
+                if (last + 0.4) * self.scale < 1
+                else None
+            )
             factors.append((low, high, ceiling))
         starts, middle = [bind(self.at(first + r)) for r in range(self.together)], 256 + self.steps / 2
 
@@ -199,7 +224,10 @@ class _Stages:
                 for i in range(size):
                     e = held(load(self.scratch, self._place(first + r, begin + i), 16))
                     e = e if ceiling is None else held(tirx.min(e, ceiling))
-                    below, above = (bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k))) for c, k in ((middle - 2.0**-15, low), (middle, high)))
+                    below, above = (
+                        bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k)))
+                        for c, k in ((middle - 2.0**-15, low), (middle, high))
+                    )
                     differing[r] = differing[r] | (below ^ above)
                     words.append(below if self.steps == 2 else bind(below << splat(1, "int32")))
                 store_bytes(self.out, starts[r] + begin * 16, bind(third_bytes(words)), 16 * size)
@@ -213,7 +241,9 @@ class _Stages:
     def exact(self, first):
         write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point, self.peak)
         # the first rows of the buffer: finished, or those of this group
-        emit_softmax(self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True)
+        emit_softmax(
+            self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True
+        )
 
 
 def _power(t):

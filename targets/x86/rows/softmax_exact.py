@@ -38,9 +38,15 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
 
     def finish(first, size):
         for r in range(rows):
-            write(r, first, [load(scratch, r * width + (first + i) * 16, 16) for i in range(size)], total[r], inverse[r])
+            write(
+                r, first, [load(scratch, r * width + (first + i) * 16, 16) for i in range(size)], total[r], inverse[r]
+            )
 
-    largest, total, inverse = Accumulators(rows * step, "float32"), Accumulators(rows, "float32"), Accumulators(rows, "float32")
+    largest, total, inverse = (
+        Accumulators(rows * step, "float32"),
+        Accumulators(rows, "float32"),
+        Accumulators(rows, "float32"),
+    )
     for i in range(rows * step):
         largest[i] = splat(-3.4028234663852886e38, "float32")
     for r in range(rows):

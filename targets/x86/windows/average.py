@@ -59,7 +59,11 @@ def _windows(p, s, x, y):
         valid = _length(bounds[0]) * _length(bounds[1])
         count = p.size[0] * p.size[1] if p.count_include_pad else valid
         source, target = bind(image * (h * w * stride)), bind((task * out_w + column) * stride)
-        steps(stride, _lanes(p), lambda c, size: _write(p, y, target + c, size, _sum(p, s.chains, x, bounds, source + c), valid, count))
+        steps(
+            stride,
+            _lanes(p),
+            lambda c, size: _write(p, y, target + c, size, _sum(p, s.chains, x, bounds, source + c), valid, count),
+        )
 
     with each(n * out_h, s) as task:
         image, row = bind(task // out_h), bind(task % out_h)

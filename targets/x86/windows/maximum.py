@@ -41,7 +41,13 @@ def _pixel(p, x, y, rows, columns, target):
     write = store_bytes if p.dtype == "int8" else (lambda buffer, at, value, count: store(buffer, at, value))
     if p.size[0] * p.size[1] <= UNROLLED_TAPS:
         starts = [bind(rows(i) + column) for i in range(p.size[0]) for column in columns]
-        steps(stride, lanes, lambda c, count: write(y, target + c, bind(_maximum([load(x, start + c, lanes) for start in starts])), count))
+        steps(
+            stride,
+            lanes,
+            lambda c, count: write(
+                y, target + c, bind(_maximum([load(x, start + c, lanes) for start in starts])), count
+            ),
+        )
         return
 
     def large(c, count):

@@ -19,7 +19,9 @@ class ResizeProblem:
     target: Layout
 
     def __post_init__(self) -> None:
-        assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", self
+        assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", (
+            self
+        )
 
 
 @built_once
@@ -29,22 +31,31 @@ def resize_linear(p: ResizeProblem):
     (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
 
     def body() -> None:
-        tables = {name: Layout("plain", (extent,), dtype) for names, extent in ((("top", "bottom", "down"), out_h), (("left", "right", "across"), out_w))
-                  for name, dtype in zip(names, ("int32", "int32", "float32"))}
+        tables = {
+            name: Layout("plain", (extent,), dtype)
+            for names, extent in ((("top", "bottom", "down"), out_h), (("left", "right", "across"), out_w))
+            for name, dtype in zip(names, ("int32", "int32", "float32"))
+        }
         x, top, bottom, down, left, right, across, y = tensors(x=p.source, **tables, y=p.target)
         with each(n * out_h, 20 * p.target.elements) as row:
             image, i = bind(row // out_h), bind(row % out_h)
             rows = [bind((image * h + table[i]) * (w * stride)) for table in (top, bottom)]
             weight = splat(bind(down[i]), "float32")
             with T.serial(0, out_w) as j:
-                first, second, third, fourth = (bind(start + table[j] * stride) for start in rows for table in (left, right))
+                first, second, third, fourth = (
+                    bind(start + table[j] * stride) for start in rows for table in (left, right)
+                )
                 share = splat(bind(across[j]), "float32")
                 target = bind((row * out_w + j) * stride)
 
                 def line(one, other, c):
                     return _mixed(load(x, one + c, LANES), load(x, other + c, LANES), share)
 
-                steps(stride, LANES, lambda c, _: store(y, target + c, _mixed(line(first, second, c), line(third, fourth, c), weight)))
+                steps(
+                    stride,
+                    LANES,
+                    lambda c, _: store(y, target + c, _mixed(line(first, second, c), line(third, fourth, c), weight)),
+                )
 
     return emit_kernel("resize_linear_" + "x".join(map(str, (*p.source.shape, *p.target.shape[2:]))), body)
 
@@ -52,5 +63,3 @@ def resize_linear(p: ResizeProblem):
 def _mixed(a, b, share):
     a, b = bind(a), bind(b)
     return a + fence((b - a) * share)
-
-

@@ -45,16 +45,22 @@ def resize_integer(p: IntegerResizeProblem):
         return (low, bind(tirx.const(units, "int32") - weight)), (high, weight)
 
     def body() -> None:
-        tables = {name: Layout("plain", (3 * extent,), "int32") for name, extent in (("rows", out_h), ("columns", out_w))}
+        tables = {
+            name: Layout("plain", (3 * extent,), "int32") for name, extent in (("rows", out_h), ("columns", out_w))
+        }
         x, rows, columns, y = tensors(x=p.source, **tables, y=p.target)
         with each(n * out_h, 5 * p.target.elements) as row:
             image, i = bind(row // out_h), bind(row % out_h)
             vertical = taps(rows, i, p.row_units)
             with T.serial(0, out_w) as j:
-                corners = [(bind(((image * h + r) * w + c) * stride), splat(bind(a * b), "int32"))
-                           for (r, a), (c, b) in product(vertical, taps(columns, j, p.column_units))]
+                corners = [
+                    (bind(((image * h + r) * w + c) * stride), splat(bind(a * b), "int32"))
+                    for (r, a), (c, b) in product(vertical, taps(columns, j, p.column_units))
+                ]
                 target = bind((row * out_w + j) * stride)
-                steps(stride, BYTES, lambda c, count: store_bytes(y, target + c, bind(mixed(x, corners, c, count)), count))
+                steps(
+                    stride, BYTES, lambda c, count: store_bytes(y, target + c, bind(mixed(x, corners, c, count)), count)
+                )
 
     def mixed(x, corners, c, count):
         vectors = []

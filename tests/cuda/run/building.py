@@ -33,9 +33,15 @@ class Compiler:
         def made(text):
             nvcc = find_nvcc()
             if nvcc is None:
-                raise TargetError(f"{path.name} needs nvcc: its target has instructions that only the toolkit is asked for here")
+                raise TargetError(
+                    f"{path.name} needs nvcc: its target has instructions that only the toolkit is asked for here"
+                )
             out = self._cache / "plain.cubin"
-            subprocess.run([nvcc.path, "-std=c++20", "-gencode", target, "-cubin", str(path), "-o", str(out)], check=True, capture_output=True)
+            subprocess.run(
+                [nvcc.path, "-std=c++20", "-gencode", target, "-cubin", str(path), "-o", str(out)],
+                check=True,
+                capture_output=True,
+            )
             return out.read_bytes()
 
         return self._all([path.read_text()], target, made)[0]
@@ -45,7 +51,9 @@ class Compiler:
         headers = b"".join(path.read_bytes() for path in sorted(DEVICE.glob("*.cuh")))
 
         def one(text):
-            key = hashlib.sha256(b"\0".join([headers, text.encode(), kind.encode(), " ".join(FLAGS).encode()])).hexdigest()
+            key = hashlib.sha256(
+                b"\0".join([headers, text.encode(), kind.encode(), " ".join(FLAGS).encode()])
+            ).hexdigest()
             path = self._cache / key
             if not path.is_file():
                 part = path.with_suffix(".part")

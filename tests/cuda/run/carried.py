@@ -41,10 +41,18 @@ class Expected:
                 return ""
             pairs = (wanted.view(self.array.dtype), found.view(self.array.dtype))
             wrong = np.flatnonzero(pairs[0] != pairs[1])
-            shown = f"; first {wrong[0]}: {pairs[1][wrong[0]]} for {pairs[0][wrong[0]]}" if wrong.size else " (zeros of another sign or NaNs)"
+            shown = (
+                f"; first {wrong[0]}: {pairs[1][wrong[0]]} for {pairs[0][wrong[0]]}"
+                if wrong.size
+                else " (zeros of another sign or NaNs)"
+            )
             return f"{wrong.size} of {pairs[0].size} differ{shown}"
         wrong = np.flatnonzero(checksums(found) != self.checksums)
-        return f"{wrong.size} of {self.checksums.size} pieces of {_PIECE} bytes differ; first {wrong[0]}, last {wrong[-1]}" if wrong.size else ""
+        return (
+            f"{wrong.size} of {self.checksums.size} pieces of {_PIECE} bytes differ; first {wrong[0]}, last {wrong[-1]}"
+            if wrong.size
+            else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -76,11 +84,30 @@ def write(path: Path, cases: list[Case], code: bytes, source: str = "") -> None:
     for case in cases:
         contents = [item if isinstance(item, int) else kept(item) for item in case.contents]
         expected = [
-            {"storage": e.storage, "bytes": e.bytes, **({"array": kept(e.array)["array"]} if e.array is not None else {"checksums": kept(e.checksums)["array"]})}
+            {
+                "storage": e.storage,
+                "bytes": e.bytes,
+                **(
+                    {"array": kept(e.array)["array"]}
+                    if e.array is not None
+                    else {"checksums": kept(e.checksums)["array"]}
+                ),
+            }
             for e in case.expected
         ]
-        steps = [[s.function, list(s.grid), s.block, s.shared, [list(operand) for operand in s.operands]] for s in case.steps]
-        described.append({"name": case.name, "families": case.families, "steps": steps, "contents": contents, "expected": expected, "zeros": sorted(case.zeros)})
+        steps = [
+            [s.function, list(s.grid), s.block, s.shared, [list(operand) for operand in s.operands]] for s in case.steps
+        ]
+        described.append(
+            {
+                "name": case.name,
+                "families": case.families,
+                "steps": steps,
+                "contents": contents,
+                "expected": expected,
+                "zeros": sorted(case.zeros),
+            }
+        )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         file.writestr("cases.json", json.dumps(described))
         file.writestr("code", code)
@@ -101,10 +128,21 @@ def read(path: Path) -> tuple[list[Case], bytes]:
 
         cases = []
         for entry in json.loads(file.read("cases.json")):
-            steps = tuple(Step(function, tuple(grid), block, shared, tuple(map(tuple, operands))) for function, grid, block, shared, operands in entry["steps"])
+            steps = tuple(
+                Step(function, tuple(grid), block, shared, tuple(map(tuple, operands)))
+                for function, grid, block, shared, operands in entry["steps"]
+            )
             contents = tuple(item if isinstance(item, int) else array(item["array"]) for item in entry["contents"])
             expected = tuple(
-                Expected(e["storage"], e["bytes"], array(e["array"]) if "array" in e else None, array(e["checksums"]) if "checksums" in e else None) for e in entry["expected"]
+                Expected(
+                    e["storage"],
+                    e["bytes"],
+                    array(e["array"]) if "array" in e else None,
+                    array(e["checksums"]) if "checksums" in e else None,
+                )
+                for e in entry["expected"]
             )
-            cases.append(Case(entry["name"], tuple(entry["families"]), steps, contents, expected, frozenset(entry["zeros"])))
+            cases.append(
+                Case(entry["name"], tuple(entry["families"]), steps, contents, expected, frozenset(entry["zeros"]))
+            )
         return cases, file.read("code")

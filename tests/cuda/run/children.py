@@ -55,11 +55,18 @@ class Child:
         self.name, self.at, self.done, self.said = name, None, [], []
         self._results, self._lines = results, queue.Queue()
         command = [*prefix, sys.executable, "-u", str(_CHILD), stage, json.dumps(given)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def wait(self, until: float, quiet: float) -> str:
-        """"" once it has ended by itself; else why it was ended. until: time.monotonic(). quiet: seconds that one item may take."""
+        """ "" once it has ended by itself; else why it was ended. until: time.monotonic(). quiet: seconds that one item may take."""
         heard = time.monotonic()
         while True:
             gone = self._process.poll() is not None  # what it started may hold its output open for longer
@@ -119,7 +126,15 @@ class Child:
         return True
 
 
-def run_stage(results: Results | Beside, name: str, stage: str, given: dict, limit: float, quiet: float, prefix: tuple[str, ...] = ()) -> list[str]:
+def run_stage(
+    results: Results | Beside,
+    name: str,
+    stage: str,
+    given: dict,
+    limit: float,
+    quiet: float,
+    prefix: tuple[str, ...] = (),
+) -> list[str]:
     """Runs a stage to its end or limit (seconds); a process that dies or hangs costs the item it was at. Returns the lines that were no findings."""
     until, skip, said = time.monotonic() + limit, list(given.get("skip", ())), []
     for _ in range(_MOST_STARTS):

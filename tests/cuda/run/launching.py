@@ -50,15 +50,33 @@ class Storage:
             self.fill(value)
         else:
             self._kept = np.ascontiguousarray(content)  # until the copy is over
-            module.driver.call("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(self.address), ctypes.c_void_p(self._kept.ctypes.data), ctypes.c_size_t(self.bytes), module.stream)
+            module.driver.call(
+                "cuMemcpyHtoDAsync_v2",
+                ctypes.c_uint64(self.address),
+                ctypes.c_void_p(self._kept.ctypes.data),
+                ctypes.c_size_t(self.bytes),
+                module.stream,
+            )
             module.wait()
 
     def fill(self, value: int) -> None:
-        self._module.driver.call("cuMemsetD8Async", ctypes.c_uint64(self.address), value, ctypes.c_size_t(max(self.bytes, 1)), self._module.stream)
+        self._module.driver.call(
+            "cuMemsetD8Async",
+            ctypes.c_uint64(self.address),
+            value,
+            ctypes.c_size_t(max(self.bytes, 1)),
+            self._module.stream,
+        )
 
     def read(self) -> np.ndarray:
         found = np.empty(max(self.bytes, 1), np.uint8)
-        self._module.driver.call("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(found.ctypes.data), ctypes.c_uint64(self.address), ctypes.c_size_t(found.nbytes), self._module.stream)
+        self._module.driver.call(
+            "cuMemcpyDtoHAsync_v2",
+            ctypes.c_void_p(found.ctypes.data),
+            ctypes.c_uint64(self.address),
+            ctypes.c_size_t(found.nbytes),
+            self._module.stream,
+        )
         self._module.wait()
         return found[: self.bytes]
 
@@ -71,12 +89,25 @@ class Loaded:
 
     def __init__(self, module: Module, case):
         self._module, self._case = module, case
-        self._storages = [Storage(module, content, 0 if i in case.zeros else RUBBISH) for i, content in enumerate(case.contents)]
+        self._storages = [
+            Storage(module, content, 0 if i in case.zeros else RUBBISH) for i, content in enumerate(case.contents)
+        ]
         self._calls = [self._prepared(step) for step in case.steps]
 
     def launch(self) -> None:
         for function, step, pointers, _ in self._calls:
-            self._module.driver.call("cuLaunchKernel", function, *step.grid, step.block, 1, 1, step.shared, self._module.stream, pointers, None)
+            self._module.driver.call(
+                "cuLaunchKernel",
+                function,
+                *step.grid,
+                step.block,
+                1,
+                1,
+                step.shared,
+                self._module.stream,
+                pointers,
+                None,
+            )
 
     def differences(self) -> str:
         """After a launch: in words, nothing where every byte is right and what must be zero again is zero."""

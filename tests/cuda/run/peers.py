@@ -47,8 +47,15 @@ def kernels_of(run, most: int = 6) -> list:
         with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as found:
             run()
             torch.cuda.synchronize()
-        rows = [(e.key, e.count, round(e.self_device_time_total, 1)) for e in found.key_averages() if "CUDA" in str(e.device_type) and e.self_device_time_total > 0]
+        rows = [
+            (e.key, e.count, round(e.self_device_time_total, 1))
+            for e in found.key_averages()
+            if "CUDA" in str(e.device_type) and e.self_device_time_total > 0
+        ]
         rows.sort(key=lambda row: -row[2])
-        return [["kernels", sum(row[1] for row in rows), round(sum(row[2] for row in rows), 1)], *([name[:120], *figures] for name, *figures in rows[:most])]
+        return [
+            ["kernels", sum(row[1] for row in rows), round(sum(row[2] for row in rows), 1)],
+            *([name[:120], *figures] for name, *figures in rows[:most]),
+        ]
     except Exception as error:
         return [["not profiled", 0, str(error)[:100]]]

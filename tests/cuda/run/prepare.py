@@ -29,14 +29,20 @@ PYTHON = "3.12"  # of the machine with the GPU
 _MANYLINUX = ("_2_28", "_2_17", "2014")
 _MOST = 60 << 20  # bytes of a folder that travels
 _RUNTIME = ("__init__.py", "targets", "tools/__init__.py", "tools/inputs.py")
-SMALL = {"options": {"replays": 4, "every": 2, "passes": 1, "repeat": 1, "launches": 1}}  # what the emulated driver does in seconds
+SMALL = {
+    "options": {"replays": 4, "every": 2, "passes": 1, "repeat": 1, "launches": 1}
+}  # what the emulated driver does in seconds
 
 
 def prepare(folder: Path, target: str, parts, compiler: Compiler, small: bool = False) -> None:
     """parts: names of PARTS, in order; what is there of the others stays. small: for the emulated driver."""
     folder.mkdir(parents=True, exist_ok=True)
     spec, plan = detect.resolve(target), folder / "plan.json"
-    found = json.loads(plan.read_text()) if plan.is_file() else {"target": target, "memcheck": {}, "racecheck": {}, "ncu": {}, **(SMALL if small else {})}
+    found = (
+        json.loads(plan.read_text())
+        if plan.is_file()
+        else {"target": target, "memcheck": {}, "racecheck": {}, "ncu": {}, **(SMALL if small else {})}
+    )
     for part in parts:
         started = time.monotonic()
         PARTS[part](folder, spec, compiler, found, small)
@@ -49,7 +55,9 @@ def prepare(folder: Path, target: str, parts, compiler: Compiler, small: bool = 
 def _library(folder, spec, compiler, found, small):
     """Octet's runtime: what `octet.load` and `octet measure` need. And the command itself, so that the folder alone is enough."""
     shutil.rmtree(folder / "run", ignore_errors=True)
-    shutil.copytree(HERE, folder / "run", ignore=shutil.ignore_patterns("__pycache__", "prepare*.py", "building.py", "*.cu"))
+    shutil.copytree(
+        HERE, folder / "run", ignore=shutil.ignore_patterns("__pycache__", "prepare*.py", "building.py", "*.cu")
+    )
     shutil.copyfile(HERE.parent / "on_device.py", folder / "on_device.py")
     library = folder / "lib" / "octet"
     shutil.rmtree(folder / "lib", ignore_errors=True)
@@ -66,8 +74,30 @@ def _library(folder, spec, compiler, found, small):
 def _unpack_wheel(requirement, library):
     """What Octet's runtime needs beside NumPy, for the Python of the machine with the GPU."""
     with tempfile.TemporaryDirectory(prefix="octet-wheel-") as wheels:
-        there = ("--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON, *(f"--platform=manylinux{name}_x86_64" for name in _MANYLINUX))
-        subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *there, "-d", wheels, requirement], check=True)
+        there = (
+            "--only-binary=:all:",
+            "--implementation",
+            "cp",
+            "--python-version",
+            PYTHON,
+            *(f"--platform=manylinux{name}_x86_64" for name in _MANYLINUX),
+        )
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                *there,
+                "-d",
+                wheels,
+                requirement,
+            ],
+            check=True,
+        )
         for path in Path(wheels).glob("*.whl"):
             with zipfile.ZipFile(path) as wheel:
                 wheel.extractall(library)

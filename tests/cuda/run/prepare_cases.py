@@ -47,8 +47,14 @@ def cases(folder, spec, compiler, found, small) -> None:
     wanted = {name: reference.run(*made[name]) for name in names}
     families = _written(folder, groups, made, wanted, spec, compiler.cubins)
     if WGMMA in units(spec):  # the estimate has no use for it at the tests' sizes
-        tiled = {f"wgmma-{group}": kept for group, names in groups.items() if (kept := [name for name in names if ": " not in name or name.startswith(_TILED)])}
-        families |= _written(folder, tiled, made, wanted, spec, compiler.cubins, lambda workload: _by_wgmma(workload, spec))
+        tiled = {
+            f"wgmma-{group}": kept
+            for group, names in groups.items()
+            if (kept := [name for name in names if ": " not in name or name.startswith(_TILED)])
+        }
+        families |= _written(
+            folder, tiled, made, wanted, spec, compiler.cubins, lambda workload: _by_wgmma(workload, spec)
+        )
     for target, count in {} if small else _OLDER.items():
         older = {f"{target}-{group}": groups[group] for group in list(groups)[:: max(1, len(groups) // count)][:count]}
         _written(folder, older, made, wanted, find(target), compiler.ptx)
@@ -61,7 +67,9 @@ def cases(folder, spec, compiler, found, small) -> None:
 
 
 def _by_wgmma(workload, spec):
-    if isinstance(workload, CudaWorkload) and (workload.problem.batched or isinstance(default_schedule(workload.problem, spec), Tile)):
+    if isinstance(workload, CudaWorkload) and (
+        workload.problem.batched or isinstance(default_schedule(workload.problem, spec), Tile)
+    ):
         return Tuned(tile_for(workload.problem, spec, WGMMA), "wgmma")
 
 
@@ -73,7 +81,10 @@ def _written(folder, groups, made, wanted, spec, compiled, tuned=None):
     codes = compiled(list(texts.values()), spec.extra["code"])
     families = {}
     for (group, names), code in zip(groups.items(), codes, strict=True):
-        cases = [_case(name, one, named_of[group], made[name][1], wanted[name]) for name, one in zip(names, lowered[group], strict=True)]
+        cases = [
+            _case(name, one, named_of[group], made[name][1], wanted[name])
+            for name, one in zip(names, lowered[group], strict=True)
+        ]
         write(folder / "cases" / f"{group}.zip", cases, code)
         families |= {f"{group}: {case.name}": case.families for case in cases}
     return families
@@ -82,16 +93,29 @@ def _written(folder, groups, made, wanted, spec, compiled, tuned=None):
 def _case(name, lowered, names, inputs, wanted):
     storages = list(dict.fromkeys(storage.root[0] for call in lowered.calls for storage in call.operands))
     numbers = {storage: i for i, storage in enumerate(storages)}
-    places = [tuple((numbers[whole], start) for whole, start in (storage.root for storage in call.operands)) for call in lowered.calls]
-    steps = tuple(Step(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, at) for call, at in zip(lowered.calls, places, strict=True))
-    content = {"buffer": lambda s: s.bytes, "state": lambda s: s.bytes, "constant": lambda s: s.array, "input": lambda s: list(inputs.values())[s.number]}
+    places = [
+        tuple((numbers[whole], start) for whole, start in (storage.root for storage in call.operands))
+        for call in lowered.calls
+    ]
+    steps = tuple(
+        Step(names[call.kernel], call.kernel.grid, call.kernel.block, call.kernel.shared, at)
+        for call, at in zip(lowered.calls, places, strict=True)
+    )
+    content = {
+        "buffer": lambda s: s.bytes,
+        "state": lambda s: s.bytes,
+        "constant": lambda s: s.array,
+        "input": lambda s: list(inputs.values())[s.number],
+    }
     contents = tuple(content[storage.kind](storage) for storage in storages)
     expected = []
     for storage, array in zip(lowered.outputs, wanted, strict=True):
         array = np.ascontiguousarray(array)
         expected.append(Expected(numbers[storage], array.nbytes, array))
     zeros = frozenset(numbers[storage] for storage in storages if storage.kind == "state")
-    return Case(name, tuple(sorted({call.kernel.family for call in lowered.calls})), steps, contents, tuple(expected), zeros)
+    return Case(
+        name, tuple(sorted({call.kernel.family for call in lowered.calls})), steps, contents, tuple(expected), zeros
+    )
 
 
 def _file(stem, name=None):

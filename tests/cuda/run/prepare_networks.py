@@ -34,7 +34,9 @@ def digits(folder, spec, compiler, found, small) -> None:
     package = _digits(spec.name)
     images, count = np.load(_DIGITS / "digits-val.npz")["image"], 4 if small else _SAMPLES
     session = package.session(target="native")
-    digests = [hashlib.sha256(session.run({"image": images[i : i + 1]})["logits"].tobytes()).hexdigest() for i in range(count)]
+    digests = [
+        hashlib.sha256(session.run({"image": images[i : i + 1]})["logits"].tobytes()).hexdigest() for i in range(count)
+    ]
     Package(package.variants[:1], package.info).save(folder / "digits.octet")
     np.savez_compressed(folder / "digits.npz", image=images[:count])
     (folder / "digits.json").write_text(json.dumps({"target": spec.name, "sha256": digests}))
@@ -42,7 +44,9 @@ def digits(folder, spec, compiler, found, small) -> None:
 
 @functools.cache
 def _digits(target):
-    quantized = octet.quantize(octet.load_onnx(_DIGITS / "digits.onnx", 1), {"image": np.load(_DIGITS / "digits-calib.npz")["image"]})
+    quantized = octet.quantize(
+        octet.load_onnx(_DIGITS / "digits.onnx", 1), {"image": np.load(_DIGITS / "digits-calib.npz")["image"]}
+    )
     return octet.compile(quantized, targets=[target, "native"], policy="int8")
 
 
@@ -60,8 +64,20 @@ def product(spec, m: int, n: int, k: int):
     """The variant of an int8 linear layer [m, k] x [n, k] -> int8 [m, n]."""
     weight = product_data(m, n, k)[1]
     builder, data = relax.BlockBuilder(), relax.Var("x", relax.TensorType([m, k], "int8"))
-    vectors = [relax.const(weight), relax.const(np.zeros(n, np.int32)), relax.const(np.full(n, multiplier_of(k), np.float32))]
-    call = ops.call("octet.dense", [data, *vectors], data_zero_point=0, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
+    vectors = [
+        relax.const(weight),
+        relax.const(np.zeros(n, np.int32)),
+        relax.const(np.full(n, multiplier_of(k), np.float32)),
+    ]
+    call = ops.call(
+        "octet.dense",
+        [data, *vectors],
+        data_zero_point=0,
+        out_dtype="int8",
+        out_zero_point=0,
+        clip_min=-128,
+        clip_max=127,
+    )
     with builder.function("main", [data]):
         with builder.dataflow():
             result = builder.emit_output(relax.Tuple([builder.emit(call)]))
@@ -84,10 +100,21 @@ def _keep(package, path):
 
 def _bundled(folder, spec):
     package, entries = _digits(spec.name), []
-    digest = hashlib.sha256(package.session(target="native").run(random_inputs(package.inputs))["logits"].tobytes()).hexdigest()
+    digest = hashlib.sha256(
+        package.session(target="native").run(random_inputs(package.inputs))["logits"].tobytes()
+    ).hexdigest()
     for number in range(2):
         _keep(Package(package.variants[:1], package.info), folder / f"digits{number}.octet")
-        entries.append({"title": f"digits {number}", "batch": 1, "file": f"digits{number}.octet", "target": spec.name, "output": "logits", "sha256": digest})
+        entries.append(
+            {
+                "title": f"digits {number}",
+                "batch": 1,
+                "file": f"digits{number}.octet",
+                "target": spec.name,
+                "output": "logits",
+                "sha256": digest,
+            }
+        )
     yield entries
 
 
@@ -99,7 +126,17 @@ def _compared(folder, spec):
         package, digest = _exported(network(name), inputs(name, SAMPLES)["input"], batch, spec.name, path)
         file = f"{name}-{batch}.octet"
         _keep(package, folder / file)
-        entries.append({"title": f"{name}, batch {batch}", "model": name, "batch": batch, "file": file, "target": spec.name, "output": "output", "sha256": digest})
+        entries.append(
+            {
+                "title": f"{name}, batch {batch}",
+                "model": name,
+                "batch": batch,
+                "file": file,
+                "target": spec.name,
+                "output": "output",
+                "sha256": digest,
+            }
+        )
         print(f"   {name}, batch {batch}", flush=True)
         yield entries  # after each, so that what is there can be used
     path.unlink()
@@ -110,7 +147,16 @@ def _exported(module, samples, batch, target, path):
     import torch
 
     axes = {"input": {0: "batch"}, "output": {0: "batch"}}
-    torch.onnx.export(module, (samples[:1],), str(path), input_names=["input"], output_names=["output"], dynamic_axes=axes, opset_version=17, dynamo=False)
+    torch.onnx.export(
+        module,
+        (samples[:1],),
+        str(path),
+        input_names=["input"],
+        output_names=["output"],
+        dynamic_axes=axes,
+        opset_version=17,
+        dynamo=False,
+    )
     quantized = octet.quantize(octet.load_onnx(path, batch), {"input": samples.numpy()})
     package = octet.compile(quantized, targets=[target, "native"], policy="int8")
     wanted = package.session(target="native").run(random_inputs(package.inputs))["output"]

@@ -13,7 +13,15 @@ from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.workload import workload_of
 
 _SMALL = ("64x64x64", "64x64x64-wmma32", "64x64x64-wgmma")
-_MEMCHECK = ("256x128x64", "128x16x64", "32x64x128", "128x128x64-wmma32", "192x256x128-wgmma", "256x64x64-wgmma", "64x128x128-wgmma")
+_MEMCHECK = (
+    "256x128x64",
+    "128x16x64",
+    "32x64x128",
+    "128x128x64-wmma32",
+    "192x256x128-wgmma",
+    "256x64x64-wgmma",
+    "64x128x128-wgmma",
+)
 _RACECHECK = ("64x64x64", "64x64x64-wmma32")
 _NCU = ("256x128x64", "128x64x64", "64x64x128", "192x256x128-wgmma", "128x256x128-wgmma")
 _INT8 = Epilogue(False, -7, -128, 127, 0.0, 0.0, False, 0, 0.0)
@@ -51,8 +59,32 @@ def tiles_of(folder, spec, compiler, found, small) -> None:
 def workloads() -> list:
     """Layers that networks spend their time in: of ResNet-50 at batch 32 and 1, of BERT-base at batch 32."""
     found = []
-    for images, height, channels, outputs, kernel, epilogue in ((32, 56, 64, 64, 3, _INT8), (32, 14, 256, 1024, 1, _RESIDUAL), (1, 14, 256, 256, 3, _INT8)):
-        problem = Conv(images, height, height, height, height, kernel, kernel, 1, 1, kernel // 2, kernel // 2, 1, 1, channels, outputs, 1, channels, outputs, 3)
+    for images, height, channels, outputs, kernel, epilogue in (
+        (32, 56, 64, 64, 3, _INT8),
+        (32, 14, 256, 1024, 1, _RESIDUAL),
+        (1, 14, 256, 256, 3, _INT8),
+    ):
+        problem = Conv(
+            images,
+            height,
+            height,
+            height,
+            height,
+            kernel,
+            kernel,
+            1,
+            1,
+            kernel // 2,
+            kernel // 2,
+            1,
+            1,
+            channels,
+            outputs,
+            1,
+            channels,
+            outputs,
+            3,
+        )
         found.append(workload_of(problem, epilogue))
     return [*found, workload_of(Conv(4096, *ROW, 768, 768, 1, 768, 768, 3), _INT8)]
 
@@ -65,6 +97,10 @@ def candidates_of(folder, spec, compiler, found, small) -> None:
 
     shutil.rmtree(folder / "candidates", ignore_errors=True)
     database = Database(str(folder / "records.db"))
-    print(export_candidates([Task(workload, 1) for workload in workloads()], spec, database, folder / "candidates", trials=TRIALS))
+    print(
+        export_candidates(
+            [Task(workload, 1) for workload in workloads()], spec, database, folder / "candidates", trials=TRIALS
+        )
+    )
     database.close()
     (folder / "records.db").unlink()

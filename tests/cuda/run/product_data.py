@@ -21,4 +21,6 @@ def requantized(sums, k: int):
     """What our kernel makes of int32 sums (a tensor of PyTorch): int8."""
     import torch
 
-    return torch.round(sums.float() * torch.tensor(multiplier_of(k), device=sums.device)).clamp(-128, 127).to(torch.int8)
+    return (
+        torch.round(sums.float() * torch.tensor(multiplier_of(k), device=sums.device)).clamp(-128, 127).to(torch.int8)
+    )

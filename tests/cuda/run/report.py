@@ -11,7 +11,10 @@ def table(rows: list[dict], seconds: dict[str, float]) -> str:
         wrong = [row for row in found if row.get("error")]
         lines.append(f"== {stage}: {len(found) - len(wrong)} done, {len(wrong)} failed, {seconds[stage]:.0f} s")
         lines += [f"   FAILED {row['item']}: {row['error'][:160]}" for row in wrong[:_ERRORS]]
-        lines += [f"   {text}" for text in _FIGURES.get(stage, lambda found: [])([row for row in found if not row.get("error")])]
+        lines += [
+            f"   {text}"
+            for text in _FIGURES.get(stage, lambda found: [])([row for row in found if not row.get("error")])
+        ]
     return "\n".join(lines)
 
 
@@ -24,11 +27,17 @@ def _machine(found):
 
 
 def _ours(found):
-    return [f"{row['item']:24} {row['ms']:9.4f} ms, with transfers {row['ms_with_transfers']:9.4f}, {row['launches']} launches" for row in found]
+    return [
+        f"{row['item']:24} {row['ms']:9.4f} ms, with transfers {row['ms_with_transfers']:9.4f}, {row['launches']} launches"
+        for row in found
+    ]
 
 
 def _networks(found):
-    return [f"{row['item']:38} ours {row['octet_ms']:9.4f} ms, fp16 {row['torch_fp16_ms']:9.4f}, ratio {row['ratio']:.2f}" for row in found]
+    return [
+        f"{row['item']:38} ours {row['octet_ms']:9.4f} ms, fp16 {row['torch_fp16_ms']:9.4f}, ratio {row['ratio']:.2f}"
+        for row in found
+    ]
 
 
 def _products(found):
@@ -41,19 +50,32 @@ def _products(found):
 
 def _tiles(found):
     timed = sorted((row for row in found if "us" in row), key=lambda row: row["us"])
-    return [f"{row['item']:40} {row['us']:8.1f} us {row['tops']:6.1f} Top/s" for row in (timed if len(timed) <= 12 else [*timed[:8], *timed[-3:]])]
+    return [
+        f"{row['item']:40} {row['us']:8.1f} us {row['tops']:6.1f} Top/s"
+        for row in (timed if len(timed) <= 12 else [*timed[:8], *timed[-3:]])
+    ]
 
 
 def _micro(found):
-    return [f"{row['item']:38} {row['figure']} {row['unit']}" + (f", {row['gb_s']:g} GB/s" if 'gb_s' in row else "") for row in found]
+    return [
+        f"{row['item']:38} {row['figure']} {row['unit']}" + (f", {row['gb_s']:g} GB/s" if "gb_s" in row else "")
+        for row in found
+    ]
 
 
 def _profile(found):
-    return [f"{row['item']}: {row['us']} us: " + ", ".join(f"{name} {us}" for name, us in list(row["families"].items())[:7]) for row in found]
+    return [
+        f"{row['item']}: {row['us']} us: " + ", ".join(f"{name} {us}" for name, us in list(row["families"].items())[:7])
+        for row in found
+    ]
 
 
 def _tuning(found):
-    return [f"{row['item']}: {row['measured']} measured, {row['failed']} failed, best {row['best']}" for row in found if "best" in row]
+    return [
+        f"{row['item']}: {row['measured']} measured, {row['failed']} failed, best {row['best']}"
+        for row in found
+        if "best" in row
+    ]
 
 
 def _words(found):
@@ -61,6 +83,15 @@ def _words(found):
 
 
 _FIGURES = {
-    "machine": _machine, "ours": _ours, "networks": _networks, "products": _products, "tiles": _tiles, "micro": _micro, "profile": _profile, "tuning": _tuning,
-    "memcheck": _words, "racecheck": _words, "ncu": _words,
+    "machine": _machine,
+    "ours": _ours,
+    "networks": _networks,
+    "products": _products,
+    "tiles": _tiles,
+    "micro": _micro,
+    "profile": _profile,
+    "tuning": _tuning,
+    "memcheck": _words,
+    "racecheck": _words,
+    "ncu": _words,
 }

@@ -25,13 +25,28 @@ def _machine():
     found = driver.device()
     if found is None:
         raise RuntimeError(driver.state())
-    attributes = {"clock_khz": 13, "memory_clock_khz": 36, "bus_bits": 37, "l2_bytes": 38, "shared_per_multiprocessor": 81, "shared_opt_in": 97, "registers": 82}
+    attributes = {
+        "clock_khz": 13,
+        "memory_clock_khz": 36,
+        "bus_bits": 37,
+        "l2_bytes": 38,
+        "shared_per_multiprocessor": 81,
+        "shared_opt_in": 97,
+        "registers": 82,
+    }
     return {
-        "device": found.name, "arch": found.arch, "multiprocessors": found.multiprocessors,
+        "device": found.name,
+        "arch": found.arch,
+        "multiprocessors": found.multiprocessors,
         "driver": driver.driver().integer("cuDriverGetVersion"),
-        **{name: driver.driver().integer("cuDeviceGetAttribute", number, found.number) for name, number in attributes.items()},
+        **{
+            name: driver.driver().integer("cuDeviceGetAttribute", number, found.number)
+            for name, number in attributes.items()
+        },
         "smi": _said("nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader"),
-        "python": platform.python_version(), "kernel": platform.release(), "packages": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "packages": {name: _version(name) for name in _PACKAGES},
         "tools": {name: shutil.which(name) for name in _TOOLS},
     }
 
@@ -42,10 +57,17 @@ def _digits(folder):
     wanted = json.loads((folder / "digits.json").read_text())
     session = octet.load(folder / "digits.octet", target=wanted["target"])
     inputs = np.load(folder / "digits.npz")
-    digests = [_digest(session, {name: inputs[name][i : i + 1] for name in inputs.files}) for i in range(len(wanted["sha256"]))]
+    digests = [
+        _digest(session, {name: inputs[name][i : i + 1] for name in inputs.files}) for i in range(len(wanted["sha256"]))
+    ]
     wrong = sum(found != right for found, right in zip(digests, wanted["sha256"], strict=True))
     session.close()
-    return {"target": session.target, "samples": len(digests), "wrong": wrong, **({"error": f"{wrong} of {len(digests)} answers are not the CPU's"} if wrong else {})}
+    return {
+        "target": session.target,
+        "samples": len(digests),
+        "wrong": wrong,
+        **({"error": f"{wrong} of {len(digests)} answers are not the CPU's"} if wrong else {}),
+    }
 
 
 def _digest(session, feed):

@@ -52,7 +52,11 @@ PROBES = {
     "store and fence, 128 threads": Probe("fences", 128, 200, 1, ""),
     "latency of the second-level cache": Probe("chase", 32, 2000, 1, "", 0),
 }
-GAPS = {"graph nodes": ("nothing", False, 0), "graph nodes of 132 blocks and 100 KB": ("nothing", False, 100 << 10), "dependent graph nodes": ("nothing_dependent", True, 0)}
+GAPS = {
+    "graph nodes": ("nothing", False, 0),
+    "graph nodes of 132 blocks and 100 KB": ("nothing", False, 100 << 10),
+    "dependent graph nodes": ("nothing_dependent", True, 0),
+}
 _NODES = 200
 
 
@@ -66,7 +70,12 @@ def run(work) -> None:
 def _probed(module, probe):
     grid = max(1, probe.blocks * device().multiprocessors)
     clocks, memory = Storage(module, 8 * grid, 0), Storage(module, max(probe.bytes, _MIB), 0)
-    values = [ctypes.c_uint64(clocks.address), ctypes.c_uint64(memory.address), ctypes.c_uint64(max(probe.bytes, _MIB)), ctypes.c_int(probe.count)]
+    values = [
+        ctypes.c_uint64(clocks.address),
+        ctypes.c_uint64(memory.address),
+        ctypes.c_uint64(max(probe.bytes, _MIB)),
+        ctypes.c_int(probe.count),
+    ]
     marks, found = Marks(module.driver, 2), []
     for _ in range(4):
         marks.record(0, module.stream)
@@ -81,10 +90,17 @@ def _probed(module, probe):
     result = {"us": round(seconds * 1e6, 2), "clocks": ticks, "ghz": round(ticks / seconds / 1e9, 3)}
     if probe.bytes:
         moved = probe.bytes * probe.count
-        return result | {"gb_s": round(moved / seconds / 1e9, 1), "figure": round(moved / ticks / device().multiprocessors, 2), "unit": "bytes a clock and multiprocessor"}
+        return result | {
+            "gb_s": round(moved / seconds / 1e9, 1),
+            "figure": round(moved / ticks / device().multiprocessors, 2),
+            "unit": "bytes a clock and multiprocessor",
+        }
     if not probe.unit:
         return result | {"figure": round(ticks / probe.count / probe.per_step, 2), "unit": "clocks"}
-    return result | {"figure": round(probe.per_step * probe.threads * max(1, probe.blocks) * probe.count / ticks, 2), "unit": f"{probe.unit} a clock and multiprocessor"}
+    return result | {
+        "figure": round(probe.per_step * probe.threads * max(1, probe.blocks) * probe.count / ticks, 2),
+        "unit": f"{probe.unit} a clock and multiprocessor",
+    }
 
 
 def _gap(module, function, dependent, shared):
@@ -92,7 +108,11 @@ def _gap(module, function, dependent, shared):
     clocks = Storage(module, 64, 0)
     values = [ctypes.c_uint64(clocks.address), ctypes.c_uint64(clocks.address), ctypes.c_uint64(64), ctypes.c_int(1)]
     launch = _launch_dependent if dependent else _launch
-    graph = captured(module.driver, module.stream, lambda: [launch(module, function, device().multiprocessors, 256, shared, values) for _ in range(_NODES)])
+    graph = captured(
+        module.driver,
+        module.stream,
+        lambda: [launch(module, function, device().multiprocessors, 256, shared, values) for _ in range(_NODES)],
+    )
     seconds = _replayed(module, graph)
     clocks.close()
     return {"figure": round(seconds / _NODES * 1e6, 3), "unit": "us a node"}
@@ -131,7 +151,20 @@ def _pointers(values):
 
 
 def _launch(module, function, grid, threads, shared, values):
-    module.driver.call("cuLaunchKernel", module.function(function, shared), grid, 1, 1, threads, 1, 1, shared, module.stream, _pointers(values), None)
+    module.driver.call(
+        "cuLaunchKernel",
+        module.function(function, shared),
+        grid,
+        1,
+        1,
+        threads,
+        1,
+        1,
+        shared,
+        module.stream,
+        _pointers(values),
+        None,
+    )
 
 
 class _Attribute(ctypes.Structure):
@@ -140,11 +173,16 @@ class _Attribute(ctypes.Structure):
 
 class _Config(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint) for name in ("gx", "gy", "gz", "bx", "by", "bz", "shared")] + [
-        ("stream", ctypes.c_void_p), ("attributes", ctypes.POINTER(_Attribute)), ("count", ctypes.c_uint)]
+        ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.POINTER(_Attribute)),
+        ("count", ctypes.c_uint),
+    ]
 
 
 def _launch_dependent(module, function, grid, threads, shared, values):
     attribute = _Attribute(6)  # CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
     attribute.value[0] = 1
     config = _Config(grid, 1, 1, threads, 1, 1, shared, module.stream, ctypes.pointer(attribute), 1)
-    module.driver.call("cuLaunchKernelEx", ctypes.byref(config), module.function(function, shared), _pointers(values), None)
+    module.driver.call(
+        "cuLaunchKernelEx", ctypes.byref(config), module.function(function, shared), _pointers(values), None
+    )

@@ -8,7 +8,11 @@ from packages import feed_of, session_of
 from peers import graph_of, in_turn, kernels_of
 from torch_networks import inputs, network
 
-MODES = {"compiled": "default", "max-autotune": "max-autotune-no-cudagraphs", "eager": None}  # the graph is ours: nothing is copied into it
+MODES = {
+    "compiled": "default",
+    "max-autotune": "max-autotune-no-cudagraphs",
+    "eager": None,
+}  # the graph is ours: nothing is copied into it
 WARM = ("compiled", "max-autotune")
 
 
@@ -56,7 +60,13 @@ def _timed(session, entry, mode):
     theirs = _theirs(entry, mode)
     graph = graph_of(theirs, 1)
     ours, other = in_turn(lambda: session.device_seconds(feed, passes), lambda: graph(passes))
-    return {"octet_ms": round(ours * 1e3, 4), "torch_fp16_ms": round(other * 1e3, 4), "ratio": round(other / ours, 3), "kernels": kernels_of(theirs), "right": True}
+    return {
+        "octet_ms": round(ours * 1e3, 4),
+        "torch_fp16_ms": round(other * 1e3, 4),
+        "ratio": round(other / ours, 3),
+        "kernels": kernels_of(theirs),
+        "right": True,
+    }
 
 
 def _forget():

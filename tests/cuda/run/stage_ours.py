@@ -28,5 +28,14 @@ def _network(work, entry):
         whole.append(time.perf_counter() - started)
     launches = len(session.steps)
     session.close()
-    figures = {"ms": round(min(resident) * 1e3, 4), "ms_median": round(float(np.median(resident)) * 1e3, 4), "ms_with_transfers": round(float(np.median(whole)) * 1e3, 4)}
-    return {**figures, "launches": launches, "loading_s": round(loading, 2), **({"right": True} if right else {"error": "the output is not the CPU's bytes"})}
+    figures = {
+        "ms": round(min(resident) * 1e3, 4),
+        "ms_median": round(float(np.median(resident)) * 1e3, 4),
+        "ms_with_transfers": round(float(np.median(whole)) * 1e3, 4),
+    }
+    return {
+        **figures,
+        "launches": launches,
+        "loading_s": round(loading, 2),
+        **({"right": True} if right else {"error": "the output is not the CPU's bytes"}),
+    }

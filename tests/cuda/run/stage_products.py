@@ -32,15 +32,27 @@ def _product(work, entry):
         y = torch.empty(m, n, dtype=torch.int8, device="cuda")
         sides["triton"] = lambda: triton_product.product(a, b, y, float(multiplier_of(k)))
         sides["triton"]()
-        found |= {"triton_config": triton_product.chosen(), "triton_differs": int((torch.from_numpy(wanted).cuda() != y).sum())}
+        found |= {
+            "triton_config": triton_product.chosen(),
+            "triton_differs": int((torch.from_numpy(wanted).cuda() != y).sum()),
+        }
     except Exception as error:
         sides.pop("triton", None)
         found["triton_error"] = str(error)[:200]
     timed = {name: graph_of(side, LAUNCHES) for name, side in sides.items()}
-    ours, *theirs = in_turn(lambda: session.device_seconds({"x": x}, LAUNCHES * graphs), *(lambda side=side: side(graphs) for side in timed.values()))
-    found |= {"octet_us": round(ours * 1e6, 2)} | {f"{name}_us": round(seconds * 1e6, 2) for name, seconds in zip(timed, theirs, strict=True)}
+    ours, *theirs = in_turn(
+        lambda: session.device_seconds({"x": x}, LAUNCHES * graphs),
+        *(lambda side=side: side(graphs) for side in timed.values()),
+    )
+    found |= {"octet_us": round(ours * 1e6, 2)} | {
+        f"{name}_us": round(seconds * 1e6, 2) for name, seconds in zip(timed, theirs, strict=True)
+    }
     best = min(seconds for name, seconds in zip(timed, theirs, strict=True) if name != "fp16")
-    found |= {"octet_tops": round(2e-12 * m * n * k / ours, 1), "best_tops": round(2e-12 * m * n * k / best, 1), "share": round(best / ours, 3)}
+    found |= {
+        "octet_tops": round(2e-12 * m * n * k / ours, 1),
+        "best_tops": round(2e-12 * m * n * k / best, 1),
+        "share": round(best / ours, 3),
+    }
     found["kernels"] = {name: kernels_of(side, 2) for name, side in sides.items()}
     found["schedules"] = [step.schedule for step in session.steps if step.macs]
     session.close()

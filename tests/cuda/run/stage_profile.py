@@ -14,8 +14,15 @@ def _profile(work, entry):
     session = session_of(work, entry)
     rows = session.profile(feed_of(session), repeat=work.options.get("repeat", 7))
     session.close()
-    kernels = [[step.name, step.kernel, step.schedule, step.macs, step.bytes, round(seconds * 1e6, 3)] for step, seconds in rows]
+    kernels = [
+        [step.name, step.kernel, step.schedule, step.macs, step.bytes, round(seconds * 1e6, 3)]
+        for step, seconds in rows
+    ]
     families: dict = {}
     for _, family, _, _, _, microseconds in kernels:
         families[family] = round(families.get(family, 0.0) + microseconds, 1)
-    return {"us": round(sum(row[-1] for row in kernels), 1), "families": dict(sorted(families.items(), key=lambda pair: -pair[1])), "kernels": kernels}
+    return {
+        "us": round(sum(row[-1] for row in kernels), 1),
+        "families": dict(sorted(families.items(), key=lambda pair: -pair[1])),
+        "kernels": kernels,
+    }

@@ -13,14 +13,20 @@ def run(work) -> None:
     work.each({f"alone: {e['title']}": e for e in entries}, lambda entry: _alone(work, entry, count, every))
     pair = [entry for entry in entries if entry["batch"] == 1][:2]
     if len(pair) == 2:
-        work.each({f"in two threads: {pair[0]['title']}, {pair[1]['title']}": pair}, lambda both: _together(work, both, count, every))
+        work.each(
+            {f"in two threads: {pair[0]['title']}, {pair[1]['title']}": pair},
+            lambda both: _together(work, both, count, every),
+        )
 
 
 def _alone(work, entry, count, every):
     session = session_of(work, entry)
     wrong = _wrong(session, entry, count, every)
     session.close()
-    return {"replays": count, **({"error": f"{wrong} of {count // every} digests differ"} if wrong else {"right": True})}
+    return {
+        "replays": count,
+        **({"error": f"{wrong} of {count // every} digests differ"} if wrong else {"right": True}),
+    }
 
 
 def _together(work, both, count, every):
@@ -40,7 +46,10 @@ def _together(work, both, count, every):
         thread.join()
     for session in sessions:
         session.close()
-    return {"replays": count, **({"right": True} if found == {0: 0, 1: 0} else {"error": f"digests that differ, by thread: {found}"})}
+    return {
+        "replays": count,
+        **({"right": True} if found == {0: 0, 1: 0} else {"error": f"digests that differ, by thread: {found}"}),
+    }
 
 
 def _wrong(session, entry, count, every):

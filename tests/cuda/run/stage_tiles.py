@@ -23,15 +23,40 @@ def run(work) -> None:
             continue
         work.at(next(iter(items)))
         module = Module((work.folder / "tiles" / f"{name}.cubin").read_bytes())
-        work.each(items, lambda one, module=module: _tried(module, layers[one[0]], one, spec, about, work.options.get("timed", True), work.options.get("launches", 20)))
+        work.each(
+            items,
+            lambda one, module=module: _tried(
+                module,
+                layers[one[0]],
+                one,
+                spec,
+                about,
+                work.options.get("timed", True),
+                work.options.get("launches", 20),
+            ),
+        )
         module.close()
 
 
 def _tried(module, layer, one, spec, about, timed, launches):
     kind, tile = one
-    loaded = Loaded(module, case(layer, tile, spec, about["functions"][title(*one)], np.array(about["checksums"][kind], np.uint32)))
+    loaded = Loaded(
+        module, case(layer, tile, spec, about["functions"][title(*one)], np.array(about["checksums"][kind], np.uint32))
+    )
     wrong = loaded.twice()
-    found = {"tile": [tile.rows, tile.columns, tile.depth, tile.warp_rows, tile.warp_columns, tile.stages, tile.splits, tile.wmma], "kind": kind}
+    found = {
+        "tile": [
+            tile.rows,
+            tile.columns,
+            tile.depth,
+            tile.warp_rows,
+            tile.warp_columns,
+            tile.stages,
+            tile.splits,
+            tile.wmma,
+        ],
+        "kind": kind,
+    }
     found |= {"error": wrong} if wrong else {"right": True}
     if timed:
         found["us"] = round(loaded.seconds(launches) * 1e6, 3)
@@ -43,7 +68,20 @@ def _tried(module, layer, one, spec, about, timed, launches):
 def case(layer: Layer, tile, spec, function: str, checksums) -> Case:
     made = layer.kernel(tile, spec)
     kernel, (x, residual) = made.kernel, layer.operands()
-    contents = [x, *made.constants, residual if layer.kind == "residual" else x, *([kernel.state] if kernel.state else []), layer.result.elements]
+    contents = [
+        x,
+        *made.constants,
+        residual if layer.kind == "residual" else x,
+        *([kernel.state] if kernel.state else []),
+        layer.result.elements,
+    ]
     step = Step(function, kernel.grid, kernel.block, kernel.shared, tuple((i, 0) for i in range(len(contents))))
     zeros = frozenset([5] if kernel.state else [])
-    return Case(title(layer.kind, tile), (kernel.family,), (step,), tuple(contents), (Expected(len(contents) - 1, layer.result.elements, checksums=checksums),), zeros)
+    return Case(
+        title(layer.kind, tile),
+        (kernel.family,),
+        (step,),
+        tuple(contents),
+        (Expected(len(contents) - 1, layer.result.elements, checksums=checksums),),
+        zeros,
+    )

@@ -35,31 +35,84 @@ class Layer:
     def __init__(self, kind: str, size: Size):
         s, rng = size, np.random.default_rng(11)
         self.kind, self.size = kind, size
-        self.x, self.residual = (_codes(rng, s.images, channels, s.height, s.width) for channels in (s.channels, s.outputs))
+        self.x, self.residual = (
+            _codes(rng, s.images, channels, s.height, s.width) for channels in (s.channels, s.outputs)
+        )
         self.weight = _codes(rng, s.outputs, s.channels, 3, 3)
         self.bias = rng.integers(-9999, 9999, s.outputs).astype(np.int32)
-        self.multiplier = ((rng.random(s.outputs).astype(np.float32) + np.float32(0.5)) * np.float32(0.6 / (73.5 * np.sqrt(9 * s.channels)))).astype(np.float32)
+        self.multiplier = (
+            (rng.random(s.outputs).astype(np.float32) + np.float32(0.5))
+            * np.float32(0.6 / (73.5 * np.sqrt(9 * s.channels)))
+        ).astype(np.float32)
         self.table = rng.permutation(256).astype(np.uint8).view(np.int8)
         self.layout, self.result = packed(self.x.shape), packed(self.residual.shape)
-        self.problem = Conv(s.images, s.height, s.width, s.height, s.width, 3, 3, 1, 1, 1, 1, 1, 1, self.layout.stride, self.result.stride, 1, s.channels, s.outputs, -9)
-        self.epilogue = Epilogue(False, 5, -128, 100, 0.0, 0.0, kind == "residual", -2, 0.4 if kind == "residual" else 0.0)
+        self.problem = Conv(
+            s.images,
+            s.height,
+            s.width,
+            s.height,
+            s.width,
+            3,
+            3,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            self.layout.stride,
+            self.result.stride,
+            1,
+            s.channels,
+            s.outputs,
+            -9,
+        )
+        self.epilogue = Epilogue(
+            False, 5, -128, 100, 0.0, 0.0, kind == "residual", -2, 0.4 if kind == "residual" else 0.0
+        )
 
     def kernel(self, tile: Tile, spec) -> ConvKernel:
-        return conv_kernel(self.problem, self.epilogue, self.weight, self.bias, self.multiplier, spec, tile, self.table if self.kind == "table" else None)
+        return conv_kernel(
+            self.problem,
+            self.epilogue,
+            self.weight,
+            self.bias,
+            self.multiplier,
+            spec,
+            tile,
+            self.table if self.kind == "table" else None,
+        )
 
     def wanted(self) -> np.ndarray:
         """What the referee makes of it, as it lies in the result; needs TVM's environment."""
         from octet.passes.referee.integer import INTEGER
 
-        attributes = dict(data_zero_point=-9, strides=[1, 1], padding=[1] * 4, dilation=[1, 1], groups=1, out_dtype="int8", out_zero_point=5, clip_min=-128, clip_max=100)
+        attributes = dict(
+            data_zero_point=-9,
+            strides=[1, 1],
+            padding=[1] * 4,
+            dilation=[1, 1],
+            groups=1,
+            out_dtype="int8",
+            out_zero_point=5,
+            clip_min=-128,
+            clip_max=100,
+        )
         arguments = [self.x, self.weight, self.bias, self.multiplier]
         if self.kind == "residual":
-            return pack(self.result, INTEGER["octet.conv2d"]([*arguments, self.residual], attributes | dict(residual_zero_point=-2, residual_multiplier=0.4)))
+            return pack(
+                self.result,
+                INTEGER["octet.conv2d"](
+                    [*arguments, self.residual], attributes | dict(residual_zero_point=-2, residual_multiplier=0.4)
+                ),
+            )
         return pack(self.result, self.table[INTEGER["octet.conv2d"](arguments, attributes).astype(np.int16) + 128])
 
     def digest(self) -> str:
         """Of the data, which a NumPy of another version might make otherwise."""
-        return hashlib.sha256(b"".join(a.tobytes() for a in (self.x, self.residual, self.weight, self.bias, self.multiplier, self.table))).hexdigest()
+        return hashlib.sha256(
+            b"".join(a.tobytes() for a in (self.x, self.residual, self.weight, self.bias, self.multiplier, self.table))
+        ).hexdigest()
 
     def operands(self) -> tuple[np.ndarray, np.ndarray]:
         """(data, residual) as kernels read them."""
@@ -74,9 +127,17 @@ def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
         most = max((splits for splits in SPLITS if buildable(problem, replace(tile, splits=splits), spec)), default=1)
         parts = sorted({1, most})
         found[name] = [(kind, replace(tile, splits=splits)) for kind in KINDS for splits in parts]
-        height = None if tile.by_wgmma else next((h for h in (*HEIGHTS[number % 3 :], *HEIGHTS) if replace(tile, wmma=h) in candidates(spec, h)), None)
+        height = (
+            None
+            if tile.by_wgmma
+            else next(
+                (h for h in (*HEIGHTS[number % 3 :], *HEIGHTS) if replace(tile, wmma=h) in candidates(spec, h)), None
+            )
+        )
         if height is not None:
-            found[f"{name}-wmma{height}"] = [(KINDS[number % 2], replace(tile, splits=splits, wmma=height)) for splits in parts]
+            found[f"{name}-wmma{height}"] = [
+                (KINDS[number % 2], replace(tile, splits=splits, wmma=height)) for splits in parts
+            ]
     return found
 
 

@@ -13,7 +13,9 @@ _PERIOD = 5
 class Bottleneck(nn.Module):
     def __init__(self, inputs, width, stride):
         super().__init__()
-        self.body = nn.Sequential(_conv(inputs, width), nn.ReLU(), _conv(width, width, 3, stride), nn.ReLU(), _conv(width, 4 * width))
+        self.body = nn.Sequential(
+            _conv(inputs, width), nn.ReLU(), _conv(width, width, 3, stride), nn.ReLU(), _conv(width, 4 * width)
+        )
         self.side = _conv(inputs, 4 * width, 1, stride) if stride != 1 or inputs != 4 * width else nn.Identity()
 
     def forward(self, x):
@@ -55,7 +57,11 @@ class BertBase(nn.Module):
 
     def __init__(self, width=768, heads=12, layers=12):
         super().__init__()
-        self.words, self.places, self.norm = nn.Embedding(VOCABULARY, width), nn.Parameter(torch.empty(TOKENS, width)), nn.LayerNorm(width, 1e-12)
+        self.words, self.places, self.norm = (
+            nn.Embedding(VOCABULARY, width),
+            nn.Parameter(torch.empty(TOKENS, width)),
+            nn.LayerNorm(width, 1e-12),
+        )
         self.layers = nn.Sequential(*(Encoder(width, heads) for _ in range(layers)))
 
     def forward(self, tokens):
@@ -74,7 +80,7 @@ def _conv(inputs, outputs, kernel=1, stride=1):
 
 
 def network(name: str) -> nn.Module:
-    """"resnet50" or "bert_base", in float32."""
+    """ "resnet50" or "bert_base", in float32."""
     return seeded({"resnet50": ResNet50, "bert_base": BertBase}[name]().eval())
 
 
@@ -84,7 +90,11 @@ def seeded(module: nn.Module) -> nn.Module:
     with torch.no_grad():
         for key, value in module.named_parameters():
             if value.dim() > 1:
-                scale = 0.5 if "words" in key or "places" in key else (0.3 if "body.4" in key else 1.4 if value.dim() == 4 else 1.0) * value[0].numel() ** -0.5
+                scale = (
+                    0.5
+                    if "words" in key or "places" in key
+                    else (0.3 if "body.4" in key else 1.4 if value.dim() == 4 else 1.0) * value[0].numel() ** -0.5
+                )
                 block = torch.randn(_PERIOD, *value.shape[1:], generator=generator) * scale
                 value.copy_(block[torch.arange(len(value)) % _PERIOD])
             elif key.endswith("bias"):

@@ -5,10 +5,21 @@ import triton
 import triton.language as tl
 from triton.language.extra import libdevice
 
-_TILES = ((128, 256, 128, 8, 3), (128, 256, 64, 8, 4), (128, 128, 128, 4, 3), (128, 128, 128, 8, 3), (64, 128, 128, 4, 4), (64, 64, 128, 4, 4), (64, 32, 128, 4, 5))
+_TILES = (
+    (128, 256, 128, 8, 3),
+    (128, 256, 64, 8, 4),
+    (128, 128, 128, 4, 3),
+    (128, 128, 128, 8, 3),
+    (64, 128, 128, 4, 4),
+    (64, 64, 128, 4, 4),
+    (64, 32, 128, 4, 5),
+)
 
 
-@triton.autotune(configs=[triton.Config({"BM": m, "BN": n, "BK": k}, num_warps=w, num_stages=s) for m, n, k, w, s in _TILES], key=["M", "N", "K"])
+@triton.autotune(
+    configs=[triton.Config({"BM": m, "BN": n, "BK": k}, num_warps=w, num_stages=s) for m, n, k, w, s in _TILES],
+    key=["M", "N", "K"],
+)
 @triton.jit
 def _product(a, b, y, scale, M, N, K, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):
     panel = 8
@@ -31,7 +42,9 @@ def _product(a, b, y, scale, M, N, K, BM: tl.constexpr, BN: tl.constexpr, BK: tl
 def product(a: torch.Tensor, b: torch.Tensor, y: torch.Tensor, scale: float) -> None:
     """K is a multiple of 128."""
     (rows, depth), columns = a.shape, b.shape[0]
-    _product[lambda meta: (triton.cdiv(rows, meta["BM"]) * triton.cdiv(columns, meta["BN"]),)](a, b, y, scale, rows, columns, depth)
+    _product[lambda meta: (triton.cdiv(rows, meta["BM"]) * triton.cdiv(columns, meta["BN"]),)](
+        a, b, y, scale, rows, columns, depth
+    )
 
 
 def chosen() -> str:
