@@ -4,7 +4,8 @@
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
 # make gallery  installs public packages, compiles the networks in them and checks their tasks: an hour or two (examples/gallery.md)
-# make lint    what ruff finds in the sources, and mypy in those with types (pyproject.toml says which rules); make test does it, too
+# make lint    what ruff finds in the sources, whether they are laid out as it does, and mypy (pyproject.toml says which rules); make test does it, too
+# make format  lays the sources out
 # make docs    writes docs/commands.md from the commands, and the site of all documents to build/site; a link that leads nowhere fails
 # make clean  removes what these two made
 
@@ -13,7 +14,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 
-.PHONY: demo test lint soak test-gpu gpu-prepare gallery docs clean
+.PHONY: demo test lint format soak test-gpu gpu-prepare gallery docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -25,7 +26,11 @@ test: .venv/.installed-test
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/pytest -q tests/structure/test_types.py
+
+format: .venv/.installed-test
+	$(BIN)/ruff format .
 
 # The clock, not the number of files, ends what is spoilt at random: four minutes a reader.
 soak: .venv/.installed-test
