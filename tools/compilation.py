@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from ..passes.calibrate.held_out import fitted
 from ..passes.calibrate.store import holds_statistics
+from ..passes.frontend.read import bytes_with_data
 from ..passes.running import check_stopped
 from ..passes.sensitivity import derivation
 from ..passes.sensitivity.bench import FEW
@@ -199,7 +199,7 @@ def _report(request, model, package, samples):
         "multiply_adds": _multiply_adds(package.variants[0]),
         "bfloat16": described(package) if package.info["recipe"]["floats"] == "bf16" else None,
         "size": {
-            "onnx_bytes": Path(request.model).stat().st_size,
+            "onnx_bytes": bytes_with_data(request.model),
             "weights_bytes": {variant.target: int(variant.weights.size) for variant in package.variants},
             "library_bytes": {variant.target: len(variant.library) for variant in package.variants},
         },

@@ -78,7 +78,7 @@ def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
         KernelCall("kernel", tuple(place(role, number, copy) for role, number in kernel.operands), step)
         for copy in range(copies)
     )
-    program = Program(calls, np.tile(constants, copies), kernel.workspace)
+    program = Program(calls, copies * constants.size, kernel.workspace)
     signature = [TensorSpec(f"input{i}", array.shape, str(array.dtype)) for i, array in enumerate(case.inputs)]
     output = TensorSpec("output", (case.elements,), case.storage)
     module = emit_library(

@@ -105,7 +105,8 @@ def tried(name: str, path: Path, folder: Path) -> dict:
         return report
     octet = Path(sys.executable).with_name("octet")
     compiled, report["compile"] = _measured(
-        [octet, "compile", path, "--calib", samples, "-o", package, "--no-cache", *report["options"]], work
+        [octet, "compile", path, "--calib", samples, "-o", package, "--no-cache", "--threads", "1", *report["options"]],
+        work,
     )
     if not compiled:
         return report | {"error": report["compile"].pop("line")}

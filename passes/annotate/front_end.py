@@ -60,10 +60,11 @@ def _layers_before(graph: Graph, end: Node) -> tuple[set[Node], bool]:
         square = _is_square(node)
         floored |= behind_square and is_op(node.value, *_FLOORS)
         if is_op(node.value, *_LAYERS):
-            if not is_constant(node.inputs[1]) or is_constant(node.inputs[0]):
+            if is_constant(node.inputs[0]) == is_constant(node.inputs[1]):
                 return set(), False
             squared |= behind_square
-            layers.add(node)
+            if is_constant(node.inputs[1]):  # a product with a constant in front stays in float by itself
+                layers.add(node)
         elif not square and not _is_linear(node):
             return set(), False
         waiting += [(graph.producer.get(x), behind_square or square) for x in node.inputs if not is_constant(x)]

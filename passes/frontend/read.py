@@ -34,12 +34,29 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
         )
     _write_zeros(proto, path)
     digest = hashlib.sha256(data)
-    ends: dict[Path, int] = {}
-    for external in check_limits(proto, path):
-        ends[external.file] = max(ends.get(external.file, 0), external.offset + external.size)
+    ends = _ends(proto, path)
     for file in sorted(ends):
         _digest(file, ends[file], digest)
     return proto, digest.hexdigest()
+
+
+def bytes_with_data(path) -> int:
+    """Of a file and of the external data that its tensors lie in; of one that is no network its own alone."""
+    path, proto = Path(path), onnx.ModelProto()
+    try:
+        proto.ParseFromString(path.read_bytes())
+        beside = sum(_ends(proto, path).values())
+    except (DecodeError, UnsupportedModelError):
+        beside = 0
+    return path.stat().st_size + beside
+
+
+def _ends(proto, path) -> dict[Path, int]:
+    """{external file: bytes of it up to where its last tensor ends}."""
+    ends: dict[Path, int] = {}
+    for external in check_limits(proto, path):
+        ends[external.file] = max(ends.get(external.file, 0), external.offset + external.size)
+    return ends
 
 
 _ZEROS = {

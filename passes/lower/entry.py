@@ -154,7 +154,7 @@ class _Entry:
 
     def _arguments(self):
         program, sides = self._program, {"input": self._inputs, "output": self._outputs}
-        sizes = {"weights": program.weights.size, "arena": max(program.arena_bytes, 1)}
+        sizes = {"weights": program.weight_bytes, "arena": max(program.arena_bytes, 1)}
         forms = [(name, (size,), "uint8") for name, size in sizes.items()]
         if not self._packed:
             forms.append(("lanes", None, "uint8"))

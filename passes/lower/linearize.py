@@ -23,13 +23,13 @@ _LABEL = re.compile(r"layer(\d+)__\d*$")
 
 def linearize(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> Program:
     """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
-    weights: where its constants go, beside those that are there; those of the Program are all of them. watch: what watches it; its kernels come to those of `mod`."""
+    weights: where its constants go, beside those that are there. watch: what watches it; its kernels come to those of `mod`."""
     calls, arena, loops = place_calls(mod, weights, watch)
     if watch is None:
-        return Program(calls, weights.blob(), arena, loops)
+        return Program(calls, weights.blob_bytes, arena, loops)
     return Program(
         calls,
-        weights.blob(),
+        weights.blob_bytes,
         arena + -(-4 * watch.words(0).count // memory.ALIGNMENT) * memory.ALIGNMENT,
         words_at=arena,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 import numpy as np
 import tvm
@@ -47,11 +48,11 @@ class Loop:
 
 @dataclass(frozen=True)
 class Program:
-    """loops: in order, apart from each other. lane_bytes: scratch of each thread that takes chunks for itself. words_at: byte of the arena where the words of a watched
+    """weight_bytes: of the blob of all constants. loops: in order, apart from each other. lane_bytes: scratch of each thread that takes chunks for itself. words_at: byte of the arena where the words of a watched
     program begin."""
 
     calls: tuple[KernelCall, ...]
-    weights: np.ndarray
+    weight_bytes: int
     arena_bytes: int
     loops: tuple[Loop, ...] = ()
     lane_bytes: int = 0
@@ -67,11 +68,11 @@ class Weights:
 
     def __init__(self, share=True):
         self.parts, self.size, self._share = [], 0, share  # (offset, bytes) of each
-        self._alike = {}  # (bytes, their hash) -> [(the constant, its offset)] of constants that differ
+        self._alike = {}  # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
 
     def place(self, array):
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        alike = self._alike.setdefault((raw.size, hash(raw.tobytes())), []) if self._share else []
+        alike = self._alike.setdefault((raw.size, crc32(raw)), []) if self._share else []
         found = next((offset for other, offset in alike if np.array_equal(other, raw)), None)
         if found is None:
             found = self.size
@@ -82,11 +83,23 @@ class Weights:
             )  # a kernel may read one vector past the end
         return Place("weights", found)
 
-    def blob(self):
-        whole = np.zeros(max(self.size, memory.ALIGNMENT), np.uint8)
-        for start, raw in self.parts:
+    @property
+    def blob_bytes(self) -> int:
+        return max(self.size, memory.ALIGNMENT)
+
+    def blob(self) -> np.ndarray:
+        """All of them, uint8. Each is let go as it is copied, so that large weights do not lie in memory twice: nothing can be placed behind it."""
+        whole = np.zeros(self.blob_bytes, np.uint8)
+        self._alike.clear()
+        while self.parts:
+            start, raw = self.parts.pop()
             whole[start : start + raw.size] = raw
         return whole
+
+
+def kernels_of(mod: tvm.IRModule) -> tvm.IRModule:
+    """The kernels of a lowered module without `main`, which holds its constants."""
+    return tvm.IRModule({var: func for var, func in mod.functions_items() if var.name_hint != "main"}, attrs=mod.attrs)
 
 
 class Kernels:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 
+import numpy as np
 from tvm_ffi import structural_hash
 
 from octet.targets import detect
@@ -19,7 +20,7 @@ from ..lower.entry import emit_library
 from ..lower.legalize import legalize
 from ..lower.linearize import ALIASES, PART, linearize
 from ..lower.merge_axes import MergeAxes
-from ..lower.program import Program, Weights, pack_outputs
+from ..lower.program import Program, Weights, kernels_of, pack_outputs
 from ..lower.reused_code import compile_here
 from ..realize.fuse_float import FuseFloat
 
@@ -42,25 +43,34 @@ class PackedExecutor:
         self.session.run_into(feed, (row,))
 
 
+@dataclass(frozen=True)
+class BuiltNetwork:
+    """library: machine code of `program`. weights: uint8, the constants that its kernels read."""
+
+    program: Program
+    weights: np.ndarray
+    library: bytes
+
+
 class Libraries:
     """Machine code by the structure of what it was made of. Building a network a second time with other weights costs no compiler run."""
 
     def __init__(self):
         self._of, self._executors, self._spec = {}, {}, detect.native()
 
-    def build(self, fused, inputs, outputs) -> tuple[object, Program, bytes, dict]:
-        """(the module as it is lowered, its program, its machine code, what makes the constants of its layers: `lower`) of a module after FuseFloat."""
+    def build(self, fused, inputs, outputs) -> tuple[object, BuiltNetwork, dict]:
+        """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module after FuseFloat."""
         merged = MergeAxes()(fused)
         packing: dict = {}
-        legal, program = self._lowered(merged, packing)
-        return merged, program, self._compiled(legal, program, inputs, outputs), packing
+        kernels, program, weights = self._lowered(merged, packing)
+        return merged, self._compiled(kernels, program, weights, inputs, outputs), packing
 
-    def session(self, library, program, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
+    def session(self, built: BuiltNetwork, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
         variant = Variant(
             self._spec.name,
-            library,
-            program.weights,
-            program.arena_bytes,
+            built.library,
+            built.weights,
+            built.program.arena_bytes,
             (),
             tuple(inputs),
             outputs,
@@ -80,36 +90,41 @@ class Libraries:
         results = main.ret_ty.fields if hasattr(main.ret_ty, "fields") else [main.ret_ty]
         inputs = tuple(_spec(p.name, p.ty) for p in main.params)
         outputs = tuple(_spec(f"result{i}", ty) for i, ty in enumerate(results))
-        legal, program = self._lowered(MergeAxes()(FuseFloat()(module)))
+        kernels, program, weights = self._lowered(MergeAxes()(FuseFloat()(module)))
         if any(spec.dtype != "float32" for spec in outputs):
             session = self.session(
-                self._compiled(legal, program, inputs, outputs), program, inputs, outputs, threads, reuse_outputs=True
+                self._compiled(kernels, program, weights, inputs, outputs), inputs, outputs, threads, reuse_outputs=True
             )
             return lambda feed: list(session.run(feed).values())
         sizes = [prod(spec.shape) for spec in outputs]
         program, starts, size = pack_outputs(program, sizes)
         packed = (TensorSpec("results", (size,), "float32"),)
         session = self.session(
-            self._compiled(legal, program, inputs, packed), program, inputs, packed, threads, reuse_outputs=True
+            self._compiled(kernels, program, weights, inputs, packed), inputs, packed, threads, reuse_outputs=True
         )
-
         return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 
     def executor_factory(self, threads=None):
         return partial(self.executor, threads=threads)
 
-    def _compiled(self, legal, program, inputs, outputs):
-        emitted = emit_library(legal, program, inputs, outputs, stepwise=False)
-        interface = Interface(tuple(inputs), tuple(outputs), program.weights.size, program.arena_bytes)
+    def _compiled(self, kernels, program, weights, inputs, outputs):
+        emitted = emit_library(kernels, program, inputs, outputs, stepwise=False)
+        interface = Interface(tuple(inputs), tuple(outputs), weights.size, program.arena_bytes)
         key = structural_hash(emitted), interface
         if key not in self._of:
             self._of[key] = compile_here(emitted, self._spec, [interface])
-        return self._of[key]
+        return BuiltNetwork(program, weights, self._of[key])
 
     def _lowered(self, fused, packing=None):
+        weights = Weights(share=False)
+        kernels, program = self._linearized(fused, packing, weights)
+        del fused  # nothing but `weights` holds its constants any more
+        return kernels, program, weights.blob()
+
+    def _linearized(self, fused, packing, weights):
         lowered, _ = lower(fused, self._spec, RULES, packing=packing)
         legal = schedule(legalize(lowered, (*ALIASES, PART)))
-        return legal, linearize(legal, Weights(share=False))
+        return kernels_of(legal), linearize(legal, weights)
 
 
 def _spec(name, ty):

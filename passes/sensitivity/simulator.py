@@ -48,14 +48,12 @@ class Simulator:
         self._insert = InsertSwitches(self.operands, taps)
         self._libraries = libraries if libraries is not None else Libraries()
         outputs = [TensorSpec(s.name, s.shape, s.dtype) for s in model.outputs] + _tap_specs(model.module, taps)
-        fused, program, library, packing = self._libraries.build(
+        fused, built, packing = self._libraries.build(
             FuseFloat()(self._insert(model.module)), model.inputs, tuple(outputs)
         )
-        self._session = self._libraries.session(
-            library, program, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps)
-        )
-        self._layers, self._switches = self._locate(fused, program, packing)
-        self._float = program.weights
+        self._session = self._libraries.session(built, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps))
+        self._layers, self._switches = self._locate(fused, built.program, packing)
+        self._float = built.weights
         self.use(quantized)
 
     def use(self, quantized) -> None:
@@ -107,7 +105,7 @@ class Simulator:
     def _locate(self, fused, program, packing):
         """({layer: _Built}, {operand: offset of its switch})."""
         starts = sorted(
-            {p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weights.size}
+            {p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weight_bytes}
         )
         after = dict(zip(starts, starts[1:]))
         layers = [b for b in fused["main"].body.blocks[0].bindings if is_op(b.value, *_LAYERS)]

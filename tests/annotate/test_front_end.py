@@ -40,6 +40,17 @@ def test_a_product_between_the_power_and_the_logarithm_too(network, decisions):
     assert int8(decisions(network(body, (1, 8, 1, 6)))) == {"first", "second"}
 
 
+def test_a_product_with_a_constant_in_front_may_lie_between(network, decisions):
+    """As a transform in two steps has it: its first product is of a matrix and the samples."""
+
+    def body(net, x):
+        turned = net(R.matmul(net.const(8, 8), net(R.reshape(x, (8, 6)))), "turned")
+        return behind(net, spectrum(net, net(R.reshape(turned, (1, 8, 1, 6)))))
+
+    decided = decisions(network(body, (1, 8, 1, 6)))
+    assert int8(decided) == {"first", "second"} and decided["turned"].dtype != "int8"
+
+
 def test_does_not_apply_where_the_front_end_is_a_large_part_of_the_work(network, decisions):
     module = network(lambda net, x: behind(net, spectrum(net, x), channels=1), (1, 8, 1, 6))
     assert {"real", "imag"} <= int8(decisions(module))

@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 from tvm import relax
 
 from octet.passes.frontend.onnx import load_onnx
+from octet.passes.frontend.read import bytes_with_data
 from octet.passes.pipeline import canonicalize
 from octet.targets.errors import UnsupportedModelError
 
@@ -116,6 +117,7 @@ def test_external_data(model, load, tmp_path):
     first = load_onnx(tmp_path / "big.onnx")
     np.testing.assert_array_equal(first.module["main"].body.blocks[0].bindings[0].value.args[1].value.numpy(), weight)
     data = bytearray((tmp_path / "big.bin").read_bytes())
+    assert bytes_with_data(tmp_path / "big.onnx") == (tmp_path / "big.onnx").stat().st_size + len(data)
     data[0] ^= 1
     (tmp_path / "big.bin").write_bytes(data)
     assert load_onnx(tmp_path / "big.onnx").sha256 != first.sha256

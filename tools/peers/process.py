@@ -38,8 +38,10 @@ class PeerFailed(Lost):
 
 
 def memory_for(path) -> int:
-    """Bytes that a peer may take for a model file."""
-    return max(LEAST_MEMORY, PER_BYTE * Path(path).stat().st_size)
+    """Bytes that a peer may take for a model file with its external data."""
+    from ...passes.frontend.read import bytes_with_data  # prepares TVM, which a peer's process has no need of
+
+    return max(LEAST_MEMORY, PER_BYTE * bytes_with_data(path))
 
 
 def first_line(error: Exception) -> str:

@@ -38,7 +38,9 @@ def link(
         replace(call, step=replace(call.step, name=f"{i}:{call.step.name.split(':', 1)[1]}"))
         for i, call in enumerate(calls)
     ]
-    return Program(tuple(named), weights.blob(), arena_bytes, tuple(loops), lane_bytes), tvm.IRModule(kernels.functions)
+    return Program(tuple(named), weights.blob_bytes, arena_bytes, tuple(loops), lane_bytes), tvm.IRModule(
+        kernels.functions
+    )
 
 
 def _arena(pieces, own):

@@ -18,7 +18,7 @@ from ..codegen import compile_network
 from ..entry import emit_shapes
 from ..linearize import linearize
 from ..merge_axes import MergeAxes
-from ..program import Kernels, Program, Weights
+from ..program import Kernels, Program, Weights, kernels_of
 from ..reused_code import compile_here
 from ..watch.watch import Watch
 from .lowering import lower
@@ -50,7 +50,7 @@ class CpuLowering:
             )
         kernels, programs = _together(parts)
         blob = weights.blob()
-        programs = [replace(program, weights=blob) for program in programs]
+        programs = [replace(program, weight_bytes=blob.size) for program in programs]
         tiles = spec.tiles and any(
             call.step.dtype in ("int8", "bfloat16") for program in programs for call in program.calls
         )
@@ -153,7 +153,7 @@ def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tu
                 {**{var.name_hint: func for var, func in kernels.functions_items()}, **watch.functions},
                 attrs=kernels.attrs,
             )
-        return kernels, program
+        return kernels_of(kernels), program
     modules = [
         legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}")
         for i, p in enumerate(pieces, 1)
